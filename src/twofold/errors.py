@@ -1,0 +1,146 @@
+"""Every mistake a user can make, one tree.
+
+    TwofoldError
+    ├── UsageError                what was asked cannot be done so
+    │   ├── UnknownName           a name that no table holds
+    │   ├── RecipeError           a recipe that does not fit
+    │   └── MissingExtra          an optional package is not installed
+    ├── DataError                 what is wrong with the data
+    │   ├── UnreadableInput       one raw thing that cannot be decoded
+    │   ├── NotEnoughData         too few items, identities or pairs for what was asked
+    │   └── IdentityOverlap       identities stand on two sides of a split
+    ├── BatchError                a loss or miner was called with a batch it cannot answer for
+    ├── TrainingError             training broke down
+    ├── BundleError               a folder that is no bundle
+    │   ├── DamagedBundle         bytes that are not those that were written
+    │   └── NewerFormat           written by a later version
+    ├── CalibrationError
+    │   ├── NotCalibrated         a verdict was asked of a bundle without a threshold
+    │   └── CannotCertify         the data cannot show the asked rate
+    └── StoreError                an index that cannot do what was asked
+        ├── FingerprintMismatch   vectors of another model
+        ├── DamagedIndex          bytes that are not those that were written
+        └── UnknownLabel          nobody of that name is enrolled
+
+Each message says what is wrong, with the values, and what to do.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = [
+    "BatchError",
+    "BundleError",
+    "CalibrationError",
+    "CannotCertify",
+    "DamagedBundle",
+    "DamagedIndex",
+    "DataError",
+    "FingerprintMismatch",
+    "IdentityOverlap",
+    "MissingExtra",
+    "NewerFormat",
+    "NotCalibrated",
+    "NotEnoughData",
+    "RecipeError",
+    "StoreError",
+    "TrainingError",
+    "TwofoldError",
+    "UnknownLabel",
+    "UnknownName",
+    "UnreadableInput",
+    "UsageError",
+    "nearest",
+]
+
+
+class TwofoldError(Exception):
+    """Anything that a user of twofold can mend."""
+
+
+class UsageError(TwofoldError):
+    """What was asked cannot be done so."""
+
+
+class UnknownName(UsageError):
+    """A name that no table holds."""
+
+
+class RecipeError(UsageError):
+    """A recipe that does not fit."""
+
+
+class MissingExtra(UsageError):
+    """An optional package is not installed."""
+
+
+class DataError(TwofoldError):
+    """What is wrong with the data."""
+
+
+class UnreadableInput(DataError):
+    """One raw thing that cannot be decoded."""
+
+
+class NotEnoughData(DataError):
+    """Too few items, identities or pairs for what was asked."""
+
+
+class IdentityOverlap(DataError):
+    """Identities stand on two sides of a split."""
+
+
+class BatchError(TwofoldError):
+    """A loss or miner was called with a batch it cannot answer for."""
+
+
+class TrainingError(TwofoldError):
+    """Training broke down."""
+
+
+class BundleError(TwofoldError):
+    """A folder that is no bundle."""
+
+
+class DamagedBundle(BundleError):
+    """Bytes that are not those that were written."""
+
+
+class NewerFormat(BundleError):
+    """Written by a later version of twofold."""
+
+
+class CalibrationError(TwofoldError):
+    """No honest threshold."""
+
+
+class NotCalibrated(CalibrationError):
+    """A verdict was asked of a bundle without a threshold."""
+
+
+class CannotCertify(CalibrationError):
+    """The data cannot show the asked rate."""
+
+
+class StoreError(TwofoldError):
+    """An index that cannot do what was asked."""
+
+
+class FingerprintMismatch(StoreError):
+    """Vectors of another model."""
+
+
+class DamagedIndex(StoreError):
+    """Bytes that are not those that were written."""
+
+
+class UnknownLabel(StoreError):
+    """Nobody of that name is enrolled."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown name: the nearest match if there is one, and what there is."""
+    table = sorted(known)
+    matches = get_close_matches(name, table, n=1, cutoff=0.5)
+    meant = f"did you mean {matches[0]!r}? " if matches else ""
+    return f"{meant}There are: {', '.join(table)}"
