@@ -4,7 +4,8 @@
     ├── UsageError                what was asked cannot be done so
     │   ├── UnknownName           a name that no table holds
     │   ├── RecipeError           a recipe that does not fit
-    │   └── MissingExtra          an optional package is not installed
+    │   ├── MissingExtra          an optional package is not installed
+    │   └── CannotWrite           a place that takes no file: read-only, full, or somebody else's
     ├── DataError                 what is wrong with the data
     │   ├── UnreadableInput       one raw thing that cannot be decoded
     │   ├── NotEnoughData         too few items, identities or pairs for what was asked
@@ -33,6 +34,7 @@ __all__ = [
     "BundleError",
     "CalibrationError",
     "CannotCertify",
+    "CannotWrite",
     "DamagedBundle",
     "DamagedIndex",
     "DataError",
@@ -72,6 +74,10 @@ class RecipeError(UsageError):
 
 class MissingExtra(UsageError):
     """An optional package is not installed."""
+
+
+class CannotWrite(UsageError):
+    """A place that takes no file: read-only, full, or somebody else's."""
 
 
 class DataError(TwofoldError):
