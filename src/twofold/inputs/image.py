@@ -1,0 +1,168 @@
+"""Pictures: the input type that decodes, resizes, stacks and normalises them."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import PIL.Image
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor
+
+from twofold.errors import RecipeError, UnreadableInput, nearest
+from twofold.inputs.image_augment import Augment, augmentation
+from twofold.inputs.image_decoding import decode, describe
+
+__all__ = ["Image"]
+
+FITS = ("stretch", "pad", "crop")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """Pictures of one size. Every constant that turns a file into what the encoder sees stands here.
+
+    Attributes:
+        size: height and width in pixels, or one number for both.
+        channels: 1 (grey, ITU-R 601 luma) or 3 (RGB).
+        fit: how another shape is brought to `size`: "stretch" both sides, "pad" with the background, or "crop" the
+            middle.
+        background: grey value in [0, 255] behind transparent pixels and beside padded ones; 255 is white paper.
+        mean: what is subtracted, for pixels in [0, 1]; one number, or one a channel. `mean=1.0` makes white paper zero.
+        std: what is divided by afterwards; one number, or one a channel.
+        max_pixels: larger pictures are refused from their header, before a pixel is decoded.
+
+    Raises:
+        RecipeError: a field that does not fit.
+    """
+
+    size: int | Sequence[int] = 112
+    channels: int = 3
+    fit: str = "stretch"
+    background: int = 255
+    mean: float | Sequence[float] = 0.5
+    std: float | Sequence[float] = 0.25
+    max_pixels: int = 25_000_000
+
+    name: ClassVar[str] = "Image"
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        for field in ("size", "mean", "std"):  # lists come from JSON and TOML; tuples compare and hash
+            value = getattr(self, field)
+            if not isinstance(value, int | float):
+                object.__setattr__(self, field, tuple(value))
+        _check_fields(self)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
+        return height, width
+
+    def read(self, value: object) -> UInt8[np.ndarray, "height width channels"]:
+        """Decodes one picture to the array that may be cached.
+
+        Args:
+            value: a path, the bytes of a file, an array or a Pillow image. Arrays are (height, width) or
+                (height, width, channels) of uint8, bool, uint16 (mapped linearly) or floats in [0, 1].
+
+        Returns:
+            HWC uint8 in [0, 255] of this type's size and channels.
+
+        Raises:
+            UnreadableInput: with the picture's name, what is wrong, and what to do.
+        """
+        picture = decode(value, side=max(self.shape), background=self.background, max_pixels=self.max_pixels)
+        picture = picture.convert("L" if self.channels == 1 else "RGB")
+        return np.array(_fitted(picture, self), dtype=np.uint8).reshape(*self.shape, self.channels)
+
+    def stack(self, arrays: Sequence[np.ndarray]) -> UInt8[Tensor, "batch channels height width"]:
+        """Arrays of `read` as one batch, uint8 in [0, 255].
+
+        Raises:
+            UnreadableInput: an array is not of this type's size; what `read` returns is.
+        """
+        expected = (*self.shape, self.channels)
+        for array in arrays:
+            if array.shape != expected or array.dtype != np.uint8:
+                raise UnreadableInput(f"{describe(array)} cannot be stacked: {expected} of uint8 is needed; use `read`")
+        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
+
+    def normalise(
+        self, batch: Shaped[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels height width"]:
+        """What the encoder sees: (x / 255 - mean) / std in float32, on the batch's device."""
+        if isinstance(self.mean, int | float) and isinstance(self.std, int | float):
+            return batch.float().mul(1 / (255 * self.std)).sub(self.mean / self.std)
+        mean = torch.tensor(self.mean, dtype=torch.float32, device=batch.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, dtype=torch.float32, device=batch.device).view(-1, 1, 1)
+        return (batch.float() / 255 - mean) / std
+
+    def example(self) -> UInt8[np.ndarray, "height width channels"]:
+        """A blank picture, to find dimensions and to export."""
+        return np.full((*self.shape, self.channels), self.background, dtype=np.uint8)
+
+    def facts(self) -> dict[str, Any]:
+        """What a builder of encoders may want to know."""
+        return {"channels": self.channels, "size": self.shape}
+
+    def arguments(self) -> dict[str, Any]:
+        """Flat values that rebuild this type, also after a trip through JSON: `Image(**arguments)`."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def augmentation(self, **settings: Any) -> Augment:
+        """This type's training-time augmentation; the settings are the fields of `Augment`.
+
+        Raises:
+            RecipeError: an unknown setting, or a value that does not fit.
+        """
+        return augmentation(settings, size=self.shape, background=self.background)
+
+
+def _check_fields(image: Image) -> None:
+    if image.fit not in FITS:
+        raise RecipeError(f"fit = {image.fit!r} is no way to fit a picture: {nearest(image.fit, FITS)}")
+    if image.channels not in (1, 3):
+        raise RecipeError(f"channels = {image.channels} is not possible: 1 (grey) or 3 (RGB)")
+    if not isinstance(image.size, int) and len(image.size) != 2:
+        raise RecipeError(f"size = {list(image.size)} is not possible: one number, or height and width")
+    if min(image.shape) < 1 or image.max_pixels < 1:
+        raise RecipeError(f"size = {image.size} and max_pixels = {image.max_pixels} must be positive")
+    if not 0 <= image.background <= 255:
+        raise RecipeError(f"background = {image.background} is no grey value: 0 (black) to 255 (white)")
+    for name, value in (("mean", image.mean), ("std", image.std)):
+        numbers = (value,) if isinstance(value, int | float) else tuple(value)
+        if len(numbers) not in (1, image.channels) or not all(map(math.isfinite, numbers)):
+            raise RecipeError(f"{name} = {value} does not fit {image.channels} channels: one number, or one a channel")
+        if name == "std" and min(numbers) <= 0:
+            raise RecipeError(f"std = {value} must be positive")
+
+
+def _fitted(picture: PIL.Image.Image, image: Image) -> PIL.Image.Image:
+    height, width = image.shape
+    if picture.size == (width, height):
+        return picture
+    if image.fit == "stretch":
+        return _resized(picture, (width, height))
+    if image.fit == "crop":
+        scale = min(picture.width / width, picture.height / height)
+        left, top = (picture.width - scale * width) / 2, (picture.height - scale * height) / 2
+        return _resized(picture, (width, height), box=(left, top, left + scale * width, top + scale * height))
+    scale = min(width / picture.width, height / picture.height)
+    small = _resized(picture, (max(1, round(scale * picture.width)), max(1, round(scale * picture.height))))
+    page = PIL.Image.new(picture.mode, (width, height), (image.background,) * len(picture.getbands()))
+    page.paste(small, ((width - small.width) // 2, (height - small.height) // 2))
+    return page
+
+
+def _resized(
+    picture: PIL.Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> PIL.Image.Image:
+    # Both filters average over the whole area that a pixel shrinks from; Hamming's is the sharper one (thin strokes
+    # stay dark) and never negative (no halos), but has steps where a picture grows.
+    shrinks = size[0] < picture.width or size[1] < picture.height
+    resample = PIL.Image.Resampling.HAMMING if shrinks else PIL.Image.Resampling.BILINEAR
+    return picture.resize(size, resample, box=box)

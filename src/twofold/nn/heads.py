@@ -1,0 +1,169 @@
+"""What stands on a trunk of convolutions: pooling, projection, unit norm. `Encoder` joins the two."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from twofold.errors import RecipeError, UsageError, nearest
+from twofold.nn.attention import AttentionPool
+
+__all__ = [
+    "POOLS",
+    "AveragePool",
+    "Encoder",
+    "GeneralisedMeanPool",
+    "MaxPool",
+    "encoder_for",
+    "initialise",
+    "map_shape",
+]
+
+POOLS = ("average", "max", "generalised_mean", "attention", "flatten")
+"""How a feature map becomes a vector."""
+
+
+class Encoder(nn.Module):
+    """A trunk and its head: normalised pictures -> embeddings.
+
+    Attributes:
+        dim: length of an embedding.
+        picture: the (channels, height, width) that it takes; height and width are None where any will do.
+    """
+
+    def __init__(
+        self,
+        trunk: nn.Module,
+        head: nn.Module,
+        *,
+        dim: int,
+        picture: tuple[int, int | None, int | None],
+        unit_norm: bool = True,
+    ):
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+        self.dim = dim
+        self.picture = picture
+        self.unit_norm = unit_norm
+
+    def forward(self, batch: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dim"]:
+        """Embeds pictures; float32 also under autocast, of length 1 where `unit_norm` is set.
+
+        Raises:
+            UsageError: pictures of another size or number of channels than the encoder was built for.
+        """
+        self._check(batch)
+        embedding = self.head(self.trunk(batch))
+        if embedding.dtype in (torch.bfloat16, torch.float16):
+            embedding = embedding.float()
+        return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
+
+    def _check(self, batch: Tensor) -> None:
+        given = tuple(batch.shape[1:])
+        if any(want is not None and want != have for want, have in zip(self.picture, given, strict=True)):
+            asked = " x ".join("any" if side is None else str(side) for side in self.picture)
+            raise UsageError(
+                f"this encoder takes pictures of {asked} (channels x height x width), and was given "
+                f"{' x '.join(map(str, given))}: build it with the size and channels of the input type, or set those"
+            )
+
+
+class AveragePool(nn.Module):
+    """The mean over all places: (batch, channels, height, width) -> (batch, channels)."""
+
+    def forward(self, features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
+        return features.mean(dim=(2, 3))
+
+
+class MaxPool(nn.Module):
+    """The maximum over all places: (batch, channels, height, width) -> (batch, channels)."""
+
+    def forward(self, features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
+        return features.amax(dim=(2, 3))
+
+
+class GeneralisedMeanPool(nn.Module):
+    """(mean of x^p)^(1/p) over all places with one learned p, at first 3 (Radenovic et al. 2018, eq. 3)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.power = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
+        # In float32 and away from 0, where the power's gradient has no bound.
+        positive = features.float().clamp(min=1e-6)
+        return positive.pow(self.power).mean(dim=(2, 3)).pow(1 / self.power)
+
+
+def encoder_for(
+    trunk: nn.Module,
+    *,
+    dim: int,
+    channels: int,
+    size: int | tuple[int, int],
+    pool: str = "average",
+    dropout: float = 0.0,
+    unit_norm: bool = True,
+) -> Encoder:
+    """Puts pooling, dropout and a linear projection to `dim` on a trunk of convolutions.
+
+    Args:
+        trunk: (batch, channels, height, width) -> feature map.
+        dim: length of an embedding.
+        channels: channels of a picture.
+        size: height and width of a picture; only "flatten" is bound to it, the others take any size.
+        pool: one of `POOLS`.
+        dropout: fraction of pooled features that is dropped in training.
+        unit_norm: whether embeddings have length 1.
+
+    Raises:
+        RecipeError: an unknown pooling, or pictures too small for the trunk.
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    maps, rows, columns = map_shape(trunk, channels, (height, width))
+    features = maps * rows * columns if pool == "flatten" else maps
+    head = nn.Sequential(_pool(pool, maps), nn.Dropout(dropout) if dropout else nn.Identity(), nn.Linear(features, dim))
+    picture = (channels, height, width) if pool == "flatten" else (channels, None, None)
+    return Encoder(trunk, head, dim=dim, picture=picture, unit_norm=unit_norm)
+
+
+def _pool(name: str, channels: int) -> nn.Module:
+    if name not in POOLS:
+        raise RecipeError(f"pool = {name!r} is no pooling: {nearest(name, POOLS)}")
+    if name == "attention":
+        return AttentionPool(channels)
+    return {"average": AveragePool, "max": MaxPool, "generalised_mean": GeneralisedMeanPool, "flatten": nn.Flatten}[
+        name
+    ]()
+
+
+def map_shape(trunk: nn.Module, channels: int, size: tuple[int, int]) -> tuple[int, int, int]:
+    """(maps, height, width) of what a trunk makes of a picture, found by sending one through.
+
+    Raises:
+        RecipeError: the picture is too small for the trunk.
+    """
+    training = trunk.training
+    trunk.eval()  # in training the blank picture would move the running means of batch normalisation
+    try:
+        with torch.no_grad():
+            _, maps, rows, columns = trunk(torch.zeros(1, channels, *size)).shape
+    except RuntimeError as error:
+        raise RecipeError(
+            f"size = {size[0]} x {size[1]} is too small for this network, which halves pictures until nothing is left: "
+            f"take larger pictures or a network with fewer stages ({error})"
+        ) from error
+    finally:
+        trunk.train(training)
+    return maps, rows, columns
+
+
+def initialise(trunk: nn.Module) -> nn.Module:
+    """Sets convolutions as He et al. 2015 (eq. 10; normal, fan out) and leaves batch normalisation at 1 and 0."""
+    for module in trunk.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return trunk
