@@ -1,0 +1,266 @@
+"""What a search node must know of a bundle: distance -> score -> probability -> decision, in numpy alone.
+
+Law 1 rules here: below this file everything is a distance (smaller = more alike), from here outwards everything is a
+score (larger = more alike), thresholds too.
+"""
+
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName, UsageError, nearest
+from twofold.results import Decision, Estimate
+
+__all__ = ["ZERO", "Calibration", "Contract", "score_from_distance", "scores_block"]
+
+FORMAT = 1
+
+ZERO = {"cosine": 1.0}
+"""Score of two equal vectors, where it is not 0: so the score of the cosine distance is the cosine similarity."""
+
+
+def score_from_distance(name: str, distance: Any) -> Any:
+    """Turn a distance into a score: `score = zero(name) - distance`, the only line that knows the sign.
+
+    Args:
+        name: what the comparison calls its distance, e.g. "cosine", "euclidean", "WeightedL1".
+        distance: a float, an array or a tensor; the same type comes back.
+    """
+    return ZERO.get(name, 0.0) - distance
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What unseen identities taught about a bundle's scores: a threshold, what it costs, and a probability map.
+
+    `P(same | score) = 1 / (1 + exp(-(slope * score + intercept)))`, Platt 1999, for pairs of which the share `prior`
+    is genuine.
+
+    Attributes:
+        threshold: score from which on two inputs count as the same.
+        far: false-accept rate that was asked for.
+        certified: True when the upper confidence bound of the false-accept rate at `threshold` is at most `far`;
+            False: `threshold` is the plain quantile of the data, the rate an *estimate*.
+        confidence: of the bound, and of the two intervals below.
+        method: how the bound was found.
+        upper_bound: the upper confidence bound of the false-accept rate at the threshold; at most `far` if certified.
+        false_match, false_non_match: rates measured at the threshold on the calibration data, with intervals.
+        identities, genuine_pairs, impostor_pairs: how much data that was.
+        seed: of the bootstrap.
+        reject_threshold: score below which the decision is "different" when there is an unsure zone between it and
+            `threshold`; None: no such zone.
+    """
+
+    threshold: float
+    far: float
+    certified: bool
+    confidence: float
+    method: str
+    upper_bound: float
+    false_match: Estimate
+    false_non_match: Estimate
+    slope: float
+    intercept: float
+    prior: float
+    identities: int
+    genuine_pairs: int
+    impostor_pairs: int
+    seed: int
+    reject_threshold: float | None = None
+
+    def probability(self, score: float, *, prior: float | None = None) -> float:
+        """Calibrated probability of "same"; for pairs whose share of genuine ones is `prior`, if given."""
+        return float(self.probabilities(np.asarray(score, dtype=np.float64), prior=prior))
+
+    def probabilities(
+        self, scores: Float[np.ndarray, "*shape"], *, prior: float | None = None
+    ) -> Float[np.ndarray, "*shape"]:
+        """Calibrated probabilities of "same" for an array of scores.
+
+        Another prior moves the log-odds by `logit(prior) - logit(self.prior)` (Bayes).
+
+        Raises:
+            UsageError: `prior` is not inside (0, 1).
+        """
+        logit = self.slope * np.asarray(scores, dtype=np.float64) + self.intercept
+        if prior is not None:
+            if not 0.0 < prior < 1.0:
+                raise UsageError(f"prior is {prior}: the share of genuine pairs lies between 0 and 1, both excluded")
+            logit = logit + math.log(prior / (1 - prior)) - math.log(self.prior / (1 - self.prior))
+        # exp of the negative absolute value never overflows
+        decayed = np.exp(-np.abs(logit))
+        return np.where(logit >= 0, 1.0, decayed) / (1.0 + decayed)
+
+    def decide(self, score: float) -> Decision:
+        """The decision for a score: "same" from `threshold` on, "unsure" between the thresholds, else "different"."""
+        if score >= self.threshold:
+            return "same"
+        if self.reject_threshold is not None and score >= self.reject_threshold:
+            return "unsure"
+        return "different"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contract:
+    """The little that one must know of a bundle to use its vectors.
+
+    Attributes:
+        fingerprint: of the bundle that made the vectors.
+        dim: length of a vector.
+        distance: name of the comparison; `score` works for each, `scores` for plain distances.
+        calibration: None until `twofold calibrate` ran.
+    """
+
+    fingerprint: str
+    dim: int
+    distance: str
+    calibration: Calibration | None = None
+
+    def score(self, distance: Any) -> Any:
+        """Score of a distance (float, array or tensor); larger is more alike."""
+        return score_from_distance(self.distance, distance)
+
+    def scores(
+        self, a: Float[np.ndarray, "rows dim"], b: Float[np.ndarray, "cols dim"]
+    ) -> Float[np.ndarray, "rows cols"]:
+        """Scores of every row of `a` with every row of `b`, float64.
+
+        Raises:
+            UsageError: the vectors are not of this contract's dimension.
+            UnknownName: the comparison is learned, so that its weights (the bundle) are needed.
+        """
+        if not a.shape[1] == b.shape[1] == self.dim:
+            raise UsageError(f"vectors of {a.shape[1]} and {b.shape[1]} numbers: this bundle's have {self.dim}")
+        return scores_block(self.distance, a, b)
+
+    def decide(self, score: float) -> tuple[Decision, float]:
+        """Decision and calibrated probability for a score.
+
+        Raises:
+            NotCalibrated: there is no threshold yet.
+            UsageError: the score is NaN.
+        """
+        if self.calibration is None:
+            raise NotCalibrated(
+                "this bundle has no threshold, so a score means nothing yet: "
+                "run `twofold calibrate BUNDLE DATA --far 1e-2`"
+            )
+        if math.isnan(score):
+            raise UsageError("the score is NaN, which is no answer: look at the vectors that were compared")
+        return self.calibration.decide(float(score)), self.calibration.probability(float(score))
+
+    def with_calibration(self, calibration: Calibration | None) -> "Contract":
+        """The same contract with another calibration."""
+        return replace(self, calibration=calibration)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON-able Python, with a format number."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Contract":
+        """Read what `to_dict` wrote, and refuse everything else.
+
+        Raises:
+            NewerFormat: a later version of twofold wrote it.
+            BundleError: a key is missing or unknown, a value is of the wrong type, or a number is not finite.
+        """
+        found = plain.get("format") if isinstance(plain, dict) else None
+        if isinstance(found, int) and found > FORMAT:
+            raise NewerFormat(f"the contract has format {found}, this twofold reads {FORMAT}: update twofold")
+        if found != FORMAT:
+            raise BundleError(f"the contract has format {found!r}, where {FORMAT} belongs: this is no contract")
+        rest = {key: value for key, value in plain.items() if key != "format"}
+        if rest.get("calibration") is not None:
+            rest["calibration"] = _calibration(rest["calibration"])
+        return _strict(cls, rest)
+
+
+def scores_block(
+    name: str, a: Float[np.ndarray, "rows dim"], b: Float[np.ndarray, "cols dim"]
+) -> Float[np.ndarray, "rows cols"]:
+    """Scores of a plain distance between every row of `a` and every row of `b`, float64, without torch.
+
+    Raises:
+        UnknownName: no plain distance is called so (a learned comparison needs its weights: use the bundle).
+    """
+    if name not in _DISTANCES:
+        raise UnknownName(
+            f"{name!r} is no plain distance, so a contract alone cannot compute it: load the bundle. "
+            + nearest(name, _DISTANCES)
+        )
+    return score_from_distance(name, _DISTANCES[name](a.astype(np.float64), b.astype(np.float64)))
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return 1.0 - _unit(a) @ _unit(b).T
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(length, np.finfo(np.float64).tiny)
+
+
+def _squared_euclidean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    # the Gram form loses digits when all vectors share an offset: centre first
+    centre = b.mean(axis=0) if len(b) else 0.0
+    a, b = a - centre, b - centre
+    gram = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2.0 * (a @ b.T)
+    return np.maximum(gram, 0.0)
+
+
+def _euclidean(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.sqrt(_squared_euclidean(a, b))
+
+
+def _manhattan(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    # one coordinate at a time: no (rows, cols, dim) cube
+    total = np.zeros((len(a), len(b)))
+    for left, right in zip(a.T, b.T, strict=True):
+        total += np.abs(left[:, None] - right[None, :])
+    return total
+
+
+_DISTANCES = {
+    "cosine": _cosine,
+    "euclidean": _euclidean,
+    "manhattan": _manhattan,
+    "squared_euclidean": _squared_euclidean,
+}
+
+
+def _calibration(plain: Any) -> Calibration:
+    if not isinstance(plain, dict):
+        raise BundleError(f"calibration is {plain!r}, where a table belongs: calibrate again")
+    plain = {**plain}
+    for rate in ("false_match", "false_non_match"):
+        if not isinstance(plain.get(rate), dict):
+            raise BundleError(f"calibration: {rate} is {plain.get(rate)!r}, where a table belongs: calibrate again")
+        plain[rate] = _strict(Estimate, plain[rate])
+    found = _strict(Calibration, plain)
+    if not 0.0 < found.prior < 1.0 or not 0.0 < found.far < 1.0:
+        raise BundleError(f"calibration: prior {found.prior} and far {found.far} lie between 0 and 1: calibrate again")
+    return found
+
+
+def _strict(kind: Any, plain: dict[str, Any]) -> Any:
+    """Build a dataclass from exactly its own keys, each of its declared type, numbers finite."""
+    declared = {field.name: field.type for field in fields(kind)}
+    unknown, missing = sorted(plain.keys() - declared.keys()), sorted(declared.keys() - plain.keys())
+    if unknown or missing:
+        raise BundleError(f"{kind.__name__.lower()}: unknown keys {unknown}, missing keys {missing}: not written by us")
+    return kind(**{key: _typed(plain[key], declared[key], where=f"{kind.__name__.lower()}: {key}") for key in declared})
+
+
+def _typed(value: Any, declared: Any, *, where: str) -> Any:
+    wanted = declared.__args__ if hasattr(declared, "__args__") else (declared,)
+    if float in wanted and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) not in wanted:
+        raise BundleError(f"{where} is {value!r}, where {declared} belongs: not written by us")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BundleError(f"{where} is {value}, and a number must be finite: not written by us")
+    return value

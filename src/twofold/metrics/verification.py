@@ -1,0 +1,272 @@
+"""How well scores tell genuine pairs from impostor pairs: counts at thresholds, and every number that follows.
+
+A pair is accepted when its score is at least the threshold. Pairs come in blocks and only counts are kept, so that
+memory never grows with the number of pairs. Law 2: what is resampled is the identity.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from twofold.errors import NotEnoughData, UsageError
+from twofold.metrics.intervals import estimate, identity_weights
+from twofold.metrics.pairs import PairSource
+from twofold.results import Estimate
+
+__all__ = [
+    "Tally",
+    "accuracy",
+    "auc",
+    "best_accuracy",
+    "det_points",
+    "eer",
+    "estimates",
+    "rates_at",
+    "resampled_tally",
+    "tally",
+    "tar_at_far",
+    "threshold_at_far",
+]
+
+EXACT = 1 << 20
+"""Up to so many pairs every distinct score is a threshold; above, the grid below is."""
+
+BINS = 1 << 16
+
+Values = Float[np.ndarray, "*replicates"] | np.floating
+"""A number for a tally, or one for each of its replicates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """How many pairs reach each threshold: all that any verification number needs.
+
+    Attributes:
+        thresholds: ascending; the first is at most the lowest score, the last is above the highest.
+        genuine, impostor: weight of the pairs with score >= threshold, one row a bootstrap replicate if resampled.
+    """
+
+    thresholds: Float[np.ndarray, "thresholds"]
+    genuine: Float[np.ndarray, "*replicates thresholds"]
+    impostor: Float[np.ndarray, "*replicates thresholds"]
+
+    @property
+    def false_match_rate(self) -> Float[np.ndarray, "*replicates thresholds"]:
+        """Share of impostor pairs that are accepted at each threshold; falls from 1 to 0."""
+        return _share(self.impostor)
+
+    @property
+    def false_non_match_rate(self) -> Float[np.ndarray, "*replicates thresholds"]:
+        """Share of genuine pairs that are not accepted at each threshold; rises from 0 to 1."""
+        return 1.0 - _share(self.genuine)
+
+
+def _share(reached: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return reached / reached[..., :1]
+
+
+def tally(pairs: PairSource) -> Tally:
+    """Count genuine and impostor pairs at every threshold that matters.
+
+    Up to 2^20 pairs each distinct score is a threshold, so that all numbers are exact; above, 65,536 equal steps
+    between the lowest and the highest score (every rate *at* a threshold is still exact).
+
+    Raises:
+        NotEnoughData: no genuine pair, or no impostor pair.
+    """
+    kept, low, high, genuine, impostor = [], np.inf, -np.inf, 0, 0
+    for block in pairs:
+        if not len(block.scores):
+            continue
+        low, high = min(low, float(block.scores.min())), max(high, float(block.scores.max()))
+        genuine, impostor = genuine + int(block.same.sum()), impostor + int((~block.same).sum())
+        kept = [*kept, np.unique(block.scores)] if genuine + impostor <= EXACT else []
+    if not genuine or not impostor:
+        raise NotEnoughData(
+            f"{genuine} genuine and {impostor} impostor pairs: both kinds are needed, so give several items of "
+            "each identity and several identities"
+        )
+    inside = np.unique(np.concatenate(kept)) if genuine + impostor <= EXACT else np.linspace(low, high, BINS)
+    return _counted(pairs, np.append(inside, np.nextafter(high, np.inf)))
+
+
+def _counted(pairs: PairSource, thresholds: np.ndarray) -> Tally:
+    size = len(thresholds)
+    counts = {True: np.zeros(size), False: np.zeros(size)}
+    for block in pairs:
+        bins = np.searchsorted(thresholds, block.scores, side="right") - 1
+        for kind, count in counts.items():
+            count += np.bincount(bins[block.same == kind], minlength=size)
+    return Tally(thresholds=thresholds, genuine=_reached(counts[True]), impostor=_reached(counts[False]))
+
+
+def _reached(counts: np.ndarray) -> np.ndarray:
+    return np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
+
+
+def resampled_tally(
+    pairs: PairSource,
+    thresholds: Float[np.ndarray, "thresholds"],
+    weights: Float[np.ndarray, "replicates identities"],
+) -> Tally:
+    """Count pairs at thresholds in every bootstrap replicate at once.
+
+    A pair of identities i != j weighs `w_i * w_j`: each copy of i meets each copy of j. A pair inside identity i (its
+    genuine pairs; a forgery and its writer) weighs `w_i`: copies of a resampled identity never meet each other,
+    since as impostors they would be genuine and as genuine pairs they would compare an item with itself.
+    Memory is O((identities + replicates) x thresholds); the work is one matrix product an identity.
+    Scores below `thresholds[0]` are counted at it.
+    """
+    totals = {kind: np.zeros((weights.shape[0], len(thresholds))) for kind in (True, False)}
+    for block in pairs:
+        bins = np.maximum(np.searchsorted(thresholds, block.scores, side="right") - 1, 0)
+        order = np.argsort(block.first, kind="stable")
+        starts = np.flatnonzero(np.diff(block.first[order], prepend=-1))
+        for rows in np.split(order, starts[1:]):
+            unit = block.first[rows[:1]]
+            for kind, total in totals.items():
+                chosen = rows[block.same[rows] == kind]
+                if len(chosen):
+                    total += _weighted(bins[chosen], block.second[chosen], unit, weights=weights, size=len(thresholds))
+    return Tally(thresholds=thresholds, genuine=_reached(totals[True]), impostor=_reached(totals[False]))
+
+
+def _weighted(bins: np.ndarray, partner: np.ndarray, unit: np.ndarray, *, weights: np.ndarray, size: int) -> np.ndarray:
+    """What the pairs of one identity add to each replicate and bin."""
+    partners, column = np.unique(partner, return_inverse=True)
+    counts = np.bincount(column * size + bins, minlength=len(partners) * size).reshape(len(partners), size)
+    meets = np.where(partners == unit, 1.0, weights[:, partners]).astype(np.float32)
+    return (meets @ counts.astype(np.float32)) * weights[:, unit]
+
+
+def eer(tally: Tally) -> Values:
+    """Equal error rate: where the false-match rate and the false-non-match rate cross, linear in between."""
+    match, non_match = tally.false_match_rate, tally.false_non_match_rate
+    gap = non_match - match
+    # gap rises from -1 to 1 along the thresholds: the first that is not negative ends the crossing step
+    after = np.maximum(np.argmax(gap >= 0, axis=-1), 1)[..., None]
+    take = [np.take_along_axis(array, index, axis=-1)[..., 0] for array in (gap, match) for index in (after - 1, after)]
+    gap_before, gap_after, match_before, match_after = take
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = np.where(gap_after > gap_before, -gap_before / (gap_after - gap_before), 0.5)
+    return match_before + part * (match_after - match_before)
+
+
+def auc(tally: Tally) -> Values:
+    """Area under the ROC curve: P(genuine score > impostor score) + half of P(equal)."""
+    accepted = 1.0 - tally.false_non_match_rate
+    steps = tally.false_match_rate[..., :-1] - tally.false_match_rate[..., 1:]
+    return (steps * (accepted[..., :-1] + accepted[..., 1:]) / 2.0).sum(axis=-1)
+
+
+def tar_at_far(tally: Tally, far: float) -> Values:
+    """True-accept rate at the lowest threshold whose false-match rate is at most `far`.
+
+    Raises:
+        UsageError: `far` is not inside (0, 1).
+    """
+    index = _first_within(tally, far)
+    return 1.0 - np.take_along_axis(tally.false_non_match_rate, index[..., None], axis=-1)[..., 0]
+
+
+def threshold_at_far(tally: Tally, far: float) -> Values:
+    """The lowest threshold whose measured false-match rate is at most `far`: a plain quantile, certified for nothing.
+
+    Raises:
+        UsageError: `far` is not inside (0, 1).
+    """
+    return tally.thresholds[_first_within(tally, far)]
+
+
+def _first_within(tally: Tally, far: float) -> np.ndarray:
+    if not 0.0 < far < 1.0:
+        raise UsageError(f"far is {far}: a false-accept rate lies between 0 and 1, both excluded (usual: 1e-2, 1e-3)")
+    return np.asarray(np.argmax(tally.false_match_rate <= far, axis=-1))
+
+
+def rates_at(tally: Tally, threshold: float) -> tuple[Values, Values]:
+    """False-match and false-non-match rate at a threshold.
+
+    A threshold between two of the tally's counts as the higher one, which no score tells apart if the tally is exact.
+    """
+    index = min(int(np.searchsorted(tally.thresholds, threshold)), len(tally.thresholds) - 1)
+    return tally.false_match_rate[..., index], tally.false_non_match_rate[..., index]
+
+
+def accuracy(tally: Tally, threshold: float) -> Values:
+    """Share of right decisions at a threshold, all pairs counting the same."""
+    index = min(int(np.searchsorted(tally.thresholds, threshold)), len(tally.thresholds) - 1)
+    return _accuracies(tally)[..., index]
+
+
+def best_accuracy(tally: Tally) -> Values:
+    """Share of right decisions at the best threshold for these very pairs: an upper bound, no forecast."""
+    return _accuracies(tally).max(axis=-1)
+
+
+def _accuracies(tally: Tally) -> np.ndarray:
+    genuine, impostor = tally.genuine[..., :1], tally.impostor[..., :1]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return (tally.genuine + impostor - tally.impostor) / (genuine + impostor)
+
+
+def det_points(tally: Tally, *, points: int = 256) -> tuple[Float[np.ndarray, "k"], ...]:
+    """Thresholds, false-match and false-non-match rates for a DET or ROC curve; at most about `points` of them."""
+    index = _spread(tally, points)
+    return tally.thresholds[index], tally.false_match_rate[index], tally.false_non_match_rate[index]
+
+
+def _spread(tally: Tally, points: int) -> np.ndarray:
+    """Indices of thresholds at even steps of both rates and at even steps of their logarithm."""
+    each = max(points // 4, 2)
+    levels = np.unique(np.concatenate([np.linspace(0.0, 1.0, each), np.geomspace(1e-6, 1.0, each)]))
+    falling = np.searchsorted(-tally.false_match_rate, -levels)
+    rising = np.searchsorted(tally.false_non_match_rate, levels)
+    last = len(tally.thresholds) - 1
+    return np.unique(np.clip(np.concatenate([[0, last], falling, rising]), 0, last))
+
+
+def estimates(
+    pairs: PairSource,
+    *,
+    threshold: float | None = None,
+    far: float | None = None,
+    replicates: int = 1000,
+    confidence: float = 0.95,
+    unit: str = "identity",
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """The verification numbers of a set of pairs, each with its identity-level bootstrap interval.
+
+    Values are exact up to 2^20 pairs (see `tally`); replicates are counted at about 500 thresholds.
+
+    Args:
+        threshold: score at which accuracy, false-match and false-non-match rate are wanted; None: they are left out.
+        far: false-accept rate at which the true-accept rate is wanted; None: it is left out.
+        unit: what an identity of `pairs` is ("identity", "writer", "alphabet").
+
+    Returns:
+        eer, auc, best_accuracy, and as asked tar_at_far, false_match_rate, false_non_match_rate, accuracy.
+    """
+    point = tally(pairs)
+    chosen = point.thresholds[_spread(point, 512)]
+    exact = [] if threshold is None else [np.clip(threshold, chosen[0], chosen[-1])]
+    weights = identity_weights(pairs.units, replicates, seed=seed)
+    drawn = resampled_tally(pairs, np.unique(np.append(chosen, exact)), weights)
+    functions = {"eer": eer, "auc": auc, "best_accuracy": best_accuracy}
+    both = {name: (function(point), function(drawn)) for name, function in functions.items()}
+    if far is not None:
+        both["tar_at_far"] = (tar_at_far(point, far), tar_at_far(drawn, far))
+    if threshold is not None:
+        measured = _counted(pairs, np.unique([point.thresholds[0], np.clip(threshold, chosen[0], chosen[-1])]))
+        both["accuracy"] = (accuracy(measured, threshold), accuracy(drawn, threshold))
+        for place, name in enumerate(("false_match_rate", "false_non_match_rate")):
+            both[name] = (rates_at(measured, threshold)[place], rates_at(drawn, threshold)[place])
+    return {
+        name: estimate(
+            name, float(value), replicates=np.asarray(values), resampled=pairs.units, confidence=confidence, unit=unit
+        )
+        for name, (value, values) in both.items()
+    }
