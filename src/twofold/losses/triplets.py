@@ -1,0 +1,142 @@
+"""Triplet losses: all triplets of a batch without listing them, or those that were mined."""
+
+from functools import partial
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from twofold.errors import BatchError, UsageError, nearest
+from twofold.losses.blocks import Term, over_rows
+from twofold.pairing import FAR, Comparison, Pairing, References, Rows, hardest, pair_up
+
+__all__ = ["triplet"]
+
+FEW = 80
+"""Up to so many positives a loop over them beats sorting (measured)."""
+
+Listed = tuple[Int[Tensor, "t"], Int[Tensor, "t"], Int[Tensor, "t"]]
+
+
+def triplet(
+    embeddings: Float[Tensor, "n dim"],
+    labels: Int[Tensor, "n"],
+    *,
+    comparison: Comparison,
+    references: References = None,
+    margin: float = 0.2,
+    mining: Literal["all", "hard", "semi_hard"] = "all",
+    soft: bool = False,
+    triplets: Listed | None = None,
+) -> Float[Tensor, ""]:
+    """An anchor closer to a positive than to a negative, by a margin (Schroff et al. 2015, eq. 3).
+
+    mean of max(0, d_ap - d_an + margin) over the triplets for which it is not 0 (Hermans et al. 2017 call it the
+    non-zero mean); `soft` takes log(1 + e^(d_ap - d_an + margin)) of all of them instead (margin=0 for Hermans' form).
+
+    The margin is in units of the comparison's distance.
+
+    Args:
+        references: further columns with their labels; triplets may take positives and negatives there.
+        mining: "all" triplets of the batch; "hard": of each anchor the farthest positive and the nearest negative
+            (batch-hard, Hermans et al. 2017, eq. 5); "semi_hard": all triplets with d_ap < d_an < d_ap + margin.
+        triplets: anchor, positive and negative indices instead; anchors count the batch, the others also the
+            references behind it.
+
+    Returns:
+        A scalar; a true 0 if all triplets keep the margin.
+
+    Raises:
+        BatchError: no triplet in the batch, an index beyond it, or a batch that is not fit (see `pairing.pair_up`).
+        UsageError: an unknown mining.
+    """
+    if mining not in ("all", "hard", "semi_hard"):
+        raise UsageError(f"no mining is called {mining!r}: {nearest(mining, ('all', 'hard', 'semi_hard'))}")
+    pairing = pair_up(embeddings, labels, references)
+    if triplets is not None or mining == "hard":
+        chosen = hardest(pairing, comparison) if triplets is None else _checked(triplets, pairing)
+        return _listed(pairing, comparison, chosen, margin=margin, soft=soft)
+    if soft and mining == "semi_hard":
+        raise UsageError("soft has no margin for a negative to lie in: take mining 'all' or 'hard' with soft")
+    if soft:
+        return over_rows(pairing, comparison, partial(_soft_triplets, margin=margin))
+    return over_rows(pairing, comparison, partial(_hinge_triplets, margin=margin, semi_hard=mining == "semi_hard"))
+
+
+def _listed(pairing: Pairing, comparison: Comparison, triplets: Listed, *, margin: float, soft: bool) -> Tensor:
+    anchor, positive, negative = triplets
+    of = pairing.rows[anchor]
+    near = comparison.pairs(of, pairing.columns[positive])
+    far = comparison.pairs(of, pairing.columns[negative])
+    if soft:
+        return functional.softplus(near - far + margin).mean()
+    violation = (near - far + margin).clamp(min=0)
+    return violation.sum() / violation.count_nonzero().clamp(min=1)
+
+
+def _checked(triplets: Listed, pairing: Pairing) -> Listed:
+    for name, index, limit in zip(
+        ("anchor", "positive", "negative"), triplets, (len(pairing.rows), *2 * [len(pairing.columns)]), strict=True
+    ):
+        if not len(index):
+            raise BatchError("no triplets were given: mine a batch that has some, or leave it out")
+        if bool((index < 0).any()) or bool((index >= limit).any()):
+            wrong = int(index[(index < 0) | (index >= limit)][0])
+            raise BatchError(f"{name} index {wrong} is beyond the {limit} items that it counts")
+    return triplets
+
+
+def _soft_triplets(rows: Rows, *, margin: float) -> tuple[Term, ...]:
+    total = torch.zeros((), dtype=torch.float64, device=rows.negative.device)
+    positive, negative = torch.zeros_like(rows.positive), torch.zeros_like(rows.negative)
+    for p in range(rows.valid.shape[1]):
+        gap = rows.positive[:, p, None] - rows.negative + margin
+        gap.masked_fill_(~rows.valid[:, p, None], -FAR)
+        total += functional.softplus(gap).sum()
+        slope = gap.sigmoid_()
+        negative -= slope
+        positive[:, p] = slope.sum(1)
+    count = (rows.valid.sum(1) * (rows.negative < FAR).sum(1)).sum()
+    return (Term(total, count, positive, negative),)
+
+
+def _hinge_triplets(rows: Rows, *, margin: float, semi_hard: bool) -> tuple[Term, ...]:
+    """All triplets of an anchor at once: sum over p, n of max(0, t_p - d_n) with thresholds t_p = d_p + margin.
+
+    It needs no triplet, only how many thresholds each negative is below (its gradient) and how many negatives each
+    threshold is above (that positive's): the sum is then linear in both.
+    """
+    threshold = (rows.positive + margin).masked_fill_(~rows.valid, -FAR)
+    thresholds_above, negatives_below = _count(threshold, rows.negative)
+    if semi_hard:
+        farther = _count(rows.positive.masked_fill(~rows.valid, -FAR), rows.negative, closed=True)
+        thresholds_above -= farther[0]
+        negatives_below -= farther[1]
+    # Measured from the row's largest threshold: two large sums of distances would cancel.
+    top = threshold.amax(1, keepdim=True)
+    total = ((top - rows.negative) * thresholds_above).sum() - ((top - threshold) * negatives_below).sum()
+    return (Term(total, negatives_below.sum(), negatives_below, thresholds_above.neg_()),)
+
+
+def _count(threshold: Tensor, value: Tensor, *, closed: bool = False) -> tuple[Tensor, Tensor]:
+    """For each value of a row the thresholds above it, for each threshold the values below it; `closed` counts ties."""
+    if threshold.shape[1] <= FEW:
+        return _count_few(threshold, value, closed)
+    ordered, order = threshold.sort(1)
+    passed = torch.searchsorted(ordered, value, right=not closed)
+    places = threshold.new_zeros(len(threshold), threshold.shape[1] + 1)
+    places.scatter_add_(1, passed, torch.ones_like(value))
+    below = torch.empty_like(threshold).scatter_(1, order, places.cumsum(1)[:, :-1])
+    return (threshold.shape[1] - passed).to(value.dtype), below
+
+
+def _count_few(threshold: Tensor, value: Tensor, closed: bool) -> tuple[Tensor, Tensor]:
+    compare = torch.le if closed else torch.lt
+    above, below = torch.zeros_like(value), torch.empty_like(threshold)
+    for p in range(threshold.shape[1]):
+        under = compare(value, threshold[:, p, None])
+        above += under
+        below[:, p] = under.sum(1)
+    return above, below

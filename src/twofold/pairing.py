@@ -1,0 +1,220 @@
+"""All pairs of a batch: checked (law 6), and walked in blocks of rows that fit the cache (law 4).
+
+Losses and miners both stand on it. Rows are the embeddings of the batch (anchors); columns are the same embeddings,
+followed by the references.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from twofold.errors import BatchError
+
+__all__ = ["FAR", "Comparison", "Pairing", "References", "Rows", "distance_rows", "hardest", "look", "pair_up"]
+
+FAR = 1e30
+"""Stands in `Rows.negative` where the column is of the row's own class: no hinge, exponential or minimum sees it."""
+
+References = tuple[Float[Tensor, "m dim"], Int[Tensor, "m"]] | None
+
+
+@runtime_checkable
+class Comparison(Protocol):
+    """The little that losses and miners need of a comparison (see `twofold.comparison.Comparison`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def pairs(self, a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]: ...
+
+    def block(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Pairing:
+    """Rows, columns, and for each row where the columns of its class are.
+
+    Attributes:
+        rows: embeddings of the batch.
+        columns: the same, then the references.
+        order: columns sorted by label.
+        first: where in `order` the class of a row begins.
+        size: number of columns of that class, the row itself included.
+    """
+
+    rows: Float[Tensor, "rows dim"]
+    columns: Float[Tensor, "cols dim"]
+    order: Int[Tensor, "cols"]
+    first: Int[Tensor, "rows"]
+    size: Int[Tensor, "rows"]
+
+    @property
+    def genuine(self) -> int:
+        """Number of (row, column) pairs of one class, without the pairs of an item with itself."""
+        return int(self.size.sum()) - len(self.rows)
+
+    @property
+    def impostor(self) -> int:
+        """Number of (row, column) pairs of two classes."""
+        return len(self.rows) * len(self.columns) - int(self.size.sum())
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of rows whose distance block fits the cache."""
+        step = max(8, _cache_bytes(self.rows.device.type) // (2 * len(self.columns) * self.rows.element_size()))
+        for start in range(0, len(self.rows), step):
+            yield slice(start, min(start + step, len(self.rows)))
+
+    def same(self, rows: slice) -> tuple[Int[Tensor, "some width"], Bool[Tensor, "some width"]]:
+        """Columns of each row's class, the row itself among them, padded; and which of them are genuine partners.
+
+        Padding repeats columns of the same class, so that "all columns in this table are of my class" always holds.
+        """
+        size = self.size[rows, None]
+        place = torch.arange(int(size.max()), device=size.device)
+        index = self.order[self.first[rows, None] + torch.minimum(place, size - 1)]
+        own = torch.arange(rows.start, rows.stop, device=size.device)[:, None]
+        return index, (place < size) & (index != own)
+
+
+class Rows(NamedTuple):
+    """The distances of a block of rows, genuine ones gathered in a narrow table.
+
+    Attributes:
+        index: columns of the row's class, padded with columns of the same class.
+        valid: which of those are genuine partners: neither padding nor the row itself.
+        positive: distances to the columns of `index`.
+        negative: distances to all columns, FAR where the column is of the row's class.
+    """
+
+    index: Int[Tensor, "rows same"]
+    valid: Bool[Tensor, "rows same"]
+    positive: Float[Tensor, "rows same"]
+    negative: Float[Tensor, "rows cols"]
+
+
+def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], *, half: bool = False) -> Rows:
+    """A distance block as losses and miners see it. Overwrites the block: it becomes `negative`.
+
+    Args:
+        half: of a symmetric matrix each pair once: the block begins at its first row's column, and all on and left
+            of the diagonal is out.
+    """
+    index, valid = pairing.same(rows)
+    if half:
+        own = torch.arange(rows.start, rows.stop, device=index.device)[:, None]
+        valid = valid & (index > own)
+        index = torch.where(index < rows.start, own, index) - rows.start
+    positive = block.gather(1, index)
+    block.scatter_(1, index, FAR)
+    if half:
+        corner = block[:, : len(block)]
+        corner.masked_fill_(torch.ones_like(corner, dtype=torch.bool).tril_(), FAR)
+    return Rows(index, valid, positive, block)
+
+
+@torch.no_grad()
+def distance_rows(pairing: Pairing, comparison: Comparison) -> Iterator[tuple[slice, Rows]]:
+    """Block after block of the distances, without gradient."""
+    for rows in pairing.blocks():
+        yield rows, look(pairing, rows, comparison.block(pairing.rows[rows], pairing.columns))
+
+
+def hardest(pairing: Pairing, comparison: Comparison) -> tuple[Int[Tensor, "t"], Int[Tensor, "t"], Int[Tensor, "t"]]:
+    """Each anchor with its farthest positive and its nearest negative; anchors without either are left out."""
+    found = []
+    for rows, seen in distance_rows(pairing, comparison):
+        far, place = seen.positive.masked_fill(~seen.valid, -FAR).max(1)
+        near, negative = seen.negative.min(1)
+        anchor = ((far > -FAR) & (near < FAR)).nonzero()[:, 0]
+        positive = seen.index[anchor, place[anchor]]
+        found.append((anchor + rows.start, positive, negative[anchor]))
+    anchors, positives, negatives = (torch.cat(some) for some in zip(*found, strict=True))
+    return anchors, positives, negatives
+
+
+def pair_up(
+    embeddings: Float[Tensor, "n dim"],
+    labels: Int[Tensor, "n"],
+    references: References,
+    *,
+    genuine: bool = True,
+    impostor: bool = True,
+) -> Pairing:
+    """Rows and columns of a batch, checked.
+
+    Args:
+        references: further columns with their labels.
+        genuine, impostor: whether the caller cannot answer without pairs of one class, of two classes.
+
+    Raises:
+        BatchError: shapes, types, a number that is not finite, or a batch without the pairs that are needed.
+    """
+    _check(embeddings, labels, "embeddings")
+    columns, column_labels = embeddings, labels
+    if references is not None:
+        _check(*references, "references")
+        if references[0].shape[1] != embeddings.shape[1]:
+            raise BatchError(
+                f"references have {references[0].shape[1]} numbers each, embeddings {embeddings.shape[1]}: "
+                "both must come from the same encoder"
+            )
+        columns = torch.cat([embeddings, references[0].to(embeddings)])
+        column_labels = torch.cat([labels, references[1].to(labels)])
+    ordered, order = column_labels.sort(stable=True)
+    first = torch.searchsorted(ordered, labels)
+    size = torch.searchsorted(ordered, labels, right=True) - first
+    pairing = Pairing(embeddings, columns, order, first, size)
+    _check_pairs(pairing, genuine, impostor)
+    return pairing
+
+
+def _check(embeddings: Float[Tensor, "n dim"], labels: Int[Tensor, "n"], what: str) -> None:
+    if embeddings.ndim != 2 or not embeddings.is_floating_point():
+        raise BatchError(
+            f"{what} must be floats of shape (batch, dim), not {embeddings.dtype} of shape {tuple(embeddings.shape)}"
+        )
+    if labels.ndim != 1 or len(labels) != len(embeddings):
+        raise BatchError(
+            f"{len(embeddings)} {what} need {len(embeddings)} labels in one row, not shape {tuple(labels.shape)}"
+        )
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise BatchError(f"labels of {what} must be integers (class codes), not {labels.dtype}: give labels.long()")
+    if not len(embeddings):
+        raise BatchError(f"no {what}: a batch needs at least one item")
+    if not bool(embeddings.isfinite().all()):
+        row = int((~embeddings.isfinite().all(1)).nonzero()[0])
+        raise BatchError(
+            f"row {row} of the {what} (label {int(labels[row])}) holds NaN or infinity: look at that input, "
+            "or lower the learning rate"
+        )
+
+
+def _check_pairs(pairing: Pairing, genuine: bool, impostor: bool) -> None:
+    if genuine and not pairing.genuine:
+        raise BatchError(
+            f"no two of {len(pairing.columns)} items share a label, so nothing can be pulled together: "
+            "give at least two items of a class (P x K batches with K >= 2)"
+        )
+    if impostor and not pairing.impostor:
+        raise BatchError(
+            f"all {len(pairing.columns)} items have one label, so nothing can be pushed apart: "
+            "give at least two classes a batch"
+        )
+
+
+@cache
+def _cache_bytes(device: str) -> int:
+    """Memory that one block may fill: a core's second-level cache, or what keeps an accelerator busy."""
+    if device != "cpu":
+        return 2**26
+    try:
+        kilobytes = int(Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip().removesuffix("K"))
+    except (OSError, ValueError):
+        return 2**20
+    return max(2**19, kilobytes * 2**10)
