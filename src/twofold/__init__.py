@@ -1,3 +1,66 @@
-"""twofold: are these two the same? Siamese networks with a stated error rate."""
+"""twofold: are these two the same? Siamese networks with a stated error rate.
+
+Every public name is imported when it is first used, so that `import twofold` takes no time.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Bundle": "twofold.bundle",
+    "Checkpoints": "twofold.train.checkpoint",
+    "Index": "twofold.store.index",
+    "Items": "twofold.data.items",
+    "Pairs": "twofold.data.pairs",
+    "Recipe": "twofold.config",
+    "Twin": "twofold.twin",
+    "calibrate": "twofold.train.calibrate",
+    "doctor": "twofold.apps.doctor",
+    "embed": "twofold.embedding",
+    "enrol": "twofold.apps.verify",
+    "evaluate": "twofold.apps.evaluate",
+    "evaluate_pairs": "twofold.apps.evaluate",
+    "fit": "twofold.train.fit",
+    "identify": "twofold.apps.verify",
+    "losses": "twofold.losses",
+    "mining": "twofold.mining",
+    "verify": "twofold.apps.verify",
+    "verify_pairs": "twofold.apps.verify",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+if TYPE_CHECKING:
+    from twofold import losses as losses
+    from twofold import mining as mining
+    from twofold.apps.doctor import doctor as doctor
+    from twofold.apps.evaluate import evaluate as evaluate
+    from twofold.apps.evaluate import evaluate_pairs as evaluate_pairs
+    from twofold.apps.verify import enrol as enrol
+    from twofold.apps.verify import identify as identify
+    from twofold.apps.verify import verify as verify
+    from twofold.apps.verify import verify_pairs as verify_pairs
+    from twofold.bundle import Bundle as Bundle
+    from twofold.config import Recipe as Recipe
+    from twofold.data.items import Items as Items
+    from twofold.data.pairs import Pairs as Pairs
+    from twofold.embedding import embed as embed
+    from twofold.store.index import Index as Index
+    from twofold.train.calibrate import calibrate as calibrate
+    from twofold.train.checkpoint import Checkpoints as Checkpoints
+    from twofold.train.fit import fit as fit
+    from twofold.twin import Twin as Twin
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'twofold' has no attribute {name!r}")
+    home = importlib.import_module(_HOMES[name])
+    # `losses` and `mining` are themselves public; everything else is a name inside its home
+    return home if home.__name__ == f"twofold.{name}" and not hasattr(home, name) else getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -6,7 +6,18 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["Decision", "Embeddings", "Estimate", "Finding", "Hit", "Identification", "Verdict", "plain"]
+__all__ = [
+    "Decision",
+    "Embeddings",
+    "Erasure",
+    "Estimate",
+    "Finding",
+    "Hit",
+    "Identification",
+    "Progress",
+    "Verdict",
+    "plain",
+]
 
 Decision = Literal["same", "different", "unsure"]
 
@@ -86,6 +97,15 @@ class Embeddings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Erasure:
+    """Receipt of a `forget`: whose items were deleted and overwritten, and when (UTC, ISO 8601)."""
+
+    label: str
+    ids: tuple[str, ...]
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """One thing that a doctor found: what, where, and what to do about it."""
 
@@ -94,6 +114,30 @@ class Finding:
     message: str
     remedy: str
     files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a training run stands.
+
+    Attributes:
+        loss: of the last step. monitored, best: the watched validation number, now and at its best; None before.
+        items_per_second, pairs_per_second: of the present epoch; all pairs of a batch count.
+        seconds, seconds_left: since the start, and until the end at this pace.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    monitor: str
+    monitored: float | None
+    best: float | None
+    items_per_second: float
+    pairs_per_second: float
+    seconds: float
+    seconds_left: float
 
 
 def plain(result: Any) -> dict[str, Any]:

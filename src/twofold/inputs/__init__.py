@@ -1,0 +1,61 @@
+"""Raw thing -> tensor: one file a modality. `Input` is what every input type can do."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from jaxtyping import Int
+
+from twofold.inputs.image import Image
+
+__all__ = ["Image"]
+
+
+class Augmentation(Protocol):
+    """Changes a batch in training; what happens to an item depends only on its own key.
+
+    Attributes:
+        variants: how many label-changing variants of an item it makes (4 when quarter turns are new classes).
+    """
+
+    @property
+    def variants(self) -> int: ...
+
+    def __call__(self, batch: Any, keys: Int[np.ndarray, "batch 4"]) -> Any:
+        """`batch` changed; a key is (seed, epoch, item, variant)."""
+        ...
+
+
+class Input(Protocol):
+    """How one kind of raw thing becomes a batch; a frozen dataclass whose fields are its whole state."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+
+    def read(self, value: Any) -> np.ndarray:
+        """One raw thing as an array; the same bytes always give the same array."""
+        ...
+
+    def stack(self, arrays: Sequence[np.ndarray]) -> Any:
+        """What `read` returned, as one batch with `.to(device)` and a length."""
+        ...
+
+    def normalise(self, batch: Any) -> Any:
+        """A batch as the encoder wants it."""
+        ...
+
+    def example(self) -> np.ndarray:
+        """A blank array, as `read` would return it."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """What an encoder's builder may want to know: `{"channels": 1, "size": (35, 35)}`."""
+        ...
+
+    def arguments(self) -> dict[str, Any]:
+        """Flat arguments that rebuild it."""
+        ...
+
+    def augmentation(self, **settings: Any) -> Augmentation:
+        """Its training-time augmentation, every setting off by default."""
+        ...

@@ -1,0 +1,53 @@
+# One set of commands, the same by hand and in CI. `make demo` and `make test` need nothing but Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SHELL := /bin/sh
+
+.PHONY: demo test test-slow check fix docs bench-quick clean
+
+demo: $(VENV)/.demo
+	$(BIN)/twofold demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -q
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -q -m slow
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+fix: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/reference.py
+
+bench-quick: $(VENV)/.dev
+	$(BIN)/python bench/losses.py --quick
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "twofold needs Python 3.11 or later, this is " + sys.version.split()[0] + ": make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+
+# torch first and by its exact version: a range would fetch gigabytes of GPU packages
+$(VENV)/.torch: constraints.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
+	touch $@
+
+$(VENV)/.demo: pyproject.toml constraints.txt $(VENV)/.torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[demo]"
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt $(VENV)/.torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[data,demo,viz]" --group dev
+	touch $@

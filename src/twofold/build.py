@@ -1,0 +1,108 @@
+"""Recipe -> twin: the only place where names become modules. The table of names is each package's `__all__`."""
+
+import inspect
+from collections.abc import Callable
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from twofold import comparison, inputs, losses, mining
+from twofold import nn as encoders
+from twofold.comparison import Comparison
+from twofold.config import Piece, Recipe
+from twofold.errors import RecipeError, UnknownName, nearest
+from twofold.inputs import Augmentation, Input
+from twofold.twin import Twin
+
+__all__ = ["augmentation", "input", "loss", "miner", "seeded", "twin"]
+
+
+def twin(recipe: Recipe, seed: int = 0) -> Twin:
+    """The twin that `recipe` describes, its weights drawn from `seed`.
+
+    Raises:
+        UnknownName: a name that is not in the table it is looked up in.
+        RecipeError: an argument that the named thing does not take.
+    """
+    raw = input(recipe)
+    with seeded(seed):
+        encoder = _call(_find(encoders, recipe.encoder, "encoder"), recipe.encoder, "encoder", raw.facts())
+        made = Twin(raw, encoder)
+        made.comparison = _comparison(recipe.comparison, made.dim)
+    return made
+
+
+def input(recipe: Recipe) -> Input:
+    """The input type of `recipe`."""
+    return _call(_find(inputs, recipe.input, "input"), recipe.input, "input", {})
+
+
+def augmentation(recipe: Recipe, input: Input) -> Augmentation | None:
+    """The augmentation that `[augment]` asks for; None when it asks for nothing."""
+    return input.augmentation(**recipe.augment) if recipe.augment else None
+
+
+def loss(piece: Piece, *, dim: int, classes: int) -> Callable[..., torch.Tensor]:
+    """The named loss with its hyper-parameters; losses with weights are made for `classes` classes."""
+    known = {"dim": dim, "classes": classes}
+    found = _find(losses, piece, "loss")
+    if inspect.isclass(found) and issubclass(found, nn.Module):
+        return _call(found, piece, "loss", known)
+    return _partial(found, piece, "loss", given=("comparison", "references", "triplets"))
+
+
+def miner(piece: Piece) -> Callable[..., mining.Triplets]:
+    """The named miner with its settings."""
+    return _partial(_find(mining, piece, "miner"), piece, "miner", given=("comparison",))
+
+
+@contextmanager
+def seeded(seed: int):
+    """Inside, torch's own random numbers come from `seed`; outside, nothing has changed."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(seed)
+        yield
+
+
+def _comparison(piece: Piece, dim: int) -> Comparison:
+    return comparison.named(piece.name, dim=dim, **piece.arguments)
+
+
+def _names(module: ModuleType) -> list[str]:
+    return [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]
+
+
+def _find(package: ModuleType, piece: Piece, kind: str) -> Callable[..., Any]:
+    if piece.name not in _names(package):
+        raise UnknownName(f"no {kind} is called {piece.name!r}: {nearest(piece.name, _names(package))}")
+    return getattr(package, piece.name)
+
+
+def _call(function: Callable[..., Any], piece: Piece, kind: str, facts: dict[str, Any]) -> Any:
+    """`function` with the piece's arguments, and those facts that it takes and the piece leaves open."""
+    takes = inspect.signature(function).parameters
+    _refuse_unknown(piece, kind, takes)
+    return function(**{name: facts[name] for name in facts if name in takes} | piece.arguments)
+
+
+def _partial(function: Callable[..., Any], piece: Piece, kind: str, given: tuple[str, ...]) -> Callable[..., Any]:
+    takes = list(inspect.signature(function).parameters)[2:]
+    _refuse_unknown(piece, kind, [name for name in takes if name not in given])
+    settings = piece.arguments
+
+    def configured(first: torch.Tensor, second: torch.Tensor, **call: Any) -> Any:
+        return function(first, second, **call, **settings)
+
+    configured.takes = takes  # type: ignore[attr-defined]
+    return configured
+
+
+def _refuse_unknown(piece: Piece, kind: str, takes: Any) -> None:
+    for name in piece.arguments:
+        if name not in takes:
+            raise RecipeError(f"{kind} {piece.name} takes no {name!r}: {nearest(name, takes)}")

@@ -1,0 +1,205 @@
+"""Bundle: a trained twin in a folder of safetensors + JSON + hashes. No code ever comes out of it (law 9)."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import safetensors.torch
+from torch import nn
+
+from twofold import __version__, build
+from twofold.config import Piece, Recipe
+from twofold.contract import Calibration, Contract
+from twofold.data.items import Items
+from twofold.errors import BundleError, DamagedBundle, IdentityOverlap, NewerFormat, UsageError
+from twofold.files import new_folder, sha256_file
+from twofold.inputs import Input
+from twofold.nn.builder import built_from
+from twofold.twin import Twin
+
+__all__ = ["Bundle"]
+
+FORMAT = 1
+MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A trained twin with all that is known of it.
+
+    Attributes:
+        parts: which identities trained, chose, and were kept aside: `{"train": (...), "calibrate": (...), ...}`.
+        trained: hashes of the contents of what it was trained or chosen on, to recognise them under other names.
+        training: how it was trained: seed, steps, seconds, versions, history.
+    """
+
+    twin: Twin
+    recipe: Recipe
+    calibration: Calibration | None = None
+    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    trained: frozenset[str] = frozenset()
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """64 hexadecimal digits that change with the weights, the preprocessing, or the number of warped copies."""
+        described = {"twin": _describe(self.twin), "copies": self.recipe.copies}
+        described["decoder"] = f"{self.twin.input.name} {self.twin.input.version}"
+        if self.recipe.copies > 1:
+            described["augment"] = self.recipe.augment
+        weights = hashlib.sha256(_weights(self.twin)).hexdigest()
+        return hashlib.sha256(f"{weights} {_json(described)}".encode()).hexdigest()
+
+    @property
+    def contract(self) -> Contract:
+        """What a search node must know of this bundle."""
+        return Contract(
+            fingerprint=self.fingerprint,
+            dim=self.twin.dim,
+            distance=self.twin.comparison.name,
+            calibration=self.calibration,
+        )
+
+    def with_calibration(self, calibration: Calibration | None) -> Self:
+        """A copy that decides by `calibration`."""
+        return replace(self, calibration=calibration)
+
+    def part(self, items: Items, name: str) -> Items:
+        """Those of `items` whose identities the training kept aside as `name`; all of them if none is known here.
+
+        Raises:
+            IdentityOverlap: some of the identities were trained on and none was kept aside as `name`.
+        """
+        recorded = set(self.parts.get(name, ())) & set(items.identities)
+        if recorded:
+            return items.where(identities=sorted(recorded))
+        self.refuse_trained(items)
+        return items
+
+    def refuse_trained(self, items: Items) -> None:
+        """Raise IdentityOverlap if an identity or the content of an item was trained or chosen on (law 2)."""
+        trained = {*self.parts.get("train", ()), *self.parts.get("valid", ())}
+        if known := sorted(trained & set(items.identities)):
+            raise IdentityOverlap(
+                f"{len(known)} of {len(items.identities)} identities were trained on ({_some(known)}), so that no rate "
+                "measured on them would hold: give identities that the model has never seen, or the data it was "
+                "trained from, whose kept-aside identities are then used (other things of the same name: rename them)"
+            )
+        same = [id for id, content in zip(items.ids, items.content_hashes(), strict=True) if content in self.trained]
+        if same:
+            raise IdentityOverlap(
+                f"{len(same)} of {len(items)} items are copies of what was trained on ({_some(same)}): "
+                "give data that the model has never seen"
+            )
+
+    def save(self, path: str | Path) -> Path:
+        """Write the bundle as a folder, whole or not at all.
+
+        Raises:
+            CannotWrite: something else stands at `path`, or the disk does not take it.
+        """
+        with new_folder(path, marker=MANIFEST) as folder:
+            (folder / WEIGHTS).write_bytes(_weights(self.twin))
+            (folder / DESCRIPTION).write_text(_json(self._description()), encoding="utf-8")
+            files = {name: sha256_file(folder / name) for name in (DESCRIPTION, WEIGHTS)}
+            manifest = {"format": FORMAT, "twofold": __version__, "fingerprint": self.fingerprint, "files": files}
+            (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, encoder: nn.Module | None = None) -> Self:
+        """The bundle in a folder.
+
+        Args:
+            encoder: the module, when the encoder is your own and not one of `twofold.nn`; its weights are replaced.
+
+        Raises:
+            BundleError: no bundle there. DamagedBundle: a byte has changed. NewerFormat: a later version wrote it.
+            UsageError: the encoder is your own and was not given, or has another structure.
+        """
+        folder = Path(path)
+        _check(folder)
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        recipe = Recipe.model_validate(description["recipe"])
+        twin = _rebuild(description["twin"], recipe, encoder)
+        twin.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+        twin.eval()
+        return cls(
+            twin=twin,
+            recipe=recipe,
+            calibration=Contract.from_dict(description["contract"]).calibration,
+            parts={name: tuple(identities) for name, identities in description["parts"].items()},
+            trained=frozenset(description["trained"]),
+            training=description["training"],
+        )
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "twin": _describe(self.twin),
+            "recipe": self.recipe.model_dump(mode="json"),
+            "contract": self.contract.to_dict(),
+            "parts": {name: list(identities) for name, identities in self.parts.items()},
+            "trained": sorted(self.trained),
+            "training": dict(self.training),
+        }
+
+
+def _describe(twin: Twin) -> dict[str, Any]:
+    """What rebuilds a twin: names and flat arguments; of a foreign encoder only the structure's hash."""
+    encoder = built_from(twin.encoder)
+    return {
+        "input": {"name": twin.input.name, **twin.input.arguments()},
+        "encoder": encoder or {"structure": _structure(twin.encoder)},
+        "comparison": {"name": twin.comparison.name, **twin.comparison.arguments()},
+    }
+
+
+def _rebuild(described: dict[str, Any], recipe: Recipe, encoder: nn.Module | None) -> Twin:
+    pieces = {name: Piece(**described[name]) for name in ("input", "comparison")}
+    if "name" in described["encoder"]:
+        return build.twin(recipe.model_copy(update={**pieces, "encoder": Piece(**described["encoder"])}))
+    if encoder is None:
+        raise UsageError("this bundle's encoder is not one of twofold's: pass it, Bundle.load(path, encoder=...)")
+    if _structure(encoder) != described["encoder"]["structure"]:
+        raise UsageError("the given encoder's weights differ in name or shape from those of the bundle")
+    like: Input = build.twin(recipe.model_copy(update={**pieces, "encoder": Piece(name="conv4")})).input
+    return Twin(like, encoder, described["comparison"]["name"])
+
+
+def _structure(module: nn.Module) -> str:
+    shapes = [f"{name} {tuple(tensor.shape)} {tensor.dtype}" for name, tensor in module.state_dict().items()]
+    return hashlib.sha256("\n".join(shapes).encode()).hexdigest()
+
+
+def _weights(twin: Twin) -> bytes:
+    return safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in twin.state_dict().items()})
+
+
+def _check(folder: Path) -> None:
+    """Refuse a folder that is no bundle, of a later format, or not as it was written."""
+    if not (folder / MANIFEST).is_file():
+        raise BundleError(f"{folder} is no bundle: it holds no {MANIFEST}; `twofold train` makes one")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        number, files = manifest["format"], dict(manifest["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedBundle(f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy") from None
+    if number > FORMAT:
+        raise NewerFormat(f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
+    for name in (DESCRIPTION, WEIGHTS):
+        if not (folder / name).is_file():
+            raise DamagedBundle(f"{folder / name} is missing: restore the bundle from a copy")
+        if sha256_file(folder / name) != files.get(name):
+            raise DamagedBundle(f"{folder / name} is not as it was written (SHA-256): restore the bundle from a copy")
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

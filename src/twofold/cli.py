@@ -1,0 +1,409 @@
+"""Every command, one thin typed function each. Nothing heavy is imported until a command needs it.
+
+Exit codes: 0 yes, 1 no match, 2 wrong use or bad data (one line; --debug shows the traceback), 3 unsure.
+"""
+
+import json as jsonlib
+import sys
+import tomllib
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import cyclopts
+from cyclopts import App, Parameter
+
+from twofold import __version__
+from twofold.errors import DataError, TwofoldError, UsageError
+
+if TYPE_CHECKING:
+    from twofold.data.items import Items
+
+__all__ = ["app", "main"]
+
+app = App(name="twofold", version=__version__, help="Are these two the same? Twin networks with a stated error rate.")
+
+YES, NO, WRONG, UNSURE = 0, 1, 2, 3
+
+Out = Annotated[Path, Parameter(name=["--out", "-o"])]
+Set = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=False)]
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+@app.command
+def doctor(data: Path, /, *, levels: int = 1, p: int = 16, k: int = 4, json: Json = False) -> int:
+    """Say what is wrong with DATA before a minute is spent on training; exit code 2 if it cannot be trained on.
+
+    Args:
+        data: a folder with one sub-folder an identity, or a table with the columns path and label.
+        levels: 2 for folders of folders: group/identity/file.
+        p: identities a batch shall hold.
+        k: items an identity a batch shall hold.
+        json: print one JSON object.
+    """
+    from twofold import terminal, wording
+    from twofold.apps.doctor import doctor as examine
+    from twofold.data.items import Items
+    from twofold.inputs import Image
+
+    items = Items.open(data, levels=levels)
+    with terminal.bar("reading") as progress:
+        findings = examine(items, Image(), p=p, k=k, progress=progress)
+    if json:
+        _print_json(
+            {"items": len(items), "identities": len(items.identities), "findings": [asdict(f) for f in findings]}
+        )
+    else:
+        _show(wording.items(items), wording.findings(findings))
+    return WRONG if any(finding.level == "fatal" for finding in findings) else YES
+
+
+@app.command
+def train(
+    recipe: str,
+    data: Path,
+    /,
+    *,
+    out: Out,
+    settings: Set = (),
+    seed: int = 0,
+    levels: int = 1,
+    resume: Flag = False,
+    max_time: float | None = None,
+    device: str | None = None,
+    json: Json = False,
+) -> int:
+    """Learn from DATA what is the same, and keep unseen identities aside to calibrate and evaluate on.
+
+    Args:
+        recipe: a built-in name (face, signature, character, generic) or a TOML file.
+        data: a folder with one sub-folder an identity, or a table.
+        out: where the bundle goes.
+        settings: change the recipe, --set loss.margin=0.3; can be given several times.
+        seed: the same seed gives the same weights.
+        levels: 2 for folders of folders: group/identity/file.
+        resume: go on where an interrupted training of the same OUT stopped.
+        max_time: stop cleanly after so many seconds.
+        device: cpu or cuda; by default what there is.
+        json: print one JSON object.
+    """
+    from twofold import terminal, wording
+    from twofold.recipes import find
+    from twofold.train.checkpoint import Checkpoints
+    from twofold.train.fit import fit_recipe
+
+    changes = dict(_setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
+    chosen = find(recipe).replace(changes)
+    items = _healthy(data, levels, chosen)
+    checkpoints = Checkpoints(out.with_name(out.name + ".training"), resume=resume)
+    with terminal.training(quiet=json) as watch:
+        bundle = fit_recipe(chosen, items, seed=seed, device=device, checkpoints=checkpoints, watch=watch)
+    bundle.save(out)
+    if json:
+        _print_json({"bundle": str(out), "fingerprint": bundle.fingerprint, **bundle.training})
+    else:
+        _show(wording.trained(bundle, out, data))
+    return YES
+
+
+@app.command
+def calibrate(
+    bundle: Path,
+    data: Path,
+    /,
+    *,
+    far: float = 1e-2,
+    confidence: float = 0.95,
+    estimate: Flag = False,
+    levels: int = 1,
+    seed: int = 0,
+    json: Json = False,
+) -> int:
+    """Find the threshold whose false-accept rate is certified on identities the model has never seen.
+
+    Args:
+        bundle: what `twofold train` wrote; the calibration is written into it.
+        data: the data it was trained from (the identities kept aside are used), or new data.
+        far: false-accept rate to certify, 1e-2 is one impostor pair in a hundred.
+        confidence: of the certificate.
+        estimate: where the data cannot certify the rate, take the plain estimate and say so in every verdict.
+        levels: 2 for folders of folders: group/identity/file.
+        seed: of the bootstrap.
+        json: print one JSON object.
+    """
+    from twofold import wording
+    from twofold.bundle import Bundle
+    from twofold.data.items import Items
+    from twofold.train.calibrate import calibrate as certify
+
+    known = Bundle.load(bundle)
+    part = known.part(Items.open(data, levels=levels), "calibrate")
+    done = certify(known, part, far=far, confidence=confidence, seed=seed, estimate=estimate)
+    done.save(bundle)
+    calibration = done.contract.to_dict()["calibration"]
+    _print_json(calibration) if json else _show(wording.calibrated(done, bundle))
+    return YES
+
+
+@app.command
+def evaluate(
+    bundle: Path, data: Path, /, *, far: float | None = None, levels: int = 1, seed: int = 0, json: Json = False
+) -> int:
+    """Measure a bundle on identities it has never seen, every number with its interval.
+
+    Args:
+        bundle: what `twofold train` wrote.
+        data: the data it was trained from (the identities kept aside are used), new data, or a table of pairs (a,b,same).
+        far: false-accept rate at which the true-accept rate is wanted; by default the calibrated one.
+        levels: 2 for folders of folders: group/identity/file.
+        seed: of the bootstrap.
+        json: print one JSON object.
+    """
+    from twofold import wording
+    from twofold.apps.evaluate import evaluate as measure
+    from twofold.apps.evaluate import evaluate_pairs
+    from twofold.bundle import Bundle
+    from twofold.data.items import Items
+    from twofold.data.pairs import Pairs
+
+    known = Bundle.load(bundle)
+    if Pairs.found(data):
+        evaluation = evaluate_pairs(known, Pairs.from_table(data), far=far, seed=seed)
+    else:
+        evaluation = measure(known, known.part(Items.open(data, levels=levels), "test"), far=far, seed=seed)
+    _print_json(asdict(evaluation)) if json else _show(wording.estimates(evaluation.estimates))
+    return YES
+
+
+@app.command
+def verify(
+    bundle: Path,
+    a: Path | None = None,
+    b: Path | None = None,
+    /,
+    *,
+    pairs: Path | None = None,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    json: Json = False,
+) -> int:
+    """Are A and B the same? Exit code 0 yes, 1 no, 3 unsure; with --pairs a verdict for each row of a table, and 0.
+
+    Args:
+        bundle: a calibrated bundle.
+        a: one file.
+        b: the other file.
+        pairs: a table with the columns a and b.
+        out: where the verdicts of --pairs go, as CSV; by default to the terminal.
+        json: print JSON.
+    """
+    from twofold import wording
+    from twofold.apps.verify import verify as judge
+    from twofold.apps.verify import verify_pairs
+    from twofold.bundle import Bundle
+    from twofold.data.pairs import Pairs
+
+    if (pairs is None) == (a is None or b is None):
+        raise UsageError("give either two files, or --pairs TABLE")
+    known = Bundle.load(bundle)
+    if pairs is not None:
+        listed = Pairs.from_table(pairs)
+        verdicts = verify_pairs(known, listed)
+        _write_verdicts(listed, verdicts, out, json)
+        return YES
+    verdict = judge(known, a, b)
+    _print_json(asdict(verdict)) if json else _show(wording.verdict(verdict))
+    return {"same": YES, "different": NO, "unsure": UNSURE}[verdict.decision]
+
+
+@app.command
+def identify(bundle: Path, index: Path, query: Path, /, *, json: Json = False) -> int:
+    """Who is this? Exit code 0 somebody enrolled, 1 nobody.
+
+    Args:
+        bundle: a calibrated bundle.
+        index: where `twofold enrol` put the identities.
+        query: one file.
+        json: print one JSON object.
+    """
+    from twofold import wording
+    from twofold.apps.verify import identify as find
+    from twofold.bundle import Bundle
+    from twofold.store.index import Index
+
+    known = Bundle.load(bundle)
+    with Index.open(index) as gallery:
+        found = find(known, gallery, query)
+    _print_json(asdict(found)) if json else _show(wording.identification(found))
+    return NO if found.label is None else YES
+
+
+@app.command
+def enrol(bundle: Path, index: Path, label: str, files: list[Path], /, *, json: Json = False) -> int:
+    """Remember LABEL by the embeddings of FILES; the files themselves are not kept.
+
+    Args:
+        bundle: what `twofold train` wrote.
+        index: an index; made if it does not exist.
+        label: who or what the files show.
+        files: one file or more.
+        json: print one JSON object.
+    """
+    from twofold.apps.verify import enrol as remember
+    from twofold.bundle import Bundle
+    from twofold.store.index import Index
+
+    known = Bundle.load(bundle)
+    make = Index.open(index) if index.exists() else Index.create(index, known.contract)
+    with make as gallery:
+        ids = remember(known, gallery, label, files)
+        enrolled = len(gallery.labels)
+    told = {"label": label, "ids": list(ids), "enrolled": enrolled}
+    _print_json(told) if json else _show(f"enrolled {label} with {len(ids)} embeddings; the index knows {enrolled}")
+    return YES
+
+
+@app.command
+def forget(bundle: Path, index: Path, label: str, /, *, json: Json = False) -> int:
+    """Erase every byte of LABEL from the index.
+
+    Args:
+        bundle: the bundle that the index is pinned to.
+        index: an index.
+        label: whom to forget.
+        json: print one JSON object.
+    """
+    from twofold import wording
+    from twofold.apps.verify import forget as erase
+    from twofold.bundle import Bundle
+    from twofold.store.index import Index
+
+    with Index.open(index) as gallery:
+        receipt = erase(Bundle.load(bundle), gallery, label)
+    _print_json(asdict(receipt)) if json else _show(wording.forgotten(receipt))
+    return YES
+
+
+@app.command
+def info(path: Path, /, *, json: Json = False) -> int:
+    """What a bundle or an index is: what it was made from, its threshold, its fingerprint.
+
+    Args:
+        path: a bundle or an index.
+        json: print one JSON object.
+    """
+    from twofold import wording
+    from twofold.bundle import Bundle
+    from twofold.store.index import Index
+
+    if Index.found(path):
+        with Index.open(path) as index:
+            told = {"kind": "index", "items": len(index), "labels": len(index.labels), **index.contract.to_dict()}
+    else:
+        bundle = Bundle.load(path)
+        told = {"kind": "bundle", **bundle.contract.to_dict(), "recipe": bundle.recipe.model_dump(mode="json")}
+        told |= {"parts": {name: len(names) for name, names in bundle.parts.items()}, "training": dict(bundle.training)}
+    _print_json(told) if json else _show(wording.facts(told))
+    return YES
+
+
+@app.command
+def demo(*, out: Out = Path("twofold-demo"), seed: int = 0, json: Json = False) -> int:
+    """The whole way in about a minute, on characters drawn in the free fonts that matplotlib carries.
+
+    Args:
+        out: where the bundle, the index and the page go.
+        seed: the same seed gives the same numbers.
+        json: print one JSON object.
+    """
+    from twofold import terminal
+    from twofold.demo import demo as run
+
+    with terminal.training(quiet=json) as watch:
+        result = run(out, seed=seed, watch=watch)
+    _print_json(asdict(result)) if json else _show(terminal.demo(result))
+    return YES
+
+
+def _healthy(data: Path, levels: int, recipe: Any) -> "Items":
+    """The items of DATA, if nothing that the doctor finds stands against training on them."""
+    from twofold import build, terminal
+    from twofold.apps.doctor import doctor as examine
+    from twofold.data.items import Items
+
+    items = Items.open(data, levels=levels)
+    with terminal.bar("doctor") as progress:
+        findings = examine(items, build.input(recipe), p=recipe.p, k=recipe.k, progress=progress)
+    fatal = [finding for finding in findings if finding.level == "fatal"]
+    if fatal:
+        raise DataError("; ".join(f"{finding.message}: {finding.remedy}" for finding in fatal))
+    for finding in findings:
+        if finding.level == "warning":
+            print(f"{finding.message}: {finding.remedy}", file=sys.stderr)
+    return items
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    key, sign, value = text.partition("=")
+    if not sign:
+        raise UsageError(f"--set {text}: write it as key=value, for example --set loss.margin=0.3")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _write_verdicts(pairs: Any, verdicts: Any, out: Path | None, json: bool) -> None:
+    rows = [
+        {"a": pairs.ids[a], "b": pairs.ids[b], **asdict(verdict)}
+        for a, b, verdict in zip(pairs.index_a, pairs.index_b, verdicts, strict=True)
+    ]
+    if json:
+        text = jsonlib.dumps(rows, indent=1)
+    else:
+        import csv
+        import io
+
+        stream = io.StringIO()
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        text = stream.getvalue().rstrip("\n")
+    if out is None:
+        print(text)
+    else:
+        from twofold.files import write_atomically
+
+        write_atomically(out, (text + "\n").encode())
+
+
+def _print_json(value: Any) -> None:
+    print(jsonlib.dumps(value, indent=1, allow_nan=False, default=str))
+
+
+def _show(*things: Any) -> None:
+    from rich.console import Console
+
+    Console(highlight=False, soft_wrap=True).print(*things, sep="\n")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    try:
+        code = app([word for word in given if word != "--debug"], exit_on_error=False, result_action="return_value")
+    except cyclopts.CycloptsError:
+        sys.exit(WRONG)
+    except TwofoldError as error:
+        if debug:
+            raise
+        print(f"twofold: {error}", file=sys.stderr)
+        sys.exit(WRONG)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else YES)
+
+
+if __name__ == "__main__":
+    main()

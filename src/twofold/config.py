@@ -1,0 +1,173 @@
+"""Recipe: how to build and train a twin, to and from TOML. No torch here; names become modules in build.py."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+import tomli_w
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from twofold.errors import RecipeError, nearest
+
+__all__ = ["Optimiser", "Piece", "Recipe", "Schedule", "Split"]
+
+
+class Piece(BaseModel):
+    """A name from one of our own tables and its flat arguments: `"cosine"`, or `{name = "triplet", margin = 0.3}`."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+def _from_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+Named = Annotated[Piece, BeforeValidator(_from_name)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Optimiser(_Part):
+    """AdamW (Loshchilov & Hutter 2019) or SGD with Nesterov momentum; norms and biases are not decayed."""
+
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+
+
+class Schedule(_Part):
+    """Learning rate over training: linear warm-up for `warmup` of all steps, then by name.
+
+    `cosine` falls to `final` times the peak; `step` multiplies by `factor` after each of `at` (shares of training);
+    `plateau` multiplies by `factor` when the monitored number has not improved for `patience` epochs.
+    """
+
+    name: Literal["constant", "cosine", "step", "plateau"] = "cosine"
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    final: float = Field(default=0.0, ge=0, le=1)
+    factor: float = Field(default=0.1, gt=0, lt=1)
+    at: tuple[float, ...] = (0.5, 0.75)
+    patience: int = Field(default=3, ge=1)
+
+
+class Split(_Part):
+    """Shares of the identities that train, choose, calibrate and test; `by_group` keeps groups whole."""
+
+    train: float = Field(default=0.7, gt=0)
+    valid: float = Field(default=0.1, ge=0)
+    calibrate: float = Field(default=0.1, ge=0)
+    test: float = Field(default=0.1, ge=0)
+    by_group: bool = False
+
+
+class Recipe(_Part):
+    """How to build and train a twin. Every field has a default; unknown keys are errors.
+
+    Attributes:
+        input, encoder, comparison: what the twin is made of.
+        augment: settings of the input type's augmentation, in training only.
+        loss, miner: what is learned from, and which triplets of a batch the loss sees (None: the loss decides).
+        p, k: a batch holds `p` identities with `k` items each.
+        groups_per_batch: draw the identities of a batch from so many groups (alphabets, say); None: from all.
+        epochs: an epoch shows every item about once (every variant of it, if the augmentation makes classes).
+        max_seconds: training stops cleanly after so many seconds.
+        precision: `bfloat16` runs the encoder under autocast; losses and statistics stay float32.
+        clip_norm: largest gradient norm; None: not clipped.
+        ema: decay of the moving average of the weights, which is then what is validated and kept; None: off.
+        patience: stop after so many epochs without improvement of `monitor` on unseen identities; None: never.
+        validate_every: epochs between two looks at the validation identities.
+        copies: an embedding is the mean over so many warped copies of the input (the first is the input itself).
+    """
+
+    input: Named = Piece(name="Image")
+    augment: dict[str, Any] = Field(default_factory=dict)
+    encoder: Named = Piece(name="resnet_small")
+    comparison: Named = Piece(name="cosine")
+    loss: Named = Piece(name="supcon")
+    miner: Named | None = None
+    p: int = Field(default=16, ge=2)
+    k: int = Field(default=4, ge=2)
+    groups_per_batch: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=30, ge=1)
+    max_seconds: float | None = Field(default=None, gt=0)
+    optimiser: Annotated[Optimiser, BeforeValidator(_from_name)] = Optimiser()
+    schedule: Annotated[Schedule, BeforeValidator(_from_name)] = Schedule()
+    precision: Literal["float32", "bfloat16"] = "float32"
+    clip_norm: float | None = Field(default=None, gt=0)
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    monitor: Literal["eer", "recall_at_1"] = "eer"
+    patience: int | None = Field(default=None, ge=1)
+    validate_every: int = Field(default=1, ge=1)
+    copies: int = Field(default=1, ge=1)
+    split: Split = Split()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explained(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
+        try:
+            return handler(data)
+        except ValidationError as error:
+            raise RecipeError("; ".join(_explain(dict(problem)) for problem in error.errors())) from None
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """The recipe in a TOML file.
+
+        Raises:
+            RecipeError: no such file, no TOML, an unknown key or a value that does not fit.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise RecipeError(
+                f"{path} cannot be read ({error.strerror}): give a TOML file or a built-in name"
+            ) from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise RecipeError(f"{path} is not TOML: {error}") from None
+
+    def toml(self) -> str:
+        """The recipe as TOML; what is None is left out, as TOML has no word for it."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+    def replace(self, settings: Mapping[str, Any]) -> Self:
+        """A copy with `settings` changed: `{"epochs": 5, "loss.margin": 0.3}`; a new name drops the old arguments."""
+        table = self.model_dump(mode="json", exclude_none=True)
+        for key, value in settings.items():
+            _set(table, key.split("."), value)
+        return type(self).model_validate(table)
+
+
+def _set(table: dict[str, Any], keys: list[str], value: Any) -> None:
+    *sections, last = keys
+    for section in sections:
+        inner = table.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise RecipeError(f"{'.'.join(keys)}: {section} is {inner!r}, not a section")
+        table = cast("dict[str, Any]", inner)
+    if last == "name" and table.get("name") != value:
+        table.clear()
+    table[last] = value
+
+
+def _explain(problem: dict[str, Any]) -> str:
+    keys = [str(key) for key in problem["loc"]]
+    where = ".".join(keys)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown recipe key {where!r}: {nearest(keys[-1], _fields(keys[:-1]))}"
+    return f"recipe key {where!r}: {problem['msg']}, got {problem['input']!r}"
+
+
+def _fields(section: list[str]) -> list[str]:
+    models: dict[str, type[BaseModel]] = {"optimiser": Optimiser, "schedule": Schedule, "split": Split}
+    return list(models[section[0]].model_fields if section else Recipe.model_fields)

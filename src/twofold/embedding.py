@@ -1,0 +1,117 @@
+"""Items -> vectors, batched; and vectors -> scores in blocks. Used by training and applications alike."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from twofold import build
+from twofold.bundle import Bundle
+from twofold.contract import score_from_distance
+from twofold.data.items import Items
+from twofold.errors import TrainingError
+from twofold.inputs import Augmentation, Input
+from twofold.results import Embeddings
+from twofold.twin import Twin
+
+__all__ = ["embed", "embed_arrays", "embed_values", "read_all", "scores"]
+
+Progress = Callable[[int, int], None]
+
+
+def embed(bundle: Bundle, items: Items, *, batch_size: int = 256, progress: Progress | None = None) -> Embeddings:
+    """The vectors of `items`, with their ids and labels, pinned to the bundle's fingerprint.
+
+    Args:
+        progress: called with (done, total) after every batch.
+    """
+    parts = []
+    for start in range(0, len(items), batch_size):
+        parts.append(embed_values(bundle, items.values[start : start + batch_size]))
+        if progress:
+            progress(min(start + batch_size, len(items)), len(items))
+    vectors = np.concatenate(parts) if parts else np.zeros((0, bundle.twin.dim), np.float32)
+    labels = tuple(items.names[code] for code in items.labels)
+    return Embeddings(ids=items.ids, labels=labels, vectors=vectors, fingerprint=bundle.fingerprint)
+
+
+def embed_values(bundle: Bundle, values: Sequence[Any]) -> Float[np.ndarray, "n dim"]:
+    """The vectors of raw things (paths, bytes, arrays), float32; one batch."""
+    arrays = list(read_all(bundle.twin.input, values))
+    augment = build.augmentation(bundle.recipe, bundle.twin.input) if bundle.recipe.copies > 1 else None
+    return embed_arrays(bundle.twin, arrays, augment=augment, copies=bundle.recipe.copies)
+
+
+def embed_arrays(
+    twin: Twin,
+    arrays: Sequence[np.ndarray],
+    *,
+    augment: Augmentation | None = None,
+    copies: int = 1,
+    batch_size: int = 256,
+    precision: str = "float32",
+) -> Float[np.ndarray, "n dim"]:
+    """The vectors of what `twin.input.read` returned: the mean over `copies`, of which all but the first are warped.
+
+    The same warps serve every item, so that a vector depends on its item alone. Where the twin's vectors have unit
+    length, their mean is brought back to it.
+    """
+    training = twin.training
+    twin.eval()
+    try:
+        with torch.inference_mode(), autocast(twin.device, precision):
+            parts = [
+                _mean_of_copies(twin, arrays[start : start + batch_size], augment, copies)
+                for start in range(0, len(arrays), batch_size)
+            ]
+    finally:
+        twin.train(training)
+    vectors = np.concatenate(parts) if parts else np.zeros((0, twin.dim), np.float32)
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise TrainingError(f"the encoder gave a vector with NaN or infinity for input {row}: its weights are spoilt")
+    return vectors
+
+
+def _mean_of_copies(
+    twin: Twin, arrays: Sequence[np.ndarray], augment: Augmentation | None, copies: int
+) -> Float[np.ndarray, "n dim"]:
+    batch = twin.input.stack(arrays)
+    total = first = _float(twin, batch)
+    for copy in range(1, copies):
+        keys = np.tile(np.array([0, copy, 0, 0]), (len(arrays), 1))
+        total = total + _float(twin, augment(batch, keys) if augment else batch)
+    if copies > 1 and bool((torch.linalg.vector_norm(first, dim=1) - 1).abs().max() < 1e-2):
+        total = nn.functional.normalize(total) * copies
+    return (total / copies).cpu().numpy()
+
+
+def _float(twin: Twin, batch: Any) -> Tensor:
+    return twin.embed(batch.to(twin.device)).float()
+
+
+def read_all(input: Input, values: Sequence[Any], threads: int = 2) -> Iterator[np.ndarray]:
+    """`input.read` of every value, in order; decoders release the interpreter, so threads help."""
+    if len(values) == 1:
+        yield input.read(values[0])
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(input.read, values)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """bfloat16 arithmetic inside, where `precision` asks for it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def scores(
+    twin: Twin, a: Float[np.ndarray, "rows dim"], b: Float[np.ndarray, "cols dim"]
+) -> Float[np.ndarray, "rows cols"]:
+    """Scores (larger = more alike), float64, of every row of `a` with every row of `b`, by the twin's comparison."""
+    with torch.inference_mode():
+        distance = twin.comparison.block(torch.from_numpy(a).to(twin.device), torch.from_numpy(b).to(twin.device))
+    return score_from_distance(twin.comparison.name, distance.cpu().numpy().astype(np.float64))

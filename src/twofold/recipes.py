@@ -1,0 +1,97 @@
+"""One function per application: the recipe that `twofold train NAME DATA` starts from. Change anything with --set."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from twofold.config import Recipe
+from twofold.errors import UnknownName, nearest
+
+__all__ = ["character", "face", "generic", "signature"]
+
+
+def character() -> Recipe:
+    """Handwritten or printed characters: small grey pictures, many classes, few examples; quarter turns are classes."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Image", "size": 32, "channels": 1},
+            "augment": {"rotation": 15, "scale": 0.2, "shear": 0.3, "shift": 0.15, "quarter_turns_as_classes": True},
+            "encoder": {"name": "resnet_small", "dim": 256},
+            "loss": {"name": "supcon", "temperature": 0.0625},
+            "p": 64,
+            "k": 4,
+            "epochs": 20,
+            "optimiser": {"learning_rate": 2e-3, "weight_decay": 0.05},
+            "precision": "bfloat16",
+            "ema": 0.999,
+            "copies": 8,
+        }
+    )
+
+
+def face() -> Recipe:
+    """Faces, cut out and roughly aligned: no upside-down, mirror images are the same person."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Image", "size": 64, "channels": 1},
+            "augment": {"flip": True, "rotation": 10, "scale": 0.1, "shift": 0.08, "brightness": 0.2, "contrast": 0.2},
+            "encoder": {"name": "resnet_small", "dim": 128},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 16,
+            "k": 4,
+            "epochs": 60,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+            "precision": "bfloat16",
+            "ema": 0.99,
+            "copies": 4,
+        }
+    )
+
+
+def signature() -> Recipe:
+    """Signatures on paper: wide pictures, dark ink; a forgery is a class of its own."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Image", "size": [64, 128], "channels": 1, "fit": "pad"},
+            "augment": {"rotation": 5, "scale": 0.1, "shear": 0.1, "shift": 0.05},
+            "encoder": {"name": "resnet_small", "dim": 128},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 16,
+            "k": 8,
+            "epochs": 40,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+            "precision": "bfloat16",
+            "ema": 0.99,
+        }
+    )
+
+
+def generic() -> Recipe:
+    """Any folder of colour pictures: the place to start when nothing is known."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Image", "size": 64, "channels": 3},
+            "augment": {"flip": True, "rotation": 10, "scale": 0.2, "shift": 0.1, "brightness": 0.2, "contrast": 0.2},
+            "encoder": {"name": "resnet_small", "dim": 128},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 16,
+            "k": 4,
+            "epochs": 30,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+            "precision": "bfloat16",
+            "ema": 0.99,
+        }
+    )
+
+
+def find(name: str) -> Recipe:
+    """A built-in recipe by name, or the TOML file of that path.
+
+    Raises:
+        UnknownName: neither.
+    """
+    if name.endswith(".toml") or Path(name).is_file():
+        return Recipe.read(name)
+    if name not in __all__:
+        raise UnknownName(f"no recipe is called {name!r}, and it is no TOML file: {nearest(name, __all__)}")
+    make: Callable[[], Recipe] = globals()[name]
+    return make()

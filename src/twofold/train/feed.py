@@ -1,0 +1,149 @@
+"""Batches for training: read once into memory where they fit, augmented one step ahead in a thread."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from twofold import build
+from twofold.config import Recipe
+from twofold.data.batches import balanced_pairs, identity_batches
+from twofold.data.items import Items, Pairs
+from twofold.embedding import read_all
+from twofold.errors import NotEnoughData
+from twofold.inputs import Input
+
+__all__ = ["Feed", "ItemFeed", "PairBatch", "PairFeed", "Stored"]
+
+MEMORY = 4 << 30
+"""Bytes of decoded items that are kept in memory; larger data is decoded again in each epoch."""
+
+
+class Stored:
+    """The arrays of raw things: decoded once if they fit into memory, else whenever they are asked for."""
+
+    def __init__(self, input: Input, values: Sequence[Any], *, memory: int = MEMORY) -> None:
+        self.input = input
+        self.values = values
+        fits = bool(len(values)) and input.read(values[0]).nbytes * len(values) <= memory
+        self.arrays = list(read_all(input, values)) if fits else None
+
+    def take(self, indices: Int[np.ndarray, "n"]) -> list[np.ndarray]:
+        """The arrays at `indices`."""
+        if self.arrays is not None:
+            return [self.arrays[index] for index in indices]
+        return list(read_all(self.input, [self.values[index] for index in indices]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairBatch:
+    """Pairs among the rows of a batch: row `a[i]` and row `b[i]`, and how alike they are (1: the same)."""
+
+    a: Int[Tensor, "pairs"]
+    b: Int[Tensor, "pairs"]
+    targets: Float[Tensor, "pairs"]
+
+
+class ItemFeed:
+    """P x K batches of labelled items; a variant that changes the label is a class of its own.
+
+    Attributes:
+        classes: number of classes, variants included.
+    """
+
+    def __init__(self, items: Items, input: Input, recipe: Recipe, seed: int) -> None:
+        self.augment = build.augmentation(recipe, input)
+        self.variants = self.augment.variants if self.augment else 1
+        self.stored = Stored(input, items.values)
+        self.recipe, self.seed = recipe, seed
+        codes = np.unique(items.labels, return_inverse=True)[1].reshape(-1)
+        self.labels = (codes[:, None] * self.variants + np.arange(self.variants)).reshape(-1)
+        self.groups = None if items.group is None else np.repeat(items.group, self.variants)
+        self.classes = int(self.labels.max()) + 1
+        if recipe.groups_per_batch is not None and items.group is None:
+            raise NotEnoughData(
+                "groups_per_batch needs items with groups: give --levels 2, a `group` column, or drop it"
+            )
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch, as indices of (item, variant)."""
+        recipe = self.recipe
+        return list(
+            identity_batches(
+                self.labels,
+                p=recipe.p,
+                k=recipe.k,
+                seed=self.seed,
+                epoch=epoch,
+                group=self.groups if recipe.groups_per_batch else None,
+                groups_per_batch=recipe.groups_per_batch,
+            )
+        )
+
+    def batch(self, indices: Int[np.ndarray, "n"], epoch: int) -> tuple[Any, Tensor]:
+        """One planned batch, and its labels."""
+        items = indices // self.variants
+        batch = self.stored.input.stack(self.stored.take(items))
+        if self.augment:
+            count = len(indices)
+            keys = np.stack(
+                [np.full(count, self.seed), np.full(count, epoch), items, indices % self.variants], axis=1
+            ).astype(np.int64)
+            batch = self.augment(batch, keys)
+        return batch, torch.from_numpy(self.labels[indices])
+
+
+class PairFeed:
+    """Batches from a list of pairs; an item that stands in several pairs of a batch is embedded once."""
+
+    classes = 0
+
+    def __init__(self, pairs: Pairs, input: Input, recipe: Recipe, seed: int) -> None:
+        self.augment = build.augmentation(recipe, input)
+        self.stored = Stored(input, pairs.values)
+        self.pairs, self.recipe, self.seed = pairs, recipe, seed
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch, as indices of pairs: half of them genuine, or all in any order if they are graded."""
+        size = self.recipe.p * self.recipe.k // 2
+        targets = self.pairs.targets
+        if np.isin(targets, (0.0, 1.0)).all():
+            return list(balanced_pairs(targets, size=size, seed=self.seed, epoch=epoch))
+        order = np.random.default_rng((self.seed, epoch)).permutation(len(targets))
+        return [order[start : start + size] for start in range(0, len(order), size)]
+
+    def batch(self, indices: Int[np.ndarray, "n"], epoch: int) -> tuple[Any, PairBatch]:
+        """One planned batch of items, and the pairs among them."""
+        both = np.concatenate([self.pairs.index_a[indices], self.pairs.index_b[indices]])
+        items, rows = np.unique(both, return_inverse=True)
+        batch = self.stored.input.stack(self.stored.take(items))
+        if self.augment:
+            count = len(items)
+            keys = np.stack([np.full(count, self.seed), np.full(count, epoch), items, np.zeros(count)], axis=1)
+            batch = self.augment(batch, keys.astype(np.int64))
+        a, b = torch.from_numpy(rows.reshape(2, -1))
+        targets = torch.from_numpy(self.pairs.targets[indices].astype(np.float32))
+        return batch, PairBatch(a=a, b=b, targets=targets)
+
+
+Feed = ItemFeed | PairFeed
+
+
+def ahead(make: Callable[[np.ndarray], Any], plan: Sequence[np.ndarray]) -> Iterator[Any]:
+    """`make` of each planned batch, in order, computed up to two steps before it is asked for."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(make, indices) for indices in plan[:2]]
+        try:
+            for step in range(len(plan)):
+                made = waiting.pop(0).result()
+                if step + 2 < len(plan):
+                    waiting.append(pool.submit(make, plan[step + 2]))
+                yield made
+        finally:
+            for future in waiting:
+                future.cancel()

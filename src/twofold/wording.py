@@ -1,0 +1,115 @@
+"""Results in plain words, for the terminal: each function takes what a verb returned and gives text."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twofold.bundle import Bundle
+from twofold.data.items import Items
+from twofold.results import Estimate, Finding, Identification, Verdict
+
+__all__ = ["calibrated", "estimates", "facts", "findings", "forgotten", "identification", "items", "trained", "verdict"]
+
+SIGNS = {"fatal": "✗", "warning": "!", "note": "·"}
+
+
+def items(found: Items) -> str:
+    """What was found by looking."""
+    sizes = np.bincount(found.identity, minlength=len(found.identities))
+    groups = f" in {len(found.groups)} groups" if found.groups else ""
+    spread = f"{sizes.min()} to {sizes.max()} each, median {int(np.median(sizes))}"
+    return "\n".join([f"{len(found)} items of {len(found.identities)} identities{groups}, {spread}", *found.notes])
+
+
+def findings(found: Sequence[Finding]) -> str:
+    """A doctor's findings, the worst first, each with its remedy."""
+    if not found:
+        return "nothing stands against training on this data"
+    order = sorted(found, key=lambda finding: list(SIGNS).index(finding.level))
+    return "\n".join(
+        f"{SIGNS[f.level]} {f.message}\n  {f.remedy}" if f.remedy else f"{SIGNS[f.level]} {f.message}" for f in order
+    )
+
+
+def trained(bundle: Bundle, out: Path, data: Path) -> str:
+    """What training came to, and the next two commands."""
+    known = bundle.training
+    best = ", ".join(f"{name} {value:.4f}" for name, value in known["best"].items() if value is not None)
+    aside = ", ".join(f"{len(names)} {part}" for part, names in bundle.parts.items())
+    return (
+        f"trained {known['epochs']} epochs, {known['steps']} steps in {known['seconds']:.0f} s ({known['stopped']})"
+        + (f"; best on unseen identities: {best}" if best else "")
+        + f"\nidentities: {aside}\nwritten to {out}, fingerprint {bundle.fingerprint[:12]}"
+        + f"\nnext: twofold calibrate {out} {data} --far 1e-2, then twofold evaluate {out} {data}"
+    )
+
+
+def calibrated(bundle: Bundle, out: Path) -> str:
+    """The threshold and what it promises."""
+    known = bundle.calibration
+    if known is None:
+        return "not calibrated"
+    promise = (
+        f"certified: the false-accept rate is at most {known.far:g} with {known.confidence:.0%} confidence"
+        if known.certified
+        else f"an estimate: nothing certifies that the false-accept rate is {known.far:g}"
+    )
+    return (
+        f"threshold {known.threshold:.4f}, {promise}\n"
+        f"from {known.identities} unseen identities, {known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
+        f"pairs; {_rate(known.false_match)} of impostors accepted, {_rate(known.false_non_match)} of genuine rejected\n"
+        f"written to {out}"
+    )
+
+
+def estimates(found: Sequence[Estimate]) -> str:
+    """One line a number, with its interval and what was resampled."""
+    wide = max(len(estimate.name) for estimate in found)
+    return "\n".join(
+        f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]  {e.confidence:.0%} over {e.resampled} {e.unit}s"
+        for e in found
+    )
+
+
+def verdict(found: Verdict) -> str:
+    """The decision, and how sure it is."""
+    kind = "certified" if found.certified else "estimate"
+    return (
+        f"{found.decision}: score {found.score:.4f}, threshold {found.threshold:.4f}, "
+        f"probability {found.probability:.3f}, false-accept rate {found.far:g} ({kind})"
+    )
+
+
+def identification(found: Identification) -> str:
+    """Who it is, or nobody, and the nearest."""
+    who = found.label or "nobody"
+    kind = "certified" if found.certified else "estimate"
+    lines = [
+        f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, probability {found.probability:.3f}, "
+        f"false-accept rate {found.far:g} a comparison ({kind}), {found.gallery} enrolled"
+    ]
+    return "\n".join(lines + [f"  {hit.score:.4f}  {hit.label}" for hit in found.candidates])
+
+
+def facts(told: dict[str, Any], indent: str = "") -> str:
+    """Nested facts, a line each; long lists are counted."""
+    lines: list[str] = []
+    for key, value in told.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{key}:", facts(value, indent + "  ")]
+        elif isinstance(value, list) and len(str(value)) > 80:
+            lines.append(f"{indent}{key}: {len(value)} entries")
+        elif value not in (None, {}, []):
+            lines.append(f"{indent}{key}: {value}")
+    return "\n".join(lines)
+
+
+def forgotten(receipt: Any) -> str:
+    """What was erased."""
+    return "\n".join(f"{name}: {value}" for name, value in vars(receipt).items())
+
+
+def _rate(found: Estimate) -> str:
+    return f"{found.value:.2%} [{found.low:.2%}, {found.high:.2%}]"
