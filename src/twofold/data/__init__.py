@@ -1,0 +1,1 @@
+"""What one learns from: items and pairs by reference, splits by identity, plans of batches. No torch here."""

@@ -1,0 +1,124 @@
+"""A folder of sub-folders, one an identity, as a listing. Files are named, never opened."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from twofold.data.listing import Listing, natural, some
+from twofold.errors import DataError, NotEnoughData, UsageError
+
+__all__ = ["FORGERY_ENDINGS", "scan"]
+
+FORGERY_ENDINGS = ("_forg", "_forged", "_forgery")
+
+
+def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
+    """List a folder whose sub-folders are identities.
+
+    Hidden files and folders are skipped. The order is natural (s2 before s10) and does not depend on the file system.
+
+    Args:
+        path: the folder.
+        levels: 1: `identity/file`; 2: `group/identity/file`, with "group/identity" as the identity's name.
+        suffixes: lower-case endings (".png") that count; None: every regular file counts.
+
+    Raises:
+        DataError: there is no such folder.
+        NotEnoughData: no file stands where it should; says what stands there instead.
+    """
+    if levels not in (1, 2):
+        raise UsageError(f"levels={levels}: it is 1 (identity/file) or 2 (group/identity/file)")
+    if not path.is_dir():
+        raise DataError(f"{path} is no folder: give a folder with one sub-folder an identity")
+    found: list[tuple[str, str]] = []
+    strays: list[str] = []
+    notes: list[str] = []
+    for folder in _identity_folders(path, levels, strays=strays):
+        files = _files(path, folder, suffixes=suffixes, strays=strays)
+        if not files:
+            notes.append(f"{folder}/ holds no file that counts")
+        found.extend((folder, file) for file in files)
+    if not found:
+        raise NotEnoughData(_nothing_found(path, levels))
+    listing = _listing(path, levels, found)
+    return replace(listing, strays=tuple(strays), notes=(*listing.notes, *notes))
+
+
+def _entries(path: Path) -> tuple[list[str], list[str]]:
+    """Names of the folders and of all else in a folder, hidden ones left out, in natural order."""
+    folders, others = [], []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                (folders if entry.is_dir() else others).append(entry.name)
+    return sorted(folders, key=natural), sorted(others, key=natural)
+
+
+def _identity_folders(path: Path, levels: int, *, strays: list[str], above: str = "") -> list[str]:
+    folders, others = _entries(path / above)
+    strays.extend(above + name for name in others)
+    here = [above + name for name in folders]
+    if levels == 1:
+        return here
+    return [
+        inner for folder in here for inner in _identity_folders(path, levels - 1, strays=strays, above=folder + "/")
+    ]
+
+
+def _files(root: Path, folder: str, *, suffixes: frozenset[str] | None, strays: list[str]) -> list[str]:
+    deeper, others = _entries(root / folder)
+    strays.extend(f"{folder}/{name}/" for name in deeper)
+    files = []
+    for name in others:
+        counts = suffixes is None or os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 (10 times as fast)
+        # a socket or a broken link is no file
+        if counts and os.path.isfile(root / folder / name):  # noqa: PTH113
+            files.append(f"{folder}/{name}")
+        else:
+            strays.append(f"{folder}/{name}")
+    return files
+
+
+def _nothing_found(path: Path, levels: int) -> str:
+    folders, others = _entries(path)
+    wanted = "identity/file" if levels == 1 else "group/identity/file"
+    start = f"{path} holds no file as {wanted} (levels={levels})"
+    if folders and levels == 1 and any(_entries(path / folder)[0] for folder in folders):
+        return f"{start}, but its sub-folders hold folders: for group/identity/file give levels=2"
+    if folders and levels == 2 and any(_entries(path / folder)[1] for folder in folders):
+        return f"{start}, but its sub-folders hold files: for identity/file give levels=1"
+    tables = [name for name in others if name.endswith((".csv", ".tsv", ".parquet"))]
+    if tables:
+        return f"{start}, but tables ({some(tables)}): give the path of the table itself"
+    seen = f"{len(folders)} sub-folders and {len(others)} files in it"
+    return f"{start}: there are {seen}. Put the files of each identity into a sub-folder of its name"
+
+
+def _writer(folder: str, folders: set[str]) -> str | None:
+    """The identity that a folder X_forg next to X imitates; None for a folder of genuine files."""
+    for ending in FORGERY_ENDINGS:
+        writer = folder.removesuffix(ending)
+        if writer != folder and writer in folders:
+            return writer
+    return None
+
+
+def _listing(path: Path, levels: int, found: list[tuple[str, str]]) -> Listing:
+    folders = {folder for folder, _ in found}
+    writers = {folder: _writer(folder, folders) for folder in folders}
+    forgeries = sum(writers[folder] is not None for folder, _ in found)
+    identities = tuple(writers[folder] or folder for folder, _ in found)
+    said = [f"{len(found)} files of {len(set(identities))} identities, as {'group/' * (levels - 1)}identity/file"]
+    if forgeries:
+        forged = sorted((folder for folder in folders if writers[folder]), key=natural)
+        said.append(
+            f"{forgeries} files are forgeries of the identity that their folder is named after ({some(forged)})"
+        )
+    return Listing(
+        values=tuple(path / file for _, file in found),
+        ids=tuple(file for _, file in found),
+        labels=tuple(None if writers[folder] else folder for folder, _ in found),
+        identities=identities,
+        groups=tuple(folder.split("/")[0] for folder, _ in found) if levels == 2 else None,
+        notes=tuple(said),
+    )

@@ -1,0 +1,364 @@
+"""Items: what one learns from, by reference, with who it belongs to. Nothing is decoded here.
+
+Law 2 rules: `labels` say which items are genuine to each other, `identity` is what a split may not tear apart.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from twofold.data import folders, splits, tables
+from twofold.data.listing import Listing, coded, some
+from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UnreadableInput, UsageError
+
+__all__ = ["Items", "Parts", "content_hash"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Items:
+    """References to labelled things.
+
+    Two items are genuine to each other if and only if their `labels` are equal. A forgery has a label of its own (so it
+    is nobody's genuine) and the identity of the writer that it imitates (so a split keeps it on the writer's side).
+
+    Attributes:
+        values: file paths, texts or arrays: whatever an input type reads.
+        ids: one unique name an item: the path inside the folder, the path in the table, or a number.
+        labels: class codes from 0 on; `names[labels[i]]` is the class of item i. Codes follow the names' natural order.
+        identity: codes into `identities`; equal to the class except for forgeries.
+        group: codes into `groups` (an alphabet, a site), or None.
+        source: codes into `sources` (the recording or photograph that it was cut from), or None.
+        forged: True for forgeries.
+        strays: what lay in the folder and was left out.
+        notes: what was found out by looking, in words.
+    """
+
+    values: Sequence[Any]
+    ids: tuple[str, ...]
+    labels: Int[np.ndarray, " n"]
+    names: tuple[str, ...]
+    identity: Int[np.ndarray, " n"]
+    identities: tuple[str, ...]
+    forged: Bool[np.ndarray, " n"]
+    group: Int[np.ndarray, " n"] | None = None
+    groups: tuple[str, ...] = ()
+    source: Int[np.ndarray, " n"] | None = None
+    sources: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, path: str | Path, levels: int = 1) -> "Items":
+        """Items of a folder or of a table, whichever the path is.
+
+        Raises:
+            DataError: neither; says what was looked for.
+        """
+        path = Path(path)
+        if path.is_dir():
+            return cls.from_folder(path, levels=levels)
+        if path.suffix.lower() in tables.SUFFIXES and path.is_file():
+            return cls.from_table(path)
+        state = "is neither" if path.exists() else "does not exist: DATA is"
+        raise DataError(
+            f"{path} {state} a folder with one sub-folder an identity or a table ({', '.join(tables.SUFFIXES)}) with "
+            "the columns path (or text, sequence) and label"
+        )
+
+    @classmethod
+    def from_folder(cls, path: str | Path, *, levels: int = 1, suffixes: frozenset[str] | None = None) -> "Items":
+        """Items of a folder with one sub-folder an identity.
+
+        A sub-folder `X_forg` (`X_forged`, `X_forgery`) next to `X` holds forgeries of X. Hidden files are skipped,
+        files outside the identity folders are `strays`. Files are not opened: the doctor finds the undecodable ones.
+
+        Args:
+            path: the folder.
+            levels: 1: `identity/file`; 2: `group/identity/file`, labelled "group/identity".
+            suffixes: lower-case endings (".png") that count; None: every file counts.
+
+        Raises:
+            DataError: no such folder.
+            NotEnoughData: no file stands where it should; says what stands there instead.
+        """
+        return _from_listing(folders.scan(Path(path), levels, suffixes))
+
+    @classmethod
+    def from_table(cls, path: str | Path) -> "Items":
+        """Items of a CSV, TSV or Parquet table.
+
+        Columns: `path` (relative to the table's folder) or `text` or `sequence`; `label`; and if there are, `group`,
+        `source`, and `forgery_of`, which names the label that the row imitates (its own label is then not used).
+
+        Raises:
+            DataError: a column or a file is missing, a label is empty; names the line.
+            NotEnoughData: no rows.
+            MissingExtra: Parquet without the extra `data`.
+        """
+        table = tables.read(Path(path))
+        if {"a", "b"} <= table.columns.keys() and "label" not in table.columns:
+            raise DataError(f"{path} is a table of pairs (columns a, b): read it with Pairs.from_table")
+        return _from_listing(tables.rows_as_items(table))
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: Sequence[Any] | np.ndarray,
+        labels: Sequence[Any] | np.ndarray,
+        *,
+        group: Sequence[Any] | np.ndarray | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> "Items":
+        """Items of arrays in memory (or of any other values that the input type reads).
+
+        Args:
+            arrays: one array an item, or one array whose first axis counts items.
+            labels: class of each item, a number or a name.
+            group: group of each item.
+            ids: unique names; "0", "1", ... where not given.
+
+        Raises:
+            DataError: lengths that differ, or an id twice.
+            NotEnoughData: no items.
+        """
+        names = tuple(str(label) for label in labels)
+        listing = Listing(
+            values=tuple(arrays),
+            ids=tuple(ids) if ids is not None else tuple(str(i) for i in range(len(names))),
+            labels=names,
+            identities=names,
+            groups=None if group is None else tuple(str(name) for name in group),
+        )
+        return _from_listing(listing)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, index: Int[np.ndarray, " m"] | Sequence[int]) -> "Items":
+        """The items at these positions, in this order; codes are made anew, so that they run from 0 without gaps."""
+        index = np.asarray(index, dtype=np.int64)
+        labels, names = _recoded(self.labels[index], self.names)
+        identity, identities = _recoded(self.identity[index], self.identities)
+        group, groups = (None, ()) if self.group is None else _recoded(self.group[index], self.groups)
+        source, sources = (None, ()) if self.source is None else _recoded(self.source[index], self.sources)
+        return Items(
+            values=tuple(self.values[i] for i in index),
+            ids=tuple(self.ids[i] for i in index),
+            labels=labels,
+            names=names,
+            identity=identity,
+            identities=identities,
+            forged=self.forged[index],
+            group=group,
+            groups=groups,
+            source=source,
+            sources=sources,
+        )
+
+    def where(self, *, identities: Sequence[str] | None = None, groups: Sequence[str] | None = None) -> "Items":
+        """The items of these identities (their forgeries with them), of these groups, or of both, in the old order.
+
+        Raises:
+            DataError: a name that no item has.
+        """
+        keep = np.ones(len(self), dtype=bool)
+        if identities is not None:
+            keep &= np.isin(self.identity, _codes(identities, self.identities, "identity"))
+        if groups is not None:
+            if self.group is None:
+                raise DataError(f"groups {some(groups)} were asked for, but the items have no groups")
+            keep &= np.isin(self.group, _codes(groups, self.groups, "group"))
+        return self.take(np.flatnonzero(keep))
+
+    def split(
+        self,
+        train: float | int = 0.7,
+        valid: float | int = 0.1,
+        *,
+        calibrate: float | int = 0.1,
+        test: float | int = 0.1,
+        seed: int = 0,
+        by: str = "identity",
+    ) -> "Parts":
+        """Four parts that share no identity; the same for the same identities and seed, whatever the order of rows.
+
+        Identities with a genuine pair and those without are dealt out apart, so that each part gets its share of both,
+        and each part whose share is not 0 at least two identities with a genuine pair.
+
+        Args:
+            train, valid, calibrate, test: shares, which add up to 1.
+            seed: another seed, another split.
+            by: "identity", or "group" to keep whole groups on one side.
+
+        Raises:
+            UsageError: shares that do not add up to 1.
+            NotEnoughData: too few identities with a genuine pair: how many there are and how many it takes.
+            IdentityOverlap: by="group" and an identity stands in two groups.
+        """
+        shares = {"train": train, "valid": valid, "calibrate": calibrate, "test": test}
+        if by not in ("identity", "group"):
+            raise UsageError(f"by={by!r}: a split goes by 'identity' or by 'group'")
+        deal = _deal_identities if by == "identity" else _deal_groups
+        dealt = deal(self, shares, seed)
+        return Parts(**{part: self.where(identities=names) for part, names in dealt.items()})
+
+    def content_hashes(self) -> tuple[str, ...]:
+        """SHA-256 of each item's content: of the file's bytes, of the text, or of the array with its shape and type.
+
+        Raises:
+            UnreadableInput: a file that cannot be read.
+        """
+        return tuple(content_hash(value) for value in self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Four sets of items that share no identity."""
+
+    train: Items
+    valid: Items
+    calibrate: Items
+    test: Items
+
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Part -> its identities' names: what `Items.where(identities=...)` takes to get the part again."""
+        return {part: getattr(self, part).identities for part in splits.PARTS}
+
+
+def content_hash(value: Any) -> str:
+    """SHA-256 of one raw thing, as 64 hexadecimal digits.
+
+    Raises:
+        UnreadableInput: a file that cannot be read, or a thing that is neither path, text, bytes nor array.
+    """
+    if isinstance(value, Path):
+        try:
+            with value.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise UnreadableInput(f"{value} cannot be read: {error.strerror}") from error
+    if isinstance(value, str):
+        return hashlib.sha256(value.encode()).hexdigest()
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        head = f"{value.dtype.str} {value.shape}\0".encode()
+        return hashlib.sha256(head + np.ascontiguousarray(value).tobytes()).hexdigest()
+    raise UnreadableInput(f"a {type(value).__name__} has no content to hash: give a path, a text, bytes or an array")
+
+
+def _from_listing(listing: Listing) -> Items:
+    ids = listing.ids
+    _check_lengths(listing)
+    # a forgery's class name: no genuine item can have it, and it says what it is
+    labels, names = coded(
+        [
+            label if label is not None else f"forgery of {of}: {id}"
+            for label, of, id in zip(listing.labels, listing.identities, ids, strict=True)  # noqa: A001
+        ]
+    )
+    identity, identities = coded(listing.identities)
+    group, groups = (None, ()) if listing.groups is None else coded(listing.groups)
+    source, sources = (None, ()) if listing.sources is None else coded(listing.sources)
+    return Items(
+        values=listing.values,
+        ids=ids,
+        labels=labels,
+        names=names,
+        identity=identity,
+        identities=identities,
+        forged=np.array([label is None for label in listing.labels], dtype=bool),
+        group=group,
+        groups=groups,
+        source=source,
+        sources=sources,
+        strays=listing.strays,
+        notes=listing.notes,
+    )
+
+
+def _check_lengths(listing: Listing) -> None:
+    lengths = {"values": len(listing.values), "ids": len(listing.ids), "labels": len(listing.labels)}
+    if listing.groups is not None:
+        lengths["groups"] = len(listing.groups)
+    if len(set(lengths.values())) > 1:
+        raise DataError("one of each is needed for every item: " + ", ".join(f"{n} {k}" for k, n in lengths.items()))
+    if not listing.ids:
+        raise NotEnoughData("there are no items")
+    if len(set(listing.ids)) < len(listing.ids):
+        seen: set[str] = set()
+        twice = [name for name in listing.ids if name in seen or seen.add(name)]
+        raise DataError(f"ids must be unique: {some(twice)} stand twice")
+
+
+def _recoded(codes: Int[np.ndarray, " m"], table: tuple[str, ...]) -> tuple[Int[np.ndarray, " m"], tuple[str, ...]]:
+    used, codes = np.unique(codes, return_inverse=True)
+    return codes.astype(np.int64), tuple(table[code] for code in used)
+
+
+def _codes(wanted: Sequence[str], table: tuple[str, ...], what: str) -> list[int]:
+    code = {name: number for number, name in enumerate(table)}
+    unknown = [name for name in wanted if name not in code]
+    if unknown:
+        raise DataError(f"{len(unknown)} of {len(wanted)} names are no {what} of these {len(table)}: {some(unknown)}")
+    return [code[name] for name in wanted]
+
+
+def _paired(items: Items) -> Bool[np.ndarray, " identities"]:
+    """Which identities have a genuine pair."""
+    counts = np.bincount(items.labels, minlength=len(items.names))
+    paired = np.zeros(len(items.identities), dtype=bool)
+    paired[items.identity[counts[items.labels] >= 2]] = True
+    return paired
+
+
+def _deal_identities(items: Items, shares: dict[str, float], seed: int) -> dict[str, list[str]]:
+    paired = _paired(items)
+    strata = [
+        [name for name, has in zip(items.identities, paired, strict=True) if has == side] for side in (True, False)
+    ]
+    try:
+        pairs = splits.part_names(strata[0], shares=shares, seed=seed, least=2)
+    except NotEnoughData as error:
+        raise NotEnoughData(
+            f"identities with two items of one class: {error}. Give more identities, or set the shares of parts that "
+            "you can do without to 0"
+        ) from error
+    alone = splits.part_names(strata[1], shares=shares, seed=seed, least=0)
+    return {part: pairs[part] + alone[part] for part in splits.PARTS}
+
+
+def _deal_groups(items: Items, shares: dict[str, float], seed: int) -> dict[str, list[str]]:
+    group = _group_of_identities(items)
+    try:
+        dealt = splits.part_names(items.groups, shares=shares, seed=seed, least=1)
+    except NotEnoughData as error:
+        raise NotEnoughData(f"groups: {error}. Split by identity, or set shares to 0") from error
+    paired = _paired(items)
+    identities: dict[str, list[str]] = {}
+    for part, names in dealt.items():
+        inside = np.isin(group, _codes(names, items.groups, "group"))
+        if shares[part] > 0 and (count := int((inside & paired).sum())) < 2:
+            raise NotEnoughData(
+                f"the part {part!r} got the groups {some(names)} with {count} identities that have two items: it takes "
+                "2. Try another seed, or split by identity"
+            )
+        identities[part] = [items.identities[i] for i in np.flatnonzero(inside)]
+    return identities
+
+
+def _group_of_identities(items: Items) -> Int[np.ndarray, " identities"]:
+    if items.group is None:
+        raise UsageError("by='group' needs groups: a column group, levels=2, or from_arrays(..., group=...)")
+    group = np.zeros(len(items.identities), dtype=np.int64)
+    group[items.identity] = items.group
+    torn = np.unique(items.identity[group[items.identity] != items.group])
+    if len(torn):
+        names = some(items.identities[i] for i in torn)
+        raise IdentityOverlap(f"identities in more than one group: {names}. Split by identity instead")
+    return group
