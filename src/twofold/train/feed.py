@@ -109,7 +109,7 @@ class PairFeed:
         self.pairs, self.recipe, self.seed = pairs, recipe, seed
 
     def plan(self, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch, as indices of pairs: half of them genuine, or all in any order if they are graded."""
+        """The batches of an epoch, as indices of pairs: half of them genuine; graded ones in any order."""
         size = self.recipe.p * self.recipe.k // 2
         targets = self.pairs.targets
         if np.isin(targets, (0.0, 1.0)).all():

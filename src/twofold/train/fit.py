@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,14 +16,14 @@ from twofold.bundle import Bundle
 from twofold.config import Piece, Recipe
 from twofold.data.items import Items, Pairs
 from twofold.embedding import autocast
-from twofold.errors import IdentityOverlap, NotEnoughData, RecipeError, TrainingError
+from twofold.errors import IdentityOverlap, NotEnoughData, TrainingError
 from twofold.nn.builder import built_from
 from twofold.results import Progress
 from twofold.train import checkpoint
 from twofold.train.checkpoint import Checkpoints
 from twofold.train.feed import Feed, ItemFeed, PairFeed, ahead
 from twofold.train.objective import Objective, objective
-from twofold.train.optim import Average, Plateau, learning_rate_factor, optimiser
+from twofold.train.run import Run
 from twofold.train.validate import Validation
 from twofold.twin import Twin
 
@@ -67,15 +66,13 @@ def fit(
     feed: Feed = (ItemFeed if isinstance(train, Items) else PairFeed)(train, twin.input, recipe, seed)  # type: ignore[arg-type]
     with build.seeded(seed):
         aim, modules = objective(recipe, twin, classes=feed.classes, loss=loss)
-    run = _Run(twin, modules, recipe, seed)
+    run = Run(twin, modules, recipe, seed)
     validation = None if valid is None else Validation(valid, twin.input, recipe)
     if checkpoints and checkpoints.resume:
         run.restore(*checkpoint.load(checkpoints.last))
-    for epoch in range(run.epoch, recipe.epochs):
-        if run.done:
-            break
-        _one_epoch(run, feed, aim, epoch, watch)
-        run.look(validation, last=run.done or epoch + 1 == recipe.epochs)
+    while run.epoch < recipe.epochs and not run.done:
+        _one_epoch(run, feed, aim, watch)
+        run.look(validation, last=run.done or run.epoch + 1 == recipe.epochs)
         if checkpoints:
             _keep(run, checkpoints)
     twin.load_state_dict(run.best_weights if validation else run.weights)
@@ -113,117 +110,8 @@ def fit_recipe(
     return replace(bundle, parts=parts.names())
 
 
-class _Run:
-    """What changes while training: all that a checkpoint must hold."""
-
-    def __init__(self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int) -> None:
-        self.twin, self.modules, self.recipe, self.seed = twin, nn.ModuleList(modules), recipe, seed
-        self.optimiser = optimiser(recipe.optimiser, [twin, *modules])
-        self.peaks = [group["lr"] for group in self.optimiser.param_groups]
-        self.average = Average(twin, recipe.ema) if recipe.ema else None
-        self.plateau = Plateau(recipe.schedule)
-        self.epoch = self.step = self.stale = 0
-        self.best: float | None = None
-        self.best_weights: dict[str, Tensor] = {}
-        self.history: list[dict[str, Any]] = []
-        self.seconds_before = 0.0
-        self.started = time.monotonic()
-        self.losses: list[float] = []
-        self.items = self.pairs = 0
-        self.stopped = ""
-
-    @property
-    def seconds(self) -> float:
-        return self.seconds_before + time.monotonic() - self.started
-
-    @property
-    def late(self) -> bool:
-        return self.recipe.max_seconds is not None and self.seconds >= self.recipe.max_seconds
-
-    @property
-    def done(self) -> bool:
-        return bool(self.stopped)
-
-    @property
-    def weights(self) -> dict[str, Tensor]:
-        """What is validated and kept: the moving average if there is one."""
-        return self.average.weights if self.average else self.twin.state_dict()
-
-    def set_learning_rate(self, progress: float) -> None:
-        factor = learning_rate_factor(self.recipe.schedule, progress) * self.plateau.factor
-        for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
-            group["lr"] = peak * factor
-
-    def look(self, validation: Validation | None, *, last: bool) -> None:
-        """After an epoch: validate, remember the best, decide whether to stop."""
-        self.epoch += 1
-        line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.losses))}
-        if validation and (last or self.epoch % self.recipe.validate_every == 0):
-            line |= validation.measure(self.twin, self.weights)
-            self._remember(line[self.recipe.monitor])
-        line |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "seconds": round(self.seconds, 2)}
-        self.history.append(line)
-
-    def _remember(self, value: float) -> None:
-        lower_is_better = self.recipe.monitor == "eer"
-        improved = self.best is None or (value < self.best if lower_is_better else value > self.best)
-        # a tie goes to the later weights: they have seen more, and a saturated number says nothing
-        if improved or value == self.best:
-            self.best_weights = {name: tensor.clone() for name, tensor in self.weights.items()}
-        if improved:
-            self.best, self.stale = value, 0
-        else:
-            self.stale += 1
-        self.plateau.look(improved)
-        if self.recipe.patience is not None and self.stale >= self.recipe.patience:
-            self.stopped = f"no better {self.recipe.monitor} for {self.stale} validations"
-
-    def tensors(self) -> dict[str, Tensor]:
-        """Everything with a shape, by flat names."""
-        parts = {
-            "twin": self.twin.state_dict(),
-            "loss": self.modules.state_dict(),
-            "optimiser": checkpoint.optimiser_state(self.optimiser),
-            "average": self.average.weights if self.average else {},
-            "best": self.best_weights,
-        }
-        return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
-
-    def numbers(self) -> dict[str, Any]:
-        """Everything without a shape."""
-        return {
-            "epoch": self.epoch,
-            "step": self.step,
-            "stale": self.stale,
-            "best": self.best,
-            "stopped": self.stopped,
-            "history": self.history,
-            "seconds": self.seconds,
-            "plateau": [self.plateau.waited, self.plateau.factor],
-            "average_steps": self.average.steps if self.average else 0,
-            "seed": self.seed,
-            "recipe": _trained_by(self.recipe),
-        }
-
-    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        """Stand where a checkpoint stood."""
-        if numbers["seed"] != self.seed or numbers["recipe"] != _trained_by(self.recipe):
-            raise RecipeError(
-                "the checkpoint was made with another recipe or seed: use those, or train without --resume"
-            )
-        self.twin.load_state_dict(checkpoint.under("twin", tensors))
-        self.modules.load_state_dict(checkpoint.under("loss", tensors))
-        checkpoint.restore_optimiser(self.optimiser, checkpoint.under("optimiser", tensors))
-        if self.average:
-            self.average.load(checkpoint.under("average", tensors), numbers["average_steps"])
-        self.best_weights = checkpoint.under("best", tensors)
-        self.epoch, self.step, self.stale = numbers["epoch"], numbers["step"], numbers["stale"]
-        self.best, self.stopped, self.history = numbers["best"], numbers["stopped"], numbers["history"]
-        self.plateau.waited, self.plateau.factor = numbers["plateau"]
-        self.seconds_before = numbers["seconds"]
-
-
-def _one_epoch(run: _Run, feed: Feed, aim: Objective, epoch: int, watch: Watch | None) -> None:
+def _one_epoch(run: Run, feed: Feed, aim: Objective, watch: Watch | None) -> None:
+    epoch = run.epoch
     plan = feed.plan(epoch)
     if not plan:
         raise NotEnoughData("not one batch can be filled: lower p or k, or give more items an identity")
@@ -242,7 +130,7 @@ def _one_epoch(run: _Run, feed: Feed, aim: Objective, epoch: int, watch: Watch |
             break
 
 
-def _one_step(run: _Run, batch: Any, targets: Any, aim: Objective) -> float:
+def _one_step(run: Run, batch: Any, targets: Any, aim: Objective) -> float:
     twin, recipe = run.twin, run.recipe
     with build.seeded(run.seed * 1_000_003 + run.step):
         with autocast(twin.device, recipe.precision):
@@ -265,7 +153,7 @@ def _one_step(run: _Run, batch: Any, targets: Any, aim: Objective) -> float:
     return value
 
 
-def _progress(run: _Run, step: tuple[int, int], seconds: float) -> Progress:
+def _progress(run: Run, step: tuple[int, int], seconds: float) -> Progress:
     done = (run.epoch + step[0] / step[1]) / run.recipe.epochs
     left = run.seconds * (1 - done) / done
     if run.recipe.max_seconds is not None:
@@ -287,7 +175,7 @@ def _progress(run: _Run, step: tuple[int, int], seconds: float) -> Progress:
     )
 
 
-def _keep(run: _Run, checkpoints: Checkpoints) -> None:
+def _keep(run: Run, checkpoints: Checkpoints) -> None:
     checkpoints.folder.mkdir(parents=True, exist_ok=True)
     checkpoint.save(checkpoints.last, run.tensors(), run.numbers())
     lines = "".join(json.dumps(line) + "\n" for line in run.history)
@@ -305,11 +193,6 @@ def _of(twin: Twin, recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=pieces)
 
 
-def _trained_by(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without what may differ between a run and its continuation."""
-    return recipe.model_dump(mode="json", exclude={"max_seconds"})
-
-
 def _refuse_shared(train: Items, valid: Items) -> None:
     if shared := sorted(set(train.identities) & set(valid.identities)):
         raise IdentityOverlap(
@@ -318,7 +201,7 @@ def _refuse_shared(train: Items, valid: Items) -> None:
         )
 
 
-def _bundle(run: _Run, train: Items | Pairs, valid: Items | None) -> Bundle:
+def _bundle(run: Run, train: Items | Pairs, valid: Items | None) -> Bundle:
     parts = {"train": _identities(train)} | ({"valid": _identities(valid)} if valid is not None else {})
     contents = {content for part in (train, valid) if part is not None for content in part.content_hashes()}
     training = {

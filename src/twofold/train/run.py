@@ -1,0 +1,131 @@
+"""All that changes while a twin is trained: what a step moves, and what a checkpoint must hold."""
+
+import time
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from twofold.config import Recipe
+from twofold.errors import RecipeError
+from twofold.train import checkpoint
+from twofold.train.optim import Average, Plateau, learning_rate_factor, optimiser
+from twofold.train.validate import Validation
+from twofold.twin import Twin
+
+__all__ = ["Run"]
+
+
+class Run:
+    """Weights, optimiser, average, schedule and best so far of one training."""
+
+    def __init__(self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int) -> None:
+        self.twin, self.modules, self.recipe, self.seed = twin, nn.ModuleList(modules), recipe, seed
+        self.optimiser = optimiser(recipe.optimiser, [twin, *modules])
+        self.peaks = [group["lr"] for group in self.optimiser.param_groups]
+        self.average = Average(twin, recipe.ema) if recipe.ema else None
+        self.plateau = Plateau(recipe.schedule)
+        self.epoch = self.step = self.stale = 0
+        self.best: float | None = None
+        self.best_weights: dict[str, Tensor] = {}
+        self.history: list[dict[str, Any]] = []
+        self.seconds_before = 0.0
+        self.started = time.monotonic()
+        self.losses: list[float] = []
+        self.items = self.pairs = 0
+        self.stopped = ""
+
+    @property
+    def seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def late(self) -> bool:
+        return self.recipe.max_seconds is not None and self.seconds >= self.recipe.max_seconds
+
+    @property
+    def done(self) -> bool:
+        return bool(self.stopped)
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """What is validated and kept: the moving average if there is one."""
+        return self.average.weights if self.average else self.twin.state_dict()
+
+    def set_learning_rate(self, progress: float) -> None:
+        factor = learning_rate_factor(self.recipe.schedule, progress) * self.plateau.factor
+        for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
+            group["lr"] = peak * factor
+
+    def look(self, validation: Validation | None, *, last: bool) -> None:
+        """After an epoch: validate, remember the best, decide whether to stop."""
+        self.epoch += 1
+        line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.losses))}
+        if validation and (last or self.epoch % self.recipe.validate_every == 0):
+            line |= validation.measure(self.twin, self.weights)
+            self._remember(line[self.recipe.monitor])
+        line |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "seconds": round(self.seconds, 2)}
+        self.history.append(line)
+
+    def _remember(self, value: float) -> None:
+        lower_is_better = self.recipe.monitor == "eer"
+        improved = self.best is None or (value < self.best if lower_is_better else value > self.best)
+        # a tie goes to the later weights: they have seen more, and a saturated number says nothing
+        if improved or value == self.best:
+            self.best_weights = {name: tensor.clone() for name, tensor in self.weights.items()}
+        if improved:
+            self.best, self.stale = value, 0
+        else:
+            self.stale += 1
+        self.plateau.look(improved)
+        if self.recipe.patience is not None and self.stale >= self.recipe.patience:
+            self.stopped = f"no better {self.recipe.monitor} for {self.stale} validations"
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything with a shape, by flat names."""
+        parts = {
+            "twin": self.twin.state_dict(),
+            "loss": self.modules.state_dict(),
+            "optimiser": checkpoint.optimiser_state(self.optimiser),
+            "average": self.average.weights if self.average else {},
+            "best": self.best_weights,
+        }
+        return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+    def numbers(self) -> dict[str, Any]:
+        """Everything without a shape."""
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "stale": self.stale,
+            "best": self.best,
+            "stopped": self.stopped,
+            "history": self.history,
+            "seconds": self.seconds,
+            "plateau": [self.plateau.waited, self.plateau.factor],
+            "average_steps": self.average.steps if self.average else 0,
+            "seed": self.seed,
+            "recipe": _trained_by(self.recipe),
+        }
+
+    def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+        """Stand where a checkpoint stood."""
+        if numbers["seed"] != self.seed or numbers["recipe"] != _trained_by(self.recipe):
+            raise RecipeError(
+                "the checkpoint was made with another recipe or seed: use those, or train without --resume"
+            )
+        self.twin.load_state_dict(checkpoint.under("twin", tensors))
+        self.modules.load_state_dict(checkpoint.under("loss", tensors))
+        checkpoint.restore_optimiser(self.optimiser, checkpoint.under("optimiser", tensors))
+        if self.average:
+            self.average.load(checkpoint.under("average", tensors), numbers["average_steps"])
+        self.best_weights = checkpoint.under("best", tensors)
+        self.epoch, self.step, self.stale = numbers["epoch"], numbers["step"], numbers["stale"]
+        self.best, self.stopped, self.history = numbers["best"], numbers["stopped"], numbers["history"]
+        self.plateau.waited, self.plateau.factor = numbers["plateau"]
+        self.seconds_before = numbers["seconds"]
+
+
+def _trained_by(recipe: Recipe) -> dict[str, Any]:
+    """The recipe without what may differ between a run and its continuation."""
+    return recipe.model_dump(mode="json", exclude={"max_seconds"})
