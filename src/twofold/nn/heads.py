@@ -151,8 +151,8 @@ def map_shape(trunk: nn.Module, channels: int, size: tuple[int, int]) -> tuple[i
             _, maps, rows, columns = trunk(torch.zeros(1, channels, *size)).shape
     except RuntimeError as error:
         raise RecipeError(
-            f"size = {size[0]} x {size[1]} is too small for this network, which halves pictures until nothing is left: "
-            f"take larger pictures or a network with fewer stages ({error})"
+            f"size = {size[0]} x {size[1]} is too small for this network, which shrinks a picture until nothing is left: "
+            "take larger pictures, or a network with fewer stages"
         ) from error
     finally:
         trunk.train(training)
