@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 
 from twofold.errors import DataError
 
-__all__ = ["AllPairs", "PairBlock", "PairList", "PairSource", "ScoreBlock"]
+__all__ = ["AllPairs", "PairBlock", "PairList", "PairSource", "ScoreBlock", "finite"]
 
 ScoreBlock = Callable[[Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[np.ndarray, "rows cols"]]
 """Scores of the items `rows` with the items `cols` (indices)."""
@@ -57,7 +57,7 @@ class PairList:
     ) -> None:
         names, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
         low, high = codes[: len(first)], codes[len(first) :]
-        self._block = PairBlock(scores=_finite(scores), same=same, first=low, second=high)
+        self._block = PairBlock(scores=finite(scores), same=same, first=low, second=high)
         self._units = len(names)
 
     @property
@@ -118,18 +118,23 @@ class AllPairs:
         upper = np.nonzero(cols[None, :] > rows[:, None])
         first, second = upper[0] + start, upper[1] + start
         return PairBlock(
-            scores=_finite(scores[upper]),
+            scores=finite(scores[upper]),
             same=self._labels[first] == self._labels[second],
             first=self._codes[first],
             second=self._codes[second],
         )
 
 
-def _finite(scores: np.ndarray) -> np.ndarray:
-    wrong = np.flatnonzero(~np.isfinite(scores))
+def finite(scores: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """The scores as float64, if all of them are numbers.
+
+    Raises:
+        DataError: a score is NaN or infinite.
+    """
+    wrong = scores[~np.isfinite(scores)]
     if len(wrong):
         raise DataError(
-            f"{len(wrong)} of {len(scores)} scores are not finite (the first is {scores[wrong[0]]}): look at the "
+            f"{len(wrong)} of {scores.size} scores are not finite (the first is {wrong[0]}): look at the "
             "vectors they come from"
         )
     return scores.astype(np.float64, copy=False)
