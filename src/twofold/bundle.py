@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import safetensors.torch
 from torch import nn
@@ -64,7 +64,7 @@ class Bundle:
             calibration=self.calibration,
         )
 
-    def with_calibration(self, calibration: Calibration | None) -> Self:
+    def with_calibration(self, calibration: Calibration | None) -> "Bundle":
         """A copy that decides by `calibration`."""
         return replace(self, calibration=calibration)
 
@@ -111,7 +111,7 @@ class Bundle:
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | Path, *, encoder: nn.Module | None = None) -> Self:
+    def load(cls, path: str | Path, *, encoder: nn.Module | None = None) -> "Bundle":
         """The bundle in a folder.
 
         Args:

@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, cast
 
 import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -114,14 +114,14 @@ class Recipe(_Part):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _explained(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
+    def _explained(cls, data: Any, handler: Callable[[Any], "Recipe"]) -> "Recipe":
         try:
             return handler(data)
         except ValidationError as error:
             raise RecipeError("; ".join(_explain(dict(problem)) for problem in error.errors())) from None
 
     @classmethod
-    def read(cls, path: str | Path) -> Self:
+    def read(cls, path: str | Path) -> "Recipe":
         """The recipe in a TOML file.
 
         Raises:
@@ -140,7 +140,7 @@ class Recipe(_Part):
         """The recipe as TOML; what is None is left out, as TOML has no word for it."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
-    def replace(self, settings: Mapping[str, Any]) -> Self:
+    def replace(self, settings: Mapping[str, Any]) -> "Recipe":
         """A copy with `settings` changed: `{"epochs": 5, "loss.margin": 0.3}`; a new name drops the old arguments."""
         table = self.model_dump(mode="json", exclude_none=True)
         for key, value in settings.items():

@@ -13,7 +13,8 @@ from torch import Tensor
 from twofold import build
 from twofold.config import Recipe
 from twofold.data.batches import balanced_pairs, identity_batches
-from twofold.data.items import Items, Pairs
+from twofold.data.items import Items
+from twofold.data.pairs import Pairs
 from twofold.embedding import read_all
 from twofold.errors import NotEnoughData
 from twofold.inputs import Input
@@ -64,6 +65,8 @@ class ItemFeed:
         codes = np.unique(items.labels, return_inverse=True)[1].reshape(-1)
         self.labels = (codes[:, None] * self.variants + np.arange(self.variants)).reshape(-1)
         self.groups = None if items.group is None else np.repeat(items.group, self.variants)
+        # a writer's batch also holds forgeries of that writer: the negatives that matter
+        self.identity = np.repeat(items.identity, self.variants) if items.forged.any() else None
         self.classes = int(self.labels.max()) + 1
         if recipe.groups_per_batch is not None and items.group is None:
             raise NotEnoughData(
@@ -82,6 +85,7 @@ class ItemFeed:
                 epoch=epoch,
                 group=self.groups if recipe.groups_per_batch else None,
                 groups_per_batch=recipe.groups_per_batch,
+                identity=self.identity,
             )
         )
 
@@ -99,36 +103,48 @@ class ItemFeed:
 
 
 class PairFeed:
-    """Batches from a list of pairs; an item that stands in several pairs of a batch is embedded once."""
+    """Batches of pairs: of a list, or drawn from labelled items, half of them genuine. Each item is embedded once."""
 
     classes = 0
 
-    def __init__(self, pairs: Pairs, input: Input, recipe: Recipe, seed: int) -> None:
+    def __init__(self, source: Items | Pairs, input: Input, recipe: Recipe, seed: int) -> None:
         self.augment = build.augmentation(recipe, input)
-        self.stored = Stored(input, pairs.values)
-        self.pairs, self.recipe, self.seed = pairs, recipe, seed
+        self.stored = Stored(input, source.values)
+        self.source, self.recipe, self.seed = source, recipe, seed
 
     def plan(self, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch, as indices of pairs: half of them genuine; graded ones in any order."""
-        size = self.recipe.p * self.recipe.k // 2
-        targets = self.pairs.targets
-        if np.isin(targets, (0.0, 1.0)).all():
-            return list(balanced_pairs(targets, size=size, seed=self.seed, epoch=epoch))
-        order = np.random.default_rng((self.seed, epoch)).permutation(len(targets))
-        return [order[start : start + size] for start in range(0, len(order), size)]
+        """The batches of an epoch, each an array (3, pairs): first item, second item, how alike they are."""
+        size = max(self.recipe.p * self.recipe.k // 4 * 2, 2)
+        pairs = self._drawn(epoch) if isinstance(self.source, Items) else self._listed(self.source, epoch)
+        return [pairs[:, start : start + size] for start in range(0, pairs.shape[1], size)]
 
-    def batch(self, indices: Int[np.ndarray, "n"], epoch: int) -> tuple[Any, PairBatch]:
+    def _drawn(self, epoch: int) -> Float[np.ndarray, "3 pairs"]:
+        items = self.source
+        count = len(items.values) // 2 * 2
+        drawn = balanced_pairs(items.labels, count=count, seed=self.seed, epoch=epoch, identity=items.identity)
+        return np.stack(drawn).astype(np.float64)
+
+    def _listed(self, pairs: Pairs, epoch: int) -> Float[np.ndarray, "3 pairs"]:
+        """Every pair once; of two kinds the smaller one again and again, in turn with the other. Graded: any order."""
+        rng = np.random.default_rng((self.seed, epoch))
+        order = rng.permutation(len(pairs.targets))
+        same = pairs.targets[order] == 1
+        if same.any() and np.isin(pairs.targets, (0.0, 1.0)).all() and not same.all():
+            sides = [order[same], order[~same]]
+            longest = max(len(side) for side in sides)
+            order = np.stack([np.resize(side, longest) for side in sides], axis=1).reshape(-1)
+        return np.stack([pairs.index_a[order], pairs.index_b[order], pairs.targets[order]]).astype(np.float64)
+
+    def batch(self, planned: Float[np.ndarray, "3 pairs"], epoch: int) -> tuple[Any, PairBatch]:
         """One planned batch of items, and the pairs among them."""
-        both = np.concatenate([self.pairs.index_a[indices], self.pairs.index_b[indices]])
-        items, rows = np.unique(both, return_inverse=True)
+        items, rows = np.unique(planned[:2].astype(np.int64), return_inverse=True)
         batch = self.stored.input.stack(self.stored.take(items))
         if self.augment:
             count = len(items)
             keys = np.stack([np.full(count, self.seed), np.full(count, epoch), items, np.zeros(count)], axis=1)
             batch = self.augment(batch, keys.astype(np.int64))
         a, b = torch.from_numpy(rows.reshape(2, -1))
-        targets = torch.from_numpy(self.pairs.targets[indices].astype(np.float32))
-        return batch, PairBatch(a=a, b=b, targets=targets)
+        return batch, PairBatch(a=a, b=b, targets=torch.from_numpy(planned[2].astype(np.float32)))
 
 
 Feed = ItemFeed | PairFeed

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from twofold import __version__, build
 from twofold.bundle import Bundle
 from twofold.config import Piece, Recipe
-from twofold.data.items import Items, Pairs
+from twofold.data.items import Items
+from twofold.data.pairs import Pairs
 from twofold.embedding import autocast
 from twofold.errors import IdentityOverlap, NotEnoughData, TrainingError
 from twofold.nn.builder import built_from
@@ -22,7 +23,7 @@ from twofold.results import Progress
 from twofold.train import checkpoint
 from twofold.train.checkpoint import Checkpoints
 from twofold.train.feed import Feed, ItemFeed, PairFeed, ahead
-from twofold.train.objective import Objective, objective
+from twofold.train.objective import Objective, objective, of_pairs
 from twofold.train.run import Run
 from twofold.train.validate import Validation
 from twofold.twin import Twin
@@ -63,7 +64,11 @@ def fit(
     recipe = _of(twin, recipe or Recipe())
     if isinstance(valid, Items) and isinstance(train, Items):
         _refuse_shared(train, valid)
-    feed: Feed = (ItemFeed if isinstance(train, Items) else PairFeed)(train, twin.input, recipe, seed)  # type: ignore[arg-type]
+    feed: Feed
+    if isinstance(train, Pairs) or (loss is None and of_pairs(recipe)):
+        feed = PairFeed(train, twin.input, recipe, seed)
+    else:
+        feed = ItemFeed(train, twin.input, recipe, seed)
     with build.seeded(seed):
         aim, modules = objective(recipe, twin, classes=feed.classes, loss=loss)
     run = Run(twin, modules, recipe, seed)
@@ -80,7 +85,6 @@ def fit(
     return _bundle(run, train, valid)
 
 
-@dataclass
 def fit_recipe(
     recipe: Recipe,
     items: Items,

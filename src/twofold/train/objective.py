@@ -12,7 +12,7 @@ from twofold.errors import RecipeError
 from twofold.train.feed import PairBatch
 from twofold.twin import Twin
 
-__all__ = ["Objective", "objective"]
+__all__ = ["Objective", "objective", "of_pairs"]
 
 Objective = Callable[[Tensor, Any], Tensor]
 
@@ -23,26 +23,26 @@ def objective(
     """The function (embeddings, labels or pairs) -> scalar, and the modules with weights to train beside the twin.
 
     Args:
-        classes: number of training classes; 0 when the training data is a list of pairs.
+        classes: number of training classes; 0 when batches hold pairs.
         loss: the user's own loss instead of the recipe's.
 
     Raises:
-        RecipeError: a pair loss for items or the reverse, or a miner for a loss that takes no triplets.
+        RecipeError: a miner for a loss that takes no triplets, or a loss of labelled items for a list of pairs.
     """
     made = loss or build.loss(recipe.loss, dim=twin.dim, classes=classes)
-    of_pairs = loss is None and _is_pair_loss(recipe.loss)
     modules = [made.to(twin.device)] if isinstance(made, nn.Module) else []
     if classes == 0:
-        if loss is None and not of_pairs:
+        if loss is None and not of_pairs(recipe):
             raise RecipeError(f"loss {recipe.loss.name!r} needs labelled items; for a list of pairs: {_pair_losses()}")
         return _over_pairs(made, twin), modules
-    if of_pairs:
-        raise RecipeError(
-            f"loss {recipe.loss.name!r} is for a list of pairs (a,b,same); for labelled items see the docs"
-        )
     if recipe.miner is None:
         return lambda embeddings, labels: made(embeddings, labels, comparison=twin.comparison), modules
     return _mined(made, recipe.loss, recipe.miner, twin), modules
+
+
+def of_pairs(recipe: Recipe) -> bool:
+    """Whether the recipe's loss looks at pairs (distances, targets) instead of at a batch (embeddings, labels)."""
+    return recipe.loss.name in losses.__all__ and _parameters(recipe.loss)[0] == "distances"
 
 
 def _over_pairs(loss: Callable[..., Tensor], twin: Twin) -> Objective:
@@ -66,10 +66,6 @@ def _mined(loss: Callable[..., Tensor], piece: Piece, miner: Piece, twin: Twin) 
 
 def _parameters(piece: Piece) -> list[str]:
     return list(inspect.signature(getattr(losses, piece.name)).parameters)
-
-
-def _is_pair_loss(piece: Piece) -> bool:
-    return piece.name in losses.__all__ and _parameters(piece)[0] == "distances"
 
 
 def _pair_losses() -> str:
