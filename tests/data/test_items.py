@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twofold.data.items import Items, content_hash
+from twofold.data.hashes import content_hash
+from twofold.data.items import Items
 from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UnreadableInput, UsageError
 
 

@@ -3,7 +3,6 @@
 Law 2 rules: `labels` say which items are genuine to each other, `identity` is what a split may not tear apart.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,11 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from twofold.data import folders, splits, tables
+from twofold.data.hashes import content_hash
 from twofold.data.listing import Listing, coded, some
-from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UnreadableInput, UsageError
+from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
 
-__all__ = ["Items", "Parts", "content_hash"]
+__all__ = ["Items", "Parts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,36 +230,14 @@ class Parts:
         return {part: getattr(self, part).identities for part in splits.PARTS}
 
 
-def content_hash(value: Any) -> str:
-    """SHA-256 of one raw thing, as 64 hexadecimal digits.
-
-    Raises:
-        UnreadableInput: a file that cannot be read, or a thing that is neither path, text, bytes nor array.
-    """
-    if isinstance(value, Path):
-        try:
-            with value.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise UnreadableInput(f"{value} cannot be read: {error.strerror}") from error
-    if isinstance(value, str):
-        return hashlib.sha256(value.encode()).hexdigest()
-    if isinstance(value, bytes):
-        return hashlib.sha256(value).hexdigest()
-    if isinstance(value, np.ndarray) and value.dtype != object:
-        head = f"{value.dtype.str} {value.shape}\0".encode()
-        return hashlib.sha256(head + np.ascontiguousarray(value).tobytes()).hexdigest()
-    raise UnreadableInput(f"a {type(value).__name__} has no content to hash: give a path, a text, bytes or an array")
-
-
 def _from_listing(listing: Listing) -> Items:
     ids = listing.ids
     _check_lengths(listing)
     # a forgery's class name: no genuine item can have it, and it says what it is
     labels, names = coded(
         [
-            label if label is not None else f"forgery of {of}: {id}"
-            for label, of, id in zip(listing.labels, listing.identities, ids, strict=True)  # noqa: A001
+            label if label is not None else f"forgery of {of}: {name}"
+            for label, of, name in zip(listing.labels, listing.identities, ids, strict=True)
         ]
     )
     identity, identities = coded(listing.identities)

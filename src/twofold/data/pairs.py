@@ -1,0 +1,152 @@
+"""Pairs: two items and whether (or how far) they are the same, read from a table."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.data import tables
+from twofold.data.hashes import content_hash
+from twofold.data.listing import coded
+from twofold.data.tables import Table
+from twofold.errors import DataError
+
+__all__ = ["Pairs"]
+
+_TRUTH = {"1": 1.0, "true": 1.0, "yes": 1.0, "same": 1.0, "0": 0.0, "false": 0.0, "no": 0.0, "different": 0.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs:
+    """Pairs of things, each thing held once.
+
+    Attributes:
+        values, ids: the things that stand in any pair, as in Items.
+        index_a, index_b: the two things of each pair.
+        answers: 1 for the same, 0 for different, or a graded score; None where the table does not say.
+        identity: who each thing belongs to, a code into `identities`; None where the table does not say.
+        notes: what was found out by looking, in words.
+    """
+
+    values: tuple[Path, ...]
+    ids: tuple[str, ...]
+    index_a: Int[np.ndarray, " pairs"]
+    index_b: Int[np.ndarray, " pairs"]
+    answers: Float[np.ndarray, " pairs"] | None = None
+    identity: Int[np.ndarray, " things"] | None = None
+    identities: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_table(cls, path: str | Path) -> "Pairs":
+        """Pairs of a CSV, TSV or Parquet table.
+
+        Columns: `a` and `b`, files relative to the table's folder; `same` (1 or 0, true or false, yes or no) or `score`
+        (a number, larger for more alike), if the truth is known; `identity_a` and `identity_b`, if there are.
+
+        Raises:
+            DataError: a missing column or file, an unreadable answer, two identities for one file; names the line.
+            NotEnoughData: no rows.
+            MissingExtra: Parquet without the extra `data`.
+        """
+        table = tables.read(Path(path))
+        names = table.column("a") + table.column("b")
+        files = tables.located(table, "a") + tables.located(table, "b")
+        index, ids = coded(names)
+        where = dict(zip(names, files, strict=True))
+        answers = _answers(table)
+        said = f"{len(table.places)} pairs of {len(ids)} files"
+        identity, identities = _identities(table, index, ids)
+        return cls(
+            values=tuple(where[name] for name in ids),
+            ids=ids,
+            index_a=index[: len(table.places)],
+            index_b=index[len(table.places) :],
+            answers=answers,
+            identity=identity,
+            identities=identities,
+            notes=(said if answers is None else f"{said}, {_said(answers)}",),
+        )
+
+    @staticmethod
+    def found(path: str | Path) -> bool:
+        """Whether a path is a table with the columns a and b: pairs, and no items."""
+        path = Path(path)
+        if path.suffix.lower() not in tables.SUFFIXES or not path.is_file():
+            return False
+        columns = tables.read(path).columns
+        return {"a", "b"} <= columns.keys() and "label" not in columns
+
+    def __len__(self) -> int:
+        return len(self.index_a)
+
+    @property
+    def targets(self) -> Float[np.ndarray, " pairs"]:
+        """The answers.
+
+        Raises:
+            DataError: the table does not say which pairs are the same.
+        """
+        if self.answers is None:
+            raise DataError("the pairs have no answers: the table needs a column same (0 or 1) or score (a number)")
+        return self.answers
+
+    def content_hashes(self) -> tuple[str, ...]:
+        """SHA-256 of each thing's content, as Items.content_hashes."""
+        return tuple(content_hash(value) for value in self.values)
+
+
+def _said(answers: Float[np.ndarray, " pairs"]) -> str:
+    if not np.isin(answers, (0.0, 1.0)).all():
+        return f"graded from {answers.min():g} to {answers.max():g}"
+    return f"{int(answers.sum())} the same and {int((answers == 0).sum())} different"
+
+
+def _answers(table: Table) -> Float[np.ndarray, " pairs"] | None:
+    told = [name for name in ("same", "score") if name in table.columns]
+    if len(told) > 1:
+        raise DataError(
+            f"{table.path.name} has both columns same and score: leave one, so that it is clear which counts"
+        )
+    if not told:
+        return None
+    read = _truth if told[0] == "same" else _number
+    fields = zip(table.places, table.column(told[0]), strict=True)
+    return np.array([read(field, place) for place, field in fields], dtype=np.float64)
+
+
+def _truth(field: str, place: str) -> float:
+    if field.lower() not in _TRUTH:
+        raise DataError(f"{place}: same={field!r} is neither 1 nor 0 (or true, false, yes, no); graded: name it score")
+    return _TRUTH[field.lower()]
+
+
+def _number(field: str, place: str) -> float:
+    try:
+        number = float(field)
+    except ValueError:
+        number = float("nan")
+    if not np.isfinite(number):
+        raise DataError(f"{place}: score={field!r} is no finite number")
+    return number
+
+
+def _identities(
+    table: Table, index: Int[np.ndarray, " ends"], ids: tuple[str, ...]
+) -> tuple[Int[np.ndarray, " things"] | None, tuple[str, ...]]:
+    """One identity a thing, from the columns identity_a and identity_b."""
+    if not {"identity_a", "identity_b"} & table.columns.keys():
+        return None, ()
+    names = table.column("identity_a") + table.column("identity_b")
+    codes, identities = coded(names)
+    identity = np.zeros(len(ids), dtype=np.int64)
+    identity[index] = codes
+    torn = np.flatnonzero(identity[index] != codes)
+    if len(torn):
+        end = int(torn[0])
+        place, thing = table.places[end % len(table.places)], ids[index[end]]
+        raise DataError(
+            f"{place}: {thing} is of {names[end]!r} here, elsewhere of {identities[identity[index[end]]]!r}"
+        )
+    return identity, identities
