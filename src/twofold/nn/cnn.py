@@ -52,7 +52,7 @@ def koch(
 
     Convolutions of 64 at 10x10, 128 at 7x7, 128 at 4x4 and 256 at 4x4, without padding, each with ReLU and all but the
     last with 2x2 pooling; then one full layer with a sigmoid. Weights start as in section 3.1 of the paper: normal
-    with deviation 0.01 (0.2 in the full layer), biases normal around 0.5 with deviation 0.01. "WeightedL1" compares them.
+    with deviation 0.01 (0.2 in the full layer), biases normal around 0.5 with deviation 0.01. "WeightedL1" compares.
 
     Args:
         dim: length of an embedding.

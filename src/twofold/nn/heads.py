@@ -151,7 +151,7 @@ def map_shape(trunk: nn.Module, channels: int, size: tuple[int, int]) -> tuple[i
             _, maps, rows, columns = trunk(torch.zeros(1, channels, *size)).shape
     except RuntimeError as error:
         raise RecipeError(
-            f"size = {size[0]} x {size[1]} is too small for this network, which shrinks a picture until nothing is left: "
+            f"size = {size[0]} x {size[1]} is too small for this network, which shrinks it until nothing is left: "
             "take larger pictures, or a network with fewer stages"
         ) from error
     finally:
