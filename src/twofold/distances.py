@@ -169,7 +169,9 @@ class _Block(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *gradients: Tensor
+    ) -> tuple[Tensor | None, ...]:
         distances, *vectors = ctx.saved_tensors
         return None, *ctx.kernel.gradients(gradients[0], distances, tuple(vectors))
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from twofold.errors import BatchError
 
-__all__ = ["FAR", "Comparison", "Pairing", "References", "Rows", "distance_rows", "hardest", "look", "pair_up"]
+__all__ = ["FAR", "Comparison", "Pairing", "References", "Rows", "check", "distance_rows", "hardest", "look", "pair_up"]
 
 FAR = 1e30
 """Stands in `Rows.negative` where the column is of the row's own class: no hinge, exponential or minimum sees it."""
@@ -86,13 +86,13 @@ class Rows(NamedTuple):
     """The distances of a block of rows, genuine ones gathered in a narrow table.
 
     Attributes:
-        index: columns of the row's class, padded with columns of the same class.
+        partner: columns of the row's class, padded with columns of the same class.
         valid: which of those are genuine partners: neither padding nor the row itself.
-        positive: distances to the columns of `index`.
+        positive: distances to the columns of `partner`.
         negative: distances to all columns, FAR where the column is of the row's class.
     """
 
-    index: Int[Tensor, "rows same"]
+    partner: Int[Tensor, "rows same"]
     valid: Bool[Tensor, "rows same"]
     positive: Float[Tensor, "rows same"]
     negative: Float[Tensor, "rows cols"]
@@ -132,7 +132,7 @@ def hardest(pairing: Pairing, comparison: Comparison) -> tuple[Int[Tensor, "t"],
         far, place = seen.positive.masked_fill(~seen.valid, -FAR).max(1)
         near, negative = seen.negative.min(1)
         anchor = ((far > -FAR) & (near < FAR)).nonzero()[:, 0]
-        positive = seen.index[anchor, place[anchor]]
+        positive = seen.partner[anchor, place[anchor]]
         found.append((anchor + rows.start, positive, negative[anchor]))
     anchors, positives, negatives = (torch.cat(some) for some in zip(*found, strict=True))
     return anchors, positives, negatives
@@ -155,10 +155,10 @@ def pair_up(
     Raises:
         BatchError: shapes, types, a number that is not finite, or a batch without the pairs that are needed.
     """
-    _check(embeddings, labels, "embeddings")
+    check(embeddings, labels, "embeddings")
     columns, column_labels = embeddings, labels
     if references is not None:
-        _check(*references, "references")
+        check(*references, "references")
         if references[0].shape[1] != embeddings.shape[1]:
             raise BatchError(
                 f"references have {references[0].shape[1]} numbers each, embeddings {embeddings.shape[1]}: "
@@ -174,7 +174,12 @@ def pair_up(
     return pairing
 
 
-def _check(embeddings: Float[Tensor, "n dim"], labels: Int[Tensor, "n"], what: str) -> None:
+def check(embeddings: Float[Tensor, "n dim"], labels: Int[Tensor, "n"], what: str = "embeddings") -> None:
+    """Refuses what no loss can answer for: shapes and types that do not fit, and numbers that are not finite.
+
+    Raises:
+        BatchError: with what is wrong, and the first row that is.
+    """
     if embeddings.ndim != 2 or not embeddings.is_floating_point():
         raise BatchError(
             f"{what} must be floats of shape (batch, dim), not {embeddings.dtype} of shape {tuple(embeddings.shape)}"

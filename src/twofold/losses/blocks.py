@@ -20,7 +20,7 @@ __all__ = ["Term", "over_rows"]
 
 
 class Term(NamedTuple):
-    """A sum over a block, by what it will be divided, and the gradient of the sum; the loss is sum(total / count).
+    """A sum over a block, by what it will be divided, and the gradient of the sum; the loss is sum of total / divisor.
 
     Attributes:
         positive, negative: gradients by `Rows.positive` and `Rows.negative`; None = zero. Where not `valid`, and
@@ -28,7 +28,7 @@ class Term(NamedTuple):
     """
 
     total: Tensor
-    count: Tensor | float
+    divisor: Tensor | float
     positive: Float[Tensor, "rows same"] | None
     negative: Float[Tensor, "rows cols"] | None
 
@@ -67,7 +67,9 @@ class _OverRows(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *scale: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *scale: Tensor
+    ) -> tuple[Tensor | None, ...]:
         return None, *(gradient * scale[0] for gradient in ctx.gradients)
 
 
@@ -106,7 +108,7 @@ class _Walk(NamedTuple):
             block = self.kernel.distances(a, b)
             seen = look(self.pairing, rows, block, half=self.half)
             terms = self.loss(seen)
-            block.scatter_(1, seen.index, seen.positive)
+            block.scatter_(1, seen.partner, seen.positive)
             sums = sums or [_Sum.empty(inputs) for _ in terms]
             for so_far, term in zip(sums, terms, strict=True):
                 gradient = _scattered(term, seen, block)
@@ -127,7 +129,7 @@ class _Sum:
 
     def add(self, term: Term, where: tuple[slice, slice], *gradients: Tensor) -> None:
         self.total += term.total
-        self.count += term.count
+        self.count += term.divisor
         places = *where, *[...] * (len(gradients) - 2)
         for place, mine, further in zip(places, self.gradients, gradients, strict=True):
             mine[place] += further
@@ -135,7 +137,7 @@ class _Sum:
 
 def _scattered(term: Term, seen: Rows, block: Tensor) -> Tensor:
     gradient = torch.zeros_like(block) if term.negative is None else term.negative
-    return gradient if term.positive is None else gradient.scatter_add_(1, seen.index, term.positive * seen.valid)
+    return gradient if term.positive is None else gradient.scatter_add_(1, seen.partner, term.positive * seen.valid)
 
 
 def _together(sums: list[_Sum], dtype: torch.dtype) -> tuple[Tensor, tuple[Tensor, ...]]:

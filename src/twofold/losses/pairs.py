@@ -4,14 +4,16 @@
 of pairs that somebody listed.
 """
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn import functional
 
-from twofold.errors import UsageError
+from twofold.errors import BatchError, UsageError
 from twofold.losses.blocks import Term, over_rows
-from twofold.pairing import Comparison, References, Rows, pair_up
+from twofold.pairing import FAR, Comparison, References, Rows, pair_up
 
-__all__ = ["contrastive"]
+__all__ = ["binary_cross_entropy", "contrastive", "pair_contrastive", "pair_cross_entropy", "pair_regression"]
 
 
 def contrastive(
@@ -40,18 +42,119 @@ def contrastive(
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
         UsageError: margins in the wrong order.
     """
-    if positive_margin > negative_margin:
-        raise UsageError(
-            f"positive_margin {positive_margin} is beyond negative_margin {negative_margin}: "
-            "genuine pairs must be allowed less distance than impostors"
-        )
+    _check_margins(positive_margin, negative_margin)
 
-    def rows_loss(rows: Rows) -> tuple[Term, ...]:
+    def of_rows(rows: Rows) -> tuple[Term, ...]:
         over = (rows.positive - positive_margin).clamp_(min=0) * rows.valid
         short = (negative_margin - rows.negative).clamp_(min=0)
         return _hinges(over, 1, squared), _hinges(short, -1, squared)
 
-    return over_rows(pair_up(embeddings, labels, references), comparison, rows_loss, symmetric=True)
+    return over_rows(pair_up(embeddings, labels, references), comparison, of_rows, symmetric=True)
+
+
+def binary_cross_entropy(
+    embeddings: Float[Tensor, "n dim"],
+    labels: Int[Tensor, "n"],
+    *,
+    comparison: Comparison,
+    references: References = None,
+    balanced: bool = True,
+) -> Float[Tensor, ""]:
+    """How wrong P(same) = sigmoid(-distance) is, over all pairs of the batch (Koch et al. 2015, section 3.2).
+
+    1/2 mean over genuine pairs of log(1 + e^d) + 1/2 mean over impostor pairs of log(1 + e^(-d)); with
+    balanced=False the plain mean over all pairs, of which genuine ones are few.
+
+    For a learned comparison (WeightedL1), whose distance is a logit; a plain distance is never negative, so it could
+    only say "different".
+
+    Args:
+        references: further columns with their labels.
+
+    Raises:
+        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+    """
+    pairing = pair_up(embeddings, labels, references)
+    genuine, impostor = pairing.genuine, pairing.impostor
+    # From the upper half each pair is seen once, and twice from the whole matrix.
+    once = (genuine + impostor) / (1 if references is not None else 2)
+    same = (genuine + impostor) / (2 * genuine) if balanced else 1.0
+    different = (genuine + impostor) / (2 * impostor) if balanced else 1.0
+
+    def of_rows(rows: Rows) -> tuple[Term, ...]:
+        pull, push = same * rows.valid, different * (rows.negative < FAR)
+        total = (pull * functional.softplus(rows.positive)).sum() + (push * functional.softplus(-rows.negative)).sum()
+        count = once * len(pull) / len(pairing.rows)
+        return (Term(total, count, pull * rows.positive.sigmoid(), -push * torch.sigmoid(-rows.negative)),)
+
+    return over_rows(pairing, comparison, of_rows, symmetric=True)
+
+
+def pair_contrastive(
+    distances: Float[Tensor, "n"],
+    targets: Float[Tensor, "n"],
+    *,
+    positive_margin: float = 0.0,
+    negative_margin: float = 1.0,
+    squared: bool = False,
+) -> Float[Tensor, ""]:
+    """`contrastive` over listed pairs: targets 1 = same, 0 = different (Hadsell et al. 2006, eq. 4).
+
+    Raises:
+        BatchError: lists that do not fit, a number that is not finite, or targets other than 0 and 1.
+        UsageError: margins in the wrong order.
+    """
+    _check_margins(positive_margin, negative_margin)
+    _check_pairs(distances, targets)
+    wrong = ~((targets == 0) | (targets == 1))
+    if bool(wrong.any()):
+        raise BatchError(
+            f"target {float(targets[wrong][0])} is neither 0 (different) nor 1 (same): "
+            "for graded scores take pair_regression"
+        )
+    over = (distances[targets == 1] - positive_margin).clamp(min=0)
+    short = (negative_margin - distances[targets == 0]).clamp(min=0)
+    if squared:
+        over, short = over.square(), short.square()
+    return sum((side.sum() / side.count_nonzero().clamp(min=1) for side in (over, short)), distances.new_zeros(()))
+
+
+def pair_cross_entropy(
+    distances: Float[Tensor, "n"], targets: Float[Tensor, "n"], *, balanced: bool = False
+) -> Float[Tensor, ""]:
+    """`binary_cross_entropy` over listed pairs: targets are probabilities of "same".
+
+    mean of t log(1 + e^d) + (1 - t) log(1 + e^(-d)); `balanced` gives both sides half of the weight.
+
+    Raises:
+        BatchError: lists that do not fit, a number that is not finite, targets beyond [0, 1], or balanced targets
+            of one side only.
+    """
+    _check_pairs(distances, targets)
+    if bool(((targets < 0) | (targets > 1)).any()):
+        raise BatchError("targets must be probabilities in [0, 1]: for other scores take pair_regression")
+    pull, push = targets * functional.softplus(distances), (1 - targets) * functional.softplus(-distances)
+    if not balanced:
+        return (pull + push).mean()
+    if not bool(targets.sum()) or not bool((1 - targets).sum()):
+        raise BatchError(f"all {len(targets)} pairs have one target: balanced needs both sides in a batch")
+    return (pull.sum() / targets.sum() + push.sum() / (1 - targets).sum()) / 2
+
+
+def pair_regression(
+    distances: Float[Tensor, "n"], targets: Float[Tensor, "n"], *, best: float = 1.0
+) -> Float[Tensor, ""]:
+    """Graded scores: mean of (best - d - target)^2 (Reimers and Gurevych 2019, regression objective).
+
+    Args:
+        targets: similarity of each pair, larger is more alike, in units of the distance.
+        best: target of a pair at distance 0: 1 makes best - d the cosine similarity for cosine distances.
+
+    Raises:
+        BatchError: lists that do not fit, or a number that is not finite.
+    """
+    _check_pairs(distances, targets)
+    return (best - distances - targets).square().mean()
 
 
 def _hinges(value: Tensor, sign: int, squared: bool) -> Term:
@@ -60,3 +163,21 @@ def _hinges(value: Tensor, sign: int, squared: bool) -> Term:
     gradient = sign * (2 * value if squared else active)
     sides = (gradient, None) if sign > 0 else (None, gradient)
     return Term(total, active.sum(), *sides)
+
+
+def _check_margins(positive_margin: float, negative_margin: float) -> None:
+    if positive_margin > negative_margin:
+        raise UsageError(
+            f"positive_margin {positive_margin} is beyond negative_margin {negative_margin}: "
+            "genuine pairs must be allowed less distance than impostors"
+        )
+
+
+def _check_pairs(distances: Tensor, targets: Tensor) -> None:
+    if distances.ndim != 1 or distances.shape != targets.shape or not len(distances):
+        raise BatchError(
+            f"pairs need one distance and one target each, not {tuple(distances.shape)} and {tuple(targets.shape)}"
+        )
+    for name, values in (("distance", distances), ("target", targets)):
+        if not bool(values.isfinite().all()):
+            raise BatchError(f"the {name} of pair {int((~values.isfinite()).nonzero()[0])} is NaN or infinite")

@@ -1,13 +1,14 @@
-"""Losses that put a softmax over a row of distances: NT-Xent, supervised contrastive."""
+"""Losses that sum exponentials over a row of distances: NT-Xent, supervised contrastive, multi-similarity, circle."""
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from twofold.losses.blocks import Term, over_rows
-from twofold.pairing import Comparison, References, Rows, pair_up
+from twofold.pairing import FAR, Comparison, References, Rows, pair_up
 
-__all__ = ["nt_xent"]
+__all__ = ["circle", "multi_similarity", "nt_xent", "supcon"]
 
 
 def nt_xent(
@@ -32,19 +33,131 @@ def nt_xent(
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
     """
 
-    def rows_loss(rows: Rows) -> tuple[Term, ...]:
-        rest, share = _softmax(rows.negative, temperature)
+    def of_rows(rows: Rows) -> tuple[Term, ...]:
+        rest, share = _log_sum_exp(rows.negative / -temperature)
         gap = rest + rows.positive / temperature
         weight = gap.sigmoid() * rows.valid / temperature
         total = (functional.softplus(gap) * rows.valid).sum()
         return (Term(total, rows.valid.sum(), weight, share.mul_(-weight.sum(1, keepdim=True))),)
 
-    return over_rows(pair_up(embeddings, labels, references), comparison, rows_loss)
+    return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
 
 
-def _softmax(distances: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """log sum_j e^(-d_j/t) of each row, and each term's share of the sum."""
-    nearest = distances.amin(1, keepdim=True)
-    share = (distances - nearest).mul_(-1 / temperature).exp_()
+def supcon(
+    embeddings: Float[Tensor, "n dim"],
+    labels: Int[Tensor, "n"],
+    *,
+    comparison: Comparison,
+    references: References = None,
+    temperature: float = 0.1,
+) -> Float[Tensor, ""]:
+    """Each anchor's positives against everything else (supervised contrastive; Khosla et al. 2020, eq. 2, L_out).
+
+    mean over anchors i that have positives of  -1/|P(i)| sum over p in P(i) of
+    log( e^(-d_ip/t) / sum over all j != i of e^(-d_ij/t) ).
+
+    Args:
+        references: further columns with their labels.
+        temperature: t, in units of the distance.
+
+    Raises:
+        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+    """
+
+    def of_rows(rows: Rows) -> tuple[Term, ...]:
+        near, near_share = _log_sum_exp((rows.positive / -temperature).masked_fill_(~rows.valid, -FAR))
+        rest, rest_share = _log_sum_exp(rows.negative / -temperature)
+        everything = torch.logaddexp(near, rest)
+        partners = rows.valid.sum(1, keepdim=True)
+        counted = partners > 0
+        even = rows.valid / partners.clamp(min=1)
+        value = everything + (rows.positive * even).sum(1, keepdim=True) / temperature
+        positive = (even - near_share * (near - everything).exp() * counted) / temperature
+        negative = rest_share.mul_((rest - everything).exp() * counted / -temperature)
+        return (Term(value[counted].sum(), counted.sum(), positive, negative),)
+
+    return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
+
+
+def multi_similarity(
+    embeddings: Float[Tensor, "n dim"],
+    labels: Int[Tensor, "n"],
+    *,
+    comparison: Comparison,
+    references: References = None,
+    alpha: float = 2.0,
+    beta: float = 50.0,
+    base: float = 0.5,
+) -> Float[Tensor, ""]:
+    """Far positives and near negatives, each weighted by how it stands among the others (Wang et al. 2019, eq. 15).
+
+    mean over anchors of  1/alpha log(1 + sum_p e^(alpha (d_p - base))) + 1/beta log(1 + sum_n e^(beta (base - d_n))).
+    The paper's similarity threshold is 1 - base with cosine distances.
+
+    Args:
+        references: further columns with their labels.
+        base: distance that divides near from far, in units of the comparison's distance.
+
+    Raises:
+        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+    """
+
+    def of_rows(rows: Rows) -> tuple[Term, ...]:
+        far = (alpha * (rows.positive - base)).masked_fill_(~rows.valid, -FAR)
+        pull, pull_share = _log_sum_exp(far, one=True)
+        push, push_share = _log_sum_exp((base - rows.negative).mul_(beta), one=True)
+        total = pull.sum() / alpha + push.sum() / beta
+        return (Term(total, len(pull), pull_share, push_share.neg_()),)
+
+    return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
+
+
+def circle(
+    embeddings: Float[Tensor, "n dim"],
+    labels: Int[Tensor, "n"],
+    *,
+    comparison: Comparison,
+    references: References = None,
+    margin: float = 0.4,
+    scale: float = 80.0,
+) -> Float[Tensor, ""]:
+    """Each pair weighted by how far it is from where it should be (circle loss; Sun et al. 2020, eq. 6 to 8).
+
+    With similarities s = 1 - d: mean over anchors that have both of  log(1 + sum_n e^(scale w_n (s_n - margin))
+    sum_p e^(-scale w_p (s_p - 1 + margin))),  w_p = max(0, 1 + margin - s_p),  w_n = max(0, s_n + margin). As in the
+    paper the weights w are constants to the gradient (section 3.2).
+
+    Made for the cosine distance, in [0, 2]; any other must have the same range to mean something.
+
+    Args:
+        references: further columns with their labels.
+        margin: 0.25 for faces, 0.4 for fine-grained retrieval (the paper's values).
+        scale: 256 for faces, 80 for fine-grained retrieval.
+
+    Raises:
+        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+    """
+
+    def of_rows(rows: Rows) -> tuple[Term, ...]:
+        both = rows.valid.any(1, keepdim=True) & (rows.negative.amin(1, keepdim=True) < FAR)
+        pull = (rows.positive + margin).clamp_(min=0).mul_(scale)
+        push = (1 + margin - rows.negative).clamp_(min=0).mul_(scale)
+        far, far_share = _log_sum_exp((pull * (rows.positive - margin)).masked_fill_(~rows.valid, -FAR))
+        # Where the weight is 0 the exponent is 0, not minus infinity: columns of the row's class are out by name.
+        near = (push * (1 - margin - rows.negative)).masked_fill_(rows.negative == FAR, -FAR)
+        near, near_share = _log_sum_exp(near)
+        slope = (far + near).sigmoid() * both
+        value = functional.softplus(far + near)[both].sum()
+        return (Term(value, both.sum(), far_share * pull * slope, near_share.mul_(push).mul_(-slope)),)
+
+    return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
+
+
+def _log_sum_exp(exponent: Tensor, *, one: bool = False) -> tuple[Tensor, Tensor]:
+    """log sum_j e^(z_j) of each row (`one`: log(1 + ...)), and each term's share of the sum. Overwrites its input."""
+    top = exponent.amax(1, keepdim=True)
+    top = top.clamp_(min=0) if one else top
+    share = exponent.sub_(top).exp_()
     total = share.sum(1, keepdim=True)
-    return total.log() - nearest / temperature, share.div_(total)
+    total = total + (-top).exp() if one else total
+    return total.log() + top, share.div_(total)
