@@ -1,0 +1,81 @@
+"""Recall@k and MAP@R against a loop over all orders of tied items."""
+
+from itertools import pairwise, permutations
+
+import numpy as np
+import pytest
+
+from twofold.errors import DataError, NotEnoughData, UsageError
+from twofold.metrics.retrieval import estimates, map_at_r, query_values, recall_at_k
+
+
+def by_all_orders(scores, labels, query, number):
+    """Mean of `number(hits, R)` over every order of the others that their scores allow."""
+    others = [i for i in range(len(labels)) if i != query]
+    found = []
+    for order in permutations(others):
+        if all(scores[query, a] >= scores[query, b] for a, b in pairwise(order)):
+            hits = np.array([labels[i] == labels[query] for i in order])
+            found.append(number(hits, hits.sum()))
+    return np.mean(found)
+
+
+def average_precision(hits, others):
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    return (hits * precision)[:others].sum() / others
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ties_count_as_their_mean_over_all_orders(seed):
+    generator = np.random.default_rng(seed)
+    labels = np.array([0, 0, 0, 1, 1, 2, 2])
+    scores = generator.integers(-3, 0, (7, 7)).astype(float)
+    values = query_values(lambda rows, cols: scores[np.ix_(rows, cols)], labels, ks=(1, 2, 4, 50), block=20)
+    for query in range(7):
+        wanted = by_all_orders(scores, labels, query, average_precision)
+        assert values["map_at_r"][query] == pytest.approx(wanted, abs=1e-12)
+        for k in (1, 2, 4):
+            wanted = by_all_orders(scores, labels, query, lambda hits, _, k=k: hits[:k].any())
+            assert values[f"recall_at_{k}"][query] == pytest.approx(wanted, abs=1e-12)
+        assert values["recall_at_50"][query] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("items", [40, 400])
+def test_without_ties_it_is_the_plain_ranking(items):
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, items // 6, items)
+    scores = generator.normal(size=(items, items)) - 100.0  # all negative
+    values = query_values(lambda rows, cols: scores[np.ix_(rows, cols)], labels, ks=(1, 5), block=3000)
+    for query in range(items):
+        order = [i for i in np.argsort(-scores[query]) if i != query]
+        hits = labels[order] == labels[query]
+        if not hits.any():
+            assert np.isnan(values["map_at_r"][query])
+            continue
+        assert values["map_at_r"][query] == pytest.approx(average_precision(hits, hits.sum()))
+        assert values["recall_at_5"][query] == pytest.approx(float(hits[:5].any()))
+
+
+def test_perfect_scores_and_their_intervals():
+    labels = np.array([3, 3, 7, 7, 7, 9])  # the 9 is alone, and no query
+    same = (labels[:, None] == labels[None, :]).astype(float)
+
+    def score(rows, cols):
+        return same[np.ix_(rows, cols)]
+
+    assert (map_at_r(score, labels), recall_at_k(score, labels)) == (1.0, 1.0)
+    found = estimates(score, labels, ks=(1, 3), replicates=50)
+    assert set(found) == {"map_at_r", "recall_at_1", "recall_at_3"}
+    assert (found["recall_at_1"].value, found["recall_at_1"].low, found["recall_at_1"].resampled) == (1.0, 1.0, 3)
+
+
+def test_what_cannot_be_answered_is_refused():
+    def score(rows, cols):
+        return np.zeros((len(rows), len(cols)))
+
+    with pytest.raises(NotEnoughData, match="no two of 4 items share a class"):
+        map_at_r(score, np.arange(4))
+    with pytest.raises(UsageError, match="k is 0"):
+        recall_at_k(score, np.zeros(4, dtype=np.int64), k=0)
+    with pytest.raises(DataError, match="not finite"):
+        recall_at_k(lambda rows, cols: score(rows, cols) * np.nan, np.zeros(4, dtype=np.int64))
