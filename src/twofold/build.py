@@ -87,13 +87,22 @@ def _call(function: Callable[..., Any], piece: Piece, kind: str, facts: dict[str
     """`function` with the piece's arguments, and those facts that it takes and the piece leaves open."""
     takes = inspect.signature(function).parameters
     _refuse_unknown(piece, kind, takes)
-    return function(**{name: facts[name] for name in facts if name in takes} | piece.arguments)
+    given = {name: _frozen(value) for name, value in piece.arguments.items()}
+    try:
+        return function(**{name: facts[name] for name in facts if name in takes} | given)
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"{kind} {piece.name} cannot be made with {given}: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    """TOML and JSON know lists only; arguments are tuples."""
+    return tuple(_frozen(part) for part in value) if isinstance(value, list | tuple) else value
 
 
 def _partial(function: Callable[..., Any], piece: Piece, kind: str, given: tuple[str, ...]) -> Callable[..., Any]:
     takes = list(inspect.signature(function).parameters)[2:]
     _refuse_unknown(piece, kind, [name for name in takes if name not in given])
-    settings = piece.arguments
+    settings = {name: _frozen(value) for name, value in piece.arguments.items()}
 
     def configured(first: torch.Tensor, second: torch.Tensor, **call: Any) -> Any:
         return function(first, second, **call, **settings)

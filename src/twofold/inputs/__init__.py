@@ -1,7 +1,7 @@
 """Raw thing -> tensor: one file a modality. `Input` is what every input type can do."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -11,6 +11,7 @@ from twofold.inputs.image import Image
 __all__ = ["Image"]
 
 
+@runtime_checkable
 class Augmentation(Protocol):
     """Changes a batch in training; what happens to an item depends only on its own key.
 
@@ -26,6 +27,7 @@ class Augmentation(Protocol):
         ...
 
 
+@runtime_checkable
 class Input(Protocol):
     """How one kind of raw thing becomes a batch; a frozen dataclass whose fields are its whole state."""
 

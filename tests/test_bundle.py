@@ -1,0 +1,136 @@
+"""Bundles: there and back, damaged, newer, foreign encoders, and what the fingerprint depends on."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from twofold import build
+from twofold.bundle import Bundle
+from twofold.config import Recipe
+from twofold.data.items import Items
+from twofold.embedding import embed, embed_values, scores
+from twofold.errors import BundleError, CannotWrite, DamagedBundle, NewerFormat, UsageError
+from twofold.inputs.image import Image
+from twofold.twin import Twin
+
+RECIPE = Recipe(
+    input={"name": "Image", "size": [16, 20], "channels": 1},
+    augment={"rotation": 10},
+    encoder={"name": "resnet_small", "dim": 8, "width": 8},
+)
+
+
+def bundle(**changes):
+    recipe = RECIPE.replace(changes)
+    return Bundle(
+        twin=build.twin(recipe, seed=0).eval(), recipe=recipe, parts={"train": ("a",)}, trained=frozenset("x")
+    )
+
+
+@pytest.fixture
+def values():
+    return list(np.random.default_rng(0).integers(0, 256, (5, 16, 20, 1), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("comparison", ["cosine", "manhattan", "WeightedL1"])
+def test_there_and_back(tmp_path, values, comparison):
+    made = bundle(comparison=comparison)
+    back = Bundle.load(made.save(tmp_path / "b"))
+    assert back.fingerprint == made.fingerprint
+    assert (back.parts, back.trained, back.recipe) == (made.parts, made.trained, made.recipe)
+    vectors = embed_values(made, values)
+    np.testing.assert_array_equal(embed_values(back, values), vectors)
+    np.testing.assert_array_equal(scores(back.twin, vectors, vectors), scores(made.twin, vectors, vectors))
+
+
+def test_every_flipped_byte_is_found(tmp_path):
+    made = bundle()
+    for name in ("weights.safetensors", "bundle.json"):
+        folder = made.save(tmp_path / name)
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (folder / name).write_bytes(content)
+        with pytest.raises(DamagedBundle, match=f"{name} is not as it was written"):
+            Bundle.load(folder)
+
+
+def test_what_is_missing_or_no_bundle(tmp_path):
+    folder = bundle().save(tmp_path / "b")
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(DamagedBundle, match="weights.safetensors is missing"):
+        Bundle.load(folder)
+    (folder / "manifest.json").write_text("{")
+    with pytest.raises(DamagedBundle, match=r"manifest.json is damaged"):
+        Bundle.load(folder)
+    with pytest.raises(BundleError, match="is no bundle"):
+        Bundle.load(tmp_path)
+
+
+def test_a_newer_format(tmp_path):
+    folder = bundle().save(tmp_path / "b")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
+    with pytest.raises(NewerFormat, match="has format 99, this twofold reads up to 1"):
+        Bundle.load(folder)
+
+
+def test_a_save_replaces_a_bundle_and_nothing_else(tmp_path):
+    folder = bundle().save(tmp_path / "b")
+    other = bundle(**{"encoder.dim": 4})
+    assert Bundle.load(other.save(folder)).twin.dim == 4
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(CannotWrite, match="not written by twofold"):
+        other.save(tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_the_fingerprint_is_of_weights_and_preprocessing():
+    made = bundle()
+    assert made.fingerprint == bundle().fingerprint == bundle(epochs=3).fingerprint
+    different = [bundle(copies=2), bundle(**{"input.size": [16, 24]}), bundle(comparison="manhattan")]
+    moved = bundle()
+    with torch.no_grad():
+        next(moved.twin.parameters())[0] += 1e-3
+    prints = {made.fingerprint, moved.fingerprint, *(each.fingerprint for each in different)}
+    assert len(prints) == 5
+
+
+def test_warped_copies_change_the_vector_and_keep_its_length(values):
+    one, eight = embed_values(bundle(), values), embed_values(bundle(copies=8), values)
+    assert not np.allclose(one, eight, atol=1e-3)
+    np.testing.assert_allclose(np.linalg.norm(eight, axis=1), 1, atol=1e-5)
+
+
+def test_a_vector_depends_on_its_item_alone(values):
+    made = bundle(copies=4)
+    together = embed_values(made, values)
+    alone = np.concatenate([embed_values(made, [value]) for value in values])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_embed_keeps_ids_and_labels(values):
+    items = Items.from_arrays(np.stack(values), list("aabbc"), ids=list("vwxyz"))
+    found = embed(bundle(), items, batch_size=2)
+    assert (found.ids, found.labels) == (tuple("vwxyz"), tuple("aabbc"))
+    assert found.vectors.dtype == np.float32
+    assert found.vectors.shape == (5, 8)
+    assert found.fingerprint == bundle().fingerprint
+
+
+def test_own_encoder_must_be_given_again(tmp_path):
+    def encoder(dim):
+        return nn.Sequential(nn.Flatten(), nn.Linear(256, dim))
+
+    twin = Twin(Image(size=16, channels=1), encoder(8), comparison="euclidean")
+    folder = Bundle(twin=twin, recipe=RECIPE).save(tmp_path / "b")
+    with pytest.raises(UsageError, match=r"pass it, Bundle.load\(path, encoder=...\)"):
+        Bundle.load(folder)
+    with pytest.raises(UsageError, match="differ in name or shape"):
+        Bundle.load(folder, encoder=encoder(9))
+    back = Bundle.load(folder, encoder=encoder(8))
+    assert torch.equal(back.twin.encoder[1].weight, twin.encoder[1].weight)
+    assert back.twin.comparison.name == "euclidean"
