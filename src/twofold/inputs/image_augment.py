@@ -113,9 +113,9 @@ class Augment:
             uint8 in [0, 255] on the batch's device; the batch itself when every setting is off.
 
         Raises:
-            UsageError: keys that do not fit the batch or the variants.
+            UsageError: a variant that there is not.
         """
-        _check_keys(keys, len(batch), self.variants)
+        _check_variants(keys[:, 3], self.variants)
         if not (self.variants > 1 or any(getattr(self, name) for name in LIMITS)):
             return batch
         draw = _Draws(streams(keys))
@@ -173,12 +173,10 @@ class _Draws:
         return torch.stack([self.around_zero(f"{name}_x", amount), self.around_zero(f"{name}_y", amount)], dim=1)
 
 
-def _check_keys(keys: Int[np.ndarray, "keys 4"], count: int, variants: int) -> None:
-    if keys.shape != (count, 4):
-        raise UsageError(f"{count} pictures need keys of shape ({count}, 4), and these are {keys.shape}")
-    if count and not (keys[:, 3].min() >= 0 and keys[:, 3].max() < variants):
+def _check_variants(asked: Int[np.ndarray, "batch"], variants: int) -> None:
+    if len(asked) and not (asked.min() >= 0 and asked.max() < variants):
         raise UsageError(
-            f"variants {keys[:, 3].min()} to {keys[:, 3].max()} were asked for, and there are {variants}, "
+            f"variants {asked.min()} to {asked.max()} were asked for, and there are {variants}, "
             "numbered from 0: quarter_turns_as_classes makes 4"
         )
 

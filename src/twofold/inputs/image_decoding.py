@@ -7,7 +7,6 @@ refused.
 
 import io
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import PIL.Image
@@ -94,7 +93,7 @@ def describe(value: object) -> str:
     return f"a value of type {type(value).__name__}"
 
 
-def _opened(value: object) -> BinaryIO:
+def _opened(value: object) -> io.BytesIO | io.BufferedReader:
     if isinstance(value, bytes):
         return io.BytesIO(value)
     if not isinstance(value, str | Path):
@@ -107,7 +106,7 @@ def _opened(value: object) -> BinaryIO:
     return path.open("rb")
 
 
-def _reader(file: BinaryIO) -> type[ImageFile]:
+def _reader(file: io.BytesIO | io.BufferedReader) -> type[ImageFile]:
     """The reader by the file's first bytes; the name's ending counts for nothing."""
     start = file.read(16)
     file.seek(0)

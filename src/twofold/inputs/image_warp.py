@@ -86,7 +86,7 @@ def _grid(backward: Float[Tensor, "batch 2 3"], height: int, width: int) -> Floa
     return along.mT[:, None, :, :] + down.mT[:, :, None, :]
 
 
-def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Float64[Tensor, "batch 2 2"]:  # noqa: PLR0917
+def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Float64[Tensor, "batch 2 2"]:
     return torch.stack([a, b, c, d], dim=1).view(-1, 2, 2)
 
 
