@@ -92,7 +92,7 @@ class Calibration:
             logit = logit + math.log(prior / (1 - prior)) - math.log(self.prior / (1 - self.prior))
         # exp of the negative absolute value never overflows
         decayed = np.exp(-np.abs(logit))
-        return np.where(logit >= 0, 1.0, decayed) / (1.0 + decayed)
+        return np.asarray(np.where(logit >= 0, 1.0, decayed) / (1.0 + decayed))
 
     def decide(self, score: float) -> Decision:
         """The decision for a score: "same" from `threshold` on, "unsure" between the thresholds, else "different"."""

@@ -1,0 +1,163 @@
+"""Distance -> score -> probability -> decision, and the strict way to JSON and back."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from twofold.contract import ZERO, Calibration, Contract, score_from_distance, scores_block
+from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName, UsageError
+from twofold.results import Estimate
+
+PLAIN = ["cosine", "euclidean", "manhattan", "squared_euclidean"]
+
+
+def rate(name, value):
+    return Estimate(
+        name=name, value=value, low=value / 2, high=value * 2, confidence=0.95, unit="identity", resampled=120
+    )
+
+
+CALIBRATION = Calibration(
+    threshold=0.5,
+    far=0.01,
+    certified=True,
+    confidence=0.95,
+    method="a way",
+    upper_bound=0.0099,
+    false_match=rate("false_match_rate", 0.006),
+    false_non_match=rate("false_non_match_rate", 0.08),
+    slope=8.0,
+    intercept=-4.0,
+    prior=0.5,
+    identities=120,
+    genuine_pairs=1200,
+    impostor_pairs=178500,
+    seed=0,
+)
+CONTRACT = Contract(fingerprint="ab" * 32, dim=3, distance="cosine", calibration=CALIBRATION)
+
+
+def test_the_score_of_the_cosine_distance_is_the_cosine_similarity():
+    assert ZERO == {"cosine": 1.0}
+    assert score_from_distance("cosine", 0.25) == 0.75
+    assert score_from_distance("WeightedL1", 0.25) == -0.25
+    assert (CONTRACT.score(np.array([0.0, 2.0])) == [1.0, -1.0]).all()
+
+
+def by_loop(name, a, b):
+    rows = []
+    for x in a:
+        for y in b:
+            match name:
+                case "cosine":
+                    rows.append(x @ y / np.linalg.norm(x) / np.linalg.norm(y))
+                case "euclidean":
+                    rows.append(-np.linalg.norm(x - y))
+                case "squared_euclidean":
+                    rows.append(-(np.linalg.norm(x - y) ** 2))
+                case "manhattan":
+                    rows.append(-np.abs(x - y).sum())
+    return np.array(rows).reshape(len(a), len(b))
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_numpy_scores_are_those_of_the_loop(name, offset):
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(5, 7)) + offset, generator.normal(size=(3, 7)) + offset
+    a[0] = b[1]
+    assert scores_block(name, a, b) == pytest.approx(by_loop(name, a, b), abs=1e-6)
+    contract = Contract(fingerprint="", dim=7, distance=name)
+    assert contract.scores(a, b) == pytest.approx(scores_block(name, a, b))
+
+
+def test_scores_of_a_zero_vector_and_of_no_vectors_are_numbers():
+    for name in PLAIN:
+        assert np.isfinite(scores_block(name, np.zeros((2, 3)), np.eye(3))).all()
+        assert scores_block(name, np.zeros((2, 3)), np.zeros((0, 3))).shape == (2, 0)
+
+
+def test_scores_that_a_contract_cannot_compute():
+    with pytest.raises(UsageError, match="vectors of 4 and 4 numbers: this bundle's have 3"):
+        CONTRACT.scores(np.zeros((1, 4)), np.zeros((1, 4)))
+    with pytest.raises(UnknownName, match="'WeightedL1' is no plain distance, so a contract alone cannot compute it"):
+        scores_block("WeightedL1", np.zeros((1, 3)), np.zeros((1, 3)))
+
+
+def test_decisions_with_and_without_an_unsure_zone():
+    assert [CONTRACT.decide(score)[0] for score in (0.51, 0.5, 0.49, -1.0)] == [
+        "same",
+        "same",
+        "different",
+        "different",
+    ]
+    unsure = CONTRACT.with_calibration(replace(CALIBRATION, reject_threshold=0.2))
+    assert [unsure.decide(score)[0] for score in (0.5, 0.49, 0.2, 0.19)] == ["same", "unsure", "unsure", "different"]
+
+
+def test_probabilities_follow_platts_map_and_bayes():
+    assert CONTRACT.decide(0.5)[1] == pytest.approx(0.5)
+    assert CONTRACT.decide(0.75)[1] == pytest.approx(1 / (1 + math.exp(-2.0)))
+    assert CALIBRATION.probability(0.5, prior=0.1) == pytest.approx(0.1)
+    odds = math.exp(2.0) * (0.2 / 0.8)
+    assert CALIBRATION.probability(0.75, prior=0.2) == pytest.approx(odds / (1 + odds))
+    assert (CALIBRATION.probabilities(np.array([-1e6, 1e6])) == [0.0, 1.0]).all()
+    with pytest.raises(UsageError, match=r"prior is 1\.0"):
+        CALIBRATION.probability(0.5, prior=1.0)
+
+
+def test_no_decision_without_a_threshold_or_of_nan():
+    with pytest.raises(NotCalibrated, match="run `twofold calibrate BUNDLE DATA --far 1e-2`"):
+        replace(CONTRACT, calibration=None).decide(0.5)
+    with pytest.raises(UsageError, match="the score is NaN"):
+        CONTRACT.decide(math.nan)
+
+
+@pytest.mark.parametrize("contract", [CONTRACT, replace(CONTRACT, calibration=None)])
+def test_json_and_back(contract):
+    plain = json.loads(json.dumps(contract.to_dict(), allow_nan=False))
+    assert Contract.from_dict(plain) == contract
+
+
+def broken(**changes):
+    plain = json.loads(json.dumps(CONTRACT.to_dict()))
+    for path, value in changes.items():
+        place, *names = plain, *path.split("__")
+        for name in names[:-1]:
+            place = place[name]
+        if value is ...:
+            del place[names[-1]]
+        else:
+            place[names[-1]] = value
+    return plain
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"dim": "3"}, "contract: dim is '3'"),
+        ({"dim": True}, "contract: dim is True"),
+        ({"dim": ...}, r"contract: unknown keys \[\], missing keys \['dim'\]"),
+        ({"size": 3}, r"contract: unknown keys \['size'\]"),
+        ({"format": "x"}, "the contract has format 'x', where 1 belongs"),
+        ({"calibration": 3}, "calibration is 3, where a table belongs"),
+        ({"calibration__threshold": math.nan}, "calibration: threshold is nan, and a number must be finite"),
+        ({"calibration__threshold": None}, "calibration: threshold is None"),
+        ({"calibration__extra": 1}, r"calibration: unknown keys \['extra'\]"),
+        ({"calibration__false_match": 0.1}, "false_match is 0.1, where a table belongs"),
+        ({"calibration__false_match__low": "0"}, "estimate: low is '0'"),
+        ({"calibration__prior": 1.0}, "prior 1.0 and far 0.01 lie between 0 and 1"),
+    ],
+)
+def test_what_is_not_ours_is_refused(changes, text):
+    with pytest.raises(BundleError, match=text):
+        Contract.from_dict(broken(**changes))
+
+
+def test_whole_numbers_may_stand_for_floats_and_a_newer_format_is_named():
+    assert Contract.from_dict(broken(calibration__threshold=1)).calibration.threshold == 1.0
+    with pytest.raises(NewerFormat, match="the contract has format 2, this twofold reads 1: update twofold"):
+        Contract.from_dict(broken(format=2))
