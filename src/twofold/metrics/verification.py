@@ -19,6 +19,7 @@ __all__ = [
     "accuracy",
     "auc",
     "best_accuracy",
+    "best_threshold",
     "det_points",
     "eer",
     "estimates",
@@ -204,6 +205,11 @@ def accuracy(tally: Tally, threshold: float) -> Values:
 def best_accuracy(tally: Tally) -> Values:
     """Share of right decisions at the best threshold for these very pairs: an upper bound, no forecast."""
     return _accuracies(tally).max(axis=-1)
+
+
+def best_threshold(tally: Tally) -> Values:
+    """The threshold of `best_accuracy`: to be found on validation pairs and used on others."""
+    return tally.thresholds[_accuracies(tally).argmax(axis=-1)]
 
 
 def _accuracies(tally: Tally) -> np.ndarray:
