@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple
 
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError, TwofoldError
@@ -90,7 +90,7 @@ class Database:
                 database.write_state(State(contract=json.dumps(contract.to_dict(), sort_keys=True)))
 
     @classmethod
-    def open(cls, folder: Path) -> Self:
+    def open(cls, folder: Path) -> "Database":
         """Open what `create` wrote; on a disk that cannot be written, for reading.
 
         Raises:

@@ -81,9 +81,9 @@ def neighbours(
         Positions int64 and scores float64, larger is more alike.
     """
     positions = np.sort(candidates(METRICS[contract.distance], queries, rows, k=min(k + SPARE, len(rows))), axis=1)
-    scores = np.stack(
-        [contract.scores(query[None], rows[place])[0] for query, place in zip(queries, positions, strict=True)]
-    )
+    scores = np.empty(positions.shape, np.float64)
+    for number, place in enumerate(positions):
+        scores[number] = contract.scores(queries[number : number + 1], rows[place])[0]
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(positions, order, axis=1), np.take_along_axis(scores, order, axis=1)
 
@@ -94,9 +94,9 @@ def candidates(
     """Positions of the `k` nearest rows of each query in float32, in no order."""
     faiss.cvar.distance_compute_blas_threshold = MATRIX_QUERIES
     queries = queries.astype(np.float32)
-    if metric != faiss.METRIC_L2 or len(queries) < MATRIX_QUERIES:
+    if metric != faiss.METRIC_L2 or len(queries) <= 1:
         return faiss.knn(queries, rows, k, metric=metric)[1]
-    # with many queries faiss takes L2 from the Gram matrix, which loses its digits when all vectors share an offset
+    # faiss takes L2 of more than one query from a matrix product, which loses its digits when vectors share an offset
     centre = rows.mean(axis=0)
     nearest = faiss.ResultHeap(len(queries), k)
     for start in range(0, len(rows), BLOCK):

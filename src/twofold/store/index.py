@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -49,7 +49,7 @@ class Index:
             raise
 
     @classmethod
-    def create(cls, path: str | Path, contract: Contract) -> Self:
+    def create(cls, path: str | Path, contract: Contract) -> "Index":
         """Make an empty index in a new folder and open it.
 
         Raises:
@@ -63,7 +63,7 @@ class Index:
         return cls.open(path)
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | Path) -> "Index":
         """Open an index; every row is checked against its hash.
 
         Raises:
@@ -76,7 +76,7 @@ class Index:
         """Close the files; closing twice does no harm."""
         self._database.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Index":
         return self
 
     def __exit__(
@@ -294,4 +294,7 @@ def check_length(contract: Contract, vectors: np.ndarray, ids: Sequence[str]) ->
 
 def best_of_each(hits: Sequence[Hit]) -> list[Hit]:
     """The first hit of each label, in order."""
-    return list({hit.label: hit for hit in reversed(hits)}.values())[::-1]
+    first: dict[str, Hit] = {}
+    for hit in hits:
+        first.setdefault(hit.label, hit)
+    return list(first.values())

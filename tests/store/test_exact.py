@@ -1,0 +1,90 @@
+"""Exact search against brute force written from the definition."""
+
+import faiss
+import numpy as np
+import pytest
+
+from twofold.contract import Contract
+from twofold.store.exact import METRICS, Exact, neighbours
+
+DIM = 12
+
+
+def contract(distance: str) -> Contract:
+    return Contract(fingerprint="f" * 64, dim=DIM, distance=distance)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def by_hand(distance: str, one: np.ndarray, other: np.ndarray) -> float:
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    if distance == "cosine":
+        return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+    differences = np.abs(one - other)
+    squares = float((differences**2).sum())
+    return {"manhattan": -float(differences.sum()), "euclidean": -(squares**0.5), "squared_euclidean": -squares}[
+        distance
+    ]
+
+
+@pytest.mark.parametrize("queries", [1, 19, 20, 50])
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+@pytest.mark.parametrize("distance", sorted(METRICS))
+def test_search_is_brute_force(distance: str, offset: float, queries: int) -> None:
+    random = np.random.default_rng(queries)
+    rows = random.normal(size=(300, DIM)).astype(np.float32) + np.float32(offset)
+    asked = random.normal(size=(queries, DIM)).astype(np.float32) + np.float32(offset)
+    if distance == "cosine":
+        if offset:
+            pytest.skip("unit vectors have no offset")
+        rows, asked = unit(rows), unit(asked)
+    positions, scores = neighbours(contract(distance), asked, rows, k=7)
+    assert positions.shape == scores.shape == (queries, 7)
+    for query, places, found in zip(asked, positions, scores, strict=True):
+        truth = np.array([by_hand(distance, query, row) for row in rows])
+        order = np.argsort(-truth, kind="stable")[:7]
+        np.testing.assert_array_equal(places, order)
+        np.testing.assert_allclose(found, truth[order], rtol=1e-9, atol=1e-9)
+
+
+def test_a_block_at_a_time_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    rows, asked = (random.normal(size=(n, DIM)).astype(np.float32) for n in (90, 25))
+    whole = neighbours(contract("euclidean"), asked, rows, k=40)
+    monkeypatch.setattr("twofold.store.exact.BLOCK", 13)
+    parts = neighbours(contract("euclidean"), asked, rows, k=40)
+    np.testing.assert_array_equal(whole[0], parts[0])
+
+
+def test_equal_scores_come_in_the_order_of_the_rows() -> None:
+    rows = np.repeat(np.eye(2, DIM, dtype=np.float32), 5, axis=0)
+    positions, scores = neighbours(contract("cosine"), rows[:1], rows, k=8)
+    assert positions[0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7]
+    assert scores[0].tolist() == [1.0] * 5 + [0.0] * 3
+
+
+def test_items_in_memory_follow_a_dictionary() -> None:
+    random = np.random.default_rng(0)
+    exact, truth = Exact(DIM), {}
+    for step in range(60):
+        names = [f"i{number}" for number in random.choice(40, size=5, replace=False)]
+        if step % 4 == 3:
+            gone = [name for name in names if name in truth]
+            exact.drop(gone)
+            truth = {name: row for name, row in truth.items() if name not in gone}
+        else:
+            vectors = random.normal(size=(5, DIM)).astype(np.float32)
+            exact.put(names, [f"{name} {step}" for name in names], vectors)
+            truth.update({name: (f"{name} {step}", vector) for name, vector in zip(names, vectors, strict=True)})
+        assert exact.ids == list(truth)
+        assert exact.labels == [label for label, _ in truth.values()]
+        assert exact.places == {name: place for place, name in enumerate(truth)}
+        np.testing.assert_array_equal(exact.vectors, [vector for _, vector in truth.values()])
+
+
+def test_every_plain_distance_has_a_metric() -> None:
+    distances = pytest.importorskip("twofold.distances", reason="torch's side of the house")
+    assert set(METRICS) == set(distances.__all__)
+    assert METRICS["manhattan"] == faiss.METRIC_L1
