@@ -1,0 +1,89 @@
+"""What a job has to tell, before anybody decides how: the page and the terminal both show a Story."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from twofold.errors import UsageError
+from twofold.results import Estimate
+
+__all__ = ["Mark", "Row", "Scores", "Step", "Story", "score_shares"]
+
+Mark = Literal["right", "wrong", ""]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """Pictures side by side with what is said about them.
+
+    Attributes:
+        pictures: grey (height, width) or colour (height, width, 3), uint8, each with its caption.
+        said: the answer, a few words.
+        detail: what the answer rests on.
+        mark: whether the answer is known to be right or wrong.
+    """
+
+    pictures: tuple[UInt8[np.ndarray, "..."], ...]
+    captions: tuple[str, ...]
+    said: str = ""
+    detail: str = ""
+    mark: Mark = ""
+
+    def __post_init__(self) -> None:
+        if len(self.pictures) != len(self.captions):
+            raise UsageError(f"{len(self.pictures)} pictures and {len(self.captions)} captions: give one of each")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """How the scores of genuine and of impostor pairs lie about a threshold.
+
+    Attributes:
+        edges: of the bins, rising.
+        genuine, impostor: share of the pairs of that kind in each bin; each adds up to 1.
+        threshold: score from which on the answer is "same".
+    """
+
+    edges: Float[np.ndarray, "edges"]
+    genuine: Float[np.ndarray, "bins"]
+    impostor: Float[np.ndarray, "bins"]
+    threshold: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing that was done: what, how it came out, what it looks like, and what to type."""
+
+    title: str
+    text: str
+    rows: tuple[Row, ...] = ()
+    numbers: tuple[Estimate, ...] = ()
+    scores: Scores | None = None
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """A title, what it comes to in a sentence or two, and the steps."""
+
+    title: str
+    lead: str
+    steps: tuple[Step, ...]
+
+
+def score_shares(
+    genuine: Float[np.ndarray, "g"], impostor: Float[np.ndarray, "i"], *, threshold: float, bins: int = 40
+) -> Scores:
+    """Histogram the scores of both kinds of pairs over their common range.
+
+    Raises:
+        UsageError: no pairs of one kind.
+    """
+    if not len(genuine) or not len(impostor):
+        raise UsageError(f"{len(genuine)} genuine and {len(impostor)} impostor scores: at least one of each is needed")
+    low, high = min(genuine.min(), impostor.min()), max(genuine.max(), impostor.max())
+    edges = np.linspace(low, high if high > low else low + 1.0, bins + 1)
+    shares = [np.histogram(scores, edges)[0] / len(scores) for scores in (genuine, impostor)]
+    return Scores(edges=edges, genuine=shares[0], impostor=shares[1], threshold=threshold)
