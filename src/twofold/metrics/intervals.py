@@ -102,7 +102,7 @@ def beta_quantile(share: float, a: float, b: float) -> float:
     the trapezoid rule is exact to about 1e-6: a few lines where the core would else need scipy.
     """
     mode, width = np.log(a) - np.log(b), np.sqrt(1.0 / a + 1.0 / b)
-    logit = np.linspace(mode - 40.0 / a - 12.0 * width, mode + 40.0 / b + 12.0 * width, 1 << 13)
+    logit = np.linspace(mode - 40.0 / a - 12.0 * width, mode + 40.0 / b + 12.0 * width, 1 << 14)
     density = -a * np.logaddexp(0.0, -logit) - b * np.logaddexp(0.0, logit)
     density = np.exp(density - density.max())
     below = np.cumsum(density) - density / 2.0
