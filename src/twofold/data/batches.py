@@ -45,7 +45,7 @@ def identity_batches(
     group: Int[np.ndarray, " n"] | None = None,
     groups_per_batch: int | None = None,
     identity: Int[np.ndarray, " n"] | None = None,
-) -> list[Int[np.ndarray, " batch"]]:
+) -> list[Int[np.ndarray, " _"]]:
     """One epoch of batches of P classes x K items, the food of every batch loss.
 
     No item stands twice in a batch, no class twice. Each item of a class with at least K items is drawn about once an
@@ -112,7 +112,7 @@ def _draws(count: Int[np.ndarray, " classes"], k: int, rng: np.random.Generator)
     return np.where(count < k, count >= 2, draws).astype(np.int64)
 
 
-def _plan_whole(draws: Int[np.ndarray, " classes"], p: int, rng: np.random.Generator) -> list[Int[np.ndarray, " p"]]:
+def _plan_whole(draws: Int[np.ndarray, " classes"], p: int, rng: np.random.Generator) -> list[Int[np.ndarray, " _"]]:
     usable = int((draws > 0).sum())
     if usable < p:
         raise NotEnoughData(
@@ -150,7 +150,7 @@ def _plan_groups(
     return [np.concatenate([next(left[code]) for code in row]) for row in rows]
 
 
-def _seated(plan: list[Int[np.ndarray, " p"]], classes: _Classes, k: int) -> list[Int[np.ndarray, " batch"]]:
+def _seated(plan: list[Int[np.ndarray, " _"]], classes: _Classes, k: int) -> list[Int[np.ndarray, " _"]]:
     """The items of each batch: a class's j-th draw of the epoch takes its j-th k items, the last one its last k."""
     drawn = np.concatenate(plan)
     turn = turns(drawn)
@@ -164,13 +164,13 @@ def _seated(plan: list[Int[np.ndarray, " p"]], classes: _Classes, k: int) -> lis
 
 
 def _with_forgeries(
-    batches: list[Int[np.ndarray, " batch"]],
+    batches: list[Int[np.ndarray, " _"]],
     identity: Int[np.ndarray, " n"],
     k: int,
     *,
     alone: Int[np.ndarray, " alone"],
     rng: np.random.Generator,
-) -> list[Int[np.ndarray, " wider"]]:
+) -> list[Int[np.ndarray, " _"]]:
     """Up to k lone items of each identity in a batch, in turn over the epoch."""
     mine = {}
     alone = rng.permutation(alone)
@@ -192,8 +192,8 @@ def _with_forgeries(
 
 
 def _filled(
-    batches: list[Int[np.ndarray, " batch"]], alone: Int[np.ndarray, " alone"], seats: int
-) -> list[Int[np.ndarray, " filled"]]:
+    batches: list[Int[np.ndarray, " _"]], alone: Int[np.ndarray, " alone"], seats: int
+) -> list[Int[np.ndarray, " _"]]:
     """Free seats given to lone items in turn; one that sits in the batch already is passed over."""
     filled, turn = [], 0
     for batch in batches:

@@ -106,9 +106,7 @@ def _said(answers: Float[np.ndarray, " pairs"]) -> str:
 def _answers(table: Table) -> Float[np.ndarray, " pairs"] | None:
     told = [name for name in ("same", "score") if name in table.columns]
     if len(told) > 1:
-        raise DataError(
-            f"{table.path.name} has both columns same and score: leave one, so that it is clear which counts"
-        )
+        raise DataError(f"{table.path.name} has the columns same and score: leave one, so that it is clear what counts")
     if not told:
         return None
     read = _truth if told[0] == "same" else _number
