@@ -1,0 +1,356 @@
+"""What an index must survive: any order of calls, kills, flipped bits; and what must not survive in it."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import twofold
+from twofold.contract import Contract
+from twofold.errors import DamagedIndex, NewerFormat, StoreError, TwofoldError
+from twofold.results import Embeddings
+from twofold.store import Index, database
+
+Make = Callable[..., Embeddings]
+DIM, FINGERPRINT = 16, "1" * 64
+
+
+class IndexMachine(RuleBasedStateMachine):
+    """Any order of add, update, remove, forget and reopen, against a dictionary and brute force."""
+
+    names = st.lists(st.sampled_from([f"{label}/{n}" for label in "abc" for n in range(4)]), max_size=5, unique=True)
+    folder: Path  # set by the test
+
+    @initialize(number=st.integers(0, 2**40))
+    def start(self, number: int) -> None:
+        self.random = np.random.default_rng(number)
+        self.path = self.folder / f"{number}-{len(list(self.folder.iterdir()))}"
+        contract = Contract(fingerprint=FINGERPRINT, dim=DIM, distance="euclidean")
+        self.index, self.truth = Index.create(self.path, contract), {}
+
+    @rule(names=names, label=st.sampled_from(["x", "y", "z"]))
+    def add(self, names: list[str], label: str) -> None:
+        vectors = self.random.normal(size=(len(names), DIM)).astype(np.float32)
+        added = Embeddings(ids=tuple(names), labels=(label,) * len(names), vectors=vectors, fingerprint=FINGERPRINT)
+        assert self.index.add(added) == len(names)
+        assert self.index.add(added) == 0
+        self.truth.update({name: (label, vector) for name, vector in zip(names, vectors, strict=True)})
+
+    @rule(names=names)
+    def remove(self, names: list[str]) -> None:
+        if all(name in self.truth for name in names):
+            self.index.remove(names)
+            self.truth = {name: row for name, row in self.truth.items() if name not in names}
+        else:
+            with pytest.raises(StoreError, match="holds no item"):
+                self.index.remove(names)
+
+    @precondition(lambda self: self.truth)
+    @rule(data=st.data())
+    def forget(self, data: st.DataObject) -> None:
+        label = data.draw(st.sampled_from(sorted({label for label, _ in self.truth.values()})))
+        receipt = self.index.forget(label)
+        assert set(receipt.ids) == {name for name, row in self.truth.items() if row[0] == label}
+        self.truth = {name: row for name, row in self.truth.items() if row[0] != label}
+
+    @rule()
+    def reopen(self) -> None:
+        self.index.close()
+        self.index = Index.open(self.path)
+
+    @invariant()
+    def holds_the_truth(self) -> None:
+        if not hasattr(self, "truth"):
+            return
+        assert self.index.ids == tuple(self.truth)
+        assert self.index.labels == tuple(sorted({label for label, _ in self.truth.values()}))
+        if self.truth:
+            vectors = np.stack([vector for _, vector in self.truth.values()])
+            query = self.random.normal(size=(1, DIM)).astype(np.float32)
+            order = np.argsort(np.linalg.norm(vectors.astype(float) - query, axis=1), kind="stable")
+            (hits,) = self.index.search(query, 3)
+            assert [hit.id for hit in hits] == [list(self.truth)[place] for place in order[:3]]
+
+    def teardown(self) -> None:
+        if hasattr(self, "index"):
+            self.index.close()
+
+
+def test_any_order_of_calls(tmp_path: Path) -> None:
+    machine = type("Machine", (IndexMachine,), {"folder": tmp_path})
+    case = machine.TestCase
+    case.settings = settings(max_examples=20, stateful_step_count=15, deadline=None, derandomize=True, database=None)
+    case("runTest").runTest()
+
+
+# One process imports, and forks a writer for each line it reads; a writer says what it will do, and when it is done.
+WRITER = """
+import itertools, os, sys, warnings
+warnings.simplefilter("ignore")
+import numpy as np
+from twofold.results import Embeddings
+from twofold.store import Index
+
+def write(run):
+    index = Index.open(sys.argv[1])
+    print(os.getpid(), flush=True)
+    for step in itertools.count():
+        ids, label = [f"{run}-{step}-{number}" for number in range(4)], f"{run}-{step % 3}"
+        vectors = np.eye(16, dtype=np.float32)[[step % 16] * 4]
+        given = Embeddings(ids=tuple(ids), labels=(label,) * 4, vectors=vectors, fingerprint="1" * 64)
+        calls = [("add", [label, *ids], lambda: index.add(given))]
+        if step % 5 == 4:
+            calls.append(("remove", ids[:2], lambda: index.remove(ids[:2])))
+        if step % 7 == 6:
+            calls.append(("forget", [label], lambda: index.forget(label)))
+        for verb, words, call in calls:
+            print(verb, *words, flush=True)
+            call()
+            print("done", flush=True)
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        write(line.strip())
+    os.waitpid(child, 0)
+    print("end", flush=True)
+"""
+
+Truth = dict[str, str]  # id -> label
+
+
+def follow(truth: Truth, lines: list[str]) -> tuple[Truth, Truth]:
+    """What stands after the acknowledged calls, and what stands if the call that was cut off came through."""
+    after = truth
+    for line in lines:
+        verb, *words = line.split()
+        if verb == "done":
+            truth = after
+        elif verb == "add":
+            after = {**truth, **dict.fromkeys(words[1:], words[0])}
+        elif verb == "remove":
+            after = {name: label for name, label in truth.items() if name not in words}
+        elif verb == "forget":
+            after = {name: label for name, label in truth.items() if label != words[0]}
+    return truth, after
+
+
+def kill_and_check(path: Path, kills: int) -> None:
+    """Kill a writer again and again at any moment: all that it had acknowledged stands, and nothing by half."""
+    environment = dict(os.environ, PYTHONPATH=str(Path(twofold.__file__).parents[1]), OMP_NUM_THREADS="1")
+    command = [sys.executable, "-c", WRITER, str(path)]
+    random = np.random.default_rng(0)
+    truth: Truth = {}
+    with subprocess.Popen(command, stdin=-1, stdout=-1, env=environment, text=True) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        for run in range(kills):
+            print(run, file=parent.stdin, flush=True)
+            writer = int(parent.stdout.readline())
+            lines = [parent.stdout.readline() for _ in range(int(random.integers(0, 60)))]
+            time.sleep(float(random.uniform(0, 0.004)))
+            os.kill(writer, signal.SIGKILL)
+            lines += iter(parent.stdout.readline, "end\n")
+            before, after = follow(truth, lines)
+            with Index.open(path) as index:
+                found = index.get(index.ids)
+            truth = dict(zip(found.ids, found.labels, strict=True))
+            assert truth in (before, after), (len(truth), len(before), len(after), lines[-3:])
+
+
+def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, contract: Contract) -> None:
+    Index.create(tmp_path / "store", contract).close()
+    kill_and_check(tmp_path / "store", kills=20)
+
+
+@pytest.mark.slow
+def test_many_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, contract: Contract) -> None:
+    Index.create(tmp_path / "store", contract).close()
+    kill_and_check(tmp_path / "store", kills=300)
+
+
+def pieces_left(folder: Path, pieces: list[bytes]) -> list[str]:
+    """Files of a folder in which one of the pieces stands."""
+    return [str(file.name) for file in folder.iterdir() if any(piece in file.read_bytes() for piece in pieces)]
+
+
+@pytest.mark.parametrize("dim", [704, 2400])  # pages split and rows move; a row is spread over pages
+def test_the_forgotten_leaves_no_byte(tmp_path: Path, make: Make, contract: Contract, dim: int) -> None:
+    random = np.random.default_rng(0)
+    wide = replace(contract, dim=dim, distance="euclidean")
+
+    def photos(person: str) -> Embeddings:
+        ids = tuple(f"{person}/{number}.jpg" for number in range(int(random.integers(1, 6))))
+        vectors = random.normal(size=(len(ids), dim)).astype(np.float32)
+        return replace(make(ids, [person] * len(ids)), vectors=vectors)
+
+    with Index.create(tmp_path / "store", wide) as index:
+        people = [f"person-{number:03}-surname" for number in range(60)]
+        given = {person: photos(person) for person in people}
+        for person in people:
+            index.add(given[person])
+        for person in people[::3]:  # earlier photos of theirs, which an update replaced
+            old = given[person].vectors[0]
+            given[person] = replace(given[person], vectors=np.roll(given[person].vectors, 1) + 1)
+            index.add(given[person])
+            given[person] = replace(given[person], vectors=np.vstack([given[person].vectors, old]))
+        index.remove([given[people[0]].ids[0]])
+        for person in people[:40]:
+            vectors = [bytes(row) for row in given[person].vectors.astype("<f4").view(np.uint8).reshape(-1, 32)]
+            pieces = [person.encode(), *vectors[::7]]
+            assert pieces_left(index.path, pieces)
+            index.forget(person)
+            assert pieces_left(index.path, pieces) == []
+        assert index.labels == tuple(people[40:])
+        np.testing.assert_array_equal(index.get(given[people[50]].ids).vectors, given[people[50]].vectors)
+
+
+def test_a_reader_delays_an_erasure_and_it_is_made_up_for(
+    tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.05)
+    given = make(["anna-surname/1", "bert/1"])
+    with Index.create(tmp_path / "store", contract) as index:
+        index.add(given)
+        reader = sqlite3.connect(index.path / "truth.sqlite", isolation_level=None)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM items").fetchone()
+        with pytest.raises(StoreError, match=r"the rows are deleted, but their bytes are not yet overwritten: another"):
+            index.forget("anna-surname")
+        assert index.labels == ("bert",)
+        assert pieces_left(index.path, [b"anna-surname"])
+        reader.close()
+        with Index.open(index.path) as again:
+            assert pieces_left(index.path, [b"anna-surname"]) == []
+            assert again.labels == ("bert",)
+
+
+def test_a_second_writer_is_told(
+    tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.05)
+    with Index.create(tmp_path / "store", contract) as index:
+        index.add(make(["anna/1"]))
+        writer = sqlite3.connect(index.path / "truth.sqlite", isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")
+        for call in (lambda: index.add(make(["bert/1"])), lambda: index.forget("anna")):
+            with pytest.raises(
+                StoreError, match=r"another process is writing to .*, and did not finish in 0.05 s: try"
+            ):
+                call()
+        assert [hit.id for hit in index.search(make(["q"]).vectors)[0]] == ["anna/1"]
+        writer.close()
+        assert index.add(make(["bert/1"])) == 1
+
+
+def test_a_full_disk_keeps_what_stood(tmp_path: Path, make: Make, contract: Contract) -> None:
+    with Index.create(tmp_path / "store", contract) as index:
+        index.add(make(["anna/1"]))
+        index._database.connection.execute("PRAGMA max_page_count=12")  # SQLite then says what a full disk makes it say
+        with pytest.raises(StoreError, match="is full: this call was not kept, all before it was; make room"):
+            index.add(make([f"bert/{number}" for number in range(2000)]))
+        assert index.ids == ("anna/1",)
+        index._database.connection.execute("PRAGMA max_page_count=100000")
+        assert index.add(make([f"bert/{number}" for number in range(2000)])) == 2000
+    with Index.open(tmp_path / "store") as index:
+        assert len(index) == 2001
+
+
+@pytest.fixture
+def written(tmp_path: Path, make: Make, contract: Contract) -> Path:
+    """The file of an index with 40 items, closed."""
+    with Index.create(tmp_path / "store", contract) as index:
+        index.add(make([f"person-{number % 8}/{number}" for number in range(40)]))
+    return tmp_path / "store" / "truth.sqlite"
+
+
+def test_a_changed_vector_names_its_row(written: Path) -> None:
+    with Index.open(written.parent) as index:
+        vector = index.get(["person-3/11"]).vectors.tobytes()
+    content = written.read_bytes()
+    written.write_bytes(content.replace(vector, vector[:9] + bytes([vector[9] ^ 4]) + vector[10:]))
+    with pytest.raises(DamagedIndex, match=r"1 of 40 rows of .*: row 12 \(b'person-3/11'\): restore it from a copy"):
+        Index.open(written.parent)
+
+
+def test_a_lost_row_is_missed(written: Path) -> None:
+    with sqlite3.connect(written) as connection:
+        connection.execute("DELETE FROM items WHERE row = 5")
+    connection.close()
+    with pytest.raises(DamagedIndex, match="holds 39 whole rows where 40 were written: some are lost or foreign"):
+        Index.open(written.parent)
+
+
+def damage(written: Path, content: bytes) -> str:
+    """What an index with this content says: "same" where it reads as before, else the kind of error."""
+    written.write_bytes(content)
+    try:
+        with Index.open(written.parent) as index:
+            found = index.get(index.ids)
+        return f"{found.ids} {found.labels} {found.vectors.tobytes()!r} {index.contract}"
+    except TwofoldError as error:
+        return type(error).__name__
+
+
+@pytest.mark.parametrize("flips", [150, pytest.param(5000, marks=pytest.mark.slow)])
+def test_a_flipped_bit_is_found_or_harmless(written: Path, flips: int) -> None:
+    content = written.read_bytes()
+    truth = damage(written, content)
+    random = np.random.default_rng(0)
+    answers = []
+    for place, bit in zip(random.integers(0, len(content), flips), random.integers(0, 8, flips), strict=True):
+        spoilt = bytearray(content)
+        spoilt[place] ^= 1 << bit
+        answers.append(damage(written, bytes(spoilt)))
+    assert set(answers) <= {truth, "DamagedIndex", "StoreError"}
+    assert "DamagedIndex" in answers
+
+
+def test_a_cut_file_is_found(written: Path) -> None:
+    content = written.read_bytes()
+    for length in np.linspace(0, len(content) - 1, 12).astype(int):
+        assert damage(written, content[:length]) in {"DamagedIndex", "StoreError"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("PRAGMA application_id=7", r"is a database of something else \(application 7\), no index"),
+        ("PRAGMA user_version=2", r"store has format 2, this twofold reads up to 1: upgrade twofold"),
+        ("CREATE TRIGGER t AFTER INSERT ON items BEGIN DELETE FROM items; END", r"the tables of .* are not those of"),
+        ("UPDATE state SET contract = '{}'", r"the state of .* is not as it was written"),
+        ("DELETE FROM state", r"the state of .* is not as it was written"),
+    ],
+)
+def test_a_foreign_hand_is_noticed(written: Path, statement: str, message: str) -> None:
+    with sqlite3.connect(written) as connection:
+        connection.execute(statement)
+    connection.close()
+    with pytest.raises(StoreError, match=message):
+        Index.open(written.parent)
+
+
+def test_a_file_that_is_no_database(written: Path) -> None:
+    written.write_text("dear diary, " * 1000)
+    with pytest.raises(
+        DamagedIndex, match=r"truth.sqlite is not a readable database any more \(file is not a database\)"
+    ):
+        Index.open(written.parent)
+
+
+def test_a_contract_of_a_later_format(tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = {**contract.to_dict(), "format": 99}
+    monkeypatch.setattr(Contract, "to_dict", lambda self: plain)
+    with pytest.raises(NewerFormat, match="the contract has format 99"):
+        Index.create(tmp_path / "store", contract)
