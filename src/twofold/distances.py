@@ -24,9 +24,11 @@ def cosine(a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor
     """One minus the cosine of the angle: 1 - a.b / (|a| |b|), in [0, 2].
 
     Computed as |a/|a| - b/|b||^2 / 2, the same number, which is exactly 0 for equal vectors and keeps its digits near
-    0. A zero vector has no direction: its distance to every direction counts as 1/2, with a finite gradient.
+    0. A zero vector has no direction: it is at 1, not alike, from everything, itself included.
     """
-    return squared_euclidean(_unit(_precise(a)), _unit(_precise(b))) / 2
+    a, b = _unit(_precise(a)), _unit(_precise(b))
+    lost = (a == 0).all(-1).to(a) + (b == 0).all(-1).to(a)
+    return (squared_euclidean(a, b) + lost) / 2
 
 
 def euclidean(a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]:

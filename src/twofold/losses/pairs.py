@@ -82,7 +82,8 @@ def binary_cross_entropy(
     different = (genuine + impostor) / (2 * impostor) if balanced else 1.0
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
-        pull, push = same * rows.valid, different * (rows.negative < FAR)
+        pull = same * rows.valid.to(rows.positive)
+        push = different * (rows.negative < FAR).to(rows.negative)
         total = (pull * functional.softplus(rows.positive)).sum() + (push * functional.softplus(-rows.negative)).sum()
         count = once * len(pull) / len(pairing.rows)
         return (Term(total, count, pull * rows.positive.sigmoid(), -push * torch.sigmoid(-rows.negative)),)

@@ -38,7 +38,7 @@ def smooth_ap(
         positive, negative = torch.zeros_like(rows.positive), torch.zeros_like(rows.negative)
         for p in range(rows.valid.shape[1]):
             here = rows.positive[:, p, None]
-            weight = rows.valid[:, p, None] / partners.clamp(min=1)
+            weight = rows.valid[:, p, None].to(precision) / partners.clamp(min=1)
             before = ((here - rows.positive) / temperature).sigmoid_() * rows.valid
             before[:, p] = 0
             ahead = (here - rows.negative).div_(temperature).sigmoid_()

@@ -70,7 +70,7 @@ def supcon(
         everything = torch.logaddexp(near, rest)
         partners = rows.valid.sum(1, keepdim=True)
         counted = partners > 0
-        even = rows.valid / partners.clamp(min=1)
+        even = rows.valid.to(near) / partners.clamp(min=1)
         value = everything + (rows.positive * even).sum(1, keepdim=True) / temperature
         positive = (even - near_share * (near - everything).exp() * counted) / temperature
         negative = rest_share.mul_((rest - everything).exp() * counted / -temperature)

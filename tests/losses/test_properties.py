@@ -1,0 +1,161 @@
+"""What every loss of `__all__` must do, on every comparison: a new loss is tested by being listed."""
+
+import inspect
+
+import pytest
+import torch
+
+from twofold import losses, pairing
+from twofold.comparison import Plain, WeightedL1
+from twofold.errors import BatchError
+
+BATCH = [name for name in losses.__all__ if name.islower() and not name.startswith("pair_")]
+PAIR = [name for name in losses.__all__ if name.startswith("pair_")]
+WEIGHTED = [name for name in losses.__all__ if not name.islower()]
+COMPARISONS = ["cosine", "euclidean", "squared_euclidean", "manhattan", "WeightedL1"]
+LABELS = torch.tensor([0, 1, 2, 1, 0, 2, 1, 3])
+
+
+def make(name: str, *, dim: int = 4):
+    """The loss, and an iterable of its weights."""
+    if name in BATCH:
+        return getattr(losses, name), ()
+    module = getattr(losses, name)(dim, 5).double()
+    return module, tuple(module.parameters())
+
+
+def compare(name: str):
+    return WeightedL1(4).double() if name == "WeightedL1" else Plain(name)
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS)
+@pytest.mark.parametrize("name", [name for name in BATCH if name != "circle"])  # its weights are constants by design
+def test_gradcheck(name, comparison, batch):
+    embeddings, compared = batch(8), compare(comparison)
+    settings = {"temperature": 0.3} if "temperature" in inspect.signature(getattr(losses, name)).parameters else {}
+    weights = tuple(compared.parameters()) if isinstance(compared, WeightedL1) else ()
+    inputs = (embeddings[:6].requires_grad_(), embeddings[6:].requires_grad_(), *weights)
+
+    def value(rows, columns, *_):
+        references = (columns, LABELS[6:])
+        return getattr(losses, name)(rows, LABELS[:6], comparison=compared, references=references, **settings)
+
+    assert torch.autograd.gradcheck(value, inputs)
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_gradcheck_with_weights(name, batch):
+    loss, weights = make(name)
+    inputs = (batch(8).requires_grad_(), *weights)
+    assert torch.autograd.gradcheck(lambda x, *_: loss(x, LABELS, comparison=Plain("cosine")), inputs)
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_gradcheck_of_pair_losses(name, batch):
+    distances, targets = batch(8)[:, 0].abs().requires_grad_(), torch.tensor([1.0, 0, 0, 1, 1, 0, 1, 0]).double()
+    assert torch.autograd.gradcheck(lambda d: getattr(losses, name)(d, targets), (distances,))
+
+
+@pytest.mark.parametrize("name", BATCH + WEIGHTED)
+def test_order_is_only_order(name, batch):
+    loss, _ = make(name)
+    embeddings, order = batch(8), torch.tensor([3, 1, 7, 5, 0, 2, 4, 6])
+    value = loss(embeddings, LABELS, comparison=Plain("cosine"))
+    torch.testing.assert_close(loss(embeddings[order], LABELS[order], comparison=Plain("cosine")), value)
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_labels_are_only_names(name, batch):
+    embeddings, loss = batch(8), getattr(losses, name)
+    value = loss(embeddings, LABELS, comparison=Plain("euclidean"))
+    assert torch.equal(loss(embeddings, 100 - 7 * LABELS, comparison=Plain("euclidean")), value)
+    assert torch.equal(loss(embeddings, LABELS.int(), comparison=Plain("euclidean")), value)
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_what_the_distance_does_not_see_the_loss_does_not_see(name, batch):
+    embeddings, loss = batch(8), getattr(losses, name)
+    moved = embeddings @ torch.linalg.qr(batch(4, seed=1)).Q + batch(1, seed=2)
+    for x, y, comparison in (
+        (embeddings, moved, "euclidean"),
+        (embeddings, moved, "squared_euclidean"),
+        (embeddings, embeddings + batch(1, seed=2), "manhattan"),
+        (embeddings, 3 * (embeddings @ torch.linalg.qr(batch(4, seed=1)).Q), "cosine"),
+    ):
+        values = [loss(one, LABELS, comparison=Plain(comparison)) for one in (x, y)]
+        torch.testing.assert_close(*values)
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS)
+@pytest.mark.parametrize("name", BATCH + WEIGHTED)
+def test_gradient_is_finite_at_equal_vectors(name, comparison):
+    if name in WEIGHTED and comparison == "WeightedL1":
+        return  # refused, see test_proxies
+    loss, _ = make(name)
+    for value in (0.0, 1.0):
+        embeddings = torch.full((8, 4), value, dtype=torch.float64, requires_grad=True)
+        loss(embeddings, LABELS, comparison=compare(comparison)).backward()
+        assert embeddings.grad is not None and bool(embeddings.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS)
+@pytest.mark.parametrize("name", BATCH)
+def test_half_precision_and_autocast_keep_float32(name, comparison, batch):
+    embeddings, loss = batch(8).bfloat16(), getattr(losses, name)
+    compared = WeightedL1(4) if comparison == "WeightedL1" else Plain(comparison)
+    exact = loss(embeddings.float(), LABELS, comparison=compared)
+    value = loss(embeddings.requires_grad_(), LABELS, comparison=compared)
+    value.backward()
+    assert embeddings.grad is not None and embeddings.grad.dtype == torch.bfloat16
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = loss(embeddings.detach().float(), LABELS, comparison=compared)
+    assert value.dtype == cast.dtype == torch.float32
+    assert torch.equal(value.detach(), exact.detach()) and torch.equal(cast.detach(), exact.detach())
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_blocks_change_nothing(name, batch, monkeypatch):
+    embeddings, labels, loss = batch(50).requires_grad_(), torch.arange(50) % 9, getattr(losses, name)
+    results = []
+    for size in (2**20, 1):
+        monkeypatch.setattr(pairing, "_cache_bytes", lambda device, size=size: size)
+        value = loss(embeddings, labels, comparison=Plain("euclidean"))
+        results.append((value, *torch.autograd.grad(value, embeddings)))
+    torch.testing.assert_close(results[0], results[1])
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_without_gradient(name, batch):
+    with torch.no_grad():
+        value = getattr(losses, name)(batch(8), LABELS, comparison=Plain("cosine"))
+    assert not value.requires_grad
+
+
+@pytest.mark.parametrize("name", BATCH)
+def test_batches_that_a_loss_cannot_answer_for(name, batch, unchecked):
+    loss, x = getattr(losses, name), batch(8)
+    cosine = Plain("cosine")
+    for labels, text in (
+        (torch.arange(8), "no two of 8 items share a label"),
+        (torch.zeros(8, dtype=torch.int64), "all 8 items have one label"),
+        (LABELS[:7], "8 embeddings need 8 labels"),
+        (LABELS.double(), "labels of embeddings must be integers"),
+        (LABELS > 1, "labels of embeddings must be integers"),
+    ):
+        with pytest.raises(BatchError, match=text):
+            loss(x, labels, comparison=cosine)
+    with pytest.raises(BatchError, match=r"embeddings must be floats of shape \(batch, dim\)"):
+        loss(x[0], LABELS, comparison=cosine)
+    with pytest.raises(BatchError, match="references have 3 numbers each, embeddings 4"):
+        loss(x, LABELS, comparison=cosine, references=(x[:, :3], LABELS))
+    with pytest.raises(BatchError, match="no embeddings"):
+        loss(x[:0], LABELS[:0], comparison=cosine)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", BATCH + WEIGHTED)
+def test_a_number_that_is_none_is_named(name, bad, batch):
+    loss, x = make(name)[0], batch(8)
+    x[5, 1] = bad
+    with pytest.raises(BatchError, match=r"row 5 of the embeddings \(label 2\) holds NaN or infinity"):
+        loss(x, LABELS, comparison=Plain("cosine"))

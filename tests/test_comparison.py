@@ -1,0 +1,57 @@
+"""Comparisons: the plain ones, the learned head, and the names by which they are built."""
+
+import pytest
+import torch
+
+from twofold import distances
+from twofold.comparison import Comparison, Plain, WeightedL1, named
+from twofold.errors import UnknownName, UsageError
+
+A = torch.arange(12, dtype=torch.float64).reshape(4, 3).sin()
+B = torch.arange(15, dtype=torch.float64).reshape(5, 3).cos()
+
+
+def head(*weights: float, bias: float = 0.3) -> WeightedL1:
+    made = WeightedL1(len(weights)).double()
+    made.weight.data[:] = torch.tensor(weights)
+    made.bias.data.fill_(bias)
+    return made
+
+
+@pytest.mark.parametrize("name", [*distances.__all__, "WeightedL1"])
+def test_named_builds_it_again(name):
+    made = named(name, dim=3)
+    assert isinstance(made, Comparison)
+    assert made.name == name
+    assert named(made.name, dim=3, **made.arguments()).name == name
+    torch.testing.assert_close(made.block(A.float(), B.float())[:, :4].diagonal(), made.pairs(A.float(), B[:4].float()))
+
+
+def test_weighted_l1_follows_its_formula_with_weights_of_both_signs():
+    comparison = head(0.5, -2.0, 1.5)
+    slow = torch.stack([torch.stack([(comparison.weight * (a - b).abs()).sum() - 0.3 for b in B]) for a in A])
+    torch.testing.assert_close(comparison.block(A, B), slow)
+    torch.testing.assert_close(comparison.pairs(A, B[:4]), slow[:, :4].diagonal())
+
+
+def test_weighted_l1_gradients_of_vectors_and_weights():
+    comparison = head(0.5, -2.0, 1.5)
+    inputs = (A.clone().requires_grad_(), B.clone().requires_grad_(), *comparison.parameters())
+    assert torch.autograd.gradcheck(lambda a, b, *_: comparison.block(a, b), inputs)
+    assert torch.autograd.gradcheck(lambda a, b, *_: comparison.pairs(a, b[:4]), inputs)
+
+
+def test_weighted_l1_keeps_float32_under_autocast():
+    comparison = WeightedL1(3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert comparison.pairs(A.float(), B[:4].float()).dtype == torch.float32
+        assert comparison.block(A.bfloat16(), B.bfloat16()).dtype == torch.float32
+
+
+def test_unknown_names_and_arguments():
+    with pytest.raises(UnknownName, match=r"no distance is called 'euclid': did you mean 'euclidean'\?"):
+        Plain("euclid")
+    with pytest.raises(UnknownName, match=r"no comparison is called 'WeightedL2': did you mean 'WeightedL1'\?"):
+        named("WeightedL2", dim=3)
+    with pytest.raises(UsageError, match="comparison 'cosine' takes no arguments, but got scale"):
+        named("cosine", dim=3, scale=2)
