@@ -14,7 +14,7 @@ from twofold.inputs.image_warp import backward_map, rotations, warp
 
 GENTLE = {
     "rotation": 20.0,
-    "flip": 0.5,
+    "flip": True,
     "scale": 0.2,
     "aspect": 0.2,
     "shear": 0.2,
@@ -196,7 +196,7 @@ class TestSettings:
         assert Augment()(pictures, keys()) is pictures
         assert Augment().variants == 1
 
-    @pytest.mark.parametrize("name", LIMITS)
+    @pytest.mark.parametrize("name", GENTLE)
     def test_each_setting_changes_pictures_and_no_input(self, name):
         pictures = batch()
         before = pictures.clone()
@@ -216,13 +216,13 @@ class TestSettings:
         changed = Augment(**{name: GENTLE[name] / 1000})(pictures, keys())
         assert (changed.float() - pictures.float()).abs().max() <= 2
 
-    def test_flip_mirrors_that_fraction(self):
+    def test_flip_mirrors_one_in_two(self):
         pictures = batch(400, side=6)
-        flipped = Augment(flip=0.25)(pictures, keys(400))
+        flipped = Augment(flip=True)(pictures, keys(400))
         mirrored = (flipped == pictures.flip(3)).flatten(1).all(dim=1)
         kept = (flipped == pictures).flatten(1).all(dim=1)
         assert (mirrored | kept).all()
-        assert 60 <= mirrored.sum() <= 140
+        assert 150 <= mirrored.sum() <= 250
 
     def test_shift_moves_by_pixels_of_the_side(self):
         line = torch.full((200, 1, 20, 20), 255, dtype=torch.uint8)
@@ -296,6 +296,16 @@ class TestSettings:
         span = (shown[:, 0, -1, 0] - shown[:, 0, 0, 0]) / (39 * 6)
         assert span.min() > 0.48 and span.max() <= 1.0
         assert shown[:, 0, 0, 0].max() > 60 and shown[:, 0, -1, 0].min() < 180
+
+
+@pytest.mark.parametrize(("name", "value"), [("flip", 0.5), ("quarter_turns_as_classes", 1)])
+def test_a_switch_is_true_or_false(name, value):
+    # As in production, where no annotation is enforced: a TOML file brings whatever was typed.
+    augment = object.__new__(Augment)
+    for field, default in {**vars(Augment()), name: value}.items():
+        object.__setattr__(augment, field, default)
+    with pytest.raises(RecipeError, match=rf"augment\.{name} = {value} is not possible: true or false"):
+        augment.__post_init__()
 
 
 @pytest.mark.parametrize(

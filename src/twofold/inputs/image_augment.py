@@ -20,7 +20,6 @@ FILLS = ("border", "background")
 
 LIMITS = {
     "rotation": 180.0,
-    "flip": 1.0,
     "scale": 0.9,
     "aspect": 0.9,
     "shear": 0.9,
@@ -49,7 +48,7 @@ class Augment:
 
     Attributes:
         rotation: degrees; turned by up to this much either way.
-        flip: the fraction of pictures that are mirrored left to right.
+        flip: whether every other picture, by chance, is mirrored left to right.
         scale: fraction; grown or shrunk to between 1 - scale and 1 + scale.
         aspect: fraction; width / height changes by a factor of 1 - aspect to 1 + aspect at the same area.
         shear: fraction; x slides with y, and y with x, each by up to this many pixels a pixel.
@@ -68,7 +67,7 @@ class Augment:
     """
 
     rotation: float = 0.0
-    flip: float = 0.0
+    flip: bool = False
     scale: float = 0.0
     aspect: float = 0.0
     shear: float = 0.0
@@ -90,10 +89,9 @@ class Augment:
                 raise RecipeError(f"augment.{name} = {value!r} is not possible: a number from 0 (off) to {limit:g}")
         if self.fill not in FILLS:
             raise RecipeError(f"augment.fill = {self.fill!r} is not possible: {nearest(str(self.fill), FILLS)}")
-        if not isinstance(self.quarter_turns_as_classes, bool):
-            raise RecipeError(
-                f"augment.quarter_turns_as_classes = {self.quarter_turns_as_classes!r} is not possible: true or false"
-            )
+        for name in ("flip", "quarter_turns_as_classes"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise RecipeError(f"augment.{name} = {value!r} is not possible: true or false")
 
     @property
     def variants(self) -> int:
@@ -116,7 +114,7 @@ class Augment:
             UsageError: a variant that there is not.
         """
         _check_variants(keys[:, 3], self.variants)
-        if not (self.variants > 1 or any(getattr(self, name) for name in LIMITS)):
+        if not (self.variants > 1 or self.flip or any(getattr(self, name) for name in LIMITS)):
             return batch
         draw = _Draws(streams(keys))
         pictures = batch.float()
@@ -185,7 +183,7 @@ def _map(
     augment: Augment, draw: _Draws, *, variants: Int[np.ndarray, "batch"], size: tuple[int, ...]
 ) -> Float64[Tensor, "batch 2 3"]:
     side = torch.tensor([size[1], size[0]], dtype=torch.float64)
-    mirror = 1 - 2 * (draw.between("flip", 0.0, 1.0) < augment.flip).double()
+    mirror = 1 - 2 * (draw.between("flip", 0.0, 1.0) < 0.5 * augment.flip).double()
     scale = 1 + draw.around_zero("scale", augment.scale)
     aspect = (1 + draw.around_zero("aspect", augment.aspect)).sqrt()
     zoom = 1 - draw.between("crop", 0.0, augment.crop)
