@@ -17,6 +17,7 @@ from twofold.metrics.verification import (
     det_points,
     eer,
     estimates,
+    estimates_at,
     rates_at,
     resampled_tally,
     tally,
@@ -120,24 +121,25 @@ def test_replicates_with_every_identity_once_are_the_point():
 def test_estimates_hold_their_values_and_repeat():
     scores, labels = people()
     pairs = source(scores, labels)
-    found = estimates(pairs, threshold=-2.5, far=0.05, replicates=200)
-    assert set(found) == {
-        "eer", "auc", "best_accuracy", "tar_at_far", "accuracy", "false_match_rate", "false_non_match_rate",
-    }  # fmt: skip
+    curve = estimates(pairs, far=0.05, replicates=200)
+    assert set(curve) == {"eer", "auc", "best_accuracy", "tar_at_far"}
+    at = estimates_at(pairs, -2.5, replicates=200)
+    assert set(at) == {"accuracy", "false_match_rate", "false_non_match_rate"}
     counted = tally(pairs)
-    assert found["eer"].value == eer(counted)
-    assert found["accuracy"].value == accuracy(counted, -2.5)
-    for each in found.values():
+    assert curve["eer"].value == eer(counted)
+    assert at["accuracy"].value == accuracy(counted, -2.5)
+    assert (at["false_match_rate"].value, at["false_non_match_rate"].value) == rates_at(counted, -2.5)
+    for name, each in {**curve, **at}.items():
         assert each.low <= each.value <= each.high
-        assert (each.unit, each.resampled, each.confidence) == ("identity", 20, 0.95)
+        assert (each.name, each.unit, each.resampled, each.confidence) == (name, "identity", 20, 0.95)
         assert each.high - each.low < 0.5
-    assert estimates(pairs, threshold=-2.5, far=0.05, replicates=200) == found
+    assert estimates_at(pairs, -2.5, replicates=200) == at
 
 
 @pytest.mark.parametrize("threshold", [-1e9, 1e9])
 def test_estimates_at_a_threshold_beyond_all_scores(threshold):
     scores, labels = people(5, 3)
-    found = estimates(source(scores, labels), threshold=threshold, replicates=50)
+    found = estimates_at(source(scores, labels), threshold, replicates=50)
     accepted = float(threshold < 0)
     assert found["false_match_rate"].value == accepted
     assert found["false_non_match_rate"].value == 1 - accepted

@@ -23,6 +23,7 @@ __all__ = [
     "det_points",
     "eer",
     "estimates",
+    "estimates_at",
     "rates_at",
     "resampled_tally",
     "tally",
@@ -237,42 +238,53 @@ def _spread(tally: Tally, points: int) -> np.ndarray:
 def estimates(
     pairs: PairSource,
     *,
-    threshold: float | None = None,
     far: float | None = None,
     replicates: int = 1000,
     confidence: float = 0.95,
     unit: str = "identity",
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """The verification numbers of a set of pairs, each with its identity-level bootstrap interval.
+    """Equal error rate, AUC, best accuracy (and true-accept rate at `far`, if given) with identity-level intervals.
 
-    Values are exact up to 2^20 pairs (see `tally`); replicates are counted at about 500 thresholds.
+    Values are exact up to 2^20 pairs (see `tally`); replicates are counted at up to 500 thresholds, at fewer where
+    there are very many identities, since the work is replicates x identities^2 x thresholds.
 
     Args:
-        threshold: score at which accuracy, false-match and false-non-match rate are wanted; None: they are left out.
-        far: false-accept rate at which the true-accept rate is wanted; None: it is left out.
         unit: what an identity of `pairs` is ("identity", "writer", "alphabet").
-
-    Returns:
-        eer, auc, best_accuracy, and as asked tar_at_far, false_match_rate, false_non_match_rate, accuracy.
     """
     point = tally(pairs)
-    chosen = point.thresholds[_spread(point, 512)]
-    exact = [] if threshold is None else [np.clip(threshold, chosen[0], chosen[-1])]
+    points = int(np.clip(5e11 / (replicates * pairs.units**2), 64, 512))
     weights = identity_weights(pairs.units, replicates, seed=seed)
-    drawn = resampled_tally(pairs, np.unique(np.append(chosen, exact)), weights)
-    functions = {"eer": eer, "auc": auc, "best_accuracy": best_accuracy}
-    both = {name: (function(point), function(drawn)) for name, function in functions.items()}
+    drawn = resampled_tally(pairs, point.thresholds[_spread(point, points)], weights)
+    both = {name: (number(point), number(drawn)) for name, number in (("eer", eer), ("auc", auc))}
+    both["best_accuracy"] = (best_accuracy(point), best_accuracy(drawn))
     if far is not None:
         both["tar_at_far"] = (tar_at_far(point, far), tar_at_far(drawn, far))
-    if threshold is not None:
-        measured = _counted(pairs, np.unique([point.thresholds[0], np.clip(threshold, chosen[0], chosen[-1])]))
-        both["accuracy"] = (accuracy(measured, threshold), accuracy(drawn, threshold))
-        for place, name in enumerate(("false_match_rate", "false_non_match_rate")):
-            both[name] = (rates_at(measured, threshold)[place], rates_at(drawn, threshold)[place])
     return {
-        name: estimate(
-            name, float(value), replicates=np.asarray(values), resampled=pairs.units, confidence=confidence, unit=unit
-        )
+        name: estimate(name, float(value), replicates=values, resampled=pairs.units, confidence=confidence, unit=unit)
+        for name, (value, values) in both.items()
+    }
+
+
+def estimates_at(
+    pairs: PairSource,
+    threshold: float,
+    *,
+    replicates: int = 1000,
+    confidence: float = 0.95,
+    unit: str = "identity",
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Accuracy, false-match and false-non-match rate at a threshold, exact, with identity-level intervals."""
+    two = np.array([-np.inf, threshold])
+    counted = _counted(pairs, two)
+    drawn = resampled_tally(pairs, two, identity_weights(pairs.units, replicates, seed=seed))
+    both = {
+        "accuracy": (accuracy(counted, threshold), accuracy(drawn, threshold)),
+        "false_match_rate": tuple(rates_at(each, threshold)[0] for each in (counted, drawn)),
+        "false_non_match_rate": tuple(rates_at(each, threshold)[1] for each in (counted, drawn)),
+    }
+    return {
+        name: estimate(name, float(value), replicates=values, resampled=pairs.units, confidence=confidence, unit=unit)
         for name, (value, values) in both.items()
     }
