@@ -177,7 +177,9 @@ def test_odd_queries_are_refused(index: Index, make: Make) -> None:
 def test_a_learned_comparison_needs_the_bundle(tmp_path: Path, contract: Contract, make: Make) -> None:
     with Index.create(tmp_path / "learned", replace(contract, distance="WeightedL1")) as index:
         index.add(replace(make(["a"]), vectors=np.full((1, 16), 3.0)))
-        with pytest.raises(StoreError, match=r"WeightedL1 is a learned comparison.*twofold.search\(bundle, index"):
+        with pytest.raises(
+            StoreError, match=r"WeightedL1 is a learned comparison.*twofold.apps.search.search\(bundle, index"
+        ):
             index.search(make(["q"]).vectors)
 
 
@@ -202,6 +204,11 @@ def test_an_index_is_never_written_over(index: Index, contract: Contract, tmp_pa
 def test_what_is_no_index_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"nothing is no index: it holds no truth.sqlite; Index.create makes one"):
         Index.open(tmp_path / "nothing")
+    assert not Index.found(tmp_path)
+
+
+def test_an_index_is_found_by_looking(index: Index) -> None:
+    assert Index.found(index.path)
 
 
 def test_an_unknown_distance_says_so_when_it_scores(contract: Contract) -> None:

@@ -19,7 +19,7 @@ from twofold.results import Embeddings, Erasure, Hit
 from twofold.store.database import TRUTH, Database, Row
 from twofold.store.exact import METRICS, Exact, neighbours
 
-__all__ = ["Index"]
+__all__ = ["Index", "best_of_each"]
 
 UNIT_TOLERANCE = 1e-3
 LARGEST = 1e15  # beyond it squared distances leave float32
@@ -71,6 +71,11 @@ class Index:
             DamagedIndex: names the rows that are not as they were written.
         """
         return cls(Path(path), Database.open(Path(path)))
+
+    @staticmethod
+    def found(path: str | Path) -> bool:
+        """Whether a folder looks like an index."""
+        return (Path(path) / TRUTH).is_file()
 
     def close(self) -> None:
         """Close the files; closing twice does no harm."""
@@ -202,7 +207,7 @@ class Index:
         if self.contract.distance not in METRICS:
             raise StoreError(
                 f"{self.contract.distance} is a learned comparison, whose weights are in the bundle: "
-                "search with twofold.search(bundle, index, queries)"
+                "search with twofold.apps.search.search(bundle, index, queries)"
             )
         if not self._exact.ids:
             raise StoreError(f"{self.path} is empty: add or enrol somebody first")

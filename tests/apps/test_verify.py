@@ -1,0 +1,270 @@
+"""Verdicts: what verify, identify, enrol and forget say, and when they refuse."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as Picture
+
+from twofold import build
+from twofold.apps import verify as app
+from twofold.apps.search import search, search_vectors
+from twofold.apps.verify import enrol, forget, identify, verify, verify_pairs
+from twofold.bundle import Bundle
+from twofold.config import Recipe
+from twofold.contract import Calibration
+from twofold.data.pairs import Pairs
+from twofold.embedding import embed_values, scores
+from twofold.errors import (
+    FingerprintMismatch,
+    NotCalibrated,
+    StoreError,
+    UnknownLabel,
+    UnreadableInput,
+    UsageError,
+)
+from twofold.results import Embeddings, Estimate
+from twofold.store import Index
+
+RECIPE = Recipe(
+    input={"name": "Image", "size": [16, 16], "channels": 1}, encoder={"name": "resnet_small", "dim": 8, "width": 8}
+)
+
+
+def calibration(threshold: float, reject: float | None = None) -> Calibration:
+    rate = Estimate(name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9)
+    return Calibration(
+        threshold=threshold,
+        far=0.01,
+        certified=True,
+        confidence=0.95,
+        method="test",
+        upper_bound=0.01,
+        false_match=rate,
+        false_non_match=rate,
+        slope=10.0,
+        intercept=-10.0 * threshold,
+        prior=0.5,
+        identities=9,
+        genuine_pairs=9,
+        impostor_pairs=9,
+        seed=0,
+        reject_threshold=reject,
+    )
+
+
+def bundle_of(comparison: str = "cosine", *, seed: int = 0, **settings: object) -> Bundle:
+    recipe = RECIPE.replace({"comparison": comparison, **settings})
+    twin = build.twin(recipe, seed=seed).eval()
+    if comparison == "WeightedL1":
+        with torch.no_grad():  # weights of both signs, as training leaves them
+            twin.comparison.weight.copy_(torch.linspace(-1, 3, 8))
+    return Bundle(twin=twin, recipe=recipe)
+
+
+def at(bundle: Bundle, threshold: float, reject: float | None = None) -> Bundle:
+    return bundle.with_calibration(calibration(threshold, reject))
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Callable[[str, int], Path]:
+    """`picture("anna/1.png", 3)`: a file with the noise of seed 3."""
+
+    def draw(name: str, seed: int) -> Path:
+        path = tmp_path / "pictures" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Picture.fromarray(np.random.default_rng(seed).integers(0, 256, (16, 16), dtype=np.uint8)).save(path)
+        return path
+
+    return draw
+
+
+@pytest.mark.parametrize("comparison", ["cosine", "euclidean", "manhattan", "WeightedL1"])
+def test_a_verdict_is_the_score_against_the_threshold(picture: Callable, comparison: str) -> None:
+    bundle = bundle_of(comparison)
+    a, b = picture("a.png", 1), picture("b.png", 2)
+    vectors = embed_values(bundle, [a, b])
+    score = float(scores(bundle.twin, vectors[:1], vectors[1:])[0, 0])
+    for threshold, reject, decision in [
+        (score - 0.1, None, "same"),
+        (score + 0.1, None, "different"),
+        (score + 0.1, score - 0.1, "unsure"),
+    ]:
+        verdict = verify(at(bundle, threshold, reject), a, b)
+        assert verdict.decision == decision
+        assert verdict.score == pytest.approx(score, abs=1e-5)
+        assert verdict.probability == pytest.approx(1 / (1 + np.exp(-10 * (score - threshold))), abs=1e-3)
+        assert (verdict.threshold, verdict.far, verdict.certified) == (threshold, 0.01, True)
+    swapped = verify(at(bundle, 0.0), b, a)
+    assert swapped.score == pytest.approx(score, abs=1e-5)
+
+
+def test_anything_the_input_reads_is_compared(picture: Callable) -> None:
+    bundle, path = at(bundle_of(), 0.9), picture("a.png", 1)
+    array = np.asarray(Picture.open(path))
+    for other in (str(path), path.read_bytes(), array):
+        assert verify(bundle, path, other).score == pytest.approx(1.0, abs=1e-5)
+
+
+def test_pairs_embed_each_thing_once(picture: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(5):
+        picture(f"{number}.png", number)
+    rows = [(a, b) for a in range(5) for b in range(5)]
+    table = tmp_path / "pictures" / "pairs.csv"
+    table.write_text("a,b\n" + "".join(f"{a}.png,{b}.png\n" for a, b in rows))
+    bundle, pairs = at(bundle_of(), 0.5), Pairs.from_table(table)
+    embedded: list[int] = []
+
+    def counted(bundle: Bundle, values: list) -> np.ndarray:
+        embedded.append(len(values))
+        return embed_values(bundle, values)
+
+    monkeypatch.setattr(app, "embed_values", counted)
+    monkeypatch.setattr(app, "BATCH", 3)
+    verdicts = verify_pairs(bundle, pairs)
+    assert embedded == [3, 2]
+    assert len(verdicts) == 25
+    for verdict, (a, b) in zip(verdicts, rows, strict=True):
+        alone = verify(bundle, pairs.values[pairs.ids.index(f"{a}.png")], tmp_path / "pictures" / f"{b}.png")
+        assert verdict.score == pytest.approx(alone.score, abs=1e-5)
+        assert verdict.decision == alone.decision
+
+
+@pytest.mark.parametrize("comparison", ["cosine", "squared_euclidean", "manhattan", "WeightedL1"])
+def test_identify_names_the_enrolled_or_nobody(picture: Callable, tmp_path: Path, comparison: str) -> None:
+    bundle = bundle_of(comparison)
+    people = {name: [picture(f"{name}/{n}.png", 10 * k + n) for n in range(3)] for k, name in enumerate("abc")}
+    query = picture("query.png", 99)
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        for name, files in people.items():
+            assert enrol(at(bundle, 0.0), index, name, files) == tuple(f"{name}/{n}.png" for n in range(3))
+        vectors = embed_values(bundle, [query, *(file for files in people.values() for file in files)])
+        truth = scores(bundle.twin, vectors[:1], vectors[1:])[0].reshape(3, 3).max(axis=1)
+        order = np.argsort(-truth)
+        found = identify(at(bundle, float(truth.max()) - 0.01), index, query, candidates=2)
+        assert found.label == "abc"[order[0]]
+        assert [hit.label for hit in found.candidates] == ["abc"[place] for place in order[:2]]
+        assert [hit.score for hit in found.candidates] == pytest.approx(truth[order[:2]], abs=1e-4)
+        assert (found.gallery, found.far, found.certified) == (3, 0.01, True)
+        stranger = identify(at(bundle, float(truth.max()) + 0.01), index, query)
+        assert stranger.label is None
+        assert stranger.score == found.score
+        assert len(stranger.candidates) == 3
+
+
+@pytest.mark.parametrize("comparison", ["euclidean", "WeightedL1"])
+def test_search_is_brute_force_in_blocks(tmp_path: Path, comparison: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = bundle_of(comparison)
+    random = np.random.default_rng(0)
+    vectors, queries = (random.normal(size=(n, 8)).astype(np.float32) for n in (50, 4))
+    ids = tuple(f"i{number}" for number in range(50))
+    labels = tuple(f"l{number % 9}" for number in range(50))
+    blocks = Index.blocks
+    monkeypatch.setattr(Index, "blocks", lambda self: blocks(self, 7))
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        index.add(Embeddings(ids=ids, labels=labels, vectors=vectors, fingerprint=bundle.fingerprint))
+        truth = scores(bundle.twin, queries, vectors)
+        for row, hits in zip(truth, search_vectors(bundle, index, queries, k=6), strict=True):
+            order = np.argsort(-row)[:6]
+            assert [hit.id for hit in hits] == [ids[place] for place in order]
+            assert [hit.score for hit in hits] == pytest.approx(row[order], abs=1e-4)
+        for row, hits in zip(truth, search_vectors(bundle, index, queries, k=4, identities=True), strict=True):
+            best = {label: max(row[place] for place in range(50) if labels[place] == label) for label in set(labels)}
+            assert [hit.label for hit in hits] == sorted(best, key=lambda label: -best[label])[:4]
+        with pytest.raises(StoreError, match="k is 0: ask for at least 1"):
+            search_vectors(bundle, index, queries, k=0)
+
+
+def test_an_encoder_without_unit_length_is_enrolled_by_direction(picture: Callable, tmp_path: Path) -> None:
+    bundle = at(bundle_of(**{"encoder.unit_norm": False}), 0.99)
+    path = picture("a.png", 1)
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        enrol(bundle, index, "anna", [path])
+        assert np.linalg.norm(index.get(index.ids).vectors) == pytest.approx(1.0, abs=1e-6)
+        assert identify(bundle, index, path).label == "anna"
+        assert identify(bundle, index, path).score == pytest.approx(1.0, abs=1e-6)
+
+
+def test_enrolling_again_is_harmless_and_a_taken_name_is_refused(picture: Callable, tmp_path: Path) -> None:
+    bundle = at(bundle_of(), 0.9)
+    first = picture("one/photo.png", 1)
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        assert enrol(bundle, index, "anna", str(first)) == ("anna/photo.png",)
+        assert enrol(bundle, index, "anna", [first]) == ("anna/photo.png",)
+        assert len(index) == 1
+        message = r"'anna/photo.png' is enrolled already, by other content: rename the file"
+        with pytest.raises(StoreError, match=message):
+            enrol(bundle, index, "anna", [picture("two/photo.png", 2), picture("two/new.png", 3)])
+        assert len(index) == 1
+        array = np.random.default_rng(4).integers(0, 256, (16, 16), dtype=np.uint8)
+        assert enrol(bundle, index, "bert", [array], ids=["bert, drawn"]) == ("bert, drawn",)
+        assert search(bundle, index, [array], k=1)[0][0].label == "bert"
+
+
+def test_forget_is_for_ever(picture: Callable, tmp_path: Path) -> None:
+    bundle, path = at(bundle_of(), 0.9), picture("a.png", 1)
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        enrol(bundle, index, "anna", [path])
+        enrol(bundle, index, "bert", [picture("b.png", 2)])
+        assert forget(bundle, index, "anna").ids == ("anna/a.png",)
+        assert [hit.label for hit in identify(bundle, index, path).candidates] == ["bert"]
+        with pytest.raises(UnknownLabel, match="nobody called 'anna' is in"):
+            forget(bundle, index, "anna")
+
+
+def test_without_a_threshold_there_is_no_verdict(picture: Callable, tmp_path: Path) -> None:
+    bundle, path = bundle_of(), picture("a.png", 1)
+    table = tmp_path / "pictures" / "pairs.csv"
+    table.write_text("a,b\na.png,a.png\n")
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        for call in (
+            lambda: verify(bundle, path, path),
+            lambda: verify_pairs(bundle, Pairs.from_table(table)),
+            lambda: identify(bundle, index, path),
+            lambda: enrol(bundle, index, "anna", [path]),
+        ):
+            with pytest.raises(
+                NotCalibrated, match="has no threshold yet, so it can give no verdict: run `twofold calib"
+            ):
+                call()
+
+
+def test_an_index_of_another_model_is_refused(picture: Callable, tmp_path: Path) -> None:
+    bundle, other, path = at(bundle_of(), 0.9), at(bundle_of(seed=1), 0.9), picture("a.png", 1)
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        enrol(bundle, index, "anna", [path])
+        for call in (
+            lambda: identify(other, index, path),
+            lambda: search(other, index, [path]),
+            lambda: enrol(other, index, "bert", [path]),
+            lambda: forget(other, index, "anna"),
+        ):
+            with pytest.raises(FingerprintMismatch, match=f"of model {bundle.fingerprint[:12]}, these are of"):
+                call()
+        recalibrated = replace(bundle, calibration=calibration(0.1))
+        assert identify(recalibrated, index, path).label == "anna"
+
+
+def test_what_cannot_be_enrolled_or_asked(picture: Callable, tmp_path: Path) -> None:
+    bundle, path = at(bundle_of(), 0.9), picture("a.png", 1)
+    broken = tmp_path / "broken.jpg"
+    broken.write_text("no picture")
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        with pytest.raises(StoreError, match="store is empty: enrol somebody first"):
+            identify(bundle, index, path)
+        with pytest.raises(UsageError, match="nothing to enrol 'anna' by: give at least one file"):
+            enrol(bundle, index, "anna", [])
+        with pytest.raises(UsageError, match=r"'anna/a.png' would stand for two things: rename a file"):
+            enrol(bundle, index, "anna", [path, picture("other/a.png", 2)])
+        with pytest.raises(UsageError, match=r"a bytes has no file name to be called by: give ids=\[...\]"):
+            enrol(bundle, index, "anna", [path.read_bytes()])
+        with pytest.raises(UsageError, match="2 ids for 1 things"):
+            enrol(bundle, index, "anna", [path], ids=["x", "y"])
+        with pytest.raises(UnreadableInput, match=r"broken\.jpg"):
+            enrol(bundle, index, "anna", [path, broken])
+        assert len(index) == 0
+        with pytest.raises(UnreadableInput, match=r"broken\.jpg"):
+            verify(bundle, path, broken)
