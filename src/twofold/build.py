@@ -40,9 +40,13 @@ def input(recipe: Recipe) -> Input:
     return _call(_find(inputs, recipe.input, "input"), recipe.input, "input", {})
 
 
-def augmentation(recipe: Recipe, input: Input) -> Augmentation | None:
-    """The augmentation that `[augment]` asks for; None when it asks for nothing."""
-    return input.augmentation(**recipe.augment) if recipe.augment else None
+def augmentation(recipe: Recipe, input: Input, *, strength: float = 1.0) -> Augmentation | None:
+    """The augmentation that `[augment]` asks for, its numbers times `strength`; None when it asks for nothing."""
+    settings = {
+        name: value * strength if isinstance(value, int | float) and not isinstance(value, bool) else value
+        for name, value in recipe.augment.items()
+    }
+    return input.augmentation(**settings) if settings else None
 
 
 def loss(piece: Piece, *, dim: int, classes: int) -> Callable[..., torch.Tensor]:

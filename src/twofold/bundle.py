@@ -50,7 +50,7 @@ class Bundle:
         described = {"twin": _describe(self.twin), "copies": self.recipe.copies}
         described["decoder"] = f"{self.twin.input.name} {self.twin.input.version}"
         if self.recipe.copies > 1:
-            described["augment"] = self.recipe.augment
+            described |= {"augment": self.recipe.augment, "strength": self.recipe.copies_strength}
         weights = hashlib.sha256(_weights(self.twin)).hexdigest()
         return hashlib.sha256(f"{weights} {_json(described)}".encode()).hexdigest()
 

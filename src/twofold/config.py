@@ -88,6 +88,7 @@ class Recipe(_Part):
         patience: stop after so many epochs without improvement of `monitor` on unseen identities; None: never.
         validate_every: epochs between two looks at the validation identities.
         copies: an embedding is the mean over so many warped copies of the input (the first is the input itself).
+        copies_strength: the copies are warped with the numbers of `augment` times this.
     """
 
     input: Named = Piece(name="Image")
@@ -110,6 +111,7 @@ class Recipe(_Part):
     patience: int | None = Field(default=None, ge=1)
     validate_every: int = Field(default=1, ge=1)
     copies: int = Field(default=1, ge=1)
+    copies_strength: float = Field(default=0.5, ge=0, le=1)
     split: Split = Split()
 
     @model_validator(mode="wrap")

@@ -42,8 +42,9 @@ def embed(bundle: Bundle, items: Items, *, batch_size: int = 256, progress: Prog
 def embed_values(bundle: Bundle, values: Sequence[Any]) -> Float[np.ndarray, "n dim"]:
     """The vectors of raw things (paths, bytes, arrays), float32; one batch."""
     arrays = list(read_all(bundle.twin.input, values))
-    augment = build.augmentation(bundle.recipe, bundle.twin.input) if bundle.recipe.copies > 1 else None
-    return embed_arrays(bundle.twin, arrays, augment=augment, copies=bundle.recipe.copies)
+    recipe = bundle.recipe
+    augment = build.augmentation(recipe, bundle.twin.input, strength=recipe.copies_strength)
+    return embed_arrays(bundle.twin, arrays, augment=augment, copies=recipe.copies)
 
 
 def embed_arrays(

@@ -13,17 +13,26 @@ def character() -> Recipe:
     """Handwritten or printed characters: small grey pictures, many classes, few examples; quarter turns are classes."""
     return Recipe.model_validate(
         {
-            "input": {"name": "Image", "size": 32, "channels": 1},
-            "augment": {"rotation": 15, "scale": 0.2, "shear": 0.3, "shift": 0.15, "quarter_turns_as_classes": True},
-            "encoder": {"name": "resnet_small", "dim": 256},
-            "loss": {"name": "supcon", "temperature": 0.0625},
+            "input": {"name": "Image", "size": 40, "channels": 1, "mean": 0.92, "std": 0.22},
+            "augment": {
+                "rotation": 15,
+                "scale": 0.2,
+                "aspect": 0.15,
+                "shear": 0.3,
+                "shift": 0.15,
+                "fill": "background",
+                "quarter_turns_as_classes": True,
+            },
+            "encoder": {"name": "resnet_small", "dim": 256, "stem_stride": 2},
+            "loss": {"name": "nt_xent", "temperature": 0.0625},
             "p": 64,
             "k": 4,
             "epochs": 20,
-            "optimiser": {"learning_rate": 2e-3, "weight_decay": 0.05},
+            "optimiser": {"learning_rate": 2e-3, "weight_decay": 1e-4},
+            "schedule": {"name": "cosine", "warmup": 0.02},
             "precision": "bfloat16",
-            "ema": 0.999,
-            "copies": 8,
+            "ema": 0.998,
+            "copies": 16,
         }
     )
 

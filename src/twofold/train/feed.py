@@ -63,8 +63,9 @@ class ItemFeed:
         self.stored = Stored(input, items.values)
         self.recipe, self.seed = recipe, seed
         codes = np.unique(items.labels, return_inverse=True)[1].reshape(-1)
-        self.labels = (codes[:, None] * self.variants + np.arange(self.variants)).reshape(-1)
-        self.groups = None if items.group is None else np.repeat(items.group, self.variants)
+        self.labels = self._every_variant(codes)
+        # a variant of a group is a group: characters of one alphabet all turned alike are the hard ones to tell apart
+        self.groups = None if items.group is None else self._every_variant(items.group)
         # a writer's batch also holds forgeries of that writer: the negatives that matter
         self.identity = np.repeat(items.identity, self.variants) if items.forged.any() else None
         self.classes = int(self.labels.max()) + 1
@@ -72,6 +73,9 @@ class ItemFeed:
             raise NotEnoughData(
                 "groups_per_batch needs items with groups: give --levels 2, a `group` column, or drop it"
             )
+
+    def _every_variant(self, codes: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n_variants"]:
+        return (codes[:, None] * self.variants + np.arange(self.variants)).reshape(-1)
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, as indices of (item, variant)."""
