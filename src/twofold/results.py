@@ -6,11 +6,14 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
+from twofold.errors import UnknownName, nearest
+
 __all__ = [
     "Decision",
     "Embeddings",
     "Erasure",
     "Estimate",
+    "Evaluation",
     "Finding",
     "Hit",
     "Identification",
@@ -103,6 +106,44 @@ class Erasure:
     label: str
     ids: tuple[str, ...]
     at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How well a bundle does on data that it has never seen.
+
+    Attributes:
+        estimates: eer, auc, tar_at_far, recall_at_1, ...; those at the bundle's threshold only if it has one.
+        unit, units: what was resampled for the intervals, and how many of them there are.
+        items, genuine_pairs, impostor_pairs: how much data that was.
+        threshold, far, certified: of the bundle's calibration; without one `far` is the rate asked for.
+        holds: False when the measured false-match rate is clearly above `far` (its interval too); None: no threshold.
+        notes: what could not be measured, and why.
+    """
+
+    estimates: tuple[Estimate, ...]
+    unit: str
+    units: int
+    items: int
+    genuine_pairs: int
+    impostor_pairs: int
+    threshold: float | None
+    far: float
+    certified: bool
+    holds: bool | None
+    seed: int
+    notes: tuple[str, ...] = ()
+
+    def number(self, name: str) -> Estimate:
+        """The estimate of that name.
+
+        Raises:
+            UnknownName: it was not measured; `notes` may say why.
+        """
+        named = {estimate.name: estimate for estimate in self.estimates}
+        if name not in named:
+            raise UnknownName(f"{name!r} was not measured: {nearest(name, named)}. {' '.join(self.notes)}")
+        return named[name]
 
 
 @dataclass(frozen=True, kw_only=True)

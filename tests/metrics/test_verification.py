@@ -14,6 +14,7 @@ from twofold.metrics.verification import (
     accuracy,
     auc,
     best_accuracy,
+    best_threshold,
     det_points,
     eer,
     estimates,
@@ -63,6 +64,7 @@ def test_numbers_are_those_of_scikit_learn(decimals):
     assert rates_at(counted, middle)[1] == pytest.approx(1 - decided[same].mean(), abs=1e-12)
     tried = [oracle.accuracy_score(same, values >= each) for each in [*np.unique(values), np.inf]]
     assert best_accuracy(counted) == pytest.approx(max(tried), abs=1e-12)
+    assert best_threshold(counted) == pytest.approx([*np.unique(values), np.inf][int(np.argmax(tried))])
 
 
 def test_the_grid_for_many_pairs_is_near_the_exact_numbers(monkeypatch):
@@ -133,7 +135,7 @@ def test_estimates_hold_their_values_and_repeat():
         assert each.low <= each.value <= each.high
         assert (each.name, each.unit, each.resampled, each.confidence) == (name, "identity", 20, 0.95)
         assert each.high - each.low < 0.5
-    assert estimates_at(pairs, -2.5, replicates=200) == at
+    assert estimates(pairs, far=0.05, threshold=-2.5, replicates=200) == curve | at
 
 
 @pytest.mark.parametrize("threshold", [-1e9, 1e9])

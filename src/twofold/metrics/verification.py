@@ -5,6 +5,7 @@ memory never grows with the number of pairs. Law 2: what is resampled is the ide
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -239,12 +240,15 @@ def estimates(
     pairs: PairSource,
     *,
     far: float | None = None,
+    threshold: float | None = None,
     replicates: int = 1000,
     confidence: float = 0.95,
     unit: str = "identity",
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Equal error rate, AUC, best accuracy (and true-accept rate at `far`, if given) with identity-level intervals.
+    """Equal error rate, AUC and best accuracy with identity-level intervals.
+
+    With `far` the true-accept rate at it, with `threshold` the numbers of `estimates_at` too.
 
     Values are exact up to 2^20 pairs (see `tally`); replicates are counted at up to 500 thresholds, at fewer where
     there are very many identities, since the work is replicates x identities^2 x thresholds.
@@ -260,10 +264,10 @@ def estimates(
     both["best_accuracy"] = (best_accuracy(point), best_accuracy(drawn))
     if far is not None:
         both["tar_at_far"] = (tar_at_far(point, far), tar_at_far(drawn, far))
-    return {
-        name: estimate(name, float(value), replicates=values, resampled=pairs.units, confidence=confidence, unit=unit)
-        for name, (value, values) in both.items()
-    }
+    found = _estimates(both, pairs.units, confidence=confidence, unit=unit)
+    if threshold is not None:
+        found |= estimates_at(pairs, threshold, replicates=replicates, confidence=confidence, unit=unit, seed=seed)
+    return found
 
 
 def estimates_at(
@@ -284,7 +288,11 @@ def estimates_at(
         "false_match_rate": tuple(rates_at(each, threshold)[0] for each in (counted, drawn)),
         "false_non_match_rate": tuple(rates_at(each, threshold)[1] for each in (counted, drawn)),
     }
+    return _estimates(both, pairs.units, confidence=confidence, unit=unit)
+
+
+def _estimates(both: dict[str, tuple[Any, Any]], units: int, *, confidence: float, unit: str) -> dict[str, Estimate]:
     return {
-        name: estimate(name, float(value), replicates=values, resampled=pairs.units, confidence=confidence, unit=unit)
+        name: estimate(name, float(value), replicates=values, resampled=units, confidence=confidence, unit=unit)
         for name, (value, values) in both.items()
     }
