@@ -18,7 +18,7 @@ def character() -> Recipe:
                 "rotation": 15,
                 "scale": 0.2,
                 "aspect": 0.15,
-                "shear": 0.3,
+                "shear": 0.2,
                 "shift": 0.15,
                 "fill": "background",
                 "quarter_turns_as_classes": True,

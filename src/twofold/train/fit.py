@@ -213,6 +213,7 @@ def _bundle(run: Run, train: Items | Pairs, valid: Items | None) -> Bundle:
         "epochs": run.epoch,
         "steps": run.step,
         "seconds": round(run.seconds, 1),
+        "core_seconds": round(run.core_seconds, 1),
         "stopped": run.stopped or "all epochs done",
         "best": {run.recipe.monitor: run.best},
         "history": run.history,

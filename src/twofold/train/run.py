@@ -29,8 +29,8 @@ class Run:
         self.best: float | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.history: list[dict[str, Any]] = []
-        self.seconds_before = 0.0
-        self.started = time.monotonic()
+        self.seconds_before = self.core_seconds_before = 0.0
+        self.started, self.core_started = time.monotonic(), time.process_time()
         self.losses: list[float] = []
         self.items = self.pairs = 0
         self.stopped = ""
@@ -38,6 +38,11 @@ class Run:
     @property
     def seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def core_seconds(self) -> float:
+        """Processor time of all threads: what a training costs, whatever else the machine does."""
+        return self.core_seconds_before + time.process_time() - self.core_started
 
     @property
     def late(self) -> bool:
@@ -102,6 +107,7 @@ class Run:
             "stopped": self.stopped,
             "history": self.history,
             "seconds": self.seconds,
+            "core_seconds": self.core_seconds,
             "plateau": [self.plateau.waited, self.plateau.factor],
             "average_steps": self.average.steps if self.average else 0,
             "seed": self.seed,
@@ -123,7 +129,7 @@ class Run:
         self.epoch, self.step, self.stale = numbers["epoch"], numbers["step"], numbers["stale"]
         self.best, self.stopped, self.history = numbers["best"], numbers["stopped"], numbers["history"]
         self.plateau.waited, self.plateau.factor = numbers["plateau"]
-        self.seconds_before = numbers["seconds"]
+        self.seconds_before, self.core_seconds_before = numbers["seconds"], numbers["core_seconds"]
 
 
 def _trained_by(recipe: Recipe) -> dict[str, Any]:
