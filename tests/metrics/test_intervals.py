@@ -2,9 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from twofold.errors import NotEnoughData, UsageError
-from twofold.metrics.intervals import estimate, identity_weights, weighted_means
+from twofold.metrics.intervals import (
+    beta_quantile,
+    estimate,
+    identity_weights,
+    normal_quantile,
+    student_quantile,
+    weighted_means,
+)
 
 
 def test_weights_are_draws_with_replacement_and_repeat():
@@ -40,3 +48,16 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_theory():
     means = weighted_means(values, np.arange(400), identity_weights(400, 2000, seed=0))
     found = estimate("mean", float(values.mean()), replicates=means, resampled=400)
     assert found.high - found.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.08)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95, 0.975])
+@pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (0.5, 0.5), (1.0, 1e6), (7.3, 1e4), (3e4, 1e6), (40.0, 0.5)])
+def test_beta_quantiles_are_scipys(share, a, b):
+    assert beta_quantile(share, a, b) == pytest.approx(stats.beta.ppf(share, a, b), rel=1e-4)
+
+
+@pytest.mark.parametrize("freedom", [1.5, 3.0, 10.0, 300.0])
+def test_student_and_normal_quantiles_are_scipys(freedom):
+    for share in (0.9, 0.95, 0.995):
+        assert student_quantile(share, freedom) == pytest.approx(stats.t.ppf(share, freedom), rel=1e-4)
+        assert normal_quantile(share) == pytest.approx(stats.norm.ppf(share), rel=1e-9)
