@@ -1,0 +1,151 @@
+"""evaluate: the numbers of vectors whose truth is known, and what it refuses."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from twofold.apps import evaluate as app
+from twofold.apps.evaluate import evaluate, evaluate_pairs
+from twofold.bundle import Bundle
+from twofold.config import Recipe
+from twofold.data.pairs import Pairs
+from twofold.data.synthetic import clusters
+from twofold.errors import DataError, IdentityOverlap, UnknownName
+from twofold.metrics.pairs import AllPairs
+from twofold.metrics.verification import eer, tally
+from twofold.train.calibrate import calibrate
+from twofold.twin import Twin
+
+
+@dataclass(frozen=True)
+class Vector:
+    """An input that is its own embedding."""
+
+    name: ClassVar[str] = "Vector"
+    version: ClassVar[int] = 1
+    dim: int = 32
+
+    def read(self, value):
+        return np.load(value) if isinstance(value, Path) else value
+
+    def stack(self, arrays):
+        return torch.from_numpy(np.stack(arrays))
+
+    def normalise(self, batch):
+        return batch
+
+    def example(self):
+        return np.zeros(self.dim, dtype=np.float32)
+
+    def facts(self):
+        return {}
+
+    def arguments(self):
+        return {"dim": self.dim}
+
+    def augmentation(self, **settings):
+        raise NotImplementedError
+
+
+@pytest.fixture(autouse=True)
+def few_episodes(monkeypatch):
+    monkeypatch.setattr(app, "EPISODES", 40)
+
+
+def bundle(**parts):
+    return Bundle(twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), parts=parts)
+
+
+def test_the_numbers_of_a_calibrated_bundle():
+    known, items = clusters(60, 4, spread=0.7), clusters(40, 4, spread=0.7, seed=1)
+    done = calibrate(bundle(), known, far=0.1)
+    found = evaluate(done, items)
+    assert {each.name for each in found.estimates} == {
+        "eer", "auc", "best_accuracy", "tar_at_far", "accuracy", "false_match_rate", "false_non_match_rate",
+        "map_at_r", "recall_at_1", "accuracy_5_way_1_shot", "accuracy_20_way_1_shot",
+    }  # fmt: skip
+    vectors = np.stack(items.values).astype(np.float64)
+    pairs = AllPairs(lambda rows, cols: vectors[rows] @ vectors[cols].T, items.labels)
+    assert found.number("eer").value == pytest.approx(eer(tally(pairs)), abs=1e-4)
+    assert (found.items, found.units, found.genuine_pairs, found.impostor_pairs) == (160, 40, 240, 12720 - 240)
+    assert (found.threshold, found.far, found.certified) == (done.calibration.threshold, 0.1, True)
+    assert found.holds and found.number("false_match_rate").value < 0.12
+    assert found.notes == ()
+    for each in found.estimates:
+        assert each.low <= each.value <= each.high and (each.unit, each.confidence) == ("identity", 0.95)
+    json.dumps(asdict(found), allow_nan=False)
+    assert evaluate(done, items) == found
+    with pytest.raises(UnknownName, match="'ear' was not measured: did you mean 'eer'"):
+        found.number("ear")
+
+
+def test_without_a_threshold_and_with_few_classes():
+    found = evaluate(bundle(), clusters(7, 3))
+    assert (found.threshold, found.holds, found.certified, found.far) == (None, None, False, 0.01)
+    assert "accuracy" not in {each.name for each in found.estimates}
+    assert found.notes == ("7 classes have 2 items: 20-way 1-shot episodes need 20",)
+    with pytest.raises(UnknownName, match="20-way 1-shot episodes need 20"):
+        found.number("accuracy_20_way_1_shot")
+
+
+def test_a_rate_that_does_not_hold_is_said():
+    done = calibrate(bundle(), clusters(60, 4, spread=0.5), far=0.1)
+    assert evaluate(done, clusters(60, 4, spread=0.5, kin=0.8, seed=3)).holds is False
+
+
+def test_identities_that_were_used_before_are_refused():
+    items = clusters(50, 3)
+    first, rest = items.identities[:40], items.identities[40:]
+    done = calibrate(bundle(train=("x",), calibrate=first), items.where(identities=list(first)), far=0.1)
+    with pytest.raises(IdentityOverlap, match="the threshold was found on 40 of 50 identities"):
+        evaluate(done, items)
+    with pytest.raises(IdentityOverlap, match="10 of 50 identities were trained on"):
+        evaluate(bundle(train=rest), items)
+    assert evaluate(bundle(train=first, test=rest), items).units == 10
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """400 pairs of 60 vectors in files; 150 and more of them of the same identity."""
+    items = clusters(30, 2, spread=0.6)
+    files = tuple(tmp_path / f"{name}.npy" for name in items.ids)
+    for file, value in zip(files, items.values, strict=True):
+        np.save(file, value)
+    generator = np.random.default_rng(0)
+    a = generator.integers(0, 60, 400)
+    b = np.where(np.arange(400) < 150, a ^ 1, generator.integers(0, 60, 400))
+    return Pairs(
+        values=files,
+        ids=items.ids,
+        index_a=a,
+        index_b=b,
+        answers=(items.labels[a] == items.labels[b]).astype(np.float64),
+        identity=items.identity,
+        identities=items.identities,
+    )
+
+
+def test_pairs_with_identities_and_without(listed):
+    done = calibrate(bundle(), clusters(60, 4, spread=0.6, seed=1), far=0.1)
+    found = evaluate_pairs(done, listed)
+    by_pair = evaluate_pairs(done, replace(listed, identity=None, identities=()))
+    assert (found.unit, found.units, found.notes) == ("identity", 30, ())
+    assert (by_pair.unit, by_pair.units) == ("pair", 400)
+    assert by_pair.notes == ("no columns identity_a, identity_b: intervals resample pairs (too narrow)",)
+    assert found.number("accuracy").value == by_pair.number("accuracy").value > 0.85
+    wide, narrow = found.number("accuracy"), by_pair.number("accuracy")
+    assert wide.high - wide.low > narrow.high - narrow.low
+    assert (found.genuine_pairs + found.impostor_pairs, found.items) == (400, 60)
+
+
+def test_pairs_that_cannot_be_judged(listed):
+    with pytest.raises(DataError, match="the pairs have graded scores"):
+        evaluate_pairs(bundle(), replace(listed, answers=listed.answers / 2))
+    with pytest.raises(IdentityOverlap, match="1 of 30 identities were trained on"):
+        evaluate_pairs(bundle(train=("identity 3",)), listed)

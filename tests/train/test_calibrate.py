@@ -1,0 +1,133 @@
+"""calibrate: which identities it uses, what it writes down, and when it refuses."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from twofold.bundle import Bundle
+from twofold.config import Recipe
+from twofold.contract import Contract
+from twofold.data.items import Items
+from twofold.data.synthetic import clusters
+from twofold.errors import CannotCertify, IdentityOverlap, NotEnoughData
+from twofold.metrics.calibration import METHOD
+from twofold.metrics.pairs import AllPairs
+from twofold.metrics.verification import rates_at, tally
+from twofold.train.calibrate import calibrate, calibration
+from twofold.twin import Twin
+
+
+@dataclass(frozen=True)
+class Vector:
+    """An input that is its own embedding."""
+
+    name: ClassVar[str] = "Vector"
+    version: ClassVar[int] = 1
+    dim: int = 32
+
+    def read(self, value):
+        return value
+
+    def stack(self, arrays):
+        return torch.from_numpy(np.stack(arrays))
+
+    def normalise(self, batch):
+        return batch
+
+    def example(self):
+        return np.zeros(self.dim, dtype=np.float32)
+
+    def facts(self):
+        return {}
+
+    def arguments(self):
+        return {"dim": self.dim}
+
+    def augmentation(self, **settings):
+        raise NotImplementedError
+
+
+def bundle(**parts):
+    return Bundle(twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), parts=parts)
+
+
+def as_before(items):
+    vectors = np.stack(items.values).astype(np.float64)
+    return AllPairs(lambda rows, cols: vectors[rows] @ vectors[cols].T, items.labels, identity=items.identity)
+
+
+def test_a_certified_threshold_and_what_is_written_down():
+    items = clusters(110, 4, spread=0.7, uneven=0.3)
+    done = calibrate(bundle(train=("somebody else",)), items, far=1e-2)
+    found = done.calibration
+    assert (found.certified, found.far, found.confidence, found.method) == (True, 1e-2, 0.95, METHOD)
+    assert (found.identities, found.genuine_pairs, found.impostor_pairs) == (110, 110 * 6, 440 * 439 // 2 - 110 * 6)
+    match, non_match = rates_at(tally(as_before(items)), found.threshold)
+    assert found.false_match.value == pytest.approx(match, abs=3e-5)
+    assert found.false_non_match.value == pytest.approx(non_match, abs=1e-2)
+    assert found.false_match.low < match < found.upper_bound <= 1e-2
+    assert (found.false_match.unit, found.false_match.resampled) == ("identity", 110)
+    assert found.slope > 0 and found.probability(found.threshold + 0.4) > 0.9 > 0.1 > found.probability(-0.2)
+    assert Contract.from_dict(done.contract.to_dict()) == done.contract
+    assert done.contract.decide(found.threshold)[0] == "same"
+    assert calibrate(bundle(), items, far=1e-2).calibration == found
+    unseen = clusters(400, 3, spread=0.7, uneven=0.3, seed=1)
+    assert 0.3e-2 < rates_at(tally(as_before(unseen)), found.threshold)[0] <= 1.1e-2
+
+
+def test_of_known_data_the_identities_kept_aside_are_used():
+    items = clusters(60, 3)
+    kept, trained = items.identities[:40], items.identities[40:]
+    done = calibrate(bundle(train=trained, calibrate=kept), items, far=0.1)
+    assert done.calibration.identities == 40
+
+
+def test_trained_identities_are_refused():
+    items = clusters(40, 3)
+    for part in ("train", "valid"):
+        with pytest.raises(IdentityOverlap, match="1 of 40 identities were trained on"):
+            calibrate(bundle(**{part: items.identities[:1]}), items, far=0.1)
+    copied = replace(bundle(), trained=frozenset(items.content_hashes()[:2]))
+    with pytest.raises(IdentityOverlap, match="2 of 120 items are copies of what was trained on"):
+        calibrate(copied, items, far=0.1)
+
+
+def test_ten_people_certify_nothing_but_an_estimate_may_be_had():
+    # forty people split up leave about ten to calibrate on
+    items = clusters(10, 10, spread=0.7)
+    with pytest.raises(CannotCertify, match=r"10 identities cannot show a false-accept rate of 0\.01 with confidence"):
+        calibrate(bundle(), items, far=1e-2)
+    found = calibrate(bundle(), items, far=1e-2, estimate=True).calibration
+    assert (found.certified, found.method) == (False, "quantile")
+    assert found.false_match.value <= 1e-2 < found.upper_bound
+    with pytest.raises(CannotCertify, match=r"4500 impostor pairs cannot even estimate a false-accept rate of 0\.0001"):
+        calibrate(bundle(), items, far=1e-4, estimate=True)
+
+
+def test_data_without_genuine_pairs_is_refused():
+    with pytest.raises(NotEnoughData, match="0 genuine and 780 impostor pairs"):
+        calibrate(bundle(), clusters(40, 1), far=0.1)
+
+
+def test_forgeries_are_impostors_of_their_writer():
+    writers = clusters(40, 6, spread=0.9)
+    forged = np.arange(len(writers)) % 6 == 5
+    names = [f"forgery {i}" if fake else writers.names[writers.labels[i]] for i, fake in enumerate(forged)]
+    plain = Items.from_arrays(list(writers.values), names)
+    items = replace(plain, identity=writers.identity, identities=writers.identities, forged=forged)
+    with_forgeries = calibrate(bundle(), items, far=0.1).calibration
+    without = calibrate(bundle(), writers.take(np.flatnonzero(~forged)), far=0.1).calibration
+    assert with_forgeries.identities == without.identities == 40
+    assert with_forgeries.genuine_pairs == without.genuine_pairs
+    assert with_forgeries.threshold > without.threshold
+
+
+def test_scores_of_another_model_can_be_calibrated():
+    items = clusters(50, 3, spread=0.7)
+    found = calibration(as_before(items), far=0.1, prior=0.2)
+    assert found.prior == 0.2
+    assert found.probability(found.threshold, prior=0.5) > found.probability(found.threshold)
