@@ -76,7 +76,7 @@ def certified(name: str, far: float, repeats: int) -> list[dict[str, Any]]:
 
 def covered(repeats: int) -> list[dict[str, Any]]:
     """Share of intervals that hold the truth."""
-    threshold = stats.norm.isf(0.01) * spread()
+    threshold = float(stats.norm.isf(0.01)) * spread()
     # a genuine pair holds one identity's effect twice, an impostor pair two effects once: the spreads differ
     genuine = math.sqrt(spread() ** 2 + 2.0 * EFFECT)
     steps = np.linspace(0.0, BONUS, 100_001)
