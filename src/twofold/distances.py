@@ -6,10 +6,11 @@ autocast is switched off inside: a distance never has fewer digits than float32 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -68,8 +69,8 @@ def block(name: str, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"])
     """
     _check(name, a, b)
     with torch.autocast(a.device.type, enabled=False):
-        rows, columns = prepare(name, a, b)
-        return _Block.apply(kernel(name), rows, columns)
+        dtype = torch.promote_types(a.dtype, b.dtype)
+        return _Block.apply(kernel(name), len(a), prepare(name, torch.cat([a.to(dtype), b.to(dtype)])))
 
 
 @dataclass(frozen=True)
@@ -77,33 +78,36 @@ class Kernel:
     """A distance block and its gradient, on prepared vectors, outside autograd: what the loss engine runs on.
 
     Attributes:
-        distances: (rows, inner), (cols, inner) -> (rows, cols).
-        gradients: gradient of the block, the block, the vectors -> gradients of the vectors.
+        turned: the rows' side of prepared vectors; linear and its own adjoint, so it also turns a gradient back.
+        distances: (rows, inner) turned, (cols, inner) -> (rows, cols), fast: the Euclidean ones carry the error of
+            the Gram form, about 1e-4 of the vectors' length near 0.
+        refined: writes those distances of a table again that such an error would spoil. Takes the table, the columns
+            that it is about (rows, places), and the vectors.
+        add_gradients: gradient of the block (which it may overwrite), the block, the vectors, and the two sums, of
+            turned rows and of columns, to which it adds. At an infinite distance the slope is 0.
     """
 
+    turned: Callable[[Tensor], Tensor]
     distances: Callable[[Tensor, Tensor], Tensor]
-    gradients: Callable[[Tensor, Tensor, Vectors], Vectors]
+    refined: Callable[[Tensor, Tensor, Vectors], None]
+    add_gradients: Callable[[Tensor, Tensor, Vectors, Vectors], None]
 
 
-def prepare(
-    name: str, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]
-) -> tuple[Float[Tensor, "rows inner"], Float[Tensor, "cols inner"]]:
+def prepare(name: str, x: Float[Tensor, "n dim"]) -> Float[Tensor, "n inner"]:
     """Vectors on which `kernel(name)` works: once a batch, differentiable, so that a block is one matrix product.
 
-    The Gram forms |a|^2 + |b|^2 - 2 a.b and 1 - a.b become one product of (-2 a, |a|^2, 1) with (b, 1, |b|^2), and of
-    (-a, 1) with (b, 1). Euclidean vectors are centred first: without it a common offset of 1000 eats every digit.
+    The Gram forms |a|^2 + |b|^2 - 2 a.b and 1/2 + 1/2 - a.b are the product of the turned (-2 a, |a|^2, 1) or
+    (-a, 1/2, 1) with (b, 1, |b|^2) or (b, 1, 1/2). Euclidean vectors are centred first: without it a common offset of
+    1000 eats every digit.
     """
-    a, b = _precise(a), _precise(b)
+    x = _precise(x)
     if name == "manhattan":
-        return a, b
+        return x
+    one = x.new_ones(len(x), 1)
     if name == "cosine":
-        return _beside(-_unit(a), 1.0), _beside(_unit(b), 1.0)
-    centre = b.detach().mean(0)
-    a, b = a - centre, b - centre
-    return (
-        _beside(-2 * a, a.square().sum(1, keepdim=True), 1.0),
-        _beside(b, 1.0, b.square().sum(1, keepdim=True)),
-    )
+        return torch.cat([_unit(x), one, one / 2], 1)
+    x = x - x.detach().mean(0)
+    return torch.cat([x, one, x.square().sum(1, keepdim=True)], 1)
 
 
 def kernel(name: str) -> Kernel:
@@ -111,38 +115,42 @@ def kernel(name: str) -> Kernel:
     return _KERNELS[name]
 
 
+def _turned(scale: float, x: Float[Tensor, "n inner"]) -> Float[Tensor, "n inner"]:
+    turned = x * -scale
+    turned[:, -2], turned[:, -1] = x[:, -1], x[:, -2]
+    return turned
+
+
 def _product(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
-    """Squared Euclidean and cosine are the product itself."""
     return (a @ b.T).clamp_(min=0)
 
 
-def _product_gradients(
-    gradient: Float[Tensor, "rows cols"], distances: Float[Tensor, "rows cols"], vectors: Vectors
-) -> Vectors:
-    a, b = vectors
-    return gradient @ b, gradient.T @ a
+def _add_product_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors) -> None:
+    (a, b), (of_a, of_b) = vectors, sums
+    of_a += gradient @ b
+    of_b.addmm_(gradient.T, a)
 
 
 def _root(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
-    """Euclidean: the root of the product, whose small values are computed again from the differences.
+    """The root of the product, and no less than the product's own error, by which a gradient divides."""
+    product = a @ b.T
+    floor = torch.finfo(a.dtype).eps * a[:, -2:-1] + 1e-30
+    return torch.maximum(product, floor, out=product).sqrt_()
 
-    The Gram form leaves an error of about eps |a|^2, the root of which is far from small: near neighbours are worth
-    the second look, and a vector is at exactly 0 from itself.
-    """
-    squared = a @ b.T
-    near = squared < 4 * torch.finfo(a.dtype).eps ** 0.5 * a[:, -2:-1]
+
+def _add_root_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors) -> None:
+    _add_product_gradients(gradient.div_(distances).div_(2), distances, vectors, sums)
+
+
+def _refined_root(table: Float[Tensor, "rows places"], columns: Int[Tensor, "rows places"], vectors: Vectors) -> None:
+    """Small distances from the differences, a bounded number at a time; a vector is at exactly 0 from itself."""
+    a, b = vectors
+    near = table < 2 * torch.finfo(a.dtype).eps ** 0.25 * a[:, -2:-1].sqrt()
+    near |= table <= 1e-15
     for some in near.nonzero().split(max(1, 2**18 // a.shape[1])):
-        i, j = some.unbind(1)
-        squared[i, j] = (a[i, :-2] / -2 - b[j, :-2]).square().sum(1)
-    return squared.clamp_(min=0).sqrt_()
-
-
-def _root_gradients(
-    gradient: Float[Tensor, "rows cols"], distances: Float[Tensor, "rows cols"], vectors: Vectors
-) -> Vectors:
-    # A subgradient of 0 at equal vectors: 0 / 0 is taken as 0.
-    through = (gradient / (2 * distances)).masked_fill_(distances == 0, 0)
-    return _product_gradients(through, distances, vectors)
+        i, place = some.unbind(1)
+        differences = a[i, :-2] / -2 - b[columns[i, place], :-2]
+        table[i, place] = torch.linalg.vector_norm(differences, dim=1)
 
 
 def _manhattan(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
@@ -150,23 +158,27 @@ def _manhattan(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -
     return torch.cdist(a, b, p=1.0)  # noqa: TID251
 
 
-def _manhattan_gradients(
-    gradient: Float[Tensor, "rows cols"], distances: Float[Tensor, "rows cols"], vectors: Vectors
-) -> Vectors:
-    a, b = vectors
+def _add_manhattan_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors) -> None:
+    (a, b), (of_a, of_b) = vectors, sums
     backward = torch.ops.aten._cdist_backward
-    there, back = gradient.contiguous(), gradient.T.contiguous()
-    return backward(there, a, b, 1.0, distances), backward(back, b, a, 1.0, distances.T.contiguous())
+    of_a += backward(gradient.contiguous(), a, b, 1.0, distances)
+    of_b += backward(gradient.T.contiguous(), b, a, 1.0, distances.T.contiguous())
+
+
+def _nothing_to_refine(table: Tensor, columns: Tensor, vectors: Vectors) -> None:
+    """Without a root the error of the Gram form is as small as any other."""
 
 
 class _Block(torch.autograd.Function):
-    """A kernel as a differentiable function."""
+    """A kernel as a differentiable function of rows and columns in one tensor."""
 
     @staticmethod
-    def forward(ctx: Any, of: Kernel, *vectors: Tensor) -> Tensor:
-        distances = of.distances(*vectors)
+    def forward(ctx: Any, of: Kernel, rows: int, vectors: Tensor) -> Tensor:
+        a, b = of.turned(vectors[:rows]), vectors[rows:]
+        distances = of.distances(a, b)
+        of.refined(distances, torch.arange(len(b), device=b.device).expand_as(distances), (a, b))
         ctx.kernel = of
-        ctx.save_for_backward(distances, *vectors)
+        ctx.save_for_backward(distances, a, b)
         return distances
 
     @staticmethod
@@ -174,8 +186,11 @@ class _Block(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor | None, ...]:
-        distances, *vectors = ctx.saved_tensors
-        return None, *ctx.kernel.gradients(gradients[0], distances, tuple(vectors))
+        distances, a, b = ctx.saved_tensors
+        of_a, of_b = torch.zeros_like(a), torch.zeros_like(b)
+        distances = distances.masked_fill(distances == 0, torch.inf)
+        ctx.kernel.add_gradients(gradients[0].clone(), distances, (a, b), (of_a, of_b))
+        return None, None, torch.cat([ctx.kernel.turned(of_a), of_b])
 
 
 def _precise(x: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
@@ -187,12 +202,6 @@ def _unit(x: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
     return x / torch.where(norm > 0, norm, 1)
 
 
-def _beside(x: Float[Tensor, "n dim"], *columns: float | Float[Tensor, "n 1"]) -> Float[Tensor, "n inner"]:
-    """`x` with further columns; a number fills its column."""
-    one = x.new_ones(len(x), 1)
-    return torch.cat([x, *(c if isinstance(c, Tensor) else c * one for c in columns)], 1)
-
-
 def _check(name: str, a: Float[Tensor, "rows dim1"], b: Float[Tensor, "cols dim2"]) -> None:
     if name not in _FUNCTIONS:
         raise UnknownName(f"no distance is called {name!r}: {nearest(name, __all__)}")
@@ -202,8 +211,8 @@ def _check(name: str, a: Float[Tensor, "rows dim1"], b: Float[Tensor, "cols dim2
 
 _FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {name: globals()[name] for name in __all__}
 _KERNELS = {
-    "cosine": Kernel(_product, _product_gradients),
-    "euclidean": Kernel(_root, _root_gradients),
-    "manhattan": Kernel(_manhattan, _manhattan_gradients),
-    "squared_euclidean": Kernel(_product, _product_gradients),
+    "cosine": Kernel(partial(_turned, 1), _product, _nothing_to_refine, _add_product_gradients),
+    "euclidean": Kernel(partial(_turned, 2), _root, _refined_root, _add_root_gradients),
+    "manhattan": Kernel(lambda x: x, _manhattan, _nothing_to_refine, _add_manhattan_gradients),
+    "squared_euclidean": Kernel(partial(_turned, 2), _product, _nothing_to_refine, _add_product_gradients),
 }

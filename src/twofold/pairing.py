@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from twofold import distances
 from twofold.errors import BatchError
 
 __all__ = ["FAR", "Comparison", "Pairing", "References", "Rows", "check", "distance_rows", "hardest", "look", "pair_up"]
@@ -41,34 +42,32 @@ class Pairing:
     """Rows, columns, and for each row where the columns of its class are.
 
     Attributes:
-        rows: embeddings of the batch.
-        columns: the same, then the references.
+        columns: embeddings of the batch, then the references.
         order: columns sorted by label.
-        first: where in `order` the class of a row begins.
-        size: number of columns of that class, the row itself included.
+        first: for each row, where in `order` its class begins.
+        size: for each row, the number of columns of its class, the row itself included.
+        genuine: number of (row, column) pairs of one class, without the pairs of an item with itself.
+        impostor: number of (row, column) pairs of two classes.
     """
 
-    rows: Float[Tensor, "rows dim"]
     columns: Float[Tensor, "cols dim"]
     order: Int[Tensor, "cols"]
     first: Int[Tensor, "rows"]
     size: Int[Tensor, "rows"]
+    genuine: int
+    impostor: int
 
     @property
-    def genuine(self) -> int:
-        """Number of (row, column) pairs of one class, without the pairs of an item with itself."""
-        return int(self.size.sum()) - len(self.rows)
-
-    @property
-    def impostor(self) -> int:
-        """Number of (row, column) pairs of two classes."""
-        return len(self.rows) * len(self.columns) - int(self.size.sum())
+    def rows(self) -> Float[Tensor, "rows dim"]:
+        """Embeddings of the batch."""
+        return self.columns[: len(self.first)]
 
     def blocks(self) -> Iterator[slice]:
         """Slices of rows whose distance block fits the cache."""
-        step = max(8, _cache_bytes(self.rows.device.type) // (2 * len(self.columns) * self.rows.element_size()))
-        for start in range(0, len(self.rows), step):
-            yield slice(start, min(start + step, len(self.rows)))
+        row = len(self.columns) * max(4, self.columns.element_size())
+        step = max(8, _cache_bytes(self.columns.device.type) // (2 * row))
+        for start in range(0, len(self.first), step):
+            yield slice(start, min(start + step, len(self.first)))
 
     def same(self, rows: slice) -> tuple[Int[Tensor, "some width"], Bool[Tensor, "some width"]]:
         """Columns of each row's class, the row itself among them, padded; and which of them are genuine partners.
@@ -118,11 +117,20 @@ def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], *, ha
     return Rows(index, valid, positive, block)
 
 
-@torch.no_grad()
 def distance_rows(pairing: Pairing, comparison: Comparison) -> Iterator[tuple[slice, Rows]]:
     """Block after block of the distances, without gradient."""
+    columns, plain = pairing.columns.detach(), comparison.name in distances.__all__
+    vectors = distances.prepare(comparison.name, columns) if plain else columns
     for rows in pairing.blocks():
-        yield rows, look(pairing, rows, comparison.block(pairing.rows[rows], pairing.columns))
+        with torch.autocast(columns.device.type, enabled=False), torch.no_grad():
+            if not plain:
+                seen = look(pairing, rows, comparison.block(columns[rows], columns))
+            else:
+                kernel = distances.kernel(comparison.name)
+                both = kernel.turned(vectors[rows]), vectors
+                seen = look(pairing, rows, kernel.distances(*both))
+                kernel.refined(seen.positive, seen.partner, both)
+        yield rows, seen
 
 
 def hardest(pairing: Pairing, comparison: Comparison) -> tuple[Int[Tensor, "t"], Int[Tensor, "t"], Int[Tensor, "t"]]:
@@ -169,7 +177,8 @@ def pair_up(
     ordered, order = column_labels.sort(stable=True)
     first = torch.searchsorted(ordered, labels)
     size = torch.searchsorted(ordered, labels, right=True) - first
-    pairing = Pairing(embeddings, columns, order, first, size)
+    same = int(size.sum())
+    pairing = Pairing(columns, order, first, size, same - len(labels), len(labels) * len(columns) - same)
     _check_pairs(pairing, genuine, impostor)
     return pairing
 

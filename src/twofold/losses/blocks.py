@@ -24,7 +24,7 @@ class Term(NamedTuple):
 
     Attributes:
         positive, negative: gradients by `Rows.positive` and `Rows.negative`; None = zero. Where not `valid`, and
-            where FAR, they must be 0.
+            where FAR, they must be 0. `negative` may be overwritten.
     """
 
     total: Tensor
@@ -45,16 +45,17 @@ def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmet
     Returns:
         A scalar of the embeddings' dtype (float32 for half precision).
     """
-    with torch.autocast(pairing.rows.device.type, enabled=False):
-        half = symmetric and len(pairing.rows) == len(pairing.columns)
+    with torch.autocast(pairing.columns.device.type, enabled=False):
+        kernel: Any
         if comparison.name in distances.__all__:
-            kernel = distances.kernel(comparison.name)
-            vectors = distances.prepare(comparison.name, pairing.rows, pairing.columns)
+            kernel, weights = distances.kernel(comparison.name), ()
+            vectors = distances.prepare(comparison.name, pairing.columns)
         else:
+            vectors = pairing.columns.to(torch.promote_types(pairing.columns.dtype, torch.float32))
             kernel = _Learned(comparison)
-            precise = torch.promote_types(pairing.rows.dtype, torch.float32)
-            vectors = pairing.rows.to(precise), pairing.columns.to(precise), *kernel.weights
-        return _OverRows.apply(_Walk(pairing, kernel, loss, half), *vectors)
+            weights = kernel.weights
+        half = symmetric and len(pairing.first) == len(pairing.columns)
+        return _OverRows.apply(_Walk(pairing, kernel, loss, half), vectors, *weights)
 
 
 class _OverRows(torch.autograd.Function):
@@ -73,25 +74,6 @@ class _OverRows(torch.autograd.Function):
         return None, *(gradient * scale[0] for gradient in ctx.gradients)
 
 
-class _Learned:
-    """A learned comparison with the interface of `distances.Kernel`: one block's graph at a time, by autograd."""
-
-    def __init__(self, comparison: Comparison) -> None:
-        weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
-        self.comparison = comparison
-        self.weights = tuple(weight for weight in weights if weight.requires_grad)
-
-    def distances(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]:
-        with torch.enable_grad():
-            self.vectors = a.detach().requires_grad_(), b.detach().requires_grad_()
-            self.block = self.comparison.block(*self.vectors)
-        return self.block.detach().clone()
-
-    def gradients(self, gradient: Tensor, distances: Tensor, vectors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        inputs = (*self.vectors, *self.weights)
-        return torch.autograd.grad(self.block, inputs, gradient.to(self.block), retain_graph=True)
-
-
 class _Walk(NamedTuple):
     """All that the walk over the rows needs, and the walk."""
 
@@ -101,38 +83,62 @@ class _Walk(NamedTuple):
     half: bool
 
     def __call__(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        vectors, kernel = inputs[0], self.kernel
         sums: list[_Sum] = []
         for rows in self.pairing.blocks():
             skipped = rows.start if self.half else 0
-            a, b = inputs[0][rows], inputs[1][skipped:]
-            block = self.kernel.distances(a, b)
+            both = kernel.turned(vectors[rows]), vectors[skipped:]
+            block = kernel.distances(*both)
             seen = look(self.pairing, rows, block, half=self.half)
+            kernel.refined(seen.positive, seen.partner, both)
             terms = self.loss(seen)
-            block.scatter_(1, seen.partner, seen.positive)
-            sums = sums or [_Sum.empty(inputs) for _ in terms]
+            # At equal vectors a distance has no slope: an infinite one says so to the kernel.
+            block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
+            sums = sums or [_Sum(inputs) for _ in terms]
             for so_far, term in zip(sums, terms, strict=True):
-                gradient = _scattered(term, seen, block)
-                so_far.add(term, (rows, slice(skipped, None)), *self.kernel.gradients(gradient, block, (a, b)))
-        return _together(sums, inputs[0].dtype)
+                so_far.total += term.total
+                so_far.divisor += term.divisor
+                of_rows, (of_columns, *of_weights) = torch.zeros_like(both[0]), so_far.gradients
+                places = of_rows, of_columns[skipped:], *of_weights
+                kernel.add_gradients(_scattered(term, seen, block), block, both, places)
+                of_columns[rows] += kernel.turned(of_rows)
+        return _together(sums, vectors.dtype)
 
 
 class _Sum:
-    """One term over the blocks so far: float64 for the sums, the inputs' dtype for the gradients."""
+    """One term over the blocks so far: float64 for the numbers, the inputs' dtype for the gradients."""
 
-    def __init__(self, total: Tensor, count: Tensor, gradients: tuple[Tensor, ...]) -> None:
-        self.total, self.count, self.gradients = total, count, gradients
+    def __init__(self, inputs: tuple[Tensor, ...]) -> None:
+        self.total = torch.zeros((), dtype=torch.float64, device=inputs[0].device)
+        self.divisor = self.total.clone()
+        self.gradients = tuple(torch.zeros_like(x) for x in inputs)
 
-    @classmethod
-    def empty(cls, inputs: tuple[Tensor, ...]) -> "_Sum":
-        zero = torch.zeros((), dtype=torch.float64, device=inputs[0].device)
-        return cls(zero, zero.clone(), tuple(torch.zeros_like(x) for x in inputs))
 
-    def add(self, term: Term, where: tuple[slice, slice], *gradients: Tensor) -> None:
-        self.total += term.total
-        self.count += term.divisor
-        places = *where, *[...] * (len(gradients) - 2)
-        for place, mine, further in zip(places, self.gradients, gradients, strict=True):
-            mine[place] += further
+class _Learned:
+    """A learned comparison with the interface of `distances.Kernel`: one block's graph at a time, by autograd."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
+        self.comparison = comparison
+        self.weights = tuple(weight for weight in weights if weight.requires_grad)
+
+    def turned(self, x: Tensor) -> Tensor:
+        return x
+
+    def refined(self, table: Tensor, columns: Tensor, vectors: tuple[Tensor, Tensor]) -> None:
+        pass
+
+    def distances(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]:
+        with torch.enable_grad():
+            self.vectors = a.detach().requires_grad_(), b.detach().requires_grad_()
+            self.block = self.comparison.block(*self.vectors)
+        return self.block.detach().clone()
+
+    def add_gradients(self, gradient: Tensor, distances: Tensor, vectors: Any, sums: tuple[Tensor, ...]) -> None:
+        inputs = (*self.vectors, *self.weights)
+        further = torch.autograd.grad(self.block, inputs, gradient.to(self.block), retain_graph=True)
+        for so_far, more in zip(sums, further, strict=True):
+            so_far += more
 
 
 def _scattered(term: Term, seen: Rows, block: Tensor) -> Tensor:
@@ -141,8 +147,14 @@ def _scattered(term: Term, seen: Rows, block: Tensor) -> Tensor:
 
 
 def _together(sums: list[_Sum], dtype: torch.dtype) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Each term by its count; a term that counts nothing is 0."""
-    counts = [one.count.clamp(min=1) for one in sums]
-    total = torch.stack([one.total / count for one, count in zip(sums, counts, strict=True)]).sum()
-    scaled = ([gradient / count for gradient in one.gradients] for one, count in zip(sums, counts, strict=True))
-    return total.to(dtype), tuple(torch.stack(parts).sum(0) for parts in zip(*scaled, strict=True))
+    """Each term by its divisor; a term that counts nothing is 0."""
+    total = torch.zeros_like(sums[0].total)
+    for one in sums:
+        divisor = one.divisor.clamp_(min=1)
+        total += one.total / divisor
+        for gradient in one.gradients:
+            gradient /= divisor
+    for one in sums[1:]:
+        for so_far, more in zip(sums[0].gradients, one.gradients, strict=True):
+            so_far += more
+    return total.to(dtype), sums[0].gradients

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from twofold.errors import BatchError, UsageError
 from twofold.losses.blocks import Term, over_rows
-from twofold.pairing import FAR, Comparison, References, Rows, pair_up
+from twofold.pairing import Comparison, References, Rows, pair_up
 
 __all__ = ["binary_cross_entropy", "contrastive", "pair_contrastive", "pair_cross_entropy", "pair_regression"]
 
@@ -75,18 +75,17 @@ def binary_cross_entropy(
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
     """
     pairing = pair_up(embeddings, labels, references)
-    genuine, impostor = pairing.genuine, pairing.impostor
-    # From the upper half each pair is seen once, and twice from the whole matrix.
-    once = (genuine + impostor) / (1 if references is not None else 2)
-    same = (genuine + impostor) / (2 * genuine) if balanced else 1.0
-    different = (genuine + impostor) / (2 * impostor) if balanced else 1.0
+    pairs = pairing.genuine + pairing.impostor
+    same, different = (pairs / (2 * side) if balanced else 1.0 for side in (pairing.genuine, pairing.impostor))
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         pull = same * rows.valid.to(rows.positive)
-        push = different * (rows.negative < FAR).to(rows.negative)
-        total = (pull * functional.softplus(rows.positive)).sum() + (push * functional.softplus(-rows.negative)).sum()
-        count = once * len(pull) / len(pairing.rows)
-        return (Term(total, count, pull * rows.positive.sigmoid(), -push * torch.sigmoid(-rows.negative)),)
+        push = functional.softplus(-rows.negative).sum().mul_(different)
+        total = (pull * functional.softplus(rows.positive)).sum() + push
+        # The share of genuine pairs is known, and each pair may be seen once or twice.
+        seen = rows.valid.sum(dtype=torch.float64) * (pairs / pairing.genuine)
+        slope = torch.sigmoid(-rows.negative).mul_(-different)
+        return (Term(total, seen, pull * rows.positive.sigmoid(), slope),)
 
     return over_rows(pairing, comparison, of_rows, symmetric=True)
 
