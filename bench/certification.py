@@ -33,7 +33,7 @@ Truth = Callable[[float], float]
 
 def main() -> None:
     """Certify and cover, then the last line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="few repeats, to see that everything runs")
     options = parser.parse_args()
     started = time.monotonic()

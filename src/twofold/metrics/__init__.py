@@ -1,0 +1,1 @@
+"""Scores in, numbers out: numpy only, in blocks, every interval by resampling identities."""
