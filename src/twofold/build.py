@@ -17,7 +17,7 @@ from twofold.errors import RecipeError, UnknownName, nearest
 from twofold.inputs import Augmentation, Input
 from twofold.twin import Twin
 
-__all__ = ["augmentation", "input", "loss", "miner", "seeded", "twin"]
+__all__ = ["augmentation", "check", "input", "loss", "miner", "seeded", "twin"]
 
 
 def twin(recipe: Recipe, seed: int = 0) -> Twin:
@@ -33,6 +33,20 @@ def twin(recipe: Recipe, seed: int = 0) -> Twin:
         made = Twin(raw, encoder)
         made.comparison = _comparison(recipe.comparison, made.dim)
     return made
+
+
+def check(recipe: Recipe) -> Input:
+    """See that every name and argument of `recipe` fits, before any data is read; returns its input type.
+
+    Raises:
+        UnknownName, RecipeError: as `twin`, `loss`, `miner` and `augmentation` do.
+    """
+    made = twin(recipe)
+    augmentation(recipe, made.input)
+    loss(recipe.loss, dim=made.dim, classes=2)
+    if recipe.miner is not None:
+        miner(recipe.miner)
+    return made.input
 
 
 def input(recipe: Recipe) -> Input:

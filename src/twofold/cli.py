@@ -132,14 +132,15 @@ def calibrate(
         seed: of the bootstrap.
         json: print one JSON object.
     """
-    from twofold import wording
+    from twofold import terminal, wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.train.calibrate import calibrate as certify
 
     known = Bundle.load(bundle)
-    part = known.part(Items.open(data, levels=levels), "calibrate")
-    done = certify(known, part, far=far, confidence=confidence, seed=seed, estimate=estimate)
+    items = Items.open(data, levels=levels)
+    with terminal.bar("embedding", quiet=json) as progress:
+        done = certify(known, items, far=far, confidence=confidence, seed=seed, estimate=estimate, progress=progress)
     done.save(bundle)
     calibration = done.contract.to_dict()["calibration"]
     _print_json(calibration) if json else _show(wording.calibrated(done, bundle))
@@ -154,7 +155,7 @@ def evaluate(
 
     Args:
         bundle: what `twofold train` wrote.
-        data: the data it was trained from (the identities kept aside are used), new data, or a table of pairs (a,b,same).
+        data: the data it was trained from (its kept-aside identities are used), new data, or a table of pairs.
         far: false-accept rate at which the true-accept rate is wanted; by default the calibrated one.
         levels: 2 for folders of folders: group/identity/file.
         seed: of the bootstrap.
@@ -171,8 +172,8 @@ def evaluate(
     if Pairs.found(data):
         evaluation = evaluate_pairs(known, Pairs.from_table(data), far=far, seed=seed)
     else:
-        evaluation = measure(known, known.part(Items.open(data, levels=levels), "test"), far=far, seed=seed)
-    _print_json(asdict(evaluation)) if json else _show(wording.estimates(evaluation.estimates))
+        evaluation = measure(known, Items.open(data, levels=levels), far=far, seed=seed)
+    _print_json(asdict(evaluation)) if json else _show(wording.evaluation(evaluation))
     return YES
 
 
@@ -320,8 +321,8 @@ def demo(*, out: Out = Path("twofold-demo"), seed: int = 0, json: Json = False) 
     from twofold.demo import demo as run
 
     with terminal.training(quiet=json) as watch:
-        result = run(out, seed=seed, watch=watch)
-    _print_json(asdict(result)) if json else _show(terminal.demo(result))
+        result = run(out, seed=seed, watch=watch, say=watch.say)
+    _print_json(result.plain()) if json else _show(terminal.story(result.story))
     return YES
 
 
@@ -331,9 +332,10 @@ def _healthy(data: Path, levels: int, recipe: Any) -> "Items":
     from twofold.apps.doctor import doctor as examine
     from twofold.data.items import Items
 
+    reader = build.check(recipe)
     items = Items.open(data, levels=levels)
     with terminal.bar("doctor") as progress:
-        findings = examine(items, build.input(recipe), p=recipe.p, k=recipe.k, progress=progress)
+        findings = examine(items, reader, p=recipe.p, k=recipe.k, progress=progress)
     fatal = [finding for finding in findings if finding.level == "fatal"]
     if fatal:
         raise DataError("; ".join(f"{finding.message}: {finding.remedy}" for finding in fatal))

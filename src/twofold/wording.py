@@ -8,9 +8,19 @@ import numpy as np
 
 from twofold.bundle import Bundle
 from twofold.data.items import Items
-from twofold.results import Estimate, Finding, Identification, Verdict
+from twofold.results import Erasure, Estimate, Evaluation, Finding, Identification, Verdict
 
-__all__ = ["calibrated", "estimates", "facts", "findings", "forgotten", "identification", "items", "trained", "verdict"]
+__all__ = [
+    "calibrated",
+    "evaluation",
+    "facts",
+    "findings",
+    "forgotten",
+    "identification",
+    "items",
+    "trained",
+    "verdict",
+]
 
 SIGNS = {"fatal": "✗", "warning": "!", "note": "·"}
 
@@ -64,13 +74,19 @@ def calibrated(bundle: Bundle, out: Path) -> str:
     )
 
 
-def estimates(found: Sequence[Estimate]) -> str:
-    """One line a number, with its interval and what was resampled."""
-    wide = max(len(estimate.name) for estimate in found)
-    return "\n".join(
-        f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]  {e.confidence:.0%} over {e.resampled} {e.unit}s"
-        for e in found
+def evaluation(found: Evaluation) -> str:
+    """One line a number with its interval, then what it was measured on and whether the promise held."""
+    wide = max(len(estimate.name) for estimate in found.estimates)
+    lines = [f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]" for e in found.estimates]
+    lines.append(
+        f"{found.estimates[0].confidence:.0%} intervals, resampling {_count(found.units, found.unit)}; "
+        f"{found.items} items, {found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs"
     )
+    if found.threshold is not None:
+        kind = "certified" if found.certified else "an estimate"
+        held = "the measured rate agrees" if found.holds else "the measured rate is clearly larger: calibrate again"
+        lines.append(f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} ({kind}): {held}")
+    return "\n".join([*lines, *found.notes])
 
 
 def verdict(found: Verdict) -> str:
@@ -106,9 +122,15 @@ def facts(told: dict[str, Any], indent: str = "") -> str:
     return "\n".join(lines)
 
 
-def forgotten(receipt: Any) -> str:
+def forgotten(receipt: Erasure) -> str:
     """What was erased."""
-    return "\n".join(f"{name}: {value}" for name, value in vars(receipt).items())
+    return f"forgot {receipt.label}: {_count(len(receipt.ids), 'embedding')} erased ({', '.join(receipt.ids)})"
+
+
+def _count(number: int, unit: str) -> str:
+    if number == 1:
+        return f"1 {unit}"
+    return f"{number} {unit[:-1]}ies" if unit.endswith("y") else f"{number} {unit}s"
 
 
 def _rate(found: Estimate) -> str:
