@@ -345,7 +345,7 @@ def explain(folder: Path) -> Iterator[None]:
         yield
     except TwofoldError:
         raise
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's own message can hold the damaged bytes
         for name, reason in REASONS.items():
             if told(error).startswith(name):
                 message = reason.format(place=folder / TRUTH, seconds=WAIT_SECONDS, error=error)
