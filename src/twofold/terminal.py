@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import numpy as np
 import PIL.Image
 from jaxtyping import UInt8
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -41,7 +41,7 @@ class Picture:
         self.pixels = pixels
         self.columns = columns
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment | Text]:
         lines = max(1, round(self.columns * self.pixels.shape[0] / self.pixels.shape[1] / 2))
         if options.ascii_only:
             yield from _plain_lines(_shades(self._grey(lines, self.columns)))
@@ -64,7 +64,7 @@ class Picture:
 def story(told: Story) -> RenderableType:
     """The whole story, a numbered step after the other."""
     steps = [_step(number, step) for number, step in enumerate(told.steps, start=1)]
-    return Group(Text(told.title, style="bold"), Text(told.lead), *steps)
+    return Group(Text(told.title, style="bold"), _said(told.lead), *steps)
 
 
 @contextmanager
@@ -125,28 +125,33 @@ def _short(count: float) -> str:
 
 
 def _step(number: int, step: Step) -> RenderableType:
-    parts: list[RenderableType] = [Text(step.text)]
+    parts: list[RenderableType] = [_said(step.text)]
     if step.numbers:
         parts += [Text(""), _numbers(step.numbers)]
     if step.scores is not None:
         parts.append(_histograms(step.scores))
     parts += map(_row, step.rows)
-    parts += [Text(f"  {command}", style="bold") for command in step.commands]
-    return Group(Text(f"\n{number} {step.title}", style="bold"), Padding(Group(*parts), (0, 0, 0, 2)))
+    # commands stand outside the padding, which would cut them at the terminal's edge: they are there to be copied
+    commands = [Text(f"  {command}", style="bold", no_wrap=True, overflow="ignore") for command in step.commands]
+    gap = [Text("")] if commands else []
+    return Group(Text(f"\n{number} {step.title}", style="bold"), Padding(Group(*parts), (0, 0, 0, 2)), *gap, *commands)
 
 
 def _row(row: Row) -> RenderableType:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    cells: list[RenderableType] = []
-    for pixels, caption in zip(row.pictures, row.captions, strict=True):
-        grid.add_column(width=_COLUMNS, overflow="fold")
-        cells.append(Group(Picture(pixels, columns=_COLUMNS), Text(caption, style="dim")))
-    if row.said or row.detail:
-        sign, colour = _MARKS[row.mark]
-        grid.add_column(min_width=16, vertical="middle")
-        cells.append(Group(Text(f"{sign}{row.said}", style=f"bold {colour}".strip()), Text(row.detail, style="dim")))
-    grid.add_row(*cells)
+    for _ in row.pictures:
+        grid.add_column(width=_COLUMNS)
+    grid.add_column(min_width=16, vertical="middle")
+    sign, colour = _MARKS[row.mark]
+    lines = [_said(f"{sign}{row.said}", style=f"bold {colour}".strip()), _said(row.detail)] if row.said else []
+    captions = [_said(caption, style="dim") for caption in row.captions]
+    grid.add_row(*(Picture(pixels, columns=_COLUMNS) for pixels in row.pictures), Group(*lines, *captions))
     return Padding(grid, (1, 0, 0, 0))
+
+
+def _said(text: str, style: str = "") -> Text:
+    """Text that is wrapped at words even where the console leaves that to the terminal."""
+    return Text(text, style=style, no_wrap=False, overflow="fold")
 
 
 def _numbers(numbers: tuple[Estimate, ...]) -> Table:
@@ -165,7 +170,7 @@ class _Histogram:
     def __init__(self, shares: np.ndarray) -> None:
         self.shares = shares / max(float(shares.max()), 1e-12)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment | Text]:
         signs = _ASCII_SHADES if options.ascii_only else _BLOCKS
         yield Text("".join(signs[int(np.ceil(share * (len(signs) - 1)))] for share in self.shares))
 

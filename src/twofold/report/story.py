@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from twofold.errors import UsageError
+from twofold.errors import NotEnoughData, UsageError
+from twofold.metrics.pairs import PairSource
 from twofold.results import Estimate
 
 __all__ = ["Mark", "Row", "Scores", "Step", "Story", "score_shares"]
@@ -46,9 +47,9 @@ class Scores:
         threshold: score from which on the answer is "same".
     """
 
-    edges: Float[np.ndarray, "edges"]
-    genuine: Float[np.ndarray, "bins"]
-    impostor: Float[np.ndarray, "bins"]
+    edges: Float[np.ndarray, " edges"]
+    genuine: Float[np.ndarray, " bins"]
+    impostor: Float[np.ndarray, " bins"]
     threshold: float
 
 
@@ -73,17 +74,20 @@ class Story:
     steps: tuple[Step, ...]
 
 
-def score_shares(
-    genuine: Float[np.ndarray, "g"], impostor: Float[np.ndarray, "i"], *, threshold: float, bins: int = 40
-) -> Scores:
-    """Histogram the scores of both kinds of pairs over their common range.
+def score_shares(pairs: PairSource, *, threshold: float, bins: int = 40) -> Scores:
+    """Histogram the scores of both kinds of pairs over their common range, block by block.
 
     Raises:
-        UsageError: no pairs of one kind.
+        NotEnoughData: no pairs of one kind.
     """
-    if not len(genuine) or not len(impostor):
-        raise UsageError(f"{len(genuine)} genuine and {len(impostor)} impostor scores: at least one of each is needed")
-    low, high = min(genuine.min(), impostor.min()), max(genuine.max(), impostor.max())
+    ends = [(block.scores.min(), block.scores.max()) for block in pairs if len(block.scores)]
+    low, high = (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 0.0)
     edges = np.linspace(low, high if high > low else low + 1.0, bins + 1)
-    shares = [np.histogram(scores, edges)[0] / len(scores) for scores in (genuine, impostor)]
-    return Scores(edges=edges, genuine=shares[0], impostor=shares[1], threshold=threshold)
+    counts = np.zeros((2, bins))
+    for block in pairs:
+        for row, kind in enumerate((block.same, ~block.same)):
+            counts[row] += np.histogram(block.scores[kind], edges)[0]
+    genuine, impostor = counts.sum(axis=1)
+    if not genuine or not impostor:
+        raise NotEnoughData(f"{genuine:g} genuine and {impostor:g} impostor pairs: at least one of each is needed")
+    return Scores(edges=edges, genuine=counts[0] / genuine, impostor=counts[1] / impostor, threshold=threshold)

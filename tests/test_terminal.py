@@ -1,0 +1,151 @@
+"""Pictures and stories in terminals of every kind; bars that know when to be silent."""
+
+import io
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from twofold import terminal
+from twofold.report.story import Row, Scores, Step, Story
+from twofold.results import Estimate, Progress
+
+
+def shown(thing, *, colours=None, width: int = 80, encoding: str = "utf-8", soft_wrap: bool = False) -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    forced = colours is not None
+    console = Console(file=stream, width=width, color_system=colours, force_terminal=forced, legacy_windows=False)
+    console.print(thing, soft_wrap=soft_wrap)
+    stream.flush()
+    return stream.buffer.getvalue().decode(encoding)
+
+
+def diagonal() -> np.ndarray:
+    return np.where(np.eye(28, dtype=bool), 0, 255).astype(np.uint8)
+
+
+def test_in_colour_a_picture_is_half_blocks_with_two_pixels_a_character() -> None:
+    text = shown(terminal.Picture(diagonal(), columns=28), colours="truecolor")
+    assert text.count("▀") == 28 * 14
+    assert "38;2;0;0;0" in text
+    assert "48;2;255;255;255" in text
+
+
+def test_without_colour_a_picture_is_braille_with_eight_dots_a_character() -> None:
+    # the first cell of 4 x 2 dots of a black square is full, white paper has none
+    black = np.zeros((8, 4), np.uint8)
+    assert shown(terminal.Picture(black, columns=2)).split() == ["⣿⣿", "⣿⣿"]
+    white = np.full((8, 4), 255, np.uint8)
+    assert set(shown(terminal.Picture(white, columns=2)).strip("\n")) == {"⠀", "\n"}
+    corner = white.copy()
+    corner[0, 0] = 0
+    assert shown(terminal.Picture(corner, columns=2))[0] == "⠁"
+
+
+def test_where_only_ascii_is_known_a_picture_is_shades() -> None:
+    text = shown(terminal.Picture(np.zeros((28, 28), np.uint8)), encoding="ascii")
+    assert text.split() == ["#" * 14] * 7
+
+
+def test_colour_pictures_are_shown_too() -> None:
+    red = np.zeros((28, 28, 3), np.uint8)
+    red[..., 0] = 255
+    assert "38;2;255;0;0" in shown(terminal.Picture(red), colours="truecolor")
+
+
+def told() -> Story:
+    number = Estimate(name="true_rate", value=0.9, low=0.8, high=0.95, confidence=0.95, unit="identity", resampled=7)
+    shares = np.array([0.25, 0.75])
+    scores = Scores(edges=np.array([0.0, 0.5, 1.0]), genuine=shares, impostor=shares[::-1].copy(), threshold=0.6)
+    row = Row(pictures=(diagonal(),) * 2, captions=("one", "other"), said="the same", detail="score 1", mark="right")
+    words = "many words " * 20
+    step = Step(
+        title="Verify", text=words, rows=(row,), numbers=(number,), scores=scores, commands=("run " + "x" * 90,)
+    )
+    return Story(title="Title", lead=words, steps=(step,))
+
+
+@pytest.mark.parametrize("soft_wrap", [False, True])
+def test_a_story_has_all_its_parts_and_wraps_at_words(soft_wrap: bool) -> None:
+    text = shown(terminal.story(told()), soft_wrap=soft_wrap)
+    for part in (
+        "Title",
+        "1 Verify",
+        "✓ the same",
+        "score 1",
+        "one",
+        "other",
+        "90.00%",
+        "80.00% to 95.00%",
+        "^ threshold",
+    ):
+        assert part in text
+    lines = [line for line in text.splitlines() if "words" in line]
+    assert len(lines) >= 4
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_command_stays_on_one_line_to_be_copied() -> None:
+    assert "run " + "x" * 90 in shown(terminal.story(told()), soft_wrap=True)
+
+
+def test_a_story_in_ascii_and_on_a_narrow_screen() -> None:
+    ascii_story = Story(title="T", lead="l", steps=(Step(title="S", text="t", scores=told().steps[0].scores),))
+    assert "#" in shown(terminal.story(ascii_story), encoding="ascii")
+    assert all(len(line) <= 50 for line in shown(terminal.story(told()), width=50).splitlines())
+
+
+def progress(**changes) -> Progress:
+    settings = {
+        "epoch": 1,
+        "epochs": 4,
+        "step": 5,
+        "steps": 10,
+        "loss": 1.25,
+        "monitor": "eer",
+        "monitored": None,
+        "best": None,
+        "items_per_second": 100.0,
+        "pairs_per_second": 1.25e6,
+        "seconds": 3.0,
+        "seconds_left": 75.0,
+    }
+    return Progress(**(settings | changes))
+
+
+def test_training_numbers_are_loss_speed_validation_and_time_left() -> None:
+    assert terminal.training_numbers(progress()) == "loss 1.250, 1.25 M pairs/s, 1:15 left"
+    later = terminal.training_numbers(progress(monitored=0.03, best=0.02, pairs_per_second=99.0))
+    assert later == "loss 1.250, 99 pairs/s, eer on unseen 0.0300 (best 0.0200), 1:15 left"
+
+
+def test_bars_are_silent_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with terminal.bar("reading") as report:
+        report(1, 2)
+    with terminal.training() as watch:
+        watch.say("drawing")
+        watch(progress())
+    assert capsys.readouterr() == ("", "")
+
+
+def test_bars_show_what_goes_on_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr(Console, "is_terminal", True)
+    with terminal.training() as watch:
+        watch.say("drawing")
+        watch(progress())
+    with terminal.bar("reading") as report:
+        report(1, 2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", err)
+    assert "training, epoch 1 of 4" in plain
+    assert "1/2" in plain
+
+
+def test_quiet_is_quiet_even_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr(Console, "is_terminal", True)
+    with terminal.training(quiet=True) as watch, terminal.bar("reading", quiet=True) as report:
+        watch(progress())
+        report(1, 2)
+    assert capsys.readouterr().err == ""
