@@ -77,7 +77,7 @@ def test_a_story_has_all_its_parts_and_wraps_at_words(soft_wrap: bool) -> None:
         "one",
         "other",
         "90.00%",
-        "80.00% to 95.00%",
+        "80.00 to 95.00%",
         "^ threshold",
     ):
         assert part in text

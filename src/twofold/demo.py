@@ -43,7 +43,7 @@ TRAINED_SCRIPTS = ("Latin", "phonetic", "Cyrillic", "arrows", "mathematics")
 """Scripts that train and choose; every other script is kept for the calibration and the test."""
 
 MARKER = "demo.json"
-MEASURED = ("eer", "tar_at_far", "false_match_rate", "false_non_match_rate", "recall_at_1")
+MEASURED = ("eer", "false_match_rate", "false_non_match_rate", "recall_at_1", "accuracy_20_way_1_shot")
 ROWS = 256
 
 

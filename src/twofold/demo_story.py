@@ -29,10 +29,10 @@ __all__ = [
 _ANSWERS = {"same": "the same character", "different": "different characters", "unsure": "unsure"}
 _NAMES = {
     "eer": "equal error rate",
-    "tar_at_far": "accepted of the same, at that rate",
-    "false_match_rate": "different, but accepted",
+    "false_match_rate": "different, but accepted as the same",
     "false_non_match_rate": "the same, but not accepted",
     "recall_at_1": "nearest picture is of the same character",
+    "accuracy_20_way_1_shot": "right one of 20, each known from one picture",
 }
 
 

@@ -156,10 +156,10 @@ def _said(text: str, style: str = "") -> Text:
 
 def _numbers(numbers: tuple[Estimate, ...]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("", "value", "interval"):
+    for heading in ("", "value", f"{numbers[0].confidence:.0%} interval"):
         table.add_column(heading, justify="left" if not heading else "right")
     for number in numbers:
-        interval = f"{number.low:.2%} to {number.high:.2%}"
+        interval = f"{100 * number.low:.2f} to {number.high:.2%}"
         table.add_row(number.name.replace("_", " "), f"{number.value:.2%}", interval)
     return table
 

@@ -61,8 +61,8 @@ def test_what_is_told_is_text_and_never_markup() -> None:
 
 def test_it_says_numbers_with_intervals_and_marks_a_mistake_by_a_sign() -> None:
     html = page(told())
-    assert "<td>90.00%</td><td>80.00% to 95.00%</td>" in html
-    assert "95%, from resampling identity (7)" in html
+    assert "<td>90.00%</td><td>80.00 to 95.00%</td>" in html
+    assert "95% intervals; resampled is the identity (7 of them)" in html
     assert "✗ yes &amp; no" in html
 
 

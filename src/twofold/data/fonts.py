@@ -66,7 +66,7 @@ SCRIPTS = {
 _ASCII_ONLY = "cm"
 # a code point that is assigned to nothing for ever: a font draws its "I have no such character" box for it
 _NOBODY = "\U0010fffe"
-_KINDS = "LNS"  # Unicode's letters, numbers and symbols; dots, dashes and marks are too much alike
+_KINDS = ("L", "N", "Sm", "So")  # letters, numbers, symbols; dots, dashes and accents alone are too much alike
 _EM_PIXELS = 48
 _MARGIN_PIXELS = 2
 
@@ -161,7 +161,9 @@ def _candidates(scripts: Sequence[str]) -> dict[str, str]:
             raise UnknownName(f"no script is called {script!r}: {nearest(script, SCRIPTS)}")
         for first, end in SCRIPTS[script]:
             characters = map(chr, range(first, end))
-            script_of |= {character: script for character in characters if unicodedata.category(character)[0] in _KINDS}
+            script_of |= {
+                character: script for character in characters if unicodedata.category(character).startswith(_KINDS)
+            }
     return dict(sorted(script_of.items()))
 
 

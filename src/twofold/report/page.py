@@ -63,11 +63,11 @@ def _row(row: Row) -> str:
 def _numbers(numbers: tuple[Estimate, ...]) -> str:
     lines = "".join(
         f"<tr><th>{_text(number.name.replace('_', ' '))}</th><td>{number.value:.2%}</td>"
-        f"<td>{number.low:.2%} to {number.high:.2%}</td></tr>"
+        f"<td>{100 * number.low:.2f} to {number.high:.2%}</td></tr>"
         for number in numbers
     )
     first = numbers[0]
-    note = f"Intervals: {first.confidence:.0%}, from resampling {_text(first.unit)} ({first.resampled})."
+    note = f"{first.confidence:.0%} intervals; resampled is the {_text(first.unit)} ({first.resampled} of them)."
     return (
         '<div class="wide"><table><thead><tr><th></th><th>value</th><th>interval</th></tr></thead>'
         f'<tbody>{lines}</tbody></table></div>\n<p class="detail">{note}</p>'
