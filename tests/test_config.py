@@ -38,7 +38,7 @@ def test_a_new_name_drops_the_old_arguments():
     ("table", "said"),
     [
         ({"epoch": 3}, "unknown recipe key 'epoch': did you mean 'epochs'?"),
-        ({"optimiser": {"lerning_rate": 1}}, "unknown recipe key 'optimiser.lerning_rate': did you mean 'learning_rate'?"),
+        ({"optimiser": {"lerning_rate": 1}}, "key 'optimiser.lerning_rate': did you mean 'learning_rate'?"),
         ({"epochs": "many"}, "recipe key 'epochs'"),
         ({"p": 1}, "recipe key 'p'"),
         ({"optimiser": "adam"}, "recipe key 'optimiser.name'"),

@@ -180,7 +180,7 @@ def test_identities_on_both_sides_are_refused():
 
 
 def test_a_loss_that_blows_up_is_an_error():
-    with pytest.raises((TrainingError, BatchError), match="NaN|loss is"):
+    with pytest.raises((TrainingError, BatchError), match=r"NaN|loss is"):
         trained(
             recipe(
                 epochs=30,

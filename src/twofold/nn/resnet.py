@@ -113,7 +113,7 @@ def resnet50(
 
 
 @builder
-def resnet_small(
+def resnet_small(  # noqa: PLR0913 - recipes give flat arguments
     dim: int = 256,
     *,
     channels: int = 1,

@@ -1,0 +1,47 @@
+"""What the README and the guides say is run: Python blocks in order, commands parsed, links followed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from twofold import cli
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "docs"}
+    for block in blocks(page, "python"):
+        exec(compile(block, str(page), "exec"), names)
+    assert "__builtins__" in names or not blocks(page, "python")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_are_ones_that_there_are(page):
+    text = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.startswith("twofold ")]
+    for line in lines:
+        words = shlex.split(line, comments=True)[1:]
+        if not {"--help", "--version"} & set(words):
+            command = cli.app.parse_args(words, exit_on_error=False, print_error=False)[0]
+            assert command.__name__ == words[0]
+    assert lines or page.name != "README.md"
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_contributing_is_short():
+    assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) < 60
