@@ -70,7 +70,8 @@ def block(name: str, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"])
     _check(name, a, b)
     with torch.autocast(a.device.type, enabled=False):
         dtype = torch.promote_types(a.dtype, b.dtype)
-        return _Block.apply(kernel(name), len(a), prepare(name, torch.cat([a.to(dtype), b.to(dtype)])))
+        vectors = prepare(name, torch.cat([a.to(dtype), b.to(dtype)]))
+        return _Block.apply(kernel(name, vectors), len(a), vectors)
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,21 @@ class Kernel:
         turned: the rows' side of prepared vectors; linear and its own adjoint, so it also turns a gradient back.
         distances: (rows, inner) turned, (cols, inner) -> (rows, cols), fast: the Euclidean ones carry the error of
             the Gram form, about 1e-4 of the vectors' length near 0.
-        refined: writes those distances of a table again that such an error would spoil. Takes the table, the columns
-            that it is about (rows, places), and the vectors.
-        add_gradients: gradient of the block (which it may overwrite), the block, the vectors, and the two sums, of
-            turned rows and of columns, to which it adds. At an infinite distance the slope is 0.
+        add_gradients: gradient of the block (which it may overwrite), the block, the vectors, and the sum over
+            columns to which it adds; returns the gradient of the turned rows.
+        refined: writes those distances of a table again that the error of the Gram form would spoil: the table, the
+            columns that it is about (rows, places), and the vectors. None: there is no such error, and
+            `add_gradients` does not look at the block. Otherwise it finds no slope where a distance is infinite.
     """
 
     turned: Callable[[Tensor], Tensor]
     distances: Callable[[Tensor, Tensor], Tensor]
-    refined: Callable[[Tensor, Tensor, Vectors], None]
-    add_gradients: Callable[[Tensor, Tensor, Vectors, Vectors], None]
+    add_gradients: Callable[[Tensor, Tensor, Vectors, Tensor], Tensor]
+    refined: Callable[[Tensor, Tensor, Vectors], None] | None = None
 
 
 def prepare(name: str, x: Float[Tensor, "n dim"]) -> Float[Tensor, "n inner"]:
-    """Vectors on which `kernel(name)` works: once a batch, differentiable, so that a block is one matrix product.
+    """Vectors on which `kernel` works: once a batch, differentiable, so that a block is one matrix product.
 
     The Gram forms |a|^2 + |b|^2 - 2 a.b and 1/2 + 1/2 - a.b are the product of the turned (-2 a, |a|^2, 1) or
     (-a, 1/2, 1) with (b, 1, |b|^2) or (b, 1, 1/2). Euclidean vectors are centred first: without it a common offset of
@@ -110,43 +112,52 @@ def prepare(name: str, x: Float[Tensor, "n dim"]) -> Float[Tensor, "n inner"]:
     return torch.cat([x, one, x.square().sum(1, keepdim=True)], 1)
 
 
-def kernel(name: str) -> Kernel:
-    """The kernel of a distance of `__all__`."""
-    return _KERNELS[name]
+def kernel(name: str, vectors: Float[Tensor, "n inner"]) -> Kernel:
+    """The kernel of a distance of `__all__`, for these prepared vectors."""
+    if name == "manhattan":
+        return Kernel(lambda x: x, _manhattan, _add_manhattan_gradients)
+    if name == "cosine":
+        return Kernel(partial(_turned, 1), _product, _add_product_gradients)
+    if name == "squared_euclidean":
+        return Kernel(partial(_turned, 2), _positive_product, _add_product_gradients)
+    # No distance is less than the product's own error, by which a gradient would otherwise be divided.
+    floor = torch.finfo(vectors.dtype).eps * float(vectors.detach()[:, -1].max()) + 1e-30
+    return Kernel(partial(_turned, 2), partial(_root, floor), _add_root_gradients, _refined_root)
 
 
 def _turned(scale: float, x: Float[Tensor, "n inner"]) -> Float[Tensor, "n inner"]:
-    turned = x * -scale
-    turned[:, -2], turned[:, -1] = x[:, -1], x[:, -2]
-    return turned
+    return torch.cat([x[:, :-2] * -scale, x[:, -1:], x[:, -2:-1]], 1)
 
 
 def _product(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
+    return a @ b.T
+
+
+def _positive_product(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
     return (a @ b.T).clamp_(min=0)
 
 
-def _add_product_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors) -> None:
-    (a, b), (of_a, of_b) = vectors, sums
-    of_a += gradient @ b
-    of_b.addmm_(gradient.T, a)
+def _add_product_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, of_columns: Tensor) -> Tensor:
+    a, b = vectors
+    of_columns.addmm_(gradient.T, a)
+    return gradient @ b
 
 
-def _root(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
-    """The root of the product, and no less than the product's own error, by which a gradient divides."""
-    product = a @ b.T
-    floor = torch.finfo(a.dtype).eps * a[:, -2:-1] + 1e-30
-    return torch.maximum(product, floor, out=product).sqrt_()
+def _root(floor: float, a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
+    return (a @ b.T).clamp_(min=floor).sqrt_()
 
 
-def _add_root_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors) -> None:
-    _add_product_gradients(gradient.div_(distances).div_(2), distances, vectors, sums)
+def _add_root_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, of_columns: Tensor) -> Tensor:
+    a, b = vectors
+    gradient.div_(distances)
+    of_columns.addmm_(gradient.T, a, alpha=0.5)
+    return (gradient @ b).div_(2)
 
 
 def _refined_root(table: Float[Tensor, "rows places"], columns: Int[Tensor, "rows places"], vectors: Vectors) -> None:
     """Small distances from the differences, a bounded number at a time; a vector is at exactly 0 from itself."""
     a, b = vectors
-    near = table < 2 * torch.finfo(a.dtype).eps ** 0.25 * a[:, -2:-1].sqrt()
-    near |= table <= 1e-15
+    near = table < 2 * torch.finfo(a.dtype).eps ** 0.25 * a[:, -2:-1].sqrt() + 2e-15
     for some in near.nonzero().split(max(1, 2**18 // a.shape[1])):
         i, place = some.unbind(1)
         differences = a[i, :-2] / -2 - b[columns[i, place], :-2]
@@ -158,15 +169,11 @@ def _manhattan(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -
     return torch.cdist(a, b, p=1.0)  # noqa: TID251
 
 
-def _add_manhattan_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors) -> None:
-    (a, b), (of_a, of_b) = vectors, sums
+def _add_manhattan_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, of_columns: Tensor) -> Tensor:
+    a, b = vectors
     backward = torch.ops.aten._cdist_backward
-    of_a += backward(gradient.contiguous(), a, b, 1.0, distances)
-    of_b += backward(gradient.T.contiguous(), b, a, 1.0, distances.T.contiguous())
-
-
-def _nothing_to_refine(table: Tensor, columns: Tensor, vectors: Vectors) -> None:
-    """Without a root the error of the Gram form is as small as any other."""
+    of_columns += backward(gradient.T.contiguous(), b, a, 1.0, distances.T.contiguous())
+    return backward(gradient.contiguous(), a, b, 1.0, distances)
 
 
 class _Block(torch.autograd.Function):
@@ -176,10 +183,11 @@ class _Block(torch.autograd.Function):
     def forward(ctx: Any, of: Kernel, rows: int, vectors: Tensor) -> Tensor:
         a, b = of.turned(vectors[:rows]), vectors[rows:]
         distances = of.distances(a, b)
-        of.refined(distances, torch.arange(len(b), device=b.device).expand_as(distances), (a, b))
+        if of.refined:
+            of.refined(distances, torch.arange(len(b), device=b.device).expand_as(distances), (a, b))
         ctx.kernel = of
         ctx.save_for_backward(distances, a, b)
-        return distances
+        return distances.clamp(min=0)
 
     @staticmethod
     @once_differentiable
@@ -187,9 +195,9 @@ class _Block(torch.autograd.Function):
         ctx: Any, *gradients: Tensor
     ) -> tuple[Tensor | None, ...]:
         distances, a, b = ctx.saved_tensors
-        of_a, of_b = torch.zeros_like(a), torch.zeros_like(b)
+        of_b = torch.zeros_like(b)
         distances = distances.masked_fill(distances == 0, torch.inf)
-        ctx.kernel.add_gradients(gradients[0].clone(), distances, (a, b), (of_a, of_b))
+        of_a = ctx.kernel.add_gradients(gradients[0].clone(), distances, (a, b), of_b)
         return None, None, torch.cat([ctx.kernel.turned(of_a), of_b])
 
 
@@ -199,7 +207,7 @@ def _precise(x: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
 
 def _unit(x: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / torch.where(norm > 0, norm, 1)
+    return x / norm.masked_fill(norm == 0, 1)
 
 
 def _check(name: str, a: Float[Tensor, "rows dim1"], b: Float[Tensor, "cols dim2"]) -> None:
@@ -210,9 +218,3 @@ def _check(name: str, a: Float[Tensor, "rows dim1"], b: Float[Tensor, "cols dim2
 
 
 _FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {name: globals()[name] for name in __all__}
-_KERNELS = {
-    "cosine": Kernel(partial(_turned, 1), _product, _nothing_to_refine, _add_product_gradients),
-    "euclidean": Kernel(partial(_turned, 2), _root, _refined_root, _add_root_gradients),
-    "manhattan": Kernel(lambda x: x, _manhattan, _nothing_to_refine, _add_manhattan_gradients),
-    "squared_euclidean": Kernel(partial(_turned, 2), _product, _nothing_to_refine, _add_product_gradients),
-}

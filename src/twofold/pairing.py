@@ -7,6 +7,7 @@ followed by the references.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -46,6 +47,7 @@ class Pairing:
         order: columns sorted by label.
         first: for each row, where in `order` its class begins.
         size: for each row, the number of columns of its class, the row itself included.
+        rank: for each row, its own place in its class.
         genuine: number of (row, column) pairs of one class, without the pairs of an item with itself.
         impostor: number of (row, column) pairs of two classes.
     """
@@ -54,6 +56,7 @@ class Pairing:
     order: Int[Tensor, "cols"]
     first: Int[Tensor, "rows"]
     size: Int[Tensor, "rows"]
+    rank: Int[Tensor, "rows"]
     genuine: int
     impostor: int
 
@@ -65,20 +68,16 @@ class Pairing:
     def blocks(self) -> Iterator[slice]:
         """Slices of rows whose distance block fits the cache."""
         row = len(self.columns) * max(4, self.columns.element_size())
-        step = max(8, _cache_bytes(self.columns.device.type) // (2 * row))
+        step = max(8, _cache_bytes(self.columns.device.type) // row)
         for start in range(0, len(self.first), step):
             yield slice(start, min(start + step, len(self.first)))
 
-    def same(self, rows: slice) -> tuple[Int[Tensor, "some width"], Bool[Tensor, "some width"]]:
-        """Columns of each row's class, the row itself among them, padded; and which of them are genuine partners.
-
-        Padding repeats columns of the same class, so that "all columns in this table are of my class" always holds.
-        """
-        size = self.size[rows, None]
-        place = torch.arange(int(size.max()), device=size.device)
-        index = self.order[self.first[rows, None] + torch.minimum(place, size - 1)]
-        own = torch.arange(rows.start, rows.stop, device=size.device)[:, None]
-        return index, (place < size) & (index != own)
+    def partners(self, rows: slice) -> tuple[Int[Tensor, "some width"], Bool[Tensor, "some width"]]:
+        """The other columns of each row's class, padded with columns of that class; and which are no padding."""
+        others, rank = self.size[rows, None] - 1, self.rank[rows, None]
+        place = torch.arange(max(1, int(others.max())), device=others.device)
+        beyond = torch.minimum(place + (place >= rank), others)
+        return self.order[self.first[rows, None] + beyond], place < others
 
 
 class Rows(NamedTuple):
@@ -86,7 +85,7 @@ class Rows(NamedTuple):
 
     Attributes:
         partner: columns of the row's class, padded with columns of the same class.
-        valid: which of those are genuine partners: neither padding nor the row itself.
+        valid: which of those are genuine partners.
         positive: distances to the columns of `partner`.
         negative: distances to all columns, FAR where the column is of the row's class.
     """
@@ -104,17 +103,19 @@ def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], *, ha
         half: of a symmetric matrix each pair once: the block begins at its first row's column, and all on and left
             of the diagonal is out.
     """
-    index, valid = pairing.same(rows)
+    partner, valid = pairing.partners(rows)
     if half:
-        own = torch.arange(rows.start, rows.stop, device=index.device)[:, None]
-        valid = valid & (index > own)
-        index = torch.where(index < rows.start, own, index) - rows.start
-    positive = block.gather(1, index)
-    block.scatter_(1, index, FAR)
+        own = torch.arange(rows.start, rows.stop, device=partner.device)[:, None]
+        valid = valid & (partner > own)
+        partner = torch.where(valid, partner, own) - rows.start
+    positive = block.gather(1, partner)
+    block.scatter_(1, partner, FAR)
     if half:
         corner = block[:, : len(block)]
-        corner.masked_fill_(torch.ones_like(corner, dtype=torch.bool).tril_(), FAR)
-    return Rows(index, valid, positive, block)
+        corner += torch.full_like(corner, FAR).tril_()
+    else:
+        block.diagonal(rows.start).fill_(FAR)
+    return Rows(partner, valid, positive, block)
 
 
 def distance_rows(pairing: Pairing, comparison: Comparison) -> Iterator[tuple[slice, Rows]]:
@@ -126,10 +127,11 @@ def distance_rows(pairing: Pairing, comparison: Comparison) -> Iterator[tuple[sl
             if not plain:
                 seen = look(pairing, rows, comparison.block(columns[rows], columns))
             else:
-                kernel = distances.kernel(comparison.name)
+                kernel = distances.kernel(comparison.name, vectors)
                 both = kernel.turned(vectors[rows]), vectors
                 seen = look(pairing, rows, kernel.distances(*both))
-                kernel.refined(seen.positive, seen.partner, both)
+                if kernel.refined:
+                    kernel.refined(seen.positive, seen.partner, both)
         yield rows, seen
 
 
@@ -177,8 +179,9 @@ def pair_up(
     ordered, order = column_labels.sort(stable=True)
     first = torch.searchsorted(ordered, labels)
     size = torch.searchsorted(ordered, labels, right=True) - first
-    same = int(size.sum())
-    pairing = Pairing(columns, order, first, size, same - len(labels), len(labels) * len(columns) - same)
+    rank = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
+    same, rank = int(size.sum()), rank[: len(first)] - first
+    pairing = Pairing(columns, order, first, size, rank, same - len(labels), len(labels) * len(columns) - same)
     _check_pairs(pairing, genuine, impostor)
     return pairing
 
@@ -201,7 +204,8 @@ def check(embeddings: Float[Tensor, "n dim"], labels: Int[Tensor, "n"], what: st
         raise BatchError(f"labels of {what} must be integers (class codes), not {labels.dtype}: give labels.long()")
     if not len(embeddings):
         raise BatchError(f"no {what}: a batch needs at least one item")
-    if not bool(embeddings.isfinite().all()):
+    # The sum is finite if all are; if it is not, a sum of large numbers may have run over.
+    if not isfinite(float(embeddings.detach().sum())) and not bool(embeddings.isfinite().all()):
         row = int((~embeddings.isfinite().all(1)).nonzero()[0])
         raise BatchError(
             f"row {row} of the {what} (label {int(labels[row])}) holds NaN or infinity: look at that input, "

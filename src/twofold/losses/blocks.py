@@ -48,13 +48,13 @@ def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmet
     with torch.autocast(pairing.columns.device.type, enabled=False):
         kernel: Any
         if comparison.name in distances.__all__:
-            kernel, weights = distances.kernel(comparison.name), ()
             vectors = distances.prepare(comparison.name, pairing.columns)
+            kernel, weights = distances.kernel(comparison.name, vectors), ()
         else:
             vectors = pairing.columns.to(torch.promote_types(pairing.columns.dtype, torch.float32))
             kernel = _Learned(comparison)
             weights = kernel.weights
-        half = symmetric and len(pairing.first) == len(pairing.columns)
+        half = symmetric and len(pairing.first) == len(pairing.columns) and len(list(pairing.blocks())) > 1
         return _OverRows.apply(_Walk(pairing, kernel, loss, half), vectors, *weights)
 
 
@@ -90,17 +90,18 @@ class _Walk(NamedTuple):
             both = kernel.turned(vectors[rows]), vectors[skipped:]
             block = kernel.distances(*both)
             seen = look(self.pairing, rows, block, half=self.half)
-            kernel.refined(seen.positive, seen.partner, both)
+            if kernel.refined:
+                kernel.refined(seen.positive, seen.partner, both)
             terms = self.loss(seen)
-            # At equal vectors a distance has no slope: an infinite one says so to the kernel.
-            block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
+            if kernel.refined:
+                # At equal vectors a distance has no slope: an infinite one says so to the kernel.
+                block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
             sums = sums or [_Sum(inputs) for _ in terms]
             for so_far, term in zip(sums, terms, strict=True):
-                so_far.total += term.total
-                so_far.divisor += term.divisor
-                of_rows, (of_columns, *of_weights) = torch.zeros_like(both[0]), so_far.gradients
-                places = of_rows, of_columns[skipped:], *of_weights
-                kernel.add_gradients(_scattered(term, seen, block), block, both, places)
+                so_far.add(term)
+                of_columns, *of_weights = so_far.gradients
+                gradient = _scattered(term, seen, block)
+                of_rows = kernel.add_gradients(gradient, block, both, of_columns[skipped:], *of_weights)
                 of_columns[rows] += kernel.turned(of_rows)
         return _together(sums, vectors.dtype)
 
@@ -113,9 +114,15 @@ class _Sum:
         self.divisor = self.total.clone()
         self.gradients = tuple(torch.zeros_like(x) for x in inputs)
 
+    def add(self, term: Term) -> None:
+        self.total += term.total
+        self.divisor += term.divisor
+
 
 class _Learned:
     """A learned comparison with the interface of `distances.Kernel`: one block's graph at a time, by autograd."""
+
+    refined = None
 
     def __init__(self, comparison: Comparison) -> None:
         weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
@@ -125,25 +132,23 @@ class _Learned:
     def turned(self, x: Tensor) -> Tensor:
         return x
 
-    def refined(self, table: Tensor, columns: Tensor, vectors: tuple[Tensor, Tensor]) -> None:
-        pass
-
     def distances(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]:
         with torch.enable_grad():
             self.vectors = a.detach().requires_grad_(), b.detach().requires_grad_()
             self.block = self.comparison.block(*self.vectors)
         return self.block.detach().clone()
 
-    def add_gradients(self, gradient: Tensor, distances: Tensor, vectors: Any, sums: tuple[Tensor, ...]) -> None:
+    def add_gradients(self, gradient: Tensor, distances: Tensor, vectors: Any, *sums: Tensor) -> Tensor:
         inputs = (*self.vectors, *self.weights)
-        further = torch.autograd.grad(self.block, inputs, gradient.to(self.block), retain_graph=True)
+        of_rows, *further = torch.autograd.grad(self.block, inputs, gradient.to(self.block), retain_graph=True)
         for so_far, more in zip(sums, further, strict=True):
             so_far += more
+        return of_rows
 
 
 def _scattered(term: Term, seen: Rows, block: Tensor) -> Tensor:
     gradient = torch.zeros_like(block) if term.negative is None else term.negative
-    return gradient if term.positive is None else gradient.scatter_add_(1, seen.partner, term.positive * seen.valid)
+    return gradient if term.positive is None else gradient.scatter_add_(1, seen.partner, term.positive)
 
 
 def _together(sums: list[_Sum], dtype: torch.dtype) -> tuple[Tensor, tuple[Tensor, ...]]:

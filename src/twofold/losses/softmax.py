@@ -104,10 +104,10 @@ def multi_similarity(
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         far = (alpha * (rows.positive - base)).masked_fill_(~rows.valid, -FAR)
-        pull, pull_share = _log_sum_exp(far, one=True)
-        push, push_share = _log_sum_exp((base - rows.negative).mul_(beta), one=True)
-        total = pull.sum() / alpha + push.sum() / beta
-        return (Term(total, len(pull), pull_share, push_share.neg_()),)
+        pull, pull_share = _log_sum_exp(far)
+        push, push_share = _log_sum_exp((base - rows.negative).mul_(beta))
+        total = functional.softplus(pull).sum() / alpha + functional.softplus(push).sum() / beta
+        return (Term(total, len(pull), pull_share * pull.sigmoid(), push_share.mul_(-push.sigmoid())),)
 
     return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
 
@@ -153,11 +153,8 @@ def circle(
     return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
 
 
-def _log_sum_exp(exponent: Tensor, *, one: bool = False) -> tuple[Tensor, Tensor]:
-    """log sum_j e^(z_j) of each row (`one`: log(1 + ...)), and each term's share of the sum. Overwrites its input."""
-    top = exponent.amax(1, keepdim=True)
-    top = top.clamp_(min=0) if one else top
-    share = exponent.sub_(top).exp_()
-    total = share.sum(1, keepdim=True)
-    total = total + (-top).exp() if one else total
-    return total.log() + top, share.div_(total)
+def _log_sum_exp(exponent: Float[Tensor, "rows n"]) -> tuple[Float[Tensor, "rows 1"], Float[Tensor, "rows n"]]:
+    """log sum_j e^(z_j) of each row, and each term's share of the sum."""
+    share = exponent.softmax(1)
+    # The largest term says it all: its exponent is its share of the sum in logarithms.
+    return exponent.amax(1, keepdim=True) - share.amax(1, keepdim=True).log(), share

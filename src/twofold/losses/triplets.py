@@ -66,10 +66,8 @@ def triplet(
 
 
 def _listed(pairing: Pairing, comparison: Comparison, triplets: Listed, *, margin: float, soft: bool) -> Tensor:
-    anchor, positive, negative = triplets
-    of = pairing.rows[anchor]
-    near = comparison.pairs(of, pairing.columns[positive])
-    far = comparison.pairs(of, pairing.columns[negative])
+    of, near, far = (pairing.columns.index_select(0, index.long()) for index in triplets)
+    near, far = comparison.pairs(of, near), comparison.pairs(of, far)
     if soft:
         return functional.softplus(near - far + margin).mean()
     violation = (near - far + margin).clamp(min=0)
@@ -109,21 +107,24 @@ def _hinge_triplets(rows: Rows, *, margin: float, semi_hard: bool) -> tuple[Term
     threshold is above (that positive's): the sum is then linear in both.
     """
     threshold = (rows.positive + margin).masked_fill_(~rows.valid, -FAR)
-    thresholds_above, negatives_below = _count(threshold, rows.negative)
-    if semi_hard:
-        farther = _count(rows.positive.masked_fill(~rows.valid, -FAR), rows.negative, closed=True)
-        thresholds_above -= farther[0]
-        negatives_below -= farther[1]
+    floor = rows.positive.masked_fill(~rows.valid, FAR) if semi_hard else None
+    above, below = (_count if threshold.shape[1] > FEW else _count_few)(threshold, floor, rows.negative)
     # Measured from the row's largest threshold: two large sums of distances would cancel.
     top = threshold.amax(1, keepdim=True)
-    total = ((top - rows.negative) * thresholds_above).sum() - ((top - threshold) * negatives_below).sum()
-    return (Term(total, negatives_below.sum(), negatives_below, thresholds_above.neg_()),)
+    total = torch.dot((top - rows.negative).view(-1), above.view(-1)) - ((top - threshold) * below).sum()
+    return (Term(total, below.sum(), below, above.neg_()),)
 
 
-def _count(threshold: Tensor, value: Tensor, *, closed: bool = False) -> tuple[Tensor, Tensor]:
-    """For each value of a row the thresholds above it, for each threshold the values below it; `closed` counts ties."""
-    if threshold.shape[1] <= FEW:
-        return _count_few(threshold, value, closed)
+def _count(threshold: Tensor, floor: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor]:
+    """For each value of a row the thresholds above it, for each threshold the values below it (and above its floor)."""
+    above, below = _count_sorted(threshold, value, closed=False)
+    if floor is not None:
+        beneath, under = _count_sorted(floor.masked_fill(floor == FAR, -FAR), value, closed=True)
+        above, below = above.sub_(beneath), below.sub_(under)
+    return above, below
+
+
+def _count_sorted(threshold: Tensor, value: Tensor, *, closed: bool) -> tuple[Tensor, Tensor]:
     ordered, order = threshold.sort(1)
     passed = torch.searchsorted(ordered, value, right=not closed)
     places = threshold.new_zeros(len(threshold), threshold.shape[1] + 1)
@@ -132,12 +133,14 @@ def _count(threshold: Tensor, value: Tensor, *, closed: bool = False) -> tuple[T
     return (threshold.shape[1] - passed).to(value.dtype), below
 
 
-def _count_few(threshold: Tensor, value: Tensor, closed: bool) -> tuple[Tensor, Tensor]:
-    compare = torch.le if closed else torch.lt
-    above, below, under = torch.zeros_like(value), torch.empty_like(threshold), torch.empty_like(value)
+def _count_few(threshold: Tensor, floor: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor]:
+    """The same by a loop over the thresholds, comparing into floats: four times as fast as booleans (measured)."""
+    above, below = torch.zeros_like(value), torch.empty_like(threshold)
+    within, beyond = torch.empty_like(value), torch.empty_like(value) if floor is not None else value
     for p in range(threshold.shape[1]):
-        # Comparing into floats is four times as fast as into booleans that are then added (measured).
-        compare(value, threshold[:, p, None], out=under)
-        above += under
-        torch.sum(under, 1, out=below[:, p])
+        torch.lt(value, threshold[:, p, None], out=within)
+        if floor is not None:
+            within *= torch.gt(value, floor[:, p, None], out=beyond)
+        above += within
+        torch.sum(within, 1, out=below[:, p])
     return above, below
