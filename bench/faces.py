@@ -29,7 +29,7 @@ from twofold.train.fit import fit
 
 def main() -> None:
     """Train, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="ORL and LFW View 1")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--orl", type=Path, default=None)
     parser.add_argument("--lfw", type=Path, default=None)

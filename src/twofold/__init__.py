@@ -26,11 +26,34 @@ _HOMES = {
     "identify": "twofold.apps.verify",
     "losses": "twofold.losses",
     "mining": "twofold.mining",
+    "search": "twofold.apps.search",
     "verify": "twofold.apps.verify",
     "verify_pairs": "twofold.apps.verify",
 }
 
-__all__ = ["__version__", *sorted(_HOMES)]
+__all__ = [
+    "Bundle",
+    "Checkpoints",
+    "Index",
+    "Items",
+    "Pairs",
+    "Recipe",
+    "Twin",
+    "__version__",
+    "calibrate",
+    "doctor",
+    "embed",
+    "enrol",
+    "evaluate",
+    "evaluate_pairs",
+    "fit",
+    "identify",
+    "losses",
+    "mining",
+    "search",
+    "verify",
+    "verify_pairs",
+]
 
 if TYPE_CHECKING:
     from twofold import losses as losses
@@ -38,6 +61,7 @@ if TYPE_CHECKING:
     from twofold.apps.doctor import doctor as doctor
     from twofold.apps.evaluate import evaluate as evaluate
     from twofold.apps.evaluate import evaluate_pairs as evaluate_pairs
+    from twofold.apps.search import search as search
     from twofold.apps.verify import enrol as enrol
     from twofold.apps.verify import identify as identify
     from twofold.apps.verify import verify as verify

@@ -42,7 +42,7 @@ class Encoder(nn.Module):
     ):
         super().__init__()
         # channels beside each other in memory: a third more pictures a second in bfloat16 on a CPU
-        self.trunk = trunk.to(memory_format=torch.channels_last)
+        self.trunk = trunk.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.head = head
         self.dim = dim
         self.picture = picture

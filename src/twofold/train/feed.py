@@ -119,11 +119,10 @@ class PairFeed:
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, each an array (3, pairs): first item, second item, how alike they are."""
         size = max(self.recipe.p * self.recipe.k // 4 * 2, 2)
-        pairs = self._drawn(epoch) if isinstance(self.source, Items) else self._listed(self.source, epoch)
+        pairs = self._drawn(self.source, epoch) if isinstance(self.source, Items) else self._listed(self.source, epoch)
         return [pairs[:, start : start + size] for start in range(0, pairs.shape[1], size)]
 
-    def _drawn(self, epoch: int) -> Float[np.ndarray, "3 pairs"]:
-        items = self.source
+    def _drawn(self, items: Items, epoch: int) -> Float[np.ndarray, "3 pairs"]:
         count = len(items.values) // 2 * 2
         drawn = balanced_pairs(items.labels, count=count, seed=self.seed, epoch=epoch, identity=items.identity)
         return np.stack(drawn).astype(np.float64)

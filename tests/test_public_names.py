@@ -1,0 +1,40 @@
+"""The public names, exactly: a new one is added here on purpose."""
+
+import twofold
+
+
+def test_exactly_these():
+    assert set(twofold.__all__) == {
+        "Bundle",
+        "Checkpoints",
+        "Index",
+        "Items",
+        "Pairs",
+        "Recipe",
+        "Twin",
+        "__version__",
+        "calibrate",
+        "doctor",
+        "embed",
+        "enrol",
+        "evaluate",
+        "evaluate_pairs",
+        "fit",
+        "identify",
+        "losses",
+        "mining",
+        "search",
+        "verify",
+        "verify_pairs",
+    }
+    for name in twofold.__all__:
+        assert getattr(twofold, name) is not None
+    assert dir(twofold) == sorted(twofold.__all__)
+
+
+def test_a_name_stays_what_it_is_after_its_module_was_imported():
+    import twofold.embedding
+    import twofold.train.fit
+
+    assert twofold.embed is twofold.embedding.embed
+    assert twofold.fit is twofold.train.fit.fit
