@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 def main() -> None:
     """Every row in its own process, then the last line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Losses against pytorch-metric-learning")
     parser.add_argument("--quick", action="store_true", help="small batches, to see that everything runs and agrees")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--only", help="one loss")
@@ -154,7 +154,7 @@ def pair(name: str) -> tuple[Loss, Loss]:
     hinge = peer.TripletMarginLoss(margin=MARGIN)
     if name == "all_triplets":
         return lambda x, y: losses.triplet(unit(x), y, comparison=euclidean, margin=MARGIN), hinge
-    mining = {"semi_hard": "semi_hard", "batch_hard": "hard"}[name]
+    mining = "semi_hard" if name == "semi_hard" else "hard"
     semi_hard = peer_miners.TripletMarginMiner(margin=MARGIN, type_of_triplets="semihard")
     miner = {"semi_hard": semi_hard, "batch_hard": peer_miners.BatchHardMiner()}[name]
     return (
@@ -200,7 +200,7 @@ def peak(loss: Loss, embeddings: Tensor, labels: Tensor) -> int:
         event = events.pop()
         events.extend(event.children)
         if event.tag.name == "Allocation":
-            changes.append((event.start_time_ns, event.extra_fields.alloc_size))
+            changes.append((event.start_time_ns, cast(Any, event.extra_fields).alloc_size))
     held = most = 0
     for _, size in sorted(changes):
         held += size
