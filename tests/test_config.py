@@ -28,6 +28,13 @@ def test_replace_reaches_into_sections():
     assert recipe.epochs == 30
 
 
+def test_a_name_given_first_takes_arguments():
+    recipe = Recipe().replace({"loss": "triplet", "loss.margin": 0.5})
+    assert (recipe.loss.name, recipe.loss.arguments) == ("triplet", {"margin": 0.5})
+    with pytest.raises(RecipeError, match="epochs is 30, not a section"):
+        recipe.replace({"epochs.most": 3})
+
+
 def test_a_new_name_drops_the_old_arguments():
     recipe = Recipe(loss={"name": "triplet", "margin": 0.3})
     assert recipe.replace({"loss": "supcon"}).loss.arguments == {}

@@ -154,6 +154,8 @@ def _set(table: dict[str, Any], keys: list[str], value: Any) -> None:
     *sections, last = keys
     for section in sections:
         inner = table.setdefault(section, {})
+        if isinstance(inner, str):  # a bare name is short for a section with a name
+            inner = table[section] = {"name": inner}
         if not isinstance(inner, dict):
             raise RecipeError(f"{'.'.join(keys)}: {section} is {inner!r}, not a section")
         table = cast("dict[str, Any]", inner)
