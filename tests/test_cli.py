@@ -64,7 +64,7 @@ def files(people, name):
 def test_the_whole_way(run, people, model, tmp_path):
     code, out, _ = run("doctor", people, "--p", 8)
     assert code == 0
-    assert "360 items of 60 identities" in out
+    assert "360 files of 60 identities" in out
 
     code, out, _ = run("evaluate", model, people, "--json")
     numbers = {estimate["name"]: estimate for estimate in json.loads(out)["estimates"]}

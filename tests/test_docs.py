@@ -45,3 +45,10 @@ def test_links_lead_somewhere(page):
 
 def test_contributing_is_short():
     assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) < 60
+
+
+def test_the_command_reference_is_what_the_commands_say():
+    script = ROOT / "docs" / "reference.py"
+    names = {"__name__": "reference", "__file__": str(script)}
+    exec(compile(script.read_text(encoding="utf-8"), str(script), "exec"), names)
+    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == names["reference"](), "run `make docs`"

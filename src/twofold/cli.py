@@ -26,7 +26,7 @@ app = App(name="twofold", version=__version__, help="Are these two the same? Twi
 YES, NO, WRONG, UNSURE = 0, 1, 2, 3
 
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
-Set = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=False)]
+Set = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=False, negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 

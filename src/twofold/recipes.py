@@ -61,7 +61,7 @@ def signature() -> Recipe:
     return Recipe.model_validate(
         {
             "input": {"name": "Image", "size": [64, 128], "channels": 1, "fit": "pad"},
-            "augment": {"rotation": 5, "scale": 0.1, "shear": 0.1, "shift": 0.05},
+            "augment": {"rotation": 5, "scale": 0.1, "shear": 0.1, "shift": 0.05, "fill": "background"},
             "encoder": {"name": "resnet_small", "dim": 128},
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,

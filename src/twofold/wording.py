@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.results import Erasure, Estimate, Evaluation, Finding, Identification, Verdict
@@ -26,11 +24,8 @@ SIGNS = {"fatal": "✗", "warning": "!", "note": "·"}
 
 
 def items(found: Items) -> str:
-    """What was found by looking."""
-    sizes = np.bincount(found.identity, minlength=len(found.identities))
-    groups = f" in {len(found.groups)} groups" if found.groups else ""
-    spread = f"{sizes.min()} to {sizes.max()} each, median {int(np.median(sizes))}"
-    return "\n".join([f"{len(found)} items of {len(found.identities)} identities{groups}, {spread}", *found.notes])
+    """What was found by looking; sizes are the doctor's to tell."""
+    return "\n".join(found.notes) or f"{len(found)} items of {len(found.identities)} identities"
 
 
 def findings(found: Sequence[Finding]) -> str:

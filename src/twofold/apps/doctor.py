@@ -216,7 +216,7 @@ def _strays(items: Items) -> list[Finding]:
         Finding(
             level="note",
             code="strays",
-            message=f"{len(items.strays)} things in the folder were left out ({some(items.strays)})",
+            message=f"left out of the folder: {some(items.strays)}",
             remedy="nothing needs to be done if they are no items; else move them into the folder of their identity",
             files=items.strays,
         )

@@ -1,0 +1,18 @@
+"""Write docs/cli.md from the commands' own docstrings: `python docs/reference.py`; a test sees that it is up to date."""
+
+import sys
+from pathlib import Path
+
+from twofold.cli import app
+
+PAGE = Path(__file__).with_name("cli.md")
+
+
+def reference() -> str:
+    """The commands with their arguments and options, as Markdown."""
+    return app.generate_docs(output_format="markdown").strip() + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference(), encoding="utf-8")
+    sys.exit(0)
