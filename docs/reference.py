@@ -1,5 +1,6 @@
 """Write docs/cli.md from the commands' own docstrings: `python docs/reference.py`; a test sees that it is up to date."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ PAGE = Path(__file__).with_name("cli.md")
 
 def reference() -> str:
     """The commands with their arguments and options, as Markdown."""
-    return app.generate_docs(output_format="markdown").strip() + "\n"
+    text = app.generate_docs(output_format="markdown").strip() + "\n"
+    return re.sub(r" -m \w+", "", text)  # it takes over how Python itself was called
 
 
 if __name__ == "__main__":
