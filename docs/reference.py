@@ -1,4 +1,4 @@
-"""Write docs/cli.md from the commands' own docstrings: `python docs/reference.py`; a test sees that it is up to date."""
+"""Write docs/cli.md from the commands' own docstrings: `make docs`; a test sees that it is up to date."""
 
 import re
 import sys

@@ -165,6 +165,13 @@ def test_one_class_is_not_enough(run, people, tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+def test_what_stands_at_out_is_not_lost(run, people, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    assert "was not written by twofold" in said(run, "train", "character", people, "-o", tmp_path / "mine", *FAST)
+    assert not (tmp_path / "mine.training").exists()
+
+
 def test_singletons_only(run, tmp_path):
     folder = write(tmp_path / "single", glyphs(classes=9, each=1, size=16, seed=1))
     assert "two" in said(run, "train", "character", folder, "-o", tmp_path / "m", *FAST)

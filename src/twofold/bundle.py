@@ -16,7 +16,7 @@ from twofold.config import Piece, Recipe
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.errors import BundleError, DamagedBundle, IdentityOverlap, NewerFormat, UsageError
-from twofold.files import new_folder, sha256_file
+from twofold.files import check_replaceable, new_folder, sha256_file
 from twofold.inputs import Input
 from twofold.nn.builder import built_from
 from twofold.twin import Twin
@@ -95,6 +95,11 @@ class Bundle:
                 f"{len(same)} of {len(items)} items are copies of what was trained on ({_some(same)}): "
                 "give data that the model has never seen"
             )
+
+    @staticmethod
+    def check_place(path: str | Path) -> None:
+        """Raise CannotWrite if something else than a bundle stands at `path`: before an hour of training, not after."""
+        check_replaceable(Path(path).resolve(), MANIFEST)
 
     def save(self, path: str | Path) -> Path:
         """Write the bundle as a folder, whole or not at all.

@@ -89,12 +89,14 @@ def train(
         json: print one JSON object.
     """
     from twofold import terminal, wording
+    from twofold.bundle import Bundle
     from twofold.recipes import find
     from twofold.train.checkpoint import Checkpoints
     from twofold.train.fit import fit_recipe
 
     changes = dict(_setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
     chosen = find(recipe).replace(changes)
+    Bundle.check_place(out)
     items = _healthy(data, levels, chosen)
     checkpoints = Checkpoints(out.with_name(out.name + ".training"), resume=resume)
     with terminal.training(quiet=json) as watch:

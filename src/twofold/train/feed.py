@@ -49,6 +49,10 @@ class PairBatch:
     b: Int[Tensor, "pairs"]
     targets: Float[Tensor, "pairs"]
 
+    def to(self, device: torch.device) -> "PairBatch":
+        """The same on another device."""
+        return PairBatch(a=self.a.to(device), b=self.b.to(device), targets=self.targets.to(device))
+
 
 class ItemFeed:
     """P x K batches of labelled items; a variant that changes the label is a class of its own.

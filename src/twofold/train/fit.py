@@ -139,7 +139,7 @@ def _one_step(run: Run, batch: Any, targets: Any, aim: Objective) -> float:
     with build.seeded(run.seed * 1_000_003 + run.step):
         with autocast(twin.device, recipe.precision):
             embeddings = twin.embed(batch.to(twin.device))
-        loss = aim(embeddings.float(), targets)
+        loss = aim(embeddings.float(), targets.to(twin.device))
     value = float(loss.detach())
     if not math.isfinite(value):
         raise TrainingError(
