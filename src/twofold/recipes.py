@@ -43,7 +43,7 @@ def face() -> Recipe:
         {
             "input": {"name": "Image", "size": 64, "channels": 1},
             "augment": {"flip": True, "rotation": 10, "scale": 0.1, "shift": 0.08, "brightness": 0.2, "contrast": 0.2},
-            "encoder": {"name": "resnet_small", "dim": 128},
+            "encoder": {"name": "resnet_small", "dim": 128, "stem_stride": 2},
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,
             "k": 4,
@@ -62,7 +62,7 @@ def signature() -> Recipe:
         {
             "input": {"name": "Image", "size": [64, 128], "channels": 1, "fit": "pad"},
             "augment": {"rotation": 5, "scale": 0.1, "shear": 0.1, "shift": 0.05, "fill": "background"},
-            "encoder": {"name": "resnet_small", "dim": 128},
+            "encoder": {"name": "resnet_small", "dim": 128, "stem_stride": 2},
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,
             "k": 8,
@@ -80,7 +80,7 @@ def generic() -> Recipe:
         {
             "input": {"name": "Image", "size": 64, "channels": 3},
             "augment": {"flip": True, "rotation": 10, "scale": 0.2, "shift": 0.1, "brightness": 0.2, "contrast": 0.2},
-            "encoder": {"name": "resnet_small", "dim": 128},
+            "encoder": {"name": "resnet_small", "dim": 128, "stem_stride": 2},
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,
             "k": 4,
