@@ -82,14 +82,14 @@ def recipe() -> Recipe:
     return Recipe.model_validate(
         {
             "input": {"name": "Image", "size": 28, "channels": 1, "mean": 1.0, "std": 0.35},
-            "augment": {"rotation": 8, "scale": 0.1, "shear": 0.15, "shift": 0.05},
-            "encoder": {"name": "resnet_small", "dim": 128},
+            "augment": {"rotation": 4, "scale": 0.05, "shear": 0.08, "shift": 0.02},
+            "encoder": {"name": "resnet_small", "dim": 128, "width": 16},
             "loss": {"name": "supcon", "temperature": 0.1},
-            "p": 64,
+            "p": 32,
             "k": 4,
-            "epochs": 7,
+            "epochs": 8,
             "max_seconds": 40.0,
-            "optimiser": {"learning_rate": 2e-3, "weight_decay": 0.05},
+            "optimiser": {"learning_rate": 4e-3, "weight_decay": 0.05},
             "precision": "bfloat16",
             "ema": 0.99,
         }
