@@ -19,6 +19,7 @@ from twofold.errors import BatchError, UnknownName, nearest
 __all__ = ["cosine", "euclidean", "manhattan", "squared_euclidean"]
 
 Vectors = tuple[Tensor, Tensor]
+Listed = tuple[Tensor, Tensor]
 
 
 def cosine(a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]:
@@ -87,12 +88,14 @@ class Kernel:
         refined: writes those distances of a table again that the error of the Gram form would spoil: the table, the
             columns that it is about (rows, places), and the vectors. None: there is no such error, and
             `add_gradients` does not look at the block. Otherwise it finds no slope where a distance is infinite.
+        add_listed_gradients: the same as `add_gradients` for a narrow table of distances and its columns alone.
     """
 
     turned: Callable[[Tensor], Tensor]
     distances: Callable[[Tensor, Tensor], Tensor]
     add_gradients: Callable[[Tensor, Tensor, Vectors, Tensor], Tensor]
     refined: Callable[[Tensor, Tensor, Vectors], None] | None = None
+    add_listed_gradients: Callable[[Tensor, Listed, Vectors, Tensor], Tensor] | None = None
 
 
 def prepare(name: str, x: Float[Tensor, "n dim"]) -> Float[Tensor, "n inner"]:
@@ -117,12 +120,13 @@ def kernel(name: str, vectors: Float[Tensor, "n inner"]) -> Kernel:
     if name == "manhattan":
         return Kernel(lambda x: x, _manhattan, _add_manhattan_gradients)
     if name == "cosine":
-        return Kernel(partial(_turned, 1), _product, _add_product_gradients)
+        return Kernel(partial(_turned, 1), _product, _add_product_gradients, None, _add_listed_gradients)
     if name == "squared_euclidean":
-        return Kernel(partial(_turned, 2), _positive_product, _add_product_gradients)
+        return Kernel(partial(_turned, 2), _positive_product, _add_product_gradients, None, _add_listed_gradients)
     # No distance is less than the product's own error, by which a gradient would otherwise be divided.
     floor = torch.finfo(vectors.dtype).eps * float(vectors.detach()[:, -1].max()) + 1e-30
-    return Kernel(partial(_turned, 2), partial(_root, floor), _add_root_gradients, _refined_root)
+    root = partial(_root, floor)
+    return Kernel(partial(_turned, 2), root, _add_root_gradients, _refined_root, _add_listed_root_gradients)
 
 
 def _turned(scale: float, x: Float[Tensor, "n inner"]) -> Float[Tensor, "n inner"]:
@@ -143,6 +147,13 @@ def _add_product_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors
     return gradient @ b
 
 
+def _add_listed_gradients(gradient: Tensor, listed: Listed, vectors: Vectors, of_columns: Tensor) -> Tensor:
+    (_, columns), (a, b) = listed, vectors
+    of_columns.index_add_(0, columns.reshape(-1), (gradient[:, :, None] * a[:, None]).flatten(0, 1))
+    theirs = b.index_select(0, columns.reshape(-1)).view(*columns.shape, -1)
+    return torch.bmm(gradient[:, None], theirs)[:, 0]
+
+
 def _root(floor: float, a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
     return (a @ b.T).clamp_(min=floor).sqrt_()
 
@@ -152,6 +163,11 @@ def _add_root_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, o
     gradient.div_(distances)
     of_columns.addmm_(gradient.T, a, alpha=0.5)
     return (gradient @ b).div_(2)
+
+
+def _add_listed_root_gradients(gradient: Tensor, listed: Listed, vectors: Vectors, of_columns: Tensor) -> Tensor:
+    table = listed[0]
+    return _add_listed_gradients((gradient / (2 * table)).masked_fill_(table == 0, 0), listed, vectors, of_columns)
 
 
 def _refined_root(table: Float[Tensor, "rows places"], columns: Int[Tensor, "rows places"], vectors: Vectors) -> None:

@@ -33,6 +33,9 @@ class Term(NamedTuple):
     negative: Float[Tensor, "rows cols"] | None
 
 
+FEW = 16
+"""A table of partners this many times narrower than the block is not worth a matrix product."""
+
 RowLoss = Callable[[Rows], tuple[Term, ...]]
 
 
@@ -63,15 +66,24 @@ class _OverRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, walk: "_Walk", *inputs: Tensor) -> Tensor:
-        total, ctx.gradients = walk(inputs)
-        return total
+        ctx.sums = walk(inputs, any(ctx.needs_input_grad))
+        # A term that counts nothing is 0.
+        ctx.divisors = [torch.as_tensor(one.divisor).clamp(min=1) for one in ctx.sums]
+        totals = (one.total / divisor for one, divisor in zip(ctx.sums, ctx.divisors, strict=True))
+        return sum(totals, inputs[0].new_zeros((), dtype=torch.float64)).to(inputs[0].dtype)
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *scale: Tensor
     ) -> tuple[Tensor | None, ...]:
-        return None, *(gradient * scale[0] for gradient in ctx.gradients)
+        weights = ((scale[0] / divisor).to(scale[0]) for divisor in ctx.divisors)
+        scaled = ([g * weight for g in one.gradients] for one, weight in zip(ctx.sums, weights, strict=True))
+        first, *others = scaled
+        for other in others:
+            for so_far, more in zip(first, other, strict=True):
+                so_far += more
+        return None, *first
 
 
 class _Walk(NamedTuple):
@@ -82,8 +94,8 @@ class _Walk(NamedTuple):
     loss: RowLoss
     half: bool
 
-    def __call__(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        vectors, kernel = inputs[0], self.kernel
+    def __call__(self, inputs: tuple[Tensor, ...], differentiate: bool) -> list["_Sum"]:
+        kernel, vectors = self.kernel, inputs[0]
         sums: list[_Sum] = []
         for rows in self.pairing.blocks():
             skipped = rows.start if self.half else 0
@@ -93,36 +105,48 @@ class _Walk(NamedTuple):
             if kernel.refined:
                 kernel.refined(seen.positive, seen.partner, both)
             terms = self.loss(seen)
-            if kernel.refined:
-                # At equal vectors a distance has no slope: an infinite one says so to the kernel.
-                block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
-            sums = sums or [_Sum(inputs) for _ in terms]
+            sums = sums or [_Sum(inputs if differentiate else ()) for _ in terms]
             for so_far, term in zip(sums, terms, strict=True):
-                so_far.add(term)
-                of_columns, *of_weights = so_far.gradients
-                gradient = _scattered(term, seen, block)
-                of_rows = kernel.add_gradients(gradient, block, both, of_columns[skipped:], *of_weights)
-                of_columns[rows] += kernel.turned(of_rows)
-        return _together(sums, vectors.dtype)
+                so_far.count(term)
+            if differentiate:
+                if kernel.refined:
+                    # At equal vectors a distance has no slope: an infinite one says so to the kernel.
+                    block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
+                for so_far, term in zip(sums, terms, strict=True):
+                    of_columns, *of_weights = so_far.gradients
+                    of_rows = self._add(term, seen, (block, *both), (of_columns[skipped:], *of_weights))
+                    of_columns[rows].add_(kernel.turned(of_rows))
+        return sums
+
+    def _add(self, term: Term, seen: Rows, blocks: tuple[Tensor, ...], sums: tuple[Tensor, ...]) -> Tensor:
+        """Adds a block's gradient to the sums of columns and weights; returns that of the turned rows."""
+        block, both, kernel = blocks[0], blocks[1:], self.kernel
+        narrow = FEW * seen.valid.shape[1] < block.shape[1]
+        if term.negative is None and narrow and kernel.add_listed_gradients:
+            return kernel.add_listed_gradients(term.positive, (seen.positive, seen.partner), both, *sums)
+        gradient = torch.zeros_like(block) if term.negative is None else term.negative
+        if term.positive is not None:
+            gradient.scatter_add_(1, seen.partner, term.positive)
+        return kernel.add_gradients(gradient, block, both, *sums)
 
 
 class _Sum:
-    """One term over the blocks so far: float64 for the numbers, the inputs' dtype for the gradients."""
+    """One term over the blocks so far: the sum in float64, the gradients in the inputs' dtype."""
 
     def __init__(self, inputs: tuple[Tensor, ...]) -> None:
-        self.total = torch.zeros((), dtype=torch.float64, device=inputs[0].device)
-        self.divisor = self.total.clone()
+        self.total: Tensor | float = 0.0
+        self.divisor: Tensor | float = 0
         self.gradients = tuple(torch.zeros_like(x) for x in inputs)
 
-    def add(self, term: Term) -> None:
-        self.total += term.total
-        self.divisor += term.divisor
+    def count(self, term: Term) -> None:
+        self.total = self.total + term.total.double()
+        self.divisor = self.divisor + term.divisor
 
 
 class _Learned:
     """A learned comparison with the interface of `distances.Kernel`: one block's graph at a time, by autograd."""
 
-    refined = None
+    refined = add_listed_gradients = None
 
     def __init__(self, comparison: Comparison) -> None:
         weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
@@ -144,22 +168,3 @@ class _Learned:
         for so_far, more in zip(sums, further, strict=True):
             so_far += more
         return of_rows
-
-
-def _scattered(term: Term, seen: Rows, block: Tensor) -> Tensor:
-    gradient = torch.zeros_like(block) if term.negative is None else term.negative
-    return gradient if term.positive is None else gradient.scatter_add_(1, seen.partner, term.positive)
-
-
-def _together(sums: list[_Sum], dtype: torch.dtype) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Each term by its divisor; a term that counts nothing is 0."""
-    total = torch.zeros_like(sums[0].total)
-    for one in sums:
-        divisor = one.divisor.clamp_(min=1)
-        total += one.total / divisor
-        for gradient in one.gradients:
-            gradient /= divisor
-    for one in sums[1:]:
-        for so_far, more in zip(sums[0].gradients, one.gradients, strict=True):
-            so_far += more
-    return total.to(dtype), sums[0].gradients

@@ -158,11 +158,10 @@ def pair_regression(
 
 
 def _hinges(value: Tensor, sign: int, squared: bool) -> Term:
-    active = value.sign()
-    total = value.square().sum() if squared else value.sum()
-    gradient = sign * (2 * value if squared else active)
-    sides = (gradient, None) if sign > 0 else (None, gradient)
-    return Term(total, active.sum(), *sides)
+    gradient = value.sign()
+    total, active = value.square().sum() if squared else value.sum(), gradient.sum()
+    gradient = value.mul_(2) if squared else gradient
+    return Term(total, active, gradient, None) if sign > 0 else Term(total, active, None, gradient.neg_())
 
 
 def _check_margins(positive_margin: float, negative_margin: float) -> None:

@@ -34,11 +34,11 @@ def nt_xent(
     """
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
-        rest, share = _log_sum_exp(rows.negative / -temperature)
+        rest, terms, sums = _decaying(rows.negative, 1 / temperature)
         gap = rest + rows.positive / temperature
         weight = gap.sigmoid() * rows.valid / temperature
         total = (functional.softplus(gap) * rows.valid).sum()
-        return (Term(total, rows.valid.sum(), weight, share.mul_(-weight.sum(1, keepdim=True))),)
+        return (Term(total, rows.valid.sum(), weight, terms.mul_(-weight.sum(1, keepdim=True) / sums)),)
 
     return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
 
@@ -66,14 +66,14 @@ def supcon(
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         near, near_share = _log_sum_exp((rows.positive / -temperature).masked_fill_(~rows.valid, -FAR))
-        rest, rest_share = _log_sum_exp(rows.negative / -temperature)
+        rest, terms, sums = _decaying(rows.negative, 1 / temperature)
         everything = torch.logaddexp(near, rest)
         partners = rows.valid.sum(1, keepdim=True)
         counted = partners > 0
         even = rows.valid.to(near) / partners.clamp(min=1)
         value = everything + (rows.positive * even).sum(1, keepdim=True) / temperature
         positive = (even - near_share * (near - everything).exp() * counted) / temperature
-        negative = rest_share.mul_((rest - everything).exp() * counted / -temperature)
+        negative = terms.mul_((rest - everything).exp() * counted / (-temperature * sums))
         return (Term(value[counted].sum(), counted.sum(), positive, negative),)
 
     return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
@@ -105,9 +105,10 @@ def multi_similarity(
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         far = (alpha * (rows.positive - base)).masked_fill_(~rows.valid, -FAR)
         pull, pull_share = _log_sum_exp(far)
-        push, push_share = _log_sum_exp((base - rows.negative).mul_(beta))
+        push, terms, sums = _decaying(rows.negative, beta)
+        push = push + beta * base
         total = functional.softplus(pull).sum() / alpha + functional.softplus(push).sum() / beta
-        return (Term(total, len(pull), pull_share * pull.sigmoid(), push_share.mul_(-push.sigmoid())),)
+        return (Term(total, len(pull), pull_share * pull.sigmoid(), terms.mul_(-push.sigmoid() / sums)),)
 
     return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
 
@@ -151,6 +152,16 @@ def circle(
         return (Term(value, both.sum(), far_share * pull * slope, near_share.mul_(push).mul_(-slope)),)
 
     return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
+
+
+def _decaying(
+    distances: Float[Tensor, "rows n"], rate: float
+) -> tuple[Float[Tensor, "rows 1"], Float[Tensor, "rows n"], Float[Tensor, "rows 1"]]:
+    """log sum_j e^(-rate d_j) of each row, its terms up to a factor of the row, and what they sum to."""
+    nearest = distances.amin(1, keepdim=True) * rate
+    terms = torch.add(nearest, distances, alpha=-rate).exp_()
+    sums = terms.sum(1, keepdim=True)
+    return sums.log() - nearest, terms, sums
 
 
 def _log_sum_exp(exponent: Float[Tensor, "rows n"]) -> tuple[Float[Tensor, "rows 1"], Float[Tensor, "rows n"]]:

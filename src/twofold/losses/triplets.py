@@ -111,17 +111,17 @@ def _hinge_triplets(rows: Rows, *, margin: float, semi_hard: bool) -> tuple[Term
     above, below = (_count if threshold.shape[1] > FEW else _count_few)(threshold, floor, rows.negative)
     # Measured from the row's largest threshold: two large sums of distances would cancel.
     top = threshold.amax(1, keepdim=True)
-    total = torch.dot((top - rows.negative).view(-1), above.view(-1)) - ((top - threshold) * below).sum()
-    return (Term(total, below.sum(), below, above.neg_()),)
+    total = -torch.dot((top - rows.negative).view(-1), above.view(-1)) - ((top - threshold) * below).sum()
+    return (Term(total, below.sum(), below, above),)
 
 
 def _count(threshold: Tensor, floor: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor]:
-    """For each value of a row the thresholds above it, for each threshold the values below it (and above its floor)."""
+    """For each value of a row minus the thresholds above it, for each threshold the values below (above its floor)."""
     above, below = _count_sorted(threshold, value, closed=False)
     if floor is not None:
         beneath, under = _count_sorted(floor.masked_fill(floor == FAR, -FAR), value, closed=True)
         above, below = above.sub_(beneath), below.sub_(under)
-    return above, below
+    return above.neg_(), below
 
 
 def _count_sorted(threshold: Tensor, value: Tensor, *, closed: bool) -> tuple[Tensor, Tensor]:
@@ -141,6 +141,6 @@ def _count_few(threshold: Tensor, floor: Tensor | None, value: Tensor) -> tuple[
         torch.lt(value, threshold[:, p, None], out=within)
         if floor is not None:
             within *= torch.gt(value, floor[:, p, None], out=beyond)
-        above += within
+        above -= within
         torch.sum(within, 1, out=below[:, p])
     return above, below
