@@ -205,14 +205,15 @@ def verify(
     from twofold.apps.verify import verify_pairs
     from twofold.bundle import Bundle
     from twofold.data.pairs import Pairs
+    from twofold.files import write_atomically
 
     if (pairs is None) == (a is None or b is None):
         raise UsageError("give either two files, or --pairs TABLE")
     known = Bundle.load(bundle)
     if pairs is not None:
         listed = Pairs.from_table(pairs)
-        verdicts = verify_pairs(known, listed)
-        _write_verdicts(listed, verdicts, out, json)
+        table = wording.verdicts(listed, verify_pairs(known, listed), json=json)
+        print(table, end="") if out is None else write_atomically(out, table.encode())
         return YES
     verdict = judge(known, a, b)
     _print_json(asdict(verdict)) if json else _show(wording.verdict(verdict))
@@ -355,30 +356,6 @@ def _setting(text: str) -> tuple[str, Any]:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key.strip(), value.strip()
-
-
-def _write_verdicts(pairs: Any, verdicts: Any, out: Path | None, json: bool) -> None:
-    rows = [
-        {"a": pairs.ids[a], "b": pairs.ids[b], **asdict(verdict)}
-        for a, b, verdict in zip(pairs.index_a, pairs.index_b, verdicts, strict=True)
-    ]
-    if json:
-        text = jsonlib.dumps(rows, indent=1)
-    else:
-        import csv
-        import io
-
-        stream = io.StringIO()
-        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        text = stream.getvalue().rstrip("\n")
-    if out is None:
-        print(text)
-    else:
-        from twofold.files import write_atomically
-
-        write_atomically(out, (text + "\n").encode())
 
 
 def _print_json(value: Any) -> None:

@@ -1,11 +1,16 @@
 """Results in plain words, for the terminal: each function takes what a verb returned and gives text."""
 
 from collections.abc import Sequence
+from csv import DictWriter
+from dataclasses import asdict
+from io import StringIO
+from json import dumps
 from pathlib import Path
 from typing import Any
 
 from twofold.bundle import Bundle
 from twofold.data.items import Items
+from twofold.data.pairs import Pairs
 from twofold.results import Erasure, Estimate, Evaluation, Finding, Identification, Verdict
 
 __all__ = [
@@ -18,6 +23,7 @@ __all__ = [
     "items",
     "trained",
     "verdict",
+    "verdicts",
 ]
 
 SIGNS = {"fatal": "✗", "warning": "!", "note": "·"}
@@ -91,6 +97,19 @@ def verdict(found: Verdict) -> str:
         f"{found.decision}: score {found.score:.4f}, threshold {found.threshold:.4f}, "
         f"probability {found.probability:.3f}, false-accept rate {found.far:g} ({kind})"
     )
+
+
+def verdicts(pairs: Pairs, found: Sequence[Verdict], *, json: bool = False) -> str:
+    """One row a pair, as CSV or JSON: the two things, and everything that a verdict holds."""
+    ends = zip(pairs.index_a, pairs.index_b, found, strict=True)
+    rows = [{"a": pairs.ids[a], "b": pairs.ids[b], **asdict(verdict)} for a, b, verdict in ends]
+    if json:
+        return dumps(rows, indent=1) + "\n"
+    stream = StringIO()
+    writer = DictWriter(stream, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
 
 
 def identification(found: Identification) -> str:

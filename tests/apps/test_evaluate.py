@@ -1,65 +1,19 @@
 """evaluate: the numbers of vectors whose truth is known, and what it refuses."""
 
 import json
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import ClassVar
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from twofold.apps import evaluate as app
 from twofold.apps.evaluate import evaluate, evaluate_pairs
-from twofold.bundle import Bundle
-from twofold.config import Recipe
 from twofold.data.pairs import Pairs
 from twofold.data.synthetic import clusters
 from twofold.errors import DataError, IdentityOverlap, UnknownName
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import eer, tally
 from twofold.train.calibrate import calibrate
-from twofold.twin import Twin
-
-
-@dataclass(frozen=True)
-class Vector:
-    """An input that is its own embedding."""
-
-    name: ClassVar[str] = "Vector"
-    version: ClassVar[int] = 1
-    dim: int = 32
-
-    def read(self, value):
-        return np.load(value) if isinstance(value, Path) else value
-
-    def stack(self, arrays):
-        return torch.from_numpy(np.stack(arrays))
-
-    def normalise(self, batch):
-        return batch
-
-    def example(self):
-        return np.zeros(self.dim, dtype=np.float32)
-
-    def facts(self):
-        return {}
-
-    def arguments(self):
-        return {"dim": self.dim}
-
-    def augmentation(self, **settings):
-        raise NotImplementedError
-
-
-@pytest.fixture(autouse=True)
-def few_episodes(monkeypatch):
-    monkeypatch.setattr(app, "EPISODES", 40)
-
-
-def bundle(**parts):
-    return Bundle(twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), parts=parts)
+from vectors import bundle
 
 
 def test_the_numbers_of_a_calibrated_bundle():

@@ -1,15 +1,10 @@
 """calibrate: which identities it uses, what it writes down, and when it refuses."""
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
-from twofold.bundle import Bundle
-from twofold.config import Recipe
 from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.synthetic import clusters
@@ -18,41 +13,7 @@ from twofold.metrics.calibration import METHOD
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import rates_at, tally
 from twofold.train.calibrate import calibrate, calibration
-from twofold.twin import Twin
-
-
-@dataclass(frozen=True)
-class Vector:
-    """An input that is its own embedding."""
-
-    name: ClassVar[str] = "Vector"
-    version: ClassVar[int] = 1
-    dim: int = 32
-
-    def read(self, value):
-        return value
-
-    def stack(self, arrays):
-        return torch.from_numpy(np.stack(arrays))
-
-    def normalise(self, batch):
-        return batch
-
-    def example(self):
-        return np.zeros(self.dim, dtype=np.float32)
-
-    def facts(self):
-        return {}
-
-    def arguments(self):
-        return {"dim": self.dim}
-
-    def augmentation(self, **settings):
-        raise NotImplementedError
-
-
-def bundle(**parts):
-    return Bundle(twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), parts=parts)
+from vectors import bundle
 
 
 def as_before(items):

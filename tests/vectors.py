@@ -1,0 +1,48 @@
+"""A modality for tests: vectors that are their own embeddings, so that every score is known."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from twofold.bundle import Bundle
+from twofold.config import Recipe
+from twofold.errors import RecipeError
+from twofold.twin import Twin
+
+
+@dataclass(frozen=True)
+class Vector:
+    """An input that is its own embedding."""
+
+    name: ClassVar[str] = "Vector"
+    version: ClassVar[int] = 1
+    dim: int = 32
+
+    def read(self, value):
+        return np.load(value) if isinstance(value, Path) else value
+
+    def stack(self, arrays):
+        return torch.from_numpy(np.stack(arrays))
+
+    def normalise(self, batch):
+        return batch
+
+    def example(self):
+        return np.zeros(self.dim, dtype=np.float32)
+
+    def facts(self):
+        return {}
+
+    def arguments(self):
+        return {"dim": self.dim}
+
+    def augmentation(self, **settings):
+        raise RecipeError(f"vectors have no augmentation, but {settings} was asked for")
+
+
+def bundle(**parts):
+    return Bundle(twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), parts=parts)
