@@ -27,9 +27,11 @@ fix: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/figures.py
 
 bench-quick: $(VENV)/.dev
 	$(BIN)/python bench/losses.py --quick
+	$(BIN)/python bench/certification.py --quick
 
 clean:
 	rm -rf $(VENV)

@@ -47,8 +47,9 @@ def test_contributing_is_short():
     assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) < 60
 
 
-def test_the_command_reference_is_what_the_commands_say():
-    script = ROOT / "docs" / "reference.py"
-    names = {"__name__": "reference", "__file__": str(script)}
-    exec(compile(script.read_text(encoding="utf-8"), str(script), "exec"), names)
-    assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == names["reference"](), "run `make docs`"
+@pytest.mark.parametrize(("script", "made"), [("reference", "cli.md"), ("figures", "figures.md")])
+def test_made_pages_are_up_to_date(script, made):
+    path = ROOT / "docs" / f"{script}.py"
+    names = {"__name__": script, "__file__": str(path)}
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+    assert (ROOT / "docs" / made).read_text(encoding="utf-8") == names[script](), "run `make docs`"
