@@ -18,7 +18,7 @@ SMALL = recipe().replace({"encoder.width": 8, "encoder.dim": 32, "p": 16, "epoch
 
 @pytest.fixture(scope="module")
 def drawn():
-    return alphabets(("Latin", "Greek", "Armenian"), most=60)
+    return alphabets(("Latin", "Greek", "Armenian"), most=40)
 
 
 @pytest.fixture(scope="module")
