@@ -71,8 +71,7 @@ def block(name: str, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"])
     _check(name, a, b)
     with torch.autocast(a.device.type, enabled=False):
         dtype = torch.promote_types(a.dtype, b.dtype)
-        vectors = prepare(name, torch.cat([a.to(dtype), b.to(dtype)]))
-        return _Block.apply(kernel(name, vectors), len(a), vectors)
+        return _Block.apply(name, len(a), torch.cat([a.to(dtype), b.to(dtype)]))
 
 
 @dataclass(frozen=True)
@@ -98,21 +97,37 @@ class Kernel:
     add_listed_gradients: Callable[[Tensor, Listed, Vectors, Tensor], Tensor] | None = None
 
 
-def prepare(name: str, x: Float[Tensor, "n dim"]) -> Float[Tensor, "n inner"]:
-    """Vectors on which `kernel` works: once a batch, differentiable, so that a block is one matrix product.
+def prepare(
+    name: str, x: Float[Tensor, "n dim"]
+) -> tuple[Float[Tensor, "n inner"], Callable[[Float[Tensor, "n inner"]], Float[Tensor, "n dim"]]]:
+    """Vectors on which `kernel` works, once a batch, and the way back for their gradient.
 
-    The Gram forms |a|^2 + |b|^2 - 2 a.b and 1/2 + 1/2 - a.b are the product of the turned (-2 a, |a|^2, 1) or
-    (-a, 1/2, 1) with (b, 1, |b|^2) or (b, 1, 1/2). Euclidean vectors are centred first: without it a common offset of
-    1000 eats every digit.
+    A block is then one matrix product: the Gram forms |a|^2 + |b|^2 - 2 a.b and 1/2 + 1/2 - a.b are the product of
+    the turned (-2 a, |a|^2, 1) or (-a, 1/2, 1) with (b, 1, |b|^2) or (b, 1, 1/2). Euclidean vectors are centred
+    first: without it a common offset of 1000 eats every digit. Any other comparison takes the vectors as they are.
     """
-    x = _precise(x)
-    if name == "manhattan":
-        return x
+    x, dtype = _precise(x.detach()), x.dtype
+    if name not in ("cosine", "euclidean", "squared_euclidean"):
+        return x, lambda gradient: gradient.to(dtype)
     one = x.new_ones(len(x), 1)
     if name == "cosine":
-        return torch.cat([_unit(x), one, one / 2], 1)
-    x = x - x.detach().mean(0)
-    return torch.cat([x, one, x.square().sum(1, keepdim=True)], 1)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        norm.masked_fill_(norm == 0, 1)
+        unit = x / norm
+        return torch.cat([unit, one, one / 2], 1), partial(_from_unit, dtype, unit, norm)
+    x = x - x.mean(0)
+    return torch.cat([x, one, x.square().sum(1, keepdim=True)], 1), partial(_from_square, dtype, x)
+
+
+def _from_unit(dtype: torch.dtype, unit: Tensor, norm: Tensor, gradient: Tensor) -> Tensor:
+    """A length changes no direction: what points along the vector is taken away."""
+    gradient = gradient[:, :-2]
+    along = (gradient * unit).sum(1, keepdim=True)
+    return torch.addcmul(gradient, unit, along, value=-1).div_(norm).to(dtype)
+
+
+def _from_square(dtype: torch.dtype, x: Tensor, gradient: Tensor) -> Tensor:
+    return torch.addcmul(gradient[:, :-2], gradient[:, -1:], x, value=2).to(dtype)
 
 
 def kernel(name: str, vectors: Float[Tensor, "n inner"]) -> Kernel:
@@ -124,7 +139,7 @@ def kernel(name: str, vectors: Float[Tensor, "n inner"]) -> Kernel:
     if name == "squared_euclidean":
         return Kernel(partial(_turned, 2), _positive_product, _add_product_gradients, None, _add_listed_gradients)
     # No distance is less than the product's own error, by which a gradient would otherwise be divided.
-    floor = torch.finfo(vectors.dtype).eps * float(vectors.detach()[:, -1].max()) + 1e-30
+    floor = torch.finfo(vectors.dtype).eps * float(vectors[:, -1].max()) + 1e-30
     root = partial(_root, floor)
     return Kernel(partial(_turned, 2), root, _add_root_gradients, _refined_root, _add_listed_root_gradients)
 
@@ -173,8 +188,8 @@ def _add_listed_root_gradients(gradient: Tensor, listed: Listed, vectors: Vector
 def _refined_root(table: Float[Tensor, "rows places"], columns: Int[Tensor, "rows places"], vectors: Vectors) -> None:
     """Small distances from the differences, a bounded number at a time; a vector is at exactly 0 from itself."""
     a, b = vectors
-    near = table < 2 * torch.finfo(a.dtype).eps ** 0.25 * a[:, -2:-1].sqrt() + 2e-15
-    for some in near.nonzero().split(max(1, 2**18 // a.shape[1])):
+    near = (table < 2 * torch.finfo(a.dtype).eps ** 0.25 * a[:, -2:-1].sqrt() + 2e-15).nonzero()
+    for some in near.split(max(1, 2**18 // a.shape[1])) if len(near) else ():
         i, place = some.unbind(1)
         differences = a[i, :-2] / -2 - b[columns[i, place], :-2]
         table[i, place] = torch.linalg.vector_norm(differences, dim=1)
@@ -193,10 +208,12 @@ def _add_manhattan_gradients(gradient: Tensor, distances: Tensor, vectors: Vecto
 
 
 class _Block(torch.autograd.Function):
-    """A kernel as a differentiable function of rows and columns in one tensor."""
+    """A block as a differentiable function of rows and columns in one tensor."""
 
     @staticmethod
-    def forward(ctx: Any, of: Kernel, rows: int, vectors: Tensor) -> Tensor:
+    def forward(ctx: Any, name: str, rows: int, x: Tensor) -> Tensor:
+        vectors, ctx.back = prepare(name, x)
+        of = kernel(name, vectors)
         a, b = of.turned(vectors[:rows]), vectors[rows:]
         distances = of.distances(a, b)
         if of.refined:
@@ -214,7 +231,7 @@ class _Block(torch.autograd.Function):
         of_b = torch.zeros_like(b)
         distances = distances.masked_fill(distances == 0, torch.inf)
         of_a = ctx.kernel.add_gradients(gradients[0].clone(), distances, (a, b), of_b)
-        return None, None, torch.cat([ctx.kernel.turned(of_a), of_b])
+        return None, None, ctx.back(torch.cat([ctx.kernel.turned(of_a), of_b]))
 
 
 def _precise(x: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:

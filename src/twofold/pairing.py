@@ -127,7 +127,7 @@ def distance_rows(pairing: Pairing, comparison: Comparison, name: str | None = N
     """Block after block of the distances (`name`: of that plain one instead), without gradient."""
     name = name or comparison.name
     columns, plain = pairing.columns.detach(), name in distances.__all__
-    vectors = distances.prepare(name, columns) if plain else columns
+    vectors, _ = distances.prepare(name, columns)
     for rows in pairing.blocks():
         with torch.autocast(columns.device.type, enabled=False), torch.no_grad():
             if not plain:

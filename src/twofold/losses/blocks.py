@@ -43,104 +43,111 @@ def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmet
     """The loss of all rows, with its gradient already computed.
 
     Args:
-        symmetric: each pair counts alike from both ends, so half the block is enough (without references).
+        symmetric: each pair counts alike from both ends, so half of the matrix is enough (without references).
 
     Returns:
         A scalar of the embeddings' dtype (float32 for half precision).
     """
+    half = symmetric and len(pairing.first) == len(pairing.columns) and len(list(pairing.blocks())) > 1
+    weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
+    weights = [weight for weight in weights if weight.requires_grad]
     with torch.autocast(pairing.columns.device.type, enabled=False):
-        kernel: Any
-        if comparison.name in distances.__all__:
-            vectors = distances.prepare(comparison.name, pairing.columns)
-            kernel, weights = distances.kernel(comparison.name, vectors), ()
-        else:
-            vectors = pairing.columns.to(torch.promote_types(pairing.columns.dtype, torch.float32))
-            kernel = _Learned(comparison)
-            weights = kernel.weights
-        half = symmetric and len(pairing.first) == len(pairing.columns) and len(list(pairing.blocks())) > 1
-        return _OverRows.apply(_Walk(pairing, kernel, loss, half), vectors, *weights)
+        return _OverRows.apply(_Task(pairing, comparison, loss, half), pairing.columns, *weights)
+
+
+class _Task(NamedTuple):
+    """What to walk over."""
+
+    pairing: Pairing
+    comparison: Comparison
+    loss: RowLoss
+    half: bool
 
 
 class _OverRows(torch.autograd.Function):
-    """A walk as a differentiable function; its gradient is there before it is asked for."""
+    """The walk as a differentiable function; its gradient is there before it is asked for."""
 
     @staticmethod
-    def forward(ctx: Any, walk: "_Walk", *inputs: Tensor) -> Tensor:
-        ctx.sums = walk(inputs, any(ctx.needs_input_grad))
+    def forward(ctx: Any, task: _Task, columns: Tensor, *weights: Tensor) -> Tensor:
+        vectors, ctx.back = distances.prepare(task.comparison.name, columns)
+        kernel = _Learned(task.comparison, weights)
+        if task.comparison.name in distances.__all__:
+            kernel = distances.kernel(task.comparison.name, vectors)
+        ctx.sums = _walk(task, kernel, vectors, inputs=[vectors, *weights] if any(ctx.needs_input_grad) else [])
         # A term that counts nothing is 0.
         ctx.divisors = [torch.as_tensor(one.divisor).clamp(min=1) for one in ctx.sums]
         totals = (one.total / divisor for one, divisor in zip(ctx.sums, ctx.divisors, strict=True))
-        return sum(totals, inputs[0].new_zeros((), dtype=torch.float64)).to(inputs[0].dtype)
+        return sum(totals, vectors.new_zeros((), dtype=torch.float64)).to(vectors.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *scale: Tensor
     ) -> tuple[Tensor | None, ...]:
-        weights = ((scale[0] / divisor).to(scale[0]) for divisor in ctx.divisors)
-        scaled = ([g * weight for g in one.gradients] for one, weight in zip(ctx.sums, weights, strict=True))
-        first, *others = scaled
+        shares = [(scale[0] / divisor).to(scale[0]) for divisor in ctx.divisors]
+        first, *others = ([g * share for g in one.gradients] for one, share in zip(ctx.sums, shares, strict=True))
         for other in others:
             for so_far, more in zip(first, other, strict=True):
                 so_far += more
-        return None, *first
+        return None, ctx.back(first[0]), *first[1:]
 
 
-class _Walk(NamedTuple):
-    """All that the walk over the rows needs, and the walk."""
+def _walk(task: _Task, kernel: Any, vectors: Tensor, *, inputs: list[Tensor]) -> list["_Sum"]:
+    """Block after block: distances, what the loss says of them, and its gradient by the inputs (none: not wanted)."""
+    sums: list[_Sum] = []
+    for rows in task.pairing.blocks():
+        skipped = rows.start if task.half else 0
+        both = kernel.turned(vectors[rows]), vectors[skipped:]
+        block = kernel.distances(*both)
+        seen = look(task.pairing, rows, block, half=task.half)
+        if kernel.refined:
+            kernel.refined(seen.positive, seen.partner, both)
+        terms = task.loss(seen)
+        sums = sums or [_Sum(inputs) for _ in terms]
+        if kernel.refined and inputs:
+            # At equal vectors a distance has no slope: an infinite one says so to the kernel.
+            block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
+        for so_far, term in zip(sums, terms, strict=True):
+            so_far.add(term, kernel, _View(rows, skipped, seen, block, both))
+    return sums
 
-    pairing: Pairing
-    kernel: Any
-    loss: RowLoss
-    half: bool
 
-    def __call__(self, inputs: tuple[Tensor, ...], differentiate: bool) -> list["_Sum"]:
-        kernel, vectors = self.kernel, inputs[0]
-        sums: list[_Sum] = []
-        for rows in self.pairing.blocks():
-            skipped = rows.start if self.half else 0
-            both = kernel.turned(vectors[rows]), vectors[skipped:]
-            block = kernel.distances(*both)
-            seen = look(self.pairing, rows, block, half=self.half)
-            if kernel.refined:
-                kernel.refined(seen.positive, seen.partner, both)
-            terms = self.loss(seen)
-            sums = sums or [_Sum(inputs if differentiate else ()) for _ in terms]
-            for so_far, term in zip(sums, terms, strict=True):
-                so_far.count(term)
-            if differentiate:
-                if kernel.refined:
-                    # At equal vectors a distance has no slope: an infinite one says so to the kernel.
-                    block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
-                for so_far, term in zip(sums, terms, strict=True):
-                    of_columns, *of_weights = so_far.gradients
-                    of_rows = self._add(term, seen, (block, *both), (of_columns[skipped:], *of_weights))
-                    of_columns[rows].add_(kernel.turned(of_rows))
-        return sums
+class _View(NamedTuple):
+    """A block, where it stands, and of which vectors it is."""
 
-    def _add(self, term: Term, seen: Rows, blocks: tuple[Tensor, ...], sums: tuple[Tensor, ...]) -> Tensor:
-        """Adds a block's gradient to the sums of columns and weights; returns that of the turned rows."""
-        block, both, kernel = blocks[0], blocks[1:], self.kernel
-        narrow = FEW * seen.valid.shape[1] < block.shape[1]
-        if term.negative is None and narrow and kernel.add_listed_gradients:
-            return kernel.add_listed_gradients(term.positive, (seen.positive, seen.partner), both, *sums)
-        gradient = torch.zeros_like(block) if term.negative is None else term.negative
-        if term.positive is not None:
-            gradient.scatter_add_(1, seen.partner, term.positive)
-        return kernel.add_gradients(gradient, block, both, *sums)
+    rows: slice
+    skipped: int
+    seen: Rows
+    block: Tensor
+    both: tuple[Tensor, Tensor]
 
 
 class _Sum:
-    """One term over the blocks so far: the sum in float64, the gradients in the inputs' dtype."""
+    """One term over the blocks so far: the sum in float64, the gradients in the vectors' dtype."""
 
-    def __init__(self, inputs: tuple[Tensor, ...]) -> None:
+    def __init__(self, inputs: list[Tensor]) -> None:
         self.total: Tensor | float = 0.0
         self.divisor: Tensor | float = 0
-        self.gradients = tuple(torch.zeros_like(x) for x in inputs)
+        self.gradients = [torch.zeros_like(x) for x in inputs]
 
-    def count(self, term: Term) -> None:
+    def add(self, term: Term, kernel: Any, view: _View) -> None:
         self.total = self.total + term.total.double()
         self.divisor = self.divisor + term.divisor
+        if not self.gradients:
+            return
+        sums = self.gradients[0][view.skipped :], *self.gradients[1:]
+        few = FEW * view.seen.partner.shape[1] < view.block.shape[1]
+        if term.negative is None and few and kernel.add_listed_gradients:
+            listed = view.seen.positive, view.seen.partner
+            of_rows = kernel.add_listed_gradients(term.positive, listed, view.both, *sums)
+        else:
+            of_rows = kernel.add_gradients(_scattered(term, view), view.block, view.both, *sums)
+        self.gradients[0][view.rows].add_(kernel.turned(of_rows))
+
+
+def _scattered(term: Term, view: _View) -> Tensor:
+    gradient = torch.zeros_like(view.block) if term.negative is None else term.negative
+    return gradient if term.positive is None else gradient.scatter_add_(1, view.seen.partner, term.positive)
 
 
 class _Learned:
@@ -148,10 +155,8 @@ class _Learned:
 
     refined = add_listed_gradients = None
 
-    def __init__(self, comparison: Comparison) -> None:
-        weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
-        self.comparison = comparison
-        self.weights = tuple(weight for weight in weights if weight.requires_grad)
+    def __init__(self, comparison: Comparison, weights: tuple[Tensor, ...]) -> None:
+        self.comparison, self.weights = comparison, weights
 
     def turned(self, x: Tensor) -> Tensor:
         return x
