@@ -80,8 +80,8 @@ class Kernel:
 
     Attributes:
         turned: the rows' side of prepared vectors; linear and its own adjoint, so it also turns a gradient back.
-        distances: (rows, inner) turned, (cols, inner) -> (rows, cols), fast: the Euclidean ones carry the error of
-            the Gram form, about 1e-4 of the vectors' length near 0.
+        distances: (rows, inner) turned, (cols, inner) -> (rows, cols), fast, with the error of the Gram form:
+            near 0 about 1e-7 of the squared length, of either sign, and its root for the Euclidean one.
         add_gradients: gradient of the block (which it may overwrite), the block, the vectors, and the sum over
             columns to which it adds; returns the gradient of the turned rows.
         refined: writes those distances of a table again that the error of the Gram form would spoil: the table, the
@@ -137,7 +137,7 @@ def kernel(name: str, vectors: Float[Tensor, "n inner"]) -> Kernel:
     if name == "cosine":
         return Kernel(partial(_turned, 1), _product, _add_product_gradients, None, _add_listed_gradients)
     if name == "squared_euclidean":
-        return Kernel(partial(_turned, 2), _positive_product, _add_product_gradients, None, _add_listed_gradients)
+        return Kernel(partial(_turned, 2), _product, _add_product_gradients, None, _add_listed_gradients)
     # No distance is less than the product's own error, by which a gradient would otherwise be divided.
     floor = torch.finfo(vectors.dtype).eps * float(vectors[:, -1].max()) + 1e-30
     root = partial(_root, floor)
@@ -150,10 +150,6 @@ def _turned(scale: float, x: Float[Tensor, "n inner"]) -> Float[Tensor, "n inner
 
 def _product(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
     return a @ b.T
-
-
-def _positive_product(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
-    return (a @ b.T).clamp_(min=0)
 
 
 def _add_product_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, of_columns: Tensor) -> Tensor:
