@@ -2,7 +2,7 @@
 
     python bench/losses.py [--quick] [--threads 1]
 
-Each figure comes from a process of its own, in which ours and the peer take turns on the same embeddings (128-d, eight
+Each figure comes from a process of its own (--quick: all from one), in which ours and the peer take turns on the same embeddings (128-d, eight
 of a class, spread over 16 directions as trained embeddings are, so that the hinges have work), after one warm-up each;
 value and gradient are asserted to be equal before anything is timed. Time is the median of the repeats. Memory is the
 peak of torch's allocator beyond what was there before the call; ours counts as at least 1 MB.
@@ -64,7 +64,8 @@ def main() -> None:
     results: list[dict[str, Any]] = []
     for name, large in chosen.items():
         for size in (large,) if options.quick else (*SMALL, large):
-            results += rows(name, size, in_own_process(name, size, options.threads), options.threads)
+            found = measured(name, size) if options.quick else in_own_process(name, size, options.threads)
+            results += rows(name, size, found, options.threads)
     if options.only in (None, "nt_xent"):
         peak = in_own_process("nt_xent_alone", 2048 if options.quick else 8192, options.threads)["ours_bytes"]
         results.append(row("nt_xent_8192_peak_mb", peak / MEGABYTE, unit="MB", goal=100, anchor="alone, at batch 8192"))
