@@ -2,8 +2,8 @@
 
     python bench/losses.py [--quick] [--threads 1]
 
-Each figure comes from a process of its own (--quick: all from one), in which ours and the peer take turns on the same embeddings (128-d, eight
-of a class, spread over 16 directions as trained embeddings are, so that the hinges have work), after one warm-up each;
+Each figure comes from a process of its own (--quick: all from one), in which ours and the peer take turns on the same
+embeddings (128-d, eight of a class, spread over 16 directions as trained embeddings are, so that the hinges have work);
 value and gradient are asserted to be equal before anything is timed. Time is the median of the repeats. Memory is the
 peak of torch's allocator beyond what was there before the call; ours counts as at least 1 MB.
 """
