@@ -21,7 +21,8 @@ def figures() -> str:
         line = json.loads(path.read_text(encoding="utf-8"))
         parts.append(
             f"## {line['bench']}\n\n`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, "
-            f"{line['seconds']:.0f} s.\n\n| figure | value | goal | seed | unit | beside it |\n|---|---|---|---|---|---|\n"
+            f"{line['seconds']:.0f} s.\n\n"
+            "| figure | value | goal | seed | unit | beside it |\n|---|---|---|---|---|---|\n"
             + "\n".join(_row(result) for result in line["results"])
             + "\n"
         )

@@ -54,7 +54,9 @@ class Encoder(nn.Module):
             UsageError: pictures of another size or number of channels than the encoder was built for.
         """
         self._check(batch)
-        embedding = self.head(self.trunk(batch))
+        # Plain order in memory, also where one channel makes the two orders look alike: torch 2.13's float32
+        # convolutions of channels-last batches of odd size write past their buffers with two threads (docs/LOG.md).
+        embedding = self.head(self.trunk(batch.clone(memory_format=torch.contiguous_format)))
         if embedding.dtype in (torch.bfloat16, torch.float16):
             embedding = embedding.float()
         return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
