@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     background = Items.from_folder(options.data / "images_background", levels=2)
-    recipe = character().replace({"groups_per_batch": 4, "epochs": 20})
+    recipe = character().replace({"groups_per_batch": 4, "epochs": 36})
     if options.quick:
         recipe = recipe.replace({"epochs": 1, "max_seconds": 10, "copies": 2})
         options.seeds = options.seeds[:1]

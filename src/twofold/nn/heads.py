@@ -54,9 +54,7 @@ class Encoder(nn.Module):
             UsageError: pictures of another size or number of channels than the encoder was built for.
         """
         self._check(batch)
-        # Plain order in memory, also where one channel makes the two orders look alike: torch 2.13's float32
-        # convolutions of channels-last batches of odd size write past their buffers with two threads (docs/LOG.md).
-        embedding = self.head(self.trunk(batch.clone(memory_format=torch.contiguous_format)))
+        embedding = self.head(self.trunk(batch.clone(memory_format=_order(batch))))
         if embedding.dtype in (torch.bfloat16, torch.float16):
             embedding = embedding.float()
         return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
@@ -69,6 +67,17 @@ class Encoder(nn.Module):
                 f"this encoder takes pictures of {asked} (channels x height x width), and was given "
                 f"{' x '.join(map(str, given))}: build it with the size and channels of the input type, or set those"
             )
+
+
+def _order(batch: Tensor) -> torch.memory_format:
+    """Channels beside each other under half-precision autocast, which is a third faster; else the plain order.
+
+    Set also where one channel makes the two look alike: torch 2.13's float32 convolutions of channels-last batches of
+    odd size write past their buffers with two threads (docs/LOG.md); those of bfloat16 do not.
+    """
+    kind = batch.device.type
+    halved = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) in (torch.bfloat16, torch.float16)
+    return torch.channels_last if halved else torch.contiguous_format
 
 
 class AveragePool(nn.Module):
