@@ -4,8 +4,10 @@ Losses and miners both stand on it. Rows are the embeddings of the batch (anchor
 followed by the references.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -18,7 +20,20 @@ from torch import Tensor
 from twofold import distances
 from twofold.errors import BatchError
 
-__all__ = ["FAR", "Comparison", "Pairing", "References", "Rows", "check", "distance_rows", "hardest", "look", "pair_up"]
+__all__ = [
+    "FAR",
+    "Comparison",
+    "Pairing",
+    "References",
+    "Rows",
+    "Share",
+    "check",
+    "distance_rows",
+    "hardest",
+    "look",
+    "pair_up",
+    "sharing",
+]
 
 FAR = 1e30
 """Stands in `Rows.negative` where the column is of the row's own class: no hinge, exponential or minimum sees it."""
@@ -38,6 +53,36 @@ class Comparison(Protocol):
     def block(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]: ...
 
 
+class Share(NamedTuple):
+    """Which of the row blocks this process walks, where several have the same batch (see `sharing`).
+
+    Attributes:
+        rank, processes: it walks every `processes`-th block, from the `rank`-th on.
+        total: the sum of a tensor over all processes.
+    """
+
+    rank: int
+    processes: int
+    total: Callable[[Tensor], Tensor]
+
+
+_share = ContextVar("share", default=Share(0, 1, lambda count: count))
+
+
+@contextmanager
+def sharing(share: Share) -> Iterator[None]:
+    """Inside, losses and miners walk this process's row blocks only; a loss is then this process's part of the loss.
+
+    Counts that a sum is divided by are those of all processes, so the parts, and their gradients, add up to what one
+    process would have found.
+    """
+    token = _share.set(share)
+    try:
+        yield
+    finally:
+        _share.reset(token)
+
+
 @dataclass(frozen=True, eq=False)
 class Pairing:
     """Rows, columns, and for each row where the columns of its class are.
@@ -50,6 +95,7 @@ class Pairing:
         rank: for each row, its own place in its class.
         genuine: number of (row, column) pairs of one class, without the pairs of an item with itself.
         impostor: number of (row, column) pairs of two classes.
+        share: which row blocks are this process's.
     """
 
     columns: Float[Tensor, "cols dim"]
@@ -59,23 +105,29 @@ class Pairing:
     rank: Int[Tensor, "rows"]
     genuine: int
     impostor: int
+    share: Share = field(default_factory=_share.get)
 
     @property
     def rows(self) -> Float[Tensor, "rows dim"]:
         """Embeddings of the batch."""
         return self.columns[: len(self.first)]
 
-    def blocks(self) -> Iterator[slice]:
-        """Slices of rows whose distance block is at home in the cache, or a few of it if the rows are long.
+    @property
+    def starts(self) -> range:
+        """First rows of the blocks whose distances are at home in the cache, or a few of it if the rows are long.
 
         Half of the cache was the best of 1/8 to 2, and so were 128 rows where that is more (measured at 1024 to 4096
-        columns): fewer make the matrix products slow.
+        columns): fewer make the matrix products slow. Each process that shares the work has a block at least.
         """
-        row = len(self.columns) * max(4, self.columns.element_size())
+        row, count = len(self.columns) * max(4, self.columns.element_size()), len(self.first)
         room = _cache_bytes(self.columns.device.type)
         step = max(8, room // (2 * row), min(128, 4 * room // row))
-        for start in range(0, len(self.first), step):
-            yield slice(start, min(start + step, len(self.first)))
+        return range(0, count, min(step, max(1, count // self.share.processes)))
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of rows, one block each; of several processes, those of this one."""
+        for start in self.starts[self.share.rank :: self.share.processes]:
+            yield slice(start, min(start + self.starts.step, len(self.first)))
 
     def partners(self, rows: slice) -> tuple[Int[Tensor, "some width"], Bool[Tensor, "some width"]]:
         """The other columns of each row's class, padded with columns of that class; and which are no padding."""

@@ -48,7 +48,7 @@ def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmet
     Returns:
         A scalar of the embeddings' dtype (float32 for half precision).
     """
-    half = symmetric and len(pairing.first) == len(pairing.columns) and len(list(pairing.blocks())) > 1
+    half = symmetric and len(pairing.first) == len(pairing.columns) and len(pairing.starts) > 1
     weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
     weights = [weight for weight in weights if weight.requires_grad]
     with torch.autocast(pairing.columns.device.type, enabled=False):
@@ -75,7 +75,8 @@ class _OverRows(torch.autograd.Function):
             kernel = distances.kernel(task.comparison.name, vectors)
         ctx.sums = _walk(task, kernel, vectors, inputs=[vectors, *weights] if any(ctx.needs_input_grad) else [])
         # A term that counts nothing is 0.
-        ctx.divisors = [torch.as_tensor(one.divisor).clamp(min=1) for one in ctx.sums]
+        counted = [task.pairing.share.total(torch.as_tensor(one.divisor, device=columns.device)) for one in ctx.sums]
+        ctx.divisors = [count.clamp(min=1) for count in counted]
         totals = (one.total / divisor for one, divisor in zip(ctx.sums, ctx.divisors, strict=True))
         return sum(totals, vectors.new_zeros((), dtype=torch.float64)).to(vectors.dtype)
 

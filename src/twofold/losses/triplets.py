@@ -68,17 +68,16 @@ def triplet(
 def _listed(pairing: Pairing, comparison: Comparison, triplets: Listed, *, margin: float, soft: bool) -> Tensor:
     of, near, far = (pairing.columns.index_select(0, index.long()) for index in triplets)
     near, far = comparison.pairs(of, near), comparison.pairs(of, far)
-    if soft:
-        return functional.softplus(near - far + margin).mean()
-    violation = (near - far + margin).clamp(min=0)
-    return violation.sum() / violation.count_nonzero().clamp(min=1)
+    violation = functional.softplus(near - far + margin) if soft else (near - far + margin).clamp(min=0)
+    count = torch.tensor(len(violation), device=far.device) if soft else violation.count_nonzero()
+    return violation.sum() / pairing.share.total(count).clamp(min=1)
 
 
 def _checked(triplets: Listed, pairing: Pairing) -> Listed:
     for name, index, limit in zip(
         ("anchor", "positive", "negative"), triplets, (len(pairing.first), *2 * [len(pairing.columns)]), strict=True
     ):
-        if not len(index):
+        if not len(index) and pairing.share.processes == 1:
             raise BatchError("no triplets were given: mine a batch that has some, or leave it out")
         if bool((index < 0).any()) or bool((index >= limit).any()):
             wrong = int(index[(index < 0) | (index >= limit)][0])
