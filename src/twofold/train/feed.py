@@ -1,4 +1,8 @@
-"""Batches for training: read once into memory where they fit, augmented one step ahead in a thread."""
+"""Batches for training: read once into memory where they fit, augmented one step ahead in a thread.
+
+Where several processes train together, all of them plan the same batches; each makes its own share of the items of a
+batch and knows the targets of all of it. What an item looks like does not depend on who makes it.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -59,13 +63,16 @@ class ItemFeed:
 
     Attributes:
         classes: number of classes, variants included.
+        share: (rank, world): which of how many processes this one is; it makes the rank-th part of every batch.
     """
 
-    def __init__(self, items: Items, input: Input, recipe: Recipe, seed: int) -> None:
+    def __init__(
+        self, items: Items, input: Input, recipe: Recipe, seed: int, *, share: tuple[int, int] = (0, 1)
+    ) -> None:
         self.augment = build.augmentation(recipe, input)
         self.variants = self.augment.variants if self.augment else 1
         self.stored = Stored(input, items.values)
-        self.recipe, self.seed = recipe, seed
+        self.recipe, self.seed, self.share = recipe, seed, share
         codes = np.unique(items.labels, return_inverse=True)[1].reshape(-1)
         self.labels = self._every_variant(codes)
         # a variant of a group is a group: characters of one alphabet all turned alike are the hard ones to tell apart
@@ -84,47 +91,54 @@ class ItemFeed:
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, as indices of (item, variant)."""
         recipe = self.recipe
-        return list(
-            identity_batches(
-                self.labels,
-                p=recipe.p,
-                k=recipe.k,
-                seed=self.seed,
-                epoch=epoch,
-                group=self.groups if recipe.groups_per_batch else None,
-                groups_per_batch=recipe.groups_per_batch,
-                identity=self.identity,
-            )
+        plan = identity_batches(
+            self.labels,
+            p=recipe.p,
+            k=recipe.k,
+            seed=self.seed,
+            epoch=epoch,
+            group=self.groups if recipe.groups_per_batch else None,
+            groups_per_batch=recipe.groups_per_batch,
+            identity=self.identity,
         )
+        _check_shares([len(indices) for indices in plan], self.share[1])
+        return plan
 
-    def batch(self, indices: Int[np.ndarray, "n"], epoch: int) -> tuple[Any, Tensor]:
-        """One planned batch, and its labels."""
-        items = indices // self.variants
-        batch = self.stored.input.stack(self.stored.take(items))
-        if self.augment:
-            count = len(indices)
-            keys = np.stack(
-                [np.full(count, self.seed), np.full(count, epoch), items, indices % self.variants], axis=1
-            ).astype(np.int64)
-            batch = self.augment(batch, keys)
-        return batch, torch.from_numpy(self.labels[indices])
+    def sizes(self, planned: Int[np.ndarray, "n"]) -> list[int]:
+        """How many items of a planned batch each process makes, in the order of their ranks."""
+        return _parts(len(planned), self.share[1])
+
+    def batch(self, planned: Int[np.ndarray, "n"], epoch: int) -> tuple[Any, Tensor]:
+        """This process's part of one planned batch, and the labels of the whole batch."""
+        mine = planned[_part(len(planned), self.share)]
+        batch = _made(self, mine // self.variants, mine % self.variants, epoch=epoch)
+        return batch, torch.from_numpy(self.labels[planned])
 
 
 class PairFeed:
-    """Batches of pairs: of a list, or drawn from labelled items, half of them genuine. Each item is embedded once."""
+    """Batches of pairs: of a list, or drawn from labelled items, half of them genuine. Each item is embedded once.
+
+    Attributes:
+        share: (rank, world): which of how many processes this one is; it makes the rank-th part of a batch's items.
+    """
 
     classes = 0
 
-    def __init__(self, source: Items | Pairs, input: Input, recipe: Recipe, seed: int) -> None:
+    def __init__(
+        self, source: Items | Pairs, input: Input, recipe: Recipe, seed: int, *, share: tuple[int, int] = (0, 1)
+    ) -> None:
         self.augment = build.augmentation(recipe, input)
         self.stored = Stored(input, source.values)
-        self.source, self.recipe, self.seed = source, recipe, seed
+        self.source, self.recipe, self.seed, self.share = source, recipe, seed, share
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, each an array (3, pairs): first item, second item, how alike they are."""
         size = max(self.recipe.p * self.recipe.k // 4 * 2, 2)
         pairs = self._drawn(self.source, epoch) if isinstance(self.source, Items) else self._listed(self.source, epoch)
-        return [pairs[:, start : start + size] for start in range(0, pairs.shape[1], size)]
+        plan = [pairs[:, start : start + size] for start in range(0, pairs.shape[1], size)]
+        if self.share[1] > 1:
+            _check_shares([len(np.unique(planned[:2])) for planned in plan], self.share[1])
+        return plan
 
     def _drawn(self, items: Items, epoch: int) -> Float[np.ndarray, "3 pairs"]:
         count = len(items.values) // 2 * 2
@@ -142,19 +156,49 @@ class PairFeed:
             order = np.stack([np.resize(side, longest) for side in sides], axis=1).reshape(-1)
         return np.stack([pairs.index_a[order], pairs.index_b[order], pairs.targets[order]]).astype(np.float64)
 
+    def sizes(self, planned: Float[np.ndarray, "3 pairs"]) -> list[int]:
+        """How many items of a planned batch each process makes, in the order of their ranks."""
+        return _parts(len(np.unique(planned[:2])), self.share[1])
+
     def batch(self, planned: Float[np.ndarray, "3 pairs"], epoch: int) -> tuple[Any, PairBatch]:
-        """One planned batch of items, and the pairs among them."""
+        """This process's part of the items of one planned batch, and the pairs among the items of the whole batch."""
         items, rows = np.unique(planned[:2].astype(np.int64), return_inverse=True)
-        batch = self.stored.input.stack(self.stored.take(items))
-        if self.augment:
-            count = len(items)
-            keys = np.stack([np.full(count, self.seed), np.full(count, epoch), items, np.zeros(count)], axis=1)
-            batch = self.augment(batch, keys.astype(np.int64))
+        mine = items[_part(len(items), self.share)]
+        batch = _made(self, mine, np.zeros_like(mine), epoch=epoch)
         a, b = torch.from_numpy(rows.reshape(2, -1))
         return batch, PairBatch(a=a, b=b, targets=torch.from_numpy(planned[2].astype(np.float32)))
 
 
 Feed = ItemFeed | PairFeed
+
+
+def _made(feed: Feed, items: Int[np.ndarray, "n"], variants: Int[np.ndarray, "n"], *, epoch: int) -> Any:
+    """The items as one batch, augmented by keys that say nothing of the batch or of the process."""
+    batch = feed.stored.input.stack(feed.stored.take(items))
+    if not feed.augment:
+        return batch
+    count = len(items)
+    keys = np.stack([np.full(count, feed.seed), np.full(count, epoch), items, variants], axis=1)
+    return feed.augment(batch, keys.astype(np.int64))
+
+
+def _parts(count: int, world: int) -> list[int]:
+    """Sizes of the contiguous parts of `count` items, at most one apart, the larger ones first."""
+    whole, rest = divmod(count, world)
+    return [whole + (rank < rest) for rank in range(world)]
+
+
+def _part(count: int, share: tuple[int, int]) -> slice:
+    rank, world = share
+    ends = np.cumsum([0, *_parts(count, world)])
+    return slice(int(ends[rank]), int(ends[rank + 1]))
+
+
+def _check_shares(sizes: list[int], world: int) -> None:
+    if sizes and min(sizes) < world:
+        raise NotEnoughData(
+            f"a batch of {min(sizes)} items cannot be shared by {world} processes: raise p, or start fewer processes"
+        )
 
 
 def ahead(make: Callable[[np.ndarray], Any], plan: Sequence[np.ndarray]) -> Iterator[Any]:
