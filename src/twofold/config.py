@@ -79,9 +79,16 @@ class Recipe(_Part):
         augment: settings of the input type's augmentation, in training only.
         loss, miner: what is learned from, and which triplets of a batch the loss sees (None: the loss decides).
         p, k: a batch holds `p` identities with `k` items each.
+        micro_batch: embed a batch in pieces of so many items, each a second time when its gradient is known: the same
+            gradient in the memory of one piece, for a third more arithmetic. None: all at once.
+        memory: embeddings of so many past items stand beside the batch as further pairs of the loss, from the end of
+            the warm-up on (cross-batch memory); 0: none.
+        hard_classes: batches are put together from groups of so many classes that the model finds most alike, drawn
+            anew each epoch; None: at random. Must divide `p`.
         groups_per_batch: draw the identities of a batch from so many groups (alphabets, say); None: from all.
         epochs: an epoch shows every item about once (every variant of it, if the augmentation makes classes).
         max_seconds: training stops cleanly after so many seconds.
+        compile: let torch compile the encoder first; needs a C++ compiler, pays on GPUs and in long trainings.
         precision: `bfloat16` runs the encoder under autocast; losses and statistics stay float32.
         clip_norm: largest gradient norm; None: not clipped.
         ema: decay of the moving average of the weights, which is then what is validated and kept; None: off.
@@ -99,11 +106,15 @@ class Recipe(_Part):
     miner: Named | None = None
     p: int = Field(default=16, ge=2)
     k: int = Field(default=4, ge=2)
+    micro_batch: int | None = Field(default=None, ge=1)
+    memory: int = Field(default=0, ge=0)
+    hard_classes: int | None = Field(default=None, ge=2)
     groups_per_batch: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=30, ge=1)
     max_seconds: float | None = Field(default=None, gt=0)
     optimiser: Annotated[Optimiser, BeforeValidator(_from_name)] = Optimiser()
     schedule: Annotated[Schedule, BeforeValidator(_from_name)] = Schedule()
+    compile: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     clip_norm: float | None = Field(default=None, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1)

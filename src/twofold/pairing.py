@@ -66,7 +66,8 @@ class Share(NamedTuple):
     total: Callable[[Tensor], Tensor]
 
 
-_share = ContextVar("share", default=Share(0, 1, lambda count: count))
+_ALONE = Share(0, 1, lambda count: count)
+_share = ContextVar("share", default=_ALONE)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """fit: items or pairs in, a trained and not yet calibrated bundle out."""
 
 import json
-import math
 import platform
 import time
 from collections.abc import Callable
@@ -9,22 +8,23 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from twofold import __version__, build
 from twofold.bundle import Bundle
 from twofold.config import Piece, Recipe
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.embedding import autocast
-from twofold.errors import IdentityOverlap, NotEnoughData, TrainingError
+from twofold.errors import IdentityOverlap, NotEnoughData
 from twofold.nn.builder import built_from
 from twofold.results import Progress
 from twofold.train import checkpoint
 from twofold.train.checkpoint import Checkpoints
+from twofold.train.distributed import Processes
 from twofold.train.feed import Feed, ItemFeed, PairFeed, ahead
 from twofold.train.objective import Objective, objective, of_pairs
 from twofold.train.run import Run
+from twofold.train.step import step
 from twofold.train.validate import Validation
 from twofold.twin import Twin
 
@@ -64,23 +64,25 @@ def fit(
     recipe = _of(twin, recipe or Recipe())
     if isinstance(valid, Items) and isinstance(train, Items):
         _refuse_shared(train, valid)
+    processes = Processes.present()
+    share = processes.rank, processes.count
     feed: Feed
     if isinstance(train, Pairs) or (loss is None and of_pairs(recipe)):
-        feed = PairFeed(train, twin.input, recipe, seed)
+        feed = PairFeed(train, twin.input, recipe, seed, share=share)
     else:
-        feed = ItemFeed(train, twin.input, recipe, seed)
+        feed = ItemFeed(train, twin.input, recipe, seed, share=share)
     with build.seeded(seed):
-        aim, modules = objective(recipe, twin, classes=feed.classes, loss=loss)
+        aim = objective(recipe, twin, classes=feed.classes, loss=loss)
     # weights in the order that half-precision batches come in: a fifth faster
     twin.to(memory_format=torch.channels_last if recipe.precision == "bfloat16" else torch.contiguous_format)
-    run = Run(twin, modules, recipe, seed)
+    run = Run(twin, aim.modules, recipe, seed)
     validation = None if valid is None else Validation(valid, twin.input, recipe)
     if checkpoints and checkpoints.resume:
         run.restore(*checkpoint.load(checkpoints.last))
     while run.epoch < recipe.epochs and not run.done:
         _one_epoch(run, feed, aim, watch)
         run.look(validation, last=run.done or run.epoch + 1 == recipe.epochs)
-        if checkpoints:
+        if checkpoints and processes.first:
             _keep(run, checkpoints)
     twin.load_state_dict(run.best_weights if validation else run.weights)
     twin.to(memory_format=torch.contiguous_format).eval()
@@ -126,37 +128,15 @@ def _one_epoch(run: Run, feed: Feed, aim: Objective, watch: Watch | None) -> Non
     run.twin.train()
     for index, (batch, targets) in enumerate(ahead(lambda indices: feed.batch(indices, epoch), plan)):
         run.set_learning_rate((epoch + index / len(plan)) / run.recipe.epochs)
-        run.losses.append(_one_step(run, batch, targets, aim))
-        run.items += len(batch)
-        run.pairs += len(targets.targets) if feed.classes == 0 else len(batch) * (len(batch) - 1) // 2
+        sizes = feed.sizes(plan[index])
+        run.losses.append(step(run, batch, targets, aim, sizes=sizes))
+        run.items += sum(sizes)
+        run.pairs += len(targets.targets) if feed.classes == 0 else sum(sizes) * (sum(sizes) - 1) // 2
         if watch:
             watch(_progress(run, (index + 1, len(plan)), time.monotonic() - started))
         if run.late:
             run.stopped = f"the {run.recipe.max_seconds:g} seconds are over"
             break
-
-
-def _one_step(run: Run, batch: Any, targets: Any, aim: Objective) -> float:
-    twin, recipe = run.twin, run.recipe
-    with build.seeded(run.seed * 1_000_003 + run.step):
-        with autocast(twin.device, recipe.precision):
-            embeddings = twin.embed(batch.to(twin.device))
-        loss = aim(embeddings.float(), targets.to(twin.device))
-    value = float(loss.detach())
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"the loss is {value} at step {run.step}: lower optimiser.learning_rate "
-            f"({recipe.optimiser.learning_rate:g}), or set clip_norm = 1.0"
-        )
-    run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    if recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_([*twin.parameters(), *run.modules.parameters()], recipe.clip_norm)
-    run.optimiser.step()
-    if run.average:
-        run.average.update(twin)
-    run.step += 1
-    return value
 
 
 def _progress(run: Run, step: tuple[int, int], seconds: float) -> Progress:

@@ -2,70 +2,94 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from twofold import build, losses
 from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError
+from twofold.pairing import References
 from twofold.train.feed import PairBatch
 from twofold.twin import Twin
 
 __all__ = ["Objective", "objective", "of_pairs"]
 
-Objective = Callable[[Tensor, Any], Tensor]
+
+class Objective(NamedTuple):
+    """What is minimised.
+
+    Attributes:
+        loss: (embeddings, labels or pairs, references) -> scalar.
+        in_rows: it goes through the batch by row blocks, which several processes can share (`pairing.sharing`).
+        modules: those with weights to train beside the twin.
+    """
+
+    loss: Callable[[Tensor, Any, References], Tensor]
+    in_rows: bool
+    modules: list[nn.Module]
 
 
-def objective(
-    recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., Tensor] | None
-) -> tuple[Objective, list[nn.Module]]:
-    """The function (embeddings, labels or pairs) -> scalar, and the modules with weights to train beside the twin.
+def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., Tensor] | None) -> Objective:
+    """The recipe's loss and miner, or the user's loss.
 
     Args:
         classes: number of training classes; 0 when batches hold pairs.
         loss: the user's own loss instead of the recipe's.
 
     Raises:
-        RecipeError: a miner for a loss that takes no triplets, or a loss of labelled items for a list of pairs.
+        RecipeError: a miner for a loss that takes no triplets, a memory for a loss that takes no references, or a loss
+            of labelled items for a list of pairs.
     """
     made = loss or build.loss(recipe.loss, dim=twin.dim, classes=classes)
     modules = [made.to(twin.device)] if isinstance(made, nn.Module) else []
+    if recipe.memory and (
+        classes == 0 or modules or "references" not in _takes(loss or getattr(losses, recipe.loss.name))
+    ):
+        raise RecipeError(f"loss {recipe.loss.name!r} compares with no further embeddings: drop memory")
     if classes == 0:
         if loss is None and not of_pairs(recipe):
             raise RecipeError(f"loss {recipe.loss.name!r} needs labelled items; for a list of pairs: {_pair_losses()}")
-        return _over_pairs(made, twin), modules
-    if recipe.miner is None:
-        return lambda embeddings, labels: made(embeddings, labels, comparison=twin.comparison), modules
-    return _mined(made, recipe.loss, recipe.miner, twin), modules
+        return Objective(_over_pairs(made, twin), False, modules)
+    if recipe.miner is not None:
+        return Objective(_mined(made, recipe.loss, recipe.miner, twin), loss is None, modules)
+
+    def whole(embeddings: Tensor, labels: Tensor, references: References) -> Tensor:
+        if references is None:
+            return made(embeddings, labels, comparison=twin.comparison)
+        return made(embeddings, labels, comparison=twin.comparison, references=references)
+
+    return Objective(whole, loss is None and not modules, modules)
 
 
 def of_pairs(recipe: Recipe) -> bool:
     """Whether the recipe's loss looks at pairs (distances, targets) instead of at a batch (embeddings, labels)."""
-    return recipe.loss.name in losses.__all__ and _parameters(recipe.loss)[0] == "distances"
+    return recipe.loss.name in losses.__all__ and _takes(getattr(losses, recipe.loss.name))[0] == "distances"
 
 
-def _over_pairs(loss: Callable[..., Tensor], twin: Twin) -> Objective:
-    def over_pairs(embeddings: Tensor, pairs: PairBatch) -> Tensor:
+def _over_pairs(loss: Callable[..., Tensor], twin: Twin) -> Callable[[Tensor, Any, References], Tensor]:
+    def over_pairs(embeddings: Tensor, pairs: PairBatch, references: References) -> Tensor:
         return loss(twin.comparison.pairs(embeddings[pairs.a], embeddings[pairs.b]), pairs.targets)
 
     return over_pairs
 
 
-def _mined(loss: Callable[..., Tensor], piece: Piece, miner: Piece, twin: Twin) -> Objective:
-    if "triplets" not in _parameters(piece):
+def _mined(
+    loss: Callable[..., Tensor], piece: Piece, miner: Piece, twin: Twin
+) -> Callable[[Tensor, Any, References], Tensor]:
+    if "triplets" not in _takes(getattr(losses, piece.name)):
         raise RecipeError(f"loss {piece.name!r} takes no mined triplets: drop the miner, or choose loss = 'triplet'")
     mine = build.miner(miner)
 
-    def mined(embeddings: Tensor, labels: Tensor) -> Tensor:
-        triplets = mine(embeddings.detach(), labels, comparison=twin.comparison)
-        return loss(embeddings, labels, comparison=twin.comparison, triplets=triplets)
+    def mined(embeddings: Tensor, labels: Tensor, references: References) -> Tensor:
+        among = {"comparison": twin.comparison, "references": references}
+        return loss(embeddings, labels, triplets=mine(embeddings.detach(), labels, **among), **among)
 
     return mined
 
 
-def _parameters(piece: Piece) -> list[str]:
-    return list(inspect.signature(getattr(losses, piece.name)).parameters)
+def _takes(function: Callable[..., Any]) -> list[str]:
+    return list(inspect.signature(function).parameters)
 
 
 def _pair_losses() -> str:

@@ -4,11 +4,15 @@ import time
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from twofold.config import Recipe
 from twofold.errors import RecipeError
+from twofold.pairing import References
 from twofold.train import checkpoint
+from twofold.train.distributed import Processes
+from twofold.train.memory import Memory
 from twofold.train.optim import Average, Plateau, learning_rate_factor, optimiser
 from twofold.train.validate import Validation
 from twofold.twin import Twin
@@ -17,14 +21,18 @@ __all__ = ["Run"]
 
 
 class Run:
-    """Weights, optimiser, average, schedule and best so far of one training."""
+    """Weights, optimiser, average, memory, schedule and best so far of one training; alike in all its processes."""
 
     def __init__(self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int) -> None:
         self.twin, self.modules, self.recipe, self.seed = twin, nn.ModuleList(modules), recipe, seed
+        self.processes = Processes.present()
+        self.embed = torch.compile(twin.embed) if recipe.compile else twin.embed
         self.optimiser = optimiser(recipe.optimiser, [twin, *modules])
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
         self.average = Average(twin, recipe.ema) if recipe.ema else None
+        self.memory = Memory(recipe.memory, twin.dim, twin.device) if recipe.memory else None
         self.plateau = Plateau(recipe.schedule)
+        self.progress = 0.0
         self.epoch = self.step = self.stale = 0
         self.best: float | None = None
         self.best_weights: dict[str, Tensor] = {}
@@ -33,6 +41,7 @@ class Run:
         self.started, self.core_started = time.monotonic(), time.process_time()
         self.losses: list[float] = []
         self.items = self.pairs = 0
+        self.waited = 0.0
         self.stopped = ""
 
     @property
@@ -46,7 +55,8 @@ class Run:
 
     @property
     def late(self) -> bool:
-        return self.recipe.max_seconds is not None and self.seconds >= self.recipe.max_seconds
+        limit = self.recipe.max_seconds
+        return limit is not None and self.processes.agreed(self.seconds >= limit)
 
     @property
     def done(self) -> bool:
@@ -57,7 +67,14 @@ class Run:
         """What is validated and kept: the moving average if there is one."""
         return self.average.weights if self.average else self.twin.state_dict()
 
+    @property
+    def references(self) -> References:
+        """Past embeddings for the loss to compare with: none during the warm-up, when they change too quickly."""
+        return self.memory.references if self.memory and self.progress >= self.recipe.schedule.warmup else None
+
     def set_learning_rate(self, progress: float) -> None:
+        """Where the schedule says it stands at this share of the training."""
+        self.progress = progress
         factor = learning_rate_factor(self.recipe.schedule, progress) * self.plateau.factor
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
@@ -67,7 +84,8 @@ class Run:
         self.epoch += 1
         line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.losses))}
         if validation and (last or self.epoch % self.recipe.validate_every == 0):
-            line |= validation.measure(self.twin, self.weights)
+            found = validation.measure(self.twin, self.weights) if self.processes.first else None
+            line |= self.processes.agreed(found) or {}
             self._remember(line[self.recipe.monitor])
         line |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "seconds": round(self.seconds, 2)}
         self.history.append(line)
@@ -94,6 +112,7 @@ class Run:
             "optimiser": checkpoint.optimiser_state(self.optimiser),
             "average": self.average.weights if self.average else {},
             "best": self.best_weights,
+            "memory": self.memory.state() if self.memory else {},
         }
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
@@ -125,6 +144,8 @@ class Run:
         checkpoint.restore_optimiser(self.optimiser, checkpoint.under("optimiser", tensors))
         if self.average:
             self.average.load(checkpoint.under("average", tensors), numbers["average_steps"])
+        if self.memory:
+            self.memory.load(checkpoint.under("memory", tensors))
         self.best_weights = checkpoint.under("best", tensors)
         self.epoch, self.step, self.stale = numbers["epoch"], numbers["step"], numbers["stale"]
         self.best, self.stopped, self.history = numbers["best"], numbers["stopped"], numbers["history"]
