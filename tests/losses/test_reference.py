@@ -110,6 +110,23 @@ def smooth_ap(rows, temperature=0.01):
     return mean(each)
 
 
+def roadmap(rows, temperature=0.01, calibration=0.5, positive_margin=0.1, negative_margin=0.4):
+    each = []
+    for positive, negative in rows:
+        if positive:
+            bound = []
+            for i, p in enumerate(positive):
+                rank = 1 + sum(float(q < p) for j, q in enumerate(positive) if j != i)
+                ahead = torch.zeros((), dtype=torch.float64)
+                for x in ((p - n) / temperature for n in negative):
+                    step = torch.sigmoid(x) if x <= 0 else torch.sigmoid(x) + 0.5
+                    ahead = ahead + (step if x <= 5 else x - 5 + torch.sigmoid(torch.tensor(5.0).double()) + 0.5)
+                bound.append(ahead / (rank + ahead))
+            each.append(mean(bound))
+    margins = contrastive(rows, positive_margin, negative_margin)
+    return (1 - calibration) * mean(each) + calibration * margins
+
+
 CASES = [(name, {}) for name in BATCH_LOSSES] + [
     ("contrastive", {"positive_margin": 0.3, "negative_margin": 1.5}),
     ("contrastive", {"squared": True}),
@@ -118,6 +135,8 @@ CASES = [(name, {}) for name in BATCH_LOSSES] + [
     ("triplet", {"mining": "semi_hard"}),
     ("triplet", {"soft": True, "margin": 0.0}),
     ("triplet", {"soft": True, "mining": "hard"}),
+    ("roadmap", {"temperature": 0.2, "calibration": 0.0}),
+    ("roadmap", {"calibration": 1.0, "positive_margin": 0.2, "negative_margin": 1.0}),
 ]
 
 
@@ -126,7 +145,7 @@ CASES = [(name, {}) for name in BATCH_LOSSES] + [
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
 def test_value_and_gradient(name, settings, with_references, layout, batch, monkeypatch):
     monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)  # blocks of eight rows: more than one block
-    if name == "smooth_ap":
+    if name == "smooth_ap":  # at 0.01 its sigmoids are 0 or 1, and gradients say nothing
         settings = {"temperature": 0.1}
     labels, rows = torch.tensor(LAYOUTS[layout]), 9 if with_references else 12
     for title, comparison in COMPARISONS.items():

@@ -14,7 +14,7 @@ from twofold.losses.pairs import (
     pair_regression,
 )
 from twofold.losses.proxies import ArcFace, ProxyAnchor
-from twofold.losses.ranking import smooth_ap
+from twofold.losses.ranking import roadmap, smooth_ap
 from twofold.losses.softmax import circle, multi_similarity, nt_xent, supcon
 from twofold.losses.triplets import triplet
 
@@ -29,6 +29,7 @@ __all__ = [
     "pair_contrastive",
     "pair_cross_entropy",
     "pair_regression",
+    "roadmap",
     "smooth_ap",
     "supcon",
     "triplet",

@@ -42,12 +42,10 @@ def contrastive(
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
         UsageError: margins in the wrong order.
     """
-    _check_margins(positive_margin, negative_margin)
+    check_margins(positive_margin, negative_margin)
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
-        over = (rows.positive - positive_margin).clamp_(min=0) * rows.valid
-        short = (negative_margin - rows.negative).clamp_(min=0)
-        return _hinges(over, 1, squared), _hinges(short, -1, squared)
+        return hinges(rows, positive_margin, negative_margin, squared=squared)
 
     return over_rows(pair_up(embeddings, labels, references), comparison, of_rows, symmetric=True)
 
@@ -104,7 +102,7 @@ def pair_contrastive(
         BatchError: lists that do not fit, a number that is not finite, or targets other than 0 and 1.
         UsageError: margins in the wrong order.
     """
-    _check_margins(positive_margin, negative_margin)
+    check_margins(positive_margin, negative_margin)
     _check_pairs(distances, targets)
     wrong = ~((targets == 0) | (targets == 1))
     if bool(wrong.any()):
@@ -157,14 +155,29 @@ def pair_regression(
     return (best - distances - targets).square().mean()
 
 
-def _hinges(value: Tensor, sign: int, squared: bool) -> Term:
+def hinges(
+    rows: Rows, positive_margin: float, negative_margin: float, *, squared: bool = False, weight: float = 1.0
+) -> tuple[Term, Term]:
+    """Both hinges of `contrastive`, times a weight."""
+    over = (rows.positive - positive_margin).clamp_(min=0) * rows.valid
+    short = (negative_margin - rows.negative).clamp_(min=0)
+    return _hinge(over, weight, squared), _hinge(short, -weight, squared)
+
+
+def _hinge(value: Tensor, weight: float, squared: bool) -> Term:
     gradient = value.sign()
     total, active = value.square().sum() if squared else value.sum(), gradient.sum()
-    gradient = value.mul_(2) if squared else gradient
-    return Term(total, active, gradient, None) if sign > 0 else Term(total, active, None, gradient.neg_())
+    gradient = (value.mul_(2) if squared else gradient).mul_(weight)
+    gradients = (gradient, None) if weight >= 0 else (None, gradient)
+    return Term(total * abs(weight), active, *gradients)
 
 
-def _check_margins(positive_margin: float, negative_margin: float) -> None:
+def check_margins(positive_margin: float, negative_margin: float) -> None:
+    """Refuses margins in the wrong order.
+
+    Raises:
+        UsageError: genuine pairs would be allowed more distance than impostors must have.
+    """
     if positive_margin > negative_margin:
         raise UsageError(
             f"positive_margin {positive_margin} is beyond negative_margin {negative_margin}: "

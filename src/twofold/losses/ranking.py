@@ -1,13 +1,81 @@
-"""Losses that look at the order of a row: average precision made smooth."""
+"""Losses that look at the order of a row: average precision made smooth, or bounded with its parts apart."""
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from twofold.errors import UsageError
 from twofold.losses.blocks import Term, over_rows
+from twofold.losses.pairs import check_margins, hinges
 from twofold.pairing import Comparison, References, Rows, pair_up
 
-__all__ = ["smooth_ap"]
+__all__ = ["roadmap", "smooth_ap"]
+
+REACH = 5.0
+"""Where `roadmap`'s bound goes on as a line, in temperatures (delta = 0.05 at tau = 0.01 in the paper)."""
+
+
+def roadmap(
+    embeddings: Float[Tensor, "n dim"],
+    labels: Int[Tensor, "n"],
+    *,
+    comparison: Comparison,
+    references: References = None,
+    temperature: float = 0.01,
+    calibration: float = 0.5,
+    positive_margin: float = 0.1,
+    negative_margin: float = 0.4,
+) -> Float[Tensor, ""]:
+    """An upper bound of one minus the average precision, its ranks decoupled (ROADMAP; Ramzi et al. 2021, section 3).
+
+    (1 - calibration) SupAP + calibration `contrastive(positive_margin, negative_margin)`.  SupAP is the mean over
+    anchors that have positives of  1/|P| sum over p in P of  B_p / (1 + A_p + B_p):  A_p counts the positives before
+    p, exactly and without a gradient, so that no positive is pushed back for the sake of another; B_p = sum over
+    negatives of H(d_p - d_n) bounds the number of negatives before p from above, and never saturates:  H(x) =
+    sigmoid(min(x, 5t)/t) + 1/2 (if x > 0) + max(0, x - 5t)/t.  The contrastive part holds all anchors to the same
+    margins, without which the average precision of batches says little about that of the whole set.
+
+    Made for the cosine distance: the paper's similarities 0.9 and 0.6 are its margins, its slope rho is 1/t.
+
+    Args:
+        references: further columns with their labels.
+        temperature: t, in units of the distance.
+        calibration: weight of the contrastive part, in [0, 1] (lambda in the paper).
+
+    Raises:
+        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        UsageError: margins in the wrong order, or a weight beyond [0, 1].
+    """
+    check_margins(positive_margin, negative_margin)
+    if not 0 <= calibration <= 1:
+        raise UsageError(f"calibration {calibration} is no weight in [0, 1]: 0 is SupAP alone, 1 the contrastive part")
+
+    def of_rows(rows: Rows) -> tuple[Term, ...]:
+        ranks = _bounded_ap(rows, temperature, 1 - calibration)
+        return ranks, *hinges(rows, positive_margin, negative_margin, weight=calibration)
+
+    return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
+
+
+def _bounded_ap(rows: Rows, temperature: float, weight: float) -> Term:
+    partners = rows.valid.sum(1, keepdim=True)
+    anchors = (partners > 0).sum()
+    share = weight * rows.valid.to(rows.positive) / partners.clamp(min=1)
+    total = rows.positive.new_zeros((), dtype=torch.float64)
+    positive, negative = torch.zeros_like(rows.positive), torch.zeros_like(rows.negative)
+    for p in range(rows.valid.shape[1]):
+        here = rows.positive[:, p, None]
+        good = 1 + ((rows.positive < here) & rows.valid).sum(1, keepdim=True)
+        gap = (here - rows.negative).div_(temperature)
+        over = (gap - REACH).clamp_(min=0)
+        near = gap.clamp(max=REACH).sigmoid_()
+        bad = (near + over).sum(1, keepdim=True) + (gap > 0).sum(1, keepdim=True) / 2
+        total += (share[:, p, None] * bad / (good + bad)).sum()
+        slope = near.addcmul_(near, near, value=-1).masked_fill_(gap > REACH, 1)
+        slope *= share[:, p, None] * good / (temperature * (good + bad) ** 2)
+        positive[:, p] = slope.sum(1)
+        negative -= slope
+    return Term(total, anchors, positive, negative)
 
 
 def smooth_ap(
