@@ -1,4 +1,9 @@
-"""Feeds: the same batches whoever makes them, whether one process or several."""
+"""Feeds: the same batches whoever makes them, one process or several, from memory, a file or the disk."""
+
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -10,7 +15,8 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.errors import NotEnoughData
 from twofold.inputs.image import Image
-from twofold.train.feed import ItemFeed, PairBatch, PairFeed
+from twofold.train import feed as feeds
+from twofold.train.feed import Ahead, ItemFeed, PairBatch, PairFeed, Stored
 
 IMAGE = Image(size=12, channels=1)
 AUGMENT = {"rotation": 20.0, "noise": 0.1, "quarter_turns_as_classes": True}
@@ -84,3 +90,74 @@ def test_a_batch_smaller_than_the_number_of_processes_is_refused(listed):
     (feed, *_) = pair_feeds(listed, 16)
     with pytest.raises(NotEnoughData, match="cannot be shared by 16 processes"):
         feed.plan(0)
+
+
+def test_decoded_arrays_are_the_same_from_memory_a_file_and_the_disk(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    values = pictures().values
+    size = 144 * len(values)
+    kept, mapped = Stored(IMAGE, values), Stored(IMAGE, values, memory=size - 1)
+    again = Stored(IMAGE, values, memory=size - 1, mapped=size - 1)
+    assert isinstance(mapped.arrays, np.memmap)
+    assert isinstance(kept.arrays, list)
+    assert again.arrays is None
+    order = np.random.default_rng(0).permutation(len(values))
+    for stored in (kept, mapped, again):
+        assert torch.equal(IMAGE.stack(stored.take(order)), IMAGE.stack([values[index] for index in order]))
+    assert list(tmp_path.iterdir()) == []
+    assert not mapped.arrays.flags.writeable
+
+
+@pytest.mark.parametrize("trouble", ["another shape", "a full disk", "little room"])
+def test_what_cannot_be_mapped_is_decoded_again(trouble, monkeypatch):
+    class Ragged(Image):
+        def read(self, value):
+            return np.zeros(int(str(value)), np.uint8)
+
+    values = [8, 8, 9] if trouble == "another shape" else [8, 8, 8]
+    if trouble == "a full disk":
+
+        def full(**_):
+            return Path("/dev/full").open("wb", buffering=0)
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    if trouble == "little room":
+        monkeypatch.setattr(feeds.shutil, "disk_usage", lambda _: SimpleNamespace(free=47))
+    stored = Stored(Ragged(), values, memory=8)
+    assert stored.arrays is None
+    assert [len(array) for array in stored.take(np.array([2, 0]))] == [values[2], 8]
+
+
+def test_batches_come_in_order_and_the_wait_for_them_is_counted():
+    def slow(planned):
+        time.sleep(0.05)
+        return int(planned[0])
+
+    waiting = Ahead(slow, [np.array([number]) for number in range(4)])
+    assert list(waiting) == [0, 1, 2, 3]
+    assert waiting.waited >= 0.15
+
+
+def test_batches_are_made_with_one_thread_and_the_step_keeps_its_own():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert list(Ahead(lambda _: torch.get_num_threads(), [np.zeros(1)] * 3)) == [1, 1, 1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_an_error_in_making_a_batch_comes_out_where_it_is_asked_for():
+    def broken(planned):
+        raise NotEnoughData("no such item")
+
+    with pytest.raises(NotEnoughData, match="no such item"):
+        list(Ahead(broken, [np.zeros(1)] * 3))
+
+
+def test_a_batch_is_put_on_the_device_before_it_is_augmented():
+    items = pictures()
+    feed = ItemFeed(items, IMAGE, recipe(), 5, device=torch.device("cpu"))
+    planned = feed.plan(0)[0]
+    assert torch.equal(feed.batch(planned, 0)[0], item_feeds(1)[0].batch(planned, 0)[0])

@@ -4,6 +4,11 @@ Where several processes train together, all of them plan the same batches; each 
 batch and knows the targets of all of it. What an item looks like does not depend on who makes it.
 """
 
+import itertools
+import os
+import shutil
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,26 +28,53 @@ from twofold.embedding import read_all
 from twofold.errors import NotEnoughData
 from twofold.inputs import Input
 
-__all__ = ["Feed", "ItemFeed", "PairBatch", "PairFeed", "Stored"]
+__all__ = ["Ahead", "Feed", "ItemFeed", "PairBatch", "PairFeed", "Stored"]
 
 MEMORY = 4 << 30
-"""Bytes of decoded items that are kept in memory; larger data is decoded again in each epoch."""
+"""Bytes of decoded items that are kept in memory."""
+
+MAPPED = 64 << 30
+"""Bytes of decoded items that are kept in a file without a name; larger data is decoded again in each epoch."""
 
 
 class Stored:
-    """The arrays of raw things: decoded once if they fit into memory, else whenever they are asked for."""
+    """The arrays of raw things: decoded once if they fit into memory or into a file, else whenever they are asked for.
 
-    def __init__(self, input: Input, values: Sequence[Any], *, memory: int = MEMORY) -> None:
+    The file has no name from the start, so that nothing of the raw things stays behind, however the training ends
+    (law 7). It is only made where all arrays have one shape and dtype and half of the free disk holds them.
+    """
+
+    def __init__(self, input: Input, values: Sequence[Any], *, memory: int = MEMORY, mapped: int = MAPPED) -> None:
         self.input = input
         self.values = values
-        fits = bool(len(values)) and input.read(values[0]).nbytes * len(values) <= memory
-        self.arrays = list(read_all(input, values)) if fits else None
+        self.threads = max(2, os.cpu_count() or 2)
+        self.arrays: Sequence[np.ndarray] | np.ndarray | None = None
+        size = input.read(values[0]).nbytes * len(values) if len(values) else 0
+        if 0 < size <= memory:
+            self.arrays = list(read_all(input, values, self.threads))
+        elif 0 < size <= min(mapped, shutil.disk_usage(tempfile.gettempdir()).free // 2):
+            self.arrays = _in_nameless_file(read_all(input, values, self.threads), len(values))
 
     def take(self, indices: Int[np.ndarray, "n"]) -> list[np.ndarray]:
         """The arrays at `indices`."""
         if self.arrays is not None:
             return [self.arrays[index] for index in indices]
-        return list(read_all(self.input, [self.values[index] for index in indices]))
+        return list(read_all(self.input, [self.values[index] for index in indices], self.threads))
+
+
+def _in_nameless_file(arrays: Iterator[np.ndarray], count: int) -> np.ndarray | None:
+    """The arrays as a memory map, (count, *shape); None where they differ in shape or dtype, or the disk is full."""
+    with tempfile.TemporaryFile(prefix="twofold-") as file:
+        first = next(arrays)
+        try:
+            for array in itertools.chain([first], arrays):
+                if array.shape != first.shape or array.dtype != first.dtype:
+                    return None
+                file.write(np.ascontiguousarray(array).data)
+            file.flush()
+        except OSError:
+            return None
+        return np.memmap(file, first.dtype, "r", shape=(count, *first.shape))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,15 +96,23 @@ class ItemFeed:
     Attributes:
         classes: number of classes, variants included.
         share: (rank, world): which of how many processes this one is; it makes the rank-th part of every batch.
+        device: where batches are put before they are augmented; None: they stay with the processor.
     """
 
     def __init__(
-        self, items: Items, input: Input, recipe: Recipe, seed: int, *, share: tuple[int, int] = (0, 1)
+        self,
+        items: Items,
+        input: Input,
+        recipe: Recipe,
+        seed: int,
+        *,
+        share: tuple[int, int] = (0, 1),
+        device: torch.device | None = None,
     ) -> None:
         self.augment = build.augmentation(recipe, input)
         self.variants = self.augment.variants if self.augment else 1
         self.stored = Stored(input, items.values)
-        self.recipe, self.seed, self.share = recipe, seed, share
+        self.recipe, self.seed, self.share, self.device = recipe, seed, share, device
         codes = np.unique(items.labels, return_inverse=True)[1].reshape(-1)
         self.labels = self._every_variant(codes)
         # a variant of a group is a group: characters of one alphabet all turned alike are the hard ones to tell apart
@@ -120,16 +160,24 @@ class PairFeed:
 
     Attributes:
         share: (rank, world): which of how many processes this one is; it makes the rank-th part of a batch's items.
+        device: where batches are put before they are augmented; None: they stay with the processor.
     """
 
     classes = 0
 
     def __init__(
-        self, source: Items | Pairs, input: Input, recipe: Recipe, seed: int, *, share: tuple[int, int] = (0, 1)
+        self,
+        source: Items | Pairs,
+        input: Input,
+        recipe: Recipe,
+        seed: int,
+        *,
+        share: tuple[int, int] = (0, 1),
+        device: torch.device | None = None,
     ) -> None:
         self.augment = build.augmentation(recipe, input)
         self.stored = Stored(input, source.values)
-        self.source, self.recipe, self.seed, self.share = source, recipe, seed, share
+        self.source, self.recipe, self.seed, self.share, self.device = source, recipe, seed, share, device
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, each an array (3, pairs): first item, second item, how alike they are."""
@@ -175,6 +223,8 @@ Feed = ItemFeed | PairFeed
 def _made(feed: Feed, items: Int[np.ndarray, "n"], variants: Int[np.ndarray, "n"], *, epoch: int) -> Any:
     """The items as one batch, augmented by keys that say nothing of the batch or of the process."""
     batch = feed.stored.input.stack(feed.stored.take(items))
+    if feed.device is not None:
+        batch = batch.to(feed.device)
     if not feed.augment:
         return batch
     count = len(items)
@@ -201,16 +251,45 @@ def _check_shares(sizes: list[int], world: int) -> None:
         )
 
 
-def ahead(make: Callable[[np.ndarray], Any], plan: Sequence[np.ndarray]) -> Iterator[Any]:
-    """`make` of each planned batch, in order, computed up to two steps before it is asked for."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = [pool.submit(make, indices) for indices in plan[:2]]
-        try:
-            for step in range(len(plan)):
-                made = waiting.pop(0).result()
-                if step + 2 < len(plan):
-                    waiting.append(pool.submit(make, plan[step + 2]))
-                yield made
-        finally:
-            for future in waiting:
-                future.cancel()
+class Ahead:
+    """`make` of each planned batch, in order, computed up to two steps before it is asked for.
+
+    One thread does it, with arithmetic in one thread: the training step's own threads keep the cores (a team of
+    threads beside theirs, on as many cores, made both twenty times slower).
+
+    Attributes:
+        waited: seconds that whoever asks for the batches has stood still for them so far.
+    """
+
+    def __init__(self, make: Callable[[np.ndarray], Any], plan: Sequence[np.ndarray]) -> None:
+        self.make, self.plan = make, plan
+        self.waited = 0.0
+
+    def __iter__(self) -> Iterator[Any]:
+        with ThreadPoolExecutor(1) as pool:
+            _limit_to_one_thread(pool)
+            coming = [pool.submit(self.make, planned) for planned in self.plan[:2]]
+            try:
+                for step in range(len(self.plan)):
+                    asked = time.perf_counter()
+                    made = coming.pop(0).result()
+                    self.waited += time.perf_counter() - asked
+                    if step + 2 < len(self.plan):
+                        coming.append(pool.submit(self.make, self.plan[step + 2]))
+                    yield made
+            finally:
+                for future in coming:
+                    future.cancel()
+
+
+def _limit_to_one_thread(pool: ThreadPoolExecutor) -> None:
+    """One thread for torch's arithmetic in the pool's thread, and as many as before in all others."""
+    threads = torch.get_num_threads()
+    pool.submit(torch.set_num_threads, 1).result()
+    pool.submit(torch.get_num_threads).result()  # torch reads its setting at a thread's first use: now, not later
+    torch.set_num_threads(threads)
+
+
+def ahead(make: Callable[[np.ndarray], Any], plan: Sequence[np.ndarray]) -> Ahead:
+    """The batches of `plan`, made before they are asked for."""
+    return Ahead(make, plan)
