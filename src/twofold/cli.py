@@ -14,7 +14,7 @@ import cyclopts
 from cyclopts import App, Parameter
 
 from twofold import __version__
-from twofold.errors import DataError, TwofoldError, UsageError
+from twofold.errors import DataError, TwofoldError, UsageError, nearest
 
 if TYPE_CHECKING:
     from twofold.data.items import Items
@@ -76,6 +76,8 @@ def train(
 ) -> int:
     """Learn from DATA what is the same, and keep unseen identities aside to calibrate and evaluate on.
 
+    On several GPUs or processors: torchrun --nproc-per-node N -m twofold train ...
+
     Args:
         recipe: a built-in name (face, signature, character, generic) or a TOML file.
         data: a folder with one sub-folder an identity, or a table.
@@ -92,6 +94,7 @@ def train(
     from twofold.bundle import Bundle
     from twofold.recipes import find
     from twofold.train.checkpoint import Checkpoints
+    from twofold.train.distributed import started
     from twofold.train.fit import fit_recipe
 
     changes = dict(_setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
@@ -99,8 +102,10 @@ def train(
     Bundle.check_place(out)
     items = _healthy(data, levels, chosen)
     checkpoints = Checkpoints(out.with_name(out.name + ".training"), resume=resume)
-    with terminal.training(quiet=json) as watch:
+    with started(device) as (processes, device), terminal.training(quiet=json or not processes.first) as watch:
         bundle = fit_recipe(chosen, items, seed=seed, device=device, checkpoints=checkpoints, watch=watch)
+    if not processes.first:
+        return YES
     bundle.save(out)
     if json:
         _print_json({"bundle": str(out), "fingerprint": bundle.fingerprint, **bundle.training})
@@ -116,10 +121,10 @@ def calibrate(
     /,
     *,
     far: float = 1e-2,
-    confidence: float = 0.95,
+    frr: float | None = None,
     estimate: Flag = False,
     levels: int = 1,
-    seed: int = 0,
+    settings: Set = (),
     json: Json = False,
 ) -> int:
     """Find the threshold whose false-accept rate is certified on identities the model has never seen.
@@ -128,10 +133,11 @@ def calibrate(
         bundle: what `twofold train` wrote; the calibration is written into it.
         data: the data it was trained from (the identities kept aside are used), or new data.
         far: false-accept rate to certify, 1e-2 is one impostor pair in a hundred.
-        confidence: of the certificate.
+        frr: false-reject rate to certify below a second threshold; between the two the answer is unsure.
         estimate: where the data cannot certify the rate, take the plain estimate and say so in every verdict.
         levels: 2 for folders of folders: group/identity/file.
-        seed: of the bootstrap.
+        settings: --set confidence=0.99 (of each certificate), prior=0.01 (share of genuine pairs for which the
+            probability holds), seed=1 (of the bootstrap); can be given several times.
         json: print one JSON object.
     """
     from twofold import terminal, wording
@@ -139,10 +145,14 @@ def calibrate(
     from twofold.data.items import Items
     from twofold.train.calibrate import calibrate as certify
 
+    chosen = _settings(settings, {"confidence": 0.95, "prior": 0.5, "seed": 0})
+    prior = chosen.pop("prior")
     known = Bundle.load(bundle)
     items = Items.open(data, levels=levels)
     with terminal.bar("embedding", quiet=json) as progress:
-        done = certify(known, items, far=far, confidence=confidence, seed=seed, estimate=estimate, progress=progress)
+        done = certify(known, items, far=far, frr=frr, estimate=estimate, progress=progress, **chosen)
+    if done.calibration is not None:
+        done = done.with_calibration(done.calibration.with_prior(prior))
     done.save(bundle)
     calibration = done.contract.to_dict()["calibration"]
     _print_json(calibration) if json else _show(wording.calibrated(done, bundle))
@@ -222,7 +232,7 @@ def verify(
 
 @app.command
 def identify(bundle: Path, index: Path, query: Path, /, *, json: Json = False) -> int:
-    """Who is this? Exit code 0 somebody enrolled, 1 nobody.
+    """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure.
 
     Args:
         bundle: a calibrated bundle.
@@ -239,7 +249,7 @@ def identify(bundle: Path, index: Path, query: Path, /, *, json: Json = False) -
     with Index.open(index) as gallery:
         found = find(known, gallery, query)
     _print_json(asdict(found)) if json else _show(wording.identification(found))
-    return NO if found.label is None else YES
+    return {"same": YES, "different": NO, "unsure": UNSURE}[found.decision]
 
 
 @app.command
@@ -356,6 +366,20 @@ def _setting(text: str) -> tuple[str, Any]:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key.strip(), value.strip()
+
+
+def _settings(given: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:
+    """What --set says over the values that count without it; each of the same type as that, or None's."""
+    chosen = dict(known)
+    for key, value in map(_setting, given):
+        if key not in known:
+            raise UsageError(f"--set {key}: {nearest(key, known)}")
+        wanted = type(known[key])
+        value = float(value) if wanted is float and type(value) is int else value
+        if known[key] is not None and type(value) is not wanted:
+            raise UsageError(f"--set {key}={value}: a {wanted.__name__} belongs there, for example {known[key]!r}")
+        chosen[key] = value
+    return chosen
 
 
 def _print_json(value: Any) -> None:

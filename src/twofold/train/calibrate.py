@@ -2,18 +2,28 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.bundle import Bundle
-from twofold.contract import Calibration
+from twofold.contract import Calibration, Isotonic, Rejection
 from twofold.data.items import Items
 from twofold.embedding import embed, scores
 from twofold.errors import CannotCertify
-from twofold.metrics.calibration import METHOD, Certificate, certify, platt, upper_bounds
+from twofold.metrics.calibration import (
+    METHOD,
+    Certificate,
+    Mirrored,
+    certify,
+    certify_rejection,
+    upper_bounds,
+)
 from twofold.metrics.pairs import AllPairs, PairSource
+from twofold.metrics.probability import probability_map
 from twofold.metrics.verification import Tally, estimates_at, rates_at, tally, threshold_at_far
+from twofold.results import Estimate
 
 __all__ = ["calibrate", "calibration"]
 
@@ -23,6 +33,7 @@ def calibrate(
     items: Items,
     *,
     far: float,
+    frr: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
     estimate: bool = False,
@@ -34,13 +45,16 @@ def calibrate(
 
     Args:
         far: false-accept rate asked for, of one comparison of two different identities.
-        confidence: that the true rate is at most `far`; so in at most 5 % of calibrations it is larger.
+        frr: false-reject rate of the answer "different". If given there are two thresholds, and between them the
+            answer is "unsure"; None: one threshold, and genuine pairs below it are lost at whatever rate.
+        confidence: that the true rate is at most `far`; so in at most 5 % of calibrations it is larger. That of
+            false rejects is a promise of its own, broken in 5 % too.
         seed: of the intervals' bootstrap.
-        estimate: take the threshold at which the measured rate is `far`, certified for nothing.
+        estimate: take the thresholds at which the measured rates are those asked for, certified for nothing.
         progress: called with (done, total) items embedded.
 
     Raises:
-        CannotCertify: the data cannot show that rate; says how many identities it takes.
+        CannotCertify: the data cannot show a rate; says how many identities it takes.
         IdentityOverlap: identities were trained on.
         NotEnoughData: no genuine or no impostor pairs.
     """
@@ -52,13 +66,16 @@ def calibrate(
         return scores(bundle.twin, vectors[rows], vectors[cols])
 
     pairs = AllPairs(score, part.labels, identity=part.identity)
-    return bundle.with_calibration(calibration(pairs, far=far, confidence=confidence, seed=seed, estimate=estimate))
+    return bundle.with_calibration(
+        calibration(pairs, far=far, frr=frr, confidence=confidence, seed=seed, estimate=estimate)
+    )
 
 
 def calibration(
     pairs: PairSource,
     *,
     far: float,
+    frr: float | None = None,
     confidence: float = 0.95,
     prior: float = 0.5,
     seed: int = 0,
@@ -67,6 +84,7 @@ def calibration(
     """The calibration that scored pairs of unseen identities give; works on the scores of any model.
 
     Args:
+        far, frr, confidence, seed, estimate: as in `calibrate`.
         prior: share of genuine pairs for which the probability holds; it can be changed at each decision.
 
     Raises:
@@ -78,8 +96,19 @@ def calibration(
         if estimate
         else certify(pairs, far, confidence=confidence, counted=counted)
     )
-    slope, intercept = platt(counted, prior=prior, identities=pairs.units)
+    curve = probability_map(pairs, counted, prior=prior, seed=seed)
     measured = estimates_at(pairs, found.threshold, confidence=confidence, seed=seed)
+    low, rejection = None, None
+    if frr is not None:
+        below = (
+            _estimated_rejection(pairs, frr, confidence)
+            if estimate
+            else certify_rejection(pairs, frr, confidence=confidence)
+        )
+        # where false rejects are rare enough up to the upper threshold, nothing is unsure
+        low = min(below.threshold, found.threshold)
+        rejected = estimates_at(pairs, low, confidence=confidence, seed=seed)
+        rejection = _rejection(frr, below.upper_bound, accepted=measured, rejected=rejected)
     return Calibration(
         threshold=found.threshold,
         far=far,
@@ -89,14 +118,50 @@ def calibration(
         upper_bound=found.upper_bound,
         false_match=measured["false_match_rate"],
         false_non_match=measured["false_non_match_rate"],
-        slope=slope,
-        intercept=intercept,
+        slope=curve.slope,
+        intercept=curve.intercept,
         prior=prior,
         identities=pairs.units,
         genuine_pairs=int(counted.genuine[0]),
         impostor_pairs=int(counted.impostor[0]),
         seed=seed,
+        reject_threshold=low,
+        rejection=rejection,
+        isotonic=None
+        if curve.knots is None
+        else Isotonic(scores=tuple(curve.knots[0].tolist()), log_odds=tuple(curve.knots[1].tolist())),
+        platt_log_loss=curve.platt_log_loss,
+        isotonic_log_loss=curve.isotonic_log_loss,
     )
+
+
+def _rejection(
+    frr: float, upper_bound: float, *, accepted: dict[str, Estimate], rejected: dict[str, Estimate]
+) -> Rejection:
+    """From what was measured at the upper threshold (`accepted`) and at the lower one (`rejected`)."""
+    return Rejection(
+        frr=frr,
+        upper_bound=upper_bound,
+        false_reject=replace(rejected["false_non_match_rate"], name="false_reject_rate"),
+        unsure_genuine=accepted["false_non_match_rate"].value - rejected["false_non_match_rate"].value,
+        unsure_impostor=rejected["false_match_rate"].value - accepted["false_match_rate"].value,
+    )
+
+
+def _estimated_rejection(pairs: PairSource, frr: float, confidence: float) -> Certificate:
+    turned = Mirrored(pairs)
+    counted = tally(turned)
+    if counted.impostor[0] * frr < 1.0:
+        raise CannotCertify(
+            f"{int(counted.impostor[0])} genuine pairs cannot even estimate a false-reject rate of {frr:g}: it takes "
+            f"at least {math.ceil(1.0 / frr)} of them; give more items of each identity, or ask for a larger rate"
+        )
+    highest = float(threshold_at_far(counted, frr))
+    bounds, _ = upper_bounds(turned, np.array([highest]), confidence=confidence)
+    rate = float(rates_at(counted, highest)[0])
+    # -score >= t is score <= -t: the first score that is not rejected lies just above
+    threshold = float(np.nextafter(-highest, np.inf))
+    return Certificate(threshold=threshold, rate=rate, upper_bound=float(bounds[0]))
 
 
 def _estimated(pairs: PairSource, far: float, *, counted: Tally, confidence: float) -> Certificate:
@@ -107,6 +172,4 @@ def _estimated(pairs: PairSource, far: float, *, counted: Tally, confidence: flo
             f"it takes at least {math.ceil(1.0 / far)} of them; give more identities, or ask for a larger rate"
         )
     bounds, _ = upper_bounds(pairs, np.array([threshold]), confidence=confidence)
-    return Certificate(
-        threshold=threshold, false_match_rate=float(rates_at(counted, threshold)[0]), upper_bound=float(bounds[0])
-    )
+    return Certificate(threshold=threshold, rate=float(rates_at(counted, threshold)[0]), upper_bound=float(bounds[0]))

@@ -91,14 +91,14 @@ class Processes:
 
 
 @contextmanager
-def started(device: str | None) -> Iterator[str | None]:
-    """Joins the processes that torchrun has started, if it has, and gives this one's device; leaves them at the end.
+def started(device: str | None) -> Iterator[tuple[Processes, str | None]]:
+    """Joins the processes that torchrun has started, if it has: they and this one's device; leaves them at the end.
 
     Raises:
         UsageError: fewer GPUs than processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
-        yield device
+        yield Processes.present(), device
         return
     local = int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available() and (device or "cuda").startswith("cuda")
@@ -111,7 +111,7 @@ def started(device: str | None) -> Iterator[str | None]:
         torch.cuda.set_device(local)
     distributed.init_process_group("nccl" if cuda else "gloo")
     try:
-        yield f"cuda:{local}" if cuda else device
+        yield Processes.present(), f"cuda:{local}" if cuda else device
     finally:
         distributed.destroy_process_group()
 
