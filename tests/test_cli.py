@@ -1,5 +1,6 @@
 """The command line as a person uses it: the whole way on a folder of pictures, and what is said about mistakes."""
 
+import dataclasses
 import json
 import os
 import struct
@@ -300,3 +301,27 @@ def test_public_names():
         assert getattr(twofold, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'trainer'"):
         _ = twofold.trainer
+
+
+def test_an_unsure_zone_ends_with_exit_code_3(run, model, people, tmp_path):
+    bundle = twofold.Bundle.load(model)
+    wide = dataclasses.replace(bundle.calibration, threshold=1.1, reject_threshold=-1.1)
+    bundle.with_calibration(wide).save(tmp_path / "wide")
+    picture, other = files(people, bundle.parts["test"][0])[:2]
+    code, out, _ = run("verify", tmp_path / "wide", picture, other)
+    assert (code, out[:7]) == (3, "unsure:")
+    run("enrol", tmp_path / "wide", tmp_path / "index", "somebody", picture)
+    code, out, _ = run("identify", tmp_path / "wide", tmp_path / "index", other)
+    assert (code, out[:7]) == (3, "unsure:")
+
+
+def test_two_thresholds_and_settings_on_the_command_line(run, model, people, tmp_path):
+    twofold.Bundle.load(model).save(tmp_path / "again")
+    words = ["calibrate", tmp_path / "again", people, "--far", "0.2", "--frr", "0.2"]
+    assert "24 identities with two items or more cannot show" in said(run, *words)
+    code, out, _ = run(*words, "--estimate", "--set", "confidence=0.9", "--json")
+    told = json.loads(out)
+    assert (code, told["confidence"], told["rejection"]["frr"]) == (0, 0.9, 0.2)
+    assert told["reject_threshold"] <= told["threshold"]
+    assert "did you mean 'confidence'" in said(run, *words, "--set", "confidense=0.9")
+    assert "--set seed=x: a int belongs there" in said(run, *words, "--set", "seed=x")

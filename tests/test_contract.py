@@ -3,11 +3,12 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from twofold.contract import ZERO, Calibration, Contract, score_from_distance, scores_block
+from twofold.contract import ZERO, Calibration, Contract, Isotonic, Rejection, score_from_distance, scores_block
 from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName, UsageError
 from twofold.results import Estimate
 
@@ -36,6 +37,13 @@ CALIBRATION = Calibration(
     genuine_pairs=1200,
     impostor_pairs=178500,
     seed=0,
+)
+REJECTION = Rejection(
+    frr=0.05,
+    upper_bound=0.049,
+    false_reject=rate("false_reject_rate", 0.03),
+    unsure_genuine=0.05,
+    unsure_impostor=0.1,
 )
 CONTRACT = Contract(fingerprint="ab" * 32, dim=3, distance="cosine", calibration=CALIBRATION)
 
@@ -116,7 +124,19 @@ def test_no_decision_without_a_threshold_or_of_nan():
         CONTRACT.decide(math.nan)
 
 
-@pytest.mark.parametrize("contract", [CONTRACT, replace(CONTRACT, calibration=None)])
+BENT = replace(CALIBRATION, isotonic=Isotonic(scores=(0.0, 0.5, 1.0), log_odds=(-2.0, 1.0, 1.5)), platt_log_loss=0.3)
+TWO_THRESHOLDS = replace(CALIBRATION, reject_threshold=0.2, rejection=REJECTION)
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [
+        CONTRACT,
+        replace(CONTRACT, calibration=None),
+        replace(CONTRACT, calibration=TWO_THRESHOLDS),
+        replace(CONTRACT, calibration=BENT),
+    ],
+)
 def test_json_and_back(contract):
     plain = json.loads(json.dumps(contract.to_dict(), allow_nan=False))
     assert Contract.from_dict(plain) == contract
@@ -142,7 +162,7 @@ def broken(**changes):
         ({"dim": True}, "contract: dim is True"),
         ({"dim": ...}, r"contract: unknown keys \[\], missing keys \['dim'\]"),
         ({"size": 3}, r"contract: unknown keys \['size'\]"),
-        ({"format": "x"}, "the contract has format 'x', where 1 belongs"),
+        ({"format": "x"}, "the contract has format 'x', where 2 belongs"),
         ({"calibration": 3}, "calibration is 3, where a table belongs"),
         ({"calibration__threshold": math.nan}, "calibration: threshold is nan, and a number must be finite"),
         ({"calibration__threshold": None}, "calibration: threshold is None"),
@@ -150,6 +170,10 @@ def broken(**changes):
         ({"calibration__false_match": 0.1}, "false_match is 0.1, where a table belongs"),
         ({"calibration__false_match__low": "0"}, "estimate: low is '0'"),
         ({"calibration__prior": 1.0}, "prior 1.0 and far 0.01 lie between 0 and 1"),
+        ({"calibration__reject_threshold": 0.6}, "reject_threshold 0.6 is above threshold 0.5"),
+        ({"calibration__isotonic": {"scores": [0, 1], "log_odds": [1, 0]}}, "the isotonic curve does not rise"),
+        ({"calibration__isotonic": {"scores": 3, "log_odds": [1]}}, "isotonic: scores is 3, where a list belongs"),
+        ({"calibration__rejection": {"frr": 0.1}}, r"rejection: unknown keys \[\], missing keys \['false_reject'"),
     ],
 )
 def test_what_is_not_ours_is_refused(changes, text):
@@ -159,5 +183,34 @@ def test_what_is_not_ours_is_refused(changes, text):
 
 def test_whole_numbers_may_stand_for_floats_and_a_newer_format_is_named():
     assert Contract.from_dict(broken(calibration__threshold=1)).calibration.threshold == 1.0
-    with pytest.raises(NewerFormat, match="the contract has format 2, this twofold reads 1: update twofold"):
-        Contract.from_dict(broken(format=2))
+    with pytest.raises(NewerFormat, match="the contract has format 3, this twofold reads 2: update twofold"):
+        Contract.from_dict(broken(format=3))
+
+
+def test_a_contract_of_format_1_still_loads():
+    plain = json.loads((Path(__file__).parent / "contract_format_1.json").read_text())
+    assert plain["format"] == 1
+    contract = Contract.from_dict(plain)
+    assert contract == CONTRACT
+    assert [contract.decide(score)[0] for score in (0.5, 0.49)] == ["same", "different"]
+    assert Contract.from_dict(contract.to_dict()) == contract
+    del plain["calibration"]["slope"]
+    with pytest.raises(BundleError, match=r"missing keys \['slope'\]"):
+        Contract.from_dict(plain)
+
+
+def test_probabilities_of_an_isotonic_curve_are_linear_between_its_knots():
+    assert BENT.probability(0.25) == pytest.approx(1 / (1 + math.exp(0.5)))
+    assert BENT.probability(-9.0) == pytest.approx(1 / (1 + math.exp(2.0)))
+    assert BENT.probability(9.0) == pytest.approx(1 / (1 + math.exp(-1.5)))
+    assert BENT.probability(0.5, prior=0.1) == pytest.approx(1 / (1 + math.exp(-1.0 + math.log(9))))
+
+
+@pytest.mark.parametrize("calibration", [CALIBRATION, BENT])
+def test_another_prior_for_good_is_that_prior_at_every_decision(calibration):
+    rare = calibration.with_prior(0.01)
+    for score in (-1.0, 0.3, 0.7):
+        assert rare.probability(score) == pytest.approx(calibration.probability(score, prior=0.01))
+        assert rare.probability(score, prior=0.5) == pytest.approx(calibration.probability(score))
+    with pytest.raises(UsageError, match=r"prior is 0\.0"):
+        calibration.with_prior(0.0)

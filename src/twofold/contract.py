@@ -5,8 +5,9 @@ score (larger = more alike), thresholds too.
 """
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 import numpy as np
 from jaxtyping import Float
@@ -14,9 +15,10 @@ from jaxtyping import Float
 from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName, UsageError, nearest
 from twofold.results import Decision, Estimate
 
-__all__ = ["ZERO", "Calibration", "Contract", "score_from_distance", "scores_block"]
+__all__ = ["ZERO", "Calibration", "Contract", "Isotonic", "Rejection", "score_from_distance", "scores_block"]
 
-FORMAT = 1
+FORMAT = 2
+"""Of the JSON; 1 knew no unsure zone, and is still read."""
 
 ZERO = {"cosine": 1.0}
 """Score of two equal vectors, where it is not 0: so the score of the cosine distance is the cosine similarity."""
@@ -33,17 +35,44 @@ def score_from_distance(name: str, distance: Any) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """What the lower of two thresholds promises: the zone below it is "different", the one above it "unsure".
+
+    Attributes:
+        frr: false-reject rate that was asked for: genuine pairs below the lower threshold.
+        upper_bound: the upper confidence bound of that rate; at most `frr` if the calibration is certified.
+        false_reject: the rate measured on the calibration data, with its interval.
+        unsure_genuine, unsure_impostor: measured shares of genuine and impostor pairs that stay undecided.
+    """
+
+    frr: float
+    upper_bound: float
+    false_reject: Estimate
+    unsure_genuine: float
+    unsure_impostor: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Isotonic:
+    """A rising curve of log-odds by score: linear between its knots, level outside; ascending scores."""
+
+    scores: tuple[float, ...]
+    log_odds: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """What unseen identities taught about a bundle's scores: a threshold, what it costs, and a probability map.
 
     `P(same | score) = 1 / (1 + exp(-(slope * score + intercept)))`, Platt 1999, for pairs of which the share `prior`
-    is genuine.
+    is genuine; where `isotonic` is given, its log-odds take the place of the line.
 
     Attributes:
         threshold: score from which on two inputs count as the same.
         far: false-accept rate that was asked for.
-        certified: True when the upper confidence bound of the false-accept rate at `threshold` is at most `far`;
-            False: `threshold` is the plain quantile of the data, the rate an *estimate*.
+        certified: True when the upper confidence bound of the false-accept rate at `threshold` is at most `far` (and
+            that of the false-reject rate below `reject_threshold` at most `rejection.frr`);
+            False: the thresholds are plain quantiles of the data, the rates *estimates*.
         confidence: of the bound, and of the two intervals below.
         method: how the bound was found.
         upper_bound: the upper confidence bound of the false-accept rate at the threshold; at most `far` if certified.
@@ -52,6 +81,9 @@ class Calibration:
         seed: of the bootstrap.
         reject_threshold: score below which the decision is "different" when there is an unsure zone between it and
             `threshold`; None: no such zone.
+        rejection: what `reject_threshold` promises.
+        isotonic: the curve of the probability, where it predicts unseen identities better than Platt's; else None.
+        platt_log_loss, isotonic_log_loss: of both on identities that they were not fitted to; None: not known.
     """
 
     threshold: float
@@ -70,6 +102,10 @@ class Calibration:
     impostor_pairs: int
     seed: int
     reject_threshold: float | None = None
+    rejection: Rejection | None = None
+    isotonic: Isotonic | None = None
+    platt_log_loss: float | None = None
+    isotonic_log_loss: float | None = None
 
     def probability(self, score: float, *, prior: float | None = None) -> float:
         """Calibrated probability of "same"; for pairs whose share of genuine ones is `prior`, if given."""
@@ -85,14 +121,33 @@ class Calibration:
         Raises:
             UsageError: `prior` is not inside (0, 1).
         """
-        logit = self.slope * np.asarray(scores, dtype=np.float64) + self.intercept
+        scores = np.asarray(scores, dtype=np.float64)
+        if self.isotonic is None:
+            logit = self.slope * scores + self.intercept
+        else:
+            logit = np.interp(scores, self.isotonic.scores, self.isotonic.log_odds)
         if prior is not None:
-            if not 0.0 < prior < 1.0:
-                raise UsageError(f"prior is {prior}: the share of genuine pairs lies between 0 and 1, both excluded")
-            logit = logit + math.log(prior / (1 - prior)) - math.log(self.prior / (1 - self.prior))
+            logit = logit + self._moved(prior)
         # exp of the negative absolute value never overflows
         decayed = np.exp(-np.abs(logit))
         return np.asarray(np.where(logit >= 0, 1.0, decayed) / (1.0 + decayed))
+
+    def with_prior(self, prior: float) -> "Calibration":
+        """The same calibration, its probabilities for pairs of which the share `prior` is genuine.
+
+        Raises:
+            UsageError: `prior` is not inside (0, 1).
+        """
+        moved, curve = self._moved(prior), self.isotonic
+        if curve is not None:
+            curve = replace(curve, log_odds=tuple(each + moved for each in curve.log_odds))
+        return replace(self, prior=prior, intercept=self.intercept + moved, isotonic=curve)
+
+    def _moved(self, prior: float) -> float:
+        """How far another prior moves the log-odds."""
+        if not 0.0 < prior < 1.0:
+            raise UsageError(f"prior is {prior}: the share of genuine pairs lies between 0 and 1, both excluded")
+        return math.log(prior / (1 - prior)) - math.log(self.prior / (1 - self.prior))
 
     def decide(self, score: float) -> Decision:
         """The decision for a score: "same" from `threshold` on, "unsure" between the thresholds, else "different"."""
@@ -171,12 +226,13 @@ class Contract:
         found = plain.get("format") if isinstance(plain, dict) else None
         if isinstance(found, int) and found > FORMAT:
             raise NewerFormat(f"the contract has format {found}, this twofold reads {FORMAT}: update twofold")
-        if found != FORMAT:
+        if type(found) is not int or found < 1:
             raise BundleError(f"the contract has format {found!r}, where {FORMAT} belongs: this is no contract")
         rest = {key: value for key, value in plain.items() if key != "format"}
-        if rest.get("calibration") is not None:
-            rest["calibration"] = _calibration(rest["calibration"])
-        return _strict(cls, rest)
+        contract = _table(cls, rest, older=found < FORMAT)
+        if (known := contract.calibration) is not None:
+            _check(known)
+        return contract
 
 
 def scores_block(
@@ -232,32 +288,46 @@ _DISTANCES = {
 }
 
 
-def _calibration(plain: Any) -> Calibration:
-    if not isinstance(plain, dict):
-        raise BundleError(f"calibration is {plain!r}, where a table belongs: calibrate again")
-    plain = {**plain}
-    for rate in ("false_match", "false_non_match"):
-        if not isinstance(plain.get(rate), dict):
-            raise BundleError(f"calibration: {rate} is {plain.get(rate)!r}, where a table belongs: calibrate again")
-        plain[rate] = _strict(Estimate, plain[rate])
-    found = _strict(Calibration, plain)
-    if not 0.0 < found.prior < 1.0 or not 0.0 < found.far < 1.0:
-        raise BundleError(f"calibration: prior {found.prior} and far {found.far} lie between 0 and 1: calibrate again")
-    return found
+def _check(calibration: Calibration) -> None:
+    low, high = calibration.reject_threshold, calibration.threshold
+    if not 0.0 < calibration.prior < 1.0 or not 0.0 < calibration.far < 1.0:
+        raise BundleError(
+            f"calibration: prior {calibration.prior} and far {calibration.far} lie between 0 and 1: calibrate again"
+        )
+    if low is not None and low > high:
+        raise BundleError(f"calibration: reject_threshold {low} is above threshold {high}: calibrate again")
+    if (curve := calibration.isotonic) is not None:
+        rising = all(np.diff(curve.scores) > 0) and all(np.diff(curve.log_odds) >= 0)
+        if not curve.scores or len(curve.scores) != len(curve.log_odds) or not rising:
+            raise BundleError("calibration: the isotonic curve does not rise, or its two lists differ: calibrate again")
 
 
-def _strict(kind: Any, plain: dict[str, Any]) -> Any:
-    """Build a dataclass from exactly its own keys, each of its declared type, numbers finite."""
-    declared = {field.name: field.type for field in fields(kind)}
-    unknown, missing = sorted(plain.keys() - declared.keys()), sorted(declared.keys() - plain.keys())
+def _table(kind: Any, plain: Any, *, older: bool) -> Any:
+    """Build a dataclass from exactly its own keys, each of its declared type; an older format may lack late ones."""
+    name = kind.__name__.lower()
+    declared = {field.name: field for field in fields(kind)}
+    late = {key for key, field in declared.items() if older and field.default is not MISSING}
+    unknown, missing = sorted(plain.keys() - declared.keys()), sorted(declared.keys() - plain.keys() - late)
     if unknown or missing:
-        raise BundleError(f"{kind.__name__.lower()}: unknown keys {unknown}, missing keys {missing}: not written by us")
-    return kind(**{key: _typed(plain[key], declared[key], where=f"{kind.__name__.lower()}: {key}") for key in declared})
+        raise BundleError(f"{name}: unknown keys {unknown}, missing keys {missing}: not written by us")
+    known = {key: _value(value, declared[key].type, f"{name}: {key}", older=older) for key, value in plain.items()}
+    return kind(**known)
 
 
-def _typed(value: Any, declared: Any, *, where: str) -> Any:
-    wanted = declared.__args__ if hasattr(declared, "__args__") else (declared,)
-    if float in wanted and isinstance(value, int) and not isinstance(value, bool):
+def _value(value: Any, declared: Any, where: str, *, older: bool) -> Any:
+    """A value of its declared type: a table, a list of such, or a plain value; numbers are finite."""
+    wanted = get_args(declared) if isinstance(declared, UnionType) else (declared,)
+    if value is None and type(None) in wanted:
+        return None
+    if tables := [each for each in wanted if is_dataclass(each)]:
+        if not isinstance(value, dict):
+            raise BundleError(f"{where.split(': ')[-1]} is {value!r}, where a table belongs: calibrate again")
+        return _table(tables[0], value, older=older)
+    if get_origin(wanted[0]) is tuple:
+        if not isinstance(value, list | tuple):
+            raise BundleError(f"{where} is {value!r}, where a list belongs: not written by us")
+        return tuple(_value(each, get_args(wanted[0])[0], where, older=older) for each in value)
+    if float in wanted and type(value) is int:
         value = float(value)
     if type(value) not in wanted:
         raise BundleError(f"{where} is {value!r}, where {declared} belongs: not written by us")

@@ -35,6 +35,9 @@ class Verdict:
         threshold: score from which on the decision is "same".
         far: false-accept rate that the threshold was set for.
         certified: True when that rate was certified on unseen identities; False: the rate is an *estimate*.
+        reject_threshold: score below which the decision is "different"; between the two it is "unsure". None: there
+            is no such zone.
+        frr: false-reject rate that the lower threshold was set for, certified like `far`; None: no such zone.
     """
 
     decision: Decision
@@ -43,6 +46,8 @@ class Verdict:
     threshold: float
     far: float
     certified: bool
+    reject_threshold: float | None = None
+    frr: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,7 @@ class Identification:
     """Who a query is: `label` of the best identity, or None when nobody enrolled reaches the threshold.
 
     Attributes:
+        decision: "same" somebody is, "unsure" the best is in the unsure zone, "different" nobody is near.
         score, probability: of the best enrolled identity, whether accepted or not.
         candidates: best item of each of the best identities, best first.
         gallery: number of enrolled identities that the query was compared with.
@@ -67,6 +73,7 @@ class Identification:
     """
 
     label: str | None
+    decision: Decision
     score: float
     probability: float
     threshold: float

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.bundle import Bundle
+from twofold.contract import Calibration
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.results import Erasure, Estimate, Evaluation, Finding, Identification, Verdict
@@ -68,10 +69,26 @@ def calibrated(bundle: Bundle, out: Path) -> str:
         else f"an estimate: nothing certifies that the false-accept rate is {known.far:g}"
     )
     return (
-        f"threshold {known.threshold:.4f}, {promise}\n"
+        f"threshold {known.threshold:.4f}, {promise}\n{_rejection(known)}"
         f"from {known.identities} unseen identities, {known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
         f"pairs; {_rate(known.false_match)} of impostors accepted, {_rate(known.false_non_match)} of genuine rejected\n"
         f"written to {out}"
+    )
+
+
+def _rejection(known: Calibration) -> str:
+    """The lower threshold and what it promises; nothing where there is none."""
+    below = known.rejection
+    if below is None or known.reject_threshold is None:
+        return ""
+    if known.reject_threshold == known.threshold:
+        zone = "no unsure zone: false rejects are rare enough at the threshold itself"
+    else:
+        zone = f"unsure from {known.reject_threshold:.4f} up to the threshold"
+    promise = f"at most {below.frr:g}, certified" if known.certified else f"{below.frr:g}, an estimate"
+    return (
+        f"{zone}: false-reject rate of the answer different {promise}; {below.unsure_genuine:.2%} of genuine and "
+        f"{below.unsure_impostor:.2%} of impostors are left undecided\n"
     )
 
 
@@ -93,9 +110,11 @@ def evaluation(found: Evaluation) -> str:
 def verdict(found: Verdict) -> str:
     """The decision, and how sure it is."""
     kind = "certified" if found.certified else "estimate"
+    zone = "" if found.reject_threshold is None else f", different below {found.reject_threshold:.4f}"
+    missed = "" if found.frr is None else f", false-reject rate {found.frr:g}"
     return (
-        f"{found.decision}: score {found.score:.4f}, threshold {found.threshold:.4f}, "
-        f"probability {found.probability:.3f}, false-accept rate {found.far:g} ({kind})"
+        f"{found.decision}: score {found.score:.4f}, threshold {found.threshold:.4f}{zone}, "
+        f"probability {found.probability:.3f}, false-accept rate {found.far:g}{missed} ({kind})"
     )
 
 
@@ -114,7 +133,7 @@ def verdicts(pairs: Pairs, found: Sequence[Verdict], *, json: bool = False) -> s
 
 def identification(found: Identification) -> str:
     """Who it is, or nobody, and the nearest."""
-    who = found.label or "nobody"
+    who = found.label or ("unsure" if found.decision == "unsure" else "nobody")
     kind = "certified" if found.certified else "estimate"
     lines = [
         f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, probability {found.probability:.3f}, "

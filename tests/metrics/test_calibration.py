@@ -7,9 +7,15 @@ import pytest
 from scipy import stats
 
 from twofold.errors import CannotCertify, UsageError
-from twofold.metrics.calibration import certify, fewest_identities, platt, upper_bounds
+from twofold.metrics.calibration import (
+    certify,
+    certify_rejection,
+    fewest_for_rejection,
+    fewest_identities,
+    upper_bounds,
+)
 from twofold.metrics.pairs import AllPairs, PairList
-from twofold.metrics.verification import Tally, rates_at, tally
+from twofold.metrics.verification import rates_at, tally
 
 
 def people(identities, items=3, *, seed=0, effect=0.4):
@@ -84,8 +90,8 @@ def test_a_certificate_says_what_was_measured():
     pairs = people(120)
     found = certify(pairs, 1e-2)
     counted = tally(pairs)
-    assert found.false_match_rate == rates_at(counted, found.threshold)[0]
-    assert 1e-3 < found.false_match_rate < found.upper_bound <= 1e-2
+    assert found.rate == rates_at(counted, found.threshold)[0]
+    assert 1e-3 < found.rate < found.upper_bound <= 1e-2
     assert certify(pairs, 1e-2) == found
     looser, surer = certify(pairs, 5e-2), certify(pairs, 1e-2, confidence=0.99)
     assert looser.threshold < found.threshold < surer.threshold
@@ -109,10 +115,10 @@ def test_a_wolf_costs_certainty():
     generator = np.random.default_rng(0)
     scores = generator.normal(size=(220, 220)) + 10.0 * (labels[:, None] == labels[None, :])
     pairs = AllPairs(lambda rows, cols: scores[np.ix_(rows, cols)], labels)
-    assert certify(pairs, 1e-2).false_match_rate > 0.7e-2
+    assert certify(pairs, 1e-2).rate > 0.7e-2
     scores[labels == 7] += 6.0
     scores[:, labels == 7] += 6.0
-    assert certify(pairs, 1e-2).false_match_rate < 0.4e-2
+    assert certify(pairs, 1e-2).rate < 0.4e-2
 
 
 def test_rates_and_confidences_outside_their_range():
@@ -133,33 +139,44 @@ def test_the_promise_is_kept_by_people_of_uneven_difficulty():
     assert np.median(rates) >= 0.4e-2
 
 
-def test_platts_map_finds_the_odds_of_two_normals():
-    # N(2, 1) against N(0, 1): log-odds are 2 x - 2, moved by the prior's
+def test_false_rejects_are_certified_by_the_same_bound_upside_down():
+    pairs = people(120, 4)
+    found = certify_rejection(pairs, 0.1)
+    counted = tally(pairs)
+    assert found.rate == pytest.approx(rates_at(counted, found.threshold)[1])
+    assert 0.02 < found.rate < found.upper_bound <= 0.1
+    turned = PairList(
+        np.concatenate([-block.scores for block in pairs]),
+        np.concatenate([~block.same for block in pairs]),
+        first=np.concatenate([block.first for block in pairs]),
+        second=np.concatenate([block.second for block in pairs]),
+    )
+    below = np.nextafter(-found.threshold, np.inf)
+    assert found.upper_bound == pytest.approx(by_loop(turned, below, 0.95)[0], rel=1e-3)
+    assert certify_rejection(pairs, 0.2).threshold > found.threshold > certify_rejection(pairs, 0.05).threshold
+
+
+def test_false_rejects_of_few_identities_are_refused():
+    assert [fewest_for_rejection(frr) for frr in (0.1, 0.05, 0.01)] == [50, 100, 500]
+    text = r"40 identities with two items or more cannot show a false-reject rate of 0\.05 with confidence 0\.95: it"
+    with pytest.raises(CannotCertify, match=text):
+        certify_rejection(people(40), 0.05)
+    # a single item shows no false reject, however many identities have one
+    labels = np.concatenate([np.repeat(np.arange(40), 2), np.arange(40, 400)])
     generator = np.random.default_rng(0)
-    scores = np.concatenate([generator.normal(2, 1, 20_000), generator.normal(0, 1, 40_000)])
-    same = np.arange(60_000) < 20_000
-    codes = np.zeros(60_000, dtype=np.int64)
-    counted = tally(PairList(scores, same, first=codes, second=codes))
-    for prior in (0.5, 0.1):
-        slope, intercept = platt(counted, prior=prior, identities=10_000)
-        assert slope == pytest.approx(2.0, abs=0.05)
-        assert intercept == pytest.approx(-2.0 + math.log(prior / (1 - prior)), abs=0.08)
+    scores = generator.normal(size=(len(labels),) * 2)
+    with pytest.raises(CannotCertify, match="40 identities with two items"):
+        certify_rejection(AllPairs(lambda rows, cols: scores[np.ix_(rows, cols)], labels), 0.05)
+    with pytest.raises(UsageError, match=r"frr is 1\.0 and confidence 0\.95: both lie between 0 and 1"):
+        certify_rejection(people(5), 1.0)
 
 
-def test_platts_map_stays_finite_and_modest_on_separable_scores():
-    counted = Tally(
-        thresholds=np.array([0.0, 1.0, 2.0]), genuine=np.array([5.0, 5.0, 0.0]), impostor=np.array([9.0, 0.0, 0.0])
-    )
-    slope, intercept = platt(counted, identities=8)
-    assert 1 / (1 + math.exp(-(slope + intercept))) == pytest.approx(0.9, abs=1e-6)
-    assert 1 / (1 + math.exp(-intercept)) == pytest.approx(0.1, abs=1e-6)
-
-
-def test_platts_map_refuses_scores_that_run_backwards():
-    counted = Tally(
-        thresholds=np.array([0.0, 1.0, 2.0]), genuine=np.array([5.0, 0.0, 0.0]), impostor=np.array([9.0, 9.0, 0.0])
-    )
-    with pytest.raises(CannotCertify, match="genuine pairs do not score higher than impostor pairs"):
-        platt(counted, identities=8)
-    with pytest.raises(UsageError, match="prior is 0"):
-        platt(counted, prior=0.0, identities=8)
+@pytest.mark.slow
+def test_the_promise_of_few_false_rejects_is_kept():
+    # the genuine score is normal about 4 with variance 1 + 4 x 0.3
+    rates = []
+    for seed in range(200):
+        threshold = certify_rejection(people(110, 3, seed=seed, effect=0.3), 0.05).threshold
+        rates.append(stats.norm.cdf((threshold - 4.0) / math.sqrt(2.2)))
+    assert np.mean(np.array(rates) > 0.05) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 200)
+    assert np.median(rates) >= 0.4 * 0.05

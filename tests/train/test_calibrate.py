@@ -92,3 +92,37 @@ def test_scores_of_another_model_can_be_calibrated():
     found = calibration(as_before(items), far=0.1, prior=0.2)
     assert found.prior == 0.2
     assert found.probability(found.threshold, prior=0.5) > found.probability(found.threshold)
+
+
+def test_two_thresholds_leave_an_unsure_zone():
+    items = clusters(110, 4, spread=1.1, uneven=0.3)
+    done = calibrate(bundle(), items, far=1e-2, frr=0.05)
+    found, plain = done.calibration, calibrate(bundle(), items, far=1e-2).calibration
+    assert found.threshold == plain.threshold and plain.rejection is None
+    assert found.reject_threshold < found.threshold
+    assert found.rejection.false_reject.value <= found.rejection.upper_bound <= 0.05
+    middle = (found.reject_threshold + found.threshold) / 2
+    decided = [done.contract.decide(score)[0] for score in (found.threshold, middle, found.reject_threshold - 1e-9)]
+    assert decided == ["same", "unsure", "different"]
+    counted = tally(as_before(items))
+    rates = [rates_at(counted, at) for at in (found.threshold, found.reject_threshold)]
+    assert found.rejection.unsure_genuine == pytest.approx(rates[0][1] - rates[1][1], abs=1e-2)
+    assert found.rejection.unsure_impostor == pytest.approx(rates[1][0] - rates[0][0], abs=1e-2)
+    assert Contract.from_dict(done.contract.to_dict()) == done.contract
+
+
+def test_scores_that_leave_no_doubt_leave_no_unsure_zone():
+    found = calibration(as_before(clusters(120, 4, spread=0.3)), far=1e-2, frr=0.1)
+    assert found.reject_threshold == found.threshold
+    assert found.rejection.unsure_genuine == found.rejection.unsure_impostor == 0.0
+    assert found.rejection.upper_bound <= 0.1
+
+
+def test_false_rejects_that_cannot_be_shown_are_refused_or_estimated():
+    pairs = as_before(clusters(40, 3, spread=1.1))
+    with pytest.raises(CannotCertify, match=r"40 identities with two items or more cannot show a false-reject rate"):
+        calibration(pairs, far=0.1, frr=0.05)
+    found = calibration(pairs, far=0.1, frr=0.05, estimate=True)
+    assert found.rejection.false_reject.value < 0.051 < found.rejection.upper_bound and not found.certified
+    with pytest.raises(CannotCertify, match=r"120 genuine pairs cannot even estimate a false-reject rate of 0\.001"):
+        calibration(pairs, far=0.1, frr=0.001, estimate=True)

@@ -77,6 +77,7 @@ def identify(bundle: Bundle, index: Index, query: Any, *, candidates: int = 5) -
     verdict = judge(bundle, calibration, hits[0].score)
     return Identification(
         label=hits[0].label if verdict.decision == "same" else None,
+        decision=verdict.decision,
         score=verdict.score,
         probability=verdict.probability,
         threshold=verdict.threshold,
@@ -158,6 +159,8 @@ def judge(bundle: Bundle, calibration: Calibration, score: float) -> Verdict:
         threshold=calibration.threshold,
         far=calibration.far,
         certified=calibration.certified,
+        reject_threshold=calibration.reject_threshold,
+        frr=None if calibration.rejection is None else calibration.rejection.frr,
     )
 
 

@@ -1,17 +1,27 @@
-"""From scores to a threshold whose false-accept rate holds, and to a probability. Law 2: identities, never pairs."""
+"""From scores to a threshold whose error rate holds. Law 2: identities, never pairs."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from twofold.errors import CannotCertify, UsageError
 from twofold.metrics.intervals import beta_quantile, normal_quantile, student_quantile
-from twofold.metrics.pairs import PairSource
+from twofold.metrics.pairs import PairBlock, PairSource
 from twofold.metrics.verification import Tally, tally
 
-__all__ = ["METHOD", "Certificate", "certify", "fewest_identities", "platt", "upper_bounds"]
+__all__ = [
+    "METHOD",
+    "Certificate",
+    "Mirrored",
+    "certify",
+    "certify_rejection",
+    "fewest_for_rejection",
+    "fewest_identities",
+    "upper_bounds",
+]
 
 METHOD = "identity jackknife, effective sample size, one more worst identity"
 
@@ -21,13 +31,16 @@ CANDIDATES = 64
 MET = 50.0
 """Pairs of identities times the asked rate, at least: 101 identities for 1e-2, 317 for 1e-3 (decision 010)."""
 
+MISSED = 5.0
+"""Identities times the asked false-reject rate, at least: 100 identities for 5e-2, 500 for 1e-2 (decision 012)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """A threshold, the false-match rate measured at it, and the upper confidence bound of the true rate."""
+    """A threshold, the error rate measured at it, and the upper confidence bound of the true rate."""
 
     threshold: float
-    false_match_rate: float
+    rate: float
     upper_bound: float
 
 
@@ -48,26 +61,76 @@ def certify(pairs: PairSource, far: float, *, confidence: float = 0.95, counted:
     if not 0.0 < far < 1.0 or not 0.0 < confidence < 1.0:
         raise UsageError(f"far is {far} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 and 0.95)")
     counted = tally(pairs) if counted is None else counted
+    return _lowest(pairs, far, counted=counted, confidence=confidence, genuine=False)
+
+
+def certify_rejection(pairs: PairSource, frr: float, *, confidence: float = 0.95) -> Certificate:
+    """The highest threshold below which at most the share `frr` of genuine pairs scores, with the asked confidence.
+
+    The mirror image of `certify`: a genuine pair below the threshold is a false reject, and what is resampled is the
+    identity, of which every genuine pair holds one.
+
+    Returns:
+        A certificate whose `rate` and `upper_bound` are those of false rejects: genuine pairs with score < threshold.
+
+    Raises:
+        CannotCertify: the data cannot show that rate; the message names the number of identities that would.
+        UsageError: `frr` or `confidence` is not inside (0, 1).
+        NotEnoughData: no genuine or no impostor pair.
+    """
+    if not 0.0 < frr < 1.0 or not 0.0 < confidence < 1.0:
+        raise UsageError(f"frr is {frr} and confidence {confidence}: both lie between 0 and 1 (usual: 5e-2 and 0.95)")
+    turned = Mirrored(pairs)
+    found = _lowest(turned, frr, counted=tally(turned), confidence=confidence, genuine=True)
+    # -score >= t is score <= -t: the first score that is not rejected lies just above
+    return replace(found, threshold=float(np.nextafter(-found.threshold, np.inf)))
+
+
+def _lowest(pairs: PairSource, asked: float, *, counted: Tally, confidence: float, genuine: bool) -> Certificate:
     rates = counted.false_match_rate
-    first, last = (int(np.argmax(rates <= level)) for level in (far, far / 12.0))
-    steps = np.searchsorted(-rates, -far * np.geomspace(1.0, 1.0 / 12.0, CANDIDATES))
+    first, last = (int(np.argmax(rates <= level)) for level in (asked, asked / 12.0))
+    steps = np.searchsorted(-rates, -asked * np.geomspace(1.0, 1.0 / 12.0, CANDIDATES))
     chosen = np.unique(np.clip(steps, first, last))
-    fewest = fewest_identities(far)
-    bounds, sizes = upper_bounds(pairs, counted.thresholds[chosen], confidence=confidence)
-    within = np.flatnonzero((bounds <= far) & (rates[chosen] > 0))
-    if pairs.units < fewest or not len(within):
-        raise CannotCertify(_refusal(pairs, far, rates=rates[chosen], sizes=sizes, confidence=confidence))
+    accepted, compared = _involved(pairs, counted.thresholds[chosen])
+    bounds, sizes = _bounds(accepted, compared, confidence)
+    identities = int((compared[:-1] > 0).sum())
+    within = np.flatnonzero((bounds <= asked) & (rates[chosen] > 0))
+    fewest = fewest_for_rejection(asked) if genuine else fewest_identities(asked)
+    if identities < fewest or not len(within):
+        seen = sizes[(sizes > 0) & (rates[chosen] > 0)]
+        raise CannotCertify(_refusal(identities, asked, fewest, sizes=seen, confidence=confidence, genuine=genuine))
     best = within[0]
     return Certificate(
         threshold=float(counted.thresholds[chosen[best]]),
-        false_match_rate=float(rates[chosen[best]]),
+        rate=float(rates[chosen[best]]),
         upper_bound=float(bounds[best]),
     )
+
+
+class Mirrored:
+    """The same pairs upside down: genuine pairs as impostors of the negative score."""
+
+    def __init__(self, pairs: PairSource) -> None:
+        self._pairs = pairs
+
+    @property
+    def units(self) -> int:
+        """How many identities take part."""
+        return self._pairs.units
+
+    def __iter__(self) -> Iterator[PairBlock]:
+        for block in self._pairs:
+            yield replace(block, scores=-block.scores, same=~block.same)
 
 
 def fewest_identities(far: float) -> int:
     """Below so many identities a rate is never certified, whatever the scores say."""
     return math.ceil((1.0 + math.sqrt(1.0 + 8.0 * MET / far)) / 2.0)
+
+
+def fewest_for_rejection(frr: float) -> int:
+    """Below so many identities with two items a false-reject rate is never certified."""
+    return math.ceil(round(MISSED / frr, 9))
 
 
 def upper_bounds(
@@ -81,10 +144,14 @@ def upper_bounds(
     rate as well; it is lessened by `(z / t)^2` with Student's t at `2 M / (kurtosis - 1)` degrees, and Clopper and
     Pearson's bound is taken at it (Korn & Graubard 1998; Satterthwaite 1946 for the degrees).
     """
-    accepted, impostors = _involved(pairs, thresholds)
-    bounds, sizes = np.ones(len(thresholds)), np.zeros(len(thresholds))
-    for place in range(len(thresholds)):
-        bounds[place], sizes[place] = _bound(accepted[:, place], impostors, confidence)
+    return _bounds(*_involved(pairs, thresholds), confidence)
+
+
+def _bounds(accepted: np.ndarray, impostors: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    known = np.append(impostors[:-1] > 0, True)
+    bounds, sizes = np.ones(accepted.shape[1]), np.zeros(accepted.shape[1])
+    for place in range(len(bounds)):
+        bounds[place], sizes[place] = _bound(accepted[known, place], impostors[known], confidence)
     return bounds, sizes
 
 
@@ -120,17 +187,18 @@ def _bound(accepted: np.ndarray, impostors: np.ndarray, confidence: float) -> tu
     return beta_quantile(confidence, rate * pairs + 1.0, max(pairs * (1.0 - rate), 0.5)), pairs
 
 
-def _refusal(pairs: PairSource, far: float, *, rates: np.ndarray, sizes: np.ndarray, confidence: float) -> str:
+def _refusal(identities: int, asked: float, fewest: int, *, sizes: np.ndarray, confidence: float, genuine: bool) -> str:
     """What is wrong, and how many identities like these would do."""
-    needed = fewest_identities(far)
-    seen = np.flatnonzero((sizes > 0) & (rates > 0))
-    if len(seen):
+    needed = fewest
+    if len(sizes):
         # what is known of the rate grows with the identities; at half the asked rate the bound has to reach it
-        wanted = _pairs_for(far, confidence)
-        needed = max(needed, math.ceil(pairs.units * wanted / sizes[seen].max()))
+        needed = max(needed, math.ceil(identities * _pairs_for(asked, confidence) / sizes.max()))
+    who, rate = ("identities", "false-accept")
+    if genuine:
+        who, rate = ("identities with two items or more", "false-reject")
     return (
-        f"{pairs.units} identities cannot show a false-accept rate of {far:g} with confidence {confidence:g}: it takes "
-        f"about {max(needed, pairs.units + 1)} like these; give more identities, ask for a larger rate, or take an "
+        f"{identities} {who} cannot show a {rate} rate of {asked:g} with confidence {confidence:g}: it takes "
+        f"about {max(needed, identities + 1)} like these; give more identities, ask for a larger rate, or take an "
         "estimate (--estimate), which is certified for nothing"
     )
 
@@ -141,55 +209,3 @@ def _pairs_for(far: float, confidence: float) -> float:
     while beta_quantile(confidence, size * far / 2.0 + 1.0, size * (1.0 - far / 2.0)) > far:
         size *= 1.1
     return size
-
-
-def platt(counted: Tally, *, prior: float = 0.5, identities: int) -> tuple[float, float]:
-    """Slope and intercept of `P(same | score) = 1 / (1 + exp(-(slope * score + intercept)))`, Platt 1999.
-
-    Genuine pairs weigh `prior` in all, impostor pairs `1 - prior`, however many there are of each. Targets are
-    `(m + 1) / (m + 2)` and `1 / (m + 2)` with m = identities, not pairs: m people cannot show a probability nearer
-    to 1 than that. Newton's method; with these targets the minimum is unique and finite.
-
-    Raises:
-        UsageError: `prior` is not inside (0, 1).
-        CannotCertify: genuine pairs do not score higher than impostor pairs.
-    """
-    if not 0.0 < prior < 1.0:
-        raise UsageError(f"prior is {prior}: the share of genuine pairs lies between 0 and 1, both excluded")
-    genuine, impostor = (
-        share * -np.diff(counts, append=0.0) / counts[0]
-        for share, counts in ((prior, counted.genuine), (1.0 - prior, counted.impostor))
-    )
-    weight, low = genuine + impostor, 1.0 / (identities + 2.0)
-    target = (genuine * (1.0 - low) + impostor * low) / np.where(weight > 0, weight, 1.0)
-    centre = np.average(counted.thresholds, weights=weight)
-    scale = np.sqrt(np.average((counted.thresholds - centre) ** 2, weights=weight)) or 1.0
-    slope, intercept = _logistic((counted.thresholds - centre) / scale, target, weight)
-    if slope <= 0.0:
-        raise CannotCertify(
-            "genuine pairs do not score higher than impostor pairs, so no score can mean 'same': "
-            "look at the labels, or train longer"
-        )
-    return float(slope / scale), float(intercept - slope * centre / scale)
-
-
-def _logistic(x: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """Weighted logistic regression of one variable: Newton's steps, halved until the loss falls."""
-    design = np.stack([x, np.ones_like(x)], axis=1)
-
-    def loss(at: np.ndarray) -> float:
-        logit = design @ at
-        return float((weight * (np.logaddexp(0.0, logit) - target * logit)).sum())
-
-    found = np.zeros(2)
-    for _ in range(100):
-        share = 0.5 * (1.0 + np.tanh(design @ found / 2.0))
-        gradient = design.T @ (weight * (share - target))
-        curvature = (design * (weight * share * (1.0 - share))[:, None]).T @ design + 1e-12 * np.eye(2)
-        step = np.linalg.solve(curvature, gradient)
-        while loss(found - step) > loss(found) and np.abs(step).max() > 1e-12:
-            step = step / 2.0
-        found = found - step
-        if np.abs(step).max() < 1e-10:
-            break
-    return float(found[0]), float(found[1])

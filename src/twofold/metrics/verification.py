@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from twofold.errors import NotEnoughData, UsageError
 from twofold.metrics.intervals import estimate, identity_weights
@@ -27,6 +27,7 @@ __all__ = [
     "estimates_at",
     "rates_at",
     "resampled_tally",
+    "spread",
     "tally",
     "tar_at_far",
     "threshold_at_far",
@@ -222,12 +223,12 @@ def _accuracies(tally: Tally) -> np.ndarray:
 
 def det_points(tally: Tally, *, points: int = 256) -> tuple[Float[np.ndarray, "k"], ...]:
     """Thresholds, false-match and false-non-match rates for a DET or ROC curve; at most about `points` of them."""
-    index = _spread(tally, points)
+    index = spread(tally, points)
     return tally.thresholds[index], tally.false_match_rate[index], tally.false_non_match_rate[index]
 
 
-def _spread(tally: Tally, points: int) -> np.ndarray:
-    """Indices of thresholds at even steps of both rates and at even steps of their logarithm."""
+def spread(tally: Tally, points: int) -> Int[np.ndarray, "k"]:
+    """Indices of about `points` thresholds at even steps of both rates and at even steps of their logarithm."""
     each = max(points // 4, 2)
     levels = np.unique(np.concatenate([np.linspace(0.0, 1.0, each), np.geomspace(1e-6, 1.0, each)]))
     falling = np.searchsorted(-tally.false_match_rate, -levels)
@@ -259,7 +260,7 @@ def estimates(
     point = tally(pairs)
     points = int(np.clip(5e11 / (replicates * pairs.units**2), 64, 512))
     weights = identity_weights(pairs.units, replicates, seed=seed)
-    drawn = resampled_tally(pairs, point.thresholds[_spread(point, points)], weights)
+    drawn = resampled_tally(pairs, point.thresholds[spread(point, points)], weights)
     both = {name: (number(point), number(drawn)) for name, number in (("eer", eer), ("auc", auc))}
     both["best_accuracy"] = (best_accuracy(point), best_accuracy(drawn))
     if far is not None:
