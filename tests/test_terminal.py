@@ -108,6 +108,7 @@ def progress(**changes) -> Progress:
         "best": None,
         "items_per_second": 100.0,
         "pairs_per_second": 1.25e6,
+        "waiting": 0.01,
         "seconds": 3.0,
         "seconds_left": 75.0,
     }
@@ -115,9 +116,10 @@ def progress(**changes) -> Progress:
 
 
 def test_training_numbers_are_loss_speed_validation_and_time_left() -> None:
-    assert terminal.training_numbers(progress()) == "loss 1.250, 1.25 M pairs/s, 1:15 left"
+    assert terminal.training_numbers(progress()) == "loss 1.250, 100 items/s, 1.25 M pairs/s, 1:15 left"
     later = terminal.training_numbers(progress(monitored=0.03, best=0.02, pairs_per_second=99.0))
-    assert later == "loss 1.250, 99 pairs/s, eer on unseen 0.0300 (best 0.0200), 1:15 left"
+    assert later == "loss 1.250, 100 items/s, 99 pairs/s, eer on unseen 0.0300 (best 0.0200), 1:15 left"
+    assert "25% of it waiting for data" in terminal.training_numbers(progress(waiting=0.25))
 
 
 def test_bars_are_silent_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:

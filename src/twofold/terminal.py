@@ -108,9 +108,16 @@ class TrainingBar:
         self._bars.reset(self._task, description=text, total=None, numbers="")
 
 
+MUCH_WAITING = 0.1
+"""From this share on it is said that training waits for its data."""
+
+
 def training_numbers(progress: Progress) -> str:
     """Loss, speed, the validation number and the time left, in one line."""
-    parts = [f"loss {progress.loss:.3f}", f"{_short(progress.pairs_per_second)} pairs/s"]
+    speed = f"{_short(progress.items_per_second)} items/s, {_short(progress.pairs_per_second)} pairs/s"
+    parts = [f"loss {progress.loss:.3f}", speed]
+    if progress.waiting >= MUCH_WAITING:
+        parts.append(f"{progress.waiting:.0%} of it waiting for data")
     if progress.monitored is not None and progress.best is not None:
         parts.append(f"{progress.monitor} on unseen {progress.monitored:.4f} (best {progress.best:.4f})")
     minutes, seconds = divmod(round(progress.seconds_left), 60)

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,9 +20,9 @@ from twofold.results import Progress
 from twofold.train import checkpoint
 from twofold.train.checkpoint import Checkpoints
 from twofold.train.distributed import Processes
-from twofold.train.feed import Feed, ItemFeed, PairFeed, ahead
+from twofold.train.feed import Ahead, Feed, ItemFeed, PairFeed
 from twofold.train.objective import Objective, objective, of_pairs
-from twofold.train.run import Run
+from twofold.train.run import Pace, Run
 from twofold.train.step import step
 from twofold.train.validate import Validation
 from twofold.twin import Twin
@@ -123,23 +122,23 @@ def _one_epoch(run: Run, feed: Feed, aim: Objective, watch: Watch | None) -> Non
     plan = feed.plan(epoch)
     if not plan:
         raise NotEnoughData("not one batch can be filled: lower p or k, or give more items an identity")
-    run.losses, run.items, run.pairs = [], 0, 0
-    started = time.monotonic()
+    run.pace = Pace()
     run.twin.train()
-    for index, (batch, targets) in enumerate(ahead(lambda indices: feed.batch(indices, epoch), plan)):
+    batches = Ahead(lambda indices: feed.batch(indices, epoch), plan)
+    for index, (batch, targets) in enumerate(batches):
         run.set_learning_rate((epoch + index / len(plan)) / run.recipe.epochs)
         sizes = feed.sizes(plan[index])
-        run.losses.append(step(run, batch, targets, aim, sizes=sizes))
-        run.items += sum(sizes)
-        run.pairs += len(targets.targets) if feed.classes == 0 else sum(sizes) * (sum(sizes) - 1) // 2
+        loss = step(run, batch, targets, aim, sizes=sizes)
+        pairs = len(targets.targets) if feed.classes == 0 else sum(sizes) * (sum(sizes) - 1) // 2
+        run.pace.take(loss, items=sum(sizes), pairs=pairs, waited=batches.waited)
         if watch:
-            watch(_progress(run, (index + 1, len(plan)), time.monotonic() - started))
+            watch(_progress(run, (index + 1, len(plan))))
         if run.late:
             run.stopped = f"the {run.recipe.max_seconds:g} seconds are over"
             break
 
 
-def _progress(run: Run, step: tuple[int, int], seconds: float) -> Progress:
+def _progress(run: Run, step: tuple[int, int]) -> Progress:
     done = (run.epoch + step[0] / step[1]) / run.recipe.epochs
     left = run.seconds * (1 - done) / done
     if run.recipe.max_seconds is not None:
@@ -150,12 +149,13 @@ def _progress(run: Run, step: tuple[int, int], seconds: float) -> Progress:
         epochs=run.recipe.epochs,
         step=step[0],
         steps=step[1],
-        loss=run.losses[-1],
+        loss=run.pace.losses[-1],
         monitor=run.recipe.monitor,
         monitored=shown[-1] if shown else None,
         best=run.best,
-        items_per_second=run.items / seconds,
-        pairs_per_second=run.pairs / seconds,
+        items_per_second=run.pace.items_per_second,
+        pairs_per_second=run.pace.pairs_per_second,
+        waiting=run.pace.waiting,
         seconds=run.seconds,
         seconds_left=left,
     )

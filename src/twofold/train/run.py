@@ -17,7 +17,52 @@ from twofold.train.optim import Average, Plateau, learning_rate_factor, optimise
 from twofold.train.validate import Validation
 from twofold.twin import Twin
 
-__all__ = ["Run"]
+__all__ = ["Pace", "Run"]
+
+
+class Pace:
+    """How quickly an epoch goes.
+
+    Attributes:
+        losses: of its steps.
+        waited: seconds for which the steps stood still until their data was there.
+    """
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.losses: list[float] = []
+        self.items = self.pairs = 0
+        self.waited = 0.0
+
+    def take(self, loss: float, *, items: int, pairs: int, waited: float) -> None:
+        """Count one step; `waited` is what the whole epoch has waited so far."""
+        self.losses.append(loss)
+        self.items, self.pairs, self.waited = self.items + items, self.pairs + pairs, waited
+
+    @property
+    def seconds(self) -> float:
+        return max(time.monotonic() - self.started, 1e-9)
+
+    @property
+    def items_per_second(self) -> float:
+        return self.items / self.seconds
+
+    @property
+    def pairs_per_second(self) -> float:
+        return self.pairs / self.seconds
+
+    @property
+    def waiting(self) -> float:
+        """Share of the time in which the arithmetic stood still for data."""
+        return self.waited / self.seconds
+
+    def numbers(self) -> dict[str, float]:
+        """For the log."""
+        return {
+            "items_per_second": round(self.items_per_second, 1),
+            "pairs_per_second": round(self.pairs_per_second, 1),
+            "waiting": round(self.waiting, 4),
+        }
 
 
 class Run:
@@ -39,9 +84,7 @@ class Run:
         self.history: list[dict[str, Any]] = []
         self.seconds_before = self.core_seconds_before = 0.0
         self.started, self.core_started = time.monotonic(), time.process_time()
-        self.losses: list[float] = []
-        self.items = self.pairs = 0
-        self.waited = 0.0
+        self.pace = Pace()
         self.stopped = ""
 
     @property
@@ -82,12 +125,13 @@ class Run:
     def look(self, validation: Validation | None, *, last: bool) -> None:
         """After an epoch: validate, remember the best, decide whether to stop."""
         self.epoch += 1
-        line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.losses))}
+        line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.pace.losses))}
         if validation and (last or self.epoch % self.recipe.validate_every == 0):
             found = validation.measure(self.twin, self.weights) if self.processes.first else None
             line |= self.processes.agreed(found) or {}
             self._remember(line[self.recipe.monitor])
         line |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "seconds": round(self.seconds, 2)}
+        line |= self.pace.numbers()
         self.history.append(line)
 
     def _remember(self, value: float) -> None:
