@@ -171,6 +171,7 @@ class Progress:
     Attributes:
         loss: of the last step. monitored, best: the watched validation number, now and at its best; None before.
         items_per_second, pairs_per_second: of the present epoch; all pairs of a batch count.
+        waiting: share of the present epoch in which the arithmetic stood still for data.
         seconds, seconds_left: since the start, and until the end at this pace.
     """
 
@@ -184,6 +185,7 @@ class Progress:
     best: float | None
     items_per_second: float
     pairs_per_second: float
+    waiting: float
     seconds: float
     seconds_left: float
 
