@@ -125,6 +125,11 @@ class Pairing:
         step = max(8, room // (2 * row), min(128, 4 * room // row))
         return range(0, count, min(step, max(1, count // self.share.processes)))
 
+    @property
+    def halves(self) -> bool:
+        """Whether each pair can be met once instead of from both ends: no references, and more than one block."""
+        return len(self.first) == len(self.columns) and len(self.starts) > 1
+
     def blocks(self) -> Iterator[slice]:
         """Slices of rows, one block each; of several processes, those of this one."""
         for start in self.starts[self.share.rank :: self.share.processes]:
@@ -146,12 +151,14 @@ class Rows(NamedTuple):
         valid: which of those are genuine partners.
         positive: distances to the columns of `partner`.
         negative: distances to all columns, FAR where the column is of the row's class.
+        place: which rows these are; of a symmetric matrix taken by halves, the columns begin at the first of them.
     """
 
     partner: Int[Tensor, "rows same"]
     valid: Bool[Tensor, "rows same"]
     positive: Float[Tensor, "rows same"]
     negative: Float[Tensor, "rows cols"]
+    place: slice
 
 
 def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], *, half: bool = False) -> Rows:
@@ -173,22 +180,25 @@ def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], *, ha
         corner += torch.full_like(corner, FAR).tril_()
     else:
         block.diagonal(rows.start).fill_(FAR)
-    return Rows(partner, valid, positive, block)
+    return Rows(partner, valid, positive, block, rows)
 
 
-def distance_rows(pairing: Pairing, comparison: Comparison, name: str | None = None) -> Iterator[tuple[slice, Rows]]:
-    """Block after block of the distances (`name`: of that plain one instead), without gradient."""
+def distance_rows(
+    pairing: Pairing, comparison: Comparison, name: str | None = None, *, half: bool = False
+) -> Iterator[tuple[slice, Rows]]:
+    """Block after block of the distances (`name`: of that plain one instead), without gradient; `half`: see `look`."""
     name = name or comparison.name
     columns, plain = pairing.columns.detach(), name in distances.__all__
     vectors, _ = distances.prepare(name, columns)
     for rows in pairing.blocks():
         with torch.autocast(columns.device.type, enabled=False), torch.no_grad():
             if not plain:
-                seen = look(pairing, rows, comparison.block(columns[rows], columns))
+                skipped = columns[rows.start if half else 0 :]
+                seen = look(pairing, rows, comparison.block(columns[rows], skipped), half=half)
             else:
                 kernel = distances.kernel(name, vectors)
-                both = kernel.turned(vectors[rows]), vectors
-                seen = look(pairing, rows, kernel.distances(*both))
+                both = kernel.turned(vectors[rows]), vectors[rows.start if half else 0 :]
+                seen = look(pairing, rows, kernel.distances(*both), half=half)
                 if kernel.refined:
                     kernel.refined(seen.positive, seen.partner, both)
         yield rows, seen

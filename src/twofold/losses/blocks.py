@@ -48,7 +48,7 @@ def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmet
     Returns:
         A scalar of the embeddings' dtype (float32 for half precision).
     """
-    half = symmetric and len(pairing.first) == len(pairing.columns) and len(pairing.starts) > 1
+    half = symmetric and pairing.halves
     weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
     weights = [weight for weight in weights if weight.requires_grad]
     with torch.autocast(pairing.columns.device.type, enabled=False):
