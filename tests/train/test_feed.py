@@ -161,3 +161,18 @@ def test_a_batch_is_put_on_the_device_before_it_is_augmented():
     feed = ItemFeed(items, IMAGE, recipe(), 5, device=torch.device("cpu"))
     planned = feed.plan(0)[0]
     assert torch.equal(feed.batch(planned, 0)[0], item_feeds(1)[0].batch(planned, 0)[0])
+
+
+def test_groups_of_classes_come_into_a_batch_together():
+    feed = ItemFeed(pictures(classes=8), IMAGE, recipe(p=4, k=2, hard_classes=2, augment={}), 0)
+    groups = np.array([0, 0, 1, 1, 2, 2, 3, 3])
+    for planned in feed.plan(1, groups):
+        labels = np.unique(feed.labels[planned])
+        assert sorted(np.bincount(groups[labels], minlength=4)) == [0, 0, 2, 2]
+    assert any(len(np.unique(groups[np.unique(feed.labels[planned])])) > 2 for planned in feed.plan(1))
+
+
+def test_classes_have_names_and_variants_say_which():
+    feed = item_feeds(1)[0]
+    assert feed.names[:5] == ["c0", "c0 (variant 1)", "c0 (variant 2)", "c0 (variant 3)", "c1"]
+    assert len(feed.names) == feed.classes

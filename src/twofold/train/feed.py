@@ -113,8 +113,9 @@ class ItemFeed:
         self.variants = self.augment.variants if self.augment else 1
         self.stored = Stored(input, items.values)
         self.recipe, self.seed, self.share, self.device = recipe, seed, share, device
-        codes = np.unique(items.labels, return_inverse=True)[1].reshape(-1)
-        self.labels = self._every_variant(codes)
+        present, codes = np.unique(items.labels, return_inverse=True)
+        self.label_names = [items.names[code] for code in present]
+        self.labels = self._every_variant(codes.reshape(-1))
         # a variant of a group is a group: characters of one alphabet all turned alike are the hard ones to tell apart
         self.groups = None if items.group is None else self._every_variant(items.group)
         # a writer's batch also holds forgeries of that writer: the negatives that matter
@@ -128,17 +129,35 @@ class ItemFeed:
     def _every_variant(self, codes: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n_variants"]:
         return (codes[:, None] * self.variants + np.arange(self.variants)).reshape(-1)
 
-    def plan(self, epoch: int) -> list[np.ndarray]:
-        """The batches of an epoch, as indices of (item, variant)."""
+    @property
+    def names(self) -> list[str]:
+        """The name of each class; a variant's says which."""
+        return [
+            name if variant == 0 else f"{name} (variant {variant})"
+            for name in self.label_names
+            for variant in range(self.variants)
+        ]
+
+    def plan(self, epoch: int, groups: Int[np.ndarray, "classes"] | None = None) -> list[np.ndarray]:
+        """The batches of an epoch, as indices of (item, variant).
+
+        Args:
+            groups: a group of each class, of which `recipe.hard_classes` at a time come into a batch together, in place
+                of the items' own groups.
+        """
         recipe = self.recipe
+        group = self.groups if recipe.groups_per_batch else None
+        groups_per_batch = recipe.groups_per_batch
+        if groups is not None and recipe.hard_classes is not None:
+            group, groups_per_batch = groups[self.labels], recipe.p // recipe.hard_classes
         plan = identity_batches(
             self.labels,
             p=recipe.p,
             k=recipe.k,
             seed=self.seed,
             epoch=epoch,
-            group=self.groups if recipe.groups_per_batch else None,
-            groups_per_batch=recipe.groups_per_batch,
+            group=group,
+            groups_per_batch=groups_per_batch,
             identity=self.identity,
         )
         _check_shares([len(indices) for indices in plan], self.share[1])
