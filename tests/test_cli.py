@@ -15,7 +15,7 @@ from PIL import Image as Picture
 
 import twofold
 from twofold import cli
-from twofold.data.synthetic import glyphs
+from twofold.data.synthetic import clusters, glyphs
 
 FAST = ["--set", "epochs=2", "--set", "p=8", "--set", "input.size=24", "--set", "encoder.width=8", "--set", "copies=1"]
 
@@ -325,3 +325,17 @@ def test_two_thresholds_and_settings_on_the_command_line(run, model, people, tmp
     assert told["reject_threshold"] <= told["threshold"]
     assert "did you mean 'confidence'" in said(run, *words, "--set", "confidense=0.9")
     assert "--set seed=x: a int belongs there" in said(run, *words, "--set", "seed=x")
+
+
+def test_scores_of_any_model_on_the_command_line(run, tmp_path):
+    items = clusters(60, 3, spread=0.7)
+    np.save(tmp_path / "v.npy", np.stack(items.values))
+    (tmp_path / "v.csv").write_text("\n".join(["label", *(items.names[label] for label in items.labels)]))
+    code, out, _ = run("calibrate", tmp_path / "v.npy", "--far", "0.1", "-o", tmp_path / "contract.json")
+    assert code == 0 and "from 60 unseen identities" in out
+    code, out, _ = run("calibrate", tmp_path / "v.npy", "--far", "0.1", "--set", "prior=0.1", "--json")
+    assert json.loads(out)["calibration"]["prior"] == 0.1
+    code, out, _ = run("evaluate", tmp_path / "contract.json", tmp_path / "v.npy")
+    assert code == 0 and "the measured rate agrees" in out
+    (tmp_path / "s.csv").write_text("score,same\n0.1,0\n0.9,1\n")
+    assert "nobody said whose the pairs are" in said(run, "calibrate", tmp_path / "s.csv", "--far", "0.1")

@@ -117,45 +117,73 @@ def train(
 @app.command
 def calibrate(
     bundle: Path,
-    data: Path,
+    data: Path | None = None,
     /,
     *,
     far: float = 1e-2,
     frr: float | None = None,
     estimate: Flag = False,
     levels: int = 1,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     settings: Set = (),
     json: Json = False,
 ) -> int:
     """Find the threshold whose false-accept rate is certified on identities the model has never seen.
 
     Args:
-        bundle: what `twofold train` wrote; the calibration is written into it.
+        bundle: what `twofold train` wrote; the calibration is written into it. Or, without DATA, scores or vectors of
+            any model (CSV, TSV, Parquet, npy) with their identities.
         data: the data it was trained from (the identities kept aside are used), or new data.
         far: false-accept rate to certify, 1e-2 is one impostor pair in a hundred.
         frr: false-reject rate to certify below a second threshold; between the two the answer is unsure.
         estimate: where the data cannot certify the rate, take the plain estimate and say so in every verdict.
         levels: 2 for folders of folders: group/identity/file.
+        out: where the contract of any model's scores goes, as JSON.
         settings: --set confidence=0.99 (of each certificate), prior=0.01 (share of genuine pairs for which the
-            probability holds), seed=1 (of the bootstrap); can be given several times.
+            probability holds), seed=1 (of the bootstrap), distance=euclidean (of vectors without a bundle); can be
+            given several times.
         json: print one JSON object.
     """
+    chosen = _settings(settings, {"confidence": 0.95, "prior": 0.5, "seed": 0, "distance": "cosine"})
+    prior, distance = chosen.pop("prior"), chosen.pop("distance")
+    chosen |= {"far": far, "frr": frr, "estimate": estimate}
+    if data is None:
+        return _calibrate_scores(bundle, out, distance=distance, prior=prior, json=json, chosen=chosen)
+    if out is not None:
+        raise UsageError("--out is for scores without a bundle: the calibration of a bundle is written into it")
     from twofold import terminal, wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.train.calibrate import calibrate as certify
 
-    chosen = _settings(settings, {"confidence": 0.95, "prior": 0.5, "seed": 0})
-    prior = chosen.pop("prior")
     known = Bundle.load(bundle)
     items = Items.open(data, levels=levels)
     with terminal.bar("embedding", quiet=json) as progress:
-        done = certify(known, items, far=far, frr=frr, estimate=estimate, progress=progress, **chosen)
+        done = certify(known, items, progress=progress, **chosen)
     if done.calibration is not None:
         done = done.with_calibration(done.calibration.with_prior(prior))
     done.save(bundle)
     calibration = done.contract.to_dict()["calibration"]
-    _print_json(calibration) if json else _show(wording.calibrated(done, bundle))
+    _print_json(calibration) if json else _show(wording.calibrated(done.contract, bundle))
+    return YES
+
+
+def _calibrate_scores(
+    path: Path, out: Path | None, *, distance: str, prior: float, json: bool, chosen: dict[str, Any]
+) -> int:
+    """Scores or vectors of any model in, a contract out."""
+    from twofold import wording
+    from twofold.data.scores import Scores
+    from twofold.train.calibrate import calibrate_scores
+
+    if path.is_dir():
+        raise UsageError(f"{path} is a bundle, to be calibrated on DATA: twofold calibrate {path} DATA")
+    contract = calibrate_scores(Scores.open(path, distance=distance), **chosen)
+    if contract.calibration is not None:
+        contract = contract.with_calibration(contract.calibration.with_prior(prior))
+    if out is not None:
+        contract.save(out)
+    _print_json(contract.to_dict()) if json else _show(wording.calibrated(contract, out))
     return YES
 
 
@@ -166,8 +194,9 @@ def evaluate(
     """Measure a bundle on identities it has never seen, every number with its interval.
 
     Args:
-        bundle: what `twofold train` wrote.
-        data: the data it was trained from (its kept-aside identities are used), new data, or a table of pairs.
+        bundle: what `twofold train` wrote; or a contract (JSON) that `twofold calibrate SCORES` wrote.
+        data: the data it was trained from (its kept-aside identities are used), new data, or a table of pairs; with a
+            contract: scores or vectors.
         far: false-accept rate at which the true-accept rate is wanted; by default the calibrated one.
         levels: 2 for folders of folders: group/identity/file.
         seed: of the bootstrap.
@@ -180,6 +209,16 @@ def evaluate(
     from twofold.data.items import Items
     from twofold.data.pairs import Pairs
 
+    if bundle.suffix == ".json":
+        from twofold.apps.scored import evaluate_scores
+        from twofold.contract import Contract
+        from twofold.data.scores import Scores
+
+        contract = Contract.load(bundle)
+        listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
+        evaluation = evaluate_scores(listed, contract=contract, far=far, seed=seed)
+        _print_json(asdict(evaluation)) if json else _show(wording.evaluation(evaluation))
+        return YES
     known = Bundle.load(bundle)
     if Pairs.found(data):
         evaluation = evaluate_pairs(known, Pairs.from_table(data), far=far, seed=seed)

@@ -4,8 +4,10 @@ Law 1 rules here: below this file everything is a distance (smaller = more alike
 score (larger = more alike), thresholds too.
 """
 
+import json
 import math
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin
 
@@ -13,6 +15,7 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName, UsageError, nearest
+from twofold.files import write_atomically
 from twofold.results import Decision, Estimate
 
 __all__ = ["ZERO", "Calibration", "Contract", "Isotonic", "Rejection", "score_from_distance", "scores_block"]
@@ -210,6 +213,28 @@ class Contract:
     def with_calibration(self, calibration: Calibration | None) -> "Contract":
         """The same contract with another calibration."""
         return replace(self, calibration=calibration)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the contract as JSON, whole or not at all.
+
+        Raises:
+            CannotWrite: the folder is missing or read-only, or the disk is full.
+        """
+        write_atomically(path, (json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n").encode())
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Contract":
+        """Read a contract that `save` wrote.
+
+        Raises:
+            BundleError: no such file, no JSON, or no contract. NewerFormat: a later version wrote it.
+        """
+        try:
+            plain = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{path} cannot be read as a contract in JSON: {error}") from None
+        return cls.from_dict(plain)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON-able Python, with a format number."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.bundle import Bundle
-from twofold.contract import Calibration
+from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.results import Erasure, Estimate, Evaluation, Finding, Identification, Verdict
@@ -58,9 +58,9 @@ def trained(bundle: Bundle, out: Path, data: Path) -> str:
     )
 
 
-def calibrated(bundle: Bundle, out: Path) -> str:
+def calibrated(contract: Contract, out: Path | None) -> str:
     """The threshold and what it promises."""
-    known = bundle.calibration
+    known = contract.calibration
     if known is None:
         return "not calibrated"
     promise = (
@@ -70,9 +70,10 @@ def calibrated(bundle: Bundle, out: Path) -> str:
     )
     return (
         f"threshold {known.threshold:.4f}, {promise}\n{_rejection(known)}"
-        f"from {known.identities} unseen identities, {known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
+        f"from {f'{known.identities} unseen identities' if known.identities else 'pairs of nobody known'}, "
+        f"{known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
         f"pairs; {_rate(known.false_match)} of impostors accepted, {_rate(known.false_non_match)} of genuine rejected\n"
-        f"written to {out}"
+        f"{f'written to {out}' if out else 'written nowhere: give --out contract.json'}"
     )
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.bundle import Bundle
-from twofold.contract import Calibration, Isotonic, Rejection
+from twofold.contract import Calibration, Contract, Isotonic, Rejection
 from twofold.data.items import Items
+from twofold.data.scores import NO_IDENTITIES, Scores
 from twofold.embedding import embed, scores
 from twofold.errors import CannotCertify
 from twofold.metrics.calibration import (
@@ -21,11 +22,11 @@ from twofold.metrics.calibration import (
     upper_bounds,
 )
 from twofold.metrics.pairs import AllPairs, PairSource
-from twofold.metrics.probability import probability_map
+from twofold.metrics.probability import ProbabilityMap, probability_map
 from twofold.metrics.verification import Tally, estimates_at, rates_at, tally, threshold_at_far
 from twofold.results import Estimate
 
-__all__ = ["calibrate", "calibration"]
+__all__ = ["calibrate", "calibrate_scores", "calibration"]
 
 
 def calibrate(
@@ -71,6 +72,41 @@ def calibrate(
     )
 
 
+def calibrate_scores(
+    scores: Scores,
+    *,
+    far: float,
+    frr: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    estimate: bool = False,
+) -> Contract:
+    """A contract that decides by scores of any model: `contract.decide(score)`.
+
+    Args:
+        scores: of identities that the model was not trained on; nothing here can check that.
+        far, frr, confidence, seed, estimate: as in `twofold.calibrate`.
+
+    Raises:
+        CannotCertify: the data cannot show the rate, or does not say whose the pairs are (an estimate may still be had;
+            its intervals resample pairs, and are too narrow where pairs share people).
+        NotEnoughData: no genuine or no impostor pair.
+    """
+    if scores.unit == "pair" and not estimate:
+        raise CannotCertify(
+            f"{NO_IDENTITIES}, so that nothing can be certified; add the columns, or take an estimate (--estimate)"
+        )
+    found = calibration(
+        scores.pairs, far=far, frr=frr, confidence=confidence, seed=seed, estimate=estimate, unit=scores.unit
+    )
+    return Contract(
+        fingerprint="",
+        dim=scores.dim,
+        distance=scores.distance,
+        calibration=replace(found, identities=scores.identities),
+    )
+
+
 def calibration(
     pairs: PairSource,
     *,
@@ -80,12 +116,14 @@ def calibration(
     prior: float = 0.5,
     seed: int = 0,
     estimate: bool = False,
+    unit: str = "identity",
 ) -> Calibration:
     """The calibration that scored pairs of unseen identities give; works on the scores of any model.
 
     Args:
         far, frr, confidence, seed, estimate: as in `calibrate`.
         prior: share of genuine pairs for which the probability holds; it can be changed at each decision.
+        unit: what an identity of `pairs` is.
 
     Raises:
         CannotCertify, NotEnoughData: as `calibrate`.
@@ -97,17 +135,13 @@ def calibration(
         else certify(pairs, far, confidence=confidence, counted=counted)
     )
     curve = probability_map(pairs, counted, prior=prior, seed=seed)
-    measured = estimates_at(pairs, found.threshold, confidence=confidence, seed=seed)
+    measured = estimates_at(pairs, found.threshold, confidence=confidence, unit=unit, seed=seed)
     low, rejection = None, None
     if frr is not None:
-        below = (
-            _estimated_rejection(pairs, frr, confidence)
-            if estimate
-            else certify_rejection(pairs, frr, confidence=confidence)
-        )
+        below = _lower(pairs, frr, confidence=confidence, estimate=estimate)
         # where false rejects are rare enough up to the upper threshold, nothing is unsure
         low = min(below.threshold, found.threshold)
-        rejected = estimates_at(pairs, low, confidence=confidence, seed=seed)
+        rejected = estimates_at(pairs, low, confidence=confidence, unit=unit, seed=seed)
         rejection = _rejection(frr, below.upper_bound, accepted=measured, rejected=rejected)
     return Calibration(
         threshold=found.threshold,
@@ -127,12 +161,17 @@ def calibration(
         seed=seed,
         reject_threshold=low,
         rejection=rejection,
-        isotonic=None
-        if curve.knots is None
-        else Isotonic(scores=tuple(curve.knots[0].tolist()), log_odds=tuple(curve.knots[1].tolist())),
+        isotonic=_isotonic(curve),
         platt_log_loss=curve.platt_log_loss,
         isotonic_log_loss=curve.isotonic_log_loss,
     )
+
+
+def _isotonic(curve: ProbabilityMap) -> Isotonic | None:
+    if curve.knots is None:
+        return None
+    scores, odds = (tuple(each.tolist()) for each in curve.knots)
+    return Isotonic(scores=scores, log_odds=odds)
 
 
 def _rejection(
@@ -148,7 +187,10 @@ def _rejection(
     )
 
 
-def _estimated_rejection(pairs: PairSource, frr: float, confidence: float) -> Certificate:
+def _lower(pairs: PairSource, frr: float, *, confidence: float, estimate: bool) -> Certificate:
+    """The lower threshold, certified or estimated."""
+    if not estimate:
+        return certify_rejection(pairs, frr, confidence=confidence)
     turned = Mirrored(pairs)
     counted = tally(turned)
     if counted.impostor[0] * frr < 1.0:

@@ -1,0 +1,210 @@
+"""Scores or vectors of some other model, with the identities they belong to: from CSV, TSV, Parquet, npy."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from twofold.contract import scores_block
+from twofold.data import tables
+from twofold.data.listing import coded
+from twofold.data.tables import Table
+from twofold.errors import DataError, NotEnoughData
+from twofold.metrics.pairs import AllPairs, PairList, PairSource
+
+__all__ = ["NO_IDENTITIES", "Scores"]
+
+NO_IDENTITIES = (
+    "nobody said whose the pairs are (columns identity_a and identity_b): pairs that share people are not independent"
+)
+
+TRUE, FALSE = ("1", "1.0", "true", "yes", "same"), ("0", "0.0", "false", "no", "different")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Scored pairs of any model, larger being more alike.
+
+    Attributes:
+        pairs: scores, truth, and the identities of either side.
+        unit: "identity"; "pair" where nobody said whose pairs they are, so that nothing can be certified.
+        identities: how many there are; 0 where nobody said.
+        dim, distance: of the vectors that the scores were made from; 0 and "score" where the scores were given.
+    """
+
+    pairs: PairSource
+    unit: str
+    identities: int
+    dim: int = 0
+    distance: str = "score"
+
+    @classmethod
+    def from_arrays(
+        cls,
+        scores: Float[np.ndarray, "n"],
+        same: Bool[np.ndarray, "n"],
+        *,
+        first: Int[np.ndarray, "n"] | None,
+        second: Int[np.ndarray, "n"] | None,
+    ) -> "Scores":
+        """Scores that are in memory.
+
+        Args:
+            same: whether a pair is genuine.
+            first, second: codes of the identities of either side; None: not known, so that nothing can be certified.
+
+        Raises:
+            DataError: a score is not finite.
+        """
+        if first is None or second is None:
+            each = np.arange(len(scores))
+            return cls(pairs=PairList(scores, same, first=each, second=each), unit="pair", identities=0)
+        pairs = PairList(scores, same, first=first, second=second)
+        return cls(pairs=pairs, unit="identity", identities=pairs.units)
+
+    @classmethod
+    def from_vectors(
+        cls,
+        vectors: Float[np.ndarray, "n dim"],
+        labels: Int[np.ndarray, "n"],
+        *,
+        identity: Int[np.ndarray, "n"] | None = None,
+        distance: str = "cosine",
+    ) -> "Scores":
+        """Every pair of vectors, scored by a plain distance as the pairs are gone through.
+
+        Args:
+            labels: two vectors are genuine when their labels are equal.
+            identity: what is resampled, None: the labels; a skilled forgery has the identity of the writer it imitates.
+            distance: cosine, euclidean, squared_euclidean or manhattan.
+
+        Raises:
+            NotEnoughData: fewer than two vectors.
+        """
+        if len(vectors) < 2:
+            raise NotEnoughData(f"{len(vectors)} vectors make no pair: give several of each identity")
+
+        def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+            return scores_block(distance, vectors[rows], vectors[cols])
+
+        pairs = AllPairs(score, labels, identity=identity)
+        return cls(pairs=pairs, unit="identity", identities=pairs.units, dim=vectors.shape[1], distance=distance)
+
+    @classmethod
+    def open(cls, path: str | Path, *, distance: str = "cosine") -> "Scores":
+        """Scores or vectors in a file.
+
+        - A table (CSV, TSV, Parquet) with the column `score`: one pair a row. `identity_a` and `identity_b` say whose
+          the two sides are; `same` (1 or 0) says whether the pair is genuine, by default when the two are equal.
+        - A table with the columns `vector` ("[0.1, 0.2]", or a list in Parquet) and `label`: every pair is scored.
+        - `NAME.npy` (n x dim) beside a table `NAME.csv` (or .tsv, .parquet) with the column `label`, row for row.
+
+        With vectors an optional column `forgery_of` names the label that a row imitates: an impostor of that identity.
+
+        Raises:
+            DataError: no such file or column, a field that is no number; names the line.
+            MissingExtra: Parquet without the extra `data`.
+        """
+        path = Path(path)
+        if path.suffix.lower() == ".npy":
+            return _with_labels(_array(path), tables.read(_beside(path)), distance)
+        table = tables.read(path)
+        if "score" in table.columns:
+            return _scored(table)
+        if "vector" in table.columns:
+            return _with_labels(_vectors(table), table, distance)
+        raise DataError(
+            f"{path.name} has neither a column score nor a column vector: its columns are {', '.join(table.columns)}"
+        )
+
+
+def _scored(table: Table) -> Scores:
+    scores = np.array([_number(field, place) for field, place in _fields(table, "score")])
+    known = {"identity_a", "identity_b"} & table.columns.keys()
+    if not known:
+        same = np.array([_truth(field, place) for field, place in _fields(table, "same")])
+        return Scores.from_arrays(scores, same, first=None, second=None)
+    codes, _ = coded(table.column("identity_a") + table.column("identity_b"))
+    first, second = codes[: len(scores)], codes[len(scores) :]
+    if "same" not in table.columns:
+        return Scores.from_arrays(scores, first == second, first=first, second=second)
+    same = np.array([_truth(field, place) for field, place in _fields(table, "same")])
+    torn = np.flatnonzero(same & (first != second))
+    if len(torn):
+        raise DataError(
+            f"{table.places[torn[0]]}: the pair is said to be the same, but of two identities "
+            f"({table.columns['identity_a'][torn[0]]!r} and {table.columns['identity_b'][torn[0]]!r})"
+        )
+    return Scores.from_arrays(scores, same, first=first, second=second)
+
+
+def _with_labels(vectors: np.ndarray, table: Table, distance: str) -> Scores:
+    if len(vectors) != len(table.places):
+        raise DataError(f"{len(vectors)} vectors, and {len(table.places)} rows in {table.path.name}: one row a vector")
+    if "label" not in table.columns:
+        raise DataError(
+            f"{table.path.name} has no column label: without identities no pair is known to be genuine, and pairs that "
+            f"share people are not independent; its columns are {', '.join(table.columns)}"
+        )
+    imitated = table.columns.get("forgery_of", ("",) * len(vectors))
+    labels = table.columns["label"] if any(imitated) else table.column("label")
+    owners, _ = coded(tuple(of or label for label, of in zip(labels, imitated, strict=True)))
+    # a forgery is a class of its own, resampled with the identity that it imitates
+    alone = np.array([bool(of) for of in imitated])
+    classes = np.where(alone, owners.max() + 1 + np.arange(len(vectors)), owners)
+    return Scores.from_vectors(vectors, classes, identity=owners, distance=distance)
+
+
+def _fields(table: Table, name: str) -> list[tuple[str, str]]:
+    return list(zip(table.column(name), table.places, strict=True))
+
+
+def _number(field: str, place: str) -> float:
+    try:
+        number = float(field)
+    except ValueError:
+        number = np.nan
+    if not np.isfinite(number):
+        raise DataError(f"{place}: score={field!r} is no finite number")
+    return number
+
+
+def _truth(field: str, place: str) -> bool:
+    if field.lower() not in TRUE + FALSE:
+        raise DataError(f"{place}: same={field!r} is neither 1 nor 0 (or true, false, yes, no)")
+    return field.lower() in TRUE
+
+
+def _vectors(table: Table) -> np.ndarray:
+    rows = []
+    for field, place in _fields(table, "vector"):
+        try:
+            row = [float(each) for each in json.loads(field)]
+        except (ValueError, TypeError):
+            raise DataError(f"{place}: the vector {field[:30]!r} is no list of numbers, such as [0.1, 0.2]") from None
+        if rows and len(row) != len(rows[0]):
+            raise DataError(f"{place}: the vector has {len(row)} numbers, those before it have {len(rows[0])}")
+        rows.append(row)
+    return np.array(rows)
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as a NumPy array: {error}") from None
+    if array.ndim != 2 or array.dtype.kind not in "fiu":
+        raise DataError(f"{path.name} holds {array.dtype} of shape {array.shape}: vectors are n x dim numbers")
+    return array.astype(np.float64)
+
+
+def _beside(path: Path) -> Path:
+    for suffix in tables.SUFFIXES:
+        if path.with_suffix(suffix).is_file():
+            return path.with_suffix(suffix)
+    raise DataError(
+        f"{path.name} says not whose its vectors are: put a table {path.stem}.csv beside it, with a column label and a "
+        "row for each vector. Pairs that share people are not independent, so nothing can be told without identities"
+    )
