@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from twofold.errors import DataError, NotEnoughData, UsageError
+from twofold.metrics import ranks
 from twofold.metrics.retrieval import estimates, map_at_r, query_values, recall_at_k
 
 
@@ -25,12 +26,25 @@ def average_precision(hits, others):
     return (hits * precision)[:others].sum() / others
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.fixture(params=["counted", "counted in small tiles", "in chunks", "sorted"])
+def way(request, monkeypatch):
+    """Every way in which ranks can be found, whatever the size of the data."""
+    monkeypatch.setattr(ranks, "CROWDED", 10**9 if request.param == "sorted" else 0)
+    if request.param != "counted":
+        monkeypatch.setattr(ranks, "TILE", 3)
+        monkeypatch.setattr(ranks, "SCORES", 40)
+    if request.param == "in chunks":
+        monkeypatch.setattr(ranks, "ENTRIES", 4)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("seed", range(2))
 def test_ties_count_as_their_mean_over_all_orders(seed):
     generator = np.random.default_rng(seed)
     labels = np.array([0, 0, 0, 1, 1, 2, 2])
     scores = generator.integers(-3, 0, (7, 7)).astype(float)
-    values = query_values(lambda rows, cols: scores[np.ix_(rows, cols)], labels, ks=(1, 2, 4, 50), block=20)
+    scores = np.minimum(scores, scores.T)
+    values = query_values(lambda rows, cols: scores[np.ix_(rows, cols)], labels, ks=(1, 2, 4, 50))
     for query in range(7):
         wanted = by_all_orders(scores, labels, query, average_precision)
         assert values["map_at_r"][query] == pytest.approx(wanted, abs=1e-12)
@@ -40,12 +54,14 @@ def test_ties_count_as_their_mean_over_all_orders(seed):
         assert values["recall_at_50"][query] == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("items", [40, 400])
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("items", [40, 200])
 def test_without_ties_it_is_the_plain_ranking(items):
     generator = np.random.default_rng(1)
     labels = generator.integers(0, items // 6, items)
     scores = generator.normal(size=(items, items)) - 100.0  # all negative
-    values = query_values(lambda rows, cols: scores[np.ix_(rows, cols)], labels, ks=(1, 5), block=3000)
+    scores = scores + scores.T
+    values = query_values(lambda rows, cols: scores[np.ix_(rows, cols)], labels, ks=(1, 5))
     for query in range(items):
         order = [i for i in np.argsort(-scores[query]) if i != query]
         hits = labels[order] == labels[query]
@@ -79,3 +95,33 @@ def test_what_cannot_be_answered_is_refused():
         recall_at_k(score, np.zeros(4, dtype=np.int64), k=0)
     with pytest.raises(DataError, match="not finite"):
         recall_at_k(lambda rows, cols: score(rows, cols) * np.nan, np.zeros(4, dtype=np.int64))
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_large_data_is_counted_and_agrees_with_sorting(kind, monkeypatch):
+    generator = np.random.default_rng(0)
+    sizes = generator.integers(1, 12, 450)
+    labels = generator.permutation(np.repeat(np.arange(450), sizes))
+    centres = generator.normal(size=(450, 16))
+    vectors = (centres[labels] + 0.5 * generator.normal(size=(len(labels), 16))).astype(kind)
+    vectors[:40] = vectors[40:80]  # ties, across classes too
+    log = []
+
+    def score(rows, cols):
+        return np.round(vectors[rows] @ vectors[cols].T, 2)
+
+    counted = query_values(score, labels, ks=(1, 5), progress=lambda done, total: log.append((done, total)))
+    monkeypatch.setattr(ranks, "CROWDED", 10**9)
+    wanted = query_values(score, labels, ks=(1, 5))
+    assert 12 * 100 < len(labels) < log[-1][0] == log[-1][1] < 0.7 * len(labels) ** 2
+    for name, each in counted.items():
+        assert each == pytest.approx(wanted[name], abs=1e-12, nan_ok=True)
+        assert np.isnan(each).sum() == (sizes == 1).sum()
+    assert 0.2 < np.nanmean(counted["map_at_r"]) < 0.9
+
+
+@pytest.mark.usefixtures("way")
+def test_a_collapsed_encoder_finds_by_chance():
+    labels = np.repeat(np.arange(5), 4)
+    values = query_values(lambda rows, cols: np.zeros((len(rows), len(cols))), labels, ks=(1,))
+    assert values["recall_at_1"] == pytest.approx(np.full(20, 3 / 19))

@@ -4,18 +4,20 @@ Equal scores are never broken by position: each number is its expected value ove
 (McSherry & Najork 2008). Scores may be negative.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.errors import NotEnoughData, UsageError
 from twofold.metrics.intervals import estimate, identity_weights, weighted_means
-from twofold.metrics.pairs import ScoreBlock, finite
+from twofold.metrics.pairs import ScoreBlock
+from twofold.metrics.ranks import Ranks, count_ranks
 from twofold.results import Estimate
 
 __all__ = ["estimates", "map_at_r", "query_values", "recall_at_k"]
+
+Progress = Callable[[int, int], None]
 
 
 def recall_at_k(score: ScoreBlock, labels: Int[np.ndarray, "n"], *, k: int = 1) -> float:
@@ -50,9 +52,10 @@ def estimates(
     replicates: int = 1000,
     confidence: float = 0.95,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> dict[str, Estimate]:
     """Recall@k and MAP@R with intervals: queries are resampled with their identity, the gallery stays as it is."""
-    values = query_values(score, labels, ks=ks)
+    values = query_values(score, labels, ks=ks, progress=progress)
     names, codes = np.unique(labels if identity is None else identity, return_inverse=True)
     weights = identity_weights(len(names), replicates, seed=seed)
     return {
@@ -68,101 +71,70 @@ def estimates(
 
 
 def query_values(
-    score: ScoreBlock, labels: Int[np.ndarray, "n"], *, ks: Sequence[int] = (1,), block: int = 1 << 21
+    score: ScoreBlock, labels: Int[np.ndarray, "n"], *, ks: Sequence[int] = (1,), progress: Progress | None = None
 ) -> dict[str, Float[np.ndarray, "n"]]:
     """What each query contributes to "map_at_r" and to "recall_at_K" for each K of `ks`; NaN where R = 0.
 
+    Ranks are counted in tiles of scores, so that memory grows with the items and not with their pairs (`count_ranks`).
+
     Args:
-        score: scores of items `rows` with items `cols`.
-        block: about how many scores are held at once.
+        score: scores of items `rows` with items `cols`, the same both ways round.
+        progress: called with (done, total) scores.
 
     Raises:
         NotEnoughData: no class has two items.
         UsageError: a `k` is not positive.
+        DataError: a score is not finite.
     """
     if any(k < 1 for k in ks):
         raise UsageError(f"k is {min(ks)}: recall needs at least the best 1")
-    codes = np.unique(labels, return_inverse=True)[1]
-    others = np.bincount(codes)[codes] - 1
-    if not others.any():
+    if len(np.unique(labels)) == len(labels):
         raise NotEnoughData(f"no two of {len(labels)} items share a class: give at least two items of each")
-    depth = min(max([int(others.max()), *ks]), len(labels) - 1)
     values = {name: np.full(len(labels), np.nan) for name in ["map_at_r", *(f"recall_at_{k}" for k in ks)]}
-    for rows in _row_blocks(np.flatnonzero(others), len(labels), block):
-        ties = _ties(score(rows, np.arange(len(labels))), rows, codes, depth=depth)
-        values["map_at_r"][rows] = _average_precision(ties, others[rows])
+    for ranks in count_ranks(score, labels, depth=max(ks, default=1), progress=progress):
+        values["map_at_r"][ranks.queries] = _average_precision(ranks)
         for k in ks:
-            values[f"recall_at_{k}"][rows] = _found(ties, min(k, depth))
+            values[f"recall_at_{k}"][ranks.queries] = _found(ranks, k)
     return values
 
 
-def _row_blocks(rows: np.ndarray, items: int, block: int) -> Iterator[np.ndarray]:
-    step = max(block // items, 1)
-    return (rows[start : start + step] for start in range(0, len(rows), step))
+def _average_precision(ranks: Ranks) -> Float[np.ndarray, "queries"]:
+    """Expected average precision over the first R ranks, McSherry & Najork 2008, eq. 4.
 
-
-class _Ties(NamedTuple):
-    """For each rank, best first: the tied items that it stands among.
-
-    `start` ranks stand above the tie, `before` of them genuine; the tie has `size` items, `genuine` of them genuine.
+    Of `size` items of equal score, `genuine` of them genuine, below `start` others, `before` of them genuine, each is
+    at rank t with probability 1 / size, and the precision there is (before + 1 + (t - start - 1) * share) / t, where
+    share = (genuine - 1) / (size - 1). Summed over t that is a harmonic number and a count.
     """
-
-    start: Int[np.ndarray, "rows depth"]
-    before: Int[np.ndarray, "rows depth"]
-    size: Int[np.ndarray, "rows depth"]
-    genuine: Int[np.ndarray, "rows depth"]
-
-
-def _ties(
-    scores: Float[np.ndarray, "rows n"], rows: Int[np.ndarray, "rows"], codes: Int[np.ndarray, "n"], *, depth: int
-) -> _Ties:
-    scores = finite(scores).copy()
-    same = codes[rows][:, None] == codes[None, :]
-    place = np.arange(len(rows))
-    same[place, rows], scores[place, rows] = False, -np.inf
-    best = _best(scores, depth)
-    value, hit = np.take_along_axis(scores, best, axis=1), np.take_along_axis(same, best, axis=1)
-    rank = np.arange(depth)[None, :]
-    new = np.concatenate([np.ones((len(rows), 1), dtype=bool), value[:, 1:] != value[:, :-1]], axis=1)
-    start = np.maximum.accumulate(np.where(new, rank, 0), axis=1)
-    last = np.concatenate([new[:, 1:], np.ones((len(rows), 1), dtype=bool)], axis=1)
-    end = np.minimum.accumulate(np.where(last, rank + 1, depth)[:, ::-1], axis=1)[:, ::-1]
-    hits = np.concatenate([np.zeros((len(rows), 1), dtype=np.int64), np.cumsum(hit, axis=1)], axis=1)
-    before = np.take_along_axis(hits, start, axis=1)
-    tied = scores == value[:, -1:]
-    open_end = end == depth
-    return _Ties(
-        start=start,
-        before=before,
-        size=np.where(open_end, tied.sum(axis=1)[:, None], end - start),
-        genuine=np.where(open_end, (tied & same).sum(axis=1)[:, None], np.take_along_axis(hits, end, axis=1) - before),
-    )
+    others = np.diff(ranks.starts)
+    first, genuine = _levels(ranks)
+    query = np.repeat(np.arange(len(others)), others)[first]
+    before = first - ranks.starts[query]
+    start, size = ranks.above[first] + before, ranks.level[first] + genuine
+    end = np.minimum(start + size, others[query])
+    share = (genuine - 1) / np.maximum(size - 1, 1)
+    inside = start < end
+    harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, others.max() + 1))])
+    steps = harmonic[np.where(inside, end, 0)] - harmonic[np.where(inside, start, 0)]
+    expected = genuine / size * ((before + 1 - (start + 1) * share) * steps + share * (end - start))
+    return np.bincount(query[inside], weights=expected[inside], minlength=len(others)) / others
 
 
-def _best(scores: Float[np.ndarray, "rows n"], depth: int) -> Int[np.ndarray, "rows depth"]:
-    """Indices of the `depth` best of each row, best first."""
-    if depth < scores.shape[1] // 4:
-        some = np.argpartition(-scores, depth, axis=1)[:, :depth]
-        order = np.argsort(-np.take_along_axis(scores, some, axis=1), axis=1)
-        return np.take_along_axis(some, order, axis=1)
-    return np.argsort(-scores, axis=1)[:, :depth]
+def _levels(ranks: Ranks) -> tuple[Int[np.ndarray, "levels"], Int[np.ndarray, "levels"]]:
+    """The first entry of each run of equal scores of a query, and how long the run is."""
+    new = np.append(True, ranks.scores[1:] != ranks.scores[:-1])
+    new[ranks.starts[:-1]] = True
+    first = np.flatnonzero(new)
+    return first, np.diff(first, append=len(new))
 
 
-def _average_precision(ties: _Ties, others: Int[np.ndarray, "rows"]) -> Float[np.ndarray, "rows"]:
-    """Expected average precision over the first R ranks, McSherry & Najork 2008, eq. 4."""
-    rank = np.arange(1, ties.start.shape[1] + 1)[None, :]
-    # given that this rank is genuine: of the `rank - start - 1` tied ones above, this share is genuine too
-    share = (ties.genuine - 1) / np.maximum(ties.size - 1, 1)
-    precision = (ties.before + 1 + (rank - ties.start - 1) * share) / rank
-    expected = ties.genuine / ties.size * precision
-    return np.where(rank <= others[:, None], expected, 0.0).sum(axis=1) / others
-
-
-def _found(ties: _Ties, k: int) -> Float[np.ndarray, "rows"]:
+def _found(ranks: Ranks, k: int) -> Float[np.ndarray, "queries"]:
     """Probability that at least one of the first `k` is genuine: 1 - C(size - genuine, slots) / C(size, slots)."""
-    start, before, size, genuine = (each[:, k - 1].astype(np.float64) for each in ties)
-    missed = np.where(before > 0, 0.0, 1.0)
-    for slot in range(k):
-        left = np.maximum(size - genuine - slot, 0.0) / np.maximum(size - slot, 1.0)
-        missed = np.where(slot < k - start, missed * left, missed)
+    first, genuine = _levels(ranks)
+    best = np.searchsorted(first, ranks.starts[:-1])
+    level = ranks.level[first[best]].astype(np.float64)
+    slots = k - ranks.above[first[best]]
+    missed = np.ones(len(best))
+    for slot in range(min(k, int(slots.max()))):
+        left = np.maximum(level - slot, 0.0) / np.maximum(level + genuine[best] - slot, 1.0)
+        missed = np.where(slot < slots, missed * left, missed)
     return 1.0 - missed
