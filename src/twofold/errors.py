@@ -12,6 +12,7 @@
     │   └── IdentityOverlap       identities stand on two sides of a split
     ├── BatchError                a loss or miner was called with a batch it cannot answer for
     ├── TrainingError             training broke down
+    ├── Interrupted               a training was asked to end; its state is kept
     ├── BundleError               a folder that is no bundle
     │   ├── DamagedBundle         bytes that are not those that were written
     │   └── NewerFormat           written by a later version
@@ -40,6 +41,7 @@ __all__ = [
     "DataError",
     "FingerprintMismatch",
     "IdentityOverlap",
+    "Interrupted",
     "MissingExtra",
     "NewerFormat",
     "NotCalibrated",
@@ -102,6 +104,10 @@ class BatchError(TwofoldError):
 
 class TrainingError(TwofoldError):
     """Training broke down."""
+
+
+class Interrupted(TwofoldError):
+    """A training was asked to end; its state is kept."""
 
 
 class BundleError(TwofoldError):

@@ -1,6 +1,9 @@
 """The state of a training run at rest: one folder, safetensors + JSON, written whole or not at all."""
 
 import json
+import platform
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,33 +12,51 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from twofold import __version__
 from twofold.errors import DamagedBundle
 from twofold.files import new_folder, sha256_file
 
-__all__ = ["Checkpoints", "load", "optimiser_state", "restore_optimiser", "save", "under"]
+__all__ = [
+    "Checkpoints",
+    "drop",
+    "keep",
+    "load",
+    "newest",
+    "optimiser_state",
+    "profile",
+    "restore_optimiser",
+    "save",
+    "under",
+]
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a training run keeps its state and its log, and whether it goes on from there.
+    """Where a training run keeps its state and its log, how often, and whether it goes on from there.
 
     Attributes:
-        folder: gets `last/` (all that goes on), and `log.jsonl`, a line an epoch.
-        resume: go on from `last/`; without it, what stands there is replaced.
+        folder: gets `step-N/` (all that goes on) for the last few states, and `log.jsonl`, a line an epoch.
+        resume: go on from the newest state that is whole; without it, what stands there is replaced.
+        seconds: between two states, beside the one after every epoch.
+        keep: so many states stay.
+        asked: asked after every step; True keeps the state and ends the training with `Interrupted`.
     """
 
     folder: Path
     resume: bool = False
-
-    @property
-    def last(self) -> Path:
-        """The state after the last whole epoch; it holds the best weights so far as well."""
-        return self.folder / "last"
+    seconds: float = 300.0
+    keep: int = 3
+    asked: Callable[[], bool] = lambda: False
 
     @property
     def log(self) -> Path:
         """One JSON object an epoch."""
         return self.folder / "log.jsonl"
+
+    @property
+    def states(self) -> list[Path]:
+        """What was kept, oldest first."""
+        return sorted(path for path in self.folder.glob("step-*") if (path / STATE).exists())
 
 
 Tensors = dict[str, Tensor]
@@ -51,6 +72,37 @@ def save(folder: str | Path, tensors: Tensors, numbers: dict[str, Any]) -> None:
         (spare / STATE).write_text(json.dumps(state), encoding="utf-8")
 
 
+def keep(where: Checkpoints, tensors: "Tensors", numbers: dict[str, Any]) -> None:
+    """Write the state of a run, then drop the oldest ones; a kill at any time leaves a whole one."""
+    where.folder.mkdir(parents=True, exist_ok=True)
+    save(where.folder / f"step-{numbers['step']:09d}", tensors, numbers)
+    lines = "".join(json.dumps(line) + "\n" for line in numbers["history"])
+    where.log.write_text(lines, encoding="utf-8")
+    drop(where.states[: -where.keep])
+
+
+def drop(states: Iterable[Path]) -> None:
+    """Delete states."""
+    for state in states:
+        (state / STATE).unlink()  # first: what is half deleted is no state
+        shutil.rmtree(state)
+
+
+def newest(where: Checkpoints) -> "tuple[Tensors, dict[str, Any], list[str]]":
+    """The newest state that is as it was written, and a line about each newer one that is not.
+
+    Raises:
+        DamagedBundle: there is none.
+    """
+    damaged = []
+    for state in reversed(where.states):
+        try:
+            return *load(state), damaged
+        except DamagedBundle as error:
+            damaged.append(f"{error}; the state before it was taken")
+    raise DamagedBundle(f"{where.folder} holds no state of a training to go on from: train without --resume")
+
+
 def load(folder: str | Path) -> tuple[Tensors, dict[str, Any]]:
     """What `save` wrote.
 
@@ -62,10 +114,21 @@ def load(folder: str | Path) -> tuple[Tensors, dict[str, Any]]:
         state = json.loads((path / STATE).read_text(encoding="utf-8"))
         intact = sha256_file(path / TENSORS) == state["sha256"]
     except (OSError, ValueError, KeyError) as error:
-        raise DamagedBundle(f"the checkpoint {path} cannot be read ({error}): train again without --resume") from None
+        raise DamagedBundle(f"the checkpoint {path} cannot be read ({error})") from None
     if not intact:
-        raise DamagedBundle(f"the checkpoint {path} is not as it was written (SHA-256): train again without --resume")
+        raise DamagedBundle(f"the checkpoint {path} is not as it was written (SHA-256)")
     return safetensors.torch.load_file(path / TENSORS), state["numbers"]
+
+
+def profile() -> dict[str, Any]:
+    """What the exact numbers of a run depend on beside its seed."""
+    return {
+        "twofold": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
 
 
 def under(prefix: str, tensors: Tensors) -> Tensors:

@@ -1,28 +1,27 @@
 """fit: items or pairs in, a trained and not yet calibrated bundle out."""
 
-import json
-import platform
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from twofold import __version__, build
+from twofold import build
 from twofold.bundle import Bundle
 from twofold.config import Piece, Recipe
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.errors import IdentityOverlap, NotEnoughData
+from twofold.errors import IdentityOverlap, NotEnoughData, TrainingError
 from twofold.nn.builder import built_from
 from twofold.results import Progress
 from twofold.train import checkpoint
 from twofold.train.checkpoint import Checkpoints
 from twofold.train.distributed import Processes
 from twofold.train.feed import Ahead, Feed, ItemFeed, PairFeed
+from twofold.train.keeper import Keeper
 from twofold.train.objective import Objective, objective, of_pairs
-from twofold.train.run import Pace, Run
+from twofold.train.run import Run
 from twofold.train.step import step
 from twofold.train.validate import Validation
 from twofold.twin import Twin
@@ -73,19 +72,27 @@ def fit(
     with build.seeded(seed):
         aim = objective(recipe, twin, classes=feed.classes, loss=loss)
     # weights in the order that half-precision batches come in: a fifth faster
-    twin.to(memory_format=torch.channels_last if recipe.precision == "bfloat16" else torch.contiguous_format)
-    run = Run(twin, aim.modules, recipe, seed)
+    _reorder(twin, torch.channels_last if recipe.precision == "bfloat16" else torch.contiguous_format)
+    run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     validation = None if valid is None else Validation(valid, twin.input, recipe)
     if checkpoints and checkpoints.resume:
-        run.restore(*checkpoint.load(checkpoints.last))
-    while run.epoch < recipe.epochs and not run.done:
-        _one_epoch(run, feed, aim, watch)
-        run.look(validation, last=run.done or run.epoch + 1 == recipe.epochs)
-        if checkpoints and processes.first:
-            _keep(run, checkpoints)
+        run.resume(checkpoints)
+    keeper = Keeper(run, checkpoints)
+    while run.epoch < recipe.epochs and not run.stopped:
+        try:
+            _one_epoch(run, feed, aim, keeper=keeper, watch=watch)
+        except TrainingError as alarm:
+            keeper.culprit(alarm, feed, train.ids if isinstance(train, Items) else ())
+            run.roll_back(alarm)
+            continue
+        if run.cut:
+            keeper.keep()  # before the look: to go on is to do the rest of this epoch
+        run.look(validation, last=bool(run.stopped) or run.epoch + 1 == recipe.epochs)
+        if not run.cut:
+            keeper.keep()
     twin.load_state_dict(run.best_weights if validation else run.weights)
-    twin.to(memory_format=torch.contiguous_format).eval()
-    return _bundle(run, train, valid)
+    _reorder(twin.eval(), torch.contiguous_format)
+    return _bundle(run, train, valid, feed)
 
 
 def fit_recipe(
@@ -117,29 +124,37 @@ def fit_recipe(
     return replace(bundle, parts=parts.names())
 
 
-def _one_epoch(run: Run, feed: Feed, aim: Objective, watch: Watch | None) -> None:
-    epoch = run.epoch
-    plan = feed.plan(epoch)
+def _one_epoch(run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, watch: Watch | None) -> None:
+    epoch, plan = run.epoch, _planned(run, feed)
     if not plan:
         raise NotEnoughData("not one batch can be filled: lower p or k, or give more items an identity")
-    run.pace = Pace()
     run.twin.train()
-    batches = Ahead(lambda indices: feed.batch(indices, epoch), plan)
-    for index, (batch, targets) in enumerate(batches):
-        run.set_learning_rate((epoch + index / len(plan)) / run.recipe.epochs)
-        sizes = feed.sizes(plan[index])
+    batches = Ahead(lambda indices: feed.batch(indices, epoch), plan[run.index :])
+    for batch, targets in batches:
+        run.set_learning_rate((epoch + run.index / len(plan)) / run.recipe.epochs)
+        sizes = feed.sizes(plan[run.index])
         loss = step(run, batch, targets, aim, sizes=sizes)
         pairs = len(targets.targets) if feed.classes == 0 else sum(sizes) * (sum(sizes) - 1) // 2
+        run.index += 1
         run.pace.take(loss, items=sum(sizes), pairs=pairs, waited=batches.waited)
         if watch:
-            watch(_progress(run, (index + 1, len(plan))))
-        if run.late:
-            run.stopped = f"the {run.recipe.max_seconds:g} seconds are over"
-            break
+            watch(_progress(run, len(plan)))
+        keeper.after_step()
+        if run.late and run.index < len(plan):
+            run.stopped, run.cut = f"the {run.recipe.max_seconds:g} seconds are over", True
+            return
+    if run.late:
+        run.stopped = f"the {run.recipe.max_seconds:g} seconds are over"
 
 
-def _progress(run: Run, step: tuple[int, int]) -> Progress:
-    done = (run.epoch + step[0] / step[1]) / run.recipe.epochs
+def _planned(run: Run, feed: Feed) -> list[np.ndarray]:
+    """This epoch's batches, of the classes that the model finds most alike if the recipe wants that."""
+    run.begin()
+    return feed.plan(run.epoch) if isinstance(feed, PairFeed) else feed.plan(run.epoch, run.groups)
+
+
+def _progress(run: Run, steps: int) -> Progress:
+    done = (run.epoch + run.index / steps) / run.recipe.epochs
     left = run.seconds * (1 - done) / done
     if run.recipe.max_seconds is not None:
         left = min(left, max(run.recipe.max_seconds - run.seconds, 0.0))
@@ -147,8 +162,8 @@ def _progress(run: Run, step: tuple[int, int]) -> Progress:
     return Progress(
         epoch=run.epoch + 1,
         epochs=run.recipe.epochs,
-        step=step[0],
-        steps=step[1],
+        step=run.index,
+        steps=steps,
         loss=run.pace.losses[-1],
         monitor=run.recipe.monitor,
         monitored=shown[-1] if shown else None,
@@ -159,13 +174,6 @@ def _progress(run: Run, step: tuple[int, int]) -> Progress:
         seconds=run.seconds,
         seconds_left=left,
     )
-
-
-def _keep(run: Run, checkpoints: Checkpoints) -> None:
-    checkpoints.folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.save(checkpoints.last, run.tensors(), run.numbers())
-    lines = "".join(json.dumps(line) + "\n" for line in run.history)
-    checkpoints.log.write_text(lines, encoding="utf-8")
 
 
 def _of(twin: Twin, recipe: Recipe) -> Recipe:
@@ -187,7 +195,7 @@ def _refuse_shared(train: Items, valid: Items) -> None:
         )
 
 
-def _bundle(run: Run, train: Items | Pairs, valid: Items | None) -> Bundle:
+def _bundle(run: Run, train: Items | Pairs, valid: Items | None, feed: Feed) -> Bundle:
     parts = {"train": _identities(train)} | ({"valid": _identities(valid)} if valid is not None else {})
     contents = {content for part in (train, valid) if part is not None for content in part.content_hashes()}
     training = {
@@ -199,21 +207,23 @@ def _bundle(run: Run, train: Items | Pairs, valid: Items | None) -> Bundle:
         "stopped": run.stopped or "all epochs done",
         "best": {run.recipe.monitor: run.best},
         "history": run.history,
-        "profile": profile(),
+        "profile": checkpoint.profile(),
+        "notes": run.notes,
+        "look_alikes": _look_alikes(run, feed),
     }
     return Bundle(twin=run.twin, recipe=run.recipe, parts=parts, trained=frozenset(contents), training=training)
 
 
+def _reorder(twin: Twin, order: torch.memory_format) -> None:
+    twin.to(memory_format=order)  # pyright: ignore[reportCallIssue] - torch's stubs do not know it
+
+
+def _look_alikes(run: Run, feed: Feed) -> list[tuple[str, str, float]]:
+    """Classes that hard-class mining kept apart because they may be one identity under two labels."""
+    if run.prototypes is None or isinstance(feed, PairFeed):
+        return []
+    return run.prototypes.suspects(feed.names)[:20]
+
+
 def _identities(part: Items | Pairs) -> tuple[str, ...]:
     return tuple(part.identities)
-
-
-def profile() -> dict[str, Any]:
-    """What the exact numbers of a run depend on beside its seed."""
-    return {
-        "twofold": __version__,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-    }

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from twofold.config import Recipe
-from twofold.errors import RecipeError
+from twofold.errors import RecipeError, TrainingError
 from twofold.pairing import References
 from twofold.train import checkpoint
+from twofold.train.alarms import Alarms
 from twofold.train.distributed import Processes
 from twofold.train.memory import Memory
 from twofold.train.optim import Average, Plateau, learning_rate_factor, optimiser
+from twofold.train.prototypes import Prototypes
 from twofold.train.validate import Validation
 from twofold.twin import Twin
 
@@ -66,9 +68,18 @@ class Pace:
 
 
 class Run:
-    """Weights, optimiser, average, memory, schedule and best so far of one training; alike in all its processes."""
+    """Weights, optimiser, average, memory, schedule and best so far of one training; alike in all its processes.
 
-    def __init__(self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int) -> None:
+    Attributes:
+        epoch, index: how many epochs are over, and how many steps of the present one.
+        groups: which classes stand together in this epoch's batches; None: the data says, or nobody.
+        rate: what alarms have left of the learning rate.
+        notes: what happened on the way that a reader of the bundle should know.
+        stopped: why training has ended before its last epoch; empty while it goes on.
+        cut: it ended inside an epoch, for time; going on later is still possible.
+    """
+
+    def __init__(self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int, *, classes: int = 0) -> None:
         self.twin, self.modules, self.recipe, self.seed = twin, nn.ModuleList(modules), recipe, seed
         self.processes = Processes.present()
         self.embed = torch.compile(twin.embed) if recipe.compile else twin.embed
@@ -76,9 +87,13 @@ class Run:
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
         self.average = Average(twin, recipe.ema) if recipe.ema else None
         self.memory = Memory(recipe.memory, twin.dim, twin.device) if recipe.memory else None
+        self.prototypes = Prototypes(classes, twin.dim) if recipe.hard_classes else None
+        self.groups: np.ndarray | None = None
         self.plateau = Plateau(recipe.schedule)
-        self.progress = 0.0
-        self.epoch = self.step = self.stale = 0
+        self.alarms = Alarms()
+        self.notes: list[str] = []
+        self.rate, self.progress = 1.0, 0.0
+        self.epoch = self.index = self.step = self.stale = 0
         self.best: float | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.history: list[dict[str, Any]] = []
@@ -86,6 +101,8 @@ class Run:
         self.started, self.core_started = time.monotonic(), time.process_time()
         self.pace = Pace()
         self.stopped = ""
+        self.cut = False
+        self._good: tuple[dict[str, Tensor], dict[str, Any]] = {}, {}
 
     @property
     def seconds(self) -> float:
@@ -102,10 +119,6 @@ class Run:
         return limit is not None and self.processes.agreed(self.seconds >= limit)
 
     @property
-    def done(self) -> bool:
-        return bool(self.stopped)
-
-    @property
     def weights(self) -> dict[str, Tensor]:
         """What is validated and kept: the moving average if there is one."""
         return self.average.weights if self.average else self.twin.state_dict()
@@ -118,13 +131,21 @@ class Run:
     def set_learning_rate(self, progress: float) -> None:
         """Where the schedule says it stands at this share of the training."""
         self.progress = progress
-        factor = learning_rate_factor(self.recipe.schedule, progress) * self.plateau.factor
+        factor = learning_rate_factor(self.recipe.schedule, progress) * self.plateau.factor * self.rate
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
 
+    def begin(self) -> None:
+        """Before an epoch, or what is left of one."""
+        if self.index == 0:
+            self.pace = Pace()
+            self.groups = None
+            if self.prototypes and self.recipe.hard_classes and self.epoch > 0:  # at first nothing is known
+                self.groups = self.prototypes.groups(self.recipe.hard_classes, seed=self.seed, epoch=self.epoch)
+
     def look(self, validation: Validation | None, *, last: bool) -> None:
         """After an epoch: validate, remember the best, decide whether to stop."""
-        self.epoch += 1
+        self.epoch, self.index = self.epoch + 1, 0
         line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.pace.losses))}
         if validation and (last or self.epoch % self.recipe.validate_every == 0):
             found = validation.measure(self.twin, self.weights) if self.processes.first else None
@@ -157,6 +178,8 @@ class Run:
             "average": self.average.weights if self.average else {},
             "best": self.best_weights,
             "memory": self.memory.state() if self.memory else {},
+            "prototypes": self.prototypes.state() if self.prototypes else {},
+            "present": {} if self.groups is None else {"groups": torch.from_numpy(self.groups)},
         }
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
@@ -164,11 +187,17 @@ class Run:
         """Everything without a shape."""
         return {
             "epoch": self.epoch,
+            "index": self.index,
+            "losses": list(self.pace.losses),
             "step": self.step,
             "stale": self.stale,
             "best": self.best,
-            "stopped": self.stopped,
-            "history": self.history,
+            "stopped": "" if self.cut else self.stopped,
+            "history": list(self.history),
+            "notes": list(self.notes),
+            "rate": self.rate,
+            "alarms": [list(self.alarms.losses), self.alarms.collapsed],
+            "profile": checkpoint.profile(),
             "seconds": self.seconds,
             "core_seconds": self.core_seconds,
             "plateau": [self.plateau.waited, self.plateau.factor],
@@ -190,11 +219,47 @@ class Run:
             self.average.load(checkpoint.under("average", tensors), numbers["average_steps"])
         if self.memory:
             self.memory.load(checkpoint.under("memory", tensors))
+        if self.prototypes:
+            self.prototypes.load(checkpoint.under("prototypes", tensors))
+        groups = checkpoint.under("present", tensors).get("groups")
+        self.groups = None if groups is None else groups.numpy()
         self.best_weights = checkpoint.under("best", tensors)
-        self.epoch, self.step, self.stale = numbers["epoch"], numbers["step"], numbers["stale"]
-        self.best, self.stopped, self.history = numbers["best"], numbers["stopped"], numbers["history"]
+        for name in ("epoch", "index", "step", "stale", "best", "stopped", "history", "notes", "rate"):
+            setattr(self, name, numbers[name])
+        self.pace = Pace()
+        self.pace.losses = list(numbers["losses"])
         self.plateau.waited, self.plateau.factor = numbers["plateau"]
+        self.alarms.losses, self.alarms.collapsed = list(numbers["alarms"][0]), numbers["alarms"][1]
         self.seconds_before, self.core_seconds_before = numbers["seconds"], numbers["core_seconds"]
+        self.started, self.core_started = time.monotonic(), time.process_time()
+
+    def resume(self, where: checkpoint.Checkpoints) -> None:
+        """Go on from the newest state that is whole; what is other than it was is noted."""
+        tensors, numbers, damaged = checkpoint.newest(where)
+        self.restore(tensors, numbers)
+        now, then = checkpoint.profile(), numbers["profile"]
+        changed = [f"{name} was {then.get(name)}, is {now[name]}" for name in now if now[name] != then.get(name)]
+        self.notes += damaged
+        if changed:
+            self.notes.append(f"resumed on another profile, so not bit for bit as in one go: {'; '.join(changed)}")
+
+    def remember_good(self) -> None:
+        """Take the present state as one to come back to."""
+        self._good = {name: tensor.clone() for name, tensor in self.tensors().items()}, self.numbers()
+
+    def roll_back(self, alarm: TrainingError) -> None:
+        """Back to the last good state with half of the learning rate, once.
+
+        Raises:
+            TrainingError: the alarm, if it is not the first.
+        """
+        if self.rate < 1:
+            raise alarm
+        seconds, core_seconds, step = self.seconds, self.core_seconds, self.step
+        self.restore(*self._good)
+        self.seconds_before, self.core_seconds_before = seconds, core_seconds
+        self.rate = 0.5
+        self.notes.append(f"step {step}: {alarm} (went back to step {self.step} with half of the learning rate)")
 
 
 def _trained_by(recipe: Recipe) -> dict[str, Any]:

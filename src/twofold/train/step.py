@@ -5,7 +5,6 @@ may be embedded in pieces that are embedded again when their gradient is known (
 by several processes; the loss sees all of it and does not know.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 
 from twofold import build
 from twofold.embedding import autocast
-from twofold.errors import TrainingError
 from twofold.pairing import Share, sharing
 from twofold.train.objective import Objective
 from twofold.train.run import Run
@@ -34,13 +32,12 @@ def step(run: Run, batch: Any, targets: Any, aim: Objective, *, sizes: Sequence[
         sizes: how many items of the batch each process has.
 
     Raises:
-        TrainingError: the loss is not finite; the weights are as they were.
+        TrainingError: an alarm (see `train.alarms`); the weights are as they were.
     """
     run.optimiser.zero_grad(set_to_none=True)
     value = gradients(run, batch, targets, aim, sizes=sizes)
     parameters = [*run.twin.parameters(), *run.modules.parameters()]
-    if run.recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, run.recipe.clip_norm)
+    run.alarms.gradient(float(_clipped(parameters, run.recipe.clip_norm)))
     run.optimiser.step()
     run.processes.average(run.twin.buffers())
     if run.average:
@@ -66,20 +63,19 @@ def gradients(run: Run, batch: Any, targets: Any, aim: Objective, *, sizes: Sequ
 def _loss(run: Run, whole: Float[Tensor, "batch dim"], targets: Any, aim: Objective) -> float:
     """Takes the loss back to the embeddings; of several processes each does its rows, or its share of what has none."""
     processes = run.processes
+    run.alarms.embeddings(whole.detach(), targets, step=run.step)
     if aim.in_rows and processes.count > 1:
         with sharing(Share(processes.rank, processes.count, processes.total)):
             part = aim.loss(whole, targets, run.references)
     else:
         part = aim.loss(whole, targets, run.references) / processes.count
     value = float(processes.total(part.detach()))
-    if not math.isfinite(value):
-        raise TrainingError(
-            f"the loss is {value} at step {run.step}: lower optimiser.learning_rate "
-            f"({run.recipe.optimiser.learning_rate:g}), or set clip_norm = 1.0"
-        )
+    run.alarms.loss(value)
     part.backward()
     if run.memory:
         run.memory.add(whole.detach(), targets)
+    if run.prototypes:
+        run.prototypes.update(whole, targets)
     return value
 
 
@@ -108,3 +104,10 @@ def _embed(run: Run, batch: Any, seed: int) -> Float[Tensor, "n dim"]:
     with build.seeded(seed), autocast(run.twin.device, run.recipe.precision):
         embeddings = run.embed(batch)
     return embeddings.float() if embeddings.dtype in (torch.bfloat16, torch.float16) else embeddings
+
+
+def _clipped(parameters: Sequence[nn.Parameter], largest: float | None) -> Tensor:
+    """The length of the gradient, which is shortened to `largest` where it is longer."""
+    if largest is not None:
+        return nn.utils.clip_grad_norm_(parameters, largest)
+    return nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])

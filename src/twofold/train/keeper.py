@@ -1,0 +1,72 @@
+"""When the state of a training is kept, and what is left behind when something goes wrong."""
+
+import json
+import time
+from collections.abc import Sequence
+
+from twofold.errors import Interrupted, TrainingError
+from twofold.files import write_atomically
+from twofold.train import checkpoint
+from twofold.train.checkpoint import Checkpoints
+from twofold.train.feed import Feed, PairFeed
+from twofold.train.run import Run
+
+__all__ = ["Keeper"]
+
+GOOD_STEPS = 500
+"""Steps between two states in memory that an alarm can go back to, beside the ends of epochs."""
+
+
+class Keeper:
+    """Keeps the state of `run` in memory for alarms and, where there are `checkpoints`, on disk for the next start."""
+
+    def __init__(self, run: Run, checkpoints: Checkpoints | None) -> None:
+        self.run = run
+        self.checkpoints = checkpoints if run.processes.first else None
+        self.asked = checkpoints.asked if checkpoints else lambda: False
+        self.kept = time.monotonic()
+        if self.checkpoints and not self.checkpoints.resume:
+            checkpoint.drop(self.checkpoints.states)
+        run.remember_good()
+
+    def keep(self) -> None:
+        """The state as it is now."""
+        self.run.remember_good()
+        if self.checkpoints:
+            checkpoint.keep(self.checkpoints, self.run.tensors(), self.run.numbers())
+        self.kept = time.monotonic()
+
+    def after_step(self) -> None:
+        """Keep the state if it is time to.
+
+        Raises:
+            Interrupted: the training was asked to end.
+        """
+        if self.run.processes.agreed(self.asked()):
+            self.keep()
+            raise Interrupted(f"training was asked to end at step {self.run.step}; --resume goes on from there")
+        if self.checkpoints and time.monotonic() - self.kept > self.checkpoints.seconds:
+            self.keep()
+        elif self.run.index % GOOD_STEPS == 0:
+            self.run.remember_good()
+
+    def culprit(self, alarm: TrainingError, feed: Feed, ids: Sequence[str]) -> None:
+        """Write down which items stood in the batch that raised an alarm: their ids and classes.
+
+        The batch itself can be made again from them: what an item looks like depends on (seed, epoch, item) alone.
+        """
+        if not self.checkpoints or isinstance(feed, PairFeed):
+            return
+        run = self.run
+        planned = feed.plan(run.epoch, run.groups)[run.index]
+        told = {
+            "alarm": str(alarm),
+            "seed": run.seed,
+            "epoch": run.epoch,
+            "step": run.step,
+            "items": [ids[index // feed.variants] for index in planned],
+            "variants": [int(index % feed.variants) for index in planned],
+            "labels": [int(label) for label in feed.labels[planned]],
+        }
+        self.checkpoints.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.checkpoints.folder / "culprit.json", json.dumps(told, indent=1).encode())
