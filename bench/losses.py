@@ -1,21 +1,32 @@
-"""Losses over all pairs of a batch against pytorch-metric-learning: time and memory, forward and backward.
+"""Losses over all pairs of a batch against their peers: time and memory, forward and backward.
 
-    python bench/losses.py [--quick] [--threads 1]
+    python bench/losses.py [--quick] [--threads 1 2] [--only supcon]
 
-Each figure comes from a process of its own (--quick: all from one), in which ours and the peer take turns on the same
-embeddings (128-d, eight of a class, spread over 16 directions as trained embeddings are, so that the hinges have work);
-value and gradient are asserted to be equal before anything is timed. Time is the median of the repeats. Memory is the
-peak of torch's allocator beyond what was there before the call; ours counts as at least 1 MB.
+The peer is pytorch-metric-learning 2.9.0; where sentence-transformers can be imported (6.2 installs beside torch 2.13.0
+for CPU, without torchvision; it is no dependency of ours), three of its batch losses are rows, too.
+
+Time: ours and the peer take turns in one process on the same embeddings (128-d, eight of a class, spread over 16
+directions as trained embeddings are, so that the hinges have work), each loss and batch in a process of its own; value
+and gradient are asserted to be equal first, which is the warm-up. The figure is the ratio of the medians of the
+repeats, for one thread, and for two in the rows that say so.
+
+Memory: the peak of torch's allocator beyond the inputs, ours counted as at least 1 MB; beside it (`resident`) the
+growth of the resident set at its peak, as the system counts it, each side in a fresh process after a small warm-up,
+where a side that stays below 1 MB counts as 1 MB. --quick: small batches in this process, to see that all agree.
 """
 
 import argparse
+import importlib.util
 import json
+import re
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -30,107 +41,175 @@ from twofold.comparison import Plain
 
 MARGIN = 0.2
 DIM, PER_CLASS = 128, 8
-LARGE = {
-    "all_triplets": 1024,
-    "nt_xent": 256,
-    "semi_hard": 2048,
-    "batch_hard": 2048,
-    "supcon": 4096,
-    "contrastive": 2048,
-}
-QUICK = {"all_triplets": 256, "nt_xent": 96, "semi_hard": 512, "batch_hard": 512, "supcon": 512, "contrastive": 512}
 SMALL = (64, 128)
-TIME_GOALS = {"all_triplets": 80, "nt_xent": 1000, "semi_hard": 30, "batch_hard": 8, "supcon": 9, "contrastive": 4}
-MEMORY_GOALS = {"all_triplets": 100, "nt_xent": 500, "semi_hard": 50, "batch_hard": 14, "supcon": 46, "contrastive": 10}
 MEGABYTE = 2**20
+REPEATS, SECONDS = 25, 12
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+class Case(NamedTuple):
+    """One loss: its batch, a quick one, and how many times faster and leaner than the peer it should be."""
+
+    batch: int
+    quick: int
+    faster: float | None = None
+    leaner: float | None = None
+    peer: str = "pytorch-metric-learning 2.9.0"
+
+
+CASES = {
+    "all_triplets": Case(1024, 256, 80, 100),
+    "nt_xent": Case(256, 96, 1000, 500),
+    "semi_hard": Case(2048, 512, 30, 50),
+    "batch_hard": Case(2048, 512, 8, 14),
+    "supcon": Case(4096, 512, 9, 46),
+    "contrastive": Case(2048, 512, 4, 10),
+}
+FURTHER = {
+    "sentence_transformers_all_triplets": Case(1024, 256, peer="sentence-transformers BatchAllTripletLoss"),
+    "sentence_transformers_batch_hard": Case(2048, 512, peer="sentence-transformers BatchHardSoftMarginTripletLoss"),
+    "sentence_transformers_nt_xent": Case(4096, 512, peer="sentence-transformers MultipleNegativesRankingLoss"),
+}
+
+
 def main() -> None:
     """Every row in its own process, then the last line."""
-    parser = argparse.ArgumentParser(description="Losses against pytorch-metric-learning")
+    parser = argparse.ArgumentParser(description="Losses against pytorch-metric-learning and sentence-transformers")
     parser.add_argument("--quick", action="store_true", help="small batches, to see that everything runs and agrees")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", help="one loss")
-    parser.add_argument("--one", nargs=2, metavar=("LOSS", "BATCH"), help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=3, metavar=("WHAT", "LOSS", "BATCH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(options.threads[0])
     if options.one:
-        print(json.dumps(measured(options.one[0], int(options.one[1]))))
+        what, name, size = options.one
+        print(json.dumps(PARTS[what](name, int(size))))
         return
     started = time.monotonic()
-    chosen = {name: size for name, size in (QUICK if options.quick else LARGE).items() if options.only in (None, name)}
-    results: list[dict[str, Any]] = []
-    for name, large in chosen.items():
-        for size in (large,) if options.quick else (*SMALL, large):
-            found = measured(name, size) if options.quick else in_own_process(name, size, options.threads)
-            results += rows(name, size, found, options.threads)
+    known = CASES | (FURTHER if importlib.util.find_spec("sentence_transformers") else {})
+    chosen = {name: case for name, case in known.items() if options.only in (None, name)}
+    figures = quick(chosen) if options.quick else full(chosen, options.threads)
     if options.only in (None, "nt_xent"):
-        peak = in_own_process("nt_xent_alone", 2048 if options.quick else 8192, options.threads)["ours_bytes"]
-        results.append(row("nt_xent_8192_peak_mb", peak / MEGABYTE, unit="MB", goal=100, anchor="alone, at batch 8192"))
-    print_last_line("losses", started, results)
+        figures += [in_own_process("alone", "nt_xent", 8192, 1)]
+    print_last_line("losses", started, figures)
 
 
-def in_own_process(name: str, size: int, threads: int) -> dict[str, Any]:
-    """`measured` in a fresh process."""
-    command = [sys.executable, __file__, "--one", name, str(size), "--threads", str(threads)]
+def quick(chosen: dict[str, Case]) -> list[dict[str, Any]]:
+    """Small batches, one thread, in this process: what it asserts is that both sides are equal."""
+    torch.set_num_threads(1)
+    figures = []
+    for name, case in chosen.items():
+        timed, held = times(name, case.quick, repeats=3), allocated(name, case.quick)
+        figures += [time_row(name, case.quick, timed, 1), memory_row(name, case.quick, held, "memory")]
+    return figures
+
+
+def full(chosen: dict[str, Case], threads: list[int]) -> list[dict[str, Any]]:
+    """Every figure from a process of its own."""
+    figures = []
+    for name, case in chosen.items():
+        for size in (*SMALL, case.batch) if name in CASES else (case.batch,):
+            for count in threads:
+                figures.append(time_row(name, size, in_own_process("times", name, size, count), count))
+            figures.append(memory_row(name, size, in_own_process("allocated", name, size, 1), "memory"))
+        sides: dict[str, Any] = {
+            side: in_own_process(f"resident_{side}", name, case.batch, 1) for side in ("ours", "peer")
+        }
+        figures.append(memory_row(name, case.batch, sides, "resident"))
+    return figures
+
+
+def in_own_process(what: str, name: str, size: int, threads: int) -> dict[str, Any]:
+    """A part of `PARTS` in a fresh process."""
+    command = [sys.executable, __file__, "--one", what, name, str(size), "--threads", str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{name} at {size} failed:\n{done.stderr}")
+        raise SystemExit(f"{what} of {name} at {size} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def rows(name: str, size: int, found: dict[str, Any], threads: int) -> list[dict[str, Any]]:
-    """Figures of one loss at one batch, and a line about them."""
-    ratios = sorted(theirs / ours for theirs, ours in zip(found["peer_seconds"], found["ours_seconds"], strict=True))
-    ours, theirs = statistics.median(found["ours_seconds"]), statistics.median(found["peer_seconds"])
-    memory = found["peer_bytes"] / max(MEGABYTE, found["ours_bytes"])
+def time_row(name: str, size: int, found: dict[str, list[float]], threads: int) -> dict[str, Any]:
+    """How many times faster, and a line about it."""
+    ours, theirs = statistics.median(found["ours"]), statistics.median(found["peer"])
+    ratios = sorted(b / a for a, b in zip(found["ours"], found["peer"], strict=True))
     print(
-        f"{name:>13} {size:>5}  {theirs * 1e3:9.2f} ms -> {ours * 1e3:8.2f} ms  x {theirs / ours:7.2f}"
-        f"   {found['peer_bytes'] / MEGABYTE:7.1f} MB -> {found['ours_bytes'] / MEGABYTE:6.1f} MB  x {memory:6.1f}",
+        f"{name:>34} {size:>5} {threads} thread(s) {theirs * 1e3:9.2f} -> {ours * 1e3:8.2f} ms  x {theirs / ours:7.2f}"
+    )
+    sys.stdout.flush()
+    case = (CASES | FURTHER)[name]
+    return row(
+        f"{name}_{size}_time_ratio" + ("" if threads == 1 else f"_{threads}_threads"),
+        theirs / ours,
+        interval=(ratios[0], ratios[-1]),
+        unit="x",
+        goal=case.faster if size == case.batch else 0.9 if size in SMALL else None,
+        anchor=f"{case.peer}, {theirs * 1e3:.2f} ms, {threads} thread(s), same process; brackets: single repeats",
+    )
+
+
+def memory_row(name: str, size: int, found: dict[str, int], kind: str) -> dict[str, Any]:
+    """How many times leaner, and a line about it."""
+    ours, theirs = (max(found["ours"], MEGABYTE), found["peer"])
+    theirs = max(theirs, MEGABYTE) if kind == "resident" else theirs
+    print(
+        f"{name:>34} {size:>5} {kind:>10}  {found['peer'] / MEGABYTE:9.1f} -> {found['ours'] / MEGABYTE:8.1f} MB"
+        f"  x {theirs / ours:7.1f}",
         flush=True,
     )
-    small = size in SMALL
-    anchor = f"pytorch-metric-learning 2.9.0, same process, {threads} thread(s)"
-    return [
-        row(
-            f"{name}_{size}_time_ratio",
-            theirs / ours,
-            interval=(ratios[0], ratios[-1]),
-            unit="x",
-            goal=0.9 if small else TIME_GOALS[name],
-            anchor=f"{anchor}; low and high: the worst and best repeat",
-        ),
-        row(
-            f"{name}_{size}_memory_ratio",
-            memory,
-            unit="x",
-            goal=None if small else MEMORY_GOALS[name],
-            anchor=anchor,
-        ),
-    ]
+    case = (CASES | FURTHER)[name]
+    return row(
+        f"{name}_{size}_{kind}_ratio",
+        theirs / ours,
+        unit="x",
+        goal=case.leaner if kind == "memory" and size == case.batch else None,
+        anchor=f"{case.peer}, {found['peer'] / MEGABYTE:.1f} MB",
+    )
 
 
-def measured(name: str, size: int) -> dict[str, Any]:
-    """Times and peaks of both sides, after they were found to be equal."""
-    embeddings, labels = batch(size)
-    if name == "nt_xent_alone":
-        return {"ours_bytes": peak(pair("nt_xent")[0], embeddings, labels)}
-    ours, theirs = pair(name)
+def times(name: str, size: int, *, repeats: int = REPEATS) -> dict[str, list[float]]:
+    """Seconds of each repeat of both sides, after they were found to be equal."""
+    (ours, theirs), (embeddings, labels) = pair(name), batch(size)
     assert_equal(ours, theirs, embeddings, labels)
-    ours_seconds, peer_seconds = [], []
-    inner = max(1, min(50, round(0.02 / seconds(ours, embeddings, labels, 1))))
-    budget = time.monotonic() + (1 if size in QUICK.values() else 12)
-    while len(ours_seconds) < 3 or (len(ours_seconds) < 25 and time.monotonic() < budget):
-        ours_seconds.append(seconds(ours, embeddings, labels, inner))
-        peer_seconds.append(seconds(theirs, embeddings, labels, inner if size in SMALL and name != "nt_xent" else 1))
-    return {
-        "ours_seconds": ours_seconds,
-        "peer_seconds": peer_seconds,
-        "ours_bytes": peak(ours, embeddings, labels),
-        "peer_bytes": peak(theirs, embeddings, labels),
-    }
+    # Short steps are timed several at a time.
+    often = [max(1, min(50, round(0.02 / seconds(one, embeddings, labels, 1)))) for one in (ours, theirs)]
+    found: dict[str, list[float]] = {"ours": [], "peer": []}
+    end = time.monotonic() + SECONDS
+    while len(found["ours"]) < 3 or (len(found["ours"]) < repeats and time.monotonic() < end):
+        found["ours"].append(seconds(ours, embeddings, labels, often[0]))
+        found["peer"].append(seconds(theirs, embeddings, labels, often[1]))
+    return found
+
+
+def allocated(name: str, size: int) -> dict[str, int]:
+    """Peak of torch's allocator on both sides."""
+    return dict(zip(("ours", "peer"), (peak(one, *batch(size)) for one in pair(name)), strict=True))
+
+
+def resident(name: str, size: int, side: int) -> int:
+    """Growth of the resident set to its peak: the system's own count."""
+    loss, (embeddings, labels) = pair(name)[side], batch(size)
+    step(loss, *batch(16))
+    before = resident_bytes("VmRSS")
+    reset = Path("/proc/self/clear_refs")
+    if reset.exists():
+        reset.write_text("5")  # the peak so far, that of the imports, is forgotten
+    step(loss, embeddings, labels)
+    return max(0, resident_bytes("VmHWM") - before)
+
+
+def resident_bytes(field: str) -> int:
+    """A line of this process's status; where there is none, the peak."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return int(re.findall(rf"{field}:\s+(\d+)", status.read_text())[0]) * 1024
+
+
+def alone(name: str, size: int) -> dict[str, Any]:
+    """A batch that the peer cannot hold."""
+    held = peak(pair(name)[0], *batch(size))
+    return row(f"{name}_{size}_peak_mb", held / MEGABYTE, unit="MB", goal=100, anchor="ours alone, torch's allocator")
 
 
 def batch(size: int) -> tuple[Tensor, Tensor]:
@@ -144,6 +223,8 @@ def batch(size: int) -> tuple[Tensor, Tensor]:
 
 def pair(name: str) -> tuple[Loss, Loss]:
     """Ours and the peer's, as functions of the same embeddings; the peer's default is unit length."""
+    if name in FURTHER:
+        return further_pair(name)
     unit = torch.nn.functional.normalize
     cosine, euclidean = Plain("cosine"), Plain("euclidean")
     if name in ("nt_xent", "supcon"):
@@ -161,6 +242,37 @@ def pair(name: str) -> tuple[Loss, Loss]:
     return (
         lambda x, y: losses.triplet(unit(x), y, comparison=euclidean, margin=MARGIN, mining=mining),
         lambda x, y: hinge(x, y, miner(x, y)),
+    )
+
+
+def further_pair(name: str) -> tuple[Loss, Loss]:
+    """Ours and that of sentence-transformers, of which only the part behind the encoder is called."""
+    from sentence_transformers.sentence_transformer import losses as theirs  # pyright: ignore[reportMissingImports]
+
+    unit, euclidean = torch.nn.functional.normalize, Plain("euclidean")
+    if name == "sentence_transformers_all_triplets":
+        hinge = theirs.BatchAllTripletLoss(None, margin=MARGIN)
+        return (
+            lambda x, y: losses.triplet(unit(x), y, comparison=euclidean, margin=MARGIN),
+            lambda x, y: hinge.compute_loss_from_embeddings([unit(x)], y),
+        )
+    if name == "sentence_transformers_batch_hard":
+        soft = theirs.BatchHardSoftMarginTripletLoss(None)
+        return (
+            lambda x, y: losses.triplet(unit(x), y, comparison=euclidean, margin=0.0, mining="hard", soft=True),
+            lambda x, y: soft.compute_loss_from_embeddings([unit(x)], y),
+        )
+    # Each even item is a query, the next one its document: everything else is a negative.
+    ranking = theirs.MultipleNegativesRankingLoss(None, directions=("query_to_doc", "query_to_query"))
+    return (
+        lambda x, y: losses.nt_xent(
+            x[::2],
+            (names := torch.arange(len(x) // 2)),
+            comparison=Plain("cosine"),
+            references=(x[1::2], names),
+            temperature=1 / 20,
+        ),
+        lambda x, y: ranking.compute_loss_from_embeddings([x[::2], x[1::2]], y),
     )
 
 
@@ -208,6 +320,15 @@ def peak(loss: Loss, embeddings: Tensor, labels: Tensor) -> int:
         most = max(most, held)
     return most
 
+
+PARTS: dict[str, Callable[[str, int], Any]] = {
+    "times": times,
+    "allocated": allocated,
+    "resident_ours": lambda name, size: resident(name, size, 0),
+    "resident_peer": lambda name, size: resident(name, size, 1),
+    "alone": alone,
+}
+"""What a fresh process may be asked for."""
 
 if __name__ == "__main__":
     main()
