@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from twofold.errors import DataError
-from twofold.metrics.pairs import AllPairs, PairList
+from twofold.metrics import pairs
+from twofold.metrics.pairs import AllPairs, PairList, SampledPairs
+from twofold.metrics.verification import auc, eer, estimates, tally
 
 
 def listed(source):
@@ -55,3 +57,85 @@ def test_scores_that_are_no_numbers_are_refused():
     source = AllPairs(lambda rows, cols: np.full((len(rows), len(cols)), np.inf), np.array([0, 0, 1]))
     with pytest.raises(DataError, match="3 of 3 scores"):
         listed(source)
+
+
+def sizes_and_labels(seed=0, classes=60):
+    generator = np.random.default_rng(seed)
+    return generator, generator.permutation(np.repeat(np.arange(classes), generator.integers(1, 9, classes)))
+
+
+def test_a_sample_large_enough_is_every_pair(monkeypatch):
+    generator, labels = sizes_and_labels()
+    scores = generator.normal(size=(len(labels), len(labels)))
+    scores, writer, log = scores + scores.T, labels // 2, []
+    for name, value in (("BLOCK", 300), ("HAND", 7)):
+        monkeypatch.setattr(pairs, name, value)
+
+    def score(rows, cols):
+        return scores[np.ix_(rows, cols)]
+
+    sampled = SampledPairs(score, labels, identity=writer, progress=lambda *at: log.append(at))
+    every = AllPairs(score, labels, identity=writer)
+    ends = [[(s, g, *sorted((a, b))) for s, g, a, b in listed(source)] for source in (sampled, every)]
+    assert sorted(ends[0]) == sorted(ends[1])
+    assert (sampled.units, sampled.genuine + sampled.impostor) == (every.units, len(ends[1]))
+    assert sampled.genuine == sum(genuine for _, genuine, *_ in ends[1])
+    assert log[-1] == (2 * len(labels), 2 * len(labels))
+
+
+def test_a_sample_holds_all_genuine_pairs_and_impostors_drawn_alike():
+    _, labels = sizes_and_labels(1)
+    items = len(labels)
+    drawn, taken = np.zeros((items, items)), []
+    for seed in range(100):
+        source = SampledPairs(lambda rows, cols: rows[:, None] * 1e3 + cols, labels, seed=seed, most=700)
+        found = [(int(score // 1e3), int(score % 1e3), same) for score, same, *_ in listed(source)]
+        assert len({tuple(sorted(pair[:2])) for pair in found}) == len(found)
+        assert all(same == (labels[a] == labels[b]) for a, b, same in found)
+        assert sum(same for *_, same in found) == source.genuine
+        taken.append(len(found) - source.genuine)
+        assert found == [(int(score // 1e3), int(score % 1e3), same) for score, same, *_ in listed(source)]
+        for a, b, _ in found:
+            drawn[a, b] += 1
+            drawn[b, a] += 1
+    impostor = labels[:, None] != labels[None, :]
+    share = np.mean(taken) / source.impostor
+    assert 400 < np.mean(taken) <= 700
+    assert drawn[impostor].mean() / 100 == pytest.approx(share)
+    assert drawn[impostor].std() / 100 == pytest.approx(np.sqrt(share * (1 - share) / 100), rel=0.15)
+    assert drawn[impostor].max() / 100 < share + 6 * np.sqrt(share / 100)
+
+
+def test_too_many_genuine_pairs_are_drawn_alike_too():
+    labels = np.repeat([0, 1, 2], [40, 10, 3])
+    found = [
+        [
+            same
+            for _, same, *_ in listed(
+                SampledPairs(lambda r, c: np.zeros((len(r), len(c))), labels, seed=seed, most=200)
+            )
+        ]
+        for seed in range(200)
+    ]
+    source = SampledPairs(lambda r, c: np.zeros((len(r), len(c))), labels)
+    assert (source.genuine, source.impostor) == (828, 550)
+    assert np.mean([sum(each) for each in found]) == pytest.approx(828 / 5, rel=0.05)  # each draws one of 5 numbers
+
+
+def test_a_sample_gives_the_numbers_of_all_pairs_within_its_intervals():
+    generator = np.random.default_rng(3)
+    labels = np.repeat(np.arange(400), 4)
+    vectors = generator.normal(size=(400, 12))[labels] + 0.7 * generator.normal(size=(1600, 12))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def score(rows, cols):
+        return vectors[rows] @ vectors[cols].T
+
+    whole, part = tally(AllPairs(score, labels)), tally(SampledPairs(score, labels, most=100_000))
+    assert len(list(SampledPairs(score, labels, most=100_000))) == 2  # in whole blocks
+    assert eer(part) == pytest.approx(eer(whole), rel=0.02)
+    assert auc(part) == pytest.approx(auc(whole), rel=1e-3)
+    found = estimates(SampledPairs(score, labels, most=100_000), far=0.01)
+    for name, number in (("eer", eer), ("auc", auc)):
+        assert found[name].low < number(whole) < found[name].high
+        assert found[name].resampled == 400

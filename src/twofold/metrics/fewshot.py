@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Int
 
 from twofold.errors import NotEnoughData, UsageError
-from twofold.metrics.intervals import estimate, identity_weights, weighted_means
+from twofold.metrics.intervals import estimate, resampled_means
 from twofold.metrics.pairs import ScoreBlock, finite
 from twofold.results import Estimate
 
@@ -52,11 +52,12 @@ def n_way_accuracy(
         right.append(_right(score, items))
     values = np.concatenate(right)
     position = np.searchsorted(usable, np.concatenate(asked))
-    weights = identity_weights(len(usable), replicates, seed=seed)
+    name = f"accuracy_{n_way}_way_{k_shot}_shot"
+    drawn = resampled_means({name: values}, position, identities=len(usable), replicates=replicates, seed=seed)
     return estimate(
-        f"accuracy_{n_way}_way_{k_shot}_shot",
+        name,
         float(values.mean()),
-        replicates=weighted_means(values, position, weights),
+        replicates=drawn[name],
         resampled=len(usable),
         confidence=confidence,
     )

@@ -1,5 +1,6 @@
 """Intervals by resampling identities: never rows, never pairs (law 2)."""
 
+from collections.abc import Mapping
 from statistics import NormalDist
 
 import numpy as np
@@ -8,7 +9,18 @@ from jaxtyping import Float, Int
 from twofold.errors import NotEnoughData, UsageError
 from twofold.results import Estimate
 
-__all__ = ["beta_quantile", "estimate", "identity_weights", "normal_quantile", "student_quantile", "weighted_means"]
+__all__ = [
+    "beta_quantile",
+    "estimate",
+    "identity_weights",
+    "normal_quantile",
+    "resampled_means",
+    "student_quantile",
+    "weighted_means",
+]
+
+WEIGHTS = 1 << 22
+"""Weights that are held at a time where the replicates are not asked for themselves."""
 
 
 def identity_weights(identities: int, replicates: int, *, seed: int) -> Float[np.ndarray, "replicates identities"]:
@@ -79,6 +91,27 @@ def weighted_means(
     drawn = weights.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (drawn @ sums) / (drawn @ counts)
+
+
+def resampled_means(
+    values: Mapping[str, Float[np.ndarray, "n"]],
+    identity: Int[np.ndarray, "n"],
+    *,
+    identities: int,
+    replicates: int,
+    seed: int,
+) -> dict[str, Float[np.ndarray, "replicates"]]:
+    """`weighted_means` of each of `values` under `identity_weights`, of which only some rows are held at a time."""
+    if identities < 2:
+        identity_weights(identities, replicates, seed=seed)  # says what is wrong
+    generator, step = np.random.default_rng(seed), max(WEIGHTS // identities, 1)
+    found: dict[str, list[np.ndarray]] = {name: [] for name in values}
+    for start in range(0, replicates, step):
+        size = min(step, replicates - start)
+        weights = generator.multinomial(identities, np.full(identities, 1.0 / identities), size=size)
+        for name, each in values.items():
+            found[name].append(weighted_means(each, identity, weights.astype(np.float32)))
+    return {name: np.concatenate(rows) for name, rows in found.items()}
 
 
 def normal_quantile(share: float) -> float:

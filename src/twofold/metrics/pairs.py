@@ -1,6 +1,6 @@
 """Scored pairs in blocks: what every verification number is counted from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -9,7 +9,10 @@ from jaxtyping import Bool, Float, Int
 
 from twofold.errors import DataError
 
-__all__ = ["AllPairs", "PairBlock", "PairList", "PairSource", "ScoreBlock", "finite"]
+__all__ = ["AllPairs", "PairBlock", "PairList", "PairSource", "SampledPairs", "ScoreBlock", "finite"]
+
+BLOCK = 1 << 20
+HAND = 256
 
 ScoreBlock = Callable[[Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[np.ndarray, "rows cols"]]
 """Scores of the items `rows` with the items `cols` (indices)."""
@@ -91,7 +94,7 @@ class AllPairs:
         labels: Int[np.ndarray, "n"],
         *,
         identity: Int[np.ndarray, "n"] | None = None,
-        block: int = 1 << 20,
+        block: int = BLOCK,
     ) -> None:
         names, codes = np.unique(labels if identity is None else identity, return_inverse=True)
         # items of an identity side by side: a block then holds few identities in `first`
@@ -105,24 +108,126 @@ class AllPairs:
         return self._units
 
     def __iter__(self) -> Iterator[PairBlock]:
-        items = len(self._order)
-        start = 0
-        while start < items - 1:
-            stop = min(start + max(self._block // (items - start), 1), items - 1)
-            yield self._rows(start, stop)
-            start = stop
+        for first, second, scores in _upper(self._score, self._order, self._block):
+            yield PairBlock(
+                scores=scores,
+                same=self._labels[first] == self._labels[second],
+                first=self._codes[first],
+                second=self._codes[second],
+            )
 
-    def _rows(self, start: int, stop: int) -> PairBlock:
-        rows, cols = np.arange(start, stop), np.arange(start, len(self._order))
-        scores = self._score(self._order[rows], self._order[cols])
-        upper = np.nonzero(cols[None, :] > rows[:, None])
-        first, second = upper[0] + start, upper[1] + start
-        return PairBlock(
-            scores=finite(scores[upper]),
-            same=self._labels[first] == self._labels[second],
-            first=self._codes[first],
-            second=self._codes[second],
-        )
+
+class SampledPairs:
+    """All genuine pairs of very many items, and impostor pairs drawn by chance: 10^6 items make 5 * 10^11 pairs.
+
+    The items are shuffled and dealt into hands, and every impostor pair within a hand is scored: each pair has the same
+    chance to be drawn, and each item takes part in about as many. Where even the genuine pairs are more than `most`,
+    each item draws a number, and the genuine pairs of one number are scored: again each has the same chance. The same
+    seed draws the same pairs in every pass.
+
+    Args:
+        score: scores of items `rows` with items `cols`, both given as indices.
+        labels: class of every item.
+        identity: what is resampled; None: the labels.
+        most: about how many genuine and how many impostor pairs are scored.
+        progress: called with (done, total) items in every pass.
+
+    Attributes:
+        genuine, impostor: how many pairs there are, of which a part is scored.
+
+    Raises:
+        DataError: a score is not finite (raised while iterating).
+    """
+
+    def __init__(
+        self,
+        score: ScoreBlock,
+        labels: Int[np.ndarray, "n"],
+        *,
+        identity: Int[np.ndarray, "n"] | None = None,
+        seed: int = 0,
+        most: int = 1 << 24,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        names, self._codes = np.unique(labels if identity is None else identity, return_inverse=True)
+        self._labels = np.unique(labels, return_inverse=True)[1]
+        self._score, self._units, self._seed, self._most = score, len(names), seed, most
+        self._progress = progress
+        sizes = np.bincount(self._labels)
+        self.genuine = int((sizes * (sizes - 1) // 2).sum())
+        self.impostor = len(labels) * (len(labels) - 1) // 2 - self.genuine
+
+    @property
+    def units(self) -> int:
+        """How many identities take part."""
+        return self._units
+
+    def __iter__(self) -> Iterator[PairBlock]:
+        generator = np.random.default_rng(self._seed)
+        items, parts = len(self._labels), max(-(-self.genuine // self._most), 1)
+        number = generator.integers(0, parts, items) if parts > 1 else np.zeros(items, np.int64)
+        hands = max(-(-(items**2) // (items + 2 * self._most)), 1)
+        dealt = np.array_split(generator.permutation(items), hands)
+        yield from _joined(self._among(_kin(self._labels * parts + number), number, same=True))
+        yield from _joined(self._among(dealt, self._labels, same=False))
+
+    def _among(self, hands: Iterable[np.ndarray], key: np.ndarray, *, same: bool) -> Iterator[PairBlock]:
+        """The genuine pairs, or the impostor pairs, of every hand; genuine ones only where the key is equal too."""
+        done, items = 0, len(self._labels)
+        for members in hands:
+            for low, high, scores in _upper(self._score, members, BLOCK):
+                first, second = members[low], members[high]
+                genuine = self._labels[first] == self._labels[second]
+                kept = np.flatnonzero(genuine & (key[first] == key[second]) if same else ~genuine)
+                yield PairBlock(
+                    scores=scores[kept],
+                    same=np.full(len(kept), same),
+                    first=self._codes[first[kept]],
+                    second=self._codes[second[kept]],
+                )
+            done += len(members)
+            if self._progress:
+                self._progress(done if same else items + done, 2 * items)
+
+
+def _kin(keys: Int[np.ndarray, "n"]) -> list[Int[np.ndarray, "hand"]]:
+    """Items whose keys are shared, those of equal keys in one hand; small ones together, to be scored at once."""
+    _, codes, sizes = np.unique(keys, return_inverse=True, return_counts=True)
+    order = np.argsort(codes, kind="stable")
+    begin = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    shared = np.repeat(sizes, sizes) > 1
+    return np.split(order[shared], np.flatnonzero(np.diff(begin[shared] // HAND)) + 1)
+
+
+def _upper(
+    score: ScoreBlock, members: Int[np.ndarray, "n"], block: int
+) -> Iterator[tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"], Float[np.ndarray, "pairs"]]]:
+    """Every unordered pair of members as two places and a score, about `block` at a time."""
+    items, start = len(members), 0
+    while start < items - 1:
+        stop = min(start + max(block // (items - start), 1), items - 1)
+        scores = score(members[start:stop], members[start:])
+        first, second = np.nonzero(np.arange(items - start)[None, :] > np.arange(stop - start)[:, None])
+        yield first + start, second + start, finite(scores[first, second])
+        start = stop
+
+
+def _joined(blocks: Iterable[PairBlock]) -> Iterator[PairBlock]:
+    """The same pairs in blocks of at least `BLOCK`, the last one apart: what is done for a block is not done often."""
+    waiting, count = [], 0
+    for block in blocks:
+        waiting.append(block)
+        count += len(block.scores)
+        if count >= BLOCK:
+            yield _one(waiting)
+            waiting, count = [], 0
+    if waiting:
+        yield _one(waiting)
+
+
+def _one(blocks: list[PairBlock]) -> PairBlock:
+    fields = ("scores", "same", "first", "second")
+    return PairBlock(**{field: np.concatenate([getattr(block, field) for block in blocks]) for field in fields})
 
 
 def finite(scores: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.errors import NotEnoughData, UsageError
-from twofold.metrics.intervals import estimate, identity_weights, weighted_means
+from twofold.metrics.intervals import estimate, resampled_means
 from twofold.metrics.pairs import ScoreBlock
 from twofold.metrics.ranks import Ranks, count_ranks
 from twofold.results import Estimate
@@ -57,12 +57,12 @@ def estimates(
     """Recall@k and MAP@R with intervals: queries are resampled with their identity, the gallery stays as it is."""
     values = query_values(score, labels, ks=ks, progress=progress)
     names, codes = np.unique(labels if identity is None else identity, return_inverse=True)
-    weights = identity_weights(len(names), replicates, seed=seed)
+    drawn = resampled_means(values, codes, identities=len(names), replicates=replicates, seed=seed)
     return {
         name: estimate(
             name,
             float(np.nanmean(each)),
-            replicates=weighted_means(each, codes, weights),
+            replicates=drawn[name],
             resampled=len(names),
             confidence=confidence,
         )
