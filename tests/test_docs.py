@@ -1,5 +1,6 @@
 """What the README and the guides say is run: Python blocks in order, commands parsed, links followed."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -53,3 +54,18 @@ def test_made_pages_are_up_to_date(script, made):
     names = {"__name__": script, "__file__": str(path)}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
     assert (ROOT / "docs" / made).read_text(encoding="utf-8") == names[script](), "run `make docs`"
+
+
+def test_the_picture_of_loss_ratios(tmp_path):
+    path = ROOT / "docs" / "figures.py"
+    names = {"__name__": "figures", "__file__": str(path)}
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+    rows = [
+        {"name": f"supcon_{size}_{kind}_ratio{more}", "value": size / 100, "goal": goal}
+        for size, goal in ((64, 0.9), (4096, 9), (4096, None))
+        for kind, more in (("time", ""), ("time", "_2_threads"), ("memory", ""), ("resident", ""))
+    ]
+    (tmp_path / "losses.json").write_text(json.dumps({"results": rows}), encoding="utf-8")
+    names["draw"].__globals__.update(RESULTS=tmp_path, PICTURES=tmp_path / "pictures")
+    names["draw"]()
+    assert (tmp_path / "pictures" / "losses.png").read_bytes().startswith(b"\x89PNG")
