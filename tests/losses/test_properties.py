@@ -5,7 +5,7 @@ import inspect
 import pytest
 import torch
 
-from twofold import losses, pairing
+from twofold import losses, mining, pairing
 from twofold.comparison import Plain, WeightedL1
 from twofold.errors import BatchError
 
@@ -112,6 +112,37 @@ def test_half_precision_and_autocast_keep_float32(name, comparison, batch):
         cast = loss(embeddings.detach().float(), LABELS, comparison=compared)
     assert value.dtype == cast.dtype == torch.float32
     assert torch.equal(value.detach(), exact.detach()) and torch.equal(cast.detach(), exact.detach())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("name", BATCH + WEIGHTED)
+def test_every_precision(name, dtype, batch):
+    loss = make(name, dim=16)[0]
+    loss = loss.float() if isinstance(loss, torch.nn.Module) else loss
+    x, labels = batch(32, 16).to(dtype).requires_grad_(), torch.arange(32) % 5
+    exact = x.detach().double().requires_grad_()
+    value, expected = (loss(one, labels, comparison=Plain("cosine")) for one in (x, exact))
+    value.backward()
+    expected.backward()
+    assert value.dtype == torch.promote_types(dtype, torch.float32) and x.grad.dtype == dtype
+    torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=0)
+    assert float((x.grad - exact.grad).norm() / exact.grad.norm()) < max(2e-5, torch.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS)
+@pytest.mark.parametrize("name", BATCH + mining.__all__)
+def test_whatever_is_made_is_made_where_the_embeddings_are(name, comparison, batch, monkeypatch):
+    """As on an accelerator: tensors made without a word on the device land elsewhere, here on one without numbers."""
+    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)
+    x, labels, compared = batch(50).requires_grad_(), torch.arange(50) % 9, compare(comparison)
+    if name == "distance_weighted":
+        compared = Plain("cosine")
+    monkeypatch.setattr("twofold.losses.softmax.MANY", 2)
+    with torch.device("meta"):
+        found = getattr(losses if name in BATCH else mining, name)(x, labels, comparison=compared)
+        if name in BATCH:
+            found.backward()
+    assert name not in BATCH or (x.grad.device.type == "cpu" and bool(x.grad.isfinite().all()))
 
 
 @pytest.mark.parametrize("name", BATCH)
