@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twofold.data.arrangement import arranged, scattered, unranked
-from twofold.data.batches import balanced_pairs, episodes, identity_batches
+from twofold.data.batches import balanced_pairs, episodes, hard_batches, identity_batches
 from twofold.errors import DataError, NotEnoughData, UsageError
 
 quick = settings(max_examples=40, deadline=None)
@@ -230,3 +230,32 @@ def test_episodes_within_a_group() -> None:
         episodes(labels, n_way=5, k_shot=1, queries=1, count=1, seed=0, group=group_of[labels])
     with pytest.raises(UsageError, match="n_way=1, k_shot=1, queries=1, count=1"):
         episodes(labels, n_way=1, k_shot=1, queries=1, count=1, seed=0)
+
+
+@quick
+@given(st.lists(st.integers(2, 30), min_size=12, max_size=40), st.integers(2, 5), seeds)
+def test_batches_of_hard_classes_hold_whole_groups_and_what_is_over_comes_too(
+    sizes: list[int], k: int, seed: int
+) -> None:
+    labels = labels_of(sizes, seed)
+    groups = np.arange(len(sizes)) // 3
+    batches = hard_batches(labels, groups[labels], p=6, k=k, groups_per_batch=2, seed=seed, epoch=1)
+    assert all(len(np.unique(batch)) == len(batch) <= 6 * k for batch in batches)
+    whole = [np.bincount(groups[np.unique(labels[batch])]) for batch in batches]
+    assert sum((counts.max() == 3) | (counts[-1] == len(sizes) % 3) for counts in whole) >= 1
+    again = hard_batches(labels, groups[labels], p=6, k=k, groups_per_batch=2, seed=seed, epoch=1)
+    assert all((one == other).all() for one, other in zip(batches, again, strict=True))
+    left = np.bincount(np.delete(labels, np.concatenate(batches)), minlength=len(sizes))
+    seated = np.bincount(np.concatenate(batches), minlength=len(labels))
+    assert seated.max() <= 2  # the last k items of a class that is no multiple of k
+    # of fewer than p classes more is left than fills no batch
+    assert (left >= k).sum() < 6 or left.sum() < len(labels) / 2
+
+
+def test_large_classes_among_look_alikes_are_not_cut_to_the_smallest() -> None:
+    labels = np.repeat(np.arange(24), [4, 40] * 12)
+    groups = np.arange(24) // 2
+    cut = identity_batches(labels, p=4, k=4, seed=0, group=groups[labels], groups_per_batch=2)
+    batches = hard_batches(labels, groups[labels], p=4, k=4, groups_per_batch=2, seed=0)
+    assert len(np.unique(np.concatenate(cut))) == 12 * 8
+    assert len(np.unique(np.concatenate(batches))) > 0.9 * len(labels)

@@ -12,10 +12,10 @@ from jaxtyping import Int
 from twofold.data.arrangement import another, arranged, runs, scattered, turns, unranked
 from twofold.errors import DataError, NotEnoughData, UsageError
 
-__all__ = ["Episode", "balanced_pairs", "episodes", "identity_batches"]
+__all__ = ["Episode", "balanced_pairs", "episodes", "hard_batches", "identity_batches"]
 
 # the first word of each plan's seed, so that two plans of one seed have nothing to do with each other
-_IDENTITY, _PAIRS, _EPISODES = 1, 2, 3
+_IDENTITY, _PAIRS, _EPISODES, _HARD = 1, 2, 3, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +85,40 @@ def identity_batches(
     if identity is not None:
         batches = _with_forgeries(batches, identity, k, alone=alone, rng=rng)
     return _filled(batches, rng.permutation(alone), p * k)
+
+
+def hard_batches(
+    labels: Int[np.ndarray, " n"],
+    groups: Int[np.ndarray, " n"],
+    *,
+    p: int,
+    k: int,
+    groups_per_batch: int,
+    seed: int,
+    epoch: int = 0,
+    identity: Int[np.ndarray, " n"] | None = None,
+) -> list[Int[np.ndarray, " _"]]:
+    """`identity_batches` of groups of look-alike classes; what is over of larger classes comes at random.
+
+    All classes of a group stand in its batches, so there are as many of these as its smallest class fills. Items that
+    would be left out by that, K or more of a class, make further batches, among the others in the order of training.
+
+    Raises:
+        UsageError, NotEnoughData: as `identity_batches`.
+    """
+    plan = identity_batches(
+        labels, p=p, k=k, seed=seed, epoch=epoch, group=groups, groups_per_batch=groups_per_batch, identity=identity
+    )
+    seated = np.zeros(len(labels), dtype=bool)
+    seated[np.concatenate(plan)] = True
+    most = int(labels.max()) + 1
+    left, drawn = np.bincount(labels[~seated], minlength=most), np.bincount(labels[seated], minlength=most)
+    over = (left >= k) | ((left >= 2) & (drawn == 0))
+    rest = np.flatnonzero(~seated & over[labels])
+    if over.sum() >= p:
+        plan += [rest[batch] for batch in identity_batches(labels[rest], p=p, k=k, seed=seed, epoch=epoch)]
+    order = np.random.default_rng([_HARD, seed, epoch]).permutation(len(plan))
+    return [plan[index] for index in order]
 
 
 def _check_batch(p: int, k: int, *, group: Int[np.ndarray, " n"] | None, groups_per_batch: int | None) -> None:

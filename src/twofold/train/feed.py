@@ -21,7 +21,7 @@ from torch import Tensor
 
 from twofold import build
 from twofold.config import Recipe
-from twofold.data.batches import balanced_pairs, identity_batches
+from twofold.data.batches import balanced_pairs, hard_batches, identity_batches
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.embedding import read_all
@@ -146,20 +146,14 @@ class ItemFeed:
                 of the items' own groups.
         """
         recipe = self.recipe
-        group = self.groups if recipe.groups_per_batch else None
-        groups_per_batch = recipe.groups_per_batch
+        size = {"p": recipe.p, "k": recipe.k}
+        order = {"seed": self.seed, "epoch": epoch, "identity": self.identity}
         if groups is not None and recipe.hard_classes is not None:
-            group, groups_per_batch = groups[self.labels], recipe.p // recipe.hard_classes
-        plan = identity_batches(
-            self.labels,
-            p=recipe.p,
-            k=recipe.k,
-            seed=self.seed,
-            epoch=epoch,
-            group=group,
-            groups_per_batch=groups_per_batch,
-            identity=self.identity,
-        )
+            per_batch = recipe.p // recipe.hard_classes
+            plan = hard_batches(self.labels, groups[self.labels], groups_per_batch=per_batch, **size, **order)
+        else:
+            group = self.groups if recipe.groups_per_batch else None
+            plan = identity_batches(self.labels, group=group, groups_per_batch=recipe.groups_per_batch, **size, **order)
         _check_shares([len(indices) for indices in plan], self.share[1])
         return plan
 
@@ -307,8 +301,3 @@ def _limit_to_one_thread(pool: ThreadPoolExecutor) -> None:
     pool.submit(torch.set_num_threads, 1).result()
     pool.submit(torch.get_num_threads).result()  # torch reads its setting at a thread's first use: now, not later
     torch.set_num_threads(threads)
-
-
-def ahead(make: Callable[[np.ndarray], Any], plan: Sequence[np.ndarray]) -> Ahead:
-    """The batches of `plan`, made before they are asked for."""
-    return Ahead(make, plan)
