@@ -1,9 +1,11 @@
 """Every command, one thin typed function each. Nothing heavy is imported until a command needs it.
 
-Exit codes: 0 yes, 1 no match, 2 wrong use or bad data (one line; --debug shows the traceback), 3 unsure.
+Exit codes: 0 yes, 1 no match, 2 wrong use or bad data (one line; --debug shows the traceback), 3 unsure,
+143 a training that SIGTERM has ended, its state kept.
 """
 
 import json as jsonlib
+import signal
 import sys
 import tomllib
 from dataclasses import asdict
@@ -14,7 +16,7 @@ import cyclopts
 from cyclopts import App, Parameter
 
 from twofold import __version__
-from twofold.errors import DataError, TwofoldError, UsageError, nearest
+from twofold.errors import DataError, Interrupted, TwofoldError, UsageError, nearest
 
 if TYPE_CHECKING:
     from twofold.data.items import Items
@@ -23,7 +25,7 @@ __all__ = ["app", "main"]
 
 app = App(name="twofold", version=__version__, help="Are these two the same? Twin networks with a stated error rate.")
 
-YES, NO, WRONG, UNSURE = 0, 1, 2, 3
+YES, NO, WRONG, UNSURE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 Set = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=False, negative="")]
@@ -101,8 +103,12 @@ def train(
     chosen = find(recipe).replace(changes)
     Bundle.check_place(out)
     items = _healthy(data, levels, chosen)
-    checkpoints = Checkpoints(out.with_name(out.name + ".training"), resume=resume)
-    with started(device) as (processes, device), terminal.training(quiet=json or not processes.first) as watch:
+    with (
+        started(device) as (processes, device),
+        terminal.training(quiet=json or not processes.first) as watch,
+        terminal.noting(signal.SIGTERM) as terminated,
+    ):
+        checkpoints = Checkpoints(out.with_name(out.name + ".training"), resume=resume, asked=terminated)
         bundle = fit_recipe(chosen, items, seed=seed, device=device, checkpoints=checkpoints, watch=watch)
     if not processes.first:
         return YES
@@ -140,14 +146,23 @@ def calibrate(
         levels: 2 for folders of folders: group/identity/file.
         out: where the contract of any model's scores goes, as JSON.
         settings: --set confidence=0.99 (of each certificate), prior=0.01 (share of genuine pairs for which the
-            probability holds), seed=1 (of the bootstrap), distance=euclidean (of vectors without a bundle); can be
-            given several times.
+            probability holds), seed=1 (of the bootstrap), distance=euclidean (of vectors without a bundle),
+            fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: how often a stranger may be taken for one of so
+            many, each enrolled with so many items); can be given several times.
         json: print one JSON object.
     """
-    chosen = _settings(settings, {"confidence": 0.95, "prior": 0.5, "seed": 0, "distance": "cosine"})
+    chosen = _settings(
+        settings,
+        {"confidence": 0.95, "prior": 0.5, "seed": 0, "distance": "cosine", "fpir": 0.0, "gallery": 0, "enrolled": 1},
+    )
     prior, distance = chosen.pop("prior"), chosen.pop("distance")
+    many = {"fpir": chosen.pop("fpir"), "size": chosen.pop("gallery"), "enrolled": chosen.pop("enrolled")}
+    if bool(many["fpir"]) != bool(many["size"]):
+        raise UsageError("--set fpir=0.01 and --set gallery=1000 go together: a rate, and for how many enrolled")
     chosen |= {"far": far, "frr": frr, "estimate": estimate}
     if data is None:
+        if many["fpir"]:
+            raise UsageError("fpir is measured with a bundle: give BUNDLE and DATA")
         return _calibrate_scores(bundle, out, distance=distance, prior=prior, json=json, chosen=chosen)
     if out is not None:
         raise UsageError("--out is for scores without a bundle: the calibration of a bundle is written into it")
@@ -155,11 +170,14 @@ def calibrate(
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.train.calibrate import calibrate as certify
+    from twofold.train.gallery import calibrate_gallery
 
     known = Bundle.load(bundle)
     items = Items.open(data, levels=levels)
     with terminal.bar("embedding", quiet=json) as progress:
         done = certify(known, items, progress=progress, **chosen)
+    if many["fpir"]:
+        done = calibrate_gallery(done, items, seed=chosen["seed"], estimate=estimate, **many)
     if done.calibration is not None:
         done = done.with_calibration(done.calibration.with_prior(prior))
     done.save(bundle)
@@ -443,9 +461,9 @@ def main(arguments: list[str] | None = None) -> None:
         if debug:
             raise
         print(f"twofold: {error}", file=sys.stderr)
-        sys.exit(WRONG)
+        sys.exit(TERMINATED if isinstance(error, Interrupted) else WRONG)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else YES)
 
 

@@ -1,5 +1,6 @@
 """What is shown in a terminal: pictures, stories and live bars, as rich renderables. Nothing here prints by itself."""
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -19,7 +20,7 @@ from rich.text import Text
 from twofold.report.story import Row, Scores, Step, Story
 from twofold.results import Estimate, Progress
 
-__all__ = ["Picture", "TrainingBar", "bar", "story", "training"]
+__all__ = ["Picture", "TrainingBar", "bar", "noting", "story", "training"]
 
 _MARKS = {"right": ("✓ ", "green"), "wrong": ("✗ ", "red"), "": ("", "")}
 _COLUMNS = 14
@@ -75,6 +76,17 @@ def bar(description: str, *, quiet: bool = False) -> Iterator[Callable[[int, int
     with Bars(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
         task = bars.add_task(description, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+@contextmanager
+def noting(number: int) -> Iterator[Callable[[], bool]]:
+    """Inside, the signal of this number only takes a note; what is yielded says whether it has come."""
+    came: list[int] = []
+    before = signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(number, before)
 
 
 @contextmanager

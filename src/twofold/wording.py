@@ -53,6 +53,11 @@ def trained(bundle: Bundle, out: Path, data: Path) -> str:
     return (
         f"trained {known['epochs']} epochs, {known['steps']} steps in {known['seconds']:.0f} s ({known['stopped']})"
         + (f"; best on unseen identities: {best}" if best else "")
+        + "".join(f"\nnote: {note}" for note in known.get("notes", ()))
+        + "".join(
+            f"\nmay be one identity under two labels: {a} and {b} (similarity {score:.3f})"
+            for a, b, score in known.get("look_alikes", ())
+        )
         + f"\nidentities: {aside}\nwritten to {out}, fingerprint {bundle.fingerprint[:12]}"
         + f"\nnext: twofold calibrate {out} {data} --far 1e-2, then twofold evaluate {out} {data}"
     )
@@ -69,7 +74,7 @@ def calibrated(contract: Contract, out: Path | None) -> str:
         else f"an estimate: nothing certifies that the false-accept rate is {known.far:g}"
     )
     return (
-        f"threshold {known.threshold:.4f}, {promise}\n{_rejection(known)}"
+        f"threshold {known.threshold:.4f}, {promise}\n{_rejection(known)}{_open_set(known)}"
         f"from {f'{known.identities} unseen identities' if known.identities else 'pairs of nobody known'}, "
         f"{known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
         f"pairs; {_rate(known.false_match)} of impostors accepted, {_rate(known.false_non_match)} of genuine rejected\n"
@@ -90,6 +95,19 @@ def _rejection(known: Calibration) -> str:
     return (
         f"{zone}: false-reject rate of the answer different {promise}; {below.unsure_genuine:.2%} of genuine and "
         f"{below.unsure_impostor:.2%} of impostors are left undecided\n"
+    )
+
+
+def _open_set(known: Calibration) -> str:
+    """The threshold for one of many and what it promises; nothing where there is none."""
+    many = known.open_set
+    if many is None:
+        return ""
+    promise = "certified" if many.certified else "an estimate"
+    return (
+        f"with {many.size} enrolled: threshold {many.threshold:.4f}, strangers are taken for somebody at the rate "
+        f"{many.fpir:g} at most ({promise}; measured {_rate(many.false_positive)}), {_rate(many.false_negative)} of "
+        f"those enrolled are not found\n"
     )
 
 
@@ -136,10 +154,15 @@ def identification(found: Identification) -> str:
     """Who it is, or nobody, and the nearest."""
     who = found.label or ("unsure" if found.decision == "unsure" else "nobody")
     kind = "certified" if found.certified else "estimate"
+    rate = f"false-accept rate {found.far:g} a comparison ({kind})"
+    if found.fpir is not None:
+        rate = f"strangers are taken for somebody at the rate {found.fpir:g} ({kind})"
     lines = [
         f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, probability {found.probability:.3f}, "
-        f"false-accept rate {found.far:g} a comparison ({kind}), {found.gallery} enrolled"
+        f"{rate}, {found.gallery} enrolled"
     ]
+    if found.warning is not None:
+        lines.append(f"{SIGNS['warning']} {found.warning}")
     return "\n".join(lines + [f"  {hit.score:.4f}  {hit.label}" for hit in found.candidates])
 
 

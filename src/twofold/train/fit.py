@@ -1,6 +1,6 @@
 """fit: items or pairs in, a trained and not yet calibrated bundle out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +77,8 @@ def fit(
     validation = None if valid is None else Validation(valid, twin.input, recipe)
     if checkpoints and checkpoints.resume:
         run.resume(checkpoints)
+    contents = [part.content_hashes() for part in (train, valid) if part is not None]
+    run.notes += [note for note in _leaks(*contents) if note not in run.notes]
     keeper = Keeper(run, checkpoints)
     while run.epoch < recipe.epochs and not run.stopped:
         try:
@@ -92,7 +94,10 @@ def fit(
             keeper.keep()
     twin.load_state_dict(run.best_weights if validation else run.weights)
     _reorder(twin.eval(), torch.contiguous_format)
-    return _bundle(run, train, valid, feed)
+    identities = {
+        name: tuple(part.identities) for name, part in (("train", train), ("valid", valid)) if part is not None
+    }
+    return _bundle(run, feed, identities, frozenset().union(*contents))
 
 
 def fit_recipe(
@@ -195,9 +200,19 @@ def _refuse_shared(train: Items, valid: Items) -> None:
         )
 
 
-def _bundle(run: Run, train: Items | Pairs, valid: Items | None, feed: Feed) -> Bundle:
-    parts = {"train": _identities(train)} | ({"valid": _identities(valid)} if valid is not None else {})
-    contents = {content for part in (train, valid) if part is not None for content in part.content_hashes()}
+def _leaks(train: Sequence[str], valid: Sequence[str] = ()) -> list[str]:
+    """A note if validation items have been trained on under other names: the numbers would flatter."""
+    known = set(train)
+    leaked = sum(content in known for content in valid)
+    if not leaked:
+        return []
+    return [
+        f"{leaked} of {len(valid)} validation items have the very content of training items, under other identities: "
+        "what is measured on them flatters; twofold doctor names them"
+    ]
+
+
+def _bundle(run: Run, feed: Feed, parts: dict[str, tuple[str, ...]], contents: frozenset[str]) -> Bundle:
     training = {
         "seed": run.seed,
         "epochs": run.epoch,
@@ -211,7 +226,7 @@ def _bundle(run: Run, train: Items | Pairs, valid: Items | None, feed: Feed) -> 
         "notes": run.notes,
         "look_alikes": _look_alikes(run, feed),
     }
-    return Bundle(twin=run.twin, recipe=run.recipe, parts=parts, trained=frozenset(contents), training=training)
+    return Bundle(twin=run.twin, recipe=run.recipe, parts=parts, trained=contents, training=training)
 
 
 def _reorder(twin: Twin, order: torch.memory_format) -> None:
@@ -223,7 +238,3 @@ def _look_alikes(run: Run, feed: Feed) -> list[tuple[str, str, float]]:
     if run.prototypes is None or isinstance(feed, PairFeed):
         return []
     return run.prototypes.suspects(feed.names)[:20]
-
-
-def _identities(part: Items | Pairs) -> tuple[str, ...]:
-    return tuple(part.identities)
