@@ -339,3 +339,17 @@ def test_scores_of_any_model_on_the_command_line(run, tmp_path):
     assert code == 0 and "the measured rate agrees" in out
     (tmp_path / "s.csv").write_text("score,same\n0.1,0\n0.9,1\n")
     assert "nobody said whose the pairs are" in said(run, "calibrate", tmp_path / "s.csv", "--far", "0.1")
+
+
+def test_a_threshold_for_many_on_the_command_line(run, model, people, tmp_path):
+    twofold.Bundle.load(model).save(tmp_path / "many")
+    words = ["calibrate", tmp_path / "many", people, "--far", "0.2", "--estimate", "--set", "fpir=0.2"]
+    assert "go together" in said(run, *words)
+    code, out, _ = run(*words, "--set", "gallery=2")
+    assert code == 0 and "with 2 enrolled: threshold" in out and "an estimate" in out
+    assert twofold.Bundle.load(tmp_path / "many").calibration.open_set.size == 2
+    for name in twofold.Bundle.load(model).parts["test"][:3]:
+        run("enrol", tmp_path / "many", tmp_path / "index", name, files(people, name)[0])
+    out = run("identify", tmp_path / "many", tmp_path / "index", files(people, name)[0])[1]
+    assert "strangers are taken for somebody at the rate 0.2" in out
+    assert "! 3 identities are enrolled with 3 items" in out

@@ -18,7 +18,7 @@ from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName,
 from twofold.files import write_atomically
 from twofold.results import Decision, Estimate
 
-__all__ = ["ZERO", "Calibration", "Contract", "Isotonic", "Rejection", "score_from_distance", "scores_block"]
+__all__ = ["ZERO", "Calibration", "Contract", "Isotonic", "OpenSet", "Rejection", "score_from_distance", "scores_block"]
 
 FORMAT = 2
 """Of the JSON; 1 knew no unsure zone, and is still read."""
@@ -64,6 +64,32 @@ class Isotonic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OpenSet:
+    """The threshold for naming one of those enrolled, and what was measured at it by enrolling again and again.
+
+    Attributes:
+        threshold: score from which on the best enrolled identity is named.
+        fpir: false-positive identification rate asked for: strangers taken for somebody, at `size` identities enrolled
+            with `enrolled` items each.
+        certified, upper_bound: as in Calibration, of that rate.
+        false_positive, false_negative: measured rates, with intervals.
+        identities, repeats: how much data that was, and how many galleries were made.
+    """
+
+    threshold: float
+    fpir: float
+    certified: bool
+    upper_bound: float
+    size: int
+    enrolled: int
+    false_positive: Estimate
+    false_negative: Estimate
+    identities: int
+    repeats: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """What unseen identities taught about a bundle's scores: a threshold, what it costs, and a probability map.
 
@@ -86,6 +112,7 @@ class Calibration:
             `threshold`; None: no such zone.
         rejection: what `reject_threshold` promises.
         isotonic: the curve of the probability, where it predicts unseen identities better than Platt's; else None.
+        open_set: the threshold for naming one of many; None: that of one comparison is used.
         platt_log_loss, isotonic_log_loss: of both on identities that they were not fitted to; None: not known.
     """
 
@@ -109,6 +136,7 @@ class Calibration:
     isotonic: Isotonic | None = None
     platt_log_loss: float | None = None
     isotonic_log_loss: float | None = None
+    open_set: OpenSet | None = None
 
     def probability(self, score: float, *, prior: float | None = None) -> float:
         """Calibrated probability of "same"; for pairs whose share of genuine ones is `prior`, if given."""
@@ -152,9 +180,13 @@ class Calibration:
             raise UsageError(f"prior is {prior}: the share of genuine pairs lies between 0 and 1, both excluded")
         return math.log(prior / (1 - prior)) - math.log(self.prior / (1 - self.prior))
 
-    def decide(self, score: float) -> Decision:
-        """The decision for a score: "same" from `threshold` on, "unsure" between the thresholds, else "different"."""
-        if score >= self.threshold:
+    def decide(self, score: float, *, threshold: float | None = None) -> Decision:
+        """The decision for a score: "same" from `threshold` on, "unsure" between the thresholds, else "different".
+
+        Args:
+            threshold: another one in its place (that of the open set, say).
+        """
+        if score >= (self.threshold if threshold is None else threshold):
             return "same"
         if self.reject_threshold is not None and score >= self.reject_threshold:
             return "unsure"

@@ -10,6 +10,7 @@ from twofold.errors import UnknownName, nearest
 
 __all__ = [
     "Decision",
+    "Difference",
     "Embeddings",
     "Erasure",
     "Estimate",
@@ -70,6 +71,9 @@ class Identification:
         gallery: number of enrolled identities that the query was compared with.
         far, certified: as in Verdict, of ONE comparison; with `gallery` comparisons the chance that a stranger is
             taken for somebody is larger.
+        fpir: rate at which strangers are taken for one of those enrolled, if `threshold` was set for it
+            (`calibrate_gallery`); `certified` is then that of this rate.
+        warning: why `fpir` does not hold here: the gallery has grown past the size it was measured for; else None.
     """
 
     label: str | None
@@ -81,6 +85,8 @@ class Identification:
     certified: bool
     gallery: int
     candidates: tuple[Hit, ...]
+    fpir: float | None = None
+    warning: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,26 @@ class Estimate:
 
     name: str
     value: float
+    low: float
+    high: float
+    confidence: float
+    unit: str
+    resampled: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """How much better B is than A on the same data, and what was resampled to know it.
+
+    Attributes:
+        a, b: the number of either. gain: what B is better by, whichever way the number counts; negative: A is better.
+        low, high: interval of the gain; when it does not hold 0, the two differ.
+    """
+
+    name: str
+    a: float
+    b: float
+    gain: float
     low: float
     high: float
     confidence: float

@@ -15,7 +15,7 @@ from twofold.apps.search import search, search_vectors
 from twofold.apps.verify import enrol, forget, identify, verify, verify_pairs
 from twofold.bundle import Bundle
 from twofold.config import Recipe
-from twofold.contract import Calibration
+from twofold.contract import Calibration, OpenSet
 from twofold.data.pairs import Pairs
 from twofold.embedding import embed_values, scores
 from twofold.errors import (
@@ -268,3 +268,40 @@ def test_what_cannot_be_enrolled_or_asked(picture: Callable, tmp_path: Path) -> 
         assert len(index) == 0
         with pytest.raises(UnreadableInput, match=r"broken\.jpg"):
             verify(bundle, path, broken)
+
+
+def for_many(bundle: Bundle, threshold: float, *, size: int) -> Bundle:
+    rate = bundle.calibration.false_match
+    many = OpenSet(
+        threshold=threshold,
+        fpir=0.05,
+        certified=False,
+        upper_bound=0.1,
+        size=size,
+        enrolled=1,
+        false_positive=rate,
+        false_negative=rate,
+        identities=90,
+        repeats=10,
+        seed=0,
+    )
+    return bundle.with_calibration(replace(bundle.calibration, open_set=many))
+
+
+def test_identify_takes_the_threshold_of_many_and_warns_of_a_grown_gallery(picture: Callable, tmp_path: Path) -> None:
+    plain, path = at(bundle_of(), 0.5, 0.4), picture("a.png", 1)
+    with Index.create(tmp_path / "index", plain.contract) as index:
+        enrol(plain, index, "anna", path)
+        assert identify(plain, index, path).fpir is None
+        found = identify(for_many(plain, 0.9, size=1), index, path)
+        assert (found.label, found.decision, found.threshold, found.fpir) == ("anna", "same", 0.9, 0.05)
+        assert (found.certified, found.warning) == (False, None)
+        # between the lower threshold and that of many nobody is named, but somebody may be
+        found = identify(for_many(plain, 1.1, size=1), index, path)
+        assert (found.label, found.decision) == (None, "unsure")
+        enrol(plain, index, "anna", picture("b.png", 2))
+        text = identify(for_many(plain, 0.9, size=1), index, path).warning
+        assert text.startswith("1 identities are enrolled with 2 items; the rate 0.05 was measured for 1 with 1 each")
+        enrol(plain, index, "bert", picture("c.png", 3))
+        assert "--set gallery=2" in identify(for_many(plain, 0.9, size=1), index, path).warning
+        assert identify(for_many(plain, 0.9, size=3), index, path).warning is None

@@ -123,9 +123,9 @@ def test_replicates_with_every_identity_once_are_the_point():
 def test_estimates_hold_their_values_and_repeat():
     scores, labels = people()
     pairs = source(scores, labels)
-    curve = estimates(pairs, far=0.05, replicates=200)
+    curve = estimates(pairs, far=0.05)
     assert set(curve) == {"eer", "auc", "best_accuracy", "tar_at_far"}
-    at = estimates_at(pairs, -2.5, replicates=200)
+    at = estimates_at(pairs, -2.5)
     assert set(at) == {"accuracy", "false_match_rate", "false_non_match_rate"}
     counted = tally(pairs)
     assert curve["eer"].value == eer(counted)
@@ -135,13 +135,13 @@ def test_estimates_hold_their_values_and_repeat():
         assert each.low <= each.value <= each.high
         assert (each.name, each.unit, each.resampled, each.confidence) == (name, "identity", 20, 0.95)
         assert each.high - each.low < 0.5
-    assert estimates(pairs, far=0.05, threshold=-2.5, replicates=200) == curve | at
+    assert estimates(pairs, far=0.05, threshold=-2.5) == curve | at
 
 
 @pytest.mark.parametrize("threshold", [-1e9, 1e9])
 def test_estimates_at_a_threshold_beyond_all_scores(threshold):
     scores, labels = people(5, 3)
-    found = estimates_at(source(scores, labels), threshold, replicates=50)
+    found = estimates_at(source(scores, labels), threshold)
     accepted = float(threshold < 0)
     assert found["false_match_rate"].value == accepted
     assert found["false_non_match_rate"].value == 1 - accepted
@@ -152,7 +152,7 @@ def test_intervals_of_the_equal_error_rate_cover_it():
     truth = eer(tally(source(*people(400, 5, seed=99))))
     inside = 0
     for seed in range(200):
-        found = estimates(source(*people(50, 5, seed=seed)), replicates=300)["eer"]
+        found = estimates(source(*people(50, 5, seed=seed)))["eer"]
         inside += found.low <= truth <= found.high
     assert inside / 200 > 0.90
 

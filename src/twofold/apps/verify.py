@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from twofold.apps.search import check_searchable, search_vectors
 from twofold.bundle import Bundle
-from twofold.contract import Calibration
+from twofold.contract import Calibration, OpenSet
 from twofold.data.pairs import Pairs
 from twofold.embedding import embed_values
 from twofold.errors import NotCalibrated, StoreError, UsageError
@@ -59,7 +59,8 @@ def verify_pairs(bundle: Bundle, pairs: Pairs) -> list[Verdict]:
 def identify(bundle: Bundle, index: Index, query: Any, *, candidates: int = 5) -> Identification:
     """Who is this? The best enrolled identity, or nobody when none reaches the threshold.
 
-    One enrolled example an identity is enough; with more, the best of them counts.
+    One enrolled example an identity is enough; with more, the best of them counts. After `calibrate_gallery` the
+    threshold is the one for as many enrolled as were asked for, and `warning` says when there are more by now.
 
     Args:
         query: a raw thing that the bundle's input reads.
@@ -74,17 +75,33 @@ def identify(bundle: Bundle, index: Index, query: Any, *, candidates: int = 5) -
     calibration = calibration_of(bundle)
     check_searchable(bundle, index)
     (hits,) = search_vectors(bundle, index, embed_values(bundle, [query]), k=candidates, identities=True)
-    verdict = judge(bundle, calibration, hits[0].score)
+    verdict, many = judge(bundle, calibration, hits[0].score), calibration.open_set
+    threshold = calibration.threshold if many is None else many.threshold
+    decision = calibration.decide(verdict.score, threshold=threshold)
     return Identification(
-        label=hits[0].label if verdict.decision == "same" else None,
-        decision=verdict.decision,
+        label=hits[0].label if decision == "same" else None,
+        decision=decision,
         score=verdict.score,
         probability=verdict.probability,
-        threshold=verdict.threshold,
+        threshold=threshold,
         far=verdict.far,
-        certified=verdict.certified,
+        certified=calibration.certified if many is None else many.certified,
         gallery=len(index.labels),
         candidates=tuple(hits),
+        fpir=None if many is None else many.fpir,
+        warning=None if many is None else outgrown(many, index),
+    )
+
+
+def outgrown(many: OpenSet, index: Index) -> str | None:
+    """Why the rate that the threshold was set for does not hold for this index; None if it does."""
+    names, items = len(index.labels), len(index)
+    if names <= many.size and items <= many.size * many.enrolled:
+        return None
+    return (
+        f"{names} identities are enrolled with {items} items; the rate {many.fpir:g} was measured for {many.size} with "
+        f"{many.enrolled} each, and is larger here: calibrate again, twofold calibrate BUNDLE DATA "
+        f"--set fpir={many.fpir:g} --set gallery={names}"
     )
 
 

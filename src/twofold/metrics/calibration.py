@@ -18,6 +18,7 @@ __all__ = [
     "Mirrored",
     "certify",
     "certify_rejection",
+    "clustered_bounds",
     "fewest_for_rejection",
     "fewest_identities",
     "upper_bounds",
@@ -92,7 +93,7 @@ def _lowest(pairs: PairSource, asked: float, *, counted: Tally, confidence: floa
     steps = np.searchsorted(-rates, -asked * np.geomspace(1.0, 1.0 / 12.0, CANDIDATES))
     chosen = np.unique(np.clip(steps, first, last))
     accepted, compared = _involved(pairs, counted.thresholds[chosen])
-    bounds, sizes = _bounds(accepted, compared, confidence)
+    bounds, sizes = clustered_bounds(accepted, compared, confidence)
     identities = int((compared[:-1] > 0).sum())
     within = np.flatnonzero((bounds <= asked) & (rates[chosen] > 0))
     fewest = fewest_for_rejection(asked) if genuine else fewest_identities(asked)
@@ -144,10 +145,13 @@ def upper_bounds(
     rate as well; it is lessened by `(z / t)^2` with Student's t at `2 M / (kurtosis - 1)` degrees, and Clopper and
     Pearson's bound is taken at it (Korn & Graubard 1998; Satterthwaite 1946 for the degrees).
     """
-    return _bounds(*_involved(pairs, thresholds), confidence)
+    return clustered_bounds(*_involved(pairs, thresholds), confidence)
 
 
-def _bounds(accepted: np.ndarray, impostors: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+def clustered_bounds(
+    accepted: Float[np.ndarray, "rows thresholds"], impostors: Float[np.ndarray, "rows"], confidence: float
+) -> tuple[Float[np.ndarray, "thresholds"], Float[np.ndarray, "thresholds"]]:
+    """As `upper_bounds`, of counts: row i those with identity i, the last row all of them."""
     known = np.append(impostors[:-1] > 0, True)
     bounds, sizes = np.ones(accepted.shape[1]), np.zeros(accepted.shape[1])
     for place in range(len(bounds)):

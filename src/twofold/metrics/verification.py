@@ -5,22 +5,24 @@ memory never grows with the number of pairs. Law 2: what is resampled is the ide
 """
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.errors import NotEnoughData, UsageError
-from twofold.metrics.intervals import estimate, identity_weights
+from twofold.metrics.jackknife import Involved, combined, involved, rate_interval
 from twofold.metrics.pairs import PairSource
 from twofold.results import Estimate
 
 __all__ = [
     "Tally",
     "accuracy",
+    "around",
     "auc",
     "best_accuracy",
     "best_threshold",
+    "deletions",
     "det_points",
     "eer",
     "estimates",
@@ -37,6 +39,8 @@ EXACT = 1 << 20
 """Up to so many pairs every distinct score is a threshold; above, the grid below is."""
 
 BINS = 1 << 16
+
+BETTER_HIGH = ("auc", "best_accuracy", "tar_at_far")
 
 Values = Float[np.ndarray, "*replicates"] | np.floating
 """A number for a tally, or one for each of its replicates."""
@@ -242,58 +246,115 @@ def estimates(
     *,
     far: float | None = None,
     threshold: float | None = None,
-    replicates: int = 1000,
     confidence: float = 0.95,
     unit: str = "identity",
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Equal error rate, AUC and best accuracy with identity-level intervals.
+    """Equal error rate, AUC and best accuracy with intervals that leave identities out (see `jackknife`).
 
-    With `far` the true-accept rate at it, with `threshold` the numbers of `estimates_at` too.
-
-    Values are exact up to 2^20 pairs (see `tally`); replicates are counted at up to 500 thresholds, at fewer where
-    there are very many identities, since the work is replicates x identities^2 x thresholds.
+    With `far` the true-accept rate at it, with `threshold` the numbers of `estimates_at` too. Values are exact up to
+    2^20 pairs (see `tally`); with an identity left out they are counted at up to 800 thresholds.
 
     Args:
         unit: what an identity of `pairs` is ("identity", "writer", "alphabet").
+        seed: deals identities to groups where there are more than 2,000.
     """
     point = tally(pairs)
-    points = int(np.clip(5e11 / (replicates * pairs.units**2), 64, 512))
-    weights = identity_weights(pairs.units, replicates, seed=seed)
-    drawn = resampled_tally(pairs, point.thresholds[spread(point, points)], weights)
-    both = {name: (number(point), number(drawn)) for name, number in (("eer", eer), ("auc", auc))}
-    both["best_accuracy"] = (best_accuracy(point), best_accuracy(drawn))
+    counted = point.thresholds[around(point, far)]
+    every, without, twice = deletions(involved(pairs, counted, seed=seed), counted)
+    numbers = {"eer": (eer, False), "auc": (auc, False), "best_accuracy": (best_accuracy, True)}
     if far is not None:
-        both["tar_at_far"] = (tar_at_far(point, far), tar_at_far(drawn, far))
-    found = _estimates(both, pairs.units, confidence=confidence, unit=unit)
+        numbers["tar_at_far"] = (partial(tar_at_far, far=far), True)
+    found = {}
+    for name, (number, careful) in numbers.items():
+        value, coarse = float(number(point)), float(number(every))
+        # what the coarse thresholds change is the same with and without an identity
+        moved = [np.asarray(number(each)) - coarse + value for each in (without, twice)]
+        found[name] = _estimate(
+            name, value, moved, careful=careful, units=pairs.units, confidence=confidence, unit=unit
+        )
     if threshold is not None:
-        found |= estimates_at(pairs, threshold, replicates=replicates, confidence=confidence, unit=unit, seed=seed)
+        found |= estimates_at(pairs, threshold, confidence=confidence, unit=unit, seed=seed)
     return found
+
+
+def around(tally: Tally, far: float | None, *, points: int = 512) -> Int[np.ndarray, "k"]:
+    """Indices of thresholds as `spread`, with fine steps about `far`, so that a left-out identity moves it smoothly."""
+    index = spread(tally, points)
+    if far is None:
+        return index
+    near = np.searchsorted(-tally.false_match_rate, -far * np.geomspace(2.0, 0.5, points // 2))
+    return np.union1d(index, np.clip(near, 0, len(tally.thresholds) - 1))
+
+
+def deletions(counted: Involved, thresholds: np.ndarray) -> tuple[Tally, Tally, Tally]:
+    """All pairs; those without each identity, a row each; those with each identity twice."""
+    return (
+        Tally(thresholds=thresholds, genuine=counted.genuine, impostor=counted.impostor),
+        *(
+            Tally(
+                thresholds=thresholds,
+                genuine=counted.genuine + sign * counted.genuine_with,
+                impostor=counted.impostor + sign * counted.impostor_with,
+            )
+            for sign in (-1.0, 1.0)
+        ),
+    )
+
+
+def _estimate(
+    name: str, value: float, moved: list[np.ndarray], *, careful: bool, units: int, confidence: float, unit: str
+) -> Estimate:
+    """A number with its interval; `moved` holds it without each identity, and with each twice."""
+    without, twice = moved
+    turned = name in BETTER_HIGH
+    if turned:
+        value, without, twice = 1.0 - value, 1.0 - without, 1.0 - twice
+    low, high = rate_interval(value, without, twice if careful else None, confidence=confidence)
+    if turned:
+        value, low, high = 1.0 - value, 1.0 - high, 1.0 - low
+    return Estimate(name=name, value=value, low=low, high=high, confidence=confidence, unit=unit, resampled=units)
 
 
 def estimates_at(
     pairs: PairSource,
     threshold: float,
     *,
-    replicates: int = 1000,
     confidence: float = 0.95,
     unit: str = "identity",
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Accuracy, false-match and false-non-match rate at a threshold, exact, with identity-level intervals."""
+    """Accuracy, false-match and false-non-match rate at a threshold, exact, with intervals as those of `estimates`."""
     two = np.array([-np.inf, threshold])
-    counted = _counted(pairs, two)
-    drawn = resampled_tally(pairs, two, identity_weights(pairs.units, replicates, seed=seed))
-    both = {
-        "accuracy": (accuracy(counted, threshold), accuracy(drawn, threshold)),
-        "false_match_rate": tuple(rates_at(each, threshold)[0] for each in (counted, drawn)),
-        "false_non_match_rate": tuple(rates_at(each, threshold)[1] for each in (counted, drawn)),
+    every, without, twice = deletions(involved(pairs, two, seed=seed), two)
+    rates = [[np.asarray(each[..., 1]) for each in _rates(which)] for which in (every, without, twice)]
+    match, non_match = (float(each) for each in rates[0])
+    # few identities make most false matches, so their upper bound expects one more of the worst
+    ends = (
+        rate_interval(match, rates[1][0], rates[2][0], confidence=confidence),
+        rate_interval(non_match, rates[1][1], confidence=confidence),
+    )
+    genuine = float(every.genuine[0] / (every.genuine[0] + every.impostor[0]))
+    shares = (1.0 - genuine, genuine)
+    wrong = combined((match, non_match), ends, shares, (rates[1][0], rates[1][1]))
+    found = {
+        "accuracy": (float(accuracy(every, threshold)), (1.0 - wrong[1], 1.0 - wrong[0])),
+        "false_match_rate": (match, ends[0]),
+        "false_non_match_rate": (non_match, ends[1]),
     }
-    return _estimates(both, pairs.units, confidence=confidence, unit=unit)
-
-
-def _estimates(both: dict[str, tuple[Any, Any]], units: int, *, confidence: float, unit: str) -> dict[str, Estimate]:
     return {
-        name: estimate(name, float(value), replicates=values, resampled=units, confidence=confidence, unit=unit)
-        for name, (value, values) in both.items()
+        name: Estimate(
+            name=name,
+            value=value,
+            low=min(low, value),
+            high=max(high, value),
+            confidence=confidence,
+            unit=unit,
+            resampled=pairs.units,
+        )
+        for name, (value, (low, high)) in found.items()
     }
+
+
+def _rates(tally: Tally) -> tuple[np.ndarray, np.ndarray]:
+    return tally.false_match_rate, tally.false_non_match_rate

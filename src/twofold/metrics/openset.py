@@ -1,0 +1,219 @@
+"""Open set: how often a stranger is taken for one of N enrolled, measured by enrolling again and again.
+
+It does not follow from the false-match rate of one comparison: `1 - (1 - FMR)^N` takes comparisons with one probe for
+independent, which they are not (0.393 where 0.096 was measured).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from twofold.errors import CannotCertify, NotEnoughData, UsageError
+from twofold.metrics.calibration import clustered_bounds, fewest_for_rejection
+from twofold.metrics.jackknife import rate_interval
+from twofold.metrics.pairs import ScoreBlock, finite
+from twofold.results import Estimate
+
+__all__ = ["Galleries", "OpenSetRates", "galleries", "open_set"]
+
+CANDIDATES = 64
+BLOCK = 1 << 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSetRates:
+    """A threshold for N enrolled, and what was measured at it.
+
+    Attributes:
+        upper_bound: the upper confidence bound of the false-positive identification rate.
+        false_positive: strangers for whom somebody enrolled reaches the threshold (FPIR, ISO/IEC 19795-1).
+        false_negative: enrolled people who are not found (FNIR): another one is nearer, or nobody reaches the
+            threshold.
+        repeats: how many galleries were made.
+    """
+
+    threshold: float
+    upper_bound: float
+    false_positive: Estimate
+    false_negative: Estimate
+    identities: int
+    repeats: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Galleries:
+    """What happened to every probe in every gallery, an entry a trial.
+
+    Attributes:
+        best: score of the nearest enrolled item; `culprit`: whose it is; `probe`: whose the probe is (codes).
+        mated: whether the probe's identity is enrolled; `right`: whether it is then the nearest.
+        enrolled: for every identity, in how many trials of strangers it stood in the gallery.
+    """
+
+    best: Float[np.ndarray, "trials"]
+    culprit: Int[np.ndarray, "trials"]
+    probe: Int[np.ndarray, "trials"]
+    mated: Bool[np.ndarray, "trials"]
+    right: Bool[np.ndarray, "trials"]
+    enrolled: Float[np.ndarray, "identities"]
+    size: int
+    repeats: int
+
+
+def open_set(found: Galleries, fpir: float, *, confidence: float = 0.95, estimate: bool = False) -> OpenSetRates:
+    """The lowest threshold at which strangers are taken for somebody at most at the rate `fpir`.
+
+    A stranger's trial is bound to two identities: the probe's and the nearest enrolled one's. The upper bound is that
+    of decision 010, with trials in the place of pairs: identity i takes part in those where it is the probe, and in
+    `1 / N` of those where it is enrolled; it has accepted those where it is probe or culprit.
+
+    Args:
+        estimate: take the threshold at which the measured rate is `fpir`, certified for nothing.
+
+    Raises:
+        CannotCertify: the data cannot show that rate; says how many identities it takes.
+        UsageError: `fpir` or `confidence` is not inside (0, 1).
+    """
+    if not 0.0 < fpir < 1.0 or not 0.0 < confidence < 1.0:
+        raise UsageError(f"fpir is {fpir} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 and 0.95)")
+    strangers = ~found.mated
+    best, probe, culprit = found.best[strangers], found.probe[strangers], found.culprit[strangers]
+    units, ordered = len(found.enrolled), np.sort(best)[::-1]
+    # from the asked rate down to a twelfth of it; the threshold lies just above a score that must not be accepted
+    places = np.unique((len(best) * fpir * np.geomspace(1.0 / 12.0, 1.0, CANDIDATES)).astype(int))
+    places = places[(places > 0) & (places < len(best))]
+    thresholds = np.nextafter(ordered[places], np.inf)
+    compared = np.bincount(probe, minlength=units) + found.enrolled / found.size
+    accepted = [_taking_part(best >= each, probe, culprit, units) for each in thresholds]
+    if not len(thresholds):
+        raise CannotCertify(_refusal(units, fpir, confidence))
+    bounds, _ = clustered_bounds(
+        np.array([[*each, (best >= at).sum()] for each, at in zip(accepted, thresholds, strict=True)]).T.astype(float),
+        np.append(compared, float(len(best))),
+        confidence,
+    )
+    within = np.flatnonzero(bounds <= fpir)
+    if estimate:
+        within = np.array([len(thresholds) - 1])
+    elif units < fewest_for_rejection(fpir) or not len(within):
+        raise CannotCertify(_refusal(units, fpir, confidence))
+    chosen = int(within[-1])
+    threshold, rate = float(thresholds[chosen]), float((best >= thresholds[chosen]).mean())
+    moved = (accepted[chosen] - rate * compared) / len(best)
+    ends = rate_interval(rate, rate - moved, rate + moved, confidence=confidence)
+    return OpenSetRates(
+        threshold=threshold,
+        upper_bound=float(bounds[chosen]),
+        false_positive=_estimate("false_positive_identification_rate", rate, ends, units=units, confidence=confidence),
+        false_negative=_false_negative(found, threshold, confidence),
+        identities=units,
+        repeats=found.repeats,
+    )
+
+
+def _taking_part(hit: np.ndarray, probe: np.ndarray, culprit: np.ndarray, units: int) -> np.ndarray:
+    return np.bincount(probe[hit], minlength=units) + np.bincount(culprit[hit], minlength=units)
+
+
+def _false_negative(found: Galleries, threshold: float, confidence: float) -> Estimate:
+    missed = ~(found.right & (found.best >= threshold))[found.mated]
+    units, probe = len(found.enrolled), found.probe[found.mated]
+    if not len(missed):
+        raise NotEnoughData("no identity has an item beside those enrolled: give at least one item more of each")
+    trials, misses = np.bincount(probe, minlength=units), np.bincount(probe, weights=missed, minlength=units)
+    known, rate = trials > 0, float(missed.mean())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        without = (misses.sum() - misses[known]) / (trials.sum() - trials[known])
+    ends = rate_interval(rate, without, confidence=confidence)
+    return _estimate("false_negative_identification_rate", rate, ends, units=int(known.sum()), confidence=confidence)
+
+
+def _estimate(name: str, rate: float, ends: tuple[float, float], *, units: int, confidence: float) -> Estimate:
+    low, high = ends
+    return Estimate(name=name, value=rate, low=low, high=high, confidence=confidence, unit="identity", resampled=units)
+
+
+def _refusal(units: int, fpir: float, confidence: float) -> str:
+    needed = max(fewest_for_rejection(fpir), math.ceil(1.5 * units) if units >= fewest_for_rejection(fpir) else 0)
+    return (
+        f"{units} identities cannot show a false-positive identification rate of {fpir:g} with confidence "
+        f"{confidence:g}: it takes at least {needed}; give more identities, ask for a larger rate, or take an estimate"
+    )
+
+
+def galleries(
+    score: ScoreBlock,
+    labels: Int[np.ndarray, "n"],
+    *,
+    size: int,
+    enrolled: int = 1,
+    repeats: int | None = None,
+    seed: int = 0,
+) -> Galleries:
+    """Enrol `size` identities by chance, with `enrolled` items each, and let all other items be the probes.
+
+    Items of identities that are not enrolled are strangers (non-mated probes); the other items of enrolled ones are
+    mated. By default so many galleries are made that each identity is a stranger about five times, at least 10.
+
+    Raises:
+        UsageError: `size`, `enrolled` or `repeats` is below 1.
+        NotEnoughData: not more than `size` identities have `enrolled` items.
+    """
+    if min(size, enrolled, 1 if repeats is None else repeats) < 1:
+        raise UsageError(f"gallery size {size}, {enrolled} enrolled items, repeats {repeats}: each is at least 1")
+    names, codes = np.unique(labels, return_inverse=True)
+    enough = np.flatnonzero(np.bincount(codes) >= enrolled)
+    if len(enough) < size or len(names) <= size:
+        raise NotEnoughData(
+            f"a gallery of {size} needs {size} identities with {enrolled} items and strangers beside them; there are "
+            f"{len(names)} identities, {len(enough)} of them with that many: give more, or ask for a smaller gallery"
+        )
+    repeats = max(10, math.ceil(5 * len(names) / (len(names) - size))) if repeats is None else repeats
+    generator = np.random.default_rng(seed)
+    rounds = [
+        _one(
+            score,
+            codes,
+            generator.permutation(len(codes)),
+            generator.choice(enough, size, replace=False),
+            enrolled=enrolled,
+        )
+        for _ in range(repeats)
+    ]
+    best, culprit, probe, mated, right = (np.concatenate(each) for each in zip(*(r[:5] for r in rounds), strict=True))
+    stood = np.zeros(len(names))
+    for each in rounds:
+        stood[each[5]] += (~each[3]).sum()
+    return Galleries(
+        best=best,
+        culprit=culprit,
+        probe=probe,
+        mated=mated,
+        right=right,
+        enrolled=stood,
+        size=size,
+        repeats=repeats,
+    )
+
+
+def _one(score: ScoreBlock, codes: np.ndarray, order: np.ndarray, members: np.ndarray, *, enrolled: int) -> tuple:
+    """One gallery: `enrolled` items of each member, the first in a shuffled order, against all other items."""
+    inside = np.zeros(codes.max() + 1, dtype=bool)
+    inside[members] = True
+    shuffled = order[np.argsort(codes[order], kind="stable")]
+    starts = np.searchsorted(codes[shuffled], np.arange(len(inside)))
+    rank = np.arange(len(codes)) - starts[codes[shuffled]]
+    stands = inside[codes[shuffled]] & (rank < enrolled)
+    gallery, probes = shuffled[stands], shuffled[~stands]
+    step = max(BLOCK // len(gallery), 1)
+    best, culprit = np.empty(len(probes)), np.empty(len(probes), dtype=np.int64)
+    for start in range(0, len(probes), step):
+        some = probes[start : start + step]
+        scores = finite(score(some, gallery))
+        nearest = scores.argmax(axis=1)
+        best[start : start + step] = scores[np.arange(len(some)), nearest]
+        culprit[start : start + step] = codes[gallery[nearest]]
+    mated = inside[codes[probes]]
+    return best, culprit, codes[probes], mated, mated & (culprit == codes[probes]), members

@@ -1,0 +1,76 @@
+"""Unseen identities -> the threshold at which a bundle names somebody out of N enrolled, or nobody (law 6)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.bundle import Bundle
+from twofold.contract import OpenSet
+from twofold.data.items import Items
+from twofold.embedding import embed, scores
+from twofold.errors import NotCalibrated
+from twofold.metrics.openset import galleries, open_set
+
+__all__ = ["calibrate_gallery"]
+
+
+def calibrate_gallery(
+    bundle: Bundle,
+    items: Items,
+    *,
+    fpir: float,
+    size: int,
+    enrolled: int = 1,
+    seed: int = 0,
+    estimate: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Bundle:
+    """A copy of a calibrated bundle whose `identify` takes strangers for somebody at most at the rate `fpir`.
+
+    The rate is measured: `size` identities are enrolled by chance, all others are strangers, again and again. It holds
+    for galleries of that size with `enrolled` items each; `identify` warns when the gallery has grown past it.
+
+    Args:
+        fpir: false-positive identification rate asked for: strangers who are taken for one of those enrolled.
+        size: how many identities are enrolled where the bundle is used.
+        enrolled: how many items of each.
+        seed: of the galleries.
+        estimate: take the threshold at which the measured rate is `fpir`, certified for nothing.
+        progress: called with (done, total) items embedded.
+
+    Raises:
+        NotCalibrated: `calibrate` comes first.
+        CannotCertify: the data cannot show that rate; says how many identities it takes.
+        NotEnoughData: not more than `size` identities, or no items beside those enrolled.
+        IdentityOverlap: identities were trained on.
+    """
+    if bundle.calibration is None:
+        raise NotCalibrated("calibrate for one comparison first: `twofold calibrate BUNDLE DATA --far 1e-2`")
+    part = bundle.part(items, "calibrate")
+    bundle.refuse_trained(part)
+    # a skilled forgery is nobody's probe: strangers are strangers
+    part = part.take(np.flatnonzero(~part.forged))
+    vectors = embed(bundle, part, progress=progress).vectors
+
+    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+        return scores(bundle.twin, vectors[rows], vectors[cols])
+
+    confidence = bundle.calibration.confidence
+    tried = galleries(score, part.identity, size=size, enrolled=enrolled, seed=seed)
+    found = open_set(tried, fpir, confidence=confidence, estimate=estimate)
+    told = OpenSet(
+        threshold=found.threshold,
+        fpir=fpir,
+        certified=not estimate,
+        upper_bound=found.upper_bound,
+        size=size,
+        enrolled=enrolled,
+        false_positive=found.false_positive,
+        false_negative=found.false_negative,
+        identities=found.identities,
+        repeats=found.repeats,
+        seed=seed,
+    )
+    return bundle.with_calibration(replace(bundle.calibration, open_set=told))
