@@ -1,0 +1,84 @@
+"""Is bundle B better than bundle A? The same unseen identities for both, and one interval for the difference."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.bundle import Bundle
+from twofold.data.items import Items
+from twofold.data.scores import Scores
+from twofold.embedding import embed, scores
+from twofold.errors import DataError
+from twofold.metrics.paired import differences
+from twofold.metrics.pairs import AllPairs
+from twofold.results import Difference
+
+__all__ = ["compare", "compare_scores"]
+
+
+def compare(
+    a: Bundle,
+    b: Bundle,
+    items: Items,
+    *,
+    far: float = 1e-2,
+    confidence: float = 0.95,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Difference, ...]:
+    """How much better `b` is than `a` on identities that neither has seen, each number with the interval of its gain.
+
+    Of data that a bundle was trained from, the identities kept aside as "test" are used: those of both, where both
+    know the data. Where both are calibrated, and on other identities than these, error rates at their thresholds are
+    compared too.
+
+    Args:
+        far: false-accept rate at which true-accept rates are compared, each at its own threshold.
+        seed: deals identities to groups where there are more than 2,000.
+        progress: called with (done, total) items embedded, once for each bundle.
+
+    Raises:
+        IdentityOverlap: identities were trained on by one of the two.
+        NotEnoughData: no genuine or no impostor pairs, or a single identity.
+    """
+    part = b.part(a.part(items, "test"), "test")
+    a.refuse_trained(part)
+    sides = [_pairs(bundle, part, progress) for bundle in (a, b)]
+    thresholds = [bundle.calibration.threshold for bundle in (a, b) if bundle.calibration and _fresh(bundle, part)]
+    found = differences(
+        sides[0],
+        sides[1],
+        far=far,
+        thresholds=(thresholds[0], thresholds[1]) if len(thresholds) == 2 else None,
+        confidence=confidence,
+        seed=seed,
+    )
+    return tuple(found.values())
+
+
+def compare_scores(
+    a: Scores, b: Scores, *, far: float = 1e-2, confidence: float = 0.95, seed: int = 0
+) -> tuple[Difference, ...]:
+    """As `compare`, for the scores that any two models gave to the same pairs.
+
+    Raises:
+        DataError: the two are not of the same pairs, or one says whose they are and the other does not.
+    """
+    if a.unit != b.unit:
+        raise DataError(f"one says whose the pairs are ({a.unit}, {b.unit}): give identities with both")
+    return tuple(differences(a.pairs, b.pairs, far=far, confidence=confidence, unit=a.unit, seed=seed).values())
+
+
+def _fresh(bundle: Bundle, part: Items) -> bool:
+    """Whether none of these identities found the bundle's threshold."""
+    return not set(bundle.parts.get("calibrate", ())) & set(part.identities)
+
+
+def _pairs(bundle: Bundle, part: Items, progress: Callable[[int, int], None] | None) -> AllPairs:
+    vectors = embed(bundle, part, progress=progress).vectors
+
+    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+        return scores(bundle.twin, vectors[rows], vectors[cols])
+
+    return AllPairs(score, part.labels, identity=part.identity)
