@@ -2,6 +2,7 @@
 
 import io
 import re
+import time
 
 import numpy as np
 import pytest
@@ -151,3 +152,24 @@ def test_quiet_is_quiet_even_in_a_terminal(capsys: pytest.CaptureFixture[str], m
         watch(progress())
         report(1, 2)
     assert capsys.readouterr().err == ""
+
+
+def test_stages_follow_one_another_and_are_silent_where_no_terminal_is(capsys) -> None:
+    with terminal.stages() as watch:
+        for what in ("embedding", "search"):
+            for done in range(1, 4):
+                watch(what, done * 10**6, 3 * 10**6)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_stages_show_what_is_done_now_with_its_speed(monkeypatch) -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=100, legacy_windows=False)
+    monkeypatch.setattr(terminal, "Console", lambda stderr: console)
+    with terminal.stages() as watch:
+        for what in ("embedding", "search"):
+            for done in range(1, 9):
+                watch(what, done * 10**6, 9 * 10**6)
+                time.sleep(0.05)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
+    assert "embedding" in text and re.search(r"search.*M/s", text)

@@ -220,7 +220,7 @@ def evaluate(
         seed: of the bootstrap.
         json: print one JSON object.
     """
-    from twofold import wording
+    from twofold import terminal, wording
     from twofold.apps.evaluate import evaluate as measure
     from twofold.apps.evaluate import evaluate_pairs
     from twofold.bundle import Bundle
@@ -238,10 +238,11 @@ def evaluate(
         _print_json(asdict(evaluation)) if json else _show(wording.evaluation(evaluation))
         return YES
     known = Bundle.load(bundle)
-    if Pairs.found(data):
-        evaluation = evaluate_pairs(known, Pairs.from_table(data), far=far, seed=seed)
-    else:
-        evaluation = measure(known, Items.open(data, levels=levels), far=far, seed=seed)
+    with terminal.stages(quiet=json) as watch:
+        if Pairs.found(data):
+            evaluation = evaluate_pairs(known, Pairs.from_table(data), far=far, seed=seed, watch=watch)
+        else:
+            evaluation = measure(known, Items.open(data, levels=levels), far=far, seed=seed, watch=watch)
     _print_json(asdict(evaluation)) if json else _show(wording.evaluation(evaluation))
     return YES
 

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.measure import Measurement
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.segment import Segment
 from rich.style import Style
@@ -20,7 +20,7 @@ from rich.text import Text
 from twofold.report.story import Row, Scores, Step, Story
 from twofold.results import Estimate, Progress
 
-__all__ = ["Picture", "TrainingBar", "bar", "noting", "story", "training"]
+__all__ = ["Picture", "TrainingBar", "bar", "noting", "stages", "story", "training"]
 
 _MARKS = {"right": ("✓ ", "green"), "wrong": ("✗ ", "red"), "": ("", "")}
 _COLUMNS = 14
@@ -87,6 +87,31 @@ def noting(number: int) -> Iterator[Callable[[], bool]]:
         yield lambda: bool(came)
     finally:
         signal.signal(number, before)
+
+
+@contextmanager
+def stages(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for `evaluate(watch=...)`: one thing after the other, each with its speed and the time it still takes."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[numbers]}"),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def watch(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                for task in tasks.values():
+                    bars.update(task, visible=False)
+                tasks[what] = bars.add_task(what, total=total, numbers="")
+            speed = bars.tasks[tasks[what]].speed
+            numbers = "" if speed is None else f"{_short(speed)}/s"
+            bars.update(tasks[what], completed=done, total=total, numbers=numbers)
+
+        yield watch
 
 
 @contextmanager

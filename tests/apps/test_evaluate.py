@@ -5,15 +5,20 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from torch import nn
 
-from twofold.apps.evaluate import evaluate, evaluate_pairs
+from twofold.apps import evaluate as module
+from twofold.apps.evaluate import evaluate, evaluate_pairs, evaluate_vectors, ranking
+from twofold.comparison import WeightedL1
 from twofold.data.pairs import Pairs
 from twofold.data.synthetic import clusters
-from twofold.errors import DataError, IdentityOverlap, UnknownName
+from twofold.embedding import scores
+from twofold.errors import DataError, IdentityOverlap, UnknownName, UsageError
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import eer, tally
 from twofold.train.calibrate import calibrate
-from vectors import bundle
+from twofold.twin import Twin
+from vectors import Vector, bundle
 
 
 def test_the_numbers_of_a_calibrated_bundle():
@@ -103,3 +108,41 @@ def test_pairs_that_cannot_be_judged(listed):
         evaluate_pairs(bundle(), replace(listed, answers=listed.answers / 2))
     with pytest.raises(IdentityOverlap, match="1 of 30 identities were trained on"):
         evaluate_pairs(bundle(train=("identity 3",)), listed)
+
+
+def test_large_data_takes_a_sample_of_the_impostor_pairs_and_says_so(monkeypatch):
+    items, log = clusters(150, 4, spread=0.7), []
+    whole = evaluate(bundle(), items)
+    monkeypatch.setattr(module, "LARGE", 1000)
+    monkeypatch.setattr(module, "MOST", 30_000)
+    found = evaluate(bundle(), items, watch=lambda *at: log.append(at))
+    assert found.genuine_pairs == whole.genuine_pairs == 900
+    assert 20_000 < found.impostor_pairs <= 30_000 < whole.impostor_pairs
+    assert found.notes == (
+        f"error rates are those of all 900 genuine pairs and of {found.impostor_pairs} of {whole.impostor_pairs} "
+        "impostor pairs, drawn by chance (seed 0)",
+    )
+    assert found.number("eer").value == pytest.approx(whole.number("eer").value, rel=0.05)
+    assert found.number("eer").low < whole.number("eer").value < found.number("eer").high
+    assert found.number("map_at_r") == whole.number("map_at_r")  # search sees every pair
+    assert list(dict.fromkeys(what for what, *_ in log)) == ["embedding", "error rates", "search"]
+    assert all(0 < done <= total for _, done, total in log) and log[-1][1] == log[-1][2]
+
+
+def test_vectors_that_are_there_already():
+    items = clusters(30, 3)
+    vectors = np.stack(items.values).astype(np.float32)
+    assert evaluate_vectors(bundle(), items, vectors) == evaluate(bundle(), items)
+    with pytest.raises(UsageError, match=r"vectors of shape \(89, 32\) for 90 items of a bundle whose vectors have 32"):
+        evaluate_vectors(bundle(), items, vectors[1:])
+    with pytest.raises(IdentityOverlap, match="1 of 30 identities were trained on"):
+        evaluate_vectors(bundle(train=("identity 3",)), items, vectors)
+
+
+@pytest.mark.parametrize("comparison", ["cosine", "euclidean", "squared_euclidean", "manhattan", WeightedL1(8)])
+def test_scores_for_ranking_are_the_scores(comparison):
+    vectors = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    twin, rows, cols = Twin(Vector(8), nn.Identity(), comparison), np.arange(5, 20), np.arange(40)
+    fast = ranking(twin, vectors)(rows, cols)
+    assert fast.dtype == np.float32
+    assert fast == pytest.approx(scores(twin, vectors[rows], vectors[cols]), abs=2e-5)

@@ -103,7 +103,6 @@ def test_a_sample_holds_all_genuine_pairs_and_impostors_drawn_alike():
     assert 400 < np.mean(taken) <= 700
     assert drawn[impostor].mean() / 100 == pytest.approx(share)
     assert drawn[impostor].std() / 100 == pytest.approx(np.sqrt(share * (1 - share) / 100), rel=0.15)
-    assert drawn[impostor].max() / 100 < share + 6 * np.sqrt(share / 100)
 
 
 def test_too_many_genuine_pairs_are_drawn_alike_too():

@@ -1,23 +1,35 @@
 """How well a bundle does on identities that it has never seen: every number with its interval."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
 from twofold.bundle import Bundle
+from twofold.contract import score_from_distance
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.embedding import embed, scores
-from twofold.errors import DataError, IdentityOverlap, NotEnoughData
+from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
-from twofold.metrics.pairs import AllPairs, PairList, PairSource
+from twofold.metrics.pairs import AllPairs, PairList, PairSource, SampledPairs, ScoreBlock
 from twofold.results import Estimate, Evaluation
+from twofold.twin import Twin
 
-__all__ = ["evaluate", "evaluate_pairs"]
+__all__ = ["evaluate", "evaluate_pairs", "evaluate_vectors", "ranking"]
 
 EPISODES = 1000
+
+LARGE = 1 << 25
+"""From so many pairs (8,192 items) error rates take all genuine pairs and a sample of the impostor pairs."""
+
+MOST = 1 << 24
+"""Genuine and impostor pairs that are then taken, about."""
+
+Watch = Callable[[str, int, int], None]
+"""What is being done, how far it is, and how far it goes."""
 
 
 def evaluate(
@@ -27,18 +39,19 @@ def evaluate(
     far: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Verification, search and one-shot numbers of a bundle on unseen identities.
 
-    Of data that the bundle was trained from, the identities that training kept aside as "test" are used. Every pair
-    of items is scored. Numbers that the data cannot give (20-way episodes of ten classes, say) are left out, and
-    `notes` says so.
+    Of data that the bundle was trained from, the identities that training kept aside as "test" are used. Up to 8,192
+    items every pair is scored. Of more, search numbers still see every pair, while error rates take all genuine pairs
+    and about 2^24 impostor pairs, drawn by chance. `notes` says so, and what was left out because the data cannot give
+    it (20-way episodes of ten classes, say). Memory is linear in the items.
 
     Args:
         far: false-accept rate at which the true-accept rate is wanted; None: that of the calibration, else 1e-2.
-        seed: of the bootstrap and of the one-shot episodes.
-        progress: called with (done, total) items embedded.
+        seed: of the intervals, of the one-shot episodes and of the pairs that are drawn.
+        watch: called with what is being done, and how far it is: (text, done, total).
 
     Raises:
         IdentityOverlap: identities were trained on, or the threshold was found on them.
@@ -46,15 +59,62 @@ def evaluate(
     """
     part = bundle.part(items, "test")
     _refuse_calibrated(bundle, part)
-    vectors = embed(bundle, part, progress=progress).vectors
+    vectors = embed(bundle, part, progress=_stage(watch, "embedding")).vectors
+    return _measured(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
 
+
+def evaluate_vectors(
+    bundle: Bundle,
+    items: Items,
+    vectors: Float[np.ndarray, "n dim"],
+    *,
+    far: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Evaluation:
+    """`evaluate` of vectors that `embed` has made of `items` before; float32, a memory map will do.
+
+    All items are used; of data that the bundle was trained from, give `bundle.part(items, "test")`.
+
+    Raises:
+        UsageError: the vectors are not one of the bundle's dimension for each item.
+        IdentityOverlap, NotEnoughData: as in `evaluate`.
+    """
+    if vectors.shape != (len(items), bundle.twin.dim):
+        raise UsageError(
+            f"vectors of shape {vectors.shape} for {len(items)} items of a bundle whose vectors have "
+            f"{bundle.twin.dim} numbers: give one for each item, as `twofold embed` makes them"
+        )
+    bundle.refuse_trained(items)
+    _refuse_calibrated(bundle, items)
+    return _measured(bundle, items, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
+
+
+def _measured(
+    bundle: Bundle,
+    part: Items,
+    vectors: np.ndarray,
+    *,
+    far: float | None,
+    confidence: float,
+    seed: int,
+    watch: Watch | None,
+) -> Evaluation:
     def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
         return scores(bundle.twin, vectors[rows], vectors[cols])
 
-    pairs = AllPairs(score, part.labels, identity=part.identity)
+    pairs = _pairs(score, part, seed=seed, watch=watch)
     asked = _far(bundle, far)
     numbers = _verification(bundle, pairs, far=asked, unit="identity", confidence=confidence, seed=seed)
-    numbers |= retrieval.estimates(score, part.labels, identity=part.identity, confidence=confidence, seed=seed)
+    numbers |= retrieval.estimates(
+        ranking(bundle.twin, vectors),
+        part.labels,
+        identity=part.identity,
+        confidence=confidence,
+        seed=seed,
+        progress=_stage(watch, "search"),
+    )
     notes = []
     for n_way in (5, 20):
         try:
@@ -67,6 +127,49 @@ def evaluate(
     return _evaluation(bundle, pairs, numbers, unit="identity", far=asked, items=len(part), seed=seed, notes=notes)
 
 
+def ranking(twin: Twin, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
+    """Scores that rank as those of `scores` do, in float32: most of them are only looked at, and none is kept."""
+    if twin.comparison.name == "cosine":
+        # the product of unit vectors is the score itself: half the time of a distance that is then turned round
+        length = np.maximum(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)), np.finfo(np.float32).tiny)[:, None]
+        return lambda rows, cols: (vectors[rows] / length[rows]) @ (vectors[cols] / length[cols]).T
+
+    def score(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
+        sides = (torch.from_numpy(vectors[index]).to(twin.device) for index in (rows, cols))
+        with torch.inference_mode():
+            return score_from_distance(twin.comparison.name, twin.comparison.block(*sides)).cpu().numpy()
+
+    return score
+
+
+def _pairs(score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None) -> AllPairs | SampledPairs:
+    progress = _stage(watch, "error rates")
+    if len(part) * (len(part) - 1) // 2 <= LARGE:
+        return AllPairs(score, part.labels, identity=part.identity, progress=progress)
+    return SampledPairs(score, part.labels, identity=part.identity, seed=seed, most=MOST, progress=progress)
+
+
+def _drawn(pairs: PairSource, genuine: int, impostor: int, *, seed: int) -> tuple[str, ...]:
+    if not isinstance(pairs, SampledPairs):
+        return ()
+    share = "all" if genuine == pairs.genuine else f"{genuine} of"
+    return (
+        f"error rates are those of {share} {pairs.genuine} genuine pairs and of {impostor} of {pairs.impostor} "
+        f"impostor pairs, drawn by chance (seed {seed})",
+    )
+
+
+def _counts(pairs: PairSource) -> tuple[int, int]:
+    counts = np.zeros(2, np.int64)
+    for block in pairs:
+        counts += np.bincount(block.same, minlength=2)
+    return int(counts[1]), int(counts[0])
+
+
+def _stage(watch: Watch | None, name: str) -> Callable[[int, int], None] | None:
+    return None if watch is None else partial(watch, name)
+
+
 def evaluate_pairs(
     bundle: Bundle,
     pairs: Pairs,
@@ -74,7 +177,7 @@ def evaluate_pairs(
     far: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    watch: Watch | None = None,
 ) -> Evaluation:
     """Verification numbers of a bundle on a list of pairs with answers, such as LFW's View 1.
 
@@ -83,7 +186,7 @@ def evaluate_pairs(
 
     Args:
         far: as in `evaluate`.
-        progress: called with (done, total) things embedded.
+        watch: as in `evaluate`.
 
     Raises:
         DataError: the answers are missing, or graded.
@@ -94,7 +197,7 @@ def evaluate_pairs(
         raise DataError("the pairs have graded scores: accuracy and error rates need a column same with 0 or 1")
     things = _things(pairs)
     bundle.refuse_trained(things)
-    vectors = embed(bundle, things, progress=progress).vectors
+    vectors = embed(bundle, things, progress=_stage(watch, "embedding")).vectors
     with torch.inference_mode():
         sides = [torch.from_numpy(vectors[index]).to(bundle.twin.device) for index in (pairs.index_a, pairs.index_b)]
         distance = bundle.twin.comparison.pairs(sides[0], sides[1]).cpu().numpy().astype(np.float64)
@@ -158,8 +261,7 @@ def _evaluation(
     notes: list[str],
 ) -> Evaluation:
     calibration = bundle.calibration
-    genuine = sum(int(block.same.sum()) for block in pairs)
-    impostor = sum(int((~block.same).sum()) for block in pairs)
+    genuine, impostor = _counts(pairs)
     return Evaluation(
         estimates=tuple(numbers.values()),
         unit=unit,
@@ -172,5 +274,5 @@ def _evaluation(
         certified=calibration is not None and calibration.certified,
         holds=None if calibration is None else numbers["false_match_rate"].low <= calibration.far,
         seed=seed,
-        notes=tuple(notes),
+        notes=(*_drawn(pairs, genuine, impostor, seed=seed), *notes),
     )

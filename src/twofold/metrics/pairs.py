@@ -83,6 +83,7 @@ class AllPairs:
         labels: class of every item.
         identity: what is resampled; None: the labels.
         block: about how many pairs are scored at once.
+        progress: called with (done, total) pairs in every pass.
 
     Raises:
         DataError: a score is not finite (raised while iterating).
@@ -95,12 +96,14 @@ class AllPairs:
         *,
         identity: Int[np.ndarray, "n"] | None = None,
         block: int = BLOCK,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         names, codes = np.unique(labels if identity is None else identity, return_inverse=True)
         # items of an identity side by side: a block then holds few identities in `first`
         self._order = np.argsort(codes, kind="stable")
         self._codes, self._labels = codes[self._order], labels[self._order]
         self._score, self._block, self._units = score, block, len(names)
+        self._progress = progress
 
     @property
     def units(self) -> int:
@@ -108,7 +111,11 @@ class AllPairs:
         return self._units
 
     def __iter__(self) -> Iterator[PairBlock]:
+        done, items = 0, len(self._order)
         for first, second, scores in _upper(self._score, self._order, self._block):
+            done += len(scores)
+            if self._progress:
+                self._progress(done, items * (items - 1) // 2)
             yield PairBlock(
                 scores=scores,
                 same=self._labels[first] == self._labels[second],
