@@ -104,6 +104,8 @@ def _walk(task: _Task, kernel: Any, vectors: Tensor, *, inputs: list[Tensor]) ->
         if kernel.refined:
             kernel.refined(seen.positive, seen.partner, both)
         terms = task.loss(seen)
+        if len(terms) > 1 and len(task.pairing.starts) == task.pairing.share.processes == 1:
+            terms = (_merged(terms),)
         sums = sums or [_Sum(inputs) for _ in terms]
         if kernel.refined and inputs:
             # At equal vectors a distance has no slope: an infinite one says so to the kernel.
@@ -111,6 +113,16 @@ def _walk(task: _Task, kernel: Any, vectors: Tensor, *, inputs: list[Tensor]) ->
         for so_far, term in zip(sums, terms, strict=True):
             so_far.add(term, kernel, _View(rows, skipped, seen, block, both))
     return sums
+
+
+def _merged(terms: tuple[Term, ...]) -> Term:
+    """One block is the whole batch: what to divide by is known, and one way back serves all terms."""
+    divisors = [torch.as_tensor(term.divisor).clamp(min=1) for term in terms]
+    totals = [term.total.double() / by for term, by in zip(terms, divisors, strict=True)]
+    of_pairs = [term.positive / by for term, by in zip(terms, divisors, strict=True) if term.positive is not None]
+    of_rows = [term.negative.div_(by) for term, by in zip(terms, divisors, strict=True) if term.negative is not None]
+    positive, negative = (sum(some[1:], some[0]) if some else None for some in (of_pairs, of_rows))
+    return Term(sum(totals[1:], totals[0]), 1, positive, negative)
 
 
 class _View(NamedTuple):

@@ -155,21 +155,18 @@ def pair_regression(
     return (best - distances - targets).square().mean()
 
 
-def hinges(
-    rows: Rows, positive_margin: float, negative_margin: float, *, squared: bool = False, weight: float = 1.0
-) -> tuple[Term, Term]:
-    """Both hinges of `contrastive`, times a weight."""
+def hinges(rows: Rows, positive_margin: float, negative_margin: float, *, squared: bool = False) -> tuple[Term, Term]:
+    """Both hinges of `contrastive`: genuine pairs, impostor pairs."""
     over = (rows.positive - positive_margin).clamp_(min=0) * rows.valid
     short = (negative_margin - rows.negative).clamp_(min=0)
-    return _hinge(over, weight, squared), _hinge(short, -weight, squared)
+    return _hinge(over, 1, squared), _hinge(short, -1, squared)
 
 
-def _hinge(value: Tensor, weight: float, squared: bool) -> Term:
+def _hinge(value: Tensor, sign: int, squared: bool) -> Term:
     gradient = value.sign()
     total, active = value.square().sum() if squared else value.sum(), gradient.sum()
-    gradient = (value.mul_(2) if squared else gradient).mul_(weight)
-    gradients = (gradient, None) if weight >= 0 else (None, gradient)
-    return Term(total * abs(weight), active, *gradients)
+    gradient = value.mul_(2) if squared else gradient
+    return Term(total, active, gradient, None) if sign > 0 else Term(total, active, None, gradient.neg_())
 
 
 def check_margins(positive_margin: float, negative_margin: float) -> None:

@@ -51,10 +51,17 @@ def roadmap(
         raise UsageError(f"calibration {calibration} is no weight in [0, 1]: 0 is SupAP alone, 1 the contrastive part")
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
-        ranks = _bounded_ap(rows, temperature, 1 - calibration)
-        return ranks, *hinges(rows, positive_margin, negative_margin, weight=calibration)
+        margins = hinges(rows, positive_margin, negative_margin)
+        return _bounded_ap(rows, temperature, 1 - calibration), *(_scaled(term, calibration) for term in margins)
 
     return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
+
+
+def _scaled(term: Term, weight: float) -> Term:
+    positive, negative = (
+        None if gradient is None else gradient * weight for gradient in (term.positive, term.negative)
+    )
+    return Term(term.total * weight, term.divisor, positive, negative)
 
 
 def _bounded_ap(rows: Rows, temperature: float, weight: float) -> Term:
