@@ -160,9 +160,12 @@ class _Draws:
 
     def __init__(self, streams: Int[Tensor, "batch"]):
         self.streams = streams
+        # all slots in one pass: on batches of small pictures most of the time went into these short vectors
+        slots = streams + torch.arange(len(_SLOTS))[:, None]
+        self.uniforms = uniform(slots.reshape(-1), 0).view(slots.shape)
 
     def between(self, name: str, low: float, high: float) -> Float64[Tensor, "batch"]:
-        return low + (high - low) * uniform(self.streams, _SLOTS.index(name))
+        return low + (high - low) * self.uniforms[_SLOTS.index(name)]
 
     def around_zero(self, name: str, amount: float) -> Float64[Tensor, "batch"]:
         return self.between(name, -amount, amount)
