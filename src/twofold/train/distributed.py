@@ -1,7 +1,7 @@
 """Several processes, one training: each embeds its part of every batch, and all see the loss of the whole batch.
 
 `torchrun --nproc-per-node N -m twofold train ...` starts them. After every step all hold the same weights: gradients
-are summed, not averaged, since each is a part of one loss (decision 012).
+are summed, not averaged, since each is a part of one loss (decision 020).
 """
 
 import os
