@@ -1,0 +1,62 @@
+"""Cohort normalisation: a score is told in units of what either side scores against strangers like it."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.errors import NotEnoughData, UsageError
+from twofold.metrics.pairs import ScoreBlock, finite
+
+__all__ = ["as_norm", "cohort_statistics"]
+
+BLOCK = 1 << 22
+
+
+def cohort_statistics(
+    score: ScoreBlock, items: int, cohort: Int[np.ndarray, "cohort"], *, top: int = 200, least: float = 1e-6
+) -> Float[np.ndarray, "items 2"]:
+    """Mean and standard deviation of each item's `top` best scores with a cohort.
+
+    Args:
+        score: scores of any item (an index below `items`) with a cohort item (an index of `cohort`).
+        items: how many there are.
+        cohort: indices of items of identities that stand on no side of what is calibrated or decided.
+        top: how many of the nearest count: strangers that are like this item.
+        least: no deviation is taken for smaller than this.
+
+    Raises:
+        NotEnoughData: fewer than two cohort items.
+        UsageError: `top` is below 2.
+    """
+    if len(cohort) < 2:
+        raise NotEnoughData(f"{len(cohort)} cohort items: give at least 2, usually some hundreds")
+    if top < 2:
+        raise UsageError(f"top is {top}: a deviation needs at least 2 scores (usual: 200)")
+    most, found = min(top, len(cohort)), np.empty((items, 2))
+    step = max(BLOCK // len(cohort), 1)
+    for start in range(0, items, step):
+        rows = np.arange(start, min(start + step, items))
+        scores = finite(score(rows, cohort))
+        best = np.partition(scores, len(cohort) - most, axis=1)[:, len(cohort) - most :]
+        found[rows, 0], found[rows, 1] = best.mean(axis=1), np.maximum(best.std(axis=1, ddof=1), least)
+    return found
+
+
+def as_norm(score: ScoreBlock, statistics: Float[np.ndarray, "items 2"]) -> ScoreBlock:
+    """Adaptive symmetric normalisation of scores (AS-norm; Matejka et al. 2017, Interspeech, AS-norm 1).
+
+    `s' = ((s - mean_a) / deviation_a + (s - mean_b) / deviation_b) / 2`, with the statistics of either side's best
+    scores with a cohort. An identity that is near everybody has a high mean, and its scores count for less.
+
+    Args:
+        statistics: of `cohort_statistics`, a row for each item that `score` knows.
+
+    Returns:
+        Scores of items `rows` with items `cols`, as `score` gives them; they have no bounds.
+    """
+
+    def normalised(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+        plain = finite(score(rows, cols))
+        (mean_a, wide_a), (mean_b, wide_b) = statistics[rows].T, statistics[cols].T
+        return ((plain - mean_a[:, None]) / wide_a[:, None] + (plain - mean_b[None, :]) / wide_b[None, :]) / 2.0
+
+    return normalised

@@ -1,0 +1,103 @@
+"""A threshold for each group of identities, each certified on its own, or refused by name (law 6)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.bundle import Bundle
+from twofold.contract import Calibration
+from twofold.data.items import Items
+from twofold.data.scores import Scores
+from twofold.embedding import embed, scores
+from twofold.errors import CannotCertify, NotEnoughData, TwofoldError, UsageError
+from twofold.metrics.pairs import AllPairs
+from twofold.train.calibrate import calibration
+
+__all__ = ["calibrate_groups", "group_calibrations"]
+
+
+def calibrate_groups(
+    bundle: Bundle,
+    items: Items,
+    *,
+    far: float,
+    frr: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    estimate: bool = False,
+) -> dict[str, Calibration]:
+    """For each group of `items` a calibration from the pairs inside it: `bundle.with_calibration(found["..."])`.
+
+    One threshold for all can hold on the whole and fail for the members of a group, who are compared with each other
+    more often than chance would have it. Of data that the bundle was trained from, the identities kept aside as
+    "calibrate" are used.
+
+    Args:
+        items: with a group for each (folders of folders, or a column group).
+        far, frr, confidence, seed, estimate: as in `calibrate`; every group's promise is one of its own.
+
+    Raises:
+        CannotCertify, NotEnoughData: a group is too small; names it. No other group is calibrated then.
+        UsageError: the items have no groups.
+        IdentityOverlap: identities were trained on.
+    """
+    if items.group is None:
+        raise UsageError("the items have no groups: give folders of folders (levels=2), or a table with a column group")
+    part = bundle.part(items, "calibrate")
+    bundle.refuse_trained(part)
+    vectors, membership = embed(bundle, part).vectors, part.group
+    if membership is None:
+        raise UsageError("the items have no groups")
+    known = {
+        part.groups[code]: _pairs(bundle, part, vectors, np.flatnonzero(membership == code))
+        for code in np.unique(membership)
+    }
+    return group_calibrations(known, far=far, frr=frr, confidence=confidence, seed=seed, estimate=estimate)
+
+
+def group_calibrations(
+    groups: Mapping[str, Scores],
+    *,
+    far: float,
+    frr: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    estimate: bool = False,
+) -> dict[str, Calibration]:
+    """As `calibrate_groups`, for the scores that any model gave to the pairs inside each group.
+
+    Raises:
+        CannotCertify, NotEnoughData: a group is too small, or does not say whose its pairs are; names it.
+    """
+    found = {}
+    for name, known in groups.items():
+        try:
+            if known.unit == "pair" and not estimate:
+                raise CannotCertify("nobody said whose the pairs are (columns identity_a and identity_b)")
+            found[name] = calibration(
+                known.pairs,
+                far=far,
+                frr=frr,
+                confidence=confidence,
+                seed=seed,
+                estimate=estimate,
+                unit=known.unit,
+            )
+        except (CannotCertify, NotEnoughData) as error:
+            raise _named(error, name) from None
+    return found
+
+
+def _named(error: TwofoldError, group: str) -> TwofoldError:
+    return type(error)(f"group {group!r}: {error}")
+
+
+def _pairs(bundle: Bundle, part: Items, vectors: np.ndarray, members: np.ndarray) -> Scores:
+    inside = vectors[members]
+
+    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+        return scores(bundle.twin, inside[rows], inside[cols])
+
+    pairs = AllPairs(score, part.labels[members], identity=part.identity[members])
+    return Scores(pairs=pairs, unit="identity", identities=pairs.units)
