@@ -353,3 +353,11 @@ def test_a_threshold_for_many_on_the_command_line(run, model, people, tmp_path):
     out = run("identify", tmp_path / "many", tmp_path / "index", files(people, name)[0])[1]
     assert "strangers are taken for somebody at the rate 0.2" in out
     assert "! 3 identities are enrolled with 3 items" in out
+
+
+def test_two_bundles_are_compared_on_the_same_identities(run, model, people, tmp_path):
+    twofold.Bundle.load(model).save(tmp_path / "same")
+    code, out, _ = run("evaluate", model, people, "--against", tmp_path / "same")
+    assert code == 0 and "interval 0.00 to 0.00 (no clear difference)" in out and "on the same 6 identities" in out
+    code, out, _ = run("evaluate", model, people, "--against", tmp_path / "same", "--json")
+    assert json.loads(out)[0]["gain"] == 0.0

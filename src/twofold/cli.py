@@ -207,7 +207,15 @@ def _calibrate_scores(
 
 @app.command
 def evaluate(
-    bundle: Path, data: Path, /, *, far: float | None = None, levels: int = 1, seed: int = 0, json: Json = False
+    bundle: Path,
+    data: Path,
+    /,
+    *,
+    far: float | None = None,
+    against: Path | None = None,
+    levels: int = 1,
+    seed: int = 0,
+    json: Json = False,
 ) -> int:
     """Measure a bundle on identities it has never seen, every number with its interval.
 
@@ -216,11 +224,13 @@ def evaluate(
         data: the data it was trained from (its kept-aside identities are used), new data, or a table of pairs; with a
             contract: scores or vectors.
         far: false-accept rate at which the true-accept rate is wanted; by default the calibrated one.
+        against: another bundle: by how much is it better than the first on the same identities?
         levels: 2 for folders of folders: group/identity/file.
-        seed: of the bootstrap.
+        seed: of what is drawn.
         json: print one JSON object.
     """
     from twofold import terminal, wording
+    from twofold.apps.compare import compare
     from twofold.apps.evaluate import evaluate as measure
     from twofold.apps.evaluate import evaluate_pairs
     from twofold.bundle import Bundle
@@ -238,6 +248,11 @@ def evaluate(
         _print_json(asdict(evaluation)) if json else _show(wording.evaluation(evaluation))
         return YES
     known = Bundle.load(bundle)
+    if against is not None:
+        rate = far or (known.calibration.far if known.calibration else 1e-2)
+        found = compare(known, Bundle.load(against), Items.open(data, levels=levels), far=rate, seed=seed)
+        _print_json([asdict(each) for each in found]) if json else _show(wording.differences(found, bundle, against))
+        return YES
     with terminal.stages(quiet=json) as watch:
         if Pairs.found(data):
             evaluation = evaluate_pairs(known, Pairs.from_table(data), far=far, seed=seed, watch=watch)

@@ -12,10 +12,11 @@ from twofold.bundle import Bundle
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.results import Erasure, Estimate, Evaluation, Finding, Identification, Verdict
+from twofold.results import Difference, Erasure, Estimate, Evaluation, Finding, Identification, Verdict
 
 __all__ = [
     "calibrated",
+    "differences",
     "evaluation",
     "facts",
     "findings",
@@ -124,6 +125,22 @@ def evaluation(found: Evaluation) -> str:
         held = "the measured rate agrees" if found.holds else "the measured rate is clearly larger: calibrate again"
         lines.append(f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} ({kind}): {held}")
     return "\n".join([*lines, *found.notes])
+
+
+def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
+    """Which of two bundles is better, number by number, in points where it is a rate."""
+    lines = []
+    for each in found:
+        better = f"{b} is better by" if each.gain >= 0 else f"{a} is better by"
+        gain, low, high = (100.0 * value for value in (each.gain, each.low, each.high))
+        if each.gain < 0:
+            gain, low, high = -gain, -high, -low
+        sure = "" if low > 0 else " (no clear difference)"
+        lines.append(
+            f"{each.name}: {each.a:.4f} against {each.b:.4f}; {better} {gain:.2f} points, "
+            f"{each.confidence:.0%} interval {low:.2f} to {high:.2f}{sure}"
+        )
+    return "\n".join([*lines, f"on the same {_count(found[0].resampled, found[0].unit)}, left out of both at once"])
 
 
 def verdict(found: Verdict) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from twofold.errors import DataError
 from twofold.metrics.jackknife import difference, involved
 from twofold.metrics.pairs import PairSource
-from twofold.metrics.verification import Tally, around, auc, deletions, eer, rates_at, tally, tar_at_far
+from twofold.metrics.verification import Tally, Values, around, auc, deletions, eer, rates_at, tally, tar_at_far
 from twofold.results import Difference
 
 __all__ = ["differences"]
@@ -43,7 +43,7 @@ def differences(
         DataError: the two are not of the same identities and pairs.
         NotEnoughData: fewer than two identities, no genuine or no impostor pair.
     """
-    numbers: dict[str, Callable[[Tally], np.ndarray]] = {
+    numbers: dict[str, Callable[[Tally], Values]] = {
         "eer": eer,
         "auc": auc,
         "tar_at_far": partial(tar_at_far, far=far),
@@ -62,7 +62,7 @@ def differences(
 Side = dict[str, tuple[float, np.ndarray]]
 
 
-def _side(pairs: PairSource, numbers: dict[str, Callable[[Tally], np.ndarray]], *, far: float, seed: int) -> Side:
+def _side(pairs: PairSource, numbers: dict[str, Callable[[Tally], Values]], *, far: float, seed: int) -> Side:
     """Each number, and what it is without each identity."""
     point = tally(pairs)
     coarse = point.thresholds[around(point, far)]

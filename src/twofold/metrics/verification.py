@@ -264,7 +264,7 @@ def estimates(
     every, without, twice = deletions(involved(pairs, counted, seed=seed), counted)
     numbers = {"eer": (eer, False), "auc": (auc, False), "best_accuracy": (best_accuracy, True)}
     if far is not None:
-        numbers["tar_at_far"] = (partial(tar_at_far, far=far), True)
+        numbers["tar_at_far"] = (partial(tar_at_far, far=far), False)
     found = {}
     for name, (number, careful) in numbers.items():
         value, coarse = float(number(point)), float(number(every))
@@ -289,17 +289,15 @@ def around(tally: Tally, far: float | None, *, points: int = 512) -> Int[np.ndar
 
 def deletions(counted: Involved, thresholds: np.ndarray) -> tuple[Tally, Tally, Tally]:
     """All pairs; those without each identity, a row each; those with each identity twice."""
-    return (
-        Tally(thresholds=thresholds, genuine=counted.genuine, impostor=counted.impostor),
-        *(
-            Tally(
-                thresholds=thresholds,
-                genuine=counted.genuine + sign * counted.genuine_with,
-                impostor=counted.impostor + sign * counted.impostor_with,
-            )
-            for sign in (-1.0, 1.0)
-        ),
+    without, twice = (
+        Tally(
+            thresholds=thresholds,
+            genuine=counted.genuine + sign * counted.genuine_with,
+            impostor=counted.impostor + sign * counted.impostor_with,
+        )
+        for sign in (-1.0, 1.0)
     )
+    return Tally(thresholds=thresholds, genuine=counted.genuine, impostor=counted.impostor), without, twice
 
 
 def _estimate(
