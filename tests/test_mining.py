@@ -137,7 +137,7 @@ def test_distance_weighted_needs_the_sphere():
 
 def test_hardest_of_many_columns():
     """Rows long enough to be searched in strips, with a rest."""
-    embeddings, labels = batch(5, 150), torch.arange(150) % 40
+    embeddings, labels = batch(5, 900), torch.arange(900) % 200
     block = COSINE.block(embeddings, embeddings)
     negatives = block.masked_fill(labels[:, None] == labels, torch.inf).argmin(1)
     assert torch.equal(mined("batch_hard", embeddings, labels).negative, negatives)

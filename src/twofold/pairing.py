@@ -298,12 +298,15 @@ def _check_pairs(pairing: Pairing, genuine: bool, impostor: bool) -> None:
 
 
 def _row_minimum(block: Float[Tensor, "rows cols"], width: int = 64) -> tuple[Tensor, Tensor]:
-    """`block.min(1)` in half the time: torch's minimum with an index is eight times slower than without (measured)."""
+    """`block.min(1)` in half the time: torch's minimum with an index is ten times slower than without (measured).
+
+    First the minimum of every `width`-th column, which is one of whole vectors, then of the columns of the best.
+    """
     whole = block.shape[1] // width * width
-    if not whole:
+    if whole < 12 * width:
         return block.min(1)
-    strip = block[:, :whole].unflatten(1, (-1, width)).amin(2).argmin(1, keepdim=True)
-    columns = strip * width + torch.arange(width, device=block.device)
+    best = block[:, :whole].unflatten(1, (-1, width)).amin(1).argmin(1, keepdim=True)
+    columns = best + torch.arange(0, whole, width, device=block.device)
     rest = torch.arange(whole, block.shape[1], device=block.device).expand(len(block), -1)
     columns = torch.cat([columns, rest], 1)
     least, place = block.gather(1, columns).min(1)
