@@ -27,6 +27,17 @@ app = App(name="twofold", version=__version__, help="Are these two the same? Twi
 
 YES, NO, WRONG, UNSURE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
 
+CALIBRATION = {
+    "confidence": 0.95,
+    "prior": 0.5,
+    "seed": 0,
+    "distance": "cosine",
+    "fpir": 0.0,
+    "gallery": 0,
+    "enrolled": 1,
+}
+"""What --set knows in `calibrate`, and what counts without it."""
+
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 Set = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=False, negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
@@ -151,10 +162,7 @@ def calibrate(
             many, each enrolled with so many items); can be given several times.
         json: print one JSON object.
     """
-    chosen = _settings(
-        settings,
-        {"confidence": 0.95, "prior": 0.5, "seed": 0, "distance": "cosine", "fpir": 0.0, "gallery": 0, "enrolled": 1},
-    )
+    chosen = _settings(settings, CALIBRATION)
     prior, distance = chosen.pop("prior"), chosen.pop("distance")
     many = {"fpir": chosen.pop("fpir"), "size": chosen.pop("gallery"), "enrolled": chosen.pop("enrolled")}
     if bool(many["fpir"]) != bool(many["size"]):

@@ -8,8 +8,7 @@ from sklearn import metrics as oracle
 
 from twofold.errors import NotEnoughData, UsageError
 from twofold.metrics import verification
-from twofold.metrics.intervals import identity_weights
-from twofold.metrics.pairs import AllPairs, PairList
+from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import (
     accuracy,
     auc,
@@ -20,7 +19,6 @@ from twofold.metrics.verification import (
     estimates,
     estimates_at,
     rates_at,
-    resampled_tally,
     tally,
     tar_at_far,
     threshold_at_far,
@@ -88,36 +86,6 @@ def test_perfect_and_useless_scores():
     useless = tally(source(np.zeros((18, 18)), labels))
     assert (eer(useless), auc(useless)) == (0.5, 0.5)
     assert tar_at_far(useless, 0.5) == 0.0
-
-
-def test_replicates_are_the_double_loop_with_weights():
-    scores, labels = people(6, 3, decimals=0)
-    writer = labels // 2  # two labels a unit: impostor pairs inside a unit
-    pairs = source(scores, labels, identity=writer, block=20)
-    weights = identity_weights(3, 5, seed=1)
-    thresholds = np.unique(scores)[[0, 3, 5]]
-    drawn = resampled_tally(pairs, thresholds, weights)
-    for kind, found in ((True, drawn.genuine), (False, drawn.impostor)):
-        for replicate, weight in enumerate(weights):
-            wanted = np.zeros(3)
-            for i in range(18):
-                for j in range(i + 1, 18):
-                    if (labels[i] == labels[j]) == kind:
-                        own = writer[i] == writer[j]
-                        wanted += (weight[writer[i]] * (1 if own else weight[writer[j]])) * (scores[i, j] >= thresholds)
-            wanted[0] = found[replicate, 0]  # everything below the first threshold counts at it
-            assert found[replicate] == pytest.approx(wanted)
-
-
-def test_replicates_with_every_identity_once_are_the_point():
-    scores, labels = people()
-    values, same, first, second = flat(scores, labels)
-    shuffled = np.random.default_rng(0).permutation(len(values))
-    listed = PairList(values[shuffled], same[shuffled], first=first[shuffled], second=second[shuffled])
-    point = tally(listed)
-    drawn = resampled_tally(listed, point.thresholds, np.ones((2, 20), dtype=np.float32))
-    assert drawn.false_match_rate == pytest.approx(np.tile(point.false_match_rate, (2, 1)), abs=1e-6)
-    assert drawn.false_non_match_rate == pytest.approx(np.tile(point.false_non_match_rate, (2, 1)), abs=1e-6)
 
 
 def test_estimates_hold_their_values_and_repeat():

@@ -28,7 +28,6 @@ __all__ = [
     "estimates",
     "estimates_at",
     "rates_at",
-    "resampled_tally",
     "spread",
     "tally",
     "tar_at_far",
@@ -112,41 +111,6 @@ def _counted(pairs: PairSource, thresholds: np.ndarray) -> Tally:
 
 def _reached(counts: np.ndarray) -> np.ndarray:
     return np.cumsum(counts[..., ::-1], axis=-1)[..., ::-1]
-
-
-def resampled_tally(
-    pairs: PairSource,
-    thresholds: Float[np.ndarray, "thresholds"],
-    weights: Float[np.ndarray, "replicates identities"],
-) -> Tally:
-    """Count pairs at thresholds in every bootstrap replicate at once.
-
-    A pair of identities i != j weighs `w_i * w_j`: each copy of i meets each copy of j. A pair inside identity i (its
-    genuine pairs; a forgery and its writer) weighs `w_i`: copies of a resampled identity never meet each other,
-    since as impostors they would be genuine and as genuine pairs they would compare an item with itself.
-    Memory is O((identities + replicates) x thresholds); the work is one matrix product an identity.
-    Scores below `thresholds[0]` are counted at it.
-    """
-    totals = {kind: np.zeros((weights.shape[0], len(thresholds))) for kind in (True, False)}
-    for block in pairs:
-        bins = np.maximum(np.searchsorted(thresholds, block.scores, side="right") - 1, 0)
-        order = np.argsort(block.first, kind="stable")
-        starts = np.flatnonzero(np.diff(block.first[order], prepend=-1))
-        for rows in np.split(order, starts[1:]):
-            unit = block.first[rows[:1]]
-            for kind, total in totals.items():
-                chosen = rows[block.same[rows] == kind]
-                if len(chosen):
-                    total += _weighted(bins[chosen], block.second[chosen], unit, weights=weights, size=len(thresholds))
-    return Tally(thresholds=thresholds, genuine=_reached(totals[True]), impostor=_reached(totals[False]))
-
-
-def _weighted(bins: np.ndarray, partner: np.ndarray, unit: np.ndarray, *, weights: np.ndarray, size: int) -> np.ndarray:
-    """What the pairs of one identity add to each replicate and bin."""
-    partners, column = np.unique(partner, return_inverse=True)
-    counts = np.bincount(column * size + bins, minlength=len(partners) * size).reshape(len(partners), size)
-    meets = np.where(partners == unit, 1.0, weights[:, partners]).astype(np.float32)
-    return (meets @ counts.astype(np.float32)) * weights[:, unit]
 
 
 def eer(tally: Tally) -> Values:
