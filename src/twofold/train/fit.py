@@ -66,9 +66,9 @@ def fit(
     share = processes.rank, processes.count
     feed: Feed
     if isinstance(train, Pairs) or (loss is None and of_pairs(recipe)):
-        feed = PairFeed(train, twin.input, recipe, seed, share=share)
+        feed = PairFeed(train, twin.input, recipe, seed, share=share, device=twin.device)
     else:
-        feed = ItemFeed(train, twin.input, recipe, seed, share=share)
+        feed = ItemFeed(train, twin.input, recipe, seed, share=share, device=twin.device)
     with build.seeded(seed):
         aim = objective(recipe, twin, classes=feed.classes, loss=loss)
     # weights in the order that half-precision batches come in: a fifth faster
