@@ -24,7 +24,7 @@ CROWDED = 100
 """Where one item in so many is within the depth, the few that need a second look are many, and sorting is cheaper."""
 
 SCORES = 1 << 22
-"""Scores that are sorted, and entries that are summed, at a time."""
+"""Scores that are sorted at a time; of entries, of which more is made, a 32nd of it."""
 
 BEYOND = 1 << 30
 """More impostors than there are: it is known that so many stand above that their number does not matter."""
@@ -273,10 +273,10 @@ class _Counts:
             self.bar[part] = np.where(last >= starts, self.scores[last], np.inf)
 
     def _parts(self) -> Iterator[slice]:
-        """Queries of about `SCORES` / 8 entries at a time."""
+        """Queries of about `SCORES` / 32 entries at a time."""
         start = 0
         while start < len(self.starts) - 1:
-            stop = int(np.searchsorted(self.starts, self.starts[start] + SCORES // 8, side="right")) - 1
+            stop = int(np.searchsorted(self.starts, self.starts[start] + SCORES // 32, side="right")) - 1
             yield slice(start, max(stop, start + 1))
             start = max(stop, start + 1)
 
