@@ -230,7 +230,7 @@ class _Counts:
         first = tile.shape[1] - int((self.gallery.depth + self.gallery.genuine)[slice(*rows)].max()) - 1
         if first < 0:
             return np.full(len(tile), -np.inf, tile.dtype)
-        return np.partition(tile, first, axis=1)[:, first]
+        return np.partition(tile, first, axis=1)[:, first].copy()  # a view would keep the tile
 
     def _rule_out(self, bound: np.ndarray) -> None:
         """Genuine items below a score that `depth` impostors reach stand beyond the depth."""
