@@ -2,10 +2,10 @@
 
     python bench/alarms.py [--quick]
 
-Twenty trainings get a NaN at a random step: in the loss, or in the gradient alone. Twenty collapse: from a random step on
-their last layer fades and their loss only pulls together. A NaN must be said in its own step, a collapse within 50.
-A hundred healthy trainings, of all losses, several encoders, learning rates and data sets, must not be stopped or
-sent back.
+Twenty trainings get a NaN at a random step: in the loss, or in the gradient alone. Twenty collapse: from a random step
+on their last layer fades and their loss only pulls together. A NaN must be said in its own step, a collapse within 50.
+A hundred healthy trainings, of many losses, two encoders, learning rates and data sets, must not be stopped or sent
+back.
 """
 
 import argparse

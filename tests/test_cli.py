@@ -123,6 +123,10 @@ def test_pairs_get_a_verdict_each(run, model, people, tmp_path):
     assert len(lines) == 3
     assert run("verify", model, "--pairs", table, "-o", tmp_path / "verdicts.csv")[0] == 0
     assert (tmp_path / "verdicts.csv").read_text().splitlines() == lines
+    people_of = [files(people, name) for name in unseen[:4]]
+    genuine = [f"{some[0]},{some[1]},1" for some in people_of]
+    impostor = [f"{some[0]},{other[0]},0" for some, other in zip(people_of, people_of[1:], strict=False)]
+    table.write_text("\n".join(["a,b,same", *genuine, *impostor]))
     assert "best_accuracy" in run("evaluate", model, table)[1]
 
 
