@@ -1,12 +1,18 @@
 """Training from end to end on small pictures: it learns, repeats itself, resumes, stops, and says what is wrong."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import twofold
 from twofold import build, losses
 from twofold.config import Recipe
 from twofold.data.items import Items
@@ -114,6 +120,32 @@ def test_max_seconds_ends_cleanly():
 def test_losses_of_every_kind_train(name):
     bundle = trained(recipe(loss=name))
     assert np.isfinite(bundle.training["history"][-1]["loss"])
+
+
+def test_compile_without_a_compiler_says_so(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(RecipeError, match="needs a C\\+\\+ compiler, and there is none: install g\\+\\+, or leave"):
+        trained(recipe(compile=True))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch compiles with g++")
+def test_a_compiled_encoder_trains_as_well():
+    """In a process of its own: the type checks of the tests would be compiled along."""
+    code = (
+        "from twofold import Recipe, build, fit\n"
+        "from twofold.data.synthetic import glyphs\n"
+        "for switch in (False, True):\n"
+        "    recipe = Recipe(input={'name': 'Image', 'size': 16, 'channels': 1}, encoder={'name': 'conv4', 'dim': 16},\n"
+        "                    p=4, k=4, epochs=2, compile=switch)\n"
+        "    bundle = fit(build.twin(recipe), glyphs(8, 6, size=16), recipe=recipe)\n"
+        "    print(bundle.training['history'][-1]['loss'])\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    plain, compiled = map(float, done.stdout.split())
+    assert compiled == pytest.approx(plain, rel=1e-3)
 
 
 def test_a_miner_feeds_the_triplet_loss():

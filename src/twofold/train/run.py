@@ -1,6 +1,9 @@
 """All that changes while a twin is trained: what a step moves, and what a checkpoint must hold."""
 
+import os
+import shutil
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -82,7 +85,7 @@ class Run:
     def __init__(self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int, *, classes: int = 0) -> None:
         self.twin, self.modules, self.recipe, self.seed = twin, nn.ModuleList(modules), recipe, seed
         self.processes = Processes.present()
-        self.embed = torch.compile(twin.embed) if recipe.compile else twin.embed
+        self.embed = _compiled(twin) if recipe.compile else twin.embed
         self.optimiser = optimiser(recipe.optimiser, [twin, *modules])
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
         self.average = Average(twin, recipe.ema) if recipe.ema else None
@@ -260,6 +263,12 @@ class Run:
         self.seconds_before, self.core_seconds_before = seconds, core_seconds
         self.rate = 0.5
         self.notes.append(f"step {step}: {alarm} (went back to step {self.step} with half of the learning rate)")
+
+
+def _compiled(twin: Twin) -> Callable[[Any], Tensor]:
+    if twin.device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
+        raise RecipeError("compile = true needs a C++ compiler, and there is none: install g++, or leave compile out")
+    return torch.compile(twin.embed)
 
 
 def _trained_by(recipe: Recipe) -> dict[str, Any]:
