@@ -30,8 +30,9 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/figures.py
 
 bench-quick: $(VENV)/.dev
-	$(BIN)/python bench/losses.py --quick
-	$(BIN)/python bench/certification.py --quick
+	for bench in losses distributed training evaluation certification alarms resume; do \
+		$(BIN)/python bench/$$bench.py --quick || exit 1; \
+	done
 
 clean:
 	rm -rf $(VENV)

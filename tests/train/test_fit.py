@@ -136,8 +136,8 @@ def test_a_compiled_encoder_trains_as_well():
         "from twofold import Recipe, build, fit\n"
         "from twofold.data.synthetic import glyphs\n"
         "for switch in (False, True):\n"
-        "    recipe = Recipe(input={'name': 'Image', 'size': 16, 'channels': 1}, encoder={'name': 'conv4', 'dim': 16},\n"
-        "                    p=4, k=4, epochs=2, compile=switch)\n"
+        "    recipe = Recipe(input={'name': 'Image', 'size': 16, 'channels': 1}, encoder='conv4', p=4, k=4, epochs=2)\n"
+        "    recipe = recipe.replace({'compile': switch})\n"
         "    bundle = fit(build.twin(recipe), glyphs(8, 6, size=16), recipe=recipe)\n"
         "    print(bundle.training['history'][-1]['loss'])\n"
     )
