@@ -56,10 +56,10 @@ def main() -> None:
 
 
 class Injected:
-    """A loss that goes wrong from its call `start` on; a collapse also empties the encoder's last layer there."""
+    """A loss that goes wrong from its call `start` on."""
 
-    def __init__(self, kind: str, start: int, seed: int, head: torch.nn.Linear) -> None:
-        self.kind, self.start, self.seed, self.head, self.calls = kind, start, seed, head, 0
+    def __init__(self, kind: str, start: int, seed: int) -> None:
+        self.kind, self.start, self.seed, self.calls = kind, start, seed, 0
 
     def __call__(self, embeddings: Tensor, labels: Tensor, *, comparison: Any) -> Tensor:
         """Supervised contrastive, until it is not."""
@@ -68,8 +68,6 @@ class Injected:
         if self.calls < self.start:
             return value
         if self.kind == "collapse":
-            with torch.no_grad():
-                self.head.weight.mul_(1e-3)
             return 10 * (embeddings - embeddings.mean(0).detach()).square().sum()
         if self.seed % 2:
             return value * math.nan
@@ -79,11 +77,14 @@ class Injected:
 def injected(kind: str, *, start: int, seed: int) -> int:
     """Steps from the fault to the first alarm, the faulty one included; very many if there was none."""
     twin, items, recipe = made(seed, epochs=40)
-    loss = Injected(kind, start, seed, twin.encoder.head[-1])
+    loss = Injected(kind, start, seed)
     places: list[tuple[int, int, int]] = [(0, 0, 0)]
 
     def watch(progress: Progress) -> None:
         places.append((progress.epoch, progress.step, loss.calls))
+        if kind == "collapse" and loss.calls >= start:
+            with torch.no_grad():
+                twin.encoder.head[-1].weight.mul_(1e-3)
 
     try:
         if not fit(twin, items, recipe=recipe, loss=loss, seed=seed, watch=watch).training["notes"]:
@@ -107,7 +108,9 @@ def healthy_training(number: int) -> list[str]:
         "precision": ("float32", "bfloat16")[number % 2],
     }
     if settings["loss"] == "triplet":
-        settings["loss"] = {"name": "triplet", "mining": str(generator.choice(["all", "hard", "semi_hard"]))}
+        # not "hard": from random weights it does collapse at many learning rates (Schroff et al. 2015, section 3.2),
+        # the loss stays at the margin, and the alarm is right
+        settings["loss"] = {"name": "triplet", "mining": str(generator.choice(["all", "semi_hard"]))}
     twin, items, recipe = made(number, epochs=12, **settings)
     try:
         bundle = fit(twin, items, recipe=recipe, seed=number)
