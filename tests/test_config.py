@@ -69,3 +69,15 @@ def test_a_file_that_is_no_toml(tmp_path):
 def test_an_unknown_recipe_names_the_nearest():
     with pytest.raises(UnknownName, match="did you mean 'face'"):
         recipes.find("faces")
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"p": 10, "hard_classes": 4}, "hard_classes = 4 must divide p = 10: set p to a multiple of it"),
+        ({"p": 8, "hard_classes": 4, "groups_per_batch": 2}, "both say which classes meet in a batch: drop one"),
+    ],
+)
+def test_classes_meet_in_a_batch_for_one_reason(settings, text):
+    with pytest.raises(RecipeError, match=text):
+        Recipe.model_validate(settings)

@@ -62,13 +62,7 @@ def fit(
     recipe = _of(twin, recipe or Recipe())
     if isinstance(valid, Items) and isinstance(train, Items):
         _refuse_shared(train, valid)
-    processes = Processes.present()
-    share = processes.rank, processes.count
-    feed: Feed
-    if isinstance(train, Pairs) or (loss is None and of_pairs(recipe)):
-        feed = PairFeed(train, twin.input, recipe, seed, share=share, device=twin.device)
-    else:
-        feed = ItemFeed(train, twin.input, recipe, seed, share=share, device=twin.device)
+    feed = _feed(twin, train, recipe, seed, pairs=loss is None and of_pairs(recipe))
     with build.seeded(seed):
         aim = objective(recipe, twin, classes=feed.classes, loss=loss)
     # weights in the order that half-precision batches come in: a fifth faster
@@ -79,19 +73,8 @@ def fit(
         run.resume(checkpoints)
     contents = [part.content_hashes() for part in (train, valid) if part is not None]
     run.notes += [note for note in _leaks(*contents) if note not in run.notes]
-    keeper = Keeper(run, checkpoints)
-    while run.epoch < recipe.epochs and not run.stopped:
-        try:
-            _one_epoch(run, feed, aim, keeper=keeper, watch=watch)
-        except TrainingError as alarm:
-            keeper.culprit(alarm, feed, train.ids if isinstance(train, Items) else ())
-            run.roll_back(alarm)
-            continue
-        if run.cut:
-            keeper.keep()  # before the look: to go on is to do the rest of this epoch
-        run.look(validation, last=bool(run.stopped) or run.epoch + 1 == recipe.epochs)
-        if not run.cut:
-            keeper.keep()
+    keeper = Keeper(run, checkpoints, ids=train.ids if isinstance(train, Items) else ())
+    _learn(run, feed, aim, keeper=keeper, validation=validation, watch=watch)
     twin.load_state_dict(run.best_weights if validation else run.weights)
     _reorder(twin.eval(), torch.contiguous_format)
     identities = {
@@ -127,6 +110,33 @@ def fit_recipe(
     valid = parts.valid if len(parts.valid) else None
     bundle = fit(twin, parts.train, valid, recipe=recipe, seed=seed, checkpoints=checkpoints, watch=watch)
     return replace(bundle, parts=parts.names())
+
+
+def _feed(twin: Twin, train: Items | Pairs, recipe: Recipe, seed: int, *, pairs: bool) -> Feed:
+    """Batches of pairs for a list of pairs or a loss that wants them, else of labelled items."""
+    processes = Processes.present()
+    share = processes.rank, processes.count
+    if isinstance(train, Pairs) or pairs:
+        return PairFeed(train, twin.input, recipe, seed, share=share, device=twin.device)
+    return ItemFeed(train, twin.input, recipe, seed, share=share, device=twin.device)
+
+
+def _learn(
+    run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, validation: Validation | None, watch: Watch | None
+) -> None:
+    """All epochs that are left, a look at unseen identities after each."""
+    while run.epoch < run.recipe.epochs and not run.stopped:
+        try:
+            _one_epoch(run, feed, aim, keeper=keeper, watch=watch)
+        except TrainingError as alarm:
+            keeper.culprit(alarm, feed)
+            run.roll_back(alarm)
+            continue
+        if run.cut:
+            keeper.keep()  # before the look: to go on is to do the rest of this epoch
+        run.look(validation, last=bool(run.stopped) or run.epoch + 1 == run.recipe.epochs)
+        if not run.cut:
+            keeper.keep()
 
 
 def _one_epoch(run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, watch: Watch | None) -> None:

@@ -18,10 +18,14 @@ GOOD_STEPS = 500
 
 
 class Keeper:
-    """Keeps the state of `run` in memory for alarms and, where there are `checkpoints`, on disk for the next start."""
+    """Keeps the state of `run` in memory for alarms and, where there are `checkpoints`, on disk for the next start.
 
-    def __init__(self, run: Run, checkpoints: Checkpoints | None) -> None:
-        self.run = run
+    Args:
+        ids: of the training items, to name them.
+    """
+
+    def __init__(self, run: Run, checkpoints: Checkpoints | None, *, ids: Sequence[str] = ()) -> None:
+        self.run, self.ids = run, ids
         self.checkpoints = checkpoints if run.processes.first else None
         self.asked = checkpoints.asked if checkpoints else lambda: False
         self.kept = time.monotonic()
@@ -50,7 +54,7 @@ class Keeper:
         elif self.run.index % GOOD_STEPS == 0:
             self.run.remember_good()
 
-    def culprit(self, alarm: TrainingError, feed: Feed, ids: Sequence[str]) -> None:
+    def culprit(self, alarm: TrainingError, feed: Feed) -> None:
         """Write down which items stood in the batch that raised an alarm: their ids and classes.
 
         The batch itself can be made again from them: what an item looks like depends on (seed, epoch, item) alone.
@@ -64,7 +68,7 @@ class Keeper:
             "seed": run.seed,
             "epoch": run.epoch,
             "step": run.step,
-            "items": [ids[index // feed.variants] for index in planned],
+            "items": [self.ids[index // feed.variants] for index in planned],
             "variants": [int(index % feed.variants) for index in planned],
             "labels": [int(label) for label in feed.labels[planned]],
         }

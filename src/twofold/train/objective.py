@@ -48,6 +48,8 @@ def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., T
     ):
         raise RecipeError(f"loss {recipe.loss.name!r} compares with no further embeddings: drop memory")
     if classes == 0:
+        if recipe.hard_classes:
+            raise RecipeError("hard_classes needs batches of labelled items, and these are batches of pairs: drop it")
         if loss is None and not of_pairs(recipe):
             raise RecipeError(f"loss {recipe.loss.name!r} needs labelled items; for a list of pairs: {_pair_losses()}")
         return Objective(_over_pairs(made, twin), False, modules)
