@@ -63,9 +63,9 @@ def trade_off(pairs: PairSource, *, points: int = 64, confidence: float = 0.95, 
     return Curve(
         false_match_rate=fars,
         false_non_match_rate=value,
-        # a band that a curve falls through by chance of the steps is no band: it never rises against the curve
-        low=np.minimum.accumulate(low),
-        high=np.maximum.accumulate(high[::-1])[::-1],
+        # the rate only falls, so that a bound from above holds further on, and one from below holds before
+        low=np.maximum.accumulate(low[::-1])[::-1],
+        high=np.minimum.accumulate(high),
         confidence=confidence,
     )
 
@@ -92,6 +92,11 @@ class Reliability:
     high: Float[np.ndarray, "bins"]
     weight: Float[np.ndarray, "bins"]
     confidence: float
+
+    @property
+    def gap(self) -> float:
+        """Expected calibration error: mean distance of what was given from what came true (Naeini et al. 2015)."""
+        return float((self.weight * np.abs(self.predicted - self.observed)).sum())
 
 
 class _Mapped:

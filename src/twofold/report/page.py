@@ -12,22 +12,27 @@ from jaxtyping import UInt8
 from twofold.report.story import Row, Scores, Step, Story
 from twofold.results import Estimate
 
-__all__ = ["page"]
+__all__ = ["data_uri", "document", "page"]
 
 _MARKS = {"right": "✓", "wrong": "✗", "": ""}
 
 
 def page(story: Story) -> str:
     """The whole page; write it as UTF-8."""
-    style = (files("twofold.report") / "page.css").read_text(encoding="utf-8")
     steps = "\n".join(_step(number, step) for number, step in enumerate(story.steps, start=1))
+    head = f"<header><h1>{_text(story.title)}</h1>\n{_paragraphs(story.lead, 'lead')}</header>\n"
+    return document(story.title, head + steps, "page.css")
+
+
+def document(title: str, body: str, *styles: str) -> str:
+    """A body of markup as a document that needs nothing else: its style sheets, files of this package, are inside."""
+    style = "".join((files("twofold.report") / name).read_text(encoding="utf-8") for name in styles)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
-        f"<title>{_text(story.title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f"<header><h1>{_text(story.title)}</h1>\n{_paragraphs(story.lead, 'lead')}</header>\n"
-        f"{steps}\n</main>\n</body>\n</html>\n"
+        f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        f"{body}\n</main>\n</body>\n</html>\n"
     )
 
 
@@ -51,7 +56,7 @@ def _paragraphs(text: str, kind: str = "") -> str:
 
 def _row(row: Row) -> str:
     shown = "".join(
-        f'<figure><img src="{_data_uri(picture)}" alt="{_text(caption)}">'
+        f'<figure><img src="{data_uri(picture)}" alt="{_text(caption)}">'
         f"<figcaption>{_text(caption)}</figcaption></figure>"
         for picture, caption in zip(row.pictures, row.captions, strict=True)
     )
@@ -103,7 +108,8 @@ def _outline(x: np.ndarray, heights: np.ndarray, floor: float) -> str:
     return "".join(corners) + f"L{x[-1]:.1f} {floor:.1f}Z"
 
 
-def _data_uri(picture: UInt8[np.ndarray, "..."]) -> str:
+def data_uri(picture: UInt8[np.ndarray, "..."]) -> str:
+    """A picture as an address that holds it: PNG, grey (height, width) or colour (height, width, 3)."""
     stream = io.BytesIO()
     PIL.Image.fromarray(np.ascontiguousarray(picture)).save(stream, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -1,0 +1,116 @@
+"""An evaluation in plain words: what was tested, how often it is wrong, what that rests on, and what to do next."""
+
+from twofold.report.measured import Report
+from twofold.report.plots import percent
+from twofold.results import Estimate
+
+__all__ = ["NAMES", "advice", "counted", "promise", "rate", "tested", "verdict"]
+
+NAMES = {
+    "eer": "equal error rate",
+    "auc": "area under the ROC curve",
+    "best_accuracy": "accuracy at the best threshold for these very pairs",
+    "tar_at_far": "true-accept rate",
+    "accuracy": "accuracy at the threshold",
+    "false_match_rate": "false-match rate: different, but accepted",
+    "false_non_match_rate": "false-non-match rate: the same, but rejected",
+    "recall_at_1": "nearest other item is of the same class",
+    "map_at_r": "MAP@R, how well a search finds the rest of a class",
+    "accuracy_5_way_1_shot": "right one of 5, each known from one example",
+    "accuracy_20_way_1_shot": "right one of 20, each known from one example",
+}
+
+FEW = 50
+"""Fewer identities than this and the intervals' own promise was not measured (decision 014)."""
+
+
+def tested(report: Report) -> str:
+    """What was tested, on how much."""
+    found = report.evaluation
+    on = (
+        f"{found.items:,} items of {counted(found.units, found.unit)}"
+        if found.items
+        else counted(found.units, found.unit)
+    )
+    unseen = " that it never saw in training or calibration" if found.items and found.unit == "identity" else ""
+    return (
+        f"Tested on {on}{unseen}: {found.genuine_pairs:,} pairs of the same and {found.impostor_pairs:,} pairs of "
+        "different ones."
+    )
+
+
+def verdict(report: Report) -> str:
+    """How often it is wrong, at the threshold if there is one."""
+    named = {each.name: each for each in report.evaluation.estimates}
+    if "false_match_rate" not in named:
+        equal = rate(named["eer"])
+        return f"No threshold was calibrated. Where both kinds of errors are equally frequent, each is {equal}."
+    return (
+        f"At the threshold {report.threshold:.3f}, of pairs of different ones {rate(named['false_match_rate'])} are "
+        f"taken for the same, and of pairs of the same {rate(named['false_non_match_rate'])} are rejected."
+    )
+
+
+def promise(report: Report) -> str:
+    """Whether the threshold is certified, and whether this data agrees."""
+    known, held = report.calibration, report.evaluation.holds
+    if known is None:
+        return "There is no threshold yet, so nothing is promised."
+    agrees = "This data agrees." if held else "This data does not agree: the measured rate is clearly larger."
+    asked = percent(known.far)
+    if not known.certified:
+        return f"The threshold is an estimate for a false-accept rate of {asked}: it is not certified. {agrees}"
+    return (
+        f"The threshold is certified: with {known.confidence:.0%} confidence at most {asked} of the pairs of different "
+        f"ones pass, found on {counted(known.identities, 'other identity')}. {agrees}"
+    )
+
+
+def advice(report: Report) -> tuple[str, ...]:
+    """What to do next, the most urgent first."""
+    found, known = report.evaluation, report.calibration
+    named = {each.name: each for each in found.estimates}
+    said = []
+    if known is None:
+        said.append(
+            "Calibrate it on identities of its own (twofold calibrate BUNDLE DATA --far 1e-2), then evaluate again."
+        )
+    elif not found.holds:
+        said.append(
+            "Do not rely on the threshold for this kind of data: calibrate again, on identities like those tested here."
+        )
+    elif not known.certified:
+        said.append(
+            f"Calibrate on more identities, so that the false-accept rate of {percent(known.far)} can be certified."
+        )
+    if found.units < FEW:
+        said.append(f"Test on more identities: with {found.units} the intervals are rough ({FEW} and more are good).")
+    missed = named.get("false_non_match_rate")
+    if missed is not None and missed.low > 0.1:
+        said.append(
+            "More than one in ten genuine pairs is rejected. Train on more identities or longer, allow a larger "
+            "false-accept rate, or enrol several items each."
+        )
+    worst = max(report.groups, key=lambda part: part.false_match_rate or 0.0, default=None)
+    if worst is not None and worst.false_match_rate is not None and known is not None:
+        low = (worst.false_match_interval or (0.0, 0.0))[0]
+        if low > known.far:
+            said.append(
+                f"Among {worst.name} alone the false-match rate is {worst.false_match_rate:.2%}: where only such pairs "
+                "are compared, calibrate for that group."
+            )
+    if any(hard.wrong and hard.kind == "false accept" for hard in report.hard):
+        said.append("Look at the hardest false accepts below: two labels for one thing show up there first.")
+    return (*said,) or ("Nothing stands against using it on data like this.",)
+
+
+def rate(found: Estimate) -> str:
+    """A rate with its interval."""
+    return f"{found.value:.2%} ({found.confidence:.0%} interval {100 * found.low:.2f} to {found.high:.2%})"
+
+
+def counted(number: int, unit: str) -> str:
+    """1 identity, 2 identities."""
+    if number == 1:
+        return f"1 {unit}"
+    return f"{number:,} {unit[:-1]}ies" if unit.endswith("y") else f"{number:,} {unit}s"
