@@ -45,31 +45,57 @@ Flag = Annotated[bool, Parameter(negative="")]
 
 
 @app.command
-def doctor(data: Path, /, *, levels: int = 1, p: int = 16, k: int = 4, json: Json = False) -> int:
+def doctor(
+    data: Path,
+    /,
+    *,
+    levels: int = 1,
+    p: int = 16,
+    k: int = 4,
+    against: Path | None = None,
+    bundle: Path | None = None,
+    fix: Path | None = None,
+    seed: int = 0,
+    json: Json = False,
+) -> int:
     """Say what is wrong with DATA before a minute is spent on training; exit code 2 if it cannot be trained on.
 
     Args:
-        data: a folder with one sub-folder an identity, or a table with the columns path and label.
+        data: a folder with one sub-folder an identity, or a table with the columns path and label, and if there is,
+            split or part: nothing should stand in two of them.
         levels: 2 for folders of folders: group/identity/file.
         p: identities a batch shall hold.
         k: items an identity a batch shall hold.
+        against: other data, of which nothing should be in DATA.
+        bundle: a trained bundle: its vectors judge labels, and find more copies.
+        fix: write a cleaned table OUT.csv, and OUT.dropped.csv with what was left out and why; files stay as they are.
+        seed: of what is drawn.
         json: print one JSON object.
     """
     from twofold import terminal, wording
-    from twofold.apps.doctor import doctor as examine
+    from twofold.apps.checkup import checkup
+    from twofold.bundle import Bundle
+    from twofold.data.cleaning import write_cleaned
     from twofold.data.items import Items
+    from twofold.data.tables import parts_of
     from twofold.inputs import Image
 
     items = Items.open(data, levels=levels)
-    with terminal.bar("reading") as progress:
-        findings = examine(items, Image(), p=p, k=k, progress=progress)
+    others = parts_of(data) if against is None else Items.open(against, levels=levels)
+    reader = Image() if bundle is None else Bundle.load(bundle)
+    with terminal.bar("reading", quiet=json) as progress:
+        found = checkup(items, reader, p=p, k=k, against=others, seed=seed, progress=progress)
+    beside = None if fix is None else write_cleaned(items, found.dropped, fix)
     if json:
-        _print_json(
-            {"items": len(items), "identities": len(items.identities), "findings": [asdict(f) for f in findings]}
-        )
+        told = {"items": len(items), "identities": len(items.identities)}
+        told |= {"findings": [asdict(finding) for finding in found.findings]}
+        told |= {"dropped": {items.ids[place]: reason for place, reason in found.dropped.items()}}
+        _print_json(told)
     else:
-        _show(wording.items(items), wording.findings(findings))
-    return WRONG if any(finding.level == "fatal" for finding in findings) else YES
+        _show(wording.items(items), wording.findings(found.findings))
+        if fix is not None and beside is not None:
+            _show(wording.cleaned(len(items), len(found.dropped), fix, beside))
+    return WRONG if any(finding.level == "fatal" for finding in found.findings) else YES
 
 
 @app.command

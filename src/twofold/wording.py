@@ -16,6 +16,7 @@ from twofold.results import Difference, Erasure, Estimate, Evaluation, Finding, 
 
 __all__ = [
     "calibrated",
+    "cleaned",
     "differences",
     "evaluation",
     "facts",
@@ -44,6 +45,11 @@ def findings(found: Sequence[Finding]) -> str:
     return "\n".join(
         f"{SIGNS[f.level]} {f.message}\n  {f.remedy}" if f.remedy else f"{SIGNS[f.level]} {f.message}" for f in order
     )
+
+
+def cleaned(items: int, dropped: int, out: Path, beside: Path) -> str:
+    """What was written, and what was left out of it."""
+    return f"{items - dropped} of {items} items are kept in {out}; {beside} names the others with their reasons"
 
 
 def trained(bundle: Bundle, out: Path, data: Path) -> str:

@@ -1,7 +1,8 @@
 """The doctor: what is wrong with data, before a minute is spent on training. Any input type with a `read` will do."""
 
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,7 +15,7 @@ from twofold.data.listing import some
 from twofold.errors import NotEnoughData, UnreadableInput
 from twofold.results import Finding
 
-__all__ = ["Reader", "doctor"]
+__all__ = ["Reader", "Reading", "diagnosis", "doctor", "plain_name", "worst_first"]
 
 
 @runtime_checkable
@@ -27,8 +28,8 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Reading:
-    """Content -> positions of the items that have it, and position -> why it cannot be read."""
+class Reading:
+    """What one pass over the items gave: content -> its positions, and position -> why it cannot be read."""
 
     same: dict[str, list[int]]
     unreadable: dict[int, str]
@@ -40,8 +41,9 @@ def doctor(
     """Read every item once and say what stands against training, the worst first.
 
     Found are: items that cannot be decoded; items that are exactly equal as they are read, within a class and (worse)
-    under two; one class only, singletons only; class sizes; whether batches of P x K and four parts by identity can be
-    made; what lay in the folder and was left out.
+    under two; labels that differ in case, blanks or Unicode form alone; one class only, singletons only; class sizes;
+    whether batches of P x K and four parts by identity can be made; what lay in the folder and was left out.
+    `twofold.apps.checkup.checkup` looks deeper.
 
     Args:
         items: what shall be trained on.
@@ -54,18 +56,27 @@ def doctor(
         findings: "fatal" ones prevent training, "warning" ones spoil its numbers, "note" ones are good to know. Each
         names its items in `files`; the message shows the first few.
     """
-    reading = _read(items, input_type, progress)
-    found = [
+    return worst_first(diagnosis(items, _read(items, input_type, progress), p=p, k=k))
+
+
+def diagnosis(items: Items, reading: Reading, *, p: int, k: int) -> list[Finding]:
+    """What the labels and one pass over the items tell, in no order; see `doctor`."""
+    return [
         *_unreadable(items, reading),
         *_duplicates(items, reading),
+        *_names(items),
         *_classes(items),
         *_batches(items, p=p, k=k),
         *_strays(items),
     ]
+
+
+def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Fatal findings, then warnings, then notes."""
     return tuple(sorted(found, key=lambda finding: ("fatal", "warning", "note").index(finding.level)))
 
 
-def _read(items: Items, input_type: Reader, progress: Callable[[int, int], None] | None) -> _Reading:
+def _read(items: Items, input_type: Reader, progress: Callable[[int, int], None] | None) -> Reading:
     same: dict[str, list[int]] = defaultdict(list)
     unreadable: dict[int, str] = {}
     for position, value in enumerate(items.values):
@@ -75,10 +86,10 @@ def _read(items: Items, input_type: Reader, progress: Callable[[int, int], None]
             unreadable[position] = str(error)
         if progress:
             progress(position + 1, len(items))
-    return _Reading(same=same, unreadable=unreadable)
+    return Reading(same=same, unreadable=unreadable)
 
 
-def _unreadable(items: Items, reading: _Reading) -> list[Finding]:
+def _unreadable(items: Items, reading: Reading) -> list[Finding]:
     if not reading.unreadable:
         return []
     reasons = some(reading.unreadable.values(), 3)
@@ -93,7 +104,7 @@ def _unreadable(items: Items, reading: _Reading) -> list[Finding]:
     ]
 
 
-def _duplicates(items: Items, reading: _Reading) -> list[Finding]:
+def _duplicates(items: Items, reading: Reading) -> list[Finding]:
     repeated = [same for same in reading.same.values() if len(same) > 1]
     across = [same for same in repeated if len(set(items.labels[same])) > 1]
     within = [same for same in repeated if len(set(items.labels[same])) == 1]
@@ -124,6 +135,35 @@ def _equal(items: Items, groups: list[list[int]], *, code: str, where: str, reme
     message = f"{len(groups)} contents {where}, exactly equal as they are read ({shown})"
     files = _ids(items, [position for same in groups for position in same])
     return [Finding(level="warning", code=code, message=message, remedy=remedy, files=files)]
+
+
+def _names(items: Items) -> list[Finding]:
+    """Labels that a reader takes for the same."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for name in items.identities:
+        alike[plain_name(name)].append(name)
+    groups = [names for names in alike.values() if len(names) > 1]
+    if not groups:
+        return []
+    codes = {name: code for code, name in enumerate(items.identities)}
+    told = np.isin(items.identity, [codes[name] for names in groups for name in names])
+    shown = some((" = ".join(map(repr, names)) for names in groups), 3)
+    return [
+        Finding(
+            level="warning",
+            code="names-alike",
+            message=f"{len(groups)} labels are written in more than one way ({shown})",
+            remedy="if they are one identity give them one label: else its items are taught to be different",
+            files=_ids(items, np.flatnonzero(told)),
+        )
+    ]
+
+
+def plain_name(name: str) -> str:
+    """A label without what the eye does not see: case, blanks, Unicode's several ways to write a letter."""
+    composed = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    seen = "".join(letter for letter in composed if unicodedata.category(letter) != "Cf")
+    return " ".join(seen.split())
 
 
 def _sizes(items: Items) -> Int[np.ndarray, " classes"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from twofold.data.listing import Listing
 from twofold.errors import DataError, MissingExtra, NotEnoughData
 
-__all__ = ["CONTENTS", "SUFFIXES", "Table", "located", "read", "rows_as_items"]
+__all__ = ["CONTENTS", "SUFFIXES", "Table", "located", "parts_of", "read", "rows_as_items"]
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 CONTENTS = ("path", "text", "sequence")
@@ -155,6 +155,14 @@ def rows_as_items(table: Table) -> Listing:
         sources=table.columns.get("source"),
         notes=(said, f"{forgeries} rows are forgeries") if forgeries else (said,),
     )
+
+
+def parts_of(path: Path) -> tuple[str, ...] | None:
+    """The column `split` or `part` of a table, row by row; None where there is no such column, or no table."""
+    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
+        return None
+    columns = read(path).columns
+    return columns.get("split", columns.get("part"))
 
 
 def _labels(table: Table) -> tuple[tuple[str | None, ...], tuple[str, ...]]:

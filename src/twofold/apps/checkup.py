@@ -1,0 +1,302 @@
+"""The whole checkup of data: what `doctor` says, copies, overlap, doubtful labels, confounds; and what to leave out.
+
+Each item is read once; memory is linear in the number of items, about two kilobytes a picture.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Int
+
+from twofold.apps.doctor import Reader, Reading, diagnosis, worst_first
+from twofold.apps.survey import Survey, survey
+from twofold.bundle import Bundle
+from twofold.data.confounds import BOUND, confounds, forgery_confounds
+from twofold.data.copies import groups_of, near_copies
+from twofold.data.items import Items
+from twofold.data.label_noise import ENOUGH, Doubts, doubtful_labels
+from twofold.data.listing import some
+from twofold.errors import DataError
+from twofold.inputs.image_traits import coarse_features
+from twofold.results import Estimate, Finding
+
+__all__ = ["Checkup", "checkup"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkup:
+    """What a checkup found.
+
+    Attributes:
+        findings: the worst first.
+        dropped: position -> why the item should be left out; `write_cleaned` takes it.
+    """
+
+    findings: tuple[Finding, ...]
+    dropped: dict[int, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """The items, those that they are compared with behind them, and what was found so far.
+
+    Attributes:
+        ids, identity: by name, of all; an id of those compared with begins with "against: ".
+        side: code into `sides` of each, all equal where nothing is compared.
+    """
+
+    items: Items
+    ids: tuple[str, ...]
+    identity: tuple[str, ...]
+    side: Int[np.ndarray, "n"]
+    sides: tuple[str, ...]
+    known: Survey
+    findings: list[Finding] = field(default_factory=list)
+    dropped: dict[int, str] = field(default_factory=dict)
+
+
+def checkup(
+    items: Items,
+    reader: Reader | Bundle,
+    *,
+    p: int,
+    k: int,
+    against: Items | Sequence[str] | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Checkup:
+    """Read every item once and say all that stands against training on them and against believing what is measured.
+
+    Beyond what `doctor` finds: near copies (recompressed, brighter, cut a little) within a class and under two;
+    identities and contents that stand on two sides; labels that the nearest neighbours contradict, if those are good
+    enough to say so; traits that should not tell genuine from impostor pairs and do.
+
+    Args:
+        items: what shall be trained on.
+        reader: an input type that reads an item; or a bundle, whose vectors then judge labels and find more copies.
+        p, k: classes a batch, and items a class.
+        against: other items, of which none should be among `items`; or the part of each item (train, test, ...), of
+            which none should share an identity or a content.
+        seed: of what is drawn.
+        progress: called with (done, total) after every item.
+
+    Raises:
+        DataError: not one part for each item.
+    """
+    case = _opened(items, reader, against, progress)
+    reading = _first(case.known.reading, len(items))
+    case.findings.extend(diagnosis(items, reading, p=p, k=k))
+    case.dropped.update(dict.fromkeys(reading.unreadable, "cannot be read"))
+    exact = [same for same in case.known.reading.same.values() if len(same) > 1]
+    _leave_out_copies(case, exact, "equal")
+    pairs = near_copies(case.known.planes, pictures=case.known.pictures, vectors=case.known.vectors)
+    near = _new_groups(groups_of(pairs), exact)
+    _near(case, near)
+    _leave_out_copies(case, near, "nearly equal")
+    _overlap(case, exact, near)
+    _labels(case, seed)
+    _traits(case, seed)
+    return Checkup(findings=worst_first(case.findings), dropped=dict(sorted(case.dropped.items())))
+
+
+def _opened(
+    items: Items,
+    reader: Reader | Bundle,
+    against: Items | Sequence[str] | None,
+    progress: Callable[[int, int], None] | None,
+) -> _Case:
+    identity = tuple(items.identities[code] for code in items.identity)
+    if isinstance(against, Items):
+        return _Case(
+            items=items,
+            ids=(*items.ids, *(f"against: {name}" for name in against.ids)),
+            identity=(*identity, *(against.identities[code] for code in against.identity)),
+            side=np.repeat([0, 1], [len(items), len(against)]),
+            sides=("these items", "those compared with"),
+            known=survey([*items.values, *against.values], reader, progress=progress),
+        )
+    if against is not None and len(against) != len(items):
+        raise DataError(f"{len(against)} parts are given for {len(items)} items: one part for each is needed")
+    sides, side = np.unique(["all"] * len(items) if against is None else list(against), return_inverse=True)
+    known = survey(items.values, reader, progress=progress)
+    return _Case(items=items, ids=items.ids, identity=identity, side=side, sides=tuple(map(str, sides)), known=known)
+
+
+def _first(reading: Reading, count: int) -> Reading:
+    """What was read of the first items."""
+    same = {content: [place for place in places if place < count] for content, places in reading.same.items()}
+    unreadable = {place: reason for place, reason in reading.unreadable.items() if place < count}
+    return Reading(same={content: places for content, places in same.items() if places}, unreadable=unreadable)
+
+
+def _own(case: _Case, groups: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The part of each group that is of the items themselves, where that is two or more."""
+    own = [[place for place in group if place < len(case.items)] for group in groups]
+    return [group for group in own if len(group) > 1]
+
+
+def _new_groups(near: list[list[int]], exact: list[list[int]]) -> list[list[int]]:
+    """Groups of near copies that are not exact copies of each other alone."""
+    content = {place: number for number, same in enumerate(exact) for place in same}
+    return [group for group in near if len({content.get(place, -1 - place) for place in group}) > 1]
+
+
+def _leave_out_copies(case: _Case, groups: list[list[int]], word: str) -> None:
+    """Of copies in one class the first stays; of copies under two labels none, since nobody knows which is right."""
+    for group in _own(case, groups):
+        torn = len(set(case.items.labels[group])) > 1
+        left = [place for place in group if place not in case.dropped]
+        for place in left if torn else left[1:]:
+            other = next(mate for mate in group if mate != place) if torn else left[0]
+            case.dropped[place] = f"{word} to {case.ids[other]}" + (", which has another label" if torn else "")
+
+
+def _near(case: _Case, groups: list[list[int]]) -> None:
+    labels = case.items.labels
+    own = _own(case, groups)
+    torn = [group for group in own if len(set(labels[group])) > 1]
+    _copies(
+        case,
+        torn,
+        code="near-duplicates-across-classes",
+        where="stand under more than one label",
+        remedy="look at them: it is one thing with a wrong label, or one identity with two names",
+    )
+    _copies(
+        case,
+        [group for group in own if len(set(labels[group])) == 1],
+        code="near-duplicates-within-classes",
+        where="stand more than once in one class",
+        remedy="keep one of each, or only count on them less: copies and shots of one moment are recognised without "
+        "skill, so error rates look better than they are",
+    )
+
+
+def _copies(case: _Case, groups: list[list[int]], *, code: str, where: str, remedy: str) -> None:
+    if groups:
+        shown = some((" ~ ".join(case.ids[place] for place in group[:4]) for group in groups), 3)
+        message = f"{len(groups)} groups of nearly equal pictures {where} ({shown})"
+        files = tuple(case.ids[place] for group in groups for place in group)
+        case.findings.append(Finding(level="warning", code=code, message=message, remedy=remedy, files=files))
+
+
+def _overlap(case: _Case, exact: list[list[int]], near: list[list[int]]) -> None:
+    """What stands on two sides: identities by name, contents, near copies."""
+    by_name: dict[str, list[int]] = {}
+    for place, name in enumerate(case.identity):
+        by_name.setdefault(name, []).append(place)
+    for code, what, groups in (
+        ("overlap-identities", "identities", list(by_name.values())),
+        ("overlap-contents", "contents", exact),
+        ("overlap-near", "near copies", near),
+    ):
+        torn = [group for group in groups if len(set(case.side[group])) > 1]
+        if not torn:
+            continue
+        first = (case.identity[g[0]] if what == "identities" else " = ".join(case.ids[i] for i in g[:3]) for g in torn)
+        places = _giving_way(case, torn)
+        case.findings.append(
+            Finding(
+                level="warning",
+                code=code,
+                message=f"{len(torn)} {what} stand on two sides of {', '.join(case.sides)} ({some(first, 3)})",
+                remedy="what is learned there is tested here: leave them out on one side",
+                files=tuple(case.ids[place] for group in torn for place in group),
+            )
+        )
+        for place in places:
+            case.dropped.setdefault(place, f"its {what} stand on another side too")
+
+
+def _giving_way(case: _Case, groups: list[list[int]]) -> list[int]:
+    """The items to be left out: of several parts the largest side of each group stays behind, of two data sets this."""
+    if len(case.ids) > len(case.items):
+        return [place for group in groups for place in group if place < len(case.items)]
+    size = np.bincount(case.side)
+    kept = [min(set(case.side[group].tolist()), key=lambda side: (size[side], side)) for group in groups]
+    return [place for group, side in zip(groups, kept, strict=True) for place in group if case.side[place] != side]
+
+
+def _labels(case: _Case, seed: int) -> None:
+    """Doubtful labels of the items that are left, forgeries aside."""
+    items, known = case.items, case.known
+    if known.vectors is None and not known.pictures.any():
+        return
+    usable = (known.readable if known.vectors is not None else known.pictures)[: len(items)] & ~items.forged
+    copies = {place for same in known.reading.same.values() for place in same[1:]}
+    usable[[place for place in copies if place < len(items)]] = False
+    places = np.flatnonzero(usable)
+    if len(places) < 3:
+        return
+    vectors = coarse_features(known.planes[places]) if known.vectors is None else known.vectors[places]
+    doubts = doubtful_labels(vectors, items.labels[places], seed=seed)
+    if doubts is None:
+        return
+    feature = "coarse pixels and gradients" if known.vectors is None else "the bundle's vectors"
+    if doubts.accuracy < ENOUGH:
+        case.findings.append(_too_weak(doubts, feature))
+    elif len(doubts.suspects):
+        case.findings.append(_doubtful(case, places, doubts, feature))
+
+
+def _too_weak(doubts: Doubts, feature: str) -> Finding:
+    return Finding(
+        level="note",
+        code="labels-not-judged",
+        message=f"whether labels are wrong cannot be told by {feature}: nearest neighbours agree with "
+        f"{doubts.accuracy:.0%} of the labels, {ENOUGH:.0%} are needed",
+        remedy="train a model and give it as bundle: its vectors may be good enough",
+    )
+
+
+def _doubtful(case: _Case, places: Int[np.ndarray, "n"], doubts: Doubts, feature: str) -> Finding:
+    items, told = case.items, []
+    for place, better in zip(places[doubts.suspects].tolist(), doubts.better.tolist(), strict=True):
+        told.append(f"{items.ids[place]}: rather {items.names[better]}")
+        case.dropped.setdefault(place, f"doubtful label: its neighbours are {items.names[better]}")
+    return Finding(
+        level="warning",
+        code="labels-doubtful",
+        message=f"{len(told)} of {len(places)} labels are contradicted by the nearest neighbours ({some(told, 3)}), by "
+        f"{feature}, which agree with {doubts.accuracy:.0%} of the labels and find {doubts.recall:.0%} of labels "
+        "swapped on purpose",
+        remedy="look at them: most are wrong, some are merely unusual",
+        files=tuple(items.ids[place] for place in places[doubts.suspects]),
+    )
+
+
+def _traits(case: _Case, seed: int) -> None:
+    """Traits that tell genuine from impostor pairs."""
+    items, known = case.items, case.known
+    places = np.flatnonzero(known.pictures[: len(items)])
+    columns: dict[str, np.ndarray] = {name: values[places] for name, values in known.traits.items()}
+    if items.source is not None:
+        places = places if columns else np.arange(len(items))
+        columns["source"] = items.source[places][:, None]
+    labels, identity, forged = items.labels[places], items.identity[places], items.forged[places]
+    drawn = ~forged
+    genuine = {name: values[drawn] for name, values in columns.items()}
+    found = confounds(genuine, labels[drawn], identity=identity[drawn], seed=seed)
+    _confounded(case, found, "pairs of different identities", code="confound")
+    found = forgery_confounds(columns, labels, identity=identity, forged=forged, seed=seed)
+    _confounded(case, found, "forgeries", code="confound-forgeries")
+
+
+def _confounded(case: _Case, found: dict[str, Estimate], whom: str, *, code: str) -> None:
+    said = [f"{name} {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]" for name, auc in found.items()]
+    strong = [text for text, auc in zip(said, found.values(), strict=True) if auc.low > BOUND]
+    if strong:
+        case.findings.append(
+            Finding(
+                level="warning",
+                code=code,
+                message=f"genuine pairs are told from {whom} by a trivial trait alone: AUC of {', '.join(strong)}, "
+                f"above {BOUND:g} even at the lower end of the 95 % interval over identities",
+                remedy="a model may learn the trait instead of the identity: collect each identity under several "
+                "conditions, or bring the trait to one value for all; ignore this if it is a true mark of the identity",
+            )
+        )
+    if said:
+        message = f"AUC of trivial traits, genuine pairs against {whom} (0.5 is chance): {', '.join(said)}"
+        case.findings.append(Finding(level="note", code=f"{code}-traits", message=message, remedy=""))

@@ -1,0 +1,80 @@
+"""A cleaned table: the items to keep, and beside it those that were left out, each with its reason."""
+
+import csv
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twofold.data.items import Items
+from twofold.errors import NotEnoughData, UsageError
+from twofold.files import write_atomically
+
+__all__ = ["write_cleaned"]
+
+
+def write_cleaned(items: Items, dropped: Mapping[int, str], out: str | Path) -> Path:
+    """Write OUT.csv, which `Items.from_table` reads, and OUT.dropped.csv with a reason for each item left out.
+
+    The files themselves are not touched; paths are relative to the table. Forgeries of somebody of whom no genuine item
+    is left go as well.
+
+    Args:
+        dropped: position -> reason.
+
+    Returns:
+        the path of the table of what was left out.
+
+    Raises:
+        UsageError: items that are neither files nor texts, or an ending other than .csv.
+        NotEnoughData: nothing would be left.
+        CannotWrite: the disk does not take it.
+    """
+    out = Path(out)
+    if out.suffix.lower() != ".csv":
+        raise UsageError(f"the cleaned table {out} must end in .csv")
+    if not all(isinstance(value, str | Path) for value in items.values):
+        raise UsageError("a cleaned table can name files or texts, but these items are arrays in memory")
+    reasons = dict(dropped) | _orphans(items, dropped)
+    kept = [place for place in range(len(items)) if place not in reasons]
+    if not kept:
+        raise NotEnoughData(f"none of {len(items)} items would be left: nothing was written")
+    beside = out.with_name(f"{out.stem}.dropped.csv")
+    write_atomically(beside, _csv([{**_row(items, i, out), "reason": reasons[i]} for i in sorted(reasons)], items))
+    write_atomically(out, _csv([_row(items, i, out) for i in kept], items))
+    return beside
+
+
+def _orphans(items: Items, dropped: Mapping[int, str]) -> dict[int, str]:
+    kept = np.ones(len(items), dtype=bool)
+    kept[list(dropped)] = False
+    left = np.unique(items.identity[kept & ~items.forged])
+    alone = np.flatnonzero(kept & items.forged & ~np.isin(items.identity, left))
+    return {int(place): "a forgery of somebody of whom no genuine item is left" for place in alone}
+
+
+def _row(items: Items, place: int, out: Path) -> dict[str, Any]:
+    value = items.values[place]
+    is_path = isinstance(value, Path)
+    writer = items.identities[items.identity[place]]
+    row = {"path" if is_path else "text": os.path.relpath(value, out.parent) if is_path else value}
+    row["label"] = "" if items.forged[place] else writer
+    if items.forged.any():
+        row["forgery_of"] = writer if items.forged[place] else ""
+    if items.group is not None:
+        row["group"] = items.groups[items.group[place]]
+    if items.source is not None:
+        row["source"] = items.sources[items.source[place]]
+    return row
+
+
+def _csv(rows: Sequence[dict[str, Any]], items: Items) -> bytes:
+    stream = io.StringIO()
+    columns = list(rows[0]) if rows else ["path" if isinstance(items.values[0], Path) else "text", "label", "reason"]
+    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().encode()
