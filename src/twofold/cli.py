@@ -247,6 +247,8 @@ def evaluate(
     *,
     far: float | None = None,
     against: Path | None = None,
+    report: Path | None = None,
+    pictures: bool = True,
     levels: int = 1,
     seed: int = 0,
     json: Json = False,
@@ -259,10 +261,17 @@ def evaluate(
             contract: scores or vectors.
         far: false-accept rate at which the true-accept rate is wanted; by default the calibrated one.
         against: another bundle: by how much is it better than the first on the same identities?
+        report: where a page with curves, hardest pairs, groups and a map goes (one HTML file that opens offline);
+            MODEL_CARD.md is then written into the bundle's folder.
+        pictures: --no-pictures leaves the things themselves out of the page.
         levels: 2 for folders of folders: group/identity/file.
         seed: of what is drawn.
-        json: print one JSON object.
+        json: print one JSON object; with --report it holds the numbers of the page too.
     """
+    if report is not None:
+        if against is not None:
+            raise UsageError("--report is about one bundle: leave --against out")
+        return _report(bundle, data, report, far=far, pictures=pictures, levels=levels, seed=seed, json=json)
     from twofold import terminal, wording
     from twofold.apps.compare import compare
     from twofold.apps.evaluate import evaluate as measure
@@ -293,6 +302,24 @@ def evaluate(
         else:
             evaluation = measure(known, Items.open(data, levels=levels), far=far, seed=seed, watch=watch)
     _print_json(asdict(evaluation)) if json else _show(wording.evaluation(evaluation))
+    return YES
+
+
+def _report(
+    bundle: Path, data: Path, page: Path, *, far: float | None, pictures: bool, levels: int, seed: int, json: bool
+) -> int:
+    """`evaluate` with a page and a model card."""
+    from twofold import terminal, wording
+    from twofold.apps.evaluation_report import opened_report
+    from twofold.report.measured import numbers
+    from twofold.report.writing import write_report
+
+    with terminal.stages(quiet=json) as watch:
+        found = opened_report(bundle, data, far=far, pictures=pictures, levels=levels, seed=seed, watch=watch)
+    written = write_report(found, page, beside=bundle if bundle.is_dir() else None)
+    _print_json(numbers(found)) if json else _show(wording.evaluation(found.evaluation))
+    for path in () if json else written:
+        _show(f"written to {path}")
     return YES
 
 

@@ -162,9 +162,10 @@ def _part_table(parts: Sequence[Part]) -> str:
         )
         for part in parts
     ]
-    return _table(
+    table = _table(
         ("", "rejected though the same", "accepted though different", "items", "genuine / impostor pairs"), rows
     )
+    return f'<div class="parts">{table}</div>'
 
 
 def _rate(value: float | None, ends: tuple[float, float] | None) -> str:
@@ -265,7 +266,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 def _cell(text: str, first: bool) -> str:
     value, _, below = text.partition("\n")
     if first:
-        return f"<th>{_text(value)}</th>"
+        return f"<th>{_broken(value)}</th>"
     return f"<td>{_text(value)}" + (f'<br><span class="detail">{_text(below)}</span>' if below else "") + "</td>"
 
 
