@@ -100,7 +100,7 @@ def advice(report: Report) -> tuple[str, ...]:
                 "are compared, calibrate for that group."
             )
     if any(hard.wrong and hard.kind == "false accept" for hard in report.hard):
-        said.append("Look at the hardest false accepts below: two labels for one thing show up there first.")
+        said.append("Look at the hardest false accepts in the page: two labels for one thing show up there first.")
     return (*said,) or ("Nothing stands against using it on data like this.",)
 
 
