@@ -27,8 +27,8 @@ CROPS = (WHOLE, *((x * (1 - s), y * (1 - s), s) for s in (0.95, 0.9) for x in (0
 NEIGHBOURS = 8
 BLOCK = 4096
 PROMISING = 0.75
-STEP = 0.02
-"""A cut-out's neighbours differ by this share of the side: 0.6 of 32 pixels."""
+STEPS = (0.02, 0.01)
+"""By these shares of the side a cut-out is moved and sized to fit better: 0.6 and 0.3 of 32 pixels."""
 
 
 def grey_plane(picture: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "32 32"]:
@@ -116,29 +116,48 @@ def candidates(planes: UInt8[np.ndarray, "n 32 32"], *, radius: int = 10, neighb
 def aligned_correlation(planes: UInt8[np.ndarray, "n 32 32"], found: Candidates) -> Float[np.ndarray, "candidates"]:
     """How alike the pictures of each candidate are, brightness and contrast set aside: the pixels' correlation.
 
-    Taken at the cut-out that was found, and, where that is promising, at 27 around it, the best of them. 1 for copies;
-    0 where one is of a single grey. Fine lines lose their correlation by half a pixel, hence the search.
+    Taken at the cut-out that was found, and, where that is promising, at 27 around it, then at 27 half as far around
+    the best of those. 1 for copies; 0 where one is of a single grey. Thin lines lose their correlation by half a pixel,
+    hence the search.
     """
+    crops = np.array(CROPS)[found.crop]
     best = np.zeros(len(found.cut))
-    for crop, (top, left, side) in enumerate(CROPS):
-        here = np.flatnonzero(found.crop == crop)
-        best[here] = _correlation(planes, found, here, (top, left, side))
-        here = here[best[here] >= PROMISING]
-        for around in _around(top, left, side):
-            best[here] = np.maximum(best[here], _correlation(planes, found, here, around))
+    for crop, here in _alike(crops, np.arange(len(best))):
+        best[here] = _correlation(planes, found, here, crop)
+    for step in STEPS:
+        promising, old = np.flatnonzero(best >= PROMISING), crops.copy()
+        for crop, here in _alike(old, promising):
+            for around in _around(*crop, step):
+                value = _correlation(planes, found, here, around)
+                better = here[value > best[here]]
+                best[here] = np.maximum(best[here], value)
+                crops[better] = around
     return best
 
 
-def _around(top: float, left: float, side: float) -> Iterator[tuple[float, float, float]]:
-    for other in (side, side - STEP, min(side + STEP, 1.0)):
+def _alike(
+    crops: Float[np.ndarray, "n 3"], places: Int[np.ndarray, "m"]
+) -> Iterator[tuple[tuple[float, float, float], Int[np.ndarray, "some"]]]:
+    """Each cut-out that occurs at the places, with the places where it does."""
+    known, code = np.unique(crops[places], axis=0, return_inverse=True)
+    order = np.argsort(code.ravel(), kind="stable")
+    for crop, here in zip(known, np.split(order, np.cumsum(np.bincount(code.ravel()))[:-1]), strict=False):
+        yield (float(crop[0]), float(crop[1]), float(crop[2])), places[here]
+
+
+def _around(top: float, left: float, side: float, step: float) -> Iterator[tuple[float, float, float]]:
+    for other in (side, side - step, min(side + step, 1.0)):
         shift = (side - other) / 2
-        for down, right in product((0.0, -STEP, STEP), repeat=2):
+        for down, right in product((0.0, -step, step), repeat=2):
             moved = np.clip([top + shift + down, left + shift + right], 0, 1 - other)
             yield float(moved[0]), float(moved[1]), other
 
 
 def _correlation(
-    planes: np.ndarray, found: Candidates, here: Int[np.ndarray, "m"], crop: tuple[float, float, float]
+    planes: UInt8[np.ndarray, "n 32 32"],
+    found: Candidates,
+    here: Int[np.ndarray, "m"],
+    crop: tuple[float, float, float],
 ) -> Float[np.ndarray, "m"]:
     top, left, side = crop
     rows, columns = _cut(top, side), _cut(left, side)
