@@ -21,7 +21,8 @@ from twofold.train.fit import fit_recipe
 
 @pytest.fixture(scope="module")
 def trained():
-    recipe = Recipe(input={"name": "Image", "size": 16, "channels": 1}, encoder={"name": "conv4", "dim": 16}, epochs=1)
+    image, encoder = {"name": "Image", "size": 16, "channels": 1}, {"name": "conv4", "dim": 16}
+    recipe = Recipe.model_validate({"input": image, "encoder": encoder, "epochs": 1})
     return fit_recipe(
         recipe.replace({"split.calibrate": 0.4, "split.train": 0.4}), glyphs(40, 4, size=16), device="cpu"
     )

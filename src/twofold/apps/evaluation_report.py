@@ -95,7 +95,7 @@ def evaluation_report(
         classes=_classes(data),
         hard=_hardest(data, pictures=pictures),
         map=_map(data),
-        data=_data_card(part, found),
+        data=_data_card(bundle, part, found),
         model=_model_card(bundle),
         commands=tuple(commands),
     )
@@ -346,12 +346,14 @@ def _pair_counts(found: Evaluation) -> dict[str, str]:
     }
 
 
-def _data_card(items: Items, found: Evaluation) -> dict[str, str]:
+def _data_card(bundle: Bundle, items: Items, found: Evaluation) -> dict[str, str]:
     sizes = np.bincount(items.labels)
     sizes = sizes[sizes > 0]
+    # of a calibration on other data the bundle keeps no names: nothing can then be said of it
+    unseen = "in training or calibration" if bundle.parts.get("calibrate") else "in training"
     card = {
         "items": f"{len(items):,}",
-        "identities": f"{len(np.unique(items.identity)):,}, none of them seen in training or calibration",
+        "identities": f"{len(np.unique(items.identity)):,}, none of them seen {unseen}",
         "items a class": f"{sizes.min()} to {sizes.max()}, median {np.median(sizes):g}",
     }
     if items.group is not None:

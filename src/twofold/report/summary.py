@@ -32,7 +32,7 @@ def tested(report: Report) -> str:
         if found.items
         else counted(found.units, found.unit)
     )
-    unseen = " that it never saw in training or calibration" if found.items and found.unit == "identity" else ""
+    unseen = " that it never saw in training" if found.items and found.unit == "identity" else ""
     return (
         f"Tested on {on}{unseen}: {found.genuine_pairs:,} pairs of the same and {found.impostor_pairs:,} pairs of "
         "different ones."
