@@ -100,13 +100,14 @@ def _all_numbers(report: Report) -> str:
 
 def _scores(report: Report) -> str:
     known = report.calibration
-    thresholds = [("threshold", report.threshold)]
+    name = "threshold" if known is not None else f"{plots.percent(report.evaluation.far)} of impostors pass from"
+    thresholds = [(name, report.threshold)]
     if known is not None and known.reject_threshold not in (None, known.threshold):
         thresholds.append(("different below", float(known.reject_threshold or 0.0)))
     shown = [
         (
             plots.histogram(report.scores, thresholds=thresholds),
-            "Pairs of the same upwards, pairs of different ones downwards; from the threshold on the answer is “same”.",
+            "Pairs of the same upwards, pairs of different ones downwards; right of the dashed line it says “same”.",
         )
     ]
     if report.reliability is not None and known is not None:

@@ -244,7 +244,7 @@ def _figure(title: str, x: Axis, y: Axis, marks: Sequence[str]) -> str:
 
 
 def _curve(x: Axis, y: Axis, xs: Values, ys: Values, *, band: tuple[Values, Values]) -> list[str]:
-    inside = x.place(xs) > -1e-9
+    inside = (x.place(xs) > -1e-9) & (np.append(0.0, x.place(xs)[:-1]) < 1.0)  # up to the first point at the edge
     across, ys = _x(x, xs[inside]), ys[inside]
     low, high = (_y(y, edge[inside]) for edge in band)
     outline = _points(np.append(across, across[::-1]), np.append(low, high[::-1]))
