@@ -68,7 +68,7 @@ def compressed(picture: np.ndarray) -> np.ndarray:
 def test_near_copies_and_copies_are_found_and_one_is_kept(tmp_path: Path, sound: Items) -> None:
     picture = tinted(sound.values[0], np.array([5, 0, 9]))
     other = tinted(sound.values[80], np.array([0, 0, 0]))
-    more = {
+    more: dict[str, Any] = {
         "glyph 0__a": picture,
         "glyph 0__b": compressed(picture),
         "glyph 0__c": picture,

@@ -14,6 +14,7 @@ __all__ = ["coarse_features", "traits"]
 CELLS = 6
 PIXELS = 12
 DIRECTIONS = 8
+BLOCK = 2048
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 
 
@@ -24,6 +25,13 @@ def coarse_features(planes: UInt8[np.ndarray, "n 32 32"]) -> Float[np.ndarray, "
     gradients' magnitudes over 8 directions (Dalal and Triggs 2005, without their overlapping blocks), square-rooted.
     Both halves count the same.
     """
+    features = np.empty((len(planes), PIXELS**2 + DIRECTIONS * CELLS**2), np.float32)
+    for start in range(0, len(planes), BLOCK):
+        features[start : start + BLOCK] = _block_features(planes[start : start + BLOCK])
+    return features
+
+
+def _block_features(planes: UInt8[np.ndarray, "n 32 32"]) -> Float[np.ndarray, "n dim"]:
     grey = planes.astype(np.float32)
     rows = _means(planes.shape[1], PIXELS)
     pixels = (rows @ grey @ rows.T).reshape(len(planes), PIXELS**2)
