@@ -1,31 +1,18 @@
-"""Every command, one thin typed function each. Nothing heavy is imported until a command needs it.
+"""Commands that look at data and make a bundle of it: doctor, train, calibrate, evaluate, info, demo."""
 
-Exit codes: 0 yes, 1 no match, 2 wrong use or bad data (one line; --debug shows the traceback), 3 unsure,
-143 a training that SIGTERM has ended, its state kept.
-"""
-
-import json as jsonlib
 import signal
 import sys
-import tomllib
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import cyclopts
-from cyclopts import App, Parameter
-
-from twofold import __version__
-from twofold.errors import DataError, Interrupted, TwofoldError, UsageError, nearest
+from twofold.cli.options import WRONG, YES, Flag, Json, MaybeOut, Out, Set, print_json, setting, settings_over, show
+from twofold.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from twofold.data.items import Items
 
-__all__ = ["app", "main"]
-
-app = App(name="twofold", version=__version__, help="Are these two the same? Twin networks with a stated error rate.")
-
-YES, NO, WRONG, UNSURE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
+__all__ = ["calibrate", "demo", "doctor", "evaluate", "info", "train"]
 
 CALIBRATION = {
     "confidence": 0.95,
@@ -38,13 +25,7 @@ CALIBRATION = {
 }
 """What --set knows in `calibrate`, and what counts without it."""
 
-Out = Annotated[Path, Parameter(name=["--out", "-o"])]
-Set = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=False, negative="")]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
-Flag = Annotated[bool, Parameter(negative="")]
 
-
-@app.command
 def doctor(
     data: Path,
     /,
@@ -90,15 +71,14 @@ def doctor(
         told = {"items": len(items), "identities": len(items.identities)}
         told |= {"findings": [asdict(finding) for finding in found.findings]}
         told |= {"dropped": {items.ids[place]: reason for place, reason in found.dropped.items()}}
-        _print_json(told)
+        print_json(told)
     else:
-        _show(wording.items(items), wording.findings(found.findings))
+        show(wording.items(items), wording.findings(found.findings))
         if fix is not None and beside is not None:
-            _show(wording.cleaned(len(items), len(found.dropped), fix, beside))
+            show(wording.cleaned(len(items), len(found.dropped), fix, beside))
     return WRONG if any(finding.level == "fatal" for finding in found.findings) else YES
 
 
-@app.command
 def train(
     recipe: str,
     data: Path,
@@ -136,7 +116,7 @@ def train(
     from twofold.train.distributed import started
     from twofold.train.fit import fit_recipe
 
-    changes = dict(_setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
+    changes = dict(setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
     chosen = find(recipe).replace(changes)
     Bundle.check_place(out)
     items = _healthy(data, levels, chosen)
@@ -151,13 +131,12 @@ def train(
         return YES
     bundle.save(out)
     if json:
-        _print_json({"bundle": str(out), "fingerprint": bundle.fingerprint, **bundle.training})
+        print_json({"bundle": str(out), "fingerprint": bundle.fingerprint, **bundle.training})
     else:
-        _show(wording.trained(bundle, out, data))
+        show(wording.trained(bundle, out, data))
     return YES
 
 
-@app.command
 def calibrate(
     bundle: Path,
     data: Path | None = None,
@@ -167,7 +146,7 @@ def calibrate(
     frr: float | None = None,
     estimate: Flag = False,
     levels: int = 1,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    out: MaybeOut = None,
     settings: Set = (),
     json: Json = False,
 ) -> int:
@@ -188,7 +167,7 @@ def calibrate(
             many, each enrolled with so many items); can be given several times.
         json: print one JSON object.
     """
-    chosen = _settings(settings, CALIBRATION)
+    chosen = settings_over(settings, CALIBRATION)
     prior, distance = chosen.pop("prior"), chosen.pop("distance")
     many = {"fpir": chosen.pop("fpir"), "size": chosen.pop("gallery"), "enrolled": chosen.pop("enrolled")}
     if bool(many["fpir"]) != bool(many["size"]):
@@ -216,7 +195,7 @@ def calibrate(
         done = done.with_calibration(done.calibration.with_prior(prior))
     done.save(bundle)
     calibration = done.contract.to_dict()["calibration"]
-    _print_json(calibration) if json else _show(wording.calibrated(done.contract, bundle))
+    print_json(calibration) if json else show(wording.calibrated(done.contract, bundle))
     return YES
 
 
@@ -235,11 +214,10 @@ def _calibrate_scores(
         contract = contract.with_calibration(contract.calibration.with_prior(prior))
     if out is not None:
         contract.save(out)
-    _print_json(contract.to_dict()) if json else _show(wording.calibrated(contract, out))
+    print_json(contract.to_dict()) if json else show(wording.calibrated(contract, out))
     return YES
 
 
-@app.command
 def evaluate(
     bundle: Path,
     data: Path,
@@ -288,20 +266,20 @@ def evaluate(
         contract = Contract.load(bundle)
         listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
         evaluation = evaluate_scores(listed, contract=contract, far=far, seed=seed)
-        _print_json(asdict(evaluation)) if json else _show(wording.evaluation(evaluation))
+        print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
         return YES
     known = Bundle.load(bundle)
     if against is not None:
         rate = far or (known.calibration.far if known.calibration else 1e-2)
         found = compare(known, Bundle.load(against), Items.open(data, levels=levels), far=rate, seed=seed)
-        _print_json([asdict(each) for each in found]) if json else _show(wording.differences(found, bundle, against))
+        print_json([asdict(each) for each in found]) if json else show(wording.differences(found, bundle, against))
         return YES
     with terminal.stages(quiet=json) as watch:
         if Pairs.found(data):
             evaluation = evaluate_pairs(known, Pairs.from_table(data), far=far, seed=seed, watch=watch)
         else:
             evaluation = measure(known, Items.open(data, levels=levels), far=far, seed=seed, watch=watch)
-    _print_json(asdict(evaluation)) if json else _show(wording.evaluation(evaluation))
+    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
     return YES
 
 
@@ -317,122 +295,12 @@ def _report(
     with terminal.stages(quiet=json) as watch:
         found = opened_report(bundle, data, far=far, pictures=pictures, levels=levels, seed=seed, watch=watch)
     written = write_report(found, page, beside=bundle if bundle.is_dir() else None)
-    _print_json(numbers(found)) if json else _show(wording.evaluation(found.evaluation))
+    print_json(numbers(found)) if json else show(wording.evaluation(found.evaluation))
     for path in () if json else written:
-        _show(f"written to {path}")
+        show(f"written to {path}")
     return YES
 
 
-@app.command
-def verify(
-    bundle: Path,
-    a: Path | None = None,
-    b: Path | None = None,
-    /,
-    *,
-    pairs: Path | None = None,
-    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
-    json: Json = False,
-) -> int:
-    """Are A and B the same? Exit code 0 yes, 1 no, 3 unsure; with --pairs a verdict for each row of a table, and 0.
-
-    Args:
-        bundle: a calibrated bundle.
-        a: one file.
-        b: the other file.
-        pairs: a table with the columns a and b.
-        out: where the verdicts of --pairs go, as CSV; by default to the terminal.
-        json: print JSON.
-    """
-    from twofold import wording
-    from twofold.apps.verify import verify as judge
-    from twofold.apps.verify import verify_pairs
-    from twofold.bundle import Bundle
-    from twofold.data.pairs import Pairs
-    from twofold.files import write_atomically
-
-    if (pairs is None) == (a is None or b is None):
-        raise UsageError("give either two files, or --pairs TABLE")
-    known = Bundle.load(bundle)
-    if pairs is not None:
-        listed = Pairs.from_table(pairs)
-        table = wording.verdicts(listed, verify_pairs(known, listed), json=json)
-        print(table, end="") if out is None else write_atomically(out, table.encode())
-        return YES
-    verdict = judge(known, a, b)
-    _print_json(asdict(verdict)) if json else _show(wording.verdict(verdict))
-    return {"same": YES, "different": NO, "unsure": UNSURE}[verdict.decision]
-
-
-@app.command
-def identify(bundle: Path, index: Path, query: Path, /, *, json: Json = False) -> int:
-    """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure.
-
-    Args:
-        bundle: a calibrated bundle.
-        index: where `twofold enrol` put the identities.
-        query: one file.
-        json: print one JSON object.
-    """
-    from twofold import wording
-    from twofold.apps.verify import identify as find
-    from twofold.bundle import Bundle
-    from twofold.store.index import Index
-
-    known = Bundle.load(bundle)
-    with Index.open(index) as gallery:
-        found = find(known, gallery, query)
-    _print_json(asdict(found)) if json else _show(wording.identification(found))
-    return {"same": YES, "different": NO, "unsure": UNSURE}[found.decision]
-
-
-@app.command
-def enrol(bundle: Path, index: Path, label: str, files: list[Path], /, *, json: Json = False) -> int:
-    """Remember LABEL by the embeddings of FILES; the files themselves are not kept.
-
-    Args:
-        bundle: what `twofold train` wrote.
-        index: an index; made if it does not exist.
-        label: who or what the files show.
-        files: one file or more.
-        json: print one JSON object.
-    """
-    from twofold.apps.verify import enrol as remember
-    from twofold.bundle import Bundle
-    from twofold.store.index import Index
-
-    known = Bundle.load(bundle)
-    make = Index.open(index) if index.exists() else Index.create(index, known.contract)
-    with make as gallery:
-        ids = remember(known, gallery, label, files)
-        enrolled = len(gallery.labels)
-    told = {"label": label, "ids": list(ids), "enrolled": enrolled}
-    _print_json(told) if json else _show(f"enrolled {label} with {len(ids)} embeddings; the index knows {enrolled}")
-    return YES
-
-
-@app.command
-def forget(bundle: Path, index: Path, label: str, /, *, json: Json = False) -> int:
-    """Erase every byte of LABEL from the index.
-
-    Args:
-        bundle: the bundle that the index is pinned to.
-        index: an index.
-        label: whom to forget.
-        json: print one JSON object.
-    """
-    from twofold import wording
-    from twofold.apps.verify import forget as erase
-    from twofold.bundle import Bundle
-    from twofold.store.index import Index
-
-    with Index.open(index) as gallery:
-        receipt = erase(Bundle.load(bundle), gallery, label)
-    _print_json(asdict(receipt)) if json else _show(wording.forgotten(receipt))
-    return YES
-
-
-@app.command
 def info(path: Path, /, *, json: Json = False) -> int:
     """What a bundle or an index is: what it was made from, its threshold, its fingerprint.
 
@@ -451,11 +319,10 @@ def info(path: Path, /, *, json: Json = False) -> int:
         bundle = Bundle.load(path)
         told = {"kind": "bundle", **bundle.contract.to_dict(), "recipe": bundle.recipe.model_dump(mode="json")}
         told |= {"parts": {name: len(names) for name, names in bundle.parts.items()}, "training": dict(bundle.training)}
-    _print_json(told) if json else _show(wording.facts(told))
+    print_json(told) if json else show(wording.facts(told))
     return YES
 
 
-@app.command
 def demo(*, out: Out = Path("twofold-demo"), seed: int = 0, json: Json = False) -> int:
     """The whole way in about a minute, on characters drawn in the free fonts that matplotlib carries.
 
@@ -469,7 +336,7 @@ def demo(*, out: Out = Path("twofold-demo"), seed: int = 0, json: Json = False) 
 
     with terminal.training(quiet=json) as watch:
         result = run(out, seed=seed, watch=watch, say=watch.say)
-    _print_json(result.plain()) if json else _show(terminal.story(result.story))
+    print_json(result.plain()) if json else show(terminal.story(result.story))
     return YES
 
 
@@ -490,59 +357,3 @@ def _healthy(data: Path, levels: int, recipe: Any) -> "Items":
         if finding.level == "warning":
             print(f"{finding.message}: {finding.remedy}", file=sys.stderr)
     return items
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise UsageError(f"--set {text}: write it as key=value, for example --set loss.margin=0.3")
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
-
-
-def _settings(given: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:
-    """What --set says over the values that count without it; each of the same type as that, or None's."""
-    chosen = dict(known)
-    for key, value in map(_setting, given):
-        if key not in known:
-            raise UsageError(f"--set {key}: {nearest(key, known)}")
-        wanted = type(known[key])
-        value = float(value) if wanted is float and type(value) is int else value
-        if known[key] is not None and type(value) is not wanted:
-            raise UsageError(f"--set {key}={value}: a {wanted.__name__} belongs there, for example {known[key]!r}")
-        chosen[key] = value
-    return chosen
-
-
-def _print_json(value: Any) -> None:
-    print(jsonlib.dumps(value, indent=1, allow_nan=False, default=str))
-
-
-def _show(*things: Any) -> None:
-    from rich.console import Console
-
-    Console(highlight=False, soft_wrap=True).print(*things, sep="\n")
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
-    try:
-        code = app([word for word in given if word != "--debug"], exit_on_error=False, result_action="return_value")
-    except cyclopts.CycloptsError:
-        sys.exit(WRONG)
-    except TwofoldError as error:
-        if debug:
-            raise
-        print(f"twofold: {error}", file=sys.stderr)
-        sys.exit(TERMINATED if isinstance(error, Interrupted) else WRONG)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else YES)
-
-
-if __name__ == "__main__":
-    main()
