@@ -17,6 +17,9 @@ __all__ = ["triplet"]
 FEW = 80
 """Up to so many positives a loop over them beats sorting (measured)."""
 
+AT_ONCE = 2**16
+"""Distances that are counted at a time: four such arrays are a megabyte."""
+
 Listed = tuple[Int[Tensor, "t"], Int[Tensor, "t"], Int[Tensor, "t"]]
 
 
@@ -133,13 +136,21 @@ def _count_sorted(threshold: Tensor, value: Tensor, *, closed: bool) -> tuple[Te
 
 
 def _count_few(threshold: Tensor, floor: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor]:
-    """The same by a loop over the thresholds, comparing into floats: four times as fast as booleans (measured)."""
+    """The same by a loop over the thresholds, comparing into floats: four times as fast as booleans (measured).
+
+    Some rows at a time, so that all that is touched stays in the cache: a quarter faster (measured).
+    """
     above, below = torch.zeros_like(value), torch.empty_like(threshold)
-    within, beyond = torch.empty_like(value), torch.empty_like(value) if floor is not None else value
-    for p in range(threshold.shape[1]):
-        torch.lt(value, threshold[:, p, None], out=within)
-        if floor is not None:
-            within *= torch.gt(value, floor[:, p, None], out=beyond)
-        above -= within
-        torch.sum(within, 1, out=below[:, p])
+    few = max(8, AT_ONCE // value.shape[1])
+    within, beyond = torch.empty_like(value[:few]), torch.empty_like(value[:few])
+    for start in range(0, len(value), few):
+        rows = slice(start, start + few)
+        values, counts = value[rows], above[rows]
+        inside, over = within[: len(values)], beyond[: len(values)]
+        for p in range(threshold.shape[1]):
+            torch.lt(values, threshold[rows, p, None], out=inside)
+            if floor is not None:
+                inside *= torch.gt(values, floor[rows, p, None], out=over)
+            counts -= inside
+            torch.sum(inside, 1, out=below[rows, p])
     return above, below
