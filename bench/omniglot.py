@@ -59,13 +59,14 @@ def main() -> None:
         return
     runs = options.data / "one_shot"
     evaluation = Items.from_folder(options.data / "images_evaluation", levels=2)
-    thresholds = best_thresholds(bundle("held_out"), background.where(groups=HELD_OUT))
+    chooser = bundle("held_out")
+    thresholds = best_thresholds(chooser, background.where(groups=HELD_OUT))
     results: list[dict[str, Any]] = []
     for seed in options.seeds:
         known = bundle(str(seed))
         results += [
             one_shot("one_shot_20way_accuracy", known, runs, seed),
-            *verification(known, thresholds, evaluation, seed),
+            *verification(known, thresholds, evaluation, seed, epochs=chooser.training["epochs"]),
             row("training_core_seconds", known.training["core_seconds"], unit="s", goal=3600, seed=seed),
         ]
         print(*(f"{r['name']} {r['value']:.4f}" for r in results[-4:]), sep="  ", flush=True)
@@ -137,8 +138,10 @@ def best_thresholds(bundle: Bundle, held_out: Items) -> dict[bool, float]:
     }
 
 
-def verification(bundle: Bundle, thresholds: dict[bool, float], evaluation: Items, seed: int) -> list[dict[str, Any]]:
-    """Pairs of unseen characters, half of them same, at thresholds that other alphabets gave."""
+def verification(
+    bundle: Bundle, thresholds: dict[bool, float], evaluation: Items, seed: int, *, epochs: int
+) -> list[dict[str, Any]]:
+    """Pairs of unseen characters, half of them same, at thresholds that other alphabets and a bundle of theirs gave."""
     vectors = embed(bundle, evaluation).vectors
     rows = []
     for name, within in (("verification_accuracy", False), ("verification_within_alphabet_accuracy", True)):
@@ -151,7 +154,8 @@ def verification(bundle: Bundle, thresholds: dict[bool, float], evaluation: Item
                 interval=(found.low, found.high),
                 unit=f"share of {PAIRS} pairs; interval over {found.resampled} alphabets",
                 goal=None if within else 0.97,
-                anchor=f"Koch 2015 .9342; threshold {thresholds[within]:.4f} from {len(HELD_OUT)} background alphabets",
+                anchor=f"Koch 2015 .9342; threshold {thresholds[within]:.4f} from {len(HELD_OUT)} background alphabets, "
+                f"by a bundle that {epochs} epochs of the others made",
                 seed=seed,
             )
         )
