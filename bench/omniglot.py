@@ -154,8 +154,8 @@ def verification(
                 interval=(found.low, found.high),
                 unit=f"share of {PAIRS} pairs; interval over {found.resampled} alphabets",
                 goal=None if within else 0.97,
-                anchor=f"Koch 2015 .9342; threshold {thresholds[within]:.4f} from {len(HELD_OUT)} background alphabets, by a "
-                f"bundle that learned from the others for {epochs} epochs",
+                anchor=f"Koch 2015 .9342; threshold {thresholds[within]:.4f} from {len(HELD_OUT)} other alphabets, "
+                f"bundle of {epochs} epochs",
                 seed=seed,
             )
         )
