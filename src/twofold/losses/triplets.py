@@ -138,10 +138,10 @@ def _count_sorted(threshold: Tensor, value: Tensor, *, closed: bool) -> tuple[Te
 def _count_few(threshold: Tensor, floor: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor]:
     """The same by a loop over the thresholds, comparing into floats: four times as fast as booleans (measured).
 
-    Some rows at a time, so that all that is touched stays in the cache: a quarter faster (measured).
+    With floors some rows at a time, so that all four arrays stay in the cache: a quarter faster (measured).
     """
     above, below = torch.zeros_like(value), torch.empty_like(threshold)
-    few = max(8, AT_ONCE // value.shape[1])
+    few = len(value) if floor is None else max(8, AT_ONCE // value.shape[1])
     within, beyond = torch.empty_like(value[:few]), torch.empty_like(value[:few])
     for start in range(0, len(value), few):
         rows = slice(start, start + few)
