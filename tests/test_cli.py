@@ -1,6 +1,7 @@
 """The command line as a person uses it: the whole way on a folder of pictures, and what is said about mistakes."""
 
 import dataclasses
+import itertools
 import json
 import os
 import struct
@@ -125,7 +126,7 @@ def test_pairs_get_a_verdict_each(run, model, people, tmp_path):
     assert (tmp_path / "verdicts.csv").read_text().splitlines() == lines
     people_of = [files(people, name) for name in unseen[:4]]
     genuine = [f"{some[0]},{some[1]},1" for some in people_of]
-    impostor = [f"{some[0]},{other[0]},0" for some, other in zip(people_of, people_of[1:], strict=False)]
+    impostor = [f"{some[0]},{other[0]},0" for some, other in itertools.pairwise(people_of)]
     table.write_text("\n".join(["a,b,same", *genuine, *impostor]))
     assert "best_accuracy" in run("evaluate", model, table)[1]
 
