@@ -176,7 +176,7 @@ def test_the_promise_of_few_false_rejects_is_kept():
     # the genuine score is normal about 4 with variance 1 + 4 x 0.3
     rates = []
     for seed in range(200):
-        threshold = certify_rejection(people(110, 3, seed=seed, effect=0.3), 0.05).threshold
+        threshold = certify_rejection(people(200, 3, seed=seed, effect=0.3), 0.05).threshold
         rates.append(stats.norm.cdf((threshold - 4.0) / math.sqrt(2.2)))
     assert np.mean(np.array(rates) > 0.05) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 200)
     assert np.median(rates) >= 0.4 * 0.05
