@@ -250,36 +250,52 @@ def evaluate(
         if against is not None:
             raise UsageError("--report is about one bundle: leave --against out")
         return _report(bundle, data, report, far=far, pictures=pictures, levels=levels, seed=seed, json=json)
+    if bundle.suffix == ".json":
+        return _evaluate_scores(bundle, data, far=far, seed=seed, json=json)
+    if against is not None:
+        return _compare(bundle, against, data, far=far, levels=levels, seed=seed, json=json)
     from twofold import terminal, wording
-    from twofold.apps.compare import compare
     from twofold.apps.evaluate import evaluate as measure
     from twofold.apps.evaluate import evaluate_pairs
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.data.pairs import Pairs
 
-    if bundle.suffix == ".json":
-        from twofold.apps.scored import evaluate_scores
-        from twofold.contract import Contract
-        from twofold.data.scores import Scores
-
-        contract = Contract.load(bundle)
-        listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
-        evaluation = evaluate_scores(listed, contract=contract, far=far, seed=seed)
-        print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
-        return YES
     known = Bundle.load(bundle)
-    if against is not None:
-        rate = far or (known.calibration.far if known.calibration else 1e-2)
-        found = compare(known, Bundle.load(against), Items.open(data, levels=levels), far=rate, seed=seed)
-        print_json([asdict(each) for each in found]) if json else show(wording.differences(found, bundle, against))
-        return YES
     with terminal.stages(quiet=json) as watch:
         if Pairs.found(data):
             evaluation = evaluate_pairs(known, Pairs.from_table(data), far=far, seed=seed, watch=watch)
         else:
             evaluation = measure(known, Items.open(data, levels=levels), far=far, seed=seed, watch=watch)
     print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
+    return YES
+
+
+def _evaluate_scores(path: Path, data: Path, *, far: float | None, seed: int, json: bool) -> int:
+    """`evaluate` of a contract, on scores or vectors of any model."""
+    from twofold import wording
+    from twofold.apps.scored import evaluate_scores
+    from twofold.contract import Contract
+    from twofold.data.scores import Scores
+
+    contract = Contract.load(path)
+    listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
+    evaluation = evaluate_scores(listed, contract=contract, far=far, seed=seed)
+    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
+    return YES
+
+
+def _compare(first: Path, second: Path, data: Path, *, far: float | None, levels: int, seed: int, json: bool) -> int:
+    """By how much the second bundle is better."""
+    from twofold import wording
+    from twofold.apps.compare import compare
+    from twofold.bundle import Bundle
+    from twofold.data.items import Items
+
+    known = Bundle.load(first)
+    rate = far or (known.calibration.far if known.calibration else 1e-2)
+    found = compare(known, Bundle.load(second), Items.open(data, levels=levels), far=rate, seed=seed)
+    print_json([asdict(each) for each in found]) if json else show(wording.differences(found, first, second))
     return YES
 
 

@@ -42,13 +42,12 @@ def calibrate_groups(
         UsageError: the items have no groups.
         IdentityOverlap: identities were trained on.
     """
-    if items.group is None:
-        raise UsageError("the items have no groups: give folders of folders (levels=2), or a table with a column group")
     part = bundle.part(items, "calibrate")
-    bundle.refuse_trained(part)
-    vectors, membership = embed(bundle, part).vectors, part.group
+    membership = part.group
     if membership is None:
-        raise UsageError("the items have no groups")
+        raise UsageError("the items have no groups: give folders of folders (levels=2), or a table with a column group")
+    bundle.refuse_trained(part)
+    vectors = embed(bundle, part).vectors
     known = {
         part.groups[code]: _pairs(bundle, part, vectors, np.flatnonzero(membership == code))
         for code in np.unique(membership)
