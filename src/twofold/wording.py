@@ -52,8 +52,9 @@ def cleaned(items: int, dropped: int, out: Path, beside: Path) -> str:
     return f"{items - dropped} of {items} items are kept in {out}; {beside} names the others with their reasons"
 
 
-def trained(bundle: Bundle, out: Path, data: Path) -> str:
+def trained(bundle: Bundle, out: Path, data: Path, *, levels: int = 1) -> str:
     """What training came to, and the next two commands."""
+    where = f"{data} --levels {levels}" if levels != 1 else str(data)
     known = bundle.training
     best = ", ".join(f"{name} {value:.4f}" for name, value in known["best"].items() if value is not None)
     aside = ", ".join(f"{len(names)} {part}" for part, names in bundle.parts.items())
@@ -66,7 +67,7 @@ def trained(bundle: Bundle, out: Path, data: Path) -> str:
             for a, b, score in known.get("look_alikes", ())
         )
         + f"\nidentities: {aside}\nwritten to {out}, fingerprint {bundle.fingerprint[:12]}"
-        + f"\nnext: twofold calibrate {out} {data} --far 1e-2, then twofold evaluate {out} {data}"
+        + f"\nnext: twofold calibrate {out} {where} --far 1e-2, then twofold evaluate {out} {where}"
     )
 
 

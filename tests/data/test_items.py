@@ -24,6 +24,12 @@ def table(path: Path, header: str, *rows: str) -> Path:
     return path
 
 
+def test_many_folders_without_files_are_one_note(tmp_path: Path) -> None:
+    fill(tmp_path, "a/1.png", "a/2.png", "b/1.png", *(f"deep{number}/more/x.png" for number in range(5)))
+    last = Items.from_folder(tmp_path).notes[-1]
+    assert last == "5 folders hold no file that counts: deep0/, deep1/, deep2/, ..."
+
+
 def test_a_folder_is_read_in_natural_order_with_strays_named(tmp_path: Path) -> None:
     fill(tmp_path, "s10/1.png", "s2/10.png", "s2/9.png", "README", "s2/more/x.png", ".git/config", "s2/.DS_Store")
     (tmp_path / "empty").mkdir()

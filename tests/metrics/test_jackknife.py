@@ -109,7 +109,9 @@ def test_what_has_no_interval():
     for interval in (rate_interval, difference):
         with pytest.raises(UsageError, match="confidence is 95"):
             interval(0.5, np.zeros(3), confidence=95.0)
-        with pytest.raises(NotEnoughData, match="1 identities tell a"):
+        with pytest.raises(
+            NotEnoughData, match="2 identities are too few for an interval: each is left out in turn, and only 1"
+        ):
             interval(0.5, np.array([0.5, np.nan]))
 
 

@@ -133,7 +133,7 @@ def train(
     if json:
         print_json({"bundle": str(out), "fingerprint": bundle.fingerprint, **bundle.training})
     else:
-        show(wording.trained(bundle, out, data))
+        show(wording.trained(bundle, out, data, levels=levels))
     return YES
 
 

@@ -32,16 +32,23 @@ def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
         raise DataError(f"{path} is no folder: give a folder with one sub-folder an identity")
     found: list[tuple[str, str]] = []
     strays: list[str] = []
-    notes: list[str] = []
+    empty: list[str] = []
     for folder in _identity_folders(path, levels, strays=strays):
         files = _files(path, folder, suffixes=suffixes, strays=strays)
         if not files:
-            notes.append(f"{folder}/ holds no file that counts")
+            empty.append(f"{folder}/")
         found.extend((folder, file) for file in files)
     if not found:
         raise NotEnoughData(_nothing_found(path, levels))
     listing = _listing(path, levels, found)
-    return replace(listing, strays=tuple(strays), notes=(*listing.notes, *notes))
+    return replace(listing, strays=tuple(strays), notes=(*listing.notes, *_without_files(empty)))
+
+
+def _without_files(folders: list[str]) -> list[str]:
+    if len(folders) <= 1:
+        return [f"{folder} holds no file that counts" for folder in folders]
+    named = ", ".join(folders[:3]) + (", ..." if len(folders) > 3 else "")
+    return [f"{len(folders)} folders hold no file that counts: {named}"]
 
 
 def _entries(path: Path) -> tuple[list[str], list[str]]:

@@ -86,7 +86,7 @@ def rate_interval(
         raise UsageError(f"confidence is {confidence}: it lies between 0 and 1, both excluded (usual: 0.95)")
     known = np.isfinite(without)
     if not np.isfinite(rate) or known.sum() < 2:
-        raise NotEnoughData(f"{int(known.sum())} identities tell a rate of {rate}: give more items of each")
+        raise NotEnoughData(_too_few(known))
     tail, moved = (1.0 - confidence) / 2.0, without[known].mean() - without[known]
     trials = _trials(rate, moved, tail)
     low = beta_quantile(tail, rate * trials, (1.0 - rate) * trials + 1.0) if rate * trials >= 0.5 else 0.0
@@ -98,6 +98,13 @@ def rate_interval(
     left = (1.0 - top) * trials
     high = beta_quantile(1.0 - tail, top * trials + 1.0, left) if left >= 0.5 else 1.0
     return min(low, rate), max(high, rate)
+
+
+def _too_few(known: np.ndarray) -> str:
+    return (
+        f"{len(known)} identities are too few for an interval: each is left out in turn, and only {int(known.sum())} "
+        "times is a rate left to measure; give more identities, or more items of each"
+    )
 
 
 def _trials(rate: float, moved: np.ndarray, tail: float) -> float:
@@ -154,7 +161,7 @@ def difference(value: float, without: Float[np.ndarray, "identities"], *, confid
         raise UsageError(f"confidence is {confidence}: it lies between 0 and 1, both excluded (usual: 0.95)")
     kept = without[np.isfinite(without)]
     if not np.isfinite(value) or len(kept) < 2:
-        raise NotEnoughData(f"{len(kept)} identities tell a difference of {value}: give more items of each")
+        raise NotEnoughData(_too_few(np.isfinite(without)))
     squares = (kept - kept.mean()) ** 2
     error = math.sqrt((len(kept) - 1) / len(kept) * squares.sum())
     if not error:
