@@ -22,7 +22,8 @@
     └── StoreError                an index that cannot do what was asked
         ├── FingerprintMismatch   vectors of another model
         ├── DamagedIndex          bytes that are not those that were written
-        └── UnknownLabel          nobody of that name is enrolled
+        ├── UnknownLabel          nobody of that name is enrolled
+        └── WrongKey              a protected index without its key
 
 Each message says what is wrong, with the values, and what to do.
 """
@@ -54,6 +55,7 @@ __all__ = [
     "UnknownName",
     "UnreadableInput",
     "UsageError",
+    "WrongKey",
     "nearest",
 ]
 
@@ -148,6 +150,10 @@ class DamagedIndex(StoreError):
 
 class UnknownLabel(StoreError):
     """Nobody of that name is enrolled."""
+
+
+class WrongKey(StoreError):
+    """A protected index without its key, or with another one."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
