@@ -211,9 +211,10 @@ def _one(score: ScoreBlock, codes: np.ndarray, order: np.ndarray, members: np.nd
     best, culprit = np.empty(len(probes)), np.empty(len(probes), dtype=np.int64)
     for start in range(0, len(probes), step):
         some = probes[start : start + step]
-        scores = finite(score(some, gallery))
+        scores = score(some, gallery)
         nearest = scores.argmax(axis=1)
-        best[start : start + step] = scores[np.arange(len(some)), nearest]
+        # argmax stops at the first NaN: looking at the best alone finds it, in the precision that the scores have
+        best[start : start + step] = finite(scores[np.arange(len(some)), nearest])
         culprit[start : start + step] = codes[gallery[nearest]]
     mated = inside[codes[probes]]
     return best, culprit, codes[probes], mated, mated & (culprit == codes[probes]), members
