@@ -211,8 +211,8 @@ def scores(vectors: np.ndarray) -> Any:
     """The scores that `evaluate` ranks by."""
     from torch import nn
 
-    from twofold.apps.evaluate import ranking
     from twofold.inputs.image import Image
+    from twofold.ranking import ranking
     from twofold.twin import Twin
 
     return ranking(Twin(Image(), nn.Flatten(), "cosine"), vectors)

@@ -8,17 +8,16 @@ import torch
 from jaxtyping import Float, Int
 
 from twofold.bundle import Bundle
-from twofold.contract import score_from_distance
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.embedding import embed, scores
 from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
 from twofold.metrics.pairs import AllPairs, PairList, PairSource, SampledPairs, ScoreBlock
+from twofold.ranking import ranking
 from twofold.results import Estimate, Evaluation
-from twofold.twin import Twin
 
-__all__ = ["evaluate", "evaluate_pairs", "evaluate_vectors", "ranking"]
+__all__ = ["evaluate", "evaluate_pairs", "evaluate_vectors"]
 
 EPISODES = 1000
 
@@ -125,21 +124,6 @@ def _measured(
         except NotEnoughData as error:
             notes.append(str(error))
     return _evaluation(bundle, pairs, numbers, unit="identity", far=asked, items=len(part), seed=seed, notes=notes)
-
-
-def ranking(twin: Twin, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
-    """Scores that rank as those of `scores` do, in float32: most of them are only looked at, and none is kept."""
-    if twin.comparison.name == "cosine":
-        # the product of unit vectors is the score itself: half the time of a distance that is then turned round
-        length = np.maximum(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)), np.finfo(np.float32).tiny)[:, None]
-        return lambda rows, cols: (vectors[rows] / length[rows]) @ (vectors[cols] / length[cols]).T
-
-    def score(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
-        sides = (torch.from_numpy(vectors[index]).to(twin.device) for index in (rows, cols))
-        with torch.inference_mode():
-            return score_from_distance(twin.comparison.name, twin.comparison.block(*sides)).cpu().numpy()
-
-    return score
 
 
 def _pairs(score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None) -> AllPairs | SampledPairs:

@@ -3,16 +3,18 @@
 Law 4 rules here: two items meet in one tile of scores, which serves both as queries, and only counts are kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.metrics.pairs import ScoreBlock, finite
 
-__all__ = ["Ranks", "count_ranks"]
+__all__ = ["Glances", "Ranks", "count_ranks"]
 
 TILE = 512
 """Items on a side of a tile: its float32 scores are 1 MB, so that both looks at them find them in a core's cache."""
@@ -30,6 +32,41 @@ BEYOND = 1 << 30
 """More impostors than there are: it is known that so many stand above that their number does not matter."""
 
 Span = tuple[int, int]
+Noted = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Which query of the chunk, which other position, and what its score looks like."""
+
+
+@runtime_checkable
+class Glances(Protocol):
+    """Scores that can also be had roughly, in a fraction of the time, with an error that is known.
+
+    Most pairs then get one rough look, and the few that may matter an exact one. What a rough look sees is a number of
+    any numpy type, larger for larger scores.
+    """
+
+    def __call__(self, rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> np.ndarray:
+        """Exact scores of a tile, as any `ScoreBlock` gives them."""
+        ...
+
+    def pairs(self, a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+        """Exact scores of listed pairs: the same for the same two items, whatever else is asked with them."""
+        ...
+
+    def arranged(self, order: Int[np.ndarray, "n"]) -> Callable[[slice, slice], np.ndarray]:
+        """A function that takes a rough look at a tile, where `order[i]` is the item at place i."""
+        ...
+
+    def each(self, function: Callable[[Span], Any], spans: Sequence[Span]) -> Iterator[Any]:
+        """A function of each span, in their order; several at once, if that is faster."""
+        ...
+
+    def least(self, scores: Float[np.ndarray, "n"]) -> np.ndarray:
+        """What a pair of such a score, or a higher one, looks like at least."""
+        ...
+
+    def surely(self, looks: np.ndarray) -> Float[np.ndarray, "n"]:
+        """The score that a pair that looks so has at least."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +103,14 @@ def count_ranks(
     the scores of a query are sorted instead. Memory is linear in the items: never all pairs, nor all genuine pairs.
 
     Args:
-        score: scores of items `rows` with items `cols`, the same both ways round.
+        score: scores of items `rows` with items `cols`, the same both ways round. With `Glances` most pairs get a
+            rough look only; the counts are exact all the same.
         progress: called with (done, total) scores.
 
     Raises:
         DataError: a score is not finite.
     """
-    gallery = _Gallery(score, labels, depth)
+    gallery = _Glanced(score, labels, depth) if isinstance(score, Glances) else _Gallery(score, labels, depth)
     if CROWDED * gallery.depth[: gallery.queries].max(initial=0) > len(labels):
         yield from _sorted(gallery, progress)
         return
@@ -81,12 +119,10 @@ def count_ranks(
     for chunk in chunks:
         counts = _Counts(gallery, chunk)
         for rows in pairwise(chunk):
-            for cols in gallery.met_by(rows, chunk):
-                tile = gallery.tile(rows, cols)
-                counts.look(tile, rows, cols)
-                if rows[1] <= cols[0] < chunk[-1]:
-                    counts.look_down(tile, rows, cols)
-                done += tile.size
+            spans = list(gallery.met_by(rows, chunk))
+            for found in gallery.each(partial(counts.look, rows), spans):
+                counts.note(*found)
+            done += (rows[1] - rows[0]) * sum(stop - start for start, stop in spans)
             if progress:
                 progress(done, total)
         yield from counts.ranks()
@@ -187,12 +223,50 @@ class _Gallery:
             total = np.dot(flat, flat)  # one pass and no mask; finite only if every score is
         return scores if np.isfinite(total) else finite(scores)
 
+    looks = tile
+    """What the bars are compared with."""
+
+    each = staticmethod(map)
+    """A function of each of some things, in their order."""
+
+    def least(self, scores: np.ndarray) -> np.ndarray:
+        """What such a score looks like at least: itself."""
+        return scores
+
+    def surely(self, looks: np.ndarray) -> np.ndarray:
+        """The score that what looks so has at least: the same."""
+        return looks
+
+    def exact(self, one: np.ndarray, other: np.ndarray, looks: np.ndarray) -> np.ndarray:
+        """Scores of listed pairs of positions that looked so."""
+        return looks
+
+
+class _Glanced(_Gallery):
+    """A gallery whose tiles are rough looks."""
+
+    def __init__(self, score: Glances, labels: np.ndarray, depth: int) -> None:
+        super().__init__(score, labels, depth)
+        self.glances, self.look, self.each = score, score.arranged(self.order), score.each
+
+    def looks(self, rows: Span, cols: Span) -> np.ndarray:
+        return self.look(slice(*rows), slice(*cols))
+
+    def least(self, scores: np.ndarray) -> np.ndarray:
+        return self.glances.least(scores)
+
+    def surely(self, looks: np.ndarray) -> np.ndarray:
+        return self.glances.surely(looks)
+
+    def exact(self, one: np.ndarray, other: np.ndarray, looks: np.ndarray) -> np.ndarray:
+        return finite(self.glances.pairs(self.order[one], self.order[other]))
+
 
 class _Counts:
     """What has been counted for the queries of a chunk, and the score that the last place of each takes so far."""
 
     def __init__(self, gallery: _Gallery, chunk: list[int]) -> None:
-        self.gallery, self.first = gallery, chunk[0]
+        self.gallery, self.first, self.last = gallery, chunk[0], chunk[-1]
         genuine = gallery.genuine[chunk[0] : chunk[-1]]
         self.starts = np.concatenate([[0], np.cumsum(genuine)])
         self.depth = gallery.depth[chunk[0] : chunk[-1]]
@@ -201,9 +275,9 @@ class _Counts:
         # counted at the first genuine item that they stand above, or that they do not stand below
         self.higher, self.not_below = (np.zeros(len(self.scores), np.int32) for _ in range(2))
         self._rule_out(np.concatenate([bound for _, bound in pieces]))
-        self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.waiting: list[Noted] = []
         self.noted, self.patience = 0, max(1 << 13, len(self.scores) // 4)  # settling goes through all entries
-        self.bar = np.empty(len(genuine), self.scores.dtype)
+        self.bar = gallery.least(np.full(len(genuine), np.inf, self.scores.dtype))
         self.settle()
 
     def _genuine(self, rows: Span) -> tuple[np.ndarray, np.ndarray]:
@@ -214,10 +288,10 @@ class _Counts:
         found, bounds = [], []
         for start in range(kin[0], kin[1], TILE):
             cols = start, min(start + TILE, kin[1])
-            tile = gallery.tile(rows, cols)
+            tile = gallery.looks(rows, cols)
             row, col = np.nonzero(begin[:, None] == gallery.begin[slice(*cols)][None, :])
             row, col = row[col + start != own[row]], col[col + start != own[row]]
-            found.append((row, col + start, tile[row, col]))
+            found.append((row, col + start, gallery.exact(own[row], col + start, tile[row, col])))
             bounds = bounds or [self._bound(tile, rows)]
         row, col, scores = (np.concatenate(each) for each in zip(*found, strict=True))
         table = np.full((len(own), int(counts.max())), -np.inf, scores.dtype)
@@ -229,8 +303,8 @@ class _Counts:
         """A score that at least `depth` impostors of each row reach, as this tile shows."""
         first = tile.shape[1] - int((self.gallery.depth + self.gallery.genuine)[slice(*rows)].max()) - 1
         if first < 0:
-            return np.full(len(tile), -np.inf, tile.dtype)
-        return np.partition(tile, first, axis=1)[:, first].copy()  # a view would keep the tile
+            return np.full(len(tile), -np.inf, np.float32)
+        return self.gallery.surely(np.partition(tile, first, axis=1)[:, first].copy())  # a view would keep the tile
 
     def _rule_out(self, bound: np.ndarray) -> None:
         """Genuine items below a score that `depth` impostors reach stand beyond the depth."""
@@ -238,19 +312,24 @@ class _Counts:
         entry = entry[entry < self.starts[1:]]
         self.higher[entry] = self.not_below[entry] = BEYOND
 
-    def look(self, tile: np.ndarray, rows: Span, cols: Span) -> None:
-        """Note the scores that matter to `rows`."""
-        bar = self.bar[rows[0] - self.first : rows[1] - self.first]
-        row, col = np.divmod(np.flatnonzero(tile >= bar[:, None]), tile.shape[1])
-        self._note(row + (rows[0] - self.first), col + cols[0], tile[row, col])
+    def look(self, rows: Span, cols: Span) -> Noted:
+        """The scores of a tile that matter to its rows, and to those of its columns that do not get a tile as rows."""
+        tile = self.gallery.looks(rows, cols)
+        row, col = _reaching(tile, self._bars(rows)[:, None])
+        if not rows[1] <= cols[0] < self.last:
+            return row + (rows[0] - self.first), col + cols[0], tile[row, col]
+        below, beside = _reaching(tile, self._bars(cols)[None, :])
+        return (
+            np.concatenate([row + (rows[0] - self.first), beside + (cols[0] - self.first)]),
+            np.concatenate([col + cols[0], below + rows[0]]),
+            np.concatenate([tile[row, col], tile[below, beside]]),
+        )
 
-    def look_down(self, tile: np.ndarray, rows: Span, cols: Span) -> None:
-        """Note the scores that matter to `cols`."""
-        bar = self.bar[cols[0] - self.first : cols[1] - self.first]
-        row, col = np.divmod(np.flatnonzero(tile >= bar[None, :]), tile.shape[1])
-        self._note(col + (cols[0] - self.first), row + rows[0], tile[row, col])
+    def _bars(self, span: Span) -> np.ndarray:
+        return self.bar[span[0] - self.first : span[1] - self.first]
 
-    def _note(self, query: np.ndarray, other: np.ndarray, scores: np.ndarray) -> None:
+    def note(self, query: np.ndarray, other: np.ndarray, scores: np.ndarray) -> None:
+        """Keep what a look has found, to be counted when there is enough of it."""
         self.waiting.append((query, other, scores))
         self.noted += len(query)
         if self.noted > self.patience:
@@ -263,14 +342,15 @@ class _Counts:
             self.waiting, self.noted = [], 0
             position = query + self.first
             impostor = (other < self.gallery.begin[position]) | (other >= self.gallery.end[position])
-            self._count(query[impostor], scores[impostor])
+            query, other, scores = query[impostor], other[impostor], scores[impostor]
+            self._count(query, self.gallery.exact(position[impostor], other, scores))
         for part in self._parts():
             starts = self.starts[part.start : part.stop]
             place, above = self._along(self.higher, part)
             inside = place + above < np.repeat(self.depth[part], np.diff(self.starts[part.start : part.stop + 1]))
             # ranks only grow along a query's genuine items, so those inside the depth come first
             last = starts - 1 + np.add.reduceat(inside.astype(np.int64), starts - starts[0])
-            self.bar[part] = np.where(last >= starts, self.scores[last], np.inf)
+            self.bar[part] = self.gallery.least(np.where(last >= starts, self.scores[last], np.inf))
 
     def _parts(self) -> Iterator[slice]:
         """Queries of about `SCORES` / 32 entries at a time."""
@@ -312,6 +392,11 @@ class _Counts:
                 above=above,
                 level=self._along(self.not_below, part)[1] - above,
             )
+
+
+def _reaching(tile: np.ndarray, bars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where a tile is not below its bars: rows and columns."""
+    return np.divmod(np.flatnonzero(tile >= bars), tile.shape[1])
 
 
 def _first(low: np.ndarray, high: np.ndarray, passed: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:

@@ -1,0 +1,100 @@
+"""Rough looks never lose a score that matters, and the numbers are those of exact scores."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from twofold import ranking as module
+from twofold.errors import DataError
+from twofold.inputs.image import Image
+from twofold.metrics import ranks
+from twofold.metrics.retrieval import query_values
+from twofold.ranking import Cosines, ranking
+from twofold.twin import Twin
+
+TWIN = Twin(Image(), nn.Flatten(), "cosine")
+
+
+def clustered(items: int, *, dim: int = 32) -> np.ndarray:
+    """Six of each class."""
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(items // 6 + 1, dim))
+    return (centres[np.arange(items) // 6] + 0.9 * generator.normal(size=(items, dim))).astype(np.float32)
+
+
+def cosines(vectors: np.ndarray) -> Cosines:
+    return Cosines(vectors, np.linalg.norm(vectors, axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_a_rough_look_is_off_by_no_more_than_it_says(scale):
+    generator = np.random.default_rng(1)
+    vectors = (scale * generator.normal(size=(300, 24))).astype(np.float32)
+    vectors[100:200] = vectors[:100] + (0.05 * scale * generator.normal(size=(100, 24))).astype(np.float32)
+    score, order = cosines(vectors), generator.permutation(300)
+    looks = score.arranged(order)(slice(0, 300), slice(0, 300)).ravel()
+    exact = score(order, order).ravel()
+    assert (looks >= score.least(exact)).all()
+    assert (score.surely(looks) <= exact + 1e-6).all()
+    # and it says something: most of what is clearly lower looks lower
+    likely = exact > 0.3
+    assert (score.least(exact[likely]) > looks[exact < 0.2].max()).mean() > 0.9
+    assert np.abs(score.surely(looks[likely]) - exact[likely]).max() < 0.02
+
+
+def test_a_pair_has_one_score_whatever_is_asked_with_it():
+    vectors = clustered(100)
+    score = cosines(vectors)
+    a, b = np.arange(50), np.arange(50, 100)
+    whole = score.pairs(a, b)
+    assert np.array_equal(whole, score.pairs(b, a))
+    assert np.array_equal(whole[7:8], score.pairs(a[7:8], b[7:8]))
+    assert whole == pytest.approx(np.diag(score(a, b)), abs=1e-6)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("entries", [ranks.ENTRIES, 2000])
+def test_numbers_are_those_of_exact_scores(monkeypatch, threads, entries):
+    vectors = clustered(2400)
+    labels = np.arange(2400) // 6
+    vectors[30:60] = vectors[:30]  # ties between classes
+    monkeypatch.setattr(ranks, "TILE", 64)
+    monkeypatch.setattr(ranks, "ENTRIES", entries)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        rough = cosines(vectors)
+        found = query_values(rough, labels, ks=(1, 5))
+        # the same scores, as tiles of listed pairs, so that ties are ties
+        exact = query_values(
+            lambda rows, cols: rough.pairs(*(side.ravel() for side in np.meshgrid(rows, cols, indexing="ij"))).reshape(
+                len(rows), -1
+            ),
+            labels,
+            ks=(1, 5),
+        )
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert isinstance(rough, ranks.Glances)
+    for name, each in exact.items():
+        assert np.array_equal(found[name], each), name
+    assert 0.3 < exact["map_at_r"].mean() < 0.95
+
+
+def test_few_items_get_exact_looks_and_many_rough_ones(monkeypatch):
+    vectors = clustered(200)
+    monkeypatch.setattr(module, "_half_is_faster", lambda dim: True)
+    assert not isinstance(ranking(TWIN, vectors), Cosines)
+    monkeypatch.setattr(module, "MANY", 100)
+    assert isinstance(ranking(TWIN, vectors), Cosines)
+    monkeypatch.setattr(module, "_half_is_faster", lambda dim: False)
+    assert not isinstance(ranking(TWIN, vectors), Cosines)
+
+
+def test_a_spoilt_vector_is_said():
+    vectors = clustered(200)
+    vectors[3] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        query_values(cosines(vectors), np.arange(200) // 6)
