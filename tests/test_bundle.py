@@ -134,3 +134,12 @@ def test_own_encoder_must_be_given_again(tmp_path):
     back = Bundle.load(folder, encoder=encoder(8))
     assert torch.equal(back.twin.encoder[1].weight, twin.encoder[1].weight)
     assert back.twin.comparison.name == "euclidean"
+
+
+def test_the_word_pretrained_stands_for_the_model_out_of_the_box(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = bundle()
+    monkeypatch.setattr(Bundle, "pretrained", lambda: made)
+    assert Bundle.load("pretrained") is made
+    bundle(**{"encoder.dim": 4}).save("pretrained")
+    assert Bundle.load("pretrained").twin.dim == 4, "a folder of that name is what it says"

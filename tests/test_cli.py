@@ -366,3 +366,13 @@ def test_two_bundles_are_compared_on_the_same_identities(run, model, people, tmp
     assert code == 0 and "interval 0.00 to 0.00 (no clear difference)" in out and "on the same 6 identities" in out
     code, out, _ = run("evaluate", model, people, "--against", tmp_path / "same", "--json")
     assert json.loads(out)[0]["gain"] == 0.0
+
+
+def test_the_model_out_of_the_box_is_calibrated_into_a_folder(run, model, people, tmp_path, monkeypatch):
+    monkeypatch.setattr(twofold.Bundle, "pretrained", lambda: twofold.Bundle.load(model))
+    monkeypatch.chdir(tmp_path)
+    assert run("info", "pretrained")[0] == 0
+    code, _, said = run("calibrate", "pretrained", people, "--far", "0.2")
+    assert (code, "say where with --out BUNDLE" in said) == (2, True)
+    assert run("calibrate", "pretrained", people, "--far", "0.2", "--out", "mine")[0] == 0
+    assert twofold.Bundle.load("mine").calibration is not None

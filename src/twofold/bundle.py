@@ -11,11 +11,19 @@ from typing import Any
 import safetensors.torch
 from torch import nn
 
-from twofold import __version__, build
+from twofold import __version__, build, recipes
 from twofold.config import Piece, Recipe
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
-from twofold.errors import BundleError, DamagedBundle, IdentityOverlap, NewerFormat, UsageError
+from twofold.errors import (
+    BundleError,
+    DamagedBundle,
+    IdentityOverlap,
+    NewerFormat,
+    UnknownName,
+    UsageError,
+    nearest,
+)
 from twofold.files import check_replaceable, new_folder, sha256_file
 from twofold.inputs import Input
 from twofold.nn.builder import built_from
@@ -25,6 +33,12 @@ __all__ = ["Bundle"]
 
 FORMAT = 1
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
+
+PRETRAINED = {"efficientnet_lite0": recipes.photo}
+"""Networks with weights that a package carries, and the recipe that each is of."""
+
+OUT_OF_THE_BOX = Path("pretrained")
+"""What stands for a path to a bundle where nobody has trained one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +131,7 @@ class Bundle:
 
     @classmethod
     def load(cls, path: str | Path, *, encoder: nn.Module | None = None) -> "Bundle":
-        """The bundle in a folder.
+        """The bundle in a folder; or, for the word "pretrained" where no folder is called so, `Bundle.pretrained()`.
 
         Args:
             encoder: the module, when the encoder is your own and not one of `twofold.nn`; its weights are replaced.
@@ -127,6 +141,8 @@ class Bundle:
             UsageError: the encoder is your own and was not given, or has another structure.
         """
         folder = Path(path)
+        if folder == OUT_OF_THE_BOX and not folder.exists():
+            return cls.pretrained()
         _check(folder)
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         recipe = Recipe.model_validate(description["recipe"])
@@ -140,6 +156,23 @@ class Bundle:
             parts={name: tuple(identities) for name, identities in description["parts"].items()},
             trained=frozenset(description["trained"]),
             training=description["training"],
+        )
+
+    @classmethod
+    def pretrained(cls, name: str = "efficientnet_lite0") -> "Bundle":
+        """A network that others have trained, as it is: embeddings that know nothing of your data, and no threshold.
+
+        "efficientnet_lite0" gives the 1280 pooled features of EfficientNet-Lite0 on ImageNet (extra `weights`), of unit
+        length, compared by the cosine. `save` keeps it as a bundle like any other; the recipe `photo` trains it on.
+
+        Raises:
+            UnknownName: no such network. MissingExtra: its weights are not installed.
+        """
+        if name not in PRETRAINED:
+            raise UnknownName(f"no pretrained network is called {name!r}: {nearest(name, PRETRAINED)}")
+        recipe = PRETRAINED[name]()
+        return cls(
+            twin=build.twin(recipe).eval(), recipe=recipe, training={"weights": recipe.encoder.arguments["weights"]}
         )
 
     def _description(self) -> dict[str, Any]:
@@ -187,7 +220,9 @@ def _weights(twin: Twin) -> bytes:
 def _check(folder: Path) -> None:
     """Refuse a folder that is no bundle, of a later format, or not as it was written."""
     if not (folder / MANIFEST).is_file():
-        raise BundleError(f"{folder} is no bundle: it holds no {MANIFEST}; `twofold train` makes one")
+        raise BundleError(
+            f"{folder} is no bundle: it holds no {MANIFEST}; `twofold train` makes one, `pretrained` is one"
+        )
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         number, files = manifest["format"], dict(manifest["files"])

@@ -6,7 +6,7 @@ from pathlib import Path
 from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 
-__all__ = ["character", "face", "generic", "signature"]
+__all__ = ["character", "face", "generic", "photo", "signature"]
 
 
 def character() -> Recipe:
@@ -86,6 +86,24 @@ def generic() -> Recipe:
             "k": 4,
             "epochs": 30,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+            "precision": "bfloat16",
+            "ema": 0.99,
+        }
+    )
+
+
+def photo() -> Recipe:
+    """Photographs of anything: starts from ImageNet weights (extra `weights`), so that few pictures go a long way."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Image", "size": 224, "channels": 3, "mean": 127 / 255, "std": 128 / 255},
+            "augment": {"flip": True, "rotation": 10, "scale": 0.2, "shift": 0.1, "brightness": 0.2, "contrast": 0.2},
+            "encoder": {"name": "efficientnet_lite0", "weights": "imagenet"},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 16,
+            "k": 4,
+            "epochs": 10,
+            "optimiser": {"learning_rate": 2e-4, "weight_decay": 0.05},
             "precision": "bfloat16",
             "ema": 0.99,
         }

@@ -98,7 +98,7 @@ def train(
     On several GPUs or processors: torchrun --nproc-per-node N -m twofold train ...
 
     Args:
-        recipe: a built-in name (face, signature, character, generic) or a TOML file.
+        recipe: a built-in name (face, signature, character, photo, generic) or a TOML file.
         data: a folder with one sub-folder an identity, or a table.
         out: where the bundle goes.
         settings: change the recipe, --set loss.margin=0.3; can be given several times.
@@ -153,14 +153,14 @@ def calibrate(
     """Find the threshold whose false-accept rate is certified on identities the model has never seen.
 
     Args:
-        bundle: what `twofold train` wrote; the calibration is written into it. Or, without DATA, scores or vectors of
-            any model (CSV, TSV, Parquet, npy) with their identities.
+        bundle: what `twofold train` wrote, or the word pretrained. Or, without DATA, scores or vectors of any model
+            (CSV, TSV, Parquet, npy) with their identities.
         data: the data it was trained from (the identities kept aside are used), or new data.
         far: false-accept rate to certify, 1e-2 is one impostor pair in a hundred.
         frr: false-reject rate to certify below a second threshold; between the two the answer is unsure.
         estimate: where the data cannot certify the rate, take the plain estimate and say so in every verdict.
         levels: 2 for folders of folders: group/identity/file.
-        out: where the contract of any model's scores goes, as JSON.
+        out: where the calibrated bundle goes; by default to its old place. Or the contract of scores, as JSON.
         settings: --set confidence=0.99 (of each certificate), prior=0.01 (share of genuine pairs for which the
             probability holds), seed=1 (of the bootstrap), distance=euclidean (of vectors without a bundle),
             fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: how often a stranger may be taken for one of so
@@ -177,8 +177,6 @@ def calibrate(
         if many["fpir"]:
             raise UsageError("fpir is measured with a bundle: give BUNDLE and DATA")
         return _calibrate_scores(bundle, out, distance=distance, prior=prior, json=json, chosen=chosen)
-    if out is not None:
-        raise UsageError("--out is for scores without a bundle: the calibration of a bundle is written into it")
     from twofold import terminal, wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
@@ -186,6 +184,10 @@ def calibrate(
     from twofold.train.gallery import calibrate_gallery
 
     known = Bundle.load(bundle)
+    if out is None and not bundle.exists():
+        raise UsageError(f"{bundle} is no folder that a calibration could be written into: say where with --out BUNDLE")
+    place = out or bundle
+    Bundle.check_place(place)
     items = Items.open(data, levels=levels)
     with terminal.bar("embedding", quiet=json) as progress:
         done = certify(known, items, progress=progress, **chosen)
@@ -193,9 +195,9 @@ def calibrate(
         done = calibrate_gallery(done, items, seed=chosen["seed"], estimate=estimate, **many)
     if done.calibration is not None:
         done = done.with_calibration(done.calibration.with_prior(prior))
-    done.save(bundle)
+    done.save(place)
     calibration = done.contract.to_dict()["calibration"]
-    print_json(calibration) if json else show(wording.calibrated(done.contract, bundle))
+    print_json(calibration) if json else show(wording.calibrated(done.contract, place))
     return YES
 
 

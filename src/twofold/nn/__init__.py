@@ -1,6 +1,7 @@
 """Encoders: each name here is a builder that a recipe may call, `encoder = "resnet18"`. One file an architecture."""
 
 from twofold.nn.cnn import conv4, koch, vgg11, vgg16
+from twofold.nn.efficientnet import efficientnet_lite0
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 
-__all__ = ["conv4", "koch", "resnet18", "resnet34", "resnet50", "resnet_small", "vgg11", "vgg16"]
+__all__ = ["conv4", "efficientnet_lite0", "koch", "resnet18", "resnet34", "resnet50", "resnet_small", "vgg11", "vgg16"]

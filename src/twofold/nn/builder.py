@@ -21,7 +21,9 @@ def builder(function: Callable[Arguments, nn.Module]) -> Callable[Arguments, nn.
         module = function(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        module.built_from = {"name": function.__name__, **bound.arguments}  # type: ignore[assignment]
+        # where weights started from is no part of what rebuilds a module: a bundle brings its own
+        arguments = {name: value for name, value in bound.arguments.items() if name != "weights"}
+        module.built_from = {"name": function.__name__, **arguments}  # type: ignore[assignment]
         return module
 
     return build

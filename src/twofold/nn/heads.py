@@ -116,6 +116,7 @@ def encoder_for(
     pool: str = "average",
     dropout: float = 0.0,
     unit_norm: bool = True,
+    project: bool = True,
 ) -> Encoder:
     """Puts pooling, dropout and a linear projection to `dim` on a trunk of convolutions.
 
@@ -127,6 +128,7 @@ def encoder_for(
         pool: one of `POOLS`.
         dropout: fraction of pooled features that is dropped in training.
         unit_norm: whether embeddings have length 1.
+        project: False takes the pooled features themselves for embeddings, if there are `dim` of them.
 
     Raises:
         RecipeError: an unknown pooling, or pictures too small for the trunk.
@@ -134,7 +136,8 @@ def encoder_for(
     height, width = (size, size) if isinstance(size, int) else size
     maps, rows, columns = map_shape(trunk, channels, (height, width))
     features = maps * rows * columns if pool == "flatten" else maps
-    head = nn.Sequential(_pool(pool, maps), nn.Dropout(dropout) if dropout else nn.Identity(), nn.Linear(features, dim))
+    last = nn.Linear(features, dim) if project or features != dim else nn.Identity()
+    head = nn.Sequential(_pool(pool, maps), nn.Dropout(dropout) if dropout else nn.Identity(), last)
     picture = (channels, height, width) if pool == "flatten" else (channels, None, None)
     return Encoder(trunk, head, dim=dim, picture=picture, unit_norm=unit_norm)
 
