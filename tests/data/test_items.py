@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twofold.data.folders import levels_of
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
 from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UnreadableInput, UsageError
@@ -287,3 +288,41 @@ def test_forgeries_stay_on_their_writers_side_of_a_split(tmp_path: Path) -> None
     for part, names in parts.names().items():
         items = getattr(parts, part)
         assert len(items) == 5 * len(names) and items.forged.sum() == 3 * len(names)
+
+
+def test_a_folder_without_labels(tmp_path: Path) -> None:
+    fill(tmp_path, "b.png", "10.png", "9.png", "deep/er/x.png", "deep/1.png", ".hidden/y.png", "notes.txt")
+    items = Items.open(tmp_path, levels=0)
+    assert items.ids == ("9.png", "10.png", "b.png", "notes.txt", "deep/1.png", "deep/er/x.png")
+    assert [items.names[code] for code in items.labels] == list(items.ids), "each stands for itself"
+    assert items.values[4] == tmp_path / "deep/1.png"
+    assert items.notes == ("6 files without labels",) and items.strays == ()
+    some = Items.from_folder(tmp_path, levels=0, suffixes=frozenset({".png"}))
+    assert len(some) == 5 and some.strays == ("notes.txt",)
+    assert (levels_of(tmp_path), levels_of(tmp_path / "deep" / "er")) == (1, 0)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotEnoughData, match="empty and its sub-folders hold no file that counts"):
+        Items.open(tmp_path / "empty", levels=0)
+
+
+def test_a_table_without_labels(tmp_path: Path) -> None:
+    fill(tmp_path, "1.png", "2.png")
+    path = table(tmp_path / "t.csv", "path", "1.png", "2.png")
+    items = Items.open(path, levels=0)
+    assert [items.names[code] for code in items.labels] == ["1.png", "2.png"]
+    assert items.notes == ("2 rows with path",)
+    with pytest.raises(DataError, match="has no column 'label'"):
+        Items.open(path)
+    labelled = table(tmp_path / "l.csv", "path,label", "1.png,a", "2.png,a")
+    assert Items.open(labelled, levels=0).names == ("a",)
+
+
+def test_other_columns_are_metadata(tmp_path: Path) -> None:
+    rows = ("a,x,red,3,2.50,007", "b,x,,4,,12")
+    items = Items.open(table(tmp_path / "t.csv", "text,label,colour,pieces,price,code", *rows))
+    assert items.metadata == (
+        {"colour": "red", "pieces": 3, "price": 2.5, "code": "007"},
+        {"pieces": 4, "code": "12"},
+    )
+    assert items.take([1]).metadata == ({"pieces": 4, "code": "12"},)
+    assert Items.open(table(tmp_path / "u.csv", "text,label", "a,x")).metadata is None

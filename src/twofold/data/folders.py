@@ -7,7 +7,7 @@ from pathlib import Path
 from twofold.data.listing import Listing, natural, some
 from twofold.errors import DataError, NotEnoughData, UsageError
 
-__all__ = ["FORGERY_ENDINGS", "scan"]
+__all__ = ["FORGERY_ENDINGS", "levels_of", "scan"]
 
 FORGERY_ENDINGS = ("_forg", "_forged", "_forgery")
 
@@ -19,17 +19,20 @@ def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
 
     Args:
         path: the folder.
-        levels: 1: `identity/file`; 2: `group/identity/file`, with "group/identity" as the identity's name.
+        levels: 1: `identity/file`; 2: `group/identity/file`, with "group/identity" as the identity's name; 0: files at
+            any depth, which nobody has labelled, so that each stands for itself.
         suffixes: lower-case endings (".png") that count; None: every regular file counts.
 
     Raises:
         DataError: there is no such folder.
         NotEnoughData: no file stands where it should; says what stands there instead.
     """
-    if levels not in (1, 2):
-        raise UsageError(f"levels={levels}: it is 1 (identity/file) or 2 (group/identity/file)")
+    if levels not in (0, 1, 2):
+        raise UsageError(f"levels={levels}: it is 1 (identity/file), 2 (group/identity/file) or 0 (no labels)")
     if not path.is_dir():
         raise DataError(f"{path} is no folder: give a folder with one sub-folder an identity")
+    if levels == 0:
+        return _unlabelled(path, suffixes)
     found: list[tuple[str, str]] = []
     strays: list[str] = []
     empty: list[str] = []
@@ -42,6 +45,37 @@ def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
         raise NotEnoughData(_nothing_found(path, levels))
     listing = _listing(path, levels, found)
     return replace(listing, strays=tuple(strays), notes=(*listing.notes, *_without_files(empty)))
+
+
+def levels_of(path: Path) -> int:
+    """0 for a folder of nothing but files, which have no labels; 1 for one with sub-folders."""
+    folders, others = _entries(path)
+    return 0 if others and not folders else 1
+
+
+def _unlabelled(path: Path, suffixes: frozenset[str] | None) -> Listing:
+    found: list[str] = []
+    strays: list[str] = []
+    folders = [""]
+    while folders:
+        here = folders.pop()
+        inner, _ = _entries(path / here)
+        folders += [f"{here}{name}/" for name in reversed(inner)]
+        for file in _files(path, here.removesuffix("/") or ".", suffixes=suffixes, strays=strays):
+            found.append(file.removeprefix("./"))
+    # what lies in a sub-folder was taken, too
+    strays = [name.removeprefix("./") for name in strays if not name.endswith("/")]
+    if not found:
+        raise NotEnoughData(f"{path} and its sub-folders hold no file that counts: give a folder with files")
+    names = tuple(found)
+    return Listing(
+        values=tuple(path / file for file in names),
+        ids=names,
+        labels=names,
+        identities=names,
+        strays=tuple(strays),
+        notes=(f"{len(names)} files without labels",),
+    )
 
 
 def _without_files(folders: list[str]) -> list[str]:

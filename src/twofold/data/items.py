@@ -3,7 +3,7 @@
 Law 2 rules: `labels` say which items are genuine to each other, `identity` is what a split may not tear apart.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ class Items:
         forged: True for forgeries.
         strays: what lay in the folder and was left out.
         notes: what was found out by looking, in words.
+        metadata: what the other columns of a table say of each item, or None.
     """
 
     values: Sequence[Any]
@@ -51,10 +52,14 @@ class Items:
     sources: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    metadata: tuple[Mapping[str, str | int | float], ...] | None = None
 
     @classmethod
     def open(cls, path: str | Path, levels: int = 1) -> "Items":
         """Items of a folder or of a table, whichever the path is.
+
+        Args:
+            levels: as in `from_folder`; with 0 a table needs no column `label` either.
 
         Raises:
             DataError: neither; says what was looked for.
@@ -63,7 +68,7 @@ class Items:
         if path.is_dir():
             return cls.from_folder(path, levels=levels)
         if path.suffix.lower() in tables.SUFFIXES and path.is_file():
-            return cls.from_table(path)
+            return cls.from_table(path, labelled=levels > 0)
         state = "is neither" if path.exists() else "does not exist: DATA is"
         raise DataError(
             f"{path} {state} a folder with one sub-folder an identity or a table ({', '.join(tables.SUFFIXES)}) with "
@@ -79,7 +84,8 @@ class Items:
 
         Args:
             path: the folder.
-            levels: 1: `identity/file`; 2: `group/identity/file`, labelled "group/identity".
+            levels: 1: `identity/file`; 2: `group/identity/file`, labelled "group/identity"; 0: files at any depth that
+                nobody has labelled: each is a class of its own, named by its id.
             suffixes: lower-case endings (".png") that count; None: every file counts.
 
         Raises:
@@ -89,11 +95,15 @@ class Items:
         return _from_listing(folders.scan(Path(path), levels, suffixes))
 
     @classmethod
-    def from_table(cls, path: str | Path) -> "Items":
+    def from_table(cls, path: str | Path, *, labelled: bool = True) -> "Items":
         """Items of a CSV, TSV or Parquet table.
 
         Columns: `path` (relative to the table's folder) or `text` or `sequence`; `label`; and if there are, `group`,
-        `source`, and `forgery_of`, which names the label that the row imitates (its own label is then not used).
+        `source`, and `forgery_of`, which names the label that the row imitates (its own label is then not used). All
+        other columns are the items' `metadata`.
+
+        Args:
+            labelled: False takes a table without the column `label`, too: each row is then a class of its own.
 
         Raises:
             DataError: a column or a file is missing, a label is empty; names the line.
@@ -103,7 +113,7 @@ class Items:
         table = tables.read(Path(path))
         if {"a", "b"} <= table.columns.keys() and "label" not in table.columns:
             raise DataError(f"{path} is a table of pairs (columns a, b): read it with Pairs.from_table")
-        return _from_listing(tables.rows_as_items(table))
+        return _from_listing(tables.rows_as_items(table, labelled=labelled))
 
     @classmethod
     def from_arrays(
@@ -158,6 +168,7 @@ class Items:
             groups=groups,
             source=source,
             sources=sources,
+            metadata=None if self.metadata is None else tuple(self.metadata[i] for i in index),
         )
 
     def where(self, *, identities: Sequence[str] | None = None, groups: Sequence[str] | None = None) -> "Items":
@@ -257,6 +268,7 @@ def _from_listing(listing: Listing) -> Items:
         sources=sources,
         strays=listing.strays,
         notes=listing.notes,
+        metadata=listing.metadata,
     )
 
 

@@ -1,7 +1,7 @@
 """What was found by looking into a folder or a table, before it is coded: names, not numbers."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ class Listing:
         identities: who stands behind each item, for a forgery the writer that it imitates.
         strays: what lay there and was left out.
         notes: what was found out by looking, in words.
+        metadata: what else is known of each item.
     """
 
     values: tuple[Any, ...]
@@ -30,6 +31,7 @@ class Listing:
     sources: tuple[str, ...] | None = None
     strays: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    metadata: tuple[Mapping[str, str | int | float], ...] | None = None
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

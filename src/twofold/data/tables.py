@@ -1,7 +1,8 @@
 """CSV, TSV and Parquet as rows that know their place, so that an error can name the line."""
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ __all__ = ["CONTENTS", "SUFFIXES", "Table", "located", "parts_of", "read", "rows
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 CONTENTS = ("path", "text", "sequence")
+KNOWN = (*CONTENTS, "label", "group", "source", "forgery_of")
+NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")  # no codes like 007, which are text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +129,11 @@ def located(table: Table, column: str) -> tuple[Path, ...]:
     return paths
 
 
-def rows_as_items(table: Table) -> Listing:
+def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     """The rows of a table with `path` (or `text`, `sequence`) and `label` as a listing.
 
-    Optional columns: `group`, `source`, and `forgery_of`, which names the label that the row imitates.
+    Optional columns: `group`, `source`, and `forgery_of`, which names the label that the row imitates; without
+    `labelled` also `label`, in whose place then stands the row's own id.
 
     Raises:
         DataError: a column is missing, an empty label, a forgery of nobody; names the line.
@@ -142,19 +146,38 @@ def rows_as_items(table: Table) -> Listing:
         )
     name = content[0]
     values = located(table, name) if name == "path" else table.column(name)
-    labels, identities = _labels(table)
+    ids = _ids(table, name)
+    labels, identities = _labels(table) if labelled or "label" in table.columns else (ids, ids)
     extras = [extra for extra in ("group", "source", "forgery_of") if extra in table.columns]
-    said = f"{len(values)} rows with {', '.join([name, 'label', *extras])}"
+    said = f"{len(values)} rows with {', '.join([name, *(['label'] if labels is not ids else []), *extras])}"
     forgeries = labels.count(None)
     return Listing(
         values=values,
-        ids=_ids(table, name),
+        ids=ids,
         labels=labels,
         identities=identities,
         groups=table.column("group") if "group" in extras else None,
         sources=table.columns.get("source"),
         notes=(said, f"{forgeries} rows are forgeries") if forgeries else (said,),
+        metadata=_metadata(table),
     )
+
+
+def _metadata(table: Table) -> tuple[dict[str, str | int | float], ...] | None:
+    """What the columns that mean nothing to us say of each row; a column of nothing but numbers holds numbers."""
+    others = [name for name in table.columns if name and name not in KNOWN]
+    if not others:
+        return None
+    columns = {name: _numbers(table.columns[name]) for name in others}
+    return tuple(
+        {name: column[row] for name, column in columns.items() if column[row] != ""} for row in range(len(table.places))
+    )
+
+
+def _numbers(column: tuple[str, ...]) -> Sequence[str | int | float]:
+    if not all(NUMBER.fullmatch(field) for field in column if field):
+        return column
+    return [field and (float(field) if "." in field else int(field)) for field in column]
 
 
 def parts_of(path: Path) -> tuple[str, ...] | None:
