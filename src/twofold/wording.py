@@ -205,7 +205,15 @@ def facts(told: dict[str, Any], indent: str = "") -> str:
 
 def forgotten(receipt: Erasure) -> str:
     """What was erased."""
-    return f"forgot {receipt.label}: {_count(len(receipt.ids), 'embedding')} erased ({', '.join(receipt.ids)})"
+    told = (
+        f"forgot {', '.join(receipt.labels)}: {_count(len(receipt.ids), 'embedding')} erased ({', '.join(receipt.ids)})"
+    )
+    if receipt.left is None:
+        return f"{told}\n{receipt.note}" if receipt.note else told
+    return (
+        f"{told}\nlooked for {_count(receipt.pieces, 'piece')} of them in {_count(receipt.files, 'file')} "
+        f"({_count(receipt.searched, 'byte')}): {receipt.left} left"
+    )
 
 
 def _count(number: int, unit: str) -> str:

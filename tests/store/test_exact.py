@@ -65,23 +65,27 @@ def test_equal_scores_come_in_the_order_of_the_rows() -> None:
     assert scores[0].tolist() == [1.0] * 5 + [0.0] * 3
 
 
-def test_items_in_memory_follow_a_dictionary() -> None:
+def test_rows_in_memory_follow_a_dictionary() -> None:
     random = np.random.default_rng(0)
-    exact, truth = Exact(DIM), {}
+    exact, truth, last = Exact(DIM), {}, 0
     for step in range(60):
-        names = [f"i{number}" for number in random.choice(40, size=5, replace=False)]
         if step % 4 == 3:
-            gone = [name for name in names if name in truth]
-            exact.drop(gone)
-            truth = {name: row for name, row in truth.items() if name not in gone}
+            before = len(exact)
+            gone = random.choice(last, size=9, replace=False) + 1
+            assert set(exact.drop(gone)) == {number for number in gone if number in truth}
+            assert not exact._vectors[len(exact) : before].any()  # what has gone is not kept in memory either
+            truth = {number: row for number, row in truth.items() if number not in gone}
         else:
             vectors = random.normal(size=(5, DIM)).astype(np.float32)
-            exact.put(names, [f"{name} {step}" for name in names], vectors)
-            truth.update({name: (f"{name} {step}", vector) for name, vector in zip(names, vectors, strict=True)})
-        assert exact.ids == list(truth)
-        assert exact.labels == [label for label, _ in truth.values()]
-        assert exact.places == {name: place for place, name in enumerate(truth)}
-        np.testing.assert_array_equal(exact.vectors, [vector for _, vector in truth.values()])
+            numbers = np.arange(last + 1, last + 6)
+            hashes = random.integers(0, 256, size=(5, 32), dtype=np.uint8)
+            exact.put(numbers, vectors, hashes)
+            truth.update(dict(zip(numbers.tolist(), zip(vectors, hashes, strict=True), strict=True)))
+            last += 5
+        assert exact.numbers.tolist() == list(truth)
+        assert len(exact) == len(truth)
+        np.testing.assert_array_equal(exact.vectors, [vector for vector, _ in truth.values()])
+        np.testing.assert_array_equal(exact.hashes, [hashed for _, hashed in truth.values()])
 
 
 def test_every_plain_distance_has_a_metric() -> None:

@@ -6,77 +6,93 @@ a row too many or too few is found on load). Nothing in the file is ever run: a 
 """
 
 import contextlib
+import hmac
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Int
 
 from twofold.contract import Contract
-from twofold.errors import DamagedIndex, StoreError, TwofoldError
+from twofold.errors import StoreError
+from twofold.store.connection import TRUTH, connect, connect_somehow, explain, transaction
+from twofold.store.locks import Use, users
+from twofold.store.rows import COLUMNS, Item, Pinned, Row, State, damaged, digest, parse
+from twofold.store.where import Condition, sql
 
-__all__ = ["TRUTH", "Database", "Row", "State"]
+__all__ = ["TRUTH", "Database", "Seal", "clock"]
 
-TRUTH = "truth.sqlite"
-FORMAT = 1
+FORMAT = 2
+"""Of the tables; 1 was never released."""
+
 APPLICATION = 0x74776F66  # "twof", in the header of the file
 PAGE = 8192  # bytes: three rows of 512 numbers; in pages of 4096 a row would waste half of one
-WAIT_SECONDS = 5.0  # for another writer to finish before it is said
+PRUNE_EVERY, KEPT_GONE = 64, 10_000  # so many deleted rows are listed for readers that follow, or as many as live
 
 SCHEMA = {
-    "items": "CREATE TABLE items (row INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT NOT NULL, "
-    "vector BLOB NOT NULL, added TEXT NOT NULL, metadata TEXT NOT NULL, hash BLOB NOT NULL)",
+    "items": "CREATE TABLE items (row INTEGER PRIMARY KEY, generation INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, "
+    "label TEXT NOT NULL, added TEXT NOT NULL, expires TEXT, revoked TEXT, metadata TEXT NOT NULL, "
+    "vector BLOB NOT NULL, hash BLOB NOT NULL)",
     "items_by_label": "CREATE INDEX items_by_label ON items (label)",
-    "state": "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), contract TEXT NOT NULL, "
-    "generation INTEGER NOT NULL, items INTEGER NOT NULL, checksum BLOB NOT NULL, erasing INTEGER NOT NULL, "
-    "hash BLOB NOT NULL)",
+    # rows that were deleted, for readers that follow; labels of which rows were deleted and not searched for
+    "gone": "CREATE TABLE gone (generation INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (generation, row)) "
+    "WITHOUT ROWID",
+    "loose": "CREATE TABLE loose (label TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
+    "subjects": "CREATE TABLE subjects (label TEXT NOT NULL PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID",
+    "audit": "CREATE TABLE audit (number INTEGER PRIMARY KEY, at TEXT NOT NULL, event TEXT NOT NULL, "
+    "subject BLOB NOT NULL, items INTEGER NOT NULL, hash BLOB NOT NULL)",
+    "pinned": "CREATE TABLE pinned (one INTEGER PRIMARY KEY CHECK (one = 1), contract TEXT NOT NULL, "
+    "audit_key BLOB NOT NULL, protection TEXT NOT NULL, hash BLOB NOT NULL)",
+    "state": "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER NOT NULL, "
+    "items INTEGER NOT NULL, last INTEGER NOT NULL, checksum BLOB NOT NULL, erasing INTEGER NOT NULL, "
+    "floor INTEGER NOT NULL, audits INTEGER NOT NULL, chain BLOB NOT NULL, hash BLOB NOT NULL)",
 }
 
 
-class Row(NamedTuple):
-    """One item at rest; the vector as little-endian float32."""
+class Seal(Protocol):
+    """What stands between a vector and the file; called inside the transaction that writes or reads the row."""
 
-    id: str
-    label: str
-    vector: bytes
+    def seal(self, database: "Database", item: Item) -> bytes:
+        """What is written in place of the vector."""
+        ...
+
+    def unseal(self, database: "Database", row: Row) -> bytes:
+        """The vector of a row."""
+        ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """What is known of all rows together.
+class Plain:
+    """No protection: vectors stand in the file as they are."""
 
-    Attributes:
-        contract: JSON of the contract that the rows are pinned to.
-        generation: number of writes so far; readers see by it that the rows have changed.
-        items: number of rows.
-        checksum: XOR of the rows' hashes: a lost or doubled row shows, and one write costs one row.
-        erasing: True while deleted rows may still stand in freed places of the files.
-    """
+    def seal(self, database: "Database", item: Item) -> bytes:
+        """The vector itself."""
+        return item.vector
 
-    contract: str
-    generation: int = 0
-    items: int = 0
-    checksum: bytes = bytes(32)
-    erasing: bool = False
-
-    def digest(self) -> bytes:
-        """SHA-256 of the state."""
-        numbers = f"{self.generation} {self.items} {int(self.erasing)}"
-        return digest(self.contract.encode(), numbers.encode(), self.checksum)
+    def unseal(self, database: "Database", row: Row) -> bytes:
+        """The vector itself."""
+        return row.vector
 
 
 class Database:
-    """An open `truth.sqlite`; every method is one transaction, all or nothing."""
+    """An open `truth.sqlite`. Methods that write are one transaction; those that read want `reading` around them.
+
+    Attributes:
+        seal: between vectors and the file.
+    """
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         self.connection = connection
         self.folder = folder
+        self.seal: Seal = Plain()
 
     @classmethod
-    def create(cls, folder: Path, contract: Contract) -> None:
+    def create(cls, folder: Path, contract: Contract, *, protection: str = "{}") -> None:
         """Write an empty database into a folder."""
         with explain(folder), contextlib.closing(connect(folder, "rwc")) as connection:
             connection.execute(f"PRAGMA page_size={PAGE}")
@@ -86,15 +102,17 @@ class Database:
             for statement in SCHEMA.values():
                 connection.execute(statement)
             database = cls(connection, folder)
-            with database.transaction():
-                database.write_state(State(contract=json.dumps(contract.to_dict(), sort_keys=True)))
+            with database.writing():
+                text = json.dumps(contract.to_dict(), sort_keys=True)
+                database.pin(Pinned(contract=text, audit_key=secrets.token_bytes(32), protection=protection))
+                database.write_state(State())
 
     @classmethod
     def open(cls, folder: Path) -> "Database":
         """Open what `create` wrote; on a disk that cannot be written, for reading.
 
         Raises:
-            StoreError: no index, a file that is no index, or one of a later format.
+            StoreError: no index, a file that is no index, or one of another format.
             DamagedIndex: not a readable database any more.
         """
         if not (folder / TRUTH).is_file():
@@ -112,244 +130,282 @@ class Database:
         """Close the file; the last one to close also empties the write-ahead log."""
         self.connection.close()
 
-    def generation(self) -> int:
-        """Number of writes so far, by any process."""
-        with explain(self.folder):
-            return self.connection.execute("SELECT generation FROM state").fetchone()[0]
+    # ---- transactions
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[None]:
+        """All reads of the block see one moment, whoever writes meanwhile; keep it short, it delays an erasure."""
+        if self.connection.in_transaction:
+            yield
+            return
+        with explain(self.folder), transaction(self.connection, "DEFERRED"):
+            yield
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """All of the block or nothing, and nobody else writes meanwhile."""
+        with explain(self.folder), transaction(self.connection, "IMMEDIATE"):
+            yield
+
+    # ---- reading
+
+    def pinned(self) -> Pinned:
+        """What the index is pinned to, checked against its hash."""
+        record = self.connection.execute(
+            "SELECT CAST(contract AS BLOB), audit_key, CAST(protection AS BLOB), hash FROM pinned"
+        ).fetchone()
+        found = Pinned.of(record)
+        if found is None:
+            raise damaged(f"what {self.folder} is pinned to is not as it was written (SHA-256)")
+        return found
 
     def state(self) -> State:
         """The state, checked against its own hash."""
-        found: Any = self.connection.execute(
-            "SELECT CAST(contract AS BLOB), generation, items, checksum, erasing, hash FROM state"
+        record = self.connection.execute(
+            "SELECT generation, items, last, checksum, erasing, floor, audits, chain, hash FROM state"
         ).fetchone()
-        try:
-            contract, generation, items, checksum, erasing, hashed = found
-            state = State(
-                contract=contract.decode(),
-                generation=generation,
-                items=items,
-                checksum=checksum,
-                erasing=bool(erasing),
-            )
-            if state.digest() == hashed:
-                return state
-        except (AttributeError, TypeError, ValueError):  # not even of the right kind
-            pass
-        raise DamagedIndex(f"the state of {self.folder} is not as it was written (SHA-256): restore it from a copy")
+        found = State.of(record)
+        if found is None:
+            raise damaged(f"the state of {self.folder} is not as it was written (SHA-256)")
+        return found
 
-    def load(self) -> tuple[State, list[Row]]:
-        """Every row in the order in which it was first added, each checked against its hash.
+    def rows(self, condition: str = "NOT INDEXED ORDER BY row", values: Sequence[Any] = ()) -> Iterator[Row]:
+        """Rows, each checked against its hash; without a condition all, from the table itself, whatever has become of
+        its indexes.
+
+        Args:
+            condition: our own SQL behind `FROM items`.
 
         Raises:
-            DamagedIndex: names the rows that are not as they were written.
+            DamagedIndex: at the end, names the rows that are not as they were written.
         """
-        with explain(self.folder), self.transaction("DEFERRED"):
-            state = self.state()
-            rows, damaged, checksum = [], [], 0
-            # NOT INDEXED: the table itself, whatever has become of its indexes
-            for number, *parts, found in self.connection.execute(
-                "SELECT row, CAST(id AS BLOB), CAST(label AS BLOB), vector, CAST(added AS BLOB), "
-                "CAST(metadata AS BLOB), hash FROM items NOT INDEXED ORDER BY row"
-            ):
-                if not all(isinstance(part, bytes) for part in parts) or digest(*parts) != found:
-                    damaged.append(f"row {number} ({parts[0]!r})")
-                    continue
-                checksum ^= int.from_bytes(found)
-                rows.append(Row(parts[0].decode(), parts[1].decode(), parts[2]))
-        if damaged:
-            raise DamagedIndex(
-                f"{len(damaged)} of {state.items} rows of {self.folder} are not as they were written (SHA-256): "
-                f"{', '.join(damaged[:5])}{' ...' if damaged[5:] else ''}: restore it from a copy or build it again"
+        spoilt: list[str] = []
+        for record in self.connection.execute(f"SELECT {COLUMNS} FROM items {condition}", values):
+            row = parse(record)
+            if row is None:
+                spoilt.append(f"row {record[0]} ({record[2]!r})")
+            else:
+                yield row
+        if spoilt:
+            raise damaged(
+                f"{len(spoilt)} rows of {self.folder} are not as they were written (SHA-256): "
+                f"{', '.join(spoilt[:5])}{' ...' if spoilt[5:] else ''}"
             )
-        if (len(rows), checksum.to_bytes(32)) != (state.items, state.checksum):
-            raise DamagedIndex(
-                f"{self.folder} holds {len(rows)} whole rows where {state.items} were written: some are lost or "
-                "foreign. Restore the index from a copy or build it again"
-            )
-        return state, rows
 
-    def put(self, rows: Sequence[Row]) -> tuple[int, int]:
-        """Insert rows or replace those of the same id; a row that stands there already is left alone.
-
-        Returns:
-            The generation after it, and how many rows are new or changed.
-        """
-        with explain(self.folder), self.transaction():
-            state, changed = self.state(), 0
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            for row in rows:
-                old = self.connection.execute("SELECT hash, added FROM items WHERE id = ?", (row.id,)).fetchone()
-                if old and hash_row(row, old[1]) == old[0]:
-                    continue
-                found = hash_row(row, now)
-                self.connection.execute(
-                    "INSERT INTO items (id, label, vector, added, metadata, hash) VALUES (?, ?, ?, ?, '{}', ?) "
-                    "ON CONFLICT (id) DO UPDATE SET label = excluded.label, vector = excluded.vector, "
-                    "added = excluded.added, metadata = excluded.metadata, hash = excluded.hash",
-                    (row.id, row.label, row.vector, now, found),
-                )
-                state = counted(state, hashes=[found, old[0]] if old else [found], items=0 if old else 1)
-                changed += 1
-            if changed:
-                state = self.write_state(replace(state, generation=state.generation + 1))
-        return state.generation, changed
-
-    def delete(self, column: Literal["id", "label"], values: Sequence[str]) -> tuple[int, list[str]]:
-        """Delete the rows in which a column has one of these values; deleting a label starts what `erase` ends.
-
-        Returns:
-            The generation after it, and the ids of the rows.
-        """
-        with explain(self.folder), self.transaction():
-            state, ids = self.state(), []
-            for wanted in values:
-                # the column is one of two words of ours, never a user's
-                for name, found in self.connection.execute(f"SELECT id, hash FROM items WHERE {column} = ?", (wanted,)):
-                    state = counted(state, hashes=[found], items=-1)
-                    ids.append(name)
-                self.connection.execute(f"DELETE FROM items WHERE {column} = ?", (wanted,))
-            erasing = state.erasing or column == "label"
-            state = self.write_state(replace(state, generation=state.generation + 1, erasing=erasing))
-        return state.generation, ids
-
-    def erase(self) -> None:
-        """Leave no byte of a deleted row in any file: write the database anew and empty the write-ahead log.
+    def numbered(self, numbers: Sequence[int]) -> dict[int, Row]:
+        """Rows by number.
 
         Raises:
-            StoreError: another process reads, so that old pages must stay; it is made up for at the next `open`.
+            DamagedIndex: one is not as it was written, or not there.
         """
-        try:
-            # secure_delete alone leaves what a page split moved away; a rebuilt file holds live rows only
-            with explain(self.folder):
-                self.connection.execute("VACUUM")
-                self.empty_log()
-                with self.transaction():
-                    self.write_state(replace(self.state(), erasing=False))
-                self.empty_log()
-        except StoreError as error:
-            raise StoreError(
-                f"the rows are deleted, but their bytes are not yet overwritten: {error}. "
-                "The next one to open the index does it"
-            ) from error
+        tail = "WHERE row IN (SELECT value FROM json_each(?))"
+        found = {row.number: row for row in self.rows(tail, (json.dumps([int(number) for number in numbers]),))}
+        if missing := [number for number in numbers if number not in found]:
+            raise damaged(f"row {missing[0]} of {self.folder} is not there any more")
+        return found
+
+    def named(self, names: Sequence[str]) -> list[Row]:
+        """Rows by id, in the order asked.
+
+        Raises:
+            StoreError: names an id that is not there.
+        """
+        rows = []
+        for name in names:
+            found = list(self.rows("WHERE id = ?", (name,)))
+            if not found:
+                raise StoreError(f"{self.folder} holds no item {name!r}: look at index.ids")
+            rows += found
+        return rows
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all rows, in the order of their numbers."""
+        found = self.connection.execute("SELECT id FROM items NOT INDEXED ORDER BY row")
+        return tuple(name for (name,) in found)
+
+    def labels(self) -> tuple[str, ...]:
+        """Labels, each once, sorted."""
+        return tuple(name for (name,) in self.connection.execute("SELECT DISTINCT label FROM items ORDER BY label"))
+
+    def loose(self) -> set[str]:
+        """Labels of which rows were deleted or replaced, so that a copy may still stand in a freed place."""
+        return {name for (name,) in self.connection.execute("SELECT label FROM loose")}
+
+    def holds(self, name: str) -> bool:
+        """Whether a row has this id."""
+        return self.connection.execute("SELECT 1 FROM items WHERE id = ?", (name,)).fetchone() is not None
+
+    def numbers(self) -> Int[np.ndarray, "n"]:
+        """Numbers of all rows, ascending."""
+        found = self.connection.execute("SELECT row FROM items NOT INDEXED ORDER BY row")
+        return np.fromiter((number for (number,) in found), np.int64)
+
+    def passing(self, filters: Sequence[Condition]) -> Int[np.ndarray, "n"]:
+        """Numbers of the rows whose metadata pass a filter, ascending."""
+        tests, values = sql(filters)
+        query = f"SELECT row FROM items NOT INDEXED WHERE {tests} ORDER BY row"  # `tests` holds no word of a user's
+        return np.fromiter((number for (number,) in self.connection.execute(query, values)), np.int64)
+
+    def gone_since(self, generation: int) -> list[int]:
+        """Numbers of the rows that were deleted after a generation, which is not below the state's floor."""
+        found = self.connection.execute("SELECT row FROM gone WHERE generation > ?", (generation,))
+        return [number for (number,) in found]
+
+    # ---- writing
+
+    def put(self, items: Sequence[Item], *, event: str | None = None) -> int:
+        """Insert items or replace those of the same id; an item that stands there already is left alone.
+
+        Args:
+            event: what the audit log calls it; None: it is not told of it.
+
+        Returns:
+            How many items are new or changed.
+        """
+        with self.writing():
+            state, now = self.state(), clock("milliseconds")
+            fresh: list[Item] = []
+            replaced: list[Row] = []
+            for item in items:
+                old = next(self.rows("WHERE id = ?", (item.id,)), None)
+                if old is not None and self.same(old, item):
+                    continue
+                fresh.append(item)
+                if old is not None:
+                    replaced.append(old)
+            if not fresh:
+                return 0
+            self.drop(replaced, generation=state.generation + 1)
+            self.loosen(replaced)
+            written = self.insert(fresh, state, now)
+            state = state.after(
+                written=written,
+                gone=[row.digest() for row in replaced],
+                items=state.items + len(fresh) - len(replaced),
+                last=state.last + len(fresh),
+            )
+            if event is not None:
+                state = self.note(state, event, labels=[item.label for item in fresh])
+            self.write_state(self.pruned(state))
+        return len(fresh)
+
+    def same(self, row: Row, item: Item) -> bool:
+        """Whether an item stands there as it is given."""
+        kept = (row.label, row.metadata, row.expires, row.revoked)
+        if kept != (item.label, item.metadata, item.expires, None):
+            return False
+        return self.seal.unseal(self, row) == item.vector
+
+    def insert(self, items: Sequence[Item], state: State, now: str) -> list[bytes]:
+        """Write items as new rows of the next generation; their hashes."""
+        records, hashes = [], []
+        for number, item in enumerate(items, start=state.last + 1):
+            sealed = self.seal.seal(self, item)
+            row = Row(number, state.generation + 1, item.id, item.label, now, item.expires, None, item.metadata, sealed)
+            hashes.append(row.digest())
+            records.append((*row, hashes[-1]))
+        self.connection.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", records)
+        return hashes
+
+    def drop(self, rows: Sequence[Row], *, generation: int) -> None:
+        """Delete rows, and list them for readers that follow."""
+        self.connection.executemany("DELETE FROM items WHERE row = ?", [(row.number,) for row in rows])
+        self.connection.executemany("INSERT INTO gone VALUES (?, ?)", [(generation, row.number) for row in rows])
+
+    def loosen(self, rows: Sequence[Row]) -> None:
+        """Keep in mind whose rows were deleted: a copy that SQLite moved may still stand in a freed place."""
+        labels = {row.label for row in rows}
+        self.connection.executemany("INSERT OR IGNORE INTO loose VALUES (?)", [(label,) for label in labels])
+
+    def remove(self, names: Sequence[str], *, event: str | None = None) -> None:
+        """Delete rows by id.
+
+        Raises:
+            StoreError: names an id that is not there; nothing is deleted then.
+        """
+        with self.writing():
+            rows = self.named(list(dict.fromkeys(names)))
+            self.loosen(rows)
+            self.dropped(rows, self.state(), event)
+
+    def forget(self, labels: Sequence[str], *, event: str | None = None) -> tuple[list[Row], bool]:
+        """Delete the rows and the keys of labels; `erasure.erase` ends what this begins.
+
+        Returns:
+            The rows, and whether others of these labels were deleted or replaced before, which nobody searched for.
+        """
+        names = [(label,) for label in labels]
+        with self.writing():
+            rows = [row for name in names for row in self.rows("WHERE label = ? ORDER BY row", name)]
+            find = "SELECT count(*) FROM loose WHERE label = ?"
+            loose = any(self.connection.execute(find, name).fetchone()[0] for name in names)
+            self.connection.executemany("DELETE FROM loose WHERE label = ?", names)
+            self.connection.executemany("DELETE FROM subjects WHERE label = ?", names)
+            self.dropped(rows, replace(self.state(), erasing=True), event)
+        return rows, loose
+
+    def dropped(self, rows: Sequence[Row], state: State, event: str | None) -> None:
+        """Delete rows, and write the state after it."""
+        self.drop(rows, generation=state.generation + 1)
+        state = state.after(gone=[row.digest() for row in rows], items=state.items - len(rows), last=state.last)
+        if event is not None:
+            state = self.note(state, event, labels=[row.label for row in rows])
+        self.write_state(self.pruned(state))
+
+    def pruned(self, state: State) -> State:
+        """Stop listing deleted rows once they outnumber the living."""
+        if state.generation % PRUNE_EVERY:
+            return state
+        (count,) = self.connection.execute("SELECT count(*) FROM gone").fetchone()
+        if count <= max(KEPT_GONE, state.items):
+            return state
+        self.connection.execute("DELETE FROM gone")
+        return replace(state, floor=state.generation)
+
+    def note(self, state: State, event: str, *, labels: Sequence[str]) -> State:
+        """Write an entry for each label into the audit log: keyed hashes only, so that it outlives an erasure."""
+        key, at = self.pinned().audit_key, clock()
+        for label in dict.fromkeys(labels):
+            subject, items, number = hmac.digest(key, label.encode(), "sha256"), labels.count(label), state.audits + 1
+            chain = digest(state.chain, str((number, at, event, items)).encode(), subject)
+            self.connection.execute(
+                "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?)", (number, at, event, subject, items, chain)
+            )
+            state = replace(state, audits=number, chain=chain)
+        return state
+
+    def pin(self, pinned: Pinned) -> None:
+        """Replace what the index is pinned to."""
+        self.connection.execute("INSERT OR REPLACE INTO pinned VALUES (1, ?, ?, ?, ?)", pinned.record())
+
+    def write_state(self, state: State) -> State:
+        """Replace the one row of the state."""
+        self.connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)", state.record())
+        return state
 
     def empty_log(self) -> None:
         """Move everything from the write-ahead log to the database and cut the log to nothing."""
         busy, *_ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
-            raise StoreError(f"another process reads {self.folder}: let it end")
-
-    def write_state(self, state: State) -> State:
-        """Replace the one row of the state."""
-        self.connection.execute(
-            "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?)",
-            (state.contract, state.generation, state.items, state.checksum, int(state.erasing), state.digest()),
-        )
-        return state
-
-    @contextlib.contextmanager
-    def transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
-        """All of the block or nothing; IMMEDIATE takes the one writer's place first."""
-        self.connection.execute(f"BEGIN {kind}")
-        try:
-            yield
-            self.connection.execute("COMMIT")
-        except BaseException:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
-            raise
-
-
-def connect_somehow(folder: Path) -> sqlite3.Connection:
-    """A connection that writes, or where the disk forbids that, one that reads."""
-    try:
-        connection = connect(folder, "rw")
-    except sqlite3.OperationalError as error:
-        if not told(error).startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY")) or unfinished(folder):
-            raise
-        return connect(folder, "ro&immutable=1")
-    return connection
-
-
-def unfinished(folder: Path) -> bool:
-    """Whether a write-ahead log stands beside the database: without it the database is not the whole truth."""
-    log = folder / f"{TRUTH}-wal"
-    return log.exists() and log.stat().st_size > 0
-
-
-def connect(folder: Path, mode: str) -> sqlite3.Connection:
-    """Open the database so that a write is durable, a deletion overwrites, and nothing in the file is run."""
-    place = (folder / TRUTH).absolute().as_uri()
-    connection = sqlite3.connect(f"{place}?mode={mode}", uri=True, isolation_level=None, timeout=WAIT_SECONDS)
-    try:
-        for setting in ("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "trusted_schema=OFF"):
-            connection.execute(f"PRAGMA {setting}")
-        # a rebuild's temporary copy would leave vectors in the system's folder for such things
-        connection.execute("PRAGMA temp_store=MEMORY")
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+            who = users(self.folder / TRUTH, Use.READING)
+            raise StoreError(f"{who} reads {self.folder}: let it end")
 
 
 def check_format(connection: sqlite3.Connection, folder: Path) -> None:
-    """Refuse a database that is not ours, of a later format, or with more in it than we put there."""
+    """Refuse a database that is not ours, of another format, or with more in it than we put there."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
         raise StoreError(f"{folder / TRUTH} is a database of something else (application {application}), no index")
     if number > FORMAT:
-        raise StoreError(f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
+        raise StoreError(f"{folder} has format {number}, this twofold reads {FORMAT}: upgrade twofold")
+    if number == 1:
+        raise StoreError(f"{folder} has format 1, never released; this twofold reads {FORMAT}: build it again")
     found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_autoindex%'"))
     if number != FORMAT or found != SCHEMA:
-        raise DamagedIndex(f"the tables of {folder / TRUTH} are not those of format {FORMAT}: restore it from a copy")
+        raise damaged(f"the tables of {folder / TRUTH} are not those of format {FORMAT}")
 
 
-def counted(state: State, *, hashes: Sequence[bytes], items: int) -> State:
-    """The state with some rows' hashes taken into the checksum, or out of it: XOR is its own inverse."""
-    checksum = int.from_bytes(state.checksum)
-    for found in hashes:
-        checksum ^= int.from_bytes(found)
-    return replace(state, checksum=checksum.to_bytes(32), items=state.items + items)
-
-
-def hash_row(row: Row, added: str) -> bytes:
-    """SHA-256 of a row."""
-    return digest(row.id.encode(), row.label.encode(), row.vector, added.encode(), b"{}")
-
-
-def digest(*parts: bytes) -> bytes:
-    """SHA-256 of byte strings, each with its length before it, so that no two lists of parts are alike."""
-    return sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).digest()
-
-
-def told(error: Any) -> str:
-    """SQLite's own name for an error."""
-    return getattr(error, "sqlite_errorname", "") or ""
-
-
-REASONS = {
-    "SQLITE_BUSY": "another process is writing to {place}, and did not finish in {seconds:g} s: try again, or end it",
-    "SQLITE_LOCKED": "another use of {place} holds it: end that first",
-    "SQLITE_READONLY": "{place} cannot be written: its disk, its folder or its file is read-only; nothing was changed",
-    "SQLITE_CANTOPEN": "{place} cannot be opened: look at the rights of its folder and file; nothing was changed",
-    "SQLITE_FULL": "the disk of {place} is full: this call was not kept, all before it was; make room and repeat it",
-    "SQLITE_IOERR": "the disk of {place} failed ({error}): nothing of this call was kept; look at the disk",
-}
-
-
-@contextlib.contextmanager
-def explain(folder: Path) -> Iterator[None]:
-    """SQLite's errors, told as what is wrong with this index and what to do."""
-    try:
-        yield
-    except TwofoldError:
-        raise
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's own message can hold the damaged bytes
-        for name, reason in REASONS.items():
-            if told(error).startswith(name):
-                message = reason.format(place=folder / TRUTH, seconds=WAIT_SECONDS, error=error)
-                raise StoreError(message) from error
-        raise DamagedIndex(
-            f"{folder / TRUTH} is not a readable database any more ({error}): restore it from a copy"
-        ) from error
+def clock(precision: str = "seconds") -> str:
+    """Now, in UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec=precision)

@@ -1,14 +1,12 @@
 """Exact nearest neighbours of vectors in memory: faiss finds them, the contract scores them in float64."""
 
-from collections.abc import Sequence
-
 import faiss
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt8
 
 from twofold.contract import Contract
 
-__all__ = ["METRICS", "Exact", "neighbours"]
+__all__ = ["METRICS", "Exact", "Found", "neighbours", "within"]
 
 METRICS = {
     "cosine": faiss.METRIC_INNER_PRODUCT,  # of unit vectors
@@ -20,52 +18,123 @@ METRICS = {
 MATRIX_QUERIES = 20  # from so many queries on a matrix product wins: 27.6 -> 3.6 ms a query was measured
 SPARE = 16  # neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
 BLOCK = 65_536
+EDGE = 1e-9  # a product of many rows and one of few differ by less; those at the edge of a range are scored singly
+
+Found = tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n"]]
+"""Rows and scores of one query, best first."""
 
 
 class Exact:
-    """The items of an index in memory, in the order of their rows; adding one costs one row, not a copy of all.
+    """Rows of an index in memory, ascending by number; adding one costs one row, not a copy of all.
 
     Attributes:
-        ids, labels: of the items. places: id -> position.
+        numbers: of the rows. hashes: of the rows, 32 bytes each.
     """
 
     def __init__(self, dim: int) -> None:
-        self.ids: list[str] = []
-        self.labels: list[str] = []
-        self.places: dict[str, int] = {}
-        self.buffer = np.empty((0, dim), np.float32)
+        self.count = 0
+        self._numbers = np.empty(0, np.int64)
+        self._vectors = np.empty((0, dim), np.float32)
+        self._hashes = np.empty((0, 32), np.uint8)
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def numbers(self) -> Int[np.ndarray, "n"]:
+        """The numbers of the rows, ascending; a view."""
+        return self._numbers[: self.count]
 
     @property
     def vectors(self) -> Float[np.ndarray, "n dim"]:
         """The vectors, float32; a view."""
-        return self.buffer[: len(self.ids)]
+        return self._vectors[: self.count]
 
-    def put(self, ids: Sequence[str], labels: Sequence[str], vectors: Float[np.ndarray, "more dim"]) -> None:
-        """Replace the items of ids that are there, and put the others behind."""
-        self.reserve(len(self.ids) + len(ids))
-        for name, label, vector in zip(ids, labels, vectors, strict=True):
-            place = self.places.setdefault(name, len(self.ids))
-            if place == len(self.ids):
-                self.ids.append(name)
-                self.labels.append(label)
-            self.labels[place] = label
-            self.buffer[place] = vector
+    @property
+    def hashes(self) -> UInt8[np.ndarray, "n 32"]:
+        """The hashes of the rows; a view."""
+        return self._hashes[: self.count]
+
+    def put(
+        self, numbers: Int[np.ndarray, "m"], vectors: Float[np.ndarray, "m dim"], hashes: UInt8[np.ndarray, "m 32"]
+    ) -> None:
+        """Put rows behind the others; their numbers are larger than all before."""
+        self.reserve(self.count + len(numbers))
+        place = slice(self.count, self.count + len(numbers))
+        self._numbers[place], self._vectors[place], self._hashes[place] = numbers, vectors, hashes
+        self.count += len(numbers)
 
     def reserve(self, rows: int) -> None:
         """Make room for so many rows."""
-        if rows > len(self.buffer):
-            grown = np.empty((max(rows, len(self.ids) * 3 // 2), self.buffer.shape[1]), np.float32)
-            grown[: len(self.ids)] = self.vectors
-            self.buffer = grown
+        if rows > len(self._numbers):
+            size = max(rows, self.count * 3 // 2)
+            self._numbers = grown(self.numbers, size)
+            self._vectors = grown(self.vectors, size)
+            self._hashes = grown(self.hashes, size)
 
-    def drop(self, ids: Sequence[str]) -> None:
-        """Take items out; the others move up."""
-        gone = {self.places[name] for name in ids}
-        kept = [place for place in range(len(self.ids)) if place not in gone]
-        self.buffer = self.buffer[kept]
-        self.ids = [self.ids[place] for place in kept]
-        self.labels = [self.labels[place] for place in kept]
-        self.places = {name: place for place, name in enumerate(self.ids)}
+    def drop(self, numbers: Int[np.ndarray, "m"]) -> Int[np.ndarray, "gone"]:
+        """Take rows out, the others move up; the numbers of those that were there."""
+        gone = np.flatnonzero(np.isin(self.numbers, numbers))
+        if not len(gone):
+            return gone
+        dropped = self.numbers[gone]
+        kept = np.delete(np.arange(gone[0], self.count), gone - gone[0])
+        place = slice(gone[0], gone[0] + len(kept))  # what stands before the first stays where it is
+        for table in (self._numbers, self._vectors, self._hashes):
+            table[place] = table[kept]
+            table[place.stop : self.count] = 0
+        self.count = int(place.stop)
+        return dropped
+
+    def checksum(self) -> bytes:
+        """XOR of the hashes."""
+        return np.bitwise_xor.reduce(self.hashes, axis=0).tobytes()
+
+    def search(
+        self,
+        contract: Contract,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        *,
+        allowed: Int[np.ndarray, "m"] | None = None,
+    ) -> list[Found]:
+        """The `k` best rows of each query, fewer where there are fewer.
+
+        Args:
+            allowed: ascending numbers of the only rows that count.
+        """
+        numbers, vectors = self.only(allowed)
+        if not len(numbers):
+            return [(numbers[:0], np.empty(0)) for _ in queries]
+        places, scores = neighbours(contract, queries, vectors, k=min(k, len(numbers)))
+        return [(numbers[place], score) for place, score in zip(places, scores, strict=True)]
+
+    def search_range(
+        self,
+        contract: Contract,
+        queries: Float[np.ndarray, "q dim"],
+        score: float,
+        *,
+        allowed: Int[np.ndarray, "m"] | None = None,
+    ) -> list[Found]:
+        """All rows whose score with a query is at least `score`, best first."""
+        numbers, vectors = self.only(allowed)
+        found = [within(contract, query[None], vectors, score) for query in queries]
+        return [(numbers[places], scores) for places, scores in found]
+
+    def only(self, allowed: Int[np.ndarray, "m"] | None) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n dim"]]:
+        """Numbers and vectors of the rows that count."""
+        if allowed is None:
+            return self.numbers, self.vectors
+        kept = np.isin(self.numbers, allowed, assume_unique=True)
+        return self.numbers[kept], self.vectors[kept]
+
+
+def grown(table: np.ndarray, rows: int) -> np.ndarray:
+    """A copy with room for more rows."""
+    larger = np.empty((rows, *table.shape[1:]), table.dtype)
+    larger[: len(table)] = table
+    return larger
 
 
 def neighbours(
@@ -105,3 +174,19 @@ def candidates(
         nearest.add_result(distances, positions + start)
     nearest.finalize()
     return nearest.I
+
+
+def within(
+    contract: Contract, query: Float[np.ndarray, "1 dim"], rows: Float[np.ndarray, "n dim"], score: float
+) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
+    """Positions and scores of all rows that score at least `score` with a query, best first; float64, no row missed."""
+    near = []
+    for start in range(0, len(rows), BLOCK):
+        found = contract.scores(query, rows[start : start + BLOCK])[0]
+        near.append(start + np.flatnonzero(found >= score - EDGE * max(1.0, abs(score))))
+    places = np.concatenate([np.empty(0, np.int64), *near])
+    # scored as `neighbours` does, so that the score of a hit, given as the range, finds that hit
+    scores = contract.scores(query, rows[places])[0]
+    order = np.argsort(-scores, kind="stable")
+    order = order[scores[order] >= score]
+    return places[order], scores[order]

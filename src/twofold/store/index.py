@@ -1,85 +1,87 @@
-"""Index: embeddings at rest, pinned to one model (law 8), with no raw input in it (law 7)."""
+"""Index: embeddings at rest, pinned to one model (law 8), no raw input in it (law 7), whatever engine keeps them."""
 
-import contextlib
-import json
-from collections import Counter
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from twofold.contract import Contract
-from twofold.errors import DamagedIndex, FingerprintMismatch, StoreError, UnknownLabel, nearest
-from twofold.files import new_folder
-from twofold.results import Embeddings, Erasure, Hit
-from twofold.store.database import TRUTH, Database, Row
-from twofold.store.exact import METRICS, Exact, neighbours
+from twofold.errors import FingerprintMismatch, StoreError, UnknownLabel, nearest
+from twofold.results import Embeddings, Erasure, Estimate, Hit, Inspection
+from twofold.store.exact import METRICS
+from twofold.store.given import check_length, check_names, check_vectors
+from twofold.store.recall import recall_of
+from twofold.store.where import Condition, Where, conditions, metadata_text
 
 __all__ = ["Index", "best_of_each"]
 
-UNIT_TOLERANCE = 1e-3
-LARGEST = 1e15  # beyond it squared distances leave float32
 
+class Index(ABC):
+    """Vectors with ids, labels and metadata: add, remove, forget, search.
 
-class Index:
-    """Vectors with ids and labels in a folder: add, remove, forget, search.
-
-    A call that returns has reached the disk; one that raises has changed nothing. Any number of processes may read
-    while one writes. An index is a context manager; use it from one thread.
+    A call that returns is kept; one that raises has changed nothing. Any number of processes may read while one writes.
+    An index is a context manager; use it from one thread. An engine is a class that fills in what is abstract here:
+    names, vectors and filters that reach it were looked at.
 
     Attributes:
-        path: the folder.
+        path: the place, as it is named in messages.
         contract: of the bundle whose vectors it holds, as it was when the index was created.
     """
 
-    def __init__(self, path: Path, database: Database) -> None:
-        self.path = path
-        self._database = database
-        try:
-            self._load()
-            if self._erasing:
-                with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
-                    database.erase()
-        except BaseException:
-            database.close()
-            raise
+    path: Path | str
+    contract: Contract
 
-    @classmethod
-    def create(cls, path: str | Path, contract: Contract) -> "Index":
-        """Make an empty index in a new folder and open it.
-
-        Raises:
-            StoreError: something stands at `path` already.
-            CannotWrite: the disk does not take it.
-        """
-        if (Path(path) / TRUTH).exists():
-            raise StoreError(f"{path} is an index already: open it, or choose another place")
-        with new_folder(path, marker=TRUTH) as folder:
-            Database.create(folder, contract)
-        return cls.open(path)
-
-    @classmethod
-    def open(cls, path: str | Path) -> "Index":
-        """Open an index; every row is checked against its hash.
-
-        Raises:
-            StoreError: no index there, or one of a later format.
-            DamagedIndex: names the rows that are not as they were written.
-        """
-        return cls(Path(path), Database.open(Path(path)))
+    # ---- places
 
     @staticmethod
-    def found(path: str | Path) -> bool:
-        """Whether a folder looks like an index."""
-        return (Path(path) / TRUTH).is_file()
+    def create(place: str | Path, contract: Contract) -> "Index":
+        """Make an empty index and open it.
 
+        Args:
+            place: a folder, or the address of an engine: milvus://host, milvus+file:FILE, postgresql://host/database.
+
+        Raises:
+            StoreError: something stands at `place` already.
+            CannotWrite: the disk does not take it.
+        """
+        return engine(place).create_at(place, contract)
+
+    @staticmethod
+    def open(place: str | Path) -> "Index":
+        """Open an index; a local one checks every row against its hash.
+
+        Raises:
+            StoreError: no index there, or one of another format.
+            DamagedIndex: names the rows that are not as they were written.
+        """
+        return engine(place).open_at(place)
+
+    @staticmethod
+    def found(place: str | Path) -> bool:
+        """Whether an index stands at a place."""
+        return engine(place).found_at(place)
+
+    @classmethod
+    @abstractmethod
+    def create_at(cls, place: str | Path, contract: Contract) -> "Index":
+        """`create`, of this engine."""
+
+    @classmethod
+    @abstractmethod
+    def open_at(cls, place: str | Path) -> "Index":
+        """`open`, of this engine."""
+
+    @classmethod
+    @abstractmethod
+    def found_at(cls, place: str | Path) -> bool:
+        """`found`, of this engine."""
+
+    @abstractmethod
     def close(self) -> None:
-        """Close the files; closing twice does no harm."""
-        self._database.close()
+        """Let go of files and connections; closing twice does no harm."""
 
     def __enter__(self) -> "Index":
         return self
@@ -89,39 +91,42 @@ class Index:
     ) -> None:
         self.close()
 
-    def __len__(self) -> int:
-        return len(self._items().ids)
+    # ---- what is in it
+
+    @abstractmethod
+    def __len__(self) -> int: ...
 
     @property
+    @abstractmethod
     def ids(self) -> tuple[str, ...]:
-        """Ids of the items, in the order in which they were first added."""
-        return tuple(self._items().ids)
+        """Ids of the items, in the order in which they were last written."""
 
     @property
+    @abstractmethod
     def labels(self) -> tuple[str, ...]:
         """Names of the identities, each once, sorted."""
-        return tuple(sorted(set(self._items().labels)))
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._items().places
+    @abstractmethod
+    def __contains__(self, name: str) -> bool: ...
 
+    @abstractmethod
     def get(self, ids: Sequence[str]) -> Embeddings:
-        """Items by id, as they were added (vectors float32).
+        """Items by id, as they were added (vectors float32), in the order asked.
 
         Raises:
             StoreError: names an id that is not there.
         """
-        places = self._places(ids)
-        return self._embeddings(self._exact, places)
 
+    @abstractmethod
     def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
-        """All items in blocks, for a comparison that only the bundle can make (a learned one)."""
-        items = self._items()
-        for start in range(0, len(items.ids), rows):
-            yield self._embeddings(items, range(start, min(start + rows, len(items.ids))))
+        """All items in blocks, each item once; one that is written meanwhile may be among them or not."""
+
+    # ---- writing
 
     def add(self, embeddings: Embeddings) -> int:
         """Add items; one whose id is there already is replaced. Adding the same again changes nothing.
+
+        All items of a call are kept together or not at all, at the cost of one wait for the disk.
 
         Returns:
             How many items are new or changed.
@@ -129,71 +134,139 @@ class Index:
         Raises:
             FingerprintMismatch: vectors of another model.
             StoreError: an id twice, a vector of a wrong length, with NaN, or without unit length where the distance is
-                the cosine; the disk is full or read-only; another process writes. Nothing is added then.
+                the cosine; metadata that is no JSON; the disk is full or read-only; another process writes. Nothing is
+                added then.
         """
         self.refuse_other(embeddings.fingerprint)
         check_names(embeddings)
         vectors = check_vectors(self.contract, embeddings.vectors, [repr(name) for name in embeddings.ids])
         check_length(self.contract, vectors, embeddings.ids)
-        stored = [vector.tobytes() for vector in vectors.astype("<f4")]
-        rows = [Row(*row) for row in zip(embeddings.ids, embeddings.labels, stored, strict=True)]
-        generation, changed = self._database.put(rows)
-        if changed and generation == self._generation + 1:
-            self._exact.put(embeddings.ids, embeddings.labels, vectors)
-            self._generation = generation
-        return changed
+        return self._put(embeddings, vectors, metadata_text(embeddings.ids, embeddings.metadata))
 
+    @abstractmethod
+    def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+        """Insert or replace items that were looked at; metadata as JSON. How many are new or changed."""
+
+    @abstractmethod
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id.
 
         Raises:
             StoreError: an id is not there (nothing is deleted then); the disk or another writer is in the way.
         """
-        self._places(ids)
-        self._drop("id", ids)
 
-    def forget(self, label: str) -> Erasure:
-        """Delete all of an identity and overwrite its every byte in the index's files.
+    def forget(self, labels: str | Sequence[str]) -> Erasure:
+        """Delete all of one identity or of several, and overwrite their every byte where the engine has files of ours.
+
+        Returns:
+            A receipt: what was deleted, what was looked for afterwards, and what was found.
 
         Raises:
-            UnknownLabel: nobody of that name is there.
+            UnknownLabel: nobody of that name is there; nobody is forgotten then.
             StoreError: the disk is in the way, or another process that reads: then the rows are gone, and the bytes
                 are overwritten by the next one to open the index.
         """
-        known = self.labels
-        if label not in known:
-            raise UnknownLabel(f"nobody called {label!r} is in {self.path}. {nearest(label, known)}")
-        ids = self._drop("label", [label])
-        self._database.erase()
-        return Erasure(label=label, ids=tuple(ids), at=datetime.now(UTC).isoformat(timespec="seconds"))
+        wanted = (labels,) if isinstance(labels, str) else tuple(dict.fromkeys(labels))
+        if not wanted:
+            raise StoreError("nobody to forget: give at least one label")
+        self._check_known(wanted)
+        return self._forget(wanted)
 
-    def search(self, vectors: Float[np.ndarray, "q dim"], k: int = 10) -> list[list[Hit]]:
-        """The `k` items most like each vector, best first, exactly; fewer where the index holds fewer.
+    def _check_known(self, labels: Sequence[str]) -> None:
+        known = self.labels
+        if missing := [label for label in labels if label not in set(known)]:
+            raise UnknownLabel(f"nobody called {missing[0]!r} is in {self.path}. {nearest(missing[0], known)}")
+
+    @abstractmethod
+    def _forget(self, labels: tuple[str, ...]) -> Erasure:
+        """Delete and overwrite what has one of these labels, each of which is there."""
+
+    # ---- searching
+
+    def search(
+        self, vectors: Float[np.ndarray, "q dim"], k: int = 10, *, where: Where | None = None, exact: bool = False
+    ) -> list[list[Hit]]:
+        """The `k` items most like each vector, best first; fewer where the index holds fewer that pass the filter.
 
         Scores are the contract's: larger is more alike.
 
-        Raises:
-            StoreError: the index is empty, a vector does not fit, `k` is below 1, or the comparison is learned.
-        """
-        items = self._items()
-        queries = self._queries(vectors, k)
-        found = neighbours(self.contract, queries, items.vectors, k=min(k, len(items.ids)))
-        return [
-            [
-                Hit(id=items.ids[place], label=items.labels[place], score=float(score))
-                for place, score in zip(places, scores, strict=True)
-            ]
-            for places, scores in zip(*found, strict=True)
-        ]
+        Args:
+            where: only items whose metadata fit: for each key a value, a list of values, or {"min": x, "max": y}.
+            exact: compare with every item, even where the index is large enough for a search that may miss one.
 
-    def search_identities(self, vectors: Float[np.ndarray, "q dim"], k: int = 10) -> list[list[Hit]]:
+        Raises:
+            StoreError: the index is empty, a vector or the filter does not fit, `k` is below 1, or the comparison is
+                learned.
+        """
+        if k < 1:
+            raise StoreError(f"k is {k}: ask for at least 1 neighbour")
+        queries, filters = self._queries(vectors), conditions(where)
+        return self._search(queries, min(k, len(self)), filters, exact=exact)
+
+    @abstractmethod
+    def _search(
+        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+    ) -> list[list[Hit]]:
+        """`search` with arguments that were looked at; `k` is at most the number of items."""
+
+    def search_range(
+        self, vectors: Float[np.ndarray, "q dim"], score: float, *, where: Where | None = None
+    ) -> list[list[Hit]]:
+        """All items whose score with a vector is at least `score`, best first; never one below it.
+
+        Raises:
+            StoreError: as in `search`, or the score is NaN.
+        """
+        if np.isnan(score):
+            raise StoreError("the score is NaN, which nothing reaches: give a number")
+        queries, filters = self._queries(vectors), conditions(where)
+        return self._search_range(queries, score, filters)
+
+    @abstractmethod
+    def _search_range(
+        self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
+    ) -> list[list[Hit]]:
+        """`search_range` with arguments that were looked at."""
+
+    def search_identities(
+        self, vectors: Float[np.ndarray, "q dim"], k: int = 10, *, where: Where | None = None
+    ) -> list[list[Hit]]:
         """The best item of each of the `k` identities most like each vector, best first; errors as in `search`."""
-        wanted, deep = min(k, len(self.labels)), k
+        deep, everything = k, len(self)
         while True:
-            best = [best_of_each(hits)[:k] for hits in self.search(vectors, deep)]
-            if all(len(hits) >= wanted for hits in best):
+            found = self.search(vectors, deep, where=where)
+            best = [best_of_each(hits)[:k] for hits in found]
+            short = any(len(one) < k and len(hits) >= deep for one, hits in zip(best, found, strict=True))
+            if not short or deep >= everything:
                 return best
             deep *= 4  # an identity with many items filled the places of others
+
+    def recall(self, k: int = 10, *, sample: int = 1000, seed: int = 0) -> Estimate:
+        """How much of the exact answer `search` finds: recall@k for vectors of the index, each without itself.
+
+        A hit counts when its score reaches the k-th best exact one. The interval is Wilson's over queries, at least as
+        wide as it need be, since a query's recall varies less than a coin.
+
+        Raises:
+            StoreError: as in `search`.
+        """
+
+        def search(vectors: np.ndarray, exact: bool) -> list[list[Hit]]:
+            return self.search(vectors, k + 1, exact=exact)
+
+        return recall_of(self.sample(sample, seed=seed), search, k=k)
+
+    def sample(self, items: int, *, seed: int = 0) -> Embeddings:
+        """Random items, without repetition; all of them where there are no more."""
+        known = self.ids
+        chosen = np.random.default_rng(seed).choice(len(known), size=min(items, len(known)), replace=False)
+        return self.get([known[place] for place in np.sort(chosen)])
+
+    @abstractmethod
+    def check(self, *, repair: bool = False) -> Inspection:
+        """Look at everything that can be looked at; with `repair` drop what is provably damaged, and rebuild caches."""
+
+    # ---- what all engines refuse alike
 
     def refuse_other(self, fingerprint: str) -> None:
         """Raise FingerprintMismatch unless `fingerprint` is that of this index."""
@@ -203,98 +276,33 @@ class Index:
                 f"{fingerprint[:12]}: use the bundle it was made with, or make a new index with this one"
             )
 
-    def _queries(self, vectors: np.ndarray, k: int) -> np.ndarray:
+    def _queries(self, vectors: np.ndarray) -> np.ndarray:
         if self.contract.distance not in METRICS:
             raise StoreError(
                 f"{self.contract.distance} is a learned comparison, whose weights are in the bundle: "
                 "search with twofold.apps.search.search(bundle, index, queries)"
             )
-        if not self._exact.ids:
+        if not len(self):
             raise StoreError(f"{self.path} is empty: add or enrol somebody first")
-        if k < 1:
-            raise StoreError(f"k is {k}: ask for at least 1 neighbour")
         return check_vectors(self.contract, vectors, [f"query {row}" for row in range(len(vectors))])
 
-    def _embeddings(self, items: Exact, places: Sequence[int]) -> Embeddings:
-        return Embeddings(
-            ids=tuple(items.ids[place] for place in places),
-            labels=tuple(items.labels[place] for place in places),
-            vectors=items.vectors[list(places)],
-            fingerprint=self.contract.fingerprint,
-        )
 
-    def _places(self, ids: Sequence[str]) -> list[int]:
-        places = self._items().places
-        if missing := [name for name in ids if name not in places]:
-            raise StoreError(f"{self.path} holds no item {missing[0]!r}: look at index.ids")
-        return [places[name] for name in ids]
+def engine(place: str | Path) -> type[Index]:
+    """The class that keeps an index at a place; engines are imported only when asked for."""
+    scheme, sign, _ = str(place).partition(":")
+    if scheme in ("milvus", "milvus+file") and sign:
+        from twofold.store.milvus import MilvusIndex
 
-    def _drop(self, column: Literal["id", "label"], values: Sequence[str]) -> list[str]:
-        generation, ids = self._database.delete(column, values)
-        if generation == self._generation + 1:
-            self._exact.drop(ids)
-            self._generation = generation
-        return ids
+        return MilvusIndex
+    if scheme in ("postgresql", "postgres") and sign:
+        from twofold.store.postgres import PostgresIndex
 
-    def _items(self) -> Exact:
-        """The items as they are now: read again when another process has written."""
-        if self._database.generation() != self._generation:
-            self._load()
-        return self._exact
+        return PostgresIndex
+    if "://" in str(place):
+        raise StoreError(f"{place} is no place for an index: give a folder, milvus://, milvus+file: or postgresql://")
+    from twofold.store.local import LocalIndex
 
-    def _load(self) -> None:
-        state, rows = self._database.load()
-        contract = Contract.from_dict(json.loads(state.contract))
-        if wrong := [row.id for row in rows if len(row.vector) != 4 * contract.dim]:
-            raise DamagedIndex(f"{self.path}: the vector of {wrong[0]!r} has not {contract.dim} numbers")
-        exact = Exact(contract.dim)
-        vectors = np.frombuffer(b"".join(row.vector for row in rows), "<f4").reshape(len(rows), contract.dim)
-        exact.put([row.id for row in rows], [row.label for row in rows], vectors)
-        self.contract, self._exact = contract, exact
-        self._generation, self._erasing = state.generation, state.erasing
-
-
-def check_names(embeddings: Embeddings) -> None:
-    """Refuse ids and labels that do not fit their vectors, are empty or no text, or ids that stand twice."""
-    ids, labels = embeddings.ids, embeddings.labels
-    if not len(ids) == len(labels) == len(embeddings.vectors):
-        raise StoreError(
-            f"{len(ids)} ids, {len(labels)} labels and {len(embeddings.vectors)} vectors: give one of each"
-        )
-    if twice := [name for name, times in Counter(ids).items() if times > 1]:
-        raise StoreError(
-            f"the id {twice[0]!r} stands twice in one call ({len(twice)} such ids): give each item its own"
-        )
-    for name in (*ids, *labels):
-        try:
-            wrong = not name.encode()
-        except UnicodeEncodeError:
-            wrong = True
-        if wrong:
-            raise StoreError(f"{name!r} is no id or label: give a text that is not empty and can be written as UTF-8")
-
-
-def check_vectors(contract: Contract, vectors: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """The vectors as float32 rows, or an error that names the first that does not fit."""
-    if vectors.ndim != 2 or vectors.shape[1] != contract.dim:
-        raise StoreError(f"vectors of shape {vectors.shape}: this index takes (n, {contract.dim})")
-    if len(wrong := np.flatnonzero(~(np.abs(vectors) <= LARGEST).all(axis=1))):
-        raise StoreError(f"the vector of {names[wrong[0]]} has NaN, infinity or more than {LARGEST:g} in it: drop it")
-    if contract.distance == "cosine" and len(wrong := np.flatnonzero(~vectors.any(axis=1))):
-        raise StoreError(f"the vector of {names[wrong[0]]} is all zeros, which has no direction to compare: drop it")
-    return np.ascontiguousarray(vectors, dtype=np.float32)
-
-
-def check_length(contract: Contract, vectors: np.ndarray, ids: Sequence[str]) -> None:
-    """Refuse vectors that are not of unit length where the distance is the cosine."""
-    if contract.distance != "cosine":
-        return
-    lengths = np.linalg.norm(vectors, axis=1)
-    if len(wrong := np.flatnonzero(np.abs(lengths - 1) > UNIT_TOLERANCE)):
-        raise StoreError(
-            f"the vector of {ids[wrong[0]]!r} has length {lengths[wrong[0]]:.4g}: an index for the cosine keeps unit "
-            "vectors, so divide each by its length (an encoder with unit_norm=true does)"
-        )
+    return LocalIndex
 
 
 def best_of_each(hits: Sequence[Hit]) -> list[Hit]:

@@ -1,0 +1,59 @@
+"""What is given to an index, looked at before anything is written: names, vectors, their length."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from twofold.contract import Contract
+from twofold.errors import StoreError
+from twofold.results import Embeddings
+
+__all__ = ["check_length", "check_names", "check_vectors"]
+
+UNIT_TOLERANCE = 1e-3
+LARGEST = 1e15  # beyond it squared distances leave float32
+
+
+def check_names(embeddings: Embeddings) -> None:
+    """Refuse ids and labels that do not fit their vectors, are empty or no text, or ids that stand twice."""
+    ids, labels = embeddings.ids, embeddings.labels
+    if not len(ids) == len(labels) == len(embeddings.vectors):
+        raise StoreError(
+            f"{len(ids)} ids, {len(labels)} labels and {len(embeddings.vectors)} vectors: give one of each"
+        )
+    if len(set(ids)) < len(ids):
+        twice = [name for name, times in Counter(ids).items() if times > 1]
+        raise StoreError(
+            f"the id {twice[0]!r} stands twice in one call ({len(twice)} such ids): give each item its own"
+        )
+    for name in {*ids, *labels}:
+        try:
+            wrong = not name.encode()
+        except UnicodeEncodeError:
+            wrong = True
+        if wrong:
+            raise StoreError(f"{name!r} is no id or label: give a text that is not empty and can be written as UTF-8")
+
+
+def check_vectors(contract: Contract, vectors: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """The vectors as float32 rows, or an error that names the first that does not fit."""
+    if vectors.ndim != 2 or vectors.shape[1] != contract.dim:
+        raise StoreError(f"vectors of shape {vectors.shape}: this index takes (n, {contract.dim})")
+    if len(wrong := np.flatnonzero(~(np.abs(vectors) <= LARGEST).all(axis=1))):
+        raise StoreError(f"the vector of {names[wrong[0]]} has NaN, infinity or more than {LARGEST:g} in it: drop it")
+    if contract.distance == "cosine" and len(wrong := np.flatnonzero(~vectors.any(axis=1))):
+        raise StoreError(f"the vector of {names[wrong[0]]} is all zeros, which has no direction to compare: drop it")
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def check_length(contract: Contract, vectors: np.ndarray, ids: Sequence[str]) -> None:
+    """Refuse vectors that are not of unit length where the distance is the cosine."""
+    if contract.distance != "cosine":
+        return
+    lengths = np.linalg.norm(vectors, axis=1)
+    if len(wrong := np.flatnonzero(np.abs(lengths - 1) > UNIT_TOLERANCE)):
+        raise StoreError(
+            f"the vector of {ids[wrong[0]]!r} has length {lengths[wrong[0]]:.4g}: an index for the cosine keeps unit "
+            "vectors, so divide each by its length (an encoder with unit_norm=true does)"
+        )

@@ -1,0 +1,284 @@
+"""The local engine: SQLite is the only truth; vectors are searched in memory, or by a cache that can be built again."""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.contract import Contract
+from twofold.errors import StoreError
+from twofold.files import new_folder
+from twofold.results import Embeddings, Erasure, Hit, Inspection
+from twofold.store.database import TRUTH, Database, clock
+from twofold.store.erasure import erase
+from twofold.store.exact import Exact, Found
+from twofold.store.index import Index
+from twofold.store.rows import Item, Row, State, damaged
+from twofold.store.where import Condition
+
+__all__ = ["Cache", "LocalIndex"]
+
+EXACT_ROWS = 100_000
+"""Up to so many rows all vectors are held in memory and compared; above, a cache is asked first."""
+
+BLOCK = 4096
+
+
+class Cache(Protocol):
+    """What finds neighbours among very many rows: derived from the database, built again when stale or damaged.
+
+    Attributes:
+        generation: of the database, that it stands for.
+        last: the largest row number at that generation.
+    """
+
+    generation: int
+    last: int
+
+    def search(
+        self, queries: Float[np.ndarray, "q dim"], k: int, *, allowed: Int[np.ndarray, "m"] | None
+    ) -> list[Found]:
+        """About the `k` best rows of each query, with scores that need not be exact."""
+        ...
+
+    def erase(self, numbers: Int[np.ndarray, "m"]) -> None:
+        """Leave no byte of these rows' vectors in any file of the cache."""
+        ...
+
+    def close(self) -> None:
+        """Let go of its files."""
+        ...
+
+
+class LocalIndex(Index):
+    """An index in a folder of its own.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path, database: Database) -> None:
+        self.path = path
+        self._database = database
+        self._labels: tuple[int, tuple[str, ...]] | None = None
+        self._cache: Cache | None = None
+        try:
+            with database.reading():
+                self.contract = Contract.from_dict(json.loads(database.pinned().contract))
+                state = database.state()
+                self._load(state)
+            if state.erasing:
+                with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
+                    erase(database, [], whole=True)
+        except BaseException:
+            database.close()
+            raise
+
+    @classmethod
+    def create_at(cls, place: str | Path, contract: Contract) -> "LocalIndex":
+        """Make an empty index in a new folder and open it."""
+        path = Path(place)
+        if (path / TRUTH).exists():
+            raise StoreError(f"{path} is an index already: open it, or choose another place")
+        with new_folder(path, marker=TRUTH) as folder:
+            Database.create(folder, contract)
+        return cls.open_at(path)
+
+    @classmethod
+    def open_at(cls, place: str | Path) -> "LocalIndex":
+        """Open an index; every row is checked against its hash."""
+        return cls(Path(place), Database.open(Path(place)))
+
+    @classmethod
+    def found_at(cls, place: str | Path) -> bool:
+        """Whether a folder looks like an index."""
+        return (Path(place) / TRUTH).is_file()
+
+    def close(self) -> None:
+        """Close the files; closing twice does no harm."""
+        if self._cache is not None:
+            self._cache.close()
+        self._database.close()
+
+    # ---- what is in it
+
+    def __len__(self) -> int:
+        with self._database.reading():
+            return self._database.state().items
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the items, in the order in which they were last written."""
+        with self._database.reading():
+            return self._database.ids()
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the identities, each once, sorted."""
+        with self._database.reading():
+            generation = self._database.state().generation
+            if self._labels is None or self._labels[0] != generation:
+                self._labels = (generation, self._database.labels())
+        return self._labels[1]
+
+    def __contains__(self, name: str) -> bool:
+        with self._database.reading():
+            return self._database.holds(name)
+
+    def get(self, ids: Sequence[str]) -> Embeddings:
+        """Items by id, as they were added (vectors float32), in the order asked."""
+        with self._database.reading():
+            return self._embeddings(self._database.named(ids))
+
+    def blocks(self, rows: int = BLOCK) -> Iterator[Embeddings]:
+        """All items in blocks, each read in a moment of its own, so that nobody's erasure waits for the last one."""
+        last = 0
+        while True:
+            with self._database.reading():
+                found = list(self._database.rows("WHERE row > ? ORDER BY row LIMIT ?", (last, rows)))
+                if not found:
+                    return
+                block, last = self._embeddings(found), found[-1].number
+            yield block
+
+    def sample(self, items: int, *, seed: int = 0) -> Embeddings:
+        """Random items, without repetition; all of them where there are no more."""
+        with self._database.reading():
+            numbers = self._database.numbers()
+            size = min(items, len(numbers))
+            chosen = np.sort(np.random.default_rng(seed).choice(numbers, size=size, replace=False))
+            found = self._database.numbered(chosen.tolist())
+            return self._embeddings([found[number] for number in chosen.tolist()])
+
+    # ---- writing: the database alone; memory follows at the next search
+
+    def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+        stored = [vector.tobytes() for vector in vectors.astype("<f4", copy=False)]
+        return self._database.put(list(map(Item, embeddings.ids, embeddings.labels, stored, metadata)))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete items by id; all or none."""
+        self._database.remove(ids)
+
+    def _check_known(self, labels: Sequence[str]) -> None:
+        with self._database.reading():
+            loose = self._database.loose()
+        super()._check_known([label for label in labels if label not in loose])
+
+    def _forget(self, labels: tuple[str, ...]) -> Erasure:
+        rows, loose = self._database.forget(labels, event="forget")
+        if self._cache is not None:
+            self._cache.erase(np.array([row.number for row in rows], np.int64))
+        search = erase(self._database, rows, labels=labels, whole=loose)
+        self._current()
+        return Erasure(
+            labels=labels,
+            ids=tuple(row.id for row in rows),
+            at=clock(),
+            pieces=search.pieces,
+            files=search.files,
+            searched=search.searched,
+            leftovers=search.leftovers,
+            left=search.left,
+        )
+
+    # ---- searching
+
+    def _search(
+        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+    ) -> list[list[Hit]]:
+        with self._database.reading():
+            memory, allowed = self._current(), self._allowed(filters)
+            return self._hits(memory.search(self.contract, queries, k, allowed=allowed))
+
+    def _search_range(
+        self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
+    ) -> list[list[Hit]]:
+        with self._database.reading():
+            memory, allowed = self._current(), self._allowed(filters)
+            return self._hits(memory.search_range(self.contract, queries, score, allowed=allowed))
+
+    def _allowed(self, filters: Sequence[Condition]) -> Int[np.ndarray, "m"] | None:
+        """Numbers of the rows that pass the filter, ascending; None: all do."""
+        return self._database.passing(filters) if filters else None
+
+    def _hits(self, found: list[Found]) -> list[list[Hit]]:
+        """Rows as hits; what they are called comes from the database, by number, checked again."""
+        numbers = np.unique(np.concatenate([np.empty(0, np.int64), *(each[0] for each in found)]))
+        rows = self._database.numbered(numbers.tolist())
+        return [
+            [hit(rows[number], score) for number, score in zip(places.tolist(), scores.tolist(), strict=True)]
+            for places, scores in found
+        ]
+
+    def check(self, *, repair: bool = False) -> Inspection:
+        """Look at every row, index and cache; with `repair` drop what is provably damaged, and rebuild the rest."""
+        raise NotImplementedError
+
+    # ---- memory follows the database
+
+    def _current(self) -> Exact:
+        """The vectors as they are now: what has been written since, by anybody, is read; the rest stays."""
+        with self._database.reading():
+            state = self._database.state()
+            if state.generation != self._generation:
+                self._follow(state)
+        return self._memory
+
+    def _follow(self, state: State) -> None:
+        """Read the rows that are new, drop those that are gone; all again where that does not give what was written."""
+        if self._generation < state.floor:
+            self._load(state)
+            return
+        numbers = self._memory.numbers
+        last = int(numbers[-1]) if len(numbers) else 0
+        self._memory.drop(np.array(self._database.gone_since(self._generation), np.int64))
+        self._take(self._database.rows("WHERE row > ? ORDER BY row", (last,)))
+        if (len(self._memory), self._memory.checksum()) != (state.items, state.checksum):
+            self._load(state)
+        self._generation = state.generation
+
+    def _load(self, state: State) -> None:
+        self._memory = Exact(self.contract.dim)
+        self._memory.reserve(state.items)
+        self._take(self._database.rows())
+        if (len(self._memory), self._memory.checksum()) != (state.items, state.checksum):
+            raise damaged(
+                f"{self.path} holds {len(self._memory)} whole rows where {state.items} were written: some are lost or "
+                "foreign"
+            )
+        self._generation = state.generation
+
+    def _take(self, rows: Iterable[Row]) -> None:
+        """Put rows into memory, a block at a time."""
+        found = iter(rows)
+        while block := list(islice(found, BLOCK)):
+            numbers = np.array([row.number for row in block], np.int64)
+            hashes = np.frombuffer(b"".join(row.digest() for row in block), np.uint8).reshape(len(block), 32)
+            self._memory.put(numbers, self._vectors(block), hashes)
+
+    def _vectors(self, rows: Sequence[Row]) -> Float[np.ndarray, "n dim"]:
+        """The vectors of rows, unsealed."""
+        plain = [self._database.seal.unseal(self._database, row) for row in rows]
+        if wrong := [row.id for row, vector in zip(rows, plain, strict=True) if len(vector) != 4 * self.contract.dim]:
+            raise damaged(f"{self.path}: the vector of {wrong[0]!r} has not {self.contract.dim} numbers")
+        return np.frombuffer(b"".join(plain), "<f4").reshape(len(rows), self.contract.dim).astype(np.float32)
+
+    def _embeddings(self, rows: Sequence[Row]) -> Embeddings:
+        return Embeddings(
+            ids=tuple(row.id for row in rows),
+            labels=tuple(row.label for row in rows),
+            vectors=self._vectors(rows),
+            fingerprint=self.contract.fingerprint,
+            metadata=tuple(json.loads(row.metadata) for row in rows),
+        )
+
+
+def hit(row: Row, score: float) -> Hit:
+    """A row as a hit."""
+    return Hit(id=row.id, label=row.label, score=score, metadata=json.loads(row.metadata))

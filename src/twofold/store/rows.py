@@ -1,0 +1,218 @@
+"""A row of an index and the state of all rows: what is kept, and the SHA-256 by which a changed byte is found."""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from twofold.errors import DamagedIndex
+
+__all__ = ["COLUMNS", "Item", "Pinned", "Row", "State", "damaged", "digest", "parse", "xor"]
+
+LENGTHS = struct.Struct("<9Q")
+
+COLUMNS = (
+    "row, generation, CAST(id AS BLOB), CAST(label AS BLOB), CAST(added AS BLOB), CAST(expires AS BLOB), "
+    "CAST(revoked AS BLOB), CAST(metadata AS BLOB), vector, hash"
+)
+"""What `parse` reads: texts as bytes, since a flipped bit may have left no UTF-8."""
+
+
+class Item(NamedTuple):
+    """What is given to be kept.
+
+    Attributes:
+        vector: little-endian float32.
+        metadata: JSON, as `where.metadata_text` writes it.
+        expires: from when on the item counts for nothing (UTC, ISO 8601); None: never.
+    """
+
+    id: str
+    label: str
+    vector: bytes
+    metadata: str = "{}"
+    expires: str | None = None
+
+
+class Row(NamedTuple):
+    """One item at rest. A row is never changed: an update deletes it and writes another, of a new number.
+
+    Attributes:
+        number: never used again, ascending in the order of writing.
+        generation: the write that it came with.
+        vector: as it stands in the file: little-endian float32, or what a protected index makes of it.
+        added, expires, revoked: times (UTC, ISO 8601); None: never.
+    """
+
+    number: int
+    generation: int
+    id: str
+    label: str
+    added: str
+    expires: str | None
+    revoked: str | None
+    metadata: str
+    vector: bytes
+
+    def digest(self) -> bytes:
+        """SHA-256 of the row, each part with its length, so that no two rows are alike."""
+        expires, revoked = self.expires or "", self.revoked or ""
+        return _digest(
+            self.number,
+            self.generation,
+            (
+                self.id.encode(),
+                self.label.encode(),
+                self.added.encode(),
+                expires.encode(),
+                revoked.encode(),
+                self.metadata.encode(),
+                self.vector,
+            ),
+        )
+
+
+def _digest(number: int, generation: int, parts: tuple[bytes, ...]) -> bytes:
+    return sha256(b"".join((LENGTHS.pack(number, generation, *map(len, parts)), *parts))).digest()
+
+
+def parse(found: tuple[Any, ...]) -> Row | None:
+    """The row of a record with `COLUMNS`; None where it is not as it was written."""
+    number, generation, *parts, hashed = found
+    name, label, added, expires, revoked, metadata, vector = parts
+    try:
+        if (
+            _digest(number, generation, (name, label, added, expires or b"", revoked or b"", metadata, vector))
+            != hashed
+        ):
+            return None
+    except (TypeError, struct.error):  # not even of the right kind
+        return None
+    return Row(
+        number,
+        generation,
+        name.decode(),
+        label.decode(),
+        added.decode(),
+        None if expires is None else expires.decode(),
+        None if revoked is None else revoked.decode(),
+        metadata.decode(),
+        vector,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What is known of all rows together; one small record, written with every change.
+
+    Attributes:
+        generation: number of writes so far; readers see by it that the rows have changed.
+        items: number of rows.
+        last: the largest row number ever used.
+        checksum: XOR of the rows' hashes: a lost or doubled row shows, and one write costs one row.
+        erasing: True while deleted rows may still stand in freed places of the files.
+        floor: the generation up to which deleted rows are no longer listed: who stands below reads everything again.
+        audits: number of entries in the audit log. chain: hash of the last one.
+    """
+
+    generation: int = 0
+    items: int = 0
+    last: int = 0
+    checksum: bytes = bytes(32)
+    erasing: bool = False
+    floor: int = 0
+    audits: int = 0
+    chain: bytes = bytes(32)
+
+    def digest(self) -> bytes:
+        """SHA-256 of the state: two indexes of one digest hold the same rows."""
+        numbers = (self.generation, self.items, self.last, int(self.erasing), self.floor, self.audits)
+        return digest(" ".join(map(str, numbers)).encode(), self.checksum, self.chain)
+
+    def after(self, *, written: Iterable[bytes] = (), gone: Iterable[bytes] = (), items: int, last: int) -> "State":
+        """The next generation, with the hashes of the rows that were written and that have gone."""
+        checksum = xor([self.checksum, *written, *gone])
+        return replace(self, generation=self.generation + 1, items=items, last=last, checksum=checksum)
+
+    def record(self) -> tuple[Any, ...]:
+        """What stands in the table, hash last."""
+        return (
+            self.generation,
+            self.items,
+            self.last,
+            self.checksum,
+            int(self.erasing),
+            self.floor,
+            self.audits,
+            self.chain,
+            self.digest(),
+        )
+
+    @classmethod
+    def of(cls, record: Any) -> "State | None":
+        """The state of a record; None where it is not as it was written."""
+        try:
+            generation, items, last, checksum, erasing, floor, audits, chain, hashed = record
+            state = cls(
+                generation=generation,
+                items=items,
+                last=last,
+                checksum=checksum,
+                erasing=bool(erasing),
+                floor=floor,
+                audits=audits,
+                chain=chain,
+            )
+            return state if state.digest() == hashed else None
+        except (AttributeError, TypeError, ValueError):  # not even of the right kind
+            return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pinned:
+    """What an index is pinned to when it is made.
+
+    Attributes:
+        contract: JSON of the contract.
+        audit_key: with which labels are hashed for the audit log.
+        protection: JSON of how vectors are sealed; {} where they are not.
+    """
+
+    contract: str
+    audit_key: bytes
+    protection: str = "{}"
+
+    def record(self) -> tuple[Any, ...]:
+        """What stands in the table, hash last."""
+        hashed = digest(self.contract.encode(), self.audit_key, self.protection.encode())
+        return (self.contract, self.audit_key, self.protection, hashed)
+
+    @classmethod
+    def of(cls, record: Any) -> "Pinned | None":
+        """What a record of bytes says; None where it is not as it was written."""
+        try:
+            contract, audit_key, protection, hashed = record
+            if digest(contract, audit_key, protection) != hashed:
+                return None
+            return cls(contract=contract.decode(), audit_key=audit_key, protection=protection.decode())
+        except (AttributeError, TypeError, ValueError):
+            return None
+
+
+def digest(*parts: bytes) -> bytes:
+    """SHA-256 of byte strings, each with its length before it, so that no two lists of parts are alike."""
+    return sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).digest()
+
+
+def xor(hashes: Iterable[bytes]) -> bytes:
+    """XOR of hashes of 32 bytes: its own inverse, and the order does not matter."""
+    total = 0
+    for each in hashes:
+        total ^= int.from_bytes(each, "little")
+    return total.to_bytes(32, "little")
+
+
+def damaged(message: str) -> DamagedIndex:
+    """The error, with what to do: a repair keeps all that is whole."""
+    return DamagedIndex(f"{message}: restore it from a copy, or let `twofold check INDEX --repair` keep what is whole")

@@ -1,0 +1,175 @@
+"""Metadata of items: what may stand in it, and the conditions that a filter puts on it. Exact: never a row outside."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twofold.errors import StoreError
+
+__all__ = ["Condition", "Scalar", "Where", "conditions", "metadata_text", "sql"]
+
+Scalar = str | int | float | bool | None
+Where = Mapping[str, Any]
+LARGEST_INTEGER = 2**63  # beyond it JSON in SQLite, Parquet and the remote engines turns an integer into a float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """One key of a filter: its value is one of `values`, or lies between `low` and `high`, both included.
+
+    Text is compared with text, numbers with numbers, True and False only with themselves; None also holds where the
+    key is missing.
+    """
+
+    key: str
+    values: tuple[Scalar, ...] | None = None
+    low: str | int | float | None = None
+    high: str | int | float | None = None
+
+    def holds(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether an item with this metadata passes."""
+        found = metadata.get(self.key)
+        if self.values is not None:
+            return any(kind(found) == kind(value) and found == value for value in self.values)
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        if any(kind(found) != kind(bound) for bound in bounds):
+            return False
+        return (self.low is None or found >= self.low) and (self.high is None or found <= self.high)  # type: ignore[operator]
+
+
+def conditions(where: Where | None) -> tuple[Condition, ...]:
+    """The conditions of a filter, all of which must hold.
+
+    Args:
+        where: for each key a value, a list of values, or `{"min": x, "max": y}` (either may be left out).
+
+    Raises:
+        StoreError: a key, a value or a range that no metadata can hold.
+    """
+    return tuple(condition(key, wanted) for key, wanted in (where or {}).items())
+
+
+def condition(key: Any, wanted: Any) -> Condition:
+    """What one key of a filter asks for."""
+    check_key(key)
+    if isinstance(wanted, Mapping):
+        return between(key, wanted)
+    values = tuple(wanted) if isinstance(wanted, list | tuple | set | frozenset) else (wanted,)
+    if not values:
+        raise StoreError(
+            f"where {key!r}: an empty list of values lets nothing pass: give at least one, or no condition"
+        )
+    for value in values:
+        check_value(key, value)
+    return Condition(key=key, values=values)
+
+
+def between(key: str, wanted: Mapping[str, Any]) -> Condition:
+    """A range: `min` and `max` of one kind, at least one of them."""
+    bounds = list(wanted.values())
+    if not bounds or wanted.keys() - {"min", "max"} or any(kind(bound) not in ("text", "number") for bound in bounds):
+        raise StoreError(f"where {key!r}: {dict(wanted)!r} is no range: give {{'min': x, 'max': y}}, numbers or texts")
+    for bound in bounds:
+        check_value(key, bound)
+    if kind(bounds[0]) != kind(bounds[-1]):
+        raise StoreError(f"where {key!r}: {dict(wanted)!r} mixes a text and a number: give two of one kind")
+    return Condition(key=key, low=wanted.get("min"), high=wanted.get("max"))
+
+
+def kind(value: Any) -> str:
+    """What JSON calls a value; True is no number here."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "number"
+    return "text" if isinstance(value, str) else "other"
+
+
+def sql(filters: Sequence[Condition]) -> tuple[str, list[Scalar]]:
+    """Conditions for SQLite's JSON functions on a column `metadata`, and the values of their question marks."""
+    tests: list[str] = []
+    values: list[Scalar] = []
+    for each in filters:
+        path = f'$."{each.key}"'
+        alternatives = [] if each.values is None else [equals(path, value) for value in each.values]
+        if each.values is None:
+            alternatives = [ranges(path, each)]
+        tests.append(f"({' OR '.join(test for test, _ in alternatives)})")
+        values += [value for _, more in alternatives for value in more]
+    return " AND ".join(tests), values
+
+
+KINDS = {"text": "= 'text'", "number": "IN ('integer', 'real')"}
+"""What SQLite calls the kinds of JSON, where the value itself is compared, too."""
+
+
+def equals(path: str, value: Scalar) -> tuple[str, list[Scalar]]:
+    """The test that a key has a value."""
+    if value is None:
+        return "coalesce(json_type(metadata, ?), 'null') = 'null'", [path]
+    if isinstance(value, bool):
+        return f"coalesce(json_type(metadata, ?), '') = '{str(value).lower()}'", [path]
+    return f"(json_type(metadata, ?) {KINDS[kind(value)]} AND json_extract(metadata, ?) = ?)", [path, path, value]
+
+
+def ranges(path: str, wanted: Condition) -> tuple[str, list[Scalar]]:
+    """The test that a key lies in a range."""
+    tests, values = [f"json_type(metadata, ?) {KINDS[kind(wanted.high if wanted.low is None else wanted.low)]}"], [path]
+    for sign, bound in ((">=", wanted.low), ("<=", wanted.high)):
+        if bound is not None:
+            tests.append(f"json_extract(metadata, ?) {sign} ?")
+            values += [path, bound]
+    return f"({' AND '.join(tests)})", values
+
+
+def metadata_text(names: Sequence[str], metadata: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """The metadata of each item as JSON, keys sorted; `{}` where there is none.
+
+    Raises:
+        StoreError: not one for each item, or something that is no name with a JSON scalar; names the item.
+    """
+    if metadata is None:
+        return ["{}"] * len(names)
+    if len(metadata) != len(names):
+        raise StoreError(
+            f"{len(metadata)} metadata for {len(names)} items: give one for each, {{}} where there is none"
+        )
+    return [text(name, each) for name, each in zip(names, metadata, strict=True)]
+
+
+def text(name: str, metadata: Mapping[str, Any]) -> str:
+    """One item's metadata as JSON."""
+    if not metadata:
+        return "{}"
+    try:
+        for key, value in metadata.items():
+            check_key(key)
+            check_value(key, value)
+    except StoreError as error:
+        raise StoreError(f"the metadata of {name!r}: {error}") from None
+    return json.dumps(dict(metadata), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def check_key(key: Any) -> None:
+    """Refuse a key that an engine could not look up."""
+    if not isinstance(key, str) or not key or not key.isprintable() or set('"\\') & set(key):
+        raise StoreError(f"{key!r} is no key: give a text that is not empty, without quotes, backslashes and line ends")
+
+
+def check_value(key: str, value: Any) -> None:
+    """Refuse a value that is no JSON scalar, or that would not come back as it was."""
+    fits = kind(value) != "other"
+    if isinstance(value, float):
+        fits = math.isfinite(value)
+    elif isinstance(value, int):
+        fits = -LARGEST_INTEGER <= value < LARGEST_INTEGER
+    elif isinstance(value, str):
+        fits = "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if not fits:
+        raise StoreError(
+            f"{key!r} is {value!r}: give a text, True, False, None, or a finite number (an integer of 64 bits)"
+        )
