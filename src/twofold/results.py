@@ -1,5 +1,6 @@
 """What the verbs return: small frozen results, numpy and plain Python only."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from twofold.errors import UnknownName, nearest
 __all__ = [
     "Decision",
     "Difference",
+    "Drift",
     "Embeddings",
     "Erasure",
     "Estimate",
@@ -18,7 +20,10 @@ __all__ = [
     "Finding",
     "Hit",
     "Identification",
+    "Inspection",
+    "Moved",
     "Progress",
+    "Reference",
     "Verdict",
     "plain",
 ]
@@ -53,11 +58,18 @@ class Verdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Hit:
-    """One neighbour of a query in an index."""
+    """One neighbour of a query in an index.
+
+    Attributes:
+        metadata: what was kept with the item; None where the engine was not asked for it.
+        probability: calibrated probability of "same"; None until an application fills it.
+    """
 
     id: str
     label: str
     score: float
+    metadata: Mapping[str, Any] | None = None
+    probability: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,21 +136,60 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Embeddings:
-    """Vectors with what they belong to; `labels[i]` is the name of the class of `ids[i]`."""
+    """Vectors with what they belong to; `labels[i]` is the name of the class of `ids[i]`.
+
+    Attributes:
+        metadata: for each item names and JSON scalars; None: nothing for any.
+    """
 
     ids: tuple[str, ...]
     labels: tuple[str, ...]
     vectors: Float[np.ndarray, "n dim"]
     fingerprint: str
+    metadata: tuple[Mapping[str, Any], ...] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Erasure:
-    """Receipt of a `forget`: whose items were deleted and overwritten, and when (UTC, ISO 8601)."""
+    """Receipt of a `forget`: whose items were deleted, when (UTC, ISO 8601), and what a search of the files found.
 
-    label: str
+    Attributes:
+        pieces: how many byte strings of the labels, ids and vectors were looked for.
+        files, searched: how many files were read for them, and how many bytes.
+        leftovers: places outside living rows in which one still stood after the deletion; they were rewritten.
+        left: such places at the end: 0; None where the engine keeps its files to itself, `note` then says so.
+    """
+
+    labels: tuple[str, ...]
     ids: tuple[str, ...]
     at: str
+    pieces: int = 0
+    files: int = 0
+    searched: int = 0
+    leftovers: int = 0
+    left: int | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What a check of an index found, and what a repair did.
+
+    Attributes:
+        items: whole items. findings: what is wrong, with what to do. dropped: items that a repair took out, because
+        their bytes are not those that were written.
+        repaired: what a repair did, a line each.
+    """
+
+    items: int
+    findings: tuple["Finding", ...]
+    dropped: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        """Whether nothing is wrong (any more)."""
+        return not any(finding.level == "fatal" for finding in self.findings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +265,74 @@ class Progress:
     waiting: float
     seconds: float
     seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What scores were like when a threshold was found: shares of pairs at and above some scores, and their errors.
+
+    Attributes:
+        scores: ascending; the shares below belong to them, one by one.
+        genuine, impostor: shares of genuine and of impostor pairs that score at least so much.
+        genuine_variance, impostor_variance, covariance: of these shares, for other identities of the same kind.
+        genuine_freedom, impostor_freedom: degrees of freedom of Student's t for either.
+    """
+
+    scores: tuple[float, ...]
+    genuine: tuple[float, ...]
+    impostor: tuple[float, ...]
+    genuine_variance: tuple[float, ...]
+    impostor_variance: tuple[float, ...]
+    covariance: tuple[float, ...]
+    genuine_freedom: tuple[float, ...]
+    impostor_freedom: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """Scores of production beside those of the calibration: all of one kind, and of one group if there are groups.
+
+    Attributes:
+        kind: "genuine" or "impostor" pairs that were said to be so, or "mixed" ones of which nobody said.
+        decision: "drift", "no drift", or "too little data" to tell.
+        score: where production is farthest from the calibration; None: nowhere could be judged.
+        seen, expected: shares of pairs that score at least so much, in production and by the calibration.
+        smallest: the smallest change of that share that would have been called drift here.
+        genuine_share: for mixed pairs, the lowest and the highest share of genuine ones that fits them; None: none does.
+        pairs, units: how much data that was.
+    """
+
+    kind: Literal["genuine", "impostor", "mixed"]
+    decision: Literal["drift", "no drift", "too little data"]
+    group: str | None
+    score: float | None
+    seen: float | None
+    expected: float | None
+    smallest: float | None
+    genuine_share: tuple[float, float] | None
+    pairs: int
+    units: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """Whether production scores are still what the calibration knows.
+
+    Attributes:
+        false_alarms: chance that a run says "drift" though nothing has changed, at most.
+        unit: what was counted as independent: "identity", "thing" (a file, say), or "pair", where nobody said whose the
+            pairs are; the promise then holds only if no two pairs share anybody.
+        parts: genuine, impostor and mixed pairs, of each group if there are groups.
+        notes: what could not be told, and why.
+    """
+
+    decision: Literal["drift", "no drift", "too little data"]
+    false_alarms: float
+    unit: Literal["identity", "thing", "pair"]
+    pairs: int
+    units: int
+    parts: tuple[Moved, ...]
+    notes: tuple[str, ...] = ()
 
 
 def plain(result: Any) -> dict[str, Any]:

@@ -118,7 +118,8 @@ def equals(path: str, value: Scalar) -> tuple[str, list[Scalar]]:
 
 def ranges(path: str, wanted: Condition) -> tuple[str, list[Scalar]]:
     """The test that a key lies in a range."""
-    tests, values = [f"json_type(metadata, ?) {KINDS[kind(wanted.high if wanted.low is None else wanted.low)]}"], [path]
+    bound = wanted.high if wanted.low is None else wanted.low
+    tests, values = [f"json_type(metadata, ?) {KINDS[kind(bound)]}"], list[Scalar]([path])
     for sign, bound in ((">=", wanted.low), ("<=", wanted.high)):
         if bound is not None:
             tests.append(f"json_extract(metadata, ?) {sign} ?")
