@@ -10,10 +10,12 @@ from jaxtyping import Float
 from twofold.errors import UnknownName, nearest
 
 __all__ = [
+    "AuditEntry",
     "Decision",
     "Difference",
     "Drift",
     "Embeddings",
+    "Enrolled",
     "Erasure",
     "Estimate",
     "Evaluation",
@@ -169,6 +171,38 @@ class Erasure:
     leftovers: int = 0
     left: int | None = None
     note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrolled:
+    """One identity in an index: how many items it has, and whether it counts.
+
+    Attributes:
+        expires: from when on it is neither found nor counted (UTC, ISO 8601); None: never.
+        revoked: since when it is kept but never matched; None: it is not.
+    """
+
+    label: str
+    items: int
+    expires: str | None
+    revoked: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """One entry of an index's audit log.
+
+    Attributes:
+        at: when (UTC, ISO 8601). event: enrol, update, expire, revoke, restore, purge, forget, protect or rekey.
+        subject: keyed hash of the label, hexadecimal; "" where it concerns the whole index.
+        items: how many items that was.
+    """
+
+    number: int
+    at: str
+    event: str
+    subject: str
+    items: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ a row too many or too few is found on load). Nothing in the file is ever run: a 
 """
 
 import contextlib
-import hmac
 import json
 import secrets
 import sqlite3
@@ -21,9 +20,10 @@ from jaxtyping import Int
 
 from twofold.contract import Contract
 from twofold.errors import StoreError
+from twofold.store import audit
 from twofold.store.connection import TRUTH, connect, connect_somehow, explain, transaction
 from twofold.store.locks import Use, users
-from twofold.store.rows import COLUMNS, Item, Pinned, Row, State, damaged, digest, parse
+from twofold.store.rows import COLUMNS, Item, Pinned, Row, State, damaged, parse
 from twofold.store.where import Condition, sql
 
 __all__ = ["TRUTH", "Database", "Seal", "clock"]
@@ -66,6 +66,10 @@ class Seal(Protocol):
         """The vector of a row."""
         ...
 
+    def audit_key(self, pinned: Pinned) -> bytes:
+        """With which labels are hashed for the audit log."""
+        ...
+
 
 class Plain:
     """No protection: vectors stand in the file as they are."""
@@ -77,6 +81,10 @@ class Plain:
     def unseal(self, database: "Database", row: Row) -> bytes:
         """The vector itself."""
         return row.vector
+
+    def audit_key(self, pinned: Pinned) -> bytes:
+        """It lies beside the log, and keeps names from those only who see the log alone."""
+        return pinned.audit_key
 
 
 class Database:
@@ -363,16 +371,9 @@ class Database:
         return replace(state, floor=state.generation)
 
     def note(self, state: State, event: str, *, labels: Sequence[str]) -> State:
-        """Write an entry for each label into the audit log: keyed hashes only, so that it outlives an erasure."""
-        key, at = self.pinned().audit_key, clock()
-        for label in dict.fromkeys(labels):
-            subject, items, number = hmac.digest(key, label.encode(), "sha256"), labels.count(label), state.audits + 1
-            chain = digest(state.chain, str((number, at, event, items)).encode(), subject)
-            self.connection.execute(
-                "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?)", (number, at, event, subject, items, chain)
-            )
-            state = replace(state, audits=number, chain=chain)
-        return state
+        """Write into the audit log, an entry for each label; `labels` has one for each item."""
+        key = self.seal.audit_key(self.pinned())
+        return audit.note(self.connection, state, event, key=key, labels=labels, at=clock())
 
     def pin(self, pinned: Pinned) -> None:
         """Replace what the index is pinned to."""

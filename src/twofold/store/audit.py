@@ -1,0 +1,72 @@
+"""The audit log: what happened to whom and when, with keyed hashes in place of names, so that it outlives an erasure.
+
+Each entry's hash takes in the one before it, and the index's state holds the last: an entry that was changed, taken out
+or put in breaks the chain. The hashes are keyed (HMAC-SHA256), so that without the key nobody can try names.
+"""
+
+import hmac
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from twofold.results import AuditEntry
+from twofold.store.rows import State, digest
+
+__all__ = ["broken", "entries", "note", "subject_of"]
+
+SELECT = (
+    "SELECT number, CAST(at AS BLOB), CAST(event AS BLOB), subject, items, hash FROM audit NOT INDEXED ORDER BY number"
+)
+
+
+def note(
+    connection: sqlite3.Connection, state: State, event: str, *, key: bytes, labels: Sequence[str], at: str
+) -> State:
+    """Write an entry for each label, or one without a name where there are none; the state that goes with it.
+
+    Args:
+        key: of the hashes. labels: one for each item. at: the time (UTC, ISO 8601).
+    """
+    counts = Counter(labels)
+    subjects = [(subject_of(key, label), items) for label, items in counts.items()] or [(b"", state.items)]
+    records = []
+    for number, (subject, items) in enumerate(subjects, start=state.audits + 1):
+        chain = link(state.chain, (number, at.encode(), event.encode(), subject, items))
+        state = replace(state, audits=number, chain=chain)
+        records.append((number, at, event, subject, items, state.chain))
+    connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?)", records)
+    return state
+
+
+def subject_of(key: bytes, label: str) -> bytes:
+    """What stands in the log for a label: its HMAC-SHA256."""
+    return hmac.digest(key, label.encode(), "sha256")
+
+
+def link(before: bytes, entry: tuple[int, bytes, bytes, bytes, int]) -> bytes:
+    """Hash of an entry (number, time, event, subject, items) and of all before it."""
+    number, at, event, subject, items = entry
+    return digest(before, f"{number} {items}".encode(), at, event, subject)
+
+
+def entries(connection: sqlite3.Connection) -> Iterator[AuditEntry]:
+    """The log, oldest first."""
+    for number, at, event, subject, items, _ in connection.execute(SELECT):
+        yield AuditEntry(number=number, at=at.decode(), event=event.decode(), subject=subject.hex(), items=items)
+
+
+def broken(connection: sqlite3.Connection, state: State) -> int | None:
+    """The first entry that is not as it was written, or that is missing; None: the log is whole."""
+    chain, last = bytes(32), 0
+    for *entry, hashed in connection.execute(SELECT):
+        try:
+            chain = link(chain, (entry[0], entry[1], entry[2], entry[3], entry[4]))
+        except TypeError:  # not even of the right kind
+            return last + 1
+        if entry[0] != last + 1 or chain != hashed:
+            return last + 1
+        last = entry[0]
+    if last > state.audits:
+        return state.audits + 1
+    return None if (last, chain) == (state.audits, state.chain) else last + 1
