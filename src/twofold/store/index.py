@@ -201,7 +201,7 @@ class Index(ABC):
         if k < 1:
             raise StoreError(f"k is {k}: ask for at least 1 neighbour")
         queries, filters = self._queries(vectors), conditions(where)
-        return self._search(queries, min(k, len(self)), filters, exact=exact)
+        return self._search(queries, self._at_most(k), filters, exact=exact)
 
     @abstractmethod
     def _search(
@@ -232,12 +232,12 @@ class Index(ABC):
         self, vectors: Float[np.ndarray, "q dim"], k: int = 10, *, where: Where | None = None
     ) -> list[list[Hit]]:
         """The best item of each of the `k` identities most like each vector, best first; errors as in `search`."""
-        deep, everything = k, len(self)
+        deep = k
         while True:
             found = self.search(vectors, deep, where=where)
             best = [best_of_each(hits)[:k] for hits in found]
             short = any(len(one) < k and len(hits) >= deep for one, hits in zip(best, found, strict=True))
-            if not short or deep >= everything:
+            if not short:
                 return best
             deep *= 4  # an identity with many items filled the places of others
 
@@ -282,9 +282,13 @@ class Index(ABC):
                 f"{self.contract.distance} is a learned comparison, whose weights are in the bundle: "
                 "search with twofold.apps.search.search(bundle, index, queries)"
             )
-        if not len(self):
+        if not self._at_most(1):
             raise StoreError(f"{self.path} is empty: add or enrol somebody first")
         return check_vectors(self.contract, vectors, [f"query {row}" for row in range(len(vectors))])
+
+    def _at_most(self, items: int) -> int:
+        """The number of items, counted no further than this: some engines count slowly."""
+        return min(items, len(self))
 
 
 def engine(place: str | Path) -> type[Index]:
@@ -299,7 +303,8 @@ def engine(place: str | Path) -> type[Index]:
 
         return PostgresIndex
     if "://" in str(place):
-        raise StoreError(f"{place} is no place for an index: give a folder, milvus://, milvus+file: or postgresql://")
+        # the rest may hold a password
+        raise StoreError(f"{scheme}: is no place for an index: give a folder, milvus://, milvus+file: or postgresql://")
     from twofold.store.local import LocalIndex
 
     return LocalIndex
