@@ -8,7 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twofold.contract import ZERO, Calibration, Contract, Isotonic, Rejection, score_from_distance, scores_block
+from twofold.contract import (
+    ZERO,
+    Calibration,
+    Contract,
+    GroupCalibration,
+    Isotonic,
+    Normalised,
+    Rejection,
+    score_from_distance,
+    scores_block,
+)
 from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName, UsageError
 from twofold.results import Estimate
 
@@ -162,7 +172,7 @@ def broken(**changes):
         ({"dim": True}, "contract: dim is True"),
         ({"dim": ...}, r"contract: unknown keys \[\], missing keys \['dim'\]"),
         ({"size": 3}, r"contract: unknown keys \['size'\]"),
-        ({"format": "x"}, "the contract has format 'x', where 2 belongs"),
+        ({"format": "x"}, "the contract has format 'x', where 3 belongs"),
         ({"calibration": 3}, "calibration is 3, where a table belongs"),
         ({"calibration__threshold": math.nan}, "calibration: threshold is nan, and a number must be finite"),
         ({"calibration__threshold": None}, "calibration: threshold is None"),
@@ -183,8 +193,8 @@ def test_what_is_not_ours_is_refused(changes, text):
 
 def test_whole_numbers_may_stand_for_floats_and_a_newer_format_is_named():
     assert Contract.from_dict(broken(calibration__threshold=1)).calibration.threshold == 1.0
-    with pytest.raises(NewerFormat, match="the contract has format 3, this twofold reads 2: update twofold"):
-        Contract.from_dict(broken(format=3))
+    with pytest.raises(NewerFormat, match="the contract has format 4, this twofold reads 3: update twofold"):
+        Contract.from_dict(broken(format=4))
 
 
 def test_a_contract_of_format_1_still_loads():
@@ -197,6 +207,37 @@ def test_a_contract_of_format_1_still_loads():
     del plain["calibration"]["slope"]
     with pytest.raises(BundleError, match=r"missing keys \['slope'\]"):
         Contract.from_dict(plain)
+
+
+def test_a_contract_of_format_2_still_loads():
+    plain = json.loads((Path(__file__).parent / "contract_format_2.json").read_text())
+    assert plain["format"] == 2
+    known = Contract.from_dict(plain).calibration
+    assert (known.groups, known.normalised, known.reference) == ((), None, None)
+    assert known.open_set.size == 100 and known.isotonic == BENT.isotonic and known.rejection == REJECTION
+    assert Contract.from_dict(Contract.from_dict(plain).to_dict()).calibration == known
+
+
+def test_a_group_decides_by_its_own_threshold_and_a_cohort_by_normalised_scores():
+    day, night = replace(CALIBRATION, threshold=0.4), replace(CALIBRATION, threshold=0.7)
+    groups = (GroupCalibration(name="day", calibration=day), GroupCalibration(name="night", calibration=night))
+    grouped = replace(CALIBRATION, groups=groups)
+    assert grouped.of_group("night") == night and grouped.of_group("any") == grouped
+    with pytest.raises(UnknownName, match="no group was given, and each has a threshold of its own: day, night; or 'a"):
+        grouped.of_group(None)
+    with pytest.raises(UnknownName, match="group 'noon' is not known, and each has a threshold of its own: day, night"):
+        grouped.of_group("noon")
+    with pytest.raises(UnknownName, match="group 'day': this calibration has one threshold for all"):
+        CALIBRATION.of_group("day")
+    fair = replace(CALIBRATION, normalised=Normalised(cohort=300, top=200, calibration=grouped))
+    assert fair.of_group("day") == day and fair.deciding == grouped and CALIBRATION.of_group(None) == CALIBRATION
+    contract = replace(CONTRACT, calibration=fair)
+    assert Contract.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
+    rare = fair.with_prior(0.1)
+    assert rare.of_group("day").probability(0.5) == pytest.approx(day.probability(0.5, prior=0.1))
+    broken = replace(fair, normalised=replace(fair.normalised, calibration=replace(CALIBRATION, prior=1.0)))
+    with pytest.raises(BundleError, match=r"prior 1\.0 and far"):
+        Contract.from_dict(replace(CONTRACT, calibration=broken).to_dict())
 
 
 def test_probabilities_of_an_isotonic_curve_are_linear_between_its_knots():

@@ -1,0 +1,248 @@
+"""Are scores still what they were? Production against calibration, with a stated rate of false alarms.
+
+Nobody knows the share of genuine pairs in production, so that is left open: drift is what no share can explain.
+Law 2: pairs share identities, and variances count identities.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from twofold.errors import UsageError
+from twofold.metrics.intervals import student_quantile
+from twofold.metrics.jackknife import involved
+from twofold.metrics.pairs import PairSource
+from twofold.metrics.verification import Tally
+from twofold.results import Reference
+
+__all__ = ["Production", "Shift", "reference", "shift"]
+
+IMPOSTOR = (0.5, 0.2, 0.05, 0.01)
+GENUINE = (0.95, 0.8, 0.5, 0.2)
+"""Shares of impostor and of genuine pairs that score at least as much as the scores at which they are compared."""
+
+FEWEST = 30
+"""Fewer units than this tell nothing (decision 022)."""
+
+SEEN = 5.0
+"""Independent pairs on either side of a score, at least, for it to be looked at."""
+
+STEPS, ROUNDS = 200, 4
+
+Quantile = Callable[[Float[np.ndarray, "shares scores"]], Float[np.ndarray, "shares scores"]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Production:
+    """Scores, and the units of either side of each pair (codes; both the same for a pair that shares nobody)."""
+
+    scores: Float[np.ndarray, "n"]
+    first: Int[np.ndarray, "n"]
+    second: Int[np.ndarray, "n"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shift:
+    """How far production is from calibration, at the share of genuine pairs that explains it best.
+
+    Attributes:
+        ratio: distance over the largest that chance explains: above 1 is drift. None: nothing could be judged.
+        score, seen, expected, smallest: as in `Moved`.
+        genuine_share: lowest and highest share of genuine pairs that explains what was seen; None: none does.
+        units: independent things that take part.
+    """
+
+    ratio: float | None
+    score: float | None
+    seen: float | None
+    expected: float | None
+    smallest: float | None
+    genuine_share: tuple[float, float] | None
+    units: int
+
+
+def reference(pairs: PairSource, counted: Tally, *, threshold: float, seed: int = 0) -> Reference:
+    """What is kept of the calibration's scores: about nine scores, `threshold` among them, and eight numbers for each.
+
+    Variances are those of leaving identities out one at a time, with Satterthwaite's degrees (see `jackknife`).
+
+    Args:
+        counted: the tally of `pairs`.
+    """
+    at = [counted.thresholds[int(np.argmax(counted.false_match_rate <= level))] for level in IMPOSTOR]
+    at += [counted.thresholds[int(np.argmax(counted.false_non_match_rate > 1.0 - level)) - 1] for level in GENUINE]
+    scores = np.unique(np.append(at, threshold))
+    found = involved(pairs, np.append(-np.inf, scores), seed=seed)
+    genuine, moved_genuine = _influence(found.genuine, found.genuine_with)
+    impostor, moved_impostor = _influence(found.impostor, found.impostor_with)
+    units = len(moved_genuine)
+    scale = units / (units - 1)
+    columns = {
+        "scores": scores,
+        "genuine": genuine,
+        "impostor": impostor,
+        "genuine_variance": scale * (moved_genuine**2).sum(axis=0),
+        "impostor_variance": scale * (moved_impostor**2).sum(axis=0),
+        "covariance": scale * (moved_genuine * moved_impostor).sum(axis=0),
+        "genuine_freedom": _freedom(moved_genuine),
+        "impostor_freedom": _freedom(moved_impostor),
+    }
+    return Reference(**{name: tuple(float(each) for each in column) for name, column in columns.items()})
+
+
+def _influence(reached: np.ndarray, reached_with: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shares at and above each score, and what every identity adds to their error."""
+    share = reached[1:] / reached[0]
+    return share, (reached_with[:, 1:] - share * reached_with[:, :1]) / reached[0]
+
+
+def _freedom(moved: Float[np.ndarray, "units scores"]) -> Float[np.ndarray, "scores"]:
+    """Degrees of freedom of a sum of squares (Satterthwaite 1946), from the kurtosis of what the units add."""
+    squares = moved**2
+    total = squares.sum(axis=0)
+    kurtosis = len(moved) * (squares**2).sum(axis=0) / np.maximum(total**2, 1e-300)
+    return np.clip(2.0 * len(moved) / np.maximum(kurtosis - 1.0, 1e-9), 1.0, len(moved) - 1.0)
+
+
+def shift(
+    known: Reference, found: Production, *, false_alarms: float, genuine: tuple[float, float] = (0.0, 1.0)
+) -> Shift:
+    """Compare production with calibration at each score of the reference.
+
+    With the share q of genuine pairs, the share `q * genuine + (1 - q) * impostor` is expected at and above a score.
+    Its distance to what is seen, over its standard error, is within Student's quantile at `false_alarms / (2 * scores)`
+    but for `false_alarms` of the time (Bonferroni), at the true q. Drift is said where no q of `genuine` is within.
+
+    Args:
+        false_alarms: how often drift may be said where there is none.
+        genuine: lowest and highest share of genuine pairs that production may have; (1, 1): all are known to be.
+
+    Raises:
+        UsageError: `false_alarms` is not inside (0, 1), or `genuine` no range of shares.
+    """
+    low, high = genuine
+    if not 0.0 < false_alarms < 1.0 or not 0.0 <= low <= high <= 1.0:
+        raise UsageError(
+            f"false_alarms is {false_alarms} and the share of genuine pairs {low} to {high}: a rate lies between 0 "
+            "and 1 (usual: 0.01), and shares rise from 0 to 1"
+        )
+    scores = np.array(known.scores)
+    seen, variance, freedom, units = _seen(found, scores)
+    if units < FEWEST:
+        return _nothing(units)
+    test = _Test(known=known, seen=seen, variance=variance, freedom=freedom, pairs=len(found.scores))
+    quantile = _quantiles(1.0 - false_alarms / (2.0 * len(scores)))
+    shares, ratios = _explored(lambda grid: test.ratios(grid, quantile), low, high)
+    best = int(np.argmin(ratios.max(axis=1)))
+    share, each = shares[best : best + 1], ratios[best]
+    judged = test.judged(share)[0]
+    if not judged.any():
+        return _nothing(units)
+    worst = int(np.argmax(np.where(judged, each, -1.0)))
+    fits = shares[ratios.max(axis=1) <= 1.0]
+    return Shift(
+        ratio=float(each[worst]),
+        score=float(scores[worst]),
+        seen=float(seen[worst]),
+        expected=float(test.expected(share)[0, worst]),
+        smallest=float(test.explained(share, quantile)[0, worst]),
+        genuine_share=(float(fits.min()), float(fits.max())) if len(fits) else None,
+        units=units,
+    )
+
+
+def _nothing(units: int) -> Shift:
+    return Shift(ratio=None, score=None, seen=None, expected=None, smallest=None, genuine_share=None, units=units)
+
+
+def _quantiles(share: float) -> Quantile:
+    """Student's quantile as a function of the degrees of freedom, from a table: exact to a thousandth."""
+    freedom = np.geomspace(1.0, 1e4, 64)
+    known = np.log([student_quantile(share, each) for each in freedom])
+    return lambda wanted: np.exp(np.interp(np.log(wanted), np.log(freedom), known))
+
+
+def _explored(
+    ratios: Callable[[Float[np.ndarray, "shares"]], Float[np.ndarray, "shares scores"]], low: float, high: float
+) -> tuple[Float[np.ndarray, "tried"], Float[np.ndarray, "tried scores"]]:
+    """Shares of genuine pairs and their ratios: an even grid, ever finer about the best."""
+    shares, found = np.empty(0), []
+    left, right = low, high
+    for _ in range(ROUNDS):
+        grid = np.unique(np.linspace(left, right, STEPS + 1))
+        shares, found = np.append(shares, grid), [*found, ratios(grid)]
+        best, step = shares[np.argmin(np.concatenate(found).max(axis=1))], (right - left) / STEPS
+        left, right = max(low, best - step), min(high, best + step)
+    return shares, np.concatenate(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Test:
+    """Shares seen at each score with their variance, against a reference; everything for several shares of genuine."""
+
+    known: Reference
+    seen: Float[np.ndarray, "scores"]
+    variance: Float[np.ndarray, "scores"]
+    freedom: Float[np.ndarray, "scores"]
+    pairs: int
+
+    def expected(self, share: Float[np.ndarray, "shares"]) -> Float[np.ndarray, "shares scores"]:
+        """Share of pairs that score at least so much, if the share `share` is genuine."""
+        return share[:, None] * np.array(self.known.genuine) + (1.0 - share[:, None]) * np.array(self.known.impostor)
+
+    def judged(self, share: Float[np.ndarray, "shares"]) -> Bool[np.ndarray, "shares scores"]:
+        """Where enough pairs are to be expected on both sides of a score."""
+        expected = self.expected(share)
+        spread = np.maximum(self.variance, 1e-300)
+        independent = np.minimum(self.seen * (1.0 - self.seen) / spread, self.pairs)
+        independent = np.where(self.variance > 0, independent, self.pairs)
+        return independent * np.minimum(expected, 1.0 - expected) >= SEEN
+
+    def explained(self, share: Float[np.ndarray, "shares"], quantile: Quantile) -> Float[np.ndarray, "shares scores"]:
+        """How far chance takes the share at and above each score; degrees of freedom as Welch (1947) adds them up.
+
+        The variance of production is at least that of independent pairs.
+        """
+        part, known, expected = share[:, None], self.known, self.expected(share)
+        own = np.maximum(self.variance, expected * (1.0 - expected) / self.pairs)
+        genuine, impostor = (
+            part**2 * np.array(known.genuine_variance),
+            (1 - part) ** 2 * np.array(known.impostor_variance),
+        )
+        both = 2.0 * part * (1.0 - part) * np.array(known.covariance)
+        total = np.maximum(own + genuine + impostor + both, 1e-24)
+        parts = ((own, self.freedom), (genuine, known.genuine_freedom), (impostor, known.impostor_freedom))
+        freedom = total**2 / np.maximum(sum(each**2 / np.array(degrees) for each, degrees in parts), 1e-300)
+        return np.sqrt(total) * quantile(np.clip(freedom, 1.0, 1e4))
+
+    def ratios(self, share: Float[np.ndarray, "shares"], quantile: Quantile) -> Float[np.ndarray, "shares scores"]:
+        """Distance over what chance explains; 0 where too few pairs are on one side of a score."""
+        distance = np.abs(self.seen - self.expected(share))
+        return np.where(self.judged(share), distance / self.explained(share, quantile), 0.0)
+
+
+def _seen(found: Production, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Shares at and above each score, their variances, degrees of freedom, and how many units there are.
+
+    Two pairs are dependent where they share a unit: `V = (sum_units e^2 - sum_couples e^2) / n^2` with e the summed
+    residuals, pairs of the same two units being counted once (Aronow, Samii & Assenova 2015).
+    """
+    count = len(found.scores)
+    _, codes = np.unique(np.concatenate([found.first, found.second]), return_inverse=True)
+    first, second = codes[:count], codes[count:]
+    units, apart = int(codes.max()) + 1 if count else 0, first != second
+    low, high = np.minimum(first, second)[apart], np.maximum(first, second)[apart]
+    _, couple = np.unique(low * units + high, return_inverse=True)
+    seen, variance, freedom = (np.zeros(len(scores)) for _ in range(3))
+    for place, score in enumerate(scores):
+        hit = (found.scores >= score).astype(np.float64)
+        seen[place] = hit.mean() if count else 0.0
+        left = hit - seen[place]
+        moved = np.bincount(first, weights=left, minlength=units)
+        moved += np.bincount(second[apart], weights=left[apart], minlength=units)
+        twice = np.bincount(couple, weights=left[apart])
+        variance[place] = max((moved**2).sum() - (twice**2).sum(), (left**2).sum()) / max(count, 1) ** 2
+        freedom[place] = _freedom(moved[:, None])[0] if units > 1 else 1.0
+    return seen, variance * units / max(units - 1, 1), freedom, units
