@@ -1,7 +1,7 @@
 """The audit log: what happened to whom and when, with keyed hashes in place of names, so that it outlives an erasure.
 
 Each entry's hash takes in the one before it, and the index's state holds the last: an entry that was changed, taken out
-or put in breaks the chain. The hashes are keyed (HMAC-SHA256), so that without the key nobody can try names.
+or put in breaks the chain. All hashes are keyed (HMAC-SHA256): without the key nobody can try names or forge an entry.
 """
 
 import hmac
@@ -32,7 +32,7 @@ def note(
     subjects = [(subject_of(key, label), items) for label, items in counts.items()] or [(b"", state.items)]
     records = []
     for number, (subject, items) in enumerate(subjects, start=state.audits + 1):
-        chain = link(state.chain, (number, at.encode(), event.encode(), subject, items))
+        chain = link(key, state.chain, (number, at.encode(), event.encode(), subject, items))
         state = replace(state, audits=number, chain=chain)
         records.append((number, at, event, subject, items, state.chain))
     connection.executemany("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?)", records)
@@ -44,10 +44,10 @@ def subject_of(key: bytes, label: str) -> bytes:
     return hmac.digest(key, label.encode(), "sha256")
 
 
-def link(before: bytes, entry: tuple[int, bytes, bytes, bytes, int]) -> bytes:
+def link(key: bytes, before: bytes, entry: tuple[int, bytes, bytes, bytes, int]) -> bytes:
     """Hash of an entry (number, time, event, subject, items) and of all before it."""
     number, at, event, subject, items = entry
-    return digest(before, f"{number} {items}".encode(), at, event, subject)
+    return hmac.digest(key, digest(before, f"{number} {items}".encode(), at, event, subject), "sha256")
 
 
 def entries(connection: sqlite3.Connection) -> Iterator[AuditEntry]:
@@ -56,12 +56,12 @@ def entries(connection: sqlite3.Connection) -> Iterator[AuditEntry]:
         yield AuditEntry(number=number, at=at.decode(), event=event.decode(), subject=subject.hex(), items=items)
 
 
-def broken(connection: sqlite3.Connection, state: State) -> int | None:
+def broken(connection: sqlite3.Connection, state: State, *, key: bytes) -> int | None:
     """The first entry that is not as it was written, or that is missing; None: the log is whole."""
     chain, last = bytes(32), 0
     for *entry, hashed in connection.execute(SELECT):
         try:
-            chain = link(chain, (entry[0], entry[1], entry[2], entry[3], entry[4]))
+            chain = link(key, chain, (entry[0], entry[1], entry[2], entry[3], entry[4]))
         except TypeError:  # not even of the right kind
             return last + 1
         if entry[0] != last + 1 or chain != hashed:

@@ -40,6 +40,10 @@ SCHEMA = {
     "label TEXT NOT NULL, added TEXT NOT NULL, expires TEXT, revoked TEXT, metadata TEXT NOT NULL, "
     "vector BLOB NOT NULL, hash BLOB NOT NULL)",
     "items_by_label": "CREATE INDEX items_by_label ON items (label)",
+    "items_that_end": "CREATE INDEX items_that_end ON items (label, revoked, expires) "
+    "WHERE revoked IS NOT NULL OR expires IS NOT NULL",
+    "items_that_end": "CREATE INDEX items_that_end ON items (expires, revoked) "
+    "WHERE expires IS NOT NULL OR revoked IS NOT NULL",
     # rows that were deleted, for readers that follow; labels of which rows were deleted and not searched for
     "gone": "CREATE TABLE gone (generation INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (generation, row)) "
     "WITHOUT ROWID",
@@ -245,7 +249,16 @@ class Database:
 
     def numbers(self) -> Int[np.ndarray, "n"]:
         """Numbers of all rows, ascending."""
-        found = self.connection.execute("SELECT row FROM items NOT INDEXED ORDER BY row")
+        found = self.connection.execute("SELECT row FROM items")  # by the smallest index, in no order
+        return np.sort(np.fromiter((number for (number,) in found), np.int64))
+
+    def ended(self, now: str) -> Int[np.ndarray, "n"]:
+        """Numbers of the rows that are expired or revoked."""
+        found = self.connection.execute(
+            "SELECT row FROM items WHERE (expires IS NOT NULL OR revoked IS NOT NULL) "
+            "AND (revoked IS NOT NULL OR expires <= ?)",
+            (now,),
+        )
         return np.fromiter((number for (number,) in found), np.int64)
 
     def passing(self, filters: Sequence[Condition]) -> Int[np.ndarray, "n"]:
@@ -306,12 +319,16 @@ class Database:
 
     def insert(self, items: Sequence[Item], state: State, now: str) -> list[bytes]:
         """Write items as new rows of the next generation; their hashes."""
-        records, hashes = [], []
+        generation, rows = state.generation + 1, []
         for number, item in enumerate(items, start=state.last + 1):
             sealed = self.seal.seal(self, item)
-            row = Row(number, state.generation + 1, item.id, item.label, now, item.expires, None, item.metadata, sealed)
-            hashes.append(row.digest())
-            records.append((*row, hashes[-1]))
+            rows.append(Row(number, generation, item.id, item.label, now, item.expires, None, item.metadata, sealed))
+        return self.write_rows(rows)
+
+    def write_rows(self, rows: Sequence[Row]) -> list[bytes]:
+        """Write rows whose numbers are new; their hashes."""
+        hashes = [row.digest() for row in rows]
+        records = [(*row, hashed) for row, hashed in zip(rows, hashes, strict=True)]
         self.connection.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", records)
         return hashes
 

@@ -109,10 +109,13 @@ class Protection:
     fingerprint: str
 
     @classmethod
-    def create(cls, master: Key, contract: Contract, *, rotate: bool | None = None) -> "Protection":
+    def create(
+        cls, master: Key, contract: Contract, *, rotate: bool | None = None, audit: bytes | None = None
+    ) -> "Protection":
         """A protection with new secrets.
 
         Args:
+            audit: the key of an audit log that there is already; None: a new one.
             rotate: keep vectors under a secret rotation; None: where the distance does not change by one.
 
         Raises:
@@ -125,7 +128,7 @@ class Protection:
                 "templates cannot be renewed so; protect the index without a rotation (rotate=False)"
             )
         rotation = secrets.token_bytes(BYTES) if keeps and rotate is not False else None
-        return cls.sealed(master, contract.fingerprint, audit=secrets.token_bytes(BYTES), rotation=rotation)
+        return cls.sealed(master, contract.fingerprint, audit=audit or secrets.token_bytes(BYTES), rotation=rotation)
 
     @classmethod
     def sealed(cls, master: Key, fingerprint: str, *, audit: bytes, rotation: bytes | None) -> "Protection":
