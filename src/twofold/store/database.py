@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -40,8 +40,6 @@ SCHEMA = {
     "label TEXT NOT NULL, added TEXT NOT NULL, expires TEXT, revoked TEXT, metadata TEXT NOT NULL, "
     "vector BLOB NOT NULL, hash BLOB NOT NULL)",
     "items_by_label": "CREATE INDEX items_by_label ON items (label)",
-    "items_that_end": "CREATE INDEX items_that_end ON items (label, revoked, expires) "
-    "WHERE revoked IS NOT NULL OR expires IS NOT NULL",
     "items_that_end": "CREATE INDEX items_that_end ON items (expires, revoked) "
     "WHERE expires IS NOT NULL OR revoked IS NOT NULL",
     # rows that were deleted, for readers that follow; labels of which rows were deleted and not searched for
@@ -59,6 +57,7 @@ SCHEMA = {
 }
 
 
+@runtime_checkable
 class Seal(Protocol):
     """What stands between a vector and the file; called inside the transaction that writes or reads the row."""
 

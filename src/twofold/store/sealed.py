@@ -1,4 +1,4 @@
-"""A protected index: its vectors under their subjects' keys, which stand wrapped beside them; and how all are renewed."""
+"""A protected index: vectors under their subjects' keys, which stand wrapped beside them; and how all are renewed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -41,7 +41,7 @@ class Sealed:
         """The vector of a row.
 
         Raises:
-            DamagedIndex: it is not as it was sealed, or that of another row. WrongKey: the index has another key by now.
+            DamagedIndex: it is not as it was sealed, or that of another row. WrongKey: the index was rekeyed.
         """
         key = self.key_of(database, row.label)
         if key is None:
