@@ -40,8 +40,6 @@ SCHEMA = {
     "label TEXT NOT NULL, added TEXT NOT NULL, expires TEXT, revoked TEXT, metadata TEXT NOT NULL, "
     "vector BLOB NOT NULL, hash BLOB NOT NULL)",
     "items_by_label": "CREATE INDEX items_by_label ON items (label)",
-    "items_that_end": "CREATE INDEX items_that_end ON items (expires, revoked) "
-    "WHERE expires IS NOT NULL OR revoked IS NOT NULL",
     # rows that were deleted, for readers that follow; labels of which rows were deleted and not searched for
     "gone": "CREATE TABLE gone (generation INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (generation, row)) "
     "WITHOUT ROWID",
@@ -57,6 +55,7 @@ SCHEMA = {
 }
 
 
+@runtime_checkable
 @runtime_checkable
 class Seal(Protocol):
     """What stands between a vector and the file; called inside the transaction that writes or reads the row."""
@@ -254,7 +253,7 @@ class Database:
     def ended(self, now: str) -> Int[np.ndarray, "n"]:
         """Numbers of the rows that are expired or revoked."""
         found = self.connection.execute(
-            "SELECT row FROM items WHERE (expires IS NOT NULL OR revoked IS NOT NULL) "
+            "SELECT row FROM items WHERE (revoked IS NOT NULL OR expires IS NOT NULL) "
             "AND (revoked IS NOT NULL OR expires <= ?)",
             (now,),
         )

@@ -2,10 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,43 +14,19 @@ from twofold.files import new_folder
 from twofold.results import Embeddings, Erasure, Hit, Inspection
 from twofold.store.database import TRUTH, Database, clock
 from twofold.store.erasure import erase
-from twofold.store.exact import Exact, Found
+from twofold.store.exact import Found
+from twofold.store.following import Follower, vectors_of
 from twofold.store.index import Index
-from twofold.store.rows import Item, Row, State, damaged
+from twofold.store.large import Cache, Large
+from twofold.store.rows import Item, Row, State
 from twofold.store.where import Condition
 
-__all__ = ["Cache", "LocalIndex"]
+__all__ = ["LocalIndex"]
 
 EXACT_ROWS = 100_000
 """Up to so many rows all vectors are held in memory and compared; above, a cache is asked first."""
 
 BLOCK = 4096
-
-
-class Cache(Protocol):
-    """What finds neighbours among very many rows: derived from the database, built again when stale or damaged.
-
-    Attributes:
-        generation: of the database, that it stands for.
-        last: the largest row number at that generation.
-    """
-
-    generation: int
-    last: int
-
-    def search(
-        self, queries: Float[np.ndarray, "q dim"], k: int, *, allowed: Int[np.ndarray, "m"] | None
-    ) -> list[Found]:
-        """About the `k` best rows of each query, with scores that need not be exact."""
-        ...
-
-    def erase(self, numbers: Int[np.ndarray, "m"]) -> None:
-        """Leave no byte of these rows' vectors in any file of the cache."""
-        ...
-
-    def close(self) -> None:
-        """Let go of its files."""
-        ...
 
 
 class LocalIndex(Index):
@@ -66,12 +40,13 @@ class LocalIndex(Index):
         self.path = path
         self._database = database
         self._labels: tuple[int, tuple[str, ...]] | None = None
-        self._cache: Cache | None = None
         try:
             with database.reading():
                 self.contract = Contract.from_dict(json.loads(database.pinned().contract))
+                self._all = Follower(database, self.contract)
+                self._large = Large(database, self.contract, open_cache)
                 state = database.state()
-                self._load(state)
+                self._large.follow(state) if state.items > EXACT_ROWS else self._all.follow(state)
             if state.erasing:
                 with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
                     erase(database, [], whole=True)
@@ -101,8 +76,7 @@ class LocalIndex(Index):
 
     def close(self) -> None:
         """Close the files; closing twice does no harm."""
-        if self._cache is not None:
-            self._cache.close()
+        self._large.close()
         self._database.close()
 
     # ---- what is in it
@@ -172,10 +146,10 @@ class LocalIndex(Index):
 
     def _forget(self, labels: tuple[str, ...]) -> Erasure:
         rows, loose = self._database.forget(labels, event="forget")
-        if self._cache is not None:
-            self._cache.erase(np.array([row.number for row in rows], np.int64))
+        self._large.erase(np.array([row.number for row in rows], np.int64))
         search = erase(self._database, rows, labels=labels, whole=loose)
-        self._current()
+        with self._database.reading():
+            self._all.follow(self._database.state())  # memory forgets, too
         return Erasure(
             labels=labels,
             ids=tuple(row.id for row in rows),
@@ -193,19 +167,29 @@ class LocalIndex(Index):
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
         with self._database.reading():
-            memory, allowed = self._current(), self._allowed(filters)
-            return self._hits(memory.search(self.contract, queries, k, allowed=allowed))
+            state, allowed = self._database.state(), self._allowed(filters)
+            if state.items > EXACT_ROWS and not exact:
+                return self._hits(self._large.search(queries, k, state=state, allowed=allowed))
+            self._all.follow(state)
+            return self._hits(self._all.rows.search(self.contract, queries, k, allowed=allowed))
 
     def _search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
         with self._database.reading():
-            memory, allowed = self._current(), self._allowed(filters)
-            return self._hits(memory.search_range(self.contract, queries, score, allowed=allowed))
+            state, allowed = self._database.state(), self._allowed(filters)
+            if state.items > EXACT_ROWS:
+                return self._hits(self._large.search_range(queries, score, allowed=allowed))
+            self._all.follow(state)
+            return self._hits(self._all.rows.search_range(self.contract, queries, score, allowed=allowed))
 
     def _allowed(self, filters: Sequence[Condition]) -> Int[np.ndarray, "m"] | None:
-        """Numbers of the rows that pass the filter, ascending; None: all do."""
-        return self._database.passing(filters) if filters else None
+        """Numbers of the rows that pass the filter and are not expired or revoked, ascending; None: all."""
+        ended = self._database.ended(clock())
+        if not filters and not len(ended):
+            return None
+        numbers = self._database.passing(filters) if filters else self._database.numbers()
+        return np.setdiff1d(numbers, ended, assume_unique=True)
 
     def _hits(self, found: list[Found]) -> list[list[Hit]]:
         """Rows as hits; what they are called comes from the database, by number, checked again."""
@@ -220,60 +204,11 @@ class LocalIndex(Index):
         """Look at every row, index and cache; with `repair` drop what is provably damaged, and rebuild the rest."""
         raise NotImplementedError
 
-    # ---- memory follows the database
-
-    def _current(self) -> Exact:
-        """The vectors as they are now: what has been written since, by anybody, is read; the rest stays."""
-        with self._database.reading():
-            state = self._database.state()
-            if state.generation != self._generation:
-                self._follow(state)
-        return self._memory
-
-    def _follow(self, state: State) -> None:
-        """Read the rows that are new, drop those that are gone; all again where that does not give what was written."""
-        if self._generation < state.floor:
-            self._load(state)
-            return
-        numbers = self._memory.numbers
-        last = int(numbers[-1]) if len(numbers) else 0
-        self._memory.drop(np.array(self._database.gone_since(self._generation), np.int64))
-        self._take(self._database.rows("WHERE row > ? ORDER BY row", (last,)))
-        if (len(self._memory), self._memory.checksum()) != (state.items, state.checksum):
-            self._load(state)
-        self._generation = state.generation
-
-    def _load(self, state: State) -> None:
-        self._memory = Exact(self.contract.dim)
-        self._memory.reserve(state.items)
-        self._take(self._database.rows())
-        if (len(self._memory), self._memory.checksum()) != (state.items, state.checksum):
-            raise damaged(
-                f"{self.path} holds {len(self._memory)} whole rows where {state.items} were written: some are lost or "
-                "foreign"
-            )
-        self._generation = state.generation
-
-    def _take(self, rows: Iterable[Row]) -> None:
-        """Put rows into memory, a block at a time."""
-        found = iter(rows)
-        while block := list(islice(found, BLOCK)):
-            numbers = np.array([row.number for row in block], np.int64)
-            hashes = np.frombuffer(b"".join(row.digest() for row in block), np.uint8).reshape(len(block), 32)
-            self._memory.put(numbers, self._vectors(block), hashes)
-
-    def _vectors(self, rows: Sequence[Row]) -> Float[np.ndarray, "n dim"]:
-        """The vectors of rows, unsealed."""
-        plain = [self._database.seal.unseal(self._database, row) for row in rows]
-        if wrong := [row.id for row, vector in zip(rows, plain, strict=True) if len(vector) != 4 * self.contract.dim]:
-            raise damaged(f"{self.path}: the vector of {wrong[0]!r} has not {self.contract.dim} numbers")
-        return np.frombuffer(b"".join(plain), "<f4").reshape(len(rows), self.contract.dim).astype(np.float32)
-
     def _embeddings(self, rows: Sequence[Row]) -> Embeddings:
         return Embeddings(
             ids=tuple(row.id for row in rows),
             labels=tuple(row.label for row in rows),
-            vectors=self._vectors(rows),
+            vectors=vectors_of(self._database, self.contract, rows),
             fingerprint=self.contract.fingerprint,
             metadata=tuple(json.loads(row.metadata) for row in rows),
         )
@@ -282,3 +217,8 @@ class LocalIndex(Index):
 def hit(row: Row, score: float) -> Hit:
     """A row as a hit."""
     return Hit(id=row.id, label=row.label, score=score, metadata=json.loads(row.metadata))
+
+
+def open_cache(database: Database, contract: Contract, state: State) -> Cache:
+    """The cache of an index of many rows."""
+    raise NotImplementedError  # store/approximate.py
