@@ -1,0 +1,126 @@
+"""The life of identities in a local index: replaced whole, ended by a date, revoked and restored, purged; all audited.
+
+A row is never changed: what changes is written anew, under a new number, in the transaction that drops the old row.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, time
+
+from twofold.errors import StoreError, UsageError
+from twofold.results import Enrolled
+from twofold.store.database import Database, clock
+from twofold.store.rows import Item, Row
+
+__all__ = ["drop_expired", "enrolled", "refuse_revoked", "rewrite", "standing", "substitute", "utc"]
+
+
+def enrolled(database: Database) -> tuple[Enrolled, ...]:
+    """Every identity, sorted by label; it expires when its last item does."""
+    found = database.connection.execute(
+        "SELECT label, count(*), CASE WHEN count(expires) = count(*) THEN max(expires) END, max(revoked) "
+        "FROM items GROUP BY label ORDER BY label"
+    )
+    return tuple(Enrolled(label=label, items=n, expires=end, revoked=since) for label, n, end, since in found)
+
+
+def standing(database: Database) -> tuple[int, int]:
+    """How many identities and items count: neither expired nor revoked."""
+    now = clock()
+    if not len(database.ended(now)):
+        return len(database.labels()), database.state().items
+    find = (
+        "SELECT count(DISTINCT label), count(*) FROM items WHERE revoked IS NULL AND (expires IS NULL OR expires > ?)"
+    )
+    identities, items = database.connection.execute(find, (now,)).fetchone()
+    return identities, items
+
+
+def refuse_revoked(database: Database, labels: Sequence[str]) -> None:
+    """Raise StoreError where one of these labels is revoked: more items would bring it back."""
+    for label in dict.fromkeys(labels):
+        find = "SELECT revoked FROM items WHERE label = ? AND revoked IS NOT NULL LIMIT 1"
+        if since := database.connection.execute(find, (label,)).fetchone():
+            raise StoreError(f"{label!r} is revoked since {since[0]}: restore it before you add to it, or forget it")
+
+
+def substitute(database: Database, label: str, items: Sequence[Item]) -> int:
+    """Put items in the place of all that a label has; how many stood there.
+
+    Raises:
+        StoreError: an id belongs to another label, or the label is revoked; nothing is changed then.
+    """
+    with database.writing():
+        refuse_revoked(database, [label])
+        for item in items:
+            for other in database.rows("WHERE id = ? AND label <> ?", (item.id, label)):
+                raise StoreError(f"{item.id!r} belongs to {other.label!r} already: give another id")
+        state, old = database.state(), list(database.rows("WHERE label = ? ORDER BY row", (label,)))
+        database.drop(old, generation=state.generation + 1)
+        database.loosen(old)
+        state = state.after(
+            written=database.insert(items, state, clock("milliseconds")),
+            gone=[row.digest() for row in old],
+            items=state.items + len(items) - len(old),
+            last=state.last + len(items),
+        )
+        state = database.note(state, "update", labels=[label] * len(items))
+        database.write_state(database.pruned(state))
+    return len(old)
+
+
+def rewrite(database: Database, labels: Sequence[str], event: str, change: Callable[[Row], Row]) -> int:
+    """Change the dates of all items of labels; how many that were. What is so already is left alone."""
+    with database.writing():
+        state = database.state()
+        rows = [row for label in labels for row in database.rows("WHERE label = ? ORDER BY row", (label,))]
+        old = [row for row in rows if change(row) != row]
+        if not old:
+            return 0
+        fresh = [
+            change(row)._replace(number=number, generation=state.generation + 1)
+            for number, row in enumerate(old, start=state.last + 1)
+        ]
+        database.drop(old, generation=state.generation + 1)
+        database.loosen(old)
+        written, gone = database.write_rows(fresh), [row.digest() for row in old]
+        state = state.after(written=written, gone=gone, items=state.items, last=state.last + len(fresh))
+        state = database.note(state, event, labels=[row.label for row in old])
+        database.write_state(database.pruned(state))
+    return len(old)
+
+
+def drop_expired(database: Database) -> tuple[list[Row], tuple[str, ...]]:
+    """Delete the rows that are expired, and the keys of labels that have no other; `erasure.erase` ends it.
+
+    Returns:
+        The rows, and the labels that are gone with them.
+    """
+    with database.writing():
+        rows = list(database.rows("WHERE expires IS NOT NULL AND expires <= ? ORDER BY row", (clock(),)))
+        if not rows:
+            return [], ()
+        database.loosen(rows)
+        database.dropped(rows, replace(database.state(), erasing=True), "purge")
+        labels = sorted({row.label for row in rows})
+        gone = tuple(label for label in labels if not any(database.rows("WHERE label = ? LIMIT 1", (label,))))
+        database.connection.executemany("DELETE FROM subjects WHERE label = ?", [(label,) for label in gone])
+    return rows, gone
+
+
+def utc(when: str | date | None) -> str | None:
+    """A date or a time as the database compares it: UTC, ISO 8601, whole seconds; a date is its first moment in UTC.
+
+    Raises:
+        UsageError: no date.
+    """
+    if when is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(when) if isinstance(when, str) else when
+    except ValueError as error:
+        raise UsageError(f"{when!r} is no date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00") from error
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time())
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
