@@ -40,6 +40,8 @@ SCHEMA = {
     "label TEXT NOT NULL, added TEXT NOT NULL, expires TEXT, revoked TEXT, metadata TEXT NOT NULL, "
     "vector BLOB NOT NULL, hash BLOB NOT NULL)",
     "items_by_label": "CREATE INDEX items_by_label ON items (label)",
+    "items_that_end": "CREATE INDEX items_that_end ON items (label, revoked, expires) "
+    "WHERE revoked IS NOT NULL OR expires IS NOT NULL",
     # rows that were deleted, for readers that follow; labels of which rows were deleted and not searched for
     "gone": "CREATE TABLE gone (generation INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (generation, row)) "
     "WITHOUT ROWID",
@@ -55,7 +57,6 @@ SCHEMA = {
 }
 
 
-@runtime_checkable
 @runtime_checkable
 class Seal(Protocol):
     """What stands between a vector and the file; called inside the transaction that writes or reads the row."""
