@@ -18,9 +18,12 @@ from twofold.inputs import Augmentation, Input
 from twofold.results import Embeddings
 from twofold.twin import Twin
 
-__all__ = ["embed", "embed_arrays", "embed_values", "read_all", "scores"]
+__all__ = ["embed", "embed_arrays", "embed_read", "embed_values", "read_all", "scores"]
 
 Progress = Callable[[int, int], None]
+
+AT_ONCE = 256
+IN_CACHE = 2**21  # bytes of raw input at once on a processor: 8 pictures of 224 x 224 take 34 ms each, 32 take 57
 
 
 def embed(bundle: Bundle, items: Items, *, batch_size: int = 256, progress: Progress | None = None) -> Embeddings:
@@ -36,12 +39,18 @@ def embed(bundle: Bundle, items: Items, *, batch_size: int = 256, progress: Prog
             progress(min(start + batch_size, len(items)), len(items))
     vectors = np.concatenate(parts) if parts else np.zeros((0, bundle.twin.dim), np.float32)
     labels = tuple(items.names[code] for code in items.labels)
-    return Embeddings(ids=items.ids, labels=labels, vectors=vectors, fingerprint=bundle.fingerprint)
+    return Embeddings(
+        ids=items.ids, labels=labels, vectors=vectors, fingerprint=bundle.fingerprint, metadata=items.metadata
+    )
 
 
 def embed_values(bundle: Bundle, values: Sequence[Any]) -> Float[np.ndarray, "n dim"]:
-    """The vectors of raw things (paths, bytes, arrays), float32; one batch."""
-    arrays = list(read_all(bundle.twin.input, values))
+    """The vectors of raw things (paths, bytes, arrays), float32."""
+    return embed_read(bundle, list(read_all(bundle.twin.input, values)))
+
+
+def embed_read(bundle: Bundle, arrays: Sequence[np.ndarray]) -> Float[np.ndarray, "n dim"]:
+    """The vectors of what `bundle.twin.input.read` returned, float32; with the warped copies that the recipe wants."""
     recipe = bundle.recipe
     augment = build.augmentation(recipe, bundle.twin.input, strength=recipe.copies_strength)
     return embed_arrays(bundle.twin, arrays, augment=augment, copies=recipe.copies)
@@ -53,21 +62,25 @@ def embed_arrays(
     *,
     augment: Augmentation | None = None,
     copies: int = 1,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     precision: str = "float32",
 ) -> Float[np.ndarray, "n dim"]:
     """The vectors of what `twin.input.read` returned: the mean over `copies`, of which all but the first are warped.
 
     The same warps serve every item, so that a vector depends on its item alone. Where the twin's vectors have unit
     length, their mean is brought back to it.
+
+    Args:
+        batch_size: None: as many as are fast on the twin's device.
     """
+    rows = batch_size or _at_once(twin, arrays)
     training = twin.training
     twin.eval()
     try:
         with torch.inference_mode(), autocast(twin.device, precision):
             parts = [
-                _mean_of_copies(twin, arrays[start : start + batch_size], augment, copies)
-                for start in range(0, len(arrays), batch_size)
+                _mean_of_copies(twin, arrays[start : start + rows], augment, copies)
+                for start in range(0, len(arrays), rows)
             ]
     finally:
         twin.train(training)
@@ -76,6 +89,12 @@ def embed_arrays(
         row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
         raise TrainingError(f"the encoder gave a vector with NaN or infinity for input {row}: its weights are spoilt")
     return vectors
+
+
+def _at_once(twin: Twin, arrays: Sequence[np.ndarray]) -> int:
+    if not len(arrays) or twin.device.type != "cpu":
+        return AT_ONCE
+    return max(1, min(AT_ONCE, IN_CACHE // max(1, arrays[0].nbytes)))
 
 
 def _mean_of_copies(

@@ -1,7 +1,7 @@
 """What the verbs return: small frozen results, numpy and plain Python only."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -22,10 +22,12 @@ __all__ = [
     "Finding",
     "Hit",
     "Identification",
+    "Indexed",
     "Inspection",
     "Moved",
     "Progress",
     "Reference",
+    "Sharded",
     "Verdict",
     "plain",
 ]
@@ -224,6 +226,43 @@ class Inspection:
     def sound(self) -> bool:
         """Whether nothing is wrong (any more)."""
         return not any(finding.level == "fatal" for finding in self.findings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Indexed:
+    """What indexing did.
+
+    Attributes:
+        things: how many were given. embedded: how many of them went through the encoder; the others were known already.
+        changed: how many items of the index are new or changed. items, labels: how many there are now.
+        unreadable: id -> why it was left out.
+    """
+
+    things: int
+    embedded: int
+    changed: int
+    items: int
+    labels: int
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sharded:
+    """What one shard of an embedding did.
+
+    Attributes:
+        things: how many were this shard's. embedded: how many of them went through the encoder.
+        parts: how many files were this shard's. written: how many were not there yet.
+        missing: files of all shards that are not there yet.
+        unreadable: id -> why it was left out.
+    """
+
+    things: int
+    embedded: int
+    parts: int
+    written: int
+    missing: int
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
