@@ -4,9 +4,10 @@
 
 Into sound pictures are planted: exact copies (within a class and under another label), near copies (recompressed, cut
 by 3 to 10 % of the side and brought back to size, brighter or darker), a second data set that shares a twentieth of the
-contents and two identities, 5 % labels swapped, and paper of one colour for each class (a strong one, whose AUC is clearly
-above the .75 from which on a trait is called a confound, and a faint one near it, which is printed with its AUC). Each fault is planted into a
-fresh copy of the data and looked for alone. --data: a folder of folders of real pictures (with --levels 2, of folders
+contents and two identities, 5 % labels swapped, and paper of one colour for each class: a strong one, whose AUC is
+clearly above the .75 from which on a trait is called a confound, and a faint one near it, which is printed with its
+AUC. Each fault is planted into a fresh copy of the data and looked for alone. --data: a folder of folders of real
+pictures (with --levels 2, of folders
 of those); without it the pictures are invented characters on paper of changing colour.
 """
 
