@@ -20,6 +20,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Finding",
+    "Found",
     "Hit",
     "Identification",
     "Indexed",
@@ -74,6 +75,25 @@ class Hit:
     score: float
     metadata: Mapping[str, Any] | None = None
     probability: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What in an index is like one query.
+
+    Attributes:
+        query: its name. hits: the items most like it, best first.
+        decision: of the best hit: "same", "unsure", or "different": nothing in the index is like it; None: nobody can
+            tell, since the bundle is not calibrated.
+        threshold, far, certified: as in Verdict, of ONE comparison; None without a calibration.
+    """
+
+    query: str
+    hits: tuple[Hit, ...]
+    decision: Decision | None
+    threshold: float | None = None
+    far: float | None = None
+    certified: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
