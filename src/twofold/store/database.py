@@ -26,7 +26,7 @@ from twofold.store.locks import Use, users
 from twofold.store.rows import COLUMNS, Item, Pinned, Row, State, damaged, parse
 from twofold.store.where import Condition, sql
 
-__all__ = ["TRUTH", "Database", "Seal", "clock"]
+__all__ = ["TRUTH", "Database", "Plain", "Seal", "clock"]
 
 FORMAT = 2
 """Of the tables; 1 was never released."""
@@ -115,7 +115,8 @@ class Database:
             database = cls(connection, folder)
             with database.writing():
                 text = json.dumps(contract.to_dict(), sort_keys=True)
-                database.pin(Pinned(contract=text, audit_key=secrets.token_bytes(32), protection=protection))
+                key = secrets.token_bytes(32) if protection == "{}" else b""  # a protected one has it inside
+                database.pin(Pinned(contract=text, audit_key=key, protection=protection))
                 database.write_state(State())
 
     @classmethod

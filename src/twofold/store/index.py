@@ -13,6 +13,7 @@ from twofold.errors import FingerprintMismatch, StoreError, UnknownLabel, neares
 from twofold.results import Embeddings, Erasure, Estimate, Hit, Inspection
 from twofold.store.exact import METRICS
 from twofold.store.given import check_length, check_names, check_vectors
+from twofold.store.protect import Key, find_key
 from twofold.store.recall import recall_of
 from twofold.store.where import Condition, Where, conditions, metadata_text
 
@@ -37,27 +38,38 @@ class Index(ABC):
     # ---- places
 
     @staticmethod
-    def create(place: str | Path, contract: Contract) -> "Index":
+    def create(
+        place: str | Path, contract: Contract, *, protect: Key | str | Path | bool = False, rotate: bool | None = None
+    ) -> "Index":
         """Make an empty index and open it.
 
         Args:
             place: a folder, or the address of an engine: milvus://host, milvus+file:FILE, postgresql://host/database.
+            protect: encrypt vectors with this master key (`store.protect`): a key, the path of its file, or True for
+                the one that the environment names. Only a folder can be protected.
+            rotate: keep the vectors of a protected index under a secret rotation; None: where the distance allows it.
 
         Raises:
-            StoreError: something stands at `place` already.
+            StoreError: something stands at `place` already, or an engine cannot protect. WrongKey: there is no key.
             CannotWrite: the disk does not take it.
         """
-        return engine(place).create_at(place, contract)
+        kept = engine(place)
+        if protect is False:
+            return kept.create_at(place, contract)
+        return kept.protect_at(place, contract, find_key(None if protect is True else protect), rotate=rotate)
 
     @staticmethod
-    def open(place: str | Path) -> "Index":
+    def open(place: str | Path, *, key: Key | str | Path | None = None) -> "Index":
         """Open an index; a local one checks every row against its hash.
 
+        Args:
+            key: of a protected index, or the path of its file; None: the one that the environment names.
+
         Raises:
-            StoreError: no index there, or one of another format.
+            StoreError: no index there, or one of another format. WrongKey: it is protected, and that is not its key.
             DamagedIndex: names the rows that are not as they were written.
         """
-        return engine(place).open_at(place)
+        return engine(place).open_at(place) if key is None else engine(place).unlock_at(place, find_key(key))
 
     @staticmethod
     def found(place: str | Path) -> bool:
@@ -73,6 +85,16 @@ class Index(ABC):
     @abstractmethod
     def open_at(cls, place: str | Path) -> "Index":
         """`open`, of this engine."""
+
+    @classmethod
+    def protect_at(cls, place: str | Path, contract: Contract, key: Key, *, rotate: bool | None) -> "Index":
+        """`create` with protection; StoreError where the engine has none."""
+        raise StoreError(f"{cls.__name__} keeps vectors as they are: only an index in a folder can be protected")
+
+    @classmethod
+    def unlock_at(cls, place: str | Path, key: Key) -> "Index":
+        """`open` with a key; StoreError where the engine has no protection."""
+        raise StoreError(f"{cls.__name__} keeps vectors as they are, no key opens them: leave it out")
 
     @classmethod
     @abstractmethod

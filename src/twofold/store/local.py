@@ -12,13 +12,15 @@ from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.files import new_folder
 from twofold.results import Embeddings, Erasure, Hit, Inspection
-from twofold.store.database import TRUTH, Database, clock
+from twofold.store.database import TRUTH, Database, Plain, Seal, clock
 from twofold.store.erasure import erase
 from twofold.store.exact import Found
 from twofold.store.following import Follower, vectors_of
 from twofold.store.index import Index
 from twofold.store.large import Cache, Large
-from twofold.store.rows import Item, Row, State
+from twofold.store.protect import Key, Protection, find_key
+from twofold.store.rows import Item, Pinned, Row, State
+from twofold.store.sealed import Sealed, rotation_of
 from twofold.store.where import Condition
 
 __all__ = ["LocalIndex"]
@@ -36,17 +38,19 @@ class LocalIndex(Index):
         path: the folder.
     """
 
-    def __init__(self, path: Path, database: Database) -> None:
+    def __init__(self, path: Path, database: Database, key: Key | None = None) -> None:
         self.path = path
         self._database = database
         self._labels: tuple[int, tuple[str, ...]] | None = None
         try:
             with database.reading():
-                self.contract = Contract.from_dict(json.loads(database.pinned().contract))
+                pinned = database.pinned()
+                self.contract = Contract.from_dict(json.loads(pinned.contract))
+                self._keep(opened(pinned, self.contract, key))
                 self._all = Follower(database, self.contract)
                 self._large = Large(database, self.contract, open_cache)
                 state = database.state()
-                self._large.follow(state) if state.items > EXACT_ROWS else self._all.follow(state)
+                self._large.follow(state) if self._is_large(state) else self._all.follow(state)
             if state.erasing:
                 with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
                     erase(database, [], whole=True)
@@ -57,17 +61,36 @@ class LocalIndex(Index):
     @classmethod
     def create_at(cls, place: str | Path, contract: Contract) -> "LocalIndex":
         """Make an empty index in a new folder and open it."""
-        path = Path(place)
-        if (path / TRUTH).exists():
-            raise StoreError(f"{path} is an index already: open it, or choose another place")
-        with new_folder(path, marker=TRUTH) as folder:
-            Database.create(folder, contract)
-        return cls.open_at(path)
+        return cls(make(Path(place), contract, "{}"), Database.open(Path(place)))
 
     @classmethod
     def open_at(cls, place: str | Path) -> "LocalIndex":
-        """Open an index; every row is checked against its hash."""
+        """Open an index, a protected one by the key of the environment; every row is checked against its hash."""
         return cls(Path(place), Database.open(Path(place)))
+
+    @classmethod
+    def protect_at(cls, place: str | Path, contract: Contract, key: Key, *, rotate: bool | None) -> "LocalIndex":
+        """Make an empty protected index in a new folder and open it."""
+        protection = Protection.create(key, contract, rotate=rotate)
+        return cls(make(Path(place), contract, protection.text), Database.open(Path(place)), key)
+
+    @classmethod
+    def unlock_at(cls, place: str | Path, key: Key) -> "LocalIndex":
+        """Open a protected index by its key."""
+        return cls(Path(place), Database.open(Path(place)), key)
+
+    def _keep(self, seal: Seal) -> None:
+        """Put this between vectors and the file from now on; vectors in memory stand as in the file, rotated or not."""
+        self._database.seal = seal
+        self._rotation = rotation_of(seal, self.contract.dim)
+
+    @property
+    def protected(self) -> bool:
+        """Whether vectors are encrypted in the file; a protected index has no cache on disk."""
+        return isinstance(self._database.seal, Sealed)
+
+    def _is_large(self, state: State) -> bool:
+        return state.items > EXACT_ROWS and not self.protected
 
     @classmethod
     def found_at(cls, place: str | Path) -> bool:
@@ -132,8 +155,18 @@ class LocalIndex(Index):
     # ---- writing: the database alone; memory follows at the next search
 
     def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
-        stored = [vector.tobytes() for vector in vectors.astype("<f4", copy=False)]
-        return self._database.put(list(map(Item, embeddings.ids, embeddings.labels, stored, metadata)))
+        return self._database.put(self._items(embeddings, vectors, metadata))
+
+    def _items(
+        self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]
+    ) -> list[Item]:
+        """What is given to the database."""
+        stored = [vector.tobytes() for vector in self._turned(vectors).astype("<f4", copy=False)]
+        return list(map(Item, embeddings.ids, embeddings.labels, stored, metadata))
+
+    def _turned(self, vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
+        """Vectors as they stand in the file."""
+        return vectors if self._rotation is None else self._rotation.turn(vectors)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id; all or none."""
@@ -167,8 +200,8 @@ class LocalIndex(Index):
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
         with self._database.reading():
-            state, allowed = self._database.state(), self._allowed(filters)
-            if state.items > EXACT_ROWS and not exact:
+            state, allowed, queries = self._database.state(), self._allowed(filters), self._turned(queries)
+            if self._is_large(state) and not exact:
                 return self._hits(self._large.search(queries, k, state=state, allowed=allowed))
             self._all.follow(state)
             return self._hits(self._all.rows.search(self.contract, queries, k, allowed=allowed))
@@ -177,8 +210,8 @@ class LocalIndex(Index):
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
         with self._database.reading():
-            state, allowed = self._database.state(), self._allowed(filters)
-            if state.items > EXACT_ROWS:
+            state, allowed, queries = self._database.state(), self._allowed(filters), self._turned(queries)
+            if self._is_large(state):
                 return self._hits(self._large.search_range(queries, score, allowed=allowed))
             self._all.follow(state)
             return self._hits(self._all.rows.search_range(self.contract, queries, score, allowed=allowed))
@@ -205,10 +238,11 @@ class LocalIndex(Index):
         raise NotImplementedError
 
     def _embeddings(self, rows: Sequence[Row]) -> Embeddings:
+        vectors = vectors_of(self._database, self.contract, rows)
         return Embeddings(
             ids=tuple(row.id for row in rows),
             labels=tuple(row.label for row in rows),
-            vectors=vectors_of(self._database, self.contract, rows),
+            vectors=vectors if self._rotation is None else self._rotation.back(vectors),
             fingerprint=self.contract.fingerprint,
             metadata=tuple(json.loads(row.metadata) for row in rows),
         )
@@ -217,6 +251,24 @@ class LocalIndex(Index):
 def hit(row: Row, score: float) -> Hit:
     """A row as a hit."""
     return Hit(id=row.id, label=row.label, score=score, metadata=json.loads(row.metadata))
+
+
+def make(path: Path, contract: Contract, protection: str) -> Path:
+    """Write an empty index into a new folder."""
+    if (path / TRUTH).exists():
+        raise StoreError(f"{path} is an index already: open it, or choose another place")
+    with new_folder(path, marker=TRUTH) as folder:
+        Database.create(folder, contract, protection=protection)
+    return path
+
+
+def opened(pinned: Pinned, contract: Contract, key: Key | None) -> Seal:
+    """What stands between vectors and the file of an index: nothing, or what its key unlocks."""
+    if pinned.protection != "{}":
+        return Sealed(Protection.open(pinned.protection, find_key(key), contract.fingerprint))
+    if key is not None:
+        raise StoreError("this index is not protected, no key opens it: leave it out (`twofold rekey` protects it)")
+    return Plain()
 
 
 def open_cache(database: Database, contract: Contract, state: State) -> Cache:
