@@ -80,8 +80,9 @@ class Kernel:
 
     Attributes:
         turned: the rows' side of prepared vectors; linear and its own adjoint, so it also turns a gradient back.
-        distances: (rows, inner) turned, (cols, inner) -> (rows, cols), fast, with the error of the Gram form:
-            near 0 about 1e-7 of the squared length, of either sign, and its root for the Euclidean one.
+        distances: (rows, inner) turned, (cols, inner), room for the result or None -> (rows, cols), fast, with the
+            error of the Gram form: near 0 about 1e-7 of the squared length, of either sign, and its root for the
+            Euclidean one.
         add_gradients: gradient of the block (which it may overwrite), the block, the vectors, and the sum over
             columns to which it adds; returns the gradient of the turned rows.
         refined: writes those distances of a table again that the error of the Gram form would spoil: the table, the
@@ -91,7 +92,7 @@ class Kernel:
     """
 
     turned: Callable[[Tensor], Tensor]
-    distances: Callable[[Tensor, Tensor], Tensor]
+    distances: Callable[[Tensor, Tensor, Tensor | None], Tensor]
     add_gradients: Callable[[Tensor, Tensor, Vectors, Tensor], Tensor]
     refined: Callable[[Tensor, Tensor, Vectors], None] | None = None
     add_listed_gradients: Callable[[Tensor, Listed, Vectors, Tensor], Tensor] | None = None
@@ -148,8 +149,10 @@ def _turned(scale: float, x: Float[Tensor, "n inner"]) -> Float[Tensor, "n inner
     return torch.cat([x[:, :-2] * -scale, x[:, -1:], x[:, -2:-1]], 1)
 
 
-def _product(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
-    return a @ b.T
+def _product(
+    a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"], out: Tensor | None
+) -> Float[Tensor, "rows cols"]:
+    return torch.mm(a, b.T, out=out)
 
 
 def _add_product_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, of_columns: Tensor) -> Tensor:
@@ -165,8 +168,10 @@ def _add_listed_gradients(gradient: Tensor, listed: Listed, vectors: Vectors, of
     return torch.bmm(gradient[:, None], theirs)[:, 0]
 
 
-def _root(floor: float, a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
-    return (a @ b.T).clamp_(min=floor).sqrt_()
+def _root(
+    floor: float, a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"], out: Tensor | None
+) -> Float[Tensor, "rows cols"]:
+    return _product(a, b, out).clamp_(min=floor).sqrt_()
 
 
 def _add_root_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, of_columns: Tensor) -> Tensor:
@@ -191,8 +196,10 @@ def _refined_root(table: Float[Tensor, "rows places"], columns: Int[Tensor, "row
         table[i, place] = torch.linalg.vector_norm(differences, dim=1)
 
 
-def _manhattan(a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"]) -> Float[Tensor, "rows cols"]:
-    """`cdist` with p=1 has no matrix mode, so it is exact, and it makes no cube."""
+def _manhattan(
+    a: Float[Tensor, "rows inner"], b: Float[Tensor, "cols inner"], out: Tensor | None
+) -> Float[Tensor, "rows cols"]:
+    """`cdist` with p=1 has no matrix mode, so it is exact, and it makes no cube; nor does it know an `out`."""
     return torch.cdist(a, b, p=1.0)  # noqa: TID251
 
 
@@ -211,7 +218,7 @@ class _Block(torch.autograd.Function):
         vectors, ctx.back = prepare(name, x)
         of = kernel(name, vectors)
         a, b = of.turned(vectors[:rows]), vectors[rows:]
-        distances = of.distances(a, b)
+        distances = of.distances(a, b, None)
         if of.refined:
             of.refined(distances, torch.arange(len(b), device=b.device).expand_as(distances), (a, b))
         ctx.kernel = of

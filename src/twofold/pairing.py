@@ -25,6 +25,7 @@ __all__ = [
     "Comparison",
     "Pairing",
     "References",
+    "Room",
     "Rows",
     "Share",
     "check",
@@ -151,6 +152,7 @@ class Rows(NamedTuple):
         valid: which of those are genuine partners.
         positive: distances to the columns of `partner`.
         negative: distances to all columns, FAR where the column is of the row's class.
+        spare: room of the size of `negative`, with anything in it, for a gradient.
         place: which rows these are; of a symmetric matrix taken by halves, the columns begin at the first of them.
     """
 
@@ -158,13 +160,35 @@ class Rows(NamedTuple):
     valid: Bool[Tensor, "rows same"]
     positive: Float[Tensor, "rows same"]
     negative: Float[Tensor, "rows cols"]
+    spare: Float[Tensor, "rows cols"]
     place: slice
 
 
-def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], *, half: bool = False) -> Rows:
+class Room:
+    """Memory for the blocks of one walk, used for each anew: fresh pages cost as much as what is written to them."""
+
+    def __init__(self, pairing: Pairing, like: Tensor) -> None:
+        rows = min(pairing.starts.step, len(pairing.first))
+        self.halves = like.new_empty(2, rows * len(pairing.columns))
+
+    def take(self, rows: int, cols: int) -> tuple[Float[Tensor, "rows cols"], Float[Tensor, "rows cols"]]:
+        """Room for two blocks of this size, with anything in it."""
+        block, spare = (half[: rows * cols].view(rows, cols) for half in self.halves)
+        return block, spare
+
+
+def look(
+    pairing: Pairing,
+    rows: slice,
+    block: Float[Tensor, "some cols"],
+    spare: Float[Tensor, "some cols"],
+    *,
+    half: bool = False,
+) -> Rows:
     """A distance block as losses and miners see it. Overwrites the block: it becomes `negative`.
 
     Args:
+        spare: room of the same size.
         half: of a symmetric matrix each pair once: the block begins at its first row's column, and all on and left
             of the diagonal is out.
     """
@@ -180,25 +204,30 @@ def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], *, ha
         corner += torch.full_like(corner, FAR).tril_()
     else:
         block.diagonal(rows.start).fill_(FAR)
-    return Rows(partner, valid, positive, block, rows)
+    return Rows(partner, valid, positive, block, spare, rows)
 
 
 def distance_rows(
     pairing: Pairing, comparison: Comparison, name: str | None = None, *, half: bool = False
 ) -> Iterator[tuple[slice, Rows]]:
-    """Block after block of the distances (`name`: of that plain one instead), without gradient; `half`: see `look`."""
+    """Block after block of the distances (`name`: of that plain one instead), without gradient; `half`: see `look`.
+
+    A block is overwritten by the next one.
+    """
     name = name or comparison.name
     columns, plain = pairing.columns.detach(), name in distances.__all__
     vectors, _ = distances.prepare(name, columns)
+    room = Room(pairing, vectors)
     for rows in pairing.blocks():
+        skipped = rows.start if half else 0
+        block, spare = room.take(rows.stop - rows.start, len(columns) - skipped)
         with torch.autocast(columns.device.type, enabled=False), torch.no_grad():
             if not plain:
-                skipped = columns[rows.start if half else 0 :]
-                seen = look(pairing, rows, comparison.block(columns[rows], skipped), half=half)
+                seen = look(pairing, rows, comparison.block(columns[rows], columns[skipped:]), spare, half=half)
             else:
                 kernel = distances.kernel(name, vectors)
-                both = kernel.turned(vectors[rows]), vectors[rows.start if half else 0 :]
-                seen = look(pairing, rows, kernel.distances(*both), half=half)
+                both = kernel.turned(vectors[rows]), vectors[skipped:]
+                seen = look(pairing, rows, kernel.distances(*both, block), spare, half=half)
                 if kernel.refined:
                     kernel.refined(seen.positive, seen.partner, both)
         yield rows, seen

@@ -6,6 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from twofold import losses, mining, pairing
 from twofold.comparison import Plain, WeightedL1
+from twofold.losses import triplets
 
 BATCH = [name for name in losses.__all__ if name.islower() and not name.startswith("pair_")]
 
@@ -28,6 +29,7 @@ def test_nothing_is_as_large_as_a_matrix_of_all_pairs(name, comparison, batch, m
     if name == "distance_weighted":
         comparison = "cosine"
     monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 2**12)
+    monkeypatch.setattr(triplets, "COMPARED", 2**10)
     compared = WeightedL1(4).double() if comparison == "WeightedL1" else Plain(comparison)
     x, labels = batch(256).requires_grad_(), torch.arange(256) % 64
     with Largest() as largest:

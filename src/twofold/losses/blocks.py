@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from twofold import distances
-from twofold.pairing import Comparison, Pairing, Rows, look
+from twofold.pairing import Comparison, Pairing, Room, Rows, look
 
 __all__ = ["Term", "over_rows"]
 
@@ -96,11 +96,13 @@ class _OverRows(torch.autograd.Function):
 def _walk(task: _Task, kernel: Any, vectors: Tensor, *, inputs: list[Tensor]) -> list["_Sum"]:
     """Block after block: distances, what the loss says of them, and its gradient by the inputs (none: not wanted)."""
     sums: list[_Sum] = []
+    room = Room(task.pairing, vectors)
     for rows in task.pairing.blocks():
         skipped = rows.start if task.half else 0
         both = kernel.turned(vectors[rows]), vectors[skipped:]
-        block = kernel.distances(*both)
-        seen = look(task.pairing, rows, block, half=task.half)
+        block, spare = room.take(len(both[0]), len(both[1]))
+        block = kernel.distances(*both, block)
+        seen = look(task.pairing, rows, block, spare, half=task.half)
         if kernel.refined:
             kernel.refined(seen.positive, seen.partner, both)
         terms = task.loss(seen)
@@ -174,11 +176,13 @@ class _Learned:
     def turned(self, x: Tensor) -> Tensor:
         return x
 
-    def distances(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]:
+    def distances(
+        self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"], out: Tensor
+    ) -> Float[Tensor, "rows cols"]:
         with torch.enable_grad():
             self.vectors = a.detach().requires_grad_(), b.detach().requires_grad_()
             self.block = self.comparison.block(*self.vectors)
-        return self.block.detach().clone()
+        return out.copy_(self.block.detach())
 
     def add_gradients(self, gradient: Tensor, distances: Tensor, vectors: Any, *sums: Tensor) -> Tensor:
         inputs = (*self.vectors, *self.weights)

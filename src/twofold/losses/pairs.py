@@ -158,14 +158,17 @@ def pair_regression(
 def hinges(rows: Rows, positive_margin: float, negative_margin: float, *, squared: bool = False) -> tuple[Term, Term]:
     """Both hinges of `contrastive`: genuine pairs, impostor pairs."""
     over = (rows.positive - positive_margin).clamp_(min=0) * rows.valid
-    short = (negative_margin - rows.negative).clamp_(min=0)
+    margin = rows.negative.new_tensor(negative_margin)
+    short = torch.sub(margin, rows.negative, out=rows.spare).clamp_(min=0)
     return _hinge(over, 1, squared), _hinge(short, -1, squared)
 
 
 def _hinge(value: Tensor, sign: int, squared: bool) -> Term:
-    gradient = value.sign()
-    total, active = value.square().sum() if squared else value.sum(), gradient.sum()
-    gradient = value.mul_(2) if squared else gradient
+    if squared:
+        total, active, gradient = value.square().sum(), value.sign().sum(), value.mul_(2)
+    else:
+        total, gradient = value.sum(), value.sign_()
+        active = gradient.sum()
     return Term(total, active, gradient, None) if sign > 0 else Term(total, active, None, gradient.neg_())
 
 

@@ -110,7 +110,7 @@ def smooth_ap(
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         partners = rows.valid.sum(1, keepdim=True)
         precision = torch.zeros_like(rows.positive)
-        positive, negative = torch.zeros_like(rows.positive), torch.zeros_like(rows.negative)
+        positive, negative = torch.zeros_like(rows.positive), rows.spare.zero_()
         for p in range(rows.valid.shape[1]):
             here = rows.positive[:, p, None]
             weight = rows.valid[:, p, None].to(precision) / partners.clamp(min=1)

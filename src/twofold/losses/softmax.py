@@ -40,7 +40,7 @@ def nt_xent(
     """
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
-        rest, terms, sums = _decaying(rows.negative, 1 / temperature)
+        rest, terms, sums = _decaying(rows, 1 / temperature)
         gap = rest + rows.positive / temperature
         weight = gap.sigmoid() * rows.valid / temperature
         total = (functional.softplus(gap) * rows.valid).sum()
@@ -77,7 +77,7 @@ def supcon(
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         near, near_share = _log_sum_exp((rows.positive / -temperature).masked_fill_(~rows.valid, -FAR))
-        rest, terms, sums = _decaying(rows.negative, 1 / temperature)
+        rest, terms, sums = _decaying(rows, 1 / temperature)
         everything = torch.logaddexp(near, rest)
         partners = rows.valid.sum(1, keepdim=True)
         counted = partners > 0
@@ -105,7 +105,7 @@ def _supcon_by_halves(pairing: Pairing, comparison: Comparison, temperature: flo
         counted = others[:, 0] > 0
         even = rows.valid.to(sums) * (2 / temperature) / others.clamp(min=1)
         total = sums[rows.place].log()[counted].sum() + (rows.positive * even).sum()
-        both = slope[rows.place, None] + slope[rows.place.start :]
+        both = torch.add(slope[rows.place, None], slope[rows.place.start :], out=rows.spare)
         positive = even + (rows.positive / -temperature).exp_() * rows.valid * both.gather(1, rows.partner)
         return (Term(total, counted.sum(), positive, rows.negative.div_(-temperature).exp_().mul_(both)),)
 
@@ -153,7 +153,7 @@ def multi_similarity(
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         far = (alpha * (rows.positive - base)).masked_fill_(~rows.valid, -FAR)
         pull, pull_share = _log_sum_exp(far)
-        push, terms, sums = _decaying(rows.negative, beta)
+        push, terms, sums = _decaying(rows, beta)
         push = push + beta * base
         total = functional.softplus(pull).sum() / alpha + functional.softplus(push).sum() / beta
         return (Term(total, len(pull), pull_share * pull.sigmoid(), terms.mul_(-push.sigmoid() / sums)),)
@@ -203,11 +203,11 @@ def circle(
 
 
 def _decaying(
-    distances: Float[Tensor, "rows n"], rate: float
+    rows: Rows, rate: float
 ) -> tuple[Float[Tensor, "rows 1"], Float[Tensor, "rows n"], Float[Tensor, "rows 1"]]:
-    """log sum_j e^(-rate d_j) of each row, its terms up to a factor of the row, and what they sum to."""
-    nearest = distances.amin(1, keepdim=True) * rate
-    terms = torch.add(nearest, distances, alpha=-rate).exp_()
+    """log sum_j e^(-rate d_j) over the negatives of each row, its terms up to a factor of the row, and their sum."""
+    nearest = rows.negative.amin(1, keepdim=True) * rate
+    terms = torch.add(nearest, rows.negative, alpha=-rate, out=rows.spare).exp_()
     sums = terms.sum(1, keepdim=True)
     return sums.log() - nearest, terms, sums
 
