@@ -1,6 +1,7 @@
 """Search: what in an index is most like a query, by the bundle's own comparison, plain or learned."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,36 +10,75 @@ from jaxtyping import Float
 from twofold.bundle import Bundle
 from twofold.embedding import embed_values, scores
 from twofold.errors import StoreError
-from twofold.results import Hit
+from twofold.results import Embeddings, Found, Hit
 from twofold.store.exact import METRICS
 from twofold.store.index import Index, best_of_each
+from twofold.store.where import Condition, Where, conditions
 
-__all__ = ["search", "search_vectors"]
+__all__ = ["judged", "search", "search_vectors"]
+
+TOGETHER = 256
 
 
-def search(bundle: Bundle, index: Index, queries: Sequence[Any], *, k: int = 10) -> list[list[Hit]]:
-    """The `k` items of an index most like each query, best first.
+def search(
+    bundle: Bundle, index: Index, queries: Sequence[Any], *, k: int = 10, where: Where | None = None
+) -> list[list[Hit]]:
+    """The `k` items of an index most like each query, best first; with probabilities if the bundle is calibrated.
 
     Args:
         queries: raw things that the bundle's input reads: paths, bytes, arrays.
+        where: only items whose metadata fit: for each key a value, a list of values, or {"min": x, "max": y}.
 
     Raises:
         FingerprintMismatch: the index holds vectors of another model.
-        StoreError: the index is empty, or `k` is below 1.
+        StoreError: the index is empty, the filter does not fit, or `k` is below 1.
         UnreadableInput: names the query that cannot be decoded.
     """
     check_searchable(bundle, index)
-    return search_vectors(bundle, index, embed_values(bundle, queries), k=k)
+    found: list[list[Hit]] = []
+    for start in range(0, len(queries), TOGETHER):
+        vectors = embed_values(bundle, queries[start : start + TOGETHER])
+        found += search_vectors(bundle, index, vectors, k=k, where=where)
+    return [with_probabilities(bundle, hits) for hits in found]
 
 
 def search_vectors(
-    bundle: Bundle, index: Index, vectors: Float[np.ndarray, "q dim"], *, k: int = 10, identities: bool = False
+    bundle: Bundle,
+    index: Index,
+    vectors: Float[np.ndarray, "q dim"],
+    *,
+    k: int = 10,
+    identities: bool = False,
+    where: Where | None = None,
 ) -> list[list[Hit]]:
     """As `search`, for vectors of this bundle; with `identities` the best item of each of the `k` best identities."""
     check_searchable(bundle, index)
     if bundle.contract.distance not in METRICS:
-        return scan(bundle, index, vectors, k=k, identities=identities)
-    return index.search_identities(vectors, k) if identities else index.search(vectors, k)
+        return scan(bundle, index, vectors, k=k, identities=identities, where=where)
+    if identities:
+        return index.search_identities(vectors, k, where=where)
+    return index.search(vectors, k, where=where)
+
+
+def with_probabilities(bundle: Bundle, hits: Sequence[Hit]) -> list[Hit]:
+    """The hits with the calibrated probability of "same"; as they are, where nothing is calibrated."""
+    if bundle.calibration is None:
+        return list(hits)
+    return [replace(hit, probability=bundle.contract.decide(hit.score)[1]) for hit in hits]
+
+
+def judged(bundle: Bundle, query: str, hits: Sequence[Hit]) -> Found:
+    """What was found for one query, and by the best hit whether anything is like it (law 5)."""
+    known = bundle.calibration
+    decision = None if known is None or not hits else bundle.contract.decide(hits[0].score)[0]
+    return Found(
+        query=query,
+        hits=tuple(hits),
+        decision="different" if known is not None and not hits else decision,
+        threshold=None if known is None else known.threshold,
+        far=None if known is None else known.far,
+        certified=None if known is None else known.certified,
+    )
 
 
 def check_searchable(bundle: Bundle, index: Index) -> None:
@@ -49,17 +89,46 @@ def check_searchable(bundle: Bundle, index: Index) -> None:
 
 
 def scan(
-    bundle: Bundle, index: Index, vectors: Float[np.ndarray, "q dim"], *, k: int, identities: bool
+    bundle: Bundle,
+    index: Index,
+    vectors: Float[np.ndarray, "q dim"],
+    *,
+    k: int,
+    identities: bool,
+    where: Where | None = None,
 ) -> list[list[Hit]]:
-    """Every item against every query, block by block: a learned comparison has no shorter way."""
+    """Every item against every query, block by block: a learned comparison has no shorter way that misses nothing."""
     if k < 1:
         raise StoreError(f"k is {k}: ask for at least 1 neighbour")
+    filters = conditions(where)
     kept: list[list[Hit]] = [[] for _ in vectors]
-    for block in index.blocks():
+    for block in (passing(each, filters) for each in index.blocks()):
+        if not block.ids:
+            continue
         for number, found in enumerate(scores(bundle.twin, vectors, block.vectors)):
             # an item that is not among the best of its own block is not among the best of all
             best = np.argsort(-found, kind="stable")[: None if identities else k]
-            hits = [Hit(id=block.ids[row], label=block.labels[row], score=float(found[row])) for row in best]
-            merged = sorted([*kept[number], *hits], key=lambda hit: -hit.score)
+            merged = sorted([*kept[number], *hits_of(block, best, found)], key=lambda hit: -hit.score)
             kept[number] = (best_of_each(merged) if identities else merged)[:k]
     return kept
+
+
+def passing(block: Embeddings, filters: Sequence[Condition]) -> Embeddings:
+    """The items of a block that a filter lets through."""
+    metadata = block.metadata or ({},) * len(block.ids)
+    rows = [row for row, each in enumerate(metadata) if all(one.holds(each) for one in filters)]
+    return Embeddings(
+        ids=tuple(block.ids[row] for row in rows),
+        labels=tuple(block.labels[row] for row in rows),
+        vectors=block.vectors[rows],
+        fingerprint=block.fingerprint,
+        metadata=tuple(metadata[row] for row in rows),
+    )
+
+
+def hits_of(block: Embeddings, rows: Sequence[int] | np.ndarray, found: np.ndarray) -> list[Hit]:
+    """Some rows of a block as hits."""
+    metadata = block.metadata or ({},) * len(block.ids)
+    return [
+        Hit(id=block.ids[row], label=block.labels[row], score=float(found[row]), metadata=metadata[row]) for row in rows
+    ]

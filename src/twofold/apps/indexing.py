@@ -1,0 +1,233 @@
+"""Indexing: things -> an index, or parts of Parquet, some at a time; what is there unchanged is not embedded again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twofold.bundle import Bundle
+from twofold.data.hashes import content_hash
+from twofold.data.items import Items
+from twofold.embedding import embed_read
+from twofold.errors import UnreadableInput, UsageError
+from twofold.results import Embeddings, Indexed, Sharded
+from twofold.store.index import Index
+from twofold.store.shards import Shards, digest
+
+__all__ = ["CONTENT", "SOURCE", "embed_shards", "index_items", "index_shards"]
+
+CONTENT, SOURCE, GROUP = "content", "source", "group"
+"""Keys of the metadata that we set: SHA-256 of the thing, where it came from (only if asked), and its group."""
+
+TOGETHER = 256  # things of one transaction: what a kill may cost
+ROWS = 4096  # of a part
+THREADS = 2
+
+Watch = Callable[[str, int, int], None]
+
+
+def index_items(
+    bundle: Bundle, index: Index, items: Items, *, keep_source: bool = False, watch: Watch | None = None
+) -> Indexed:
+    """Embed things and keep their vectors; those whose bytes the index knows are not embedded again.
+
+    Interrupted, it goes on where it stopped: call it again. A thing that cannot be read is left out and named.
+
+    Args:
+        keep_source: keep the path of each thing as the metadata "source" (law 7: only if the user asks for it).
+        watch: called with ("indexing", done, total).
+
+    Raises:
+        FingerprintMismatch: the index holds vectors of another model.
+        StoreError: the disk does not take it, or another process writes; what was indexed before stays.
+    """
+    index.refuse_other(bundle.fingerprint)
+    unreadable: dict[str, str] = {}
+    embedded = changed = 0
+    for places in spans(len(items), TOGETHER):
+        part = described(items.take(places), keep_source=keep_source, unreadable=unreadable)
+        same, fresh = known_to(index, part)
+        made = embedded_of(bundle, part.take(fresh), unreadable=unreadable)
+        embedded += len(made.ids)
+        changed += sum(index.add(each) for each in (same, made) if each.ids)
+        tell(watch, "indexing", places[-1] + 1, len(items))
+    return Indexed(
+        things=len(items),
+        embedded=embedded,
+        changed=changed,
+        unreadable=unreadable,
+        items=len(index),
+        labels=len(index.labels),
+    )
+
+
+def index_shards(index: Index, folder: str | Path, *, watch: Watch | None = None) -> Indexed:
+    """Put into an index what `embed_shards` has written.
+
+    Raises:
+        FingerprintMismatch: the index holds vectors of another model.
+        StoreError: parts are missing. DamagedIndex: a part is not as it was written; the parts before it are in.
+    """
+    shards = Shards.open(folder)
+    index.refuse_other(shards.contract.fingerprint)
+    things = changed = 0
+    for part, embeddings in enumerate(shards):
+        changed += index.add(embeddings)
+        things += len(embeddings.ids)
+        tell(watch, "indexing", part + 1, len(shards.parts))
+    return Indexed(things=things, embedded=0, changed=changed, items=len(index), labels=len(index.labels))
+
+
+def embed_shards(
+    bundle: Bundle,
+    items: Items,
+    folder: str | Path,
+    *,
+    shard: tuple[int, int] = (0, 1),
+    keep_source: bool = False,
+    watch: Watch | None = None,
+) -> Sharded:
+    """Write the vectors of things as parts of Parquet: of all things, or of every so many-th part.
+
+    The parts are the same however many work on them; one that is there, of the same things and the same model, is left
+    alone. No part is ever seen half-written.
+
+    Args:
+        shard: (i, n): the parts whose number leaves i when divided by n, i from 0 on.
+        watch: called with ("embedding", done, total), in things of this shard.
+
+    Raises:
+        UsageError: no such shard. StoreError: the folder holds something else. MissingExtra: pyarrow is not installed.
+    """
+    number, count = shard
+    if not 0 <= number < count:
+        raise UsageError(f"shard {number} of {count} is none: they are numbered from 0 to {count - 1}")
+    shards = Shards(folder=Path(folder), contract=bundle.contract, items=len(items), rows=ROWS)
+    shards.save()
+    mine = [part for part in shards.parts if part % count == number]
+    total, done, unreadable = sum(len(shards.span(part)) for part in mine), 0, {}
+    embedded = written = 0
+    for part in mine:
+        things = described(items.take(shards.span(part)), keep_source=keep_source, unreadable=unreadable)
+        made_of = digest(bundle.fingerprint, things.ids, labels_of(things), things.metadata or ())
+        if not shards.has(part, made_of):
+            pieces = []
+            for places in spans(len(things), TOGETHER):
+                pieces.append(embedded_of(bundle, things.take(places), unreadable=unreadable))
+                tell(watch, "embedding", done + places[-1] + 1, total)
+            shards.write(part, joined(bundle, pieces), made_of)
+            embedded, written = embedded + sum(len(piece.ids) for piece in pieces), written + 1
+        done += len(shards.span(part))
+        tell(watch, "embedding", done, total)
+    return Sharded(
+        things=total,
+        embedded=embedded,
+        parts=len(mine),
+        written=written,
+        missing=len(shards.missing()),
+        unreadable=unreadable,
+    )
+
+
+def spans(items: int, rows: int) -> Iterator[range]:
+    """Positions, so many at a time."""
+    for start in range(0, items, rows):
+        yield range(start, min(start + rows, items))
+
+
+def described(items: Items, *, keep_source: bool, unreadable: dict[str, str]) -> Items:
+    """The items with the metadata that an index keeps; those whose bytes cannot be had are named and left out."""
+    kept, metadata = [], []
+    for place, (name, value) in enumerate(zip(items.ids, items.values, strict=True)):
+        try:
+            found: dict[str, Any] = {CONTENT: content_hash(value)}
+        except UnreadableInput as error:
+            unreadable[name] = str(error)
+            continue
+        if items.group is not None:
+            found[GROUP] = items.groups[items.group[place]]
+        if keep_source and isinstance(value, Path):
+            found[SOURCE] = str(value.absolute())
+        kept.append(place)
+        metadata.append({**(items.metadata[place] if items.metadata else {}), **found})
+    return replace(items.take(kept), metadata=tuple(metadata))
+
+
+def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int]]:
+    """What the index has the vectors of, as it should now stand there; and the positions of the others."""
+    present = [place for place, name in enumerate(items.ids) if name in index]
+    old = index.get([items.ids[place] for place in present])
+    metadata = items.metadata or ({},) * len(items)
+    rows = [
+        row
+        for row, place in enumerate(present)
+        if old.metadata is not None and old.metadata[row].get(CONTENT) == metadata[place].get(CONTENT)
+    ]
+    places = [present[row] for row in rows]
+    same = Embeddings(
+        ids=tuple(items.ids[place] for place in places),
+        labels=tuple(items.names[items.labels[place]] for place in places),
+        vectors=old.vectors[rows],
+        fingerprint=old.fingerprint,
+        metadata=tuple(metadata[place] for place in places),
+    )
+    return same, sorted(set(range(len(items))) - set(places))
+
+
+def embedded_of(bundle: Bundle, items: Items, *, unreadable: dict[str, str]) -> Embeddings:
+    """The vectors of items; those that cannot be decoded, or give a vector of zeros, are named and left out."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        arrays = list(pool.map(lambda value: read_or_why(bundle, value), items.values))
+    for name, array in zip(items.ids, arrays, strict=True):
+        if isinstance(array, str):
+            unreadable[name] = array
+    kept = [place for place, array in enumerate(arrays) if not isinstance(array, str)]
+    vectors = embed_read(bundle, [array for array in arrays if not isinstance(array, str)])
+    lengths = np.linalg.norm(vectors, axis=1)
+    for row in np.flatnonzero(lengths == 0):
+        unreadable[items.ids[kept[row]]] = "the encoder gives it a vector of zeros, which is like nothing"
+    rows = np.flatnonzero(lengths > 0)
+    vectors = vectors[rows]
+    if bundle.contract.distance == "cosine":  # an encoder without unit_norm is compared by direction, too
+        vectors = vectors / lengths[rows, None]
+    part = items.take([kept[row] for row in rows])
+    return Embeddings(
+        ids=part.ids,
+        labels=labels_of(part),
+        vectors=vectors,
+        fingerprint=bundle.fingerprint,
+        metadata=part.metadata,
+    )
+
+
+def read_or_why(bundle: Bundle, value: Any) -> np.ndarray | str:
+    """What the bundle's input makes of a thing, or why it cannot be read."""
+    try:
+        return bundle.twin.input.read(value)
+    except UnreadableInput as error:
+        return str(error)
+
+
+def joined(bundle: Bundle, pieces: Sequence[Embeddings]) -> Embeddings:
+    """Several embeddings as one."""
+    return Embeddings(
+        ids=tuple(name for piece in pieces for name in piece.ids),
+        labels=tuple(label for piece in pieces for label in piece.labels),
+        vectors=np.concatenate([piece.vectors for piece in pieces] or [np.zeros((0, bundle.twin.dim), np.float32)]),
+        fingerprint=bundle.fingerprint,
+        metadata=tuple(each for piece in pieces for each in piece.metadata or ()),
+    )
+
+
+def labels_of(items: Items) -> tuple[str, ...]:
+    """The name of each item's class."""
+    return tuple(items.names[code] for code in items.labels)
+
+
+def tell(watch: Watch | None, what: str, done: int, total: int) -> None:
+    """Progress, if somebody watches."""
+    if watch:
+        watch(what, done, total)
