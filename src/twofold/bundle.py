@@ -8,7 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import safetensors.numpy
 import safetensors.torch
+from jaxtyping import Float
 from torch import nn
 
 from twofold import __version__, build, recipes
@@ -33,6 +36,7 @@ __all__ = ["Bundle"]
 
 FORMAT = 1
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
+COHORT = "cohort.safetensors"
 
 PRETRAINED = {"efficientnet_lite0": recipes.photo}
 """Networks with weights that a package carries, and the recipe that each is of."""
@@ -49,6 +53,7 @@ class Bundle:
         parts: which identities trained, chose, and were kept aside: `{"train": (...), "calibrate": (...), ...}`.
         trained: hashes of the contents of what it was trained or chosen on, to recognise them under other names.
         training: how it was trained: seed, steps, seconds, versions, history.
+        cohort: vectors of the strangers that normalise scores, where the calibration says so; else None.
     """
 
     twin: Twin
@@ -57,6 +62,7 @@ class Bundle:
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     trained: frozenset[str] = frozenset()
     training: Mapping[str, Any] = field(default_factory=dict)
+    cohort: Float[np.ndarray, "cohort dim"] | None = field(default=None, compare=False)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -79,8 +85,36 @@ class Bundle:
         )
 
     def with_calibration(self, calibration: Calibration | None) -> "Bundle":
-        """A copy that decides by `calibration`."""
+        """A copy that decides by `calibration`; a cohort stays as long as the calibration normalises by it."""
+        if calibration is None or calibration.normalised is None:
+            others = {name: names for name, names in self.parts.items() if name != "cohort"}
+            return replace(self, calibration=calibration, parts=others, cohort=None)
         return replace(self, calibration=calibration)
+
+    def with_deciding(self, deciding: Calibration) -> "Bundle":
+        """A copy whose verdicts go by another calibration of the same kind of scores: of normalised ones, say."""
+        known = self.calibration
+        if known is None or known.normalised is None:
+            return self.with_calibration(deciding)
+        return self.with_calibration(replace(known, normalised=replace(known.normalised, calibration=deciding)))
+
+    def calibrated_on(self, items: Items) -> "Bundle":
+        """A copy that remembers whose scores its threshold was found on, so that no evaluation uses them again."""
+        others = {name: names for name, names in self.parts.items() if name != "calibrated"}
+        used = tuple(items.identities[code] for code in np.unique(items.identity))
+        if not set(used) <= set(others.get("calibrate", ())):
+            others["calibrated"] = used
+        return replace(self, parts=others)
+
+    def outside_cohort(self, items: Items) -> Items:
+        """Those of `items` whose identities do not normalise the scores of others."""
+        cohort = set(self.parts.get("cohort", ()))
+        return items.where(identities=sorted(set(items.identities) - cohort)) if cohort else items
+
+    @property
+    def calibrated(self) -> frozenset[str]:
+        """Identities that must not judge the threshold: it was found on them, or they were kept aside for it."""
+        return frozenset(name for part in ("calibrate", "calibrated", "cohort") for name in self.parts.get(part, ()))
 
     def part(self, items: Items, name: str) -> Items:
         """Those of `items` whose identities the training kept aside as `name`; all of them if none is known here.
@@ -124,7 +158,9 @@ class Bundle:
         with new_folder(path, marker=MANIFEST) as folder:
             (folder / WEIGHTS).write_bytes(_weights(self.twin))
             (folder / DESCRIPTION).write_text(_json(self._description()), encoding="utf-8")
-            files = {name: sha256_file(folder / name) for name in (DESCRIPTION, WEIGHTS)}
+            if self.cohort is not None:
+                (folder / COHORT).write_bytes(safetensors.numpy.save({"vectors": self.cohort}))
+            files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
             manifest = {"format": FORMAT, "twofold": __version__, "fingerprint": self.fingerprint, "files": files}
             (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
         return Path(path)
@@ -156,6 +192,7 @@ class Bundle:
             parts={name: tuple(identities) for name, identities in description["parts"].items()},
             trained=frozenset(description["trained"]),
             training=description["training"],
+            cohort=safetensors.numpy.load_file(folder / COHORT)["vectors"] if (folder / COHORT).is_file() else None,
         )
 
     @classmethod
@@ -230,7 +267,8 @@ def _check(folder: Path) -> None:
         raise DamagedBundle(f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy") from None
     if number > FORMAT:
         raise NewerFormat(f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
-    for name in (DESCRIPTION, WEIGHTS):
+    cohort = [COHORT] if COHORT in files or (folder / COHORT).exists() else []
+    for name in (DESCRIPTION, WEIGHTS, *cohort):
         if not (folder / name).is_file():
             raise DamagedBundle(f"{folder / name} is missing: restore the bundle from a copy")
         if sha256_file(folder / name) != files.get(name):

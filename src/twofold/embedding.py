@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from twofold import build
@@ -15,10 +15,12 @@ from twofold.contract import score_from_distance
 from twofold.data.items import Items
 from twofold.errors import TrainingError
 from twofold.inputs import Augmentation, Input
+from twofold.metrics.cohort import as_norm, cohort_statistics
+from twofold.metrics.pairs import ScoreBlock
 from twofold.results import Embeddings
 from twofold.twin import Twin
 
-__all__ = ["embed", "embed_arrays", "embed_read", "embed_values", "read_all", "scores"]
+__all__ = ["cohort_of", "deciding", "embed", "embed_arrays", "embed_read", "embed_values", "read_all", "scores"]
 
 Progress = Callable[[int, int], None]
 
@@ -126,6 +128,28 @@ def read_all(input: Input, values: Sequence[Any], threads: int = 2) -> Iterator[
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """bfloat16 arithmetic inside, where `precision` asks for it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def deciding(bundle: Bundle, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
+    """The scores that verdicts go by, of any of the vectors with any: normalised where the calibration has a cohort."""
+
+    def plain(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+        return scores(bundle.twin, vectors[rows], vectors[cols])
+
+    statistics = cohort_of(bundle, vectors)
+    return plain if statistics is None else as_norm(plain, statistics)
+
+
+def cohort_of(bundle: Bundle, vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n 2"] | None:
+    """Mean and deviation of each vector's best scores with the bundle's cohort; None where it has none."""
+    known, cohort = bundle.calibration and bundle.calibration.normalised, bundle.cohort
+    if known is None or cohort is None:
+        return None
+
+    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+        return scores(bundle.twin, vectors[rows], cohort[cols])
+
+    return cohort_statistics(score, len(vectors), np.arange(len(cohort)), top=known.top)
 
 
 def scores(

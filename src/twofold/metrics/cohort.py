@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from twofold.errors import NotEnoughData, UsageError
 from twofold.metrics.pairs import ScoreBlock, finite
 
-__all__ = ["as_norm", "cohort_statistics"]
+__all__ = ["as_norm", "cohort_statistics", "normalised"]
 
 BLOCK = 1 << 22
 
@@ -54,9 +54,14 @@ def as_norm(score: ScoreBlock, statistics: Float[np.ndarray, "items 2"]) -> Scor
         Scores of items `rows` with items `cols`, as `score` gives them; they have no bounds.
     """
 
-    def normalised(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
-        plain = finite(score(rows, cols))
-        (mean_a, wide_a), (mean_b, wide_b) = statistics[rows].T, statistics[cols].T
-        return ((plain - mean_a[:, None]) / wide_a[:, None] + (plain - mean_b[None, :]) / wide_b[None, :]) / 2.0
+    def fair(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+        return normalised(finite(score(rows, cols)), statistics[rows][:, None], statistics[cols][None, :])
 
-    return normalised
+    return fair
+
+
+def normalised(
+    scores: Float[np.ndarray, "*shape"], a: Float[np.ndarray, "*shape_a 2"], b: Float[np.ndarray, "*shape_b 2"]
+) -> Float[np.ndarray, "*shape"]:
+    """Scores in the units of both sides' statistics, which are spread over the scores' shape."""
+    return ((scores - a[..., 0]) / a[..., 1] + (scores - b[..., 0]) / b[..., 1]) / 2.0

@@ -5,13 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from twofold.bundle import Bundle
 from twofold.contract import Calibration, Contract, Isotonic, Rejection
 from twofold.data.items import Items
 from twofold.data.scores import NO_IDENTITIES, Scores
-from twofold.embedding import embed, scores
+from twofold.embedding import deciding, embed
 from twofold.errors import CannotCertify
 from twofold.metrics.calibration import (
     METHOD,
@@ -21,6 +20,7 @@ from twofold.metrics.calibration import (
     certify_rejection,
     upper_bounds,
 )
+from twofold.metrics.drift import reference
 from twofold.metrics.pairs import AllPairs, PairSource
 from twofold.metrics.probability import ProbabilityMap, probability_map
 from twofold.metrics.verification import Tally, estimates_at, rates_at, tally, threshold_at_far
@@ -61,15 +61,12 @@ def calibrate(
     """
     part = bundle.part(items, "calibrate")
     bundle.refuse_trained(part)
-    vectors = embed(bundle, part, progress=progress).vectors
-
-    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
-        return scores(bundle.twin, vectors[rows], vectors[cols])
-
-    pairs = AllPairs(score, part.labels, identity=part.identity)
-    return bundle.with_calibration(
-        calibration(pairs, far=far, frr=frr, confidence=confidence, seed=seed, estimate=estimate)
+    plain = bundle.with_calibration(None)
+    pairs = AllPairs(
+        deciding(plain, embed(plain, part, progress=progress).vectors), part.labels, identity=part.identity
     )
+    found = calibration(pairs, far=far, frr=frr, confidence=confidence, seed=seed, estimate=estimate)
+    return plain.with_calibration(found).calibrated_on(part)
 
 
 def calibrate_scores(
@@ -164,6 +161,8 @@ def calibration(
         isotonic=_isotonic(curve),
         platt_log_loss=curve.platt_log_loss,
         isotonic_log_loss=curve.isotonic_log_loss,
+        # without identities nobody knows how far chance takes a share
+        reference=reference(pairs, counted, threshold=found.threshold, seed=seed) if unit != "pair" else None,
     )
 
 

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from twofold.bundle import Bundle
 from twofold.contract import OpenSet
 from twofold.data.items import Items
-from twofold.embedding import embed, scores
+from twofold.embedding import deciding, embed
 from twofold.errors import NotCalibrated
 from twofold.metrics.openset import galleries, open_set
 
@@ -48,15 +47,11 @@ def calibrate_gallery(
     """
     if bundle.calibration is None:
         raise NotCalibrated("calibrate for one comparison first: `twofold calibrate BUNDLE DATA --far 1e-2`")
-    part = bundle.part(items, "calibrate")
+    part = bundle.outside_cohort(bundle.part(items, "calibrate"))
     bundle.refuse_trained(part)
     # a skilled forgery is nobody's probe: strangers are strangers
     part = part.take(np.flatnonzero(~part.forged))
-    vectors = embed(bundle, part, progress=progress).vectors
-
-    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
-        return scores(bundle.twin, vectors[rows], vectors[cols])
-
+    score = deciding(bundle, embed(bundle, part, progress=progress).vectors)
     confidence = bundle.calibration.confidence
     tried = galleries(score, part.identity, size=size, enrolled=enrolled, seed=seed)
     found = open_set(tried, fpir, confidence=confidence, estimate=estimate)
@@ -73,4 +68,4 @@ def calibrate_gallery(
         repeats=found.repeats,
         seed=seed,
     )
-    return bundle.with_calibration(replace(bundle.calibration, open_set=told))
+    return bundle.with_deciding(replace(bundle.calibration.deciding, open_set=told))

@@ -1,20 +1,20 @@
 """A threshold for each group of identities, each certified on its own, or refused by name (law 6)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from twofold.bundle import Bundle
-from twofold.contract import Calibration
+from twofold.calibration import Calibration, GroupCalibration
 from twofold.data.items import Items
 from twofold.data.scores import Scores
-from twofold.embedding import embed, scores
-from twofold.errors import CannotCertify, NotEnoughData, TwofoldError, UsageError
+from twofold.embedding import deciding, embed
+from twofold.errors import CannotCertify, NotCalibrated, NotEnoughData, TwofoldError, UsageError
 from twofold.metrics.pairs import AllPairs
 from twofold.train.calibrate import calibration
 
-__all__ = ["calibrate_groups", "group_calibrations"]
+__all__ = ["calibrate_groups", "group_calibrations", "with_groups"]
 
 
 def calibrate_groups(
@@ -27,7 +27,7 @@ def calibrate_groups(
     seed: int = 0,
     estimate: bool = False,
 ) -> dict[str, Calibration]:
-    """For each group of `items` a calibration from the pairs inside it: `bundle.with_calibration(found["..."])`.
+    """For each group of `items` a calibration from the pairs inside it; `with_groups` lets a bundle decide by them.
 
     One threshold for all can hold on the whole and fail for the members of a group, who are compared with each other
     more often than chance would have it. Of data that the bundle was trained from, the identities kept aside as
@@ -42,7 +42,7 @@ def calibrate_groups(
         UsageError: the items have no groups.
         IdentityOverlap: identities were trained on.
     """
-    part = bundle.part(items, "calibrate")
+    part = bundle.outside_cohort(bundle.part(items, "calibrate"))
     membership = part.group
     if membership is None:
         raise UsageError("the items have no groups: give folders of folders (levels=2), or a table with a column group")
@@ -53,6 +53,18 @@ def calibrate_groups(
         for code in np.unique(membership)
     }
     return group_calibrations(known, far=far, frr=frr, confidence=confidence, seed=seed, estimate=estimate)
+
+
+def with_groups(bundle: Bundle, found: Mapping[str, Calibration]) -> Bundle:
+    """A copy of a calibrated bundle that has a threshold for each group: `verify(..., group="day")` then goes by it.
+
+    Raises:
+        NotCalibrated: `calibrate` comes first; pairs across groups are decided by its threshold.
+    """
+    if bundle.calibration is None:
+        raise NotCalibrated("calibrate for all pairs first: `twofold calibrate BUNDLE DATA --far 1e-2`")
+    groups = tuple(GroupCalibration(name=name, calibration=each) for name, each in found.items())
+    return bundle.with_deciding(replace(bundle.calibration.deciding, groups=groups))
 
 
 def group_calibrations(
@@ -93,10 +105,5 @@ def _named(error: TwofoldError, group: str) -> TwofoldError:
 
 
 def _pairs(bundle: Bundle, part: Items, vectors: np.ndarray, members: np.ndarray) -> Scores:
-    inside = vectors[members]
-
-    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
-        return scores(bundle.twin, inside[rows], inside[cols])
-
-    pairs = AllPairs(score, part.labels[members], identity=part.identity[members])
+    pairs = AllPairs(deciding(bundle, vectors[members]), part.labels[members], identity=part.identity[members])
     return Scores(pairs=pairs, unit="identity", identities=pairs.units)
