@@ -1,0 +1,285 @@
+"""All pairs of vectors that are nearly the same, among millions: in cells, in bounded memory, its recall measured."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from twofold.errors import UsageError
+from twofold.metrics.intervals import normal_quantile
+from twofold.results import Estimate
+from twofold.store.cells import Cells, Space, routed
+
+__all__ = ["NearPairs", "near_pairs"]
+
+TILE = 256
+ROUNDING = 1e-5
+PAIRS = 1 << 23
+"""Pairs that are held at most; where there are more, each row keeps fewer of its partners, and the result says so."""
+
+MOST = 256
+HUGE = 1 << 15
+PIECE = 1 << 13
+GROWN = 4
+CHECKED = 512
+TOLD = 1 << 16
+AHEAD = 16
+STRIP = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearPairs:
+    """Pairs of rows at or above a score.
+
+    Attributes:
+        first, second: rows, first < second, sorted by (second, first); of equal rows only the earliest stands here.
+        scores: float32, of the contract's kind: larger is more alike.
+        same: of each row the earliest whose vector is exactly equal; its own number where none is.
+        most, capped: a row keeps `most` of the partners before it, the earliest; so many rows had more.
+        recall: share of the pairs that were found, measured by exact search for some rows; None: the search was exact,
+            or was not checked.
+        cells: hand them back with further vectors behind these, and only pairs with a new one are looked for.
+    """
+
+    first: Int[np.ndarray, "pairs"]
+    second: Int[np.ndarray, "pairs"]
+    scores: Float[np.ndarray, "pairs"]
+    same: Int[np.ndarray, "n"]
+    most: int
+    capped: int
+    recall: Estimate | None
+    cells: Cells
+
+
+def near_pairs(
+    vectors: Shaped[np.ndarray, "n dim"],
+    score: float,
+    *,
+    distance: str = "cosine",
+    known: Cells | None = None,
+    check: bool = True,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> NearPairs:
+    """All pairs of rows whose score is at least `score`.
+
+    Up to 8,192 rows exactly. Above, rows meet in cells (`store.cells`), in as many as it takes for 99.6 % of trial
+    pairs just at the threshold to meet. Memory: 2 bytes a cell of each row, 12 a pair, 40 a row, and the vectors.
+
+    Args:
+        vectors: float32 or float16, a memory map as well. Where they are ordered by preference, what is kept of too
+            many pairs are those with the preferred.
+        score: cosine similarity, or minus a distance.
+        distance: cosine, euclidean or squared_euclidean.
+        known: cells of the first rows, of an earlier result: pairs among those are known, and not looked for again.
+        check: measure the recall; costs 512 exact searches.
+        progress: called with (done, total) of the rows that were compared, counted in every cell.
+
+    Raises:
+        UsageError: another distance, an impossible threshold, vectors that are not finite, or cells of more vectors.
+    """
+    space = Space.of(vectors, score, distance)
+    since = 0 if known is None else len(known.assigned)
+    if since > len(vectors):
+        raise UsageError(f"cells of {since} vectors are given with {len(vectors)}: give all, the old ones first")
+    same = _earliest_equal(vectors)
+    rows = np.flatnonzero(same == np.arange(len(vectors)))
+    if known is None or not len(known.pivots) or len(vectors) > GROWN * known.planned:
+        cells = routed(space, np.arange(len(vectors)), rows, seed=seed)
+    else:
+        cells = known.extended(space)
+    search = _Search(space, since)
+    search.run(list(_leaves(space, rows, cells, since=since, seed=seed)), progress)
+    first, second = search.trimmed()
+    scores = space.scores(first, second)
+    first, second, scores = (ends[scores >= score] for ends in (first, second, scores))
+    recall = _recall(search, rows, seed=seed) if check and len(cells.pivots) else None
+    return NearPairs(
+        first=first,
+        second=second,
+        scores=scores,
+        same=same,
+        most=search.most,
+        capped=int(search.capped.sum()),
+        recall=recall,
+        cells=cells,
+    )
+
+
+def _earliest_equal(vectors: Shaped[np.ndarray, "n dim"]) -> Int[np.ndarray, "n"]:
+    """Of each row the first that is equal to the bit, by 64 bits of a sum with odd factors, then by comparison."""
+    codes = np.empty(len(vectors), np.uint64)
+    factors = np.random.default_rng(0).integers(0, 2**63, vectors.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(
+        1
+    )
+    for start in range(0, len(vectors), TOLD):
+        block = np.ascontiguousarray(vectors[start : start + TOLD], np.float32).view(np.uint32)
+        codes[start : start + TOLD] = (block * factors).sum(axis=1)
+    _, first, number = np.unique(codes, return_index=True, return_inverse=True)
+    same = first[number.ravel()]
+    twins = np.flatnonzero(same != np.arange(len(vectors)))
+    for start in range(0, len(twins), TOLD):
+        part = twins[start : start + TOLD]
+        differ = (np.asarray(vectors[part]) != np.asarray(vectors[same[part]])).any(axis=1)
+        same[part[differ]] = part[differ]
+    return same
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Leaf:
+    """Rows that are compared with each other, from the place `start` on with those before; ascending.
+
+    Attributes:
+        above: (rows, cells, number) of the cell that they are, and of those around it: a pair counts in the first cell
+            that it shares only.
+    """
+
+    rows: Int[np.ndarray, "m"]
+    start: int
+    above: tuple[tuple[Int[np.ndarray, "_"] | None, Cells, int], ...]
+
+
+def _leaves(
+    space: Space, rows: Int[np.ndarray, "n"], cells: Cells, *, since: int, seed: int, above: tuple = ()
+) -> Iterator[_Leaf]:
+    """Every cell with a row from `since` on, in pieces of bounded work; a huge one as cells of its own."""
+    inside = rows if above else None
+    for number, members in enumerate(cells.members(np.arange(len(rows)) if above else rows)):
+        cell = rows[members] if above else members
+        if len(cell) < 2 or cell[-1] < since:
+            continue
+        here = (*above, (inside, cells, number))
+        if HUGE < len(cell) < 0.7 * len(rows):
+            own = routed(space, cell, cell, seed=seed)
+            yield from _leaves(space, cell, own, since=since, seed=seed, above=here)
+            continue
+        for start in range(int(np.searchsorted(cell, since)), len(cell), PIECE):
+            yield _Leaf(rows=cell[: start + PIECE], start=start, above=here)
+
+
+Part = tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]
+
+
+class _Search:
+    """Pairs found so far: never more than PAIRS and what some leaves give.
+
+    Attributes:
+        most: partners that a row keeps. capped: rows that had more.
+    """
+
+    def __init__(self, space: Space, since: int) -> None:
+        self.space, self.since = space, since
+        self.most = MOST
+        self.capped = np.zeros(len(space.vectors), bool)
+        self.parts: list[Part] = [(np.zeros(0, np.int32), np.zeros(0, np.int32))]
+        self.held = 0
+
+    def run(self, leaves: list[_Leaf], progress: Callable[[int, int], None] | None) -> None:
+        """Compare within all leaves; arithmetic outside the interpreter's lock keeps all processors busy."""
+        total, done = sum(len(leaf.rows) for leaf in leaves), 0
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            for start in range(0, len(leaves), AHEAD):
+                batch = leaves[start : start + AHEAD]
+                for leaf, part in zip(batch, pool.map(self.compare, batch), strict=True):
+                    self.parts.append(part)
+                    self.held += len(part[0])
+                    done += len(leaf.rows)
+                if self.held > PAIRS:
+                    self.trimmed()
+                if progress:
+                    progress(done, total)
+
+    def compare(self, leaf: _Leaf) -> Part:
+        """The leaf's pairs at or above the score, but for rounding."""
+        left, right = self.space.sides(self.space.plain(leaf.rows))
+        found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+        for low in range(leaf.start, len(leaf.rows), TILE):
+            found += self.tile(left, right, np.arange(low, min(low + TILE, len(leaf.rows))))
+        first, second = (leaf.rows[np.concatenate(ends)] for ends in zip(*found, strict=True))
+        for inside, cells, number in leaf.above:
+            ends = (first, second) if inside is None else (np.searchsorted(inside, e) for e in (first, second))
+            here = cells.first_meeting(*ends) == number
+            first, second = first[here], second[here]
+        return first.astype(np.int32), second.astype(np.int32)
+
+    def tile(self, left: np.ndarray, right: np.ndarray, places: Int[np.ndarray, "m"]) -> Iterator[Part]:
+        """Pairs of these places with those before each, in strips; who has partners enough is asked no further."""
+        room = np.full(len(places), self.most)
+        start, end, width = 0, int(places[-1]), STRIP
+        while start < end and len(places):
+            stop = min(start + width, end)
+            near = left[places] @ right[start:stop].T >= self.space.bound - ROUNDING
+            if stop > places[0]:
+                near &= np.arange(start, stop) < places[:, None]
+            later, earlier = np.divmod(np.flatnonzero(near), stop - start)
+            kept = _rank(later) < room[later]
+            yield earlier[kept] + start, places[later[kept]]
+            room -= np.bincount(later, minlength=len(places))
+            places, room = places[room >= 0], room[room >= 0]
+            start, width = stop, 8 * STRIP
+
+    def trimmed(self) -> Part:
+        """All pairs, sorted; where they are too many, each row keeps half as many partners, until they fit."""
+        first, second = (np.concatenate(ends) for ends in zip(*self.parts, strict=True))
+        order = np.argsort(second.astype(np.int64) << 32 | first, kind="stable")
+        first, second = first[order], second[order]
+        while True:
+            rank = _rank(second)
+            self.capped[second[rank >= self.most]] = True
+            first, second = first[rank < self.most], second[rank < self.most]
+            if len(first) <= PAIRS // 2 or self.most == 1:
+                break
+            self.most //= 2
+        self.parts, self.held = [(first, second)], len(first)
+        return self.parts[0]
+
+
+def _rank(second: Int[np.ndarray, "pairs"]) -> Int[np.ndarray, "pairs"]:
+    """The how manieth each pair is of those with its second; they stand together."""
+    start = np.flatnonzero(np.diff(second, prepend=-1))
+    return np.arange(len(second)) - np.repeat(start, np.diff(start, append=len(second)))
+
+
+def _recall(search: _Search, rows: Int[np.ndarray, "n"], *, seed: int) -> Estimate | None:
+    """Share of found pairs among those that exact search finds for some rows; None where it finds none."""
+    space, (first, second) = search.space, search.parts[0]
+    new = rows[rows >= search.since]
+    asked = np.sort(np.random.default_rng(seed + 1).choice(new, min(CHECKED, len(new)), replace=False))
+    left = space.sides(space.plain(asked))[0]
+    found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
+    for start in range(0, len(rows), TILE * 32):
+        block = rows[start : start + TILE * 32]
+        one, other = np.nonzero(left @ space.sides(space.plain(block))[1].T >= space.bound)
+        one, other = asked[one], block[other]
+        told = (one != other) & ~search.capped[np.maximum(one, other)]
+        found.append((one[told], other[told]))
+    one, other = (np.concatenate(ends) for ends in zip(*found, strict=True))
+    counted = space.scores(one, other) >= space.score
+    low, high = np.minimum(one, other)[counted], np.maximum(one, other)[counted]
+    wanted = np.unique(high * len(search.capped) + low)
+    if not len(wanted):
+        return None
+    keys = second.astype(np.int64) * len(search.capped) + first
+    place = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+    hits = int((keys[place] == wanted).sum()) if len(keys) else 0
+    return _share("recall", hits, len(wanted))
+
+
+def _share(name: str, hits: int, count: int, *, confidence: float = 0.95) -> Estimate:
+    """A share with its interval (Wilson 1927)."""
+    z, share = normal_quantile((1 + confidence) / 2), hits / count
+    middle = (share + z * z / (2 * count)) / (1 + z * z / count)
+    half = z / (1 + z * z / count) * sqrt(share * (1 - share) / count + z * z / (4 * count**2))
+    return Estimate(
+        name=name,
+        value=share,
+        low=max(middle - half, 0.0),
+        high=min(middle + half, 1.0),
+        confidence=confidence,
+        unit="pair",
+        resampled=count,
+    )
