@@ -121,7 +121,9 @@ def _row(result: dict[str, Any]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:,.1f}"
+    if abs(value) >= 10:
+        return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+    return f"{value:.4g}" if value == int(value) or abs(value) < 1e-3 else f"{value:.4f}"
 
 
 if __name__ == "__main__":
