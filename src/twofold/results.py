@@ -49,6 +49,7 @@ class Verdict:
         reject_threshold: score below which the decision is "different"; between the two it is "unsure". None: there
             is no such zone.
         frr: false-reject rate that the lower threshold was set for, certified like `far`; None: no such zone.
+        group: whose threshold decided; None: there is one for all.
     """
 
     decision: Decision
@@ -59,6 +60,7 @@ class Verdict:
     certified: bool
     reject_threshold: float | None = None
     frr: float | None = None
+    group: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

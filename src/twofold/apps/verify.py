@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +14,63 @@ from twofold.apps.search import check_searchable, search_vectors
 from twofold.bundle import Bundle
 from twofold.contract import Calibration, OpenSet
 from twofold.data.pairs import Pairs
-from twofold.embedding import embed_values
+from twofold.embedding import cohort_of, embed_values
 from twofold.errors import NotCalibrated, StoreError, UsageError
+from twofold.metrics.cohort import normalised
 from twofold.results import Embeddings, Erasure, Identification, Verdict
 from twofold.store.index import Index
 
 __all__ = ["enrol", "forget", "identify", "verify", "verify_pairs"]
 
 BATCH = 256
+RESCORED = 100  # the best identities by plain scores, among whom the best by normalised ones is looked for
 SAME_THING = 1e-3  # relative: how far two embeddings of one file may lie apart, since batches differ
 
 
-def verify(bundle: Bundle, a: Any, b: Any) -> Verdict:
+def verify(bundle: Bundle, a: Any, b: Any, *, group: str | None = None) -> Verdict:
     """Are two things the same?
 
     Args:
         a, b: raw things that the bundle's input reads: a path, bytes, an array.
+        group: which group both belong to, where each has a threshold of its own; "any": that of all pairs together.
 
     Raises:
         NotCalibrated: the bundle has no threshold yet.
+        UnknownName: the group has no threshold, or there are groups and none was given.
         UnreadableInput: names what cannot be decoded.
     """
-    calibration = calibration_of(bundle)
+    calibration = calibration_of(bundle).of_group(group)
     vectors = embed_values(bundle, [a, b])
-    return judge(bundle, calibration, pair_scores(bundle, vectors[:1], vectors[1:])[0])
+    return judge(calibration, pair_scores(bundle, vectors[:1], vectors[1:])[0], group=group)
 
 
-def verify_pairs(bundle: Bundle, pairs: Pairs) -> list[Verdict]:
+def verify_pairs(bundle: Bundle, pairs: Pairs, *, group: str | None = None) -> list[Verdict]:
     """A verdict for each pair of a table; a thing that stands in many pairs is embedded once.
+
+    Args:
+        group: as in `verify`, of all pairs; None: that which the table gives each pair, if it does.
 
     Raises:
         NotCalibrated: the bundle has no threshold yet.
+        UnknownName: a group has no threshold, or there are groups and a pair has none.
         UnreadableInput: names the file that cannot be decoded.
     """
     calibration = calibration_of(bundle)
+    given = pairs.groups if group is None else None
+    groups = (group,) * len(pairs) if given is None else given
+    by_group = {each: calibration.of_group(each) for each in dict.fromkeys(groups)}
     vectors = embed_all(bundle, pairs.values)
     verdicts = []
     for start in range(0, len(pairs.index_a), BATCH):
         part = slice(start, start + BATCH)
         found = pair_scores(bundle, vectors[pairs.index_a[part]], vectors[pairs.index_b[part]])
-        verdicts += [judge(bundle, calibration, score) for score in found]
+        verdicts += [judge(by_group[each], score, group=each) for each, score in zip(groups[part], found, strict=True)]
     return verdicts
 
 
-def identify(bundle: Bundle, index: Index, query: Any, *, candidates: int = 5) -> Identification:
+def identify(
+    bundle: Bundle, index: Index, query: Any, *, candidates: int = 5, group: str | None = None
+) -> Identification:
     """Who is this? The best enrolled identity, or nobody when none reaches the threshold.
 
     One enrolled example an identity is enough; with more, the best of them counts. After `calibrate_gallery` the
@@ -65,17 +79,22 @@ def identify(bundle: Bundle, index: Index, query: Any, *, candidates: int = 5) -
     Args:
         query: a raw thing that the bundle's input reads.
         candidates: how many identities to name, accepted or not.
+        group: as in `verify`, of the query; the threshold is then that of one comparison inside the group.
 
     Raises:
         NotCalibrated: the bundle has no threshold yet.
+        UnknownName: the group has no threshold, or there are groups and none was given.
         FingerprintMismatch: the index holds vectors of another model.
         StoreError: nobody is enrolled, or `candidates` is below 1.
         UnreadableInput: the query cannot be decoded.
     """
-    calibration = calibration_of(bundle)
+    calibration = calibration_of(bundle).of_group(group)
     check_searchable(bundle, index)
-    (hits,) = search_vectors(bundle, index, embed_values(bundle, [query]), k=candidates, identities=True)
-    verdict, many = judge(bundle, calibration, hits[0].score), calibration.open_set
+    vector = embed_values(bundle, [query])
+    wanted = candidates if bundle.cohort is None or candidates < 1 else max(candidates, RESCORED)
+    (hits,) = search_vectors(bundle, index, vector, k=wanted, identities=True)
+    hits = rescored(bundle, index, vector, hits)[:candidates]
+    verdict, many = judge(calibration, hits[0].score, group=group), calibration.open_set
     threshold = calibration.threshold if many is None else many.threshold
     decision = calibration.decide(verdict.score, threshold=threshold)
     return Identification(
@@ -91,6 +110,16 @@ def identify(bundle: Bundle, index: Index, query: Any, *, candidates: int = 5) -
         fpir=None if many is None else many.fpir,
         warning=None if many is None else outgrown(many, index),
     )
+
+
+def rescored(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], hits: Sequence[Hit]) -> list[Hit]:
+    """The hits by the scores that verdicts go by, best first; as they are, where these are the index's own."""
+    if bundle.cohort is None:
+        return list(hits)
+    enrolled = index.get([hit.id for hit in hits]).vectors
+    found = pair_scores(bundle, np.repeat(vector, len(hits), axis=0), enrolled)
+    fair = [replace(hit, score=float(score)) for hit, score in zip(hits, found, strict=True)]
+    return sorted(fair, key=lambda hit: -hit.score)
 
 
 def outgrown(many: OpenSet, index: Index) -> str | None:
@@ -166,27 +195,35 @@ def embed_all(bundle: Bundle, values: Sequence[Any]) -> Float[np.ndarray, "n dim
     return np.concatenate([embed_values(bundle, values[start : start + BATCH]) for start in starts])
 
 
-def judge(bundle: Bundle, calibration: Calibration, score: float) -> Verdict:
-    """A score as a verdict."""
-    decision, probability = bundle.contract.decide(float(score))
+def judge(calibration: Calibration, score: float, *, group: str | None = None) -> Verdict:
+    """A score as a verdict.
+
+    Raises:
+        UsageError: the score is NaN.
+    """
+    if np.isnan(score):
+        raise UsageError("the score is NaN, which is no answer: look at the vectors that were compared")
     return Verdict(
-        decision=decision,
+        decision=calibration.decide(float(score)),
         score=float(score),
-        probability=probability,
+        probability=calibration.probability(float(score)),
         threshold=calibration.threshold,
         far=calibration.far,
         certified=calibration.certified,
         reject_threshold=calibration.reject_threshold,
         frr=None if calibration.rejection is None else calibration.rejection.frr,
+        group=group,
     )
 
 
 def pair_scores(bundle: Bundle, a: Float[np.ndarray, "n dim"], b: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n"]:
-    """Score of a[i] and b[i] by the bundle's comparison, float64."""
+    """Score of a[i] and b[i] by the bundle's comparison, float64; normalised where the calibration has a cohort."""
     device = bundle.twin.device
     with torch.inference_mode():
         distance = bundle.twin.comparison.pairs(torch.from_numpy(a).to(device), torch.from_numpy(b).to(device))
-    return bundle.contract.score(distance.cpu().numpy().astype(np.float64))
+    found = bundle.contract.score(distance.cpu().numpy().astype(np.float64))
+    sides = [cohort_of(bundle, each) for each in (a, b)]
+    return found if sides[0] is None or sides[1] is None else normalised(found, sides[0], sides[1])
 
 
 def name_of(label: str, value: Any) -> str:

@@ -26,6 +26,7 @@ class Pairs:
         index_a, index_b: the two things of each pair.
         answers: 1 for the same, 0 for different, or a graded score; None where the table does not say.
         identity: who each thing belongs to, a code into `identities`; None where the table does not say.
+        groups: the group of each pair; None where the table does not say.
         notes: what was found out by looking, in words.
     """
 
@@ -36,6 +37,7 @@ class Pairs:
     answers: Float[np.ndarray, " pairs"] | None = None
     identity: Int[np.ndarray, " things"] | None = None
     identities: tuple[str, ...] = ()
+    groups: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -43,7 +45,8 @@ class Pairs:
         """Pairs of a CSV, TSV or Parquet table.
 
         Columns: `a` and `b`, files relative to the table's folder; `same` (1 or 0, true or false, yes or no) or `score`
-        (a number, larger for more alike), if the truth is known; `identity_a` and `identity_b`, if there are.
+        (a number, larger for more alike), if the truth is known; `identity_a` and `identity_b`, if there are; `group`,
+        where each group has a threshold of its own.
 
         Raises:
             DataError: a missing column or file, an unreadable answer, two identities for one file; names the line.
@@ -66,6 +69,7 @@ class Pairs:
             answers=answers,
             identity=identity,
             identities=identities,
+            groups=table.column("group") if "group" in table.columns else None,
             notes=(said if answers is None else f"{said}, {_said(answers)}",),
         )
 
