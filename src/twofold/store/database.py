@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -88,6 +88,19 @@ class Plain:
     def audit_key(self, pinned: Pinned) -> bytes:
         """It lies beside the log, and keeps names from those only who see the log alone."""
         return pinned.audit_key
+
+
+class Forgotten(NamedTuple):
+    """What a `forget` deleted, so that it can be looked for.
+
+    Attributes:
+        keys: of a protected index, as they stood in the file.
+        loose: whether other rows of these labels were deleted or replaced before, which nobody searched for.
+    """
+
+    rows: list[Row]
+    keys: list[bytes]
+    loose: bool
 
 
 class Database:
@@ -287,8 +300,11 @@ class Database:
             state, now = self.state(), clock("milliseconds")
             fresh: list[Item] = []
             replaced: list[Row] = []
+            self.refuse_revoked([item.label for item in items])
             for item in items:
                 old = next(self.rows("WHERE id = ?", (item.id,)), None)
+                if old is not None and item.expires is None:
+                    item = item._replace(expires=old.expires)  # a date that was set is not lifted in passing
                 if old is not None and self.same(old, item):
                     continue
                 fresh.append(item)
@@ -309,6 +325,14 @@ class Database:
                 state = self.note(state, event, labels=[item.label for item in fresh])
             self.write_state(self.pruned(state))
         return len(fresh)
+
+    def refuse_revoked(self, labels: Sequence[str]) -> None:
+        """Raise StoreError where one of these labels is revoked: items that are not would bring it back."""
+        found = self.connection.execute("SELECT label, revoked FROM items WHERE revoked IS NOT NULL")
+        revoked = dict(found.fetchall())
+        for label in labels:
+            if label in revoked:
+                raise StoreError(f"{label!r} is revoked since {revoked[label]}: restore it first, or forget it")
 
     def same(self, row: Row, item: Item) -> bool:
         """Whether an item stands there as it is given."""
@@ -353,21 +377,19 @@ class Database:
             self.loosen(rows)
             self.dropped(rows, self.state(), event)
 
-    def forget(self, labels: Sequence[str], *, event: str | None = None) -> tuple[list[Row], bool]:
-        """Delete the rows and the keys of labels; `erasure.erase` ends what this begins.
-
-        Returns:
-            The rows, and whether others of these labels were deleted or replaced before, which nobody searched for.
-        """
+    def forget(self, labels: Sequence[str], *, event: str | None = None) -> "Forgotten":
+        """Delete the rows and the keys of labels; `erasure.erase` ends what this begins."""
         names = [(label,) for label in labels]
         with self.writing():
             rows = [row for name in names for row in self.rows("WHERE label = ? ORDER BY row", name)]
             find = "SELECT count(*) FROM loose WHERE label = ?"
             loose = any(self.connection.execute(find, name).fetchone()[0] for name in names)
             self.connection.executemany("DELETE FROM loose WHERE label = ?", names)
+            find = "SELECT key FROM subjects WHERE label = ?"
+            keys = [key for name in names for (key,) in self.connection.execute(find, name)]
             self.connection.executemany("DELETE FROM subjects WHERE label = ?", names)
             self.dropped(rows, replace(self.state(), erasing=True), event)
-        return rows, loose
+        return Forgotten(rows=rows, keys=keys, loose=loose)
 
     def dropped(self, rows: Sequence[Row], state: State, event: str | None) -> None:
         """Delete rows, and write the state after it."""

@@ -1,44 +1,38 @@
-"""Erasing: what a deletion leaves in the files is looked for, byte by byte, and overwritten."""
+"""Erasing: what a deletion leaves in the files is looked for, byte by byte, and overwritten; then looked for again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from twofold.errors import StoreError
 from twofold.store.connection import explain
 from twofold.store.database import Database
-from twofold.store.rows import Row
+from twofold.store.leftovers import Search, look
 
-__all__ = ["Search", "erase"]
+__all__ = ["erase"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """What was looked for in the files of an index, and what was found; see `results.Erasure`."""
-
-    pieces: int = 0
-    files: int = 0
-    searched: int = 0
-    leftovers: int = 0
-    left: int = 0
+REWRITE = "VACUUM"
 
 
-def erase(database: Database, rows: Sequence[Row], *, labels: Sequence[str] = (), whole: bool) -> Search:
+def erase(database: Database, pieces: Sequence[bytes] = (), *, whole: bool) -> Search:
     """Leave no byte of deleted rows in any file.
 
+    First the write-ahead log is emptied. What SQLite has left in the database then is nearly always in its indexes, where
+    names go in anywhere and pages split: these are built anew in a moment. Only where something is left in the table
+    itself, or nobody knows any more what to look for, the whole database is written anew.
+
     Args:
-        rows: as they were. labels: of theirs.
-        whole: write the database anew, since nobody knows any more what may have been left.
+        pieces: what to look for: `leftovers.pieces_of` the rows that were deleted.
+        whole: write the database anew, since earlier rows of a label were deleted whose bytes nobody knows.
 
     Raises:
         StoreError: another process reads, so that old pages must stay; it is made up for at the next `open`.
     """
     try:
-        # secure_delete alone leaves what a page split moved away; a rebuilt file holds live rows only
         with explain(database.folder):
-            database.connection.execute("VACUUM")
-            database.empty_log()
+            search = cleaned(database, pieces, [REWRITE] if whole else ["", "REINDEX", REWRITE])
             with database.writing():
-                database.connection.execute("DELETE FROM loose")
+                if whole:
+                    database.connection.execute("DELETE FROM loose")
                 database.write_state(replace(database.state(), erasing=False))
             database.empty_log()
     except StoreError as error:
@@ -46,4 +40,20 @@ def erase(database: Database, rows: Sequence[Row], *, labels: Sequence[str] = ()
             f"the rows are deleted, but their bytes are not yet overwritten: {error}. "
             "The next one to open the index does it"
         ) from error
-    return Search()
+    return search
+
+
+def cleaned(database: Database, pieces: Sequence[bytes], steps: Sequence[str]) -> Search:
+    """Take one step after the other, each SQL or nothing, until no piece is found any more."""
+    searches: list[Search] = []
+    for step in steps:
+        if step:
+            database.connection.execute(step)
+        database.empty_log()
+        searches.append(look(database.folder, pieces, rewritten=step == REWRITE))
+        if not searches[-1].left:
+            return replace(searches[-1], leftovers=searches[0].left)
+    raise StoreError(
+        f"{searches[-1].left} places in the files of {database.folder} still hold bytes of them: if that folder has "
+        "files of somebody else in it, take those out"
+    )

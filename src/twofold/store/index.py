@@ -159,11 +159,15 @@ class Index(ABC):
                 the cosine; metadata that is no JSON; the disk is full or read-only; another process writes. Nothing is
                 added then.
         """
+        return self._put(embeddings, *self._looked_at(embeddings))
+
+    def _looked_at(self, embeddings: Embeddings) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
+        """The vectors as float32 and the metadata as JSON, if everything fits."""
         self.refuse_other(embeddings.fingerprint)
         check_names(embeddings)
         vectors = check_vectors(self.contract, embeddings.vectors, [repr(name) for name in embeddings.ids])
         check_length(self.contract, vectors, embeddings.ids)
-        return self._put(embeddings, vectors, metadata_text(embeddings.ids, embeddings.metadata))
+        return vectors, metadata_text(embeddings.ids, embeddings.metadata)
 
     @abstractmethod
     def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:

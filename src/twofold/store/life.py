@@ -9,10 +9,10 @@ from datetime import UTC, date, datetime, time
 
 from twofold.errors import StoreError, UsageError
 from twofold.results import Enrolled
-from twofold.store.database import Database, clock
+from twofold.store.database import Database, Forgotten, clock
 from twofold.store.rows import Item, Row
 
-__all__ = ["drop_expired", "enrolled", "refuse_revoked", "rewrite", "standing", "substitute", "utc"]
+__all__ = ["drop_expired", "enrolled", "rewrite", "standing", "substitute", "utc"]
 
 
 def enrolled(database: Database) -> tuple[Enrolled, ...]:
@@ -36,14 +36,6 @@ def standing(database: Database) -> tuple[int, int]:
     return identities, items
 
 
-def refuse_revoked(database: Database, labels: Sequence[str]) -> None:
-    """Raise StoreError where one of these labels is revoked: more items would bring it back."""
-    for label in dict.fromkeys(labels):
-        find = "SELECT revoked FROM items WHERE label = ? AND revoked IS NOT NULL LIMIT 1"
-        if since := database.connection.execute(find, (label,)).fetchone():
-            raise StoreError(f"{label!r} is revoked since {since[0]}: restore it before you add to it, or forget it")
-
-
 def substitute(database: Database, label: str, items: Sequence[Item]) -> int:
     """Put items in the place of all that a label has; how many stood there.
 
@@ -51,7 +43,7 @@ def substitute(database: Database, label: str, items: Sequence[Item]) -> int:
         StoreError: an id belongs to another label, or the label is revoked; nothing is changed then.
     """
     with database.writing():
-        refuse_revoked(database, [label])
+        database.refuse_revoked([label])
         for item in items:
             for other in database.rows("WHERE id = ? AND label <> ?", (item.id, label)):
                 raise StoreError(f"{item.id!r} belongs to {other.label!r} already: give another id")
@@ -90,22 +82,24 @@ def rewrite(database: Database, labels: Sequence[str], event: str, change: Calla
     return len(old)
 
 
-def drop_expired(database: Database) -> tuple[list[Row], tuple[str, ...]]:
+def drop_expired(database: Database) -> tuple[Forgotten, tuple[str, ...]]:
     """Delete the rows that are expired, and the keys of labels that have no other; `erasure.erase` ends it.
 
     Returns:
-        The rows, and the labels that are gone with them.
+        What was deleted, and the labels that are gone with it.
     """
     with database.writing():
         rows = list(database.rows("WHERE expires IS NOT NULL AND expires <= ? ORDER BY row", (clock(),)))
         if not rows:
-            return [], ()
+            return Forgotten([], [], False), ()
         database.loosen(rows)
         database.dropped(rows, replace(database.state(), erasing=True), "purge")
         labels = sorted({row.label for row in rows})
         gone = tuple(label for label in labels if not any(database.rows("WHERE label = ? LIMIT 1", (label,))))
+        find = "SELECT key FROM subjects WHERE label = ?"
+        keys = [key for label in gone for (key,) in database.connection.execute(find, (label,))]
         database.connection.executemany("DELETE FROM subjects WHERE label = ?", [(label,) for label in gone])
-    return rows, gone
+    return Forgotten(rows, keys, True), gone
 
 
 def utc(when: str | date | None) -> str | None:

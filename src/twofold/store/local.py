@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,18 @@ from jaxtyping import Float, Int
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.files import new_folder
-from twofold.results import Embeddings, Erasure, Hit, Inspection
-from twofold.store.database import TRUTH, Database, Plain, Seal, clock
+from twofold.results import AuditEntry, Embeddings, Enrolled, Erasure, Hit, Inspection
+from twofold.store import audit, life
+from twofold.store.database import TRUTH, Database, Forgotten, Plain, Seal, clock
 from twofold.store.erasure import erase
 from twofold.store.exact import Found
 from twofold.store.following import Follower, vectors_of
 from twofold.store.index import Index
 from twofold.store.large import Cache, Large
+from twofold.store.leftovers import pieces_of
 from twofold.store.protect import Key, Protection, find_key
 from twofold.store.rows import Item, Pinned, Row, State
-from twofold.store.sealed import Sealed, rotation_of
+from twofold.store.sealed import Sealed, rekey, rotation_of
 from twofold.store.where import Condition
 
 __all__ = ["LocalIndex"]
@@ -29,6 +32,7 @@ EXACT_ROWS = 100_000
 """Up to so many rows all vectors are held in memory and compared; above, a cache is asked first."""
 
 BLOCK = 4096
+MANY = 1000  # rows forgotten at once; of more, too much is left to be looked for piece by piece
 
 
 class LocalIndex(Index):
@@ -53,7 +57,7 @@ class LocalIndex(Index):
                 self._large.follow(state) if self._is_large(state) else self._all.follow(state)
             if state.erasing:
                 with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
-                    erase(database, [], whole=True)
+                    erase(database, whole=True)
         except BaseException:
             database.close()
             raise
@@ -157,6 +161,100 @@ class LocalIndex(Index):
     def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
         return self._database.put(self._items(embeddings, vectors, metadata))
 
+    # ---- the life of identities; every one of these calls is in the audit log
+
+    def enrol(self, embeddings: Embeddings, *, expires: str | date | None = None, whole: bool = False) -> int:
+        """`add`, told to the audit log.
+
+        Args:
+            expires: from when on the items are neither found nor counted (2027-12-31, or with a time; UTC where it
+                names no zone); None: never, or as it was.
+            whole: put the items in the place of all that their one label has.
+
+        Returns:
+            How many items are new or changed.
+
+        Raises:
+            StoreError: as `add`; a label is revoked; or, with `whole`, several labels, or another's id.
+            UsageError: `expires` is no date.
+        """
+        end = life.utc(expires)
+        items = [item._replace(expires=end) for item in self._items(embeddings, *self._looked_at(embeddings))]
+        if not whole:
+            return self._database.put(items, event="enrol")
+        if len(set(embeddings.labels)) != 1:
+            raise StoreError(f"{len(set(embeddings.labels))} labels: one is replaced at a time")
+        life.substitute(self._database, embeddings.labels[0], items)
+        return len(items)
+
+    def enrolled(self) -> tuple[Enrolled, ...]:
+        """Every identity, sorted by label: how many items it has, when it expires, since when it is revoked."""
+        with self._database.reading():
+            return life.enrolled(self._database)
+
+    def standing(self) -> tuple[int, int]:
+        """How many identities and how many items count: neither expired nor revoked."""
+        with self._database.reading():
+            return life.standing(self._database)
+
+    def expire(self, labels: str | Sequence[str], when: str | date | None) -> int:
+        """From when on identities are neither found nor counted; None lifts it. How many items changed.
+
+        Raises:
+            UnknownLabel: nobody of that name is there; nothing is changed then. UsageError: `when` is no date.
+        """
+        end = life.utc(when)
+        return life.rewrite(self._database, self._known(labels), "expire", lambda row: row._replace(expires=end))
+
+    def revoke(self, labels: str | Sequence[str]) -> int:
+        """Keep identities, but never match them until they are restored. How many items changed; errors as `expire`."""
+        now = clock()
+        known = self._known(labels)
+        return life.rewrite(self._database, known, "revoke", lambda row: row._replace(revoked=row.revoked or now))
+
+    def restore(self, labels: str | Sequence[str]) -> int:
+        """Lift a revocation. How many items changed; errors as `expire`."""
+        return life.rewrite(self._database, self._known(labels), "restore", lambda row: row._replace(revoked=None))
+
+    def purge(self) -> Erasure | None:
+        """Erase every item that is expired, as `forget` does; None: there is none."""
+        gone, labels = life.drop_expired(self._database)
+        return self._erased(gone, labels) if gone.rows else None
+
+    def audit(self, label: str | None = None) -> tuple[AuditEntry, ...]:
+        """The audit log, oldest first: who was enrolled, changed, forgotten, and when; names as keyed hashes.
+
+        Args:
+            label: only what concerns this name, which need not be there any more.
+        """
+        with self._database.reading():
+            found = tuple(audit.entries(self._database.connection))
+            if label is None:
+                return found
+            key = self._database.seal.audit_key(self._database.pinned())
+        wanted = audit.subject_of(key, label).hex()
+        return tuple(entry for entry in found if entry.subject == wanted)
+
+    def rekey(self, key: Key | str | Path, *, rotate: bool = False) -> None:
+        """Put a protected index under another master key, whole or not at all; one without protection gets it.
+
+        Keep the old key until this returns: where it is killed, either the old key fits or the new one.
+
+        Args:
+            key: the new one, or the path of its file.
+            rotate: new keys for all subjects and a new rotation too: every vector is written anew.
+
+        Raises:
+            WrongKey: no key there, or another process was faster. StoreError: the disk or another writer is in the way.
+        """
+        self._keep(rekey(self._database, find_key(key), self.contract, rotate=rotate))
+        erase(self._database, whole=True)
+
+    def _known(self, labels: str | Sequence[str]) -> tuple[str, ...]:
+        wanted = (labels,) if isinstance(labels, str) else tuple(dict.fromkeys(labels))
+        super()._check_known(wanted)
+        return wanted
+
     def _items(
         self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]
     ) -> list[Item]:
@@ -178,9 +276,14 @@ class LocalIndex(Index):
         super()._check_known([label for label in labels if label not in loose])
 
     def _forget(self, labels: tuple[str, ...]) -> Erasure:
-        rows, loose = self._database.forget(labels, event="forget")
+        return self._erased(self._database.forget(labels, event="forget"), labels)
+
+    def _erased(self, gone: Forgotten, labels: tuple[str, ...]) -> Erasure:
+        """Overwrite what deleted rows have left, and say so."""
+        rows = gone.rows
         self._large.erase(np.array([row.number for row in rows], np.int64))
-        search = erase(self._database, rows, labels=labels, whole=loose)
+        whole = gone.loose or len(rows) > MANY
+        search = erase(self._database, pieces_of(rows, gone.keys), whole=whole)
         with self._database.reading():
             self._all.follow(self._database.state())  # memory forgets, too
         return Erasure(
