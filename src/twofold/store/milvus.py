@@ -1,0 +1,296 @@
+"""An index in a collection of Milvus: a cluster, or milvus-lite's file."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from twofold.contract import Contract
+from twofold.errors import StoreError
+from twofold.results import Embeddings, Erasure, Hit, Inspection
+from twofold.store import remote
+from twofold.store.index import Index
+from twofold.store.milvus_server import (
+    INDEXES,
+    WAIT_SECONDS,
+    Address,
+    MilvusClient,
+    collections,
+    connect,
+    create_collection,
+    explain,
+    expression,
+    metric,
+    opened,
+    pinned,
+    quoted,
+    tags,
+)
+from twofold.store.remote import Record
+from twofold.store.where import Condition
+
+__all__ = ["MilvusIndex"]
+
+FIELDS = ["id", "label", "metadata", "vector", "hash"]
+NAMES = 1000  # ids in one filter
+BLOCK = 4096  # rows read at once
+MOST = 16_384  # hits that Milvus gives to one query
+MESSAGE = 16 * 2**20  # bytes of one call; Milvus takes 64 MB
+TEXTS = 512  # bytes of a row beside its vector, for a guess of a message's size
+LONGEST_METADATA = 60_000  # bytes; Milvus keeps 65,536
+NOTE = (
+    "the rows are deleted for every reader; Milvus keeps their bytes in segments, logs and object storage until it "
+    "compacts and collects its garbage: that is the administrator's"
+)
+
+
+class MilvusIndex(Index):
+    """See Index. A call beyond 16 MB is kept in parts: one that fails may be half there, and is repeated."""
+
+    def __init__(self, address: Address, client: MilvusClient, contract: Contract, index: str) -> None:
+        self.path = address.shown
+        self.contract = contract
+        self._address = address
+        self._name = address.collection
+        self._client = client
+        self._index = index
+
+    @classmethod
+    def create_at(cls, place: str | Path, contract: Contract) -> "MilvusIndex":
+        """Make the collection and write down what it is pinned to; it is no index before that."""
+        address = Address.of(place)
+        with opened(address) as client:
+            create_collection(client, address, contract)
+        return cls.open_at(place)
+
+    @classmethod
+    def open_at(cls, place: str | Path) -> "MilvusIndex":
+        """Connect, and read what the collection is pinned to."""
+        address = Address.of(place)
+        client = connect(address)
+        try:
+            with explain(address):
+                contract, index = pinned(client, address)
+                client.load_collection(address.collection)
+        except BaseException:
+            client.close()
+            raise
+        return cls(address, client, contract, index)
+
+    @classmethod
+    def found_at(cls, place: str | Path) -> bool:
+        """Whether the database knows an index of that name."""
+        address = Address.of(place)
+        with opened(address) as client:
+            return address.collection in collections(client)
+
+    def close(self) -> None:
+        """Let go of the connection; milvus-lite holds its file until the process ends."""
+        self._client.close()
+
+    def __len__(self) -> int:
+        with explain(self._address):
+            rows = self._client.query(self._name, filter="", output_fields=["count(*)"], timeout=WAIT_SECONDS)
+        return int(rows[0]["count(*)"])
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the items, sorted: Milvus keeps no order of writing."""
+        return tuple(sorted(row["id"] for page in self._pages(["id"]) for row in page))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the identities, each once, sorted; Milvus has to read all rows for it."""
+        return tuple(sorted({row["label"] for page in self._pages(["label"]) for row in page}))
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._found([name], ["id"]))
+
+    def get(self, ids: Sequence[str]) -> Embeddings:
+        """Items by id, as they were added (vectors float32), in the order asked."""
+        found = {row["id"]: self._record(row) for row in self._found(ids, FIELDS)}
+        remote.refuse_missing(ids, found.keys(), str(self.path))
+        return remote.embeddings(self.contract, [found[name] for name in ids])
+
+    def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
+        """All items in blocks, each item once; one that is written meanwhile may be among them or not."""
+        for block in self._matching((), rows):
+            yield remote.embeddings(self.contract, block)
+
+    def check(self, *, repair: bool = False) -> Inspection:
+        """Compare every row with its hash; with `repair` take out those that are not as they were written."""
+        items, wrong = 0, []
+        for page in self._pages(FIELDS):
+            wrong += [row["id"] for row in page if record(row).digest().hex() != row["hash"]]
+            items += len(page)
+        if repair:
+            self._delete(wrong)
+        return remote.inspection(items - len(wrong), wrong=wrong, place=str(self.path), dropped=repair)
+
+    # ---- writing
+
+    def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+        remote.check_long({*embeddings.ids, *embeddings.labels})
+        if long := [each for each in metadata if len(each.encode()) > LONGEST_METADATA]:
+            raise StoreError(f"metadata of {len(long[0])} letters: Milvus keeps {LONGEST_METADATA} bytes for an item")
+        known = {row["id"]: row["hash"] for row in self._found(embeddings.ids, ["id", "hash"])}
+        records = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
+        rows = [row_of(each) for each in records if known.get(each.id) != each.digest().hex()]
+        size = self._rows_in_a_message()
+        with explain(self._address):
+            for start in range(0, len(rows), size):
+                self._client.upsert(self._name, rows[start : start + size], timeout=WAIT_SECONDS)
+        return len(rows)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete items by id."""
+        remote.refuse_missing(ids, {row["id"] for row in self._found(ids, ["id"])}, str(self.path))
+        self._delete(ids)
+
+    def _check_known(self, labels: Sequence[str]) -> None:
+        for label in labels:
+            with explain(self._address):
+                known = self._client.query(
+                    self._name, filter=f"label == {quoted(label)}", output_fields=["id"], limit=1, timeout=WAIT_SECONDS
+                )
+            if not known:
+                super()._check_known(labels)  # reads all labels, for the nearest one
+
+    def _forget(self, labels: tuple[str, ...]) -> Erasure:
+        wanted = f"label in [{', '.join(map(quoted, labels))}]"
+        ids = tuple(row["id"] for page in self._pages(["id"], wanted) for row in page)
+        self._delete(ids)
+        return Erasure(labels=labels, ids=ids, at=datetime.now(UTC).isoformat(timespec="seconds"), note=NOTE)
+
+    # ---- searching
+
+    def _search(
+        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+    ) -> list[list[Hit]]:
+        how = self._exactly() if exact else INDEXES[self._index][1]
+        if how is None or self._compares_not() or k + remote.SPARE > MOST:
+            return remote.scan(self.contract, queries, self._matching(filters), k=k)
+        found = self._nearest(queries, k + remote.SPARE, filters, how)
+        hits = [remote.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
+        # too few rows that pass the filter stood in the lists that were probed
+        short = [number for number, one in enumerate(hits) if len(one) < k and not exact and self._index != "FLAT"]
+        if short:
+            for number, one in zip(short, self._search(queries[short], k, filters, exact=True), strict=True):
+                hits[number] = one
+        return hits
+
+    def _search_range(
+        self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
+    ) -> list[list[Hit]]:
+        exactly = self._exactly()
+        if self._compares_not() or exactly is None:
+            return remote.scan_range(self.contract, queries, self._matching(filters), score)
+        found = self._nearest(queries, MOST, filters, {**exactly, "radius": self._radius(score)})
+        if any(len(records) == MOST for records in found):
+            return remote.scan_range(self.contract, queries, self._matching(filters), score)
+        hits = [remote.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
+        return [[hit for hit in one if hit.score >= score] for one in hits]
+
+    def _nearest(
+        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], how: Mapping[str, Any]
+    ) -> list[list[Record]]:
+        """The rows nearest to each query as the server counts, in the order of their ids."""
+        found: list[list[Record]] = []
+        size = max(1, self._rows_in_a_message() // k)
+        for start in range(0, len(queries), size):
+            with explain(self._address):
+                answer = self._client.search(
+                    self._name,
+                    list(queries[start : start + size]),
+                    filter=expression(filters),
+                    limit=k,
+                    output_fields=FIELDS,
+                    search_params={"metric_type": metric(self.contract), "params": dict(how)},
+                    timeout=WAIT_SECONDS,
+                )
+            found += [sorted((self._record(hit["entity"]) for hit in one), key=lambda each: each.id) for one in answer]
+        return found
+
+    def _exactly(self) -> Mapping[str, int] | None:
+        """How to search so that no row is missed; None where this kind of index cannot."""
+        if self._index == "FLAT":
+            return {}
+        return {"nprobe": INDEXES["IVF_FLAT"][0]["nlist"]} if self._index == "IVF_FLAT" else None
+
+    def _compares_not(self) -> bool:
+        """Whether Milvus does not know this distance."""
+        return self.contract.distance not in ("cosine", "euclidean", "squared_euclidean")
+
+    def _radius(self, score: float) -> float:
+        """The edge of a range as Milvus counts: a cosine to lie above, a squared distance to lie below."""
+        furthest = remote.bound(self.contract, score)
+        if self.contract.distance == "cosine":
+            return 1.0 - furthest
+        square = furthest if self.contract.distance == "squared_euclidean" else furthest**2
+        return max(square, float(np.finfo(np.float32).tiny))
+
+    # ---- rows
+
+    def _rows_in_a_message(self) -> int:
+        return max(1, MESSAGE // (4 * self.contract.dim + TEXTS))
+
+    def _found(self, ids: Sequence[str], fields: list[str]) -> list[dict[str, Any]]:
+        """The rows of some ids, as far as they are there."""
+        rows = []
+        size = min(NAMES, self._rows_in_a_message())
+        for start in range(0, len(ids), size):
+            wanted = f"id in [{', '.join(map(quoted, ids[start : start + size]))}]"
+            with explain(self._address):
+                rows += self._client.query(self._name, filter=wanted, output_fields=fields, timeout=WAIT_SECONDS)
+        return rows
+
+    def _pages(self, fields: list[str], wanted: str = "", rows: int = BLOCK) -> Iterator[list[dict[str, Any]]]:
+        """All rows that pass a filter, in pages."""
+        with explain(self._address):
+            pages = self._client.query_iterator(
+                self._name,
+                batch_size=min(rows, self._rows_in_a_message()),
+                filter=wanted,
+                output_fields=fields,
+                timeout=WAIT_SECONDS,
+            )
+            while page := pages.next():
+                yield page
+            pages.close()
+
+    def _matching(self, filters: Sequence[Condition], rows: int = BLOCK) -> Iterator[list[Record]]:
+        for page in self._pages(FIELDS, expression(filters), rows):
+            yield [self._record(row) for row in page]
+
+    def _record(self, row: dict[str, Any]) -> Record:
+        """A row, compared with its hash."""
+        return remote.checked(record(row), bytes.fromhex(row["hash"]), str(self.path))
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        with explain(self._address):
+            for start in range(0, len(ids), NAMES):
+                wanted = f"id in [{', '.join(map(quoted, ids[start : start + NAMES]))}]"
+                self._client.delete(self._name, filter=wanted, timeout=WAIT_SECONDS)
+
+
+def record(row: dict[str, Any]) -> Record:
+    """A row of Milvus, its metadata in the form in which it was hashed."""
+    metadata = json.dumps(row["metadata"], sort_keys=True, ensure_ascii=False)
+    return Record(row["id"], row["label"], metadata, np.asarray(row["vector"], np.float32))
+
+
+def row_of(each: Record) -> dict[str, Any]:
+    """A record as Milvus keeps it."""
+    metadata = json.loads(each.metadata)
+    return {
+        "id": each.id,
+        "label": each.label,
+        "metadata": metadata,
+        "tags": tags(metadata),
+        "vector": each.vector,
+        "hash": each.digest().hex(),
+    }

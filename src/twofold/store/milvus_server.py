@@ -1,0 +1,285 @@
+"""Milvus as an index sees it: address, client, collections, filters, and its errors in plain words."""
+
+import contextlib
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+from twofold.contract import Contract
+from twofold.errors import MissingExtra, NewerFormat, StoreError, TwofoldError, nearest
+from twofold.store.remote import LONGEST, hidden, host_shown, split_address
+from twofold.store.where import Condition, kind
+
+try:
+    from pymilvus import DataType, MilvusClient, MilvusException
+    from pymilvus.milvus_client.index import IndexParams
+except ImportError as error:
+    raise MissingExtra("an index on Milvus needs pymilvus: pip install 'twofold[milvus]'") from error
+
+__all__ = [
+    "INDEXES",
+    "WAIT_SECONDS",
+    "Address",
+    "MilvusClient",
+    "collections",
+    "connect",
+    "create_collection",
+    "explain",
+    "expression",
+    "opened",
+    "pinned",
+    "quoted",
+    "tags",
+]
+
+EXAMPLE = "milvus://user:password@host:19530/faces, or milvus+file:/folder/lite.db?collection=faces"
+CATALOGUE = "twofold_indexes"
+FORMAT = 1
+PORT = 19530
+WAIT_SECONDS = 60.0  # for one call: else pymilvus tries again for many minutes when a server has gone
+LARGEST_DIM = 32_768  # numbers of a vector that Milvus keeps
+LONGEST_CONTRACT = 65_535  # bytes of a text that Milvus keeps
+MOST_TAGS = 4096  # elements of an array that Milvus keeps
+
+INDEXES: Mapping[str, tuple[dict[str, int], dict[str, int]]] = {
+    "FLAT": ({}, {}),
+    "IVF_FLAT": ({"nlist": 1024}, {"nprobe": 64}),
+    "HNSW": ({"M": 16, "efConstruction": 200}, {"ef": 200}),
+    "DISKANN": ({}, {"search_list": 200}),
+    "AUTOINDEX": ({}, {}),
+}
+"""Kinds of index over the vectors: what each is built with, and what it is searched with."""
+
+
+class Address(NamedTuple):
+    """Where an index is: what the client connects to, the collection, and how the place is named in messages."""
+
+    uri: str
+    user: str
+    password: str
+    database: str
+    collection: str
+    kind: str
+    shown: str
+
+    @classmethod
+    def of(cls, place: str | Path) -> "Address":
+        """Take an address apart.
+
+        Raises:
+            StoreError: no address, no name of a collection, or something in it that means nothing here.
+        """
+        parts = split_address(place, EXAMPLE)
+        asked = dict(parse_qsl(parts.query))
+        lite = parts.scheme == "milvus+file"
+        collection = asked.pop("collection", "") if lite else parts.path.removeprefix("/")
+        index = asked.pop("index", "IVF_FLAT")
+        database = "" if lite else asked.pop("database", "")
+        secure = not lite and asked.pop("secure", "") in ("1", "true")
+        if asked:
+            raise StoreError(f"{sorted(asked)} in an address of Milvus mean nothing here. {EXAMPLE}")
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", collection) or collection == CATALOGUE:
+            raise StoreError(f"{collection!r} is no name for a collection: letters, digits and _, as in {EXAMPLE}")
+        if index not in INDEXES:
+            raise StoreError(f"index={index}: {nearest(index, INDEXES)}")
+        if lite:
+            file = file_of(unquote(parts.path))
+            return cls(file, "", "", "", collection, index, f"milvus+file:{file}?collection={collection}")
+        host = host_shown(parts)
+        uri = f"{'https' if secure else 'http'}://{host}" + ("" if parts.port else f":{PORT}")
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        return cls(uri, user, password, database, collection, index, f"milvus://{host}/{collection}")
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown})"
+
+
+def file_of(path: str) -> str:
+    """The file of milvus-lite, which knows its own by the ending."""
+    if not path.endswith(".db"):
+        raise StoreError(f"{path!r} is no file for milvus-lite: give a name that ends in .db, as in {EXAMPLE}")
+    return path
+
+
+def connect(address: Address) -> MilvusClient:
+    """A client.
+
+    Raises:
+        StoreError: nobody answers there, or lets the user not in; another process holds the file.
+        MissingExtra: a file without milvus-lite.
+    """
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it prints a traceback for each error that it raises
+    # an address with a user and no password holds an API key
+    login = {"user": address.user, "password": address.password} if address.password else {"token": address.user}
+    try:
+        return MilvusClient(address.uri, db_name=address.database, timeout=WAIT_SECONDS, **login)
+    except MilvusException as error:
+        told = hidden(str(error.message), address.password or address.user)
+        if "milvus-lite" in told or "milvus_lite" in told:
+            raise MissingExtra(
+                f"{address.shown} is a file, which needs milvus-lite: pip install 'twofold[milvus]'. {told}"
+            ) from None
+        raise StoreError(
+            f"{address.shown} cannot be reached: {told}. Look at the address, at the server, at user and password; "
+            "a file is held by one process at a time"
+        ) from None  # the original error can hold the whole address
+
+
+@contextlib.contextmanager
+def opened(address: Address) -> Iterator[MilvusClient]:
+    """A client for a while."""
+    client = connect(address)
+    try:
+        with explain(address):
+            yield client
+    finally:
+        client.close()
+
+
+@contextlib.contextmanager
+def explain(address: Address) -> Iterator[None]:
+    """The server's errors, told as what is wrong with this index and what to do."""
+    try:
+        yield
+    except TwofoldError:
+        raise
+    except MilvusException as error:
+        told = hidden(str(error.message), address.password)
+        raise StoreError(
+            f"{address.shown}: Milvus refuses, or cannot be reached: {told}. Whether a write of this call was kept is "
+            "not known: repeat it, nothing comes twice"
+        ) from error
+    except ValueError as error:  # what pymilvus raises on a client that was closed
+        raise StoreError(f"{address.shown}: {hidden(str(error), address.password)}") from error
+
+
+def create_collection(client: MilvusClient, address: Address, contract: Contract) -> None:
+    """Make the collection of an index, and last of all write into the catalogue what it is pinned to.
+
+    Raises:
+        StoreError: the name is taken, or the contract is too long to be kept.
+    """
+    if contract.dim > LARGEST_DIM:
+        raise StoreError(f"vectors of {contract.dim} numbers: Milvus keeps up to {LARGEST_DIM}")
+    kept = json.dumps(contract.to_dict(), sort_keys=True)
+    if len(kept.encode()) > LONGEST_CONTRACT:
+        raise StoreError(f"a contract of {len(kept)} letters: Milvus keeps texts of {LONGEST_CONTRACT} bytes")
+    if client.has_collection(address.collection):
+        raise StoreError(f"{address.shown} is there already: open it, or choose another name for the collection")
+    kept_as = over(client, address.kind, metric(contract))
+    make(client, address.collection, kept_as, dim=contract.dim, texts={"label": LONGEST, "hash": 64})
+    if not client.has_collection(CATALOGUE):
+        texts = {"contract": LONGEST_CONTRACT, "index": 64}
+        make(client, CATALOGUE, over(client, "FLAT", "L2"), dim=2, texts=texts)  # no collection is without a vector
+    row = {"id": address.collection, "contract": kept, "index": address.kind, "metadata": {"format": FORMAT}}
+    client.upsert(CATALOGUE, [{**row, "tags": [], "vector": [0.0, 0.0]}])
+
+
+def over(client: MilvusClient, index: str, compared: str) -> IndexParams:
+    """An index over the vectors."""
+    wanted = client.prepare_index_params()
+    wanted.add_index("vector", index_type=index, metric_type=compared, params=INDEXES[index][0])
+    return wanted
+
+
+def make(client: MilvusClient, name: str, index: IndexParams, *, dim: int, texts: Mapping[str, int]) -> None:
+    """Make a collection of ids, texts of some bytes, metadata with their tags, and vectors; reads see every write."""
+    schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
+    schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=LONGEST)
+    for field, length in texts.items():
+        schema.add_field(field, DataType.VARCHAR, max_length=length)
+    schema.add_field("metadata", DataType.JSON)
+    schema.add_field("tags", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MOST_TAGS, max_length=32)
+    schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
+    client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong")
+    for field in ("tags", *texts):
+        by = client.prepare_index_params()
+        by.add_index(field, index_type="INVERTED")
+        with contextlib.suppress(MilvusException):  # milvus-lite has none over arrays; a filter is then a scan
+            client.create_index(name, by)
+
+
+def metric(contract: Contract) -> str:
+    """What Milvus compares vectors by; what it has no name for is read and compared here."""
+    return "COSINE" if contract.distance == "cosine" else "L2"
+
+
+def collections(client: MilvusClient) -> dict[str, tuple[int, str, str]]:
+    """The indexes of a database: format, contract and kind of index by the name of the collection."""
+    if not client.has_collection(CATALOGUE):
+        return {}
+    client.load_collection(CATALOGUE)
+    rows = client.query(CATALOGUE, filter='id != ""', output_fields=["id", "contract", "index", "metadata"])
+    return {row["id"]: (row["metadata"]["format"], row["contract"], row["index"]) for row in rows}
+
+
+def pinned(client: MilvusClient, address: Address) -> tuple[Contract, str]:
+    """The contract of an index, and the kind of index over its vectors.
+
+    Raises:
+        StoreError: there is none of that name. NewerFormat: a later twofold made it.
+    """
+    known = collections(client)
+    if address.collection not in known:
+        there = nearest(address.collection, known) if known else "There is none in this database"
+        raise StoreError(f"{address.shown} is no index; Index.create makes one. {there}")
+    number, contract, index = known[address.collection]
+    if number > FORMAT:
+        raise NewerFormat(f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
+    return Contract.from_dict(json.loads(contract)), index
+
+
+def tags(metadata: Mapping[str, Any]) -> list[str]:
+    """What a filter looks for: for each key its kind, and its value; hashes, so that nothing has to be escaped.
+
+    Milvus compares JSON by rules that its versions do not share (is True 1? is a missing key null?); texts it compares
+    as they are.
+    """
+    found = []
+    for key, value in metadata.items():
+        if value is not None:
+            found += [tag(key, kind(value)), tag(key, kind(value), value)]
+    if len(found) > MOST_TAGS:
+        raise StoreError(f"metadata with {len(metadata)} keys: this engine finds up to {MOST_TAGS // 2}")
+    return found
+
+
+def tag(*parts: Any) -> str:
+    """A hash of a key, a kind and a value; 1 and 1.0 are one value."""
+    plain = [int(part) if isinstance(part, float) and part.is_integer() else part for part in parts]
+    return sha256(json.dumps(plain).encode()).hexdigest()[:32]
+
+
+def expression(filters: Sequence[Condition]) -> str:
+    """The conditions of a filter in Milvus's language; "" lets everything pass."""
+    return " and ".join(among(each) if each.values is not None else between(each) for each in filters)
+
+
+def among(condition: Condition) -> str:
+    """One of some values; null is what has none of the other kinds."""
+    wanted = [tag(condition.key, kind(value), value) for value in condition.values or () if value is not None]
+    parts = [f"array_contains_any(tags, {json.dumps(wanted)})"] if wanted else []
+    if None in (condition.values or ()):
+        other = [tag(condition.key, each) for each in ("text", "number", "true or false")]
+        parts.append(f"not array_contains_any(tags, {json.dumps(other)})")
+    return f"({' or '.join(parts)})"
+
+
+def between(condition: Condition) -> str:
+    """A range: values of the bound's kind only."""
+    bound = condition.high if condition.low is None else condition.low
+    parts = [f"array_contains(tags, {quoted(tag(condition.key, kind(bound)))})"]
+    for sign, bound in ((">=", condition.low), ("<=", condition.high)):
+        if bound is not None:
+            parts.append(f"metadata[{quoted(condition.key)}] {sign} {json.dumps(bound, ensure_ascii=False)}")
+    return f"({' and '.join(parts)})"
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of Milvus's language, whose escapes are those of JSON."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,345 @@
+"""An index in a table of PostgreSQL with pgvector: exact up to EXACT_UP_TO rows, a graph (HNSW) above."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from twofold.contract import Contract
+from twofold.errors import StoreError
+from twofold.results import Embeddings, Erasure, Hit, Inspection
+from twofold.store import remote
+from twofold.store.index import Index
+from twofold.store.postgres_server import (
+    LARGEST_DIM,
+    Address,
+    Connection,
+    connect,
+    create_table,
+    explain,
+    filtered,
+    opened,
+    pinned,
+    register_vector,
+    tables,
+)
+from twofold.store.remote import Record
+from twofold.store.where import Condition
+
+__all__ = ["EXACT_UP_TO", "PostgresIndex"]
+
+EXACT_UP_TO = 50_000  # rows; a scan of so many of 128 numbers takes some tens of milliseconds
+EXPANSION = 200, 1000  # candidates that a search in the graph keeps: at least, at most (pgvector's limit)
+BUILD_MEMORY = "512MB"  # a graph that does not fit is built several times slower
+QUERIES = 64  # in one statement: bounds what one answer takes
+MANY = 16  # exact queries from which on reading all rows once beats a scan for each by the server
+BLOCK = 8192  # rows read at once
+
+OPERATORS = {"cosine": "<=>", "euclidean": "<->", "squared_euclidean": "<->", "manhattan": "<+>"}
+ORDERS = {"<=>": "cosine", "<->": "l2", "<+>": "l1"}  # pgvector's names of what a graph is ordered by
+HALF_DIM, WHOLE_DIM = 4000, 2000  # numbers of a vector in a graph of float16 and of float32; pgvector's limits
+
+COLUMNS = "id, label, metadata::text, vector, hash"
+NOTE = (
+    "the rows are deleted for every reader; PostgreSQL keeps their bytes in dead rows, in its write-ahead log, in "
+    "replicas and in backups until VACUUM FULL, log recycling and those backups' end: that is the administrator's"
+)
+
+
+class PostgresIndex(Index):
+    """See Index. A call is one transaction; what is deleted leaves the server's files when it vacuums."""
+
+    def __init__(self, address: Address, connection: Connection, contract: Contract) -> None:
+        self.path = address.shown
+        self.contract = contract
+        self._address = address
+        self._connection = connection
+        self._graph = graph_of(contract)
+
+    @classmethod
+    def create_at(cls, place: str | Path, contract: Contract) -> "PostgresIndex":
+        """Make the table and write down what it is pinned to, all or nothing."""
+        address = Address.of(place)
+        if contract.dim > LARGEST_DIM:
+            raise StoreError(f"vectors of {contract.dim} numbers: pgvector keeps up to {LARGEST_DIM}")
+        with opened(address) as connection, connection.transaction():
+            create_table(connection, address, contract)
+        return cls.open_at(place)
+
+    @classmethod
+    def open_at(cls, place: str | Path) -> "PostgresIndex":
+        """Connect, and read what the table is pinned to."""
+        address = Address.of(place)
+        connection = connect(address)
+        try:
+            with explain(address):
+                contract = pinned(connection, address)
+                register_vector(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(address, connection, contract)
+
+    @classmethod
+    def found_at(cls, place: str | Path) -> bool:
+        """Whether the database knows an index of that name."""
+        address = Address.of(place)
+        with opened(address) as connection:
+            return address.table in tables(connection)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __len__(self) -> int:
+        return self._rows("SELECT count(*) FROM {table}")[0][0]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the items, in the order in which they were last written."""
+        return tuple(name for (name,) in self._rows("SELECT id FROM {table} ORDER BY row"))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the identities, each once, sorted."""
+        return tuple(label for (label,) in self._rows("SELECT DISTINCT label FROM {table} ORDER BY label"))
+
+    def __contains__(self, name: str) -> bool:
+        return "\0" not in name and bool(self._rows("SELECT 1 FROM {table} WHERE id = %s", [name]))
+
+    def get(self, ids: Sequence[str]) -> Embeddings:
+        """Items by id, as they were added (vectors float32), in the order asked."""
+        asked = [name for name in ids if "\0" not in name]
+        rows = self._rows("SELECT {columns} FROM {table} WHERE id = ANY(%s)", [asked])
+        found = {record.id: record for record in map(self._record, rows)}
+        remote.refuse_missing(ids, found, str(self.path))
+        return remote.embeddings(self.contract, [found[name] for name in ids])
+
+    def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
+        """All items in blocks, each item once; one that is written meanwhile may be among them or not."""
+        for block in self._blocks((), rows):
+            yield remote.embeddings(self.contract, [self._record(row) for row in block])
+
+    def sample(self, items: int, *, seed: int = 0) -> Embeddings:
+        """Random items, without repetition; all of them where there are no more."""
+        order = "SELECT {columns} FROM {table} ORDER BY hashtextextended(id, %s), row LIMIT %s"
+        return remote.embeddings(self.contract, [self._record(row) for row in self._rows(order, [seed, items])])
+
+    def check(self, *, repair: bool = False) -> Inspection:
+        """Compare every row with its hash; with `repair` take out those that are not as they were written."""
+        items, wrong = 0, []
+        for block in self._blocks((), BLOCK):
+            wrong += [row[0] for row in block if record(row).digest() != row[-1]]
+            items += len(block)
+        if wrong and repair:
+            self._rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING 1", [wrong])
+        items -= len(wrong)
+        return remote.inspection(items, wrong=wrong, place=str(self.path), dropped=repair)
+
+    # ---- writing
+
+    def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+        remote.check_long({*embeddings.ids, *embeddings.labels})
+        records = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
+        with explain(self._address), self._connection.transaction():
+            self._connection.execute(
+                "CREATE TEMP TABLE given (id text, label text, metadata text, vector vector, hash bytea) ON COMMIT DROP"
+            )
+            with self._connection.cursor().copy("COPY given FROM STDIN (FORMAT BINARY)") as copy:
+                copy.set_types(["text", "text", "text", "vector", "bytea"])
+                for each in records:
+                    copy.write_row((*each, each.digest()))
+            changed = self._connection.execute(
+                self._named(
+                    "INSERT INTO {table} AS old (id, label, metadata, vector, hash) "
+                    "SELECT id, label, metadata::json, vector, hash FROM given "
+                    "ON CONFLICT (id) DO UPDATE SET row = excluded.row, label = excluded.label, "
+                    "metadata = excluded.metadata, vector = excluded.vector, hash = excluded.hash "
+                    "WHERE old.hash <> excluded.hash"
+                )
+            ).rowcount
+        if changed:
+            self._build()
+        return changed
+
+    def _build(self) -> None:
+        """Build the graph once there are more rows than a scan should read; readers go on meanwhile."""
+        if self._graph is None or self._built() or self._at_most(EXACT_UP_TO + 1) <= EXACT_UP_TO:
+            return
+        make = "CREATE INDEX IF NOT EXISTS {graph} ON {table} USING hnsw (({vector}) {operations})"
+        try:
+            with explain(self._address), self._connection.transaction():
+                self._connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", [BUILD_MEMORY])
+                self._connection.execute(self._named(make, self._graph))
+                self._connection.execute(self._named("ANALYZE {table}"))
+        except StoreError as error:
+            raise StoreError(
+                f"the items are kept, but their graph could not be built, so searches scan: {error}"
+            ) from error
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete items by id."""
+        asked = [name for name in ids if "\0" not in name]
+        with explain(self._address), self._connection.transaction():
+            gone = self._rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING id", [asked])
+            remote.refuse_missing(ids, {name for (name,) in gone}, str(self.path))
+
+    def _check_known(self, labels: Sequence[str]) -> None:
+        asked = [label for label in labels if "\0" not in label]
+        known = self._rows("SELECT DISTINCT label FROM {table} WHERE label = ANY(%s)", [asked])
+        if len(known) < len(set(labels)):
+            super()._check_known(labels)  # reads all labels, for the nearest one
+
+    def _forget(self, labels: tuple[str, ...]) -> Erasure:
+        gone = self._rows("DELETE FROM {table} WHERE label = ANY(%s) RETURNING id", [list(labels)])
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        return Erasure(labels=labels, ids=tuple(name for (name,) in gone), at=now, note=NOTE)
+
+    # ---- searching
+
+    def _search(
+        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+    ) -> list[list[Hit]]:
+        if exact and len(queries) >= MANY:
+            return remote.scan(self.contract, queries, self._matching(filters), k=k)
+        found = self._candidates(queries, k + remote.SPARE, filters, graph=not exact and self._built())
+        # a walk through the graph may end before it has met enough rows that pass the filter
+        if short := [number for number, records in enumerate(found) if len(records) < k and not exact]:
+            again = self._candidates(queries[short], k + remote.SPARE, filters, graph=False)
+            for number, records in zip(short, again, strict=True):
+                found[number] = records
+        return [remote.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
+
+    def _search_range(
+        self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
+    ) -> list[list[Hit]]:
+        if len(queries) >= MANY:
+            return remote.scan_range(self.contract, queries, self._matching(filters), score)
+        condition, values = filtered(filters)
+        furthest = remote.bound(self.contract, score)
+        if self.contract.distance == "squared_euclidean":
+            furthest = np.sqrt(max(0.0, furthest))
+        found = self._ask(
+            queries,
+            "SELECT row, {columns} FROM {table} WHERE {condition} AND {vector} {operator} {query} <= %s",
+            [*values, furthest],
+            width=0,
+            condition=condition,
+        )
+        hits = [remote.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
+        return [[hit for hit in one if hit.score >= score] for one in hits]
+
+    def _candidates(
+        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, graph: bool
+    ) -> list[list[Record]]:
+        """The rows nearest to each query as the server counts, in the order of their numbers."""
+        condition, values = filtered(filters)
+        nearest = "SELECT row, {columns} FROM {table} WHERE {condition} ORDER BY {vector} {operator} {query} LIMIT %s"
+        return self._ask(queries, nearest, [*values, k], width=k if graph else 0, condition=condition)
+
+    def _ask(
+        self, queries: np.ndarray, inner: str, values: Sequence[Any], *, width: int, condition: str
+    ) -> list[list[Record]]:
+        """The records that a statement finds for each query, in the order of their rows.
+
+        Args:
+            width: for how many rows of each the graph is searched; 0: not at all, every row is compared.
+        """
+        kind = self._graph if width and self._graph else "vector"
+        asked = f"SELECT n, r.* FROM unnest(%s::vector[]) WITH ORDINALITY AS q(v, n) CROSS JOIN LATERAL ({inner}) r"
+        statement = self._named(f"{asked} ORDER BY n, row", kind, condition=condition)
+        found: list[list[Record]] = [[] for _ in queries]
+        for start in range(0, len(queries), QUERIES):
+            block = directions(self.contract, queries[start : start + QUERIES])
+            with explain(self._address), self._connection.transaction():
+                self._tune(width)
+                for number, _, *row in self._connection.execute(statement, [list(block), *values], binary=True):
+                    found[start + number - 1].append(self._record(row))
+        return found
+
+    def _tune(self, width: int) -> None:
+        """How wide to search the graph, or that it is not to be used, for this transaction."""
+        least, most = EXPANSION
+        settings = {
+            "hnsw.ef_search": str(min(most, max(least, 2 * width))),
+            "hnsw.iterative_scan": "relaxed_order",  # goes on until enough rows pass the filter
+            "enable_indexscan": "on" if width else "off",
+        }
+        for name, value in settings.items():
+            self._connection.execute("SELECT set_config(%s, %s, true)", [name, value])
+
+    # ---- rows
+
+    def _at_most(self, items: int) -> int:
+        """The number of items, counted no further than this."""
+        return self._rows("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) AS few", [items])[0][0]
+
+    def _built(self) -> bool:
+        """Whether the graph is there; another process may have built it."""
+        return self._rows("SELECT to_regclass(%s)", [f"{self._address.table}_graph"]) != [(None,)]
+
+    def _matching(self, filters: Sequence[Condition]) -> Iterator[list[Record]]:
+        for block in self._blocks(filters, BLOCK):
+            yield [self._record(row) for row in block]
+
+    def _blocks(self, filters: Sequence[Condition], rows: int) -> Iterator[list[Any]]:
+        """All rows that pass a filter, in pages; what is written after the first page is left out."""
+        condition, values = filtered(filters)
+        [(end,)] = self._rows("SELECT coalesce(max(row), 0) FROM {table}")
+        page = "SELECT row, {columns} FROM {table} WHERE row > %s AND row <= %s AND {condition} ORDER BY row LIMIT %s"
+        last = 0
+        while found := self._rows(page, [last, end, *values, rows], condition=condition):
+            yield [row[1:] for row in found]
+            last = found[-1][0]
+
+    def _record(self, row: Sequence[Any]) -> Record:
+        """A row of COLUMNS, compared with its hash."""
+        return remote.checked(record(row), row[-1], str(self.path))
+
+    def _rows(self, statement: str, values: Sequence[Any] = (), *, condition: str = "true") -> list[tuple[Any, ...]]:
+        """What a statement about the table returns."""
+        with explain(self._address):
+            return self._connection.execute(self._named(statement, condition=condition), values, binary=True).fetchall()
+
+    def _named(self, statement: str, kind: str = "vector", *, condition: str = "true") -> bytes:
+        """A statement with the names of this table in it; none of them is a user's but the table's, a plain word.
+
+        Args:
+            kind: what vectors are compared as: "vector" (float32) or "halfvec" (float16).
+        """
+        cast = "" if kind == "vector" else f"::{kind}({self.contract.dim})"
+        operator = OPERATORS.get(self.contract.distance, "<->")
+        return statement.format(
+            table=f'"{self._address.table}"',
+            graph=f'"{self._address.table}_graph"',
+            columns=COLUMNS,
+            condition=condition,
+            vector=f"vector{cast}",
+            query=f"q.v{cast}",
+            operator=operator,
+            operations=f"{kind}_{ORDERS[operator]}_ops",
+        ).encode()
+
+
+def record(row: Sequence[Any]) -> Record:
+    """A row of COLUMNS without its hash."""
+    name, label, metadata, vector, _ = row
+    return Record(name, label, metadata, vector.to_numpy())
+
+
+def graph_of(contract: Contract) -> str | None:
+    """As what a graph keeps the vectors of a contract; None where there can be none, so that every search scans."""
+    if contract.distance == "cosine" and contract.dim <= HALF_DIM:
+        return "halfvec"  # unit vectors fit float16; half the memory, and the answer is scored from float32 anyway
+    return "vector" if contract.distance in OPERATORS and contract.dim <= WHOLE_DIM else None
+
+
+def directions(contract: Contract, queries: Float[np.ndarray, "q dim"]) -> Float[np.ndarray, "q dim"]:
+    """Queries as they are sent: for the cosine of unit length, since the engine's float16 and squares have a range."""
+    if contract.distance != "cosine":
+        return queries
+    long = queries.astype(np.float64)
+    return (long / np.linalg.norm(long, axis=1, keepdims=True)).astype(np.float32)

@@ -1,0 +1,179 @@
+"""What engines on other machines share: rows with their hash, exact scores of candidates, scans, hidden passwords."""
+
+import json
+from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import numpy as np
+from jaxtyping import Float
+
+from twofold.contract import Contract
+from twofold.errors import DamagedIndex, StoreError
+from twofold.results import Embeddings, Finding, Hit, Inspection
+from twofold.store.exact import neighbours
+from twofold.store.rows import digest
+
+__all__ = [
+    "LONGEST",
+    "SPARE",
+    "Record",
+    "bound",
+    "check_long",
+    "checked",
+    "embeddings",
+    "hidden",
+    "host_shown",
+    "inspection",
+    "ranked",
+    "refuse_missing",
+    "scan",
+    "scan_range",
+    "split_address",
+]
+
+LONGEST = 1024  # bytes of an id or a label: what a primary key of either engine takes with room to spare
+SPARE = 16  # candidates more than asked: the engines order by float32, the answer by float64
+SLACK = 1e-3  # of a float32 distance; what it lets through too much, the exact score takes out again
+
+
+class Record(NamedTuple):
+    """One row as an engine keeps it; `metadata` is JSON, `vector` float32 of length dim."""
+
+    id: str
+    label: str
+    metadata: str
+    vector: np.ndarray
+
+    def digest(self) -> bytes:
+        """SHA-256 of the row."""
+        vector = self.vector.astype("<f4", copy=False).tobytes()
+        return digest(self.id.encode(), self.label.encode(), self.metadata.encode(), vector)
+
+    def hit(self, score: float) -> Hit:
+        """The row as an answer."""
+        return Hit(id=self.id, label=self.label, score=score, metadata=json.loads(self.metadata))
+
+
+def checked(record: Record, found: bytes, place: str) -> Record:
+    """The record, or an error where it is not as it was written."""
+    if record.digest() != found:
+        raise DamagedIndex(
+            f"the row {record.id!r} of {place} is not as it was written (SHA-256): somebody or something else changed "
+            "it. Add the item again, or remove it"
+        )
+    return record
+
+
+def check_long(names: Iterable[str]) -> None:
+    """Refuse ids and labels that a key of the engines cannot hold."""
+    for name in names:
+        if len(name.encode()) > LONGEST or "\0" in name:
+            raise StoreError(
+                f"{name[:40]!r} is no id or label for this engine: give a text of at most {LONGEST} bytes, without NUL"
+            )
+
+
+def refuse_missing(ids: Sequence[str], found: Container[str], place: str) -> None:
+    """Raise StoreError for the first id that is not there."""
+    if missing := [name for name in ids if name not in found]:
+        raise StoreError(f"{place} holds no item {missing[0]!r}: look at index.ids")
+
+
+def embeddings(contract: Contract, records: Sequence[Record]) -> Embeddings:
+    """Rows as what was once added."""
+    vectors = np.stack([each.vector for each in records]) if records else np.empty((0, contract.dim))
+    return Embeddings(
+        ids=tuple(each.id for each in records),
+        labels=tuple(each.label for each in records),
+        vectors=vectors.astype(np.float32),
+        fingerprint=contract.fingerprint,
+        metadata=tuple(json.loads(each.metadata) for each in records),
+    )
+
+
+def ranked(contract: Contract, query: Float[np.ndarray, "dim"], records: Sequence[Record]) -> list[Hit]:
+    """Hits with the contract's exact scores, best first; equal ones stay in the order in which they came."""
+    if not records:
+        return []
+    scores = contract.scores(query[None], np.stack([each.vector for each in records]))[0]
+    order = np.argsort(-scores, kind="stable")
+    return [records[place].hit(float(scores[place])) for place in order]
+
+
+def scan(
+    contract: Contract, queries: Float[np.ndarray, "q dim"], blocks: Iterable[Sequence[Record]], *, k: int
+) -> list[list[Hit]]:
+    """The exact answer for all queries in one pass over all rows; memory holds one block."""
+    best: list[list[Hit]] = [[] for _ in queries]
+    for block in blocks:
+        rows = np.stack([each.vector for each in block])
+        places, scores = neighbours(contract, queries, rows, k=min(k, len(block)))
+        for number, hits in enumerate(best):
+            worst = hits[-1].score if len(hits) == k else -np.inf
+            better = np.flatnonzero(scores[number] > worst)
+            hits += [block[places[number, place]].hit(float(scores[number, place])) for place in better]
+            hits.sort(key=lambda hit: -hit.score)
+            del hits[k:]
+    return best
+
+
+def scan_range(
+    contract: Contract, queries: Float[np.ndarray, "q dim"], blocks: Iterable[Sequence[Record]], score: float
+) -> list[list[Hit]]:
+    """All rows of at least a score, for all queries in one pass over all rows."""
+    found: list[list[Hit]] = [[] for _ in queries]
+    for block in blocks:
+        scores = contract.scores(queries, np.stack([each.vector for each in block]))
+        for number, place in zip(*np.nonzero(scores >= score), strict=True):
+            found[number].append(block[place].hit(float(scores[number, place])))
+    for hits in found:
+        hits.sort(key=lambda hit: -hit.score)
+    return found
+
+
+def bound(contract: Contract, score: float) -> float:
+    """A distance that no row of at least this score exceeds, though it be counted in float32."""
+    distance = float(contract.score(score))  # distance = zero - score, as score = zero - distance
+    # the cosine is 1 minus a sum of terms of its own size; the others are sums of what is small where they are
+    return distance + SLACK * (1.0 if contract.distance == "cosine" else abs(distance))
+
+
+def split_address(place: str | Path, example: str) -> SplitResult:
+    """The parts of an engine's address.
+
+    Raises:
+        StoreError: no address; it does not repeat what was given, which may hold a password.
+    """
+    try:
+        parts = urlsplit(str(place))
+        _ = parts.port
+    except ValueError:
+        raise StoreError(f"this is no address of an engine: give one like {example}") from None
+    return parts
+
+
+def host_shown(parts: SplitResult) -> str:
+    """Host and port of an address, without who logs in there."""
+    return parts.netloc.rpartition("@")[2]
+
+
+def hidden(message: str, password: str | None) -> str:
+    """A message of an engine without the password, should it repeat it."""
+    for secret in {password, unquote(password or "")} - {None, ""}:
+        message = message.replace(str(secret), "***")
+    return " ".join(message.split())
+
+
+def inspection(items: int, *, wrong: Sequence[str], place: str, dropped: bool) -> Inspection:
+    """What a check of all rows has found, and whether the damaged ones were dropped."""
+    found = []
+    if wrong:
+        shown = ", ".join(map(repr, wrong[:5])) + (" ..." if len(wrong) > 5 else "")
+        message = f"{len(wrong)} rows of {place} are not as they were written (SHA-256): {shown}"
+        remedy = "they were taken out: add them again" if dropped else "add them again, or repair, which takes them out"
+        found.append(Finding(level="warning" if dropped else "fatal", code="row", message=message, remedy=remedy))
+    gone = tuple(wrong) if dropped else ()
+    repaired = (f"took out {len(gone)} damaged rows",) if gone else ()
+    return Inspection(items=items, findings=tuple(found), dropped=gone, repaired=repaired)
