@@ -19,7 +19,7 @@ _HOMES = {
     "calibrate": "twofold.train.calibrate",
     "doctor": "twofold.apps.doctor",
     "embed": "twofold.embedding",
-    "enrol": "twofold.apps.verify",
+    "enrol": "twofold.apps.gallery",
     "evaluate": "twofold.apps.evaluate",
     "evaluate_pairs": "twofold.apps.evaluate",
     "fit": "twofold.train.fit",
@@ -61,8 +61,8 @@ if TYPE_CHECKING:
     from twofold.apps.doctor import doctor as doctor
     from twofold.apps.evaluate import evaluate as evaluate
     from twofold.apps.evaluate import evaluate_pairs as evaluate_pairs
+    from twofold.apps.gallery import enrol as enrol
     from twofold.apps.search import search as search
-    from twofold.apps.verify import enrol as enrol
     from twofold.apps.verify import identify as identify
     from twofold.apps.verify import verify as verify
     from twofold.apps.verify import verify_pairs as verify_pairs

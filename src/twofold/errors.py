@@ -8,6 +8,7 @@
     │   └── CannotWrite           a place that takes no file: read-only, full, or somebody else's
     ├── DataError                 what is wrong with the data
     │   ├── UnreadableInput       one raw thing that cannot be decoded
+    │   ├── PoorQuality           one thing that is too poor to be enrolled
     │   ├── NotEnoughData         too few items, identities or pairs for what was asked
     │   └── IdentityOverlap       identities stand on two sides of a split
     ├── BatchError                a loss or miner was called with a batch it cannot answer for
@@ -47,6 +48,7 @@ __all__ = [
     "NewerFormat",
     "NotCalibrated",
     "NotEnoughData",
+    "PoorQuality",
     "RecipeError",
     "StoreError",
     "TrainingError",
@@ -90,6 +92,10 @@ class DataError(TwofoldError):
 
 class UnreadableInput(DataError):
     """One raw thing that cannot be decoded."""
+
+
+class PoorQuality(DataError):
+    """One thing that is too poor to be enrolled."""
 
 
 class NotEnoughData(DataError):

@@ -11,8 +11,9 @@ from PIL import Image as Picture
 
 from twofold import build
 from twofold.apps import verify as app
+from twofold.apps.gallery import enrol, forget
 from twofold.apps.search import search, search_vectors
-from twofold.apps.verify import enrol, forget, identify, verify, verify_pairs
+from twofold.apps.verify import identify, verify, verify_pairs
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.contract import Calibration, OpenSet

@@ -1,9 +1,7 @@
 """Verify two things, identify one among the enrolled; what comes back is a verdict, never a bare distance (law 5)."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,20 +9,22 @@ import torch
 from jaxtyping import Float
 
 from twofold.apps.search import check_searchable, search_vectors
+from twofold.apps.templates import Template, means
 from twofold.bundle import Bundle
 from twofold.contract import Calibration, OpenSet
 from twofold.data.pairs import Pairs
 from twofold.embedding import cohort_of, embed_values
 from twofold.errors import NotCalibrated, StoreError, UsageError
 from twofold.metrics.cohort import normalised
-from twofold.results import Embeddings, Erasure, Identification, Verdict
+from twofold.results import Hit, Identification, Verdict
 from twofold.store.index import Index
+from twofold.store.local import LocalIndex
 
-__all__ = ["enrol", "forget", "identify", "verify", "verify_pairs"]
+__all__ = ["calibration_of", "identify", "verify", "verify_pairs"]
 
 BATCH = 256
+OF_ITEMS = "the threshold was set for single items: for means of several, the rate is an estimate"
 RESCORED = 100  # the best identities by plain scores, among whom the best by normalised ones is looked for
-SAME_THING = 1e-3  # relative: how far two embeddings of one file may lie apart, since batches differ
 
 
 def verify(bundle: Bundle, a: Any, b: Any, *, group: str | None = None) -> Verdict:
@@ -69,34 +69,45 @@ def verify_pairs(bundle: Bundle, pairs: Pairs, *, group: str | None = None) -> l
 
 
 def identify(
-    bundle: Bundle, index: Index, query: Any, *, candidates: int = 5, group: str | None = None
+    bundle: Bundle,
+    index: Index,
+    query: Any,
+    *,
+    candidates: int = 5,
+    group: str | None = None,
+    template: Template = "best",
 ) -> Identification:
     """Who is this? The best enrolled identity, or nobody when none reaches the threshold.
 
     One enrolled example an identity is enough; with more, the best of them counts. After `calibrate_gallery` the
-    threshold is the one for as many enrolled as were asked for, and `warning` says when there are more by now.
+    threshold is the one for as many enrolled as were asked for, and `warning` says when there are more by now. Who is
+    expired or revoked is not there.
 
     Args:
         query: a raw thing that the bundle's input reads.
         candidates: how many identities to name, accepted or not.
         group: as in `verify`, of the query; the threshold is then that of one comparison inside the group.
+        template: what an identity is compared by: its "best" item, or the "mean" of its embeddings. A threshold is
+            certified for items; by means it is an estimate. Means are made anew from all items with each call.
 
     Raises:
         NotCalibrated: the bundle has no threshold yet.
         UnknownName: the group has no threshold, or there are groups and none was given.
         FingerprintMismatch: the index holds vectors of another model.
-        StoreError: nobody is enrolled, or `candidates` is below 1.
+        StoreError: nobody is enrolled, all are expired or revoked, or `candidates` is below 1.
         UnreadableInput: the query cannot be decoded.
     """
     calibration = calibration_of(bundle).of_group(group)
     check_searchable(bundle, index)
     vector = embed_values(bundle, [query])
-    wanted = candidates if bundle.cohort is None or candidates < 1 else max(candidates, RESCORED)
-    (hits,) = search_vectors(bundle, index, vector, k=wanted, identities=True)
-    hits = rescored(bundle, index, vector, hits)[:candidates]
+    hits = (by_items if template == "best" else by_means)(bundle, index, vector, candidates)
+    if not hits:
+        raise StoreError(f"nobody in {index.path} counts: all are expired or revoked; enrol or restore somebody")
     verdict, many = judge(calibration, hits[0].score, group=group), calibration.open_set
     threshold = calibration.threshold if many is None else many.threshold
     decision = calibration.decide(verdict.score, threshold=threshold)
+    names, items = counted(index)
+    warning = None if many is None else outgrown(many, names, items)
     return Identification(
         label=hits[0].label if decision == "same" else None,
         decision=decision,
@@ -104,12 +115,29 @@ def identify(
         probability=verdict.probability,
         threshold=threshold,
         far=verdict.far,
-        certified=calibration.certified if many is None else many.certified,
-        gallery=len(index.labels),
+        certified=template == "best" and (calibration.certified if many is None else many.certified),
+        gallery=names,
         candidates=tuple(hits),
         fpir=None if many is None else many.fpir,
-        warning=None if many is None else outgrown(many, index),
+        warning=OF_ITEMS if template == "mean" and names < items else warning,
     )
+
+
+def by_items(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], candidates: int) -> list[Hit]:
+    """The best item of each of the best identities."""
+    wanted = candidates if bundle.cohort is None or candidates < 1 else max(candidates, RESCORED)
+    (hits,) = search_vectors(bundle, index, vector, k=wanted, identities=True)
+    return rescored(bundle, index, vector, hits)[:candidates]
+
+
+def by_means(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], candidates: int) -> list[Hit]:
+    """The best identities by their means; a mean goes by the name of its identity."""
+    if candidates < 1:
+        raise StoreError(f"candidates is {candidates}: ask for at least 1")
+    labels, templates = means(index)
+    found = pair_scores(bundle, np.repeat(vector, len(labels), axis=0), templates) if labels else np.empty(0)
+    order = np.argsort(-found, kind="stable")[:candidates]
+    return [Hit(id=labels[place], label=labels[place], score=float(found[place])) for place in order]
 
 
 def rescored(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], hits: Sequence[Hit]) -> list[Hit]:
@@ -122,9 +150,13 @@ def rescored(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], h
     return sorted(fair, key=lambda hit: -hit.score)
 
 
-def outgrown(many: OpenSet, index: Index) -> str | None:
-    """Why the rate that the threshold was set for does not hold for this index; None if it does."""
-    names, items = len(index.labels), len(index)
+def counted(index: Index) -> tuple[int, int]:
+    """How many identities and items a query is compared with."""
+    return index.standing() if isinstance(index, LocalIndex) else (len(index.labels), len(index))
+
+
+def outgrown(many: OpenSet, names: int, items: int) -> str | None:
+    """Why the rate that the threshold was set for does not hold for so many enrolled; None if it does."""
     if names <= many.size and items <= many.size * many.enrolled:
         return None
     return (
@@ -132,51 +164,6 @@ def outgrown(many: OpenSet, index: Index) -> str | None:
         f"{many.enrolled} each, and is larger here: calibrate again, twofold calibrate BUNDLE DATA "
         f"--set fpir={many.fpir:g} --set gallery={names}"
     )
-
-
-def enrol(
-    bundle: Bundle, index: Index, label: str, files: Sequence[Any] | Path, *, ids: Sequence[str] | None = None
-) -> tuple[str, ...]:
-    """Remember an identity by the embeddings of some things of its; the things themselves are not kept (law 7).
-
-    Args:
-        label: who or what it is; enrolling more of a known label adds to it.
-        files: raw things that the bundle's input reads, or one path.
-        ids: a name for each; by default `label/file name`.
-
-    Returns:
-        The ids, under which the embeddings stand in the index.
-
-    Raises:
-        NotCalibrated: the bundle has no threshold yet, so that nobody could be identified.
-        FingerprintMismatch: the index holds vectors of another model.
-        UsageError: no files; two of one name; or something that is no file and has no id.
-        StoreError: an id is taken by other content, or the disk does not take it. Nobody is enrolled then.
-        UnreadableInput: names the file that cannot be decoded.
-    """
-    calibration_of(bundle)
-    index.refuse_other(bundle.fingerprint)
-    values = [files] if isinstance(files, str | bytes | Path) else list(files)
-    names = tuple(ids) if ids is not None else tuple(name_of(label, value) for value in values)
-    check_names(label, values, names)
-    vectors = embed_all(bundle, values)
-    if bundle.contract.distance == "cosine":  # an encoder without unit_norm is compared by direction too
-        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    refuse_taken(index, names, vectors)
-    index.add(Embeddings(ids=names, labels=(label,) * len(names), vectors=vectors, fingerprint=bundle.fingerprint))
-    return names
-
-
-def forget(bundle: Bundle, index: Index, label: str) -> Erasure:
-    """Delete an identity from an index and overwrite its every byte; the same as `index.forget(label)`.
-
-    Raises:
-        FingerprintMismatch: the index belongs to another bundle.
-        UnknownLabel: nobody of that name is enrolled.
-        StoreError: the disk is in the way, or another process reads (then it is made up for at the next open).
-    """
-    index.refuse_other(bundle.fingerprint)
-    return index.forget(label)
 
 
 def calibration_of(bundle: Bundle) -> Calibration:
@@ -224,32 +211,3 @@ def pair_scores(bundle: Bundle, a: Float[np.ndarray, "n dim"], b: Float[np.ndarr
     found = bundle.contract.score(distance.cpu().numpy().astype(np.float64))
     sides = [cohort_of(bundle, each) for each in (a, b)]
     return found if sides[0] is None or sides[1] is None else normalised(found, sides[0], sides[1])
-
-
-def name_of(label: str, value: Any) -> str:
-    """The id of an enrolled file."""
-    if isinstance(value, str | Path):
-        return f"{label}/{Path(value).name}"
-    raise UsageError(f"a {type(value).__name__} has no file name to be called by: give ids=[...], one for each thing")
-
-
-def check_names(label: str, values: Sequence[Any], names: Sequence[str]) -> None:
-    """Refuse nothing at all, too few ids, and files of one name."""
-    if not values:
-        raise UsageError(f"nothing to enrol {label!r} by: give at least one file")
-    if len(values) != len(names):
-        raise UsageError(f"{len(names)} ids for {len(values)} things: give one for each")
-    if twice := [name for name, times in Counter(names).items() if times > 1]:
-        raise UsageError(f"{twice[0]!r} would stand for two things: rename a file, or give ids=[...]")
-
-
-def refuse_taken(index: Index, names: Sequence[str], vectors: Float[np.ndarray, "n dim"]) -> None:
-    """Refuse to put a thing in the place of another one that happens to have the same name."""
-    for name, vector in zip(names, vectors, strict=True):
-        if name not in index:
-            continue
-        (old,) = index.get([name]).vectors
-        if np.linalg.norm(old - vector) > SAME_THING * np.linalg.norm(old):
-            raise StoreError(
-                f"{name!r} is enrolled already, by other content: rename the file, or index.remove([{name!r}]) first"
-            )

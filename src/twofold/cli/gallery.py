@@ -80,7 +80,7 @@ def enrol(bundle: Path, index: Path, label: str, files: list[Path], /, *, json: 
         files: one file or more.
         json: print one JSON object.
     """
-    from twofold.apps.verify import enrol as remember
+    from twofold.apps.gallery import enrol as remember
     from twofold.bundle import Bundle
     from twofold.store.index import Index
 
@@ -104,7 +104,7 @@ def forget(bundle: Path, index: Path, label: str, /, *, json: Json = False) -> i
         json: print one JSON object.
     """
     from twofold import wording
-    from twofold.apps.verify import forget as erase
+    from twofold.apps.gallery import forget as erase
     from twofold.bundle import Bundle
     from twofold.store.index import Index
 

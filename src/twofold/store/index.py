@@ -141,7 +141,7 @@ class Index(ABC):
 
     @abstractmethod
     def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
-        """All items in blocks, each item once; one that is written meanwhile may be among them or not."""
+        """All items that count (neither expired nor revoked) in blocks, each item once; one that is written meanwhile may be among them or not."""
 
     # ---- writing
 

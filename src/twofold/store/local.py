@@ -137,11 +137,13 @@ class LocalIndex(Index):
             return self._embeddings(self._database.named(ids))
 
     def blocks(self, rows: int = BLOCK) -> Iterator[Embeddings]:
-        """All items in blocks, each read in a moment of its own, so that nobody's erasure waits for the last one."""
+        """All items that count in blocks, each read in a moment of its own, so that no erasure waits for the last."""
         last = 0
         while True:
             with self._database.reading():
-                found = list(self._database.rows("WHERE row > ? ORDER BY row LIMIT ?", (last, rows)))
+                standing = "revoked IS NULL AND (expires IS NULL OR expires > ?)"
+                condition = f"WHERE row > ? AND {standing} ORDER BY row LIMIT ?"
+                found = list(self._database.rows(condition, (last, clock(), rows)))
                 if not found:
                     return
                 block, last = self._embeddings(found), found[-1].number
@@ -249,6 +251,10 @@ class LocalIndex(Index):
         """
         self._keep(rekey(self._database, find_key(key), self.contract, rotate=rotate))
         erase(self._database, whole=True)
+
+    def refuse_unknown(self, label: str) -> None:
+        """Raise UnknownLabel, with the nearest name, unless somebody is called so."""
+        super()._check_known([label])
 
     def _known(self, labels: str | Sequence[str]) -> tuple[str, ...]:
         wanted = (labels,) if isinstance(labels, str) else tuple(dict.fromkeys(labels))

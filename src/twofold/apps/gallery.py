@@ -1,0 +1,205 @@
+"""The gallery: who is known, by one thing or more each; enrolled, updated and forgotten here, dated and revoked there.
+
+What needs no bundle is a method of the index: `expire`, `revoke`, `restore`, `purge`, `enrolled`, `audit`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from twofold.apps.indexing import SOURCE
+from twofold.apps.quality import Gate, measured
+from twofold.apps.verify import calibration_of
+from twofold.bundle import Bundle
+from twofold.embedding import embed_read, read_all
+from twofold.errors import StoreError, UsageError
+from twofold.results import Embeddings, Erasure
+from twofold.store.index import Index
+from twofold.store.local import LocalIndex
+
+__all__ = ["enrol", "forget", "local", "update"]
+
+BATCH = 256
+SAME_THING = 1e-3  # relative: how far two embeddings of one file may lie apart, since batches differ
+ANY = Gate()
+
+
+def enrol(
+    bundle: Bundle,
+    index: Index,
+    label: str,
+    files: Sequence[Any] | Path,
+    *,
+    ids: Sequence[str] | None = None,
+    expires: str | date | None = None,
+    gate: Gate = ANY,
+    keep_source: bool = False,
+) -> tuple[str, ...]:
+    """Remember an identity by the embeddings of some things of its; the things themselves are not kept (law 7).
+
+    Each thing keeps an embedding of its own. Either all of them are enrolled or none.
+
+    Args:
+        label: who or what it is; enrolling more of a known label adds to it.
+        files: raw things that the bundle's input reads, or one path.
+        ids: a name for each; by default `label/file name`.
+        expires: from when on these are neither found nor counted: 2027-12-31, or with a time (UTC unless it says so).
+        gate: what each thing must reach.
+        keep_source: keep each file's path as the metadata "source", by which `migrate` can embed it again.
+
+    Returns:
+        The ids, under which the embeddings stand in the index.
+
+    Raises:
+        NotCalibrated: the bundle has no threshold yet, so that nobody could be identified.
+        FingerprintMismatch: the index holds vectors of another model.
+        UsageError: no files; two of one name; something that is no file and has no id; `expires` is no date.
+        PoorQuality: names the thing that does not pass the gate, and the value.
+        StoreError: an id is taken by other content, the label is revoked, the engine keeps no dates, or the disk does
+            not take it.
+        UnreadableInput: names the file that cannot be decoded.
+    """
+    values, names = named(label, files, ids)
+    refuse_unready(bundle, index)
+    found = embeddings_of(bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source)
+    refuse_taken(index, names, found.vectors)
+    if isinstance(index, LocalIndex):
+        index.enrol(found, expires=expires)
+    elif expires is not None:
+        raise no_life(index)
+    else:
+        index.add(found)
+    return names
+
+
+def update(
+    bundle: Bundle,
+    index: Index,
+    label: str,
+    files: Sequence[Any] | Path,
+    *,
+    ids: Sequence[str] | None = None,
+    expires: str | date | None = None,
+    gate: Gate = ANY,
+    keep_source: bool = False,
+) -> tuple[str, ...]:
+    """Put new things in the place of all that an identity was enrolled with, in one step; arguments as in `enrol`.
+
+    Raises:
+        UnknownLabel: nobody of that name is enrolled. StoreError: an id is another identity's. As `enrol` else.
+    """
+    keeper = local(index)
+    values, names = named(label, files, ids)
+    refuse_unready(bundle, index)
+    keeper.refuse_unknown(label)
+    found = embeddings_of(bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source)
+    keeper.enrol(found, expires=expires, whole=True)
+    return names
+
+
+def forget(bundle: Bundle, index: Index, labels: str | Sequence[str]) -> Erasure:
+    """Delete identities from an index and overwrite their every byte; the same as `index.forget(labels)`.
+
+    Raises:
+        FingerprintMismatch: the index belongs to another bundle.
+        UnknownLabel: nobody of that name is enrolled.
+        StoreError: the disk is in the way, or another process reads (then it is made up for at the next open).
+    """
+    index.refuse_other(bundle.fingerprint)
+    return index.forget(labels)
+
+
+def local(index: Index) -> LocalIndex:
+    """The index, if it is one that keeps dates, revocations and an audit log.
+
+    Raises:
+        StoreError: it is on another engine.
+    """
+    if isinstance(index, LocalIndex):
+        return index
+    raise no_life(index)
+
+
+def no_life(index: Index) -> StoreError:
+    """The error of an engine without dates."""
+    return StoreError(f"{index.path} keeps no dates, no revocations and no audit log: an index in a folder does")
+
+
+def refuse_unready(bundle: Bundle, index: Index) -> None:
+    """Refuse a bundle without a threshold, and one of another model."""
+    calibration_of(bundle)
+    index.refuse_other(bundle.fingerprint)
+
+
+def embeddings_of(bundle: Bundle, label: str, things: dict[str, Any], *, gate: Gate, keep_source: bool) -> Embeddings:
+    """Embeddings of things by id, each of which has passed the gate."""
+    names, values = list(things), list(things.values())
+    parts = [embedded(bundle, values[start : start + BATCH], gate) for start in range(0, len(values), BATCH)]
+    vectors = np.concatenate(parts)
+    if bundle.contract.distance == "cosine":  # an encoder without unit_norm is compared by direction too
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    sources = tuple({SOURCE: str(Path(value).absolute())} if isinstance(value, str | Path) else {} for value in values)
+    return Embeddings(
+        ids=tuple(names),
+        labels=(label,) * len(names),
+        vectors=vectors,
+        fingerprint=bundle.fingerprint,
+        metadata=sources if keep_source else None,
+    )
+
+
+def embedded(bundle: Bundle, values: Sequence[Any], gate: Gate) -> Float[np.ndarray, "n dim"]:
+    """Vectors of things, if all of them pass the gate."""
+    arrays = list(read_all(bundle.twin.input, values))
+    vectors = embed_read(bundle, arrays)
+    for value, array, (quality, unit) in zip(values, arrays, measured(bundle, arrays, vectors), strict=True):
+        gate.refuse_useless(bundle, unit=unit)
+        gate.check(called(value), value, array, quality)
+    return vectors
+
+
+def called(value: Any) -> str:
+    """A thing's name in a message."""
+    return str(value) if isinstance(value, str | Path) else f"a {type(value).__name__}"
+
+
+def named(label: str, files: Sequence[Any] | Path, ids: Sequence[str] | None) -> tuple[list[Any], tuple[str, ...]]:
+    """Things and their ids."""
+    values = [files] if isinstance(files, str | bytes | Path) else list(files)
+    names = tuple(ids) if ids is not None else tuple(name_of(label, value) for value in values)
+    check_names(label, values, names)
+    return values, names
+
+
+def name_of(label: str, value: Any) -> str:
+    """The id of an enrolled file."""
+    if isinstance(value, str | Path):
+        return f"{label}/{Path(value).name}"
+    raise UsageError(f"a {type(value).__name__} has no file name to be called by: give ids=[...], one for each thing")
+
+
+def check_names(label: str, values: Sequence[Any], names: Sequence[str]) -> None:
+    """Refuse nothing at all, too few ids, and files of one name."""
+    if not values:
+        raise UsageError(f"nothing to enrol {label!r} by: give at least one file")
+    if len(values) != len(names):
+        raise UsageError(f"{len(names)} ids for {len(values)} things: give one for each")
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise UsageError(f"{twice[0]!r} would stand for two things: rename a file, or give ids=[...]")
+
+
+def refuse_taken(index: Index, names: Sequence[str], vectors: Float[np.ndarray, "n dim"]) -> None:
+    """Refuse to put a thing in the place of another one that happens to have the same name."""
+    for name, vector in zip(names, vectors, strict=True):
+        if name not in index:
+            continue
+        (old,) = index.get([name]).vectors
+        if np.linalg.norm(old - vector) > SAME_THING * np.linalg.norm(old):
+            raise StoreError(
+                f"{name!r} is enrolled already, by other content: rename the file, or index.remove([{name!r}]) first"
+            )

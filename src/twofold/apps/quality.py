@@ -1,0 +1,141 @@
+"""The quality gate: what a thing must reach before it is enrolled, since a poor template is wrong for years."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from twofold.bundle import Bundle
+from twofold.embedding import embed_read, read_all
+from twofold.errors import PoorQuality, UsageError
+from twofold.inputs import Image
+
+__all__ = ["Gate", "Quality", "measure"]
+
+PICTURE = ("sharpness", "contrast", "brightness")
+UNIT_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quality:
+    """What was measured of one thing, as the encoder sees it; None: it cannot be measured of such a thing.
+
+    Attributes:
+        sharpness: variance of the Laplacian of the grey picture in [0, 255] (Pech-Pacheco et al. 2000); a blurred
+            picture of the same scene has less.
+        contrast: standard deviation of its grey values.
+        brightness: their mean.
+        norm: length of the embedding before it is brought to 1; None where the encoder does that itself.
+    """
+
+    sharpness: float | None
+    contrast: float | None
+    brightness: float | None
+    norm: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What a thing must reach to be enrolled. What is usual depends on the data: look at `measure` of good ones first.
+
+    Attributes:
+        sharpness, contrast, norm: the smallest that will do; None: any. By default only a picture of one single grey,
+            on which nothing can be seen, is refused.
+        brightness: the smallest and the largest that will do.
+        judge: your own: takes the thing as given and as read, and says what is wrong with it, or None.
+    """
+
+    sharpness: float | None = None
+    contrast: float | None = 1.0
+    brightness: tuple[float, float] | None = None
+    norm: float | None = None
+    judge: Callable[[Any, np.ndarray], str | None] | None = None
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> "Gate":
+        """A gate of settings, as a command line gives them.
+
+        Raises:
+            UsageError: an unknown one, or a value that does not fit.
+        """
+        known = [field.name for field in fields(cls) if field.name != "judge"]
+        for key, value in settings.items():
+            pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value))
+            if key not in known or not (pair if key == "brightness" else is_number(value)):
+                raise UsageError(
+                    f"gate {key}={value!r}: there are sharpness=40, contrast=10, norm=5 and brightness=[40,220]"
+                )
+        return cls(**{key: tuple(value) if key == "brightness" else float(value) for key, value in settings.items()})
+
+    def check(self, name: str, value: Any, array: np.ndarray, found: Quality) -> None:
+        """Let a thing pass, or raise.
+
+        Raises:
+            PoorQuality: names the thing, what is wrong with it, and the values.
+        """
+        for key in ("sharpness", "contrast", "norm"):
+            measured, wanted = getattr(found, key), getattr(self, key)
+            if wanted is not None and measured is not None and measured < wanted:
+                raise PoorQuality(
+                    f"{name}: its {key} is {measured:.3g}, at least {wanted:g} is asked: give a better one, or ask "
+                    f"for less ({key}=...)"
+                )
+        if self.brightness is not None and found.brightness is not None:
+            low, high = self.brightness
+            if not low <= found.brightness <= high:
+                raise PoorQuality(
+                    f"{name}: its brightness is {found.brightness:.3g}, between {low:g} and {high:g} is asked: it is "
+                    f"too {'dark' if found.brightness < low else 'bright'}"
+                )
+        if self.judge is not None and (reason := self.judge(value, array)) is not None:
+            raise PoorQuality(f"{name}: {reason}")
+
+    def refuse_useless(self, bundle: Bundle, *, unit: bool) -> None:
+        """Raise UsageError for what cannot be measured with this bundle."""
+        asked = [
+            key for key in PICTURE if getattr(self, key) not in (None, type(self).__dataclass_fields__[key].default)
+        ]
+        if asked and not isinstance(bundle.twin.input, Image):
+            raise UsageError(f"{asked[0]} is measured of pictures, this bundle reads {bundle.twin.input.name}")
+        if self.norm is not None and unit:
+            raise UsageError("the encoder gives vectors of length 1, so their norm says nothing: leave norm out")
+
+
+def measure(bundle: Bundle, values: Sequence[Any]) -> list[Quality]:
+    """What a gate would measure of each thing.
+
+    Raises:
+        UnreadableInput: names what cannot be decoded.
+    """
+    arrays = list(read_all(bundle.twin.input, values))
+    return [found for found, _ in measured(bundle, arrays, embed_read(bundle, arrays))]
+
+
+def measured(
+    bundle: Bundle, arrays: Sequence[np.ndarray], vectors: Float[np.ndarray, "n dim"]
+) -> list[tuple[Quality, bool]]:
+    """Quality of things that were read and embedded, each with whether its vector has length 1 as it comes."""
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    unit = bool(np.all(np.abs(norms - 1) < UNIT_TOLERANCE))
+    found = []
+    for array, norm in zip(arrays, norms, strict=True):
+        shown = picture_quality(array) if isinstance(bundle.twin.input, Image) else (None, None, None)
+        sharpness, contrast, brightness = shown
+        length = None if unit else float(norm)
+        found.append((Quality(sharpness=sharpness, contrast=contrast, brightness=brightness, norm=length), unit))
+    return found
+
+
+def picture_quality(picture: UInt8[np.ndarray, "height width channels"]) -> tuple[float, float, float]:
+    """Sharpness, contrast and brightness."""
+    grey = picture.mean(axis=2, dtype=np.float64)
+    inner = grey[1:-1, 1:-1]
+    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+    return float(laplacian.var()) if laplacian.size else 0.0, float(grey.std()), float(grey.mean())
+
+
+def is_number(value: Any) -> bool:
+    """Whether a setting is a number; True is none."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
