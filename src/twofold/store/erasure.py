@@ -16,7 +16,7 @@ REWRITE = "VACUUM"
 def erase(database: Database, pieces: Sequence[bytes] = (), *, whole: bool) -> Search:
     """Leave no byte of deleted rows in any file.
 
-    First the write-ahead log is emptied. What SQLite has left in the database then is nearly always in its indexes, where
+    First the write-ahead log is emptied. What SQLite has left in the database is nearly always in its indexes, where
     names go in anywhere and pages split: these are built anew in a moment. Only where something is left in the table
     itself, or nobody knows any more what to look for, the whole database is written anew.
 
