@@ -255,13 +255,15 @@ class Indexed:
     """What indexing did.
 
     Attributes:
-        things: how many were given. embedded: how many of them went through the encoder; the others were known already.
+        things: how many were given. embedded: how many of them went through the encoder. known: how many the index had
+        with the same content.
         changed: how many items of the index are new or changed. items, labels: how many there are now.
         unreadable: id -> why it was left out.
     """
 
     things: int
     embedded: int
+    known: int = 0
     changed: int
     items: int
     labels: int
@@ -393,7 +395,7 @@ class Moved:
         score: where production is farthest from the calibration; None: nowhere could be judged.
         seen, expected: shares of pairs that score at least so much, in production and by the calibration.
         smallest: the smallest change of that share that would have been called drift here.
-        genuine_share: for mixed pairs, the lowest and the highest share of genuine ones that fits them; None: none does.
+        genuine_share: for mixed pairs, the lowest and highest share of genuine ones that fits them; None: none does.
         pairs, units: how much data that was.
     """
 

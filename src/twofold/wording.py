@@ -1,6 +1,6 @@
 """Results in plain words, for the terminal: each function takes what a verb returned and gives text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from csv import DictWriter
 from dataclasses import asdict
 from io import StringIO
@@ -12,18 +12,34 @@ from twofold.bundle import Bundle
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.results import Difference, Erasure, Estimate, Evaluation, Finding, Identification, Verdict
+from twofold.results import (
+    Difference,
+    Erasure,
+    Estimate,
+    Evaluation,
+    Finding,
+    Found,
+    Hit,
+    Identification,
+    Indexed,
+    Sharded,
+    Verdict,
+)
 
 __all__ = [
     "calibrated",
     "cleaned",
     "differences",
+    "drift",
     "evaluation",
     "facts",
     "findings",
     "forgotten",
+    "found",
     "identification",
+    "indexed",
     "items",
+    "sharded",
     "trained",
     "verdict",
     "verdicts",
@@ -150,6 +166,35 @@ def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
     return "\n".join([*lines, f"on the same {_count(found[0].resampled, found[0].unit)}, left out of both at once"])
 
 
+def drift(found: Drift) -> str:
+    """Whether scores moved, where and how far, and what to do next."""
+    lines = [
+        f"{found.decision}: {found.pairs} pairs, {_count(found.units, found.unit)}, false alarms in at most "
+        f"{found.false_alarms:g} of runs"
+    ]
+    for part in found.parts:
+        name = f"{part.kind} pairs" + ("" if part.group is None else f" of group {part.group}")
+        if part.score is None or part.seen is None or part.expected is None or part.smallest is None:
+            lines.append(f"  {name}: too little data")
+            continue
+        share = ""
+        if part.kind == "mixed" and part.genuine_share is not None:
+            share = f"; {part.genuine_share[0]:.0%} to {part.genuine_share[1]:.0%} of them genuine"
+        lines.append(
+            f"  {name}: {part.decision}; {part.seen:.2%} score {part.score:.4f} or more where {part.expected:.2%} are "
+            f"expected, a difference from {part.smallest:.2%} on is drift{share}"
+        )
+    lines += [f"{SIGNS['note']} {note}" for note in found.notes]
+    if found.decision == "drift":
+        lines.append(
+            "next: look at recent inputs (camera, crop, lighting, kind of people); label some recent pairs drawn by "
+            "chance, `twofold evaluate` on them, and calibrate again if the rates no longer hold"
+        )
+    if found.decision == "too little data":
+        lines.append("next: collect more pairs, of more people, and look again")
+    return "\n".join(lines)
+
+
 def verdict(found: Verdict) -> str:
     """The decision, and how sure it is."""
     kind = "certified" if found.certified else "estimate"
@@ -188,6 +233,65 @@ def identification(found: Identification) -> str:
     if found.warning is not None:
         lines.append(f"{SIGNS['warning']} {found.warning}")
     return "\n".join(lines + [f"  {hit.score:.4f}  {hit.label}" for hit in found.candidates])
+
+
+def indexed(done: Indexed, place: str, seconds: float) -> str:
+    """What indexing did, and what it left out."""
+    lines = [
+        f"{done.things:,} things in {seconds:.0f} s ({done.things / max(seconds, 1e-3):,.0f} a second): "
+        f"{done.embedded:,} embedded, {done.known:,} known already; {done.changed:,} items are new or changed",
+        *_left_out(done.unreadable),
+        f"{place} holds {done.items:,} items of {done.labels:,} labels",
+    ]
+    return "\n".join(lines)
+
+
+def sharded(done: Sharded, place: Path, share: tuple[int, int]) -> str:
+    """What one share of an embedding did, and what the others have still to do."""
+    whose = "" if share[1] == 1 else f"share {share[0] + 1} of {share[1]}: "
+    lines = [
+        f"{whose}{done.things:,} things in {_count(done.parts, 'part')}, {done.written} of them written, the others "
+        f"were there; {done.embedded:,} things embedded",
+        *_left_out(done.unreadable),
+        f"{_count(done.missing, 'part')} of other shares are missing in {place}"
+        if done.missing
+        else f"{place} is complete: twofold index BUNDLE {place} INDEX",
+    ]
+    return "\n".join(lines)
+
+
+def _left_out(unreadable: Mapping[str, str], most: int = 3) -> list[str]:
+    """The first few things that could not be read."""
+    if not unreadable:
+        return []
+    lines = [
+        f"{SIGNS['warning']} {_count(len(unreadable), 'thing')} could not be read and {_are(unreadable)} left out:"
+    ]
+    lines += [f"  {reason}" for reason in list(unreadable.values())[:most]]
+    return lines + ([f"  and {len(unreadable) - most} more (--json names all)"] if len(unreadable) > most else [])
+
+
+def _are(things: Mapping[str, str]) -> str:
+    return "is" if len(things) == 1 else "are"
+
+
+def found(result: Found) -> str:
+    """What is most like a query, and whether anything is like it at all."""
+    if result.threshold is None:
+        said = "what is most like it; the bundle has no threshold that would say whether it is the same"
+    else:
+        kind = "certified" if result.certified else "estimate"
+        words = {"same": "found", "unsure": "unsure", "different": "nothing like it"}
+        said = (
+            f"{words[result.decision or 'different']}, threshold {result.threshold:.4f}, "
+            f"false-accept rate {result.far:g} a comparison ({kind})"
+        )
+    return "\n".join([f"{result.query}: {said}", *map(_hit, result.hits)])
+
+
+def _hit(hit: Hit) -> str:
+    sure = "" if hit.probability is None else f"  {hit.probability:.3f}"
+    return f"  {hit.score:.4f}{sure}  {hit.label}" + (f"  {hit.id}" if hit.id != hit.label else "")
 
 
 def facts(told: dict[str, Any], indent: str = "") -> str:

@@ -43,20 +43,24 @@ def index_items(
     Raises:
         FingerprintMismatch: the index holds vectors of another model.
         StoreError: the disk does not take it, or another process writes; what was indexed before stays.
+        UnreadableInput: not one of the things can be read.
     """
     index.refuse_other(bundle.fingerprint)
     unreadable: dict[str, str] = {}
-    embedded = changed = 0
+    embedded = known = changed = 0
     for places in spans(len(items), TOGETHER):
         part = described(items.take(places), keep_source=keep_source, unreadable=unreadable)
         same, fresh = known_to(index, part)
         made = embedded_of(bundle, part.take(fresh), unreadable=unreadable)
-        embedded += len(made.ids)
+        embedded, known = embedded + len(made.ids), known + len(same.ids)
         changed += sum(index.add(each) for each in (same, made) if each.ids)
         tell(watch, "indexing", places[-1] + 1, len(items))
+    if len(unreadable) == len(items):
+        raise UnreadableInput(f"none of {len(items)} things can be read; the first: {next(iter(unreadable.values()))}")
     return Indexed(
         things=len(items),
         embedded=embedded,
+        known=known,
         changed=changed,
         unreadable=unreadable,
         items=len(index),

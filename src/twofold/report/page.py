@@ -108,11 +108,17 @@ def _outline(x: np.ndarray, heights: np.ndarray, floor: float) -> str:
     return "".join(corners) + f"L{x[-1]:.1f} {floor:.1f}Z"
 
 
-def data_uri(picture: UInt8[np.ndarray, "..."]) -> str:
-    """A picture as an address that holds it: PNG, grey (height, width) or colour (height, width, 3)."""
+def data_uri(picture: UInt8[np.ndarray, "..."], *, photo: bool = False) -> str:
+    """A picture as an address that holds it: grey (height, width) or colour (height, width, 3).
+
+    Args:
+        photo: JPEG, a tenth of the size for photographs; else PNG, which keeps every pixel.
+    """
     stream = io.BytesIO()
-    PIL.Image.fromarray(np.ascontiguousarray(picture)).save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+    image = PIL.Image.fromarray(np.ascontiguousarray(picture))
+    image.save(stream, "JPEG", quality=85) if photo else image.save(stream, "PNG", optimize=True)
+    kind = "jpeg" if photo else "png"
+    return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def _text(value: str) -> str:

@@ -1,0 +1,260 @@
+"""Commands for many things: index them, search among them, embed them on many machines."""
+
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from twofold.cli.options import NO, UNSURE, YES, Flag, Json, print_json, show
+from twofold.errors import UsageError
+
+if TYPE_CHECKING:
+    from twofold.bundle import Bundle
+    from twofold.data.items import Items
+    from twofold.store.index import Index
+
+__all__ = ["embed", "index", "search"]
+
+Levels = Annotated[int | None, Parameter(name="--levels")]
+Conditions = Annotated[tuple[str, ...], Parameter(name="--where", consume_multiple=False, negative="")]
+Count = Annotated[int, Parameter(name=["-k", "--count"])]
+
+
+def index(
+    bundle: Path,
+    data: Path,
+    index: str,
+    /,
+    *,
+    keep_source: Flag = False,
+    protect: Flag = False,
+    levels: Levels = None,
+    device: str | None = None,
+    json: Json = False,
+) -> int:
+    """Put the embeddings of DATA into INDEX; what is there unchanged is left alone, so that it can be run again.
+
+    Args:
+        bundle: a bundle, or the word pretrained.
+        data: a folder of files, a folder with one sub-folder a label, a table with the column path (by its other
+            columns hits can be filtered), or what `twofold embed` wrote.
+        index: a folder, made if it does not exist; or milvus://..., postgresql://...
+        keep_source: keep where each thing lies, so that a page of results can show it.
+        protect: a new index is encrypted with the key that the environment names.
+        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; found by looking.
+        device: cpu or cuda; by default what there is.
+        json: print one JSON object.
+    """
+    from twofold import terminal, wording
+    from twofold.apps.indexing import index_items, index_shards
+    from twofold.store.shards import Shards
+
+    started = time.monotonic()
+    known = loaded(bundle, device)
+    with opened_index(index, known, protect=protect) as kept, terminal.stages(quiet=json) as watch:
+        if Shards.found(data):
+            done = index_shards(kept, data, watch=watch)
+        else:
+            items = opened(data, levels, quiet=json)
+            done = index_items(known, kept, items, keep_source=keep_source, watch=watch)
+    seconds = time.monotonic() - started
+    print_json({**asdict(done), "seconds": seconds}) if json else show(wording.indexed(done, index, seconds))
+    return YES
+
+
+def search(
+    bundle: Path,
+    index: str,
+    query: Path,
+    /,
+    *,
+    count: Count = 10,
+    where: Conditions = (),
+    report: Path | None = None,
+    pictures: Path | None = None,
+    device: str | None = None,
+    json: Json = False,
+) -> int:
+    """What in INDEX is most like QUERY? Exit code 0 something, 1 nothing is like it, 3 unsure.
+
+    Without a calibration nothing says what is alike enough, and the code is 0.
+
+    Args:
+        bundle: the bundle that the index is pinned to, or the word pretrained.
+        index: what `twofold index` wrote.
+        query: a file, or a folder of files.
+        count: how many hits are wanted.
+        where: only items with this metadata: --where colour=red, --where price=2..5; the same key twice: either value.
+        report: where a page with pictures goes (one HTML file that opens offline).
+        pictures: the folder that was indexed, for the page's pictures if the index does not know where they lie.
+        device: cpu or cuda; by default what there is.
+        json: print a list with one JSON object a query.
+    """
+    from twofold import wording
+    from twofold.apps.search import judged
+    from twofold.apps.search import search as find
+    from twofold.apps.search_page import search_page
+    from twofold.files import write_atomically
+    from twofold.store.index import Index
+
+    names, values = queries(query)
+    known = loaded(bundle, device)
+    with Index.open(index) as kept:
+        hits = find(known, kept, values, k=count, where=filters(where))
+        found = [judged(known, name, each) for name, each in zip(names, hits, strict=True)]
+        if report is not None:
+            page = search_page(known, kept, dict(zip(values, found, strict=True)), pictures=pictures)
+            write_atomically(report, page.encode())
+    print_json([asdict(each) for each in found]) if json else show(*map(wording.found, found))
+    if report is not None and not json:
+        show(f"written to {report}")
+    decisions = {each.decision for each in found}
+    return YES if decisions & {None, "same"} else UNSURE if "unsure" in decisions else NO
+
+
+def embed(
+    bundle: Path,
+    data: Path,
+    out: Path,
+    /,
+    *,
+    shard: str | None = None,
+    keep_source: Flag = False,
+    levels: Levels = None,
+    device: str | None = None,
+    json: Json = False,
+) -> int:
+    """Write the embeddings of DATA as Parquet into the folder OUT; parts that are there are left alone.
+
+    On many machines: each does its share of the parts, all into the same OUT, which `twofold index` then takes as DATA.
+
+    Args:
+        bundle: a bundle, or the word pretrained.
+        data: as for `twofold index`.
+        out: a folder.
+        shard: 2/8 does the second of eight shares; by default what torchrun or SLURM say of this process, else all.
+        keep_source: keep where each thing lies.
+        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; found by looking.
+        device: cpu or cuda; by default what there is.
+        json: print one JSON object.
+    """
+    from twofold import terminal, wording
+    from twofold.apps.indexing import embed_shards
+
+    share = share_of(shard, os.environ)
+    items = opened(data, levels, quiet=json)
+    known = loaded(bundle, device)
+    with terminal.stages(quiet=json) as watch:
+        done = embed_shards(known, items, out, shard=share, keep_source=keep_source, watch=watch)
+    print_json(asdict(done)) if json else show(wording.sharded(done, out, share))
+    return YES
+
+
+def loaded(bundle: Path, device: str | None) -> "Bundle":
+    """A bundle on a device."""
+    import torch
+
+    from twofold.bundle import Bundle
+
+    known = Bundle.load(bundle)
+    try:
+        known.twin.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {device} is not to be had here: {str(error).splitlines()[0]}") from None
+    return known
+
+
+def opened(data: Path, levels: int | None, *, quiet: bool) -> "Items":
+    """The items of DATA, labelled or not; what was found by looking is said."""
+    from twofold.data.folders import levels_of
+    from twofold.data.items import Items
+
+    if levels is None:
+        levels = levels_of(data) if data.is_dir() else 0
+    items = Items.open(data, levels=levels)
+    left = f"; {len(items.strays)} files beside the sub-folders are left out (--levels 0 takes all)"
+    for note in () if quiet else items.notes:
+        print(note + (left if items.strays and note == items.notes[0] else ""), file=sys.stderr)
+    return items
+
+
+def opened_index(place: str, bundle: "Bundle", *, protect: bool) -> "Index":
+    """The index at a place, new if there is none."""
+    from twofold.store.index import Index
+
+    if Index.found(place):
+        return Index.open(place)
+    return Index.create(place, bundle.contract, protect=protect)
+
+
+def queries(query: Path) -> tuple[tuple[str, ...], list[Path]]:
+    """Names and paths of a file, or of all files in a folder."""
+    from twofold.data.items import Items
+
+    if query.is_dir():
+        items = Items.from_folder(query, levels=0)
+        return items.ids, list(items.values)
+    return (str(query),), [query]
+
+
+def filters(given: tuple[str, ...]) -> dict[str, Any] | None:
+    """The conditions of --where: key=value, or key=low..high; a key that stands twice takes either value."""
+    wanted: dict[str, Any] = {}
+    for text in given:
+        key, sign, value = (part.strip() for part in text.partition("="))
+        if not sign or not key:
+            raise UsageError(f"--where {text}: write it as key=value, or key=low..high for numbers")
+        low, dots, high = value.partition("..")
+        bounds = {name: number(part) for name, part in (("min", low), ("max", high)) if part}
+        if dots and bounds and None not in bounds.values():
+            if key in wanted:
+                raise UsageError(f"--where {text}: {key} stands there twice; a range stands alone")
+            wanted[key] = bounds
+            continue
+        if isinstance(wanted.setdefault(key, []), dict):
+            raise UsageError(f"--where {text}: {key} stands there twice; a range stands alone")
+        # a number may have been kept as one, or as a text
+        wanted[key] += [value] if number(value) is None else [value, number(value)]
+    return wanted or None
+
+
+def number(text: str) -> int | float | None:
+    """A text as the number that it is, or None."""
+    try:
+        return int(text) if text.lstrip("-").isdigit() else float(text) if math.isfinite(float(text)) else None
+    except ValueError:
+        return None
+
+
+def share_of(shard: str | None, environment: Mapping[str, str]) -> tuple[int, int]:
+    """Which share of how many this process does, from 0 on: as told, else as torchrun or SLURM say, else all."""
+    if shard is not None:
+        number, sign, count = shard.partition("/")
+        if not (sign and number.isdigit() and count.isdigit() and 1 <= int(number) <= int(count)):
+            raise UsageError(f"--shard {shard}: write it as 1/8 ... 8/8")
+        return int(number) - 1, int(count)
+    for rank, world in (("RANK", "WORLD_SIZE"), ("SLURM_PROCID", "SLURM_NTASKS")):
+        if rank in environment and world in environment:
+            return told(rank, world, environment)
+    first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0") or 0)
+    if "SLURM_ARRAY_TASK_ID" in environment and "SLURM_ARRAY_TASK_COUNT" in environment:
+        number, count = told("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", environment, first=first)
+        return number, count
+    return 0, 1
+
+
+def told(rank: str, world: str, environment: Mapping[str, str], first: int = 0) -> tuple[int, int]:
+    """Rank and number of processes by two variables of the environment."""
+    try:
+        number, count = int(environment[rank]) - first, int(environment[world])
+    except ValueError:
+        number, count = -1, 0
+    if not 0 <= number < count:
+        raise UsageError(f"{rank}={environment[rank]} and {world}={environment[world]} are no share: give --shard 1/8")
+    return number, count

@@ -1,0 +1,201 @@
+"""index, search and embed as a person uses them, and what is said about mistakes."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from twofold import build, cli
+from twofold.bundle import Bundle
+from twofold.cli.archive import filters, share_of
+from twofold.config import Recipe
+from twofold.data.synthetic import glyphs
+from twofold.errors import UsageError
+from twofold.train.calibrate import calibrate
+
+RECIPE = Recipe(
+    input={"name": "Image", "size": [16, 16], "channels": 1}, encoder={"name": "resnet_small", "dim": 16, "width": 8}
+)
+
+
+@pytest.fixture
+def run(capsys):
+    """Call a command: its exit code, what it printed, and what it complained."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("data")
+    drawn = glyphs(classes=6, each=4, size=16, seed=0)
+    for number, (value, label) in enumerate(zip(drawn.values, drawn.labels, strict=True)):
+        (place / f"c{label}").mkdir(exist_ok=True)
+        Picture.fromarray(np.asarray(value).squeeze()).save(place / f"c{label}" / f"{number % 4}.png")
+    return place
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    bundle = Bundle(twin=build.twin(RECIPE, seed=0).eval(), recipe=RECIPE)
+    return bundle.save(tmp_path_factory.mktemp("models") / "plain")
+
+
+@pytest.fixture(scope="module")
+def calibrated(model, tmp_path_factory):
+    known = calibrate(Bundle.load(model), glyphs(classes=30, each=4, size=16, seed=5), far=0.05, estimate=True)
+    return known.save(tmp_path_factory.mktemp("models") / "calibrated")
+
+
+def test_the_whole_way(run, folder, model, tmp_path):
+    code, out, said = run("index", model, folder, tmp_path / "i", "--keep-source")
+    assert code == 0
+    assert "24 embedded, 0 known already; 24 items are new or changed" in out and "24 items of 6 labels" in out
+    assert "24 files of 6 identities" in said
+    assert "0 embedded, 24 known already; 0 items" in run("index", model, folder, tmp_path / "i", "--keep-source")[1]
+    code, out, _ = run("info", tmp_path / "i", "--json")
+    assert (code, json.loads(out)["items"]) == (0, 24)
+
+    query = folder / "c2" / "1.png"
+    code, out, _ = run("search", model, tmp_path / "i", query, "-k", 3, "--report", tmp_path / "page.html")
+    assert code == 0
+    assert out.startswith(f"{query}: what is most like it; the bundle has no threshold") and "1.0000  c2" in out
+    assert (tmp_path / "page.html").read_text().count("data:image/jpeg") == 4
+    code, out, _ = run("search", model, tmp_path / "i", folder / "c3", "-k", 2, "--json")
+    told = json.loads(out)
+    assert [each["query"] for each in told] == ["0.png", "1.png", "2.png", "3.png"]
+    assert all(each["hits"][0]["label"] == "c3" and each["decision"] is None for each in told)
+
+
+def test_a_calibrated_bundle_says_yes_or_no(run, folder, calibrated, tmp_path):
+    run("index", calibrated, folder, tmp_path / "i")
+    code, out, _ = run("search", calibrated, tmp_path / "i", folder / "c2" / "1.png", "--json")
+    (told,) = json.loads(out)
+    assert (code, told["decision"], told["certified"]) == (0, "same", False)
+    assert told["hits"][0]["probability"] > 0.5
+    assert ": found, threshold " in run("search", calibrated, tmp_path / "i", folder / "c2" / "1.png")[1]
+    only = ("--where", "content=nothing")
+    code, out, _ = run("search", calibrated, tmp_path / "i", folder / "c2" / "1.png", *only)
+    assert (code, "nothing like it" in out) == (1, True)
+
+
+def test_a_table_is_searched_by_its_columns(run, folder, model, tmp_path):
+    rows = [f"{folder}/c{label}/0.png,{'red' if label < 3 else 'blue'},{label}" for label in range(6)]
+    (tmp_path / "shop.csv").write_text("\n".join(["path,colour,price", *rows]))
+    assert "6 items of 6 labels" in run("index", model, tmp_path / "shop.csv", tmp_path / "i")[1]
+
+    def found(*where):
+        words = [word for each in where for word in ("--where", each)]
+        told = json.loads(run("search", model, tmp_path / "i", folder / "c0" / "0.png", *words, "--json")[1])
+        return sorted(hit["metadata"]["price"] for hit in told[0]["hits"])
+
+    assert found("colour=blue") == [3, 4, 5]
+    assert found("price=1..3") == [1, 2, 3]
+    assert found("price=4..", "colour=blue") == [4, 5]
+    assert found("price=0", "price=5") == [0, 5]
+    page = tmp_path / "page.html"
+    run("search", model, tmp_path / "i", folder / "c0" / "0.png", "--report", page, "--pictures", folder)
+    assert page.read_text().count("data:image/jpeg") == 7, "absolute paths lie where they lie"
+
+
+def test_shares_make_one_index(run, folder, model, tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr("twofold.apps.indexing.ROWS", 8)
+    code, out, _ = run("embed", model, folder, tmp_path / "parts", "--shard", "2/2")
+    assert (code, "share 2 of 2: 8 things in 1 part, 1 of them written" in out) == (0, True)
+    assert "2 parts of other shares are missing" in out
+    code, _, said = run("index", model, tmp_path / "parts", tmp_path / "i")
+    assert (code, "2 of 3 parts are missing" in said) == (2, True)
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "is complete: twofold index" in run("embed", model, folder, tmp_path / "parts")[1]
+    assert "24 items are new or changed" in run("index", model, tmp_path / "parts", tmp_path / "i")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["index", "{model}", "{folder}", "{tmp}/i", "--device", "nonsense"],
+            "--device nonsense is not to be had here",
+        ),
+        (["index", "{model}", "{tmp}/nothing", "{tmp}/i"], "does not exist"),
+        (["search", "{model}", "{tmp}/none", "{folder}"], "none"),
+        (["search", "{model}", "{tmp}/made", "{tmp}/nothing.png"], "nothing.png does not exist"),
+        (["search", "{model}", "{tmp}/made", "{folder}/c0/0.png", "--where", "colour"], "write it as key=value"),
+        (["search", "{model}", "{tmp}/made", "{folder}/c0/0.png", "-k", "0"], "k is 0"),
+        (["search", "{other}", "{tmp}/made", "{folder}/c0/0.png"], "holds vectors of model"),
+        (["index", "{other}", "{folder}", "{tmp}/made"], "holds vectors of model"),
+        (["index", "{model}", "{tmp}/texts", "{tmp}/i"], "none of 1 things can be read; the first:"),
+        (["embed", "{model}", "{folder}", "{tmp}/parts", "--shard", "0/2"], "--shard 0/2: write it as 1/8"),
+    ],
+)
+def test_mistakes_are_one_clear_line(run, folder, model, tmp_path, words, says):
+    Bundle(twin=build.twin(RECIPE, seed=1).eval(), recipe=RECIPE).save(tmp_path / "other")
+    run("index", model, folder, tmp_path / "made")
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("no picture")
+    places = {"model": model, "folder": folder, "tmp": tmp_path, "other": tmp_path / "other"}
+    code, _, said = run(*(word.format(**places) for word in words))
+    assert code == 2
+    assert says in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ((), None),
+        (("a=x",), {"a": ["x"]}),
+        (("a = x ", "a=7"), {"a": ["x", "7", 7]}),
+        (("a=2..5",), {"a": {"min": 2, "max": 5}}),
+        (("a=..-2.5",), {"a": {"max": -2.5}}),
+        (("a=x..y",), {"a": ["x..y"]}),
+        (("a=nan",), {"a": ["nan"]}),
+        (("a=b=c",), {"a": ["b=c"]}),
+    ],
+)
+def test_conditions(given, wanted):
+    assert filters(given) == wanted
+
+
+def test_a_range_stands_alone():
+    for given in (("a=1..2", "a=3"), ("a=3", "a=1..2")):
+        with pytest.raises(UsageError, match="a range stands alone"):
+            filters(given)
+
+
+@pytest.mark.parametrize(
+    ("shard", "environment", "wanted"),
+    [
+        (None, {}, (0, 1)),
+        ("1/4", {"RANK": "3", "WORLD_SIZE": "4"}, (0, 4)),
+        (None, {"RANK": "3", "WORLD_SIZE": "4", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, (3, 4)),
+        (None, {"SLURM_PROCID": "1", "SLURM_NTASKS": "2"}, (1, 2)),
+        (None, {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_MIN": "2"}, (3, 4)),
+    ],
+)
+def test_shares(shard, environment, wanted):
+    assert share_of(shard, environment) == wanted
+
+
+@pytest.mark.parametrize(
+    ("shard", "environment"),
+    [
+        ("5/4", {}),
+        ("0/4", {}),
+        ("half", {}),
+        (None, {"RANK": "4", "WORLD_SIZE": "4"}),
+        (None, {"RANK": "x", "WORLD_SIZE": "1"}),
+    ],
+)
+def test_no_shares(shard, environment):
+    with pytest.raises(UsageError, match="1/8"):
+        share_of(shard, environment)
