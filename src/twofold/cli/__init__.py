@@ -10,6 +10,7 @@ import cyclopts
 from cyclopts import App
 
 from twofold import __version__
+from twofold.cli.archive import embed, index, search
 from twofold.cli.gallery import enrol, forget, identify, verify
 from twofold.cli.models import calibrate, demo, doctor, evaluate, info, train
 from twofold.cli.options import INTERRUPTED, TERMINATED, WRONG, YES
@@ -18,7 +19,7 @@ from twofold.errors import Interrupted, TwofoldError
 __all__ = ["app", "main"]
 
 app = App(name="twofold", version=__version__, help="Are these two the same? Twin networks with a stated error rate.")
-for command in (doctor, train, calibrate, evaluate, verify, identify, enrol, forget, info, demo):
+for command in (doctor, train, calibrate, evaluate, verify, identify, enrol, forget, index, search, embed, info, demo):
     app.command(command)
 
 
