@@ -204,3 +204,9 @@ def test_a_change_that_is_refused_is_not_logged(index: LocalIndex, make: Make) -
     with pytest.raises(StoreError):
         index.enrol(make(["anna/9"]))
     assert [entry.event for entry in index.audit()] == ["revoke"]
+
+
+def test_forgetting_somebody_whose_items_are_gone_is_logged_too(index: LocalIndex, make: Make) -> None:
+    index.remove(["carl/1"])
+    assert index.forget("carl").ids == ()
+    assert [(entry.event, entry.items) for entry in index.audit("carl")] == [("forget", 0)]

@@ -6,8 +6,7 @@ or put in breaks the chain. All hashes are keyed (HMAC-SHA256): without the key 
 
 import hmac
 import sqlite3
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from twofold.results import AuditEntry
@@ -21,15 +20,14 @@ SELECT = (
 
 
 def note(
-    connection: sqlite3.Connection, state: State, event: str, *, key: bytes, labels: Sequence[str], at: str
+    connection: sqlite3.Connection, state: State, event: str, *, key: bytes, labels: Mapping[str, int], at: str
 ) -> State:
     """Write an entry for each label, or one without a name where there are none; the state that goes with it.
 
     Args:
-        key: of the hashes. labels: one for each item. at: the time (UTC, ISO 8601).
+        key: of the hashes. labels: how many items each label has in it. at: the time (UTC, ISO 8601).
     """
-    counts = Counter(labels)
-    subjects = [(subject_of(key, label), items) for label, items in counts.items()] or [(b"", state.items)]
+    subjects = [(subject_of(key, label), items) for label, items in labels.items()] or [(b"", state.items)]
     records = []
     for number, (subject, items) in enumerate(subjects, start=state.audits + 1):
         chain = link(key, state.chain, (number, at.encode(), event.encode(), subject, items))

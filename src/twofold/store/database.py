@@ -9,6 +9,7 @@ import contextlib
 import json
 import secrets
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -388,15 +389,15 @@ class Database:
             find = "SELECT key FROM subjects WHERE label = ?"
             keys = [key for name in names for (key,) in self.connection.execute(find, name)]
             self.connection.executemany("DELETE FROM subjects WHERE label = ?", names)
-            self.dropped(rows, replace(self.state(), erasing=True), event)
+            self.dropped(rows, replace(self.state(), erasing=True), event, named=labels)
         return Forgotten(rows=rows, keys=keys, loose=loose)
 
-    def dropped(self, rows: Sequence[Row], state: State, event: str | None) -> None:
+    def dropped(self, rows: Sequence[Row], state: State, event: str | None, *, named: Sequence[str] = ()) -> None:
         """Delete rows, and write the state after it."""
         self.drop(rows, generation=state.generation + 1)
         state = state.after(gone=[row.digest() for row in rows], items=state.items - len(rows), last=state.last)
         if event is not None:
-            state = self.note(state, event, labels=[row.label for row in rows])
+            state = self.note(state, event, labels=[row.label for row in rows], named=named)
         self.write_state(self.pruned(state))
 
     def pruned(self, state: State) -> State:
@@ -409,10 +410,16 @@ class Database:
         self.connection.execute("DELETE FROM gone")
         return replace(state, floor=state.generation)
 
-    def note(self, state: State, event: str, *, labels: Sequence[str]) -> State:
-        """Write into the audit log, an entry for each label; `labels` has one for each item."""
+    def note(self, state: State, event: str, *, labels: Sequence[str], named: Sequence[str] = ()) -> State:
+        """Write into the audit log, an entry for each label.
+
+        Args:
+            labels: one for each item. named: labels that get an entry even without an item.
+        """
+        counts = Counter(dict.fromkeys(named, 0))
+        counts.update(labels)
         key = self.seal.audit_key(self.pinned())
-        return audit.note(self.connection, state, event, key=key, labels=labels, at=clock())
+        return audit.note(self.connection, state, event, key=key, labels=counts, at=clock())
 
     def pin(self, pinned: Pinned) -> None:
         """Replace what the index is pinned to."""

@@ -102,7 +102,7 @@ def rekey(database: Database, key: Key, contract: Contract, *, rotate: bool = Fa
             rewrap(database, old.protection, new.protection)
         database.pin(replace(pinned, protection=new.protection.text, audit_key=b""))
         event = "rekey" if isinstance(old, Sealed) else "protect"
-        state = note(database.connection, database.state(), event, key=new.protection.audit, labels=[], at=clock())
+        state = note(database.connection, database.state(), event, key=new.protection.audit, labels={}, at=clock())
         generation = state.generation + 1
         database.write_state(replace(state, generation=generation, floor=generation, erasing=True))
     return new
