@@ -105,7 +105,6 @@ def photo() -> Recipe:
             "epochs": 10,
             "optimiser": {"learning_rate": 2e-4, "weight_decay": 0.05},
             "precision": "bfloat16",
-            "ema": 0.99,
         }
     )
 

@@ -133,6 +133,6 @@ def _trunk(channels: int) -> nn.Sequential:
 
 
 def _convolution(channels: int, maps: int, kernel: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:
-    # no bias: batch normalisation subtracts it again; its two constants are the paper's
+    # no bias: batch normalisation subtracts it again; its small constant is that of the weights
     convolution = SamePadConvolution(channels, maps, kernel, stride=stride, groups=groups, bias=False)
-    return [convolution, nn.BatchNorm2d(maps, eps=1e-3, momentum=0.01)]
+    return [convolution, nn.BatchNorm2d(maps, eps=1e-3)]
