@@ -205,13 +205,19 @@ class Database:
         Raises:
             DamagedIndex: at the end, names the rows that are not as they were written.
         """
+        return (row for row, _ in self.hashed(condition, values))
+
+    def hashed(
+        self, condition: str = "NOT INDEXED ORDER BY row", values: Sequence[Any] = ()
+    ) -> Iterator[tuple[Row, bytes]]:
+        """As `rows`, each with its hash."""
         spoilt: list[str] = []
         for record in self.connection.execute(f"SELECT {COLUMNS} FROM items {condition}", values):
             row = parse(record)
             if row is None:
                 spoilt.append(f"row {record[0]} ({record[2]!r})")
             else:
-                yield row
+                yield row, record[-1]
         if spoilt:
             raise damaged(
                 f"{len(spoilt)} rows of {self.folder} are not as they were written (SHA-256): "

@@ -1,6 +1,6 @@
 """Vectors in memory that follow the database: what anybody has written since is read, the rest stays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import numpy as np
@@ -65,18 +65,18 @@ class Follower:
             self.rows.drop(gone)
             self.gone = np.union1d(self.gone, gone[gone <= self.base.last])
         if last:
-            self._take(self.database.rows("WHERE row > ? ORDER BY row", (last,)))
+            self._take(self.database.hashed("WHERE row > ? ORDER BY row", (last,)))
         else:
             self.rows.reserve(state.items)
-            self._take(self.database.rows())
+            self._take(self.database.hashed())
 
-    def _take(self, rows: Iterable[Row]) -> None:
+    def _take(self, rows: Iterator[tuple[Row, bytes]]) -> None:
         """Put rows into memory, a block at a time."""
-        found = iter(rows)
-        while block := list(islice(found, BLOCK)):
-            numbers = np.array([row.number for row in block], np.int64)
-            hashes = np.frombuffer(b"".join(row.digest() for row in block), np.uint8).reshape(len(block), 32)
-            self.rows.put(numbers, vectors_of(self.database, self.contract, block), hashes)
+        while block := list(islice(rows, BLOCK)):
+            numbers = np.array([row.number for row, _ in block], np.int64)
+            vectors = vectors_of(self.database, self.contract, [row for row, _ in block])
+            hashes = np.frombuffer(b"".join(hashed for _, hashed in block), np.uint8).reshape(len(block), 32)
+            self.rows.put(numbers, vectors, hashes)
 
     def held(self) -> int:
         """How many rows there are, by this reading."""
@@ -98,4 +98,4 @@ def vectors_of(database: Database, contract: Contract, rows: Sequence[Row]) -> F
     plain = [database.seal.unseal(database, row) for row in rows]
     if wrong := [row.id for row, vector in zip(rows, plain, strict=True) if len(vector) != 4 * contract.dim]:
         raise damaged(f"{database.folder}: the vector of {wrong[0]!r} has not {contract.dim} numbers")
-    return np.frombuffer(b"".join(plain), "<f4").reshape(len(rows), contract.dim).astype(np.float32)
+    return np.frombuffer(b"".join(plain), "<f4").reshape(len(rows), contract.dim).astype(np.float32, copy=False)
