@@ -23,6 +23,7 @@ def test_exactly_these():
         "identify",
         "losses",
         "mining",
+        "monitor",
         "search",
         "verify",
         "verify_pairs",

@@ -1,6 +1,6 @@
 """A modality for tests: vectors that are their own embeddings, so that every score is known."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -46,3 +46,9 @@ class Vector:
 
 def bundle(**parts):
     return Bundle(twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), parts=parts)
+
+
+def renamed(items):
+    """The same things of other people: names that nobody has met."""
+    names, identities = (tuple(f"other {name}" for name in each) for each in (items.names, items.identities))
+    return replace(items, names=names, identities=identities)

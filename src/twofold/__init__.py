@@ -26,6 +26,7 @@ _HOMES = {
     "identify": "twofold.apps.verify",
     "losses": "twofold.losses",
     "mining": "twofold.mining",
+    "monitor": "twofold.apps.monitor",
     "search": "twofold.apps.search",
     "verify": "twofold.apps.verify",
     "verify_pairs": "twofold.apps.verify",
@@ -50,6 +51,7 @@ __all__ = [
     "identify",
     "losses",
     "mining",
+    "monitor",
     "search",
     "verify",
     "verify_pairs",
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
     from twofold.apps.evaluate import evaluate as evaluate
     from twofold.apps.evaluate import evaluate_pairs as evaluate_pairs
     from twofold.apps.gallery import enrol as enrol
+    from twofold.apps.monitor import monitor as monitor
     from twofold.apps.search import search as search
     from twofold.apps.verify import identify as identify
     from twofold.apps.verify import verify as verify

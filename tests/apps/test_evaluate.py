@@ -18,11 +18,11 @@ from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import eer, tally
 from twofold.train.calibrate import calibrate
 from twofold.twin import Twin
-from vectors import Vector, bundle
+from vectors import Vector, bundle, renamed
 
 
 def test_the_numbers_of_a_calibrated_bundle():
-    known, items = clusters(60, 4, spread=0.7), clusters(40, 4, spread=0.7, seed=1)
+    known, items = clusters(60, 4, spread=0.7), renamed(clusters(40, 4, spread=0.7, seed=1))
     done = calibrate(bundle(), known, far=0.1)
     found = evaluate(done, items)
     assert {each.name for each in found.estimates} == {
@@ -55,7 +55,7 @@ def test_without_a_threshold_and_with_few_classes():
 
 def test_a_rate_that_does_not_hold_is_said():
     done = calibrate(bundle(), clusters(60, 4, spread=0.5), far=0.1)
-    assert evaluate(done, clusters(60, 4, spread=0.5, kin=0.8, seed=3)).holds is False
+    assert evaluate(done, renamed(clusters(60, 4, spread=0.5, kin=0.8, seed=3))).holds is False
 
 
 def test_identities_that_were_used_before_are_refused():
@@ -67,6 +67,12 @@ def test_identities_that_were_used_before_are_refused():
     with pytest.raises(IdentityOverlap, match="10 of 50 identities were trained on"):
         evaluate(bundle(train=rest), items)
     assert evaluate(bundle(train=first, test=rest), items).units == 10
+    # of data that training did not know the names are kept, too
+    elsewhere = calibrate(bundle(train=("x",)), items.where(identities=list(first)), far=0.1)
+    assert set(elsewhere.parts["calibrated"]) == set(first)
+    with pytest.raises(IdentityOverlap, match="the threshold was found on 40 of 50 identities"):
+        evaluate(elsewhere, items)
+    assert "calibrated" not in calibrate(done, items.where(identities=list(first)), far=0.2).parts
 
 
 @pytest.fixture
@@ -91,7 +97,7 @@ def listed(tmp_path):
 
 
 def test_pairs_with_identities_and_without(listed):
-    done = calibrate(bundle(), clusters(60, 4, spread=0.6, seed=1), far=0.1)
+    done = calibrate(bundle(), renamed(clusters(60, 4, spread=0.6, seed=1)), far=0.1)
     found = evaluate_pairs(done, listed)
     by_pair = evaluate_pairs(done, replace(listed, identity=None, identities=()))
     assert (found.unit, found.units, found.notes) == ("identity", 30, ())

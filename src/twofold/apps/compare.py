@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 
-import numpy as np
-from jaxtyping import Float, Int
-
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.data.scores import Scores
-from twofold.embedding import embed, scores
+from twofold.embedding import deciding, embed
 from twofold.errors import DataError
 from twofold.metrics.paired import differences
 from twofold.metrics.pairs import AllPairs
@@ -45,7 +42,9 @@ def compare(
     part = b.part(a.part(items, "test"), "test")
     a.refuse_trained(part)
     sides = [_pairs(bundle, part, progress) for bundle in (a, b)]
-    thresholds = [bundle.calibration.threshold for bundle in (a, b) if bundle.calibration and _fresh(bundle, part)]
+    thresholds = [
+        bundle.calibration.deciding.threshold for bundle in (a, b) if bundle.calibration and _fresh(bundle, part)
+    ]
     found = differences(
         sides[0],
         sides[1],
@@ -72,13 +71,10 @@ def compare_scores(
 
 def _fresh(bundle: Bundle, part: Items) -> bool:
     """Whether none of these identities found the bundle's threshold."""
-    return not set(bundle.parts.get("calibrate", ())) & set(part.identities)
+    return not bundle.calibrated & set(part.identities)
 
 
 def _pairs(bundle: Bundle, part: Items, progress: Callable[[int, int], None] | None) -> AllPairs:
-    vectors = embed(bundle, part, progress=progress).vectors
-
-    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
-        return scores(bundle.twin, vectors[rows], vectors[cols])
-
-    return AllPairs(score, part.labels, identity=part.identity)
+    return AllPairs(
+        deciding(bundle, embed(bundle, part, progress=progress).vectors), part.labels, identity=part.identity
+    )

@@ -1,25 +1,27 @@
 """How well a bundle does on identities that it has never seen: every number with its interval."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
+from twofold.apps.verify import pair_scores
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.embedding import embed, scores
+from twofold.embedding import deciding, embed
 from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
 from twofold.metrics.pairs import AllPairs, PairList, PairSource, SampledPairs, ScoreBlock
 from twofold.ranking import ranking
 from twofold.results import Estimate, Evaluation
 
-__all__ = ["evaluate", "evaluate_pairs", "evaluate_vectors"]
+__all__ = ["by_group", "evaluate", "evaluate_pairs", "evaluate_vectors", "listed_pairs", "things_of"]
 
 EPISODES = 1000
+NOBODY = np.zeros(0, np.int64)
 
 LARGE = 1 << 25
 """From so many pairs (8,192 items) error rates take all genuine pairs and a sample of the impostor pairs."""
@@ -100,12 +102,11 @@ def _measured(
     seed: int,
     watch: Watch | None,
 ) -> Evaluation:
-    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
-        return scores(bundle.twin, vectors[rows], vectors[cols])
-
+    score = deciding(bundle, vectors)
     pairs = _pairs(score, part, seed=seed, watch=watch)
     asked = _far(bundle, far)
     numbers = _verification(bundle, pairs, far=asked, unit="identity", confidence=confidence, seed=seed)
+    within, notes = by_group(bundle, part, vectors, confidence=confidence, seed=seed)
     numbers |= retrieval.estimates(
         ranking(bundle.twin, vectors),
         part.labels,
@@ -114,7 +115,7 @@ def _measured(
         seed=seed,
         progress=_stage(watch, "search"),
     )
-    notes = []
+    numbers |= within
     for n_way in (5, 20):
         try:
             found = fewshot.n_way_accuracy(
@@ -124,6 +125,34 @@ def _measured(
         except NotEnoughData as error:
             notes.append(str(error))
     return _evaluation(bundle, pairs, numbers, unit="identity", far=asked, items=len(part), seed=seed, notes=notes)
+
+
+def by_group(
+    bundle: Bundle, items: Items, vectors: Float[np.ndarray, "n dim"], *, confidence: float = 0.95, seed: int = 0
+) -> tuple[dict[str, Estimate], list[str]]:
+    """Error rates inside each group at the group's own threshold, where there are such; and what could not be told."""
+    if bundle.calibration is None or not (known := bundle.calibration.deciding.groups):
+        return {}, []
+    if items.group is None:
+        return {}, [
+            f"the items have no groups: nothing is told of the thresholds of {', '.join(g.name for g in known)}"
+        ]
+    numbers: dict[str, Estimate] = {}
+    notes = [
+        f"group {name!r} has no threshold of its own" for name in sorted({*items.groups} - {g.name for g in known})
+    ]
+    for each in known:
+        rows = np.flatnonzero(items.group == items.groups.index(each.name)) if each.name in items.groups else NOBODY
+        try:
+            pairs = AllPairs(deciding(bundle, vectors[rows]), items.labels[rows], identity=items.identity[rows])
+            found = verification.estimates_at(pairs, each.calibration.threshold, confidence=confidence, seed=seed)
+        except NotEnoughData as error:
+            notes.append(f"group {each.name!r}: {error}")
+            continue
+        for name in ("false_match_rate", "false_non_match_rate"):
+            told = replace(found[name], name=f"{name} ({each.name})")
+            numbers[told.name] = told
+    return numbers, notes
 
 
 def _pairs(score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None) -> AllPairs | SampledPairs:
@@ -174,28 +203,31 @@ def evaluate_pairs(
 
     Raises:
         DataError: the answers are missing, or graded.
-        IdentityOverlap: identities or files were trained on.
+        IdentityOverlap: identities or files were trained on, or the threshold was found on them.
         NotEnoughData: no genuine or no impostor pairs.
     """
     if not np.isin(pairs.targets, (0.0, 1.0)).all():
         raise DataError("the pairs have graded scores: accuracy and error rates need a column same with 0 or 1")
-    things = _things(pairs)
+    things = things_of(pairs)
     bundle.refuse_trained(things)
+    _refuse_calibrated(bundle, things)
     vectors = embed(bundle, things, progress=_stage(watch, "embedding")).vectors
-    with torch.inference_mode():
-        sides = [torch.from_numpy(vectors[index]).to(bundle.twin.device) for index in (pairs.index_a, pairs.index_b)]
-        distance = bundle.twin.comparison.pairs(sides[0], sides[1]).cpu().numpy().astype(np.float64)
-    unit = "pair" if pairs.identity is None else "identity"
-    each = np.arange(len(pairs))
-    owners = [each if pairs.identity is None else pairs.identity[index] for index in (pairs.index_a, pairs.index_b)]
-    listed = PairList(bundle.contract.score(distance), pairs.targets == 1.0, first=owners[0], second=owners[1])
+    unit, listed = "pair" if pairs.identity is None else "identity", listed_pairs(bundle, pairs, vectors)
     asked = _far(bundle, far)
     numbers = _verification(bundle, listed, far=asked, unit=unit, confidence=confidence, seed=seed)
     notes = [] if unit == "identity" else ["no columns identity_a, identity_b: intervals resample pairs (too narrow)"]
     return _evaluation(bundle, listed, numbers, unit=unit, far=asked, items=len(pairs.ids), seed=seed, notes=notes)
 
 
-def _things(pairs: Pairs) -> Items:
+def listed_pairs(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "things dim"]) -> PairList:
+    """The pairs with the scores that verdicts go by; without identities each pair is a unit of its own."""
+    each = np.arange(len(pairs))
+    owners = [each if pairs.identity is None else pairs.identity[index] for index in (pairs.index_a, pairs.index_b)]
+    found = pair_scores(bundle, vectors[pairs.index_a], vectors[pairs.index_b])
+    return PairList(found, pairs.targets == 1.0, first=owners[0], second=owners[1])
+
+
+def things_of(pairs: Pairs) -> Items:
     """What stands in the pairs, each thing once; without identities each thing is its own."""
     identity = np.arange(len(pairs.ids)) if pairs.identity is None else pairs.identity
     names = pairs.ids if pairs.identity is None else pairs.identities
@@ -211,7 +243,7 @@ def _things(pairs: Pairs) -> Items:
 
 
 def _refuse_calibrated(bundle: Bundle, part: Items) -> None:
-    used = set(bundle.parts.get("calibrate", ())) & set(part.identities)
+    used = bundle.calibrated & set(part.identities)
     if bundle.calibration is not None and used:
         raise IdentityOverlap(
             f"the threshold was found on {len(used)} of {len(part.identities)} identities "
@@ -229,7 +261,7 @@ def _far(bundle: Bundle, far: float | None) -> float:
 def _verification(
     bundle: Bundle, pairs: PairSource, *, far: float, unit: str, confidence: float, seed: int
 ) -> dict[str, Estimate]:
-    threshold = None if bundle.calibration is None else bundle.calibration.threshold
+    threshold = None if bundle.calibration is None else bundle.calibration.deciding.threshold
     return verification.estimates(pairs, far=far, threshold=threshold, confidence=confidence, unit=unit, seed=seed)
 
 
@@ -244,7 +276,7 @@ def _evaluation(
     seed: int,
     notes: list[str],
 ) -> Evaluation:
-    calibration = bundle.calibration
+    calibration = bundle.calibration and bundle.calibration.deciding
     genuine, impostor = _counts(pairs)
     return Evaluation(
         estimates=tuple(numbers.values()),

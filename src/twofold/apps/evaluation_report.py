@@ -1,38 +1,38 @@
-"""An evaluation with all that a page shows: curves, histograms, the hardest pairs, groups, a map, two cards."""
+"""An evaluation of things with classes, and all that a page shows: hardest pairs, groups, a map, two cards."""
 
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from twofold import __version__
 from twofold.apps.evaluate import LARGE, MOST, Watch, evaluate_vectors
-from twofold.apps.scored import evaluate_scores
+from twofold.apps.report_sections import (
+    HARD_KINDS,
+    HARDEST,
+    model_card,
+    of_pairs,
+    pair_counts,
+    shown_as,
+    threshold_of,
+)
 from twofold.bundle import Bundle
-from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
-from twofold.data.pairs import Pairs
-from twofold.data.scores import Scores
-from twofold.embedding import embed, scores
-from twofold.errors import NotEnoughData, UsageError
-from twofold.metrics.curves import identity_rates, rank_k, reliability, trade_off
+from twofold.embedding import deciding, embed
+from twofold.errors import NotEnoughData
+from twofold.metrics.curves import identity_rates, rank_k
 from twofold.metrics.pairs import AllPairs, PairSource, SampledPairs, ScoreBlock
-from twofold.metrics.verification import estimates_at, tally, threshold_at_far
+from twofold.metrics.verification import estimates_at
 from twofold.report.measured import Hard, Map, Part, Report
 from twofold.report.projection import projection
-from twofold.report.story import score_shares
 from twofold.results import Evaluation
 
-__all__ = ["evaluation_report", "opened_report", "scores_report"]
+__all__ = ["evaluation_report"]
 
-HARDEST, KEPT = 6, 400
-"""Pairs of each kind that are shown, and those that they are chosen from: no two of the same two classes."""
+KEPT = 400
+"""Pairs of each kind, of which those that are shown are chosen: no two of the same two classes."""
 
 CLASSES, POINTS, MARKED = 15, 1500, 8
 
@@ -44,16 +44,15 @@ class _Data:
     bundle: Bundle
     items: Items
     vectors: Float[np.ndarray, "n dim"]
+    score: ScoreBlock
     threshold: float
     confidence: float
     seed: int
-
-    def score(self, rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
-        return scores(self.bundle.twin, self.vectors[rows], self.vectors[cols])
+    progress: Callable[[int, int], None] | None
 
     def pairs(self, units: Int[np.ndarray, "n"]) -> PairSource:
         """The pairs that `evaluate` judges, each with the units of its items."""
-        return _pairs(self.score, self.items.labels, units, seed=self.seed)
+        return _pairs(self.score, self.items.labels, units, seed=self.seed, progress=self.progress)
 
 
 def evaluation_report(
@@ -82,11 +81,21 @@ def evaluation_report(
     progress = None if watch is None else lambda done, total: watch("embedding", done, total)
     vectors = embed(bundle, part, progress=progress).vectors
     found = evaluate_vectors(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
-    known = bundle.calibration
-    listed = _pairs(lambda a, b: scores(bundle.twin, vectors[a], vectors[b]), part.labels, part.identity, seed=seed)
-    threshold = _threshold(known, listed, found)
-    data = _Data(bundle=bundle, items=part, vectors=vectors, threshold=threshold, confidence=confidence, seed=seed)
-    sections = _of_pairs(found, listed, known=known, threshold=threshold, confidence=confidence)
+    known = bundle.calibration and bundle.calibration.deciding
+    score = deciding(bundle, vectors)
+    listed = _pairs(score, part.labels, part.identity, seed=seed, progress=_passes(watch))
+    threshold = threshold_of(known, listed, found)
+    data = _Data(
+        bundle=bundle,
+        items=part,
+        vectors=vectors,
+        score=score,
+        threshold=threshold,
+        confidence=confidence,
+        seed=seed,
+        progress=_passes(watch),
+    )
+    sections = of_pairs(found, listed, known=known, threshold=threshold, confidence=confidence)
     return Report(
         title=f"How well {bundle.twin.input.name.lower()} pairs are told apart",
         **sections,
@@ -96,102 +105,27 @@ def evaluation_report(
         hard=_hardest(data, pictures=pictures),
         map=_map(data),
         data=_data_card(bundle, part, found),
-        model=_model_card(bundle),
+        model=model_card(bundle),
         commands=tuple(commands),
     )
 
 
-def scores_report(
-    listed: Scores,
+def _passes(watch: Watch | None) -> Callable[[int, int], None] | None:
+    """What the passes over all pairs tell, one after the other, after those of `evaluate`."""
+    return None if watch is None else partial(watch, "what the page shows")
+
+
+def _pairs(
+    score: ScoreBlock,
+    labels: np.ndarray,
+    units: np.ndarray,
     *,
-    contract: Contract | None = None,
-    far: float | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
-    commands: Sequence[str] = (),
-) -> Report:
-    """`evaluate_scores` of any model, and its curves; there is nothing to show of the things themselves.
-
-    Raises:
-        NotCalibrated, NotEnoughData: as in `evaluate_scores`.
-    """
-    found = evaluate_scores(listed, contract=contract, far=far, confidence=confidence, seed=seed)
-    known = None if contract is None else contract.calibration
-    threshold = _threshold(known, listed.pairs, found)
-    model = {} if contract is None else {"distance": contract.distance, "fingerprint": contract.fingerprint}
-    return Report(
-        title="How well these scores tell pairs apart",
-        **_of_pairs(found, listed.pairs, known=known, threshold=threshold, confidence=confidence),
-        data=_pair_counts(found),
-        model={name: value for name, value in model.items() if value},
-        commands=tuple(commands),
-    )
-
-
-def opened_report(
-    model: str | Path,
-    data: str | Path,
-    *,
-    far: float | None = None,
-    pictures: bool = True,
-    levels: int = 1,
-    seed: int = 0,
-    watch: Watch | None = None,
-) -> Report:
-    """The report of a bundle's folder and a folder or table of things; or of a contract (JSON) and a file of scores.
-
-    Raises:
-        UsageError: a table of pairs, whose things have no classes to show.
-        BundleError, DataError and what `evaluation_report` and `scores_report` raise.
-    """
-    model, data = Path(model), Path(data)
-    commands = _commands(model, data, far=far, pictures=pictures, levels=levels, seed=seed)
-    if model.suffix == ".json":
-        contract = Contract.load(model)
-        listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
-        return scores_report(listed, contract=contract, far=far, seed=seed, commands=commands)
-    bundle = Bundle.load(model)
-    if Pairs.found(data):
-        raise UsageError(f"{data} is a table of pairs: a report shows classes, so give things with labels")
-    items = Items.open(data, levels=levels)
-    return evaluation_report(bundle, items, far=far, seed=seed, pictures=pictures, commands=commands, watch=watch)
-
-
-def _commands(model: Path, data: Path, *, far: float | None, pictures: bool, levels: int, seed: int) -> tuple[str, ...]:
-    words = ["twofold", "evaluate", str(model), str(data), "--report", "report.html"]
-    words += [] if far is None else ["--far", f"{far:g}"]
-    words += [] if levels == 1 else ["--levels", str(levels)]
-    words += [] if seed == 0 else ["--seed", str(seed)]
-    words += [] if pictures else ["--no-pictures"]
-    return f"pip install twofold=={__version__}", shlex.join(words)
-
-
-def _pairs(score: ScoreBlock, labels: np.ndarray, units: np.ndarray, *, seed: int) -> PairSource:
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> PairSource:
     if len(labels) * (len(labels) - 1) // 2 <= LARGE:
-        return AllPairs(score, labels, identity=units)
-    return SampledPairs(score, labels, identity=units, seed=seed, most=MOST)
-
-
-def _threshold(known: Calibration | None, pairs: PairSource, found: Evaluation) -> float:
-    return known.threshold if known is not None else float(threshold_at_far(tally(pairs), found.far))
-
-
-def _of_pairs(
-    found: Evaluation, pairs: PairSource, *, known: Calibration | None, threshold: float, confidence: float
-) -> dict[str, Any]:
-    """The sections that scores alone can give."""
-    diagram = None
-    if known is not None:
-        diagram = reliability(pairs, known.probabilities, prior=known.prior, confidence=confidence, seed=found.seed)
-    return {
-        "made": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "evaluation": found,
-        "calibration": known,
-        "threshold": threshold,
-        "curve": trade_off(pairs, confidence=confidence, seed=found.seed),
-        "scores": score_shares(pairs, threshold=threshold, bins=60),
-        "reliability": diagram,
-    }
+        return AllPairs(score, labels, identity=units, progress=progress)
+    return SampledPairs(score, labels, identity=units, seed=seed, most=MOST, progress=progress)
 
 
 def _ranks(data: _Data) -> tuple:
@@ -289,10 +223,10 @@ def _hardest(data: _Data, *, pictures: bool) -> tuple[Hard, ...]:
 
 def _distinct(data: _Data, columns: Iterator[np.ndarray], *, same: bool, pictures: bool) -> Iterator[Hard]:
     """The first of the pairs, one of each two classes."""
-    kind: Literal["false accept", "false reject"] = "false reject" if same else "false accept"
+    kind = HARD_KINDS[same]
     met: set[tuple[int, int]] = set()
-    items, known = data.items, data.bundle.calibration
-    look = partial(_shown, data.bundle) if pictures else lambda _: None
+    items, known = data.items, data.bundle.calibration and data.bundle.calibration.deciding
+    look = partial(shown_as, data.bundle) if pictures else lambda _: None
     for score, a, b in zip(*columns, strict=True):
         ends = int(items.labels[a]), int(items.labels[b])
         classes = min(ends), max(ends)
@@ -313,14 +247,6 @@ def _distinct(data: _Data, columns: Iterator[np.ndarray], *, same: bool, picture
             return
 
 
-def _shown(bundle: Bundle, value: Any) -> np.ndarray | str | None:
-    """A thing as the network sees it, if that can be looked at; texts as they are."""
-    array = bundle.twin.input.read(value)
-    if array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] in (1, 3):
-        return array[:, :, 0] if array.shape[2] == 1 else array
-    return value if isinstance(value, str) else None
-
-
 def _map(data: _Data) -> Map | None:
     """Whole classes by chance until there are enough points; some of them are marked."""
     generator = np.random.default_rng(data.seed)
@@ -338,19 +264,11 @@ def _map(data: _Data) -> Map | None:
     return Map(points=points, marked=number[labels[rows]], names=names, method=method)
 
 
-def _pair_counts(found: Evaluation) -> dict[str, str]:
-    return {
-        "genuine pairs": f"{found.genuine_pairs:,}",
-        "impostor pairs": f"{found.impostor_pairs:,}",
-        f"resampled: the {found.unit}": f"{found.units:,}",
-    }
-
-
 def _data_card(bundle: Bundle, items: Items, found: Evaluation) -> dict[str, str]:
     sizes = np.bincount(items.labels)
     sizes = sizes[sizes > 0]
-    # of a calibration on other data the bundle keeps no names: nothing can then be said of it
-    unseen = "in training or calibration" if bundle.parts.get("calibrate") else "in training"
+    # formats before 3 kept no names of a calibration on other data: nothing can then be said of it
+    unseen = "in training or calibration" if bundle.calibrated else "in training"
     card = {
         "items": f"{len(items):,}",
         "identities": f"{len(np.unique(items.identity)):,}, none of them seen {unseen}",
@@ -360,26 +278,4 @@ def _data_card(bundle: Bundle, items: Items, found: Evaluation) -> dict[str, str
         card["groups"] = f"{len(np.unique(items.group)):,}"
     if items.forged.any():
         card["forgeries"] = f"{int(items.forged.sum()):,}"
-    return card | _pair_counts(found)
-
-
-def _model_card(bundle: Bundle) -> dict[str, str]:
-    recipe, training = bundle.recipe, bundle.training
-    pieces = {
-        "input": bundle.twin.input.name,
-        "encoder": recipe.encoder.name,
-        "comparison": bundle.twin.comparison.name,
-    }
-    card = pieces | {
-        "vector": f"{bundle.twin.dim} numbers",
-        "weights": f"{sum(each.numel() for each in bundle.twin.parameters()):,}",
-        "loss": getattr(recipe.loss, "name", str(recipe.loss)),
-        "views averaged": str(recipe.copies),
-    }
-    for name in ("epochs", "steps", "seed", "versions"):
-        if name in training:
-            told = training[name]
-            card[name] = ", ".join(f"{a} {b}" for a, b in told.items()) if isinstance(told, dict) else str(told)
-    for part, names in bundle.parts.items():
-        card[f"identities, {part}"] = f"{len(names):,}"
-    return card | {"fingerprint": bundle.fingerprint}
+    return card | pair_counts(found)

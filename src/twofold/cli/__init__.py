@@ -11,15 +11,34 @@ from cyclopts import App
 
 from twofold import __version__
 from twofold.cli.archive import embed, index, search
-from twofold.cli.gallery import enrol, forget, identify, verify
-from twofold.cli.models import calibrate, demo, doctor, evaluate, info, train
+from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
+from twofold.cli.models import calibrate, demo, doctor, info, train
 from twofold.cli.options import INTERRUPTED, TERMINATED, WRONG, YES
+from twofold.cli.watch import evaluate, monitor
 from twofold.errors import Interrupted, TwofoldError
 
 __all__ = ["app", "main"]
 
 app = App(name="twofold", version=__version__, help="Are these two the same? Twin networks with a stated error rate.")
-for command in (doctor, train, calibrate, evaluate, verify, identify, enrol, forget, index, search, embed, info, demo):
+for command in (
+    doctor,
+    train,
+    calibrate,
+    evaluate,
+    monitor,
+    verify,
+    identify,
+    enrol,
+    expire,
+    revoke,
+    forget,
+    purge,
+    index,
+    search,
+    embed,
+    info,
+    demo,
+):
     app.command(command)
 
 

@@ -1,12 +1,23 @@
-"""Commands that ask a bundle: verify, identify, enrol, forget."""
+"""Commands that ask a bundle, and the life of those whom it knows: verify, identify, enrol, forget."""
 
+import json as jsonlib
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from twofold.cli.options import NO, UNSURE, YES, Json, MaybeOut, print_json, show
+from cyclopts import Parameter
+
+from twofold.cli.archive import opened_index
+from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOut, print_json, setting, show
 from twofold.errors import UsageError
 
-__all__ = ["enrol", "forget", "identify", "verify"]
+if TYPE_CHECKING:
+    from twofold.results import Erasure
+    from twofold.store.local import LocalIndex
+
+__all__ = ["enrol", "expire", "forget", "identify", "local_index", "purge", "revoke", "verify"]
+
+Gates = Annotated[tuple[str, ...], Parameter(name="--gate", consume_multiple=False, negative="")]
 
 
 def verify(
@@ -16,6 +27,7 @@ def verify(
     /,
     *,
     pairs: Path | None = None,
+    group: str | None = None,
     out: MaybeOut = None,
     json: Json = False,
 ) -> int:
@@ -25,7 +37,8 @@ def verify(
         bundle: a calibrated bundle.
         a: one file.
         b: the other file.
-        pairs: a table with the columns a and b.
+        pairs: a table with the columns a and b, and group where each group has a threshold of its own.
+        group: which group both belong to, where each has a threshold of its own; any: that of all pairs together.
         out: where the verdicts of --pairs go, as CSV; by default to the terminal.
         json: print JSON.
     """
@@ -41,21 +54,32 @@ def verify(
     known = Bundle.load(bundle)
     if pairs is not None:
         listed = Pairs.from_table(pairs)
-        table = wording.verdicts(listed, verify_pairs(known, listed), json=json)
+        table = wording.verdicts(listed, verify_pairs(known, listed, group=group), json=json)
         print(table, end="") if out is None else write_atomically(out, table.encode())
         return YES
-    verdict = judge(known, a, b)
+    verdict = judge(known, a, b, group=group)
     print_json(asdict(verdict)) if json else show(wording.verdict(verdict))
     return {"same": YES, "different": NO, "unsure": UNSURE}[verdict.decision]
 
 
-def identify(bundle: Path, index: Path, query: Path, /, *, json: Json = False) -> int:
+def identify(
+    bundle: Path,
+    index: str,
+    query: Path,
+    /,
+    *,
+    group: str | None = None,
+    template: Literal["best", "mean"] = "best",
+    json: Json = False,
+) -> int:
     """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure.
 
     Args:
         bundle: a calibrated bundle.
         index: where `twofold enrol` put the identities.
         query: one file.
+        group: of the query, where each group has a threshold of its own; any: the threshold for all together.
+        template: what an identity with several files is compared by: the best of them, or their mean.
         json: print one JSON object.
     """
     from twofold import wording
@@ -65,12 +89,25 @@ def identify(bundle: Path, index: Path, query: Path, /, *, json: Json = False) -
 
     known = Bundle.load(bundle)
     with Index.open(index) as gallery:
-        found = find(known, gallery, query)
+        found = find(known, gallery, query, group=group, template=template)
     print_json(asdict(found)) if json else show(wording.identification(found))
     return {"same": YES, "different": NO, "unsure": UNSURE}[found.decision]
 
 
-def enrol(bundle: Path, index: Path, label: str, files: list[Path], /, *, json: Json = False) -> int:
+def enrol(
+    bundle: Path,
+    index: str,
+    label: str,
+    files: list[Path],
+    /,
+    *,
+    replace: Flag = False,
+    expires: str | None = None,
+    gate: Gates = (),
+    keep_source: Flag = False,
+    protect: Flag = False,
+    json: Json = False,
+) -> int:
     """Remember LABEL by the embeddings of FILES; the files themselves are not kept.
 
     Args:
@@ -78,29 +115,37 @@ def enrol(bundle: Path, index: Path, label: str, files: list[Path], /, *, json: 
         index: an index; made if it does not exist.
         label: who or what the files show.
         files: one file or more.
+        replace: put these in the place of all that LABEL was enrolled with before.
+        expires: from when on they are neither found nor counted, 2027-12-31.
+        gate: what each file must reach, --gate sharpness=40 (contrast, norm; brightness=[40,220]); can be given
+            several times.
+        keep_source: keep where each file lies, by which `twofold migrate` can embed it again.
+        protect: a new index is encrypted with the key that the environment names.
         json: print one JSON object.
     """
     from twofold.apps.gallery import enrol as remember
+    from twofold.apps.gallery import update
+    from twofold.apps.quality import Gate
     from twofold.bundle import Bundle
-    from twofold.store.index import Index
 
-    known = Bundle.load(bundle)
-    make = Index.open(index) if index.exists() else Index.create(index, known.contract)
-    with make as gallery:
-        ids = remember(known, gallery, label, files)
+    known, asked = Bundle.load(bundle), Gate.of(dict(map(setting, gate)))
+    with opened_index(index, known, protect=protect) as gallery:
+        put = update if replace else remember
+        ids = put(known, gallery, label, files, expires=expires, gate=asked, keep_source=keep_source)
         enrolled = len(gallery.labels)
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}
     print_json(told) if json else show(f"enrolled {label} with {len(ids)} embeddings; the index knows {enrolled}")
     return YES
 
 
-def forget(bundle: Path, index: Path, label: str, /, *, json: Json = False) -> int:
-    """Erase every byte of LABEL from the index.
+def forget(bundle: Path, index: str, labels: list[str], /, *, out: MaybeOut = None, json: Json = False) -> int:
+    """Erase every byte of LABELS from the index, and say what was looked for afterwards.
 
     Args:
         bundle: the bundle that the index is pinned to.
         index: an index.
-        label: whom to forget.
+        labels: whom to forget.
+        out: where a receipt goes, as JSON; it holds the labels and ids, so keep it as you would keep those.
         json: print one JSON object.
     """
     from twofold import wording
@@ -109,6 +154,78 @@ def forget(bundle: Path, index: Path, label: str, /, *, json: Json = False) -> i
     from twofold.store.index import Index
 
     with Index.open(index) as gallery:
-        receipt = erase(Bundle.load(bundle), gallery, label)
+        receipt = erase(Bundle.load(bundle), gallery, labels)
+    if out is not None:
+        write_receipt(out, index, receipt)
     print_json(asdict(receipt)) if json else show(wording.forgotten(receipt))
     return YES
+
+
+def expire(index: str, label: str, date: str, /, *, json: Json = False) -> int:
+    """From DATE on LABEL is neither found nor counted; `twofold purge` erases what is expired.
+
+    Args:
+        index: an index.
+        label: who.
+        date: 2027-12-31, or with a time 2027-12-31T18:00:00+01:00 (UTC where it names no zone); never lifts it.
+        json: print one JSON object.
+    """
+    with local_index(index) as gallery:
+        changed = gallery.expire(label, None if date == "never" else date)
+    told = {"label": label, "expires": date, "changed": changed}
+    print_json(told) if json else show(f"{label} expires {date}: {changed} items changed")
+    return YES
+
+
+def revoke(index: str, label: str, /, *, lift: Flag = False, json: Json = False) -> int:
+    """Keep LABEL in the index, but never match it, until this is lifted.
+
+    Args:
+        index: an index.
+        label: who.
+        lift: match it again.
+        json: print one JSON object.
+    """
+    with local_index(index) as gallery:
+        changed = gallery.restore(label) if lift else gallery.revoke(label)
+    told = {"label": label, "revoked": not lift, "changed": changed}
+    state = "is matched again" if lift else "is kept, and not matched any more"
+    print_json(told) if json else show(f"{label} {state}: {changed} items changed")
+    return YES
+
+
+def purge(index: str, /, *, out: MaybeOut = None, json: Json = False) -> int:
+    """Erase every byte of what is expired.
+
+    Args:
+        index: an index.
+        out: where a receipt goes, as JSON; it holds labels and ids.
+        json: print one JSON object.
+    """
+    from twofold import wording
+
+    with local_index(index) as gallery:
+        receipt = gallery.purge()
+    if out is not None and receipt is not None:
+        write_receipt(out, index, receipt)
+    if json:
+        print_json({} if receipt is None else asdict(receipt))
+    else:
+        show("nothing is expired" if receipt is None else wording.forgotten(receipt))
+    return YES
+
+
+def local_index(place: str) -> "LocalIndex":
+    """An index that keeps dates, revocations and an audit log."""
+    from twofold.apps.gallery import local
+    from twofold.store.index import Index
+
+    return local(Index.open(place))
+
+
+def write_receipt(path: Path, index: str, receipt: "Erasure") -> None:
+    """The receipt as a JSON file."""
+    from twofold.files import write_atomically
+
+    told = {"index": str(index), **asdict(receipt)}
+    write_atomically(path, jsonlib.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n")

@@ -1,4 +1,4 @@
-"""Commands that look at data and make a bundle of it: doctor, train, calibrate, evaluate, info, demo."""
+"""Commands that look at data and make a bundle of it: doctor, train, calibrate, info, demo."""
 
 import signal
 import sys
@@ -12,7 +12,7 @@ from twofold.errors import DataError, UsageError
 if TYPE_CHECKING:
     from twofold.data.items import Items
 
-__all__ = ["calibrate", "demo", "doctor", "evaluate", "info", "train"]
+__all__ = ["calibrate", "demo", "doctor", "info", "train"]
 
 CALIBRATION = {
     "confidence": 0.95,
@@ -22,6 +22,8 @@ CALIBRATION = {
     "fpir": 0.0,
     "gallery": 0,
     "enrolled": 1,
+    "groups": False,
+    "cohort": 0,
 }
 """What --set knows in `calibrate`, and what counts without it."""
 
@@ -164,23 +166,26 @@ def calibrate(
         settings: --set confidence=0.99 (of each certificate), prior=0.01 (share of genuine pairs for which the
             probability holds), seed=1 (of the bootstrap), distance=euclidean (of vectors without a bundle),
             fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: how often a stranger may be taken for one of so
-            many, each enrolled with so many items); can be given several times.
+            many, each enrolled with so many items), groups=true (a threshold for each group of DATA, too), cohort=200
+            (so many identities aside, against whose vectors scores are normalised); can be given several times.
         json: print one JSON object.
     """
     chosen = settings_over(settings, CALIBRATION)
     prior, distance = chosen.pop("prior"), chosen.pop("distance")
     many = {"fpir": chosen.pop("fpir"), "size": chosen.pop("gallery"), "enrolled": chosen.pop("enrolled")}
+    groups, cohort = chosen.pop("groups"), chosen.pop("cohort")
     if bool(many["fpir"]) != bool(many["size"]):
         raise UsageError("--set fpir=0.01 and --set gallery=1000 go together: a rate, and for how many enrolled")
     chosen |= {"far": far, "frr": frr, "estimate": estimate}
     if data is None:
-        if many["fpir"]:
-            raise UsageError("fpir is measured with a bundle: give BUNDLE and DATA")
+        if many["fpir"] or groups or cohort:
+            raise UsageError("fpir, groups and cohort take a bundle: give BUNDLE and DATA")
         return _calibrate_scores(bundle, out, distance=distance, prior=prior, json=json, chosen=chosen)
     from twofold import terminal, wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.train.calibrate import calibrate as certify
+    from twofold.train.cohort import calibrate_cohort
     from twofold.train.gallery import calibrate_gallery
 
     known = Bundle.load(bundle)
@@ -191,6 +196,8 @@ def calibrate(
     items = Items.open(data, levels=levels)
     with terminal.bar("embedding", quiet=json) as progress:
         done = certify(known, items, progress=progress, **chosen)
+    if cohort:
+        done = calibrate_cohort(done, items, identities=cohort)
     if many["fpir"]:
         done = calibrate_gallery(done, items, seed=chosen["seed"], estimate=estimate, **many)
     if done.calibration is not None:
@@ -217,105 +224,6 @@ def _calibrate_scores(
     if out is not None:
         contract.save(out)
     print_json(contract.to_dict()) if json else show(wording.calibrated(contract, out))
-    return YES
-
-
-def evaluate(
-    bundle: Path,
-    data: Path,
-    /,
-    *,
-    far: float | None = None,
-    against: Path | None = None,
-    report: Path | None = None,
-    pictures: bool = True,
-    levels: int = 1,
-    seed: int = 0,
-    json: Json = False,
-) -> int:
-    """Measure a bundle on identities it has never seen, every number with its interval.
-
-    Args:
-        bundle: what `twofold train` wrote; or a contract (JSON) that `twofold calibrate SCORES` wrote.
-        data: the data it was trained from (its kept-aside identities are used), new data, or a table of pairs; with a
-            contract: scores or vectors.
-        far: false-accept rate at which the true-accept rate is wanted; by default the calibrated one.
-        against: another bundle: by how much is it better than the first on the same identities?
-        report: where a page with curves, hardest pairs, groups and a map goes (one HTML file that opens offline);
-            MODEL_CARD.md is then written into the bundle's folder.
-        pictures: --no-pictures leaves the things themselves out of the page.
-        levels: 2 for folders of folders: group/identity/file.
-        seed: of what is drawn.
-        json: print one JSON object; with --report it holds the numbers of the page too.
-    """
-    if report is not None:
-        if against is not None:
-            raise UsageError("--report is about one bundle: leave --against out")
-        return _report(bundle, data, report, far=far, pictures=pictures, levels=levels, seed=seed, json=json)
-    if bundle.suffix == ".json":
-        return _evaluate_scores(bundle, data, far=far, seed=seed, json=json)
-    if against is not None:
-        return _compare(bundle, against, data, far=far, levels=levels, seed=seed, json=json)
-    from twofold import terminal, wording
-    from twofold.apps.evaluate import evaluate as measure
-    from twofold.apps.evaluate import evaluate_pairs
-    from twofold.bundle import Bundle
-    from twofold.data.items import Items
-    from twofold.data.pairs import Pairs
-
-    known = Bundle.load(bundle)
-    with terminal.stages(quiet=json) as watch:
-        if Pairs.found(data):
-            evaluation = evaluate_pairs(known, Pairs.from_table(data), far=far, seed=seed, watch=watch)
-        else:
-            evaluation = measure(known, Items.open(data, levels=levels), far=far, seed=seed, watch=watch)
-    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
-    return YES
-
-
-def _evaluate_scores(path: Path, data: Path, *, far: float | None, seed: int, json: bool) -> int:
-    """`evaluate` of a contract, on scores or vectors of any model."""
-    from twofold import wording
-    from twofold.apps.scored import evaluate_scores
-    from twofold.contract import Contract
-    from twofold.data.scores import Scores
-
-    contract = Contract.load(path)
-    listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
-    evaluation = evaluate_scores(listed, contract=contract, far=far, seed=seed)
-    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
-    return YES
-
-
-def _compare(first: Path, second: Path, data: Path, *, far: float | None, levels: int, seed: int, json: bool) -> int:
-    """By how much the second bundle is better."""
-    from twofold import wording
-    from twofold.apps.compare import compare
-    from twofold.bundle import Bundle
-    from twofold.data.items import Items
-
-    known = Bundle.load(first)
-    rate = far or (known.calibration.far if known.calibration else 1e-2)
-    found = compare(known, Bundle.load(second), Items.open(data, levels=levels), far=rate, seed=seed)
-    print_json([asdict(each) for each in found]) if json else show(wording.differences(found, first, second))
-    return YES
-
-
-def _report(
-    bundle: Path, data: Path, page: Path, *, far: float | None, pictures: bool, levels: int, seed: int, json: bool
-) -> int:
-    """`evaluate` with a page and a model card."""
-    from twofold import terminal, wording
-    from twofold.apps.evaluation_report import opened_report
-    from twofold.report.measured import numbers
-    from twofold.report.writing import write_report
-
-    with terminal.stages(quiet=json) as watch:
-        found = opened_report(bundle, data, far=far, pictures=pictures, levels=levels, seed=seed, watch=watch)
-    written = write_report(found, page, beside=bundle if bundle.is_dir() else None)
-    print_json(numbers(found)) if json else show(wording.evaluation(found.evaluation))
-    for path in () if json else written:
-        show(f"written to {path}")
     return YES
 
 

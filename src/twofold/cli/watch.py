@@ -1,0 +1,139 @@
+"""Commands that judge a bundle: evaluate on identities it has never seen, monitor what it meets in production."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from twofold.cli.options import NO, UNSURE, YES, Json, Set, print_json, settings_over, show
+from twofold.errors import UsageError
+
+__all__ = ["evaluate", "monitor"]
+
+EVALUATION = {"pictures": True, "seed": 0, "confidence": 0.95}
+MONITORING = {"looks": 1, "genuine": None, "distance": "cosine"}
+"""What --set knows, and what counts without it."""
+
+
+def evaluate(
+    bundle: Path,
+    data: Path,
+    /,
+    *,
+    far: float | None = None,
+    against: Path | None = None,
+    report: Path | None = None,
+    levels: int = 1,
+    settings: Set = (),
+    json: Json = False,
+) -> int:
+    """Measure a bundle on identities it has never seen, every number with its interval.
+
+    Args:
+        bundle: what `twofold train` wrote; or a contract (JSON) that `twofold calibrate SCORES` wrote.
+        data: the data it was trained from (its kept-aside identities are used), new data, or a table of pairs; with a
+            contract: scores or vectors.
+        far: false-accept rate at which the true-accept rate is wanted; by default the calibrated one.
+        against: another bundle: by how much is it better than the first on the same identities?
+        report: where a page with curves, hardest pairs, groups and a map goes (one HTML file that opens offline);
+            MODEL_CARD.md is then written into the bundle's folder.
+        levels: 2 for folders of folders: group/identity/file.
+        settings: --set pictures=false (leaves the things themselves out of the page), seed=1 (of what is drawn),
+            confidence=0.9 (of the intervals; not of a page); can be given several times.
+        json: print one JSON object; with --report it holds the numbers of the page too.
+    """
+    chosen = settings_over(settings, EVALUATION)
+    pictures, seed, confidence = chosen["pictures"], chosen["seed"], chosen["confidence"]
+    if report is not None:
+        if against is not None:
+            raise UsageError("--report is about one bundle: leave --against out")
+        return _report(bundle, data, report, far=far, pictures=pictures, levels=levels, seed=seed, json=json)
+    if bundle.suffix == ".json":
+        return _evaluate_scores(bundle, data, far=far, seed=seed, json=json)
+    if against is not None:
+        return _compare(bundle, against, data, far=far, levels=levels, seed=seed, json=json)
+    from twofold import terminal, wording
+    from twofold.apps.evaluate import evaluate as measure
+    from twofold.apps.evaluate import evaluate_pairs
+    from twofold.bundle import Bundle
+    from twofold.data.items import Items
+    from twofold.data.pairs import Pairs
+
+    known, asked = Bundle.load(bundle), {"far": far, "confidence": confidence, "seed": seed}
+    with terminal.stages(quiet=json) as watch:
+        if Pairs.found(data):
+            evaluation = evaluate_pairs(known, Pairs.from_table(data), watch=watch, **asked)
+        else:
+            evaluation = measure(known, Items.open(data, levels=levels), watch=watch, **asked)
+    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
+    return YES
+
+
+def _evaluate_scores(path: Path, data: Path, *, far: float | None, seed: int, json: bool) -> int:
+    """`evaluate` of a contract, on scores or vectors of any model."""
+    from twofold import wording
+    from twofold.apps.scored import evaluate_scores
+    from twofold.contract import Contract
+    from twofold.data.scores import Scores
+
+    contract = Contract.load(path)
+    listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
+    evaluation = evaluate_scores(listed, contract=contract, far=far, seed=seed)
+    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
+    return YES
+
+
+def _compare(first: Path, second: Path, data: Path, *, far: float | None, levels: int, seed: int, json: bool) -> int:
+    """By how much the second bundle is better."""
+    from twofold import wording
+    from twofold.apps.compare import compare
+    from twofold.bundle import Bundle
+    from twofold.data.items import Items
+
+    known = Bundle.load(first)
+    rate = far or (known.calibration.far if known.calibration else 1e-2)
+    found = compare(known, Bundle.load(second), Items.open(data, levels=levels), far=rate, seed=seed)
+    print_json([asdict(each) for each in found]) if json else show(wording.differences(found, first, second))
+    return YES
+
+
+def _report(
+    bundle: Path, data: Path, page: Path, *, far: float | None, pictures: bool, levels: int, seed: int, json: bool
+) -> int:
+    """`evaluate` with a page and a model card."""
+    from twofold import terminal, wording
+    from twofold.apps.listed_report import opened_report
+    from twofold.report.measured import numbers
+    from twofold.report.writing import write_report
+
+    with terminal.stages(quiet=json) as watch:
+        found = opened_report(bundle, data, far=far, pictures=pictures, levels=levels, seed=seed, watch=watch)
+    written = write_report(found, page, beside=bundle if bundle.is_dir() else None)
+    print_json(numbers(found)) if json else show(wording.evaluation(found.evaluation))
+    for path in () if json else written:
+        show(f"written to {path}")
+    return YES
+
+
+def monitor(
+    bundle: Path, scores: Path, /, *, false_alarms: float = 0.01, settings: Set = (), json: Json = False
+) -> int:
+    """Are production scores still what the calibration knows? Exit code 0 no drift, 1 drift, 3 too little data to tell.
+
+    Args:
+        bundle: a calibrated bundle, or a contract (JSON) that `twofold calibrate SCORES` wrote.
+        scores: scores of production: JSON lines, CSV, TSV or Parquet with `score`, and where known `same`, `identity_a`
+            and `identity_b` (or `a` and `b`), `group`, `at`; what `verify --pairs` wrote; or vectors with labels.
+        false_alarms: how often a run may say drift where there is none.
+        settings: --set looks=52 (so many runs together raise a false alarm no more often), genuine=0.9 (at least this
+            share of the pairs is genuine), distance=euclidean (of vectors without a bundle); can be given several
+            times.
+        json: print one JSON object.
+    """
+    from twofold import wording
+    from twofold.apps.monitor import monitor as look
+    from twofold.apps.monitor import opened
+
+    chosen = settings_over(settings, MONITORING)
+    contract, listed = opened(bundle, scores, distance=chosen["distance"])
+    found = look(contract, listed, false_alarms=false_alarms, looks=chosen["looks"], genuine=chosen["genuine"] or 0.0)
+    print_json(asdict(found)) if json else show(wording.drift(found))
+    return {"no drift": YES, "drift": NO, "too little data": UNSURE}[found.decision]

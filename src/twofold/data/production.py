@@ -1,0 +1,195 @@
+"""Scores of production, as far as anybody knows whose they are: JSON lines, tables, verdicts, vectors."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.data import tables
+from twofold.data.listing import coded
+from twofold.data.scores import FALSE, TRUE, Scores
+from twofold.data.tables import Table
+from twofold.errors import DataError, NotEnoughData
+
+__all__ = ["ProductionScores"]
+
+LINES = (".jsonl", ".ndjson", ".json")
+
+ENDS = (("identity_a", "identity_b", "identity"), ("a", "b", "thing"))
+"""Columns that say what the two sides of a pair are, the better first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProductionScores:
+    """Scored pairs of production, of which little may be known.
+
+    Attributes:
+        same: 1 genuine, 0 impostor, -1 nobody said.
+        first, second: codes of what the two sides are; both the same where nobody said.
+        unit: what these are: "identity", "thing" (a file, say), or "pair" where nobody said.
+        groups: the group of each pair; None where nobody said.
+        span: the first and the last `at`; None where nobody said.
+        plain: whether the scores were made here, of vectors: no cohort has normalised them.
+    """
+
+    scores: Float[np.ndarray, "n"]
+    same: Int[np.ndarray, "n"]
+    first: Int[np.ndarray, "n"]
+    second: Int[np.ndarray, "n"]
+    unit: Literal["identity", "thing", "pair"] = "pair"
+    groups: tuple[str, ...] | None = None
+    span: tuple[str, str] | None = None
+    plain: bool = False
+
+    @classmethod
+    def of(cls, scores: "Float[np.ndarray, 'n'] | Scores | ProductionScores") -> "ProductionScores":
+        """Plain scores, of which nothing is known, or scored pairs of known truth.
+
+        Raises:
+            DataError: a score is not finite.
+        """
+        if isinstance(scores, ProductionScores):
+            return scores
+        if isinstance(scores, Scores):
+            blocks = list(scores.pairs)
+            columns = [np.concatenate([getattr(block, name) for block in blocks]) for name in ("scores", "same")]
+            ends = [np.concatenate([getattr(block, name) for block in blocks]) for name in ("first", "second")]
+            unit = "identity" if scores.unit == "identity" else "pair"
+            same, plain = columns[1].astype(np.int64), scores.dim > 0
+            return cls(scores=columns[0], same=same, first=ends[0], second=ends[1], unit=unit, plain=plain)
+        found = np.asarray(scores, dtype=np.float64).ravel()
+        if not np.isfinite(found).all():
+            raise DataError(f"{int((~np.isfinite(found)).sum())} of {len(found)} scores are not finite: look at them")
+        each = np.arange(len(found))
+        return cls(scores=found, same=np.full(len(found), -1), first=each, second=each)
+
+    @classmethod
+    def open(cls, path: str | Path, *, distance: str = "cosine") -> "ProductionScores":
+        """Scores in a file.
+
+        - JSON lines (.jsonl, .ndjson; or a JSON list, as `verify --pairs --json` prints): objects with `score`.
+        - A table (CSV, TSV, Parquet) with the column `score`.
+        - A one-dimensional .npy of scores, of which nothing else is known.
+        - Vectors with labels, as `Scores.open` reads them: every pair is scored.
+
+        Beside `score` an object or a row may have `same` (1 or 0), `identity_a` and `identity_b` (or `a` and `b`, the
+        things themselves), `group` and `at` (ISO 8601). Each may be empty where it is not known.
+
+        Raises:
+            DataError: no such file, no score, a field that cannot be read; names the line.
+            NotEnoughData: nothing in it.
+        """
+        path = Path(path)
+        if path.suffix.lower() in LINES:
+            return _of_table(_lines(path))
+        if path.suffix.lower() == ".npy" and _flat(path) is not None:
+            return cls.of(np.asarray(_flat(path)))
+        if path.suffix.lower() in tables.SUFFIXES:
+            table = tables.read(path)
+            if "score" in table.columns:
+                return _of_table(table)
+        return cls.of(Scores.open(path, distance=distance))
+
+
+def _flat(path: Path) -> np.ndarray | None:
+    """A one-dimensional array of numbers; None for anything else, which `Scores.open` judges."""
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError):
+        return None
+    return found if found.ndim == 1 and found.dtype.kind in "fiu" else None
+
+
+def _lines(path: Path) -> Table:
+    """JSON objects as a table of text."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read as UTF-8 text: {error}") from None
+    if text.lstrip().startswith("["):
+        rows, places = _parsed(text, path.name), []
+        places = [f"{path.name}, entry {number + 1}" for number in range(len(rows))]
+    else:
+        numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+        places = [f"{path.name}, line {number}" for number, _ in numbered]
+        rows = [_parsed(line, place) for (_, line), place in zip(numbered, places, strict=True)]
+    if not rows:
+        raise NotEnoughData(f'{path} is empty: each line is an object, such as {{"score": 0.71}}')
+    for row, place in zip(rows, places, strict=True):
+        if not isinstance(row, dict):
+            raise DataError(f'{place}: {str(row)[:30]!r} is no object, such as {{"score": 0.71}}')
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {name: tuple(_text(row.get(name)) for row in rows) for name in names}
+    return Table(path=path, columns=columns, places=tuple(places))
+
+
+def _parsed(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise DataError(f"{place}: no JSON ({error})") from None
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return ("1" if value else "0") if isinstance(value, bool) else str(value)
+
+
+def _of_table(table: Table) -> ProductionScores:
+    scores = np.array([_number(field, place) for field, place in zip(table.column("score"), table.places, strict=True)])
+    told = table.columns.get("same", ("",) * len(scores))
+    same = np.array([_truth(field, place) for field, place in zip(told, table.places, strict=True)])
+    first, second, unit = _ends(table)
+    if unit == "identity":
+        same = _checked(same, first == second, table)
+    days = sorted(filter(None, table.columns.get("at", ())))
+    groups = table.columns.get("group")
+    return ProductionScores(
+        scores=scores,
+        same=same,
+        first=first,
+        second=second,
+        unit=unit,
+        groups=groups if groups is not None and any(groups) else None,
+        span=(days[0], days[-1]) if days else None,
+    )
+
+
+def _ends(table: Table) -> tuple[np.ndarray, np.ndarray, Literal["identity", "thing", "pair"]]:
+    count = len(table.places)
+    for left, right, unit in ENDS:
+        if {left, right} <= table.columns.keys() and any(table.columns[left]):
+            codes, _ = coded(table.column(left) + table.column(right))
+            return codes[:count], codes[count:], "identity" if unit == "identity" else "thing"
+    each = np.arange(count)
+    return each, each, "pair"
+
+
+def _checked(same: np.ndarray, equal: np.ndarray, table: Table) -> np.ndarray:
+    """The truth, filled in from equal identities where it is not said; pairs that contradict theirs are refused."""
+    torn = np.flatnonzero((same == 1) & ~equal)
+    if len(torn):
+        raise DataError(f"{table.places[torn[0]]}: the pair is said to be the same, but of two identities")
+    return np.where(same < 0, equal.astype(np.int64), same)
+
+
+def _number(field: str, place: str) -> float:
+    try:
+        number = float(field)
+    except ValueError:
+        number = np.nan
+    if not np.isfinite(number):
+        raise DataError(f"{place}: score={field!r} is no finite number")
+    return number
+
+
+def _truth(field: str, place: str) -> int:
+    if not field:
+        return -1
+    if field.lower() not in TRUE + FALSE:
+        raise DataError(f"{place}: same={field!r} is neither 1 nor 0 (or true, false, yes, no), nor empty")
+    return int(field.lower() in TRUE)
