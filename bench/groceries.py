@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def out_of_the_box(shop: Shop) -> list[dict[str, Any]]:
-    """All classes without any training, as `twofold index pretrained` and `twofold search pretrained` do; pixels beside."""
+    """All classes without training, as `twofold index pretrained` and `twofold search pretrained` do; pixels beside."""
     classes = len(shop.names)
     anchor = f"{len(shop.photos)} photographs, {classes} classes; chance {1 / classes:.3f}"
     with tempfile.TemporaryDirectory() as folder:
