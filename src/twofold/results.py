@@ -21,6 +21,8 @@ __all__ = [
     "Evaluation",
     "Finding",
     "Found",
+    "Group",
+    "Groups",
     "Hit",
     "Identification",
     "Indexed",
@@ -430,6 +432,47 @@ class Drift:
     units: int
     parts: tuple[Moved, ...]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Things that are nearly the same as the one of them that is kept.
+
+    Attributes:
+        kept: its id. copies: ids of the others, the most alike first. scores: how alike each is to the kept one.
+        known: the kept one stands in the index that was compared against.
+    """
+
+    kept: str
+    copies: tuple[str, ...]
+    scores: tuple[float, ...]
+    known: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """What a search for copies found.
+
+    Attributes:
+        groups: each of two and more. items: how many things were looked at. new: how many of them for the first time.
+        rule: by what two things count as copies, in words. threshold: the score from which on they do.
+        unreadable: id -> why it could not be read.
+        notes: what was left out or bounded, in words. recall: share of near pairs that were found, where measured.
+    """
+
+    groups: tuple[Group, ...]
+    items: int
+    new: int
+    rule: str
+    threshold: float
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    recall: Estimate | None = None
+
+    @property
+    def copies(self) -> int:
+        """How many things could go."""
+        return sum(len(group.copies) for group in self.groups)
 
 
 def plain(result: Any) -> dict[str, Any]:

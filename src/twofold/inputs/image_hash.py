@@ -31,11 +31,11 @@ STEPS = (0.02, 0.01)
 """By these shares of the side a cut-out is moved and sized to fit better: 0.6 and 0.3 of 32 pixels."""
 
 
-def grey_plane(picture: UInt8[np.ndarray, "height width channels"]) -> UInt8[np.ndarray, "32 32"]:
-    """A picture's mean grey values on a grid of 32 x 32, each pixel counted by the area that it shares with a cell."""
+def grey_plane(picture: UInt8[np.ndarray, "height width channels"], side: int = SIDE) -> UInt8[np.ndarray, "side side"]:
+    """A picture's mean grey values on a grid of squares, each pixel counted by the area that it shares with a cell."""
     grey = picture.mean(axis=2, dtype=np.float32)
     height, width = grey.shape
-    return np.rint(_areas(height, SIDE) @ grey @ _areas(width, SIDE).T).astype(np.uint8)
+    return np.rint(_areas(height, side) @ grey @ _areas(width, side).T).astype(np.uint8)
 
 
 @cache

@@ -1,0 +1,185 @@
+"""What is kept of things to find copies among them: read once, a few kilobytes each, in memory or in a folder."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
+
+from twofold.bundle import Bundle
+from twofold.data.hashes import content_hash
+from twofold.data.items import Items
+from twofold.embedding import embed_read, read_all
+from twofold.errors import BundleError, NewerFormat, UnreadableInput
+from twofold.files import new_folder
+from twofold.inputs import Input
+from twofold.inputs.image_alignment import SIDE
+from twofold.inputs.image_hash import grey_plane
+
+__all__ = ["MARKER", "Collection", "collect", "load_arrays", "save_arrays"]
+
+MARKER = "dedup.json"
+FORMAT = 1
+TOGETHER = 64
+_PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """What is known of each thing that could be read.
+
+    Attributes:
+        ids: its name. contents: SHA-256 of what was decoded.
+        pixels: width x height of the file; 0 where it is none. size: bytes. time: of its last change, seconds.
+        pictures: whether it is a picture. planes: grey, zeros where it is none.
+        vectors: float16 (a copy's cosine changes by 1e-4), or None without a bundle.
+        unreadable: name -> reason, of the others.
+    """
+
+    ids: tuple[str, ...]
+    contents: tuple[str, ...]
+    pixels: Int[np.ndarray, "n"]
+    size: Int[np.ndarray, "n"]
+    time: Float[np.ndarray, "n"]
+    pictures: Bool[np.ndarray, "n"]
+    planes: UInt8[np.ndarray, "n 64 64"]
+    vectors: Shaped[np.ndarray, "n dim"] | None
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def joined(self, more: "Collection") -> "Collection":
+        """With the things of another behind."""
+        arrays = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _ARRAYS}
+        vectors = None
+        if self.vectors is not None and more.vectors is not None:
+            vectors = np.concatenate([self.vectors, more.vectors])
+        return Collection(
+            ids=self.ids + more.ids,
+            contents=self.contents + more.contents,
+            vectors=vectors,
+            unreadable=self.unreadable | more.unreadable,
+            **arrays,
+        )
+
+
+_ARRAYS = ("pixels", "size", "time", "pictures", "planes")
+
+
+def collect(items: Items, reader: Input | Bundle, *, progress: Callable[[int, int], None] | None = None) -> Collection:
+    """Read every item once, in order; what cannot be read is named.
+
+    Args:
+        reader: an input type; or a bundle, whose own input type reads and whose encoder gives vectors.
+        progress: called with (done, total).
+    """
+    bundle = reader if isinstance(reader, Bundle) else None
+    input = bundle.twin.input if bundle else reader
+    kept: list[int] = []
+    unreadable: dict[str, str] = {}
+    contents: list[str] = []
+    facts: list[tuple[int, int, float, bool]] = []
+    planes = np.zeros((len(items), SIDE, SIDE), np.uint8)
+    vectors = np.zeros((len(items), bundle.twin.dim), np.float16) if bundle else None
+    for start in range(0, len(items), TOGETHER):
+        places = range(start, min(start + TOGETHER, len(items)))
+        read = _read(input, items, places, unreadable)  # pyright: ignore[reportArgumentType]
+        for place, array in read.items():
+            contents.append(content_hash(array))
+            picture = _is_picture(array)
+            facts.append((*_file_facts(items.values[place], array, picture=picture), picture))
+            if picture:
+                planes[len(kept)] = grey_plane(array, SIDE)
+            kept.append(place)
+        if bundle and vectors is not None and read:
+            vectors[len(kept) - len(read) : len(kept)] = embed_read(bundle, list(read.values()))
+        if progress:
+            progress(places[-1] + 1, len(items))
+    pixels, size, time, pictures = (np.array(column) for column in zip(*facts, strict=True)) if facts else [()] * 4
+    return Collection(
+        ids=tuple(items.ids[place] for place in kept),
+        contents=tuple(contents),
+        pixels=np.asarray(pixels, np.int64),
+        size=np.asarray(size, np.int64),
+        time=np.asarray(time, np.float64),
+        pictures=np.asarray(pictures, bool),
+        planes=planes[: len(kept)],
+        vectors=None if vectors is None else vectors[: len(kept)],
+        unreadable=unreadable,
+    )
+
+
+def _read(input: Input, items: Items, places: Sequence[int], unreadable: dict[str, str]) -> dict[int, np.ndarray]:
+    """The arrays of those that can be read; one by one where a batch holds one that cannot."""
+    values = [items.values[place] for place in places]
+    try:
+        return dict(zip(places, read_all(input, values), strict=True))
+    except UnreadableInput:
+        found = {}
+        for place, value in zip(places, values, strict=True):
+            try:
+                found[place] = input.read(value)
+            except UnreadableInput as error:
+                unreadable[items.ids[place]] = str(error)
+        return found
+
+
+def _is_picture(array: np.ndarray) -> bool:
+    return array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] in (1, 3) and min(array.shape[:2]) > 7
+
+
+def _file_facts(value: Any, array: np.ndarray, *, picture: bool) -> tuple[int, int, float]:
+    """(pixels, bytes, time of the last change)."""
+    pixels, size, time = (int(np.prod(array.shape[:2])) if picture else 0), array.nbytes, 0.0
+    if isinstance(value, np.ndarray) and picture:
+        pixels = int(np.prod(value.shape[:2]))
+    if isinstance(value, Path):
+        found = value.stat()
+        size, time = found.st_size, found.st_mtime
+        if picture:
+            with PIL.Image.open(value, formats=_PICTURES) as image:  # the header only
+                pixels = image.width * image.height
+    return pixels, size, time
+
+
+def save_arrays(path: str | Path, known: Collection, told: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write a collection, and what else was found, as a folder of npy files; whole or not at all."""
+    names = {name: getattr(known, name) for name in _ARRAYS} | arrays
+    if known.vectors is not None:
+        names["vectors"] = known.vectors
+    with new_folder(path, marker=MARKER) as folder:
+        for name, array in names.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        table = {"ids": known.ids, "contents": known.contents, "unreadable": known.unreadable}
+        text = json.dumps({"format": FORMAT, **table, **told, "arrays": sorted(names)}, allow_nan=False)
+        (folder / MARKER).write_text(text, encoding="utf-8")
+
+
+def load_arrays(path: str | Path) -> tuple[Collection, dict[str, Any], dict[str, np.ndarray]]:
+    """What `save_arrays` wrote; large arrays are mapped, not read.
+
+    Raises:
+        BundleError: no such folder, or not one of ours. NewerFormat: a later version wrote it.
+    """
+    folder = Path(path)
+    try:
+        told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        if told["format"] > FORMAT:
+            raise NewerFormat(f"{path} has format {told['format']}, this twofold reads {FORMAT}: update twofold")
+        found = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in told["arrays"]}
+        own = {name: found.pop(name) for name in _ARRAYS}
+        known = Collection(
+            ids=tuple(told.pop("ids")),
+            contents=tuple(told.pop("contents")),
+            unreadable=told.pop("unreadable"),
+            vectors=found.pop("vectors", None),
+            **own,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path} is no memory of an earlier dedup ({error}): name another, or a new place") from None
+    return known, told, found

@@ -1,0 +1,346 @@
+"""Near-duplicates: groups of things that are nearly the same, of one collection, a grown one, or against an index."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.apps.collection import MARKER, Collection, collect, load_arrays, save_arrays
+from twofold.apps.picture_copies import COPY, Candidates, candidates, copy_scores
+from twofold.bundle import Bundle
+from twofold.data.items import Items
+from twofold.data.star_groups import star_groups
+from twofold.errors import FingerprintMismatch, UsageError, nearest
+from twofold.inputs import Input
+from twofold.inputs.image import Image
+from twofold.results import Embeddings, Group, Groups
+from twofold.store.cells import Cells
+from twofold.store.index import Index
+from twofold.store.near_pairs import NearPairs, near_pairs
+
+__all__ = ["DEFAULT", "KEEP", "Keep", "dedup", "dedup_vectors"]
+
+DEFAULT = 0.95
+"""Cosine from which on vectors count as the same where no calibration says better."""
+
+ASKED = 256
+
+Watch = Callable[[str, int, int], None]
+Keep = str | Callable[[Collection, int], Any]
+
+KEEP: dict[str, Callable[[Collection, int], Any]] = {
+    "largest": lambda known, place: (-int(known.pixels[place]), -int(known.size[place])),
+    "oldest": lambda known, place: float(known.time[place]),
+    "first": lambda known, place: 0,
+}
+"""Which of a group is kept: the most pixels, then the most bytes; the earliest change; the first. Smallest key wins."""
+
+
+def dedup(
+    items: Items,
+    reader: Input | Bundle | None = None,
+    *,
+    keep: Keep = "largest",
+    threshold: float | None = None,
+    against: Index | None = None,
+    memory: str | Path | None = None,
+    watch: Watch | None = None,
+) -> Groups:
+    """Find groups of near-duplicates among things; each is read once, and no file is touched.
+
+    Pictures are copies of each other where one fits into the other, turned, cut or written on (`apps.picture_copies`).
+    A calibrated bundle adds pairs whose score reaches its threshold, and so does `threshold` for any bundle. Of all
+    else (texts, series, ...) those are copies, and things of equal content. Every member is near the kept one.
+
+    Args:
+        reader: a bundle; or an input type; None: pictures, by their pixels alone.
+        keep: "largest", "oldest", "first", or a function (collection, position) -> sort key, the smallest kept.
+        threshold: score of the bundle's vectors from which on two things are the same.
+        against: what is in this index stays: things near it are its copies, in groups of their own.
+        memory: a folder where what was read is kept: the next call with it reads, embeds and compares new ids only.
+        watch: called with (what is done, done, total).
+
+    Raises:
+        UsageError: an unknown `keep`, or a threshold without a bundle. FingerprintMismatch: another model's index or
+        memory. BundleError: `memory` is something else.
+    """
+    reader = Image(size=224) if reader is None else reader
+    bundle = reader if isinstance(reader, Bundle) else None
+    limit = _limit(bundle, threshold, against)
+    order = _order_by(keep)
+    state = _remembered(memory, reader, limit)
+    new = _without(items, {*state.known.ids, *state.known.unreadable} if state else set())
+    known = collect(new, reader, progress=_told(watch, "reading"))
+    since = len(state.known) if state else 0
+    known = state.known.joined(known) if state else known
+    found = _pairs(known, bundle, limit, since=since, state=state, watch=watch)
+    if memory is not None:
+        _remember(memory, reader, known, limit=limit, found=found)
+    near = _near_the_index(known, against, limit, watch=watch)
+    return Groups(
+        groups=_groups(known, found, order, near),
+        items=len(known) + len(known.unreadable),
+        new=len(new),
+        rule=_rule_in_words(bundle, limit, asked=threshold is not None),
+        threshold=COPY if limit is None else limit,
+        unreadable=known.unreadable,
+        notes=found.notes,
+    )
+
+
+def dedup_vectors(
+    vectors: Embeddings | np.ndarray,
+    *,
+    threshold: float = DEFAULT,
+    distance: str = "cosine",
+    progress: Callable[[int, int], None] | None = None,
+) -> Groups:
+    """Groups of vectors that exist already; the first of each group is kept.
+
+    Args:
+        vectors: embeddings, or an array (n, dim), float32 or float16, a memory map as well; then row numbers are ids.
+        threshold: score from which on two are the same: a cosine, or minus a distance.
+        distance: cosine, euclidean or squared_euclidean.
+    """
+    rows = vectors.vectors if isinstance(vectors, Embeddings) else vectors
+    if rows.ndim != 2:
+        raise UsageError(f"vectors of shape {rows.shape}: (n, dim) is needed")
+    found = near_pairs(rows, threshold, distance=distance, progress=progress)
+    pairs = np.stack([found.first, found.second], axis=1)
+    stars = star_groups(pairs, found.scores, rank=np.arange(len(rows)), same=found.same)
+    ids: Sequence[str] | range = vectors.ids if isinstance(vectors, Embeddings) else range(len(rows))
+    groups = tuple(
+        Group(kept=str(ids[star.kept]), copies=tuple(str(ids[i]) for i in star.others), scores=star.scores)
+        for star in stars
+    )
+    rule = f"{distance} score of the vectors at least {threshold:g}, as you asked"
+    told = {"items": len(rows), "new": len(rows), "rule": rule, "threshold": threshold}
+    return Groups(groups=groups, notes=_bounded(found), recall=found.recall, **told)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """Pairs that count, with their scores; and what makes the next look cheap."""
+
+    pairs: Int[np.ndarray, "pairs 2"]
+    scores: Float[np.ndarray, "pairs"]
+    looked: Candidates | None
+    cells: Cells | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _State:
+    known: Collection
+    found: _Found
+
+
+def _pairs(
+    known: Collection, bundle: Bundle | None, limit: float | None, *, since: int, state: _State | None, watch: Any
+) -> _Found:
+    """All pairs of distinct contents that count: those that are remembered, and those with a new thing."""
+    old = state.found if state else None
+    parts = [(old.pairs, old.scores)] if old else []
+    notes: tuple[str, ...] = ()
+    looked, cells = None, None
+    if len(known) and known.pictures.all():
+        looked = candidates(known.planes, known.vectors, since=since, known=old.looked if old else None)
+        scores = copy_scores(known.planes, known.vectors, looked.pairs, progress=_told(watch, "comparing"))
+        parts.append((looked.pairs[scores >= COPY], scores[scores >= COPY]))
+    if bundle and limit is not None and known.vectors is not None:
+        near = near_pairs(
+            known.vectors,
+            limit,
+            distance=bundle.contract.distance,
+            known=old.cells if old else None,
+            progress=_told(watch, "searching"),
+            check=False,
+        )
+        twins = np.flatnonzero(near.same != np.arange(len(known)))
+        twins = twins[twins >= since]
+        parts.append((np.stack([near.first, near.second], axis=1).astype(np.int64), near.scores))
+        parts.append((np.stack([near.same[twins], twins], axis=1), np.ones(len(twins), np.float32)))
+        cells, notes = near.cells, _bounded(near)
+    pairs, scores = _once(parts)
+    return _Found(pairs=pairs, scores=scores, looked=looked, cells=cells, notes=notes)
+
+
+def _once(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """Each pair once, with the best of its scores."""
+    pairs = np.concatenate([np.zeros((0, 2), np.int64), *(part[0] for part in parts)])
+    scores = np.concatenate([np.zeros(0, np.float32), *(part[1] for part in parts)]).astype(np.float32)
+    order = np.lexsort((-scores, pairs[:, 1], pairs[:, 0]))
+    pairs, scores = pairs[order], scores[order]
+    first = np.ones(len(pairs), bool)
+    first[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
+    return pairs[first], scores[first]
+
+
+def _near_the_index(
+    known: Collection, against: Index | None, limit: float | None, *, watch: Watch | None
+) -> dict[int, tuple[str, float]]:
+    """Position -> id and score of the nearest item of the index, of those things that are near one."""
+    near: dict[int, tuple[str, float]] = {}
+    if against is None or limit is None or known.vectors is None:
+        return near
+    for start in range(0, len(known), ASKED):
+        block = np.asarray(known.vectors[start : start + ASKED], np.float32)
+        for place, hits in enumerate(against.search_range(block, limit), start=start):
+            others = [hit for hit in hits if hit.id != known.ids[place]]  # a thing that is indexed itself is no copy
+            if others:
+                near[place] = (others[0].id, others[0].score)
+        if watch:
+            watch("searching the index", min(start + ASKED, len(known)), len(known))
+    return near
+
+
+def _groups(
+    known: Collection,
+    found: _Found,
+    order: Callable[[Collection, int], Any],
+    near: dict[int, tuple[str, float]],
+) -> tuple[Group, ...]:
+    """Groups about what the index holds, then those among the rest."""
+    preferred = sorted(range(len(known)), key=lambda place: (order(known, place), place))
+    rank = np.empty(len(known), np.int64)
+    rank[preferred] = np.arange(len(known))
+    free = np.ones(len(known), bool)
+    free[list(near)] = False
+    inside = free[found.pairs].all(axis=1)
+    same = _first_equal(known.contents, free)
+    stars = star_groups(found.pairs[inside], found.scores[inside], rank=rank, same=same)
+    beside: dict[str, list[tuple[float, str]]] = {}
+    for place, (name, score) in near.items():
+        beside.setdefault(name, []).append((-score, known.ids[place]))
+    old = [
+        Group(kept=name, copies=tuple(i for _, i in each), scores=tuple(-s for s, _ in each), known=True)
+        for name, each in ((name, sorted(each)) for name, each in sorted(beside.items()))
+    ]
+    own = [
+        Group(kept=known.ids[star.kept], copies=tuple(known.ids[i] for i in star.others), scores=star.scores)
+        for star in stars
+    ]
+    return (*old, *own)
+
+
+def _first_equal(contents: Sequence[str], free: np.ndarray) -> Int[np.ndarray, "n"]:
+    """Of each thing the first of equal content, among the free ones."""
+    first: dict[str, int] = {}
+    same = np.arange(len(contents))
+    for place in np.flatnonzero(free).tolist():
+        same[place] = first.setdefault(contents[place], place)
+    return same
+
+
+def _limit(bundle: Bundle | None, threshold: float | None, against: Index | None) -> float | None:
+    """The score of vectors from which on things are the same; None: pixels and contents decide alone."""
+    if bundle is None:
+        if threshold is not None or against is not None:
+            raise UsageError("a threshold and an index are about vectors: give a bundle as well")
+        return None
+    if against is not None:
+        against.refuse_other(bundle.fingerprint)
+    if threshold is not None:
+        return threshold
+    if bundle.calibration is not None:
+        return bundle.calibration.threshold
+    return DEFAULT if against is not None else None
+
+
+def _rule_in_words(bundle: Bundle | None, limit: float | None, *, asked: bool) -> str:
+    pixels = "pictures that fit into each other, turned, cut or written on"
+    if bundle is None or limit is None:
+        return pixels
+    calibration = bundle.calibration
+    if asked:
+        why = "as you asked"
+    elif calibration is None:
+        why = "a default, nothing certifies it"
+    else:
+        kind = "certified" if calibration.certified else "an estimate"
+        why = f"the bundle's threshold for a false-accept rate of {calibration.far:g}, {kind}"
+    return f"{pixels}; and scores of at least {limit:.4f} ({why})"
+
+
+def _order_by(keep: Keep) -> Callable[[Collection, int], Any]:
+    if callable(keep):
+        return keep
+    if keep not in KEEP:
+        raise UsageError(f"keep = {keep!r} is no rule: {nearest(keep, KEEP)}")
+    return KEEP[keep]
+
+
+def _without(items: Items, ids: set[str]) -> Items:
+    return items.take(np.array([place for place, name in enumerate(items.ids) if name not in ids], np.int64))
+
+
+def _told(watch: Watch | None, what: str) -> Callable[[int, int], None] | None:
+    return None if watch is None else lambda done, total: watch(what, done, total)
+
+
+def _bounded(found: NearPairs) -> tuple[str, ...]:
+    if not found.capped:
+        return ()
+    return (
+        f"{found.capped} things have more than {found.most} near ones before them; of those the first {found.most} "
+        "were compared, so a very large group may be found as several",
+    )
+
+
+# ---- what is remembered between two calls
+
+
+def _kind(reader: Input | Bundle) -> str:
+    if isinstance(reader, Bundle):
+        return reader.fingerprint
+    return f"{reader.name} {reader.version} {reader.arguments()}"
+
+
+def _remembered(memory: str | Path | None, reader: Input | Bundle, limit: float | None) -> _State | None:
+    """What an earlier call has kept, if it was of the same reader and threshold."""
+    if memory is None or not (Path(memory) / MARKER).exists():
+        return None
+    known, told, arrays = load_arrays(memory)
+    if told["reader"] != _kind(reader) or told["limit"] != limit:
+        raise FingerprintMismatch(
+            f"{memory} was made by another model, reader or threshold ({told['limit']}, now {limit}): its vectors "
+            "cannot be compared with new ones; name another place"
+        )
+    looked = None
+    if told["each"]:
+        vector_cells = _cells(arrays, told, "seen")
+        pairs = np.zeros((0, 2), np.int64)
+        signed = _cells(arrays, told, "signed")
+        looked = Candidates(pairs=pairs, each=told["each"], cells=signed, vector_cells=vector_cells) if signed else None
+    found = _Found(
+        pairs=np.asarray(arrays["pairs"]),
+        scores=np.asarray(arrays["scores"]),
+        looked=looked,
+        cells=_cells(arrays, told, "near"),
+    )
+    return _State(known=known, found=found)
+
+
+def _cells(arrays: dict[str, np.ndarray], told: dict[str, Any], name: str) -> Cells | None:
+    if f"{name}_pivots" not in arrays:
+        return None
+    met, planned = told[name]
+    pivots, assigned = (np.asarray(arrays[f"{name}_{part}"]) for part in ("pivots", "assigned"))
+    return Cells(pivots=pivots, assigned=assigned, met=met, planned=planned)
+
+
+def _remember(
+    memory: str | Path, reader: Input | Bundle, known: Collection, *, limit: float | None, found: _Found
+) -> None:
+    looked = found.looked
+    all_cells = {"signed": looked and looked.cells, "seen": looked and looked.vector_cells, "near": found.cells}
+    arrays = {"pairs": found.pairs, "scores": found.scores}
+    told: dict[str, Any] = {"reader": _kind(reader), "limit": limit, "each": looked.each if looked else 0}
+    for name, cells in all_cells.items():
+        if cells:
+            arrays |= {f"{name}_pivots": cells.pivots, f"{name}_assigned": cells.assigned}
+            told[name] = (cells.met, cells.planned)
+    save_arrays(memory, known, told, arrays)

@@ -1,0 +1,167 @@
+"""Which pictures are copies: candidates by perceptual signature and by vectors, then a rule for their pixels."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped, UInt8
+
+from twofold.inputs.image_alignment import alignments, signatures, views
+from twofold.store.cells import Cells
+from twofold.store.near_pairs import near_pairs
+
+__all__ = ["COPY", "Candidates", "candidates", "copy_scores"]
+
+COPY = 0.9
+"""Score from which on two pictures are copies."""
+
+ALIKE = 0.65
+"""Cosine of two signatures from which on pixels are compared; of unrelated photographs about one pair in 10^7."""
+
+SEEN = 0.8
+"""Cosine of the vectors of a network that was not calibrated from which on pixels are compared, of many pictures."""
+
+FEW = 20_000
+"""Up to so many pictures, cut-outs and turns are looked up too, and each picture's nearest by vector."""
+
+NEAREST = 5
+STRIP = 2048
+TOGETHER = 512
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """Pairs of pictures whose pixels are to be compared, first < second; and what makes the next look cheap.
+
+    Attributes:
+        cells: of the signatures, `each` rows a picture; of the vectors, where those were searched in cells.
+    """
+
+    pairs: Int[np.ndarray, "pairs 2"]
+    each: int
+    cells: Cells
+    vector_cells: Cells | None
+
+
+def candidates(
+    planes: UInt8[np.ndarray, "n 64 64"],
+    vectors: Shaped[np.ndarray, "n dim"] | None,
+    *,
+    since: int = 0,
+    known: Candidates | None = None,
+) -> Candidates:
+    """Pairs with a picture from `since` on; a picture's candidates are among those before it, so order counts.
+
+    Args:
+        known: of the pictures before `since`.
+    """
+    few = len(planes) <= FEW
+    rows = _signatures(planes, cut=few)
+    each = len(rows) // max(len(planes), 1)
+    fitting = known is not None and known.each == each
+    found = near_pairs(rows, ALIKE, known=known.cells if known and fitting else None, check=False)
+    ends = np.stack([found.first, found.second], axis=1).astype(np.int64)
+    twins = np.flatnonzero(found.same != np.arange(len(rows)))
+    ends = np.concatenate([ends, np.stack([found.same[twins], twins], axis=1)])
+    whole = (ends % each == 0).any(axis=1) if each else np.zeros(len(ends), bool)
+    parts = [ends[whole] // max(each, 1)]
+    vector_cells = None
+    if vectors is not None and few:
+        parts.append(_nearest_before(vectors, since))
+    elif vectors is not None:
+        seen = near_pairs(vectors, SEEN, known=known.vector_cells if known else None, check=False)
+        parts.append(np.stack([seen.first, seen.second], axis=1).astype(np.int64))
+        vector_cells = seen.cells
+    pairs = np.sort(np.concatenate(parts), axis=1)
+    pairs = np.unique(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs[:, 1] >= since)], axis=0)
+    return Candidates(pairs=pairs, each=each, cells=found.cells, vector_cells=vector_cells)
+
+
+def _signatures(planes: UInt8[np.ndarray, "n 64 64"], *, cut: bool) -> Float[np.ndarray, "rows dim"]:
+    """Signatures, picture by picture; with those of its turns and cut-outs behind each, if `cut`."""
+    parts = []
+    for start in range(0, len(planes), STRIP):
+        block = np.asarray(planes[start : start + STRIP])
+        shown = [block, *views(block)] if cut else [block]
+        parts.append(np.stack([signatures(each) for each in shown], axis=1).reshape(len(block) * len(shown), -1))
+    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+
+
+def _nearest_before(vectors: Shaped[np.ndarray, "n dim"], since: int) -> Int[np.ndarray, "pairs 2"]:
+    """Each vector with its nearest among those before it."""
+    unit = np.asarray(vectors, np.float32)
+    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    parts = [np.zeros((0, 2), np.int64)]
+    for start in range(max(since, 1), len(unit), TOGETHER):
+        end = min(start + TOGETHER, len(unit))
+        scores = unit[start:end] @ unit[:end].T
+        scores[np.arange(end) >= np.arange(start, end)[:, None]] = -np.inf
+        count = min(NEAREST, end - 1)
+        place = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+        row = np.repeat(np.arange(start, end), count)
+        pairs = np.stack([place.ravel(), row], axis=1)
+        parts.append(pairs[pairs[:, 0] < pairs[:, 1]])
+    return np.concatenate(parts)
+
+
+def copy_scores(
+    planes: UInt8[np.ndarray, "n 64 64"],
+    vectors: Shaped[np.ndarray, "n dim"] | None,
+    pairs: Int[np.ndarray, "pairs 2"],
+    *,
+    progress: Progress | None = None,
+) -> Float[np.ndarray, "pairs"]:
+    """How sure the rule is that the pictures of each pair are copies, in [0, 1].
+
+    A logistic curve over how well the one fits into the other (pixels, edges, the better half of 16 squares), the
+    likeness of the signatures, and that of the vectors, if there are any. Its weights were fitted to attacked aerial
+    photographs (bench/dedup.py --fit); other pictures are judged by it as they come.
+    """
+    scores = np.zeros(len(pairs), np.float32)
+
+    def judge(start: int) -> None:
+        part = slice(start, start + TOGETHER)
+        scores[part] = _rule(_evidence(planes, vectors, pairs[part]), with_vectors=vectors is not None)
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for done, _ in enumerate(pool.map(judge, range(0, len(pairs), TOGETHER)), start=1):
+            if progress:
+                progress(min(done * TOGETHER, len(pairs)), len(pairs))
+    return scores
+
+
+def _evidence(
+    planes: UInt8[np.ndarray, "n 64 64"],
+    vectors: Shaped[np.ndarray, "n dim"] | None,
+    pairs: Int[np.ndarray, "pairs 2"],
+) -> Float[np.ndarray, "pairs evidence"]:
+    """Pixels, edges, the better half, signatures, and vectors; the better of the one cut from the other."""
+    one, other = pairs.T
+    both = np.stack([alignments(planes, one, other), alignments(planes, other, one)])
+    fit = np.take_along_axis(both, both.sum(axis=2).argmax(axis=0)[None, :, None], axis=0)[0]
+    alike = (signatures(planes[one]) * signatures(planes[other])).sum(axis=1)
+    columns = [fit, alike[:, None]]
+    if vectors is not None:
+        columns.append(_cosines(np.asarray(vectors[one], np.float32), np.asarray(vectors[other], np.float32))[:, None])
+    return np.concatenate(columns, axis=1)
+
+
+def _cosines(one: Float[np.ndarray, "m dim"], other: Float[np.ndarray, "m dim"]) -> Float[np.ndarray, "m"]:
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return (one * other).sum(axis=1) / np.maximum(lengths, 1e-12)
+
+
+WEIGHTS = {
+    True: ((-4.49, 9.49, 5.78, 3.01, 2.51), -8.92),
+    False: ((-4.30, 9.99, 5.73, 2.34), -7.68),
+}
+"""With vectors of an ImageNet network and without: factors of Fisher's z of each correlation, and the constant."""
+
+
+def _rule(evidence: Float[np.ndarray, "pairs evidence"], *, with_vectors: bool) -> Float[np.ndarray, "pairs"]:
+    factors, constant = WEIGHTS[with_vectors]
+    return 1 / (1 + np.exp(-(np.arctanh(np.clip(evidence, -0.99, 0.99)) @ np.array(factors) + constant)))

@@ -1,0 +1,247 @@
+"""Is one picture another one, cut, turned, squeezed, blurred, written on? Pixels laid over each other say so.
+
+Pictures are 64 x 64 grey planes here. All places, sizes and turns are tried coarsely at 16 x 16, as one matrix product
+a size; the best is refined at 32 x 32 with fractions of a pixel.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+
+import numpy as np
+import PIL.Image
+from jaxtyping import Float, Int, Shaped, UInt8
+
+from twofold.inputs.image_hash import SIDE as HASHED
+
+__all__ = ["SIDE", "alignments", "signatures", "views"]
+
+SIDE = 64
+"""Pixels a side of the plane that pictures are laid over each other in."""
+
+COARSE = 16
+FINE = 32
+SMALLEST = 7
+"""The smallest cut-out that is looked for: 7 of 16 of a side, a fifth of the area."""
+
+TURNS = (0.0, 90.0, 180.0, 270.0, -4.0, 4.0, -8.0, 8.0, -12.0, 12.0, -16.0, 16.0)
+"""Degrees counter-clockwise by which the cut-out is turned back."""
+
+KEPT = (0.9, 0.8)
+WAVES = 10
+BLOCK = 128
+PLAIN, PROMISING = 0.9, 0.8
+STEPS = (1 / 32, 1 / 64, 1 / 128)
+"""By these shares of the side a cut-out is moved and sized, and by as many times 64 degrees turned, to fit better."""
+
+
+@cache
+def _waves() -> Float[np.ndarray, "waves pixels"]:
+    place = (np.arange(HASHED) + 0.5) / HASHED
+    return np.cos(np.pi * np.arange(WAVES)[:, None] * place).astype(np.float32)
+
+
+def signatures(planes: UInt8[np.ndarray, "n side side"]) -> Float[np.ndarray, "n dim"]:
+    """A vector of unit length a picture, alike for copies: its 10 x 10 lowest cosine coefficients, but the constant.
+
+    Each is weighted by its frequency, since natural pictures have spectra that fall like 1 / f: then all count the
+    same, and unrelated pictures are as good as orthogonal. It is the perceptual hash before its bits are taken.
+    """
+    grey = _pooled(planes, HASHED)
+    waves = (_waves() @ grey @ _waves().T).reshape(len(planes), -1)
+    row, column = np.divmod(np.arange(WAVES**2), WAVES)
+    weighted = (waves * np.hypot(row, column).astype(np.float32))[:, 1:]
+    return weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1.0)
+
+
+def views(planes: UInt8[np.ndarray, "n 64 64"]) -> Iterator[UInt8[np.ndarray, "n 64 64"]]:
+    """Each picture as one of its copies may show it: turned by quarters, or cut to a part of it."""
+    for quarters in (1, 2, 3):
+        yield np.rot90(planes, quarters, axes=(1, 2))
+    for kept in KEPT:
+        for top, left in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5)):
+            rows, columns = (_cut(start * (1 - kept), kept) for start in (top, left))
+            yield np.rint(rows @ planes.astype(np.float32) @ columns.T).astype(np.uint8)
+
+
+@cache
+def _cut(start: float, kept: float) -> Float[np.ndarray, "64 64"]:
+    """Rows that cut a part out of 64 pixels and bring it to 64 again."""
+    edges = SIDE * (start + kept * np.linspace(0, 1, SIDE + 1))
+    place = np.arange(SIDE)
+    shared = np.minimum(edges[1:, None], place + 1) - np.maximum(edges[:-1, None], place)
+    return np.clip(shared, 0, None).astype(np.float32) / np.float32(kept)
+
+
+def _pooled(planes: UInt8[np.ndarray, "n side side"], side: int) -> Float[np.ndarray, "n small small"]:
+    step = planes.shape[1] // side
+    parts = planes.reshape(len(planes), side, step, side, step)
+    return parts.mean(axis=(2, 4), dtype=np.float32)
+
+
+def alignments(
+    planes: UInt8[np.ndarray, "n 64 64"], cut: Int[np.ndarray, "m"], whole: Int[np.ndarray, "m"]
+) -> Float[np.ndarray, "m 3"]:
+    """How well each `cut` picture fits somewhere into its `whole` one.
+
+    Returns:
+        Correlation of the pixels, of their gradients (flat pictures agree in pixels by chance, not in edges), and the
+        mean over the better half of 16 squares (the other half may be covered by letters), at the best place, size and
+        turn; 1 for copies, brightness and contrast set aside.
+    """
+    found = np.zeros((len(cut), 3), np.float32)
+    for start in range(0, len(cut), BLOCK):
+        part = slice(start, start + BLOCK)
+        found[part] = _block(planes[cut[part]], planes[whole[part]])
+    return found
+
+
+def _block(cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]) -> Float[np.ndarray, "m 3"]:
+    """Copies that lie as they are need no search; where nothing fits coarsely, finer steps do not help."""
+    place = np.tile([0.0, 0.0, 1.0, 0.0], (len(cut), 1))
+    best = _fit(cut, whole, place)
+    moved = np.flatnonzero(best.min(axis=1) < PLAIN)
+    if not len(moved):
+        return best
+    place[moved] = _coarse(cut[moved], whole[moved])
+    fit = _fit(cut[moved], whole[moved], place[moved])
+    unmoved = fit.sum(axis=1) < best[moved].sum(axis=1)
+    place[moved[unmoved]] = (0.0, 0.0, 1.0, 0.0)
+    best[moved[~unmoved]] = fit[~unmoved]
+    promising = moved[best[moved].sum(axis=1) > PROMISING]
+    best[promising] = _refined(cut[promising], whole[promising], place[promising], best[promising])
+    return best
+
+
+def _refined(
+    cut: UInt8[np.ndarray, "m 64 64"],
+    whole: UInt8[np.ndarray, "m 64 64"],
+    place: Float[np.ndarray, "m 4"],
+    best: Float[np.ndarray, "m 3"],
+) -> Float[np.ndarray, "m 3"]:
+    for step in STEPS if len(cut) else ():
+        old = place.copy()
+        for change in _changes(step):
+            tried = _inside(old + change)
+            value = _fit(cut, whole, tried)
+            better = value.sum(axis=1) > best.sum(axis=1)
+            best[better], place[better] = value[better], tried[better]
+    return best
+
+
+def _changes(step: float) -> Iterator[Float[np.ndarray, "4"]]:
+    for axis in range(4):
+        for sign in (-1.0, 1.0):
+            change = np.zeros(4)
+            change[axis] = sign * step * (64 if axis == 3 else 1)
+            if axis == 2:  # about the middle of the cut-out
+                change[:2] = -change[2] / 2
+            yield change
+
+
+def _inside(place: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m 4"]:
+    place = place.copy()
+    place[:, 2] = np.clip(place[:, 2], 0.35, 1.0)
+    place[:, :2] = np.clip(place[:, :2], 0.0, 1.0 - place[:, 2:3])
+    return place
+
+
+def _coarse(cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]) -> Float[np.ndarray, "m 4"]:
+    """(top, left, side, degrees) of the best fit on a grid of 16 x 16, for each pair."""
+    ground = _pooled(whole, COARSE)
+    best, place = np.full(len(cut), -2.0, np.float32), np.zeros((len(cut), 4))
+    turned = [np.stack([_turned(each, degrees) for each in cut]) for degrees in TURNS]
+    for size in range(SMALLEST, COARSE + 1):
+        windows = np.lib.stride_tricks.sliding_window_view(ground, (size, size), axis=(1, 2))
+        across = windows.shape[1]
+        windows = _standard(windows.reshape(len(cut), -1, size * size))
+        views = np.stack([_resized(each, size).reshape(len(cut), -1) for each in turned], axis=1)
+        fits = (windows @ _standard(views).transpose(0, 2, 1)) / size**2
+        flat = fits.reshape(len(cut), -1)
+        first = flat.argmax(axis=1)
+        # smaller cut-outs fit by chance more often: Fisher's z, in standard deviations
+        value = np.arctanh(np.clip(flat[np.arange(len(cut)), first], -1, 0.999)) * size
+        where, turn = np.divmod(first, len(TURNS))
+        top, left = np.divmod(where, across)
+        here = np.stack([top / COARSE, left / COARSE, np.full(len(cut), size / COARSE), np.array(TURNS)[turn]], axis=1)
+        better = value > best
+        best, place[better] = np.where(better, value, best), here[better]
+    return place
+
+
+def _turned(plane: UInt8[np.ndarray, "64 64"], degrees: float) -> UInt8[np.ndarray, "64 64"]:
+    if degrees % 90 == 0:
+        return np.rot90(plane, round(degrees / 90))
+    picture = PIL.Image.fromarray(plane)
+    return np.asarray(picture.rotate(degrees, PIL.Image.Resampling.BILINEAR, fillcolor=int(plane.mean())))
+
+
+def _resized(planes: UInt8[np.ndarray, "m 64 64"], size: int) -> Float[np.ndarray, "m size size"]:
+    rows = _rows(size)
+    return rows @ planes.astype(np.float32) @ rows.T
+
+
+@cache
+def _rows(size: int) -> Float[np.ndarray, "size 64"]:
+    edges = np.linspace(0, SIDE, size + 1)
+    start = np.arange(SIDE)
+    shared = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
+    return (np.clip(shared, 0, None) * size / SIDE).astype(np.float32)
+
+
+def _standard(values: Float[np.ndarray, "... pixels"]) -> Float[np.ndarray, "... pixels"]:
+    centred = values - values.mean(axis=-1, keepdims=True)
+    spread = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True))
+    return np.where(spread > 1.0, centred / np.maximum(spread, 1.0), 0.0).astype(np.float32)
+
+
+def _fit(
+    cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"]
+) -> Float[np.ndarray, "m 3"]:
+    """Correlations at 32 x 32, inside the turned square."""
+    top, left, side, degrees = place.T[:, :, None, None]
+    grid = (np.arange(FINE) + 0.5) / FINE - 0.5
+    down, right = np.meshgrid(grid, grid, indexing="ij")
+    angle = np.deg2rad(degrees)
+    # where a point of the upright cut-out stands in the whole, and in the picture that was turned
+    seen_down = np.cos(angle) * down + np.sin(angle) * right
+    seen_right = np.cos(angle) * right - np.sin(angle) * down
+    inside = (np.abs(seen_down) < 0.5 - 0.5 / SIDE) & (np.abs(seen_right) < 0.5 - 0.5 / SIDE)
+    one = _sampled(cut, (seen_down + 0.5) * SIDE - 0.5, (seen_right + 0.5) * SIDE - 0.5)
+    other = _sampled(whole, (top + (down + 0.5) * side) * SIDE - 0.5, (left + (right + 0.5) * side) * SIDE - 0.5)
+    pixels = _correlation(one, other, inside)
+    edges = inside[:, 1:, 1:] & inside[:, :-1, 1:] & inside[:, 1:, :-1]
+    down_edges = _correlation(np.diff(one, axis=1)[:, :, 1:], np.diff(other, axis=1)[:, :, 1:], edges)
+    right_edges = _correlation(np.diff(one, axis=2)[:, 1:], np.diff(other, axis=2)[:, 1:], edges)
+    parts = _correlation(*(_parts(each) for each in (one, other, inside))).reshape(len(cut), -1)
+    half = np.sort(parts, axis=1)[:, parts.shape[1] // 2 :].mean(axis=1)
+    return np.stack([pixels, (down_edges + right_edges) / 2, half], axis=1)
+
+
+def _parts(planes: Shaped[np.ndarray, "m 32 32"]) -> Shaped[np.ndarray, "parts 8 8"]:
+    """4 x 4 squares of each plane."""
+    return planes.reshape(-1, 4, 8, 4, 8).transpose(0, 1, 3, 2, 4).reshape(-1, 8, 8)
+
+
+def _sampled(
+    planes: UInt8[np.ndarray, "m 64 64"], down: Float[np.ndarray, "m 32 32"], right: Float[np.ndarray, "m 32 32"]
+) -> Float[np.ndarray, "m 32 32"]:
+    """Pixels between pixels, linearly."""
+    down, right = np.clip(down, 0, SIDE - 1.001), np.clip(right, 0, SIDE - 1.001)
+    row, column = down.astype(np.int64), right.astype(np.int64)
+    y, x = (down - row).astype(np.float32), (right - column).astype(np.float32)
+    number = np.arange(len(planes))[:, None, None]
+    upper = planes[number, row, column] * (1 - x) + planes[number, row, column + 1] * x
+    lower = planes[number, row + 1, column] * (1 - x) + planes[number, row + 1, column + 1] * x
+    return upper * (1 - y) + lower * y
+
+
+def _correlation(
+    one: Float[np.ndarray, "m h w"], other: Float[np.ndarray, "m h w"], inside: np.ndarray
+) -> Float[np.ndarray, "m"]:
+    count = np.maximum(inside.sum(axis=(1, 2)), 1)
+    one, other = (
+        np.where(inside, each - (each * inside).sum(axis=(1, 2), keepdims=True) / count[:, None, None], 0)
+        for each in (one, other)
+    )
+    spread = np.sqrt(np.square(one).sum(axis=(1, 2)) * np.square(other).sum(axis=(1, 2)))
+    return (np.einsum("mij,mij->m", one, other) / np.maximum(spread, count)).astype(np.float32)
