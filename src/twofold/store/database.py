@@ -25,37 +25,12 @@ from twofold.store import audit
 from twofold.store.connection import TRUTH, connect, connect_somehow, explain, transaction
 from twofold.store.locks import Use, users
 from twofold.store.rows import COLUMNS, Item, Pinned, Row, State, damaged, parse
+from twofold.store.tables import check_format, make_tables
 from twofold.store.where import Condition, sql
 
 __all__ = ["TRUTH", "Database", "Plain", "Seal", "clock"]
 
-FORMAT = 2
-"""Of the tables; 1 was never released."""
-
-APPLICATION = 0x74776F66  # "twof", in the header of the file
-PAGE = 8192  # bytes: three rows of 512 numbers; in pages of 4096 a row would waste half of one
 PRUNE_EVERY, KEPT_GONE = 64, 10_000  # so many deleted rows are listed for readers that follow, or as many as live
-
-SCHEMA = {
-    "items": "CREATE TABLE items (row INTEGER PRIMARY KEY, generation INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, "
-    "label TEXT NOT NULL, added TEXT NOT NULL, expires TEXT, revoked TEXT, metadata TEXT NOT NULL, "
-    "vector BLOB NOT NULL, hash BLOB NOT NULL)",
-    "items_by_label": "CREATE INDEX items_by_label ON items (label)",
-    "items_that_end": "CREATE INDEX items_that_end ON items (label, revoked, expires) "
-    "WHERE revoked IS NOT NULL OR expires IS NOT NULL",
-    # rows that were deleted, for readers that follow; labels of which rows were deleted and not searched for
-    "gone": "CREATE TABLE gone (generation INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY (generation, row)) "
-    "WITHOUT ROWID",
-    "loose": "CREATE TABLE loose (label TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID",
-    "subjects": "CREATE TABLE subjects (label TEXT NOT NULL PRIMARY KEY, key BLOB NOT NULL) WITHOUT ROWID",
-    "audit": "CREATE TABLE audit (number INTEGER PRIMARY KEY, at TEXT NOT NULL, event TEXT NOT NULL, "
-    "subject BLOB NOT NULL, items INTEGER NOT NULL, hash BLOB NOT NULL)",
-    "pinned": "CREATE TABLE pinned (one INTEGER PRIMARY KEY CHECK (one = 1), contract TEXT NOT NULL, "
-    "audit_key BLOB NOT NULL, protection TEXT NOT NULL, hash BLOB NOT NULL)",
-    "state": "CREATE TABLE state (one INTEGER PRIMARY KEY CHECK (one = 1), generation INTEGER NOT NULL, "
-    "items INTEGER NOT NULL, last INTEGER NOT NULL, checksum BLOB NOT NULL, erasing INTEGER NOT NULL, "
-    "floor INTEGER NOT NULL, audits INTEGER NOT NULL, chain BLOB NOT NULL, hash BLOB NOT NULL)",
-}
 
 
 @runtime_checkable
@@ -119,18 +94,18 @@ class Database:
     @classmethod
     def create(cls, folder: Path, contract: Contract, *, protection: str = "{}") -> None:
         """Write an empty database into a folder."""
+        text = json.dumps(contract.to_dict(), sort_keys=True)
+        key = secrets.token_bytes(32) if protection == "{}" else b""  # a protected one has it inside
+        cls.create_pinned(folder, Pinned(contract=text, audit_key=key, protection=protection))
+
+    @classmethod
+    def create_pinned(cls, folder: Path, pinned: Pinned) -> None:
+        """Write an empty database that is pinned so."""
         with explain(folder), contextlib.closing(connect(folder, "rwc")) as connection:
-            connection.execute(f"PRAGMA page_size={PAGE}")
-            connection.execute(f"PRAGMA application_id={APPLICATION}")
-            connection.execute(f"PRAGMA user_version={FORMAT}")
-            connection.execute("PRAGMA journal_mode=WAL")
-            for statement in SCHEMA.values():
-                connection.execute(statement)
+            make_tables(connection)
             database = cls(connection, folder)
             with database.writing():
-                text = json.dumps(contract.to_dict(), sort_keys=True)
-                key = secrets.token_bytes(32) if protection == "{}" else b""  # a protected one has it inside
-                database.pin(Pinned(contract=text, audit_key=key, protection=protection))
+                database.pin(pinned)
                 database.write_state(State())
 
     @classmethod
@@ -442,21 +417,6 @@ class Database:
         if busy:
             who = users(self.folder / TRUTH, Use.READING)
             raise StoreError(f"{who} reads {self.folder}: let it end")
-
-
-def check_format(connection: sqlite3.Connection, folder: Path) -> None:
-    """Refuse a database that is not ours, of another format, or with more in it than we put there."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (number,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION:
-        raise StoreError(f"{folder / TRUTH} is a database of something else (application {application}), no index")
-    if number > FORMAT:
-        raise StoreError(f"{folder} has format {number}, this twofold reads {FORMAT}: upgrade twofold")
-    if number == 1:
-        raise StoreError(f"{folder} has format 1, never released; this twofold reads {FORMAT}: build it again")
-    found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_autoindex%'"))
-    if number != FORMAT or found != SCHEMA:
-        raise damaged(f"the tables of {folder / TRUTH} are not those of format {FORMAT}")
 
 
 def clock(precision: str = "seconds") -> str:

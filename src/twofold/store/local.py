@@ -24,6 +24,7 @@ from twofold.store.leftovers import pieces_of
 from twofold.store.protect import Key, Protection, find_key
 from twofold.store.rows import Item, Pinned, Row, State
 from twofold.store.sealed import Sealed, rekey, rotation_of
+from twofold.store.upkeep import inspect
 from twofold.store.where import Condition
 
 __all__ = ["LocalIndex"]
@@ -45,14 +46,11 @@ class LocalIndex(Index):
     def __init__(self, path: Path, database: Database, key: Key | None = None) -> None:
         self.path = path
         self._database = database
-        self._labels: tuple[int, tuple[str, ...]] | None = None
         try:
             with database.reading():
                 pinned = database.pinned()
                 self.contract = Contract.from_dict(json.loads(pinned.contract))
-                self._keep(opened(pinned, self.contract, key))
-                self._all = Follower(database, self.contract)
-                self._large = Large(database, self.contract, open_cache)
+                self._begin(opened(pinned, self.contract, key))
                 state = database.state()
                 self._large.follow(state) if self._is_large(state) else self._all.follow(state)
             if state.erasing:
@@ -82,6 +80,13 @@ class LocalIndex(Index):
     def unlock_at(cls, place: str | Path, key: Key) -> "LocalIndex":
         """Open a protected index by its key."""
         return cls(Path(place), Database.open(Path(place)), key)
+
+    def _begin(self, seal: Seal) -> None:
+        """Hold nothing in memory yet."""
+        self._keep(seal)
+        self._labels: tuple[int, tuple[str, ...]] | None = None
+        self._all = Follower(self._database, self.contract)
+        self._large = Large(self._database, self.contract, open_cache)
 
     def _keep(self, seal: Seal) -> None:
         """Put this between vectors and the file from now on; vectors in memory stand as in the file, rotated or not."""
@@ -193,6 +198,12 @@ class LocalIndex(Index):
         """Every identity, sorted by label: how many items it has, when it expires, since when it is revoked."""
         with self._database.reading():
             return life.enrolled(self._database)
+
+    def dates(self, ids: Sequence[str]) -> dict[str, str]:
+        """From when on items are neither found nor counted, by id; an item without such a date is not among them."""
+        with self._database.reading():
+            rows = self._database.named(ids)
+        return {row.id: row.expires for row in rows if row.expires is not None}
 
     def standing(self) -> tuple[int, int]:
         """How many identities and how many items count: neither expired nor revoked."""
@@ -344,7 +355,14 @@ class LocalIndex(Index):
 
     def check(self, *, repair: bool = False) -> Inspection:
         """Look at every row, index and cache; with `repair` drop what is provably damaged, and rebuild the rest."""
-        raise NotImplementedError
+        seal = self._database.seal
+        found = inspect(self.path, repair=repair, seal=seal)
+        if found.repaired:  # another file stands there now
+            self._large.close()
+            self._database.close()
+            self._database = Database.open(self.path)
+            self._begin(seal)
+        return found
 
     def _embeddings(self, rows: Sequence[Row]) -> Embeddings:
         vectors = vectors_of(self._database, self.contract, rows)

@@ -1,0 +1,276 @@
+"""Looking after an index: what is damaged, stale or unfinished in its folder; and keeping what is whole."""
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from twofold.errors import DamagedIndex, StoreError
+from twofold.files import new_folder
+from twofold.results import Finding, Inspection
+from twofold.store import audit
+from twofold.store.connection import TRUTH
+from twofold.store.database import Database, Seal
+from twofold.store.erasure import erase
+from twofold.store.rows import COLUMNS, State, parse, xor
+
+__all__ = ["CACHE", "inspect"]
+
+CACHE = "cache"
+"""Folder inside an index's folder for what can be built again."""
+
+BLOCK = 4096
+SHOWN = 20
+HOPELESS = 5000  # rows that cannot be reached, and none that can: the root of the table is gone
+
+
+@dataclass
+class Seen:
+    """What a reading of the whole database has found.
+
+    Attributes:
+        state: as it stands there; None where it is damaged.
+        items, last, generation: of the whole rows. spoilt: rows that are not as they were written.
+        unreachable: ranges of row numbers that SQLite cannot read.
+    """
+
+    state: State | None = None
+    items: int = 0
+    last: int = 0
+    generation: int = 0
+    checksum: bytes = bytes(32)
+    spoilt: list[str] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)
+
+    def counted(self) -> bool:
+        """Whether these are the rows that were written."""
+        return self.state is not None and (self.items, self.checksum) == (self.state.items, self.state.checksum)
+
+
+def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None) -> Inspection:
+    """Look at every page, row and cache of a local index.
+
+    Args:
+        repair: write what is whole into a new database in the place of the old one; finish an erasure; drop caches.
+            Nobody else should have the index open meanwhile.
+        seal: of a protected index, if its key is at hand; without it the audit log is not checked.
+
+    Raises:
+        StoreError: no index is there, or the disk is in the way.
+    """
+    try:
+        database = Database.open(folder)
+    except DamagedIndex as error:
+        return Inspection(items=0, findings=(unreadable(error),))
+    with contextlib.closing(database):
+        database.seal = seal or database.seal
+        findings, seen = examined(database)
+        repaired: list[str] = []
+        codes = {finding.code for finding in findings}
+        if repair and codes & REBUILT and "damaged-contract" not in codes:
+            rebuild(database, seen)
+            repaired.append(f"wrote {seen.items} whole items into a new database in the place of the old one")
+        elif repair and "unfinished-erasure" in codes:
+            erase(database, whole=True)
+            repaired.append("finished the erasure: the database was written anew")
+    if repair and (folder / CACHE).is_dir() and repaired:
+        shutil.rmtree(folder / CACHE)
+        repaired.append("dropped the cache: the next one to open the index builds it again")
+    if repaired:
+        with contextlib.closing(Database.open(folder)) as database:
+            database.seal = seal or database.seal
+            findings = examined(database)[0]
+    dropped = tuple(seen.spoilt + seen.unreachable) if repaired else ()
+    return Inspection(items=seen.items, findings=tuple(findings), dropped=dropped, repaired=tuple(repaired))
+
+
+REBUILT = {"damaged-pages", "damaged-rows", "damaged-state", "lost-rows"}
+"""What a repair mends by writing the database anew."""
+
+
+def unreadable(error: DamagedIndex) -> Finding:
+    """A file of which nothing can be read."""
+    return Finding(
+        level="fatal",
+        code="unreadable",
+        message=str(error).split(": restore")[0],
+        remedy="restore the index from a copy, or build it again",
+    )
+
+
+def examined(database: Database) -> tuple[list[Finding], Seen]:
+    """Everything that can be looked at, in one transaction."""
+    seen = Seen()
+    with contextlib.suppress(sqlite3.Error):
+        database.connection.execute("BEGIN")
+    try:
+        findings = [*pages(database), *pinned(database)]
+        with contextlib.suppress(DamagedIndex, sqlite3.Error):
+            seen.state = database.state()
+        for _ in salvaged(database, seen):
+            pass
+        findings += [*rows(seen), *log(database, seen)]
+    finally:
+        if database.connection.in_transaction:
+            database.connection.execute("ROLLBACK")
+    return findings, seen
+
+
+def pages(database: Database) -> Iterator[Finding]:
+    """SQLite's own check of its pages and of what its indexes say."""
+    try:
+        told = [text for (text,) in database.connection.execute(f"PRAGMA integrity_check({SHOWN})")]
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        told = [str(error)]
+    if told != ["ok"]:
+        yield Finding(
+            level="fatal",
+            code="damaged-pages",
+            message=f"SQLite finds {len(told)} faults in {TRUTH}, first: {told[0]}",
+            remedy="restore the index from a copy, or --repair: rows that can be reached and are whole are kept",
+        )
+
+
+def pinned(database: Database) -> Iterator[Finding]:
+    """Whether the contract is as it was written; without it nobody knows what the vectors are."""
+    try:
+        database.pinned()
+    except (DamagedIndex, sqlite3.Error) as error:
+        yield Finding(
+            level="fatal",
+            code="damaged-contract",
+            message=f"what the index is pinned to cannot be read: {error}",
+            remedy="restore the index from a copy, or build it again: a repair cannot guess the model",
+        )
+
+
+def rows(seen: Seen) -> Iterator[Finding]:
+    """Whether the rows are those that were written."""
+    if seen.spoilt:
+        yield Finding(
+            level="fatal",
+            code="damaged-rows",
+            message=f"{len(seen.spoilt)} items are not as they were written: {', '.join(seen.spoilt[:SHOWN])}",
+            remedy="restore the index from a copy; or --repair drops them, then add them again",
+        )
+    if seen.state is None:
+        yield Finding(
+            level="fatal",
+            code="damaged-state",
+            message="the state of the index is not as it was written",
+            remedy="restore the index from a copy; or --repair counts the whole items again",
+        )
+    elif not seen.counted():
+        yield Finding(
+            level="fatal",
+            code="lost-rows",
+            message=f"{seen.items} whole items stand there where {seen.state.items} were written",
+            remedy="restore the index from a copy; or --repair goes on with those that stand there",
+        )
+
+
+def log(database: Database, seen: Seen) -> Iterator[Finding]:
+    """Whether an erasure is to be finished, and the audit log is whole."""
+    if seen.state is None:
+        return
+    if seen.state.erasing:
+        yield Finding(
+            level="warning",
+            code="unfinished-erasure",
+            message="rows were deleted whose bytes are not yet overwritten: somebody read, or the process ended",
+            remedy="--repair, or open the index while nobody reads it",
+        )
+    with contextlib.suppress(StoreError, sqlite3.Error):
+        key = database.seal.audit_key(database.pinned())
+        if key and (first := audit.broken(database.connection, seen.state, key=key)) is not None:
+            yield Finding(
+                level="warning",
+                code="broken-audit",
+                message=f"the audit log is not as it was written from entry {first} on",
+                remedy="find out who wrote to the file; a repair leaves the log as it is",
+            )
+
+
+def salvaged(database: Database, seen: Seen) -> Iterator[list[tuple[Any, ...]]]:
+    """All whole rows, as records of `COLUMNS`, a block at a time; what is not whole is noted in `seen`."""
+    seen.items, seen.checksum, seen.spoilt, seen.unreachable = 0, bytes(32), [], []
+    todo = [(0, 2**62)]
+    while todo and (seen.items or len(seen.unreachable) < HOPELESS):
+        low, high = todo.pop()
+        last = low
+        try:
+            for block in read(database, low, high):
+                last = block[-1][0]
+                yield whole(block, seen)
+        except (sqlite3.Error, UnicodeDecodeError):
+            top = min(high, reach(database, last, high))
+            if top - last <= 1:
+                seen.unreachable.append(f"row {last + 1}")
+                todo.append((last + 1, high)) if last + 1 < high and top < high else None
+            else:
+                middle = (last + top) // 2
+                todo += [(middle, high), (last, middle)]
+
+
+def read(database: Database, low: int, high: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Records with numbers above `low` up to `high`, from the table itself."""
+    query = f"SELECT {COLUMNS} FROM items NOT INDEXED WHERE row > ? AND row <= ? ORDER BY row LIMIT {BLOCK}"
+    while block := database.connection.execute(query, (low, high)).fetchall():
+        yield block
+        low = block[-1][0]
+
+
+def reach(database: Database, low: int, high: int) -> int:
+    """The largest row number that can matter: the state's, or what the table tells."""
+    with contextlib.suppress(DamagedIndex, sqlite3.Error):
+        return max(low + 1, database.state().last)
+    return min(high, low + 2**20)
+
+
+def whole(block: list[tuple[Any, ...]], seen: Seen) -> list[tuple[Any, ...]]:
+    """The records of a block that are as they were written."""
+    kept = [record for record in block if parse(record) is not None]
+    good = {record[0] for record in kept}
+    seen.spoilt += [f"row {record[0]} ({record[2]!r})" for record in block if record[0] not in good]
+    seen.items += len(kept)
+    seen.checksum = xor([seen.checksum, *(record[-1] for record in kept)])
+    seen.last = max(seen.last, *(record[0] for record in block))
+    seen.generation = max([seen.generation, *(record[1] for record in kept)])
+    return kept
+
+
+def rebuild(database: Database, seen: Seen) -> None:
+    """Write whole rows, keys and the audit log into a new database, in the place of the old one."""
+    about = database.pinned()  # without it there is nothing to rebuild
+    with new_folder(database.folder, marker=TRUTH) as folder:
+        Database.create_pinned(folder, about)
+        with contextlib.closing(Database.open(folder)) as fresh, fresh.writing():
+            for records in salvaged(database, seen):
+                known = "CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT)"
+                fresh.connection.executemany(
+                    f"INSERT OR IGNORE INTO items VALUES (?, ?, {known}, CAST(? AS TEXT), ?, ?)", records
+                )
+            for table, marks in (("subjects", "?, ?"), ("audit", "?, ?, ?, ?, ?, ?")):
+                copied(database, fresh, table, marks)
+            old = seen.state or State()
+            fresh.write_state(
+                replace(
+                    old,
+                    generation=max(old.generation, seen.generation) + 1,
+                    floor=max(old.generation, seen.generation) + 1,
+                    items=seen.items,
+                    last=max(old.last, seen.last),
+                    checksum=seen.checksum,
+                    erasing=False,
+                )
+            )
+
+
+def copied(database: Database, fresh: Database, table: str, marks: str) -> None:
+    """Copy what can be read of a table."""
+    with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
+        for record in database.connection.execute(f"SELECT * FROM {table}"):
+            fresh.connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", record)
