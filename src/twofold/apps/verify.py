@@ -144,7 +144,7 @@ def rescored(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], h
     """The hits by the scores that verdicts go by, best first; as they are, where these are the index's own."""
     if bundle.cohort is None:
         return list(hits)
-    enrolled = index.get([hit.id for hit in hits]).vectors
+    enrolled = index.get([hit.id for hit in hits]).vectors.copy()  # an index's own are not to be written to
     found = pair_scores(bundle, np.repeat(vector, len(hits), axis=0), enrolled)
     fair = [replace(hit, score=float(score)) for hit, score in zip(hits, found, strict=True)]
     return sorted(fair, key=lambda hit: -hit.score)

@@ -1,0 +1,151 @@
+"""monitor: what is read, what is compared with what, and what is said."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from twofold import monitor
+from twofold.apps.monitor import opened
+from twofold.contract import Contract
+from twofold.data.production import ProductionScores
+from twofold.data.scores import Scores
+from twofold.data.synthetic import clusters
+from twofold.errors import DataError, NotCalibrated, NotEnoughData, UnknownName, UsageError
+from twofold.train.calibrate import calibrate, calibrate_scores
+from twofold.train.groups import calibrate_groups, with_groups
+from vectors import bundle, renamed
+
+
+def vectors(identities=110, seed=0, **settings):
+    items = clusters(identities, 4, spread=0.7, uneven=0.3, seed=seed, **settings)
+    return Scores.from_vectors(np.stack(items.values).astype(np.float64), items.labels)
+
+
+@pytest.fixture(scope="module")
+def contract():
+    return calibrate_scores(vectors(), far=1e-2)
+
+
+def rows(scores, count=2000, seed=0):
+    """Some of the pairs, half of them genuine, as objects."""
+    (block,) = list(scores.pairs)
+    generator = np.random.default_rng(seed)
+    chosen = [generator.choice(np.flatnonzero(block.same == kind), count // 2, replace=False) for kind in (0, 1)]
+    return [
+        {"score": float(block.scores[i]), "a": f"p{block.first[i]}", "b": f"p{block.second[i]}"}
+        for i in np.concatenate(chosen)
+    ]
+
+
+def written(path, objects):
+    path.write_text("\n".join(json.dumps(each) for each in objects) + "\n")
+    return path
+
+
+def test_healthy_scores_and_moved_ones(contract, tmp_path):
+    objects = rows(vectors(seed=1), 600)
+    _, listed = opened(contract.save(tmp_path / "c.json"), written(tmp_path / "s.jsonl", objects))
+    found = monitor(contract, listed)
+    assert (found.decision, found.unit, found.pairs, found.false_alarms) == ("no drift", "thing", 600, 0.01)
+    (part,) = found.parts
+    assert part.kind == "mixed" and part.genuine_share[0] < 0.5 < part.genuine_share[1]
+    assert any("only a sample of known truth" in note for note in found.notes)
+    moved = [each | {"score": each["score"] + 0.25} for each in objects]
+    again = monitor(contract, ProductionScores.open(written(tmp_path / "m.jsonl", moved)))
+    assert again.decision == "drift" and again.parts[0].genuine_share is None
+    assert monitor(contract, ProductionScores.of(np.array([each["score"] for each in moved]))).unit == "pair"
+
+
+def test_known_truth_is_judged_by_kind(contract, tmp_path):
+    found = monitor(contract, vectors(60, seed=1))
+    assert [part.kind for part in found.parts] == ["genuine", "impostor"] and found.unit == "identity"
+    assert found.decision == "no drift"
+    near = monitor(contract, vectors(60, seed=1, kin=0.7))
+    decisions = {part.kind: part.decision for part in near.parts}
+    assert near.decision == "drift" and decisions["impostor"] == "drift"
+    objects = [
+        each | {"same": each["a"] == each["b"], "at": f"2026-11-{1 + i % 9:02d}"}
+        for i, each in enumerate(rows(vectors(seed=2), 400))
+    ]
+    told = monitor(contract, ProductionScores.open(written(tmp_path / "s.jsonl", objects)))
+    assert [part.kind for part in told.parts] == ["genuine", "impostor"]
+    assert told.notes[0] == "pairs from 2026-11-01 to 2026-11-09"
+
+
+def test_more_looks_are_more_careful(contract):
+    once, often = (monitor(contract, vectors(60, seed=1), looks=looks) for looks in (1, 52))
+    assert once.parts[0].smallest < often.parts[0].smallest
+
+
+def test_files_of_every_kind(contract, tmp_path):
+    objects = rows(vectors(seed=1), 200)
+    scores = np.array([each["score"] for each in objects])
+    np.save(tmp_path / "s.npy", scores)
+    (tmp_path / "s.csv").write_text(
+        "score,identity_a,identity_b,same\n"
+        + "".join(f"{each['score']},{each['a']},{each['b']},\n" for each in objects)
+    )
+    (tmp_path / "s.json").write_text(json.dumps(objects))
+    by_number, by_table, by_list = (ProductionScores.open(tmp_path / f"s.{end}") for end in ("npy", "csv", "json"))
+    assert (by_number.unit, by_table.unit, by_list.unit) == ("pair", "identity", "thing")
+    assert np.allclose(by_table.scores, scores) and (by_number.scores == scores).all()
+    assert by_table.same.mean() == pytest.approx(0.5) and (by_list.same == -1).all()
+    items = clusters(5, 3)
+    np.save(tmp_path / "v.npy", np.stack(items.values))
+    (tmp_path / "v.csv").write_text("label\n" + "".join(f"{label}\n" for label in items.labels))
+    assert ProductionScores.open(tmp_path / "v.npy").plain
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"score": 1}\n{"score": "x"}\n', "line 2: score='x' is no finite number"),
+        ('{"score": 1}\n{"scores": 2}\n', "line 2: the field 'score' is empty"),
+        ("{", "line 1: no JSON"),
+        ("3\n", "line 1: '3' is no object"),
+        ('{"score": 1, "same": "perhaps"}', "same='perhaps' is neither 1 nor 0"),
+        ('{"score": 1, "same": 1, "identity_a": "x", "identity_b": "y"}', "said to be the same, but of two identities"),
+        ('{"score": NaN}', "score='nan' is no finite number"),
+        ('{"value": 1}', "has no column 'score'"),
+    ],
+)
+def test_lines_that_cannot_be_read(tmp_path, text, said):
+    (tmp_path / "s.jsonl").write_text(text)
+    with pytest.raises(DataError, match=said):
+        ProductionScores.open(tmp_path / "s.jsonl")
+
+
+def test_an_empty_file_and_wrong_numbers(contract, tmp_path):
+    (tmp_path / "s.jsonl").write_text("\n")
+    with pytest.raises(NotEnoughData, match=r"s\.jsonl is empty"):
+        ProductionScores.open(tmp_path / "s.jsonl")
+    with pytest.raises(NotEnoughData, match="there are no scores"):
+        monitor(contract, np.zeros(0))
+    with pytest.raises(DataError, match="1 of 2 scores are not finite"):
+        monitor(contract, np.array([0.5, np.nan]))
+    with pytest.raises(UsageError, match="at least one look"):
+        monitor(contract, np.zeros(3), looks=0)
+    assert monitor(contract, np.zeros(3)).decision == "too little data"
+
+
+def test_calibrations_that_cannot_tell(contract):
+    with pytest.raises(NotCalibrated, match="there is no calibration to compare with"):
+        monitor(Contract(fingerprint="", dim=0, distance="score"), np.zeros(3))
+    older = replace(contract, calibration=replace(contract.calibration, reference=None))
+    with pytest.raises(NotCalibrated, match="knows not what scores were like: it was made by an earlier version"):
+        monitor(older, np.zeros(3))
+
+
+def test_groups_are_judged_by_their_own_calibration():
+    items = clusters(110, 4, spread=0.7)
+    items = replace(items, group=items.identity % 2, groups=("day", "night"))
+    done = with_groups(calibrate(bundle(), items, far=0.1), calibrate_groups(bundle(), items, far=0.1))
+    known = renamed(clusters(60, 4, spread=0.7, seed=1))
+    plain = ProductionScores.of(Scores.from_vectors(np.stack(known.values).astype(float), known.labels))
+    day = replace(plain, groups=("day",) * len(plain.scores))
+    found = monitor(done, day)
+    assert [(part.group, part.kind) for part in found.parts] == [("day", "genuine"), ("day", "impostor")]
+    with pytest.raises(UnknownName, match="production scores of a group that was not calibrated: group 'noon' is not"):
+        monitor(done, replace(plain, groups=("noon",) * len(plain.scores)))
