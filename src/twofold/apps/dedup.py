@@ -148,7 +148,8 @@ def _pairs(
     looked, cells = None, None
     if len(known) and known.pictures.all():
         looked = candidates(known.planes, known.vectors, since=since, known=old.looked if old else None)
-        scores = copy_scores(known.planes, known.vectors, looked.pairs, progress=_told(watch, "comparing"))
+        vectors = known.vectors if bundle and _out_of_the_box(bundle) else None
+        scores = copy_scores(known.planes, vectors, looked.pairs, progress=_told(watch, "comparing"))
         parts.append((looked.pairs[scores >= COPY], scores[scores >= COPY]))
     if bundle and limit is not None and known.vectors is not None:
         near = near_pairs(
@@ -166,6 +167,11 @@ def _pairs(
         cells, notes = near.cells, _bounded(near)
     pairs, scores = _once(parts)
     return _Found(pairs=pairs, scores=scores, looked=looked, cells=cells, notes=notes)
+
+
+def _out_of_the_box(bundle: Bundle) -> bool:
+    """Whether the rule for pixels knows what cosines of this bundle mean; another's bring candidates only."""
+    return bundle.training.get("weights") == "imagenet" and not bundle.trained
 
 
 def _once(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
