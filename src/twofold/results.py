@@ -27,10 +27,12 @@ __all__ = [
     "Identification",
     "Indexed",
     "Inspection",
+    "Migration",
     "Moved",
     "Progress",
     "Reference",
     "Sharded",
+    "Toll",
     "Verdict",
     "plain",
 ]
@@ -229,6 +231,40 @@ class AuditEntry:
     event: str
     subject: str
     items: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Toll:
+    """What a bridge costs, on identities that it was not fitted to: their things, embedded by the new model, ask.
+
+    Attributes:
+        name: "recall_at_1": the best of all other items is of the same label; "finds_itself": it is the thing's own,
+            where too few labels have two items.
+        again: with all items embedded by the new model. bridged: with all items brought over the bridge.
+        likeness: median score of a vector brought over with the one that the new model makes of the same thing.
+    """
+
+    name: str
+    again: Estimate
+    bridged: Estimate
+    likeness: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """What a migration did.
+
+    Attributes:
+        items: brought over by this call. embedded: of them again from their source. bridged: of them over a bridge.
+        pairs: things embedded by both models, to which the bridge was fitted.
+        toll: what the bridge costs in recall; None: none was needed.
+    """
+
+    items: int
+    embedded: int
+    bridged: int
+    pairs: int = 0
+    toll: Toll | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,9 @@ from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.results import (
+    AuditEntry,
     Difference,
+    Drift,
     Erasure,
     Estimate,
     Evaluation,
@@ -22,11 +24,14 @@ from twofold.results import (
     Hit,
     Identification,
     Indexed,
+    Inspection,
+    Migration,
     Sharded,
     Verdict,
 )
 
 __all__ = [
+    "audited",
     "calibrated",
     "cleaned",
     "differences",
@@ -38,7 +43,9 @@ __all__ = [
     "found",
     "identification",
     "indexed",
+    "inspection",
     "items",
+    "migrated",
     "sharded",
     "trained",
     "verdict",
@@ -98,7 +105,7 @@ def calibrated(contract: Contract, out: Path | None) -> str:
         else f"an estimate: nothing certifies that the false-accept rate is {known.far:g}"
     )
     return (
-        f"threshold {known.threshold:.4f}, {promise}\n{_rejection(known)}{_open_set(known)}"
+        f"threshold {known.threshold:.4f}, {promise}\n{_rejection(known)}{_open_set(known)}{_variants(known)}"
         f"from {f'{known.identities} unseen identities' if known.identities else 'pairs of nobody known'}, "
         f"{known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
         f"pairs; {_rate(known.false_match)} of impostors accepted, {_rate(known.false_non_match)} of genuine rejected\n"
@@ -122,9 +129,23 @@ def _rejection(known: Calibration) -> str:
     )
 
 
+def _variants(known: Calibration) -> str:
+    """The thresholds of groups and of normalised scores; nothing where there are none."""
+    lines = []
+    if known.normalised is not None:
+        fair = known.normalised
+        lines.append(
+            f"verdicts go by scores normalised by a cohort of {fair.cohort} vectors: threshold "
+            f"{fair.calibration.threshold:.4f} from {_count(fair.calibration.identities, 'other identity')}\n"
+        )
+    for each in known.deciding.groups:
+        lines.append(f"group {each.name}: threshold {each.calibration.threshold:.4f}\n")
+    return "".join(lines)
+
+
 def _open_set(known: Calibration) -> str:
     """The threshold for one of many and what it promises; nothing where there is none."""
-    many = known.open_set
+    many = known.deciding.open_set
     if many is None:
         return ""
     promise = "certified" if many.certified else "an estimate"
@@ -307,16 +328,49 @@ def facts(told: dict[str, Any], indent: str = "") -> str:
     return "\n".join(lines)
 
 
+def inspection(found: Inspection) -> str:
+    """What a check of an index found, and what its repair did."""
+    lines = [findings(found.findings)] if found.findings else []
+    lines += [f"repair: {line}" for line in found.repaired]
+    if found.dropped:
+        lines.append(f"dropped: {', '.join(found.dropped)}")
+    lines.append(f"{_count(found.items, 'whole item')}" + ("" if found.findings else ", all as it was written"))
+    return "\n".join(lines)
+
+
 def forgotten(receipt: Erasure) -> str:
     """What was erased."""
-    told = (
-        f"forgot {', '.join(receipt.labels)}: {_count(len(receipt.ids), 'embedding')} erased ({', '.join(receipt.ids)})"
-    )
+    who = ", ".join(receipt.labels) or "what was expired"
+    told = f"forgot {who}: {_count(len(receipt.ids), 'embedding')} erased ({', '.join(receipt.ids)})"
     if receipt.left is None:
         return f"{told}\n{receipt.note}" if receipt.note else told
     return (
         f"{told}\nlooked for {_count(receipt.pieces, 'piece')} of them in {_count(receipt.files, 'file')} "
         f"({_count(receipt.searched, 'byte')}): {receipt.left} left"
+    )
+
+
+def audited(entries: Sequence[AuditEntry]) -> str:
+    """The audit log, a line an entry."""
+    if not entries:
+        return "nothing is in the log"
+    lines = [f"{e.number:6}  {e.at}  {e.event:8} {e.items:6}  {e.subject[:16] or 'all'}" for e in entries]
+    return "\n".join(["number  time                       event     items  keyed hash of the label", *lines])
+
+
+def migrated(done: Migration, index: str, new_index: str) -> str:
+    """What was brought over, and what the bridge costs."""
+    told = (
+        f"{_count(done.items, 'item')} of {index} are in {new_index} now: {done.embedded} embedded again, "
+        f"{done.bridged} over a bridge"
+    )
+    if done.toll is None:
+        return told
+    cost = done.toll
+    return (
+        f"{told}\nthe bridge was fitted to {done.pairs} things; on identities that it has not seen, {cost.name} is "
+        f"{_rate(cost.bridged)} over it and {_rate(cost.again)} when embedded again; the median score of a thing with "
+        f"itself over the bridge is {cost.likeness:.3f}: no threshold is certified for that"
     )
 
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from twofold.apps.indexing import SOURCE
+from twofold.apps.indexing import CONTENT, SOURCE
 from twofold.apps.quality import Gate, measured
 from twofold.apps.verify import calibration_of
 from twofold.bundle import Bundle
+from twofold.data.hashes import content_hash
 from twofold.embedding import embed_read, read_all
 from twofold.errors import StoreError, UsageError
 from twofold.results import Embeddings, Erasure
@@ -143,14 +144,22 @@ def embeddings_of(bundle: Bundle, label: str, things: dict[str, Any], *, gate: G
     vectors = np.concatenate(parts)
     if bundle.contract.distance == "cosine":  # an encoder without unit_norm is compared by direction too
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    sources = tuple({SOURCE: str(Path(value).absolute())} if isinstance(value, str | Path) else {} for value in values)
+    sources = tuple(map(source_of, values)) if keep_source else None
     return Embeddings(
         ids=tuple(names),
         labels=(label,) * len(names),
         vectors=vectors,
         fingerprint=bundle.fingerprint,
-        metadata=sources if keep_source else None,
+        metadata=sources,
     )
+
+
+def source_of(value: Any) -> dict[str, str]:
+    """Where a thing lies, and the SHA-256 by which it is known not to have changed."""
+    if not isinstance(value, str | Path):
+        return {}
+    path = Path(value).absolute()
+    return {SOURCE: str(path), CONTENT: content_hash(path)}
 
 
 def embedded(bundle: Bundle, values: Sequence[Any], gate: Gate) -> Float[np.ndarray, "n dim"]:

@@ -14,6 +14,7 @@ from twofold.cli.archive import embed, index, search
 from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
 from twofold.cli.models import calibrate, demo, doctor, info, train
 from twofold.cli.options import INTERRUPTED, TERMINATED, WRONG, YES
+from twofold.cli.upkeep import audit, check, migrate, rekey
 from twofold.cli.watch import evaluate, monitor
 from twofold.errors import Interrupted, TwofoldError
 
@@ -36,6 +37,10 @@ for command in (
     index,
     search,
     embed,
+    check,
+    audit,
+    rekey,
+    migrate,
     info,
     demo,
 ):

@@ -188,9 +188,13 @@ def opened_index(place: str, bundle: "Bundle", *, protect: bool) -> "Index":
     """The index at a place, new if there is none."""
     from twofold.store.index import Index
 
-    if Index.found(place):
-        return Index.open(place)
-    return Index.create(place, bundle.contract, protect=protect)
+    if not Index.found(place):
+        return Index.create(place, bundle.contract, protect=protect)
+    found = Index.open(place)
+    if protect and not getattr(found, "protected", False):
+        found.close()
+        raise UsageError(f"{place} is there and not protected: twofold rekey {place} --new KEYFILE protects it")
+    return found
 
 
 def queries(query: Path) -> tuple[tuple[str, ...], list[Path]]:

@@ -1,0 +1,218 @@
+"""Migrate: an index of one model -> one of another; embedded again, or over a bridge whose cost is told."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from twofold.apps.bridge import Bridge, Pairs, toll
+from twofold.apps.indexing import CONTENT, SOURCE
+from twofold.bundle import Bundle
+from twofold.data.hashes import content_hash
+from twofold.data.items import Items
+from twofold.embedding import embed_values
+from twofold.errors import NotEnoughData, StoreError, UnreadableInput
+from twofold.results import Embeddings, Migration
+from twofold.store.index import Index
+from twofold.store.local import LocalIndex
+
+__all__ = ["BRIDGED", "migrate"]
+
+BRIDGED = "bridged"
+"""Key of the metadata that marks a vector which the new model has not made itself."""
+
+FEWEST = 50  # things embedded by both models, below which a bridge is not even measured
+MOST = 5000  # of them that are used
+TOGETHER = 256
+
+Watch = Callable[[str, int, int], None]
+
+
+def migrate(
+    index: Index,
+    bundle: Bundle,
+    target: Index,
+    *,
+    old: Bundle | None = None,
+    sample: Items | None = None,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Migration:
+    """Take all items of an index over into one of another model, dates and revocations with them.
+
+    Items whose "source" is known and unchanged are embedded again. The others need a bridge, fitted to those items and
+    to the `sample`, and are marked by the metadata "bridged". Interrupted, it goes on where it stopped: call it again.
+
+    Args:
+        index: of the old model; it stays as it is.
+        bundle: the new model.
+        target: an index pinned to it, empty or begun.
+        old: the old model. sample: things that both models shall embed, where too few items have a source.
+        seed: of the identities on which the bridge is measured.
+        watch: called with (what, done, total).
+
+    Raises:
+        FingerprintMismatch: `target` is of another model, or `old` is not that of the index.
+        NotEnoughData: items without a source, and not enough things for a bridge: says how many there are.
+        StoreError: the two indexes are of one model, or the disk does not take it; what is over then stays.
+        UnreadableInput: names a source that is there and cannot be decoded.
+    """
+    target.refuse_other(bundle.fingerprint)
+    if index.contract.fingerprint == bundle.fingerprint:
+        raise StoreError(f"{index.path} is of this very model ({bundle.fingerprint[:12]}): there is nothing to migrate")
+    if old is not None:
+        index.refuse_other(old.fingerprint)
+    names = [name for name in index.ids if name not in target]
+    sourced = with_source(index, names)
+    bridge, pairs, cost = None, 0, None
+    if lost := len(names) - len(sourced):
+        both = embedded_by_both(index, bundle, sorted(sourced)[:MOST], old=old, sample=sample)
+        refuse_few(both, lost=lost, sourced=len(sourced), sample=sample)
+        unit = bundle.contract.distance == "cosine"
+        cost, pairs = toll(bundle, both, unit=unit, seed=seed), len(both.labels)
+        bridge = Bridge.fit(both.old, both.new, unit=unit)
+    done, revoked = 0, revoked_in(index, target)
+    for part in portions(index, names, last=revoked):
+        found = index.get(part)
+        put(index, target, carried(bundle, bridge, found, sourced=sourced))
+        if revoked.intersection(found.labels) and isinstance(target, LocalIndex):
+            target.revoke(found.labels)
+        done += len(part)
+        if watch:
+            watch("migrating", done, len(names))
+    return Migration(items=len(names), embedded=len(sourced), bridged=lost, pairs=pairs, toll=cost)
+
+
+def with_source(index: Index, names: Sequence[str]) -> set[str]:
+    """Ids of the items whose source is there, with the bytes that it had where those are known."""
+    found: set[str] = set()
+    for start in range(0, len(names), TOGETHER):
+        part = index.get(names[start : start + TOGETHER])
+        for name, metadata in zip(part.ids, part.metadata or ({},) * len(part.ids), strict=True):
+            source = metadata.get(SOURCE)
+            if source is not None and unchanged(Path(str(source)), metadata.get(CONTENT)):
+                found.add(name)
+    return found
+
+
+def unchanged(source: Path, content: Any) -> bool:
+    """Whether a file is there and has the SHA-256 that is known of it, if one is."""
+    if not source.is_file():
+        return False
+    try:
+        return content is None or content_hash(source) == content
+    except UnreadableInput:
+        return False
+
+
+def embedded_by_both(
+    index: Index, bundle: Bundle, sourced: Sequence[str], *, old: Bundle | None, sample: Items | None
+) -> Pairs:
+    """Things that both models have embedded: items with a source, then those of the sample."""
+    labels: list[str] = []
+    before, after = [np.empty((0, index.contract.dim), np.float32)], [np.empty((0, bundle.twin.dim), np.float32)]
+    for start in range(0, len(sourced), TOGETHER):
+        part = index.get(sourced[start : start + TOGETHER])
+        labels += part.labels
+        before.append(part.vectors)
+        after.append(made(bundle, sources_of(part)))
+    if old is not None and sample is not None:
+        for start in range(0, min(len(sample), MOST), TOGETHER):
+            values = sample.values[start : start + TOGETHER]
+            labels += [sample.names[code] for code in sample.labels[start : start + TOGETHER]]
+            before.append(made(old, values))
+            after.append(made(bundle, values))
+    return Pairs(labels=tuple(labels), old=np.concatenate(before), new=np.concatenate(after))
+
+
+def refuse_few(both: Pairs, *, lost: int, sourced: int, sample: Items | None) -> None:
+    """Raise NotEnoughData where there is nothing to build a bridge of."""
+    if len(both.labels) < FEWEST:
+        given = "no sample" if sample is None else f"a sample of {len(sample)}"
+        raise NotEnoughData(
+            f"{lost} items have no source that is still there as it was, and need a bridge; {sourced} have one, "
+            f"and there is {given}: give at least {FEWEST} things for both models to embed (--old BUNDLE --sample DATA)"
+        )
+
+
+def revoked_in(index: Index, target: Index) -> set[str]:
+    """Labels that are revoked; those whose items a migration that was cut off brought over are revoked there too.
+
+    Raises:
+        StoreError: the new index keeps no revocations.
+    """
+    revoked = {each.label for each in index.enrolled() if each.revoked} if isinstance(index, LocalIndex) else set()
+    if revoked and not isinstance(target, LocalIndex):
+        raise StoreError(f"{len(revoked)} identities are revoked, and {target.path} keeps no revocations: use a folder")
+    if isinstance(target, LocalIndex) and (over := revoked.intersection(target.labels)):
+        target.revoke(sorted(over))
+    return revoked
+
+
+def portions(index: Index, names: Sequence[str], *, last: set[str]) -> list[list[str]]:
+    """Ids of some items at a time; at the end those of the labels `last`, one identity at a time.
+
+    So nobody who is revoked is matched in between for longer than it takes to write.
+    """
+    theirs: dict[str, list[str]] = {label: [] for label in sorted(last)}
+    others: list[str] = []
+    for start in range(0, len(names), TOGETHER):
+        part = index.get(names[start : start + TOGETHER])
+        for name, label in zip(part.ids, part.labels, strict=True):
+            theirs.get(label, others).append(name)
+    return [
+        *(others[start : start + TOGETHER] for start in range(0, len(others), TOGETHER)),
+        *filter(None, theirs.values()),
+    ]
+
+
+def carried(bundle: Bundle, bridge: Bridge | None, found: Embeddings, *, sourced: set[str]) -> Embeddings:
+    """Items as the new model has them: embedded again, or brought over the bridge and marked."""
+    again = [place for place, name in enumerate(found.ids) if name in sourced]
+    vectors = np.zeros((len(found.ids), bundle.twin.dim), np.float32) if bridge is None else bridge(found.vectors)
+    if again:
+        sources = sources_of(found)
+        vectors[again] = made(bundle, [sources[place] for place in again])
+    metadata = [dict(each) for each in found.metadata or ({},) * len(found.ids)]
+    for name, each in zip(found.ids, metadata, strict=True):
+        each.pop(BRIDGED, None)
+        if name not in sourced:
+            each[BRIDGED] = True
+    return replace(found, vectors=vectors, fingerprint=bundle.fingerprint, metadata=tuple(metadata))
+
+
+def put(index: Index, target: Index, items: Embeddings) -> None:
+    """Write items into the new index, each with the date it had."""
+    dates = index.dates(items.ids) if isinstance(index, LocalIndex) else {}
+    for when in {dates.get(name) for name in items.ids}:
+        rows = [row for row, name in enumerate(items.ids) if dates.get(name) == when]
+        part = replace(
+            items,
+            ids=tuple(items.ids[row] for row in rows),
+            labels=tuple(items.labels[row] for row in rows),
+            vectors=items.vectors[rows],
+            metadata=tuple(items.metadata[row] for row in rows) if items.metadata else None,
+        )
+        if isinstance(target, LocalIndex):
+            target.enrol(part, expires=when)
+        elif when is None:
+            target.add(part)
+        else:
+            raise StoreError(
+                f"{part.ids[0]!r} expires {when}, and {target.path} keeps no dates: purge, or use a folder"
+            )
+
+
+def sources_of(found: Embeddings) -> list[Path]:
+    """Where items come from; the current folder where that is not known, which nobody reads."""
+    return [Path(str(each.get(SOURCE, "."))) for each in found.metadata or ({},) * len(found.ids)]
+
+
+def made(bundle: Bundle, values: Sequence[Any]) -> np.ndarray:
+    """Vectors of a model as an index keeps them."""
+    vectors = embed_values(bundle, values)
+    if bundle.contract.distance == "cosine":
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
