@@ -1,10 +1,13 @@
-"""Exact nearest neighbours of vectors in memory: faiss finds them, the contract scores them in float64."""
+"""Exact nearest neighbours of vectors in memory: found in float32, scored by the contract in float64."""
+
+from collections.abc import Callable
 
 import faiss
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from twofold.contract import Contract
+from twofold.store.scan import Blocks, block_rows, nearest, sides
 
 __all__ = ["METRICS", "Exact", "Found", "neighbours", "within"]
 
@@ -15,7 +18,8 @@ METRICS = {
     "manhattan": faiss.METRIC_L1,
 }
 
-MATRIX_QUERIES = 20  # from so many queries on a matrix product wins: 27.6 -> 3.6 ms a query was measured
+MATRIX_QUERIES = 20  # from so many queries on faiss does best with a matrix product
+FEW = 8  # below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
 SPARE = 16  # neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
 BLOCK = 65_536
 EDGE = 1e-9  # a product of many rows and one of few differ by less; those at the edge of a range are scored singly
@@ -149,31 +153,41 @@ def neighbours(
     Returns:
         Positions int64 and scores float64, larger is more alike.
     """
-    positions = np.sort(candidates(METRICS[contract.distance], queries, rows, k=min(k + SPARE, len(rows))), axis=1)
-    scores = np.empty(positions.shape, np.float64)
-    for number, place in enumerate(positions):
-        scores[number] = contract.scores(queries[number : number + 1], rows[place])[0]
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(positions, order, axis=1), np.take_along_axis(scores, order, axis=1)
+    positions, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k))
+    for number, places in enumerate(candidates(contract.distance, queries.astype(np.float32), rows, k=k)):
+        found = contract.scores(queries[number : number + 1], rows[places])[0]
+        order = np.argsort(-found, kind="stable")[:k]
+        positions[number], scores[number] = places[order], found[order]
+    return positions, scores
 
 
 def candidates(
-    metric: int, queries: Float[np.ndarray, "q dim"], rows: Float[np.ndarray, "n dim"], *, k: int
-) -> Int[np.ndarray, "q k"]:
-    """Positions of the `k` nearest rows of each query in float32, in no order."""
-    faiss.cvar.distance_compute_blas_threshold = MATRIX_QUERIES
-    queries = queries.astype(np.float32)
-    if metric != faiss.METRIC_L2 or len(queries) <= 1:
-        return faiss.knn(queries, rows, k, metric=metric)[1]
-    # faiss takes L2 of more than one query from a matrix product, which loses its digits when vectors share an offset
+    distance: str, queries: Float[np.ndarray, "q dim"], rows: Float[np.ndarray, "n dim"], *, k: int
+) -> list[Int[np.ndarray, "_"]]:
+    """For each query positions, ascending, among which its `k` nearest rows are; found in float32."""
+    metric = METRICS[distance]
+    few = len(queries) == 1 or (len(queries) < FEW and metric == faiss.METRIC_INNER_PRODUCT)
+    if metric == faiss.METRIC_L1 or few:
+        return list(np.sort(faiss.knn(queries, rows, min(k + SPARE, len(rows)), metric=metric)[1], axis=1))
+    if metric == faiss.METRIC_INNER_PRODUCT:
+        return nearest(unit(queries), _blocks(rows, unit, len(queries)), k)
+    # products lose their digits when vectors share an offset
     centre = rows.mean(axis=0)
-    nearest = faiss.ResultHeap(len(queries), k)
-    for start in range(0, len(rows), BLOCK):
-        block = rows[start : start + BLOCK] - centre
-        distances, positions = faiss.knn(queries - centre, block, min(k, len(block)), metric=metric)
-        nearest.add_result(distances, positions + start)
-    nearest.finalize()
-    return nearest.I
+    return nearest(queries - centre, _blocks(rows, lambda block: block - centre, len(queries)), k)
+
+
+def unit(rows: Float[np.ndarray, "b dim"]) -> Float[np.ndarray, "b dim"]:
+    """The rows divided by their lengths."""
+    length = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return rows / np.where(length > 0, length, 1)[:, None]
+
+
+def _blocks(rows: np.ndarray, plain: Callable[[np.ndarray], np.ndarray], queries: int) -> Blocks:
+    size = block_rows(queries)
+    out = np.empty((size, rows.shape[1] + 1), np.float32)
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        yield np.arange(start, start + len(block)), sides(plain(block), out)
 
 
 def within(
