@@ -9,6 +9,7 @@ from twofold import ranking as module
 from twofold.errors import DataError
 from twofold.inputs.image import Image
 from twofold.metrics import ranks
+from twofold.metrics.glances import Glances
 from twofold.metrics.retrieval import query_values
 from twofold.ranking import Cosines, ranking
 from twofold.twin import Twin
@@ -77,7 +78,7 @@ def test_numbers_are_those_of_exact_scores(monkeypatch, threads, entries):
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert isinstance(rough, ranks.Glances)
+    assert isinstance(rough, Glances)
     for name, each in exact.items():
         assert np.array_equal(found[name], each), name
     assert 0.3 < exact["map_at_r"].mean() < 0.95

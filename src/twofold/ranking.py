@@ -13,12 +13,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from twofold.contract import score_from_distance
+from twofold.metrics.glances import Span
 from twofold.metrics.pairs import ScoreBlock
 from twofold.twin import Twin
 
 __all__ = ["Cosines", "ranking"]
-
-Span = tuple[int, int]
 
 HANDFUL = 8
 """Tiles that a thread takes at a time: with one, handing them out takes longer than they do (measured)."""
@@ -52,7 +51,7 @@ def ranking(twin: Twin, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
 
 
 class Cosines:
-    """Cosine similarities, exact in float32 and rough in bfloat16 (see `metrics.ranks.Glances`).
+    """Cosine similarities, exact in float32 and rough in bfloat16 (see `metrics.glances`).
 
     A rough look is a bfloat16 product, seen as the 16-bit integer of the same bits: for scores above 0 these have the
     same order, and integers are compared in a third of the time. How far it is off is bounded, not guessed: by

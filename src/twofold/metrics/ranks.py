@@ -3,18 +3,18 @@
 Law 4 rules here: two items meet in one tile of scores, which serves both as queries, and only counts are kept.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from twofold.metrics.glances import Glances, Span
 from twofold.metrics.pairs import ScoreBlock, finite
 
-__all__ = ["Glances", "Ranks", "count_ranks"]
+__all__ = ["Ranks", "count_ranks"]
 
 TILE = 512
 """Items on a side of a tile: its float32 scores are 1 MB, so that both looks at them find them in a core's cache."""
@@ -31,42 +31,8 @@ SCORES = 1 << 22
 BEYOND = 1 << 30
 """More impostors than there are: it is known that so many stand above that their number does not matter."""
 
-Span = tuple[int, int]
 Noted = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Which query of the chunk, which other position, and what its score looks like."""
-
-
-@runtime_checkable
-class Glances(Protocol):
-    """Scores that can also be had roughly, in a fraction of the time, with an error that is known.
-
-    Most pairs then get one rough look, and the few that may matter an exact one. What a rough look sees is a number of
-    any numpy type, larger for larger scores.
-    """
-
-    def __call__(self, rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> np.ndarray:
-        """Exact scores of a tile, as any `ScoreBlock` gives them."""
-        ...
-
-    def pairs(self, a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-        """Exact scores of listed pairs: the same for the same two items, whatever else is asked with them."""
-        ...
-
-    def arranged(self, order: Int[np.ndarray, "n"]) -> Callable[[slice, slice], np.ndarray]:
-        """A function that takes a rough look at a tile, where `order[i]` is the item at place i."""
-        ...
-
-    def each(self, function: Callable[[Span], Any], spans: Sequence[Span]) -> Iterator[Any]:
-        """A function of each span, in their order; several at once, if that is faster."""
-        ...
-
-    def least(self, scores: Float[np.ndarray, "n"]) -> np.ndarray:
-        """What a pair of such a score, or a higher one, looks like at least."""
-        ...
-
-    def surely(self, looks: np.ndarray) -> Float[np.ndarray, "n"]:
-        """The score that a pair that looks so has at least."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
