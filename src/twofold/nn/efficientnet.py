@@ -40,11 +40,9 @@ class SamePadConvolution(nn.Conv2d):
     So pads TensorFlow ("SAME"), where the ImageNet weights come from; with stride 2 it is not the padding of torch.
     """
 
-    def forward(
-        self, features: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "batch maps rows columns"]:
-        rows, columns = (self._padding(side, axis) for axis, side in enumerate(features.shape[2:]))
-        padded = F.pad(features, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+    def forward(self, input: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch maps rows columns"]:
+        rows, columns = (self._padding(side, axis) for axis, side in enumerate(input.shape[2:]))
+        padded = F.pad(input, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
         return super().forward(padded)
 
     def _padding(self, side: int, axis: int) -> int:
