@@ -111,6 +111,8 @@ def test_shares_make_one_index(run, folder, model, tmp_path, monkeypatch):
     code, out, _ = run("embed", model, folder, tmp_path / "parts", "--shard", "2/2")
     assert (code, "share 2 of 2: 8 things in 1 part, 1 of them written" in out) == (0, True)
     assert "2 parts of other shares are missing" in out
+    code, out, _ = run("info", tmp_path / "parts", "--json")
+    assert [json.loads(out)[key] for key in ("kind", "items", "parts", "missing")] == ["embeddings", 24, 3, 2]
     code, _, said = run("index", model, tmp_path / "parts", tmp_path / "i")
     assert (code, "2 of 3 parts are missing" in said) == (2, True)
     monkeypatch.setenv("RANK", "0")

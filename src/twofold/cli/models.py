@@ -227,18 +227,23 @@ def _calibrate_scores(
     return YES
 
 
-def info(path: Path, /, *, json: Json = False) -> int:
+def info(path: str, /, *, json: Json = False) -> int:
     """What a bundle or an index is: what it was made from, its threshold, its fingerprint.
 
     Args:
-        path: a bundle or an index.
+        path: a bundle, an index (a folder or the address of an engine), or what `twofold embed` wrote.
         json: print one JSON object.
     """
     from twofold import wording
     from twofold.bundle import Bundle
     from twofold.store.index import Index
+    from twofold.store.shards import Shards
 
-    if Index.found(path):
+    if Shards.found(path):
+        parts = Shards.open(path)
+        told = {"kind": "embeddings", "items": parts.items, "parts": len(parts.parts), "missing": len(parts.missing())}
+        told |= parts.contract.to_dict()
+    elif Index.found(path):
         with Index.open(path) as index:
             told = {"kind": "index", "items": len(index), "labels": len(index.labels), **index.contract.to_dict()}
     else:
