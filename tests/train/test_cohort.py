@@ -82,7 +82,7 @@ def test_groups_and_galleries_go_by_normalised_scores_too(items, fair):
 
 
 def test_a_cohort_is_kept_in_the_bundle_and_protected(tmp_path):
-    recipe = character().replace({"epochs": 1, "input.size": 16, "encoder.width": 4, "copies": 1})
+    recipe = character().replace({"epochs": 1, "p": 8, "input.size": 16, "encoder.width": 4, "copies": 1})
     drawn = glyphs(60, 3, size=16)
     kept = fit_recipe(recipe.replace({"split.train": 0.2, "split.calibrate": 0.6}), drawn, device="cpu")
     done = calibrate_cohort(calibrate(kept, drawn, far=0.2, estimate=True), drawn, identities=15)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from twofold.apps.evaluate import LARGE, MOST, Watch, evaluate_vectors
 from twofold.apps.report_sections import (

@@ -10,6 +10,7 @@ from twofold.cli.options import WRONG, YES, Flag, Json, MaybeOut, Out, Set, prin
 from twofold.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from twofold.bundle import Bundle
     from twofold.data.items import Items
 
 __all__ = ["calibrate", "demo", "doctor", "info", "train"]
@@ -185,8 +186,6 @@ def calibrate(
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.train.calibrate import calibrate as certify
-    from twofold.train.cohort import calibrate_cohort
-    from twofold.train.gallery import calibrate_gallery
 
     known = Bundle.load(bundle)
     if out is None and not bundle.exists():
@@ -196,16 +195,26 @@ def calibrate(
     items = Items.open(data, levels=levels)
     with terminal.bar("embedding", quiet=json) as progress:
         done = certify(known, items, progress=progress, **chosen)
+    done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
+    done = done.with_calibration(done.calibration and done.calibration.with_prior(prior))
+    done.save(place)
+    print_json(done.contract.to_dict()["calibration"]) if json else show(wording.calibrated(done.contract, place))
+    return YES
+
+
+def _variants(
+    done: "Bundle", items: "Items", chosen: dict[str, Any], *, many: dict[str, Any], groups: bool, cohort: int
+) -> "Bundle":
+    """A calibrated bundle with the further thresholds that were asked for; each goes by those before it."""
+    from twofold.train.cohort import calibrate_cohort
+    from twofold.train.gallery import calibrate_gallery
+    from twofold.train.groups import calibrate_groups, with_groups
+
     if cohort:
         done = calibrate_cohort(done, items, identities=cohort)
     if many["fpir"]:
-        done = calibrate_gallery(done, items, seed=chosen["seed"], estimate=estimate, **many)
-    if done.calibration is not None:
-        done = done.with_calibration(done.calibration.with_prior(prior))
-    done.save(place)
-    calibration = done.contract.to_dict()["calibration"]
-    print_json(calibration) if json else show(wording.calibrated(done.contract, place))
-    return YES
+        done = calibrate_gallery(done, items, seed=chosen["seed"], estimate=chosen["estimate"], **many)
+    return with_groups(done, calibrate_groups(done, items, **chosen)) if groups else done
 
 
 def _calibrate_scores(
