@@ -144,19 +144,19 @@ def test_a_torn_page_costs_only_what_stood_in_it(tmp_path: Path, make: Make, con
 
 
 def test_the_command(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit:
+    with pytest.raises(SystemExit) as ended:
         cli.main(["check", str(written)])
-    assert (exit.value.code, capsys.readouterr().out) == (0, "40 whole items, all as it was written\n")
+    assert (ended.value.code, capsys.readouterr().out) == (0, "40 whole items, all as it was written\n")
     change(written, "DELETE FROM items WHERE row = 5")
-    with pytest.raises(SystemExit) as exit:
+    with pytest.raises(SystemExit) as ended:
         cli.main(["check", str(written)])
-    assert exit.value.code == 1
+    assert ended.value.code == 1
     assert "39 whole items stand there where 40 were written" in capsys.readouterr().out.replace("\n", " ")
-    with pytest.raises(SystemExit) as exit:
+    with pytest.raises(SystemExit) as ended:
         cli.main(["check", str(written), "--repair", "--json"])
     told = json.loads(capsys.readouterr().out)
-    assert (exit.value.code, told["items"], told["findings"]) == (0, 39, [])
-    with pytest.raises(SystemExit) as exit:
+    assert (ended.value.code, told["items"], told["findings"]) == (0, 39, [])
+    with pytest.raises(SystemExit) as ended:
         cli.main(["check", str(written / "nothing")])
-    assert exit.value.code == 2
+    assert ended.value.code == 2
     assert "is no index" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from cyclopts import App
 
 from twofold import __version__
 from twofold.cli.archive import embed, index, search
+from twofold.cli.copies import dedup
 from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
 from twofold.cli.models import calibrate, demo, doctor, info, train
 from twofold.cli.options import INTERRUPTED, TERMINATED, WRONG, YES
@@ -36,6 +37,7 @@ for command in (
     purge,
     index,
     search,
+    dedup,
     embed,
     check,
     audit,

@@ -170,6 +170,16 @@ class Database:
             raise damaged(f"the state of {self.folder} is not as it was written (SHA-256)")
         return found
 
+    def check_pages(self) -> None:
+        """Let SQLite compare its indexes with the table: an item that its index misses would be added twice.
+
+        Raises:
+            DamagedIndex: they do not agree.
+        """
+        (told,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if told != "ok":
+            raise damaged(f"the pages of {self.folder / TRUTH} do not fit together ({told.splitlines()[-1]})")
+
     def rows(self, condition: str = "NOT INDEXED ORDER BY row", values: Sequence[Any] = ()) -> Iterator[Row]:
         """Rows, each checked against its hash; without a condition all, from the table itself, whatever has become of
         its indexes.
@@ -217,13 +227,15 @@ class Database:
         Raises:
             StoreError: names an id that is not there.
         """
-        rows = []
-        for name in names:
-            found = list(self.rows("WHERE id = ?", (name,)))
-            if not found:
-                raise StoreError(f"{self.folder} holds no item {name!r}: look at index.ids")
-            rows += found
-        return rows
+        found = self.standing(names)
+        if missing := [name for name in names if name not in found]:
+            raise StoreError(f"{self.folder} holds no item {missing[0]!r}: look at index.ids")
+        return [found[name] for name in names]
+
+    def standing(self, names: Sequence[str]) -> dict[str, Row]:
+        """The rows of those of these ids that are there."""
+        listed = json.dumps(names, ensure_ascii=False)
+        return {row.id: row for row in self.rows("WHERE id IN (SELECT value FROM json_each(?))", (listed,))}
 
     def ids(self) -> tuple[str, ...]:
         """Ids of all rows, in the order of their numbers."""
@@ -283,8 +295,9 @@ class Database:
             fresh: list[Item] = []
             replaced: list[Row] = []
             self.refuse_revoked([item.label for item in items])
+            standing = self.standing([item.id for item in items])
             for item in items:
-                old = next(self.rows("WHERE id = ?", (item.id,)), None)
+                old = standing.get(item.id)
                 if old is not None and item.expires is None:
                     item = item._replace(expires=old.expires)  # a date that was set is not lifted in passing
                 if old is not None and self.same(old, item):

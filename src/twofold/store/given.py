@@ -29,11 +29,11 @@ def check_names(embeddings: Embeddings) -> None:
         )
     for name in {*ids, *labels}:
         try:
-            wrong = not name.encode()
+            wrong = not name.encode() or "\0" in name
         except UnicodeEncodeError:
             wrong = True
         if wrong:
-            raise StoreError(f"{name!r} is no id or label: give a text that is not empty and can be written as UTF-8")
+            raise StoreError(f"{name!r} is no id or label: give a text that is not empty, is UTF-8 and has no NUL")
 
 
 def check_vectors(contract: Contract, vectors: np.ndarray, names: Sequence[str]) -> np.ndarray:

@@ -52,7 +52,11 @@ class LocalIndex(Index):
                 self.contract = Contract.from_dict(json.loads(pinned.contract))
                 self._begin(opened(pinned, self.contract, key))
                 state = database.state()
-                self._large.follow(state) if self._is_large(state) else self._all.follow(state)
+                if self._is_large(state):
+                    self._large.follow(state)
+                else:
+                    self._all.follow(state)
+                    database.check_pages()
             if state.erasing:
                 with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
                     erase(database, whole=True)

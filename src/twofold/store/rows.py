@@ -57,20 +57,10 @@ class Row(NamedTuple):
 
     def digest(self) -> bytes:
         """SHA-256 of the row, each part with its length, so that no two rows are alike."""
-        expires, revoked = self.expires or "", self.revoked or ""
-        return _digest(
-            self.number,
-            self.generation,
-            (
-                self.id.encode(),
-                self.label.encode(),
-                self.added.encode(),
-                expires.encode(),
-                revoked.encode(),
-                self.metadata.encode(),
-                self.vector,
-            ),
-        )
+        number, generation, name, label, added, expires, revoked, metadata, vector = self
+        name, label, added, metadata = name.encode(), label.encode(), added.encode(), metadata.encode()
+        ends = expires.encode() if expires else b"", revoked.encode() if revoked else b""
+        return _digest(number, generation, (name, label, added, *ends, metadata, vector))
 
 
 def _digest(number: int, generation: int, parts: tuple[bytes, ...]) -> bytes:
