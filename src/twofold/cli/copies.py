@@ -1,0 +1,184 @@
+"""The command for near-duplicates: find them, show them, and carry out what was decided."""
+
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twofold.cli.options import YES, Json, print_json, show
+from twofold.errors import UsageError
+
+if TYPE_CHECKING:
+    from twofold.data.items import Items
+    from twofold.report.groups_page import Face
+    from twofold.results import Groups
+
+__all__ = ["dedup"]
+
+LISTED = 20
+
+
+def dedup(
+    bundle: Path,
+    data: Path | None = None,
+    /,
+    *,
+    against: str | None = None,
+    threshold: float | None = None,
+    keep: str = "largest",
+    memory: Path | None = None,
+    report: Path | None = None,
+    apply: Path | None = None,
+    json: Json = False,
+) -> int:
+    """Find near-duplicates in DATA: pictures that fit into each other, or whatever the bundle holds for the same.
+
+    No file is touched, but by --apply, which moves files to DATA/.twofold-trash and writes how to undo it.
+
+    Args:
+        bundle: a bundle, or the word pretrained, which finds more copies; it can be left out, then DATA comes first.
+        data: a folder, a table, or vectors (npy: rows, without a bundle).
+        against: an index: what is near one of its items is a copy of that.
+        threshold: score from which on vectors count as the same; by default the bundle's own, where it is calibrated.
+        keep: which of a group is proposed to stay: largest, oldest or first.
+        memory: a folder that keeps what was read; the next call with it reads and compares what is new only.
+        report: where a page to look through goes; its decisions leave it as a CSV.
+        apply: carry out the decisions of such a CSV; or, given the undo list that this wrote, take them back.
+        json: print one JSON object.
+    """
+    model, data = (bundle, data) if data is not None else (None, bundle)
+    if apply is not None:
+        return _apply(data, apply, json=json)
+    from twofold import terminal
+    from twofold.apps.dedup import dedup as find
+
+    started = time.monotonic()
+    if data.suffix == ".npy":
+        if model is not None or report is not None or memory is not None or against is not None:
+            raise UsageError("vectors are compared as they are: give nothing beside them but --threshold")
+        found = _of_vectors(data, threshold, quiet=json)
+    else:
+        from twofold.cli.archive import loaded, opened
+
+        items = opened(data, 0 if data.is_dir() else None, quiet=json)
+        reader = None if model is None else loaded(model, None)
+        look = partial(find, items, reader, keep=keep, threshold=threshold, memory=memory)
+        with terminal.stages(quiet=json) as watch:
+            if against is None:
+                found = look(watch=watch)
+            else:
+                from twofold.store.index import Index
+
+                with Index.open(against) as index:
+                    found = look(against=index, watch=watch)
+        if report is not None:
+            _write_page(report, found, items, data)
+    seconds = time.monotonic() - started
+    if json:
+        print_json(asdict(found) | {"seconds": seconds})
+    else:
+        show(_told(found, seconds))
+        if report is not None:
+            show(f"look through {report}, export decisions.csv, then: twofold dedup {data} --apply decisions.csv")
+    return YES
+
+
+def _of_vectors(path: Path, threshold: float | None, *, quiet: bool) -> "Groups":
+    import numpy as np
+
+    from twofold import terminal
+    from twofold.apps.dedup import DEFAULT, dedup_vectors
+
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read as an npy file of vectors: {error}") from None
+    with terminal.bar("comparing", quiet=quiet) as progress:
+        return dedup_vectors(rows, threshold=DEFAULT if threshold is None else threshold, progress=progress)
+
+
+def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> None:
+    from twofold.files import write_atomically
+    from twofold.report.groups_page import groups_page
+
+    values = dict(zip(items.ids, items.values, strict=True))
+    page = groups_page(
+        found,
+        lambda name: _face(values[name]) if name in values else _nothing(),
+        title=f"Copies in {data.name or data}",
+        then=(f"twofold dedup {data} --apply decisions.csv",),
+    )
+    write_atomically(report, page.encode())
+
+
+def _face(value: object) -> "Face":
+    """A thumbnail and facts of a file; the file may be gone by now."""
+    import numpy as np
+
+    from twofold.errors import UnreadableInput
+    from twofold.inputs.image_decoding import decode
+    from twofold.report.groups_page import Face
+
+    size = value.stat().st_size if isinstance(value, Path) and value.is_file() else 0
+    try:
+        picture = decode(value, side=320, background=255, max_pixels=25_000_000)
+    except UnreadableInput:
+        return Face(picture=None, facts=f"{size / 1e3:,.0f} kB", bytes=size)
+    facts = f"{_sides(value)}{size / 1e3:,.0f} kB"
+    picture.thumbnail((320, 320))
+    return Face(picture=np.asarray(picture), facts=facts, bytes=size)
+
+
+def _sides(value: object) -> str:
+    import PIL.Image
+
+    if not isinstance(value, Path):
+        return ""
+    with PIL.Image.open(value) as image:  # the header only; it was decoded by our own reader before
+        return f"{image.width} × {image.height}, "
+
+
+def _nothing() -> "Face":
+    from twofold.report.groups_page import Face
+
+    return Face(picture=None, facts="seen earlier, not here now", bytes=0)
+
+
+def _apply(data: Path, decisions: Path, *, json: bool) -> int:
+    from twofold.data.trash import TRASH, apply_decisions
+
+    moved = apply_decisions(data, decisions)
+    if json:
+        print_json({"moved": moved.files, "undo": moved.undo})
+    elif moved.undo is None:
+        show(f"{len(moved.files)} files are back" if moved.files else "nothing was decided to go: no file was moved")
+    else:
+        show(
+            f"{len(moved.files)} files were moved to {data / TRASH}\n"
+            f"to undo it: twofold dedup {data} --apply {moved.undo}"
+        )
+    return YES
+
+
+def _told(found: "Groups", seconds: float) -> str:
+    """The groups in a few lines."""
+    lines = [
+        f"{found.items:,} things ({found.new:,} new) in {seconds:.0f} s: {len(found.groups):,} groups, "
+        f"{found.copies:,} copies",
+        f"a copy: {found.rule}",
+    ]
+    for group in found.groups[:LISTED]:
+        alike = ", ".join(f"{name} {score:.3f}" for name, score in zip(group.copies[:4], group.scores, strict=False))
+        more = f" and {len(group.copies) - 4} more" if len(group.copies) > 4 else ""
+        lines.append(f"  {group.kept}{' (in the index)' if group.known else ''} ~ {alike}{more}")
+    if len(found.groups) > LISTED:
+        lines.append(f"  and {len(found.groups) - LISTED:,} groups more: --report groups.html or --json shows all")
+    lines += [f"! {note}" for note in found.notes]
+    lines += [f"! {reason}" for reason in list(found.unreadable.values())[:5]]
+    if len(found.unreadable) > 5:
+        lines.append(f"! and {len(found.unreadable) - 5:,} more cannot be read")
+    if found.recall is not None:
+        r = found.recall
+        lines.append(f"of the near pairs {r.value:.2%} were found [{r.low:.2%}, {r.high:.2%}], by exact search of some")
+    return "\n".join(lines)

@@ -1,0 +1,75 @@
+"""`twofold dedup`: found, shown, decided, carried out, taken back; and what it refuses."""
+
+import json
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from twofold import cli
+
+
+def run(capsys, *words):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["dedup", *map(str, words)])
+    out = capsys.readouterr()
+    return end.value.code, out.out, out.err
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "pictures"
+    place.mkdir()
+    for seed in range(4):
+        small = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), np.uint8)
+        picture = PIL.Image.fromarray(small).resize((96, 96), PIL.Image.Resampling.BICUBIC)
+        picture.save(place / f"{seed}.png")
+    picture.resize((60, 60)).save(place / "small.png")
+    return place
+
+
+def test_the_whole_way(capsys, folder, tmp_path):
+    page = tmp_path / "groups.html"
+    code, out, _ = run(capsys, folder, "--report", page)
+    assert code == 0 and "1 groups, 1 copies" in out and "3.png ~ small.png" in out
+    assert "small.png" in page.read_text(encoding="utf-8")
+    size = (folder / "small.png").stat().st_size
+    table = tmp_path / "decisions.csv"
+    table.write_text(f"group,path,decision,bytes\n1,3.png,keep,0\n1,small.png,delete,{size}\n", encoding="utf-8")
+    code, out, _ = run(capsys, folder, "--apply", table, "--json")
+    told = json.loads(out)
+    assert code == 0 and list(told["moved"]) == ["small.png"] and not (folder / "small.png").exists()
+    code, out, _ = run(capsys, folder, "--json")
+    assert json.loads(out)["groups"] == []
+    code, out, _ = run(capsys, folder, "--apply", told["undo"])
+    assert code == 0 and "1 files are back" in out and (folder / "small.png").exists()
+
+
+def test_memory_reads_what_is_new(capsys, folder, tmp_path):
+    run(capsys, folder, "--memory", tmp_path / "memory")
+    _, out, _ = run(capsys, folder, "--memory", tmp_path / "memory", "--json")
+    told = json.loads(out)
+    assert (told["new"], told["items"], len(told["groups"])) == (0, 5, 1)
+
+
+def test_vectors(capsys, tmp_path):
+    rows = np.random.default_rng(0).standard_normal((20, 8)).astype(np.float32)
+    rows[7] = rows[2] * 1.001
+    np.save(tmp_path / "rows.npy", rows)
+    code, out, _ = run(capsys, tmp_path / "rows.npy")
+    assert code == 0 and "2 ~ 7 1.000" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["{folder}", "--keep", "biggest"], "keep = 'biggest' is no rule"),
+        (["{folder}", "--threshold", "0.9"], "a threshold and an index are about vectors: give a bundle as well"),
+        (["{folder}/none.npy"], "cannot be read as an npy file of vectors"),
+        (["{folder}/none.npy", "--memory", "x"], "vectors are compared as they are"),
+        (["{folder}", "--apply", "{folder}/none.csv"], "cannot be read as a table of decisions"),
+    ],
+)
+def test_what_cannot_be_is_one_line(capsys, folder, words, said):
+    code, _, err = run(capsys, *(word.format(folder=folder) for word in words))
+    assert code == 2 and said in err and "Traceback" not in err
