@@ -11,11 +11,13 @@ from torch import nn
 from twofold import build
 from twofold.bundle import Bundle
 from twofold.config import Recipe
+from twofold.data.synthetic import glyphs
 from twofold.errors import DamagedBundle, MissingExtra, RecipeError, UnknownName
 from twofold.nn import efficientnet
 from twofold.nn.builder import built_from
 from twofold.nn.efficientnet import SamePadConvolution, efficientnet_lite0
 from twofold.nn.weight_files import WeightFile
+from twofold.train.fit import fit
 
 
 @pytest.fixture
@@ -162,3 +164,13 @@ class TestTheRealWeights:
             features = twin.encoder.head(twin.encoder.trunk(batch))
         found = (features @ tensors["_fc.weight"].T + tensors["_fc.bias"])[0].topk(2 * len(classes) - 1).indices
         assert classes <= set(found.tolist())
+
+    def test_training_starts_from_them_and_loads_without_their_package(self, bundle, tmp_path, monkeypatch):
+        recipe = bundle.recipe.replace({"input.size": 32, "epochs": 1, "p": 4, "k": 2, "precision": "float32"})
+        items = glyphs(classes=4, each=2, size=32, seed=0)
+        trained = fit(build.twin(recipe), items, recipe=recipe, seed=0)
+        before, after = (each.twin.encoder.trunk[0].weight for each in (bundle, trained))
+        assert not torch.equal(before, after)
+        assert (before - after).abs().max() < 0.1, "it has moved away from the weights, not begun anew"
+        monkeypatch.setattr(efficientnet, "WEIGHTS", {})
+        assert Bundle.load(trained.save(tmp_path / "b")).fingerprint == trained.fingerprint
