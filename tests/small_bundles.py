@@ -51,5 +51,5 @@ def of_vectors(comparison: str = "cosine", *, dim: int = 32, threshold: float = 
         encoder = nn.Linear(*turn.shape, bias=False)
         with torch.no_grad():
             encoder.weight.copy_(torch.from_numpy(turn.T.astype(np.float32)))
-    twin = Twin(Vector(dim=dim), encoder, comparison)
+    twin = Twin(Vector(dim=dim if turn is None else len(turn)), encoder, comparison)
     return Bundle(twin=twin, recipe=Recipe()).with_calibration(calibration(threshold))
