@@ -10,7 +10,7 @@ from twofold.errors import StoreError, TwofoldError
 from twofold.store.locks import Use, users
 from twofold.store.rows import damaged
 
-__all__ = ["TRUTH", "connect", "connect_somehow", "explain", "transaction"]
+__all__ = ["TRUTH", "connect", "connect_somehow", "explain", "log_of", "transaction"]
 
 TRUTH = "truth.sqlite"
 WAIT_SECONDS = 5.0  # for another writer to finish before it is said
@@ -29,8 +29,13 @@ def connect_somehow(folder: Path) -> sqlite3.Connection:
 
 def unfinished(folder: Path) -> bool:
     """Whether a write-ahead log stands beside the database: without it the database is not the whole truth."""
-    log = folder / f"{TRUTH}-wal"
+    log = log_of(folder)
     return log.exists() and log.stat().st_size > 0
+
+
+def log_of(folder: Path) -> Path:
+    """The write-ahead log of an index."""
+    return folder / f"{TRUTH}-wal"
 
 
 def connect(folder: Path, mode: str) -> sqlite3.Connection:

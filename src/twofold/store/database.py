@@ -22,8 +22,9 @@ from jaxtyping import Int
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.store import audit
-from twofold.store.connection import TRUTH, connect, connect_somehow, explain, transaction
+from twofold.store.connection import TRUTH, connect, connect_somehow, explain, log_of, transaction
 from twofold.store.locks import Use, users
+from twofold.store.mark import Mark
 from twofold.store.rows import COLUMNS, Item, Pinned, Row, State, damaged, parse
 from twofold.store.tables import check_format, make_tables
 from twofold.store.where import Condition, sql
@@ -90,6 +91,8 @@ class Database:
         self.connection = connection
         self.folder = folder
         self.seal: Seal = Plain()
+        self.mark = Mark(folder)
+        self._written = 0
 
     @classmethod
     def create(cls, folder: Path, contract: Contract, *, protection: str = "{}") -> None:
@@ -130,6 +133,7 @@ class Database:
     def close(self) -> None:
         """Close the file; the last one to close also empties the write-ahead log."""
         self.connection.close()
+        self.mark.close(remove=not log_of(self.folder).exists())
 
     # ---- transactions
 
@@ -145,8 +149,25 @@ class Database:
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """All of the block or nothing, and nobody else writes meanwhile."""
+        self._written = 0
         with explain(self.folder), transaction(self.connection, "IMMEDIATE"):
             yield
+        if self._written:
+            self.mark.write(self._written)
+
+    def check_mark(self) -> None:
+        """Compare the state with what was acknowledged.
+
+        Raises:
+            DamagedIndex: acknowledged writes are missing.
+        """
+        acknowledged = self.mark.read()  # before the state: a write between the two only raises the state
+        found = self.state().generation
+        if found < acknowledged:
+            raise damaged(
+                f"{self.folder} stands at write {found}, and write {acknowledged} was acknowledged: its write-ahead "
+                "log is damaged or missing"
+            )
 
     # ---- reading
 
@@ -422,6 +443,7 @@ class Database:
     def write_state(self, state: State) -> State:
         """Replace the one row of the state."""
         self.connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)", state.record())
+        self._written = state.generation
         return state
 
     def empty_log(self) -> None:

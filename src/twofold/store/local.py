@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,8 @@ from twofold.errors import StoreError
 from twofold.files import new_folder
 from twofold.results import AuditEntry, Embeddings, Enrolled, Erasure, Hit, Inspection
 from twofold.store import audit, life
-from twofold.store.database import TRUTH, Database, Forgotten, Plain, Seal, clock
+from twofold.store.connection import explain
+from twofold.store.database import TRUTH, Database, Forgotten, Seal, clock
 from twofold.store.erasure import erase
 from twofold.store.exact import Found
 from twofold.store.following import Follower, vectors_of
@@ -22,9 +24,9 @@ from twofold.store.index import Index
 from twofold.store.large import Cache, Large
 from twofold.store.leftovers import pieces_of
 from twofold.store.protect import Key, Protection, find_key
-from twofold.store.rows import Item, Pinned, Row, State
-from twofold.store.sealed import Sealed, rekey, rotation_of
-from twofold.store.upkeep import inspect
+from twofold.store.rows import Item, Row, State
+from twofold.store.sealed import Sealed, opened, rekey, rotation_of
+from twofold.store.upkeep import CACHE, inspect
 from twofold.store.where import Condition
 
 __all__ = ["LocalIndex"]
@@ -33,6 +35,7 @@ EXACT_ROWS = 100_000
 """Up to so many rows all vectors are held in memory and compared; above, a cache is asked first."""
 
 BLOCK = 4096
+FEW_ENDED = 256  # rows that are expired or revoked, up to which so many more are looked for and these left out
 MANY = 1000  # rows forgotten at once; of more, too much is left to be looked for piece by piece
 
 
@@ -47,6 +50,8 @@ class LocalIndex(Index):
         self.path = path
         self._database = database
         try:
+            with explain(path):
+                database.check_mark()
             with database.reading():
                 pinned = database.pinned()
                 self.contract = Contract.from_dict(json.loads(pinned.contract))
@@ -245,12 +250,8 @@ class LocalIndex(Index):
             label: only what concerns this name, which need not be there any more.
         """
         with self._database.reading():
-            found = tuple(audit.entries(self._database.connection))
-            if label is None:
-                return found
             key = self._database.seal.audit_key(self._database.pinned())
-        wanted = audit.subject_of(key, label).hex()
-        return tuple(entry for entry in found if entry.subject == wanted)
+            return tuple(audit.entries(self._database.connection, None if label is None else (key, label)))
 
     def rekey(self, key: Key | str | Path, *, rotate: bool = False) -> None:
         """Put a protected index under another master key, whole or not at all; one without protection gets it.
@@ -265,6 +266,8 @@ class LocalIndex(Index):
             WrongKey: no key there, or another process was faster. StoreError: the disk or another writer is in the way.
         """
         self._keep(rekey(self._database, find_key(key), self.contract, rotate=rotate))
+        self._large.close()
+        shutil.rmtree(self.path / CACHE, ignore_errors=True)  # of before it was protected
         erase(self._database, whole=True)
 
     def refuse_unknown(self, label: str) -> None:
@@ -324,11 +327,16 @@ class LocalIndex(Index):
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
         with self._database.reading():
-            state, allowed, queries = self._database.state(), self._allowed(filters), self._turned(queries)
+            state, queries = self._database.state(), self._turned(queries)
+            ended = self._database.ended(clock())
+            few = not filters and len(ended) <= FEW_ENDED
+            allowed, deep = (None, k + len(ended)) if few else (self._allowed(filters), k)
             if self._is_large(state) and not exact:
-                return self._hits(self._large.search(queries, k, state=state, allowed=allowed))
-            self._all.follow(state)
-            return self._hits(self._all.rows.search(self.contract, queries, k, allowed=allowed))
+                found = self._large.search(queries, deep, state=state, allowed=allowed)
+            else:
+                self._all.follow(state)
+                found = self._all.rows.search(self.contract, queries, deep, allowed=allowed)
+            return self._hits([standing(each, ended, k) for each in found] if few else found)
 
     def _search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
@@ -384,6 +392,14 @@ def hit(row: Row, score: float) -> Hit:
     return Hit(id=row.id, label=row.label, score=score, metadata=json.loads(row.metadata))
 
 
+def standing(
+    found: Found, ended: Int[np.ndarray, "m"], k: int
+) -> tuple[Int[np.ndarray, "kept"], Float[np.ndarray, "kept"]]:
+    """The best of what was found that are not among these rows."""
+    kept = ~np.isin(found[0], ended)
+    return found[0][kept][:k], found[1][kept][:k]
+
+
 def make(path: Path, contract: Contract, protection: str) -> Path:
     """Write an empty index into a new folder."""
     if (path / TRUTH).exists():
@@ -391,15 +407,6 @@ def make(path: Path, contract: Contract, protection: str) -> Path:
     with new_folder(path, marker=TRUTH) as folder:
         Database.create(folder, contract, protection=protection)
     return path
-
-
-def opened(pinned: Pinned, contract: Contract, key: Key | None) -> Seal:
-    """What stands between vectors and the file of an index: nothing, or what its key unlocks."""
-    if pinned.protection != "{}":
-        return Sealed(Protection.open(pinned.protection, find_key(key), contract.fingerprint))
-    if key is not None:
-        raise StoreError("this index is not protected, no key opens it: leave it out (`twofold rekey` protects it)")
-    return Plain()
 
 
 def open_cache(database: Database, contract: Contract, state: State) -> Cache:

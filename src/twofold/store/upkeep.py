@@ -32,11 +32,12 @@ class Seen:
     """What a reading of the whole database has found.
 
     Attributes:
-        state: as it stands there; None where it is damaged.
+        acknowledged: the last write that was. state: as it stands there; None where it is damaged.
         items, last, generation: of the whole rows. spoilt: rows that are not as they were written.
         unreachable: ranges of row numbers that SQLite cannot read.
     """
 
+    acknowledged: int = 0
     state: State | None = None
     items: int = 0
     last: int = 0
@@ -87,7 +88,7 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None) -> 
     return Inspection(items=seen.items, findings=tuple(findings), dropped=dropped, repaired=tuple(repaired))
 
 
-REBUILT = {"damaged-pages", "damaged-rows", "damaged-state", "lost-rows"}
+REBUILT = {"damaged-pages", "damaged-rows", "damaged-state", "lost-rows", "lost-writes"}
 """What a repair mends by writing the database anew."""
 
 
@@ -103,7 +104,7 @@ def unreadable(error: DamagedIndex) -> Finding:
 
 def examined(database: Database) -> tuple[list[Finding], Seen]:
     """Everything that can be looked at, in one transaction."""
-    seen = Seen()
+    seen = Seen(acknowledged=database.mark.read())
     with contextlib.suppress(sqlite3.Error):
         database.connection.execute("BEGIN")
     try:
@@ -162,6 +163,14 @@ def rows(seen: Seen) -> Iterator[Finding]:
             code="damaged-state",
             message="the state of the index is not as it was written",
             remedy="restore the index from a copy; or --repair counts the whole items again",
+        )
+    elif seen.state.generation < seen.acknowledged:
+        yield Finding(
+            level="fatal",
+            code="lost-writes",
+            message=f"the index stands at write {seen.state.generation}, and write {seen.acknowledged} was "
+            "acknowledged: its write-ahead log is damaged or missing",
+            remedy="restore the index from a copy; or --repair goes on with what stands there",
         )
     elif not seen.counted():
         yield Finding(

@@ -1,0 +1,51 @@
+"""How far an index was acknowledged: a number beside the database, by which a damaged write-ahead log is found.
+
+SQLite takes a log whose end is damaged for one that a power cut has torn, and goes on without that end. So each write
+leaves its generation here after it was made durable; the mark itself is not waited for. It can lag behind the database,
+never run ahead: where it does, acknowledged writes are missing.
+"""
+
+import contextlib
+import os
+import struct
+from hashlib import sha256
+from pathlib import Path
+
+__all__ = ["MARK", "Mark"]
+
+MARK = "acknowledged"
+NUMBER = struct.Struct("<Q")
+
+
+class Mark:
+    """The file of the mark in an index's folder; one that cannot be written or read is no mark."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / MARK
+        self._handle: int | None = None
+
+    def write(self, generation: int) -> None:
+        """Note that a generation is durable; without waiting for the disk."""
+        number = NUMBER.pack(generation)
+        with contextlib.suppress(OSError):
+            if self._handle is None:
+                self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+            os.write(self._handle, number + sha256(number).digest())
+            os.lseek(self._handle, 0, os.SEEK_SET)
+
+    def read(self) -> int:
+        """The generation that was acknowledged; 0 where nobody knows."""
+        with contextlib.suppress(OSError, struct.error):
+            content = self.path.read_bytes()
+            if content[8:] == sha256(content[:8]).digest():
+                return NUMBER.unpack(content[:8])[0]
+        return 0
+
+    def close(self, *, remove: bool) -> None:
+        """Let go of the file; remove it where the log is emptied, so that it has nothing to tell any more."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+        if remove:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
