@@ -48,9 +48,12 @@ def link(key: bytes, before: bytes, entry: tuple[int, bytes, bytes, bytes, int])
     return hmac.digest(key, digest(before, f"{number} {items}".encode(), at, event, subject), "sha256")
 
 
-def entries(connection: sqlite3.Connection) -> Iterator[AuditEntry]:
-    """The log, oldest first."""
+def entries(connection: sqlite3.Connection, of: tuple[bytes, str] | None = None) -> Iterator[AuditEntry]:
+    """The log, oldest first; `of` a key and a label: only what concerns that label."""
+    wanted = None if of is None else subject_of(*of)
     for number, at, event, subject, items, _ in connection.execute(SELECT):
+        if wanted not in (None, subject):
+            continue
         yield AuditEntry(number=number, at=at.decode(), event=event.decode(), subject=subject.hex(), items=items)
 
 

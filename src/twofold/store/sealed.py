@@ -7,14 +7,14 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.contract import Contract
-from twofold.errors import WrongKey
+from twofold.errors import StoreError, WrongKey
 from twofold.store.audit import note
-from twofold.store.database import Database, Seal, clock
-from twofold.store.protect import Key, Protection, new_subject_key
+from twofold.store.database import Database, Plain, Seal, clock
+from twofold.store.protect import Key, Protection, find_key, new_subject_key
 from twofold.store.rotation import Rotation
 from twofold.store.rows import Item, Pinned, Row, damaged, xor
 
-__all__ = ["Sealed", "rekey", "rotation_of"]
+__all__ = ["Sealed", "opened", "rekey", "rotation_of"]
 
 BLOCK = 4096
 
@@ -76,6 +76,19 @@ class Sealed:
         """Raise WrongKey where the index was given another key since it was opened."""
         if database.pinned().protection != self.protection.text:
             raise WrongKey(f"{database.folder} was given another key since it was opened: open it again with that key")
+
+
+def opened(pinned: Pinned, contract: Contract, key: Key | None) -> Seal:
+    """What stands between vectors and the file of an index: nothing, or what its key unlocks.
+
+    Raises:
+        WrongKey: it is protected, and that is not its key. StoreError: a key for an index that is not protected.
+    """
+    if pinned.protection != "{}":
+        return Sealed(Protection.open(pinned.protection, find_key(key), contract.fingerprint))
+    if key is not None:
+        raise StoreError("this index is not protected, no key opens it: leave it out (`twofold rekey` protects it)")
+    return Plain()
 
 
 def rekey(database: Database, key: Key, contract: Contract, *, rotate: bool = False) -> Sealed:
