@@ -86,6 +86,16 @@ def test_a_calibrated_bundle_says_yes_or_no(run, folder, calibrated, tmp_path):
     assert (code, "nothing like it" in out) == (1, True)
 
 
+def test_two_folders_with_the_same_names(run, folder, model, tmp_path):
+    run("index", model, folder / "c0", tmp_path / "i")
+    _, out, _ = run("index", model, folder / "c1", tmp_path / "i")
+    assert "4 items took the place of other content under the same id" in out and "give --prefix" in out
+    _, out, _ = run("index", model, folder / "c2", tmp_path / "i", "--prefix", "two/")
+    assert "took the place" not in out and "8 items of 8 labels" in out
+    _, out, _ = run("search", model, tmp_path / "i", folder / "c2" / "3.png", "-k", 1)
+    assert out.endswith("1.0000  two/3.png\n")
+
+
 def test_a_table_is_searched_by_its_columns(run, folder, model, tmp_path):
     rows = [f"{folder}/c{label}/0.png,{'red' if label < 3 else 'blue'},{label}" for label in range(6)]
     (tmp_path / "shop.csv").write_text("\n".join(["path,colour,price", *rows]))

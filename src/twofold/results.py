@@ -295,13 +295,15 @@ class Indexed:
     Attributes:
         things: how many were given. embedded: how many of them went through the encoder. known: how many the index had
         with the same content.
-        changed: how many items of the index are new or changed. items, labels: how many there are now.
+        replaced: how many took the place of other content under the same id. changed: how many items of the index are
+        new or changed. items, labels: how many there are now.
         unreadable: id -> why it was left out.
     """
 
     things: int
     embedded: int
     known: int = 0
+    replaced: int = 0
     changed: int
     items: int
     labels: int

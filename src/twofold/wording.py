@@ -256,11 +256,12 @@ def identification(found: Identification) -> str:
     return "\n".join(lines + [f"  {hit.score:.4f}  {hit.label}" for hit in found.candidates])
 
 
-def indexed(done: Indexed, place: str, seconds: float) -> str:
+def indexed(done: Indexed, place: str | Path, seconds: float) -> str:
     """What indexing did, and what it left out."""
     lines = [
         f"{done.things:,} things in {seconds:.0f} s ({done.things / max(seconds, 1e-3):,.0f} a second): "
         f"{done.embedded:,} embedded, {done.known:,} known already; {done.changed:,} items are new or changed",
+        *_replaced(done.replaced),
         *_left_out(done.unreadable),
         f"{place} holds {done.items:,} items of {done.labels:,} labels",
     ]
@@ -279,6 +280,14 @@ def sharded(done: Sharded, place: Path, share: tuple[int, int]) -> str:
         else f"{place} is complete: twofold index BUNDLE {place} INDEX",
     ]
     return "\n".join(lines)
+
+
+def _replaced(number: int) -> list[str]:
+    """A warning where two folders may share file names."""
+    if not number:
+        return []
+    whose = f"{_count(number, 'item')} took the place of other content under the same id"
+    return [f"{SIGNS['warning']} {whose}: right for files that changed; for a second folder give --prefix"]
 
 
 def _left_out(unreadable: Mapping[str, str], most: int = 3) -> list[str]:

@@ -89,6 +89,7 @@ def test_what_is_known_is_not_embedded_again(bundle, index, folder, encoded):
     (folder / "c1" / "0.png").rename(folder / "c2" / "new.png")
     changed = index_items(bundle, index, Items.open(folder), keep_source=True)
     assert changed.embedded == 2, "a changed file and a new name"
+    assert changed.replaced == 1, "the changed file"
     assert changed.changed == 20, "all have got a source"
     assert [number for number in encoded if number] == [20, 2]
     hits = {hit.id: hit for hit in search(bundle, index, [folder / "c2" / "new.png"])[0]}

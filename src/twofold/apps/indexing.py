@@ -47,11 +47,12 @@ def index_items(
     """
     index.refuse_other(bundle.fingerprint)
     unreadable: dict[str, str] = {}
-    embedded = known = changed = 0
+    embedded = known = replaced = changed = 0
     for places in spans(len(items), TOGETHER):
         part = described(items.take(places), keep_source=keep_source, unreadable=unreadable)
-        same, fresh = known_to(index, part)
+        same, fresh, others = known_to(index, part)
         made = embedded_of(bundle, part.take(fresh), unreadable=unreadable)
+        replaced += len(others.intersection(made.ids))
         embedded, known = embedded + len(made.ids), known + len(same.ids)
         changed += sum(index.add(each) for each in (same, made) if each.ids)
         tell(watch, "indexing", places[-1] + 1, len(items))
@@ -61,6 +62,7 @@ def index_items(
         things=len(items),
         embedded=embedded,
         known=known,
+        replaced=replaced,
         changed=changed,
         unreadable=unreadable,
         items=len(index),
@@ -160,8 +162,9 @@ def described(items: Items, *, keep_source: bool, unreadable: dict[str, str]) ->
     return replace(items.take(kept), metadata=tuple(metadata))
 
 
-def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int]]:
-    """What the index has the vectors of, as it should now stand there; and the positions of the others."""
+def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int], set[str]]:
+    """What the index has the vectors of, as it should now stand there; the positions of the others; and those of their
+    ids under which the index holds other content."""
     present = [place for place, name in enumerate(items.ids) if name in index]
     old = index.get([items.ids[place] for place in present])
     metadata = items.metadata or ({},) * len(items)
@@ -178,7 +181,8 @@ def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int]]:
         fingerprint=old.fingerprint,
         metadata=tuple(metadata[place] for place in places),
     )
-    return same, sorted(set(range(len(items))) - set(places))
+    fresh = sorted(set(range(len(items))) - set(places))
+    return same, fresh, {items.ids[place] for place in set(present) - set(places)}
 
 
 def embedded_of(bundle: Bundle, items: Items, *, unreadable: dict[str, str]) -> Embeddings:

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +35,7 @@ def index(
     keep_source: Flag = False,
     protect: Flag = False,
     levels: Levels = None,
+    prefix: str = "",
     device: str | None = None,
     json: Json = False,
 ) -> int:
@@ -48,6 +49,7 @@ def index(
         keep_source: keep where each thing lies, so that a page of results can show it.
         protect: a new index is encrypted with the key that the environment names.
         levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; found by looking.
+        prefix: put before each id, to tell two folders with the same file names apart.
         device: cpu or cuda; by default what there is.
         json: print one JSON object.
     """
@@ -61,10 +63,11 @@ def index(
         if Shards.found(data):
             done = index_shards(kept, data, watch=watch)
         else:
-            items = opened(data, levels, quiet=json)
+            items = prefixed(opened(data, levels, quiet=json), prefix)
             done = index_items(known, kept, items, keep_source=keep_source, watch=watch)
+        place = kept.path  # without the password that an address may hold
     seconds = time.monotonic() - started
-    print_json({**asdict(done), "seconds": seconds}) if json else show(wording.indexed(done, index, seconds))
+    print_json({**asdict(done), "seconds": seconds}) if json else show(wording.indexed(done, place, seconds))
     return YES
 
 
@@ -182,6 +185,15 @@ def opened(data: Path, levels: int | None, *, quiet: bool) -> "Items":
     for note in () if quiet else items.notes:
         print(note + (left if items.strays and note == items.notes[0] else ""), file=sys.stderr)
     return items
+
+
+def prefixed(items: "Items", prefix: str) -> "Items":
+    """The items with other ids; and, where nobody has labelled them, with other labels, too."""
+    if not prefix:
+        return items
+    alone = all(items.names[code] == name for code, name in zip(items.labels, items.ids, strict=True))
+    names = tuple(prefix + name for name in items.names) if alone else items.names
+    return replace(items, ids=tuple(prefix + name for name in items.ids), names=names)
 
 
 def opened_index(place: str, bundle: "Bundle", *, protect: bool) -> "Index":
