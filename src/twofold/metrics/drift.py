@@ -6,6 +6,7 @@ Law 2: pairs share identities, and variances count identities.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -157,6 +158,7 @@ def _nothing(units: int) -> Shift:
     return Shift(ratio=None, score=None, seen=None, expected=None, smallest=None, genuine_share=None, units=units)
 
 
+@lru_cache(maxsize=16)
 def _quantiles(share: float) -> Quantile:
     """Student's quantile as a function of the degrees of freedom, from a table: exact to a thousandth."""
     freedom = np.geomspace(1.0, 1e4, 64)
