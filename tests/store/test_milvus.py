@@ -59,6 +59,7 @@ def test_each_kind_of_index_misses_little_and_exactly_nothing(
         for hits in index.search(queries, 12, where={"rare": True}):
             assert len(hits) == 12
             assert all(hit.metadata == {"n": given.ids.index(hit.id), "rare": True} for hit in hits)
+        assert len(index.search(queries[:1], 500)[0]) == 500
         edge = float(scores[0].mean())
         assert len(index.search_range(queries[:1], edge)[0]) == (scores[0] >= edge).sum()
 

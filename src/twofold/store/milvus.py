@@ -172,7 +172,7 @@ class MilvusIndex(Index):
     def _search(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
-        how = self._exactly() if exact else INDEXES[self._index][1]
+        how = self._exactly() if exact else self._quickly(k + remote.SPARE)
         if how is None or self._compares_not() or k + remote.SPARE > MOST:
             return remote.scan(self.contract, queries, self._matching(filters), k=k)
         found = self._nearest(queries, k + remote.SPARE, filters, how)
@@ -225,6 +225,11 @@ class MilvusIndex(Index):
         if self._index == "FLAT":
             return {}
         return {"nprobe": INDEXES["IVF_FLAT"][0]["nlist"]} if self._index == "IVF_FLAT" else None
+
+    def _quickly(self, k: int) -> Mapping[str, int]:
+        """How to search so that little is missed; a graph's list of candidates must be longer than the answer."""
+        _, how = INDEXES[self._index]
+        return {name: value if name == "nprobe" else max(value, 2 * k) for name, value in how.items()}
 
     def _compares_not(self) -> bool:
         """Whether Milvus does not know this distance."""
