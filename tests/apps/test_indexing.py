@@ -73,7 +73,7 @@ def test_an_index_holds_what_embed_gives(bundle, index, folder):
     done = index_items(bundle, index, items, watch=lambda *progress: told.append(progress))
     assert (done.things, done.embedded, done.changed, done.items, done.labels) == (20, 20, 20, 20, 5)
     assert done.unreadable == {}
-    assert told == [("indexing", 20, 20)]
+    assert told == [("indexing", 0, 20), ("indexing", 20, 20)]
     kept, wanted = index.get(items.ids), embed(bundle, items)
     np.testing.assert_allclose(kept.vectors, wanted.vectors, atol=1e-6)
     assert (kept.labels, kept.fingerprint) == (wanted.labels, wanted.fingerprint)

@@ -22,7 +22,7 @@ __all__ = ["CONTENT", "SOURCE", "embed_shards", "index_items", "index_shards"]
 CONTENT, SOURCE, GROUP = "content", "source", "group"
 """Keys of the metadata that we set: SHA-256 of the thing, where it came from (only if asked), and its group."""
 
-TOGETHER = 256  # things of one transaction: what a kill may cost
+TOGETHER = 128  # things of one transaction: what a kill may cost, and a step of the bar
 ROWS = 4096  # of a part
 THREADS = 2
 
@@ -48,6 +48,7 @@ def index_items(
     index.refuse_other(bundle.fingerprint)
     unreadable: dict[str, str] = {}
     embedded = known = replaced = changed = 0
+    tell(watch, "indexing", 0, len(items))
     for places in spans(len(items), TOGETHER):
         part = described(items.take(places), keep_source=keep_source, unreadable=unreadable)
         same, fresh, others = known_to(index, part)
@@ -116,6 +117,7 @@ def embed_shards(
     mine = [part for part in shards.parts if part % count == number]
     total, done, unreadable = sum(len(shards.span(part)) for part in mine), 0, {}
     embedded = written = 0
+    tell(watch, "embedding", 0, total)
     for part in mine:
         things = described(items.take(shards.span(part)), keep_source=keep_source, unreadable=unreadable)
         made_of = digest(bundle.fingerprint, things.ids, labels_of(things), things.metadata or ())
@@ -163,8 +165,7 @@ def described(items: Items, *, keep_source: bool, unreadable: dict[str, str]) ->
 
 
 def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int], set[str]]:
-    """What the index has the vectors of, as it should now stand there; the positions of the others; and those of their
-    ids under which the index holds other content."""
+    """What the index has the vectors of, as it should stand there; the positions of the others; ids in other use."""
     present = [place for place, name in enumerate(items.ids) if name in index]
     old = index.get([items.ids[place] for place in present])
     metadata = items.metadata or ({},) * len(items)
