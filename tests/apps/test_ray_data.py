@@ -88,6 +88,7 @@ def test_columns_that_are_not_there_are_named(bundle: Bundle, paths: list[str]) 
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # Ray warns of itself
 def test_ray_itself_maps_batches(bundle: Bundle, paths: list[str], tmp_path: Path) -> None:
     ray = pytest.importorskip("ray", reason="the extra `ray` is not installed")
     data = pytest.importorskip("ray.data")
