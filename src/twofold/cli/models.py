@@ -12,6 +12,7 @@ from twofold.errors import DataError, UsageError
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
     from twofold.data.items import Items
+    from twofold.store.index import Index
 
 __all__ = ["calibrate", "demo", "doctor", "info", "train"]
 
@@ -254,13 +255,24 @@ def info(path: str, /, *, json: Json = False) -> int:
         told |= parts.contract.to_dict()
     elif Index.found(path):
         with Index.open(path) as index:
-            told = {"kind": "index", "items": len(index), "labels": len(index.labels), **index.contract.to_dict()}
+            told = {"kind": "index", "items": len(index), "labels": len(index.labels), **_standing(index)}
+            told |= index.contract.to_dict()
     else:
         bundle = Bundle.load(path)
         told = {"kind": "bundle", **bundle.contract.to_dict(), "recipe": bundle.recipe.model_dump(mode="json")}
         told |= {"parts": {name: len(names) for name, names in bundle.parts.items()}, "training": dict(bundle.training)}
     print_json(told) if json else show(wording.facts(told))
     return YES
+
+
+def _standing(index: "Index") -> dict[str, Any]:
+    """Of an index in a folder: who counts, neither expired nor revoked, and whether it is encrypted."""
+    from twofold.store.local import LocalIndex
+
+    if not isinstance(index, LocalIndex):
+        return {}
+    labels, items = index.standing()
+    return {"items_that_count": items, "labels_that_count": labels, "protected": index.protected}
 
 
 def demo(*, out: Out = Path("twofold-demo"), seed: int = 0, json: Json = False) -> int:

@@ -1,0 +1,184 @@
+"""The life of a gallery on the command line: dates, revocations, receipts, the audit log, keys, another model."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from small_bundles import of_pictures
+from twofold import cli
+from twofold.bundle import Bundle
+from twofold.store.protect import new_key
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    """Call a command: its exit code, what it printed, and what it complained."""
+    for name in ("TWOFOLD_KEY", "TWOFOLD_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*words):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(word) for word in words])
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return of_pictures(threshold=0.9).save(tmp_path / "model") or tmp_path / "model"
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    for name in ("anna", "bert", "carl"):
+        (tmp_path / "people" / name).mkdir(parents=True)
+        for number in range(2):
+            grey = random.integers(0, 256, (16, 16), dtype=np.uint8)
+            Picture.fromarray(grey).save(tmp_path / "people" / name / f"{number}.png")
+    return tmp_path / "people"
+
+
+def enrol_all(run, model: Path, people: Path, index: Path, *words: str) -> None:
+    for folder in sorted(people.iterdir()):
+        code, _, complained = run("enrol", model, index, folder.name, *sorted(folder.iterdir()), *words)
+        assert code == 0, complained
+
+
+def test_a_life(run, model, people, tmp_path):
+    index = tmp_path / "index"
+    enrol_all(run, model, people, index)
+    asked = ("identify", model, index, people / "anna" / "0.png", "--json")
+    assert json.loads(run(*asked)[1])["label"] == "anna"
+    assert run("revoke", index, "anna") == (0, "anna is kept, and not matched any more: 2 items changed\n", "")
+    assert json.loads(run(*asked)[1])["candidates"][0]["label"] != "anna"
+    assert run("enrol", model, index, "anna", people / "bert" / "0.png")[0] == 2
+    assert json.loads(run("revoke", index, "anna", "--lift", "--json")[1]) == {
+        "label": "anna",
+        "revoked": False,
+        "changed": 2,
+    }
+    assert json.loads(run(*asked)[1])["label"] == "anna"
+    assert json.loads(run(*asked, "--template", "mean")[1])["certified"] is False
+    assert run("expire", index, "bert", "2020-01-01") == (0, "bert expires 2020-01-01: 2 items changed\n", "")
+    assert json.loads(run(*asked)[1])["gallery"] == 2
+    assert run("expire", index, "bert", "never")[0] == 0
+    assert json.loads(run(*asked)[1])["gallery"] == 3
+    run("expire", index, "bert", "2020-01-01")
+    receipt = tmp_path / "receipt.json"
+    assert "forgot bert: 2 embeddings erased" in run("purge", index, "-o", receipt)[1]
+    assert json.loads(receipt.read_text())["left"] == 0
+    assert run("purge", index) == (0, "nothing is expired\n", "")
+    assert json.loads(run("purge", index, "--json")[1]) == {}
+    code, _, complained = run("expire", index, "anna", "soon")
+    assert (code, complained) == (
+        2,
+        "twofold: 'soon' is no date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00\n",
+    )
+    assert run("revoke", index, "ann")[0] == 2
+
+
+def test_forgetting_gives_a_receipt_and_the_log_remembers_without_names(run, model, people, tmp_path):
+    index, receipt = tmp_path / "index", tmp_path / "receipt.json"
+    enrol_all(run, model, people, index)
+    code, said, _ = run("forget", model, index, "anna", "carl", "-o", receipt)
+    assert code == 0
+    assert "forgot anna, carl: 4 embeddings erased" in said
+    told = json.loads(receipt.read_text())
+    assert (told["labels"], len(told["ids"]), told["left"]) == (["anna", "carl"], 4, 0)
+    assert told["index"] == str(index)
+    events = json.loads(run("audit", index, "--label", "anna", "--json")[1])
+    assert [(event["event"], event["items"]) for event in events] == [("enrol", 2), ("forget", 2)]
+    said = run("audit", index)[1]
+    assert "anna" not in said
+    assert len(said.splitlines()) == 6
+    assert run("audit", index, "--label", "nobody") == (0, "nothing is in the log\n", "")
+    assert run("check", index)[0] == 0
+
+
+def test_options_of_enrol(run, model, people, tmp_path):
+    index, photo = tmp_path / "index", people / "anna" / "0.png"
+    code, _, complained = run("enrol", model, index, "anna", photo, "--gate", "sharpness=1e9")
+    assert code == 2
+    assert "0.png: its sharpness is" in complained
+    assert run("enrol", model, index, "anna", photo, "--gate", "sharp=1")[0] == 2
+    assert run("enrol", model, index, "anna", photo, "--gate", "brightness=[1,254]", "--keep-source")[0] == 0
+    assert run("enrol", model, index, "anna", people / "bert" / "1.png", "--replace", "--expires", "2999-01-01")[0] == 0
+    assert json.loads(run("info", index, "--json")[1])["items"] == 1
+    code, _, complained = run("enrol", model, index, "anna", photo, "--protect")
+    assert code == 2
+    assert f"{index} is there and not protected: twofold rekey {index} --new KEYFILE protects it" in complained
+
+
+def test_keys(run, model, people, tmp_path, monkeypatch):
+    index, first, second = tmp_path / "index", tmp_path / "first.key", tmp_path / "second.key"
+    first.write_text(new_key().text)
+    second.write_text(new_key().text)
+    code, _, complained = run("enrol", model, index, "anna", people / "anna" / "0.png", "--protect")
+    assert code == 2
+    assert "no key is given: set TWOFOLD_KEY_FILE" in complained
+    assert not index.exists()
+    monkeypatch.setenv("TWOFOLD_KEY_FILE", str(first))
+    enrol_all(run, model, people, index, "--protect")
+    assert json.loads(run("info", index, "--json")[1])["protected"] is True
+    asked = ("identify", model, index, people / "anna" / "0.png")
+    assert run(*asked)[0] == 0
+    assert run("rekey", index) == (2, "", "twofold: nothing to renew: give --new KEYFILE, or --rotate, or both\n")
+    assert run("rekey", index, "--new", second) == (0, f"{index} has a new key: 6 items\n", "")
+    code, _, complained = run(*asked)
+    assert code == 2
+    assert complained.startswith("twofold: the key is not the one this index was protected with")
+    assert len(complained.splitlines()) == 1
+    monkeypatch.setenv("TWOFOLD_KEY_FILE", str(second))
+    assert run(*asked)[0] == 0
+    assert run("rekey", index, "--rotate") == (0, f"{index} has new keys and a new rotation: 6 items\n", "")
+    assert run(*asked)[0] == 0
+    assert run("check", index)[0] == 0
+    monkeypatch.setenv("TWOFOLD_KEY_FILE", str(tmp_path / "lost.key"))
+    assert "lost.key cannot be read (No such file or directory)" in run(*asked)[2]
+
+
+def test_an_open_index_is_protected_later(run, model, people, tmp_path, monkeypatch):
+    index, key = tmp_path / "index", tmp_path / "my.key"
+    key.write_text(new_key().text)
+    enrol_all(run, model, people, index)
+    assert run("rekey", index, "--new", key) == (0, f"{index} is protected now: 6 items\n", "")
+    assert run("identify", model, index, people / "anna" / "0.png")[0] == 2
+    monkeypatch.setenv("TWOFOLD_KEY_FILE", str(key))
+    assert run("identify", model, index, people / "anna" / "0.png")[0] == 0
+
+
+def test_another_model(run, model, people, tmp_path):
+    index, other = tmp_path / "index", tmp_path / "other"
+    of_pictures(threshold=0.9, **{"encoder.dim": 12}).save(other)
+    enrol_all(run, model, people, index, "--keep-source")
+    code, said, _ = run("migrate", index, other, tmp_path / "new")
+    assert (code, said) == (0, f"6 items of {index} are in {tmp_path / 'new'} now: 6 embedded again, 0 over a bridge\n")
+    assert run("identify", other, tmp_path / "new", people / "anna" / "0.png")[0] == 0
+    assert json.loads(run("info", tmp_path / "new", "--json")[1])["fingerprint"] == Bundle.load(other).fingerprint
+    enrol_all(run, model, people, tmp_path / "second")
+    code, _, complained = run("migrate", tmp_path / "second", other, tmp_path / "third")
+    assert code == 2
+    assert "6 items have no source" in complained
+    assert run("migrate", index, other, tmp_path / "third", "--old", model)[2] == (
+        "twofold: --old BUNDLE and --sample DATA go together: the sample is embedded by both models\n"
+    )
+    for name in [folder.name for folder in people.iterdir()]:
+        for number in range(40):
+            grey = np.random.default_rng(number).integers(0, 256, (16, 16), dtype=np.uint8)
+            Picture.fromarray(grey).save(people / name / f"{name}{number}.png")
+    Picture.fromarray(grey).save(people / "extra.png")
+    (people / "dora").mkdir()
+    for number in range(9):
+        Picture.fromarray(grey[::-1] // (number + 1)).save(people / "dora" / f"{number}.png")
+    words = ("migrate", tmp_path / "second", other, tmp_path / "third", "--old", model, "--sample", people)
+    code, said, complained = run(*words)
+    assert code == 0, complained
+    assert "0 embedded again, 6 over a bridge" in said
+    assert "recall_at_1 is" in said
+    assert "no threshold is certified for that" in said
