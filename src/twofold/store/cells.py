@@ -156,12 +156,6 @@ class Cells:
         ends = np.cumsum(np.bincount(flat, minlength=max(len(self.pivots), 1)))
         return np.split(places[order], ends[:-1])
 
-    def first_meeting(self, one: Int[np.ndarray, "m"], other: Int[np.ndarray, "m"]) -> Int[np.ndarray, "m"]:
-        """The lowest cell that the two vectors of each pair share."""
-        here, there = self.assigned[one].astype(np.int64), self.assigned[other]
-        shared = (here[:, :, None] == there[:, None, :]).any(axis=2)
-        return np.where(shared, here, len(self.pivots) + 1).min(axis=1)
-
 
 def routed(space: Space, rows: Int[np.ndarray, "n"], different: Int[np.ndarray, "m"], *, seed: int) -> Cells:
     """Cells for these rows: the cheapest of those in which trial pairs meet often enough.

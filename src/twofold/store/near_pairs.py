@@ -21,7 +21,7 @@ ROUNDING = 1e-5
 PAIRS = 1 << 23
 """Pairs that are held at most; where there are more, each row keeps fewer of its partners, and the result says so."""
 
-MOST = 256
+MOST = 128
 HUGE = 1 << 15
 PIECE = 1 << 13
 GROWN = 4
@@ -131,34 +131,25 @@ def _earliest_equal(vectors: Shaped[np.ndarray, "n dim"]) -> Int[np.ndarray, "n"
 
 @dataclass(frozen=True, kw_only=True)
 class _Leaf:
-    """Rows that are compared with each other, from the place `start` on with those before; ascending.
-
-    Attributes:
-        above: (rows, cells, number) of the cell that they are, and of those around it: a pair counts in the first cell
-            that it shares only.
-    """
+    """Rows, ascending, that are compared with each other: from the place `start` on, with those before each."""
 
     rows: Int[np.ndarray, "m"]
     start: int
-    above: tuple[tuple[Int[np.ndarray, "_"] | None, Cells, int], ...]
 
 
-def _leaves(
-    space: Space, rows: Int[np.ndarray, "n"], cells: Cells, *, since: int, seed: int, above: tuple = ()
-) -> Iterator[_Leaf]:
+def _leaves(space: Space, rows: Int[np.ndarray, "n"], cells: Cells, *, since: int, seed: int) -> Iterator[_Leaf]:
     """Every cell with a row from `since` on, in pieces of bounded work; a huge one as cells of its own."""
-    inside = rows if above else None
-    for number, members in enumerate(cells.members(np.arange(len(rows)) if above else rows)):
-        cell = rows[members] if above else members
+    for cell in cells.members(rows):
         if len(cell) < 2 or cell[-1] < since:
             continue
-        here = (*above, (inside, cells, number))
         if HUGE < len(cell) < 0.7 * len(rows):
             own = routed(space, cell, cell, seed=seed)
-            yield from _leaves(space, cell, own, since=since, seed=seed, above=here)
-            continue
-        for start in range(int(np.searchsorted(cell, since)), len(cell), PIECE):
-            yield _Leaf(rows=cell[: start + PIECE], start=start, above=here)
+            inside = [cell[places] for places in own.members(np.arange(len(cell)))]
+        else:
+            inside = [cell]
+        for part in inside:
+            for start in range(int(np.searchsorted(part, since)), len(part), PIECE):
+                yield _Leaf(rows=part[: start + PIECE], start=start)
 
 
 Part = tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]
@@ -200,10 +191,6 @@ class _Search:
         for low in range(leaf.start, len(leaf.rows), TILE):
             found += self.tile(left, right, np.arange(low, min(low + TILE, len(leaf.rows))))
         first, second = (leaf.rows[np.concatenate(ends)] for ends in zip(*found, strict=True))
-        for inside, cells, number in leaf.above:
-            ends = (first, second) if inside is None else (np.searchsorted(inside, e) for e in (first, second))
-            here = cells.first_meeting(*ends) == number
-            first, second = first[here], second[here]
         return first.astype(np.int32), second.astype(np.int32)
 
     def tile(self, left: np.ndarray, right: np.ndarray, places: Int[np.ndarray, "m"]) -> Iterator[Part]:
@@ -224,9 +211,9 @@ class _Search:
 
     def trimmed(self) -> Part:
         """All pairs, sorted; where they are too many, each row keeps half as many partners, until they fit."""
-        first, second = (np.concatenate(ends) for ends in zip(*self.parts, strict=True))
-        order = np.argsort(second.astype(np.int64) << 32 | first, kind="stable")
-        first, second = first[order], second[order]
+        keys = np.concatenate([second.astype(np.int64) << 32 | first for first, second in self.parts])
+        keys = np.unique(keys)  # two rows may meet in several cells
+        first, second = (keys & 0xFFFFFFFF).astype(np.int32), (keys >> 32).astype(np.int32)
         while True:
             rank = _rank(second)
             self.capped[second[rank >= self.most]] = True
