@@ -37,7 +37,7 @@ def evaluate(
             MODEL_CARD.md is then written into the bundle's folder.
         levels: 2 for folders of folders: group/identity/file.
         settings: --set pictures=false (leaves the things themselves out of the page), seed=1 (of what is drawn),
-            confidence=0.9 (of the intervals; not of a page); can be given several times.
+            confidence=0.9 (of the intervals; 0.95 in a page and with --against); can be given several times.
         json: print one JSON object; with --report it holds the numbers of the page too.
     """
     chosen = settings_over(settings, EVALUATION)
@@ -47,7 +47,7 @@ def evaluate(
             raise UsageError("--report is about one bundle: leave --against out")
         return _report(bundle, data, report, far=far, pictures=pictures, levels=levels, seed=seed, json=json)
     if bundle.suffix == ".json":
-        return _evaluate_scores(bundle, data, far=far, seed=seed, json=json)
+        return _evaluate_scores(bundle, data, far=far, confidence=confidence, seed=seed, json=json)
     if against is not None:
         return _compare(bundle, against, data, far=far, levels=levels, seed=seed, json=json)
     from twofold import terminal, wording
@@ -67,7 +67,7 @@ def evaluate(
     return YES
 
 
-def _evaluate_scores(path: Path, data: Path, *, far: float | None, seed: int, json: bool) -> int:
+def _evaluate_scores(path: Path, data: Path, *, far: float | None, confidence: float, seed: int, json: bool) -> int:
     """`evaluate` of a contract, on scores or vectors of any model."""
     from twofold import wording
     from twofold.apps.scored import evaluate_scores
@@ -76,7 +76,7 @@ def _evaluate_scores(path: Path, data: Path, *, far: float | None, seed: int, js
 
     contract = Contract.load(path)
     listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
-    evaluation = evaluate_scores(listed, contract=contract, far=far, seed=seed)
+    evaluation = evaluate_scores(listed, contract=contract, far=far, confidence=confidence, seed=seed)
     print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
     return YES
 
