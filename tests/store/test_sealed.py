@@ -21,6 +21,7 @@ from twofold.store import Index
 from twofold.store.local import LocalIndex
 from twofold.store.protect import Key, new_key
 from twofold.store.rows import Row, xor
+from twofold.store.upkeep import inspect
 
 Make = Callable[..., Embeddings]
 KEY = Key(bytes(range(32)))
@@ -322,3 +323,15 @@ def test_a_kill_during_rekey_leaves_the_old_or_the_new(
             except WrongKey:
                 continue
         assert len(fits) == 1
+
+
+def test_a_check_looks_at_the_log_if_a_key_is_at_hand(index: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    index.forget("anna-surname")
+    index.close()
+    with sqlite3.connect(index.path / "truth.sqlite") as connection:
+        connection.execute("UPDATE audit SET items = 0")
+    connection.close()
+    assert inspect(index.path).findings == ()
+    monkeypatch.setenv("TWOFOLD_KEY", KEY.text)
+    (finding,) = inspect(index.path).findings
+    assert finding.message == "the audit log is not as it was written from entry 1 on"

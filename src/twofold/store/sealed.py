@@ -1,5 +1,7 @@
 """A protected index: vectors under their subjects' keys, which stand wrapped beside them; and how all are renewed."""
 
+import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,14 +9,14 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.contract import Contract
-from twofold.errors import StoreError, WrongKey
+from twofold.errors import StoreError, TwofoldError, WrongKey
 from twofold.store.audit import note
 from twofold.store.database import Database, Plain, Seal, clock
 from twofold.store.protect import Key, Protection, find_key, new_subject_key
 from twofold.store.rotation import Rotation
 from twofold.store.rows import Item, Pinned, Row, damaged, xor
 
-__all__ = ["Sealed", "opened", "rekey", "rotation_of"]
+__all__ = ["Sealed", "at_hand", "opened", "rekey", "rotation_of"]
 
 BLOCK = 4096
 
@@ -89,6 +91,15 @@ def opened(pinned: Pinned, contract: Contract, key: Key | None) -> Seal:
     if key is not None:
         raise StoreError("this index is not protected, no key opens it: leave it out (`twofold rekey` protects it)")
     return Plain()
+
+
+def at_hand(database: Database) -> Seal:
+    """What stands between vectors and the file, by the key that the environment names; nothing where it names none."""
+    try:
+        pinned = database.pinned()
+        return opened(pinned, Contract.from_dict(json.loads(pinned.contract)), None)
+    except (TwofoldError, sqlite3.Error, ValueError):  # for a look at what is damaged; opening it says more
+        return Plain()
 
 
 def rekey(database: Database, key: Key, contract: Contract, *, rotate: bool = False) -> Sealed:

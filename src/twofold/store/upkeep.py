@@ -16,6 +16,7 @@ from twofold.store.connection import TRUTH
 from twofold.store.database import Database, Seal
 from twofold.store.erasure import erase
 from twofold.store.rows import COLUMNS, State, parse, xor
+from twofold.store.sealed import at_hand
 
 __all__ = ["CACHE", "inspect"]
 
@@ -57,7 +58,8 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None) -> 
     Args:
         repair: write what is whole into a new database in the place of the old one; finish an erasure; drop caches.
             Nobody else should have the index open meanwhile.
-        seal: of a protected index, if its key is at hand; without it the audit log is not checked.
+        seal: of a protected index; None: by the key that the environment names. Without a key its audit log is not
+            checked.
 
     Raises:
         StoreError: no index is there, or the disk is in the way.
@@ -67,7 +69,7 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None) -> 
     except DamagedIndex as error:
         return Inspection(items=0, findings=(unreadable(error),))
     with contextlib.closing(database):
-        database.seal = seal or database.seal
+        database.seal = seal or at_hand(database)
         findings, seen = examined(database)
         repaired: list[str] = []
         codes = {finding.code for finding in findings}
@@ -82,7 +84,7 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None) -> 
         repaired.append("dropped the cache: the next one to open the index builds it again")
     if repaired:
         with contextlib.closing(Database.open(folder)) as database:
-            database.seal = seal or database.seal
+            database.seal = seal or at_hand(database)
             findings = examined(database)[0]
     dropped = tuple(seen.spoilt + seen.unreachable) if repaired else ()
     return Inspection(items=seen.items, findings=tuple(findings), dropped=dropped, repaired=tuple(repaired))
