@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-__all__ = ["Blocks", "block_rows", "nearest", "sides"]
+__all__ = ["Blocks", "block_rows", "nearest", "sides", "slack", "within"]
 
 KEYS = 1 << 19  # of a block of rows with all queries: they stay in the cache of the processor
 ROUNDING = 2.0**-24
@@ -49,14 +49,47 @@ def nearest(
     return found.places()
 
 
+def within(
+    queries: Float[np.ndarray, "q dim"], blocks: Blocks, distance: float, *, error: float = 0.0
+) -> list[Int[np.ndarray, "_"]]:
+    """For each query the places, ascending, of all rows that can be as near as `distance`; arguments as `nearest`."""
+    left = np.hstack([queries, np.ones((len(queries), 1))]).astype(np.float32)
+    square = np.square(queries, dtype=np.float64).sum(axis=1)
+    found: list[list[np.ndarray]] = [[] for _ in queries]
+    for places, right in blocks:
+        keys = left @ right.T
+        kth = ((square - max(distance, 0.0) ** 2) / 2).astype(np.float32)
+        floor = slack(queries, kth, longest=_longest(right), error=error)
+        for own, near in zip(found, keys >= floor[:, None], strict=True):
+            own.append(places[near])
+    return [np.concatenate([np.empty(0, np.int64), *own]) for own in found]
+
+
+def slack(
+    queries: Float[np.ndarray, "q dim"], kth: Float[np.ndarray, "q"], *, longest: float, error: float
+) -> Float[np.ndarray, "q"]:
+    """The key down to which a row can still be as near as one with the key `kth`, whatever was rounded.
+
+    Args:
+        longest: length of a row, at most. error: see `nearest`.
+    """
+    square = np.square(queries, dtype=np.float64).sum(axis=1)
+    distance = np.sqrt(np.maximum(square - 2.0 * kth, 0.0)) + 2 * error
+    rounded = (queries.shape[1] + 3) * ROUNDING * (np.sqrt(square) + longest) ** 2
+    return np.where(np.isneginf(kth), -np.inf, (square - distance**2) / 2 - 2 * rounded).astype(np.float32)
+
+
+def _longest(right: Float[np.ndarray, "b sides"]) -> float:
+    return float(-2 * right[:, -1].min(initial=0.0)) ** 0.5
+
+
 class _Nearest:
     """The nearest so far. `floor`: the key that a row must reach to be among the k nearest, whatever was rounded."""
 
     def __init__(self, queries: np.ndarray, k: int, error: float) -> None:
         self.k, self.error = k, error
         self.left = np.hstack([queries, np.ones((len(queries), 1))]).astype(np.float32)
-        self.square = np.square(queries, dtype=np.float64).sum(axis=1)
-        self.longest = 0.0
+        self.queries, self.longest = queries, 0.0
         self.floor = np.full(len(queries), -np.inf, np.float32)
         self.who, self.where, self.keys = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
         self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -64,7 +97,7 @@ class _Nearest:
 
     def take(self, places: np.ndarray, right: np.ndarray) -> None:
         """One block more."""
-        self.longest = max(self.longest, float(-2 * right[:, -1].min(initial=0.0)) ** 0.5)
+        self.longest = max(self.longest, _longest(right))
         keys = self.left @ right.T
         near = np.flatnonzero(keys.max(axis=1, initial=-np.inf) >= self.floor)
         if not len(near):
@@ -81,10 +114,7 @@ class _Nearest:
 
     def below(self, who: np.ndarray, kth: np.ndarray) -> np.ndarray:
         """The key down to which a row can still be nearer than one with the key `kth`."""
-        square = self.square[who]
-        distance = np.sqrt(np.maximum(square - 2.0 * kth, 0.0)) + 2 * self.error
-        rounded = (self.left.shape[1] + 2) * ROUNDING * (np.sqrt(square) + self.longest) ** 2
-        return np.where(np.isneginf(kth), -np.inf, (square - distance**2) / 2 - 2 * rounded).astype(np.float32)
+        return slack(self.queries[who], kth, longest=self.longest, error=self.error)
 
     def settle(self) -> None:
         """Take up what waits, best first, and raise the floor."""

@@ -1,0 +1,209 @@
+"""Building the cache of `approximate` from rows in blocks, in the memory of a sample and of the codes.
+
+How far a search has to look is measured on the rows themselves and written down: it is not for the user to know.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.errors import StoreError
+from twofold.files import new_folder
+from twofold.store.approximate import FORMAT, PLAIN, Approximate, Plan, Space
+from twofold.store.columns import MANIFEST, block_hashes, sealed
+from twofold.store.lists import SAMPLE, Lists, Trained, codes_of, lists_of, train
+from twofold.store.scan import block_rows, nearest, sides
+
+__all__ = ["Blocks", "Watch", "build"]
+
+Blocks = Iterable[tuple[Int[np.ndarray, "b"], Float[np.ndarray, "b dim"]]]
+"""Numbers of rows, ascending, and their vectors."""
+
+Watch = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
+
+AIM = 0.992
+"""Recall among the rows themselves; a little more than the .99 that is promised, for queries that are none of them."""
+
+TRIALS = 1024
+NEIGHBOURS = (10, 100)
+SHARES = (0.993, 0.995, 0.997, 0.999)  # of the true neighbours whose lists are looked at
+COUNTS = (5, 7, 10, 14, 20, 28, 40, 56, 80)  # candidates a wanted neighbour
+MOST = 2000  # candidates
+LARGEST = 60_000.0  # of float16
+BLOCK = 65_536
+COMPARING = 100.0  # cost of a candidate that is compared, in rows whose codes are scanned (measured)
+
+
+def silent(doing: str, done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def build(
+    folder: Path,
+    blocks: Blocks,
+    *,
+    distance: str,
+    dim: int,
+    about: dict[str, Any],
+    watch: Watch = silent,
+    seed: int = 0,
+) -> Approximate:
+    """Build a cache whole, or leave the folder as it was, and open it.
+
+    Args:
+        blocks: at least 64 rows.
+        about: what it is made from; stands in the manifest.
+        watch: is told how far it is.
+
+    Raises:
+        StoreError: rows that float16 cannot hold beside each other, or another distance than `PLAIN`.
+        CannotWrite: the disk is full or read-only.
+    """
+    if distance not in PLAIN:
+        raise StoreError(f"{distance} is searched exactly only; approximately there are: {', '.join(PLAIN)}")
+    generator = np.random.default_rng(seed)
+    with new_folder(folder, marker=MANIFEST) as spare:
+        total = about.get("items", 0)
+        space, rows = _copied(spare, blocks, distance=distance, dim=dim, total=total, watch=watch)
+        vectors = np.memmap(spare / "vectors", "<f2", "r", shape=(rows, dim))
+        size = min(len(vectors), SAMPLE * lists_for(rows))
+        drawn = np.sort(generator.choice(rows, size, replace=False))
+        trained = train(vectors[drawn].astype(np.float32), lists_for(rows), generator=generator)
+        lists = _coded(spare, vectors, trained, watch)
+        watch("measuring recall", 0, TRIALS)
+        plans = _plans(vectors, lists, np.fromfile(spare / "lists", "<i4").reshape(-1, 2), generator)
+        for name, table in (("centres", trained.centres), ("books", trained.books), ("centre", space.centre)):
+            np.ascontiguousarray(table, "<f4").tofile(spare / name)
+        facts = {"format": FORMAT, "rows": rows, "dim": dim, "distance": distance, "about": about}
+        facts |= {"parts": trained.books.shape[0], "width": trained.books.shape[2], "lists": len(trained.centres)}
+        facts |= {"space": {"scale": space.scale, "error": space.error, "longest": space.longest}}
+        facts |= {"plans": [asdict(plan) for plan in plans], "files": _hashes(spare, rows, dim, trained)}
+        (spare / MANIFEST).write_bytes(sealed(facts))
+    return Approximate(folder)
+
+
+def lists_for(rows: int) -> int:
+    """How many lists: four times the root of the rows, a power of two."""
+    return max(1, min(2 ** round(np.log2(4 * rows**0.5)), rows // 16))
+
+
+def _copied(spare: Path, blocks: Blocks, *, distance: str, dim: int, total: int, watch: Watch) -> tuple[Space, int]:
+    """Write the rows in float16, once through."""
+    space: Space | None = None
+    rows = 0
+    with (
+        (spare / "numbers").open("xb") as numbers,
+        (spare / "vectors").open("xb") as vectors,
+        (spare / "halves").open("xb") as halves,
+    ):
+        for own, block in blocks:
+            space = space or _space(block, distance, dim)
+            plain = space.plain(block)
+            if np.abs(plain).max(initial=0.0) > LARGEST:
+                raise StoreError("vectors lie too far apart for float16: they are searched exactly")
+            small = plain.astype("<f2")
+            held = small.astype(np.float32)
+            errors, lengths = np.linalg.norm(held - plain, axis=1), np.linalg.norm(held, axis=1)
+            space = replace(
+                space,
+                error=max(space.error, float(errors.max()) * 1.001),
+                longest=max(space.longest, float(lengths.max()) * 1.001),
+            )
+            numbers.write(own.astype("<i8").tobytes())
+            vectors.write(small.tobytes())
+            halves.write((np.square(held).sum(axis=1) / 2).astype("<f4").tobytes())
+            rows += len(own)
+            watch("reading rows", rows, total)
+    if space is None:
+        raise StoreError("there are no rows to build a cache of")
+    return space, rows
+
+
+def _space(block: np.ndarray, distance: str, dim: int) -> Space:
+    """The space of the first rows, whose longest then has a length of about one."""
+    if distance == "cosine":
+        return Space(distance=distance, centre=np.zeros(dim, np.float32), scale=1.0)
+    centre = block.mean(axis=0, dtype=np.float64).astype(np.float32)
+    longest = float(np.linalg.norm((block - centre).astype(np.float64), axis=1).max())
+    return Space(distance=distance, centre=centre, scale=float(2.0 ** -round(np.log2(longest))) if longest else 1.0)
+
+
+def _coded(spare: Path, vectors: np.ndarray, trained: Trained, watch: Watch) -> Lists:
+    """Lists and codes of all rows, in files and in memory."""
+    lists, codes = np.empty((len(vectors), 2), "<i4"), []
+    for start in range(0, len(vectors), BLOCK):
+        watch("sorting rows into lists", start, len(vectors))
+        block = vectors[start : start + BLOCK].astype(np.float32)
+        lists[start : start + len(block)] = lists_of(trained, block)
+        codes.append(codes_of(trained, block))
+    whole = np.concatenate(codes)
+    lists.tofile(spare / "lists")
+    whole.tofile(spare / "codes")
+    return Lists(trained, lists, whole)
+
+
+def _plans(vectors: np.ndarray, lists: Lists, own: np.ndarray, generator: np.random.Generator) -> list[Plan]:
+    """The cheapest search that finds enough of the true neighbours of some of the rows, for each number of them."""
+    trials = np.sort(generator.choice(len(vectors), min(TRIALS, len(vectors) // 4), replace=False))
+    queries = vectors[trials].astype(np.float32)
+    true = _true(vectors, queries, trials, min(NEIGHBOURS[-1], len(vectors) - 1))
+    keys = lists.trained.keys(queries)
+    gaps = np.full(true.shape, np.inf, np.float32)
+    for column in range(2):
+        there = np.take_along_axis(keys, own[true, column], axis=1)
+        gaps = np.minimum(gaps, keys.max(axis=1, keepdims=True) - there)
+    plans = [_plan(lists, queries, true[:, :k], gaps[:, :k]) for k in NEIGHBOURS if k <= true.shape[1]]
+    return [plan for plan in plans if plan is not None]
+
+
+def _true(vectors: np.ndarray, queries: np.ndarray, trials: np.ndarray, k: int) -> Int[np.ndarray, "q k"]:
+    """The `k` nearest of each trial but itself, nearest first."""
+
+    def blocks():
+        size = block_rows(len(queries))
+        out = np.empty((size, vectors.shape[1] + 1), np.float32)
+        for start in range(0, len(vectors), size):
+            block = vectors[start : start + size]
+            yield np.arange(start, start + len(block)), sides(block, out)
+
+    found = np.empty((len(queries), k), np.int64)
+    for row, (trial, places) in enumerate(zip(trials, nearest(queries, blocks(), k + 1), strict=True)):
+        others = places[places != trial]
+        near = np.square(vectors[others].astype(np.float32) - queries[row]).sum(axis=1)
+        found[row] = others[np.argsort(near, kind="stable")[:k]]
+    return found
+
+
+def _plan(lists: Lists, queries: np.ndarray, true: np.ndarray, gaps: np.ndarray) -> Plan | None:
+    """The cheapest plan that reaches the aim; None: none does at less cost than comparing all rows."""
+    k, rows = true.shape[1], int(lists.index.ntotal)
+    counts = sorted({min(k * each, MOST, rows) for each in COUNTS})
+    keys = lists.trained.keys(queries)
+    plans = []
+    for share in SHARES:
+        reach = float(np.quantile(gaps, share))
+        proposed = lists.candidates(queries, reach=reach, count=counts[-1])
+        looked = (keys >= keys.max(axis=1, keepdims=True) - reach).sum(axis=1).mean() * rows / keys.shape[1]
+        hits = [_hits(proposed[:, :count], true) for count in counts]
+        for count, recall in zip(counts, hits, strict=True):
+            plans.append((looked + COMPARING * count, Plan(k=k, reach=reach, count=count, recall=recall)))
+    enough = [(cost, plan) for cost, plan in plans if plan.recall >= AIM and cost < rows / 4]
+    return min(enough, key=lambda each: each[0])[1] if enough else None
+
+
+def _hits(proposed: np.ndarray, true: np.ndarray) -> float:
+    return float(np.mean([np.isin(own, near).mean() for own, near in zip(true, proposed, strict=True)]))
+
+
+def _hashes(spare: Path, rows: int, dim: int, trained: Trained) -> dict[str, list[str]]:
+    """SHA-256 of the blocks of each file."""
+    parts, width = trained.books.shape[0], trained.books.shape[2]
+    shapes = {"numbers": (rows, 8), "vectors": (rows, 2 * dim), "halves": (rows, 4), "lists": (rows, 8)}
+    shapes |= {"codes": (rows, -(-parts // 2)), "centre": (dim, 4)}
+    shapes |= {"centres": (len(trained.centres), 4 * parts * width), "books": (parts, 64 * width)}
+    return {name: block_hashes(np.memmap(spare / name, np.uint8, "r", shape=shape)) for name, shape in shapes.items()}

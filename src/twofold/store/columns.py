@@ -1,0 +1,101 @@
+"""Files of rows in order, whose blocks have a SHA-256 each: checked when first read, overwritten where they stand."""
+
+import json
+import os
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from twofold.errors import DamagedIndex
+
+__all__ = ["MANIFEST", "ROWS", "Column", "block_hashes", "read_manifest", "sealed"]
+
+MANIFEST = "manifest.json"
+ROWS = 4096  # of a block
+
+
+class Column:
+    """A file of one array, row by row; opened for reading, a memory map: its pages are the system's, not ours."""
+
+    def __init__(self, path: Path, dtype: str, shape: tuple[int, ...], hashes: list[str]) -> None:
+        self.path = path
+        self.hashes = hashes
+        wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        # a map of a file that is too short kills the process that reads behind its end
+        if not path.is_file() or path.stat().st_size != wanted or len(hashes) != -(-shape[0] // ROWS):
+            raise DamagedIndex(f"{path} is not the file of {wanted} bytes that was written")
+        self.array = np.memmap(path, dtype, "r", shape=shape)
+        self.checked = np.zeros(len(hashes), bool)
+
+    def whole(self) -> np.ndarray:
+        """All rows, checked, in memory."""
+        self.check(np.arange(len(self.hashes)))
+        return np.array(self.array)
+
+    def check(self, blocks: Int[np.ndarray, "_"]) -> None:
+        """Compare blocks with their hashes, each once.
+
+        Raises:
+            DamagedIndex: one is not as it was written.
+        """
+        for block in blocks[~self.checked[blocks]].tolist():
+            if _hash(self.array[block * ROWS : (block + 1) * ROWS]) != self.hashes[block]:
+                raise DamagedIndex(f"rows {block * ROWS} to {(block + 1) * ROWS - 1} of {self.path} are not as written")
+            self.checked[block] = True
+
+    def rows(self, places: Int[np.ndarray, "*n"]) -> np.ndarray:
+        """These rows, checked."""
+        self.check(np.unique(places // ROWS))
+        return self.array.take(places, axis=0)
+
+    def block(self, start: int, stop: int) -> np.ndarray:
+        """Rows in a row, checked; a view."""
+        self.check(np.arange(start // ROWS, -(-stop // ROWS)))
+        return self.array[start:stop]
+
+    def erase(self, places: Int[np.ndarray, "n"]) -> None:
+        """Overwrite rows with zeros, on the disk when it returns."""
+        table = np.memmap(self.path, self.array.dtype, "r+", shape=self.array.shape)
+        table[places] = 0
+        table.flush()
+        with self.path.open("rb") as stream:
+            os.fsync(stream.fileno())
+        for block in np.unique(places // ROWS).tolist():
+            self.hashes[block] = _hash(table[block * ROWS : (block + 1) * ROWS])
+
+
+def _hash(rows: np.ndarray) -> str:
+    return sha256(np.ascontiguousarray(rows).view(np.uint8).data).hexdigest()
+
+
+def block_hashes(table: np.ndarray) -> list[str]:
+    """SHA-256 of each block."""
+    return [_hash(table[start : start + ROWS]) for start in range(0, len(table), ROWS)]
+
+
+def sealed(facts: Mapping[str, Any]) -> bytes:
+    """A manifest as JSON, with its own SHA-256."""
+    text = json.dumps(facts, sort_keys=True)
+    return json.dumps({"facts": facts, "sha256": sha256(text.encode()).hexdigest()}, sort_keys=True).encode()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """What `sealed` wrote.
+
+    Raises:
+        DamagedIndex: it is not there, or not as it was written.
+    """
+    try:
+        found = json.loads((folder / MANIFEST).read_bytes())
+        text = json.dumps(found["facts"], sort_keys=True)
+        if found["sha256"] == sha256(text.encode()).hexdigest():
+            return found["facts"]
+    except FileNotFoundError:
+        raise DamagedIndex(f"{folder} holds no whole cache") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise DamagedIndex(f"{folder / MANIFEST} is not as it was written (SHA-256)")
