@@ -24,8 +24,8 @@ SPARE = 16  # neighbours more than asked, since float32 may swap near ties at th
 BLOCK = 65_536
 EDGE = 1e-9  # a product of many rows and one of few differ by less; those at the edge of a range are scored singly
 
-Found = tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n"]]
-"""Rows and scores of one query, best first."""
+Found = tuple[Int[np.ndarray, "_"], Float[np.ndarray, "_"]]
+"""Rows and scores of one query, best first; "_", since the answers in a list differ in length."""
 
 
 class Exact:
