@@ -6,6 +6,8 @@ moves rows, and the place a row has moved away from is only marked as free. So a
 living row that shares those bytes.
 """
 
+import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ LONGEST_NAME = 256  # bytes; of a longer one its end
 WINDOW, STRIDE = 8, 16  # of a vector, a piece of 8 bytes every 16: no rest of 24 bytes escapes
 MOST = 20_000  # pieces; of more rows at once fewer pieces each
 CHUNK = 1 << 25  # bytes read at a time
+DESCRIPTORS = Path("/dev/fd")  # of this process, where there is such a folder
 TREES = (2, 5, 10, 13)  # first byte of a page that holds cells
 HEADER = 100  # bytes of the file before the first page's own
 
@@ -75,65 +78,136 @@ def look(folder: Path, pieces: Sequence[bytes], *, rewritten: bool = False) -> S
     files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     left = searched = 0
     for path in files:
-        found = list(places(path, pieces))
-        searched += path.stat().st_size
-        left += unclaimed(path, found, rewritten=rewritten) if path == folder / TRUTH else len(found)
+        with opened(path) as handle:
+            found = list(places(handle, pieces))
+            searched += os.fstat(handle).st_size
+            left += unclaimed(handle, found, rewritten=rewritten) if path == folder / TRUTH else len(found)
     return Search(pieces=len(pieces), files=len(files), searched=searched, left=left)
 
 
-def places(path: Path, pieces: Sequence[bytes]) -> Iterator[tuple[int, int]]:
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor to read a file by: the one that SQLite has, if it has the file open in this process.
+
+    To open the file once more and close it would drop SQLite's locks on it (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    known = known_descriptor(path)
+    if known is not None:
+        yield known
+        return
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def known_descriptor(path: Path) -> int | None:
+    """The descriptor under which this process has a file open; None: it has not, or the system does not tell."""
+    wanted = path.stat()
+    for entry in DESCRIPTORS.iterdir() if DESCRIPTORS.is_dir() else ():
+        with contextlib.suppress(OSError):
+            found = os.fstat(int(entry.name))
+            if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+                return int(entry.name)
+    return None
+
+
+def places(handle: int, pieces: Sequence[bytes]) -> Iterator[tuple[int, int]]:
     """Where in a file pieces stand: place and length."""
-    starts = sorted({piece[:SHORTEST] for piece in pieces})
-    longest = max(map(len, pieces), default=0)
-    by_start: dict[bytes, list[bytes]] = {start: [] for start in starts}
-    for piece in pieces:
-        by_start[piece[:SHORTEST]].append(piece)
-    keys = np.array(sorted(int.from_bytes(start, "little") for start in starts), np.uint64)
-    first = np.zeros(1 << 16, bool)
-    first[(keys & np.uint64(0xFFFF)).astype(np.int64)] = True
-    with path.open("rb") as stream:
-        origin, content = 0, stream.read(CHUNK)
-        while content:
-            for place in suspects(content, first, keys):
-                for piece in by_start.get(content[place : place + SHORTEST], ()):
-                    if content.startswith(piece, place):
-                        yield origin + place, len(piece)
-            more = stream.read(CHUNK)
-            kept = content[-(longest - 1) :] if more and longest > 1 else b""
-            origin, content = origin + len(content) - len(kept), kept + more if more else b""
+    groups = [Group.of(length, pieces) for length in sorted({len(piece) for piece in pieces})]
+    first = np.zeros(1 << 16, np.uint32)
+    for number, group in enumerate(groups):
+        first[group.starts] |= np.uint32(1 << number % 32)
+    origin, overlap = 0, max([len(piece) for piece in pieces], default=1) - 1
+    while content := pread(handle, CHUNK + overlap, origin):
+        near, marks = suspects(content, first)
+        for number, group in enumerate(groups):
+            for place in group.found(content, near[(marks >> np.uint32(number % 32)) & np.uint32(1) == 1]):
+                if place < CHUNK:
+                    yield origin + place, group.length
+        origin += CHUNK
 
 
-def suspects(content: bytes, first: np.ndarray, keys: np.ndarray) -> list[int]:
-    """Places at which the six bytes of a key stand: a table of two bytes rules out nearly all at once."""
-    count = len(content) - SHORTEST + 1
-    if count <= 0 or not len(keys):
-        return []
-    padded = np.frombuffer(content + bytes(8), np.uint8)
-    near = []
+@dataclass(frozen=True)
+class Group:
+    """Pieces of one length.
+
+    Attributes:
+        starts: their first two bytes. keys: of their words, ascending.
+    """
+
+    length: int
+    pieces: frozenset[bytes]
+    starts: np.ndarray
+    keys: np.ndarray
+
+    @classmethod
+    def of(cls, length: int, pieces: Sequence[bytes]) -> "Group":
+        """Those of the pieces that have this length."""
+        own = frozenset(piece for piece in pieces if len(piece) == length)
+        rows = np.array([np.frombuffer(piece.ljust(WINDOW, b"\0"), np.uint8) for piece in sorted(own)])
+        starts = rows[:, 0].astype(np.int64) + 256 * rows[:, 1].astype(np.int64)
+        keys = [words_at(row, np.zeros(1, np.int64), length)[0] for row in rows]
+        return cls(length, own, starts, np.sort(np.array(keys, np.uint64)))
+
+    def found(self, content: bytes, near: np.ndarray) -> Iterator[int]:
+        """The places among these at which a piece stands."""
+        near = near[near <= len(content) - self.length]
+        if len(near):
+            words = words_at(np.frombuffer(content + bytes(WINDOW), np.uint8), near, self.length)
+            order = np.minimum(np.searchsorted(self.keys, words), len(self.keys) - 1)
+            for place in near[self.keys[order] == words].tolist():
+                if content[place : place + self.length] in self.pieces:
+                    yield place
+
+
+FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+
+
+def words_at(content: np.ndarray, near: np.ndarray, length: int) -> np.ndarray:
+    """One number for the bytes at each place, from eight at the start, in the middle and at the end."""
+    words = np.ndarray((len(content) - WINDOW + 1,), "<u8", content, strides=(1,))
+    if length < WINDOW:
+        return words[near] & np.uint64((1 << 8 * length) - 1)
+    offsets = (0, (length - WINDOW) // 2, length - WINDOW)
+    parts = [words[near + offset] * factor for offset, factor in zip(offsets, FACTORS, strict=True)]
+    return parts[0] ^ parts[1] ^ parts[2]
+
+
+def suspects(content: bytes, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places whose two bytes begin a piece, and the groups of such pieces as bits: rules out nearly all at once."""
+    padded = np.frombuffer(content + b"\0", np.uint8)
+    any_of_them, near, marks = first > 0, [], []
     for odd in (0, 1):
         pairs = padded[odd : odd + (len(padded) - odd) // 2 * 2].view("<u2")
-        near.append(2 * np.flatnonzero(first[pairs]) + odd)
-    candidates = np.concatenate(near)
-    candidates = candidates[candidates < count]
-    words = np.ndarray((len(padded) - 7,), "<u8", padded, strides=(1,))[candidates] & np.uint64((1 << 48) - 1)
-    order = np.minimum(np.searchsorted(keys, words), len(keys) - 1)
-    return np.sort(candidates[keys[order] == words]).tolist()
+        places = np.flatnonzero(any_of_them[pairs])
+        near.append(2 * places + odd)
+        marks.append(first[pairs[places]])
+    return np.concatenate(near), np.concatenate(marks)
 
 
-def unclaimed(path: Path, found: Iterable[tuple[int, int]], *, rewritten: bool) -> int:
+def pread(handle: int, size: int, place: int) -> bytes:
+    """Bytes of a file, from a place on; fewer at its end."""
+    if hasattr(os, "pread"):
+        return os.pread(handle, size, place)
+    os.lseek(handle, place, os.SEEK_SET)
+    return os.read(handle, size)
+
+
+def unclaimed(handle: int, found: Iterable[tuple[int, int]], *, rewritten: bool) -> int:
     """How many of the places in a database file are not inside the cell of a living row."""
-    with path.open("rb") as stream:
-        size = int.from_bytes(stream.read(18)[16:18]) or 1
-        size = 65536 if size == 1 else size
-        pages: dict[int, list[tuple[int, int]]] = {}
-        count = 0
-        for place, length in found:
-            number, start = divmod(place, size)
-            if number not in pages:
-                stream.seek(number * size)
-                pages[number] = free(stream.read(size), HEADER if number == 0 else 0, rewritten=rewritten)
-            count += any(start < end and begin < start + length for begin, end in pages[number])
-        return count
+    size = int.from_bytes(pread(handle, 2, 16))
+    size = 65536 if size == 1 else size
+    pages: dict[int, list[tuple[int, int]]] = {}
+    count = 0
+    for place, length in found:
+        number, start = divmod(place, size)
+        if number not in pages:
+            page = pread(handle, size, number * size)
+            pages[number] = free(page, HEADER if number == 0 else 0, rewritten=rewritten)
+        count += any(start < end and begin < start + length for begin, end in pages[number])
+    return count
 
 
 def free(page: bytes, header: int, *, rewritten: bool) -> list[tuple[int, int]]:

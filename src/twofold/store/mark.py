@@ -29,7 +29,7 @@ class Mark:
         number = NUMBER.pack(generation)
         with contextlib.suppress(OSError):
             if self._handle is None:
-                self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
             os.write(self._handle, number + sha256(number).digest())
             os.lseek(self._handle, 0, os.SEEK_SET)
 
