@@ -12,7 +12,7 @@ from twofold.inputs.image_alignment import alignments, signatures, views
 from twofold.store.cells import Cells
 from twofold.store.near_pairs import near_pairs
 
-__all__ = ["COPY", "Candidates", "candidates", "copy_scores"]
+__all__ = ["COPY", "Candidates", "candidates", "copy_scores", "evidence", "rule"]
 
 COPY = 0.9
 """Score from which on two pictures are copies."""
@@ -119,13 +119,13 @@ def copy_scores(
 
     A logistic curve over how well the one fits into the other (pixels, edges, the better half of 16 squares), the
     likeness of the signatures, and that of the vectors, if there are any. Its weights were fitted to attacked aerial
-    photographs (bench/dedup.py --fit); other pictures are judged by it as they come.
+    photographs (bench/dedup.py --train); other pictures are judged by it as they come.
     """
     scores = np.zeros(len(pairs), np.float32)
 
     def judge(start: int) -> None:
         part = slice(start, start + TOGETHER)
-        scores[part] = _rule(_evidence(planes, vectors, pairs[part]), with_vectors=vectors is not None)
+        scores[part] = rule(evidence(planes, vectors, pairs[part]), with_vectors=vectors is not None)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for done, _ in enumerate(pool.map(judge, range(0, len(pairs), TOGETHER)), start=1):
@@ -134,12 +134,15 @@ def copy_scores(
     return scores
 
 
-def _evidence(
+def evidence(
     planes: UInt8[np.ndarray, "n 64 64"],
     vectors: Shaped[np.ndarray, "n dim"] | None,
     pairs: Int[np.ndarray, "pairs 2"],
 ) -> Float[np.ndarray, "pairs evidence"]:
-    """Pixels, edges, the better half, signatures, and vectors; the better of the one cut from the other."""
+    """What speaks for copies: how well one fits into the other, in pixels, edges and the better half, and signatures.
+
+    Then the cosine of the vectors, if there are any. Each may be cut from the other; the better way counts.
+    """
     one, other = pairs.T
     both = np.stack([alignments(planes, one, other), alignments(planes, other, one)])
     fit = np.take_along_axis(both, both.sum(axis=2).argmax(axis=0)[None, :, None], axis=0)[0]
@@ -162,6 +165,7 @@ WEIGHTS = {
 """With vectors of an ImageNet network and without: factors of Fisher's z of each correlation, and the constant."""
 
 
-def _rule(evidence: Float[np.ndarray, "pairs evidence"], *, with_vectors: bool) -> Float[np.ndarray, "pairs"]:
+def rule(evidence: Float[np.ndarray, "pairs evidence"], *, with_vectors: bool) -> Float[np.ndarray, "pairs"]:
+    """The score of each pair, in [0, 1]: a logistic curve over Fisher's z of each correlation of `evidence`."""
     factors, constant = WEIGHTS[with_vectors]
     return 1 / (1 + np.exp(-(np.arctanh(np.clip(evidence, -0.99, 0.99)) @ np.array(factors) + constant)))

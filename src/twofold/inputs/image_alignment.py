@@ -28,6 +28,9 @@ TURNS = (0.0, 90.0, 180.0, 270.0, -4.0, 4.0, -8.0, 8.0, -12.0, 12.0, -16.0, 16.0
 
 KEPT = (0.9, 0.8)
 WAVES = 10
+FLAT = 50.0
+"""A signature's length before it is one, under which there is nothing in the picture but one grey."""
+
 BLOCK = 128
 PLAIN, PROMISING = 0.9, 0.8
 STEPS = (1 / 32, 1 / 64, 1 / 128)
@@ -43,6 +46,8 @@ def _waves() -> Float[np.ndarray, "waves pixels"]:
 def signatures(planes: UInt8[np.ndarray, "n side side"]) -> Float[np.ndarray, "n dim"]:
     """A vector of unit length a picture, alike for copies: its 10 x 10 lowest cosine coefficients, but the constant.
 
+    Zeros for a picture of one grey.
+
     Each is weighted by its frequency, since natural pictures have spectra that fall like 1 / f: then all count the
     same, and unrelated pictures are as good as orthogonal. It is the perceptual hash before its bits are taken.
     """
@@ -50,7 +55,8 @@ def signatures(planes: UInt8[np.ndarray, "n side side"]) -> Float[np.ndarray, "n
     waves = (_waves() @ grey @ _waves().T).reshape(len(planes), -1)
     row, column = np.divmod(np.arange(WAVES**2), WAVES)
     weighted = (waves * np.hypot(row, column).astype(np.float32))[:, 1:]
-    return weighted / np.maximum(np.linalg.norm(weighted, axis=1, keepdims=True), 1.0)
+    length = np.linalg.norm(weighted, axis=1, keepdims=True)
+    return np.where(length > FLAT, weighted / np.maximum(length, FLAT), 0).astype(np.float32)
 
 
 def views(planes: UInt8[np.ndarray, "n 64 64"]) -> Iterator[UInt8[np.ndarray, "n 64 64"]]:

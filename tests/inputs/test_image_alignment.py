@@ -1,0 +1,85 @@
+"""One picture found in another, and the signature that brings them together."""
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from twofold.inputs.image_alignment import SIDE, alignments, signatures, views
+from twofold.inputs.image_hash import grey_plane
+
+
+def scene(seed, side=240):
+    """Squares of many sizes, HWC uint8."""
+    rng = np.random.default_rng(seed)
+    picture = np.zeros((side, side))
+    for width in (60, 30, 15, 6):
+        picture += np.kron(rng.standard_normal((side // width, side // width)) * width, np.ones((width, width)))
+    picture = (picture - picture.min()) / np.ptp(picture) * 255
+    return np.repeat(picture.astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def plane(picture):
+    return grey_plane(np.asarray(picture), SIDE)
+
+
+def fit(cut, whole):
+    return alignments(np.stack([plane(cut), plane(whole)]), np.array([0]), np.array([1]))[0]
+
+
+CHANGES = {
+    "itself": lambda p: p,
+    "darker": lambda p: p // 2 + 20,
+    "part": lambda p: p[30:190, 50:210],
+    "small part": lambda p: p[100:220, 10:130],
+    "turned": lambda p: np.rot90(p, 1),
+    "upside down": lambda p: np.rot90(p, 2),
+    "askew": lambda p: np.asarray(PIL.Image.fromarray(p).rotate(11, PIL.Image.Resampling.BICUBIC)),
+    "askew the other way": lambda p: np.asarray(PIL.Image.fromarray(p).rotate(-6, PIL.Image.Resampling.BICUBIC)),
+    "squeezed": lambda p: np.asarray(PIL.Image.fromarray(p).resize((90, 130))),
+}
+
+
+@pytest.mark.parametrize("name", list(CHANGES))
+def test_a_changed_picture_fits_into_its_original(name):
+    pixels, edges, half = np.mean([fit(CHANGES[name](scene(seed)), scene(seed)) for seed in range(2)], axis=0)
+    assert pixels > 0.85 and edges > 0.6 and half > 0.85
+
+
+def test_covered_pictures_agree_in_their_better_half():
+    covered = scene(1)
+    covered[150:] = 255
+    pixels, _, half = fit(covered, scene(1))
+    assert half > 0.9 and pixels < 0.9
+
+
+def test_strangers_do_not_fit():
+    found = np.array([fit(scene(seed), scene(seed + 50)) for seed in range(8)])
+    assert np.median(found[:, 1]) < 0.4 and (found.sum(axis=1) < 2.2).all()
+
+
+def test_flat_pictures_fit_nowhere():
+    assert np.allclose(fit(np.full((50, 50, 3), 200, np.uint8), scene(0)), 0, atol=0.05)
+
+
+def test_signatures_are_unit_vectors_alike_for_copies_only():
+    planes = np.stack([plane(scene(seed)) for seed in range(10)])
+    known = signatures(planes)
+    assert np.allclose(np.linalg.norm(known, axis=1), 1, atol=1e-5)
+    poor = signatures(np.stack([plane(scene(seed)[::3, ::3]) for seed in range(10)]))
+    alike = known @ poor.T
+    assert np.diag(alike).min() > 0.9
+    assert alike[~np.eye(10, dtype=bool)].max() < 0.65
+    assert np.allclose(known, signatures(planes // 2 + 30), atol=0.15)
+
+
+def test_a_blank_picture_has_no_signature():
+    assert not signatures(np.full((1, SIDE, SIDE), 77, np.uint8)).any()
+
+
+def test_views_are_turns_and_parts():
+    planes = np.stack([plane(scene(3))])
+    shown = list(views(planes))
+    assert len(shown) == 13 and all(each.shape == planes.shape and each.dtype == np.uint8 for each in shown)
+    assert (shown[0] == np.rot90(planes[0])[None]).all()
+    part = plane(scene(3)[12:228, 12:228])  # the middle nine tenths
+    assert np.abs(shown[7].astype(int) - part).mean() < 3
