@@ -17,6 +17,7 @@ __all__ = ["Bridge", "Pairs", "toll"]
 HELD_OUT = 0.25  # share of the items, by identities, that a measured bridge has not seen
 QUERIES = 20  # with another item of their label; with fewer each has to find itself
 REPLICATES = 1000
+TOGETHER = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,10 +121,11 @@ def answers(
         itself: it is to find its own; else another one of its label.
     """
     right = np.empty(len(queries))
-    for place, (query, own) in enumerate(zip(queries, asking, strict=True)):
-        found = scores(bundle.twin, query[None], gallery)[0]
+    for start in range(0, len(queries), TOGETHER):
+        own = asking[start : start + TOGETHER]
+        found = scores(bundle.twin, queries[start : start + TOGETHER], gallery)
         if not itself:
-            found[own] = -np.inf
-        best = int(found.argmax())
-        right[place] = best == own if itself else codes[best] == codes[own]
+            found[np.arange(len(own)), own] = -np.inf
+        best = found.argmax(axis=1)
+        right[start : start + TOGETHER] = best == own if itself else codes[best] == codes[own]
     return right
