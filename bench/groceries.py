@@ -56,11 +56,18 @@ def main() -> None:
     recipe = photo().replace({"input.size": 64 if options.quick else 160, "epochs": options.epochs})
     if options.quick:
         recipe = recipe.replace({"max_seconds": 5, "p": 8, "k": 2})
-    results = out_of_the_box(shop) + trained(shop, recipe, seed=options.seed)
+    results = shown(out_of_the_box(shop))
+    results += shown(trained(shop, recipe, seed=options.seed))
+    print_last_line("groceries", started, results)
+
+
+def shown(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same figures, printed."""
     for each in results:
         low, high = each["low"], each["high"]
-        print(f"{each['name']:34} {each['value']:.4f}" + (f" [{low:.4f}, {high:.4f}]" if low is not None else ""))
-    print_last_line("groceries", started, results)
+        interval = f" [{low:.4f}, {high:.4f}]" if low is not None else ""
+        print(f"{each['name']:34} {each['value']:.4f}{interval}", flush=True)
+    return results
 
 
 def out_of_the_box(shop: Shop) -> list[dict[str, Any]]:
