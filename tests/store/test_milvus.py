@@ -100,7 +100,7 @@ def test_large_calls_go_in_parts(index: Any, make: Make, monkeypatch: pytest.Mon
 
 
 def test_what_is_too_large_is_refused(place: str, index: Index, contract: Contract, make: Make) -> None:
-    with pytest.raises(StoreError, match="is no id or label for this engine: give a text of at most 1024 bytes"):
+    with pytest.raises(StoreError, match="is no id or label for this engine: give at most 1024 bytes"):
         index.add(make(["x" * 1025]))
     with pytest.raises(StoreError, match="metadata of 60009 letters: Milvus keeps 60000 bytes for an item"):
         index.add(replace(make(["a"]), metadata=({"k": "x" * 60_000},)))

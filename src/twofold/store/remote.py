@@ -69,10 +69,8 @@ def checked(record: Record, found: bytes, place: str) -> Record:
 def check_long(names: Iterable[str]) -> None:
     """Refuse ids and labels that a key of the engines cannot hold."""
     for name in names:
-        if len(name.encode()) > LONGEST or "\0" in name:
-            raise StoreError(
-                f"{name[:40]!r} is no id or label for this engine: give a text of at most {LONGEST} bytes, without NUL"
-            )
+        if len(name.encode()) > LONGEST:
+            raise StoreError(f"{name[:40]!r}... is no id or label for this engine: give at most {LONGEST} bytes")
 
 
 def refuse_missing(ids: Sequence[str], found: Container[str], place: str) -> None:
