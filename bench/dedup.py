@@ -56,6 +56,7 @@ def main() -> None:
     parser.add_argument("--train", type=Path, help="a folder of other pictures: fit the rule and print it")
     parser.add_argument("--originals", type=int, default=300)
     parser.add_argument("--distractors", type=int, default=1500)
+    parser.add_argument("--families", nargs="*", default=list(FAMILIES), choices=list(FAMILIES))
     parser.add_argument("--only", choices=["vectors", "pictures"])
     parser.add_argument("--quick", action="store_true", help="50,000 vectors, 12 originals, 24 distractors")
     options = parser.parse_args()
@@ -68,7 +69,7 @@ def main() -> None:
         results += vectors(50_000 if options.quick else 1_000_000, named="50k" if options.quick else "1m")
     if options.only != "vectors":
         originals, distractors = (12, 24) if options.quick else (options.originals, options.distractors)
-        results += pictures(options.data, originals, distractors)
+        results += pictures(options.data, originals, distractors, options.families)
     for result in results:
         print(f"{result['name']:55} {result['value']:.4f}  {result['anchor']}")
     line = print_last_line("dedup", clock, results)
@@ -184,7 +185,7 @@ class Known:
         self.signatures = signatures(self.planes)
 
 
-def pictures(folders: Sequence[Path], originals: int, distractors: int) -> list[dict]:
+def pictures(folders: Sequence[Path], originals: int, distractors: int, families: Sequence[str]) -> list[dict]:
     """Every family, every way to compare."""
     shown = pictures_of(folders, originals + distractors)
     bundle = Bundle.pretrained()
@@ -192,7 +193,7 @@ def pictures(folders: Sequence[Path], originals: int, distractors: int) -> list[
     hashes = {name: hashed(name, shown) for name in HASHES}
     where = ", ".join(folder.name for folder in folders) or "invented pictures"
     results = []
-    for family in FAMILIES:
+    for family in families:
         queries = attacked(family, shown[:originals], seed=1)
         ours = Known(bundle, queries)
         with_vectors, without = rule_scores(ours, base)

@@ -1,0 +1,50 @@
+"""The figures of bench/dedup.py are what they say."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
+
+import attacks
+import dedup
+
+
+def test_planted_pairs_are_as_near_as_they_say():
+    rows, first, second = dedup.planted(2000, np.random.default_rng(0))
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    cosine = (rows[first] * rows[second]).sum(axis=1)
+    assert len(first) == 200 and cosine.min() >= 0.9 and cosine.max() <= 1 + 1e-5
+    assert not set(first) & set(second)
+
+
+def test_recall_at_a_precision():
+    scores = np.zeros((4, 6))
+    scores[np.arange(4), np.arange(4)] = [0.9, 0.8, 0.7, 0.6]
+    assert dedup.found_at(scores) == 1
+    scores[0, 5] = 0.75  # one wrong answer above the last two
+    assert dedup.found_at(scores) == 0.5
+    scores[0, 5] = 0.8  # level with the second: they come together
+    assert dedup.found_at(scores) == 0.25
+    assert dedup.found_at(np.zeros((4, 6))) == 0
+
+
+@pytest.mark.parametrize("family", list(attacks.FAMILIES))
+def test_attacks_change_pictures_and_are_the_same_each_time(family):
+    picture = dedup.invented(1)
+    once, again = (attacks.attacked(family, [picture], seed=3)[0] for _ in range(2))
+    assert once.mode == "RGB" and min(once.size) >= 16
+    assert once.size != picture.size or (np.asarray(once) != np.asarray(picture)).any()
+    assert (np.asarray(once) == np.asarray(again)).all()
+
+
+def test_a_pair_has_one_number():
+    assert (dedup.coded(np.array([3, 5]), np.array([5, 3])) == (5 << 32 | 3)).all()
+
+
+def test_invented_pictures_differ():
+    assert isinstance(dedup.invented(1), PIL.Image.Image)
+    assert (np.asarray(dedup.invented(1)) != np.asarray(dedup.invented(2))).any()
