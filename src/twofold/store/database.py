@@ -93,6 +93,7 @@ class Database:
         self.seal: Seal = Plain()
         self.mark = Mark(folder)
         self._written = 0
+        self._checked = False
 
     @classmethod
     def create(cls, folder: Path, contract: Contract, *, protection: str = "{}") -> None:
@@ -133,7 +134,7 @@ class Database:
     def close(self) -> None:
         """Close the file; the last one to close also empties the write-ahead log."""
         self.connection.close()
-        self.mark.close(remove=not log_of(self.folder).exists())
+        self.mark.close(remove=self._checked and not log_of(self.folder).exists())
 
     # ---- transactions
 
@@ -168,6 +169,7 @@ class Database:
                 f"{self.folder} stands at write {found}, and write {acknowledged} was acknowledged: its write-ahead "
                 "log is damaged or missing"
             )
+        self._checked = True
 
     # ---- reading
 

@@ -22,6 +22,7 @@ MATRIX_QUERIES = 20  # from so many queries on faiss does best with a matrix pro
 FEW = 8  # below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
 SPARE = 16  # neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
 BLOCK = 65_536
+SAME = 1e-12  # scores of one pair differ by less, whatever else is scored with it
 EDGE = 1e-9  # a product of many rows and one of few differ by less; those at the edge of a range are scored singly
 
 Found = tuple[Int[np.ndarray, "_"], Float[np.ndarray, "_"]]
@@ -193,7 +194,7 @@ def _blocks(rows: np.ndarray, plain: Callable[[np.ndarray], np.ndarray], queries
 def within(
     contract: Contract, query: Float[np.ndarray, "1 dim"], rows: Float[np.ndarray, "n dim"], score: float
 ) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
-    """Positions and scores of all rows that score at least `score` with a query, best first; float64, no row missed."""
+    """Positions and scores of all rows that score at least `score` (to 12 digits) with a query, best first."""
     near = []
     for start in range(0, len(rows), BLOCK):
         found = contract.scores(query, rows[start : start + BLOCK])[0]
@@ -202,5 +203,5 @@ def within(
     # scored as `neighbours` does, so that the score of a hit, given as the range, finds that hit
     scores = contract.scores(query, rows[places])[0]
     order = np.argsort(-scores, kind="stable")
-    order = order[scores[order] >= score]
+    order = order[scores[order] >= score - SAME * max(1.0, abs(score))]
     return places[order], scores[order]
