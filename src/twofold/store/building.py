@@ -189,15 +189,21 @@ def _plan(lists: Lists, queries: np.ndarray, true: np.ndarray, gaps: np.ndarray)
         reach = float(np.quantile(gaps, share))
         proposed = lists.candidates(queries, reach=reach, count=counts[-1])
         looked = (keys >= keys.max(axis=1, keepdims=True) - reach).sum(axis=1).mean() * rows / keys.shape[1]
-        hits = [_hits(proposed[:, :count], true) for count in counts]
+        ranks = _ranks(proposed, true)
+        hits = [float((ranks < count).mean()) for count in counts]
         for count, recall in zip(counts, hits, strict=True):
             plans.append((looked + COMPARING * count, Plan(k=k, reach=reach, count=count, recall=recall)))
     enough = [(cost, plan) for cost, plan in plans if plan.recall >= AIM and cost < rows / 4]
     return min(enough, key=lambda each: each[0])[1] if enough else None
 
 
-def _hits(proposed: np.ndarray, true: np.ndarray) -> float:
-    return float(np.mean([np.isin(own, near).mean() for own, near in zip(true, proposed, strict=True)]))
+def _ranks(proposed: Int[np.ndarray, "q count"], true: Int[np.ndarray, "q k"]) -> Int[np.ndarray, "q k"]:
+    """Where each true neighbour stands among those proposed; behind all of them if it is not there."""
+    ranks = np.empty(true.shape, np.int64)
+    for row, (own, near) in enumerate(zip(true, proposed, strict=True)):
+        same = own[:, None] == near[None]
+        ranks[row] = np.where(same.any(axis=1), same.argmax(axis=1), len(near))
+    return ranks
 
 
 def _hashes(spare: Path, rows: int, dim: int, trained: Trained) -> dict[str, list[str]]:

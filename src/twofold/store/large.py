@@ -1,137 +1,155 @@
 """Search among more rows than memory should hold: a cache that can be built again, beside it the rows written since."""
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.contract import Contract
+from twofold.errors import CannotWrite, DamagedIndex, StoreError
+from twofold.store.approximate import PLAIN, Approximate
+from twofold.store.building import Watch, silent
+from twofold.store.cache import Cached, erase_cache, open_cache, stale
 from twofold.store.database import Database
-from twofold.store.exact import Exact, Found
-from twofold.store.following import BLOCK, Follower, vectors_of
+from twofold.store.exact import Found
+from twofold.store.following import Follower, vectors_of
 from twofold.store.rows import State
 
-__all__ = ["Cache", "Large", "OpenCache"]
+__all__ = ["Large"]
 
-STALE = 0.1  # share of rows written or deleted since, from which on the cache is built again
-SPARE = 4  # times as many neighbours are asked of the cache as are wanted, since its scores are not exact
-
-
-@runtime_checkable
-class Cache(Protocol):
-    """What finds neighbours among very many rows; derived from the database at one state.
-
-    Attributes:
-        state: that it stands for.
-    """
-
-    state: State
-
-    def search(
-        self, queries: Float[np.ndarray, "q dim"], k: int, *, allowed: Int[np.ndarray, "m"] | None
-    ) -> list[Int[np.ndarray, "n"]]:
-        """Numbers of about the `k` best rows of each query, in any order; only of `allowed` (ascending) if given."""
-        ...
-
-    def erase(self, numbers: Int[np.ndarray, "m"]) -> None:
-        """Leave no byte of these rows' vectors in any file of the cache."""
-        ...
-
-    def close(self) -> None:
-        """Let go of its files."""
-        ...
-
-
-OpenCache = Callable[[Database, Contract, State], Cache]
-"""Opens the cache that stands for the rows at a state or shortly before, or builds one; called inside `reading`."""
+Told = TypeVar("Told")
 
 
 class Large:
-    """What a large index searches with. Scores are exact: of the float32 vectors in the database, in float64."""
+    """What a large index searches with. Scores are exact: of the float32 vectors in the database, in float64.
 
-    def __init__(self, database: Database, contract: Contract, open_cache: OpenCache) -> None:
+    Attributes:
+        notes: what was built, and why; or why there is no cache. watch: is told how far a build is.
+    """
+
+    def __init__(self, database: Database, contract: Contract) -> None:
         self.database = database
         self.contract = contract
-        self.open_cache = open_cache
-        self.cache: Cache | None = None
+        self.notes: list[str] = []
+        self.watch: Watch = silent
+        self.cached: Cached | None = None
+        self.refused = False
 
-    def follow(self, state: State) -> tuple[Cache, Follower]:
+    def ready(self, state: State) -> bool:
+        """Whether there is a cache for this state; False where the distance or the disk does not allow one."""
+        if self.refused or self.contract.distance not in PLAIN:
+            return False
+        try:
+            self.follow(state)
+        except DamagedIndex:
+            raise
+        except (CannotWrite, StoreError) as error:
+            self.refused = True
+            self.notes.append(f"all {state.items} vectors are held in memory, without a cache: {error}")
+            return False
+        return True
+
+    def follow(self, state: State) -> tuple[Approximate, Follower]:
         """The cache, and the rows that were written since; a cache that is too old is built again."""
-        cache = self.cache
-        if cache is None or self.stale(cache, state):
-            self.close()
-            self.cache = cache = self.open_cache(self.database, self.contract, state)
-            self.since = Follower(self.database, self.contract, cache.state)
-        self.since.follow(state)
-        return cache, self.since
+        if self.cached is None or stale(self.cached[1], state):
+            self.open(state)
+        try:
+            self.since.follow(state)
+        except DamagedIndex:  # the rows do not fit each other; a cache of the database as it was before, perhaps
+            self.drop()
+            self.open(state)
+            self.since.follow(state)
+        return self.cache(), self.since
 
-    def stale(self, cache: Cache, state: State) -> bool:
-        """Whether the deleted rows are no longer listed, or a linear search of the new ones would cost too much."""
-        new = state.last - cache.state.last
-        gone = cache.state.items + new - state.items
-        return cache.state.generation < state.floor or new + gone > STALE * cache.state.items
+    def cache(self) -> Approximate:
+        """The open cache."""
+        if self.cached is None:
+            raise StoreError(f"the cache of {self.database.folder} is not open")
+        return self.cached[0]
+
+    def open(self, state: State, *, suspect: bool = False) -> None:
+        """Open or build the cache, and begin to follow from there."""
+        self.close()
+        self.cached, note = open_cache(self.database, self.contract, state, watch=self.watch, suspect=suspect)
+        self.notes += [note] if note else []
+        self.since = Follower(self.database, self.contract, self.cached[1])
+
+    def asked(self, state: State, question: Callable[[Approximate, Follower], Told]) -> Told:
+        """The cache's answer; if a byte of it proves to be damaged on the way, that of one that was built anew."""
+        cache, since = self.follow(state)
+        try:
+            return question(cache, since)
+        except DamagedIndex as error:
+            self.notes.append(str(error))
+            self.open(state, suspect=True)
+            return question(*self.follow(state))
 
     def search(
-        self, queries: Float[np.ndarray, "q dim"], k: int, *, state: State, allowed: Int[np.ndarray, "m"] | None
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        *,
+        state: State,
+        allowed: Int[np.ndarray, "m"] | None,
+        exact: bool = False,
     ) -> list[Found]:
-        """Nearly the `k` best rows of each query; only rows of `allowed`, exactly, if it is given."""
-        cache, since = self.follow(state)
-        near = cache.search(queries, k * SPARE + len(since.gone), allowed=allowed)
-        fresh = since.rows.search(self.contract, queries, k, allowed=allowed)
-        merged = [np.union1d(np.setdiff1d(old, since.gone), new[0]) for old, new in zip(near, fresh, strict=True)]
-        return self.scored(queries, merged, k)
+        """Nearly the `k` best rows of each query, only of `allowed` if it is given; with `exact` just these."""
+        near = self.asked(
+            state,
+            lambda cache, since: cache.search(queries, k, allowed=allowed, gone=since.gone, exact=exact),
+        )
+        fresh = self.since.rows.search(self.contract, queries, k, allowed=allowed)
+        return [(numbers[:k], scores[:k]) for numbers, scores in self.scored(queries, near, fresh)]
+
+    def search_range(
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        score: float,
+        *,
+        state: State,
+        allowed: Int[np.ndarray, "m"] | None,
+    ) -> list[Found]:
+        """All rows whose score with a query is at least `score`; none is missed."""
+        near = self.asked(
+            state,
+            lambda cache, since: cache.search_range(queries, score, allowed=allowed, gone=since.gone),
+        )
+        fresh = self.since.rows.search_range(self.contract, queries, score, allowed=allowed)
+        return [
+            (numbers[scores >= score], scores[scores >= score]) for numbers, scores in self.scored(queries, near, fresh)
+        ]
 
     def scored(
-        self, queries: Float[np.ndarray, "q dim"], candidates: Sequence[Int[np.ndarray, "n"]], k: int
+        self, queries: Float[np.ndarray, "q dim"], near: Sequence[Int[np.ndarray, "_"]], fresh: Sequence[Found]
     ) -> list[Found]:
-        """The `k` best of the candidates of each query, by the vectors in the database."""
-        numbers = np.unique(np.concatenate([np.empty(0, np.int64), *candidates]))
+        """Both together, best first, by the vectors in the database; equal scores in the order of the rows."""
+        wanted = [np.union1d(old, new) for old, (new, _) in zip(near, fresh, strict=True)]
+        numbers = np.unique(np.concatenate([np.empty(0, np.int64), *wanted]))
         rows = self.database.numbered(numbers.tolist())
         vectors = vectors_of(self.database, self.contract, [rows[number] for number in numbers.tolist()])
         found = []
-        for query, own in zip(queries, candidates, strict=True):
+        for query, own in zip(queries, wanted, strict=True):
             scores = self.contract.scores(query[None], vectors[np.searchsorted(numbers, own)])[0]
-            order = np.argsort(-scores, kind="stable")[:k]
+            order = np.argsort(-scores, kind="stable")
             found.append((own[order], scores[order]))
         return found
 
-    def search_range(
-        self, queries: Float[np.ndarray, "q dim"], score: float, *, allowed: Int[np.ndarray, "m"] | None
-    ) -> list[Found]:
-        """All rows whose score with a query is at least `score`: every row is read and compared."""
-        parts: list[list[Found]] = [[] for _ in queries]
-        for block in self.blocks():
-            for own, found in zip(
-                parts, block.search_range(self.contract, queries, score, allowed=allowed), strict=True
-            ):
-                own.append(found)
-        merged = [tuple(map(np.concatenate, zip(*own, strict=True))) for own in parts]
-        return [best(numbers, scores) for numbers, scores in merged]
-
-    def blocks(self) -> Iterator[Exact]:
-        """All rows, some at a time, each checked against its hash."""
-        found = iter(self.database.rows())
-        while block := list(islice(found, BLOCK)):
-            part = Exact(self.contract.dim)
-            numbers = np.array([row.number for row in block], np.int64)
-            part.put(numbers, vectors_of(self.database, self.contract, block), np.zeros((len(block), 32), np.uint8))
-            yield part
-
     def erase(self, numbers: Int[np.ndarray, "m"]) -> None:
-        """Leave no byte of these rows in the cache."""
-        if self.cache is not None:
-            self.cache.erase(numbers)
+        """Leave no byte of these rows, and of all that were deleted before, in the files of the cache."""
+        if self.cached is not None:
+            with self.database.reading():
+                self.since.follow(self.database.state())
+            numbers = np.union1d(numbers, self.since.gone)
+        erase_cache(self.database.folder, None if self.cached is None else self.cached[0], numbers)
+
+    def drop(self) -> None:
+        """Throw the cache away."""
+        self.close()
+        erase_cache(self.database.folder, None, np.empty(0, np.int64))
 
     def close(self) -> None:
         """Let go of the cache's files."""
-        if self.cache is not None:
-            self.cache.close()
-            self.cache = None
-
-
-def best(numbers: Int[np.ndarray, "n"], scores: Float[np.ndarray, "n"]) -> Found:
-    """The same, best first; equal scores in the order of the rows."""
-    order = np.argsort(-scores, kind="stable")
-    return numbers[order], scores[order]
+        if self.cached is not None:
+            self.cached[0].close()
+            self.cached = None

@@ -15,13 +15,14 @@ from twofold.errors import StoreError
 from twofold.files import new_folder
 from twofold.results import AuditEntry, Embeddings, Enrolled, Erasure, Hit, Inspection
 from twofold.store import audit, life
+from twofold.store.building import Watch
 from twofold.store.connection import explain
 from twofold.store.database import TRUTH, Database, Forgotten, Seal, clock
 from twofold.store.erasure import erase
 from twofold.store.exact import Found
 from twofold.store.following import Follower, vectors_of
 from twofold.store.index import Index
-from twofold.store.large import Cache, Large
+from twofold.store.large import Large
 from twofold.store.leftovers import pieces_of
 from twofold.store.protect import Key, Protection, find_key
 from twofold.store.rows import Item, Row, State
@@ -57,13 +58,12 @@ class LocalIndex(Index):
                 self.contract = Contract.from_dict(json.loads(pinned.contract))
                 self._begin(opened(pinned, self.contract, key))
                 state = database.state()
-                if self._is_large(state):
-                    self._large.follow(state)
-                else:
+                if not self._has_many(state):  # else rows are checked when they are read
                     self._all.follow(state)
                     database.check_pages()
             if state.erasing:
                 with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
+                    self._large.drop()
                     erase(database, whole=True)
         except BaseException:
             database.close()
@@ -95,7 +95,7 @@ class LocalIndex(Index):
         self._keep(seal)
         self._labels: tuple[int, tuple[str, ...]] | None = None
         self._all = Follower(self._database, self.contract)
-        self._large = Large(self._database, self.contract, open_cache)
+        self._large = Large(self._database, self.contract)
 
     def _keep(self, seal: Seal) -> None:
         """Put this between vectors and the file from now on; vectors in memory stand as in the file, rotated or not."""
@@ -107,13 +107,28 @@ class LocalIndex(Index):
         """Whether vectors are encrypted in the file; a protected index has no cache on disk."""
         return isinstance(self._database.seal, Sealed)
 
-    def _is_large(self, state: State) -> bool:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was said of the cache: that it was built again and why, or why there is none."""
+        return tuple(self._large.notes)
+
+    def watch(self, watch: Watch) -> None:
+        """Let a function know how far the building of a cache is: what is done, how much of it, of how much."""
+        self._large.watch = watch
+
+    def _has_many(self, state: State) -> bool:
         return state.items > EXACT_ROWS and not self.protected
+
+    def _is_large(self, state: State) -> bool:
+        return self._has_many(state) and self._large.ready(state)
 
     @classmethod
     def found_at(cls, place: str | Path) -> bool:
         """Whether a folder looks like an index."""
         return (Path(place) / TRUTH).is_file()
+
+    def __enter__(self) -> "LocalIndex":
+        return self
 
     def close(self) -> None:
         """Close the files; closing twice does no harm."""
@@ -266,8 +281,9 @@ class LocalIndex(Index):
             WrongKey: no key there, or another process was faster. StoreError: the disk or another writer is in the way.
         """
         self._keep(rekey(self._database, find_key(key), self.contract, rotate=rotate))
+        self._large.drop()  # of vectors in the clear
         self._large.close()
-        shutil.rmtree(self.path / CACHE, ignore_errors=True)  # of before it was protected
+        shutil.rmtree(self._database.folder / CACHE, ignore_errors=True)  # of before it was protected
         erase(self._database, whole=True)
 
     def refuse_unknown(self, label: str) -> None:
@@ -309,7 +325,8 @@ class LocalIndex(Index):
         whole = gone.loose or len(rows) > MANY
         search = erase(self._database, pieces_of(rows, gone.keys), whole=whole)
         with self._database.reading():
-            self._all.follow(self._database.state())  # memory forgets, too
+            if not self._has_many(state := self._database.state()) or self._large.refused:
+                self._all.follow(state)  # memory forgets, too
         return Erasure(
             labels=labels,
             ids=tuple(row.id for row in rows),
@@ -331,8 +348,8 @@ class LocalIndex(Index):
             ended = self._database.ended(clock())
             few = not filters and len(ended) <= FEW_ENDED
             allowed, deep = (None, k + len(ended)) if few else (self._allowed(filters), k)
-            if self._is_large(state) and not exact:
-                found = self._large.search(queries, deep, state=state, allowed=allowed)
+            if self._is_large(state):
+                found = self._large.search(queries, deep, state=state, allowed=allowed, exact=exact)
             else:
                 self._all.follow(state)
                 found = self._all.rows.search(self.contract, queries, deep, allowed=allowed)
@@ -344,7 +361,7 @@ class LocalIndex(Index):
         with self._database.reading():
             state, allowed, queries = self._database.state(), self._allowed(filters), self._turned(queries)
             if self._is_large(state):
-                return self._hits(self._large.search_range(queries, score, allowed=allowed))
+                return self._hits(self._large.search_range(queries, score, state=state, allowed=allowed))
             self._all.follow(state)
             return self._hits(self._all.rows.search_range(self.contract, queries, score, allowed=allowed))
 
@@ -368,11 +385,11 @@ class LocalIndex(Index):
     def check(self, *, repair: bool = False) -> Inspection:
         """Look at every row, index and cache; with `repair` drop what is provably damaged, and rebuild the rest."""
         seal = self._database.seal
-        found = inspect(self.path, repair=repair, seal=seal)
+        found = inspect(self._database.folder, repair=repair, seal=seal)
         if found.repaired:  # another file stands there now
             self._large.close()
             self._database.close()
-            self._database = Database.open(self.path)
+            self._database = Database.open(self._database.folder)
             self._begin(seal)
         return found
 
@@ -407,8 +424,3 @@ def make(path: Path, contract: Contract, protection: str) -> Path:
     with new_folder(path, marker=TRUTH) as folder:
         Database.create(folder, contract, protection=protection)
     return path
-
-
-def open_cache(database: Database, contract: Contract, state: State) -> Cache:
-    """The cache of an index of many rows."""
-    raise NotImplementedError  # store/approximate.py

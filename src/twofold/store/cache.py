@@ -1,0 +1,154 @@
+"""The cache folder of a local index: opened if it is whole and fits the database, else built again; one at a time."""
+
+import contextlib
+import shutil
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from twofold.contract import Contract
+from twofold.errors import CannotWrite, DamagedIndex, StoreError
+from twofold.store.approximate import Approximate
+from twofold.store.building import Watch, build
+from twofold.store.columns import read_manifest
+from twofold.store.database import Database
+from twofold.store.following import vectors_of
+from twofold.store.rows import State
+
+__all__ = ["CACHE", "Cached", "erase_cache", "open_cache"]
+
+CACHE, LOCK = "cache", "cache.lock"
+STALE = 0.1  # share of rows written or deleted since, from which on the cache is built again
+BUILDING_SECONDS = 3600.0  # for another process to finish building
+BLOCK = 16_384
+
+Cached = tuple[Approximate, State]
+"""A cache, and the state of the database that it stands for."""
+
+
+def stale(then: State, now: State) -> bool:
+    """Whether deleted rows are no longer listed, or a linear search of the new ones would cost too much."""
+    new = now.last - then.last
+    gone = then.items + new - now.items
+    return not now.floor <= then.generation <= now.generation or new < 0 or new + gone > STALE * then.items
+
+
+def open_cache(
+    database: Database, contract: Contract, state: State, *, watch: Watch, suspect: bool = False
+) -> tuple[Cached, str]:
+    """The cache of an index, inside `reading`; and what there is to say about it, "" where it was whole and new enough.
+
+    Args:
+        suspect: something in the cache was found to be wrong: read every byte of it before it is used again.
+
+    Raises:
+        CannotWrite: it must be built, and the disk does not take it. StoreError: float16 cannot hold the vectors.
+    """
+    folder = database.folder / CACHE
+    try:
+        return fitting(folder, database, state, suspect=suspect), ""
+    except DamagedIndex:
+        pass
+    with alone(database.folder):
+        try:
+            return fitting(folder, database, state, suspect=suspect), ""  # another process was faster
+        except DamagedIndex as error:
+            reason = str(error)
+        sweep(database.folder)
+        began = time.monotonic()
+        found = build(
+            folder,
+            blocks(database, contract),
+            distance=contract.distance,
+            dim=contract.dim,
+            about=about(database, state),
+            watch=watch,
+        )
+    seconds = time.monotonic() - began
+    return (found, state), f"{reason}: the cache was built from {state.items} rows in {seconds:.0f} s"
+
+
+def fitting(folder: Path, database: Database, state: State, *, suspect: bool) -> Cached:
+    """The cache as it stands.
+
+    Raises:
+        DamagedIndex: it is missing, damaged, another index's, or too old; says which.
+    """
+    found = Approximate(folder)
+    told, ours = found.facts["about"], about(database, state)
+    values = {name: bytes.fromhex(each) if isinstance(each, str) else each for name, each in told["state"].items()}
+    then = State(**values)
+    if told["index"] != ours["index"] or state.erasing:
+        raise DamagedIndex(f"{folder} is of another index, or of one that is being erased")
+    same = (then.items, then.last, then.checksum) == (state.items, state.last, state.checksum)
+    if stale(then, state) or (then.generation == state.generation and not same):
+        raise DamagedIndex(f"{folder} is too old")
+    if suspect:
+        found.check()
+    return found, then
+
+
+def about(database: Database, state: State) -> dict[str, Any]:
+    """What a cache is made from, for its manifest."""
+    told = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(state).items()}
+    return {"index": database.pinned().record()[-1].hex(), "state": told, "items": state.items}
+
+
+def blocks(database: Database, contract: Contract) -> Iterator[tuple[Int[np.ndarray, "b"], Float[np.ndarray, "b dim"]]]:
+    """All rows, each checked against its hash."""
+    rows = database.rows()
+    while block := list(islice(rows, BLOCK)):
+        yield np.array([row.number for row in block], np.int64), vectors_of(database, contract, block)
+
+
+def erase_cache(folder: Path, opened: Approximate | None, numbers: Int[np.ndarray, "m"]) -> None:
+    """Leave no byte of these rows in the cache of an index: overwritten in the one that is open, any other dropped.
+
+    Args:
+        folder: of the index.
+    """
+    if not (folder / CACHE).exists() and not list(leftovers(folder)):
+        return
+    with alone(folder):
+        sweep(folder)
+        with contextlib.suppress(DamagedIndex):
+            if opened is not None and read_manifest(folder / CACHE) == opened.facts:
+                opened.erase(numbers)
+                return
+        shutil.rmtree(folder / CACHE, ignore_errors=True)
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """What a build that was killed has left."""
+    return folder.glob(f".{CACHE}.*")
+
+
+def sweep(folder: Path) -> None:
+    """Delete it, and a cache without a manifest, which nobody can use."""
+    for path in leftovers(folder):
+        shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(DamagedIndex):
+        read_manifest(folder / CACHE)
+        return
+    shutil.rmtree(folder / CACHE, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """One process at a time; the lock is SQLite's, of an empty database: it goes with the process that has it."""
+    try:
+        connection = sqlite3.connect(folder / LOCK, timeout=BUILDING_SECONDS, isolation_level=None)
+        with contextlib.closing(connection):
+            connection.execute("BEGIN EXCLUSIVE")
+            yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            raise StoreError(f"another process builds the cache of {folder}: wait for it, or end it") from error
+        raise CannotWrite(f"cannot write {folder / LOCK} ({error}): the cache cannot be built or erased") from error
