@@ -157,7 +157,7 @@ def pictures_of(folders: Sequence[Path], most: int) -> list[PIL.Image.Image]:
     drawn: list[list[Path]] = []
     for folder in folders:
         items = Items.from_folder(folder, levels=0, suffixes=frozenset({".jpg", ".jpeg", ".png"}))
-        order = np.random.default_rng(5).permutation(len(items))
+        order = np.random.default_rng(11).permutation(len(items))
         drawn.append([items.values[place] for place in order])
     share = -(-most // len(drawn))
     chosen = [path for paths in drawn for path in paths[:share]]

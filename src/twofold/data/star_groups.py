@@ -38,28 +38,39 @@ def star_groups(
         groups of two and more, in the order of the positions of those kept.
     """
     best, equal = _equals(rank, same)
-    neighbours: dict[int, dict[int, float]] = {}
-    for (one, other), score in zip(same[pairs].tolist(), scores.tolist(), strict=True):
-        if one == other:
-            continue
-        for here, there in ((one, other), (other, one)):
-            near = neighbours.setdefault(here, {})
-            near[there] = max(score, near.get(there, score))
-    nodes = set(neighbours) | set(equal)
-    taken: set[int] = set()
+    node, near, alike = _both_ways(same[pairs], scores)
+    start = np.searchsorted(node, np.arange(len(same) + 1))
+    nodes = np.union1d(node, np.array(list(equal), np.int64))
+    taken = np.zeros(len(same), bool)
     groups = []
-    for node in sorted(nodes, key=lambda node: rank[best[node]]):
-        if node in taken:
+    for here in nodes[np.argsort(rank[best[nodes]])].tolist():
+        if taken[here]:
             continue
-        free = [(other, score) for other, score in neighbours.get(node, {}).items() if other not in taken]
-        taken |= {node, *(other for other, _ in free)}
-        members = [(each, 1.0) for each in equal.get(node, [node])]
-        members += [(each, score) for other, score in free for each in equal.get(other, [other])]
-        kept = int(best[node])
-        others = sorted((m for m in members if m[0] != kept), key=lambda m: (-m[1], rank[m[0]]))
-        if others:
-            groups.append(Star(kept=kept, others=tuple(m[0] for m in others), scores=tuple(m[1] for m in others)))
+        part = slice(start[here], start[here + 1])
+        free = ~taken[near[part]]
+        others, values = near[part][free].tolist(), alike[part][free].tolist()
+        taken[[here, *others]] = True
+        kept = int(best[here])
+        members = [(each, 1.0) for each in equal.get(here, [here]) if each != kept]
+        members += [(each, value) for o, value in zip(others, values, strict=True) for each in equal.get(o, [o])]
+        members.sort(key=lambda member: (-member[1], rank[member[0]]))
+        if members:
+            groups.append(Star(kept=kept, others=tuple(m[0] for m in members), scores=tuple(m[1] for m in members)))
     return sorted(groups, key=lambda group: group.kept)
+
+
+def _both_ways(
+    pairs: Int[np.ndarray, "pairs 2"], scores: Float[np.ndarray, "pairs"]
+) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
+    """(node, other, score), each pair from either end, once, with its best score; sorted."""
+    apart = pairs[:, 0] != pairs[:, 1]
+    ends = np.concatenate([pairs[apart], pairs[apart][:, ::-1]])
+    values = np.concatenate([scores[apart], scores[apart]])
+    order = np.lexsort((-values, ends[:, 1], ends[:, 0]))
+    ends, values = ends[order], values[order]
+    first = np.ones(len(ends), bool)
+    first[1:] = (ends[1:] != ends[:-1]).any(axis=1)
+    return ends[first, 0], ends[first, 1], values[first]
 
 
 def _equals(
