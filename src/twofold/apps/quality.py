@@ -67,7 +67,10 @@ class Gate:
                 raise UsageError(
                     f"gate {key}={value!r}: there are sharpness=40, contrast=10, norm=5 and brightness=[40,220]"
                 )
-        return cls(**{key: tuple(value) if key == "brightness" else float(value) for key, value in settings.items()})
+        fitting: dict[str, Any] = {
+            key: tuple(map(float, value)) if key == "brightness" else float(value) for key, value in settings.items()
+        }
+        return cls(**fitting)
 
     def check(self, name: str, value: Any, array: np.ndarray, found: Quality) -> None:
         """Let a thing pass, or raise.
