@@ -17,6 +17,7 @@ def test_exactly_these():
         "doctor",
         "embed",
         "enrol",
+        "dedup",
         "evaluate",
         "evaluate_pairs",
         "fit",

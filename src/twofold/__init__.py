@@ -20,6 +20,7 @@ _HOMES = {
     "doctor": "twofold.apps.doctor",
     "embed": "twofold.embedding",
     "enrol": "twofold.apps.gallery",
+    "dedup": "twofold.apps.dedup",
     "evaluate": "twofold.apps.evaluate",
     "evaluate_pairs": "twofold.apps.evaluate",
     "fit": "twofold.train.fit",
@@ -45,6 +46,7 @@ __all__ = [
     "doctor",
     "embed",
     "enrol",
+    "dedup",
     "evaluate",
     "evaluate_pairs",
     "fit",
@@ -61,6 +63,7 @@ if TYPE_CHECKING:
     from twofold import losses as losses
     from twofold import mining as mining
     from twofold.apps.doctor import doctor as doctor
+    from twofold.apps.dedup import dedup as dedup
     from twofold.apps.evaluate import evaluate as evaluate
     from twofold.apps.evaluate import evaluate_pairs as evaluate_pairs
     from twofold.apps.gallery import enrol as enrol
