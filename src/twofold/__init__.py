@@ -43,10 +43,10 @@ __all__ = [
     "Twin",
     "__version__",
     "calibrate",
+    "dedup",
     "doctor",
     "embed",
     "enrol",
-    "dedup",
     "evaluate",
     "evaluate_pairs",
     "fit",
@@ -62,8 +62,8 @@ __all__ = [
 if TYPE_CHECKING:
     from twofold import losses as losses
     from twofold import mining as mining
-    from twofold.apps.doctor import doctor as doctor
     from twofold.apps.dedup import dedup as dedup
+    from twofold.apps.doctor import doctor as doctor
     from twofold.apps.evaluate import evaluate as evaluate
     from twofold.apps.evaluate import evaluate_pairs as evaluate_pairs
     from twofold.apps.gallery import enrol as enrol
