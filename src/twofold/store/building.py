@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.errors import StoreError
-from twofold.files import new_folder
+from twofold.files import explain_failure, new_folder
 from twofold.store.approximate import FORMAT, PLAIN, Approximate, Plan, Space
 from twofold.store.columns import MANIFEST, block_hashes, sealed
 from twofold.store.lists import SAMPLE, Lists, Trained, codes_of, lists_of, train
@@ -67,7 +67,7 @@ def build(
     if distance not in PLAIN:
         raise StoreError(f"{distance} is searched exactly only; approximately there are: {', '.join(PLAIN)}")
     generator = np.random.default_rng(seed)
-    with new_folder(folder, marker=MANIFEST) as spare:
+    with new_folder(folder, marker=MANIFEST) as spare, explain_failure(folder):
         total = about.get("items", 0)
         space, rows = _copied(spare, blocks, distance=distance, dim=dim, total=total, watch=watch)
         vectors = np.memmap(spare / "vectors", "<f2", "r", shape=(rows, dim))
