@@ -12,9 +12,8 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -25,46 +24,14 @@ from twofold.store import audit
 from twofold.store.connection import TRUTH, connect, connect_somehow, explain, log_of, transaction
 from twofold.store.locks import Use, users
 from twofold.store.mark import Mark
-from twofold.store.rows import COLUMNS, Item, Pinned, Row, State, damaged, parse
+from twofold.store.rows import COLUMNS, Item, Pinned, Row, State, clock, damaged, parse
+from twofold.store.seals import Plain, Seal
 from twofold.store.tables import check_format, make_tables
 from twofold.store.where import Condition, sql
 
 __all__ = ["TRUTH", "Database", "Plain", "Seal", "clock"]
 
 PRUNE_EVERY, KEPT_GONE = 64, 10_000  # so many deleted rows are listed for readers that follow, or as many as live
-
-
-@runtime_checkable
-class Seal(Protocol):
-    """What stands between a vector and the file; called inside the transaction that writes or reads the row."""
-
-    def seal(self, database: "Database", item: Item) -> bytes:
-        """What is written in place of the vector."""
-        ...
-
-    def unseal(self, database: "Database", row: Row) -> bytes:
-        """The vector of a row."""
-        ...
-
-    def audit_key(self, pinned: Pinned) -> bytes:
-        """With which labels are hashed for the audit log."""
-        ...
-
-
-class Plain:
-    """No protection: vectors stand in the file as they are."""
-
-    def seal(self, database: "Database", item: Item) -> bytes:
-        """The vector itself."""
-        return item.vector
-
-    def unseal(self, database: "Database", row: Row) -> bytes:
-        """The vector itself."""
-        return row.vector
-
-    def audit_key(self, pinned: Pinned) -> bytes:
-        """It lies beside the log, and keeps names from those only who see the log alone."""
-        return pinned.audit_key
 
 
 class Forgotten(NamedTuple):
@@ -192,16 +159,6 @@ class Database:
         if found is None:
             raise damaged(f"the state of {self.folder} is not as it was written (SHA-256)")
         return found
-
-    def check_pages(self) -> None:
-        """Let SQLite compare its indexes with the table: an item that its index misses would be added twice.
-
-        Raises:
-            DamagedIndex: they do not agree.
-        """
-        (told,) = self.connection.execute("PRAGMA integrity_check(1)").fetchone()
-        if told != "ok":
-            raise damaged(f"the pages of {self.folder / TRUTH} do not fit together ({told.splitlines()[-1]})")
 
     def rows(self, condition: str = "NOT INDEXED ORDER BY row", values: Sequence[Any] = ()) -> Iterator[Row]:
         """Rows, each checked against its hash; without a condition all, from the table itself, whatever has become of
@@ -454,8 +411,3 @@ class Database:
         if busy:
             who = users(self.folder / TRUTH, Use.READING)
             raise StoreError(f"{who} reads {self.folder}: let it end")
-
-
-def clock(precision: str = "seconds") -> str:
-    """Now, in UTC, as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec=precision)

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from twofold.errors import StoreError
+from twofold.results import Erasure
 from twofold.store.connection import explain
-from twofold.store.database import Database
+from twofold.store.database import Database, clock
 from twofold.store.leftovers import Search, look
+from twofold.store.rows import Row
 
-__all__ = ["erase"]
+__all__ = ["erase", "receipt"]
 
 REWRITE = "VACUUM"
 
@@ -56,4 +58,18 @@ def cleaned(database: Database, pieces: Sequence[bytes], steps: Sequence[str]) -
     raise StoreError(
         f"{searches[-1].left} places in the files of {database.folder} still hold bytes of them: if that folder has "
         "files of somebody else in it, take those out"
+    )
+
+
+def receipt(search: Search, labels: tuple[str, ...], rows: Sequence[Row]) -> Erasure:
+    """What was erased, and what was found in the files afterwards."""
+    return Erasure(
+        labels=labels,
+        ids=tuple(row.id for row in rows),
+        at=clock(),
+        pieces=search.pieces,
+        files=search.files,
+        searched=search.searched,
+        leftovers=search.leftovers,
+        left=search.left,
     )

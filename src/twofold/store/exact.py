@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, UInt8
 from twofold.contract import Contract
 from twofold.store.scan import Blocks, block_rows, nearest, sides
 
-__all__ = ["METRICS", "Exact", "Found", "neighbours", "within"]
+__all__ = ["METRICS", "Exact", "Found", "neighbours", "within", "without"]
 
 METRICS = {
     "cosine": faiss.METRIC_INNER_PRODUCT,  # of unit vectors
@@ -205,3 +205,11 @@ def within(
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= score - SAME * max(1.0, abs(score))]
     return places[order], scores[order]
+
+
+def without(
+    found: Found, rows: Int[np.ndarray, "m"], k: int
+) -> tuple[Int[np.ndarray, "kept"], Float[np.ndarray, "kept"]]:
+    """The `k` best of what was found that are not among these rows."""
+    kept = ~np.isin(found[0], rows)
+    return found[0][kept][:k], found[1][kept][:k]

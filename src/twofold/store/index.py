@@ -238,7 +238,7 @@ class Index(ABC):
     def search_range(
         self, vectors: Float[np.ndarray, "q dim"], score: float, *, where: Where | None = None
     ) -> list[list[Hit]]:
-        """All items whose score with a vector is at least `score`, best first; never one below it.
+        """All items whose score with a vector is at least `score` (to 12 digits), best first.
 
         Raises:
             StoreError: as in `search`, or the score is NaN.

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -18,8 +17,8 @@ from twofold.store import audit, life
 from twofold.store.building import Watch
 from twofold.store.connection import explain
 from twofold.store.database import TRUTH, Database, Forgotten, Seal, clock
-from twofold.store.erasure import erase
-from twofold.store.exact import Found
+from twofold.store.erasure import erase, receipt
+from twofold.store.exact import Found, without
 from twofold.store.following import Follower, vectors_of
 from twofold.store.index import Index
 from twofold.store.large import Large
@@ -27,7 +26,8 @@ from twofold.store.leftovers import pieces_of
 from twofold.store.protect import Key, Protection, find_key
 from twofold.store.rows import Item, Row, State
 from twofold.store.sealed import Sealed, opened, rekey, rotation_of
-from twofold.store.upkeep import CACHE, inspect
+from twofold.store.tables import check_pages
+from twofold.store.upkeep import inspect
 from twofold.store.where import Condition
 
 __all__ = ["LocalIndex"]
@@ -60,7 +60,7 @@ class LocalIndex(Index):
                 state = database.state()
                 if not self._has_many(state):  # else rows are checked when they are read
                     self._all.follow(state)
-                    database.check_pages()
+                    check_pages(database.connection, path)
             if state.erasing:
                 with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
                     self._large.drop()
@@ -241,17 +241,17 @@ class LocalIndex(Index):
             UnknownLabel: nobody of that name is there; nothing is changed then. UsageError: `when` is no date.
         """
         end = life.utc(when)
-        return life.rewrite(self._database, self._known(labels), "expire", lambda row: row._replace(expires=end))
+        return life.rewrite(self._database, self.known(labels), "expire", lambda row: row._replace(expires=end))
 
     def revoke(self, labels: str | Sequence[str]) -> int:
         """Keep identities, but never match them until they are restored. How many items changed; errors as `expire`."""
         now = clock()
-        known = self._known(labels)
+        known = self.known(labels)
         return life.rewrite(self._database, known, "revoke", lambda row: row._replace(revoked=row.revoked or now))
 
     def restore(self, labels: str | Sequence[str]) -> int:
         """Lift a revocation. How many items changed; errors as `expire`."""
-        return life.rewrite(self._database, self._known(labels), "restore", lambda row: row._replace(revoked=None))
+        return life.rewrite(self._database, self.known(labels), "restore", lambda row: row._replace(revoked=None))
 
     def purge(self) -> Erasure | None:
         """Erase every item that is expired, as `forget` does; None: there is none."""
@@ -282,15 +282,10 @@ class LocalIndex(Index):
         """
         self._keep(rekey(self._database, find_key(key), self.contract, rotate=rotate))
         self._large.drop()  # of vectors in the clear
-        self._large.close()
-        shutil.rmtree(self._database.folder / CACHE, ignore_errors=True)  # of before it was protected
         erase(self._database, whole=True)
 
-    def refuse_unknown(self, label: str) -> None:
-        """Raise UnknownLabel, with the nearest name, unless somebody is called so."""
-        super()._check_known([label])
-
-    def _known(self, labels: str | Sequence[str]) -> tuple[str, ...]:
+    def known(self, labels: str | Sequence[str]) -> tuple[str, ...]:
+        """The labels, each once, if all are there; else UnknownLabel with the nearest name."""
         wanted = (labels,) if isinstance(labels, str) else tuple(dict.fromkeys(labels))
         super()._check_known(wanted)
         return wanted
@@ -327,16 +322,7 @@ class LocalIndex(Index):
         with self._database.reading():
             if not self._has_many(state := self._database.state()) or self._large.refused:
                 self._all.follow(state)  # memory forgets, too
-        return Erasure(
-            labels=labels,
-            ids=tuple(row.id for row in rows),
-            at=clock(),
-            pieces=search.pieces,
-            files=search.files,
-            searched=search.searched,
-            leftovers=search.leftovers,
-            left=search.left,
-        )
+        return receipt(search, labels, rows)
 
     # ---- searching
 
@@ -353,7 +339,7 @@ class LocalIndex(Index):
             else:
                 self._all.follow(state)
                 found = self._all.rows.search(self.contract, queries, deep, allowed=allowed)
-            return self._hits([standing(each, ended, k) for each in found] if few else found)
+            return self._hits([without(each, ended, k) for each in found] if few else found)
 
     def _search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
@@ -407,14 +393,6 @@ class LocalIndex(Index):
 def hit(row: Row, score: float) -> Hit:
     """A row as a hit."""
     return Hit(id=row.id, label=row.label, score=score, metadata=json.loads(row.metadata))
-
-
-def standing(
-    found: Found, ended: Int[np.ndarray, "m"], k: int
-) -> tuple[Int[np.ndarray, "kept"], Float[np.ndarray, "kept"]]:
-    """The best of what was found that are not among these rows."""
-    kept = ~np.isin(found[0], ended)
-    return found[0][kept][:k], found[1][kept][:k]
 
 
 def make(path: Path, contract: Contract, protection: str) -> Path:

@@ -3,12 +3,13 @@
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from twofold.errors import DamagedIndex
 
-__all__ = ["COLUMNS", "Item", "Pinned", "Row", "State", "damaged", "digest", "parse", "xor"]
+__all__ = ["COLUMNS", "Item", "Pinned", "Row", "State", "clock", "damaged", "digest", "parse", "xor"]
 
 LENGTHS = struct.Struct("<9Q")
 
@@ -206,3 +207,8 @@ def xor(hashes: Iterable[bytes]) -> bytes:
 def damaged(message: str) -> DamagedIndex:
     """The error, with what to do: a repair keeps all that is whole."""
     return DamagedIndex(f"{message}: restore it from a copy, or let `twofold check INDEX --repair` keep what is whole")
+
+
+def clock(precision: str = "seconds") -> str:
+    """Now, in UTC, as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec=precision)

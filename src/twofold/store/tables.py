@@ -7,7 +7,7 @@ from twofold.errors import StoreError
 from twofold.store.connection import TRUTH
 from twofold.store.rows import damaged
 
-__all__ = ["check_format", "make_tables"]
+__all__ = ["check_format", "check_pages", "make_tables"]
 
 FORMAT = 2
 """Of the tables; 1 was never released."""
@@ -60,3 +60,14 @@ def check_format(connection: sqlite3.Connection, folder: Path) -> None:
     found = dict(connection.execute("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_autoindex%'"))
     if number != FORMAT or found != SCHEMA:
         raise damaged(f"the tables of {folder / TRUTH} are not those of format {FORMAT}")
+
+
+def check_pages(connection: sqlite3.Connection, folder: Path) -> None:
+    """Let SQLite compare its indexes with the table: an item that its index misses would be added twice.
+
+    Raises:
+        DamagedIndex: they do not agree.
+    """
+    (told,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if told != "ok":
+        raise damaged(f"the pages of {folder / TRUTH} do not fit together ({told.splitlines()[-1]})")

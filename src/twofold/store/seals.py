@@ -1,0 +1,40 @@
+"""What stands between a vector and the file: nothing, or a protection (`sealed`)."""
+
+from typing import Any, Protocol, runtime_checkable
+
+from twofold.store.rows import Item, Pinned, Row
+
+__all__ = ["Plain", "Seal"]
+
+
+@runtime_checkable
+class Seal(Protocol):
+    """What stands between a vector and the file; called inside the transaction that writes or reads the row."""
+
+    def seal(self, database: Any, item: Item) -> bytes:
+        """What is written in place of the vector."""
+        ...
+
+    def unseal(self, database: Any, row: Row) -> bytes:
+        """The vector of a row."""
+        ...
+
+    def audit_key(self, pinned: Pinned) -> bytes:
+        """With which labels are hashed for the audit log."""
+        ...
+
+
+class Plain:
+    """No protection: vectors stand in the file as they are."""
+
+    def seal(self, database: Any, item: Item) -> bytes:
+        """The vector itself."""
+        return item.vector
+
+    def unseal(self, database: Any, row: Row) -> bytes:
+        """The vector itself."""
+        return row.vector
+
+    def audit_key(self, pinned: Pinned) -> bytes:
+        """It lies beside the log, and keeps names from those only who see the log alone."""
+        return pinned.audit_key
