@@ -97,7 +97,7 @@ def update(
     keeper = local(index)
     values, names = named(label, files, ids)
     refuse_unready(bundle, index)
-    keeper.refuse_unknown(label)
+    keeper.known(label)
     found = embeddings_of(bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source)
     keeper.enrol(found, expires=expires, whole=True)
     return names

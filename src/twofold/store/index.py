@@ -141,7 +141,9 @@ class Index(ABC):
 
     @abstractmethod
     def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
-        """All items that count (neither expired nor revoked) in blocks, each item once; one that is written meanwhile may be among them or not."""
+        """All items that count (neither expired nor revoked) in blocks, each once; one that is written meanwhile may be
+        among them or not.
+        """
 
     # ---- writing
 
