@@ -41,6 +41,7 @@ from last_line import print_last_line, row
 from twofold.errors import StoreError, TwofoldError
 from twofold.store import Index
 from twofold.store.connection import connect
+from twofold.store.database import Database
 from twofold.store.rows import Row
 from twofold.store.tables import make_tables
 
@@ -143,7 +144,7 @@ def damage_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
     path = folder / "store"
     with Index.create(path, contract(16)) as index:
         index.add(items(tuple(f"first-{number}" for number in range(40)), "first"))
-        index._database.empty_log()
+        emptied(path)
         index.add(items(tuple(f"second-{number}" for number in range(20)), "second"))
         index.remove(["first-3"])
         whole = {entry.name: entry.read_bytes() for entry in path.iterdir() if not entry.name.endswith("-shm")}
@@ -163,6 +164,12 @@ def damage_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
         row("corruptions_silent", silent, goal=0, anchor=anchor),
         row("corruption_crashes", crashed, goal=0, anchor=anchor),
     ]
+
+
+def emptied(path: Path) -> None:
+    """Move everything from the log into the database."""
+    with contextlib.closing(Database.open(path)) as database:
+        database.empty_log()
 
 
 def in_child(folder: Path, whole: dict[str, bytes], cases: list[tuple[str, bool, int]], truth: Any) -> int:
