@@ -146,7 +146,7 @@ def approximate_rows(
         row("queries_per_cpu_second", len(queries) / 2 / seconds, unit="queries/s", anchor=f"{what}; {at}"),
         row("peer_queries_per_cpu_second", len(queries) / 2 / peer_seconds, unit="queries/s", anchor=f"{anchor}; {at}"),
         row("recall_at_10", recall, goal=0.99, anchor=f"{what}; {len(queries)} queries that are none of the rows"),
-        row("recall_at_10_as_measured_by_itself", plan.recall if plan else 1.0, anchor="on 1,024 of the rows"),
+        row("recall_at_10_as_measured_by_itself", plan.recall if plan else 1.0, anchor="on 768 of the rows"),
         row("resident_mb", memory, unit="MB", goal=300.0, anchor=f"{what}; after a search, beside the map"),
     ]
 

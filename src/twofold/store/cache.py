@@ -83,7 +83,8 @@ def fitting(folder: Path, database: Database, state: State, *, suspect: bool) ->
     """
     found = Approximate(folder)
     told, ours = found.facts["about"], about(database, state)
-    values = {name: bytes.fromhex(each) if isinstance(each, str) else each for name, each in told["state"].items()}
+    texts = told["state"].items()
+    values: dict[str, Any] = {name: bytes.fromhex(each) if isinstance(each, str) else each for name, each in texts}
     then = State(**values)
     if told["index"] != ours["index"] or state.erasing:
         raise DamagedIndex(f"{folder} is of another index, or of one that is being erased")

@@ -3,6 +3,8 @@
 k-means and the choice of the cells are ours, as matrix products (see `scan` for why); faiss codes the rows and scans.
 """
 
+from typing import Any
+
 import faiss
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -65,6 +67,7 @@ def train(sample: Float[np.ndarray, "n dim"], lists: int, *, generator: np.rando
     part = max(2, -(-dim // PARTS))
     rows = padded(sample, -(-dim // part) * part)
     centres = rows[np.sort(generator.choice(len(rows), lists, replace=False))]
+    sizes, filled = np.ones(len(centres), np.int64), np.arange(len(centres))
     for _ in range(ROUNDS):
         nearest = _nearest(rows, centres)
         sizes = np.bincount(nearest, minlength=len(centres))
@@ -161,11 +164,13 @@ class Lists:
         bits = None if allowed is None else np.packbits(allowed, bitorder="little")
         selector = None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
         wide = padded(queries, self.trained.centres.shape[1])
-        settings = faiss.SearchParametersIVF(sel=selector, nprobe=chosen.shape[1])
+        # faiss's stubs know neither keywords nor this method; its own wrapper of it takes no selector
+        settings = faiss.SearchParametersIVF(sel=selector, nprobe=chosen.shape[1])  # pyright: ignore[reportCallIssue]
         none, distances = np.zeros(chosen.shape, np.float32), np.empty((len(wide), count), np.float32)
         places = np.empty((len(wide), count), np.int64)
         parts = [faiss.swig_ptr(part) for part in (wide, chosen, none, distances, places)]
-        self.index.search_preassigned_c(len(wide), parts[0], count, *parts[1:], False, settings)
+        search: Any = self.index.search_preassigned_c  # pyright: ignore[reportAttributeAccessIssue]
+        search(len(wide), parts[0], count, *parts[1:], False, settings)
         return places
 
 
@@ -180,5 +185,7 @@ def fill(index: faiss.IndexIVFPQ, lists: Int[np.ndarray, "n 2"], codes: UInt8[np
     for number, part in enumerate(np.split(places, ends[:-1])):
         if len(part):
             taken = np.ascontiguousarray(codes[part])
-            index.invlists.add_entries(number, len(part), faiss.swig_ptr(part), faiss.swig_ptr(taken))
+            index.invlists.add_entries(  # pyright: ignore[reportOptionalMemberAccess]
+                number, len(part), faiss.swig_ptr(part), faiss.swig_ptr(taken)
+            )
     index.ntotal = len(places)
