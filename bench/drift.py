@@ -13,7 +13,7 @@ import argparse
 import math
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,14 +72,13 @@ def cases(*, quick: bool) -> list[tuple[Case, int]]:
                 name = "healthy_wolves" if wolves else "healthy"
                 case = Case(name=name, share=share, people=people, pairs=pairs, wolves=wolves)
                 listed.append((case, healthy))
-    moves: list[dict[str, float]] = [{"moved": 0.3}, {"moved": 0.6}, {"genuine_moved": -0.5}, {"genuine_moved": -1.0}]
-    for move in moves[-1:] if quick else moves:
-        name = "_".join(f"{key}_{value:g}" for key, value in move.items())
-        for calibrated in (110,) if quick else (110, 400):
-            for share in (0.95,) if quick or calibrated > 110 else (0.0, 0.5, 0.95):
-                listed.append((Case(name=name, share=share, calibrated=calibrated, **move), shifted))
-            for share in () if quick or calibrated > 110 else (0.0, 1.0):
-                listed.append((Case(name=name, share=share, calibrated=calibrated, known=True, **move), shifted))
+    for whole, kin in ((0.0, -1.0),) if quick else ((0.3, 0.0), (0.6, 0.0), (0.0, -0.5), (0.0, -1.0)):
+        moved = Case(name=f"all_{whole:g}_genuine_{kin:g}", share=0.95, moved=whole, genuine_moved=kin)
+        listed.append((moved, shifted))
+        if not quick:
+            others = [replace(moved, share=share) for share in (0.0, 0.5)]
+            others += [replace(moved, share=share, known=True) for share in (0.0, 1.0)]
+            listed += [(each, shifted) for each in (*others, replace(moved, calibrated=400))]
     return listed
 
 
