@@ -176,9 +176,7 @@ class PostgresIndex(Index):
                 self._connection.execute(self._named(make, self._graph))
                 self._connection.execute(self._named("ANALYZE {table}"))
         except StoreError as error:
-            raise StoreError(
-                f"the items are kept, but their graph is not built, so searches scan: {error}"
-            ) from error
+            raise StoreError(f"the items are kept, but their graph is not built, so searches scan: {error}") from error
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id."""
