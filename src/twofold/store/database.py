@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -24,7 +24,7 @@ from twofold.store import audit
 from twofold.store.connection import TRUTH, connect, connect_somehow, explain, log_of, transaction
 from twofold.store.locks import Use, users
 from twofold.store.mark import Mark
-from twofold.store.rows import COLUMNS, Item, Pinned, Row, State, clock, damaged, parse
+from twofold.store.rows import COLUMNS, Forgotten, Item, Pinned, Row, State, clock, damaged, parse
 from twofold.store.seals import Plain, Seal
 from twofold.store.tables import check_format, make_tables
 from twofold.store.where import Condition, sql
@@ -32,19 +32,6 @@ from twofold.store.where import Condition, sql
 __all__ = ["TRUTH", "Database", "Plain", "Seal", "clock"]
 
 PRUNE_EVERY, KEPT_GONE = 64, 10_000  # so many deleted rows are listed for readers that follow, or as many as live
-
-
-class Forgotten(NamedTuple):
-    """What a `forget` deleted, so that it can be looked for.
-
-    Attributes:
-        keys: of a protected index, as they stood in the file.
-        loose: whether other rows of these labels were deleted or replaced before, which nobody searched for.
-    """
-
-    rows: list[Row]
-    keys: list[bytes]
-    loose: bool
 
 
 class Database:
@@ -161,8 +148,7 @@ class Database:
         return found
 
     def rows(self, condition: str = "NOT INDEXED ORDER BY row", values: Sequence[Any] = ()) -> Iterator[Row]:
-        """Rows, each checked against its hash; without a condition all, from the table itself, whatever has become of
-        its indexes.
+        """Rows, each checked against its hash; without a condition all, from the table itself, not by its indexes.
 
         Args:
             condition: our own SQL behind `FROM items`.
@@ -352,7 +338,7 @@ class Database:
             self.loosen(rows)
             self.dropped(rows, self.state(), event)
 
-    def forget(self, labels: Sequence[str], *, event: str | None = None) -> "Forgotten":
+    def forget(self, labels: Sequence[str], *, event: str | None = None) -> Forgotten:
         """Delete the rows and the keys of labels; `erasure.erase` ends what this begins."""
         names = [(label,) for label in labels]
         with self.writing():

@@ -1,5 +1,6 @@
 """A row of an index and the state of all rows: what is kept, and the SHA-256 by which a changed byte is found."""
 
+import json
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,8 +9,9 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from twofold.errors import DamagedIndex
+from twofold.results import Hit
 
-__all__ = ["COLUMNS", "Item", "Pinned", "Row", "State", "clock", "damaged", "digest", "parse", "xor"]
+__all__ = ["COLUMNS", "Forgotten", "Item", "Pinned", "Row", "State", "clock", "damaged", "digest", "parse", "xor"]
 
 LENGTHS = struct.Struct("<9Q")
 
@@ -56,6 +58,10 @@ class Row(NamedTuple):
     metadata: str
     vector: bytes
 
+    def hit(self, score: float) -> Hit:
+        """The row as an answer."""
+        return Hit(id=self.id, label=self.label, score=score, metadata=json.loads(self.metadata))
+
     def digest(self) -> bytes:
         """SHA-256 of the row, each part with its length, so that no two rows are alike."""
         number, generation, name, label, added, expires, revoked, metadata, vector = self
@@ -91,6 +97,19 @@ def parse(found: tuple[Any, ...]) -> Row | None:
         metadata.decode(),
         vector,
     )
+
+
+class Forgotten(NamedTuple):
+    """What a `forget` deleted, so that it can be looked for.
+
+    Attributes:
+        keys: of a protected index, as they stood in the file.
+        loose: whether other rows of these labels were deleted or replaced before, which nobody searched for.
+    """
+
+    rows: list[Row]
+    keys: list[bytes]
+    loose: bool
 
 
 @dataclass(frozen=True, kw_only=True)
