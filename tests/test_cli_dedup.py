@@ -73,3 +73,26 @@ def test_vectors(capsys, tmp_path):
 def test_what_cannot_be_is_one_line(capsys, folder, words, said):
     code, _, err = run(capsys, *(word.format(folder=folder) for word in words))
     assert code == 2 and said in err and "Traceback" not in err
+
+
+def test_against_an_index(capsys, folder, tmp_path):
+    from twofold import build
+    from twofold.bundle import Bundle
+    from twofold.config import Recipe
+    from twofold.data.items import Items
+    from twofold.embedding import embed
+    from twofold.store.index import Index
+
+    recipe = Recipe.model_validate({"input": {"name": "Image", "size": 32}, "encoder": {"name": "conv4", "width": 8}})
+    bundle = Bundle(twin=build.twin(recipe, seed=0).eval(), recipe=recipe)
+    bundle.save(tmp_path / "bundle")
+    old = Items.open(folder, levels=0).take(np.array([0]))
+    with Index.create(tmp_path / "index", bundle.contract) as index:
+        index.add(embed(bundle, old))
+    new = tmp_path / "new"
+    new.mkdir()
+    (new / "again.png").write_bytes((folder / "0.png").read_bytes())
+    code, out, _ = run(capsys, tmp_path / "bundle", new, "--against", tmp_path / "index", "--json")
+    told = json.loads(out)
+    assert code == 0 and told["groups"][0]["kept"] == "0.png" and told["groups"][0]["known"]
+    assert "a default, nothing certifies it" in told["rule"]

@@ -1,6 +1,7 @@
 """The command for near-duplicates: find them, show them, and carry out what was decided."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -65,13 +66,7 @@ def dedup(
         reader = None if model is None else loaded(model, None)
         look = partial(find, items, reader, keep=keep, threshold=threshold, memory=memory)
         with terminal.stages(quiet=json) as watch:
-            if against is None:
-                found = look(watch=watch)
-            else:
-                from twofold.store.index import Index
-
-                with Index.open(against) as index:
-                    found = look(against=index, watch=watch)
+            found = look(watch=watch) if against is None else _against(against, partial(look, watch=watch))
         if report is not None:
             _write_page(report, found, items, data)
     seconds = time.monotonic() - started
@@ -82,6 +77,13 @@ def dedup(
         if report is not None:
             show(f"look through {report}, export decisions.csv, then: twofold dedup {data} --apply decisions.csv")
     return YES
+
+
+def _against(place: str, look: Callable[..., "Groups"]) -> "Groups":
+    from twofold.store.index import Index
+
+    with Index.open(place) as index:
+        return look(against=index)
 
 
 def _of_vectors(path: Path, threshold: float | None, *, quiet: bool) -> "Groups":
