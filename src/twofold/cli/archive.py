@@ -99,7 +99,7 @@ def search(
         device: cpu or cuda; by default what there is.
         json: print a list with one JSON object a query.
     """
-    from twofold import wording
+    from twofold import terminal, wording
     from twofold.apps.search import judged
     from twofold.apps.search import search as find
     from twofold.apps.search_page import search_page
@@ -109,7 +109,11 @@ def search(
     names, values = queries(query)
     known = loaded(bundle, device)
     with Index.open(index) as kept:
-        hits = find(known, kept, values, k=count, where=filters(where))
+        with terminal.stages(quiet=json) as watch:
+            kept.watch(watch)
+            hits = find(known, kept, values, k=count, where=filters(where))
+        for note in kept.notes:
+            print(note, file=sys.stderr)
         found = [judged(known, name, each) for name, each in zip(names, hits, strict=True)]
         if report is not None:
             page = search_page(known, kept, dict(zip(values, found, strict=True)), pictures=pictures)

@@ -1,7 +1,7 @@
 """Index: embeddings at rest, pinned to one model (law 8), no raw input in it (law 7), whatever engine keeps them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -293,6 +293,14 @@ class Index(ABC):
     @abstractmethod
     def check(self, *, repair: bool = False) -> Inspection:
         """Look at everything that can be looked at; with `repair` drop what is provably damaged, and rebuild caches."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say about caches: that one was built and why, or why there is none."""
+        return ()
+
+    def watch(self, watch: Callable[[str, int, int], None]) -> None:  # noqa: B027 (engines without a cache build none)
+        """Let a function know how far the building of a cache is: what is done, how much of it, of how much."""
 
     # ---- what all engines refuse alike
 
