@@ -131,9 +131,10 @@ def approximate_rows(
     seconds, found = asked(lambda some: cache.search(some, K), queries)
     best = [best_of(rows, query, near) for query, near in zip(queries, found, strict=True)]
     recall = recall_of(np.array(best), true)
+    earlier = "; graph of an earlier run" if peer is not None and peer.is_file() else ""
     graph_seconds, graph = peer_graph(rows, peer)
     peer_seconds, peer_recall, ef = peer_asked(graph, queries, true, at_least=recall)
-    anchor = f"{what}; hnswlib M 16, ef_construction 200; one thread each"
+    anchor = f"{what}; hnswlib M 16, ef_construction 200; one thread each{earlier}"
     at = f"recall@10 {recall:.4f} beside {peer_recall:.4f} (ef {ef})"
     plan = cache.plan(K)
     return [
