@@ -17,7 +17,7 @@ import twofold
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError, UsageError, WrongKey
 from twofold.results import Embeddings
-from twofold.store import Index
+from twofold.store import Index, local
 from twofold.store.local import LocalIndex
 from twofold.store.protect import Key, new_key
 from twofold.store.rows import Row, xor
@@ -195,7 +195,7 @@ def test_the_key_of_the_log_is_in_no_file(index: LocalIndex) -> None:
 
 @pytest.mark.parametrize("rotate", [False, True])
 def test_rekey(index: LocalIndex, make: Make, rotate: bool) -> None:
-    index.enrol(make(["dora-surname/1"]), expires="2999-01-01")
+    index.enrol(make(["dora-surname/1"], seed=7), expires="2999-01-01")
     index.revoke("carl-surname")
     before, query = index.get(index.ids), make(["q"], seed=4).vectors
     hits, people = index.search(query, 9)[0], index.enrolled()
@@ -279,7 +279,7 @@ def test_a_label_that_comes_back_gets_another_key(index: LocalIndex, make: Make)
 
 REKEYS = """
 import sys
-from twofold.store import Index
+from twofold.store import Index, local
 from twofold.store.protect import Key
 one, other = Key(bytes(range(32))), Key(bytes(range(1, 33)))
 index = Index.open(sys.argv[1], key=one)
@@ -335,3 +335,26 @@ def test_a_check_looks_at_the_log_if_a_key_is_at_hand(index: LocalIndex, monkeyp
     monkeypatch.setenv("TWOFOLD_KEY", KEY.text)
     (finding,) = inspect(index.path).findings
     assert finding.message == "the audit log is not as it was written from entry 1 on"
+
+
+def test_many_vectors_of_a_protected_index_are_searched_in_memory(
+    tmp_path: Path, contract: Contract, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "EXACT_ROWS", 1000)
+    ids = [f"p{number // 3}/{number}" for number in range(1500)]
+    given = make(ids)
+    pieces = parts_of(given.vectors[:50])
+    with Index.create(tmp_path / "vault", contract, protect=KEY) as index:
+        index.add(given)
+        assert index.search(given.vectors[:1], 1)[0][0].id == ids[0]
+        assert [entry.name for entry in index.path.iterdir() if entry.is_dir()] == []
+    with Index.create(tmp_path / "open", contract) as index:
+        assert isinstance(index, LocalIndex)
+        index.add(given)
+        assert index.search(given.vectors[:1], 1)[0][0].id == ids[0]
+        assert (index.path / "cache").is_dir()
+        index.rekey(KEY)  # what it had in the clear goes
+        assert not (index.path / "cache").exists()
+        assert index.search(given.vectors[:1], 1)[0][0].id == ids[0]
+        assert not (index.path / "cache").exists()
+        assert files_with(index.path, pieces) == []

@@ -364,7 +364,7 @@ class LocalIndex(Index):
         numbers = np.unique(np.concatenate([np.empty(0, np.int64), *(each[0] for each in found)]))
         rows = self._database.numbered(numbers.tolist())
         return [
-            [hit(rows[number], score) for number, score in zip(places.tolist(), scores.tolist(), strict=True)]
+            [rows[number].hit(score) for number, score in zip(places.tolist(), scores.tolist(), strict=True)]
             for places, scores in found
         ]
 
@@ -388,11 +388,6 @@ class LocalIndex(Index):
             fingerprint=self.contract.fingerprint,
             metadata=tuple(json.loads(row.metadata) for row in rows),
         )
-
-
-def hit(row: Row, score: float) -> Hit:
-    """A row as a hit."""
-    return Hit(id=row.id, label=row.label, score=score, metadata=json.loads(row.metadata))
 
 
 def make(path: Path, contract: Contract, protection: str) -> Path:
