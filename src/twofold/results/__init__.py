@@ -1,0 +1,68 @@
+"""What the verbs return: small frozen results, numpy and plain Python only."""
+
+from dataclasses import asdict
+from typing import Any
+
+from twofold.results.answers import (
+    Decision,
+    Found,
+    Group,
+    Groups,
+    Hit,
+    Identification,
+    Verdict,
+)
+from twofold.results.kept import (
+    AuditEntry,
+    Embeddings,
+    Enrolled,
+    Erasure,
+    Indexed,
+    Inspection,
+    Migration,
+    Sharded,
+    Toll,
+)
+from twofold.results.numbers import (
+    Difference,
+    Drift,
+    Estimate,
+    Evaluation,
+    Finding,
+    Moved,
+    Progress,
+    Reference,
+)
+
+__all__ = [
+    "AuditEntry",
+    "Decision",
+    "Difference",
+    "Drift",
+    "Embeddings",
+    "Enrolled",
+    "Erasure",
+    "Estimate",
+    "Evaluation",
+    "Finding",
+    "Found",
+    "Group",
+    "Groups",
+    "Hit",
+    "Identification",
+    "Indexed",
+    "Inspection",
+    "Migration",
+    "Moved",
+    "Progress",
+    "Reference",
+    "Sharded",
+    "Toll",
+    "Verdict",
+    "plain",
+]
+
+
+def plain(result: Any) -> dict[str, Any]:
+    """A result as plain JSON-able Python."""
+    return asdict(result)

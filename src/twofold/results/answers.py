@@ -1,0 +1,151 @@
+"""What a bundle answers: verdicts, who it is, what is alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from twofold.results.numbers import Estimate
+
+__all__ = [
+    "Decision",
+    "Found",
+    "Group",
+    "Groups",
+    "Hit",
+    "Identification",
+    "Verdict",
+]
+
+Decision = Literal["same", "different", "unsure"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Whether two inputs are the same, and how sure that is.
+
+    Attributes:
+        score: similarity, larger is more alike (cosine similarity for the cosine distance, minus the distance else).
+        probability: calibrated probability of "same".
+        threshold: score from which on the decision is "same".
+        far: false-accept rate that the threshold was set for.
+        certified: True when that rate was certified on unseen identities; False: the rate is an *estimate*.
+        reject_threshold: score below which the decision is "different"; between the two it is "unsure". None: there
+            is no such zone.
+        frr: false-reject rate that the lower threshold was set for, certified like `far`; None: no such zone.
+        group: whose threshold decided; None: there is one for all.
+    """
+
+    decision: Decision
+    score: float
+    probability: float
+    threshold: float
+    far: float
+    certified: bool
+    reject_threshold: float | None = None
+    frr: float | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """One neighbour of a query in an index.
+
+    Attributes:
+        metadata: what was kept with the item; None where the engine was not asked for it.
+        probability: calibrated probability of "same"; None until an application fills it.
+    """
+
+    id: str
+    label: str
+    score: float
+    metadata: Mapping[str, Any] | None = None
+    probability: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What in an index is like one query.
+
+    Attributes:
+        query: its name. hits: the items most like it, best first.
+        decision: of the best hit: "same", "unsure", or "different": nothing in the index is like it; None: nobody can
+            tell, since the bundle is not calibrated.
+        threshold, far, certified: as in Verdict, of ONE comparison; None without a calibration.
+    """
+
+    query: str
+    hits: tuple[Hit, ...]
+    decision: Decision | None
+    threshold: float | None = None
+    far: float | None = None
+    certified: bool | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identification:
+    """Who a query is: `label` of the best identity, or None when nobody enrolled reaches the threshold.
+
+    Attributes:
+        decision: "same" somebody is, "unsure" the best is in the unsure zone, "different" nobody is near.
+        score, probability: of the best enrolled identity, whether accepted or not.
+        candidates: best item of each of the best identities, best first.
+        gallery: number of enrolled identities that the query was compared with.
+        far, certified: as in Verdict, of ONE comparison; with `gallery` comparisons the chance that a stranger is
+            taken for somebody is larger.
+        fpir: rate at which strangers are taken for one of those enrolled, if `threshold` was set for it
+            (`calibrate_gallery`); `certified` is then that of this rate.
+        warning: why `fpir` does not hold here: the gallery has grown past the size it was measured for; else None.
+    """
+
+    label: str | None
+    decision: Decision
+    score: float
+    probability: float
+    threshold: float
+    far: float
+    certified: bool
+    gallery: int
+    candidates: tuple[Hit, ...]
+    fpir: float | None = None
+    warning: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Things that are nearly the same as the one of them that is kept.
+
+    Attributes:
+        kept: its id. copies: ids of the others, the most alike first. scores: how alike each is to the kept one.
+        known: the kept one stands in the index that was compared against.
+    """
+
+    kept: str
+    copies: tuple[str, ...]
+    scores: tuple[float, ...]
+    known: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """What a search for copies found.
+
+    Attributes:
+        groups: each of two and more. items: how many things were looked at. new: how many of them for the first time.
+        rule: by what two things count as copies, in words. threshold: the score from which on they do.
+        unreadable: id -> why it could not be read.
+        notes: what was left out or bounded, in words. recall: share of near pairs that were found, where measured.
+    """
+
+    groups: tuple[Group, ...]
+    items: int
+    new: int
+    rule: str
+    threshold: float
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    recall: Estimate | None = None
+
+    @property
+    def copies(self) -> int:
+        """How many things could go."""
+        return sum(len(group.copies) for group in self.groups)
