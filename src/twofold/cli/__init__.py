@@ -7,7 +7,7 @@ Exit codes: 0 yes, 1 no match, 2 wrong use or bad data (one line; --debug shows 
 import sys
 
 import cyclopts
-from cyclopts import App
+from cyclopts import App, Group
 
 from twofold import __version__
 from twofold.cli.archive import embed, index, search
@@ -22,31 +22,18 @@ from twofold.errors import Interrupted, TwofoldError
 __all__ = ["app", "main"]
 
 app = App(name="twofold", version=__version__, help="Are these two the same? Twin networks with a stated error rate.")
-for command in (
-    doctor,
-    train,
-    calibrate,
-    evaluate,
-    monitor,
-    verify,
-    identify,
-    enrol,
-    expire,
-    revoke,
-    forget,
-    purge,
-    index,
-    search,
-    dedup,
-    embed,
-    check,
-    audit,
-    rekey,
-    migrate,
-    info,
-    demo,
-):
-    app.command(command)
+GROUPS = {
+    "Learn, and know how well": (doctor, train, calibrate, evaluate, monitor),
+    "Ask": (verify, identify, search),
+    "A gallery": (enrol, expire, revoke, forget, purge),
+    "Many things": (index, dedup, embed),
+    "Upkeep": (check, audit, rekey, migrate, info),
+    "See it": (demo,),
+}
+for place, (title, commands) in enumerate(GROUPS.items()):
+    group = Group(title, sort_key=place)
+    for number, command in enumerate(commands):
+        app.command(command, group=group, sort_key=number)
 
 
 def main(arguments: list[str] | None = None) -> None:
