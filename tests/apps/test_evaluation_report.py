@@ -10,7 +10,7 @@ import pytest
 
 from twofold import Bundle, Recipe, calibrate, cli, evaluate
 from twofold.apps.evaluation_report import evaluation_report
-from twofold.apps.listed_report import pairs_report, scores_report
+from twofold.apps.listed_report import scores_report
 from twofold.data.scores import Scores
 from twofold.data.synthetic import glyphs
 from twofold.embedding import embed, scores
