@@ -136,6 +136,8 @@ class Lists:
         index.is_trained = True
         fill(index, lists, codes)
         self.index = faiss.IndexIVFPQFastScan(index)
+        # faiss's wrapper would keep the first one, which is as large, for as long as this one is there
+        del self.index.referenced_objects  # pyright: ignore[reportAttributeAccessIssue]
 
     def reaches(self, keys: Float[np.ndarray, "q lists"], reach: float, most: int) -> Int[np.ndarray, "q width"]:
         """The lists whose centres are not farther than the nearest by more than `reach` (in keys), `most` at most; -1
