@@ -62,11 +62,19 @@ def main() -> None:
         drawings = Drawings.embedded(options.bundle, options.data)
         for far in rates:
             results += drawn(drawings, far, repeats)
+    results.append(least_share(results))
     sizes = ((50, 200, 10),) if options.quick else ((1000, 1500, 300), (10_000, 15_000, 100))
     for size, identities, calibrations in sizes:
         results += guarded(size, identities, calibrations)
     results += covered(50 if options.quick else 2000)
     print_last_line("certification", started, results)
+
+
+def least_share(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """The smallest median share of the target, wolves apart, which have rows of their own."""
+    name = "far_median_share_of_target"
+    shares = [each["value"] for each in results if each["name"].startswith(name) and "wolves" not in each["name"]]
+    return row(name, min(shares), goal=0.4, anchor="the smallest of those at each rate and on each data, wolves apart")
 
 
 def invented(name: str, far: float, repeats: int) -> list[dict[str, Any]]:
