@@ -31,7 +31,7 @@ def folder(tmp_path):
 def test_the_whole_way(capsys, folder, tmp_path):
     page = tmp_path / "groups.html"
     code, out, _ = run(capsys, folder, "--report", page)
-    assert code == 0 and "1 groups, 1 copies" in out and "3.png ~ small.png" in out
+    assert code == 0 and "1 group, 1 copy" in out and "3.png ~ small.png" in out
     assert "small.png" in page.read_text(encoding="utf-8")
     size = (folder / "small.png").stat().st_size
     table = tmp_path / "decisions.csv"

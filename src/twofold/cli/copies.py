@@ -166,8 +166,9 @@ def _apply(data: Path, decisions: Path, *, json: bool) -> int:
 def _told(found: "Groups", seconds: float) -> str:
     """The groups in a few lines."""
     lines = [
-        f"{found.items:,} things ({found.new:,} new) in {seconds:.0f} s: {len(found.groups):,} groups, "
-        f"{found.copies:,} copies",
+        f"{found.items:,} things ({found.new:,} new) in {seconds:.0f} s: "
+        f"{len(found.groups):,} group{'s' * (len(found.groups) != 1)}, "
+        f"{found.copies:,} {'copy' if found.copies == 1 else 'copies'}",
         f"a copy: {found.rule}",
     ]
     for group in found.groups[:LISTED]:
