@@ -16,7 +16,7 @@ RECIPE = Recipe(
 )
 
 
-def calibration(threshold: float) -> Calibration:
+def calibration(threshold: float, reject: float | None = None) -> Calibration:
     rate = Estimate(name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9)
     return Calibration(
         threshold=threshold,
@@ -34,6 +34,7 @@ def calibration(threshold: float) -> Calibration:
         genuine_pairs=9,
         impostor_pairs=9,
         seed=0,
+        reject_threshold=reject,
     )
 
 

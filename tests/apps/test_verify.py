@@ -9,14 +9,14 @@ import pytest
 import torch
 from PIL import Image as Picture
 
+from small_bundles import RECIPE, calibration
 from twofold import build
 from twofold.apps import verify as app
 from twofold.apps.gallery import enrol, forget
 from twofold.apps.search import search, search_vectors
 from twofold.apps.verify import identify, verify, verify_pairs
 from twofold.bundle import Bundle
-from twofold.config import Recipe
-from twofold.contract import Calibration, OpenSet
+from twofold.contract import OpenSet
 from twofold.data.pairs import Pairs
 from twofold.embedding import embed_values, scores
 from twofold.errors import (
@@ -27,34 +27,8 @@ from twofold.errors import (
     UnreadableInput,
     UsageError,
 )
-from twofold.results import Embeddings, Estimate
+from twofold.results import Embeddings
 from twofold.store import Index
-
-RECIPE = Recipe(
-    input={"name": "Image", "size": [16, 16], "channels": 1}, encoder={"name": "resnet_small", "dim": 8, "width": 8}
-)
-
-
-def calibration(threshold: float, reject: float | None = None) -> Calibration:
-    rate = Estimate(name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9)
-    return Calibration(
-        threshold=threshold,
-        far=0.01,
-        certified=True,
-        confidence=0.95,
-        method="test",
-        upper_bound=0.01,
-        false_match=rate,
-        false_non_match=rate,
-        slope=10.0,
-        intercept=-10.0 * threshold,
-        prior=0.5,
-        identities=9,
-        genuine_pairs=9,
-        impostor_pairs=9,
-        seed=0,
-        reject_threshold=reject,
-    )
 
 
 def bundle_of(comparison: str = "cosine", *, seed: int = 0, **settings: object) -> Bundle:

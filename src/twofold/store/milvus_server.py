@@ -133,12 +133,8 @@ def connect(address: Address) -> MilvusClient:
 @contextlib.contextmanager
 def opened(address: Address) -> Iterator[MilvusClient]:
     """A client for a while."""
-    client = connect(address)
-    try:
-        with explain(address):
-            yield client
-    finally:
-        client.close()
+    with contextlib.closing(connect(address)) as client, explain(address):
+        yield client
 
 
 @contextlib.contextmanager

@@ -115,12 +115,8 @@ def connect(address: Address) -> Connection:
 @contextlib.contextmanager
 def opened(address: Address) -> Iterator[Connection]:
     """A connection for a while."""
-    connection = connect(address)
-    try:
-        with explain(address):
-            yield connection
-    finally:
-        connection.close()
+    with contextlib.closing(connect(address)) as connection, explain(address):
+        yield connection
 
 
 @contextlib.contextmanager
