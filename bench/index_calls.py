@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+import twofold
 from twofold.contract import Contract
 from twofold.results import Embeddings
 from twofold.store import Index
@@ -97,7 +98,7 @@ def follow(truth: Truth, lines: list[str]) -> tuple[Truth, Truth]:
 
 def killed(path: Path, kills: int, *, seed: int) -> tuple[int, int, int]:
     """Kill a writer again and again: how many items were lost, appeared from nowhere, or stood there twice."""
-    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    environment = dict(os.environ, PYTHONPATH=str(Path(twofold.__file__).parents[1]), OMP_NUM_THREADS="1")
     command = [sys.executable, "-c", WRITER, str(path), str(Path(__file__).parent)]
     random, truth = np.random.default_rng(seed), Truth()
     lost = phantoms = twice = 0

@@ -1,14 +1,12 @@
 """What an index must survive: any order of calls, kills, flipped bits; and what must not survive in it."""
 
-import os
-import signal
+import importlib
 import sqlite3
-import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -16,7 +14,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-import twofold
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, NewerFormat, StoreError, TwofoldError
 from twofold.results import Embeddings
@@ -95,95 +92,25 @@ def test_any_order_of_calls(tmp_path: Path) -> None:
     case("runTest").runTest()
 
 
-# One process imports, and forks a writer for each line it reads; a writer says what it will do, and when it is done.
-WRITER = """
-import itertools, os, sys, warnings
-warnings.simplefilter("ignore")
-import numpy as np
-from twofold.results import Embeddings
-from twofold.store import Index
-
-def write(run):
-    index = Index.open(sys.argv[1])
-    print(os.getpid(), flush=True)
-    for step in itertools.count():
-        ids, label = [f"{run}-{step}-{number}" for number in range(4)], f"{run}-{step % 3}"
-        vectors = np.eye(16, dtype=np.float32)[[step % 16] * 4]
-        given = Embeddings(ids=tuple(ids), labels=(label,) * 4, vectors=vectors, fingerprint="1" * 64)
-        calls = [("add", [label, *ids], lambda: index.add(given))]
-        if step % 5 == 4:
-            calls.append(("remove", ids[:2], lambda: index.remove(ids[:2])))
-        if step % 7 == 6:
-            calls.append(("forget", [label], lambda: index.forget(label)))
-        for verb, words, call in calls:
-            print(verb, *words, flush=True)
-            call()
-            print("done", flush=True)
-
-for line in sys.stdin:
-    child = os.fork()
-    if child == 0:
-        write(line.strip())
-    os.waitpid(child, 0)
-    print("end", flush=True)
-"""
-
-Truth = dict[str, str]  # id -> label
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The writers of the durability benchmark, and what they are held to."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "bench"))
+    yield importlib.import_module("index_calls")
+    sys.modules.pop("index_calls", None)
 
 
-def follow(truth: Truth, lines: list[str]) -> tuple[Truth, Truth]:
-    """What stands after the acknowledged calls, and what stands if the call that was cut off came through."""
-    after = truth
-    for line in lines:
-        verb, *words = line.split()
-        if verb == "done":
-            truth = after
-        elif verb == "add":
-            after = {**truth, **dict.fromkeys(words[1:], words[0])}
-        elif verb == "remove":
-            after = {name: label for name, label in truth.items() if name not in words}
-        elif verb == "forget":
-            after = {name: label for name, label in truth.items() if label != words[0]}
-    return truth, after
-
-
-def kill_and_check(path: Path, *, kills: int, seed: int = 0) -> None:
-    """Kill a writer again and again at any moment: all that it had acknowledged stands, and nothing by half."""
-    environment = dict(os.environ, PYTHONPATH=str(Path(twofold.__file__).parents[1]), OMP_NUM_THREADS="1")
-    command = [sys.executable, "-c", WRITER, str(path)]
-    random = np.random.default_rng(seed)
-    truth: Truth = {}
-    with subprocess.Popen(command, stdin=-1, stdout=-1, env=environment, text=True) as parent:
-        assert parent.stdin is not None
-        assert parent.stdout is not None
-        for run in range(kills):
-            print(run, file=parent.stdin, flush=True)
-            writer = int(parent.stdout.readline())
-            lines = [parent.stdout.readline() for _ in range(int(random.integers(0, 60)))]
-            time.sleep(float(random.uniform(0, 0.004)))
-            os.kill(writer, signal.SIGKILL)
-            # a kill in the middle of a print leaves a piece of a line before "end": it acknowledged nothing
-            while not (line := parent.stdout.readline()).endswith("end\n"):
-                assert line, "the writers' parent has ended"
-                lines.append(line)
-            before, after = follow(truth, lines)
-            with Index.open(path) as index:
-                found = index.get(index.ids)
-            truth = dict(zip(found.ids, found.labels, strict=True))
-            assert truth in (before, after), (len(truth), len(before), len(after), lines[-3:])
-
-
-def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, contract: Contract) -> None:
-    Index.create(tmp_path / "store", contract).close()
-    kill_and_check(tmp_path / "store", kills=20)
+def test_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, calls: ModuleType) -> None:
+    Index.create(tmp_path / "store", calls.contract(16)).close()
+    assert calls.killed(tmp_path / "store", 20, seed=0) == (0, 0, 0)
 
 
 @pytest.mark.slow
-def test_many_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, contract: Contract) -> None:
+def test_many_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, calls: ModuleType) -> None:
     for round_number in range(8):  # a fresh index now and then: each kill reads all of it again
         path = tmp_path / str(round_number)
-        Index.create(path, contract).close()
-        kill_and_check(path, kills=25, seed=round_number + 1)
+        Index.create(path, calls.contract(16)).close()
+        assert calls.killed(path, 25, seed=round_number + 1) == (0, 0, 0)
 
 
 def pieces_left(folder: Path, pieces: list[bytes]) -> list[str]:
