@@ -1,15 +1,17 @@
-"""Search among a million vectors: what the cache costs to build and to ask, beside a graph of hnswlib; and exactly.
+"""Search among a million vectors: what the cache costs to build and to ask, beside a peer's graph; and exactly.
 
-    python bench/search.py [--quick] [--vectors FILE.npy] [--peer-index FILE]
+    python bench/search.py [--quick] [--vectors FILE.npy] [--peer usearch|hnswlib] [--peer-index FILE]
 
 Both sides have one thread, are given the same float32 rows in memory and answer with the ten nearest; costs are CPU
-seconds. hnswlib is built as it comes (M = 16, ef_construction = 200) and asked at the smallest `ef` whose recall@10 is
-at least ours. Half of the queries warm up. `--vectors` takes real embeddings (n, dim), the last 10,000 are queries;
-without it clusters of clusters are drawn. `--peer-index` keeps the graph, with its CPU seconds, for another run.
+seconds. The peer's graph is built as it comes (hnswlib is not among the development packages, for it has to be
+compiled) and asked at the smallest breadth whose recall@10 is at least ours. Half of the queries warm up.
+`--vectors` takes real embeddings (n, dim), the last 10,000 are queries; without it clusters of clusters are drawn.
+`--peer-index` keeps the graph, with its CPU seconds, for another run.
 
 exact: 256 queries at once; faiss's Flat with its matrix product from 20 queries on, against our scan with its scores.
 """
 
+import abc
 import argparse
 import json
 import os
@@ -19,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
@@ -33,15 +35,16 @@ from twofold.store.exact import neighbours
 DIM, K, QUERIES, BATCH = 128, 10, 10_000, 256
 ASKED = 2000
 BLOCK = 65_536
-EFS = (20, 30, 40, 50, 60, 80, 100, 130, 160, 200, 300, 400, 600, 800, 1200, 1600)
+BREADTHS = (20, 30, 40, 50, 60, 80, 100, 130, 160, 200, 300, 400, 600, 800, 1200, 1600)
 
 
 def main() -> None:
     """Each part, then the last line."""
-    parser = argparse.ArgumentParser(description="The cache of a million rows beside hnswlib and faiss's Flat")
+    parser = argparse.ArgumentParser(description="The cache of a million rows beside a graph and faiss's Flat")
     parser.add_argument("--quick", action="store_true", help="20,000 rows, to see that everything runs")
     parser.add_argument("--vectors", type=Path, help="npy of unit float32 vectors; the last 10,000 are queries")
-    parser.add_argument("--peer-index", type=Path, help="where hnswlib's graph is kept, or was")
+    parser.add_argument("--peer", choices=sorted(PEERS), default="usearch", help="whose graph")
+    parser.add_argument("--peer-index", type=Path, help="where the graph is kept, or was")
     options = parser.parse_args()
     if os.environ.get("OPENBLAS_NUM_THREADS") != "1":  # threads that wait for each other burn CPU seconds
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"OPENBLAS_NUM_THREADS": "1"})
@@ -52,7 +55,9 @@ def main() -> None:
     true = faiss.knn(asked, rows, K, metric=faiss.METRIC_INNER_PRODUCT)[1]
     results = [exact_row(rows, queries, what)]
     with tempfile.TemporaryDirectory() as folder:
-        results += approximate_rows(Path(folder), rows, asked, true, what=what, peer=options.peer_index)
+        results += approximate_rows(
+            Path(folder), rows, asked, true, what=what, peer=PEERS[options.peer], kept=options.peer_index
+        )
     for line in results:
         print(f"{line['name']:>36} {line['value']:10.3f} {line['unit']}", flush=True)
     print_last_line("search", started, results)
@@ -118,9 +123,16 @@ def exact_row(rows: np.ndarray, queries: np.ndarray, what: str) -> dict[str, Any
 
 
 def approximate_rows(
-    folder: Path, rows: np.ndarray, queries: np.ndarray, true: np.ndarray, *, what: str, peer: Path | None
+    folder: Path,
+    rows: np.ndarray,
+    queries: np.ndarray,
+    true: np.ndarray,
+    *,
+    what: str,
+    peer: type["Peer"],
+    kept: Path | None,
 ) -> list[dict[str, Any]]:
-    """Build, recall, queries a CPU second and memory of the cache, and of hnswlib at no less recall."""
+    """Build, recall, queries a CPU second and memory of the cache, and of a peer at no less recall."""
     blocks = ((np.arange(at, min(at + BLOCK, len(rows))), rows[at : at + BLOCK]) for at in range(0, len(rows), BLOCK))
     about = {"items": len(rows)}
     built, cache = cpu_seconds(
@@ -131,11 +143,11 @@ def approximate_rows(
     seconds, found = asked(lambda some: cache.search(some, K), queries)
     best = [best_of(rows, query, near) for query, near in zip(queries, found, strict=True)]
     recall = recall_of(np.array(best), true)
-    earlier = "; graph of an earlier run" if peer is not None and peer.is_file() else ""
-    graph_seconds, graph = peer_graph(rows, peer)
-    peer_seconds, peer_recall, ef = peer_asked(graph, queries, true, at_least=recall)
-    anchor = f"{what}; hnswlib M 16, ef_construction 200; one thread each{earlier}"
-    at = f"recall@10 {recall:.4f} beside {peer_recall:.4f} (ef {ef})"
+    earlier = "; graph of an earlier run" if kept is not None and kept.is_file() else ""
+    graph_seconds, graph = peer_graph(peer(rows.shape[1]), rows, kept)
+    peer_seconds, peer_recall, breadth = peer_asked(graph, queries, true, at_least=recall)
+    anchor = f"{what}; {peer.TOLD}; one thread each{earlier}"
+    at = f"recall@10 {recall:.4f} beside {peer_recall:.4f} (breadth {breadth})"
     plan = cache.plan(K)
     return [
         row("build_cpu_ratio", built / graph_seconds, unit="x", goal=0.1, anchor=anchor, seed=0),
@@ -183,33 +195,101 @@ def best_of(rows: np.ndarray, query: np.ndarray, near: np.ndarray) -> np.ndarray
     return near[np.argsort(-(rows[near] @ query), kind="stable")[:K]]
 
 
-def peer_graph(rows: np.ndarray, kept: Path | None) -> tuple[float, Any]:
-    """CPU seconds of hnswlib's build, and the graph; one that is kept is read again."""
-    import hnswlib
+class Peer(abc.ABC):
+    """A graph as its package builds it, with one thread."""
 
-    graph = hnswlib.Index("ip", rows.shape[1])
+    TOLD: ClassVar[str]
+
+    @abc.abstractmethod
+    def __init__(self, dim: int) -> None: ...
+
+    @abc.abstractmethod
+    def build(self, rows: np.ndarray) -> None: ...
+
+    @abc.abstractmethod
+    def save(self, path: Path) -> None: ...
+
+    @abc.abstractmethod
+    def load(self, path: Path) -> None: ...
+
+    @abc.abstractmethod
+    def search(self, queries: np.ndarray, breadth: int) -> list[np.ndarray]: ...
+
+
+class Usearch(Peer):
+    """The package usearch."""
+
+    TOLD = "usearch, float32, connectivity 16, expansion_add 128"
+
+    def __init__(self, dim: int) -> None:
+        from usearch.index import Index
+
+        self.graph = Index(ndim=dim, metric="ip", dtype="f32", connectivity=16, expansion_add=128)
+
+    def build(self, rows: np.ndarray) -> None:
+        self.graph.add(np.arange(len(rows)), rows, threads=1)
+
+    def save(self, path: Path) -> None:
+        self.graph.save(str(path))
+
+    def load(self, path: Path) -> None:
+        self.graph.load(str(path))
+
+    def search(self, queries: np.ndarray, breadth: int) -> list[np.ndarray]:
+        self.graph.expansion_search = breadth
+        return list(self.graph.search(queries, K, threads=1).keys)
+
+
+class Hnswlib(Peer):
+    """The package hnswlib."""
+
+    TOLD = "hnswlib, M 16, ef_construction 200"
+
+    def __init__(self, dim: int) -> None:
+        import hnswlib
+
+        self.graph = hnswlib.Index("ip", dim)
+
+    def build(self, rows: np.ndarray) -> None:
+        self.graph.init_index(len(rows), M=16, ef_construction=200)
+        self.graph.add_items(rows, num_threads=1)
+
+    def save(self, path: Path) -> None:
+        self.graph.save_index(str(path))
+
+    def load(self, path: Path) -> None:
+        self.graph.load_index(str(path))
+
+    def search(self, queries: np.ndarray, breadth: int) -> list[np.ndarray]:
+        self.graph.set_ef(breadth)
+        return list(self.graph.knn_query(queries, K, num_threads=1)[0])
+
+
+PEERS: dict[str, type[Peer]] = {"usearch": Usearch, "hnswlib": Hnswlib}
+
+
+def peer_graph(peer: Peer, rows: np.ndarray, kept: Path | None) -> tuple[float, Peer]:
+    """CPU seconds of the graph's build, and the graph; one that is kept is read again."""
     told = kept.with_suffix(".json") if kept else None
     if kept and told and told.is_file():
-        graph.load_index(str(kept), max_elements=len(rows))
-        return json.loads(told.read_text())["cpu_seconds"], graph
-    graph.init_index(len(rows), M=16, ef_construction=200)
-    seconds, _ = cpu_seconds(lambda: graph.add_items(rows, num_threads=1))
+        peer.load(kept)
+        return json.loads(told.read_text())["cpu_seconds"], peer
+    seconds, _ = cpu_seconds(lambda: peer.build(rows))
     if kept and told:
-        graph.save_index(str(kept))
+        peer.save(kept)
         told.write_text(json.dumps({"cpu_seconds": seconds}))
-    return seconds, graph
+    return seconds, peer
 
 
-def peer_asked(graph: Any, queries: np.ndarray, true: np.ndarray, *, at_least: float) -> tuple[float, float, int]:
-    """CPU seconds of the smallest ef with no less recall, the recall, and ef."""
-    seconds, recall, ef = 0.0, 0.0, 0
-    for ef in EFS:
-        graph.set_ef(ef)
-        seconds, found = asked(lambda some: list(graph.knn_query(some, K, num_threads=1)[0]), queries)
+def peer_asked(peer: Peer, queries: np.ndarray, true: np.ndarray, *, at_least: float) -> tuple[float, float, int]:
+    """CPU seconds at the smallest breadth with no less recall, the recall, and the breadth."""
+    seconds, recall, breadth = 0.0, 0.0, 0
+    for breadth in BREADTHS:
+        seconds, found = asked(lambda some, breadth=breadth: peer.search(some, breadth), queries)
         recall = recall_of(np.array(found), true)
         if recall >= at_least:
             break
-    return seconds, recall, ef
+    return seconds, recall, breadth
 
 
 def asked(search: Callable[[np.ndarray], list[np.ndarray]], queries: np.ndarray) -> tuple[float, list[np.ndarray]]:
