@@ -40,10 +40,10 @@ from index_calls import Truth, calls, contract, follow, items, killed, large, re
 from last_line import print_last_line, row
 from twofold.errors import StoreError, TwofoldError
 from twofold.store import Index
-from twofold.store.connection import connect
-from twofold.store.database import Database
-from twofold.store.rows import Row
-from twofold.store.tables import make_tables
+from twofold.store.sqlite.connection import connect
+from twofold.store.sqlite.database import Database
+from twofold.store.sqlite.rows import Row
+from twofold.store.sqlite.tables import make_tables
 
 
 def main() -> None:

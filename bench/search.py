@@ -28,8 +28,8 @@ import numpy as np
 
 from last_line import print_last_line, row
 from twofold.contract import Contract
-from twofold.store.approximate import Approximate
-from twofold.store.building import build
+from twofold.store.cache.approximate import Approximate
+from twofold.store.cache.building import build
 from twofold.store.exact import neighbours
 
 DIM, K, QUERIES, BATCH = 128, 10, 10_000, 256
@@ -170,7 +170,7 @@ def opened_alone(folder: Path, queries: np.ndarray) -> tuple[Approximate, float]
     program = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from twofold.store.approximate import Approximate\n"
+        "from twofold.store.cache.approximate import Approximate\n"
         "cache = Approximate(Path(sys.argv[1]))\n"
         "cache.search(np.load(sys.argv[2]), 10)\n"
         "total = mapped = 0\n"

@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from small_bundles import of_pictures
 from twofold import cli
 from twofold.bundle import Bundle
-from twofold.store.protect import new_key
+from twofold.store.protection.protect import new_key
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from twofold.errors import FingerprintMismatch, NotEnoughData, StoreError
 from twofold.results import Embeddings
 from twofold.store import Index
 from twofold.store.local import LocalIndex
-from twofold.store.protect import new_key
-from twofold.store.rotation import orthogonal
+from twofold.store.protection.protect import new_key
+from twofold.store.protection.rotation import orthogonal
 
 DIM = 32
 

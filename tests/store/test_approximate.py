@@ -14,12 +14,13 @@ import pytest
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings
-from twofold.store import Index, building
-from twofold.store.approximate import Approximate
-from twofold.store.building import build, lists_for
-from twofold.store.columns import read_manifest
+from twofold.store import Index
+from twofold.store.cache import building
+from twofold.store.cache.approximate import Approximate
+from twofold.store.cache.building import build, lists_for
+from twofold.store.cache.columns import read_manifest
+from twofold.store.cache.lists import FEWEST, train
 from twofold.store.exact import neighbours
-from twofold.store.lists import FEWEST, train
 from twofold.store.local import LocalIndex
 
 Make = Callable[..., Embeddings]
@@ -361,7 +362,7 @@ def test_a_full_disk_is_no_end_of_searching(index: LocalIndex, monkeypatch: pyte
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("twofold.store.building._copied", full)
+    monkeypatch.setattr("twofold.store.cache.building._copied", full)
     assert_found(index, clustered(10, seed=5))
     assert "2000 vectors are held in memory, without a cache" in index.notes[0]
     assert not list(index.path.glob(".cache.*"))

@@ -17,7 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, NewerFormat, StoreError, TwofoldError
 from twofold.results import Embeddings
-from twofold.store import Index, connection
+from twofold.store import Index
+from twofold.store.sqlite import connection
 
 Make = Callable[..., Embeddings]
 DIM, FINGERPRINT = 16, "1" * 64

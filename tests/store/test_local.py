@@ -15,9 +15,10 @@ import twofold
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError, UnknownLabel
 from twofold.results import Embeddings
-from twofold.store import Index, connection, leftovers, local
+from twofold.store import Index, leftovers, local
 from twofold.store.following import Follower
-from twofold.store.rows import Row
+from twofold.store.sqlite import connection
+from twofold.store.sqlite.rows import Row
 from twofold.store.where import conditions
 
 Make = Callable[..., Embeddings]
@@ -149,8 +150,8 @@ def test_memory_follows_what_another_process_writes(index: Index, make: Make, mo
 
 
 def test_who_is_far_behind_reads_everything_again(index: Index, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twofold.store.database.KEPT_GONE", 0)
-    monkeypatch.setattr("twofold.store.database.PRUNE_EVERY", 1)
+    monkeypatch.setattr("twofold.store.sqlite.database.KEPT_GONE", 0)
+    monkeypatch.setattr("twofold.store.sqlite.database.PRUNE_EVERY", 1)
     with Index.open(index.path) as other:
         for number in range(40):
             other.remove([NAMES[number]])

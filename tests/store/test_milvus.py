@@ -17,8 +17,8 @@ from twofold.store import Index
 
 pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
-milvus = importlib.import_module("twofold.store.milvus")
-server = importlib.import_module("twofold.store.milvus_server")
+milvus = importlib.import_module("twofold.store.remote.milvus")
+server = importlib.import_module("twofold.store.remote.milvus_server")
 
 Make = Callable[..., Embeddings]
 
@@ -176,7 +176,7 @@ def test_a_file_that_another_process_holds_is_said(tmp_path: Path, contract: Con
 
 def test_without_its_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymilvus", None)
-    for name in ("twofold.store.milvus", "twofold.store.milvus_server"):
+    for name in ("twofold.store.remote.milvus", "twofold.store.remote.milvus_server"):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtra, match=r"needs pymilvus: pip install 'twofold\[milvus\]'"):
         Index.open("milvus://host/a")

@@ -17,8 +17,8 @@ from twofold.store import Index
 
 psycopg = pytest.importorskip("psycopg")
 pytest.importorskip("pgvector")
-postgres = importlib.import_module("twofold.store.postgres")
-server = importlib.import_module("twofold.store.postgres_server")
+postgres = importlib.import_module("twofold.store.remote.postgres")
+server = importlib.import_module("twofold.store.remote.postgres_server")
 
 Make = Callable[..., Embeddings]
 SECRET = "s3cr@t/word"
@@ -221,7 +221,7 @@ def test_vectors_too_long_for_a_graph_are_scanned(contract: Contract) -> None:
 
 def test_without_its_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    for name in ("twofold.store.postgres", "twofold.store.postgres_server"):
+    for name in ("twofold.store.remote.postgres", "twofold.store.remote.postgres_server"):
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtra, match=r"psycopg and pgvector: pip install 'twofold\[postgres\]'"):
         Index.open("postgresql://host/db?table=a")

@@ -12,8 +12,8 @@ import pytest
 
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, MissingExtra, UsageError, WrongKey
-from twofold.store import protect
-from twofold.store.protect import Key, Protection, find_key, new_key, new_subject_key
+from twofold.store.protection import protect
+from twofold.store.protection.protect import Key, Protection, find_key, new_key, new_subject_key
 
 MASTER = Key(bytes(range(32)))
 VECTOR = np.arange(16, dtype="<f4").tobytes()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from twofold.contract import scores_block
-from twofold.store.rotation import ROTATABLE, Rotation, orthogonal
+from twofold.store.protection.rotation import ROTATABLE, Rotation, orthogonal
 
 SECRET = bytes(range(32))
 

@@ -19,8 +19,8 @@ from twofold.errors import DamagedIndex, StoreError, UsageError, WrongKey
 from twofold.results import Embeddings
 from twofold.store import Index, local
 from twofold.store.local import LocalIndex
-from twofold.store.protect import Key, new_key
-from twofold.store.rows import Row, xor
+from twofold.store.protection.protect import Key, new_key
+from twofold.store.sqlite.rows import Row, xor
 from twofold.store.upkeep import inspect
 
 Make = Callable[..., Embeddings]
@@ -280,7 +280,7 @@ def test_a_label_that_comes_back_gets_another_key(index: LocalIndex, make: Make)
 REKEYS = """
 import sys
 from twofold.store import Index, local
-from twofold.store.protect import Key
+from twofold.store.protection.protect import Key
 one, other = Key(bytes(range(32))), Key(bytes(range(1, 33)))
 index = Index.open(sys.argv[1], key=one)
 print("ready", flush=True)

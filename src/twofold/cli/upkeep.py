@@ -62,7 +62,7 @@ def rekey(index: str, /, *, new: Path | None = None, rotate: Flag = False, json:
         rotate: new keys for all subjects and a new rotation of all vectors, too.
         json: print one JSON object.
     """
-    from twofold.store.protect import find_key
+    from twofold.store.protection.protect import find_key
 
     if new is None and not rotate:
         raise UsageError("nothing to renew: give --new KEYFILE, or --rotate, or both")

@@ -2,12 +2,12 @@
 
 what every engine does     index, given, where, recall
 the local engine           local, large; life, audit, upkeep
-  its database             database, tables, rows, connection, locks, mark
+  its database             sqlite/
   what memory holds        following, exact, scan
-  its cache                cache, building, approximate, lists, columns
+  its cache                cache/
   erasing                  erasure, leftovers
-  protection               protect, seals, sealed, rotation
-engines elsewhere          remote; postgres, postgres_server; milvus, milvus_server
+  protection               protection/
+engines elsewhere          remote/
 without an index           near_pairs, cells; shards
 """
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from twofold.results import AuditEntry
-from twofold.store.rows import State, digest
+from twofold.store.sqlite.rows import State, digest
 
 __all__ = ["broken", "entries", "note", "subject_of"]
 

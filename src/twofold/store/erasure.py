@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from twofold.errors import StoreError
 from twofold.results import Erasure
-from twofold.store.connection import explain
-from twofold.store.database import Database, clock
 from twofold.store.leftovers import Search, look
-from twofold.store.rows import Row
+from twofold.store.sqlite.connection import explain
+from twofold.store.sqlite.database import Database, clock
+from twofold.store.sqlite.rows import Row
 
 __all__ = ["erase", "receipt"]
 

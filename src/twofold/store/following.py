@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.contract import Contract
-from twofold.store.database import Database
 from twofold.store.exact import Exact
-from twofold.store.rows import Row, State, damaged
+from twofold.store.sqlite.database import Database
+from twofold.store.sqlite.rows import Row, State, damaged
 
 __all__ = ["Follower", "vectors_of"]
 

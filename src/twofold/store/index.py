@@ -13,7 +13,7 @@ from twofold.errors import FingerprintMismatch, StoreError, UnknownLabel, neares
 from twofold.results import Embeddings, Erasure, Estimate, Hit, Inspection
 from twofold.store.exact import METRICS
 from twofold.store.given import check_length, check_names, check_vectors
-from twofold.store.protect import Key, find_key
+from twofold.store.protection.protect import Key, find_key
 from twofold.store.recall import recall_of
 from twofold.store.where import Condition, Where, conditions, metadata_text
 
@@ -45,7 +45,7 @@ class Index(ABC):
 
         Args:
             place: a folder, or the address of an engine: milvus://host, milvus+file:FILE, postgresql://host/database.
-            protect: encrypt vectors with this master key (`store.protect`): a key, the path of its file, or True for
+            protect: encrypt vectors with this master key (`store.protection`): a key, the path of its file, or True for
                 the one that the environment names. Only a folder can be protected.
             rotate: keep the vectors of a protected index under a secret rotation; None: where the distance allows it.
 
@@ -331,11 +331,11 @@ def engine(place: str | Path) -> type[Index]:
     """The class that keeps an index at a place; engines are imported only when asked for."""
     scheme, sign, _ = str(place).partition(":")
     if scheme in ("milvus", "milvus+file") and sign:
-        from twofold.store.milvus import MilvusIndex
+        from twofold.store.remote.milvus import MilvusIndex
 
         return MilvusIndex
     if scheme in ("postgresql", "postgres") and sign:
-        from twofold.store.postgres import PostgresIndex
+        from twofold.store.remote.postgres import PostgresIndex
 
         return PostgresIndex
     if "://" in str(place):

@@ -8,13 +8,13 @@ from jaxtyping import Float, Int
 
 from twofold.contract import Contract
 from twofold.errors import CannotWrite, DamagedIndex, StoreError
-from twofold.store.approximate import PLAIN, Approximate
-from twofold.store.building import Watch, silent
-from twofold.store.cache import Cached, erase_cache, open_cache, stale
-from twofold.store.database import Database
+from twofold.store.cache.approximate import PLAIN, Approximate
+from twofold.store.cache.building import Watch, silent
+from twofold.store.cache.folder import Cached, erase_cache, open_cache, stale
 from twofold.store.exact import Found
 from twofold.store.following import Follower, vectors_of
-from twofold.store.rows import State
+from twofold.store.sqlite.database import Database
+from twofold.store.sqlite.rows import State
 
 __all__ = ["Large"]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from twofold.store.connection import TRUTH
-from twofold.store.rows import Row
+from twofold.store.sqlite.connection import TRUTH
+from twofold.store.sqlite.rows import Row
 
 __all__ = ["Search", "look", "pieces_of"]
 

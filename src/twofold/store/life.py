@@ -9,8 +9,8 @@ from datetime import UTC, date, datetime, time
 
 from twofold.errors import StoreError, UsageError
 from twofold.results import Enrolled
-from twofold.store.database import Database, Forgotten, clock
-from twofold.store.rows import Item, Row
+from twofold.store.sqlite.database import Database, Forgotten, clock
+from twofold.store.sqlite.rows import Item, Row
 
 __all__ = ["drop_expired", "enrolled", "rewrite", "standing", "substitute", "utc"]
 

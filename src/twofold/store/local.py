@@ -14,19 +14,19 @@ from twofold.errors import StoreError
 from twofold.files import new_folder
 from twofold.results import AuditEntry, Embeddings, Enrolled, Erasure, Hit, Inspection
 from twofold.store import audit, life
-from twofold.store.building import Watch
-from twofold.store.connection import explain
-from twofold.store.database import TRUTH, Database, Forgotten, Seal, clock
+from twofold.store.cache.building import Watch
 from twofold.store.erasure import erase, receipt
 from twofold.store.exact import Found, without
 from twofold.store.following import Follower, vectors_of
 from twofold.store.index import Index
 from twofold.store.large import Large
 from twofold.store.leftovers import pieces_of
-from twofold.store.protect import Key, Protection, find_key
-from twofold.store.rows import Item, Row, State
-from twofold.store.sealed import Sealed, opened, rekey, rotation_of
-from twofold.store.tables import check_pages
+from twofold.store.protection.protect import Key, Protection, find_key
+from twofold.store.protection.sealed import Sealed, opened, rekey, rotation_of
+from twofold.store.sqlite.connection import explain
+from twofold.store.sqlite.database import TRUTH, Database, Forgotten, Seal, clock
+from twofold.store.sqlite.rows import Item, Row, State
+from twofold.store.sqlite.tables import check_pages
 from twofold.store.upkeep import inspect
 from twofold.store.where import Condition
 

@@ -12,11 +12,11 @@ from twofold.errors import DamagedIndex, StoreError
 from twofold.files import new_folder
 from twofold.results import Finding, Inspection
 from twofold.store import audit
-from twofold.store.connection import TRUTH
-from twofold.store.database import Database, Seal
 from twofold.store.erasure import erase
-from twofold.store.rows import COLUMNS, State, parse, xor
-from twofold.store.sealed import at_hand
+from twofold.store.protection.sealed import at_hand
+from twofold.store.sqlite.connection import TRUTH
+from twofold.store.sqlite.database import Database, Seal
+from twofold.store.sqlite.rows import COLUMNS, State, parse, xor
 
 __all__ = ["CACHE", "inspect"]
 

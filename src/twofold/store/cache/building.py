@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 
 from twofold.errors import StoreError
 from twofold.files import explain_failure, new_folder
-from twofold.store.approximate import FORMAT, PLAIN, Approximate, Plan, Space
-from twofold.store.columns import MANIFEST, block_hashes, sealed
-from twofold.store.lists import SAMPLE, Lists, Trained, codes_of, lists_of, train
+from twofold.store.cache.approximate import FORMAT, PLAIN, Approximate, Plan, Space
+from twofold.store.cache.columns import MANIFEST, block_hashes, sealed
+from twofold.store.cache.lists import SAMPLE, Lists, Trained, codes_of, lists_of, train
 from twofold.store.scan import block_rows, nearest, sides
 
 __all__ = ["Blocks", "Watch", "build"]

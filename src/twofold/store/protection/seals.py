@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol, runtime_checkable
 
-from twofold.store.rows import Item, Pinned, Row
+from twofold.store.sqlite.rows import Item, Pinned, Row
 
 __all__ = ["Plain", "Seal"]
 

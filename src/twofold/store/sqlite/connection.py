@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from twofold.errors import StoreError, TwofoldError
-from twofold.store.locks import Use, users
-from twofold.store.rows import damaged
+from twofold.store.sqlite.locks import Use, users
+from twofold.store.sqlite.rows import damaged
 
 __all__ = ["TRUTH", "connect", "connect_somehow", "explain", "log_of", "transaction"]
 

@@ -4,8 +4,8 @@ import sqlite3
 from pathlib import Path
 
 from twofold.errors import StoreError
-from twofold.store.connection import TRUTH
-from twofold.store.rows import damaged
+from twofold.store.sqlite.connection import TRUTH
+from twofold.store.sqlite.rows import damaged
 
 __all__ = ["check_format", "check_pages", "make_tables"]
 

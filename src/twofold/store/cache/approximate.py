@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float, Int
 
 from twofold.errors import DamagedIndex, StoreError
 from twofold.files import write_atomically
-from twofold.store.columns import MANIFEST, Column, read_manifest, sealed
-from twofold.store.lists import Lists, Trained
+from twofold.store.cache.columns import MANIFEST, Column, read_manifest, sealed
+from twofold.store.cache.lists import Lists, Trained
 from twofold.store.scan import Blocks, block_rows, nearest, sides, slack, within
 
 __all__ = ["FORMAT", "PLAIN", "Approximate", "Plan", "Space"]

@@ -11,10 +11,10 @@ from jaxtyping import Float
 from twofold.contract import Contract
 from twofold.errors import StoreError, TwofoldError, WrongKey
 from twofold.store.audit import note
-from twofold.store.database import Database, Plain, Seal, clock
-from twofold.store.protect import Key, Protection, find_key, new_subject_key
-from twofold.store.rotation import Rotation
-from twofold.store.rows import Item, Pinned, Row, damaged, xor
+from twofold.store.protection.protect import Key, Protection, find_key, new_subject_key
+from twofold.store.protection.rotation import Rotation
+from twofold.store.sqlite.database import Database, Plain, Seal, clock
+from twofold.store.sqlite.rows import Item, Pinned, Row, damaged, xor
 
 __all__ = ["Sealed", "at_hand", "opened", "rekey", "rotation_of"]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, MissingExtra, UsageError, WrongKey
-from twofold.store.rotation import ROTATABLE
+from twofold.store.protection.rotation import ROTATABLE
 
 __all__ = ["KEY", "KEY_FILE", "Key", "Protection", "find_key", "new_key", "seal", "unseal"]
 

@@ -15,12 +15,12 @@ from jaxtyping import Float, Int
 
 from twofold.contract import Contract
 from twofold.errors import CannotWrite, DamagedIndex, StoreError
-from twofold.store.approximate import Approximate
-from twofold.store.building import Watch, build
-from twofold.store.columns import read_manifest
-from twofold.store.database import Database
+from twofold.store.cache.approximate import Approximate
+from twofold.store.cache.building import Watch, build
+from twofold.store.cache.columns import read_manifest
 from twofold.store.following import vectors_of
-from twofold.store.rows import State
+from twofold.store.sqlite.database import Database
+from twofold.store.sqlite.rows import State
 
 __all__ = ["CACHE", "Cached", "erase_cache", "open_cache"]
 

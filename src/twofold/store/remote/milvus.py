@@ -12,9 +12,10 @@ from jaxtyping import Float
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.results import Embeddings, Erasure, Hit, Inspection
-from twofold.store import remote
 from twofold.store.index import Index
-from twofold.store.milvus_server import (
+from twofold.store.remote import engine
+from twofold.store.remote.engine import Record
+from twofold.store.remote.milvus_server import (
     INDEXES,
     WAIT_SECONDS,
     Address,
@@ -30,7 +31,6 @@ from twofold.store.milvus_server import (
     quoted,
     tags,
 )
-from twofold.store.remote import Record
 from twofold.store.where import Condition
 
 __all__ = ["MilvusIndex"]
@@ -114,13 +114,13 @@ class MilvusIndex(Index):
     def get(self, ids: Sequence[str]) -> Embeddings:
         """Items by id, as they were added (vectors float32), in the order asked."""
         found = {row["id"]: self._record(row) for row in self._found(ids, FIELDS)}
-        remote.refuse_missing(ids, found.keys(), str(self.path))
-        return remote.embeddings(self.contract, [found[name] for name in ids])
+        engine.refuse_missing(ids, found.keys(), str(self.path))
+        return engine.embeddings(self.contract, [found[name] for name in ids])
 
     def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
         """All items in blocks, each item once; one that is written meanwhile may be among them or not."""
         for block in self._matching((), rows):
-            yield remote.embeddings(self.contract, block)
+            yield engine.embeddings(self.contract, block)
 
     def check(self, *, repair: bool = False) -> Inspection:
         """Compare every row with its hash; with `repair` take out those that are not as they were written."""
@@ -130,12 +130,12 @@ class MilvusIndex(Index):
             items += len(page)
         if repair:
             self._delete(wrong)
-        return remote.inspection(items - len(wrong), wrong=wrong, place=str(self.path), dropped=repair)
+        return engine.inspection(items - len(wrong), wrong=wrong, place=str(self.path), dropped=repair)
 
     # ---- writing
 
     def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
-        remote.check_long({*embeddings.ids, *embeddings.labels})
+        engine.check_long({*embeddings.ids, *embeddings.labels})
         if long := [each for each in metadata if len(each.encode()) > LONGEST_METADATA]:
             raise StoreError(f"metadata of {len(long[0])} letters: Milvus keeps {LONGEST_METADATA} bytes for an item")
         known = {row["id"]: row["hash"] for row in self._found(embeddings.ids, ["id", "hash"])}
@@ -149,7 +149,7 @@ class MilvusIndex(Index):
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id."""
-        remote.refuse_missing(ids, {row["id"] for row in self._found(ids, ["id"])}, str(self.path))
+        engine.refuse_missing(ids, {row["id"] for row in self._found(ids, ["id"])}, str(self.path))
         self._delete(ids)
 
     def _check_known(self, labels: Sequence[str]) -> None:
@@ -172,11 +172,11 @@ class MilvusIndex(Index):
     def _search(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
-        how = self._exactly() if exact else self._quickly(k + remote.SPARE)
-        if how is None or self._compares_not() or k + remote.SPARE > MOST:
-            return remote.scan(self.contract, queries, self._matching(filters), k=k)
-        found = self._nearest(queries, k + remote.SPARE, filters, how)
-        hits = [remote.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
+        how = self._exactly() if exact else self._quickly(k + engine.SPARE)
+        if how is None or self._compares_not() or k + engine.SPARE > MOST:
+            return engine.scan(self.contract, queries, self._matching(filters), k=k)
+        found = self._nearest(queries, k + engine.SPARE, filters, how)
+        hits = [engine.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
         # too few rows that pass the filter stood in the lists that were probed
         short = [number for number, one in enumerate(hits) if len(one) < k and not exact and self._index != "FLAT"]
         if short:
@@ -189,15 +189,15 @@ class MilvusIndex(Index):
     ) -> list[list[Hit]]:
         exactly = self._exactly()
         if self._compares_not() or exactly is None:
-            return remote.scan_range(self.contract, queries, self._matching(filters), score)
+            return engine.scan_range(self.contract, queries, self._matching(filters), score)
         how = {**exactly, "radius": self._radius(score)}
         found = self._nearest(queries, FEW, filters, how)
         full = [number for number, records in enumerate(found) if len(records) == FEW]
         for number, records in zip(full, self._nearest(queries[full], MOST, filters, how), strict=True):
             if len(records) == MOST:  # there may be more than Milvus gives
-                return remote.scan_range(self.contract, queries, self._matching(filters), score)
+                return engine.scan_range(self.contract, queries, self._matching(filters), score)
             found[number] = records
-        hits = [remote.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
+        hits = [engine.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
         return [[hit for hit in one if hit.score >= score] for one in hits]
 
     def _nearest(
@@ -237,7 +237,7 @@ class MilvusIndex(Index):
 
     def _radius(self, score: float) -> float:
         """The edge of a range as Milvus counts: a cosine to lie above, a squared distance to lie below."""
-        furthest = remote.bound(self.contract, score)
+        furthest = engine.bound(self.contract, score)
         if self.contract.distance == "cosine":
             return 1.0 - furthest
         square = furthest if self.contract.distance == "squared_euclidean" else furthest**2
@@ -278,7 +278,7 @@ class MilvusIndex(Index):
 
     def _record(self, row: dict[str, Any]) -> Record:
         """A row, compared with its hash."""
-        return remote.checked(record(row), bytes.fromhex(row["hash"]), str(self.path))
+        return engine.checked(record(row), bytes.fromhex(row["hash"]), str(self.path))
 
     def _delete(self, ids: Sequence[str]) -> None:
         with explain(self._address):

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote
 
 from twofold.contract import Contract
 from twofold.errors import MissingExtra, NewerFormat, StoreError, TwofoldError, nearest
-from twofold.store.remote import LONGEST, hidden, host_shown, split_address
+from twofold.store.remote.engine import LONGEST, hidden, host_shown, split_address
 from twofold.store.where import Condition, kind
 
 try:

@@ -21,12 +21,12 @@ from jaxtyping import Int
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.store import audit
-from twofold.store.connection import TRUTH, connect, connect_somehow, explain, log_of, transaction
-from twofold.store.locks import Use, users
-from twofold.store.mark import Mark
-from twofold.store.rows import COLUMNS, Forgotten, Item, Pinned, Row, State, clock, damaged, parse
-from twofold.store.seals import Plain, Seal
-from twofold.store.tables import check_format, make_tables
+from twofold.store.protection.seals import Plain, Seal
+from twofold.store.sqlite.connection import TRUTH, connect, connect_somehow, explain, log_of, transaction
+from twofold.store.sqlite.locks import Use, users
+from twofold.store.sqlite.mark import Mark
+from twofold.store.sqlite.rows import COLUMNS, Forgotten, Item, Pinned, Row, State, clock, damaged, parse
+from twofold.store.sqlite.tables import check_format, make_tables
 from twofold.store.where import Condition, sql
 
 __all__ = ["TRUTH", "Database", "Plain", "Seal", "clock"]

@@ -11,9 +11,10 @@ from jaxtyping import Float
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.results import Embeddings, Erasure, Hit, Inspection
-from twofold.store import remote
 from twofold.store.index import Index
-from twofold.store.postgres_server import (
+from twofold.store.remote import engine
+from twofold.store.remote.engine import Record
+from twofold.store.remote.postgres_server import (
     LARGEST_DIM,
     Address,
     Connection,
@@ -26,7 +27,6 @@ from twofold.store.postgres_server import (
     register_vector,
     tables,
 )
-from twofold.store.remote import Record
 from twofold.store.where import Condition
 
 __all__ = ["EXACT_UP_TO", "PostgresIndex"]
@@ -115,18 +115,18 @@ class PostgresIndex(Index):
         asked = [name for name in ids if "\0" not in name]
         rows = self._rows("SELECT {columns} FROM {table} WHERE id = ANY(%s)", [asked])
         found = {record.id: record for record in map(self._record, rows)}
-        remote.refuse_missing(ids, found, str(self.path))
-        return remote.embeddings(self.contract, [found[name] for name in ids])
+        engine.refuse_missing(ids, found, str(self.path))
+        return engine.embeddings(self.contract, [found[name] for name in ids])
 
     def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
         """All items in blocks, each item once; one that is written meanwhile may be among them or not."""
         for block in self._blocks((), rows):
-            yield remote.embeddings(self.contract, [self._record(row) for row in block])
+            yield engine.embeddings(self.contract, [self._record(row) for row in block])
 
     def sample(self, items: int, *, seed: int = 0) -> Embeddings:
         """Random items, without repetition; all of them where there are no more."""
         order = "SELECT {columns} FROM {table} ORDER BY hashtextextended(id, %s), row LIMIT %s"
-        return remote.embeddings(self.contract, [self._record(row) for row in self._rows(order, [seed, items])])
+        return engine.embeddings(self.contract, [self._record(row) for row in self._rows(order, [seed, items])])
 
     def check(self, *, repair: bool = False) -> Inspection:
         """Compare every row with its hash; with `repair` take out those that are not as they were written."""
@@ -137,12 +137,12 @@ class PostgresIndex(Index):
         if wrong and repair:
             self._rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING 1", [wrong])
         items -= len(wrong)
-        return remote.inspection(items, wrong=wrong, place=str(self.path), dropped=repair)
+        return engine.inspection(items, wrong=wrong, place=str(self.path), dropped=repair)
 
     # ---- writing
 
     def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
-        remote.check_long({*embeddings.ids, *embeddings.labels})
+        engine.check_long({*embeddings.ids, *embeddings.labels})
         records = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
         with explain(self._address), self._connection.transaction():
             self._connection.execute(
@@ -183,7 +183,7 @@ class PostgresIndex(Index):
         asked = [name for name in ids if "\0" not in name]
         with explain(self._address), self._connection.transaction():
             gone = self._rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING id", [asked])
-            remote.refuse_missing(ids, {name for (name,) in gone}, str(self.path))
+            engine.refuse_missing(ids, {name for (name,) in gone}, str(self.path))
 
     def _check_known(self, labels: Sequence[str]) -> None:
         asked = [label for label in labels if "\0" not in label]
@@ -202,22 +202,22 @@ class PostgresIndex(Index):
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
         if exact and len(queries) >= MANY:
-            return remote.scan(self.contract, queries, self._matching(filters), k=k)
-        found = self._candidates(queries, k + remote.SPARE, filters, graph=not exact and self._built())
+            return engine.scan(self.contract, queries, self._matching(filters), k=k)
+        found = self._candidates(queries, k + engine.SPARE, filters, graph=not exact and self._built())
         # a walk through the graph may end before it has met enough rows that pass the filter
         if short := [number for number, records in enumerate(found) if len(records) < k and not exact]:
-            again = self._candidates(queries[short], k + remote.SPARE, filters, graph=False)
+            again = self._candidates(queries[short], k + engine.SPARE, filters, graph=False)
             for number, records in zip(short, again, strict=True):
                 found[number] = records
-        return [remote.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
+        return [engine.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
 
     def _search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
         if len(queries) >= MANY:
-            return remote.scan_range(self.contract, queries, self._matching(filters), score)
+            return engine.scan_range(self.contract, queries, self._matching(filters), score)
         condition, values = filtered(filters)
-        furthest = remote.bound(self.contract, score)
+        furthest = engine.bound(self.contract, score)
         if self.contract.distance == "squared_euclidean":
             furthest = np.sqrt(max(0.0, furthest))
         found = self._ask(
@@ -227,7 +227,7 @@ class PostgresIndex(Index):
             width=0,
             condition=condition,
         )
-        hits = [remote.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
+        hits = [engine.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
         return [[hit for hit in one if hit.score >= score] for one in hits]
 
     def _candidates(
@@ -295,7 +295,7 @@ class PostgresIndex(Index):
 
     def _record(self, row: Sequence[Any]) -> Record:
         """A row of COLUMNS, compared with its hash."""
-        return remote.checked(record(row), row[-1], str(self.path))
+        return engine.checked(record(row), row[-1], str(self.path))
 
     def _rows(self, statement: str, values: Sequence[Any] = (), *, condition: str = "true") -> list[tuple[Any, ...]]:
         """What a statement about the table returns."""

@@ -13,7 +13,7 @@ from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings, Finding, Hit, Inspection
 from twofold.store.exact import neighbours
-from twofold.store.rows import digest
+from twofold.store.sqlite.rows import digest
 
 __all__ = [
     "LONGEST",

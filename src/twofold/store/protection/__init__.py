@@ -1,0 +1,1 @@
+"""Vectors encrypted at rest."""

@@ -1,0 +1,1 @@
+"""Indexes on engines elsewhere: PostgreSQL with pgvector, and Milvus."""
