@@ -82,6 +82,7 @@ def measured(place: str, server: int | None, name: str, rows: int) -> dict[str, 
         search = timed(server, lambda: index.search(queries, 10))
         exact = timed(server, lambda: index.search(queries[:10], 10, exact=True)) * QUERIES / 10
         some = timed(server, lambda: index.search(queries, 10, where={"shelf": 3}))
+        between = timed(server, lambda: index.search(queries, 10, where={"shelf": {"min": 3, "max": 3.5}}))
         recall = index.recall(10, sample=QUERIES)
         size = bytes_of(index, place)
         said = (
@@ -95,6 +96,12 @@ def measured(place: str, server: int | None, name: str, rows: int) -> dict[str, 
         ),
         "filtered": row(
             f"{name}_filtered_ms", some * 1e3 / QUERIES, unit="CPU ms", anchor=f"1 of 100 rows passes; {said}"
+        ),
+        "ranged": row(
+            f"{name}_ranged_ms",
+            between * 1e3 / QUERIES,
+            unit="CPU ms",
+            anchor=f"1 of 100 rows lies in the filter's range; {said}",
         ),
         "recall": row(
             f"{name}_recall_at_10", recall.value, interval=(recall.low, recall.high), goal=0.99, anchor=said, seed=0
@@ -167,7 +174,7 @@ def slopes(engine: str, sizes: list[int], found: list[dict[str, dict[str, Any]]]
     said = f"log of the ratio of times over log of the ratio of rows, {sizes[0]} to {sizes[-1]} rows"
     return [
         row(f"{engine}_{what}_slope", math.log(found[-1][what]["value"] / found[0][what]["value"]) / grown, anchor=said)
-        for what in ("search", "exact", "filtered")
+        for what in ("search", "exact", "filtered", "ranged")
     ]
 
 

@@ -33,8 +33,10 @@ __all__ = ["EXACT_UP_TO", "PostgresIndex"]
 
 EXACT_UP_TO = 50_000  # rows; a scan of so many of 128 numbers takes some tens of milliseconds
 EXPANSION = 200, 1000  # candidates that a search in the graph keeps: at least, at most (pgvector's limit)
+WALK = 100_000  # rows that a walk through the graph looks at, at most: enough where FEW of 10^7 pass a filter
 BUILD_MEMORY = "512MB"  # a graph that does not fit is built several times slower
 QUERIES = 64  # in one statement: bounds what one answer takes
+FEW = 5000  # rows that pass a filter, up to which comparing them all beats a walk that leaves out the others
 MANY = 16  # exact queries from which on reading all rows once beats a scan for each by the server
 BLOCK = 8192  # rows read at once
 
@@ -43,6 +45,10 @@ ORDERS = {"<=>": "cosine", "<->": "l2", "<+>": "l1"}  # pgvector's names of what
 HALF_DIM, WHOLE_DIM = 4000, 2000  # numbers of a vector in a graph of float16 and of float32; pgvector's limits
 
 COLUMNS = "id, label, metadata::text, vector, hash"
+LISTED = "row = ANY(%s)"
+Passing = tuple[str, list[Any]]
+"""A condition in SQL with its values."""
+
 NOTE = (
     "the rows are deleted for every reader; PostgreSQL keeps their bytes in dead rows, in its write-ahead log, in "
     "replicas and in backups until VACUUM FULL, log recycling and those backups' end: that is the administrator's"
@@ -203,10 +209,12 @@ class PostgresIndex(Index):
     ) -> list[list[Hit]]:
         if exact and len(queries) >= MANY:
             return engine.scan(self.contract, queries, self._matching(filters), k=k)
-        found = self._candidates(queries, k + engine.SPARE, filters, graph=not exact and self._built())
+        passing = self._narrowed(filters)
+        walked = not exact and passing[0] != LISTED and self._built()
+        found = self._nearest(queries, k + engine.SPARE, passing, graph=walked)
         # a walk through the graph may end before it has met enough rows that pass the filter
-        if short := [number for number, records in enumerate(found) if len(records) < k and not exact]:
-            again = self._candidates(queries[short], k + engine.SPARE, filters, graph=False)
+        if short := [number for number, records in enumerate(found) if len(records) < k and walked]:
+            again = self._nearest(queries[short], k + engine.SPARE, passing, graph=False)
             for number, records in zip(short, again, strict=True):
                 found[number] = records
         return [engine.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
@@ -216,45 +224,64 @@ class PostgresIndex(Index):
     ) -> list[list[Hit]]:
         if len(queries) >= MANY:
             return engine.scan_range(self.contract, queries, self._matching(filters), score)
-        condition, values = filtered(filters)
         furthest = engine.bound(self.contract, score)
         if self.contract.distance == "squared_euclidean":
             furthest = np.sqrt(max(0.0, furthest))
         found = self._ask(
-            queries,
-            "SELECT row, {columns} FROM {table} WHERE {condition} AND {vector} {operator} {query} <= %s",
-            [*values, furthest],
-            width=0,
-            condition=condition,
+            queries, "WHERE {vector} {operator} {query} <= %s", furthest, width=0, passing=self._narrowed(filters)
         )
         hits = [engine.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
         return [[hit for hit in one if hit.score >= score] for one in hits]
 
-    def _candidates(
-        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, graph: bool
+    def _narrowed(self, filters: Sequence[Condition]) -> Passing:
+        """The condition of a filter with its values; where few rows pass it, these rows, so that it is tested once.
+
+        The server guesses well how many rows have a value, and next to none for any range, which it would then test on
+        all rows for every query. So a small guess is looked into.
+        """
+        condition, values = filtered(filters)
+        if not filters:
+            return condition, values
+        rows = "SELECT row FROM {table} WHERE {condition} LIMIT %s"
+        [([plan],)] = self._rows(f"EXPLAIN (FORMAT JSON) {rows}", [*values, FEW + 1], condition=condition)
+        if plan["Plan"]["Plan Rows"] > FEW:
+            return condition, values
+        found = [row for (row,) in self._rows(rows, [*values, FEW + 1], condition=condition)]
+        return (LISTED, [found]) if len(found) <= FEW else (condition, values)
+
+    def _nearest(
+        self, queries: Float[np.ndarray, "q dim"], k: int, passing: Passing, *, graph: bool
     ) -> list[list[Record]]:
         """The rows nearest to each query as the server counts, in the order of their numbers."""
-        condition, values = filtered(filters)
-        nearest = "SELECT row, {columns} FROM {table} WHERE {condition} ORDER BY {vector} {operator} {query} LIMIT %s"
-        return self._ask(queries, nearest, [*values, k], width=k if graph else 0, condition=condition)
+        order = "ORDER BY {vector} {operator} {query} LIMIT %s"
+        return self._ask(queries, order, k, width=k if graph else 0, passing=passing)
 
     def _ask(
-        self, queries: np.ndarray, inner: str, values: Sequence[Any], *, width: int, condition: str
+        self, queries: np.ndarray, chosen: str, value: float, *, width: int, passing: Passing
     ) -> list[list[Record]]:
-        """The records that a statement finds for each query, in the order of their rows.
+        """The records that are chosen for each query among those that pass a filter, in the order of their rows.
 
         Args:
+            chosen: SQL that takes one value.
             width: for how many rows of each the graph is searched; 0: not at all, every row is compared.
         """
+        condition, values = passing
         kind = self._graph if width and self._graph else "vector"
-        asked = f"SELECT n, r.* FROM unnest(%s::vector[]) WITH ORDINALITY AS q(v, n) CROSS JOIN LATERAL ({inner}) r"
-        statement = self._named(f"{asked} ORDER BY n, row", kind, condition=condition)
+        at_once = "" if values and not width else "NOT"  # what passes is read once for all queries, or as it is met
+        statement = self._named(
+            f"WITH passing AS {at_once} MATERIALIZED (SELECT row, {{columns}} FROM {{table}} WHERE {{condition}}) "
+            "SELECT n, r.* FROM unnest(%s::vector[]) WITH ORDINALITY AS q(v, n) "
+            f"CROSS JOIN LATERAL (SELECT * FROM passing {chosen}) r ORDER BY n, row",
+            kind,
+            condition=condition,
+        )
         found: list[list[Record]] = [[] for _ in queries]
         for start in range(0, len(queries), QUERIES):
             block = directions(self.contract, queries[start : start + QUERIES])
             with explain(self._address), self._connection.transaction():
                 self._tune(width)
-                for number, _, *row in self._connection.execute(statement, [list(block), *values], binary=True):
+                given = [*values, list(block), value]
+                for number, _, *row in self._connection.execute(statement, given, binary=True):
                     found[start + number - 1].append(self._record(row))
         return found
 
@@ -264,8 +291,10 @@ class PostgresIndex(Index):
         settings = {
             "hnsw.ef_search": str(min(most, max(least, 2 * width))),
             "hnsw.iterative_scan": "relaxed_order",  # goes on until enough rows pass the filter
+            "hnsw.max_scan_tuples": str(WALK),
             "enable_indexscan": "on" if width else "off",
         }
+        settings |= dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_sort"), "off" if width else "on")
         for name, value in settings.items():
             self._connection.execute("SELECT set_config(%s, %s, true)", [name, value])
 
