@@ -95,7 +95,41 @@ def test_files_of_every_kind(contract, tmp_path):
     items = clusters(5, 3)
     np.save(tmp_path / "v.npy", np.stack(items.values))
     (tmp_path / "v.csv").write_text("label\n" + "".join(f"{label}\n" for label in items.labels))
-    assert ProductionScores.open(tmp_path / "v.npy").plain
+    assert ProductionScores.open(tmp_path / "v.npy").dim == 32
+
+
+def test_vectors_of_nobody_known(contract, tmp_path):
+    items = clusters(75, 4, spread=0.7, uneven=0.3, seed=1)
+    some = np.stack(items.values).astype(np.float64)
+    np.save(tmp_path / "v.npy", some)
+    listed = ProductionScores.open(tmp_path / "v.npy")
+    assert (listed.unit, len(listed.scores), listed.dim) == ("thing", 300 * 299 // 2, 32) and (listed.same == -1).all()
+    found = monitor(contract, listed)
+    assert found.decision == "no drift" and found.units == 300
+    assert any("labels of vectors" in note for note in found.notes)
+    np.save(tmp_path / "moved.npy", some + 0.35 * some.std())  # all of them go one way, as a dirty lens makes them
+    assert monitor(contract, ProductionScores.open(tmp_path / "moved.npy")).decision == "drift"
+    rows = [[f'"{vector.tolist()}"'] for vector in some[:40]]
+    (tmp_path / "t.csv").write_text("vector\n" + "".join(f"{row[0]}\n" for row in rows))
+    assert np.allclose(ProductionScores.open(tmp_path / "t.csv").scores[:39], listed.scores[:39])
+
+
+def test_many_vectors_are_drawn_by_chance(monkeypatch, contract):
+    monkeypatch.setattr("twofold.data.production.VECTORS", 50)
+    some = np.stack(clusters(75, 4, seed=1).values).astype(np.float64)
+    listed = ProductionScores.from_vectors(some)
+    assert listed.undrawn == 250 and len(listed.scores) == 50 * 49 // 2
+    assert monitor(contract, listed).notes[0].startswith("250 vectors were left out")
+    assert (ProductionScores.from_vectors(some, seed=1).scores != listed.scores).any()
+
+
+def test_vectors_that_cannot_be_compared(contract):
+    with pytest.raises(DataError, match="1 of 3 vectors have numbers that are not finite"):
+        ProductionScores.from_vectors(np.array([[0.0, 1.0], [np.nan, 1.0], [1.0, 0.0]]))
+    with pytest.raises(NotEnoughData, match="1 vectors make no pair"):
+        ProductionScores.from_vectors(np.ones((1, 4)))
+    with pytest.raises(DataError, match="vectors of 4 numbers, and the calibration is of 32"):
+        monitor(contract, ProductionScores.from_vectors(np.eye(4)))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from twofold.calibration import Calibration
 from twofold.contract import Contract
 from twofold.data.production import ProductionScores
 from twofold.data.scores import Scores
-from twofold.errors import NotCalibrated, NotEnoughData, UnknownName, UsageError
+from twofold.errors import DataError, NotCalibrated, NotEnoughData, UnknownName, UsageError
 from twofold.metrics.drift import FEWEST, Production, shift
 from twofold.results import Drift, Moved, Reference
 
@@ -59,16 +59,19 @@ def monitor(
         NotCalibrated: there is no calibration, or one that knows not what scores were like.
         UnknownName: scores of a group that the calibration does not have.
         UsageError: a rate or a share outside its range.
-        DataError: a score is not finite. NotEnoughData: there is no score at all.
+        DataError: a score is not finite, or vectors have another length than the model's.
+        NotEnoughData: there is no score at all.
     """
     if not 0.0 < false_alarms < 1.0 or looks < 1 or not 0.0 <= genuine <= 1.0:
         raise UsageError(
             f"false_alarms={false_alarms:g}, looks={looks}, genuine={genuine:g}: a rate between 0 and 1 (usual: 0.01), "
             "at least one look, and a share from 0 to 1"
         )
-    calibration = (known.contract if isinstance(known, Bundle) else known).calibration
+    contract = known.contract if isinstance(known, Bundle) else known
     found = ProductionScores.of(scores)
-    wanted = _parts(calibration, found)
+    if found.dim and contract.dim and found.dim != contract.dim:
+        raise DataError(f"vectors of {found.dim} numbers, and the calibration is of {contract.dim}: another model's?")
+    wanted = _parts(contract.calibration, found)
     rate = false_alarms / looks / len(wanted)
     parts = [_moved(found, each, rate=rate, genuine=genuine) for each in wanted]
     return Drift(
@@ -95,7 +98,7 @@ def _parts(calibration: Calibration | None, found: ProductionScores) -> list[_Pa
         raise NotCalibrated("there is no calibration to compare with: `twofold calibrate BUNDLE DATA --far 1e-2`")
     if not len(found.scores):
         raise NotEnoughData("there are no scores to look at")
-    deciding = calibration if found.plain else calibration.deciding
+    deciding = calibration if found.dim else calibration.deciding
     groups = found.groups if deciding.groups else None
     parts = []
     for name in [""] if groups is None else dict.fromkeys(groups):
@@ -159,10 +162,12 @@ def _notes(found: ProductionScores, parts: list[Moved]) -> list[str]:
             "nobody said whose the pairs are (identity_a and identity_b, or a and b): the rate of false alarms holds "
             "only if no two pairs share anybody"
         )
+    if found.undrawn:
+        notes.append(f"{found.undrawn} vectors were left out: of the others, drawn by chance, every pair was scored")
     if found.unit == "thing":
         notes.append(
-            "a and b were counted as independent things: where several are of one person, say so (identity_a, "
-            "identity_b), else there are too many alarms"
+            "the two sides of a pair were counted as independent things: where many are of one person, say so "
+            "(identity_a, identity_b, or labels of vectors), else there are too many alarms"
         )
     if any(part.kind == "mixed" for part in parts):
         notes.append(

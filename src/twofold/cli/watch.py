@@ -121,7 +121,8 @@ def monitor(
     Args:
         bundle: a calibrated bundle, or a contract (JSON) that `twofold calibrate SCORES` wrote.
         scores: scores of production: JSON lines, CSV, TSV or Parquet with `score`, and where known `same`, `identity_a`
-            and `identity_b` (or `a` and `b`), `group`, `at`; what `verify --pairs` wrote; or vectors with labels.
+            and `identity_b` (or `a` and `b`), `group`, `at`; what `verify --pairs` wrote; or vectors, best
+            with labels.
         false_alarms: how often a run may say drift where there is none.
         settings: --set looks=52 (so many runs together raise a false alarm no more often), genuine=0.9 (at least this
             share of the pairs is genuine), distance=euclidean (of vectors without a bundle); can be given several

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from twofold.contract import scores_block
 from twofold.data import tables
 from twofold.data.listing import coded
-from twofold.data.scores import FALSE, TRUE, Scores
+from twofold.data.scores import FALSE, TRUE, Scores, unlabelled
 from twofold.data.tables import Table
 from twofold.errors import DataError, NotEnoughData
 
@@ -20,6 +21,9 @@ LINES = (".jsonl", ".ndjson", ".json")
 
 ENDS = (("identity_a", "identity_b", "identity"), ("a", "b", "thing"))
 """Columns that say what the two sides of a pair are, the better first."""
+
+VECTORS = 2000
+"""Vectors of which every pair is scored: two million pairs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +36,8 @@ class ProductionScores:
         unit: what these are: "identity", "thing" (a file, say), or "pair" where nobody said.
         groups: the group of each pair; None where nobody said.
         span: the first and the last `at`; None where nobody said.
-        plain: whether the scores were made here, of vectors: no cohort has normalised them.
+        dim: of the vectors that the scores were made from here (no cohort has normalised those); 0: given as scores.
+        undrawn: vectors that were left out, because there are too many for every pair.
     """
 
     scores: Float[np.ndarray, "n"]
@@ -42,7 +47,35 @@ class ProductionScores:
     unit: Literal["identity", "thing", "pair"] = "pair"
     groups: tuple[str, ...] | None = None
     span: tuple[str, str] | None = None
-    plain: bool = False
+    dim: int = 0
+    undrawn: int = 0
+
+    @classmethod
+    def from_vectors(
+        cls, vectors: Float[np.ndarray, "n dim"], *, distance: str = "cosine", seed: int = 0
+    ) -> "ProductionScores":
+        """Every pair of vectors of which nobody knows whose they are; of more than 2,000 so many drawn by chance.
+
+        Raises:
+            DataError: a number is not finite. NotEnoughData: fewer than two vectors.
+        """
+        wrong = int((~np.isfinite(vectors).all(axis=1)).sum())
+        if wrong:
+            raise DataError(f"{wrong} of {len(vectors)} vectors have numbers that are not finite: look at them")
+        if len(vectors) < 2:
+            raise NotEnoughData(f"{len(vectors)} vectors make no pair")
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:VECTORS])
+        some = vectors[drawn]
+        first, second = np.triu_indices(len(some), 1)
+        return cls(
+            scores=scores_block(distance, some, some)[first, second],
+            same=np.full(len(first), -1),
+            first=first,
+            second=second,
+            unit="thing",
+            dim=vectors.shape[1],
+            undrawn=len(vectors) - len(some),
+        )
 
     @classmethod
     def of(cls, scores: "Float[np.ndarray, 'n'] | Scores | ProductionScores") -> "ProductionScores":
@@ -58,8 +91,8 @@ class ProductionScores:
             columns = [np.concatenate([getattr(block, name) for block in blocks]) for name in ("scores", "same")]
             ends = [np.concatenate([getattr(block, name) for block in blocks]) for name in ("first", "second")]
             unit = "identity" if scores.unit == "identity" else "pair"
-            same, plain = columns[1].astype(np.int64), scores.dim > 0
-            return cls(scores=columns[0], same=same, first=ends[0], second=ends[1], unit=unit, plain=plain)
+            same = columns[1].astype(np.int64)
+            return cls(scores=columns[0], same=same, first=ends[0], second=ends[1], unit=unit, dim=scores.dim)
         found = np.asarray(scores, dtype=np.float64).ravel()
         if not np.isfinite(found).all():
             raise DataError(f"{int((~np.isfinite(found)).sum())} of {len(found)} scores are not finite: look at them")
@@ -73,7 +106,7 @@ class ProductionScores:
         - JSON lines (.jsonl, .ndjson; or a JSON list, as `verify --pairs --json` prints): objects with `score`.
         - A table (CSV, TSV, Parquet) with the column `score`.
         - A one-dimensional .npy of scores, of which nothing else is known.
-        - Vectors with labels, as `Scores.open` reads them: every pair is scored.
+        - Vectors with labels, as `Scores.open` reads them: every pair is scored. Without labels: see `from_vectors`.
 
         Beside `score` an object or a row may have `same` (1 or 0), `identity_a` and `identity_b` (or `a` and `b`, the
         things themselves), `group` and `at` (ISO 8601). Each may be empty where it is not known.
@@ -91,6 +124,9 @@ class ProductionScores:
             table = tables.read(path)
             if "score" in table.columns:
                 return _of_table(table)
+        vectors = unlabelled(path)
+        if vectors is not None:
+            return cls.from_vectors(vectors, distance=distance)
         return cls.of(Scores.open(path, distance=distance))
 
 

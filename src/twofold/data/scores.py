@@ -14,7 +14,7 @@ from twofold.data.tables import Table
 from twofold.errors import DataError, NotEnoughData
 from twofold.metrics.pairs import AllPairs, PairList, PairSource
 
-__all__ = ["NO_IDENTITIES", "Scores"]
+__all__ = ["NO_IDENTITIES", "Scores", "unlabelled"]
 
 NO_IDENTITIES = (
     "nobody said whose the pairs are (columns identity_a and identity_b): pairs that share people are not independent"
@@ -109,7 +109,14 @@ class Scores:
         """
         path = Path(path)
         if path.suffix.lower() == ".npy":
-            return _with_labels(_array(path), tables.read(_beside(path)), distance)
+            beside = _beside(path)
+            if beside is None:
+                raise DataError(
+                    f"{path.name} says not whose its vectors are: put a table {path.stem}.csv beside it, with a column "
+                    "label and a row for each vector. Pairs that share people are not independent, so nothing can be "
+                    "told without identities"
+                )
+            return _with_labels(_array(path), tables.read(beside), distance)
         table = tables.read(path)
         if "score" in table.columns:
             return _scored(table)
@@ -200,11 +207,17 @@ def _array(path: Path) -> np.ndarray:
     return array.astype(np.float64)
 
 
-def _beside(path: Path) -> Path:
-    for suffix in tables.SUFFIXES:
-        if path.with_suffix(suffix).is_file():
-            return path.with_suffix(suffix)
-    raise DataError(
-        f"{path.name} says not whose its vectors are: put a table {path.stem}.csv beside it, with a column label and a "
-        "row for each vector. Pairs that share people are not independent, so nothing can be told without identities"
-    )
+def _beside(path: Path) -> Path | None:
+    return next((path.with_suffix(each) for each in tables.SUFFIXES if path.with_suffix(each).is_file()), None)
+
+
+def unlabelled(path: Path) -> Float[np.ndarray, "n dim"] | None:
+    """Vectors in a file that says not whose they are: an array with no table beside it, a table without labels.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if path.suffix.lower() == ".npy":
+        return None if _beside(path) else _array(path)
+    table = tables.read(path)
+    return _vectors(table) if "vector" in table.columns and "label" not in table.columns else None
