@@ -1,6 +1,7 @@
 """index, search and embed as a person uses them, and what is said about mistakes."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -72,6 +73,24 @@ def test_the_whole_way(run, folder, model, tmp_path):
     told = json.loads(out)
     assert [each["query"] for each in told] == ["0.png", "1.png", "2.png", "3.png"]
     assert all(each["hits"][0]["label"] == "c3" and each["decision"] is None for each in told)
+
+
+def test_what_cannot_be_read_is_said_and_the_others_are_searched(run, folder, model, tmp_path):
+    run("index", model, folder, tmp_path / "i")
+    queries = shutil.copytree(folder / "c3", tmp_path / "queries")
+    (queries / "a note.txt").write_text("no picture")
+    code, out, _ = run("search", model, tmp_path / "i", queries, "--json")
+    told = json.loads(out)
+    assert code == 0 and [bool(each["hits"]) for each in told] == [True] * 4 + [False]
+    assert "a note.txt is no picture" in told[4]["unreadable"] and told[0]["unreadable"] is None
+    code, out, _ = run("search", model, tmp_path / "i", queries, "--report", tmp_path / "page.html")
+    assert code == 0 and "a note.txt is no picture" in out.splitlines()[-2]
+    assert "a note" not in (tmp_path / "page.html").read_text()
+    (tmp_path / "texts").mkdir()
+    for name in "ab":
+        (tmp_path / "texts" / name).write_text("no picture")
+    code, _, said = run("search", model, tmp_path / "i", tmp_path / "texts")
+    assert code == 2 and "none of 2 queries can be read; the first:" in said
 
 
 def test_a_calibrated_bundle_says_yes_or_no(run, folder, calibrated, tmp_path):

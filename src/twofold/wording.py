@@ -307,6 +307,8 @@ def _are(things: Mapping[str, str]) -> str:
 
 def found(result: Found) -> str:
     """What is most like a query, and whether anything is like it at all."""
+    if result.unreadable is not None:
+        return f"! {result.unreadable}"
     if result.threshold is None:
         said = "what is most like it; the bundle has no threshold that would say whether it is the same"
     else:

@@ -188,8 +188,7 @@ def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int], set[str
 
 def embedded_of(bundle: Bundle, items: Items, *, unreadable: dict[str, str]) -> Embeddings:
     """The vectors of items; those that cannot be decoded, or give a vector of zeros, are named and left out."""
-    with ThreadPoolExecutor(THREADS) as pool:
-        arrays = list(pool.map(lambda value: read_or_why(bundle, value), items.values))
+    arrays = read_or_why(bundle, items.values)
     for name, array in zip(items.ids, arrays, strict=True):
         if isinstance(array, str):
             unreadable[name] = array
@@ -212,12 +211,17 @@ def embedded_of(bundle: Bundle, items: Items, *, unreadable: dict[str, str]) -> 
     )
 
 
-def read_or_why(bundle: Bundle, value: Any) -> np.ndarray | str:
-    """What the bundle's input makes of a thing, or why it cannot be read."""
-    try:
-        return bundle.twin.input.read(value)
-    except UnreadableInput as error:
-        return str(error)
+def read_or_why(bundle: Bundle, values: Sequence[Any]) -> list[np.ndarray | str]:
+    """What the bundle's input makes of each thing, or why it cannot be read."""
+
+    def read(value: Any) -> np.ndarray | str:
+        try:
+            return bundle.twin.input.read(value)
+        except UnreadableInput as error:
+            return str(error)
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(read, values))
 
 
 def joined(bundle: Bundle, pieces: Sequence[Embeddings]) -> Embeddings:

@@ -1,21 +1,22 @@
 """Search: what in an index is most like a query, by the bundle's own comparison, plain or learned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from twofold.apps.indexing import read_or_why
 from twofold.bundle import Bundle
-from twofold.embedding import embed_values, scores
-from twofold.errors import StoreError
+from twofold.embedding import embed_read, embed_values, scores
+from twofold.errors import StoreError, UnreadableInput
 from twofold.results import Embeddings, Found, Hit
 from twofold.store.exact import METRICS
 from twofold.store.index import Index, best_of_each
 from twofold.store.where import Condition, Where, conditions
 
-__all__ = ["judged", "search", "search_vectors"]
+__all__ = ["judged", "search", "search_all", "search_vectors"]
 
 TOGETHER = 256
 
@@ -40,6 +41,40 @@ def search(
         vectors = embed_values(bundle, queries[start : start + TOGETHER])
         found += search_vectors(bundle, index, vectors, k=k, where=where)
     return [with_probabilities(bundle, hits) for hits in found]
+
+
+def search_all(
+    bundle: Bundle, index: Index, queries: Mapping[str, Any], *, k: int = 10, where: Where | None = None
+) -> list[Found]:
+    """As `search`, for named queries of which some may be no such things: those are said, as `index_items` says them.
+
+    Returns:
+        what was found for each query, in order; or why it could not be read.
+
+    Raises:
+        UnreadableInput: not one of the queries can be read.
+    """
+    check_searchable(bundle, index)
+    named = list(queries.items())
+    found: list[Found] = []
+    for start in range(0, len(named), TOGETHER):
+        found += _found(bundle, index, dict(named[start : start + TOGETHER]), k=k, where=where)
+    if found and all(each.unreadable for each in found):
+        reason = found[0].unreadable or ""
+        raise UnreadableInput(f"none of {len(found)} queries can be read; the first: {reason}" if found[1:] else reason)
+    return found
+
+
+def _found(bundle: Bundle, index: Index, queries: Mapping[str, Any], *, k: int, where: Where | None) -> list[Found]:
+    things = read_or_why(bundle, list(queries.values()))
+    vectors = embed_read(bundle, [each for each in things if not isinstance(each, str)])
+    hits = iter(search_vectors(bundle, index, vectors, k=k, where=where) if len(vectors) else [])
+    return [
+        Found(query=name, hits=(), decision=None, unreadable=thing)
+        if isinstance(thing, str)
+        else judged(bundle, name, with_probabilities(bundle, next(hits)))
+        for name, thing in zip(queries, things, strict=True)
+    ]
 
 
 def search_vectors(

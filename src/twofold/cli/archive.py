@@ -91,7 +91,7 @@ def search(
     Args:
         bundle: the bundle that the index is pinned to, or the word pretrained.
         index: what `twofold index` wrote.
-        query: a file, or a folder of files.
+        query: a file, or a folder of files, of which those that cannot be read are said and left out.
         count: how many hits are wanted.
         where: only items with this metadata: --where colour=red, --where price=2..5; the same key twice: either value.
         report: where a page with pictures goes (one HTML file that opens offline).
@@ -100,28 +100,27 @@ def search(
         json: print a list with one JSON object a query.
     """
     from twofold import terminal, wording
-    from twofold.apps.search import judged
-    from twofold.apps.search import search as find
+    from twofold.apps.search import search_all
     from twofold.apps.search_page import search_page
     from twofold.files import write_atomically
     from twofold.store.index import Index
 
-    names, values = queries(query)
+    asked = queries(query)
     known = loaded(bundle, device)
     with Index.open(index) as kept:
         with terminal.stages(quiet=json) as watch:
             kept.watch(watch)
-            hits = find(known, kept, values, k=count, where=filters(where))
+            found = search_all(known, kept, asked, k=count, where=filters(where))
         for note in kept.notes:
             print(note, file=sys.stderr)
-        found = [judged(known, name, each) for name, each in zip(names, hits, strict=True)]
         if report is not None:
-            page = search_page(known, kept, dict(zip(values, found, strict=True)), pictures=pictures)
+            readable = {asked[each.query]: each for each in found if each.unreadable is None}
+            page = search_page(known, kept, readable, pictures=pictures)
             write_atomically(report, page.encode())
     print_json([asdict(each) for each in found]) if json else show(*map(wording.found, found))
     if report is not None and not json:
         show(f"written to {report}")
-    decisions = {each.decision for each in found}
+    decisions = {each.decision for each in found if each.unreadable is None}
     return YES if decisions & {None, "same"} else UNSURE if "unsure" in decisions else NO
 
 
@@ -213,14 +212,14 @@ def opened_index(place: str, bundle: "Bundle", *, protect: bool) -> "Index":
     return found
 
 
-def queries(query: Path) -> tuple[tuple[str, ...], list[Path]]:
-    """Names and paths of a file, or of all files in a folder."""
+def queries(query: Path) -> dict[str, Path]:
+    """Name and path of a file, or of each file in a folder."""
     from twofold.data.items import Items
 
     if query.is_dir():
         items = Items.from_folder(query, levels=0)
-        return items.ids, list(items.values)
-    return (str(query),), [query]
+        return dict(zip(items.ids, items.values, strict=True))
+    return {str(query): query}
 
 
 def filters(given: tuple[str, ...]) -> dict[str, Any] | None:

@@ -71,6 +71,7 @@ class Found:
         decision: of the best hit: "same", "unsure", or "different": nothing in the index is like it; None: nobody can
             tell, since the bundle is not calibrated.
         threshold, far, certified: as in Verdict, of ONE comparison; None without a calibration.
+        unreadable: why the query could not be read, and nothing was looked for; None: it could.
     """
 
     query: str
@@ -79,6 +80,7 @@ class Found:
     threshold: float | None = None
     far: float | None = None
     certified: bool | None = None
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
