@@ -177,7 +177,7 @@ def test_what_cannot_be_cached_is_said(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twofold.store.local.EXACT_ROWS", 500)
+    monkeypatch.setattr("twofold.store.finding.EXACT_ROWS", 500)
 
 
 def embeddings(rows: range, seed: int = 0) -> Embeddings:
@@ -319,8 +319,8 @@ def test_forgetting_without_a_search_drops_the_cache(index: LocalIndex) -> None:
 BUILDER = """
 import sys
 import numpy as np
-from twofold.store import Index, local
-local.EXACT_ROWS = 500
+from twofold.store import Index, finding
+finding.EXACT_ROWS = 500
 index = Index.open(sys.argv[1])
 index.watch(lambda doing, done, total: print(doing, flush=True))
 index.search(np.eye(1, 16, dtype=np.float32))

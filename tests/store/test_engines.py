@@ -352,3 +352,32 @@ def test_a_learned_comparison_needs_the_bundle(places: Places, contract: Contrac
         with pytest.raises(StoreError, match=r"WeightedL1 is a learned comparison"):
             index.search(make(["q"]).vectors)
         assert [block.ids for block in index.blocks()] == [("a",)]
+
+
+def test_a_shortlist_for_it_is_of_what_lies_near(places: Places, contract: Contract, make: Make) -> None:
+    given = make([f"{number % 9}/{number}" for number in range(60)])
+    # of other lengths, so that the cosine would list others
+    given = replace(given, vectors=given.vectors * np.arange(1, 61, dtype=np.float32)[:, None] / 20)
+    given = replace(given, metadata=tuple({"odd": number % 2} for number in range(60)))
+    queries = make(["q", "r"], seed=3).vectors
+    with Index.create(places("one"), replace(contract, distance="WeightedL1")) as index:
+        index.add(given)
+        far = np.linalg.norm(given.vectors[None] - queries[:, None], axis=2)
+        for row, found in zip(far, index.shortlist(queries, 12), strict=True):
+            assert {given.ids[place] for place in np.argsort(row)[:12]} <= set(found.ids)
+            assert len(found.ids) < 40
+            np.testing.assert_array_equal(found.vectors, index.get(found.ids).vectors)
+        (odd,) = index.shortlist(queries[:1], 99, where={"odd": 1})
+        assert sorted(odd.ids) == sorted(given.ids[1::2])
+        assert odd.metadata is not None
+        assert {each["odd"] for each in odd.metadata} == {1}
+        with pytest.raises(StoreError, match="a shortlist of 0 items: ask for at least 1"):
+            index.shortlist(queries, 0)
+
+
+def test_which_of_many_ids_are_there_is_asked_at_once(index: Index, make: Make) -> None:
+    given = make([*ODD, *(f"item/{number}" for number in range(1500))])
+    index.add(given)
+    others = [f"other/{number}" for number in range(10_000)]
+    assert index.present([*others, *given.ids, "", "nul\0"]) == set(given.ids)
+    assert index.present(()) == set()

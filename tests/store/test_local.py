@@ -15,7 +15,7 @@ import twofold
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError, UnknownLabel
 from twofold.results import Embeddings
-from twofold.store import Index, leftovers, local
+from twofold.store import Index, leftovers
 from twofold.store.following import Follower
 from twofold.store.sqlite import connection
 from twofold.store.sqlite.rows import Row
@@ -350,7 +350,7 @@ def test_an_index_whose_names_do_not_fit_its_rows_is_refused(index: Index) -> No
 def test_many_rows_go_to_a_cache_of_which_nothing_wrong_is_served(
     tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "EXACT_ROWS", 50)
+    monkeypatch.setattr("twofold.store.finding.EXACT_ROWS", 50)
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(NAMES))
         index.add(make(["late/1"], seed=5))

@@ -17,7 +17,7 @@ import twofold
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError, UsageError, WrongKey
 from twofold.results import Embeddings
-from twofold.store import Index, local
+from twofold.store import Index
 from twofold.store.local import LocalIndex
 from twofold.store.protection.protect import Key, new_key
 from twofold.store.sqlite.rows import Row, xor
@@ -279,7 +279,7 @@ def test_a_label_that_comes_back_gets_another_key(index: LocalIndex, make: Make)
 
 REKEYS = """
 import sys
-from twofold.store import Index, local
+from twofold.store import Index
 from twofold.store.protection.protect import Key
 one, other = Key(bytes(range(32))), Key(bytes(range(1, 33)))
 index = Index.open(sys.argv[1], key=one)
@@ -340,7 +340,7 @@ def test_a_check_looks_at_the_log_if_a_key_is_at_hand(index: LocalIndex, monkeyp
 def test_many_vectors_of_a_protected_index_are_searched_in_memory(
     tmp_path: Path, contract: Contract, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "EXACT_ROWS", 1000)
+    monkeypatch.setattr("twofold.store.finding.EXACT_ROWS", 1000)
     ids = [f"p{number // 3}/{number}" for number in range(1500)]
     given = make(ids)
     pieces = parts_of(given.vectors[:50])

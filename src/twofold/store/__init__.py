@@ -1,7 +1,7 @@
 """Embeddings at rest: an index that loses nothing it acknowledged and forgets what it must. No torch here.
 
 what every engine does     index, given, where, recall
-the local engine           local, large; life, audit, upkeep
+the local engine           local, finding, large; life, audit, upkeep
   its database             sqlite/
   what memory holds        following, exact, scan
   its cache                cache/

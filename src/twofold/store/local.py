@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from twofold.contract import Contract
 from twofold.errors import StoreError
@@ -16,27 +16,23 @@ from twofold.results import AuditEntry, Embeddings, Enrolled, Erasure, Hit, Insp
 from twofold.store import audit, life
 from twofold.store.cache.building import Watch
 from twofold.store.erasure import erase, receipt
-from twofold.store.exact import Found, without
-from twofold.store.following import Follower, vectors_of
+from twofold.store.exact import Found
+from twofold.store.finding import Finder
+from twofold.store.following import vectors_of
 from twofold.store.index import Index
-from twofold.store.large import Large
 from twofold.store.leftovers import pieces_of
 from twofold.store.protection.protect import Key, Protection, find_key
 from twofold.store.protection.sealed import Sealed, opened, rekey, rotation_of
 from twofold.store.sqlite.connection import explain
 from twofold.store.sqlite.database import TRUTH, Database, Forgotten, Seal, clock
-from twofold.store.sqlite.rows import Item, Row, State
+from twofold.store.sqlite.rows import Item, Row
 from twofold.store.sqlite.tables import check_pages
 from twofold.store.upkeep import inspect
 from twofold.store.where import Condition
 
 __all__ = ["LocalIndex"]
 
-EXACT_ROWS = 100_000
-"""Up to so many rows all vectors are held in memory and compared; above, a cache is asked first."""
-
 BLOCK = 4096
-FEW_ENDED = 256  # rows that are expired or revoked, up to which so many more are looked for and these left out
 MANY = 1000  # rows forgotten at once; of more, too much is left to be looked for piece by piece
 
 
@@ -58,12 +54,12 @@ class LocalIndex(Index):
                 self.contract = Contract.from_dict(json.loads(pinned.contract))
                 self._begin(opened(pinned, self.contract, key))
                 state = database.state()
-                if not self._has_many(state):  # else rows are checked when they are read
-                    self._all.follow(state)
+                if not self._finder.has_many(state):  # else rows are checked when they are read
+                    self._finder.all.follow(state)
                     check_pages(database.connection, path)
             if state.erasing:
                 with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
-                    self._large.drop()
+                    self._finder.large.drop()
                     erase(database, whole=True)
         except BaseException:
             database.close()
@@ -94,8 +90,7 @@ class LocalIndex(Index):
         """Hold nothing in memory yet."""
         self._keep(seal)
         self._labels: tuple[int, tuple[str, ...]] | None = None
-        self._all = Follower(self._database, self.contract)
-        self._large = Large(self._database, self.contract)
+        self._finder = Finder(self._database, self.plain)
 
     def _keep(self, seal: Seal) -> None:
         """Put this between vectors and the file from now on; vectors in memory stand as in the file, rotated or not."""
@@ -110,17 +105,11 @@ class LocalIndex(Index):
     @property
     def notes(self) -> tuple[str, ...]:
         """What was said of the cache: that it was built again and why, or why there is none."""
-        return tuple(self._large.notes)
+        return tuple(self._finder.large.notes)
 
     def watch(self, watch: Watch) -> None:
         """Let a function know how far the building of a cache is: what is done, how much of it, of how much."""
-        self._large.watch = watch
-
-    def _has_many(self, state: State) -> bool:
-        return state.items > EXACT_ROWS and not self.protected
-
-    def _is_large(self, state: State) -> bool:
-        return self._has_many(state) and self._large.ready(state)
+        self._finder.large.watch = watch
 
     @classmethod
     def found_at(cls, place: str | Path) -> bool:
@@ -132,7 +121,7 @@ class LocalIndex(Index):
 
     def close(self) -> None:
         """Close the files; closing twice does no harm."""
-        self._large.close()
+        self._finder.close()
         self._database.close()
 
     # ---- what is in it
@@ -156,9 +145,10 @@ class LocalIndex(Index):
                 self._labels = (generation, self._database.labels())
         return self._labels[1]
 
-    def __contains__(self, name: str) -> bool:
+    def present(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that are there."""
         with self._database.reading():
-            return self._database.holds(name)
+            return self._database.present(ids)
 
     def get(self, ids: Sequence[str]) -> Embeddings:
         """Items by id, as they were added (vectors float32), in the order asked."""
@@ -281,7 +271,7 @@ class LocalIndex(Index):
             WrongKey: no key there, or another process was faster. StoreError: the disk or another writer is in the way.
         """
         self._keep(rekey(self._database, find_key(key), self.contract, rotate=rotate))
-        self._large.drop()  # of vectors in the clear
+        self._finder.large.drop()  # of vectors in the clear
         erase(self._database, whole=True)
 
     def known(self, labels: str | Sequence[str]) -> tuple[str, ...]:
@@ -316,12 +306,11 @@ class LocalIndex(Index):
     def _erased(self, gone: Forgotten, labels: tuple[str, ...]) -> Erasure:
         """Overwrite what deleted rows have left, and say so."""
         rows = gone.rows
-        self._large.erase(np.array([row.number for row in rows], np.int64))
+        self._finder.large.erase(np.array([row.number for row in rows], np.int64))
         whole = gone.loose or len(rows) > MANY
         search = erase(self._database, pieces_of(rows, gone.keys), whole=whole)
         with self._database.reading():
-            if not self._has_many(state := self._database.state()) or self._large.refused:
-                self._all.follow(state)  # memory forgets, too
+            self._finder.forget()
         return receipt(search, labels, rows)
 
     # ---- searching
@@ -330,50 +319,41 @@ class LocalIndex(Index):
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
         with self._database.reading():
-            state, queries = self._database.state(), self._turned(queries)
-            ended = self._database.ended(clock())
-            few = not filters and len(ended) <= FEW_ENDED
-            allowed, deep = (None, k + len(ended)) if few else (self._allowed(filters), k)
-            if self._is_large(state):
-                found = self._large.search(queries, deep, state=state, allowed=allowed, exact=exact)
-            else:
-                self._all.follow(state)
-                found = self._all.rows.search(self.contract, queries, deep, allowed=allowed)
-            return self._hits([without(each, ended, k) for each in found] if few else found)
+            return self._hits(self._finder.nearest(self._turned(queries), k, filters, exact=exact))
 
     def _search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
         with self._database.reading():
-            state, allowed, queries = self._database.state(), self._allowed(filters), self._turned(queries)
-            if self._is_large(state):
-                return self._hits(self._large.search_range(queries, score, state=state, allowed=allowed))
-            self._all.follow(state)
-            return self._hits(self._all.rows.search_range(self.contract, queries, score, allowed=allowed))
+            return self._hits(self._finder.within(self._turned(queries), score, filters))
 
-    def _allowed(self, filters: Sequence[Condition]) -> Int[np.ndarray, "m"] | None:
-        """Numbers of the rows that pass the filter and are not expired or revoked, ascending; None: all."""
-        ended = self._database.ended(clock())
-        if not filters and not len(ended):
-            return None
-        numbers = self._database.passing(filters) if filters else self._database.numbers()
-        return np.setdiff1d(numbers, ended, assume_unique=True)
+    def _shortlist(
+        self, queries: Float[np.ndarray, "q dim"], items: int, filters: Sequence[Condition]
+    ) -> list[Embeddings]:
+        with self._database.reading():
+            found = self._finder.nearest(self._turned(queries), items, filters, exact=False)
+            rows = self._rows(found)
+            return [self._embeddings([rows[number] for number in places.tolist()]) for places, _ in found]
 
     def _hits(self, found: list[Found]) -> list[list[Hit]]:
         """Rows as hits; what they are called comes from the database, by number, checked again."""
-        numbers = np.unique(np.concatenate([np.empty(0, np.int64), *(each[0] for each in found)]))
-        rows = self._database.numbered(numbers.tolist())
+        rows = self._rows(found)
         return [
             [rows[number].hit(score) for number, score in zip(places.tolist(), scores.tolist(), strict=True)]
             for places, scores in found
         ]
+
+    def _rows(self, found: list[Found]) -> dict[int, Row]:
+        """All that was found, from the database."""
+        numbers = np.unique(np.concatenate([np.empty(0, np.int64), *(each[0] for each in found)]))
+        return self._database.numbered(numbers.tolist())
 
     def check(self, *, repair: bool = False) -> Inspection:
         """Look at every row, index and cache; with `repair` drop what is provably damaged, and rebuild the rest."""
         seal = self._database.seal
         found = inspect(self._database.folder, repair=repair, seal=seal)
         if found.repaired:  # another file stands there now
-            self._large.close()
+            self._finder.close()
             self._database.close()
             self._database = Database.open(self._database.folder)
             self._begin(seal)

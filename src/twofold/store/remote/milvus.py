@@ -108,8 +108,9 @@ class MilvusIndex(Index):
         """Names of the identities, each once, sorted; Milvus has to read all rows for it."""
         return tuple(sorted({row["label"] for page in self._pages(["label"]) for row in page}))
 
-    def __contains__(self, name: str) -> bool:
-        return bool(self._found([name], ["id"]))
+    def present(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that are there."""
+        return {row["id"] for row in self._found(ids, ["id"])}
 
     def get(self, ids: Sequence[str]) -> Embeddings:
         """Items by id, as they were added (vectors float32), in the order asked."""
@@ -174,9 +175,9 @@ class MilvusIndex(Index):
     ) -> list[list[Hit]]:
         how = self._exactly() if exact else self._quickly(k + engine.SPARE)
         if how is None or self._compares_not() or k + engine.SPARE > MOST:
-            return engine.scan(self.contract, queries, self._matching(filters), k=k)
+            return engine.scan(self.plain, queries, self._matching(filters), k=k)
         found = self._nearest(queries, k + engine.SPARE, filters, how)
-        hits = [engine.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
+        hits = [engine.ranked(self.plain, *each)[:k] for each in zip(queries, found, strict=True)]
         # too few rows that pass the filter stood in the lists that were probed
         short = [number for number, one in enumerate(hits) if len(one) < k and not exact and self._index != "FLAT"]
         if short:
@@ -184,20 +185,28 @@ class MilvusIndex(Index):
                 hits[number] = one
         return hits
 
+    def _shortlist(
+        self, queries: Float[np.ndarray, "q dim"], items: int, filters: Sequence[Condition]
+    ) -> list[Embeddings]:
+        hits = self._search(queries, items, filters, exact=False)
+        # what another process has removed since is left out
+        there = self.present(list({hit.id for one in hits for hit in one}))
+        return [self.get([hit.id for hit in one if hit.id in there]) for one in hits]
+
     def _search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
         exactly = self._exactly()
         if self._compares_not() or exactly is None:
-            return engine.scan_range(self.contract, queries, self._matching(filters), score)
+            return engine.scan_range(self.plain, queries, self._matching(filters), score)
         how = {**exactly, "radius": self._radius(score)}
         found = self._nearest(queries, FEW, filters, how)
         full = [number for number, records in enumerate(found) if len(records) == FEW]
         for number, records in zip(full, self._nearest(queries[full], MOST, filters, how), strict=True):
             if len(records) == MOST:  # there may be more than Milvus gives
-                return engine.scan_range(self.contract, queries, self._matching(filters), score)
+                return engine.scan_range(self.plain, queries, self._matching(filters), score)
             found[number] = records
-        hits = [engine.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
+        hits = [engine.ranked(self.plain, *each) for each in zip(queries, found, strict=True)]
         return [[hit for hit in one if hit.score >= score] for one in hits]
 
     def _nearest(
@@ -214,7 +223,7 @@ class MilvusIndex(Index):
                     filter=expression(filters),
                     limit=k,
                     output_fields=FIELDS,
-                    search_params={"metric_type": metric(self.contract), "params": dict(how)},
+                    search_params={"metric_type": metric(self.plain), "params": dict(how)},
                     timeout=WAIT_SECONDS,
                 )
             found += [sorted((self._record(hit["entity"]) for hit in one), key=lambda each: each.id) for one in answer]
@@ -233,14 +242,14 @@ class MilvusIndex(Index):
 
     def _compares_not(self) -> bool:
         """Whether Milvus does not know this distance."""
-        return self.contract.distance not in ("cosine", "euclidean", "squared_euclidean")
+        return self.plain.distance not in ("cosine", "euclidean", "squared_euclidean")
 
     def _radius(self, score: float) -> float:
         """The edge of a range as Milvus counts: a cosine to lie above, a squared distance to lie below."""
-        furthest = engine.bound(self.contract, score)
-        if self.contract.distance == "cosine":
+        furthest = engine.bound(self.plain, score)
+        if self.plain.distance == "cosine":
             return 1.0 - furthest
-        square = furthest if self.contract.distance == "squared_euclidean" else furthest**2
+        square = furthest if self.plain.distance == "squared_euclidean" else furthest**2
         return max(square, float(np.finfo(np.float32).tiny))
 
     # ---- rows

@@ -63,7 +63,7 @@ class PostgresIndex(Index):
         self.contract = contract
         self._address = address
         self._connection = connection
-        self._graph = graph_of(contract)
+        self._graph = graph_of(self.plain)
 
     @classmethod
     def create_at(cls, place: str | Path, contract: Contract) -> "PostgresIndex":
@@ -113,8 +113,13 @@ class PostgresIndex(Index):
         """Names of the identities, each once, sorted."""
         return tuple(label for (label,) in self._rows("SELECT DISTINCT label FROM {table} ORDER BY label"))
 
-    def __contains__(self, name: str) -> bool:
-        return "\0" not in name and bool(self._rows("SELECT 1 FROM {table} WHERE id = %s", [name]))
+    def present(self, ids: Sequence[str]) -> set[str]:
+        """Those of these ids that are there."""
+        found: set[str] = set()
+        for start in range(0, len(ids), BLOCK):
+            asked = [name for name in ids[start : start + BLOCK] if "\0" not in name]
+            found.update(name for (name,) in self._rows("SELECT id FROM {table} WHERE id = ANY(%s)", [asked]))
+        return found
 
     def get(self, ids: Sequence[str]) -> Embeddings:
         """Items by id, as they were added (vectors float32), in the order asked."""
@@ -209,6 +214,19 @@ class PostgresIndex(Index):
     ) -> list[list[Hit]]:
         if exact and len(queries) >= MANY:
             return engine.scan(self.contract, queries, self._matching(filters), k=k)
+        found = self._records(queries, k, filters, exact=exact)
+        return [engine.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
+
+    def _shortlist(
+        self, queries: Float[np.ndarray, "q dim"], items: int, filters: Sequence[Condition]
+    ) -> list[Embeddings]:
+        found = self._records(queries, items, filters, exact=False)
+        return [engine.embeddings(self.contract, records) for records in found]
+
+    def _records(
+        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+    ) -> list[list[Record]]:
+        """At least `k` rows near each query, where so many pass the filter."""
         passing = self._narrowed(filters)
         walked = not exact and passing[0] != LISTED and self._built()
         found = self._nearest(queries, k + engine.SPARE, passing, graph=walked)
@@ -217,7 +235,7 @@ class PostgresIndex(Index):
             again = self._nearest(queries[short], k + engine.SPARE, passing, graph=False)
             for number, records in zip(short, again, strict=True):
                 found[number] = records
-        return [engine.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
+        return found
 
     def _search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]

@@ -216,9 +216,10 @@ class Database:
         """Labels of which rows were deleted or replaced, so that a copy may still stand in a freed place."""
         return {name for (name,) in self.connection.execute("SELECT label FROM loose")}
 
-    def holds(self, name: str) -> bool:
-        """Whether a row has this id."""
-        return self.connection.execute("SELECT 1 FROM items WHERE id = ?", (name,)).fetchone() is not None
+    def present(self, names: Sequence[str]) -> set[str]:
+        """Those of these ids that are there."""
+        asked = "SELECT id FROM items WHERE id IN (SELECT value FROM json_each(?))"
+        return {name for (name,) in self.connection.execute(asked, (json.dumps(names, ensure_ascii=False),))}
 
     def numbers(self) -> Int[np.ndarray, "n"]:
         """Numbers of all rows, ascending."""
