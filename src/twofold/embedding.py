@@ -17,6 +17,7 @@ from twofold.errors import TrainingError
 from twofold.inputs import Augmentation, Input
 from twofold.metrics.cohort import as_norm, cohort_statistics
 from twofold.metrics.pairs import ScoreBlock
+from twofold.nn.folding import folded
 from twofold.results import Embeddings
 from twofold.twin import Twin
 
@@ -70,20 +71,25 @@ def embed_arrays(
     """The vectors of what `twin.input.read` returned: the mean over `copies`, of which all but the first are warped.
 
     The same warps serve every item, so that a vector depends on its item alone. Where the twin's vectors have unit
-    length, their mean is brought back to it.
+    length, their mean is brought back to it. On a processor, several batches of one of our encoders are run side by
+    side by a folded copy: the same vectors to float rounding, some 1e-7.
 
     Args:
         batch_size: None: as many as are fast on the twin's device.
     """
     rows = batch_size or _at_once(twin, arrays)
+    batches = [arrays[start : start + rows] for start in range(0, len(arrays), rows)]
+    run = folded(twin.encoder) if len(batches) > 1 and twin.device.type == "cpu" else None
+    used = twin if run is None else Twin(twin.input, run, comparison=twin.comparison)
+
+    def work(batch: Sequence[np.ndarray]) -> Float[np.ndarray, "n dim"]:
+        with torch.inference_mode(), autocast(twin.device, precision):
+            return _mean_of_copies(used, batch, augment, copies)
+
     training = twin.training
     twin.eval()
     try:
-        with torch.inference_mode(), autocast(twin.device, precision):
-            parts = [
-                _mean_of_copies(twin, arrays[start : start + rows], augment, copies)
-                for start in range(0, len(arrays), rows)
-            ]
+        parts = [work(batch) for batch in batches] if run is None else _side_by_side(work, batches)
     finally:
         twin.train(training)
     vectors = np.concatenate(parts) if parts else np.zeros((0, twin.dim), np.float32)
@@ -91,6 +97,19 @@ def embed_arrays(
         row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
         raise TrainingError(f"the encoder gave a vector with NaN or infinity for input {row}: its weights are spoilt")
     return vectors
+
+
+def _side_by_side(work: Callable[[Any], np.ndarray], batches: Sequence[Any]) -> list[np.ndarray]:
+    """`work` of every batch, as many at once as torch has threads, with one thread for each.
+
+    Threads that share an operation wait for each other at its end: with other work on the machine, for long.
+    """
+    threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, batches))
+    finally:
+        torch.set_num_threads(threads)  # also a default for all threads to come
 
 
 def _at_once(twin: Twin, arrays: Sequence[np.ndarray]) -> int:

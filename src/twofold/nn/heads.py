@@ -29,7 +29,10 @@ class Encoder(nn.Module):
     Attributes:
         dim: length of an embedding.
         picture: the (channels, height, width) that it takes; height and width are None where any will do.
+        order: of the numbers of a batch in memory; None: what is safe with several threads, see `_order`.
     """
+
+    order: torch.memory_format | None = None
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class Encoder(nn.Module):
             UsageError: pictures of another size or number of channels than the encoder was built for.
         """
         self._check(batch)
-        embedding = self.head(self.trunk(batch.clone(memory_format=_order(batch))))
+        embedding = self.head(self.trunk(batch.clone(memory_format=self.order or _order(batch))))
         if embedding.dtype in (torch.bfloat16, torch.float16):
             embedding = embedding.float()
         return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
