@@ -1,7 +1,9 @@
 """What is kept of things to find copies among them: read once, a few kilobytes each, in memory or in a folder."""
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
-from twofold.embedding import embed_read, read_all
+from twofold.embedding import embed_read
 from twofold.errors import BundleError, NewerFormat, UnreadableInput
 from twofold.files import new_folder
 from twofold.inputs import Input
@@ -82,51 +84,68 @@ def collect(items: Items, reader: Input | Bundle, *, progress: Callable[[int, in
     input = bundle.twin.input if bundle else reader
     kept: list[int] = []
     unreadable: dict[str, str] = {}
-    contents: list[str] = []
-    facts: list[tuple[int, int, float, bool]] = []
+    facts: list[tuple[str, int, int, float, bool]] = []
     planes = np.zeros((len(items), SIDE, SIDE), np.uint8)
     vectors = np.zeros((len(items), bundle.twin.dim), np.float16) if bundle else None
-    for start in range(0, len(items), TOGETHER):
-        places = range(start, min(start + TOGETHER, len(items)))
-        read = _read(input, items, places, unreadable)  # pyright: ignore[reportArgumentType]
-        for place, array in read.items():
-            contents.append(content_hash(array))
-            picture = _is_picture(array)
-            facts.append((*_file_facts(items.values[place], array, picture=picture), picture))
-            if picture:
-                planes[len(kept)] = grey_plane(array, SIDE)
-            kept.append(place)
-        if bundle and vectors is not None and read:
-            vectors[len(kept) - len(read) : len(kept)] = embed_read(bundle, list(read.values()))
-        if progress:
-            progress(places[-1] + 1, len(items))
-    pixels, size, time, pictures = (np.array(column) for column in zip(*facts, strict=True)) if facts else [()] * 4
+
+    def look(place: int) -> "_Seen | str":
+        return _seen(input, items.values[place], keep_array=bundle is not None)  # pyright: ignore[reportArgumentType]
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for start in range(0, len(items), TOGETHER):
+            arrays: list[np.ndarray] = []
+            places = range(start, min(start + TOGETHER, len(items)))
+            for place, seen in zip(places, pool.map(look, places), strict=True):
+                if isinstance(seen, str):
+                    unreadable[items.ids[place]] = seen
+                    continue
+                if seen.plane is not None:
+                    planes[len(kept)] = seen.plane
+                if seen.array is not None:
+                    arrays.append(seen.array)
+                facts.append((seen.content, *seen.facts, seen.plane is not None))
+                kept.append(place)
+            if bundle and vectors is not None and arrays:
+                vectors[len(kept) - len(arrays) : len(kept)] = embed_read(bundle, arrays)
+            if progress:
+                progress(places[-1] + 1, len(items))
+    contents, pixels, size, time, pictures = zip(*facts, strict=True) if facts else [()] * 5
     return Collection(
         ids=tuple(items.ids[place] for place in kept),
         contents=tuple(contents),
-        pixels=np.asarray(pixels, np.int64),
-        size=np.asarray(size, np.int64),
-        time=np.asarray(time, np.float64),
-        pictures=np.asarray(pictures, bool),
+        pixels=np.array(pixels, np.int64),
+        size=np.array(size, np.int64),
+        time=np.array(time, np.float64),
+        pictures=np.array(pictures, bool),
         planes=planes[: len(kept)],
         vectors=None if vectors is None else vectors[: len(kept)],
         unreadable=unreadable,
     )
 
 
-def _read(input: Input, items: Items, places: Sequence[int], unreadable: dict[str, str]) -> dict[int, np.ndarray]:
-    """The arrays of those that can be read; one by one where a batch holds one that cannot."""
-    values = [items.values[place] for place in places]
+@dataclass(frozen=True, kw_only=True)
+class _Seen:
+    """One thing that was read: (pixels, bytes, time), the hash of its content, its grey plane if it is a picture."""
+
+    content: str
+    facts: tuple[int, int, float]
+    plane: UInt8[np.ndarray, "64 64"] | None
+    array: np.ndarray | None
+
+
+def _seen(input: Input, value: Any, *, keep_array: bool) -> _Seen | str:
+    """What there is to know of a thing, or why it cannot be read. Decoders and hashes let other threads run."""
     try:
-        return dict(zip(places, read_all(input, values), strict=True))
-    except UnreadableInput:
-        found = {}
-        for place, value in zip(places, values, strict=True):
-            try:
-                found[place] = input.read(value)
-            except UnreadableInput as error:
-                unreadable[items.ids[place]] = str(error)
-        return found
+        array = input.read(value)
+    except UnreadableInput as error:
+        return str(error)
+    picture = _is_picture(array)
+    return _Seen(
+        content=content_hash(array),
+        facts=_file_facts(value, array, picture=picture),
+        plane=grey_plane(array, SIDE) if picture else None,
+        array=array if keep_array else None,
+    )
 
 
 def _is_picture(array: np.ndarray) -> bool:

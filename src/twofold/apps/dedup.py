@@ -26,6 +26,9 @@ __all__ = ["DEFAULT", "KEEP", "Keep", "dedup", "dedup_vectors"]
 DEFAULT = 0.95
 """Cosine from which on vectors count as the same where no calibration says better."""
 
+LOOKED = 128
+"""Pixels a side that pictures are read in where there is no bundle: two of each that is compared."""
+
 ASKED = 256
 
 Watch = Callable[[str, int, int], None]
@@ -67,7 +70,7 @@ def dedup(
         UsageError: an unknown `keep`, or a threshold without a bundle. FingerprintMismatch: another model's index or
         memory. BundleError: `memory` is something else.
     """
-    reader = Image(size=224) if reader is None else reader
+    reader = Image(size=LOOKED) if reader is None else reader
     bundle = reader if isinstance(reader, Bundle) else None
     limit = _limit(bundle, threshold, against)
     order = _order_by(keep)

@@ -33,7 +33,9 @@ STEPS = (0.02, 0.01)
 
 def grey_plane(picture: UInt8[np.ndarray, "height width channels"], side: int = SIDE) -> UInt8[np.ndarray, "side side"]:
     """A picture's mean grey values on a grid of squares, each pixel counted by the area that it shares with a cell."""
-    grey = picture.mean(axis=2, dtype=np.float32)
+    # the mean over channels, whose sums are exact in float32, in a fifth of the time that numpy's own takes
+    channels = picture.shape[2]
+    grey = picture.astype(np.float32) @ np.ones(channels, np.float32) / np.float32(channels)
     height, width = grey.shape
     return np.rint(_areas(height, side) @ grey @ _areas(width, side).T).astype(np.uint8)
 
