@@ -13,7 +13,7 @@ from small_bundles import RECIPE, calibration
 from twofold import build
 from twofold.apps import verify as app
 from twofold.apps.gallery import enrol, forget
-from twofold.apps.search import search, search_vectors
+from twofold.apps.search import recall, search, search_vectors
 from twofold.apps.verify import identify, verify, verify_pairs
 from twofold.bundle import Bundle
 from twofold.contract import OpenSet
@@ -151,6 +151,56 @@ def test_search_is_brute_force_in_blocks(tmp_path: Path, comparison: str, monkey
             assert [hit.label for hit in hits] == sorted(best, key=lambda label: -best[label])[:4]
         with pytest.raises(StoreError, match="k is 0: ask for at least 1"):
             search_vectors(bundle, index, queries, k=0)
+
+
+def test_a_learned_head_is_asked_about_a_shortlist_and_exactly_if_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = bundle_of("WeightedL1")
+    with torch.no_grad():
+        bundle.twin.comparison.weight.copy_(torch.linspace(0.6, 1.0, 8))
+    random = np.random.default_rng(0)
+    vectors, queries = (random.normal(size=(n, 8)).astype(np.float32) for n in (600, 3))
+    ids = tuple(f"i{number}" for number in range(600))
+    # every item near the first query is of one crowd, so that a short list holds no other identity
+    crowd = set(np.argsort(np.linalg.norm(vectors - queries[0], axis=1))[:200].tolist())
+    labels = tuple("crowd" if number in crowd else f"l{number % 9}" for number in range(600))
+    metadata = tuple({"even": number % 2 == 0} for number in range(600))
+    truth = scores(bundle.twin, queries, vectors)
+    monkeypatch.setattr("twofold.apps.search.SHORTLIST", 100)
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        index.add(
+            Embeddings(ids=ids, labels=labels, vectors=vectors, fingerprint=bundle.fingerprint, metadata=metadata)
+        )
+        for row, hits in zip(truth, search_vectors(bundle, index, queries, k=5, exact=True), strict=True):
+            assert [hit.id for hit in hits] == [ids[place] for place in np.argsort(-row)[:5]]
+        monkeypatch.setattr("twofold.apps.search.scan", None)  # nothing reads all items from here on
+        for row, hits in zip(truth, search_vectors(bundle, index, queries, k=5), strict=True):
+            assert [hit.id for hit in hits] == [ids[place] for place in np.argsort(-row)[:5]]
+            assert [hit.score for hit in hits] == pytest.approx(np.sort(row)[::-1][:5], abs=1e-4)
+        (even,) = search_vectors(bundle, index, queries[:1], k=400, where={"even": True})
+        assert [hit.id for hit in even] == [ids[place] for place in np.argsort(-truth[0]) if place % 2 == 0]
+        (named,) = search_vectors(bundle, index, queries[:1], k=10, identities=True)
+        best = {label: max(truth[0][place] for place in range(600) if labels[place] == label) for label in set(labels)}
+        assert len({hit.label for hit in named}) == 10
+        assert [hit.label for hit in named][:4] == sorted(best, key=lambda label: -best[label])[:4]
+        with pytest.raises(StoreError, match="k is 0: ask for at least 1"):
+            search_vectors(bundle, index, queries, k=0)
+
+
+def test_what_a_shortlist_costs_in_recall_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = bundle_of("WeightedL1")
+    with torch.no_grad():
+        bundle.twin.comparison.weight.copy_(torch.linspace(0.6, 1.0, 8))
+    vectors = np.random.default_rng(0).normal(size=(300, 8)).astype(np.float32)
+    ids = tuple(f"i{number}" for number in range(300))
+    with Index.create(tmp_path / "store", bundle.contract) as index:
+        index.add(Embeddings(ids=ids, labels=ids, vectors=vectors, fingerprint=bundle.fingerprint))
+        assert recall(bundle, index, k=5, sample=20).value == 1.0
+        monkeypatch.setattr("twofold.apps.search.SHORTLIST", 8)
+        short = recall(bundle, index, k=5, sample=20)
+        assert (short.name, short.resampled) == ("recall_at_5", 20)
+        assert 0.5 < short.value < 1.0
 
 
 def test_an_encoder_without_unit_length_is_enrolled_by_direction(picture: Callable, tmp_path: Path) -> None:

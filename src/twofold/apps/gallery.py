@@ -204,10 +204,10 @@ def check_names(label: str, values: Sequence[Any], names: Sequence[str]) -> None
 
 def refuse_taken(index: Index, names: Sequence[str], vectors: Float[np.ndarray, "n dim"]) -> None:
     """Refuse to put a thing in the place of another one that happens to have the same name."""
-    for name, vector in zip(names, vectors, strict=True):
-        if name not in index:
-            continue
-        (old,) = index.get([name]).vectors
+    there = index.present(names)
+    given = {name: vector for name, vector in zip(names, vectors, strict=True) if name in there}
+    for name, old in zip(given, index.get(list(given)).vectors, strict=True):
+        vector = given[name]
         if np.linalg.norm(old - vector) > SAME_THING * np.linalg.norm(old):
             raise StoreError(
                 f"{name!r} is enrolled already, by other content: rename the file, or index.remove([{name!r}]) first"

@@ -166,7 +166,8 @@ def described(items: Items, *, keep_source: bool, unreadable: dict[str, str]) ->
 
 def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int], set[str]]:
     """What the index has the vectors of, as it should stand there; the positions of the others; ids in other use."""
-    present = [place for place, name in enumerate(items.ids) if name in index]
+    there = index.present(items.ids)
+    present = [place for place, name in enumerate(items.ids) if name in there]
     old = index.get([items.ids[place] for place in present])
     metadata = items.metadata or ({},) * len(items)
     rows = [

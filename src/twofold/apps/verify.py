@@ -76,6 +76,7 @@ def identify(
     candidates: int = 5,
     group: str | None = None,
     template: Template = "best",
+    exact: bool = False,
 ) -> Identification:
     """Who is this? The best enrolled identity, or nobody when none reaches the threshold.
 
@@ -89,6 +90,7 @@ def identify(
         group: as in `verify`, of the query; the threshold is then that of one comparison inside the group.
         template: what an identity is compared by: its "best" item, or the "mean" of its embeddings. A threshold is
             certified for items; by means it is an estimate. Means are made anew from all items with each call.
+        exact: as in `search`; means are always all compared.
 
     Raises:
         NotCalibrated: the bundle has no threshold yet.
@@ -100,7 +102,10 @@ def identify(
     calibration = calibration_of(bundle).of_group(group)
     check_searchable(bundle, index)
     vector = embed_values(bundle, [query])
-    hits = (by_items if template == "best" else by_means)(bundle, index, vector, candidates)
+    if template == "best":
+        hits = by_items(bundle, index, vector, candidates, exact=exact)
+    else:
+        hits = by_means(bundle, index, vector, candidates)
     if not hits:
         raise StoreError(f"nobody in {index.path} counts: all are expired or revoked; enrol or restore somebody")
     verdict, many = judge(calibration, hits[0].score, group=group), calibration.open_set
@@ -123,10 +128,12 @@ def identify(
     )
 
 
-def by_items(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], candidates: int) -> list[Hit]:
+def by_items(
+    bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], candidates: int, *, exact: bool
+) -> list[Hit]:
     """The best item of each of the best identities."""
     wanted = candidates if bundle.cohort is None or candidates < 1 else max(candidates, RESCORED)
-    (hits,) = search_vectors(bundle, index, vector, k=wanted, identities=True)
+    (hits,) = search_vectors(bundle, index, vector, k=wanted, identities=True, exact=exact)
     return rescored(bundle, index, vector, hits)[:candidates]
 
 

@@ -79,6 +79,7 @@ def search(
     *,
     count: Count = 10,
     where: Conditions = (),
+    exact: Flag = False,
     report: Path | None = None,
     pictures: Path | None = None,
     device: str | None = None,
@@ -94,6 +95,7 @@ def search(
         query: a file, or a folder of files, of which those that cannot be read are said and left out.
         count: how many hits are wanted.
         where: only items with this metadata: --where colour=red, --where price=2..5; the same key twice: either value.
+        exact: compare with every item, where a large index or a learned comparison else looks among the likely ones.
         report: where a page with pictures goes (one HTML file that opens offline).
         pictures: the folder that was indexed, for the page's pictures if the index does not know where they lie.
         device: cpu or cuda; by default what there is.
@@ -110,7 +112,7 @@ def search(
     with Index.open(index) as kept:
         with terminal.stages(quiet=json) as watch:
             kept.watch(watch)
-            found = search_all(known, kept, asked, k=count, where=filters(where))
+            found = search_all(known, kept, asked, k=count, where=filters(where), exact=exact)
         for note in kept.notes:
             print(note, file=sys.stderr)
         if report is not None:

@@ -70,6 +70,7 @@ def identify(
     *,
     group: str | None = None,
     template: Literal["best", "mean"] = "best",
+    exact: Flag = False,
     json: Json = False,
 ) -> int:
     """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure.
@@ -80,6 +81,7 @@ def identify(
         query: one file.
         group: of the query, where each group has a threshold of its own; any: the threshold for all together.
         template: what an identity with several files is compared by: the best of them, or their mean.
+        exact: compare with every item, where a large index or a learned comparison else looks among the likely ones.
         json: print one JSON object.
     """
     from twofold import wording
@@ -89,7 +91,7 @@ def identify(
 
     known = Bundle.load(bundle)
     with Index.open(index) as gallery:
-        found = find(known, gallery, query, group=group, template=template)
+        found = find(known, gallery, query, group=group, template=template, exact=exact)
     print_json(asdict(found)) if json else show(wording.identification(found))
     return {"same": YES, "different": NO, "unsure": UNSURE}[found.decision]
 

@@ -259,7 +259,7 @@ class MilvusIndex(Index):
 
     def _found(self, ids: Sequence[str], fields: list[str]) -> list[dict[str, Any]]:
         """The rows of some ids, as far as they are there."""
-        rows = []
+        rows, ids = [], [name for name in ids if "\0" not in name]  # no item's, and no literal of Milvus's language
         size = min(NAMES, self._rows_in_a_message())
         for start in range(0, len(ids), size):
             wanted = f"id in [{', '.join(map(quoted, ids[start : start + size]))}]"
