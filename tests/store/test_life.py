@@ -55,11 +55,11 @@ def test_who_is_expired_is_neither_found_nor_counted(index: LocalIndex, make: Ma
 
 
 def test_it_ends_at_the_moment_and_not_before(index: LocalIndex, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from twofold.store import local
+    from twofold.store import finding, local
 
     index.expire("carl", "2030-06-01T12:00:00+02:00")
     for now, who in [("2030-06-01T09:59:59+00:00", True), ("2030-06-01T10:00:00+00:00", False)]:
-        for module in (local, life):
+        for module in (local, finding, life):
             monkeypatch.setattr(module, "clock", lambda precision="seconds", now=now: now)
         assert ("carl" in found(index, make)) is who
 

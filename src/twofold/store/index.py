@@ -173,7 +173,7 @@ class Index(ABC):
         """The vectors as float32 and the metadata as JSON, if everything fits."""
         self.refuse_other(embeddings.fingerprint)
         check_names(embeddings)
-        vectors = check_vectors(self.contract, embeddings.vectors, [repr(name) for name in embeddings.ids])
+        vectors = check_vectors(self.contract, embeddings.vectors, lambda row: repr(embeddings.ids[row]))
         check_length(self.contract, vectors, embeddings.ids)
         return vectors, metadata_text(embeddings.ids, embeddings.metadata)
 
@@ -357,7 +357,7 @@ class Index(ABC):
     def _given(self, vectors: np.ndarray) -> np.ndarray:
         if not self._at_most(1):
             raise StoreError(f"{self.path} is empty: add or enrol somebody first")
-        return check_vectors(self.contract, vectors, [f"query {row}" for row in range(len(vectors))])
+        return check_vectors(self.contract, vectors, "query {}".format)
 
     def _at_most(self, items: int) -> int:
         """The number of items, counted no further than this: some engines count slowly."""

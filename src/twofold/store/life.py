@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime, time
 
 from twofold.errors import StoreError, UsageError
 from twofold.results import Enrolled
+from twofold.store.sqlite.adding import records_of, refuse_revoked
 from twofold.store.sqlite.database import Database, Forgotten, clock
-from twofold.store.sqlite.rows import Item, Row
+from twofold.store.sqlite.rows import Batch, Row
 
 __all__ = ["drop_expired", "enrolled", "rewrite", "standing", "substitute", "utc"]
 
@@ -36,27 +37,27 @@ def standing(database: Database) -> tuple[int, int]:
     return identities, items
 
 
-def substitute(database: Database, label: str, items: Sequence[Item]) -> int:
+def substitute(database: Database, label: str, batch: Batch) -> int:
     """Put items in the place of all that a label has; how many stood there.
 
     Raises:
         StoreError: an id belongs to another label, or the label is revoked; nothing is changed then.
     """
     with database.writing():
-        database.refuse_revoked([label])
-        for item in items:
-            for other in database.rows("WHERE id = ? AND label <> ?", (item.id, label)):
-                raise StoreError(f"{item.id!r} belongs to {other.label!r} already: give another id")
+        refuse_revoked(database, [label])
+        for name in batch.ids:
+            for other in database.rows("WHERE id = ? AND label <> ?", (name, label)):
+                raise StoreError(f"{name!r} belongs to {other.label!r} already: give another id")
         state, old = database.state(), list(database.rows("WHERE label = ? ORDER BY row", (label,)))
         database.drop(old, generation=state.generation + 1)
         database.loosen(old)
         state = state.after(
-            written=database.insert(items, state, clock("milliseconds")),
+            written=database.write_records(records_of(database, batch, state)),
             gone=[row.digest() for row in old],
-            items=state.items + len(items) - len(old),
-            last=state.last + len(items),
+            items=state.items + len(batch.ids) - len(old),
+            last=state.last + len(batch.ids),
         )
-        state = database.note(state, "update", labels=[label] * len(items))
+        state = database.note(state, "update", labels=batch.labels)
         database.write_state(database.pruned(state))
     return len(old)
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -23,9 +24,10 @@ from twofold.store.index import Index
 from twofold.store.leftovers import pieces_of
 from twofold.store.protection.protect import Key, Protection, find_key
 from twofold.store.protection.sealed import Sealed, opened, rekey, rotation_of
+from twofold.store.sqlite.adding import put
 from twofold.store.sqlite.connection import explain
 from twofold.store.sqlite.database import TRUTH, Database, Forgotten, Seal, clock
-from twofold.store.sqlite.rows import Item, Row
+from twofold.store.sqlite.rows import Batch, Row
 from twofold.store.sqlite.tables import check_pages
 from twofold.store.upkeep import inspect
 from twofold.store.where import Condition
@@ -180,7 +182,7 @@ class LocalIndex(Index):
     # ---- writing: the database alone; memory follows at the next search
 
     def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
-        return self._database.put(self._items(embeddings, vectors, metadata))
+        return put(self._database, self._batch(embeddings, vectors, metadata))
 
     # ---- the life of identities; every one of these calls is in the audit log
 
@@ -200,13 +202,13 @@ class LocalIndex(Index):
             UsageError: `expires` is no date.
         """
         end = life.utc(expires)
-        items = [item._replace(expires=end) for item in self._items(embeddings, *self._looked_at(embeddings))]
+        batch = replace(self._batch(embeddings, *self._looked_at(embeddings)), expires=end)
         if not whole:
-            return self._database.put(items, event="enrol")
+            return put(self._database, batch, event="enrol")
         if len(set(embeddings.labels)) != 1:
             raise StoreError(f"{len(set(embeddings.labels))} labels: one is replaced at a time")
-        life.substitute(self._database, embeddings.labels[0], items)
-        return len(items)
+        life.substitute(self._database, embeddings.labels[0], batch)
+        return len(batch.ids)
 
     def enrolled(self) -> tuple[Enrolled, ...]:
         """Every identity, sorted by label: how many items it has, when it expires, since when it is revoked."""
@@ -280,12 +282,10 @@ class LocalIndex(Index):
         super()._check_known(wanted)
         return wanted
 
-    def _items(
-        self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]
-    ) -> list[Item]:
+    def _batch(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> Batch:
         """What is given to the database."""
-        stored = [vector.tobytes() for vector in self._turned(vectors).astype("<f4", copy=False)]
-        return list(map(Item, embeddings.ids, embeddings.labels, stored, metadata))
+        stored = list(map(bytearray, self._turned(vectors).astype("<f4", copy=False)))
+        return Batch(ids=embeddings.ids, labels=embeddings.labels, vectors=stored, metadata=metadata)
 
     def _turned(self, vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
         """Vectors as they stand in the file."""

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from twofold.store.audit import note
 from twofold.store.protection.protect import Key, Protection, find_key, new_subject_key
 from twofold.store.protection.rotation import Rotation
 from twofold.store.sqlite.database import Database, Plain, Seal, clock
-from twofold.store.sqlite.rows import Item, Pinned, Row, damaged, xor
+from twofold.store.sqlite.rows import Batch, Pinned, Row, damaged, xor
 
 __all__ = ["Sealed", "at_hand", "opened", "rekey", "rotation_of"]
 
@@ -34,10 +34,13 @@ class Sealed:
         self.protection = protection
         self._keys: dict[str, tuple[bytes, bytes]] = {}  # label -> wrapped, plain
 
-    def seal(self, database: Database, item: Item) -> bytes:
-        """The vector, sealed for this id and label; a label without a key gets one."""
-        key = self.key_of(database, item.label)
-        return self.protection.seal(key or self.new_key(database, item.label), item.id, item.label, item.vector)
+    def seal(self, database: Database, batch: Batch) -> Sequence[bytes]:
+        """Each vector, sealed for its id and label; a label without a key gets one."""
+        sealed = []
+        for name, label, vector in zip(batch.ids, batch.labels, batch.vectors, strict=True):
+            key = self.key_of(database, label) or self.new_key(database, label)
+            sealed.append(self.protection.seal(key, name, label, bytes(vector)))
+        return sealed
 
     def unseal(self, database: Database, row: Row) -> bytes:
         """The vector of a row.

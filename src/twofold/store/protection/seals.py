@@ -1,8 +1,9 @@
 """What stands between a vector and the file: nothing, or a protection (`sealed`)."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from twofold.store.sqlite.rows import Item, Pinned, Row
+from twofold.store.sqlite.rows import Batch, Pinned, Row
 
 __all__ = ["Plain", "Seal"]
 
@@ -11,8 +12,8 @@ __all__ = ["Plain", "Seal"]
 class Seal(Protocol):
     """What stands between a vector and the file; called inside the transaction that writes or reads the row."""
 
-    def seal(self, database: Any, item: Item) -> bytes:
-        """What is written in place of the vector."""
+    def seal(self, database: Any, batch: Batch) -> Sequence[bytes | bytearray]:
+        """What is written in place of the vectors; of the same the same."""
         ...
 
     def unseal(self, database: Any, row: Row) -> bytes:
@@ -27,9 +28,9 @@ class Seal(Protocol):
 class Plain:
     """No protection: vectors stand in the file as they are."""
 
-    def seal(self, database: Any, item: Item) -> bytes:
-        """The vector itself."""
-        return item.vector
+    def seal(self, database: Any, batch: Batch) -> Sequence[bytes | bytearray]:
+        """The vectors themselves."""
+        return batch.vectors
 
     def unseal(self, database: Any, row: Row) -> bytes:
         """The vector itself."""

@@ -25,12 +25,13 @@ from twofold.store.protection.seals import Plain, Seal
 from twofold.store.sqlite.connection import TRUTH, connect, connect_somehow, explain, log_of, transaction
 from twofold.store.sqlite.locks import Use, users
 from twofold.store.sqlite.mark import Mark
-from twofold.store.sqlite.rows import COLUMNS, Forgotten, Item, Pinned, Row, State, clock, damaged, parse
+from twofold.store.sqlite.rows import COLUMNS, Forgotten, Pinned, Record, Row, State, clock, damaged, parse, record_of
 from twofold.store.sqlite.tables import check_format, make_tables
 from twofold.store.where import Condition, sql
 
 __all__ = ["TRUTH", "Database", "Plain", "Seal", "clock"]
 
+INSERT = "INSERT INTO items VALUES (?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), ?, ?, ?)"
 PRUNE_EVERY, KEPT_GONE = 64, 10_000  # so many deleted rows are listed for readers that follow, or as many as live
 
 
@@ -46,6 +47,8 @@ class Database:
         self.folder = folder
         self.seal: Seal = Plain()
         self.mark = Mark(folder)
+        self._state: State | None = None  # as it was at `_version` of SQLite's counter of others' writes
+        self._version = -1
         self._written = 0
         self._checked = False
 
@@ -105,8 +108,12 @@ class Database:
     def writing(self) -> Iterator[None]:
         """All of the block or nothing, and nobody else writes meanwhile."""
         self._written = 0
-        with explain(self.folder), transaction(self.connection, "IMMEDIATE"):
-            yield
+        try:
+            with explain(self.folder), transaction(self.connection, "IMMEDIATE"):
+                yield
+        except BaseException:
+            self._state = None  # it may tell of what was not kept
+            raise
         if self._written:
             self.mark.write(self._written)
 
@@ -138,7 +145,13 @@ class Database:
         return found
 
     def state(self) -> State:
-        """The state, checked against its own hash."""
+        """The state, checked against its own hash; read again when another connection has written."""
+        (version,) = self.connection.execute("PRAGMA data_version").fetchone()
+        if self._state is None or version != self._version:
+            self._state, self._version = self._read_state(), version
+        return self._state
+
+    def _read_state(self) -> State:
         record = self.connection.execute(
             "SELECT generation, items, last, checksum, erasing, floor, audits, chain, hash FROM state"
         ).fetchone()
@@ -248,75 +261,18 @@ class Database:
 
     # ---- writing
 
-    def put(self, items: Sequence[Item], *, event: str | None = None) -> int:
-        """Insert items or replace those of the same id; an item that stands there already is left alone.
+    def write_rows(self, rows: Sequence[Row]) -> list[bytearray]:
+        """Write rows whose numbers and ids are new; their hashes."""
+        return self.write_records([record_of(row) for row in rows])
 
-        Args:
-            event: what the audit log calls it; None: it is not told of it.
+    def write_records(self, records: Sequence[Record]) -> list[bytearray]:
+        """Write records whose numbers and ids are new; their hashes."""
+        self.connection.executemany(INSERT, records)
+        return [each[-1] for each in records]
 
-        Returns:
-            How many items are new or changed.
-        """
-        with self.writing():
-            state, now = self.state(), clock("milliseconds")
-            fresh: list[Item] = []
-            replaced: list[Row] = []
-            self.refuse_revoked([item.label for item in items])
-            standing = self.standing([item.id for item in items])
-            for item in items:
-                old = standing.get(item.id)
-                if old is not None and item.expires is None:
-                    item = item._replace(expires=old.expires)  # a date that was set is not lifted in passing
-                if old is not None and self.same(old, item):
-                    continue
-                fresh.append(item)
-                if old is not None:
-                    replaced.append(old)
-            if not fresh:
-                return 0
-            self.drop(replaced, generation=state.generation + 1)
-            self.loosen(replaced)
-            written = self.insert(fresh, state, now)
-            state = state.after(
-                written=written,
-                gone=[row.digest() for row in replaced],
-                items=state.items + len(fresh) - len(replaced),
-                last=state.last + len(fresh),
-            )
-            if event is not None:
-                state = self.note(state, event, labels=[item.label for item in fresh])
-            self.write_state(self.pruned(state))
-        return len(fresh)
-
-    def refuse_revoked(self, labels: Sequence[str]) -> None:
-        """Raise StoreError where one of these labels is revoked: items that are not would bring it back."""
-        found = self.connection.execute("SELECT label, revoked FROM items WHERE revoked IS NOT NULL")
-        revoked = dict(found.fetchall())
-        for label in labels:
-            if label in revoked:
-                raise StoreError(f"{label!r} is revoked since {revoked[label]}: restore it first, or forget it")
-
-    def same(self, row: Row, item: Item) -> bool:
-        """Whether an item stands there as it is given."""
-        kept = (row.label, row.metadata, row.expires, row.revoked)
-        if kept != (item.label, item.metadata, item.expires, None):
-            return False
-        return self.seal.unseal(self, row) == item.vector
-
-    def insert(self, items: Sequence[Item], state: State, now: str) -> list[bytes]:
-        """Write items as new rows of the next generation; their hashes."""
-        generation, rows = state.generation + 1, []
-        for number, item in enumerate(items, start=state.last + 1):
-            sealed = self.seal.seal(self, item)
-            rows.append(Row(number, generation, item.id, item.label, now, item.expires, None, item.metadata, sealed))
-        return self.write_rows(rows)
-
-    def write_rows(self, rows: Sequence[Row]) -> list[bytes]:
-        """Write rows whose numbers are new; their hashes."""
-        hashes = [row.digest() for row in rows]
-        records = [(*row, hashed) for row, hashed in zip(rows, hashes, strict=True)]
-        self.connection.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", records)
-        return hashes
+    def write_new(self, records: Sequence[Record]) -> int:
+        """Write the rows whose numbers are new and whose ids are not there; how many these were."""
+        return self.connection.executemany(f"{INSERT} ON CONFLICT (id) DO NOTHING", records).rowcount
 
     def drop(self, rows: Sequence[Row], *, generation: int) -> None:
         """Delete rows, and list them for readers that follow."""
@@ -389,7 +345,7 @@ class Database:
     def write_state(self, state: State) -> State:
         """Replace the one row of the state."""
         self.connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)", state.record())
-        self._written = state.generation
+        self._state, self._written = state, state.generation
         return state
 
     def empty_log(self) -> None:

@@ -27,11 +27,13 @@ class Mark:
     def write(self, generation: int) -> None:
         """Note that a generation is durable; without waiting for the disk."""
         number = NUMBER.pack(generation)
-        with contextlib.suppress(OSError):
+        try:
             if self._handle is None:
                 self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
-            os.write(self._handle, number + sha256(number).digest())
             os.lseek(self._handle, 0, os.SEEK_SET)
+            os.write(self._handle, number + sha256(number).digest())
+        except OSError:
+            pass
 
     def read(self) -> int:
         """The generation that was acknowledged; 0 where nobody knows."""

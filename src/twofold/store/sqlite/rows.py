@@ -2,8 +2,8 @@
 
 import json
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -11,9 +11,33 @@ from typing import Any, NamedTuple
 from twofold.errors import DamagedIndex
 from twofold.results import Hit
 
-__all__ = ["COLUMNS", "Forgotten", "Item", "Pinned", "Row", "State", "clock", "damaged", "digest", "parse", "xor"]
+__all__ = [
+    "COLUMNS",
+    "Batch",
+    "Fields",
+    "Forgotten",
+    "Pinned",
+    "Record",
+    "Row",
+    "State",
+    "clock",
+    "damaged",
+    "digest",
+    "parse",
+    "record_of",
+    "xor",
+]
 
 LENGTHS = struct.Struct("<9Q")
+
+Fields = tuple[int, int, str, str, str, str | None, str | None, str, bytes | bytearray]
+"""Of a row, in the order of the table's columns; a `Row` is one of these."""
+
+Record = tuple[int, int, str, str, str, str, str, str, bytes | bytearray, bytearray]
+"""A row as it is written, its hash last. A time that is None is "", the hash a bytearray, and so is a vector of many:
+sqlite3 binds texts and bytearrays at once, but looks for an adapter of each None and bytes, for half a microsecond."""
+
+Parts = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes | bytearray]
 
 COLUMNS = (
     "row, generation, CAST(id AS BLOB), CAST(label AS BLOB), CAST(added AS BLOB), CAST(expires AS BLOB), "
@@ -22,19 +46,21 @@ COLUMNS = (
 """What `parse` reads: texts as bytes, since a flipped bit may have left no UTF-8."""
 
 
-class Item(NamedTuple):
-    """What is given to be kept.
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What is given to be kept in one call, by columns: an object for each item would cost as much as its checks.
 
     Attributes:
-        vector: little-endian float32.
+        ids, labels: of the items, in their order.
+        vectors: little-endian float32, each a bytearray (see `Record`).
         metadata: JSON, as `where.metadata_text` writes it.
-        expires: from when on the item counts for nothing (UTC, ISO 8601); None: never.
+        expires: from when on they count for nothing (UTC, ISO 8601); None: never, or as it was.
     """
 
-    id: str
-    label: str
-    vector: bytes
-    metadata: str = "{}"
+    ids: Sequence[str]
+    labels: Sequence[str]
+    vectors: Sequence[bytearray]
+    metadata: Sequence[str]
     expires: str | None = None
 
 
@@ -63,15 +89,24 @@ class Row(NamedTuple):
         return Hit(id=self.id, label=self.label, score=score, metadata=json.loads(self.metadata))
 
     def digest(self) -> bytes:
-        """SHA-256 of the row, each part with its length, so that no two rows are alike."""
-        number, generation, name, label, added, expires, revoked, metadata, vector = self
-        name, label, added, metadata = name.encode(), label.encode(), added.encode(), metadata.encode()
-        ends = expires.encode() if expires else b"", revoked.encode() if revoked else b""
-        return _digest(number, generation, (name, label, added, *ends, metadata, vector))
+        """SHA-256 of the row."""
+        return bytes(record_of(self)[-1])
 
 
-def _digest(number: int, generation: int, parts: tuple[bytes, ...]) -> bytes:
-    return sha256(b"".join((LENGTHS.pack(number, generation, *map(len, parts)), *parts))).digest()
+def record_of(row: Fields) -> Record:
+    """A row as it is written."""
+    number, generation, name, label, added, expires, revoked, metadata, vector = row
+    expires, revoked = expires or "", revoked or ""
+    texts = name.encode(), label.encode(), added.encode(), expires.encode(), revoked.encode(), metadata.encode()
+    hashed = bytearray(_digest(number, generation, (*texts, vector)))
+    return number, generation, name, label, added, expires, revoked, metadata, vector, hashed
+
+
+def _digest(number: int, generation: int, parts: Parts) -> bytes:
+    """SHA-256 of a row, each part with its length, so that no two rows are alike."""
+    a, b, c, d, e, f, g = parts  # to map them costs a quarter of the hash itself
+    lengths = LENGTHS.pack(number, generation, len(a), len(b), len(c), len(d), len(e), len(f), len(g))
+    return sha256(b"".join((lengths, a, b, c, d, e, f, g))).digest()
 
 
 def parse(found: tuple[Any, ...]) -> Row | None:
@@ -140,10 +175,25 @@ class State:
         numbers = (self.generation, self.items, self.last, int(self.erasing), self.floor, self.audits)
         return digest(" ".join(map(str, numbers)).encode(), self.checksum, self.chain)
 
-    def after(self, *, written: Iterable[bytes] = (), gone: Iterable[bytes] = (), items: int, last: int) -> "State":
+    def after(
+        self,
+        *,
+        written: Iterable[bytes | bytearray] = (),
+        gone: Iterable[bytes | bytearray] = (),
+        items: int,
+        last: int,
+    ) -> "State":
         """The next generation, with the hashes of the rows that were written and that have gone."""
-        checksum = xor([self.checksum, *written, *gone])
-        return replace(self, generation=self.generation + 1, items=items, last=last, checksum=checksum)
+        return State(
+            generation=self.generation + 1,
+            items=items,
+            last=last,
+            checksum=xor([self.checksum, *written, *gone]),
+            erasing=self.erasing,
+            floor=self.floor,
+            audits=self.audits,
+            chain=self.chain,
+        )
 
     def record(self) -> tuple[Any, ...]:
         """What stands in the table, hash last."""
@@ -215,7 +265,7 @@ def digest(*parts: bytes) -> bytes:
     return sha256(b"".join(len(part).to_bytes(8) + part for part in parts)).digest()
 
 
-def xor(hashes: Iterable[bytes]) -> bytes:
+def xor(hashes: Iterable[bytes | bytearray]) -> bytes:
     """XOR of hashes of 32 bytes: its own inverse, and the order does not matter."""
     total = 0
     for each in hashes:

@@ -1,0 +1,94 @@
+"""Putting items into the database: all are written at once; only those whose id stands there are looked at again."""
+
+from collections.abc import Iterable, Sequence
+from itertools import count, repeat
+
+from twofold.errors import StoreError
+from twofold.store.sqlite.database import Database
+from twofold.store.sqlite.rows import Batch, Record, State, clock, record_of
+
+__all__ = ["put", "records_of", "refuse_revoked"]
+
+
+def put(database: Database, batch: Batch, *, event: str | None = None) -> int:
+    """Insert items or replace those of the same id; an item that stands there already is left alone.
+
+    Args:
+        event: what the audit log calls it; None: it is not told of it.
+
+    Returns:
+        How many items are new or changed.
+
+    Raises:
+        StoreError: a label is revoked; nothing is changed then.
+    """
+    with database.writing():
+        state = database.state()
+        refuse_revoked(database, batch.labels)
+        records, gone = records_of(database, batch, state), list[Record]()
+        if database.write_new(records) < len(records):
+            records, gone = replaced(database, records, state)
+        if not records:
+            return 0
+        state = state.after(
+            written=[each[-1] for each in records],
+            gone=[each[-1] for each in gone],
+            items=state.items + len(records) - len(gone),
+            last=records[-1][0],
+        )
+        if event is not None:
+            state = database.note(state, event, labels=[each[3] for each in records])
+        database.write_state(database.pruned(state))
+    return len(records)
+
+
+def records_of(database: Database, batch: Batch, state: State) -> list[Record]:
+    """Items as new rows of the next generation."""
+    return [
+        record_of(row)
+        for row in zip(
+            count(state.last + 1),
+            repeat(state.generation + 1),
+            batch.ids,
+            batch.labels,
+            repeat(clock("milliseconds")),
+            repeat(batch.expires),
+            repeat(None),
+            batch.metadata,
+            database.seal.seal(database, batch),
+        )
+    ]
+
+
+def replaced(database: Database, records: Sequence[Record], state: State) -> tuple[list[Record], list[Record]]:
+    """Write those whose ids stood there, in the place of the old ones, unless these say the same.
+
+    Returns:
+        The records that have been written now, and the ones that are gone for them.
+    """
+    new = {number for (number,) in database.connection.execute("SELECT row FROM items WHERE row > ?", (state.last,))}
+    standing = database.standing([each[2] for each in records if each[0] not in new])
+    written, late, gone = list[Record](), list[Record](), list[Record]()
+    for each in records:
+        if each[0] not in new:
+            old = record_of(standing[each[2]])
+            if not each[5] and old[5]:  # a date that was set is not lifted in passing
+                each = record_of((*each[:5], old[5], None, *each[7:9]))
+            if (old[3], *old[5:9]) == (each[3], *each[5:9]):
+                continue
+            gone.append(old)
+            late.append(each)
+        written.append(each)
+    database.drop([standing[each[2]] for each in gone], generation=state.generation + 1)
+    database.loosen([standing[each[2]] for each in gone])
+    database.write_records(late)
+    return written, gone
+
+
+def refuse_revoked(database: Database, labels: Iterable[str]) -> None:
+    """Raise StoreError where one of these labels is revoked: items that are not would bring it back."""
+    found = database.connection.execute("SELECT label, revoked FROM items WHERE revoked IS NOT NULL").fetchall()
+    revoked = dict(found)
+    for label in labels if revoked else ():
+        if label in revoked:
+            raise StoreError(f"{label!r} is revoked since {revoked[label]}: restore it first, or forget it")
