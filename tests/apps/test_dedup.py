@@ -9,6 +9,7 @@ import pytest
 
 from twofold import build
 from twofold.apps.dedup import dedup, dedup_vectors
+from twofold.apps.picture_copies import evidence
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.contract import Calibration
@@ -198,3 +199,37 @@ def test_vectors_that_exist_already():
     assert dedup_vectors(named, threshold=0.9).groups[0].kept == "x3"
     with pytest.raises(UsageError, match=r"vectors of shape \(30,\)"):
         dedup_vectors(rows[:, 0])
+
+
+def test_thousands_that_are_nearly_the_same_are_one_group():
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((6000, 32)).astype(np.float32)
+    many = rng.permutation(6000)[:4000]
+    rows[many] = rng.standard_normal(32) + 0.05 * rng.standard_normal((4000, 32))
+    rows[many[:500]] = rows[many[0]]
+    found = dedup_vectors(rows, threshold=0.9)
+    assert not found.notes
+    assert [(group.kept, len(group.copies)) for group in found.groups] == [(str(many.min()), 3999)]
+    assert min(found.groups[0].scores) >= 0.9
+
+
+def test_frames_that_are_nearly_the_same_are_one_group_with_the_preferred_kept(monkeypatch):
+    shown = np.asarray(scene(0))
+    rng = np.random.default_rng(0)
+    frames = [np.clip(shown + rng.normal(0, 4, shown.shape), 0, 255).astype(np.uint8) for _ in range(150)]
+    items = Items.from_arrays([*frames, np.asarray(scene(1)), shown[::2, ::2]], list(range(152)))
+    looked = []
+    monkeypatch.setattr("twofold.apps.picture_copies.evidence", lambda *given: looked.append(given) or evidence(*given))
+    found = dedup(items, Image(size=64), keep=lambda known, place: (known.ids[place] != "77", place))
+    assert [(group.kept, len(group.copies)) for group in found.groups] == [("77", 150)]
+    assert sum(len(given[2]) for given in looked) < 500  # of 11,000 pairs
+
+
+def test_a_grown_crowd_has_the_groups_of_one_call(tmp_path):
+    shown = np.asarray(scene(0))
+    rng = np.random.default_rng(0)
+    frames = [np.clip(shown + rng.normal(0, 4, shown.shape), 0, 255).astype(np.uint8) for _ in range(150)]
+    items = Items.from_arrays([*frames, np.asarray(scene(1))], list(range(151)))
+    dedup(items.take(np.arange(100)), Image(size=64), memory=tmp_path / "memory")
+    grown = dedup(items, Image(size=64), memory=tmp_path / "memory")
+    assert grown.new == 51 and sets(grown) == sets(dedup(items, Image(size=64)))

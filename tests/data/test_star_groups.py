@@ -46,3 +46,34 @@ def test_every_member_is_near_the_kept_one_and_nobody_is_in_two_groups():
 def test_the_order_of_pairs_does_not_matter():
     pairs = np.array([(0, 1), (1, 2), (2, 3), (0, 3), (4, 5)])
     assert groups(pairs, 6) == groups(pairs[::-1], 6)
+
+
+def test_members_of_a_crowd_are_asked_whether_they_are_near_the_kept_one():
+    at = np.array([0.0, 1.0, 1.1, 1.2, 1.9, 2.05])  # near: within 1; 1, 2, 3 and 5 stand as one, 4 alone
+
+    def alike(kept, others):
+        apart = np.abs(at[others] - at[kept])
+        return np.where(apart <= 1, 1 - apart / 10, -np.inf)
+
+    found = star_groups(
+        np.array([(0, 1), (1, 4)]),
+        np.array([0.9, 0.91], np.float32),
+        rank=np.arange(6),
+        same=np.array([0, 1, 1, 1, 4, 1]),
+        alike=alike,
+    )
+    # 2, 3 and 5 are not near 0, which takes 1: the first of them is kept, with 4, which is near it
+    assert [(star.kept, star.others) for star in found] == [(0, (1,)), (2, (3, 4, 5))]
+    assert np.allclose(found[1].scores, (0.99, 0.92, 0.905))
+
+
+def test_a_large_crowd_takes_no_square_of_time():
+    n = 200_000
+    found = star_groups(
+        np.zeros((0, 2), np.int64),
+        np.zeros(0, np.float32),
+        rank=np.arange(n)[::-1].copy(),
+        same=np.zeros(n, np.int64),
+        alike=lambda kept, others: np.ones(len(others)),
+    )
+    assert len(found) == 1 and found[0].kept == n - 1 and len(found[0].others) == n - 1

@@ -5,6 +5,7 @@ import pytest
 
 from twofold.errors import UsageError
 from twofold.store import cells as cells_module
+from twofold.store import crowds
 from twofold.store import near_pairs as module
 from twofold.store.near_pairs import near_pairs
 
@@ -99,6 +100,7 @@ def test_equal_rows_are_compared_once():
 
 def test_too_many_pairs_are_bounded_and_said(monkeypatch):
     monkeypatch.setattr(module, "PAIRS", 2000)
+    monkeypatch.setattr(crowds, "CROWD", 10_000)
     rng = np.random.default_rng(0)
     vectors = (np.ones(16) + 0.01 * rng.standard_normal((400, 16))).astype(np.float32)
     found = near_pairs(vectors, 0.9)
@@ -106,6 +108,40 @@ def test_too_many_pairs_are_bounded_and_said(monkeypatch):
     assert np.bincount(found.second, minlength=400).max() == found.most
     for row in (5, 300):  # the earliest partners stay
         assert found.first[found.second == row].tolist() == list(range(min(found.most, row)))
+
+
+def crowded(n=900, members=400, seed=0):
+    """A crowd about one vector, and pairs about it and elsewhere."""
+    rng = np.random.default_rng(seed)
+    vectors = planted(n, seed=seed)
+    middle = rng.standard_normal(24)
+    vectors[rng.permutation(n)[:members]] = middle + 0.05 * rng.standard_normal((members, 24))
+    return vectors
+
+
+@pytest.mark.parametrize("cells", [False, True])
+@pytest.mark.parametrize(("distance", "score"), [("cosine", 0.9), ("euclidean", -1.6)])
+def test_of_a_crowd_one_stands_for_all(request, cells, distance, score):
+    if cells:
+        request.getfixturevalue("tiny_cells")
+    vectors = crowded()
+    found = near_pairs(vectors, score, distance=distance)
+    wanted = by_hand(vectors, score, distance)
+    assert np.bincount(found.same).max() > 300 and len(found.first) < 2000 < 50_000 < len(wanted)
+    for row in np.flatnonzero(found.same != np.arange(900)):  # all that one stands for are near each other
+        for other in np.flatnonzero(found.same == found.same[row])[:5]:
+            assert row == other or (min(row, other), max(row, other)) in wanted
+    alone = found.same == np.arange(900)
+    left = {(i, j) for i, j in wanted if alone[i] and alone[j]}
+    assert pairs_of(found) <= wanted and len(pairs_of(found) & left) >= 0.97 * len(left)
+
+
+def test_who_comes_later_joins_the_crowd(tiny_cells):
+    vectors = crowded()
+    old = near_pairs(vectors[:600], 0.9)
+    new = near_pairs(vectors, 0.9, known=old.cells)
+    assert (new.same[:600] == old.same).all() and (new.second >= 600).all()
+    assert np.bincount(new.same).max() > 300 and (new.same[new.same] == new.same).all()
 
 
 def test_few_and_no_vectors():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,12 @@ from twofold.apps.collection import MARKER, Collection, collect, load_arrays, sa
 from twofold.apps.picture_copies import COPY, Candidates, candidates, copy_scores
 from twofold.bundle import Bundle
 from twofold.data.items import Items
-from twofold.data.star_groups import star_groups
+from twofold.data.star_groups import Alike, star_groups
 from twofold.errors import FingerprintMismatch, UsageError, nearest
 from twofold.inputs import Input
 from twofold.inputs.image import Image
 from twofold.results import Embeddings, Group, Groups
-from twofold.store.cells import Cells
+from twofold.store.cells import Cells, Space
 from twofold.store.index import Index
 from twofold.store.near_pairs import NearPairs, near_pairs
 
@@ -84,7 +85,7 @@ def dedup(
         _remember(memory, reader, known, limit=limit, found=found)
     near = _near_the_index(known, against, limit, watch=watch)
     return Groups(
-        groups=_groups(known, found, order, near),
+        groups=_groups(known, found, order, near, alike=partial(_alike, known=known, bundle=bundle, limit=limit)),
         items=len(known) + len(known.unreadable),
         new=len(new),
         rule=_rule_in_words(bundle, limit, asked=threshold is not None),
@@ -113,7 +114,8 @@ def dedup_vectors(
         raise UsageError(f"vectors of shape {rows.shape}: (n, dim) is needed")
     found = near_pairs(rows, threshold, distance=distance, progress=progress)
     pairs = np.stack([found.first, found.second], axis=1)
-    stars = star_groups(pairs, found.scores, rank=np.arange(len(rows)), same=found.same)
+    near = partial(_near_by_vector, Space.of(rows, threshold, distance))
+    stars = star_groups(pairs, found.scores, rank=np.arange(len(rows)), same=found.same, alike=near)
     ids: Sequence[str] | range = vectors.ids if isinstance(vectors, Embeddings) else range(len(rows))
     groups = tuple(
         Group(kept=str(ids[star.kept]), copies=tuple(str(ids[i]) for i in star.others), scores=star.scores)
@@ -124,12 +126,18 @@ def dedup_vectors(
     return Groups(groups=groups, notes=_bounded(found), recall=found.recall, **told)
 
 
+def _near_by_vector(space: Space, kept: int, others: Int[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
+    scores = space.scores(np.full(len(others), kept), others)
+    return np.where(scores >= space.score, scores, -np.inf)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    """Pairs that count, with their scores; and what makes the next look cheap."""
+    """Pairs that count, with their scores, who stands for whom in them, and what makes the next look cheap."""
 
     pairs: Int[np.ndarray, "pairs 2"]
     scores: Float[np.ndarray, "pairs"]
+    same: Int[np.ndarray, "n"]
     looked: Candidates | None
     cells: Cells | None
     notes: tuple[str, ...] = ()
@@ -149,11 +157,14 @@ def _pairs(
     parts = [(old.pairs, old.scores)] if old else []
     notes: tuple[str, ...] = ()
     looked, cells = None, None
+    same = np.arange(len(known))
     if len(known) and known.pictures.all():
-        looked = candidates(known.planes, known.vectors, since=since, known=old.looked if old else None)
-        vectors = known.vectors if bundle and _out_of_the_box(bundle) else None
-        scores = copy_scores(known.planes, vectors, looked.pairs, progress=_told(watch, "comparing"))
+        seen = old.looked if old else None
+        told = _told(watch, "looking for candidates")
+        looked = candidates(known.planes, known.vectors, since=since, known=seen, progress=told)
+        scores = copy_scores(known.planes, _judging(known, bundle), looked.pairs, progress=_told(watch, "comparing"))
         parts.append((looked.pairs[scores >= COPY], scores[scores >= COPY]))
+        same = looked.same
     if bundle and limit is not None and known.vectors is not None:
         near = near_pairs(
             known.vectors,
@@ -163,13 +174,36 @@ def _pairs(
             progress=_told(watch, "searching"),
             check=False,
         )
-        twins = np.flatnonzero(near.same != np.arange(len(known)))
-        twins = twins[twins >= since]
         parts.append((np.stack([near.first, near.second], axis=1).astype(np.int64), near.scores))
-        parts.append((np.stack([near.same[twins], twins], axis=1), np.ones(len(twins), np.float32)))
+        same = np.where(same == np.arange(len(known)), same[near.same], same)
         cells, notes = near.cells, _bounded(near)
     pairs, scores = _once(parts)
-    return _Found(pairs=pairs, scores=scores, looked=looked, cells=cells, notes=notes)
+    return _Found(pairs=pairs, scores=scores, same=same[same], looked=looked, cells=cells, notes=notes)
+
+
+def _judging(known: Collection, bundle: Bundle | None) -> np.ndarray | None:
+    """The vectors that the rule for pixels may look at: it knows what cosines of the ImageNet network mean."""
+    return known.vectors if bundle and _out_of_the_box(bundle) else None
+
+
+def _alike(
+    kept: int, others: Int[np.ndarray, "m"], *, known: Collection, bundle: Bundle | None, limit: float | None
+) -> Float[np.ndarray, "m"]:
+    """Scores of things with one that is kept, by the better of the rules; minus infinity where neither holds."""
+    scores = np.full(len(others), -np.inf)
+    equal = np.array([known.contents[place] == known.contents[kept] for place in others.tolist()])
+    scores[equal] = 1.0
+    asked = others[~equal]
+    found = np.full(len(asked), -np.inf)
+    if len(asked) and known.pictures.all():
+        pairs = np.stack([np.full(len(asked), kept), asked], axis=1)
+        sure = copy_scores(known.planes, _judging(known, bundle), pairs)
+        found[sure >= COPY] = sure[sure >= COPY]
+    if len(asked) and bundle and limit is not None and known.vectors is not None:
+        space = Space.of(known.vectors[[kept, *asked.tolist()]], limit, bundle.contract.distance)
+        found = np.maximum(found, _near_by_vector(space, 0, np.arange(1, len(asked) + 1)))
+    scores[~equal] = found
+    return scores
 
 
 def _out_of_the_box(bundle: Bundle) -> bool:
@@ -211,6 +245,8 @@ def _groups(
     found: _Found,
     order: Callable[[Collection, int], Any],
     near: dict[int, tuple[str, float]],
+    *,
+    alike: Alike,
 ) -> tuple[Group, ...]:
     """Groups about what the index holds, then those among the rest."""
     preferred = sorted(range(len(known)), key=lambda place: (order(known, place), place))
@@ -218,9 +254,10 @@ def _groups(
     rank[preferred] = np.arange(len(known))
     free = np.ones(len(known), bool)
     free[list(near)] = False
-    inside = free[found.pairs].all(axis=1)
-    same = _first_equal(known.contents, free)
-    stars = star_groups(found.pairs[inside], found.scores[inside], rank=rank, same=same)
+    stands, same = _crowds(found.same, known.contents, free)
+    pairs = stands[found.pairs]
+    inside = (pairs >= 0).all(axis=1)
+    stars = star_groups(pairs[inside], found.scores[inside], rank=rank, same=same, alike=alike)
     beside: dict[str, list[tuple[float, str]]] = {}
     for place, (name, score) in near.items():
         beside.setdefault(name, []).append((-score, known.ids[place]))
@@ -235,13 +272,20 @@ def _groups(
     return (*old, *own)
 
 
-def _first_equal(contents: Sequence[str], free: np.ndarray) -> Int[np.ndarray, "n"]:
-    """Of each thing the first of equal content, among the free ones."""
-    first: dict[str, int] = {}
-    same = np.arange(len(contents))
-    for place in np.flatnonzero(free).tolist():
-        same[place] = first.setdefault(contents[place], place)
-    return same
+def _crowds(
+    same: Int[np.ndarray, "n"], contents: Sequence[str], free: np.ndarray
+) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
+    """Who of the free ones stands for each thing, -1 if nobody; and the same where the others stand for themselves.
+
+    Of one crowd are those that `same` says, and those of equal content.
+    """
+    by_content: dict[str, int] = {}
+    crowd = np.array([same[by_content.setdefault(each, place)] for place, each in enumerate(contents)], np.int64)
+    stands = np.full(len(same), -1)
+    places = np.flatnonzero(free)[::-1]
+    stands[crowd[places]] = places  # the first of each crowd is written last
+    stands = stands[crowd] if len(crowd) else stands
+    return stands, np.where(free, stands, np.arange(len(same)))
 
 
 def _limit(bundle: Bundle | None, threshold: float | None, against: Index | None) -> float | None:
@@ -323,10 +367,14 @@ def _remembered(memory: str | Path | None, reader: Input | Bundle, limit: float 
         vector_cells = _cells(arrays, told, "seen")
         pairs = np.zeros((0, 2), np.int64)
         signed = _cells(arrays, told, "signed")
-        looked = Candidates(pairs=pairs, each=told["each"], cells=signed, vector_cells=vector_cells) if signed else None
+        if signed:
+            looked = Candidates(
+                pairs=pairs, same=signed.same, each=told["each"], cells=signed, vector_cells=vector_cells
+            )
     found = _Found(
         pairs=np.asarray(arrays["pairs"]),
         scores=np.asarray(arrays["scores"]),
+        same=np.arange(len(known)),
         looked=looked,
         cells=_cells(arrays, told, "near"),
     )
@@ -334,11 +382,11 @@ def _remembered(memory: str | Path | None, reader: Input | Bundle, limit: float 
 
 
 def _cells(arrays: dict[str, np.ndarray], told: dict[str, Any], name: str) -> Cells | None:
-    if f"{name}_pivots" not in arrays:
+    if f"{name}_same" not in arrays:  # of a version that knew no crowds: looked for anew
         return None
     met, planned = told[name]
-    pivots, assigned = (np.asarray(arrays[f"{name}_{part}"]) for part in ("pivots", "assigned"))
-    return Cells(pivots=pivots, assigned=assigned, met=met, planned=planned)
+    pivots, assigned, same = (np.asarray(arrays[f"{name}_{part}"]) for part in ("pivots", "assigned", "same"))
+    return Cells(pivots=pivots, assigned=assigned, same=same, met=met, planned=planned)
 
 
 def _remember(
@@ -350,6 +398,6 @@ def _remember(
     told: dict[str, Any] = {"reader": _kind(reader), "limit": limit, "each": looked.each if looked else 0}
     for name, cells in all_cells.items():
         if cells:
-            arrays |= {f"{name}_pivots": cells.pivots, f"{name}_assigned": cells.assigned}
+            arrays |= {f"{name}_{part}": getattr(cells, part) for part in ("pivots", "assigned", "same")}
             told[name] = (cells.met, cells.planned)
     save_arrays(memory, known, told, arrays)

@@ -41,10 +41,12 @@ class Candidates:
     """Pairs of pictures whose pixels are to be compared, first < second; and what makes the next look cheap.
 
     Attributes:
+        same: of each picture the one that stands for it in the pairs: their signatures are equal, or crowd together.
         cells: of the signatures, `each` rows a picture; of the vectors, where those were searched in cells.
     """
 
     pairs: Int[np.ndarray, "pairs 2"]
+    same: Int[np.ndarray, "n"]
     each: int
     cells: Cells
     vector_cells: Cells | None
@@ -56,6 +58,7 @@ def candidates(
     *,
     since: int = 0,
     known: Candidates | None = None,
+    progress: Progress | None = None,
 ) -> Candidates:
     """Pairs with a picture from `since` on; a picture's candidates are among those before it, so order counts.
 
@@ -66,9 +69,12 @@ def candidates(
     rows = _signatures(planes, cut=few)
     each = len(rows) // max(len(planes), 1)
     fitting = known is not None and known.each == each
-    found = near_pairs(rows, ALIKE, known=known.cells if known and fitting else None, check=False)
+    old = known.cells if known and fitting else None
+    found = near_pairs(rows, ALIKE, known=old, check=False, progress=progress)
+    same = _standing(found.same, each, len(planes))
     ends = np.stack([found.first, found.second], axis=1).astype(np.int64)
     twins = np.flatnonzero(found.same != np.arange(len(rows)))
+    twins = twins[same[twins // max(each, 1)] == twins // max(each, 1)]  # the others go with who stands for them
     ends = np.concatenate([ends, np.stack([found.same[twins], twins], axis=1)])
     whole = (ends % each == 0).any(axis=1) if each else np.zeros(len(ends), bool)
     parts = [ends[whole] // max(each, 1)]
@@ -81,7 +87,15 @@ def candidates(
         vector_cells = seen.cells
     pairs = np.sort(np.concatenate(parts), axis=1)
     pairs = np.unique(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs[:, 1] >= since)], axis=0)
-    return Candidates(pairs=pairs, each=each, cells=found.cells, vector_cells=vector_cells)
+    return Candidates(pairs=pairs, same=same, each=each, cells=found.cells, vector_cells=vector_cells)
+
+
+def _standing(same: Int[np.ndarray, "rows"], each: int, count: int) -> Int[np.ndarray, "n"]:
+    """Of each picture the one that stands for it: where a whole one stands for a whole one."""
+    if not count:
+        return np.arange(0)
+    whole = same[::each]
+    return np.where(whole % each == 0, whole // each, np.arange(count))
 
 
 def _signatures(planes: UInt8[np.ndarray, "n 64 64"], *, cut: bool) -> Float[np.ndarray, "rows dim"]:

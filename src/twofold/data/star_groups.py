@@ -1,11 +1,16 @@
 """Groups that do not chain: every member is near the one that is kept."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 from jaxtyping import Float, Int
 
-__all__ = ["Star", "star_groups"]
+__all__ = ["Alike", "Star", "star_groups"]
+
+Alike = Callable[[int, Int[np.ndarray, "m"]], Float[np.ndarray, "m"]]
+"""Scores of things with one that is kept; minus infinity for those that are not near it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +28,7 @@ def star_groups(
     *,
     rank: Int[np.ndarray, "n"],
     same: Int[np.ndarray, "n"],
+    alike: Alike | None = None,
 ) -> list[Star]:
     """The first in rank keeps all that are near it and not taken yet; then the next; and so on.
 
@@ -32,31 +38,48 @@ def star_groups(
     Args:
         pairs: near ones.
         rank: who is preferred, the lowest first; all different.
-        same: of each position one that is equal to it in content, the same for all of them.
+        same: of each position one that stands for it in `pairs`, the same for all of a crowd.
+        alike: says how near the members of a crowd are to the one that is kept, and whether they are; None: those of a
+            crowd are equal in content, and as near as what stands for them.
 
     Returns:
         groups of two and more, in the order of the positions of those kept.
     """
-    best, equal = _equals(rank, same)
-    node, near, alike = _both_ways(same[pairs], scores)
+    crowds = _crowds(rank, same)
+    node, near, values = _both_ways(same[pairs], scores)
     start = np.searchsorted(node, np.arange(len(same) + 1))
-    nodes = np.union1d(node, np.array(list(equal), np.int64))
-    taken = np.zeros(len(same), bool)
+    free = np.ones(len(same), bool)
+    waiting = [(int(rank[crowds.get(each, [each])[0]]), each) for each in {*node.tolist(), *crowds}]
+    heapify(waiting)
     groups = []
-    for here in nodes[np.argsort(rank[best[nodes]])].tolist():
-        if taken[here]:
+    while waiting:
+        first, here = heappop(waiting)
+        kept = next((place for place in crowds.get(here, [here]) if free[place]), None)
+        if kept is None:
             continue
+        if rank[kept] != first:  # the preferred of this crowd has gone to another's group
+            heappush(waiting, (int(rank[kept]), here))
+            continue
+        free[kept] = False
         part = slice(start[here], start[here + 1])
-        free = ~taken[near[part]]
-        others, values = near[part][free].tolist(), alike[part][free].tolist()
-        taken[[here, *others]] = True
-        kept = int(best[here])
-        members = [(each, 1.0) for each in equal.get(here, [here]) if each != kept]
-        members += [(each, value) for o, value in zip(others, values, strict=True) for each in equal.get(o, [o])]
-        members.sort(key=lambda member: (-member[1], rank[member[0]]))
+        beside = dict(zip([here, *near[part].tolist()], [1.0, *values[part].tolist()], strict=True))
+        members = {place: value for each, value in beside.items() for place in crowds.get(each, [each]) if free[place]}
+        if alike is not None and not crowds.keys().isdisjoint(beside):
+            members = _near_enough(kept, members, alike)
+            for each in crowds.keys() & beside.keys():
+                heappush(waiting, (int(rank[crowds[each][0]]), each))  # some of it may have to stand for themselves
+        free[list(members)] = False
         if members:
-            groups.append(Star(kept=kept, others=tuple(m[0] for m in members), scores=tuple(m[1] for m in members)))
+            order = sorted(members, key=lambda place: (-members[place], rank[place]))
+            groups.append(Star(kept=kept, others=tuple(order), scores=tuple(members[place] for place in order)))
     return sorted(groups, key=lambda group: group.kept)
+
+
+def _near_enough(kept: int, members: dict[int, float], alike: Alike) -> dict[int, float]:
+    if not members:
+        return members
+    scores = alike(kept, np.fromiter(members, np.int64)).tolist()
+    return {place: score for place, score in zip(members, scores, strict=True) if score > -np.inf}
 
 
 def _both_ways(
@@ -73,15 +96,10 @@ def _both_ways(
     return ends[first, 0], ends[first, 1], values[first]
 
 
-def _equals(
-    rank: Int[np.ndarray, "n"], same: Int[np.ndarray, "n"]
-) -> tuple[Int[np.ndarray, "n"], dict[int, list[int]]]:
-    """Of each node the preferred of its equals; and the equals of each node that has some."""
-    best = np.arange(len(same))
-    equal: dict[int, list[int]] = {}
+def _crowds(rank: Int[np.ndarray, "n"], same: Int[np.ndarray, "n"]) -> dict[int, list[int]]:
+    """What stands for several -> all of them, the preferred first."""
+    crowds: dict[int, list[int]] = {}
     for place in np.flatnonzero(same != np.arange(len(same))).tolist():
         node = int(same[place])
-        equal.setdefault(node, [node]).append(place)
-        if rank[place] < rank[best[node]]:
-            best[node] = place
-    return best, equal
+        crowds.setdefault(node, [node]).append(place)
+    return {node: sorted(places, key=lambda place: rank[place]) for node, places in crowds.items()}

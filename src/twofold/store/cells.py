@@ -86,6 +86,13 @@ class Space:
         one = np.ones_like(half)
         return np.hstack([plain, -half, -one]), np.hstack([plain, one, half])
 
+    @property
+    def half(self) -> float:
+        """The inner product of vectors half as far apart as the threshold: all that near to one are near each other."""
+        if self.distance == "cosine":
+            return float(np.sqrt((1 + self.bound) / 2))
+        return self.bound / 4
+
     def scores(self, first: Int[np.ndarray, "pairs"], second: Int[np.ndarray, "pairs"]) -> Float[np.ndarray, "pairs"]:
         """Scores of pairs, summed in float64, so that a pair's score does not depend on the pairs beside it."""
         found = np.empty(len(first), np.float32)
@@ -131,11 +138,13 @@ class Cells:
     Attributes:
         pivots: right sides of the pivots; none where everything meets everything.
         assigned: the cells of each vector.
+        same: of each vector the one that stands for it: an equal one, or one that it crowds about; its own number else.
         met: share of trial pairs at the threshold that met, when the cells were planned. planned: for so many vectors.
     """
 
     pivots: Float[np.ndarray, "cells sides"]
     assigned: UInt16[np.ndarray, "n probes"]
+    same: Int[np.ndarray, "n"]
     met: float
     planned: int
 
@@ -147,7 +156,8 @@ class Cells:
     def extended(self, space: Space) -> "Cells":
         """With the further vectors that stand behind those that are there."""
         more = _assigned(space, np.arange(len(self.assigned), len(space.vectors)), self.pivots, self.probes)
-        return replace(self, assigned=np.concatenate([self.assigned, more]))
+        same = np.concatenate([self.same, np.arange(len(self.same), len(space.vectors))])
+        return replace(self, assigned=np.concatenate([self.assigned, more]), same=same)
 
     def members(self, places: Int[np.ndarray, "m"]) -> list[Int[np.ndarray, "_"]]:
         """Which of the vectors (ascending) stand in each cell, ascending."""
@@ -165,14 +175,16 @@ def routed(space: Space, rows: Int[np.ndarray, "n"], different: Int[np.ndarray, 
     """
     if len(different) <= SMALL:
         none = np.zeros((0, space.vectors.shape[1]), np.float32)
-        return Cells(pivots=none, assigned=np.zeros((len(rows), 1), np.uint16), met=1.0, planned=len(rows))
+        assigned = np.zeros((len(rows), 1), np.uint16)
+        return Cells(pivots=none, assigned=assigned, same=np.arange(len(rows)), met=1.0, planned=len(rows))
     generator = np.random.default_rng(seed)
     drawn = generator.choice(different, min(PIVOTS[-1], len(different) // 32) + TRIALS, replace=False)
     pivots = space.sides(space.plain(drawn[TRIALS:]))[1]
     one, other = space.just_near(drawn[:TRIALS], generator)
     count, probes, met = _cheapest(space, pivots, one, other, total=len(different))
     pivots = np.ascontiguousarray(pivots[:count])
-    return Cells(pivots=pivots, assigned=_assigned(space, rows, pivots, probes), met=met, planned=len(rows))
+    assigned = _assigned(space, rows, pivots, probes)
+    return Cells(pivots=pivots, assigned=assigned, same=np.arange(len(rows)), met=met, planned=len(rows))
 
 
 def _cheapest(

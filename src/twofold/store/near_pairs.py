@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
@@ -13,6 +13,7 @@ from twofold.errors import UsageError
 from twofold.metrics.intervals import normal_quantile
 from twofold.results import Estimate
 from twofold.store.cells import Cells, Space, routed
+from twofold.store.crowds import without_crowds
 
 __all__ = ["NearPairs", "near_pairs"]
 
@@ -36,9 +37,10 @@ class NearPairs:
     """Pairs of rows at or above a score.
 
     Attributes:
-        first, second: rows, first < second, sorted by (second, first); of equal rows only the earliest stands here.
+        first, second: rows, first < second, sorted by (second, first); only such as stand for themselves.
         scores: float32, of the contract's kind: larger is more alike.
-        same: of each row the earliest whose vector is exactly equal; its own number where none is.
+        same: of each row the one that stands for it: the earliest whose vector is exactly equal, or one of 64 and more
+            that lie within half the distance of it, so that all of them are near each other; its own number else.
         most, capped: a row keeps `most` of the partners before it, the earliest; so many rows had more.
         recall: share of the pairs that were found, measured by exact search for some rows; None: the search was exact,
             or was not checked.
@@ -92,6 +94,13 @@ def near_pairs(
         cells = routed(space, np.arange(len(vectors)), rows, seed=seed)
     else:
         cells = known.extended(space)
+    if known is not None:
+        same[:since] = known.same
+        same = same[same]
+        rows = np.flatnonzero(same == np.arange(len(vectors)))
+    same = without_crowds(space, cells.members(rows), same, since=since, seed=seed)
+    rows = np.flatnonzero(same == np.arange(len(vectors)))
+    cells = replace(cells, same=same)
     search = _Search(space, since)
     search.run(list(_leaves(space, rows, cells, since=since, seed=seed)), progress)
     first, second = search.trimmed()

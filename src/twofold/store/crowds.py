@@ -1,0 +1,87 @@
+"""Crowds: many vectors about one, all near each other, that one of them can stand for: their pairs need no list."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from twofold.store.cells import Space
+
+__all__ = ["without_crowds"]
+
+CROWD = 64
+"""Within half the distance of one vector: fewer are compared with each other, as pairs."""
+
+TRIED = 16
+SAMPLE = 512
+BLOCK = 1 << 14
+
+
+def without_crowds(
+    space: Space, cells: Sequence[Int[np.ndarray, "_"]], same: Int[np.ndarray, "n"], *, since: int, seed: int
+) -> Int[np.ndarray, "n"]:
+    """`same`, with each row from `since` on that crowds about another set to that one.
+
+    What lies within half the distance of one is near everybody else there, so no pair is lost among them. What is near
+    some of a crowd, but not near the one that stands for it, is not found to be near any of it.
+
+    Args:
+        cells: rows that meet, ascending, in each cell. same: who stands for whom already; those stay.
+    """
+    same = same.copy()
+    leads = np.zeros(len(same), bool)
+    leads[same[:since][same[:since] != np.arange(since)]] = True
+    generator = np.random.default_rng(seed)
+    for cell in cells:
+        if len(cell) < CROWD or cell[-1] < since:
+            continue
+        left = _alone(cell, same)
+        for lead in left[leads[left]].tolist():  # of an earlier call, or met in another cell
+            _join(space, lead, left, same=same, leads=leads, since=since)
+            left = _alone(left, same)
+        while len(left) >= CROWD:
+            lead = _middle(space, left[~leads[left]], generator)
+            if lead is None or not _join(space, lead, left, same=same, leads=leads, since=since):
+                break
+            left = _alone(left, same)
+    return same[same]  # who is equal to one that went goes with it
+
+
+def _alone(cell: Int[np.ndarray, "m"], same: Int[np.ndarray, "n"]) -> Int[np.ndarray, "_"]:
+    return cell[same[cell] == cell]
+
+
+def _middle(space: Space, rows: Int[np.ndarray, "m"], generator: np.random.Generator) -> int | None:
+    """Of some rows the one with most of some others about it, if those are as many as in a crowd."""
+    if len(rows) < CROWD:
+        return None
+    tried = generator.choice(rows, min(TRIED, len(rows)), replace=False)
+    sample = generator.choice(rows, min(SAMPLE, len(rows)), replace=False)
+    about = _inside(space, tried, sample).sum(axis=1)
+    best = int(about.argmax())
+    return int(tried[best]) if about[best] * len(rows) >= CROWD * len(sample) else None
+
+
+def _join(
+    space: Space,
+    lead: int,
+    cell: Int[np.ndarray, "m"],
+    *,
+    same: Int[np.ndarray, "n"],
+    leads: Bool[np.ndarray, "n"],
+    since: int,
+) -> int:
+    """Let those new ones of a cell that lie about a row be stood for by it; how many they are."""
+    others = cell[(cell >= since) & ~leads[cell] & (cell != lead)]
+    about = [others[start : start + BLOCK] for start in range(0, len(others), BLOCK)]
+    about = [part[_inside(space, np.array([lead]), part)[0]] for part in about]
+    for part in about:
+        same[part] = lead
+    joined = sum(map(len, about))
+    leads[lead] |= joined > 0
+    return joined
+
+
+def _inside(space: Space, rows: Int[np.ndarray, "m"], others: Int[np.ndarray, "k"]) -> Bool[np.ndarray, "m k"]:
+    """Whether they are half as far apart as the threshold allows, or less."""
+    return space.sides(space.plain(rows))[0] @ space.sides(space.plain(others))[1].T >= space.half
