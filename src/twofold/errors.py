@@ -44,6 +44,7 @@ __all__ = [
     "FingerprintMismatch",
     "IdentityOverlap",
     "Interrupted",
+    "LongRead",
     "MissingExtra",
     "NewerFormat",
     "NotCalibrated",
@@ -160,6 +161,10 @@ class UnknownLabel(StoreError):
 
 class WrongKey(StoreError):
     """A protected index without its key, or with another one."""
+
+
+class LongRead(UserWarning):
+    """A read of an index that was so long that an erasure could not be finished; a warning, nothing went wrong in it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

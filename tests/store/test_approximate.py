@@ -1,6 +1,7 @@
 """The cache of many rows: as good as exact search, never stale, never damaged, never a row outside, nothing kept."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from twofold.contract import Contract
-from twofold.errors import DamagedIndex, StoreError
+from twofold.errors import CannotWrite, DamagedIndex, StoreError
 from twofold.results import Embeddings
 from twofold.store import Index
 from twofold.store.cache import building
@@ -275,6 +276,74 @@ def test_a_damaged_cache_is_built_again_and_said(index: LocalIndex, name: str) -
         assert again.search(queries) == before
         assert any("the cache was built" in note for note in again.notes)
         Approximate(index.path / "cache").check()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_check_reads_every_byte_of_the_cache_and_a_repair_builds_it_again(
+    index: LocalIndex, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("twofold.store.upkeep.EXACT_ROWS", 500)
+    before = index.search(clustered(20, seed=5))
+    assert index.check().findings == ()
+    path = index.path / "cache" / name
+    broken = bytearray(path.read_bytes())
+    broken[-1] ^= 1
+    path.write_bytes(broken)
+    found = index.check()
+    assert found.sound
+    assert [finding.code for finding in found.findings] == ["damaged-cache"]
+    assert str(path) in found.findings[0].message
+    found = index.check(repair=True)
+    assert (found.findings, found.dropped) == ((), ())
+    assert "the cache was built from 2000 rows" in found.repaired[0]
+    assert index.search(clustered(20, seed=5)) == before
+    assert index.notes == ()
+    Approximate(index.path / "cache").check()
+
+
+def test_a_check_says_that_a_cache_is_anothers_or_half_there(
+    index: LocalIndex, tmp_path: Path, contract: Contract
+) -> None:
+    index.search(clustered(3))
+    shutil.copytree(index.path / "cache", tmp_path / "cache")
+    (index.path / "cache" / "codes").unlink()
+    assert "is not the file of" in index.check().findings[0].message
+    with Index.create(tmp_path / "other", contract) as other:
+        other.add(embeddings(range(3)))
+        (tmp_path / "cache").rename(tmp_path / "other" / "cache")
+        assert "is of another index" in other.check().findings[0].message
+        assert other.check(repair=True).repaired == ("dropped the cache: it is not needed",)
+        assert other.check().findings == ()
+
+
+def test_a_damaged_lock_of_the_cache_is_no_hindrance(index: LocalIndex) -> None:
+    (index.path / "cache.lock").write_bytes(b"no database" * 99)
+    assert_found(index, clustered(10, seed=5))
+    assert "the cache was built from 2000 rows" in index.notes[0]
+
+
+def test_a_cache_that_was_refused_is_tried_again(index: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, seconds = clustered(10, seed=5), [1000.0]
+    monkeypatch.setattr("twofold.store.large.time.monotonic", lambda: seconds[0])
+    with monkeypatch.context() as full:
+        full.setattr("twofold.store.cache.folder.build", refuse)
+        for _ in range(3):
+            assert_found(index, queries)
+    told = ("all 2000 vectors are held in memory, without a cache: the disk is full",)
+    assert index.notes == told
+    assert_found(index, queries)
+    assert not (index.path / "cache").exists()
+    seconds[0] += 61
+    assert_found(index, queries)
+    assert (index.path / "cache").is_dir()
+    assert len(index.notes) == 2
+    assert len(index._finder.all.rows) == 0  # memory need not hold them any more
+    assert index.forget("person 3").left == 0
+    assert_found(index, queries)
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise CannotWrite("the disk is full")
 
 
 def test_a_cache_of_another_index_is_not_used(index: LocalIndex, tmp_path: Path, contract: Contract) -> None:

@@ -1,7 +1,10 @@
 """What an index must survive: any order of calls, kills, flipped bits; and what must not survive in it."""
 
+import contextlib
 import importlib
+import os
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from twofold.contract import Contract
-from twofold.errors import DamagedIndex, NewerFormat, StoreError, TwofoldError
+from twofold.errors import DamagedIndex, LongRead, NewerFormat, StoreError, TwofoldError
 from twofold.results import Embeddings
 from twofold.store import Index
 from twofold.store.sqlite import connection
@@ -168,6 +171,91 @@ def test_a_reader_delays_an_erasure_and_it_is_made_up_for(
         with Index.open(index.path) as again:
             assert pieces_left(index.path, [b"anna-surname"]) == []
             assert again.labels == ("bert",)
+
+
+READER = """
+import sys, time, warnings
+from twofold.store import Index
+from twofold.store.sqlite import connection
+connection.WAIT_SECONDS = 0.2
+with Index.open(sys.argv[1]) as index, warnings.catch_warnings(record=True) as told:
+    if sys.argv[2] == "blocks":
+        blocks = index.blocks(rows=2)
+        print(next(blocks).ids, flush=True)
+        sys.stdin.readline()
+        print([name for block in blocks for name in block.ids], told, flush=True)
+    else:
+        with index._database.reading():
+            print(len(index), flush=True)
+            sys.stdin.readline()
+        print(*[each.message for each in told], flush=True)
+    print(len(index), flush=True)
+"""
+
+
+@contextlib.contextmanager
+def reader(place: Path, how: str) -> Iterator[subprocess.Popen]:
+    """Another process that has begun to read, and goes on when it is written a line."""
+    source = Path(connection.__file__).parents[3]
+    command = [sys.executable, "-c", READER, str(place), how]
+    environment = os.environ | {"PYTHONPATH": str(source)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        yield process
+
+
+def test_reading_in_blocks_delays_no_erasure(tmp_path: Path, make: Make, contract: Contract) -> None:
+    with Index.create(tmp_path / "store", contract) as index:
+        index.add(make(["a/1", "a/2", "b/1", "anna-surname/1", "c/1"]))
+        with reader(index.path, "blocks") as other:
+            assert other.stdout
+            assert other.stdout.readline() == "('a/1', 'a/2')\n"
+            assert index.forget("anna-surname").left == 0
+            assert pieces_left(index.path, [b"anna-surname"]) == []
+            out, _ = other.communicate("on\n")
+            assert out == "['b/1', 'c/1'] []\n4\n"
+
+
+def test_who_reads_too_long_delays_an_erasure_and_both_are_told(
+    tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "WAIT_SECONDS", 0.2)
+    with Index.create(tmp_path / "store", contract) as index:
+        index.add(make(["anna-surname/1", "bert/1", "carl/1"]))
+    with Index.open(tmp_path / "store") as index:
+        with reader(index.path, "long") as other:
+            assert other.stdout
+            assert other.stdout.readline() == "3\n"
+            message = (
+                rf"bytes are not yet overwritten: process {other.pid} \(.*\) reads .*: let it end. The next one to"
+            )
+            with pytest.raises(StoreError, match=message):
+                index.forget("anna-surname")
+            out, _ = other.communicate("on\n")
+        assert "this read of" in out
+        assert "an erasure waits 0.2: rows were deleted meanwhile whose bytes are not yet overwritten" in out
+        assert out.endswith("\n2\n")
+        # an erasure that comes later ends this one, too: its own pieces are not all there is to look for
+        index.forget("bert")
+        assert pieces_left(index.path, [b"anna-surname", b"bert"]) == []
+        assert index.check().findings == ()
+
+
+def test_a_thread_that_reads_is_named_as_one(
+    tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "WAIT_SECONDS", 0.05)
+    with Index.create(tmp_path / "store", contract) as index:
+        index.add(make(["anna-surname/1", "bert/1"]))
+        with (
+            Index.open(index.path) as other,
+            pytest.warns(LongRead, match="Open the index again, which does it"),
+            other._database.reading(),
+        ):
+            assert len(other) == 2
+            with pytest.raises(StoreError, match="another thread of this process reads"):
+                index.forget("anna-surname")
 
 
 def test_a_second_writer_is_told(

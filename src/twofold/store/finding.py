@@ -46,7 +46,11 @@ class Finder:
         return state.items > EXACT_ROWS and not isinstance(self.database.seal, Sealed)
 
     def _by_cache(self, state: State) -> bool:
-        return self.has_many(state) and self.large.ready(state)
+        if not (self.has_many(state) and self.large.ready(state)):
+            return False
+        if len(self.all.rows):  # of when there were fewer, or no cache
+            self.all = Follower(self.database, self.contract)
+        return True
 
     def nearest(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
@@ -80,6 +84,5 @@ class Finder:
 
     def forget(self) -> None:
         """Hold nothing in memory that was deleted; inside `reading`."""
-        state = self.database.state()
-        if not self.has_many(state) or self.large.refused:
-            self.all.follow(state)
+        if len(self.all.rows):
+            self.all.follow(self.database.state())

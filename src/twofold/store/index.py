@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from twofold.contract import Contract
 from twofold.errors import FingerprintMismatch, StoreError, UnknownLabel, nearest
 from twofold.results import Embeddings, Erasure, Estimate, Hit, Inspection
-from twofold.store.exact import METRICS
+from twofold.store.exact import METRICS, plain
 from twofold.store.given import check_length, check_names, check_vectors
 from twofold.store.protection.protect import Key, find_key
 from twofold.store.recall import recall_of
@@ -296,12 +295,8 @@ class Index(ABC):
 
     @cached_property
     def plain(self) -> Contract:
-        """The contract as an engine compares: by the Euclidean distance of embeddings where the comparison is learned.
-
-        Of 10 true neighbours by a trained head, among 32,460 embeddings, the 1,000 nearest by it held all and those by
-        the cosine .978 (docs/search.md).
-        """
-        return self.contract if self.contract.distance in METRICS else replace(self.contract, distance="euclidean")
+        """The contract as an engine compares: by the Euclidean distance where the comparison is learned."""
+        return plain(self.contract)
 
     def recall(self, k: int = 10, *, sample: int = 1000, seed: int = 0) -> Estimate:
         """How much of the exact answer `search` finds: recall@k for vectors of the index, each without itself.

@@ -1,5 +1,6 @@
 """Search among more rows than memory should hold: a cache that can be built again, beside it the rows written since."""
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -10,13 +11,15 @@ from twofold.contract import Contract
 from twofold.errors import CannotWrite, DamagedIndex, StoreError
 from twofold.store.cache.approximate import PLAIN, Approximate
 from twofold.store.cache.building import Watch, silent
-from twofold.store.cache.folder import Cached, erase_cache, open_cache, stale
+from twofold.store.cache.folder import Cached, drop_cache, erase_cache, open_cache, stale
 from twofold.store.exact import Found
 from twofold.store.following import Follower, vectors_of
 from twofold.store.sqlite.database import Database
 from twofold.store.sqlite.rows import State
 
 __all__ = ["Large"]
+
+AGAIN_SECONDS, AGAIN = 60.0, 20.0  # after a refusal it is tried again so much later: at least, times what it took
 
 Told = TypeVar("Told")
 
@@ -26,6 +29,7 @@ class Large:
 
     Attributes:
         notes: what was built, and why; or why there is no cache. watch: is told how far a build is.
+        again: when to try again to build a cache that was refused, by the monotonic clock.
     """
 
     def __init__(self, database: Database, contract: Contract) -> None:
@@ -34,19 +38,21 @@ class Large:
         self.notes: list[str] = []
         self.watch: Watch = silent
         self.cached: Cached | None = None
-        self.refused = False
+        self.again = 0.0
 
     def ready(self, state: State) -> bool:
         """Whether there is a cache for this state; False where the distance or the disk does not allow one."""
-        if self.refused or self.contract.distance not in PLAIN:
+        began = time.monotonic()
+        if began < self.again or self.contract.distance not in PLAIN:
             return False
         try:
             self.follow(state)
         except DamagedIndex:
             raise
         except (CannotWrite, StoreError) as error:
-            self.refused = True
-            self.notes.append(f"all {state.items} vectors are held in memory, without a cache: {error}")
+            self.again = time.monotonic() + max(AGAIN_SECONDS, AGAIN * (time.monotonic() - began))
+            note = f"all {state.items} vectors are held in memory, without a cache: {error}"
+            self.notes += [note] if note not in self.notes else []
             return False
         return True
 
@@ -146,7 +152,7 @@ class Large:
     def drop(self) -> None:
         """Throw the cache away."""
         self.close()
-        erase_cache(self.database.folder, None, np.empty(0, np.int64))
+        drop_cache(self.database.folder)
 
     def close(self) -> None:
         """Let go of the cache's files."""

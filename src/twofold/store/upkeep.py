@@ -1,27 +1,30 @@
 """Looking after an index: what is damaged, stale or unfinished in its folder; and keeping what is whole."""
 
 import contextlib
-import shutil
+import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.files import new_folder
 from twofold.results import Finding, Inspection
 from twofold.store import audit
+from twofold.store.cache.building import Watch, silent
+from twofold.store.cache.folder import CACHE, damage, drop_cache
 from twofold.store.erasure import erase
+from twofold.store.exact import plain
+from twofold.store.finding import EXACT_ROWS
+from twofold.store.large import Large
 from twofold.store.protection.sealed import at_hand
 from twofold.store.sqlite.connection import TRUTH
 from twofold.store.sqlite.database import Database, Seal
 from twofold.store.sqlite.rows import COLUMNS, State, parse, xor
 
-__all__ = ["CACHE", "inspect"]
-
-CACHE = "cache"
-"""Folder inside an index's folder for what can be built again."""
+__all__ = ["inspect"]
 
 BLOCK = 4096
 SHOWN = 20
@@ -52,12 +55,13 @@ class Seen:
         return self.state is not None and (self.items, self.checksum) == (self.state.items, self.state.checksum)
 
 
-def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None) -> Inspection:
-    """Look at every page, row and cache of a local index.
+def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None, watch: Watch = silent) -> Inspection:
+    """Look at every page and row of a local index, and at every byte of its cache.
 
     Args:
-        repair: write what is whole into a new database in the place of the old one; finish an erasure; drop caches.
-            Nobody else should have the index open meanwhile.
+        repair: write what is whole into a new database in the place of the old one; finish an erasure; build a damaged
+            cache again. Nobody else should have the index open meanwhile.
+        watch: is told how far the building of a cache is.
         seal: of a protected index; None: by the key that the environment names. Without a key its audit log is not
             checked.
 
@@ -79,9 +83,14 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None) -> 
         elif repair and "unfinished-erasure" in codes:
             erase(database, whole=True)
             repaired.append("finished the erasure: the database was written anew")
-    if repair and (folder / CACHE).is_dir() and repaired:
-        shutil.rmtree(folder / CACHE)
-        repaired.append("dropped the cache: the next one to open the index builds it again")
+    if repaired and (folder / CACHE).exists():
+        drop_cache(folder)  # of other rows, or of rows that are erased
+        repaired.append("dropped the cache: the next search that needs it builds it again")
+    elif repair and "damaged-cache" in codes:
+        drop_cache(folder)
+        repaired.append(
+            rebuilt_cache(folder, watch) if seen.items > EXACT_ROWS else "dropped the cache: it is not needed"
+        )
     if repaired:
         with contextlib.closing(Database.open(folder)) as database:
             database.seal = seal or at_hand(database)
@@ -115,7 +124,7 @@ def examined(database: Database) -> tuple[list[Finding], Seen]:
             seen.state = database.state()
         for _ in salvaged(database, seen):
             pass
-        findings += [*rows(seen), *log(database, seen)]
+        findings += [*rows(seen), *log(database, seen), *cache(database)]
     finally:
         if database.connection.in_transaction:
             database.connection.execute("ROLLBACK")
@@ -203,6 +212,31 @@ def log(database: Database, seen: Seen) -> Iterator[Finding]:
                 message=f"the audit log is not as it was written from entry {first} on",
                 remedy="find out who wrote to the file; a repair leaves the log as it is",
             )
+
+
+def cache(database: Database) -> Iterator[Finding]:
+    """Whether every byte of the cache is as it was written; answers never come from one that is not."""
+    with contextlib.suppress(sqlite3.Error):
+        if (wrong := damage(database)) is not None:
+            yield Finding(
+                level="warning",
+                code="damaged-cache",
+                message=f"the cache is damaged: {wrong}",
+                remedy="--repair builds it again, as does the next search that meets the damage; nothing is lost",
+            )
+
+
+def rebuilt_cache(folder: Path, watch: Watch) -> str:
+    """Build a cache that was dropped; what is said of it."""
+    with contextlib.closing(Database.open(folder)) as database, database.reading():
+        contract = Contract.from_dict(json.loads(database.pinned().contract))
+        large = Large(database, plain(contract))
+        large.watch = watch
+        try:
+            large.open(database.state())
+        finally:
+            large.close()
+        return large.notes[-1]
 
 
 def salvaged(database: Database, seen: Seen) -> Iterator[list[tuple[Any, ...]]]:

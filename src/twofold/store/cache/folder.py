@@ -1,6 +1,7 @@
 """The cache folder of a local index: opened if it is whole and fits the database, else built again; one at a time."""
 
 import contextlib
+import os
 import shutil
 import sqlite3
 import time
@@ -22,7 +23,7 @@ from twofold.store.following import vectors_of
 from twofold.store.sqlite.database import Database
 from twofold.store.sqlite.rows import State
 
-__all__ = ["CACHE", "Cached", "erase_cache", "open_cache"]
+__all__ = ["CACHE", "Cached", "damage", "drop_cache", "erase_cache", "open_cache"]
 
 CACHE, LOCK = "cache", "cache.lock"
 STALE = 0.1  # share of rows written or deleted since, from which on the cache is built again
@@ -96,6 +97,20 @@ def fitting(folder: Path, database: Database, state: State, *, suspect: bool) ->
     return found, then
 
 
+def damage(database: Database) -> str | None:
+    """What is wrong with a cache, every byte of it read; None: nothing (it may be old), or there is none."""
+    folder = database.folder / CACHE
+    if not folder.exists():
+        return None
+    try:
+        with contextlib.closing(Approximate(folder)) as found:
+            found.check()
+            ours = found.facts["about"]["index"] == database.pinned().record()[-1].hex()
+            return None if ours else f"{folder} is of another index"
+    except (DamagedIndex, OSError) as error:
+        return str(error)
+
+
 def about(database: Database, state: State) -> dict[str, Any]:
     """What a cache is made from, for its manifest."""
     told = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(state).items()}
@@ -126,6 +141,11 @@ def erase_cache(folder: Path, opened: Approximate | None, numbers: Int[np.ndarra
         shutil.rmtree(folder / CACHE, ignore_errors=True)
 
 
+def drop_cache(folder: Path) -> None:
+    """Delete the cache of an index, and what builds have left."""
+    erase_cache(folder, None, np.empty(0, np.int64))
+
+
 def leftovers(folder: Path) -> Iterator[Path]:
     """What a build that was killed has left."""
     return folder.glob(f".{CACHE}.*")
@@ -145,6 +165,8 @@ def sweep(folder: Path) -> None:
 def alone(folder: Path) -> Iterator[None]:
     """One process at a time; the lock is SQLite's, of an empty database: it goes with the process that has it."""
     try:
+        with contextlib.suppress(OSError):
+            os.truncate(folder / LOCK, 0)  # whatever stands in it is damage, with which SQLite would not take it
         connection = sqlite3.connect(folder / LOCK, timeout=BUILDING_SECONDS, isolation_level=None)
         with contextlib.closing(connection):
             connection.execute("BEGIN EXCLUSIVE")

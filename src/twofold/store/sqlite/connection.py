@@ -2,15 +2,17 @@
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+import time
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from twofold.errors import StoreError, TwofoldError
+from twofold.errors import LongRead, StoreError, TwofoldError
 from twofold.store.sqlite.locks import Use, users
 from twofold.store.sqlite.rows import damaged
 
-__all__ = ["TRUTH", "connect", "connect_somehow", "explain", "log_of", "transaction"]
+__all__ = ["TRUTH", "connect", "connect_somehow", "explain", "log_of", "moment", "transaction"]
 
 TRUTH = "truth.sqlite"
 WAIT_SECONDS = 5.0  # for another writer to finish before it is said
@@ -65,6 +67,26 @@ def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextlib.contextmanager
+def moment(connection: sqlite3.Connection, folder: Path, erasing: Callable[[], bool]) -> Iterator[None]:
+    """All reads of the block see one moment; LongRead warns of a block for which an erasure has waited in vain.
+
+    Args:
+        erasing: whether one is not finished, when the block has ended.
+    """
+    began = time.monotonic()
+    with transaction(connection, "DEFERRED"):
+        yield
+    seconds = time.monotonic() - began
+    if seconds > WAIT_SECONDS and erasing():
+        warnings.warn(
+            f"this read of {folder} took {seconds:.1f} s, and an erasure waits {WAIT_SECONDS:g}: rows were deleted "
+            "meanwhile whose bytes are not yet overwritten. Open the index again, which does it; and read less at once",
+            LongRead,
+            stacklevel=2,
+        )
 
 
 def told(error: Any) -> str:

@@ -22,7 +22,7 @@ from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.store import audit
 from twofold.store.protection.seals import Plain, Seal
-from twofold.store.sqlite.connection import TRUTH, connect, connect_somehow, explain, log_of, transaction
+from twofold.store.sqlite.connection import TRUTH, connect, connect_somehow, explain, log_of, moment, transaction
 from twofold.store.sqlite.locks import Use, users
 from twofold.store.sqlite.mark import Mark
 from twofold.store.sqlite.rows import COLUMNS, Forgotten, Pinned, Record, Row, State, clock, damaged, parse, record_of
@@ -101,7 +101,7 @@ class Database:
         if self.connection.in_transaction:
             yield
             return
-        with explain(self.folder), transaction(self.connection, "DEFERRED"):
+        with explain(self.folder), moment(self.connection, self.folder, lambda: self.state().erasing):
             yield
 
     @contextlib.contextmanager
@@ -299,14 +299,14 @@ class Database:
         """Delete the rows and the keys of labels; `erasure.erase` ends what this begins."""
         names = [(label,) for label in labels]
         with self.writing():
-            rows = [row for name in names for row in self.rows("WHERE label = ? ORDER BY row", name)]
+            state, rows = self.state(), [row for n in names for row in self.rows("WHERE label = ? ORDER BY row", n)]
             find = "SELECT count(*) FROM loose WHERE label = ?"
-            loose = any(self.connection.execute(find, name).fetchone()[0] for name in names)
+            loose = state.erasing or any(self.connection.execute(find, name).fetchone()[0] for name in names)
             self.connection.executemany("DELETE FROM loose WHERE label = ?", names)
             find = "SELECT key FROM subjects WHERE label = ?"
             keys = [key for name in names for (key,) in self.connection.execute(find, name)]
             self.connection.executemany("DELETE FROM subjects WHERE label = ?", names)
-            self.dropped(rows, replace(self.state(), erasing=True), event, named=labels)
+            self.dropped(rows, replace(state, erasing=True), event, named=labels)
         return Forgotten(rows=rows, keys=keys, loose=loose)
 
     def dropped(self, rows: Sequence[Row], state: State, event: str | None, *, named: Sequence[str] = ()) -> None:

@@ -28,10 +28,9 @@ def users(database: Path, use: Use) -> str:
         return "another process"
     wanted = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     pids = {int(words[4]) for words in map(str.split, lines) if holds(words, wanted, use.value)}
-    if use is Use.READING:
-        pids -= {os.getpid()}
-    names = [f"process {pid} ({name_of(pid)})" for pid in sorted(pids) if pid > 0]
-    return ", ".join(names) or "another process"
+    others = pids - {os.getpid()} if use is Use.READING else pids
+    names = [f"process {pid} ({name_of(pid)})" for pid in sorted(others) if pid > 0]
+    return ", ".join(names) or ("another thread of this process" if pids - others else "another process")
 
 
 def holds(words: list[str], file: str, wanted: range) -> bool:

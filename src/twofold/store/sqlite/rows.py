@@ -139,7 +139,8 @@ class Forgotten(NamedTuple):
 
     Attributes:
         keys: of a protected index, as they stood in the file.
-        loose: whether other rows of these labels were deleted or replaced before, which nobody searched for.
+        loose: whether rows were deleted or replaced before which nobody searched for: others of these labels, or any,
+            where an earlier erasure was not finished.
     """
 
     rows: list[Row]
