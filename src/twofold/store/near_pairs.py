@@ -26,6 +26,7 @@ MOST = 128
 HUGE = 1 << 15
 PIECE = 1 << 13
 GROWN = 4
+SPOILT = 0.75
 CHECKED = 512
 TOLD = 1 << 16
 AHEAD = 16
@@ -89,18 +90,16 @@ def near_pairs(
     if since > len(vectors):
         raise UsageError(f"cells of {since} vectors are given with {len(vectors)}: give all, the old ones first")
     same = _earliest_equal(vectors)
-    rows = np.flatnonzero(same == np.arange(len(vectors)))
-    if known is None or not len(known.pivots) or len(vectors) > GROWN * known.planned:
-        cells = routed(space, np.arange(len(vectors)), rows, seed=seed)
-    else:
-        cells = known.extended(space)
+    rows = _alone(same)
+    anew = known is None or not len(known.pivots) or len(vectors) > GROWN * known.planned
+    cells = routed(space, np.arange(len(vectors)), rows, seed=seed) if anew else known.extended(space)
     if known is not None:
         same[:since] = known.same
         same = same[same]
-        rows = np.flatnonzero(same == np.arange(len(vectors)))
-    same = without_crowds(space, cells.members(rows), same, since=since, seed=seed)
-    rows = np.flatnonzero(same == np.arange(len(vectors)))
-    cells = replace(cells, same=same)
+    same = without_crowds(space, cells.members(_alone(same)), same, since=since, seed=seed)
+    if anew and len(_alone(same)) < SPOILT * len(rows):  # most pivots lie in crowds, and serve nobody else
+        cells = routed(space, np.arange(len(vectors)), _alone(same), seed=seed)
+    rows, cells = _alone(same), replace(cells, same=same)
     search = _Search(space, since)
     search.run(list(_leaves(space, rows, cells, since=since, seed=seed)), progress)
     first, second = search.trimmed()
@@ -117,6 +116,11 @@ def near_pairs(
         recall=recall,
         cells=cells,
     )
+
+
+def _alone(same: Int[np.ndarray, "n"]) -> Int[np.ndarray, "_"]:
+    """Who stands for itself."""
+    return np.flatnonzero(same == np.arange(len(same)))
 
 
 def _earliest_equal(vectors: Shaped[np.ndarray, "n dim"]) -> Int[np.ndarray, "n"]:
