@@ -1,10 +1,11 @@
 """The page to decide on copies: whole, safe, and what it says."""
 
+import json
 import re
 
 import numpy as np
 
-from twofold.report.groups_page import SHOWN, Face, groups_page
+from twofold.report.groups_page import DRAWN, SHEET, Face, groups_page
 from twofold.results import Group, Groups
 
 
@@ -17,10 +18,14 @@ def found(*groups, **more):
     return Groups(groups=groups, **told)
 
 
+def files(page):
+    return json.loads(re.search(r'id="files">(.*?)</script>', page).group(1))
+
+
 def test_what_is_kept_is_proposed_to_stay_and_the_rest_to_go():
     page = groups_page(found(Group(kept="a.png", copies=("b.png", "c.png"), scores=(0.99, 0.95))), face)
     assert page.count('class="copy"') == 1 and page.count('class="copy gone"') == 2
-    assert 'data-path="b.png" data-bytes="1000"' in page
+    assert files(page) == [[1, "a.png", 1000, 0], [1, "b.png", 1000, 1], [1, "c.png", 1000, 1]]
     assert "2 copies of a.png" in page and "alike 0.990" in page and "proposed to stay" in page
     assert page.count("data:image/jpeg;base64,") == 3
 
@@ -35,12 +40,15 @@ def test_names_are_text_never_markup():
     bad = "<img src=x onerror=alert(1)>\"'&.png"
     page = groups_page(found(Group(kept=bad, copies=(bad + "2",), scores=(1.0,))), face, title=bad, then=(bad,))
     assert "<img src=x" not in page
+    bad = "</script><script>alert(1)</script>"
+    page = groups_page(found(Group(kept=bad, copies=(bad + "2",), scores=(1.0,))), face)
+    assert "<script>alert" not in page and files(page)[0][1] == bad
 
 
 def test_what_an_index_holds_is_named_and_not_offered():
     page = groups_page(found(Group(kept="old", copies=("new",), scores=(0.97,), known=True)), face)
-    assert "1 like old of the index" in page and 'data-known="old"' in page
-    assert page.count("data-path=") == 1
+    assert "1 like old of the index" in page and '<script type="application/json" id="known">[[1,"old"]]' in page
+    assert files(page) == [[1, "new", 1000, 1]]
 
 
 def test_no_copies():
@@ -48,9 +56,21 @@ def test_no_copies():
     assert "There are no copies." in page and "<script>" not in page
 
 
-def test_many_are_bounded_and_said():
-    many = [Group(kept=f"{i}", copies=("x",), scores=(1.0,)) for i in range(SHOWN + 3)]
-    large = Group(kept="k", copies=tuple(f"c{i}" for i in range(50)), scores=(1.0,) * 50)
-    page = groups_page(found(large, *many, notes=("a note",)), lambda name: Face(picture=None, facts="", bytes=0))
-    assert page.count('<section class="group">') == SHOWN
-    assert "The first 500 groups are shown" in page and "a note" in page and "Of a large group 24 are shown" in page
+def test_tens_of_thousands_are_in_sheets_and_their_pictures_where_they_lie():
+    many = [Group(kept=f"{i}", copies=("x",), scores=(1.0,)) for i in range(DRAWN + SHEET + 3)]
+
+    def lying(name):
+        return Face(picture=None, facts="", bytes=7, address=f"b/{name}.png")
+
+    page = groups_page(found(*many, notes=("a note",)), face, named=lying)
+    assert page.count('<section class="group"') == len(many) and len(files(page)) == 2 * len(many)
+    assert page.count('class="sheet"') == DRAWN // SHEET + 2
+    assert page.count("data:image/jpeg") == 2 * DRAWN and page.count('src="b/') == 2 * (SHEET + 3)
+    assert "a note" in page and "The pictures of the first 500 groups are inside this page" in page
+
+
+def test_the_rest_of_a_large_group_is_decided_on_as_one():
+    large = Group(kept="k", copies=tuple(f"c{i}" for i in range(50)), scores=tuple(1 - i / 1000 for i in range(50)))
+    page = groups_page(found(large), face)
+    assert len(files(page)) == 51 and page.count("<figure") == 25
+    assert "<strong>and 27 more</strong>0.0 MB<br>alike 0.951 and more" in page and 'data-files="24-50"' in page

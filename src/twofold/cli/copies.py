@@ -105,16 +105,18 @@ def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> No
     from twofold.report.groups_page import groups_page
 
     values = dict(zip(items.ids, items.values, strict=True))
+
     page = groups_page(
         found,
-        lambda name: _face(values[name]) if name in values else _nothing(),
+        lambda name: _drawn(values[name]) if name in values else _nothing(),
+        named=lambda name: _named(values[name], report) if name in values else _nothing(),
         title=f"Copies in {data.name or data}",
         then=(f"twofold dedup {data} --apply decisions.csv",),
     )
     write_atomically(report, page.encode())
 
 
-def _face(value: object) -> "Face":
+def _drawn(value: object) -> "Face":
     """A thumbnail and facts of a file; the file may be gone by now."""
     import numpy as np
 
@@ -122,7 +124,7 @@ def _face(value: object) -> "Face":
     from twofold.inputs.image_decoding import decode
     from twofold.report.groups_page import Face
 
-    size = value.stat().st_size if isinstance(value, Path) and value.is_file() else 0
+    size = _bytes(value)
     try:
         picture = decode(value, side=320, background=255, max_pixels=25_000_000)
     except UnreadableInput:
@@ -130,6 +132,24 @@ def _face(value: object) -> "Face":
     facts = f"{_sides(value)}{size / 1e3:,.0f} kB"
     picture.thumbnail((320, 320))
     return Face(picture=np.asarray(picture), facts=facts, bytes=size)
+
+
+def _named(value: object, report: Path) -> "Face":
+    """Where a file lies, as an address for the page; nothing is opened."""
+    import os
+    from urllib.parse import quote
+
+    from twofold.report.groups_page import Face
+
+    size = _bytes(value)
+    address = None
+    if isinstance(value, Path):
+        address = quote(Path(os.path.relpath(value, report.parent)).as_posix())
+    return Face(picture=None, facts=f"{size / 1e3:,.0f} kB", bytes=size, address=address)
+
+
+def _bytes(value: object) -> int:
+    return value.stat().st_size if isinstance(value, Path) and value.is_file() else 0
 
 
 def _sides(value: object) -> str:

@@ -1,54 +1,93 @@
 "use strict";
 (() => {
-  const cards = [...document.querySelectorAll(".copy")];
-  const sections = [...document.querySelectorAll(".group")];
-  const store = "twofold-dedup-" + document.querySelector("#bar").dataset.key;
-  const deciding = cards.filter((card) => card.dataset.path !== undefined);
-  let at = -1;
+  // every file that can go, whether it is on the screen or not: group, path, bytes, whether it is proposed to go
+  const files = JSON.parse(document.querySelector("#files").textContent);
+  const known = JSON.parse(document.querySelector("#known").textContent); // [group, id in the index]
+  const sheets = [...document.querySelectorAll(".sheet")];
+  const page = document.querySelector("#groups");
+  const bar = document.querySelector("#bar");
+  const store = "twofold-dedup-" + bar.dataset.key;
+  const gone = files.map((file) => file[3]);
+  const stays = new Map(known.map(([group]) => [group, 1]));
+  let count = 0, bytes = 0, sheet = 0, at = -1, cards = [];
 
+  const size = (value) => value > 1e9 ? (value / 1e9).toFixed(1) + " GB" : value > 1e6 ? (value / 1e6).toFixed(1) + " MB" : Math.round(value / 1e3) + " kB";
+  const empty = new Set();
+  const tally = (number, sign) => {
+    const [group, , weight] = files[number];
+    if (gone[number]) { count += sign; bytes += sign * weight; } else stays.set(group, (stays.get(group) || 0) + sign);
+    if (stays.get(group)) empty.delete(group); else empty.add(group);
+  };
+  const say = () => {
+    document.querySelector("#count").textContent = `${count.toLocaleString("en")} of ${files.length.toLocaleString("en")} files go (${size(bytes)})`;
+    document.querySelector("#export").disabled = empty.size > 0;
+    const groups = [...empty].sort((a, b) => a - b).slice(0, 3).join(", ");
+    document.querySelector("#warn").textContent = empty.size ? `nothing would be left of group ${groups}${empty.size > 3 ? " and others" : ""}: keep one of each` : "";
+    page.querySelectorAll(".group").forEach((section) => section.classList.toggle("empty", empty.has(Number(section.dataset.group))));
+  };
   const remember = () => {
-    const gone = deciding.map((card) => (card.classList.contains("gone") ? "1" : "0")).join("");
-    try { localStorage.setItem(store, gone); } catch (error) { /* private windows keep nothing */ }
+    const changed = {};
+    gone.forEach((value, number) => { if (value !== files[number][3]) changed[number] = value; });
+    try { localStorage.setItem(store, JSON.stringify(changed)); } catch (error) { /* private windows keep nothing */ }
   };
-  const count = () => {
-    const gone = deciding.filter((card) => card.classList.contains("gone"));
-    const bytes = gone.reduce((sum, card) => sum + Number(card.dataset.bytes), 0);
-    const size = bytes > 1e9 ? (bytes / 1e9).toFixed(1) + " GB" : bytes > 1e6 ? (bytes / 1e6).toFixed(1) + " MB" : Math.round(bytes / 1e3) + " kB";
-    document.querySelector("#count").textContent = `${gone.length} of ${deciding.length} files go (${size})`;
-    const empty = sections.filter((section) => {
-      const inside = [...section.querySelectorAll(".copy")];
-      return !section.querySelector(".known") && inside.every((card) => card.classList.contains("gone"));
-    });
-    sections.forEach((section) => section.classList.toggle("empty", empty.includes(section)));
-    document.querySelector("#export").disabled = empty.length > 0;
-    document.querySelector("#warn").textContent = empty.length ? `nothing would be left of ${empty.length} group${empty.length > 1 ? "s" : ""}: keep one of each` : "";
-  };
-  const decide = (card, gone) => {
-    if (!card || card.dataset.path === undefined) return;
-    card.classList.toggle("gone", gone);
+  const dress = (card) => {
+    const range = (card.dataset.files || "").split("-").map(Number);
+    const away = gone[range[0]] === 1;
+    card.classList.toggle("gone", away);
     const button = card.querySelector("button");
-    button.textContent = gone ? "delete" : "keep";
-    button.setAttribute("aria-pressed", String(gone));
+    button.textContent = away ? "delete" : "keep";
+    button.setAttribute("aria-pressed", String(away));
+  };
+  const decide = (card, away) => {
+    if (!card) return;
+    const [first, last] = card.dataset.files.split("-").map(Number);
+    for (let number = first; number <= (last ?? first); number++) { tally(number, -1); gone[number] = away ? 1 : 0; tally(number, 1); }
+    dress(card);
     remember();
-    count();
+    say();
   };
   const go = (place) => {
     at = Math.max(0, Math.min(cards.length - 1, place));
     cards.forEach((card, number) => card.classList.toggle("here", number === at));
-    cards[at].scrollIntoView({ block: "nearest" });
+    cards[at]?.scrollIntoView({ block: "nearest" });
+  };
+  const show = (number, place = -1) => {
+    sheet = Math.max(0, Math.min(sheets.length - 1, number));
+    page.innerHTML = sheets[sheet].textContent; // names in it are escaped: it is our own markup
+    cards = [...page.querySelectorAll(".copy")];
+    cards.forEach((card, index) => {
+      dress(card);
+      card.querySelector("button").addEventListener("click", () => { go(index); decide(card, !card.classList.contains("gone")); });
+    });
+    document.querySelectorAll(".turn").forEach((turn) => { turn.hidden = sheets.length < 2; });
+    document.querySelectorAll(".where").forEach((where) => { where.textContent = `sheet ${sheet + 1} of ${sheets.length}`; });
+    document.querySelectorAll(".before").forEach((button) => { button.disabled = sheet === 0; });
+    document.querySelectorAll(".after").forEach((button) => { button.disabled = sheet === sheets.length - 1; });
+    at = -1;
+    say();
+    if (place !== -1) go(place === -2 ? cards.length - 1 : place);
+  };
+  const turn = (step, place = -1) => { show(sheet + step, place); if (place === -1) scrollTo(0, 0); };
+  const move = (step) => {
+    if (at + step >= cards.length && sheet < sheets.length - 1) turn(1, 0);
+    else if (at + step < 0 && at !== -1 && sheet > 0) turn(-1, -2);
+    else go(at + step);
   };
   const jump = (step) => {
-    const now = sections.indexOf(cards[Math.max(at, 0)].closest(".group"));
-    const next = sections[Math.max(0, Math.min(sections.length - 1, at < 0 ? 0 : now + step))];
-    go(cards.indexOf(next.querySelector(".copy")));
-    next.scrollIntoView({ block: "nearest" });
+    const sections = [...page.querySelectorAll(".group")];
+    const now = at < 0 ? -1 : sections.indexOf(cards[at].closest(".group"));
+    const next = at < 0 ? 0 : now + step;
+    if (next >= sections.length && sheet < sheets.length - 1) return turn(1, 0);
+    if (next < 0 && sheet > 0) return turn(-1, 0);
+    const section = sections[Math.max(0, Math.min(sections.length - 1, next))];
+    go(cards.indexOf(section.querySelector(".copy")));
+    section.scrollIntoView({ block: "nearest" });
   };
   const quoted = (text) => (/[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text);
   const save = () => {
-    if (document.querySelector("#export").disabled) return;
-    const lines = deciding.map((card) =>
-      [card.dataset.group, quoted(card.dataset.path), card.classList.contains("gone") ? "delete" : "keep", card.dataset.bytes].join(","));
-    document.querySelectorAll(".known").forEach((card) => lines.push([card.dataset.group, quoted(card.dataset.known), "keep", ""].join(",")));
+    if (empty.size) return;
+    const lines = files.map(([group, path, weight], number) => [group, quoted(path), gone[number] ? "delete" : "keep", weight].join(","));
+    known.forEach(([group, name]) => lines.push([group, quoted(name), "keep", ""].join(",")));
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob(["group,path,decision,bytes\n" + lines.join("\n") + "\n"], { type: "text/csv" }));
     link.download = "decisions.csv";
@@ -56,23 +95,21 @@
     URL.revokeObjectURL(link.href);
   };
   const keys = {
-    j: () => go(at + 1), k: () => go(at - 1), n: () => jump(1), p: () => jump(-1), e: save,
-    d: () => { decide(cards[at], true); go(at + 1); }, s: () => { decide(cards[at], false); go(at + 1); },
+    j: () => move(1), k: () => move(-1), n: () => jump(1), p: () => jump(-1), e: save,
+    d: () => { decide(cards[at], true); move(1); }, s: () => { decide(cards[at], false); move(1); },
     " ": () => decide(cards[at], !cards[at]?.classList.contains("gone")),
+    ArrowRight: () => turn(1), ArrowLeft: () => turn(-1),
   };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key] || !cards.length) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
     if (event.key === " " && event.target.tagName === "BUTTON") return;
     event.preventDefault();
     keys[event.key]();
   });
-  deciding.forEach((card) => card.querySelector("button").addEventListener("click", () => {
-    go(cards.indexOf(card));
-    decide(card, !card.classList.contains("gone"));
-  }));
   document.querySelector("#export").addEventListener("click", save);
-  let kept = null;
-  try { kept = localStorage.getItem(store); } catch (error) { /* as above */ }
-  if (kept && kept.length === deciding.length) deciding.forEach((card, number) => decide(card, kept[number] === "1"));
-  count();
+  document.querySelectorAll(".before").forEach((button) => button.addEventListener("click", () => turn(-1)));
+  document.querySelectorAll(".after").forEach((button) => button.addEventListener("click", () => turn(1)));
+  try { Object.entries(JSON.parse(localStorage.getItem(store)) || {}).forEach(([number, value]) => { if (number in gone) gone[number] = value; }); } catch (error) { /* as above */ }
+  files.forEach((file, number) => tally(number, 1));
+  show(0);
 })();

@@ -2,6 +2,7 @@
 
 import hashlib
 import html
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -14,10 +15,15 @@ from twofold.results import Group, Groups
 
 __all__ = ["Face", "groups_page"]
 
-SHOWN = 500
-"""Groups on a page: about a hundred kilobytes each ten; further ones come when those are done."""
+DRAWN = 500
+"""Groups whose pictures are inside the page, about a hundred kilobytes each ten; those of further ones are shown from
+where they lie."""
+
+SHEET = 50
+"""Groups that are shown at once."""
 
 MEMBERS = 24
+"""Of a group that are shown; the others are decided on together."""
 
 HELP = (
     ("j", "next"),
@@ -27,41 +33,81 @@ HELP = (
     ("space", "the other way"),
     ("n", "next group"),
     ("p", "group before"),
+    ("→", "next sheet"),
     ("e", "export"),
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Face:
-    """What is shown of one thing: a thumbnail (None: it has none), a line of facts, and its size in bytes."""
+    """What is shown of one thing: a thumbnail (None: it has none), a line of facts, and its size in bytes.
+
+    Attributes:
+        address: where its picture lies, relative to the page, for a thing without a thumbnail.
+    """
 
     picture: UInt8[np.ndarray, "..."] | None
     facts: str
     bytes: int
+    address: str | None = None
 
 
-def groups_page(found: Groups, face: Callable[[str], Face], *, title: str = "Copies", then: Sequence[str] = ()) -> str:
+def groups_page(
+    found: Groups,
+    face: Callable[[str], Face],
+    *,
+    named: Callable[[str], Face] | None = None,
+    title: str = "Copies",
+    then: Sequence[str] = (),
+) -> str:
     """The whole page; write it as UTF-8. Of each group the kept one is proposed to stay and the others to go.
 
+    Sheets of 50 groups wait in the page as text, so that tens of thousands of groups open at once.
+
     Args:
-        face: what is shown of an id; asked only for those that are on the page.
+        face: what is shown of an id, with a thumbnail.
+        named: what is shown of those in groups after the 500th, with the address of the picture; None: `face`, too.
         then: the commands that carry the decisions out.
     """
-    shown = found.groups[:SHOWN]
-    body = "\n".join(_group(number, group, face) for number, group in enumerate(shown, start=1))
-    key = hashlib.sha256(repr([(group.kept, group.copies) for group in shown]).encode()).hexdigest()[:16]
+    if not found.groups:
+        nothing = '<p class="said right">✓ There are no copies.</p>'
+        return document(title, _head(found, title, then) + nothing, "page.css", "groups.css")
+    table = _Table(files=[], known=[])
+    groups = [
+        _group(number, group, face if number <= DRAWN or named is None else named, table)
+        for number, group in enumerate(found.groups, start=1)
+    ]
+    sheets = "".join(
+        f'<script type="text/plain" class="sheet">{"".join(groups[start : start + SHEET])}</script>\n'
+        for start in range(0, len(groups), SHEET)
+    )
+    key = hashlib.sha256(repr([(group.kept, group.copies) for group in found.groups]).encode()).hexdigest()[:16]
     keys = "".join(f"<span><kbd>{name}</kbd> {meaning}</span>" for name, meaning in HELP)
-    bar = (
-        f'<div id="bar" data-key="{key}"><span id="count"></span><span id="warn"></span>'
+    turn = (
+        '<span class="turn" hidden><button class="before" aria-label="sheet before">←</button> '
+        '<span class="where"></span> <button class="after" aria-label="next sheet">→</button></span>'
+    )
+    body = (
+        f'<div id="bar" data-key="{key}"><span id="count"></span><span id="warn"></span>{turn}'
         '<button id="export">export decisions.csv</button></div>\n'
-        f'<p class="detail keys">{keys}</p>\n'
+        f'<p class="detail keys">{keys}</p>\n<div id="groups"></div>\n<p class="last">{turn}</p>\n{sheets}'
+        f'<script type="application/json" id="files">{_json(table.files)}</script>\n'
+        f'<script type="application/json" id="known">{_json(table.known)}</script>\n'
     )
     script = (files("twofold.report") / "groups.js").read_text(encoding="utf-8")
-    nothing = '<p class="said right">✓ There are no copies.</p>'
-    parts = [_head(found, title, then), bar + body if shown else nothing]
-    if shown:
-        parts.append(f"<script>\n{script}</script>")
-    return document(title, "\n".join(parts), "page.css", "groups.css")
+    return document(title, _head(found, title, then) + body + f"<script>\n{script}</script>", "page.css", "groups.css")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Table:
+    """What the decisions are about: (group, path, bytes, 1 if it is proposed to go); (group, id in the index)."""
+
+    files: list[tuple[int, str, int, int]]
+    known: list[tuple[int, str]]
+
+    def add(self, number: int, name: str, size: int, *, goes: bool) -> int:
+        self.files.append((number, name, size, int(goes)))
+        return len(self.files) - 1
 
 
 def _head(found: Groups, title: str, then: Sequence[str]) -> str:
@@ -73,10 +119,11 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
     }
     told = "".join(f"<li>{name} <strong>{value}</strong></li>" for name, value in facts.items() if value != "0")
     notes = list(found.notes)
-    if len(found.groups) > SHOWN:
-        notes.append(f"The first {SHOWN} groups are shown; decide on those, and look again for the rest.")
-    if any(len(group.copies) >= MEMBERS for group in found.groups[:SHOWN]):
-        notes.append(f"Of a large group {MEMBERS} are shown, the most alike; the others are not in the decisions.")
+    if len(found.groups) > DRAWN:
+        notes.append(
+            f"The pictures of the first {DRAWN} groups are inside this page, those of the others are shown from where "
+            "they lie beside it."
+        )
     lines = "".join(f'<p class="detail">{_text(note)}</p>' for note in notes)
     commands = f"<pre><code>{_text(chr(10).join(then))}</code></pre>" if then else ""
     return (
@@ -87,37 +134,57 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
     )
 
 
-def _group(number: int, group: Group, face: Callable[[str], Face]) -> str:
-    members = [_copy(number, name, face(name), score) for name, score in _members(group)]
-    many = len(group.copies)
-    title = f"{many} {'copy' if many == 1 else 'copies'} of {group.kept}"
-    known = ""
+def _group(number: int, group: Group, face: Callable[[str], Face], table: _Table) -> str:
+    """The markup of a group; its files go into the table."""
+    members: list[tuple[str, float | None]] = list(zip(group.copies, group.scores, strict=True))
+    many = len(members)
+    title = f"{many:,} {'copy' if many == 1 else 'copies'} of {group.kept}"
     if group.known:
-        title = f"{many} like {group.kept} of the index"
-        known = f'<span class="known" hidden data-group="{number}" data-known="{_text(group.kept)}"></span>'
+        title = f"{many:,} like {group.kept} of the index"
+        table.known.append((number, group.kept))
+    else:
+        members.insert(0, (group.kept, None))
+    shown = [_copy(number, face, table, (name, score)) for name, score in members[:MEMBERS]]
     return (
-        f'<section class="group"><h2><span class="number">{number}</span> {_text(title)}</h2>{known}\n'
-        f'<div class="copies">{"".join(members)}</div></section>'
+        f'<section class="group" data-group="{number}"><h2><span class="number">{number:,}</span> {_text(title)}</h2>\n'
+        f'<div class="copies">{"".join(shown)}{_rest(number, members[MEMBERS:], face, table)}</div></section>'
     )
 
 
-def _members(group: Group) -> list[tuple[str, float | None]]:
-    """(id, score); the kept one first, unless it is the index's."""
-    kept: list[tuple[str, float | None]] = [] if group.known else [(group.kept, None)]
-    return (kept + list(zip(group.copies, group.scores, strict=True)))[:MEMBERS]
-
-
-def _copy(number: int, name: str, face: Face, score: float | None) -> str:
+def _copy(number: int, face: Callable[[str], Face], table: _Table, member: tuple[str, float | None]) -> str:
+    name, score = member
+    here = face(name)
+    place = table.add(number, name, here.bytes, goes=score is not None)
     shown = '<span class="nothing"></span>'
-    if face.picture is not None:
-        shown = f'<img src="{data_uri(face.picture, photo=True)}" alt="" loading="lazy">'
+    if here.picture is not None or here.address is not None:
+        address = _text(here.address or "") if here.picture is None else data_uri(here.picture, photo=True)
+        shown = f'<img src="{address}" alt="" loading="lazy">'
     said = '<span class="best">proposed to stay</span>' if score is None else f"alike {score:.3f}"
-    gone, word = ("", "keep") if score is None else (" gone", "delete")
+    return _card(place, shown, f"<strong>{_text(name)}</strong>{_text(here.facts)}<br>{said}", goes=score is not None)
+
+
+def _rest(number: int, members: list[tuple[str, float | None]], face: Callable[[str], Face], table: _Table) -> str:
+    """What is not shown of a large group, decided on as one."""
+    if not members:
+        return ""
+    sizes = [face(name).bytes for name, _ in members]
+    places = [table.add(number, name, size, goes=True) for (name, _), size in zip(members, sizes, strict=True)]
+    lowest = min(score for _, score in members if score is not None)
+    said = f"<strong>and {len(members):,} more</strong>{sum(sizes) / 1e6:,.1f} MB<br>alike {lowest:.3f} and more"
+    return _card(f"{places[0]}-{places[-1]}", '<span class="nothing"></span>', said, goes=True)
+
+
+def _card(places: int | str, shown: str, said: str, *, goes: bool) -> str:
+    gone, word = (" gone", "delete") if goes else ("", "keep")
     return (
-        f'<figure class="copy{gone}" data-group="{number}" data-path="{_text(name)}" data-bytes="{face.bytes}">{shown}'
-        f"<figcaption><strong>{_text(name)}</strong>{_text(face.facts)}<br>{said}</figcaption>"
-        f'<button aria-pressed="{"false" if score is None else "true"}">{word}</button></figure>'
+        f'<figure class="copy{gone}" data-files="{places}">{shown}<figcaption>{said}</figcaption>'
+        f'<button aria-pressed="{str(goes).lower()}">{word}</button></figure>'
     )
+
+
+def _json(value: object) -> str:
+    """JSON that can stand in markup."""
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _text(value: str) -> str:
