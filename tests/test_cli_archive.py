@@ -2,17 +2,22 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image as Picture
 
 from twofold import build, cli
+from twofold.apps.indexing import index_items
+from twofold.apps.pruning import prune, vanished
 from twofold.bundle import Bundle
 from twofold.cli.archive import filters, share_of
 from twofold.config import Recipe
+from twofold.data.items import Items
 from twofold.data.synthetic import glyphs
 from twofold.errors import UsageError
+from twofold.store import Index
 from twofold.train.calibrate import calibrate
 
 RECIPE = Recipe(
@@ -73,6 +78,67 @@ def test_the_whole_way(run, folder, model, tmp_path):
     told = json.loads(out)
     assert [each["query"] for each in told] == ["0.png", "1.png", "2.png", "3.png"]
     assert all(each["hits"][0]["label"] == "c3" and each["decision"] is None for each in told)
+
+
+def test_what_is_gone_is_pruned_but_never_much_of_it_unasked(run, folder, model, tmp_path):
+    data, place = shutil.copytree(folder, tmp_path / "data"), tmp_path / "i"
+
+    def indexed(*more):
+        return run("index", model, data, place, "--prefix", "a/", *more)
+
+    indexed()
+    run("index", model, folder / "c1", place, "--prefix", "b/", "--levels", 0)
+    (data / "c2" / "1.png").rename(data / "c2" / "new.png")
+    (data / "c3" / "0.png").unlink()
+    assert "29 items of" in indexed()[1]  # without --prune nothing goes
+    code, out, _ = indexed("--prune")
+    assert code == 0
+    assert "2 items taken out: their things are gone" in out
+    assert "27 items of" in out
+    assert json.loads(indexed("--prune", "--json")[1])["pruned"] == 0
+    left = {f"a/{path.relative_to(data)}" for path in data.glob("*/*.png")}
+    with Index.open(place) as index:
+        assert set(index.ids) == left | {f"b/{number}.png" for number in range(4)}
+
+    shutil.rmtree(data / "c4")
+    code, _, said = indexed("--prune")
+    assert code == 2
+    assert "4 of 23 items of" in said
+    assert "('a/c4/0.png', 'a/c4/1.png', 'a/c4/2.png', ...), more than a tenth: is all of it mounted" in said
+    (tmp_path / "unmounted").mkdir()
+    assert run("index", model, tmp_path / "unmounted", place, "--prune", "--force")[0] == 2
+    with Index.open(place) as index:
+        assert len(index) == 27
+    assert "4 items taken out" in indexed("--prune", "--force")[1]
+    code, _, said = indexed("--force")
+    assert (code, "--force is for --prune" in said) == (2, True)
+    run("embed", model, data, tmp_path / "parts")
+    code, _, said = run("index", model, tmp_path / "parts", place, "--prune")
+    assert (code, "of which nothing vanishes: --prune wants the things" in said) == (2, True)
+
+
+def test_what_lay_elsewhere_is_not_pruned(run, folder, model, tmp_path):
+    one, two = (shutil.copytree(folder / name, tmp_path / name / "x") for name in ("c1", "c2"))
+    for number, path in enumerate(sorted(two.iterdir())):
+        path.rename(two / f"two{number}.png")
+    place = tmp_path / "i"
+    for path in (one, two):
+        run("index", model, path, place, "--keep-source", "--levels", 0)
+    (one / "0.png").unlink()
+    bundle = Bundle.load(model)
+    with Index.open(place) as index:
+        index.add(replace(index.get(["1.png"]), ids=("by hand",), metadata=({},)))
+        items = Items.from_folder(one, levels=0)
+        with pytest.raises(
+            UsageError, match=r"1 of 9 items of .* are not in .* any more \('0.png'\), more than a tenth"
+        ):
+            vanished(index, items, root=one)
+        gone = vanished(index, items, root=one, force=True)
+        assert gone == ("0.png",)
+        assert prune(index, gone) == 1
+        assert prune(index, gone) == 0  # somebody else was faster
+        assert len(index) == 8
+        assert index_items(bundle, index, items, keep_source=True).known == 3
 
 
 def test_what_cannot_be_read_is_said_and_the_others_are_searched(run, folder, model, tmp_path):

@@ -36,6 +36,8 @@ def index(
     protect: Flag = False,
     levels: Levels = None,
     prefix: str = "",
+    prune: Flag = False,
+    force: Flag = False,
     device: str | None = None,
     json: Json = False,
 ) -> int:
@@ -50,13 +52,21 @@ def index(
         protect: a new index is encrypted with the key that the environment names.
         levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; found by looking.
         prefix: put before each id, to tell two folders with the same file names apart.
+        prune: take out what was indexed from DATA (the ids that begin with the prefix) and is not there any more.
+        force: prune even if more than a tenth of the items would go, as when a disk is not mounted.
         device: cpu or cuda; by default what there is.
         json: print one JSON object.
     """
     from twofold import terminal, wording
     from twofold.apps.indexing import index_items, index_shards
+    from twofold.apps.pruning import prune as remove
+    from twofold.apps.pruning import vanished
     from twofold.store.shards import Shards
 
+    if force and not prune:
+        raise UsageError("--force is for --prune: give both, or neither")
+    if prune and Shards.found(data):
+        raise UsageError(f"{data} is what twofold embed wrote, of which nothing vanishes: --prune wants the things")
     started = time.monotonic()
     known = loaded(bundle, device)
     with opened_index(index, known, protect=protect) as kept, terminal.stages(quiet=json) as watch:
@@ -64,7 +74,11 @@ def index(
             done = index_shards(kept, data, watch=watch)
         else:
             items = prefixed(opened(data, levels, quiet=json), prefix)
+            root = data if data.is_dir() else data.parent
+            gone = vanished(kept, items, root=root, prefix=prefix, force=force) if prune else ()
             done = index_items(known, kept, items, keep_source=keep_source, watch=watch)
+            if gone:
+                done = replace(done, pruned=remove(kept, gone), items=len(kept), labels=len(kept.labels))
         place = kept.path  # without the password that an address may hold
     seconds = time.monotonic() - started
     print_json({**asdict(done), "seconds": seconds}) if json else show(wording.indexed(done, place, seconds))

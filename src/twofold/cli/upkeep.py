@@ -12,15 +12,15 @@ __all__ = ["audit", "check", "migrate", "rekey"]
 
 
 def check(index: str, /, *, repair: Flag = False, json: Json = False) -> int:
-    """Look at every byte of INDEX. Exit code 0 all is as it was written, 1 something is not.
+    """Look at every byte of INDEX. Exit code 0 all that it holds is as it was written, 1 something is not.
 
     Args:
         index: a folder, or the address of an engine.
-        repair: keep what is whole, drop what is provably damaged and say what that was, finish an erasure, drop caches;
-            nobody else should use the index meanwhile.
+        repair: keep what is whole, drop what is provably damaged and say what that was, finish an erasure, build a
+            damaged cache again; nobody else should use the index meanwhile.
         json: print one JSON object.
     """
-    from twofold import wording
+    from twofold import terminal, wording
     from twofold.store.index import Index
     from twofold.store.upkeep import inspect
 
@@ -28,7 +28,8 @@ def check(index: str, /, *, repair: Flag = False, json: Json = False) -> int:
         with Index.open(index) as opened:
             found = opened.check(repair=repair)
     else:
-        found = inspect(Path(index), repair=repair)
+        with terminal.stages(quiet=json) as watch:
+            found = inspect(Path(index), repair=repair, watch=watch)
     print_json(asdict(found)) if json else show(wording.inspection(found))
     return YES if found.sound else NO
 

@@ -154,7 +154,8 @@ class Indexed:
         things: how many were given. embedded: how many of them went through the encoder. known: how many the index had
         with the same content.
         replaced: how many took the place of other content under the same id. changed: how many items of the index are
-        new or changed. items, labels: how many there are now.
+        new or changed. pruned: how many were taken out, since their things are gone. items, labels: how many there are
+        now.
         unreadable: id -> why it was left out.
     """
 
@@ -163,6 +164,7 @@ class Indexed:
     known: int = 0
     replaced: int = 0
     changed: int
+    pruned: int = 0
     items: int
     labels: int
     unreadable: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,72 @@
+"""Pruning: taking out of an index what came from things that are not there any more; never many at once unasked."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from twofold.apps.indexing import CONTENT, SOURCE
+from twofold.data.items import Items
+from twofold.errors import UsageError
+from twofold.store.index import Index
+
+__all__ = ["prune", "vanished"]
+
+MOST = 0.1  # share of the items that may go unasked: a folder that is not mounted looks like one whose files are gone
+BLOCK = 4096
+SHOWN = 3
+
+
+def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", force: bool = False) -> tuple[str, ...]:
+    """Ids of what indexing put into an index and is not among `items` any more.
+
+    Only what has the hash of its content counts, so nothing that was added by hand; where the index knows where a thing
+    lay, only what lay in `root`, and is no file there now.
+
+    Args:
+        items: all things that there are, with ids as they were indexed.
+        root: the folder that `items` were listed from, or that of their table.
+        prefix: only ids that begin so: what `items` have before their own.
+        force: allow more than a tenth of the items to be gone.
+
+    Raises:
+        UsageError: more than a tenth would go, as if a disk were missing or `items` were of another folder.
+    """
+    own = [name for name in index.ids if name.startswith(prefix)]
+    there = set(items.ids)
+    missing = [name for name in own if name not in there]
+    gone = tuple(name for name, metadata in described(index, missing) if lost(metadata, Path(root).absolute()))
+    if len(gone) > MOST * len(own) and not force:
+        shown = ", ".join(map(repr, gone[:SHOWN])) + (", ..." if gone[SHOWN:] else "")
+        raise UsageError(
+            f"{len(gone)} of {len(own)} items of {index.path} are not in {root} any more ({shown}), more than a tenth: "
+            "is all of it mounted, and has each folder its own prefix? --force prunes nevertheless; nothing was done"
+        )
+    return gone
+
+
+def prune(index: Index, names: Sequence[str]) -> int:
+    """Remove what `vanished` found, some thousand at a time; how many were still there.
+
+    Their bytes may stay in the files until these are written anew: to erase a person, `forget`.
+    """
+    removed = 0
+    for start in range(0, len(names), BLOCK):
+        there = index.present(names[start : start + BLOCK])
+        index.remove(sorted(there))
+        removed += len(there)
+    return removed
+
+
+def described(index: Index, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Items with their metadata."""
+    for start in range(0, len(names), BLOCK):
+        block = index.get(names[start : start + BLOCK])
+        yield from zip(block.ids, block.metadata or ({},) * len(block.ids), strict=True)
+
+
+def lost(metadata: dict[str, Any], root: Path) -> bool:
+    """Whether indexing wrote this, of a thing in a folder that is not where it lay."""
+    if CONTENT not in metadata:
+        return False
+    source = metadata.get(SOURCE)
+    return source is None or (Path(source).is_relative_to(root) and not Path(source).exists())
