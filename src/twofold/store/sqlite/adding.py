@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import count, repeat
+from typing import Any
 
 from twofold.errors import StoreError
 from twofold.store.sqlite.database import Database
-from twofold.store.sqlite.rows import Batch, Record, State, clock, record_of
+from twofold.store.sqlite.rows import HASH, Batch, Record, Row, State, clock, record_of
 
 __all__ = ["put", "records_of", "refuse_revoked"]
 
@@ -22,17 +23,19 @@ def put(database: Database, batch: Batch, *, event: str | None = None) -> int:
     Raises:
         StoreError: a label is revoked; nothing is changed then.
     """
+    if not batch.ids:
+        return 0
     with database.writing():
         state = database.state()
         refuse_revoked(database, batch.labels)
-        records, gone = records_of(database, batch, state), list[Record]()
+        records, gone = records_of(database, batch, state), list[Row]()
         if database.write_new(records) < len(records):
             records, gone = replaced(database, records, state)
         if not records:
             return 0
         state = state.after(
-            written=[each[-1] for each in records],
-            gone=[each[-1] for each in gone],
+            written=[each[HASH] for each in records],
+            gone=[row.digest() for row in gone],
             items=state.items + len(records) - len(gone),
             last=records[-1][0],
         )
@@ -60,29 +63,34 @@ def records_of(database: Database, batch: Batch, state: State) -> list[Record]:
     ]
 
 
-def replaced(database: Database, records: Sequence[Record], state: State) -> tuple[list[Record], list[Record]]:
-    """Write those whose ids stood there, in the place of the old ones, unless these say the same.
+def replaced(database: Database, records: Sequence[Record], state: State) -> tuple[list[Record], list[Row]]:
+    """Write those whose ids stood there, in the place of the old rows, unless these say the same.
 
     Returns:
-        The records that have been written now, and the ones that are gone for them.
+        The records that have been written now, and the rows that are gone for them.
     """
     new = {number for (number,) in database.connection.execute("SELECT row FROM items WHERE row > ?", (state.last,))}
     standing = database.standing([each[2] for each in records if each[0] not in new])
-    written, late, gone = list[Record](), list[Record](), list[Record]()
+    written, late, gone = list[Record](), list[Record](), list[Row]()
     for each in records:
-        if each[0] not in new:
-            old = record_of(standing[each[2]])
-            if not each[5] and old[5]:  # a date that was set is not lifted in passing
-                each = record_of((*each[:5], old[5], None, *each[7:9]))
-            if (old[3], *old[5:9]) == (each[3], *each[5:9]):
+        if (old := standing.get(each[2])) is not None:
+            if old.expires and len(each) == HASH + 1:  # a date that was set is not lifted in passing
+                number, generation, name, label, added, metadata, vector, _ = each
+                each = record_of((number, generation, name, label, added, old.expires, None, metadata, vector))
+            if content(each) == content(record_of(old)):
                 continue
             gone.append(old)
             late.append(each)
         written.append(each)
-    database.drop([standing[each[2]] for each in gone], generation=state.generation + 1)
-    database.loosen([standing[each[2]] for each in gone])
+    database.drop(gone, generation=state.generation + 1)
+    database.loosen(gone)
     database.write_records(late)
     return written, gone
+
+
+def content(record: Record) -> tuple[Any, ...]:
+    """What was given: label, metadata, vector and dates."""
+    return (record[3], *record[5:HASH], *record[HASH + 1 :])
 
 
 def refuse_revoked(database: Database, labels: Iterable[str]) -> None:

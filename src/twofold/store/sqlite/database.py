@@ -25,13 +25,31 @@ from twofold.store.protection.seals import Plain, Seal
 from twofold.store.sqlite.connection import TRUTH, connect, connect_somehow, explain, log_of, moment, transaction
 from twofold.store.sqlite.locks import Use, users
 from twofold.store.sqlite.mark import Mark
-from twofold.store.sqlite.rows import COLUMNS, Forgotten, Pinned, Record, Row, State, clock, damaged, parse, record_of
+from twofold.store.sqlite.rows import (
+    COLUMNS,
+    HASH,
+    Forgotten,
+    Pinned,
+    Record,
+    Row,
+    State,
+    clock,
+    damaged,
+    parse,
+    record_of,
+)
 from twofold.store.sqlite.tables import check_format, make_tables
 from twofold.store.where import Condition, sql
 
 __all__ = ["TRUTH", "Database", "Plain", "Seal", "clock"]
 
-INSERT = "INSERT INTO items VALUES (?, ?, ?, ?, ?, nullif(?, ''), nullif(?, ''), ?, ?, ?)"
+INSERT = "INSERT INTO items (row, generation, id, label, added, metadata, vector, hash"
+INSERTS = {
+    8: f"{INSERT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    10: f"{INSERT}, expires, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+}
+"""By the length of a `Record`."""
+
 PRUNE_EVERY, KEPT_GONE = 64, 10_000  # so many deleted rows are listed for readers that follow, or as many as live
 
 
@@ -267,12 +285,14 @@ class Database:
 
     def write_records(self, records: Sequence[Record]) -> list[bytearray]:
         """Write records whose numbers and ids are new; their hashes."""
-        self.connection.executemany(INSERT, records)
-        return [each[-1] for each in records]
+        for length, insert in INSERTS.items():
+            self.connection.executemany(insert, [each for each in records if len(each) == length])
+        return [each[HASH] for each in records]
 
     def write_new(self, records: Sequence[Record]) -> int:
-        """Write the rows whose numbers are new and whose ids are not there; how many these were."""
-        return self.connection.executemany(f"{INSERT} ON CONFLICT (id) DO NOTHING", records).rowcount
+        """Write records of one length whose numbers are new, if their ids are not there; how many these were."""
+        insert = f"{INSERTS[len(records[0])]} ON CONFLICT (id) DO NOTHING"
+        return self.connection.executemany(insert, records).rowcount
 
     def drop(self, rows: Sequence[Row], *, generation: int) -> None:
         """Delete rows, and list them for readers that follow."""

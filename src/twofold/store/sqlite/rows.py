@@ -13,6 +13,7 @@ from twofold.results import Hit
 
 __all__ = [
     "COLUMNS",
+    "HASH",
     "Batch",
     "Fields",
     "Forgotten",
@@ -33,9 +34,13 @@ LENGTHS = struct.Struct("<9Q")
 Fields = tuple[int, int, str, str, str, str | None, str | None, str, bytes | bytearray]
 """Of a row, in the order of the table's columns; a `Row` is one of these."""
 
-Record = tuple[int, int, str, str, str, str, str, str, bytes | bytearray, bytearray]
-"""A row as it is written, its hash last. A time that is None is "", the hash a bytearray, and so is a vector of many:
-sqlite3 binds texts and bytearrays at once, but looks for an adapter of each None and bytes, for half a microsecond."""
+Record = tuple[Any, ...]
+"""A row as it is written: number, generation, id, label, added, metadata, vector, hash; then expires and revoked if one
+of them is set. sqlite3 binds texts and bytearrays at once, but looks for an adapter of each None and bytes, for half a
+microsecond: so nothing is bound for no date, the hash is a bytearray, and each vector of a `Batch`."""
+
+HASH = 7
+"""The place of the hash in a `Record`."""
 
 Parts = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes | bytearray]
 
@@ -90,16 +95,17 @@ class Row(NamedTuple):
 
     def digest(self) -> bytes:
         """SHA-256 of the row."""
-        return bytes(record_of(self)[-1])
+        return bytes(record_of(self)[HASH])
 
 
 def record_of(row: Fields) -> Record:
     """A row as it is written."""
     number, generation, name, label, added, expires, revoked, metadata, vector = row
-    expires, revoked = expires or "", revoked or ""
-    texts = name.encode(), label.encode(), added.encode(), expires.encode(), revoked.encode(), metadata.encode()
-    hashed = bytearray(_digest(number, generation, (*texts, vector)))
-    return number, generation, name, label, added, expires, revoked, metadata, vector, hashed
+    ends = expires.encode() if expires else b"", revoked.encode() if revoked else b""
+    parts = name.encode(), label.encode(), added.encode(), *ends, metadata.encode(), vector
+    hashed = bytearray(_digest(number, generation, parts))
+    record = number, generation, name, label, added, metadata, vector, hashed
+    return (*record, expires, revoked) if expires or revoked else record
 
 
 def _digest(number: int, generation: int, parts: Parts) -> bytes:
