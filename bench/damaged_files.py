@@ -27,11 +27,11 @@ class Stored(NamedTuple):
 
 
 def stored(path: Path, *, cached: bool = False) -> Stored:
-    """An index of 160 items, some of them in its log; with a cache, as if they were many."""
-    with exact_rows(100 if cached else 1000), Index.create(path, contract(16)) as index:
-        index.add(items(tuple(f"first-{number}" for number in range(120)), "first"))
+    """An index of 60 items, some of them in its log; with a cache, as if they were many."""
+    with exact_rows(20 if cached else 1000), Index.create(path, contract(16)) as index:
+        index.add(items(tuple(f"first-{number}" for number in range(40)), "first"))
         emptied(path)
-        index.add(items(tuple(f"second-{number}" for number in range(40)), "second"))
+        index.add(items(tuple(f"second-{number}" for number in range(20)), "second"))
         index.remove(["first-3"])
         index.search(vectors_of(("q",), ""), 5)
         entries = [entry for entry in path.rglob("*") if entry.is_file() and not entry.name.endswith("-shm")]
@@ -110,7 +110,7 @@ def answer(folder: Path, files: dict[str, bytes], *, cached: bool) -> Any:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     try:
-        with exact_rows(100 if cached else 1000), Index.open(folder) as index:
+        with exact_rows(20 if cached else 1000), Index.open(folder) as index:
             found = index.get(index.ids)
             asked = vectors_of(("q",), "")
             hits = [*index.search(asked, 5), *index.search(asked, 5, exact=True), *index.search_range(asked, -4.0)]
