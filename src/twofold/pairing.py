@@ -7,8 +7,8 @@ followed by the references.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from math import isfinite
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -98,6 +98,7 @@ class Pairing:
         genuine: number of (row, column) pairs of one class, without the pairs of an item with itself.
         impostor: number of (row, column) pairs of two classes.
         share: which row blocks are this process's.
+        in_class_order: whether the items stand class by class (see `by_class`).
     """
 
     columns: Float[Tensor, "cols dim"]
@@ -108,6 +109,7 @@ class Pairing:
     genuine: int
     impostor: int
     share: Share = field(default_factory=_share.get)
+    in_class_order: bool = False
 
     @property
     def rows(self) -> Float[Tensor, "rows dim"]:
@@ -118,18 +120,37 @@ class Pairing:
     def starts(self) -> range:
         """First rows of the blocks whose distances are at home in the cache, or a few of it if the rows are long.
 
-        Half of the cache was the best of 1/8 to 2, and so were 128 rows where that is more (measured at 1024 to 4096
-        columns): fewer make the matrix products slow. Each process that shares the work has a block at least.
+        As many rows as fill it were the best, and 128 where that is more (measured at 1024 to 4096 columns): fewer make
+        many small operations, of which two threads have little. Each process that shares the work has a block at least.
         """
         row, count = len(self.columns) * max(4, self.columns.element_size()), len(self.first)
         room = _cache_bytes(self.columns.device.type)
-        step = max(8, room // (2 * row), min(128, 4 * room // row))
+        step = max(8, room // row, min(128, 4 * room // row))
         return range(0, count, min(step, max(1, count // self.share.processes)))
 
     @property
     def halves(self) -> bool:
-        """Whether each pair can be met once instead of from both ends: no references, and more than one block."""
+        """Whether impostor pairs can be met once instead of from both ends: no references, and more than one block."""
         return len(self.first) == len(self.columns) and len(self.starts) > 1
+
+    @property
+    def most(self) -> int:
+        """The most partners that a row has."""
+        return int(self.size.max()) - 1
+
+    def by_class(self) -> "Pairing":
+        """The same pairs, the items class by class: genuine pairs then stand along the diagonal (no references)."""
+        if self.in_class_order:
+            return self
+        columns, first, size, rank = (
+            one.index_select(0, self.order) for one in (self.columns, self.first, self.size, self.rank)
+        )
+        order = torch.arange(len(columns), device=columns.device)
+        return replace(self, columns=columns, order=order, first=first, size=size, rank=rank, in_class_order=True)
+
+    def span(self, rows: slice, *, half: bool) -> slice:
+        """The columns of a block; of a half, in class order, they begin with the class of the first row."""
+        return slice(int(self.first[rows.start]) if half else 0, len(self.columns))
 
     def blocks(self) -> Iterator[slice]:
         """Slices of rows, one block each; of several processes, those of this one."""
@@ -144,6 +165,25 @@ class Pairing:
         return self.order[self.first[rows, None] + beyond], place < others
 
 
+class Room:
+    """Memory for the blocks of one walk, used for each anew: fresh pages cost as much as what is written to them."""
+
+    def __init__(self, pairing: Pairing, like: Tensor) -> None:
+        self.numbers = like.new_empty(min(pairing.starts.step, len(pairing.first)) * len(pairing.columns))
+
+    def block(self, rows: int, cols: int) -> Float[Tensor, "rows cols"]:
+        """A block of this size, with anything in it."""
+        return self.numbers[: rows * cols].view(rows, cols)
+
+    def spare(self, rows: int, cols: int) -> Float[Tensor, "rows cols"]:
+        """Another one."""
+        return self._second[: rows * cols].view(rows, cols)
+
+    @cached_property
+    def _second(self) -> Tensor:
+        return torch.empty_like(self.numbers)
+
+
 class Rows(NamedTuple):
     """The distances of a block of rows, genuine ones gathered in a narrow table.
 
@@ -152,59 +192,49 @@ class Rows(NamedTuple):
         valid: which of those are genuine partners.
         positive: distances to the columns of `partner`.
         negative: distances to all columns, FAR where the column is of the row's class.
-        spare: room of the size of `negative`, with anything in it, for a gradient.
-        place: which rows these are; of a symmetric matrix taken by halves, the columns begin at the first of them.
+        place: which rows these are.
+        columns: which columns.
+        near: all of `partner` is within so many columns.
+        ends: 2; 1 if each impostor pair is met from one of its ends only.
+        room: where the block is.
     """
 
     partner: Int[Tensor, "rows same"]
     valid: Bool[Tensor, "rows same"]
     positive: Float[Tensor, "rows same"]
     negative: Float[Tensor, "rows cols"]
-    spare: Float[Tensor, "rows cols"]
     place: slice
+    columns: slice
+    near: int
+    ends: int
+    room: Room
+
+    @property
+    def spare(self) -> Float[Tensor, "rows cols"]:
+        """Room of the size of `negative`, with anything in it, for a gradient."""
+        return self.room.spare(*self.negative.shape)
 
 
-class Room:
-    """Memory for the blocks of one walk, used for each anew: fresh pages cost as much as what is written to them."""
-
-    def __init__(self, pairing: Pairing, like: Tensor) -> None:
-        rows = min(pairing.starts.step, len(pairing.first))
-        self.halves = like.new_empty(2, rows * len(pairing.columns))
-
-    def take(self, rows: int, cols: int) -> tuple[Float[Tensor, "rows cols"], Float[Tensor, "rows cols"]]:
-        """Room for two blocks of this size, with anything in it."""
-        block, spare = (half[: rows * cols].view(rows, cols) for half in self.halves)
-        return block, spare
-
-
-def look(
-    pairing: Pairing,
-    rows: slice,
-    block: Float[Tensor, "some cols"],
-    spare: Float[Tensor, "some cols"],
-    *,
-    half: bool = False,
-) -> Rows:
-    """A distance block as losses and miners see it. Overwrites the block: it becomes `negative`.
+def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], room: Room, *, half: bool = False) -> Rows:
+    """A block of distances to the columns of `Pairing.span`, as losses and miners see it; it becomes `negative`.
 
     Args:
-        spare: room of the same size.
-        half: of a symmetric matrix each pair once: the block begins at its first row's column, and all on and left
-            of the diagonal is out.
+        room: where the block is.
+        half: all on and left of the diagonal is out, so that each impostor pair is met once.
     """
+    columns, near = pairing.span(rows, half=half), block.shape[1]
     partner, valid = pairing.partners(rows)
     if half:
-        own = torch.arange(rows.start, rows.stop, device=partner.device)[:, None]
-        valid = valid & (partner > own)
-        partner = torch.where(valid, partner, own) - rows.start
+        partner -= columns.start
+        near = int(pairing.first[rows.stop - 1] + pairing.size[rows.stop - 1]) - columns.start
     positive = block.gather(1, partner)
     block.scatter_(1, partner, FAR)
     if half:
-        corner = block[:, : len(block)]
-        corner += torch.full_like(corner, FAR).tril_()
+        corner = block[:, : rows.stop - columns.start]
+        corner += torch.full_like(corner, FAR).tril_(rows.start - columns.start)
     else:
         block.diagonal(rows.start).fill_(FAR)
-    return Rows(partner, valid, positive, block, spare, rows)
+    return Rows(partner, valid, positive, block, rows, columns, near, 1 if half else 2, room)
 
 
 def distance_rows(
@@ -219,15 +249,15 @@ def distance_rows(
     vectors, _ = distances.prepare(name, columns)
     room = Room(pairing, vectors)
     for rows in pairing.blocks():
-        skipped = rows.start if half else 0
-        block, spare = room.take(rows.stop - rows.start, len(columns) - skipped)
+        span = pairing.span(rows, half=half)
         with torch.autocast(columns.device.type, enabled=False), torch.no_grad():
             if not plain:
-                seen = look(pairing, rows, comparison.block(columns[rows], columns[skipped:]), spare, half=half)
+                seen = look(pairing, rows, comparison.block(columns[rows], columns[span]), room, half=half)
             else:
                 kernel = distances.kernel(name, vectors)
-                both = kernel.turned(vectors[rows]), vectors[skipped:]
-                seen = look(pairing, rows, kernel.distances(*both, block), spare, half=half)
+                both = kernel.turned(vectors[rows]), vectors[span]
+                block = kernel.distances(*both, room.block(len(both[0]), len(both[1])))
+                seen = look(pairing, rows, block, room, half=half)
                 if kernel.refined:
                     kernel.refined(seen.positive, seen.partner, both)
         yield rows, seen

@@ -137,7 +137,8 @@ def test_whatever_is_made_is_made_where_the_embeddings_are(name, comparison, bat
     x, labels, compared = batch(50).requires_grad_(), torch.arange(50) % 9, compare(comparison)
     if name == "distance_weighted":
         compared = Plain("cosine")
-    monkeypatch.setattr("twofold.losses.softmax.MANY", 2)
+    for name_of_room in ("softmax", "triplets"):
+        monkeypatch.setattr(f"twofold.losses.{name_of_room}.MANY", 2)
     with torch.device("meta"):
         found = getattr(losses if name in BATCH else mining, name)(x, labels, comparison=compared)
         if name in BATCH:

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from twofold import losses, mining
+from twofold import losses, mining, pairing
 from twofold.comparison import Plain, WeightedL1
 from twofold.errors import BatchError, UsageError
 from twofold.losses import triplets as module
+from twofold.pairing import Share, sharing
 
 LABELS = torch.tensor([0, 1, 0, 1, 2, 2, 0, 1])
 
@@ -53,6 +54,37 @@ def test_ties_count_once_in_both_ways(monkeypatch):
         monkeypatch.setattr(module, "FEW", few)
         values.append(losses.triplet(x, labels, comparison=Plain("euclidean"), mining="semi_hard", margin=1.0))
     torch.testing.assert_close(values[0], values[1])
+
+
+@pytest.mark.parametrize("comparison", [Plain("euclidean"), Plain("cosine"), WeightedL1(4).double()])
+@pytest.mark.parametrize("mining_name", ["all", "semi_hard"])
+def test_halves_are_the_whole(mining_name, comparison, batch, monkeypatch):
+    """In blocks of eight rows, with classes of many sizes that stand across their borders, and items alone."""
+    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)
+    x, labels = batch(50).requires_grad_(), torch.tensor([0, 0, 1, 2, 3, 1, 0, 4, 0, 1] * 4 + list(range(5, 15)))
+    inputs, results = [x, *(comparison.parameters() if isinstance(comparison, WeightedL1) else ())], []
+    for many in (1000, 2):
+        monkeypatch.setattr(module, "MANY", many)
+        loss = losses.triplet(x, labels, comparison=comparison, mining=mining_name)
+        results.append((loss, *torch.autograd.grad(loss, inputs, materialize_grads=True)))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-10, atol=1e-13)
+
+
+def test_halves_are_taken_only_where_they_are_safe(batch, monkeypatch):
+    """Never with references, which are no rows, nor where processes share the rows, whose counts come in turn."""
+
+    def refuse(*_, **__):
+        raise RuntimeError("by halves")
+
+    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)
+    monkeypatch.setattr(module, "MANY", 2)
+    monkeypatch.setattr(module, "_hinges_by_halves", refuse)
+    x, labels = batch(26), torch.arange(26) % 7
+    losses.triplet(x, labels, comparison=Plain("cosine"), references=(x, labels))
+    with sharing(Share(0, 2, lambda part: part)):
+        losses.triplet(x, labels, comparison=Plain("cosine"))
+    with pytest.raises(RuntimeError, match="by halves"):
+        losses.triplet(x, labels, comparison=Plain("cosine"))
 
 
 def test_all_margins_kept_is_a_true_zero_with_a_gradient():

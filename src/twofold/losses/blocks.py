@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from twofold import distances
 from twofold.pairing import Comparison, Pairing, Room, Rows, look
@@ -33,8 +34,8 @@ class Term(NamedTuple):
     negative: Float[Tensor, "rows cols"] | None
 
 
-FEW = 16
-"""A table of partners this many times narrower than the block is not worth a matrix product."""
+FEW = 64
+"""A table of partners this many times narrower than the columns is not worth two matrix products (measured)."""
 
 RowLoss = Callable[[Rows], tuple[Term, ...]]
 
@@ -43,12 +44,14 @@ def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmet
     """The loss of all rows, with its gradient already computed.
 
     Args:
-        symmetric: each pair counts alike from both ends, so half of the matrix is enough (without references).
+        symmetric: each impostor pair counts alike from both ends, so half of the matrix is enough; where it is taken
+            (see `Pairing.halves`), rows come in class order, genuine pairs still from both ends.
 
     Returns:
         A scalar of the embeddings' dtype (float32 for half precision).
     """
     half = symmetric and pairing.halves
+    pairing = pairing.by_class() if half else pairing
     weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
     weights = [weight for weight in weights if weight.requires_grad]
     with torch.autocast(pairing.columns.device.type, enabled=False):
@@ -98,11 +101,9 @@ def _walk(task: _Task, kernel: Any, vectors: Tensor, *, inputs: list[Tensor]) ->
     sums: list[_Sum] = []
     room = Room(task.pairing, vectors)
     for rows in task.pairing.blocks():
-        skipped = rows.start if task.half else 0
-        both = kernel.turned(vectors[rows]), vectors[skipped:]
-        block, spare = room.take(len(both[0]), len(both[1]))
-        block = kernel.distances(*both, block)
-        seen = look(task.pairing, rows, block, spare, half=task.half)
+        both = kernel.turned(vectors[rows]), vectors[task.pairing.span(rows, half=task.half)]
+        block = kernel.distances(*both, room.block(len(both[0]), len(both[1])))
+        seen = look(task.pairing, rows, block, room, half=task.half)
         if kernel.refined:
             kernel.refined(seen.positive, seen.partner, both)
         terms = task.loss(seen)
@@ -113,7 +114,7 @@ def _walk(task: _Task, kernel: Any, vectors: Tensor, *, inputs: list[Tensor]) ->
             # At equal vectors a distance has no slope: an infinite one says so to the kernel.
             block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
         for so_far, term in zip(sums, terms, strict=True):
-            so_far.add(term, kernel, _View(rows, skipped, seen, block, both))
+            so_far.add(term, kernel, _View(seen, block, both))
     return sums
 
 
@@ -128,13 +129,16 @@ def _merged(terms: tuple[Term, ...]) -> Term:
 
 
 class _View(NamedTuple):
-    """A block, where it stands, and of which vectors it is."""
+    """A block, and of which vectors it is."""
 
-    rows: slice
-    skipped: int
     seen: Rows
     block: Tensor
     both: tuple[Tensor, Tensor]
+
+    def near(self) -> "_View":
+        """The columns only among which the genuine pairs are."""
+        a, b = self.both
+        return self._replace(block=self.block[:, : self.seen.near], both=(a, b[: self.seen.near]))
 
 
 class _Sum:
@@ -150,14 +154,16 @@ class _Sum:
         self.divisor = self.divisor + term.divisor
         if not self.gradients:
             return
-        sums = self.gradients[0][view.skipped :], *self.gradients[1:]
-        few = FEW * view.seen.partner.shape[1] < view.block.shape[1]
+        view = view.near() if term.negative is None else view
+        start, cols = view.seen.columns.start, view.block.shape[1]
+        sums = self.gradients[0][start : start + cols], *self.gradients[1:]
+        few = FEW * view.seen.partner.shape[1] < cols
         if term.negative is None and few and kernel.add_listed_gradients:
             listed = view.seen.positive, view.seen.partner
             of_rows = kernel.add_listed_gradients(term.positive, listed, view.both, *sums)
         else:
             of_rows = kernel.add_gradients(_scattered(term, view), view.block, view.both, *sums)
-        self.gradients[0][view.rows].add_(kernel.turned(of_rows))
+        self.gradients[0][view.seen.place].add_(kernel.turned(of_rows))
 
 
 def _scattered(term: Term, view: _View) -> Tensor:
@@ -186,7 +192,8 @@ class _Learned:
 
     def add_gradients(self, gradient: Tensor, distances: Tensor, vectors: Any, *sums: Tensor) -> Tensor:
         inputs = (*self.vectors, *self.weights)
-        of_rows, *further = torch.autograd.grad(self.block, inputs, gradient.to(self.block), retain_graph=True)
-        for so_far, more in zip(sums, further, strict=True):
+        whole = functional.pad(gradient.to(self.block), (0, self.block.shape[1] - gradient.shape[1]))
+        of_rows, of_columns, *further = torch.autograd.grad(self.block, inputs, whole, retain_graph=True)
+        for so_far, more in zip(sums, (of_columns[: len(sums[0])], *further), strict=True):
             so_far += more
         return of_rows

@@ -78,11 +78,12 @@ def binary_cross_entropy(
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         pull = same * rows.valid.to(rows.positive)
-        push = functional.softplus(-rows.negative).sum().mul_(different)
+        weight = different * 2 / rows.ends
+        push = functional.softplus(-rows.negative).sum().mul_(weight)
         total = (pull * functional.softplus(rows.positive)).sum() + push
-        # The share of genuine pairs is known, and each pair may be seen once or twice.
+        # The share of genuine pairs is known.
         seen = rows.valid.sum(dtype=torch.float64) * (pairs / pairing.genuine)
-        slope = torch.sigmoid(-rows.negative).mul_(-different)
+        slope = torch.sigmoid(-rows.negative).mul_(-weight)
         return (Term(total, seen, pull * rows.positive.sigmoid(), slope),)
 
     return over_rows(pairing, comparison, of_rows, symmetric=True)

@@ -13,7 +13,7 @@ __all__ = ["circle", "multi_similarity", "nt_xent", "supcon"]
 STEEPEST = 80.0
 """e^-80 is still a full float32 (the smallest is e^-87)."""
 
-MANY = 24
+MANY = 16
 """From so many blocks on two sweeps over half of the matrix beat one over all of it (measured)."""
 
 
@@ -96,6 +96,7 @@ def _supcon_by_halves(pairing: Pairing, comparison: Comparison, temperature: flo
     One sweep over half of the matrix for the sums of all rows, one for the gradient of each pair from both ends: half
     a matrix product and three halves, where one sweep over the whole takes three.
     """
+    pairing = pairing.by_class()
     partners = (pairing.size - 1)[:, None]
     sums = pairing.share.total(_sums_by_halves(pairing, comparison, temperature))
     slope = (partners[:, 0] > 0) / (-temperature * sums)
@@ -103,10 +104,10 @@ def _supcon_by_halves(pairing: Pairing, comparison: Comparison, temperature: flo
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         others = partners[rows.place]
         counted = others[:, 0] > 0
-        even = rows.valid.to(sums) * (2 / temperature) / others.clamp(min=1)
+        even = rows.valid.to(sums) / temperature / others.clamp(min=1)
         total = sums[rows.place].log()[counted].sum() + (rows.positive * even).sum()
-        both = torch.add(slope[rows.place, None], slope[rows.place.start :], out=rows.spare)
-        positive = even + (rows.positive / -temperature).exp_() * rows.valid * both.gather(1, rows.partner)
+        positive = even + (rows.positive / -temperature).exp_() * rows.valid * slope[rows.place, None]
+        both = torch.add(slope[rows.place, None], slope[rows.columns], out=rows.spare)
         return (Term(total, counted.sum(), positive, rows.negative.div_(-temperature).exp_().mul_(both)),)
 
     return over_rows(pairing, comparison, of_rows, symmetric=True)
@@ -117,13 +118,10 @@ def _sums_by_halves(pairing: Pairing, comparison: Comparison, temperature: float
     columns = pairing.columns
     sums = columns.new_zeros(len(columns), dtype=torch.promote_types(columns.dtype, torch.float32))
     for rows, seen in distance_rows(pairing, comparison, half=True):
-        beyond = sums[rows.start :]
         for some in (seen.positive, seen.negative):
             some.div_(-temperature).exp_()
-        near = seen.positive * seen.valid
-        beyond.index_add_(0, seen.partner.reshape(-1), near.reshape(-1))
-        beyond += seen.negative.sum(0)
-        sums[rows] += near.sum(1) + seen.negative.sum(1)
+        sums[seen.columns] += seen.negative.sum(0)
+        sums[rows] += (seen.positive * seen.valid).sum(1) + seen.negative.sum(1)
     return sums
 
 
