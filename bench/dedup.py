@@ -4,9 +4,12 @@
 
 1. 10^6 vectors of 128 numbers in 20,000 Gaussian clusters, 100,000 of them moved to a cosine of 0.9 to 1 with another:
    groups of them by `dedup_vectors`, everything included, in a process of its own (its peak is the process's). With
-   --quick 50,000.
+   --quick 20,000.
 2. The same after a tenth of new vectors, with what the first call has kept.
-3. Pictures: each original is attacked (bench/attacks.py: JPEG 75 to 3, crops of 10 to 80 %, resizing, blur, text,
+3. A folder of picture files, 64 to 96 pixels a side, cut from those of --data, a tenth of them copies of others
+   (recompressed, smaller, or the same): `twofold dedup FOLDER` without a network, from the files to the groups, in a
+   process of its own. 20,000 files; with --quick 300.
+4. Pictures: each original is attacked (bench/attacks.py: JPEG 75 to 3, crops of 10 to 80 %, resizing, blur, text,
    rotation, all at once), and every attacked picture is compared with every original and with distractors. Of a way to
    compare, a family's figure is the share of attacked pictures whose original it finds before one answer in a hundred
    is wrong (recall at a precision of .99, over all pairs of the family).
@@ -20,7 +23,9 @@ which says little about photographs.
 import argparse
 import json
 import multiprocessing
+import os
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +37,7 @@ import PIL.Image
 from attacks import FAMILIES, attacked
 from last_line import print_last_line, row
 from twofold import Items
-from twofold.apps.dedup import dedup_vectors
+from twofold.apps.dedup import dedup, dedup_vectors
 from twofold.apps.picture_copies import evidence, rule
 from twofold.bundle import Bundle
 from twofold.embedding import embed_arrays
@@ -57,18 +62,21 @@ def main() -> None:
     parser.add_argument("--originals", type=int, default=300)
     parser.add_argument("--distractors", type=int, default=1500)
     parser.add_argument("--families", nargs="*", default=list(FAMILIES), choices=list(FAMILIES))
-    parser.add_argument("--only", choices=["vectors", "pictures"])
-    parser.add_argument("--quick", action="store_true", help="50,000 vectors, 12 originals, 24 distractors")
+    parser.add_argument("--only", choices=["vectors", "collection", "pictures"])
+    parser.add_argument("--files", type=int, default=20_000, help="of the folder that is looked through")
+    parser.add_argument("--quick", action="store_true", help="20,000 vectors, 300 files, 8 originals, 16 distractors")
     options = parser.parse_args()
     clock = time.monotonic()
     if options.train:
         print(json.dumps(fitted(pictures_of([options.train], FITTED), 120)))
         return
     results = []
-    if options.only != "pictures":
-        results += vectors(50_000 if options.quick else 1_000_000, named="50k" if options.quick else "1m")
-    if options.only != "vectors":
-        originals, distractors = (12, 24) if options.quick else (options.originals, options.distractors)
+    if options.only in (None, "vectors"):
+        results += vectors(20_000 if options.quick else 1_000_000, named="20k" if options.quick else "1m")
+    if options.only in (None, "collection"):
+        results += collection(options.data, 300 if options.quick else options.files)
+    if options.only in (None, "pictures"):
+        originals, distractors = (8, 16) if options.quick else (options.originals, options.distractors)
         results += pictures(options.data, originals, distractors, options.families)
     for result in results:
         print(f"{result['name']:55} {result['value']:.4f}  {result['anchor']}")
@@ -148,6 +156,70 @@ def coded(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """A pair as one number, whichever way round."""
     low, high = np.minimum(one, other).astype(np.int64), np.maximum(one, other).astype(np.int64)
     return high << 32 | low
+
+
+def collection(folders: Sequence[Path], count: int) -> list[dict]:
+    """Files to groups, in a process of its own."""
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as place:
+        copies = written(Path(place), pictures_of(folders, 400), count)
+        with context.Pool(1) as pool:
+            told = pool.apply(groups_of_files, (place, copies))
+    anchor = (
+        f"{count:,} JPEG files of 64 to 96 pixels, {len(copies):,} of them copies, to {told['groups']:.0f} groups, on "
+        f"{os.cpu_count()} processors; {told['cpu']:.0f} processor seconds, {told['reading']:.0f} of them reading"
+    )
+    process = "of the process, 4 kB a picture kept"
+    return [
+        row("collection_items_per_second", count / told["seconds"], unit="items/s", anchor=anchor, seed=0),
+        row("collection_items_per_processor_second", count / told["cpu"], unit="items/s", anchor=anchor, seed=0),
+        row("collection_copies_found", told["found"], anchor="share of the copies, in a group with what they were of"),
+        row("collection_peak_mb", told["peak"], unit="MB", anchor=process, seed=0),
+    ]
+
+
+def written(place: Path, shown: Sequence[PIL.Image.Image], count: int) -> dict[str, str]:
+    """Many small files out of few pictures: each a blend of two cut-outs. Names of copies -> what they are of."""
+    copies: dict[str, str] = {}
+    for number in range(count):
+        own = np.random.default_rng((0, number))
+        of = int(own.integers(number)) if number and own.random() < 0.1 else number
+        picture = blended(shown, np.random.default_rng((1, of)))
+        if of != number:
+            copies[f"{number:07}.jpg"] = f"{of:07}.jpg"
+            picture = picture.reduce(2) if own.integers(2) else picture
+        quality = int(own.integers(20, 60)) if of != number and own.integers(2) else 85
+        picture.save(place / f"{number:07}.jpg", quality=quality)
+    return copies
+
+
+def blended(shown: Sequence[PIL.Image.Image], generator: np.random.Generator) -> PIL.Image.Image:
+    """A picture that nobody took: two cut-outs, the second shining through."""
+    size = tuple(int(side) for side in generator.integers(64, 97, 2))
+    parts = []
+    for place in generator.integers(len(shown), size=2):
+        picture, kept = shown[place], generator.uniform(0.4, 0.9)
+        left, top = generator.uniform(0, 1 - kept, 2) * picture.size
+        box = (left, top, left + kept * picture.width, top + kept * picture.height)
+        parts.append(picture.resize(size, PIL.Image.Resampling.BILINEAR, box=box))
+    return PIL.Image.blend(parts[0], parts[1], float(generator.uniform(0.2, 0.5)))
+
+
+def groups_of_files(place: str, copies: dict[str, str]) -> dict[str, float]:
+    """Everything about one folder of files."""
+    reading = [0.0]
+
+    def watch(what: str, done: int, total: int) -> None:
+        if what == "reading":
+            reading[0] = time.process_time() - processor
+
+    began, processor = time.perf_counter(), time.process_time()
+    found = dedup(Items.from_folder(place, levels=0), watch=watch)
+    told = {"seconds": time.perf_counter() - began, "cpu": time.process_time() - processor, "reading": reading[0]}
+    group = {name: number for number, each in enumerate(found.groups) for name in (each.kept, *each.copies)}
+    together = [name in group and group[name] == group.get(of) for name, of in copies.items()]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return told | {"peak": peak, "found": float(np.mean(together)), "groups": float(len(found.groups))}
 
 
 def pictures_of(folders: Sequence[Path], most: int) -> list[PIL.Image.Image]:

@@ -1,7 +1,6 @@
 """Near-duplicates: groups of things that are nearly the same, of one collection, a grown one, or against an index."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from twofold.apps.collection import MARKER, Collection, collect, load_arrays, save_arrays
-from twofold.apps.picture_copies import COPY, Candidates, candidates, copy_scores
+from twofold.apps.collection import Collection, collect
+from twofold.apps.picture_copies import COPY, candidates, copy_scores
+from twofold.apps.remembered import CopyPairs, Remembered, remember, remembered
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.data.star_groups import Alike, star_groups
-from twofold.errors import FingerprintMismatch, UsageError, nearest
+from twofold.errors import UsageError, nearest
 from twofold.inputs import Input
 from twofold.inputs.image import Image
 from twofold.results import Embeddings, Group, Groups
-from twofold.store.cells import Cells, Space
+from twofold.store.cells import Space
 from twofold.store.index import Index
 from twofold.store.near_pairs import NearPairs, near_pairs
 
@@ -75,14 +75,14 @@ def dedup(
     bundle = reader if isinstance(reader, Bundle) else None
     limit = _limit(bundle, threshold, against)
     order = _order_by(keep)
-    state = _remembered(memory, reader, limit)
+    state = remembered(memory, reader, limit)
     new = _without(items, {*state.known.ids, *state.known.unreadable} if state else set())
     known = collect(new, reader, progress=_told(watch, "reading"))
     since = len(state.known) if state else 0
     known = state.known.joined(known) if state else known
     found = _pairs(known, bundle, limit, since=since, state=state, watch=watch)
     if memory is not None:
-        _remember(memory, reader, known, limit=limit, found=found)
+        remember(memory, reader, known, limit=limit, found=found)
     near = _near_the_index(known, against, limit, watch=watch)
     return Groups(
         groups=_groups(known, found, order, near, alike=partial(_alike, known=known, bundle=bundle, limit=limit)),
@@ -131,27 +131,9 @@ def _near_by_vector(space: Space, kept: int, others: Int[np.ndarray, "m"]) -> Fl
     return np.where(scores >= space.score, scores, -np.inf)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Found:
-    """Pairs that count, with their scores, who stands for whom in them, and what makes the next look cheap."""
-
-    pairs: Int[np.ndarray, "pairs 2"]
-    scores: Float[np.ndarray, "pairs"]
-    same: Int[np.ndarray, "n"]
-    looked: Candidates | None
-    cells: Cells | None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _State:
-    known: Collection
-    found: _Found
-
-
 def _pairs(
-    known: Collection, bundle: Bundle | None, limit: float | None, *, since: int, state: _State | None, watch: Any
-) -> _Found:
+    known: Collection, bundle: Bundle | None, limit: float | None, *, since: int, state: Remembered | None, watch: Any
+) -> CopyPairs:
     """All pairs of distinct contents that count: those that are remembered, and those with a new thing."""
     old = state.found if state else None
     parts = [(old.pairs, old.scores)] if old else []
@@ -178,7 +160,7 @@ def _pairs(
         same = np.where(same == np.arange(len(known)), same[near.same], same)
         cells, notes = near.cells, _bounded(near)
     pairs, scores = _once(parts)
-    return _Found(pairs=pairs, scores=scores, same=same[same], looked=looked, cells=cells, notes=notes)
+    return CopyPairs(pairs=pairs, scores=scores, same=same[same], looked=looked, cells=cells, notes=notes)
 
 
 def _judging(known: Collection, bundle: Bundle | None) -> np.ndarray | None:
@@ -242,7 +224,7 @@ def _near_the_index(
 
 def _groups(
     known: Collection,
-    found: _Found,
+    found: CopyPairs,
     order: Callable[[Collection, int], Any],
     near: dict[int, tuple[str, float]],
     *,
@@ -341,63 +323,3 @@ def _bounded(found: NearPairs) -> tuple[str, ...]:
         f"{found.capped} things have more than {found.most} near ones before them; of those the first {found.most} "
         "were compared, so a very large group may be found as several",
     )
-
-
-# ---- what is remembered between two calls
-
-
-def _kind(reader: Input | Bundle) -> str:
-    if isinstance(reader, Bundle):
-        return reader.fingerprint
-    return f"{reader.name} {reader.version} {reader.arguments()}"
-
-
-def _remembered(memory: str | Path | None, reader: Input | Bundle, limit: float | None) -> _State | None:
-    """What an earlier call has kept, if it was of the same reader and threshold."""
-    if memory is None or not (Path(memory) / MARKER).exists():
-        return None
-    known, told, arrays = load_arrays(memory)
-    if told["reader"] != _kind(reader) or told["limit"] != limit:
-        raise FingerprintMismatch(
-            f"{memory} was made by another model, reader or threshold ({told['limit']}, now {limit}): its vectors "
-            "cannot be compared with new ones; name another place"
-        )
-    looked = None
-    if told["each"]:
-        vector_cells = _cells(arrays, told, "seen")
-        pairs = np.zeros((0, 2), np.int64)
-        signed = _cells(arrays, told, "signed")
-        if signed:
-            looked = Candidates(
-                pairs=pairs, same=signed.same, each=told["each"], cells=signed, vector_cells=vector_cells
-            )
-    found = _Found(
-        pairs=np.asarray(arrays["pairs"]),
-        scores=np.asarray(arrays["scores"]),
-        same=np.arange(len(known)),
-        looked=looked,
-        cells=_cells(arrays, told, "near"),
-    )
-    return _State(known=known, found=found)
-
-
-def _cells(arrays: dict[str, np.ndarray], told: dict[str, Any], name: str) -> Cells | None:
-    if f"{name}_same" not in arrays:  # of a version that knew no crowds: looked for anew
-        return None
-    met, planned = told[name]
-    pivots, assigned, same = (np.asarray(arrays[f"{name}_{part}"]) for part in ("pivots", "assigned", "same"))
-    return Cells(pivots=pivots, assigned=assigned, same=same, met=met, planned=planned)
-
-
-def _remember(
-    memory: str | Path, reader: Input | Bundle, known: Collection, *, limit: float | None, found: _Found
-) -> None:
-    looked = found.looked
-    all_cells = {"signed": looked and looked.cells, "seen": looked and looked.vector_cells, "near": found.cells}
-    arrays = {"pairs": found.pairs, "scores": found.scores}
-    told: dict[str, Any] = {"reader": _kind(reader), "limit": limit, "each": looked.each if looked else 0}
-    for name, cells in all_cells.items():
-        if cells:
-            arrays |= {f"{name}_{part}": getattr(cells, part) for part in ("pivots", "assigned", "same")}
-            told[name] = (cells.met, cells.planned)
-    save_arrays(memory, known, told, arrays)
