@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
-import PIL.Image
 from jaxtyping import Float, Int, Shaped, UInt8
 
 from twofold.inputs.image_hash import SIDE as HASHED
@@ -158,7 +157,7 @@ def _coarse(cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64
     """(top, left, side, degrees) of the best fit on a grid of 16 x 16, for each pair."""
     ground = _pooled(whole, COARSE)
     best, place = np.full(len(cut), -2.0, np.float32), np.zeros((len(cut), 4))
-    turned = [np.stack([_turned(each, degrees) for each in cut]) for degrees in TURNS]
+    turned = [_turned(cut, degrees).astype(np.float32) for degrees in TURNS]
     for size in range(SMALLEST, COARSE + 1):
         windows = np.lib.stride_tricks.sliding_window_view(ground, (size, size), axis=(1, 2))
         across = windows.shape[1]
@@ -177,16 +176,34 @@ def _coarse(cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64
     return place
 
 
-def _turned(plane: UInt8[np.ndarray, "64 64"], degrees: float) -> UInt8[np.ndarray, "64 64"]:
+def _turned(planes: UInt8[np.ndarray, "m 64 64"], degrees: float) -> UInt8[np.ndarray, "m 64 64"]:
+    """Each turned about its middle, counter-clockwise; what comes in at the corners has its mean grey."""
     if degrees % 90 == 0:
-        return np.rot90(plane, round(degrees / 90))
-    picture = PIL.Image.fromarray(plane)
-    return np.asarray(picture.rotate(degrees, PIL.Image.Resampling.BILINEAR, fillcolor=int(plane.mean())))
+        return np.rot90(planes, round(degrees / 90), axes=(1, 2))
+    pixels = planes.reshape(len(planes), -1)
+    corners, weights, outside = _turn(degrees)
+    found = sum(np.take(pixels, corner, axis=1) * weight for corner, weight in zip(corners, weights, strict=True))
+    return np.where(outside, pixels.mean(axis=1, keepdims=True), found).astype(np.uint8).reshape(planes.shape)
 
 
-def _resized(planes: UInt8[np.ndarray, "m 64 64"], size: int) -> Float[np.ndarray, "m size size"]:
+@cache
+def _turn(degrees: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each pixel of a turned plane the four that it lies between, their weights, and whether it lies outside."""
+    angle, middle = np.deg2rad(degrees), (SIDE - 1) / 2
+    down, right = np.meshgrid(np.arange(SIDE) - middle, np.arange(SIDE) - middle, indexing="ij")
+    y = (np.sin(angle) * right + np.cos(angle) * down + middle).ravel()
+    x = (np.cos(angle) * right - np.sin(angle) * down + middle).ravel()
+    outside = (np.minimum(y, x) < -0.5) | (np.maximum(y, x) > SIDE - 0.5)
+    y, x = np.clip(y, 0, SIDE - 1.001), np.clip(x, 0, SIDE - 1.001)
+    row, column = y.astype(np.int64), x.astype(np.int64)
+    y, x = (y - row).astype(np.float32), (x - column).astype(np.float32)
+    corners = np.stack([(row + i) * SIDE + column + j for i in (0, 1) for j in (0, 1)])
+    return corners, np.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x]), outside
+
+
+def _resized(planes: Float[np.ndarray, "m 64 64"], size: int) -> Float[np.ndarray, "m size size"]:
     rows = _rows(size)
-    return rows @ planes.astype(np.float32) @ rows.T
+    return rows @ planes @ rows.T
 
 
 @cache
@@ -238,9 +255,10 @@ def _sampled(
     down, right = np.clip(down, 0, SIDE - 1.001), np.clip(right, 0, SIDE - 1.001)
     row, column = down.astype(np.int64), right.astype(np.int64)
     y, x = (down - row).astype(np.float32), (right - column).astype(np.float32)
-    number = np.arange(len(planes))[:, None, None]
-    upper = planes[number, row, column] * (1 - x) + planes[number, row, column + 1] * x
-    lower = planes[number, row + 1, column] * (1 - x) + planes[number, row + 1, column + 1] * x
+    pixels = planes.reshape(-1)
+    corner = (np.arange(len(planes))[:, None, None] * SIDE + row) * SIDE + column
+    upper = np.take(pixels, corner) * (1 - x) + np.take(pixels, corner + 1) * x
+    lower = np.take(pixels, corner + SIDE) * (1 - x) + np.take(pixels, corner + SIDE + 1) * x
     return upper * (1 - y) + lower * y
 
 
