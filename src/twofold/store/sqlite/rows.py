@@ -101,11 +101,12 @@ class Row(NamedTuple):
 def record_of(row: Fields) -> Record:
     """A row as it is written."""
     number, generation, name, label, added, expires, revoked, metadata, vector = row
-    ends = expires.encode() if expires else b"", revoked.encode() if revoked else b""
-    parts = name.encode(), label.encode(), added.encode(), *ends, metadata.encode(), vector
+    end, since = expires.encode() if expires else b"", revoked.encode() if revoked else b""
+    parts = name.encode(), label.encode(), added.encode(), end, since, metadata.encode(), vector
     hashed = bytearray(_digest(number, generation, parts))
-    record = number, generation, name, label, added, metadata, vector, hashed
-    return (*record, expires, revoked) if expires or revoked else record
+    if end or since:
+        return number, generation, name, label, added, metadata, vector, hashed, expires, revoked
+    return number, generation, name, label, added, metadata, vector, hashed
 
 
 def _digest(number: int, generation: int, parts: Parts) -> bytes:
