@@ -47,8 +47,10 @@ def check_vectors(contract: Contract, vectors: np.ndarray, name: Callable[[int],
     """The vectors as float32 rows, or an error that names the first that does not fit."""
     if vectors.ndim != 2 or vectors.shape[1] != contract.dim:
         raise StoreError(f"vectors of shape {vectors.shape}: this index takes (n, {contract.dim})")
-    with np.errstate(over="ignore"):  # what is too large is told below
-        rows = np.ascontiguousarray(vectors, dtype=np.float32)
+    if vectors.dtype != np.float32:
+        with np.errstate(over="ignore"):  # what is too large is told below
+            vectors = vectors.astype(np.float32)
+    rows = np.ascontiguousarray(vectors)
     # one sum of squares answers for every number of a good batch; NaN passes no comparison
     fine = np.vdot(rows, rows) <= LARGEST**2
     if not fine and len(wrong := np.flatnonzero(~(np.abs(rows) <= LARGEST).all(axis=1))):

@@ -127,11 +127,12 @@ class Database:
         """All of the block or nothing, and nobody else writes meanwhile."""
         self._written = 0
         try:
-            with explain(self.folder), transaction(self.connection, "IMMEDIATE"):
+            with transaction(self.connection, "IMMEDIATE"):
                 yield
         except BaseException:
             self._state = None  # it may tell of what was not kept
-            raise
+            with explain(self.folder):
+                raise
         if self._written:
             self.mark.write(self._written)
 
