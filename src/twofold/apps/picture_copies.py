@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 
 from twofold.inputs.image_alignment import WAVES, alignments, signatures, views
 from twofold.store.cells import Cells
-from twofold.store.near_pairs import near_pairs
+from twofold.store.near_pairs import NearPairs, near_pairs
 
 __all__ = ["COPY", "Candidates", "candidates", "copy_scores", "evidence", "rule"]
 
@@ -20,8 +20,14 @@ COPY = 0.9
 ALIKE = 0.65
 """Cosine of two signatures from which on pixels are compared; of unrelated photographs about one pair in 10^7."""
 
+CROWD = 0.9
+"""Cosine of two signatures from which on the finer ones make it sure, so that one may stand for the other."""
+
 SEEN = 0.8
 """Cosine of the vectors of a network that was not calibrated from which on pixels are compared, of many pictures."""
+
+EQUAL = 0.99
+"""Cosine of vectors from which on one may stand for another where candidates are looked for."""
 
 FINE = 16
 """Waves of the signatures that the rule looks at; those that candidates are looked up by have fewer."""
@@ -42,12 +48,14 @@ class Candidates:
 
     Attributes:
         same: of each picture the one that stands for it in the pairs: their signatures are equal, or crowd together.
-        cells: of the signatures, `each` rows a picture; of the vectors, where those were searched in cells.
+        rows: signatures in half precision, `each` a picture. cells: of those.
+        vector_cells: of the vectors, where they were searched in cells.
     """
 
     pairs: Int[np.ndarray, "pairs 2"]
     same: Int[np.ndarray, "n"]
     each: int
+    rows: Shaped[np.ndarray, "rows dim"]
     cells: Cells
     vector_cells: Cells | None
 
@@ -66,46 +74,50 @@ def candidates(
         known: of the pictures before `since`.
     """
     few = len(planes) <= FEW
-    rows = _signatures(planes, cut=few)
-    each = len(rows) // max(len(planes), 1)
-    fitting = known is not None and known.each == each
-    old = known.cells if known and fitting else None
-    found = near_pairs(rows, ALIKE, known=old, check=False, progress=progress)
-    same = _standing(found.same, each, len(planes))
-    ends = np.stack([found.first, found.second], axis=1).astype(np.int64)
-    twins = np.flatnonzero(found.same != np.arange(len(rows)))
-    twins = twins[same[twins // max(each, 1)] == twins // max(each, 1)]  # the others go with who stands for them
-    ends = np.concatenate([ends, np.stack([found.same[twins], twins], axis=1)])
-    whole = (ends % each == 0).any(axis=1) if each else np.zeros(len(ends), bool)
-    parts = [ends[whole] // max(each, 1)]
+    old = known if known is not None and (known.each > 1) == few else None
+    rows = _signatures(planes if old is None else planes[since:], cut=few)
+    rows = rows if old is None else np.concatenate([old.rows, rows])
+    each = max(len(rows) // max(len(planes), 1), 1)
+    found = near_pairs(rows, ALIKE, crowd=CROWD, known=old and old.cells, check=False, progress=progress)
+    same = _standing(found.same, rows[::each], each)
+    ends = _met(found)
+    alone = (same[ends // each] == ends // each).all(axis=1)  # the others go with who stands for them
+    parts = [ends[alone & (ends % each == 0).any(axis=1)] // each]
     vector_cells = None
     if vectors is not None and few:
         parts.append(_nearest_before(vectors, since))
     elif vectors is not None:
-        seen = near_pairs(vectors, SEEN, known=known.vector_cells if known else None, check=False)
-        parts.append(np.stack([seen.first, seen.second], axis=1).astype(np.int64))
+        seen = near_pairs(vectors, SEEN, crowd=EQUAL, known=known and known.vector_cells, check=False)
+        parts.append(_met(seen))
         vector_cells = seen.cells
     pairs = np.sort(np.concatenate(parts), axis=1)
     pairs = np.unique(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs[:, 1] >= since)], axis=0)
-    return Candidates(pairs=pairs, same=same, each=each, cells=found.cells, vector_cells=vector_cells)
+    return Candidates(pairs=pairs, same=same, each=each, rows=rows, cells=found.cells, vector_cells=vector_cells)
 
 
-def _standing(same: Int[np.ndarray, "rows"], each: int, count: int) -> Int[np.ndarray, "n"]:
-    """Of each picture the one that stands for it: where a whole one stands for a whole one."""
-    if not count:
-        return np.arange(0)
-    whole = same[::each]
-    return np.where(whole % each == 0, whole // each, np.arange(count))
+def _met(found: NearPairs) -> Int[np.ndarray, "pairs 2"]:
+    """The pairs, and each row with the one that stands for it."""
+    others = np.flatnonzero(found.same != np.arange(len(found.same)))
+    pairs = np.stack([found.first, found.second], axis=1).astype(np.int64)
+    return np.concatenate([pairs, np.stack([found.same[others], others], axis=1)])
 
 
-def _signatures(planes: UInt8[np.ndarray, "n 64 64"], *, cut: bool) -> Float[np.ndarray, "rows dim"]:
+def _standing(same: Int[np.ndarray, "rows"], whole: Shaped[np.ndarray, "n dim"], each: int) -> Int[np.ndarray, "n"]:
+    """Of each picture the one that stands for it: a whole one for a whole one, and none for those of one grey."""
+    stands = same[::each]
+    told = (stands % each == 0) & whole.any(axis=1)
+    return np.where(told, stands // each, np.arange(len(whole)))
+
+
+def _signatures(planes: UInt8[np.ndarray, "n 64 64"], *, cut: bool) -> Shaped[np.ndarray, "rows dim"]:
     """Signatures, picture by picture; with those of its turns and cut-outs behind each, if `cut`."""
     parts = []
     for start in range(0, len(planes), STRIP):
         block = np.asarray(planes[start : start + STRIP])
         shown = [block, *views(block)] if cut else [block]
-        parts.append(np.stack([signatures(each) for each in shown], axis=1).reshape(len(block) * len(shown), -1))
-    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)
+        signed = np.stack([signatures(each) for each in shown], axis=1).reshape(len(block) * len(shown), -1)
+        parts.append(signed.astype(np.float16))
+    return np.concatenate(parts) if parts else np.zeros((0, WAVES**2 - 1), np.float16)
 
 
 def _nearest_before(vectors: Shaped[np.ndarray, "n dim"], since: int) -> Int[np.ndarray, "pairs 2"]:

@@ -59,6 +59,7 @@ def remembered(memory: str | Path | None, reader: Input | Bundle, limit: float |
             pairs=np.zeros((0, 2), np.int64),
             same=np.arange(len(known)),
             each=told["each"],
+            rows=np.asarray(arrays["rows"]),
             cells=signed,
             vector_cells=_cells(arrays, told, "seen"),
         )
@@ -87,6 +88,8 @@ def remember(
     looked = found.looked
     all_cells = {"signed": looked and looked.cells, "seen": looked and looked.vector_cells, "near": found.cells}
     arrays = {"pairs": found.pairs, "scores": found.scores}
+    if looked:
+        arrays["rows"] = looked.rows
     told: dict[str, Any] = {"reader": _kind(reader), "limit": limit, "each": looked.each if looked else 0}
     for name, cells in all_cells.items():
         if cells:

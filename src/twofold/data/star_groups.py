@@ -65,9 +65,11 @@ def star_groups(
         beside = dict(zip([here, *near[part].tolist()], [1.0, *values[part].tolist()], strict=True))
         members = {place: value for each, value in beside.items() for place in crowds.get(each, [each]) if free[place]}
         if alike is not None and not crowds.keys().isdisjoint(beside):
+            asked = len(members)
             members = _near_enough(kept, members, alike)
             for each in crowds.keys() & beside.keys():
-                heappush(waiting, (int(rank[crowds[each][0]]), each))  # some of it may have to stand for themselves
+                if each != here or 2 * len(members) >= asked:  # else it is no crowd: its members stand for themselves
+                    heappush(waiting, (int(rank[crowds[each][0]]), each))
         free[list(members)] = False
         if members:
             order = sorted(members, key=lambda place: (-members[place], rank[place]))

@@ -68,8 +68,11 @@ class Space:
             return cls(vectors=vectors, distance=distance, score=score, bound=score, scale=scale)
         step = max(len(vectors) // BLOCK, 1)
         centre = np.asarray(vectors[::step], np.float64).mean(axis=0).astype(np.float32) if len(vectors) else None
-        bound = score / 2 if distance == "squared_euclidean" else -(score**2) / 2
-        return cls(vectors=vectors, distance=distance, score=score, bound=bound, centre=centre)
+        return cls(vectors=vectors, distance=distance, score=score, bound=_bound(score, distance), centre=centre)
+
+    def at(self, score: float) -> "Space":
+        """The same with another threshold."""
+        return replace(self, score=score, bound=_bound(score, self.distance))
 
     def plain(self, rows: Shaped[np.ndarray, "m"]) -> Float[np.ndarray, "m dim"]:
         """The rows in float32, of unit length or centred."""
@@ -119,6 +122,13 @@ class Space:
         if self.distance == "cosine":
             return one, self.score * one + np.sqrt(1 - self.score**2) * away
         return one, one + np.sqrt(-2 * self.bound) * away
+
+
+def _bound(score: float, distance: str) -> float:
+    """A score as an inner product of the space."""
+    if distance == "cosine":
+        return score
+    return score / 2 if distance == "squared_euclidean" else -(score**2) / 2
 
 
 def _lengths(vectors: Shaped[np.ndarray, "n dim"]) -> Float[np.ndarray, "n"]:

@@ -63,6 +63,7 @@ def near_pairs(
     score: float,
     *,
     distance: str = "cosine",
+    crowd: float | None = None,
     known: Cells | None = None,
     check: bool = True,
     seed: int = 0,
@@ -78,6 +79,7 @@ def near_pairs(
             many pairs are those with the preferred.
         score: cosine similarity, or minus a distance.
         distance: cosine, euclidean or squared_euclidean.
+        crowd: score from which one row may stand for another; None: `score`.
         known: cells of the first rows, of an earlier result: pairs among those are known, and not looked for again.
         check: measure the recall; costs 512 exact searches.
         progress: called with (done, total) of the rows that were compared, counted in every cell.
@@ -91,13 +93,14 @@ def near_pairs(
         raise UsageError(f"cells of {since} vectors are given with {len(vectors)}: give all, the old ones first")
     same = _earliest_equal(vectors)
     rows = _alone(same)
-    anew = known is None or not len(known.pivots) or len(vectors) > GROWN * known.planned
-    cells = routed(space, np.arange(len(vectors)), rows, seed=seed) if anew else known.extended(space)
+    planned = known if known is not None and len(known.pivots) and len(vectors) <= GROWN * known.planned else None
+    cells = planned.extended(space) if planned else routed(space, np.arange(len(vectors)), rows, seed=seed)
     if known is not None:
         same[:since] = known.same
         same = same[same]
-    same = without_crowds(space, cells.members(_alone(same)), same, since=since, seed=seed)
-    if anew and len(_alone(same)) < SPOILT * len(rows):  # most pivots lie in crowds, and serve nobody else
+    tight = space if crowd is None else space.at(crowd)
+    same = without_crowds(tight, cells.members(_alone(same)), same, since=since, seed=seed)
+    if planned is None and len(_alone(same)) < SPOILT * len(rows):  # most pivots lie in crowds, and serve nobody else
         cells = routed(space, np.arange(len(vectors)), _alone(same), seed=seed)
     rows, cells = _alone(same), replace(cells, same=same)
     search = _Search(space, since)
