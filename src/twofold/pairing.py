@@ -169,11 +169,11 @@ class Room:
     """Memory for the blocks of one walk, used for each anew: fresh pages cost as much as what is written to them."""
 
     def __init__(self, pairing: Pairing, like: Tensor) -> None:
-        self.numbers = like.new_empty(min(pairing.starts.step, len(pairing.first)) * len(pairing.columns))
+        self._first = like.new_empty(min(pairing.starts.step, len(pairing.first)) * len(pairing.columns))
 
     def block(self, rows: int, cols: int) -> Float[Tensor, "rows cols"]:
         """A block of this size, with anything in it."""
-        return self.numbers[: rows * cols].view(rows, cols)
+        return self._first[: rows * cols].view(rows, cols)
 
     def spare(self, rows: int, cols: int) -> Float[Tensor, "rows cols"]:
         """Another one."""
@@ -181,7 +181,7 @@ class Room:
 
     @cached_property
     def _second(self) -> Tensor:
-        return torch.empty_like(self.numbers)
+        return torch.empty_like(self._first)
 
 
 class Rows(NamedTuple):
@@ -191,11 +191,11 @@ class Rows(NamedTuple):
         partner: columns of the row's class, padded with columns of the same class.
         valid: which of those are genuine partners.
         positive: distances to the columns of `partner`.
-        negative: distances to all columns, FAR where the column is of the row's class.
+        negative: distances to `columns`, FAR where the column is of the row's class, or the pair was met before.
         place: which rows these are.
-        columns: which columns.
-        near: all of `partner` is within so many columns.
-        ends: 2; 1 if each impostor pair is met from one of its ends only.
+        columns: which columns; `partner` counts from the first of them.
+        near: within how many columns all of `partner` is.
+        ends: from how many of its ends an impostor pair is met, 2 or 1.
         room: where the block is.
     """
 
