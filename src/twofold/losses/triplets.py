@@ -126,7 +126,7 @@ def _hinge_triplets(rows: Rows, *, comparing: "_Comparing", margin: float, semi_
     else:
         bound, below = threshold if floor is None else floor, torch.zeros_like(threshold)
         above = comparing.count(rows, (bound[:, :, None], below[:, :, None]))
-    return (_hinged(rows, above, below, threshold=threshold, top=threshold.amax(1, keepdim=True)),)
+    return (_hinged(rows, above, below, threshold=threshold, near=threshold.amax(1, keepdim=True)),)
 
 
 def _hinges_by_halves(pairing: Pairing, comparison: Comparison, comparing: "_Comparing", *, margin: float) -> Tensor:
@@ -138,21 +138,22 @@ def _hinges_by_halves(pairing: Pairing, comparison: Comparison, comparing: "_Com
     pairing = pairing.by_class()
     floor = _genuine(pairing, comparison)
     threshold = (floor + margin).masked_fill_(floor == FAR, -FAR)
-    bound, counted, top = threshold if comparing.within is None else floor, torch.zeros_like(floor), threshold.max()
+    bound, counted = threshold if comparing.within is None else floor, torch.zeros_like(floor)
+    middle = threshold[floor < FAR].mean()
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         mine = bound[:, rows.place].T[:, :, None], counted[:, rows.place].T[:, :, None]
         theirs = bound[None, :, rows.columns], counted[None, :, rows.columns]
         above, places = comparing.count(rows, mine, theirs), slice(rows.valid.shape[1])
         below, thresholds = (table[places, rows.place].T for table in (counted, threshold))
-        return (_hinged(rows, above, below, threshold=thresholds, top=top),)
+        return (_hinged(rows, above, below, threshold=thresholds, near=middle),)
 
     return over_rows(pairing, comparison, of_rows, symmetric=True)
 
 
-def _hinged(rows: Rows, above: Tensor, below: Tensor, *, threshold: Tensor, top: Tensor) -> Term:
-    # Measured from the largest threshold, the row's or of all: two large sums of distances would cancel.
-    total = -_dot(top, rows.negative, above) - ((top - threshold) * below).sum()
+def _hinged(rows: Rows, above: Tensor, below: Tensor, *, threshold: Tensor, near: Tensor) -> Term:
+    # Measured from a threshold, the row's largest or the mean of all: two large sums of distances would cancel.
+    total = -_dot(near, rows.negative, above) - ((near - threshold) * below).sum()
     return Term(total, below.sum(), below, above)
 
 
@@ -169,10 +170,10 @@ def _genuine(pairing: Pairing, comparison: Comparison) -> Float[Tensor, "places 
     return torch.cat(found).view_as(partner).masked_fill_(~valid, FAR).T.contiguous()
 
 
-def _dot(top: Tensor, value: Tensor, weight: Tensor) -> Tensor:
-    """Sum of (top - value) * weight, some rows at a time, whose differences stay in the cache."""
+def _dot(near: Tensor, value: Tensor, weight: Tensor) -> Tensor:
+    """Sum of (near - value) * weight, some rows at a time, whose differences stay in the cache."""
     few = max(8, AT_ONCE // value.shape[1])
-    parts = zip(top.expand(len(value), 1).split(few), value.split(few), weight.split(few), strict=True)
+    parts = zip(near.expand(len(value), 1).split(few), value.split(few), weight.split(few), strict=True)
     return torch.stack([torch.dot((a - b).view(-1), c.view(-1)) for a, b, c in parts]).sum()
 
 
