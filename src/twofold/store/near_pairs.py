@@ -91,18 +91,8 @@ def near_pairs(
     since = 0 if known is None else len(known.assigned)
     if since > len(vectors):
         raise UsageError(f"cells of {since} vectors are given with {len(vectors)}: give all, the old ones first")
-    same = _earliest_equal(vectors)
-    rows = _alone(same)
-    planned = known if known is not None and len(known.pivots) and len(vectors) <= GROWN * known.planned else None
-    cells = planned.extended(space) if planned else routed(space, np.arange(len(vectors)), rows, seed=seed)
-    if known is not None:
-        same[:since] = known.same
-        same = same[same]
-    tight = space if crowd is None else space.at(crowd)
-    same = without_crowds(tight, cells.members(_alone(same)), same, since=since, seed=seed)
-    if planned is None and len(_alone(same)) < SPOILT * len(rows):  # most pivots lie in crowds, and serve nobody else
-        cells = routed(space, np.arange(len(vectors)), _alone(same), seed=seed)
-    rows, cells = _alone(same), replace(cells, same=same)
+    cells = _planned(space, known, space if crowd is None else space.at(crowd), seed=seed)
+    rows, same = _alone(cells.same), cells.same
     search = _Search(space, since)
     search.run(list(_leaves(space, rows, cells, since=since, seed=seed)), progress)
     first, second = search.trimmed()
@@ -119,6 +109,22 @@ def near_pairs(
         recall=recall,
         cells=cells,
     )
+
+
+def _planned(space: Space, known: Cells | None, tight: Space, *, seed: int) -> Cells:
+    """Where all vectors meet, and who stands for whom: as it was for those that are known."""
+    since, everything = 0 if known is None else len(known.assigned), np.arange(len(space.vectors))
+    same = _earliest_equal(space.vectors)
+    rows = _alone(same)
+    old = known if known is not None and len(known.pivots) and len(same) <= GROWN * known.planned else None
+    cells = old.extended(space) if old else routed(space, everything, rows, seed=seed)
+    if known is not None:
+        same[:since] = known.same
+        same = same[same]
+    same = without_crowds(tight, cells.members(_alone(same)), same, since=since, seed=seed)
+    if old is None and len(_alone(same)) < SPOILT * len(rows):  # most pivots lie in crowds, and serve nobody else
+        cells = routed(space, everything, _alone(same), seed=seed)
+    return replace(cells, same=same)
 
 
 def _alone(same: Int[np.ndarray, "n"]) -> Int[np.ndarray, "_"]:
