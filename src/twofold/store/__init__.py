@@ -8,7 +8,7 @@ the local engine           local, finding, large; life, audit, upkeep
   erasing                  erasure, leftovers
   protection               protection/
 engines elsewhere          remote/
-without an index           near_pairs, cells; shards
+without an index           near_pairs, cells, crowds; shards
 """
 
 from twofold.store.index import Index
