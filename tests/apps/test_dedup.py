@@ -233,3 +233,9 @@ def test_a_grown_crowd_has_the_groups_of_one_call(tmp_path):
     dedup(items.take(np.arange(100)), Image(size=64), memory=tmp_path / "memory")
     grown = dedup(items, Image(size=64), memory=tmp_path / "memory")
     assert grown.new == 51 and sets(grown) == sets(dedup(items, Image(size=64)))
+
+
+def test_pictures_of_one_grey_are_copies_only_where_they_are_equal():
+    greys = [np.full((32, 32, 3), grey, np.uint8) for grey in (*range(40, 240), 77)]
+    found = dedup(Items.from_arrays(greys, list(range(201))), Image(size=32))
+    assert [(group.kept, group.copies) for group in found.groups] == [("37", ("200",))]

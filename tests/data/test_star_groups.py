@@ -77,3 +77,20 @@ def test_a_large_crowd_takes_no_square_of_time():
         alike=lambda kept, others: np.ones(len(others)),
     )
     assert len(found) == 1 and found[0].kept == n - 1 and len(found[0].others) == n - 1
+
+
+def test_what_is_no_crowd_is_let_go():
+    asked = []
+
+    def alike(kept, others):
+        asked.append(len(others))
+        return np.where(others == kept + 1, 0.9, -np.inf)
+
+    found = star_groups(
+        np.zeros((0, 2), np.int64),
+        np.zeros(0, np.float32),
+        rank=np.arange(1000),
+        same=np.zeros(1000, np.int64),
+        alike=alike,
+    )
+    assert [(star.kept, star.others) for star in found] == [(0, (1,))] and asked == [999]

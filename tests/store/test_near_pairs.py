@@ -136,6 +136,13 @@ def test_of_a_crowd_one_stands_for_all(request, cells, distance, score):
     assert pairs_of(found) <= wanted and len(pairs_of(found) & left) >= 0.97 * len(left)
 
 
+def test_a_crowd_may_be_closer_than_a_pair():
+    vectors = crowded()
+    assert np.bincount(near_pairs(vectors, 0.9, crowd=0.999).same).max() == 1
+    with pytest.raises(UsageError, match=r"score 1\.5 is no threshold of cosine"):
+        near_pairs(vectors, 0.9, crowd=1.5)
+
+
 def test_who_comes_later_joins_the_crowd(tiny_cells):
     vectors = crowded()
     old = near_pairs(vectors[:600], 0.9)

@@ -58,17 +58,15 @@ class Space:
         """
         if distance not in _PLAIN:
             raise UsageError(f"near pairs by {distance!r} are not found in cells: {nearest(distance, _PLAIN)}")
-        largest = 1.0 if distance == "cosine" else 0.0
-        if not (-1.0 < score < largest if distance == "cosine" else score < largest):
-            raise UsageError(f"score {score:g} is no threshold of {distance}: give one below {largest:g}")
+        bound = _bound(score, distance)
         lengths = _lengths(vectors)
         if distance == "cosine":
             unit = bool(np.abs(lengths - 1.0).max(initial=0.0) < 1e-3)
             scale = None if unit else np.divide(1.0, lengths, where=lengths > 0, out=np.zeros_like(lengths))
-            return cls(vectors=vectors, distance=distance, score=score, bound=score, scale=scale)
+            return cls(vectors=vectors, distance=distance, score=score, bound=bound, scale=scale)
         step = max(len(vectors) // BLOCK, 1)
         centre = np.asarray(vectors[::step], np.float64).mean(axis=0).astype(np.float32) if len(vectors) else None
-        return cls(vectors=vectors, distance=distance, score=score, bound=_bound(score, distance), centre=centre)
+        return cls(vectors=vectors, distance=distance, score=score, bound=bound, centre=centre)
 
     def at(self, score: float) -> "Space":
         """The same with another threshold."""
@@ -125,7 +123,10 @@ class Space:
 
 
 def _bound(score: float, distance: str) -> float:
-    """A score as an inner product of the space."""
+    """A score as an inner product of the space, if it can be one."""
+    largest = 1.0 if distance == "cosine" else 0.0
+    if not (-1.0 < score < largest if distance == "cosine" else score < largest):
+        raise UsageError(f"score {score:g} is no threshold of {distance}: give one below {largest:g}")
     if distance == "cosine":
         return score
     return score / 2 if distance == "squared_euclidean" else -(score**2) / 2
