@@ -17,10 +17,9 @@ from twofold.errors import CannotWrite, DamagedIndex, StoreError
 from twofold.results import Embeddings
 from twofold.store import Index
 from twofold.store.cache import building
-from twofold.store.cache.approximate import Approximate
+from twofold.store.cache.approximate import FORMAT, Approximate
 from twofold.store.cache.building import build, lists_for
-from twofold.store.cache.columns import read_manifest
-from twofold.store.cache.lists import FEWEST, train
+from twofold.store.cache.columns import MANIFEST, read_manifest, sealed
 from twofold.store.exact import neighbours
 from twofold.store.local import LocalIndex
 
@@ -133,15 +132,6 @@ def test_erased_rows_leave_no_byte(tmp_path: Path) -> None:
     assert not again.columns["codes"].whole()[places].any()
     found = again.search(vectors[100:101], 3, gone=cache.numbers[places])
     assert not np.isin(cache.numbers[places], found[0]).any()
-
-
-def test_a_centre_is_never_the_vector_of_one_row() -> None:
-    vectors = clustered(2000)
-    vectors[7] = -vectors[:7].mean(axis=0)  # far from all
-    trained = train(vectors, 200, generator=np.random.default_rng(0))
-    assert len(trained.centres) <= 2000 // FEWEST
-    distances = np.linalg.norm(trained.centres[:, None, :DIM] - vectors[None], axis=2)
-    assert distances.min() > 1e-3
 
 
 @pytest.mark.parametrize("dim", [1, 3, 130])
@@ -344,6 +334,19 @@ def test_a_cache_that_was_refused_is_tried_again(index: LocalIndex, monkeypatch:
 
 def refuse(*_: object, **__: object) -> None:
     raise CannotWrite("the disk is full")
+
+
+def test_a_cache_of_an_older_format_is_built_again_and_said(index: LocalIndex) -> None:
+    queries = clustered(20, seed=5)
+    before = index.search(queries)
+    index.close()
+    facts = read_manifest(index.path / "cache")
+    (index.path / "cache" / MANIFEST).write_bytes(sealed(facts | {"format": FORMAT - 1}))
+    with Index.open(index.path) as again:
+        assert isinstance(again, LocalIndex)
+        assert again.search(queries) == before
+        assert f"has format {FORMAT - 1}, not {FORMAT}: the cache was built from 2000 rows" in again.notes[0]
+    assert read_manifest(index.path / "cache")["format"] == FORMAT
 
 
 def test_a_cache_of_another_index_is_not_used(index: LocalIndex, tmp_path: Path, contract: Contract) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-__all__ = ["Blocks", "block_rows", "nearest", "sides", "slack", "within"]
+__all__ = ["Blocks", "block_rows", "nearest", "sides", "slack", "widened", "within"]
 
 KEYS = 1 << 19  # of a block of rows with all queries: they stay in the cache of the processor
 ROUNDING = 2.0**-24
 MOST = 1024  # rows kept beside the k best because float32 cannot tell them apart; then the earliest of those
 POOL = 64  # a query
+WITHOUT_COPIES = np.int32(~0x70000000)  # of the sign, which an int16 that is widened fills up with
 
 Blocks = Iterator[tuple[Int[np.ndarray, "b"], Float[np.ndarray, "b sides"]]]
 """Places of rows, ascending, and their `sides`; the array may be the same each time."""
@@ -28,10 +29,23 @@ def block_rows(queries: int) -> int:
 def sides(rows: Shaped[np.ndarray, "b dim"], out: Float[np.ndarray, "m sides"]) -> Float[np.ndarray, "b sides"]:
     """Rows with one more column, so that a product with (query, 1) is the key <q, r> - |r|^2 / 2: nearer is larger."""
     right = out[: len(rows)]
-    right[:, :-1] = rows
+    right[:, :-1] = widened(rows) if rows.dtype == np.float16 else rows
     plain = right[:, :-1]
     right[:, -1] = np.einsum("ij,ij->i", plain, plain) * -0.5
     return right
+
+
+def widened(rows: Shaped[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
+    """Finite float16 as float32, bit for bit as `astype` does it, in less than half the time (numpy 2.4).
+
+    Sign, exponent and fraction are moved to their places in a float32; its exponent counts from 127 and not from 15.
+    """
+    wide = rows.view(np.int16).astype(np.int32)
+    wide <<= 13
+    wide &= WITHOUT_COPIES
+    floats = wide.view(np.float32)
+    floats *= np.float32(2.0**112)
+    return floats
 
 
 def nearest(
@@ -94,11 +108,14 @@ class _Nearest:
         self.who, self.where, self.keys = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
         self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.room = POOL * len(queries)
+        self.table = np.empty((len(queries), 0), np.float32)
 
     def take(self, places: np.ndarray, right: np.ndarray) -> None:
         """One block more."""
         self.longest = max(self.longest, _longest(right))
-        keys = self.left @ right.T
+        if self.table.shape[1] < len(right):
+            self.table = np.empty((len(self.left), len(right)), np.float32)  # once: new pages cost much
+        keys = np.matmul(self.left, right.T, out=self.table[:, : len(right)])
         near = np.flatnonzero(keys.max(axis=1, initial=-np.inf) >= self.floor)
         if not len(near):
             return

@@ -15,16 +15,16 @@ from jaxtyping import Bool, Float, Int
 from twofold.errors import DamagedIndex, StoreError
 from twofold.files import write_atomically
 from twofold.store.cache.columns import MANIFEST, Column, read_manifest, sealed
-from twofold.store.cache.lists import Lists, Trained
-from twofold.store.scan import Blocks, block_rows, nearest, sides, slack, within
+from twofold.store.cache.lists import COPIES, Lists, Trained
+from twofold.store.scan import Blocks, block_rows, nearest, sides, slack, widened, within
 
 __all__ = ["FORMAT", "PLAIN", "Approximate", "Plan", "Space"]
 
-FORMAT = 1
+FORMAT = 2  # 1: two lists a row, and one code
 PLAIN = ("cosine", "euclidean", "squared_euclidean")
 """Distances that are searched here; others (Manhattan, learned ones) only exactly."""
 
-CHUNK = 64  # queries whose candidates are compared at once
+CHUNK = 16  # queries whose candidates are compared at once, in the cache of the processor
 BATCH = 1024
 
 
@@ -45,7 +45,8 @@ class Space:
     def plain(self, vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
         """Vectors in this space."""
         if self.distance == "cosine":
-            return (vectors / np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)).astype(np.float32)
+            lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+            return vectors / lengths.astype(np.float32)[:, None]
         return (vectors - self.centre) * np.float32(self.scale)
 
     def reach(self, score: float) -> float:
@@ -85,9 +86,9 @@ class Approximate:
         if facts["format"] != FORMAT:
             raise DamagedIndex(f"{folder} has format {facts['format']}, not {FORMAT}")
         rows, dim = facts["rows"], facts["dim"]
-        codes = -(-facts["parts"] // 2)
+        codes = (COPIES, -(-facts["parts"] // 2))
         shapes = {"numbers": ("<i8", ()), "vectors": ("<f2", (dim,)), "halves": ("<f4", ())}
-        shapes |= {"lists": ("<i4", (2,)), "codes": ("|u1", (codes,))}
+        shapes |= {"lists": ("<i4", (COPIES,)), "codes": ("|u1", codes)}
         self.columns = {name: self._column(name, dtype, (rows, *more)) for name, (dtype, more) in shapes.items()}
         wide, width = facts["parts"] * facts["width"], facts["width"]
         centres = self._column("centres", "<f4", (facts["lists"], wide)).whole()
@@ -97,7 +98,7 @@ class Approximate:
         self.plans = tuple(Plan(**plan) for plan in facts["plans"])
         self.numbers: Int[np.ndarray, "n"] = self.columns["numbers"].whole()
         self.halves: Float[np.ndarray, "n"] = self.columns["halves"].whole()
-        self.lists = Lists(Trained(centres, books), self.columns["lists"].whole(), self.columns["codes"].whole())
+        self.lists = Lists(Trained(centres, books, dim), self.columns["lists"].whole(), self.columns["codes"].whole())
 
     def _column(self, name: str, dtype: str, shape: tuple[int, ...]) -> Column:
         return Column(self.folder / name, dtype, shape, self.facts["files"][name])
@@ -190,16 +191,16 @@ class Approximate:
 
     def _compared(self, plain: np.ndarray, proposed: np.ndarray, k: int) -> list[np.ndarray]:
         places = np.sort(proposed, axis=1)
-        twice = np.zeros(places.shape, bool)
-        twice[:, 1:] = places[:, 1:] == places[:, :-1]
-        missing = twice | (places < 0)
-        places[missing] = 0
-        rows = self.columns["vectors"].rows(places).astype(np.float32)
-        keys = np.matmul(rows, plain[:, :, None])[:, :, 0] - self.halves[places]
-        keys[missing] = -np.inf
-        kth = np.partition(keys, -min(k, keys.shape[1]), axis=1)[:, -min(k, keys.shape[1])]
+        fresh = places >= 0
+        fresh[:, 1:] &= places[:, 1:] != places[:, :-1]
+        who, once = np.nonzero(fresh)[0], places[fresh]
+        rows = widened(self.columns["vectors"].rows(once))
+        keys = np.full(proposed.shape, -np.inf, np.float32)
+        keys[fresh] = np.einsum("ij,ij->i", rows, plain[who]) - self.halves[once]
+        last = -min(k, proposed.shape[1])
+        kth = np.partition(keys, last, axis=1)[:, last]
         near = keys >= slack(plain, kth, longest=self.space.longest, error=self.space.error)[:, None]
-        near &= ~missing
+        near &= fresh
         return [own[kept] for own, kept in zip(places, near, strict=True)]
 
     def erase(self, numbers: Int[np.ndarray, "m"]) -> None:

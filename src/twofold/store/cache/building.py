@@ -15,8 +15,8 @@ from twofold.errors import StoreError
 from twofold.files import explain_failure, new_folder
 from twofold.store.cache.approximate import FORMAT, PLAIN, Approximate, Plan, Space
 from twofold.store.cache.columns import MANIFEST, block_hashes, sealed
-from twofold.store.cache.lists import SAMPLE, Lists, Trained, codes_of, lists_of, train
-from twofold.store.scan import block_rows, nearest, sides
+from twofold.store.cache.lists import COPIES, SAMPLE, Lists, Trained, codes_of, level, lists_of, train
+from twofold.store.scan import block_rows, nearest, sides, widened
 
 __all__ = ["Blocks", "Watch", "build"]
 
@@ -26,16 +26,17 @@ Blocks = Iterable[tuple[Int[np.ndarray, "b"], Float[np.ndarray, "b dim"]]]
 Watch = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
 
-AIM = 0.992
-"""Recall among the rows themselves; a little more than the .99 that is promised, for queries that are none of them."""
+PROMISED = 0.99
+"""Recall, which the rows themselves are to show with a margin: `SURE` standard errors of what was measured on them."""
 
-TRIALS = 768
+SURE = 1.64  # one-sided, 95 %
+TRIALS = 1024
 NEIGHBOURS = {10: TRIALS, 100: 128}
 """For how many neighbours there is a plan, and on how many of the trials it is measured."""
 
-SHARES = (0.993, 0.995, 0.997, 0.999)  # of the true neighbours whose lists are looked at
-COUNTS = (5, 7, 10, 14, 20, 28, 40, 56, 80)  # candidates a wanted neighbour
-MOST = 2000  # candidates
+SHARES = (0.9915, 0.993, 0.9945, 0.996, 0.998)  # of the true neighbours whose lists are looked at
+COUNTS = (6, 8, 11, 15, 20, 26, 34, 44, 58, 76, 100)  # candidates a wanted neighbour, a row up to three times
+MOST = 3000  # candidates
 LARGEST = 60_000.0  # of float16
 BLOCK = 65_536
 COMPARING = 100.0  # cost of a candidate that is compared, in rows whose codes are scanned (measured)
@@ -78,7 +79,7 @@ def build(
         trained = train(vectors[drawn].astype(np.float32), lists_for(rows), generator=generator)
         lists = _coded(spare, vectors, trained, watch)
         watch("measuring recall", 0, TRIALS)
-        plans = _plans(vectors, lists, np.fromfile(spare / "lists", "<i4").reshape(-1, 2), generator)
+        plans = _plans(vectors, lists, np.fromfile(spare / "lists", "<i4").reshape(-1, COPIES), generator)
         for name, table in (("centres", trained.centres), ("books", trained.books), ("centre", space.centre)):
             np.ascontiguousarray(table, "<f4").tofile(spare / name)
         facts = {"format": FORMAT, "rows": rows, "dim": dim, "distance": distance, "about": about}
@@ -109,16 +110,18 @@ def _copied(spare: Path, blocks: Blocks, *, distance: str, dim: int, total: int,
             if np.abs(plain).max(initial=0.0) > LARGEST:
                 raise StoreError("vectors lie too far apart for float16: they are searched exactly")
             small = plain.astype("<f2")
-            held = small.astype(np.float32)
-            errors, lengths = np.linalg.norm(held - plain, axis=1), np.linalg.norm(held, axis=1)
+            held = widened(small)
+            squares = np.einsum("ij,ij->i", held, held)
+            plain -= held
+            error = float(np.einsum("ij,ij->i", plain, plain).max()) ** 0.5
             space = replace(
                 space,
-                error=max(space.error, float(errors.max()) * 1.001),
-                longest=max(space.longest, float(lengths.max()) * 1.001),
+                error=max(space.error, error * 1.001),
+                longest=max(space.longest, float(squares.max()) ** 0.5 * 1.001),
             )
             numbers.write(own.astype("<i8").tobytes())
             vectors.write(small.tobytes())
-            halves.write((np.square(held).sum(axis=1) / 2).astype("<f4").tobytes())
+            halves.write((squares / 2).astype("<f4").tobytes())
             rows += len(own)
             watch("reading rows", rows, total)
     if space is None:
@@ -137,12 +140,13 @@ def _space(block: np.ndarray, distance: str, dim: int) -> Space:
 
 def _coded(spare: Path, vectors: np.ndarray, trained: Trained, watch: Watch) -> Lists:
     """Lists and codes of all rows, in files and in memory."""
-    lists, codes = np.empty((len(vectors), 2), "<i4"), []
+    lists, codes = np.empty((len(vectors), COPIES), "<i4"), []
     for start in range(0, len(vectors), BLOCK):
         watch("sorting rows into lists", start, len(vectors))
-        block = vectors[start : start + BLOCK].astype(np.float32)
-        lists[start : start + len(block)] = lists_of(trained, block)
-        codes.append(codes_of(trained, block))
+        block = widened(vectors[start : start + BLOCK])
+        own = lists[start : start + len(block)]
+        own[:] = lists_of(trained, block)
+        codes.append(codes_of(trained, block, own))
     whole = np.concatenate(codes)
     lists.tofile(spare / "lists")
     whole.tofile(spare / "codes")
@@ -153,18 +157,22 @@ def _plans(vectors: np.ndarray, lists: Lists, own: np.ndarray, generator: np.ran
     """The cheapest search that finds enough of the true neighbours of some of the rows, for each number of them."""
     trials = np.sort(generator.choice(len(vectors), min(TRIALS, len(vectors) // 4), replace=False))
     queries = vectors[trials].astype(np.float32)
-    true = _true(vectors, queries, trials, min(max(NEIGHBOURS), len(vectors) - 1))
-    keys = lists.trained.keys(queries)
-    gaps = np.full(true.shape, np.inf, np.float32)
-    for column in range(2):
-        there = np.take_along_axis(keys, own[true, column], axis=1)
-        gaps = np.minimum(gaps, keys.max(axis=1, keepdims=True) - there)
-    plans = [
-        _plan(lists, queries[:count], true[:count, :k], gaps[:count, :k])
-        for k, count in NEIGHBOURS.items()
-        if k <= true.shape[1]
-    ]
+    plans = []
+    for k, count in NEIGHBOURS.items():
+        if k < len(vectors):
+            some = queries[:count]
+            true = _true(vectors, some, trials[:count], k)
+            plans.append(_plan(lists, some, true, _gaps(lists, some, own[true])))
     return [plan for plan in plans if plan is not None]
+
+
+def _gaps(
+    lists: Lists, queries: Float[np.ndarray, "q dim"], own: Int[np.ndarray, "q k copies"]
+) -> Float[np.ndarray, "q k"]:
+    """How far below a query's level the nearest list of each true neighbour is."""
+    keys = lists.trained.keys(queries)
+    there = np.take_along_axis(keys, own.reshape(len(keys), -1), axis=1).reshape(own.shape)
+    return level(keys)[:, None] - there.max(axis=2)
 
 
 def _true(vectors: np.ndarray, queries: np.ndarray, trials: np.ndarray, k: int) -> Int[np.ndarray, "q k"]:
@@ -186,20 +194,21 @@ def _true(vectors: np.ndarray, queries: np.ndarray, trials: np.ndarray, k: int) 
 
 
 def _plan(lists: Lists, queries: np.ndarray, true: np.ndarray, gaps: np.ndarray) -> Plan | None:
-    """The cheapest plan that reaches the aim; None: none does at less cost than comparing all rows."""
+    """The cheapest plan that keeps the promise; None: none does at less cost than comparing all rows."""
     k, rows = true.shape[1], int(lists.index.ntotal)
     counts = sorted({min(k * each, MOST, rows) for each in COUNTS})
     keys = lists.trained.keys(queries)
-    plans = []
+    enough = []
     for share in SHARES:
         reach = float(np.quantile(gaps, share))
         proposed = lists.candidates(queries, reach=reach, count=counts[-1])
-        looked = (keys >= keys.max(axis=1, keepdims=True) - reach).sum(axis=1).mean() * rows / keys.shape[1]
+        looked = (keys >= (level(keys) - reach)[:, None]).sum(axis=1).mean() * rows / keys.shape[1]
         ranks = _ranks(proposed, true)
-        hits = [float((ranks < count).mean()) for count in counts]
-        for count, recall in zip(counts, hits, strict=True):
-            plans.append((looked + COMPARING * count, Plan(k=k, reach=reach, count=count, recall=recall)))
-    enough = [(cost, plan) for cost, plan in plans if plan.recall >= AIM and cost < rows / 4]
+        for count in counts:
+            found = (ranks < count).mean(axis=1)
+            cost, surely = looked + COMPARING * count, found.mean() - SURE * found.std() / np.sqrt(len(found))
+            if surely >= PROMISED and cost < rows / 4:
+                enough.append((cost, Plan(k=k, reach=reach, count=count, recall=float(found.mean()))))
     return min(enough, key=lambda each: each[0])[1] if enough else None
 
 
@@ -215,7 +224,7 @@ def _ranks(proposed: Int[np.ndarray, "q count"], true: Int[np.ndarray, "q k"]) -
 def _hashes(spare: Path, rows: int, dim: int, trained: Trained) -> dict[str, list[str]]:
     """SHA-256 of the blocks of each file."""
     parts, width = trained.books.shape[0], trained.books.shape[2]
-    shapes = {"numbers": (rows, 8), "vectors": (rows, 2 * dim), "halves": (rows, 4), "lists": (rows, 8)}
-    shapes |= {"codes": (rows, -(-parts // 2)), "centre": (dim, 4)}
+    shapes = {"numbers": (rows, 8), "vectors": (rows, 2 * dim), "halves": (rows, 4), "lists": (rows, 4 * COPIES)}
+    shapes |= {"codes": (rows, COPIES * -(-parts // 2)), "centre": (dim, 4)}
     shapes |= {"centres": (len(trained.centres), 4 * parts * width), "books": (parts, 64 * width)}
     return {name: block_hashes(np.memmap(spare / name, np.uint8, "r", shape=shape)) for name, shape in shapes.items()}
