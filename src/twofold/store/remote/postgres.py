@@ -33,10 +33,13 @@ __all__ = ["EXACT_UP_TO", "PostgresIndex"]
 
 EXACT_UP_TO = 50_000  # rows; a scan of so many of 128 numbers takes some tens of milliseconds
 EXPANSION = 200, 1000  # candidates that a search in the graph keeps: at least, at most (pgvector's limit)
-WALK = 100_000  # rows that a walk through the graph looks at, at most: enough where FEW of 10^7 pass a filter
+WALK = 100_000  # rows that a walk through the graph looks at, at most; it ends with fewer where more than FEW pass
 BUILD_MEMORY = "512MB"  # a graph that does not fit is built several times slower
 QUERIES = 64  # in one statement: bounds what one answer takes
-FEW = 5000  # rows that pass a filter, up to which comparing them all beats a walk that leaves out the others
+# Rows that pass a filter are all compared up to FEW, or FEW_ROOT times the root of all rows: what a walk meets for one
+# that passes grows with all rows, what a comparison costs with those that pass.
+FEW, FEW_ROOT = 5000, 12
+WORK_MEMORY = "64MB"  # in which those rows stay beside the queries; else they go through a file
 MANY = 16  # exact queries from which on reading all rows once beats a scan for each by the server
 BLOCK = 8192  # rows read at once
 
@@ -260,12 +263,14 @@ class PostgresIndex(Index):
         condition, values = filtered(filters)
         if not filters:
             return condition, values
+        [(known,)] = self._rows("SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)", [self._address.table])
+        few = max(FEW, int(FEW_ROOT * max(known, 0) ** 0.5))
         rows = "SELECT row FROM {table} WHERE {condition} LIMIT %s"
-        [([plan],)] = self._rows(f"EXPLAIN (FORMAT JSON) {rows}", [*values, FEW + 1], condition=condition)
-        if plan["Plan"]["Plan Rows"] > FEW:
+        [([plan],)] = self._rows(f"EXPLAIN (FORMAT JSON) {rows}", [*values, few + 1], condition=condition)
+        if plan["Plan"]["Plan Rows"] > few:
             return condition, values
-        found = [row for (row,) in self._rows(rows, [*values, FEW + 1], condition=condition)]
-        return (LISTED, [found]) if len(found) <= FEW else (condition, values)
+        found = [row for (row,) in self._rows(rows, [*values, few + 1], condition=condition)]
+        return (LISTED, [found]) if len(found) <= few else (condition, values)
 
     def _nearest(
         self, queries: Float[np.ndarray, "q dim"], k: int, passing: Passing, *, graph: bool
@@ -310,6 +315,7 @@ class PostgresIndex(Index):
             "hnsw.ef_search": str(min(most, max(least, 2 * width))),
             "hnsw.iterative_scan": "relaxed_order",  # goes on until enough rows pass the filter
             "hnsw.max_scan_tuples": str(WALK),
+            "work_mem": WORK_MEMORY,
             "enable_indexscan": "on" if width else "off",
         }
         settings |= dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_sort"), "off" if width else "on")
