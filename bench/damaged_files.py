@@ -55,14 +55,14 @@ def exact_rows(rows: int) -> Iterator[None]:
 class Case(NamedTuple):
     """A file of an index, and what happens to it: a flipped bit or a cut end, where a number says."""
 
-    index: Stored
+    whole: Stored
     name: str
     flip: bool
     number: int
 
     def spoilt(self) -> bytes:
         """The file then; an empty one is filled."""
-        content, number = bytearray(self.index.files[self.name]), self.number
+        content, number = bytearray(self.whole.files[self.name]), self.number
         if not content:
             return np.random.default_rng(number).bytes(1 + number % 5000)
         if self.flip:
@@ -73,13 +73,13 @@ class Case(NamedTuple):
 
     def silent(self, folder: Path) -> bool:
         """Whether nobody is told, and the answer is another."""
-        files, of_cache = {**self.index.files, self.name: self.spoilt()}, self.name.startswith("cache")
+        files, of_cache = {**self.whole.files, self.name: self.spoilt()}, self.name.startswith("cache")
         if self.name == LOCK:  # which nobody looks at but to build
             files = {name: content for name, content in files.items() if not name.startswith("cache/")}
-        found = answer(folder, files, cached=self.index.cached)
+        found = answer(folder, files, cached=self.whole.cached)
         if found is None:
             return of_cache  # nothing is lost with a cache: it must be built again
-        return found[0] != self.index.truth or (of_cache and not found[1])
+        return found[0] != self.whole.truth or (of_cache and not found[1])
 
 
 def emptied(path: Path) -> None:

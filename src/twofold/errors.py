@@ -164,7 +164,7 @@ class WrongKey(StoreError):
 
 
 class LongRead(UserWarning):
-    """A read of an index that was so long that an erasure could not be finished; a warning, nothing went wrong in it."""
+    """A read of an index was so long that an erasure could not be finished; a warning: nothing went wrong in it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

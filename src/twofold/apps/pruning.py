@@ -1,6 +1,6 @@
 """Pruning: taking out of an index what came from things that are not there any more; never many at once unasked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,14 +57,14 @@ def prune(index: Index, names: Sequence[str]) -> int:
     return removed
 
 
-def described(index: Index, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def described(index: Index, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Items with their metadata."""
     for start in range(0, len(names), BLOCK):
         block = index.get(names[start : start + BLOCK])
         yield from zip(block.ids, block.metadata or ({},) * len(block.ids), strict=True)
 
 
-def lost(metadata: dict[str, Any], root: Path) -> bool:
+def lost(metadata: Mapping[str, Any], root: Path) -> bool:
     """Whether indexing wrote this, of a thing in a folder that is not where it lay."""
     if CONTENT not in metadata:
         return False
