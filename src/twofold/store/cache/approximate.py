@@ -25,7 +25,7 @@ PLAIN = ("cosine", "euclidean", "squared_euclidean")
 """Distances that are searched here; others (Manhattan, learned ones) only exactly."""
 
 CHUNK = 16  # queries whose candidates are compared at once, in the cache of the processor
-BATCH = 1024
+BATCH = 1024  # queries whose lists are looked at together: half as many take a third longer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -248,13 +248,14 @@ class Lists:
 def level(keys: Float[np.ndarray, "q lists"]) -> Float[np.ndarray, "q"]:
     """The mean key of a query's nearest lists. Which list happens to be the very nearest says less: from the mean of
     three on, a quarter fewer rows are looked at than from the first (measured on embeddings of text)."""
-    keys, each = keys.copy(), np.arange(len(keys))
-    total = np.zeros(len(keys), np.float32)
-    number = min(NEAREST, keys.shape[1])
-    for _ in range(number):
-        nearest = keys.argmax(axis=1)
-        total += keys[each, nearest]
-        keys[each, nearest] = -np.inf
+    total, number = np.zeros(len(keys), np.float32), min(NEAREST, keys.shape[1])
+    for start in range(0, len(keys), FEW):
+        few, own = keys[start : start + FEW].copy(), total[start : start + FEW]
+        each = np.arange(len(few))
+        for _ in range(number):
+            nearest = few.argmax(axis=1)
+            own += few[each, nearest]
+            few[each, nearest] = -np.inf
     return total / np.float32(number)
 
 
