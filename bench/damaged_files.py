@@ -1,9 +1,11 @@
 """Files of an index with a flipped bit or a cut end, read by a process of its own: told, or answered as before?"""
 
 import contextlib
-import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,17 +92,17 @@ def emptied(path: Path) -> None:
 
 def unnoticed(folder: Path, cases: list[Case]) -> int:
     """How many of the cases were answered wrongly without a word; -1 where the process crashed."""
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        silent = sum(case.silent(folder) for case in cases)
-        os.write(write_end, str(silent).encode())
-        os._exit(0)
-    os.close(write_end)
-    _, status = os.waitpid(child, 0)
-    with os.fdopen(read_end, "rb") as stream:
-        told = stream.read()
-    return int(told) if status == 0 and told else -1
+    # a fresh process: a fork of one whose threads have built a cache waits for them for ever
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(silent, folder, cases).result()
+        except BrokenProcessPool:
+            return -1
+
+
+def silent(folder: Path, cases: list[Case]) -> int:
+    """How many of the cases are answered wrongly without a word."""
+    return sum(case.silent(folder) for case in cases)
 
 
 def answer(folder: Path, files: dict[str, bytes], *, cached: bool) -> Any:
