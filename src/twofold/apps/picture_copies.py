@@ -21,16 +21,13 @@ ALIKE = 0.65
 """Cosine of two signatures from which on pixels are compared; of unrelated photographs about one pair in 10^7."""
 
 CROWD = 0.9
-"""Cosine of two signatures from which on the finer ones make it sure, so that one may stand for the other."""
+"""Cosine of two signatures from which on they make it sure by themselves, so that one may stand for the other."""
 
 SEEN = 0.8
 """Cosine of the vectors of a network that was not calibrated from which on pixels are compared, of many pictures."""
 
 EQUAL = 0.99
 """Cosine of vectors from which on one may stand for another where candidates are looked for."""
-
-FINE = 16
-"""Waves of the signatures that the rule looks at; those that candidates are looked up by have fewer."""
 
 FEW = 20_000
 """Up to so many pictures, cut-outs and turns are looked up too, and each picture's nearest by vector."""
@@ -155,7 +152,7 @@ def copy_scores(
 
     def judge(start: int) -> None:
         part = pairs[start : start + TOGETHER]
-        found = _curve(_speaks_for(_signed(planes, part, waves=FINE)) - SWAY)
+        found = _curve(_speaks_for(_signed(planes, part)))
         unsure = np.flatnonzero(found < SURE)
         found[unsure] = rule(evidence(planes, vectors, part[unsure]), with_vectors=vectors is not None)
         scores[start : start + TOGETHER] = found
@@ -174,10 +171,9 @@ def evidence(
 ) -> Float[np.ndarray, "pairs evidence"]:
     """What speaks for copies: how well one fits into the other, in pixels, edges and the better half; and signatures.
 
-    Those are of 10 and of 16 waves. Then the cosine of the vectors, if there are any.
+    Then the cosine of the vectors, if there are any.
     """
-    signed = [_signed(planes, pairs, waves=waves)[:, None] for waves in (WAVES, FINE)]
-    columns = [_fit(planes, pairs), *signed]
+    columns = [_fit(planes, pairs), _signed(planes, pairs)[:, None]]
     if vectors is not None:
         one, other = (np.asarray(vectors[ends], np.float32) for ends in pairs.T)
         columns.append(_cosines(one, other)[:, None])
@@ -191,10 +187,8 @@ def _fit(planes: UInt8[np.ndarray, "n 64 64"], pairs: Int[np.ndarray, "pairs 2"]
     return np.take_along_axis(both, both.sum(axis=2).argmax(axis=0)[None, :, None], axis=0)[0]
 
 
-def _signed(
-    planes: UInt8[np.ndarray, "n 64 64"], pairs: Int[np.ndarray, "pairs 2"], *, waves: int
-) -> Float[np.ndarray, "pairs"]:
-    one, other = (signatures(planes[ends], waves=waves) for ends in pairs.T)
+def _signed(planes: UInt8[np.ndarray, "n 64 64"], pairs: Int[np.ndarray, "pairs 2"]) -> Float[np.ndarray, "pairs"]:
+    one, other = (signatures(planes[ends]) for ends in pairs.T)
     return (one * other).sum(axis=1)
 
 
@@ -209,13 +203,9 @@ WEIGHTS = {
 }
 """With vectors of an ImageNet network and without: factors of Fisher's z of each correlation, and the constant."""
 
-SIGNED, SLOPE = 0.7, 20.0
-"""Fisher's z of two signatures of 16 waves from which on they speak for copies, and how loud: .7 is a cosine of .6,
-above all strangers among 225 attacked shelves and all but a few of 420 aerial photographs."""
-
-SWAY = 6.0
-"""So much the pixels say at most, for or against, where signatures speak: blurred pictures have no edges to agree in,
-and two photographs of one thing agree in theirs."""
+SIGNED, SLOPE = 0.75, 20.0
+"""Cosine of two signatures that is worth as much as a fit at even odds, none of the strangers looked at reached it; and
+how fast the odds rise with Fisher's z from there on."""
 
 SURE = 0.999
 
@@ -223,17 +213,19 @@ SURE = 0.999
 def rule(evidence: Float[np.ndarray, "pairs evidence"], *, with_vectors: bool) -> Float[np.ndarray, "pairs"]:
     """The score of each pair, in [0, 1]: a logistic curve over Fisher's z of each correlation of `evidence`.
 
-    Odds are those of the pixels that fit, or what the signatures say and no more than SWAY of the pixels', whichever is
-    more: two photographs that have their large shapes in common by chance need both.
+    Blurred pictures have no edges to agree in, but their signatures say enough: the better of both reasons counts.
     """
     factors, constant = WEIGHTS[with_vectors]
-    told = np.arctanh(np.clip(np.delete(evidence, 4, axis=1), -0.99, 0.99))
-    pixels = told @ np.array(factors) + constant
-    return _curve(np.maximum(pixels, np.clip(pixels, -SWAY, SWAY) + _speaks_for(evidence[:, 4])))
+    pixels = _fishers_z(evidence) @ np.array(factors) + constant
+    return _curve(np.maximum(pixels, _speaks_for(evidence[:, 3])))
 
 
 def _speaks_for(signed: Float[np.ndarray, "pairs"]) -> Float[np.ndarray, "pairs"]:
-    return SLOPE * np.maximum(np.arctanh(np.clip(signed, -0.999, 0.999)) - SIGNED, 0)
+    return SLOPE * (_fishers_z(signed) - np.arctanh(SIGNED))
+
+
+def _fishers_z(correlation: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    return np.arctanh(np.clip(correlation, -0.99, 0.99))
 
 
 def _curve(odds: Float[np.ndarray, "pairs"]) -> Float[np.ndarray, "pairs"]:

@@ -37,25 +37,22 @@ STEPS = (1 / 32, 1 / 64, 1 / 128)
 
 
 @cache
-def _waves(count: int) -> Float[np.ndarray, "waves pixels"]:
+def _waves() -> Float[np.ndarray, "waves pixels"]:
     place = (np.arange(HASHED) + 0.5) / HASHED
-    return np.cos(np.pi * np.arange(count)[:, None] * place).astype(np.float32)
+    return np.cos(np.pi * np.arange(WAVES)[:, None] * place).astype(np.float32)
 
 
-def signatures(planes: UInt8[np.ndarray, "n side side"], *, waves: int = WAVES) -> Float[np.ndarray, "n dim"]:
-    """A vector of unit length a picture, alike for copies: its lowest cosine coefficients each way, but the constant.
+def signatures(planes: UInt8[np.ndarray, "n side side"]) -> Float[np.ndarray, "n dim"]:
+    """A vector of unit length a picture, alike for copies: its 10 x 10 lowest cosine coefficients, but the constant.
 
     Zeros for a picture of one grey.
 
     Each is weighted by its frequency, since natural pictures have spectra that fall like 1 / f: then all count the
     same, and unrelated pictures are as good as orthogonal. It is the perceptual hash before its bits are taken.
-
-    Args:
-        waves: 10 are enough to look up by; 16 tell strangers apart that have their largest shapes in common.
     """
     grey = _pooled(planes, HASHED)
-    found = (_waves(waves) @ grey @ _waves(waves).T).reshape(len(planes), waves**2)
-    row, column = np.divmod(np.arange(waves**2), waves)
+    found = (_waves() @ grey @ _waves().T).reshape(len(planes), WAVES**2)
+    row, column = np.divmod(np.arange(WAVES**2), WAVES)
     weighted = (found * np.hypot(row, column).astype(np.float32))[:, 1:]
     length = np.linalg.norm(weighted, axis=1, keepdims=True)
     return np.where(length > FLAT, weighted / np.maximum(length, FLAT), 0).astype(np.float32)
