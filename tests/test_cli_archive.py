@@ -93,7 +93,7 @@ def test_what_is_gone_is_pruned_but_never_much_of_it_unasked(run, folder, model,
     assert "29 items of" in indexed()[1]  # without --prune nothing goes
     code, out, _ = indexed("--prune")
     assert code == 0
-    assert "2 items taken out: their things are gone" in out
+    assert "2 items removed, because their files are gone" in out
     assert "27 items of" in out
     assert json.loads(indexed("--prune", "--json")[1])["pruned"] == 0
     left = {f"a/{path.relative_to(data)}" for path in data.glob("*/*.png")}

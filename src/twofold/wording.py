@@ -262,7 +262,7 @@ def indexed(done: Indexed, place: str | Path, seconds: float) -> str:
         f"{done.things:,} things in {seconds:.0f} s ({done.things / max(seconds, 1e-3):,.0f} a second): "
         f"{done.embedded:,} embedded, {done.known:,} known already; {done.changed:,} items are new or changed",
         *_replaced(done.replaced),
-        *([f"{_count(done.pruned, 'item')} taken out: their things are gone"] if done.pruned else []),
+        *([f"{_count(done.pruned, 'item')} removed, because their files are gone"] if done.pruned else []),
         *_left_out(done.unreadable),
         f"{place} holds {done.items:,} items of {done.labels:,} labels",
     ]

@@ -54,3 +54,9 @@ def test_metadata_is_told_but_for_hashes_and_places():
 def test_no_hits_and_too_many_queries_are_said():
     assert "no item passes the filter" in page("different", hits=(), pictures=())
     assert "7 further queries are not on this page" in page(left_out=7)
+
+
+def test_pictures_that_nobody_can_find_are_told_with_the_remedy():
+    told = "does not keep their paths"
+    assert told in page(pictures=(None, None)) and "--keep-source" in page(pictures=(None, None))
+    assert told not in page() and told not in page(hits=(), pictures=())

@@ -45,7 +45,7 @@ def found_page(shown: Sequence[Shown], *, title: str, facts: Mapping[str, str], 
     """
     told = "".join(f"<li>{_text(name)} <strong>{_text(value)}</strong></li>" for name, value in facts.items())
     more = f'<p class="detail">{left_out} further queries are not on this page.</p>' if left_out else ""
-    head = f'<header><h1>{_text(title)}</h1>\n<ul class="summary">{told}</ul>\n{_promise(shown)}</header>\n'
+    head = f'<header><h1>{_text(title)}</h1>\n<ul class="summary">{told}</ul>\n{_promise(shown)}{_missing(shown)}</header>\n'
     return document(title, head + "\n".join(map(_query, shown)) + more, "page.css", "found.css")
 
 
@@ -61,6 +61,17 @@ def _promise(shown: Sequence[Shown]) -> str:
             f"{first.far:g} reach it ({kind}, of one comparison)."
         )
     return f'<p class="detail">{_text(said)}</p>'
+
+
+def _missing(shown: Sequence[Shown]) -> str:
+    """What to do where queries can be shown, and nothing that was found."""
+    found = [picture for each in shown for picture in each.pictures]
+    if not found or any(picture is not None for picture in found) or all(each.picture is None for each in shown):
+        return ""
+    return (
+        '<p class="detail">The pictures of these hits are not shown, because the index does not keep their paths. Search with '
+        "<code>--pictures FOLDER</code>, or index with <code>--keep-source</code>.</p>"
+    )
 
 
 def _query(shown: Shown) -> str:
