@@ -45,7 +45,8 @@ def found_page(shown: Sequence[Shown], *, title: str, facts: Mapping[str, str], 
     """
     told = "".join(f"<li>{_text(name)} <strong>{_text(value)}</strong></li>" for name, value in facts.items())
     more = f'<p class="detail">{left_out} further queries are not on this page.</p>' if left_out else ""
-    head = f'<header><h1>{_text(title)}</h1>\n<ul class="summary">{told}</ul>\n{_promise(shown)}{_missing(shown)}</header>\n'
+    notes = _promise(shown) + _missing(shown)
+    head = f'<header><h1>{_text(title)}</h1>\n<ul class="summary">{told}</ul>\n{notes}</header>\n'
     return document(title, head + "\n".join(map(_query, shown)) + more, "page.css", "found.css")
 
 
@@ -69,8 +70,8 @@ def _missing(shown: Sequence[Shown]) -> str:
     if not found or any(picture is not None for picture in found) or all(each.picture is None for each in shown):
         return ""
     return (
-        '<p class="detail">The pictures of these hits are not shown, because the index does not keep their paths. Search with '
-        "<code>--pictures FOLDER</code>, or index with <code>--keep-source</code>.</p>"
+        '<p class="detail">The pictures of these hits are not shown, because the index does not keep their '
+        "paths. Search with <code>--pictures FOLDER</code>, or index with <code>--keep-source</code>.</p>"
     )
 
 
