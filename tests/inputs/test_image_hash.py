@@ -1,6 +1,7 @@
 """Perceptual hashes against the slow definition, and what they must survive."""
 
 import numpy as np
+import pytest
 
 from twofold.data.synthetic import glyphs
 from twofold.inputs.image_hash import (
@@ -43,6 +44,17 @@ def test_a_crop_s_hash_is_that_of_the_cut_out_picture() -> None:
     cut = planes([picture[32:96, 16:80] for picture in pictures])
     ours, theirs = perceptual_hashes(planes(pictures), crop=crop), perceptual_hashes(cut)
     assert np.unpackbits(np.bitwise_xor(ours, theirs).astype(np.uint8), axis=1).sum(axis=1).max() <= 6
+
+
+@pytest.mark.parametrize("shape", [(32, 32, 1), (37, 61, 3), (9, 150, 3), (100, 64, 4), (1, 1, 1)])
+@pytest.mark.parametrize("side", [32, 64])
+def test_a_plane_is_the_mean_over_each_cell_s_area(shape: tuple[int, int, int], side: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    height, width, _ = shape
+    # every pixel cut into side x side equal parts: then each cell is a whole number of parts
+    grey = picture.mean(axis=2).repeat(side, axis=0).repeat(side, axis=1)
+    expected = grey.reshape(side, height, side, width).mean(axis=(1, 3))
+    assert np.abs(grey_plane(picture, side) - expected).max() < 0.5 + 1e-4
 
 
 def test_a_plane_averages_areas() -> None:
