@@ -1,12 +1,15 @@
 """Bundles: there and back, damaged, newer, foreign encoders, and what the fingerprint depends on."""
 
+import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from small_bundles import calibration
 from twofold import build
 from twofold.bundle import Bundle
 from twofold.config import Recipe
@@ -55,6 +58,50 @@ def test_every_flipped_byte_is_found(tmp_path):
         (folder / name).write_bytes(content)
         with pytest.raises(DamagedBundle, match="is not as it was written"):
             Bundle.load(folder)
+
+
+def mixed(into, other, name):
+    """The first bundle with a file of the other, and a manifest whose hashes fit."""
+    content = (other / name).read_bytes()
+    (into / name).write_bytes(content)
+    manifest = json.loads((into / "manifest.json").read_text())
+    manifest["files"][name] = hashlib.sha256(content).hexdigest()
+    (into / "manifest.json").write_text(json.dumps(manifest))
+    return into
+
+
+def with_other_weights(made):
+    twin = build.twin(made.recipe, seed=1).eval()
+    return replace(made, twin=twin)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "bundle.json"])
+def test_files_of_two_bundles_are_no_bundle(tmp_path, name):
+    made, other = bundle(), with_other_weights(bundle())
+    folder = mixed(made.save(tmp_path / "a"), other.save(tmp_path / "b"), name)
+    with pytest.raises(DamagedBundle, match="is put together from different bundles"):
+        Bundle.load(folder)
+    # the whole description with the weights: only the manifest is the first bundle's
+    rest = {"weights.safetensors": "bundle.json", "bundle.json": "weights.safetensors"}[name]
+    with pytest.raises(DamagedBundle, match="and the manifest is for"):
+        Bundle.load(mixed(folder, tmp_path / "b", rest))
+
+
+def test_a_threshold_of_another_bundle_is_refused(tmp_path):
+    made, other = bundle(), with_other_weights(bundle()).with_calibration(calibration(0.7))
+    folder = made.save(tmp_path / "a")
+    text = json.loads((folder / "bundle.json").read_text())
+    text["contract"] = other.contract.to_dict()
+    other_folder = made.save(tmp_path / "b")
+    (other_folder / "bundle.json").write_text(json.dumps(text))
+    with pytest.raises(DamagedBundle, match="and the threshold is for"):
+        Bundle.load(mixed(folder, other_folder, "bundle.json"))
+
+
+def test_a_bundle_of_an_older_decoder_still_loads(tmp_path, monkeypatch):
+    folder = bundle().save(tmp_path / "b")
+    monkeypatch.setattr(Image, "version", Image.version + 1)
+    assert Bundle.load(folder).fingerprint != json.loads((folder / "manifest.json").read_text())["fingerprint"]
 
 
 def test_what_is_missing_or_no_bundle(tmp_path):

@@ -67,12 +67,8 @@ class Bundle:
     @cached_property
     def fingerprint(self) -> str:
         """64 hexadecimal digits that change with the weights, the preprocessing, or the number of warped copies."""
-        described = {"twin": _describe(self.twin), "copies": self.recipe.copies}
-        described["decoder"] = f"{self.twin.input.name} {self.twin.input.version}"
-        if self.recipe.copies > 1:
-            described |= {"augment": self.recipe.augment, "strength": self.recipe.copies_strength}
         weights = hashlib.sha256(_weights(self.twin)).hexdigest()
-        return hashlib.sha256(f"{weights} {_json(described)}".encode()).hexdigest()
+        return _fingerprint(weights, _describe(self.twin), self.recipe, self.twin.input.version)
 
     @property
     def contract(self) -> Contract:
@@ -173,16 +169,18 @@ class Bundle:
             encoder: the module, when the encoder is your own and not one of `twofold.nn`; its weights are replaced.
 
         Raises:
-            BundleError: no bundle there. DamagedBundle: a byte has changed. NewerFormat: a later version wrote it.
+            BundleError: no bundle there. DamagedBundle: a byte has changed, or its files come from different bundles.
+            NewerFormat: a later version wrote it.
             UsageError: the encoder is your own and was not given, or has another structure.
         """
         folder = Path(path)
         if folder == OUT_OF_THE_BOX and not folder.exists():
             return cls.pretrained()
-        _check(folder)
+        manifest = _check(folder)
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         recipe = Recipe.model_validate(description["recipe"])
         twin = _rebuild(description["twin"], recipe, encoder)
+        _check_parts(folder, manifest, description, recipe, decoder=twin.input.version)
         twin.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
         twin.eval()
         return cls(
@@ -254,15 +252,50 @@ def _weights(twin: Twin) -> bytes:
     return safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in twin.state_dict().items()})
 
 
-def _check(folder: Path) -> None:
-    """Refuse a folder that is no bundle, of a later format, or not as it was written."""
+def _fingerprint(weights: str, twin: Mapping[str, Any], recipe: Recipe, decoder: int) -> str:
+    """The fingerprint of a bundle, from the SHA-256 of its weights and the description of its twin."""
+    described: dict[str, Any] = {"twin": twin, "copies": recipe.copies}
+    described["decoder"] = f"{twin['input']['name']} {decoder}"
+    if recipe.copies > 1:
+        described |= {"augment": recipe.augment, "strength": recipe.copies_strength}
+    return hashlib.sha256(f"{weights} {_json(described)}".encode()).hexdigest()
+
+
+def _check_parts(
+    folder: Path, manifest: Mapping[str, Any], description: Mapping[str, Any], recipe: Recipe, *, decoder: int
+) -> None:
+    """Refuse weights, description and threshold that fit their hashes but come from different bundles.
+
+    The fingerprint is computed from the files as they are, not from the rebuilt twin: code that has learned a new
+    argument since may describe the same twin in other words. An older decoder may have been the current one then.
+
+    Raises:
+        DamagedBundle: the weights and the description do not give the fingerprint that was written beside them.
+    """
+    written = {"the manifest": manifest["fingerprint"], "the threshold": description["contract"]["fingerprint"]}
+    weights = manifest["files"][WEIGHTS]
+    known = {_fingerprint(weights, description["twin"], recipe, version) for version in range(1, decoder + 1)}
+    for name, fingerprint in written.items():
+        if fingerprint not in known:
+            raise DamagedBundle(
+                f"{folder} is put together from different bundles: its weights and description have the fingerprint "
+                f"{max(known)[:12]}, and {name} is for {str(fingerprint)[:12]}: restore the bundle from a copy"
+            )
+
+
+def _check(folder: Path) -> dict[str, Any]:
+    """The manifest of a bundle, whose files are as they were written.
+
+    Raises:
+        BundleError: no bundle is there. NewerFormat: a later version wrote it. DamagedBundle: a byte has changed.
+    """
     if not (folder / MANIFEST).is_file():
         raise BundleError(
             f"{folder} is no bundle: it holds no {MANIFEST}; `twofold train` makes one, `pretrained` is one"
         )
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        number, files = manifest["format"], dict(manifest["files"])
+        number, files, _ = manifest["format"], dict(manifest["files"]), manifest["fingerprint"]
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedBundle(f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy") from None
     if number > FORMAT:
@@ -273,6 +306,7 @@ def _check(folder: Path) -> None:
             raise DamagedBundle(f"{folder / name} is missing: restore the bundle from a copy")
         if sha256_file(folder / name) != files.get(name):
             raise DamagedBundle(f"{folder / name} is not as it was written (SHA-256): restore the bundle from a copy")
+    return manifest
 
 
 def _json(value: Any) -> str:
