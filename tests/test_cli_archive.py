@@ -221,7 +221,7 @@ def test_shares_make_one_index(run, folder, model, tmp_path, monkeypatch):
     [
         (
             ["index", "{model}", "{folder}", "{tmp}/i", "--device", "nonsense"],
-            "--device nonsense is not to be had here",
+            "--device nonsense: no such device. This machine has: cpu",
         ),
         (["index", "{model}", "{tmp}/nothing", "{tmp}/i"], "does not exist"),
         (["search", "{model}", "{tmp}/none", "{folder}"], "none"),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from twofold.bundle import Bundle
+from twofold.devices import device_of
 from twofold.embedding import embed_read
 from twofold.errors import DataError, UnreadableInput, UsageError, nearest
 from twofold.results import Embeddings
@@ -28,16 +29,15 @@ class Embedder:
         bundle: the folder of a bundle (each machine must see it), or the bundle.
         column: what to embed: paths, or bytes as `ray.data.read_binary_files` gives them.
         skip: leave out what cannot be read and say why in the column "error" (vectors of NaN), rather than stop.
-        device: None: a GPU where Ray gave one, else the processor.
+        device: "cpu", "cuda", ...; None: the GPU that Ray gave, if it gave one, else the processor.
     """
 
     def __init__(
         self, bundle: str | Path | Bundle, column: str = "path", *, skip: bool = False, device: str | None = None
     ) -> None:
-        import torch
-
+        where = device_of(device)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
-        self.bundle.twin.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.bundle.twin.to(where)
         self.column = column
         self.skip = skip
 

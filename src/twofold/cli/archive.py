@@ -54,7 +54,7 @@ def index(
         prefix: put before each id, to tell two folders with the same file names apart.
         prune: take out what was indexed from DATA (the ids that begin with the prefix) and is not there any more.
         force: prune even if more than a tenth of the items would go, as when a disk is not mounted.
-        device: cpu or cuda; by default what there is.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
     from twofold import terminal, wording
@@ -112,7 +112,7 @@ def search(
         exact: compare with every item, where a large index or a learned comparison else looks among the likely ones.
         report: where a page with pictures goes (one HTML file that opens offline).
         pictures: the folder that was indexed, for the page's pictures if the index does not know where they lie.
-        device: cpu or cuda; by default what there is.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print a list with one JSON object a query.
     """
     from twofold import terminal, wording
@@ -163,7 +163,7 @@ def embed(
         shard: 2/8 does the second of eight shares; by default what torchrun or SLURM say of this process, else all.
         keep_source: keep where each thing lies.
         levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; found by looking.
-        device: cpu or cuda; by default what there is.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
     from twofold import terminal, wording
@@ -180,15 +180,12 @@ def embed(
 
 def loaded(bundle: Path, device: str | None) -> "Bundle":
     """A bundle on a device."""
-    import torch
-
     from twofold.bundle import Bundle
+    from twofold.devices import device_of
 
+    where = device_of(device)
     known = Bundle.load(bundle)
-    try:
-        known.twin.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {device} is not to be had here: {str(error).splitlines()[0]}") from None
+    known.twin.to(where)
     return known
 
 

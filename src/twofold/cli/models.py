@@ -110,11 +110,12 @@ def train(
         levels: 2 for folders of folders: group/identity/file.
         resume: go on where an interrupted training of the same OUT stopped.
         max_time: stop cleanly after so many seconds.
-        device: cpu or cuda; by default what there is.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
     from twofold import terminal, wording
     from twofold.bundle import Bundle
+    from twofold.devices import device_of
     from twofold.recipes import find
     from twofold.train.checkpoint import Checkpoints
     from twofold.train.distributed import started
@@ -123,6 +124,7 @@ def train(
     changes = dict(setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
     chosen = find(recipe).replace(changes)
     Bundle.check_place(out)
+    device_of(device)
     items = _healthy(data, levels, chosen)
     with (
         started(device) as (processes, device),

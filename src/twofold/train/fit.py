@@ -12,6 +12,7 @@ from twofold.bundle import Bundle
 from twofold.config import Piece, Recipe
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
+from twofold.devices import device_of
 from twofold.errors import IdentityOverlap, NotEnoughData, TrainingError
 from twofold.nn.builder import built_from
 from twofold.results import Progress
@@ -95,8 +96,9 @@ def fit_recipe(
     """Split `items` by identity as the recipe says, build its twin, train it, and write down what was kept aside.
 
     Args:
-        device: "cpu", "cuda", ...; None: the accelerator if there is one.
+        device: "cpu", "cuda", "cuda:1" or "mps"; None: a CUDA card if there is one, else the processor.
     """
+    where = device_of(device)
     shares = recipe.split
     parts = items.split(
         shares.train,
@@ -106,7 +108,7 @@ def fit_recipe(
         seed=seed,
         by="group" if shares.by_group else "identity",
     )
-    twin = build.twin(recipe, seed=seed).to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    twin = build.twin(recipe, seed=seed).to(where)
     valid = parts.valid if len(parts.valid) else None
     bundle = fit(twin, parts.train, valid, recipe=recipe, seed=seed, checkpoints=checkpoints, watch=watch)
     return replace(bundle, parts=parts.names())
