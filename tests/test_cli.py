@@ -282,9 +282,10 @@ def test_wrong_use(run, model, tmp_path):
     assert run("verify", model, "--far")[0] == 2
 
 
-def test_debug_shows_where(model):
-    with pytest.raises(twofold.errors.UsageError):
-        cli.main(["verify", str(model), "--debug"])
+def test_debug_shows_where(run, model):
+    code, _, err = run("verify", model, "--debug")
+    assert code == 2
+    assert "Traceback" in err and "UsageError" in err
 
 
 def test_help_needs_no_torch():

@@ -72,7 +72,7 @@ def story(told: Story) -> RenderableType:
 def bar(description: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error that takes (done, total); nothing is shown when `quiet` or where no terminal is."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bars(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
         task = bars.add_task(description, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
@@ -94,9 +94,9 @@ def stages(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
     """A bar for `evaluate(watch=...)`: one thing after the other, each with its speed and the time it still takes."""
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.fields[numbers]}"),
+        TextColumn("{task.fields[numbers]}", markup=False),
         TimeRemainingColumn(),
     )
     with Bars(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
@@ -118,7 +118,11 @@ def stages(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
 def training(*, quiet: bool = False) -> Iterator["TrainingBar"]:
     """A bar for `fit(watch=...)`, on standard error; nothing is shown when `quiet` or where no terminal is."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[numbers]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[numbers]}", markup=False),
+    )
     with Bars(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
         yield TrainingBar(bars)
 

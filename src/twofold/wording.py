@@ -12,6 +12,7 @@ from twofold.bundle import Bundle
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
+from twofold.printable import printable, with_printable_data
 from twofold.results import (
     AuditEntry,
     Difference,
@@ -57,9 +58,10 @@ SIGNS = {"fatal": "✗", "warning": "!", "note": "·"}
 
 def items(found: Items) -> str:
     """What was found by looking; sizes are the doctor's to tell."""
-    return "\n".join(found.notes) or f"{len(found)} items of {len(found.identities)} identities"
+    return "\n".join(map(printable, found.notes)) or f"{len(found)} items of {len(found.identities)} identities"
 
 
+@with_printable_data
 def findings(found: Sequence[Finding]) -> str:
     """A doctor's findings, the worst first, each with its remedy."""
     if not found:
@@ -70,6 +72,7 @@ def findings(found: Sequence[Finding]) -> str:
     )
 
 
+@with_printable_data
 def cleaned(items: int, dropped: int, out: Path, beside: Path) -> str:
     """What was written, and what was left out of it."""
     return f"{items - dropped} of {items} items are kept in {out}; {beside} names the others with their reasons"
@@ -84,9 +87,9 @@ def trained(bundle: Bundle, out: Path, data: Path, *, levels: int = 1) -> str:
     return (
         f"trained {known['epochs']} epochs, {known['steps']} steps in {known['seconds']:.0f} s ({known['stopped']})"
         + (f"; best on unseen identities: {best}" if best else "")
-        + "".join(f"\nnote: {note}" for note in known.get("notes", ()))
+        + "".join(f"\nnote: {printable(note)}" for note in known.get("notes", ()))
         + "".join(
-            f"\nmay be one identity under two labels: {a} and {b} (similarity {score:.3f})"
+            f"\nmay be one identity under two labels: {printable(a)} and {printable(b)} (similarity {score:.3f})"
             for a, b, score in known.get("look_alikes", ())
         )
         + f"\nidentities: {aside}\nwritten to {out}, fingerprint {bundle.fingerprint[:12]}"
@@ -94,6 +97,7 @@ def trained(bundle: Bundle, out: Path, data: Path, *, levels: int = 1) -> str:
     )
 
 
+@with_printable_data
 def calibrated(contract: Contract, out: Path | None) -> str:
     """The threshold and what it promises."""
     known = contract.calibration
@@ -156,6 +160,7 @@ def _open_set(known: Calibration) -> str:
     )
 
 
+@with_printable_data
 def evaluation(found: Evaluation) -> str:
     """One line a number with its interval, then what it was measured on and whether the promise held."""
     wide = max(len(estimate.name) for estimate in found.estimates)
@@ -171,6 +176,7 @@ def evaluation(found: Evaluation) -> str:
     return "\n".join([*lines, *found.notes])
 
 
+@with_printable_data
 def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
     """Which of two bundles is better, number by number, in points where it is a rate."""
     lines = []
@@ -187,6 +193,7 @@ def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
     return "\n".join([*lines, f"on the same {_count(found[0].resampled, found[0].unit)}, left out of both at once"])
 
 
+@with_printable_data
 def drift(found: Drift) -> str:
     """Whether scores moved, where and how far, and what to do next."""
     lines = [
@@ -216,6 +223,7 @@ def drift(found: Drift) -> str:
     return "\n".join(lines)
 
 
+@with_printable_data
 def verdict(found: Verdict) -> str:
     """The decision, and how sure it is."""
     kind = "certified" if found.certified else "estimate"
@@ -240,6 +248,7 @@ def verdicts(pairs: Pairs, found: Sequence[Verdict], *, json: bool = False) -> s
     return stream.getvalue()
 
 
+@with_printable_data
 def identification(found: Identification) -> str:
     """Who it is, or nobody, and the nearest."""
     who = found.label or ("unsure" if found.decision == "unsure" else "nobody")
@@ -256,6 +265,7 @@ def identification(found: Identification) -> str:
     return "\n".join(lines + [f"  {hit.score:.4f}  {hit.label}" for hit in found.candidates])
 
 
+@with_printable_data
 def indexed(done: Indexed, place: str | Path, seconds: float) -> str:
     """What indexing did, and what it left out."""
     lines = [
@@ -269,6 +279,7 @@ def indexed(done: Indexed, place: str | Path, seconds: float) -> str:
     return "\n".join(lines)
 
 
+@with_printable_data
 def sharded(done: Sharded, place: Path, share: tuple[int, int]) -> str:
     """What one share of an embedding did, and what the others have still to do."""
     whose = "" if share[1] == 1 else f"share {share[0] + 1} of {share[1]}: "
@@ -306,6 +317,7 @@ def _are(things: Mapping[str, str]) -> str:
     return "is" if len(things) == 1 else "are"
 
 
+@with_printable_data
 def found(result: Found) -> str:
     """What is most like a query, and whether anything is like it at all."""
     if result.unreadable is not None:
@@ -327,6 +339,7 @@ def _hit(hit: Hit) -> str:
     return f"  {hit.score:.4f}{sure}  {hit.label}" + (f"  {hit.id}" if hit.id != hit.label else "")
 
 
+@with_printable_data
 def facts(told: dict[str, Any], indent: str = "") -> str:
     """Nested facts, a line each; long lists are counted."""
     lines: list[str] = []
@@ -340,6 +353,7 @@ def facts(told: dict[str, Any], indent: str = "") -> str:
     return "\n".join(lines)
 
 
+@with_printable_data
 def inspection(found: Inspection) -> str:
     """What a check of an index found, and what its repair did."""
     lines = [findings(found.findings)] if found.findings else []
@@ -350,6 +364,7 @@ def inspection(found: Inspection) -> str:
     return "\n".join(lines)
 
 
+@with_printable_data
 def forgotten(receipt: Erasure) -> str:
     """What was erased."""
     who = ", ".join(receipt.labels) or "what was expired"
@@ -362,6 +377,7 @@ def forgotten(receipt: Erasure) -> str:
     )
 
 
+@with_printable_data
 def audited(entries: Sequence[AuditEntry]) -> str:
     """The audit log, a line an entry."""
     if not entries:
@@ -370,6 +386,7 @@ def audited(entries: Sequence[AuditEntry]) -> str:
     return "\n".join(["number  time                       event     items  keyed hash of the label", *lines])
 
 
+@with_printable_data
 def migrated(done: Migration, index: str, new_index: str) -> str:
     """What was brought over, and what the bridge costs."""
     told = (

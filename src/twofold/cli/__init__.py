@@ -1,27 +1,34 @@
-"""Every command, one thin typed function each. Nothing heavy is imported until a command needs it.
+"""Every command, one thin typed function each. Nothing heavy is imported until a command needs it."""
 
-Exit codes: 0 yes, 1 no match, 2 wrong use or bad data (one line; --debug shows the traceback), 3 unsure,
-143 a training that SIGTERM has ended, its state kept.
-"""
-
+import contextlib
+import os
 import sys
+import traceback
+import warnings
+from typing import Any
 
-import cyclopts
 from cyclopts import App, Group
 
 from twofold import __version__
 from twofold.cli.archive import embed, index, search
 from twofold.cli.copies import dedup
+from twofold.cli.failures import failure
 from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
 from twofold.cli.models import calibrate, demo, doctor, info, train
-from twofold.cli.options import INTERRUPTED, TERMINATED, WRONG, YES
+from twofold.cli.options import EXIT_CODES, YES, console, say, standard_output
 from twofold.cli.upkeep import audit, check, migrate, rekey
 from twofold.cli.watch import evaluate, monitor
-from twofold.errors import Interrupted, TwofoldError
+from twofold.errors import UsageError
 
 __all__ = ["app", "main"]
 
-app = App(name="twofold", version=__version__, help="Are these two the same? Twin networks with a stated error rate.")
+app = App(
+    name="twofold",
+    version=__version__,
+    help="Are these two the same? Twin networks with a stated error rate.",
+    suppress_keyboard_interrupt=False,  # it has its own line and code here
+    help_epilogue=f"Exit codes: {EXIT_CODES}.",
+)
 GROUPS = {
     "Learn, and know how well": (doctor, train, calibrate, evaluate, monitor),
     "Ask": (verify, identify, search),
@@ -36,19 +43,63 @@ for place, (title, commands) in enumerate(GROUPS.items()):
         app.command(command, group=group, sort_key=number)
 
 
+NAMES = frozenset(command.__name__ for commands in GROUPS.values() for command in commands)
+DEBUG = "--debug"
+HELP = frozenset({"--help", "-h", "--version"})
+MAY_BE_EMPTY = "--prefix"
+"""The one option whose empty value means something: no prefix."""
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else arguments
-    debug = "--debug" in given
+    _steady_streams()
+    code, said, trace = YES, "", ""
+    with contextlib.ExitStack() as stack:
+        if arguments is None:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.showwarning = _warn
+        try:
+            code = _answer([word for word in given if word != DEBUG])
+        except (Exception, KeyboardInterrupt) as error:
+            code, said = failure(error, given)
+            trace = traceback.format_exc()
+    _end(code, trace + said if DEBUG in given else said)
+
+
+def _answer(words: list[str]) -> int:
+    """The exit code of a command."""
+    for place, word in enumerate(words):
+        if not word and (place == 0 or words[place - 1] != MAY_BE_EMPTY):
+            raise UsageError(f"argument {place + 1} is empty: is a variable of the shell not set?")
+    helps = not words or bool(HELP.intersection(words))
+    shown = console(wrap=True) if helps and sys.stdout is not None else None
+    with standard_output() if helps else contextlib.nullcontext():
+        code = app(words, console=shown, exit_on_error=False, print_error=False, result_action="return_value")
+    return code if isinstance(code, int) else YES
+
+
+def _steady_streams() -> None:
+    """What a terminal's encoding lacks is escaped; it does not end the command."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError, OSError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _warn(message: Warning | str, *_: Any) -> None:
+    """A warning as one line, without the place in the code where it arose."""
+    say(str(message))
+
+
+def _end(code: int, said: str) -> None:
+    """Say what went wrong and exit, whatever has become of the streams."""
     try:
-        code = app([word for word in given if word != "--debug"], exit_on_error=False, result_action="return_value")
-    except cyclopts.CycloptsError:
-        sys.exit(WRONG)
-    except TwofoldError as error:
-        if debug:
-            raise
-        print(f"twofold: {error}", file=sys.stderr)
-        sys.exit(TERMINATED if isinstance(error, Interrupted) else WRONG)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else YES)
+        if sys.stderr is not None:
+            sys.stderr.write(said)
+            sys.stderr.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:  # the reader is gone: Python would complain once more as it closes the stream
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
+    sys.exit(code)

@@ -2,7 +2,6 @@
 
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from twofold.cli.options import NO, UNSURE, YES, Flag, Json, print_json, show
+from twofold.cli.options import NO, UNSURE, YES, Flag, Json, print_json, say, show
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +127,7 @@ def search(
             kept.watch(watch)
             found = search_all(known, kept, asked, k=count, where=filters(where), exact=exact)
         for note in kept.notes:
-            print(note, file=sys.stderr)
+            say(note)
         if report is not None:
             readable = {asked[each.query]: each for each in found if each.unreadable is None}
             page = search_page(known, kept, readable, pictures=pictures)
@@ -199,7 +198,7 @@ def opened(data: Path, levels: int | None, *, quiet: bool) -> "Items":
     items = Items.open(data, levels=levels)
     left = f"; {len(items.strays)} files beside the sub-folders are left out (--levels 0 takes all)"
     for note in () if quiet else items.notes:
-        print(note + (left if items.strays and note == items.notes[0] else ""), file=sys.stderr)
+        say(note + (left if items.strays and note == items.notes[0] else ""))
     return items
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from twofold.cli.archive import opened_index
-from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOut, print_json, setting, show
+from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOut, print_exactly, print_json, setting, show
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def verify(
     if pairs is not None:
         listed = Pairs.from_table(pairs)
         table = wording.verdicts(listed, verify_pairs(known, listed, group=group), json=json)
-        print(table, end="") if out is None else write_atomically(out, table.encode())
+        print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES
     verdict = judge(known, a, b, group=group)
     print_json(asdict(verdict)) if json else show(wording.verdict(verdict))

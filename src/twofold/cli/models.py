@@ -1,12 +1,24 @@
 """Commands that look at data and make a bundle of it: doctor, train, calibrate, info, demo."""
 
 import signal
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.cli.options import WRONG, YES, Flag, Json, MaybeOut, Out, Set, print_json, setting, settings_over, show
+from twofold.cli.options import (
+    WRONG,
+    YES,
+    Flag,
+    Json,
+    MaybeOut,
+    Out,
+    Set,
+    print_json,
+    say,
+    setting,
+    settings_over,
+    show,
+)
 from twofold.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -309,5 +321,5 @@ def _healthy(data: Path, levels: int, recipe: Any) -> "Items":
         raise DataError("; ".join(f"{finding.message}: {finding.remedy}" for finding in fatal))
     for finding in findings:
         if finding.level == "warning":
-            print(f"{finding.message}: {finding.remedy}", file=sys.stderr)
+            say(f"{finding.message}: {finding.remedy}")
     return items

@@ -1,15 +1,25 @@
 """What the commands share: exit codes, the types of their options, and how they print."""
 
+import contextlib
 import json as jsonlib
+import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from twofold.errors import UsageError, nearest
+from twofold.printable import printable, printable_lines
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 __all__ = [
+    "BROKEN_PIPE",
+    "EXIT_CODES",
+    "INTERNAL",
     "INTERRUPTED",
     "NO",
     "TERMINATED",
@@ -21,13 +31,24 @@ __all__ = [
     "MaybeOut",
     "Out",
     "Set",
+    "console",
+    "print_exactly",
     "print_json",
+    "say",
     "setting",
     "settings_over",
     "show",
+    "standard_output",
 ]
 
-YES, NO, WRONG, UNSURE, INTERRUPTED, TERMINATED = 0, 1, 2, 3, 130, 143
+YES, NO, WRONG, UNSURE = 0, 1, 2, 3
+INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143  # 128 + SIGINT, SIGPIPE, SIGTERM, as shells count
+EXIT_CODES = (
+    f"{YES} yes or done, {NO} no match or not sound, {WRONG} wrong use or bad data (one line says what), "
+    f"{UNSURE} unsure, {INTERNAL} internal error (a fault of twofold, never an answer; --debug shows where), "
+    f"{INTERRUPTED} interrupted, {BROKEN_PIPE} the output's reader is gone, {TERMINATED} training ended by SIGTERM"
+)
 
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 MaybeOut = Annotated[Path | None, Parameter(name=["--out", "-o"])]
@@ -62,12 +83,50 @@ def settings_over(given: tuple[str, ...], known: dict[str, Any]) -> dict[str, An
 
 
 def print_json(value: Any) -> None:
-    """One JSON object on standard output."""
-    print(jsonlib.dumps(value, indent=1, allow_nan=False, default=str))
+    """One JSON object on standard output; it holds the exact text of names, which JSON itself escapes."""
+    with standard_output():
+        print(jsonlib.dumps(value, indent=1, allow_nan=False, default=str), flush=True)
+
+
+def print_exactly(table: str) -> None:
+    """A table on standard output: to the byte for a file or a program, escaped for a terminal."""
+    if sys.stdout is not None and sys.stdout.isatty():
+        table = printable_lines(table)
+    with standard_output():
+        print(table, end="", flush=True)
+
+
+def say(text: str) -> None:
+    """A note on standard error, one line."""
+    print(printable(text), file=sys.stderr)
 
 
 def show(*things: Any) -> None:
-    """Text and rich renderables on standard output."""
+    """Text and rich renderables on standard output; text is no markup, and steers no terminal."""
+    if sys.stdout is None:  # closed by the caller: only the exit code is wanted
+        return
+    safe = (printable_lines(thing) if isinstance(thing, str) else thing for thing in things)
+    with standard_output():
+        console().print(*safe, sep="\n")
+
+
+def console(*, wrap: bool = False) -> "Console":
+    """A console on standard output without markup, which tells when its reader is gone."""
     from rich.console import Console
 
-    Console(highlight=False, soft_wrap=True).print(*things, sep="\n")
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:  # rich would exit with 1, which is an answer here
+            raise BrokenPipeError
+
+    return Plain(highlight=False, soft_wrap=not wrap, markup=False, emoji=False)
+
+
+@contextlib.contextmanager
+def standard_output() -> Iterator[None]:
+    """The system's error about standard output, by its name."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = "standard output"
+        raise
