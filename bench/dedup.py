@@ -38,12 +38,12 @@ from attacks import FAMILIES, attacked
 from last_line import print_last_line, row
 from twofold import Items
 from twofold.apps.dedup import dedup, dedup_vectors
-from twofold.apps.picture_copies import evidence, rule
 from twofold.bundle import Bundle
+from twofold.copies.alignment import SIDE, signatures
+from twofold.copies.candidates import evidence, rule
+from twofold.copies.hashing import grey_plane
+from twofold.copies.near_pairs import near_pairs
 from twofold.embedding import embed_arrays
-from twofold.inputs.image_alignment import SIDE, signatures
-from twofold.inputs.image_hash import grey_plane
-from twofold.store.near_pairs import near_pairs
 
 HASHES = ("phash", "dhash", "average_hash", "whash")
 NAMES = {"average_hash": "ahash"}
@@ -343,7 +343,7 @@ def found_at(scores: np.ndarray, precision: float = PRECISION) -> float:
 
 
 def fitted(shown: Sequence[PIL.Image.Image], originals: int) -> dict[str, tuple[list[float], float]]:
-    """The rule of `apps.picture_copies`, fitted anew: weights and constant, with vectors and without."""
+    """The rule of `copies.candidates`, fitted anew: weights and constant, with vectors and without."""
     from sklearn.linear_model import LogisticRegression
 
     bundle = Bundle.pretrained()

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import hashlib
 import os
 import secrets
@@ -11,9 +12,9 @@ from pathlib import Path
 
 from twofold.errors import CannotWrite
 
-__all__ = ["new_folder", "sha256_file", "write_atomically"]
+__all__ = ["new_folder", "rename_without_replacing", "sha256_file", "write_atomically"]
 
-AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of linux/fs.h
+AT_FDCWD, RENAME_NOREPLACE, RENAME_EXCHANGE = -100, 1, 2  # of linux/fs.h
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
@@ -143,10 +144,31 @@ def put_in_place(spare: Path, target: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
+def rename_without_replacing(path: Path, target: Path) -> None:
+    """Rename a file to a name that is free. Linux refuses a taken name in the same step, others just before.
+
+    Raises:
+        OSError: `FileExistsError` where something stands at `target`; whatever the disk says otherwise.
+    """
+    code = _renamed(path, target, RENAME_NOREPLACE)
+    if code in (None, errno.ENOSYS, errno.EINVAL):  # a system or a file system that does not know how
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        path.rename(target)
+    elif code:
+        raise OSError(code, os.strerror(code), str(path))
+
+
 def exchange(one: Path, other: Path) -> bool:
     """Let two names change places in one step (Linux, most file systems); False where that cannot be had."""
+    return _renamed(one, other, RENAME_EXCHANGE) == 0
+
+
+def _renamed(one: Path, other: Path, flags: int) -> int | None:
+    """Linux's renameat2: 0, or the number of the error; None on a system that has none."""
     try:
         rename = ctypes.CDLL(None, use_errno=True).renameat2
     except (AttributeError, TypeError, OSError):
-        return False
-    return rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
+        return None
+    failed = rename(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), flags) != 0
+    return (ctypes.get_errno() or errno.EIO) if failed else 0

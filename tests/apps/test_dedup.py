@@ -9,10 +9,10 @@ import pytest
 
 from twofold import build
 from twofold.apps.dedup import dedup, dedup_vectors
-from twofold.apps.picture_copies import evidence
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.contract import Calibration
+from twofold.copies.candidates import evidence
 from twofold.data.items import Items
 from twofold.embedding import embed
 from twofold.errors import BundleError, FingerprintMismatch, UsageError
@@ -219,7 +219,7 @@ def test_frames_that_are_nearly_the_same_are_one_group_with_the_preferred_kept(m
     frames = [np.clip(shown + rng.normal(0, 4, shown.shape), 0, 255).astype(np.uint8) for _ in range(150)]
     items = Items.from_arrays([*frames, np.asarray(scene(1)), shown[::2, ::2]], list(range(152)))
     looked = []
-    monkeypatch.setattr("twofold.apps.picture_copies.evidence", lambda *given: looked.append(given) or evidence(*given))
+    monkeypatch.setattr("twofold.copies.candidates.evidence", lambda *given: looked.append(given) or evidence(*given))
     found = dedup(items, Image(size=64), keep=lambda known, place: (known.ids[place] != "77", place))
     assert [(group.kept, len(group.copies)) for group in found.groups] == [("77", 150)]
     assert sum(len(given[2]) for given in looked) < 500  # of 11,000 pairs

@@ -12,8 +12,8 @@ from jaxtyping import Int
 from twofold.apps.doctor import Reader, Reading, diagnosis, worst_first
 from twofold.apps.survey import Survey, survey
 from twofold.bundle import Bundle
+from twofold.copies.checkup_pairs import groups_of, near_copies
 from twofold.data.confounds import BOUND, confounds, forgery_confounds
-from twofold.data.copies import groups_of, near_copies
 from twofold.data.items import Items
 from twofold.data.label_noise import ENOUGH, Doubts, doubtful_labels
 from twofold.data.listing import some

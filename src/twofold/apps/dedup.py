@@ -8,19 +8,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from twofold.apps.collection import Collection, collect
-from twofold.apps.picture_copies import COPY, candidates, copy_scores
-from twofold.apps.remembered import CopyPairs, Remembered, remember, remembered
 from twofold.bundle import Bundle
+from twofold.copies.cache import CopyPairs, Remembered, remember, remembered
+from twofold.copies.candidates import COPY, candidates, copy_scores
+from twofold.copies.cells import Space
+from twofold.copies.clusters import Alike, star_groups
+from twofold.copies.near_pairs import NearPairs, near_pairs
+from twofold.copies.reading import Collection, collect
 from twofold.data.items import Items
-from twofold.data.star_groups import Alike, star_groups
+from twofold.embedding import embed_read
 from twofold.errors import UsageError, nearest
 from twofold.inputs import Input
 from twofold.inputs.image import Image
 from twofold.results import Embeddings, Group, Groups
-from twofold.store.cells import Space
 from twofold.store.index import Index
-from twofold.store.near_pairs import NearPairs, near_pairs
 
 __all__ = ["DEFAULT", "KEEP", "Keep", "dedup", "dedup_vectors"]
 
@@ -55,7 +56,7 @@ def dedup(
 ) -> Groups:
     """Find groups of near-duplicates among things; each is read once, and no file is touched.
 
-    Pictures are copies of each other where one fits into the other, turned, cut or written on (`apps.picture_copies`).
+    Pictures are copies of each other where one fits into the other, turned, cut or written on (`copies.candidates`).
     A calibrated bundle adds pairs whose score reaches its threshold, and so does `threshold` for any bundle. Of all
     else (texts, series, ...) those are copies, and things of equal content. Every member is near the kept one.
 
@@ -77,7 +78,7 @@ def dedup(
     order = _order_by(keep)
     state = remembered(memory, reader, limit)
     new = _without(items, {*state.known.ids, *state.known.unreadable} if state else set())
-    known = collect(new, reader, progress=_told(watch, "reading"))
+    known = collect(new, reader, embed=embed_read, progress=_told(watch, "reading"))
     since = len(state.known) if state else 0
     known = state.known.joined(known) if state else known
     found = _pairs(known, bundle, limit, since=since, state=state, watch=watch)

@@ -10,10 +10,10 @@ from jaxtyping import Bool, Float, UInt8
 
 from twofold.apps.doctor import Reader, Reading
 from twofold.bundle import Bundle
+from twofold.copies.hashing import SIDE, grey_plane
 from twofold.data.hashes import content_hash
 from twofold.embedding import embed_arrays
 from twofold.errors import UnreadableInput
-from twofold.inputs.image_hash import SIDE, grey_plane
 from twofold.inputs.image_traits import traits
 
 __all__ = ["Survey", "survey"]

@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twofold.cli.options import YES, Json, print_json, show
+from twofold.cli.options import YES, Flag, Json, print_json, show
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
+    from twofold.copies.trash import Moved
     from twofold.data.items import Items
     from twofold.report.groups_page import Face
     from twofold.results import Groups
@@ -31,6 +32,7 @@ def dedup(
     memory: Path | None = None,
     report: Path | None = None,
     apply: Path | None = None,
+    link: Flag = False,
     json: Json = False,
 ) -> int:
     """Find near-duplicates in DATA: pictures that fit into each other, or whatever the bundle holds for the same.
@@ -46,11 +48,12 @@ def dedup(
         memory: a folder that keeps what was read; the next call with it reads and compares what is new only.
         report: where a page to look through goes; its decisions leave it as a CSV.
         apply: carry out the decisions of such a CSV; or, given the undo list that this wrote, take them back.
+        link: with --apply, put a hard link to the kept file where a file of exactly its bytes was. Others stay.
         json: print one JSON object.
     """
     model, data = (bundle, data) if data is not None else (None, bundle)
     if apply is not None:
-        return _apply(data, apply, json=json)
+        return _apply(data, apply, link=link, json=json)
     from twofold import terminal
     from twofold.apps.dedup import dedup as find
 
@@ -167,20 +170,41 @@ def _nothing() -> "Face":
     return Face(picture=None, facts="seen earlier, not here now", bytes=0)
 
 
-def _apply(data: Path, decisions: Path, *, json: bool) -> int:
-    from twofold.data.trash import TRASH, apply_decisions
+def _apply(data: Path, decisions: Path, *, link: bool, json: bool) -> int:
+    import sys
 
-    moved = apply_decisions(data, decisions)
+    from twofold.copies.trash import apply_decisions
+
+    try:
+        moved = apply_decisions(data, decisions, link=link)
+    except KeyboardInterrupt as stopped:
+        print(f"twofold: {stopped or 'interrupted before any file was moved'}", file=sys.stderr)
+        raise
     if json:
-        print_json({"moved": moved.files, "undo": moved.undo})
-    elif moved.undo is None:
-        show(f"{len(moved.files)} files are back" if moved.files else "nothing was decided to go: no file was moved")
+        print_json(asdict(moved) | {"moved": moved.files})
     else:
-        show(
-            f"{len(moved.files)} files were moved to {data / TRASH}\n"
-            f"to undo it: twofold dedup {data} --apply {moved.undo}"
-        )
+        show(_carried_out(moved, data))
     return YES
+
+
+def _carried_out(moved: "Moved", data: Path) -> str:
+    import shlex
+
+    from twofold.copies.trash import TRASH
+
+    lines = [f"! {note}" for note in moved.notes]
+    if moved.undo is not None:
+        lines.append(f"{len(moved.files)} files were moved to {data / TRASH}")
+        if moved.linked:
+            lines.append(f"{len(moved.linked)} hard links to the kept files stand in their places")
+        lines.append(f"to undo it: {shlex.join(['twofold', 'dedup', str(data), '--apply', str(moved.undo)])}")
+    elif moved.files:
+        lines.append(f"{len(moved.files)} files are back")
+    elif not moved.left:
+        lines.append("no file was moved: nothing was decided to go, or all is in its place already")
+    if moved.left:
+        lines.append(f"{len(moved.left)} files stay: they are not equal to what is kept, byte by byte")
+    return "\n".join(lines)
 
 
 def _told(found: "Groups", seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,14 +13,13 @@ import PIL.Image
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from twofold.bundle import Bundle
+from twofold.copies.alignment import SIDE
+from twofold.copies.hashing import grey_plane
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
-from twofold.embedding import embed_read
 from twofold.errors import BundleError, NewerFormat, UnreadableInput
 from twofold.files import new_folder
 from twofold.inputs import Input
-from twofold.inputs.image_alignment import SIDE
-from twofold.inputs.image_hash import grey_plane
 
 __all__ = ["MARKER", "Collection", "collect", "load_arrays", "save_arrays"]
 
@@ -73,11 +72,18 @@ class Collection:
 _ARRAYS = ("pixels", "size", "time", "pictures", "planes")
 
 
-def collect(items: Items, reader: Input | Bundle, *, progress: Callable[[int, int], None] | None = None) -> Collection:
+def collect(
+    items: Items,
+    reader: Input | Bundle,
+    *,
+    embed: Callable[[Bundle, Sequence[np.ndarray]], Float[np.ndarray, "n dim"]],
+    progress: Callable[[int, int], None] | None = None,
+) -> Collection:
     """Read every item once, in order; what cannot be read is named.
 
     Args:
         reader: an input type; or a bundle, whose own input type reads and whose encoder gives vectors.
+        embed: vectors of a bundle for arrays that its input type has read.
         progress: called with (done, total).
     """
     bundle = reader if isinstance(reader, Bundle) else None
@@ -106,7 +112,7 @@ def collect(items: Items, reader: Input | Bundle, *, progress: Callable[[int, in
                 facts.append((seen.content, *seen.facts, seen.plane is not None))
                 kept.append(place)
             if bundle and vectors is not None and arrays:
-                vectors[len(kept) - len(arrays) : len(kept)] = embed_read(bundle, arrays)
+                vectors[len(kept) - len(arrays) : len(kept)] = embed(bundle, arrays)
             if progress:
                 progress(places[-1] + 1, len(items))
     contents, pixels, size, time, pictures = zip(*facts, strict=True) if facts else [()] * 5

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from twofold.data.synthetic import glyphs
-from twofold.inputs.image_hash import (
+from twofold.copies.hashing import (
     CROPS,
     SIDE,
     Candidates,
@@ -13,6 +12,7 @@ from twofold.inputs.image_hash import (
     grey_plane,
     perceptual_hashes,
 )
+from twofold.data.synthetic import glyphs
 
 
 def drawings(count: int, size: int = 96) -> list[np.ndarray]:

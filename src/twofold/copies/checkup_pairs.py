@@ -4,7 +4,7 @@ import faiss
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from twofold.inputs.image_hash import CROPS, Candidates, aligned_correlation, candidates
+from twofold.copies.hashing import CROPS, Candidates, aligned_correlation, candidates
 
 __all__ = ["ALIKE", "groups_of", "near_copies"]
 

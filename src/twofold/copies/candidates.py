@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
-from twofold.inputs.image_alignment import WAVES, alignments, signatures, views
-from twofold.store.cells import Cells
-from twofold.store.near_pairs import NearPairs, near_pairs
+from twofold.copies.alignment import WAVES, alignments, signatures, views
+from twofold.copies.cells import Cells
+from twofold.copies.near_pairs import NearPairs, near_pairs
 
 __all__ = ["COPY", "Candidates", "candidates", "copy_scores", "evidence", "rule"]
 

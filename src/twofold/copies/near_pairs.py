@@ -9,11 +9,11 @@ from math import sqrt
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+from twofold.copies.cells import Cells, Space, routed
+from twofold.copies.crowds import without_crowds
 from twofold.errors import UsageError
 from twofold.metrics.intervals import normal_quantile
 from twofold.results import Estimate
-from twofold.store.cells import Cells, Space, routed
-from twofold.store.crowds import without_crowds
 
 __all__ = ["NearPairs", "near_pairs"]
 
@@ -71,7 +71,7 @@ def near_pairs(
 ) -> NearPairs:
     """All pairs of rows whose score is at least `score`.
 
-    Up to 8,192 rows exactly. Above, rows meet in cells (`store.cells`), in as many as it takes for 99.6 % of trial
+    Up to 8,192 rows exactly. Above, rows meet in cells (`copies.cells`), in as many as it takes for 99.6 % of trial
     pairs just at the threshold to meet. Memory: 2 bytes a cell of each row, 12 a pair, 40 a row, and the vectors.
 
     Args:

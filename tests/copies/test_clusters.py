@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from twofold.data.star_groups import star_groups
+from twofold.copies.clusters import star_groups
 
 
 def groups(pairs, n, *, rank=None, same=None, scores=None):

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from jaxtyping import Float, Int, Shaped, UInt8
 
-from twofold.inputs.image_hash import SIDE as HASHED
+from twofold.copies.hashing import SIDE as HASHED
 
 __all__ = ["SIDE", "WAVES", "alignments", "signatures", "views"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
-from twofold.store.cells import Space
+from twofold.copies.cells import Space
 
 __all__ = ["without_crowds"]
 

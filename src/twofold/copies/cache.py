@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from twofold.apps.collection import MARKER, Collection, load_arrays, save_arrays
-from twofold.apps.picture_copies import Candidates
 from twofold.bundle import Bundle
+from twofold.copies.candidates import Candidates
+from twofold.copies.cells import Cells
+from twofold.copies.reading import MARKER, Collection, load_arrays, save_arrays
 from twofold.errors import FingerprintMismatch
 from twofold.inputs import Input
-from twofold.store.cells import Cells
 
 __all__ = ["CopyPairs", "Remembered", "remember", "remembered"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from twofold.inputs.image_alignment import SIDE, alignments, signatures, views
-from twofold.inputs.image_hash import grey_plane
+from twofold.copies.alignment import SIDE, alignments, signatures, views
+from twofold.copies.hashing import grey_plane
 
 
 def scene(seed, side=240):

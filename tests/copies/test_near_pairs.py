@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from twofold.copies import cells as cells_module
+from twofold.copies import crowds
+from twofold.copies import near_pairs as module
+from twofold.copies.near_pairs import near_pairs
 from twofold.errors import UsageError
-from twofold.store import cells as cells_module
-from twofold.store import crowds
-from twofold.store import near_pairs as module
-from twofold.store.near_pairs import near_pairs
 
 
 def planted(n=600, dim=24, seed=0):

@@ -1,0 +1,1 @@
+"""Near-duplicates: what is read of things, which of them are copies, who is kept, and where the others go."""

@@ -1,0 +1,343 @@
+"""Decisions about copies carried out: files go to a trash folder of the data, can come back, and none is deleted.
+
+All or nothing: the undo list is on the disk before the first file moves. What fails is taken back at once; what was
+killed is taken back by the next call.
+"""
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from unicodedata import normalize
+
+from twofold.copies.decisions import TRASH, Decided, Row, State, checked, decisions_table, root_of
+from twofold.copies.sidecars import sidecars
+from twofold.data.listing import some
+from twofold.errors import CannotWrite, DataError
+from twofold.files import rename_without_replacing, sha256_file, sync_folder, write_atomically
+
+__all__ = ["TRASH", "Moved", "apply_decisions", "unfinished"]
+
+UNDO_LIST = ("path", "moved_to", "linked_to", "time")
+"""`linked_to`: the file that a hard link at the old place leads to. A row without `moved_to` is a folder."""
+
+UNFINISHED = ".unfinished"
+"""Ending of the mark beside an undo list while its files are being moved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moved:
+    """What was moved: from -> to, relative to the data; and the list that undoes it (None: this was the undoing).
+
+    Attributes:
+        linked: where a hard link to the kept file now stands -> the kept file. left: what stays since a hard link would
+            change its content. notes: what else there is to say.
+    """
+
+    files: dict[str, str]
+    undo: Path | None
+    linked: dict[str, str]
+    left: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Move:
+    """One file: where it stands, where it goes, and what it was when it was checked."""
+
+    path: str
+    target: str
+    state: State
+    linked_to: str = ""
+
+
+def apply_decisions(data: str | Path, decisions: str | Path, *, link: bool = False) -> Moved:
+    """Move the files that were decided to go into `.twofold-trash`; or, given an undo list, move them back.
+
+    Sidecar files (photo.jpg.xmp, photo.xmp) go with their file. Files on another disk below the data go to a trash
+    folder at the top of that disk, so that nothing is ever copied.
+
+    Args:
+        data: the folder that was looked at, or the table.
+        decisions: the table that the page exports, or an undo list.
+        link: put a hard link to the kept file where a file of exactly its content was. Others stay.
+
+    Raises:
+        DataError: no such table, a decision that is none, a file that is missing, changed, outside the data, a link, or
+            both kept and to go; or a group of which nothing would be left. Nothing was moved.
+        CannotWrite: a file cannot be moved. What was moved before is back in its place.
+    """
+    root = root_of(data)
+    table = Path(decisions)
+    with _alone(root):
+        rows, undoing = decisions_table(table)
+        recovered = _recover(root)
+        if undoing:
+            return replace(_undone(root, rows, table), notes=recovered)
+        kept, going = checked(root, rows, table)
+        moves, left = (_linking(kept, going)) if link else ([_plain(each) for each in going], ())
+        if not moves:
+            return Moved(files={}, undo=None, linked={}, left=left, notes=recovered)
+        moves = _with_sidecars(root, moves, kept)
+        moves = _targets(root, moves)
+        undo = _carry_out(root, moves, kept)
+    linked = {move.path: move.linked_to for move in moves if move.linked_to}
+    return Moved(files={move.path: move.target for move in moves}, undo=undo, linked=linked, left=left, notes=recovered)
+
+
+def unfinished(data: str | Path) -> tuple[Path, ...]:
+    """Undo lists of runs that were killed; the next `apply_decisions` takes those back first."""
+    return tuple(mark.with_suffix("") for mark in sorted((root_of(data) / TRASH).glob(f"undo-*.csv{UNFINISHED}")))
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """No other run moves files of this folder meanwhile."""
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CannotWrite(f"another run is moving files of {root}: wait until it has ended") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _plain(each: Decided) -> _Move:
+    return _Move(path=each.path, target="", state=each.state)
+
+
+def _linking(kept: list[Decided], going: list[Decided]) -> tuple[list[_Move], tuple[str, ...]]:
+    """Which files can become hard links to a kept one of their group: those of exactly its bytes, on its disk."""
+    moves, left = [], []
+    digests: dict[Path, str] = {}
+
+    def digest(each: Decided) -> str:
+        return digests.setdefault(each.file, each.digest or sha256_file(each.file))
+
+    for each in going:
+        alike = [
+            other
+            for other in kept
+            if other.group == each.group
+            and other.state.bytes == each.state.bytes
+            and other.state.file[0] == each.state.file[0]
+            and digest(other) == digest(each)
+        ]
+        if alike:
+            moves.append(replace(_plain(each), linked_to=alike[0].path))
+        else:
+            left.append(each.path)
+    return moves, tuple(left)
+
+
+def _with_sidecars(root: Path, moves: list[_Move], kept: list[Decided]) -> list[_Move]:
+    """The moves, and those of sidecar files that are of no use where their file is not; with a link they stay."""
+    going = [root / move.path for move in moves if not move.linked_to]
+    fixed = {each.file for each in kept} | {root / move.path for move in moves}
+    found = [file for file in sidecars(going) if file not in fixed]
+    more = [_Move(path=file.relative_to(root).as_posix(), target="", state=State.of(file)) for file in found]
+    return [*moves, *more]
+
+
+def _targets(root: Path, moves: list[_Move]) -> list[_Move]:
+    """Where each goes: under its own path, with a number where that is taken."""
+    taken: set[str] = set()
+    found = []
+    for move in moves:
+        disk = _top_of_disk(root, move)
+        inside = Path(move.path).relative_to(disk)
+        trash = root / disk / TRASH
+        if trash.is_symlink() or (trash.exists() and not trash.is_dir()):
+            raise CannotWrite(f"{trash} is not a folder of its own, so nothing can be kept there. No file was moved")
+        target, number = disk / TRASH / inside, 1
+        while _plain_name(target) in taken or os.path.lexists(root / target):
+            target = disk / TRASH / inside.with_stem(f"{inside.stem}-{number}")
+            number += 1
+        taken.add(_plain_name(target))
+        found.append(replace(move, target=target.as_posix()))
+    return found
+
+
+def _plain_name(path: Path) -> str:
+    """Names that some file systems hold for one and the same."""
+    return normalize("NFC", normalize("NFC", path.as_posix()).casefold())
+
+
+def _top_of_disk(root: Path, move: _Move) -> Path:
+    """The uppermost folder of the data on the disk of the file, relative to the data."""
+    disk = move.state.file[0]
+    place = Path(move.path).parent
+    while place != Path() and (root / place.parent).stat().st_dev == disk:
+        place = place.parent
+    return place
+
+
+def _carry_out(root: Path, moves: list[_Move], kept: list[Decided]) -> Path:
+    """Write the undo list, move, and look once more; take everything back if anything is amiss."""
+    undo = _undo_list(root, moves)
+    mark = undo.with_name(undo.name + UNFINISHED)
+    try:
+        mark.touch()
+        sync_folder(mark.parent)
+        _forth(root, moves)
+        lost = [each.path for each in kept if not each.file.is_file()]
+        if lost:
+            raise OSError(f"with them would go what is kept: {some(lost)}")
+        os.utime(undo)  # folders that are changed later than this keep their time when it is undone
+        mark.unlink()
+    except BaseException as error:
+        told = _taken_back(root, undo)
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"interrupted: {told}") from None
+        if isinstance(error, OSError):
+            reason = " ".join(filter(None, [error.strerror or str(error), error.filename and f"({error.filename})"]))
+            raise CannotWrite(f"cannot move files to {root / TRASH}: {reason}. {told}") from error
+        raise
+    return undo
+
+
+def _forth(root: Path, moves: list[_Move]) -> None:
+    folders: set[Path] = set()
+    for move in moves:
+        file, place = root / move.path, root / move.target
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if State.of(file) != move.state:
+            raise OSError(f"{move.path} has changed meanwhile")
+        rename_without_replacing(file, place)
+        if move.linked_to:
+            (root / move.path).hardlink_to(root / move.linked_to)
+        folders |= {file.parent, place.parent}
+    for folder in folders:
+        sync_folder(folder)
+
+
+def _undo_list(root: Path, moves: list[_Move]) -> Path:
+    """Written before anything moves; with the times of the folders as they are."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(UNDO_LIST)
+    for move in moves:
+        writer.writerow((move.path, move.target, move.linked_to, move.state.time))
+    for folder in sorted({Path(move.path).parent for move in moves} | {Path()}):
+        writer.writerow((f"{folder.as_posix()}/", "", "", (root / folder).stat().st_mtime_ns))
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    undo = root / TRASH / f"undo-{stamp}.csv"
+    try:
+        undo.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot make {undo.parent}: {error.strerror}. No file was moved") from error
+    try:
+        write_atomically(undo, stream.getvalue().encode())
+    except CannotWrite as error:
+        raise CannotWrite(f"the undo list cannot be written, so no file was moved: {error}") from error
+    return undo
+
+
+def _taken_back(root: Path, undo: Path) -> str:
+    """Put back what was moved; what is to be said about it."""
+    try:
+        rows, _ = decisions_table(undo)
+        _back(root, rows, undo)
+    except (OSError, DataError, CannotWrite, KeyboardInterrupt) as error:
+        return f"Some files are in the trash still ({error}); take them back with --apply {undo}"
+    return f"Every file is in its place; the undo list is {undo}"
+
+
+def _recover(root: Path) -> tuple[str, ...]:
+    """Take back what a killed run had moved."""
+    told = []
+    for undo in unfinished(root):
+        rows, _ = decisions_table(undo)
+        back = _back(root, rows, undo)
+        told.append(f"an earlier run was cut off: {len(back)} of its files were put back ({undo.name})")
+    return tuple(told)
+
+
+def _undone(root: Path, rows: list[Row], table: Path) -> Moved:
+    return Moved(files=_back(root, rows, table), undo=None, linked={})
+
+
+def _back(root: Path, rows: list[Row], table: Path) -> dict[str, str]:
+    """Move everything of an undo list back: from -> to. What is in its place already stays there.
+
+    Raises:
+        DataError: a path outside the data, a place that is taken, or a file that is nowhere. Nothing was moved.
+    """
+    moves, nowhere = [], []
+    for row in rows:
+        if not row["moved_to"]:
+            continue
+        away, place = _inside(root, row["moved_to"]), _inside(root, row["path"])
+        if not away.is_file():
+            if not place.is_file():
+                nowhere.append(row["path"])
+            continue
+        if os.path.lexists(place) and not _is_our_link(root, row):
+            raise DataError(f"{row['path']} stands there again: move it away, or take its line out of {table}")
+        moves.append(row)
+    if nowhere:
+        raise DataError(f"{some(nowhere)} of {table} is neither in its place nor in the trash: take its line out")
+    times = _times_to_restore(root, rows, table)
+    if moves and table.parent.samefile(root / TRASH):
+        table.with_name(table.name + UNFINISHED).touch()
+    _move_back(root, moves)
+    for folder, time in times.items():
+        with suppress(OSError):
+            os.utime(folder, ns=(time, time))
+    table.with_name(table.name + UNFINISHED).unlink(missing_ok=True)
+    return {row["moved_to"]: row["path"] for row in moves}
+
+
+def _move_back(root: Path, rows: list[Row]) -> None:
+    folders: set[Path] = set()
+    for number, row in enumerate(rows):
+        away, place = root / row["moved_to"], root / row["path"]
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            if row.get("linked_to") and os.path.lexists(place):
+                away.replace(place)  # the name of the hard link; its content stays with the kept file
+            else:
+                rename_without_replacing(away, place)
+        except OSError as error:
+            raise CannotWrite(
+                f"cannot move {row['moved_to']} back to {row['path']}: {error.strerror}. {number} of {len(rows)} files "
+                "are back; the same command takes the others"
+            ) from error
+        folders |= {away.parent, place.parent}
+    for folder in folders:
+        sync_folder(folder)
+
+
+def _times_to_restore(root: Path, rows: list[Row], table: Path) -> dict[Path, int]:
+    """Folders and the times they had: those that nobody has changed since the files were moved, or that are gone."""
+    cut_off, finished = table.with_name(table.name + UNFINISHED).exists(), table.stat().st_mtime_ns
+    times = {root / row["path"]: int(row["time"]) for row in rows if not row["moved_to"] and row.get("time")}
+    return {
+        folder: time
+        for folder, time in times.items()
+        if cut_off or not folder.exists() or folder.stat().st_mtime_ns <= finished
+    }
+
+
+def _is_our_link(root: Path, row: Row) -> bool:
+    kept = row.get("linked_to")
+    return bool(kept) and (root / kept).is_file() and (root / row["path"]).samefile(root / kept)
+
+
+def _inside(root: Path, path: str) -> Path:
+    """A file of the data; links that lead out of it, and .., are refused."""
+    file = root / path
+    if Path(path).is_absolute() or not file.parent.resolve().is_relative_to(root.resolve()) or ".." in Path(path).parts:
+        raise DataError(f"{path} lies outside {root}: decisions are about files of the data")
+    return file
