@@ -30,6 +30,7 @@ from twofold.errors import (
 from twofold.files import check_replaceable, new_folder, sha256_file
 from twofold.inputs import Input
 from twofold.nn.builder import built_from
+from twofold.places import check_folder_place, resolved
 from twofold.twin import Twin
 
 __all__ = ["Bundle"]
@@ -142,8 +143,9 @@ class Bundle:
 
     @staticmethod
     def check_place(path: str | Path) -> None:
-        """Raise CannotWrite if something else than a bundle stands at `path`: before an hour of training, not after."""
-        check_replaceable(Path(path).resolve(), MANIFEST)
+        """Raise CannotWrite if no bundle can be written at `path`: before an hour of training, not after."""
+        check_replaceable(resolved(path), MANIFEST)
+        check_folder_place(path)
 
     def save(self, path: str | Path) -> Path:
         """Write the bundle as a folder, whole or not at all.

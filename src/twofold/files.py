@@ -11,21 +11,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from twofold.errors import CannotWrite
+from twofold.places import is_special, remedy, resolved
 
 __all__ = ["new_folder", "rename_without_replacing", "sha256_file", "write_atomically"]
 
 AT_FDCWD, RENAME_NOREPLACE, RENAME_EXCHANGE = -100, 1, 2  # of linux/fs.h
+NAME_BYTES = 200
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that a reader, a kill or a power cut sees all of the old bytes or all of the new ones.
 
-    A link is followed: the file that it points to is replaced.
+    A link is followed: the file that it points to is replaced. A device or a pipe (/dev/stdout) is written into.
 
     Raises:
         CannotWrite: the folder is missing or read-only, the disk is full. The old file is then as it was.
     """
-    target = Path(path).resolve()
+    target = resolved(path)
+    if is_special(target):
+        with explain_failure(target):
+            target.write_bytes(content)
+        return
     spare = beside(target)
     try:
         with explain_failure(target):
@@ -33,7 +39,8 @@ def write_atomically(path: str | Path, content: bytes) -> None:
             spare.replace(target)
             sync_folder(target.parent)
     finally:
-        spare.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where it could not be made, it cannot be removed either
+            spare.unlink()
 
 
 @contextlib.contextmanager
@@ -51,7 +58,7 @@ def new_folder(path: str | Path, *, marker: str) -> Iterator[Path]:
     Raises:
         CannotWrite: something else stands at `path`, or the disk does not take it.
     """
-    target = Path(path).resolve()
+    target = resolved(path)
     check_replaceable(target, marker)
     spare = beside(target)
     try:
@@ -75,7 +82,9 @@ def sha256_file(path: str | Path) -> str:
 
 def beside(target: Path) -> Path:
     """A free hidden name in the same folder, hence on the same disk: only there is a rename one step."""
-    return target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    # a name may have 255 bytes, which leaves these for that of the target
+    name = os.fsdecode(os.fsencode(target.name)[:NAME_BYTES])
+    return target.with_name(f".{name}.{secrets.token_hex(6)}.tmp")
 
 
 @contextlib.contextmanager
@@ -84,10 +93,7 @@ def explain_failure(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotWrite(
-            f"cannot write {target}: {error.strerror or error}. What stood there before is unchanged; "
-            "free some space or choose a place where you may write"
-        ) from error
+        raise CannotWrite(f"cannot write {target}: {remedy(error)}. What stood there before is unchanged") from error
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -100,8 +106,9 @@ def write_durably(path: Path, content: bytes) -> None:
 
 def check_replaceable(target: Path, marker: str) -> None:
     """Refuse to replace what is neither missing, nor empty, nor a folder of our own."""
-    if not target.exists():
-        return
+    with explain_failure(target):
+        if not target.exists():
+            return
     if target.is_dir() and ((target / marker).is_file() or not any(target.iterdir())):
         return
     raise CannotWrite(f"{target} exists and holds no {marker}: it was not written by twofold, so choose another place")
