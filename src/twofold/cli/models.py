@@ -213,6 +213,8 @@ def calibrate(
     place = out or bundle
     Bundle.check_place(place)
     items = Items.open(data, levels=levels)
+    for note in known.part(items, "calibrate").notes:
+        print(note, file=sys.stderr)
     with terminal.bar("embedding", quiet=json) as progress:
         done = certify(known, items, progress=progress, **chosen)
     done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
@@ -281,7 +283,7 @@ def info(path: str, /, *, json: Json = False) -> int:
     else:
         bundle = Bundle.load(path)
         told = {"kind": "bundle", **bundle.contract.to_dict(), "recipe": bundle.recipe.model_dump(mode="json")}
-        told |= {"parts": {name: len(names) for name, names in bundle.parts.items()}, "training": dict(bundle.training)}
+        told |= {"parts": bundle.provenance.counts, "training": dict(bundle.training)}
     print_json(told) if json else show(wording.facts(told))
     return YES
 
