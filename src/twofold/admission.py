@@ -170,5 +170,5 @@ def _told_other(census: _Census, items: Items) -> tuple[str, ...]:
 
 def _some(names: Sequence[str], chosen: Mask, most: int = 3) -> str:
     """The first of the chosen names, and how many there are beside them."""
-    told = [names[code] for code in np.flatnonzero(chosen)]
+    told = [name for name, wanted in zip(names, chosen, strict=True) if wanted]
     return ", ".join(told[:most]) + (f" and {len(told) - most} more" if len(told) > most else "")

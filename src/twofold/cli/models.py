@@ -214,7 +214,7 @@ def calibrate(
     Bundle.check_place(place)
     items = Items.open(data, levels=levels)
     for note in known.part(items, "calibrate").notes:
-        print(note, file=sys.stderr)
+        say(note)
     with terminal.bar("embedding", quiet=json) as progress:
         done = certify(known, items, progress=progress, **chosen)
     done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
