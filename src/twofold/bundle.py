@@ -137,10 +137,13 @@ class Bundle:
     def save(self, path: str | Path) -> Path:
         """Write the bundle as a folder, whole or not at all.
 
+        Only its owner may read it (0700): it knows who was trained on, and may hold vectors of a cohort. To let a
+        service of another user read it, chmod it afterwards.
+
         Raises:
             CannotWrite: something else stands at `path`, or the disk does not take it.
         """
-        with new_folder(path, marker=MANIFEST) as folder:
+        with new_folder(path, marker=MANIFEST, private=True) as folder:
             (folder / WEIGHTS).write_bytes(_weights(self.twin))
             (folder / DESCRIPTION).write_text(_json(self._description()), encoding="utf-8")
             (folder / RECORDS).write_bytes(safetensors.numpy.save(self.provenance.arrays()))

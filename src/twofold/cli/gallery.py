@@ -146,11 +146,13 @@ def enrol(
 def forget(bundle: Path, index: str, labels: list[str], /, *, out: MaybeOutFile = None, json: Json = False) -> int:
     """Erase every byte of LABELS from the index, and say what was looked for afterwards.
 
+    The numbers of the receipt are kept in the audit log, too, without names: `twofold audit INDEX --label LABEL`.
+
     Args:
         bundle: the bundle that the index is pinned to.
         index: an index.
         labels: whom to forget.
-        out: where a receipt goes, as JSON; it holds the labels and ids, so keep it as you would keep those.
+        out: where a receipt goes, a new file in JSON; it holds the labels and ids, so keep it as you would keep those.
         json: print one JSON object.
     """
     from twofold import wording
@@ -158,8 +160,11 @@ def forget(bundle: Path, index: str, labels: list[str], /, *, out: MaybeOutFile 
     from twofold.bundle import Bundle
     from twofold.store.index import Index
 
+    known = Bundle.load(bundle)
     with Index.open(index) as gallery:
-        receipt = erase(Bundle.load(bundle), gallery, labels)
+        if out is not None:
+            check_receipt(out, index)
+        receipt = erase(known, gallery, labels)
     if out is not None:
         write_receipt(out, index, receipt)
     print_json(asdict(receipt)) if json else show(wording.forgotten(receipt))
@@ -204,12 +209,14 @@ def purge(index: str, /, *, out: MaybeOutFile = None, json: Json = False) -> int
 
     Args:
         index: an index.
-        out: where a receipt goes, as JSON; it holds labels and ids.
+        out: where a receipt goes, a new file in JSON; it holds labels and ids.
         json: print one JSON object.
     """
     from twofold import wording
 
     with local_index(index) as gallery:
+        if out is not None:
+            check_receipt(out, index)
         receipt = gallery.purge()
     if out is not None and receipt is not None:
         write_receipt(out, index, receipt)
@@ -228,9 +235,20 @@ def local_index(place: str) -> "LocalIndex":
     return local(Index.open(place))
 
 
+def check_receipt(path: Path, index: str) -> None:
+    """Refuse a place for a receipt before anything is erased: one that takes no file, or that lies inside the index."""
+    from twofold.files import check_new_file
+
+    if path.resolve().is_relative_to(Path(index).resolve()):
+        raise UsageError(
+            f"--out {path} lies inside the index, which keeps nothing of the forgotten: choose another place"
+        )
+    check_new_file(path)
+
+
 def write_receipt(path: Path, index: str, receipt: "Erasure") -> None:
     """The receipt as a JSON file."""
     from twofold.files import write_atomically
 
     told = {"index": str(index), **asdict(receipt)}
-    write_atomically(path, jsonlib.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n")
+    write_atomically(path, jsonlib.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n", private=True)
