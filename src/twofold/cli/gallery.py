@@ -240,9 +240,7 @@ def check_receipt(path: Path, index: str) -> None:
     from twofold.files import check_new_file
 
     if path.resolve().is_relative_to(Path(index).resolve()):
-        raise UsageError(
-            f"--out {path} lies inside the index, which keeps nothing of the forgotten: choose another place"
-        )
+        raise UsageError(f"--out {path} lies inside the index, where nothing of the forgotten may stay: choose another")
     check_new_file(path)
 
 
