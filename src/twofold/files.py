@@ -22,7 +22,6 @@ except ImportError:  # Windows
 __all__ = [
     "PRIVATE_FILE",
     "PRIVATE_FOLDER",
-    "check_new_file",
     "make_private",
     "new_folder",
     "private_mode",
@@ -35,7 +34,6 @@ __all__ = [
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # what holds templates, names or keys is its owner's alone
 OTHERS = 0o077  # the bits of everybody but the owner
-BLOCK = 65_536  # bytes that a disk must have room for: more than a receipt of a thousand items
 RANDOM_BYTES = 6  # in the name of a temporary file: two calls at once do not meet
 AT_FDCWD, RENAME_NOREPLACE, RENAME_EXCHANGE = -100, 1, 2  # of linux/fs.h
 NAME_BYTES = 200
@@ -66,23 +64,6 @@ def write_atomically(path: str | Path, content: bytes, *, private: bool = False)
     finally:
         with contextlib.suppress(OSError):  # where it could not be made, it cannot be removed either
             spare.unlink()
-
-
-def check_new_file(path: str | Path) -> None:
-    """See that a new file can be written at a place, before what it is to tell of is done.
-
-    Raises:
-        CannotWrite: something stands there already, or the folder is missing, read-only or full.
-    """
-    target = resolved(path)
-    if target.exists():
-        raise CannotWrite(f"{target} exists already: choose another name, so that nothing is overwritten")
-    spare = beside(target)
-    try:
-        with explain_failure(target):
-            write_durably(spare, bytes(BLOCK), mode=PRIVATE_FILE)
-    finally:
-        spare.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -236,12 +236,13 @@ def local_index(place: str) -> "LocalIndex":
 
 
 def check_receipt(path: Path, index: str) -> None:
-    """Refuse a place for a receipt before anything is erased: one that takes no file, or that lies inside the index."""
-    from twofold.files import check_new_file
+    """Refuse a place for a receipt before anything is erased: inside the index, or that of an earlier receipt."""
+    from twofold.places import is_special
 
     if path.resolve().is_relative_to(Path(index).resolve()):
         raise UsageError(f"--out {path} lies inside the index, where nothing of the forgotten may stay: choose another")
-    check_new_file(path)
+    if path.exists() and not is_special(path):
+        raise UsageError(f"--out {path} exists already: choose another name, so that no receipt is overwritten")
 
 
 def write_receipt(path: Path, index: str, receipt: "Erasure") -> None:
