@@ -96,3 +96,17 @@ def test_against_an_index(capsys, folder, tmp_path):
     told = json.loads(out)
     assert code == 0 and told["groups"][0]["kept"] == "0.png" and told["groups"][0]["known"]
     assert "a default, nothing certifies it" in told["rule"]
+
+
+def test_the_limit_of_pixels_is_an_option_that_the_error_names(capsys, folder, monkeypatch):
+    monkeypatch.delenv("TWOFOLD_MAX_PIXELS", raising=False)
+    for words in (("--max-pixels", 5000), ("--max-pixels=5000",)):
+        code, out, _ = run(capsys, folder, "--json", *words)
+        refused = json.loads(out)["unreadable"]
+        assert code == 0 and sorted(refused) == ["0.png", "1.png", "2.png", "3.png"]
+        assert "(--max-pixels 9216; in Python `max_pixels`)" in refused["0.png"]
+    code, out, _ = run(capsys, folder, "--json", "--max-pixels", 9216)
+    assert json.loads(out)["unreadable"] == {}
+    for wrong in ("many", "0", "-1"):
+        code, _, err = run(capsys, folder, "--max-pixels", wrong)
+        assert code == 2 and f"--max-pixels must be a positive whole number, not '{wrong}'" in err

@@ -11,7 +11,6 @@ from torch import nn
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.errors import RecipeError
-from twofold.provenance import Provenance
 from twofold.twin import Twin
 
 
@@ -46,9 +45,7 @@ class Vector:
 
 
 def bundle(**parts):
-    return Bundle(
-        twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), provenance=Provenance.of_format_1(parts, ())
-    )
+    return Bundle(twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), parts=parts)
 
 
 def renamed(items):

@@ -108,7 +108,16 @@ class TestDescription:
         assert input.example().dtype == np.uint8
 
     def test_name_and_version(self):
-        assert (Image.name, Image.version) == ("Image", 1)
+        assert (Image.name, Image().version, Image(rules=1).version) == ("Image", 2, 1)
+
+    def test_rules_1_are_described_as_before_there_were_others(self):
+        assert "rules" not in Image(rules=1).arguments()
+        assert Image(**Image.left_out | Image(rules=1).arguments()) == Image(rules=1)
+        assert Image(**Image.left_out | Image().arguments()) == Image()
+
+    def test_unknown_rules_are_refused(self):
+        with pytest.raises(RecipeError, match="rules = 3 is unknown: this twofold knows 1 to 2"):
+            Image(rules=3)
 
 
 @pytest.mark.parametrize(

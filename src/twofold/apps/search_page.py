@@ -61,7 +61,7 @@ def thumbnail(value: Any) -> UInt8[np.ndarray, "..."] | None:
     if value is None:
         return None
     try:
-        picture = decode(value, side=SIDE, background=255, max_pixels=25_000_000)
+        picture = decode(value, side=SIDE, background=255)
     except UnreadableInput:
         return None
     picture.thumbnail((SIDE, SIDE))

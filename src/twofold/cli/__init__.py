@@ -27,7 +27,10 @@ app = App(
     version=__version__,
     help="Are these two the same? Twin networks with a stated error rate.",
     suppress_keyboard_interrupt=False,  # it has its own line and code here
-    help_epilogue=f"Exit codes: {EXIT_CODES}.",
+    help_epilogue=(
+        f"With every command: --max-pixels N reads pictures of up to N pixels (25 million unless you say otherwise), "
+        f"--debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
+    ),
 )
 GROUPS = {
     "Learn, and know how well": (doctor, train, calibrate, evaluate, monitor),
@@ -45,6 +48,12 @@ for place, (title, commands) in enumerate(GROUPS.items()):
 
 NAMES = frozenset(command.__name__ for commands in GROUPS.values() for command in commands)
 DEBUG = "--debug"
+MAX_PIXELS = "--max-pixels"
+"""An option of every command: the largest picture, in pixels, that is decoded."""
+
+LIMIT_VARIABLE = "TWOFOLD_MAX_PIXELS"
+"""Where `inputs.image_limits`, which takes torch to import, looks for it."""
+
 HELP = frozenset({"--help", "-h", "--version"})
 MAY_BE_EMPTY = "--prefix"
 """The one option whose empty value means something: no prefix."""
@@ -60,11 +69,34 @@ def main(arguments: list[str] | None = None) -> None:
             stack.enter_context(warnings.catch_warnings())
             warnings.showwarning = _warn
         try:
-            code = _answer([word for word in given if word != DEBUG])
+            code = _answer(_with_pixel_limit([word for word in given if word != DEBUG], stack))
         except (Exception, KeyboardInterrupt) as error:
             code, said = failure(error, given)
             trace = traceback.format_exc()
     _end(code, trace + said if DEBUG in given else said)
+
+
+def _with_pixel_limit(words: list[str], stack: contextlib.ExitStack) -> list[str]:
+    """The words without --max-pixels N, which holds for every command that reads pictures until the stack is closed."""
+    kept, limit = [], None
+    rest = iter(words)
+    for word in rest:
+        if word == MAX_PIXELS or word.startswith(f"{MAX_PIXELS}="):
+            limit = word.partition("=")[2] or next(rest, "nothing")
+        else:
+            kept.append(word)
+    if limit is not None:
+        if not limit.isdecimal() or int(limit) < 1:
+            raise UsageError(f"{MAX_PIXELS} must be a positive whole number, not {limit!r}")
+        stack.callback(_restore, LIMIT_VARIABLE, os.environ.get(LIMIT_VARIABLE))
+        os.environ[LIMIT_VARIABLE] = limit
+    return kept
+
+
+def _restore(variable: str, value: str | None) -> None:
+    os.environ.pop(variable)
+    if value is not None:
+        os.environ[variable] = value
 
 
 def _answer(words: list[str]) -> int:

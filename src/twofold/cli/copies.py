@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twofold.cli.options import YES, Flag, Json, print_json, show
-from twofold.cli.values import OutFile, Threshold
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,13 +27,12 @@ def dedup(
     /,
     *,
     against: str | None = None,
-    threshold: Threshold = None,
+    threshold: float | None = None,
     keep: str = "largest",
     memory: Path | None = None,
-    report: OutFile = None,
+    report: Path | None = None,
     apply: Path | None = None,
     link: Flag = False,
-    device: str | None = None,
     json: Json = False,
 ) -> int:
     """Find near-duplicates in DATA: pictures that fit into each other, or whatever the bundle holds for the same.
@@ -51,7 +49,6 @@ def dedup(
         report: where a page to look through goes; its decisions leave it as a CSV.
         apply: carry out the decisions of such a CSV; or, given the undo list that this wrote, take them back.
         link: with --apply, put a hard link to the kept file where a file of exactly its bytes was. Others stay.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
     model, data = (bundle, data) if data is not None else (None, bundle)
@@ -69,7 +66,7 @@ def dedup(
         from twofold.cli.archive import loaded, opened
 
         items = opened(data, 0 if data.is_dir() else None, quiet=json)
-        reader = None if model is None else loaded(model, device)
+        reader = None if model is None else loaded(model, None)
         look = partial(find, items, reader, keep=keep, threshold=threshold, memory=memory)
         with terminal.stages(quiet=json) as watch:
             found = look(watch=watch) if against is None else _against(against, partial(look, watch=watch))
@@ -132,7 +129,7 @@ def _drawn(value: object) -> "Face":
 
     size = _bytes(value)
     try:
-        picture = decode(value, side=320, background=255, max_pixels=25_000_000)
+        picture = decode(value, side=320, background=255)
     except UnreadableInput:
         return Face(picture=None, facts=f"{size / 1e3:,.0f} kB", bytes=size)
     facts = f"{_sides(value)}{size / 1e3:,.0f} kB"
@@ -159,12 +156,12 @@ def _bytes(value: object) -> int:
 
 
 def _sides(value: object) -> str:
-    import PIL.Image
+    from twofold.inputs.image_decoding import header_size
 
     if not isinstance(value, Path):
         return ""
-    with PIL.Image.open(value) as image:  # the header only; it was decoded by our own reader before
-        return f"{image.width} × {image.height}, "
+    width, height = header_size(value)
+    return f"{width} × {height}, "
 
 
 def _nothing() -> "Face":

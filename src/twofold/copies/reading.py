@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from twofold.bundle import Bundle
@@ -20,13 +19,13 @@ from twofold.data.items import Items
 from twofold.errors import BundleError, NewerFormat, UnreadableInput
 from twofold.files import new_folder
 from twofold.inputs import Input
+from twofold.inputs.image_decoding import header_size
 
 __all__ = ["MARKER", "Collection", "collect", "load_arrays", "save_arrays"]
 
 MARKER = "dedup.json"
 FORMAT = 1
 TOGETHER = 64
-_PICTURES = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +166,8 @@ def _file_facts(value: Any, array: np.ndarray, *, picture: bool) -> tuple[int, i
         found = value.stat()
         size, time = found.st_size, found.st_mtime
         if picture:
-            with PIL.Image.open(value, formats=_PICTURES) as image:  # the header only
-                pixels = image.width * image.height
+            width, height = header_size(value)
+            pixels = width * height
     return pixels, size, time
 
 
@@ -177,7 +176,7 @@ def save_arrays(path: str | Path, known: Collection, told: dict[str, Any], array
     names = {name: getattr(known, name) for name in _ARRAYS} | arrays
     if known.vectors is not None:
         names["vectors"] = known.vectors
-    with new_folder(path, marker=MARKER, private=True) as folder:
+    with new_folder(path, marker=MARKER) as folder:
         for name, array in names.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         table = {"ids": known.ids, "contents": known.contents, "unreadable": known.unreadable}

@@ -29,10 +29,17 @@ class Augmentation(Protocol):
 
 @runtime_checkable
 class Input(Protocol):
-    """How one kind of raw thing becomes a batch; a frozen dataclass whose fields are its whole state."""
+    """How one kind of raw thing becomes a batch; a frozen dataclass whose fields are its whole state.
+
+    An input type may have `left_out`: what a bundle's description that lacks a field, since it is older, means by it.
+    """
 
     name: ClassVar[str]
-    version: ClassVar[int]
+
+    @property
+    def version(self) -> int:
+        """Changes with every change of what `read` returns; part of a bundle's fingerprint."""
+        ...
 
     def read(self, value: Any) -> np.ndarray:
         """One raw thing as an array; the same bytes always give the same array."""

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from twofold.errors import RecipeError, UnreadableInput, nearest
 from twofold.inputs.image_augment import Augment, augmentation
-from twofold.inputs.image_decoding import decode, describe
+from twofold.inputs.image_colour import PAPER
+from twofold.inputs.image_decoding import RULES, decode, describe
 
 __all__ = ["Image"]
 
@@ -29,10 +30,14 @@ class Image:
         channels: 1 (grey, ITU-R 601 luma) or 3 (RGB).
         fit: how another shape is brought to `size`: "stretch" both sides, "pad" with the background, or "crop" the
             middle.
-        background: grey value in [0, 255] behind transparent pixels and beside padded ones; 255 is white paper.
+        background: grey value in [0, 255] behind transparent pixels and beside padded ones; 255 is white paper. Where
+            a drawing on transparency could not be seen on it, its opposite is taken (rules 2).
         mean: what is subtracted, for pixels in [0, 1]; one number, or one a channel. `mean=1.0` makes white paper zero.
         std: what is divided by afterwards; one number, or one a channel.
-        max_pixels: larger pictures are refused from their header, before a pixel is decoded.
+        max_pixels: larger pictures are refused from their header, before a pixel is decoded. The environment variable
+            TWOFOLD_MAX_PIXELS overrides it.
+        rules: version of the rules by which a file becomes pixels. 1, of bundles from before there were two: colour
+            profiles count for nothing, and transparent pixels always lie on `background`.
 
     Raises:
         RecipeError: a field that does not fit.
@@ -45,9 +50,11 @@ class Image:
     mean: float | Sequence[float] = 0.5
     std: float | Sequence[float] = 0.25
     max_pixels: int = 25_000_000
+    rules: int = RULES
 
     name: ClassVar[str] = "Image"
-    version: ClassVar[int] = 1
+    left_out: ClassVar[dict[str, Any]] = {"rules": 1}
+    """What a description that lacks a field means by it."""
 
     def __post_init__(self) -> None:
         for field in ("size", "mean", "std"):  # lists come from JSON and TOML; tuples compare and hash
@@ -55,6 +62,11 @@ class Image:
             if not isinstance(value, int | float):
                 object.__setattr__(self, field, tuple(value))
         _check_fields(self)
+
+    @property
+    def version(self) -> int:
+        """Which rules read a file; part of a bundle's fingerprint."""
+        return self.rules
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -75,7 +87,9 @@ class Image:
         Raises:
             UnreadableInput: with the picture's name, what is wrong, and what to do.
         """
-        picture = decode(value, side=max(self.shape), background=self.background, max_pixels=self.max_pixels)
+        picture = decode(
+            value, side=max(self.shape), background=self.background, max_pixels=self.max_pixels, rules=self.rules
+        )
         picture = picture.convert("L" if self.channels == 1 else "RGB")
         return np.array(_fitted(picture, self), dtype=np.uint8).reshape(*self.shape, self.channels)
 
@@ -111,7 +125,10 @@ class Image:
 
     def arguments(self) -> dict[str, Any]:
         """Flat values that rebuild this type, also after a trip through JSON: `Image(**arguments)`."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        fields = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        if self.rules == 1:  # as it was before there were others, so that old bundles keep their fingerprint
+            del fields["rules"]
+        return fields
 
     def augmentation(self, **settings: Any) -> Augment:
         """This type's training-time augmentation; the settings are the fields of `Augment`.
@@ -131,6 +148,8 @@ def _check_fields(image: Image) -> None:
         raise RecipeError(f"size = {list(image.size)} is not possible: one number, or height and width")
     if min(image.shape) < 1 or image.max_pixels < 1:
         raise RecipeError(f"size = {image.size} and max_pixels = {image.max_pixels} must be positive")
+    if image.rules not in range(1, RULES + 1):
+        raise RecipeError(f"rules = {image.rules} is unknown: this twofold knows 1 to {RULES}")
     if not 0 <= image.background <= 255:
         raise RecipeError(f"background = {image.background} is no grey value: 0 (black) to 255 (white)")
     for name, value in (("mean", image.mean), ("std", image.std)):
@@ -153,7 +172,8 @@ def _fitted(picture: PIL.Image.Image, image: Image) -> PIL.Image.Image:
         return _resized(picture, (width, height), box=(left, top, left + scale * width, top + scale * height))
     scale = min(width / picture.width, height / picture.height)
     small = _resized(picture, (max(1, round(scale * picture.width)), max(1, round(scale * picture.height))))
-    page = PIL.Image.new(picture.mode, (width, height), (image.background,) * len(picture.getbands()))
+    paper = picture.info.get(PAPER, image.background)
+    page = PIL.Image.new(picture.mode, (width, height), (paper,) * len(picture.getbands()))
     page.paste(small, ((width - small.width) // 2, (height - small.height) // 2))
     return page
 

@@ -1,11 +1,12 @@
 """Picture files, bytes, arrays and Pillow images -> one upright grey or RGB Pillow image.
 
-Nothing is guessed: the format is read from the first bytes and must be on the list, the size is read from the header
-and checked before a pixel is decoded, and what has no declared meaning (32-bit samples, floats beyond [0, 1]) is
-refused.
+Nothing is guessed: the format is read from the first bytes and must be on the list, sizes are read from the header
+and checked before a pixel is decoded, and what has no declared meaning (floats beyond [0, 1]) is refused, as is a file
+of which a part is missing.
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +20,50 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from twofold.errors import UnreadableInput
+from twofold.errors import UnreadableInput, UsageError
+from twofold.inputs.image_colour import flat, to_bytes
+from twofold.inputs.image_containers import check_bmp, check_gif, check_webp
+from twofold.inputs.image_jpeg import jpeg_image
+from twofold.inputs.image_limits import check_bytes, check_size, pixel_limit
+from twofold.inputs.image_png import png_image
+from twofold.inputs.image_pnm import pnm_image
+from twofold.inputs.image_tiff import tiff_image
+from twofold.inputs.image_tiff_tags import read_tags
 
-__all__ = ["FORMATS", "decode", "describe"]
+__all__ = ["FORMATS", "RULES", "decode", "describe", "header_size"]
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PGM/PPM", "TIFF")
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PGM/PPM", "TIFF", "AVIF", "HEIC")
 """What is read; anything else (EPS, PDF, SVG, icons ...) is refused by its first bytes, whatever its name says."""
 
-_READERS: dict[bytes, type[ImageFile]] = {
-    b"\x89PNG\r\n\x1a\n": PngImageFile,
-    b"\xff\xd8\xff": JpegImageFile,
-    b"RIFF": WebPImageFile,
-    b"BM": BmpImageFile,
-    b"GIF87a": GifImageFile,
-    b"GIF89a": GifImageFile,
-    **{b"P%d" % digit: PpmImageFile for digit in range(1, 7)},
-    b"II*\x00": TiffImageFile,
-    b"MM\x00*": TiffImageFile,
+RULES = 2
+"""The newest rules by which a file becomes pixels; bundles keep those that they were trained with."""
+
+_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"BM": "BMP",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    **{b"P%d" % digit: "PNM" for digit in range(1, 7)},
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"II+\x00": "TIFF",
+    b"MM\x00+": "TIFF",
+}
+
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), "AVIF"),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
+}
+
+_HEADERS: dict[str, type[ImageFile]] = {
+    "PNG": PngImageFile,
+    "JPEG": JpegImageFile,
+    "WEBP": WebPImageFile,
+    "BMP": BmpImageFile,
+    "GIF": GifImageFile,
+    "PNM": PpmImageFile,
+    "TIFF": TiffImageFile,
 }
 
 _TURNS = {
@@ -50,29 +78,29 @@ _TURNS = {
 """EXIF orientation -> what brings the picture upright (EXIF 2.3, tag 0x0112)."""
 
 
-def decode(value: object, *, side: int, background: int, max_pixels: int) -> PIL.Image.Image:
+def decode(
+    value: object, *, side: int, background: int, max_pixels: int = 25_000_000, rules: int = RULES
+) -> PIL.Image.Image:
     """One raw picture as an upright Pillow image of mode L or RGB.
 
     Args:
         value: a path, the bytes of a file, an array (height, width[, channels]) or a Pillow image.
         side: the longer side in pixels that will be asked of the picture; a large JPEG is decoded at a half, a quarter
-            or an eighth of its size where that leaves at least twice this.
+            or an eighth of its size where that leaves at least twice this, or this where it is too large otherwise.
         background: grey value in [0, 255] behind transparent pixels.
         max_pixels: the largest width x height that is decoded, read from the header.
+        rules: by which profiles and transparency are applied (`image_colour.flat`).
 
     Raises:
         UnreadableInput: with the picture's name, what is wrong, and what to do.
     """
     try:
         if isinstance(value, np.ndarray):
-            return _opaque(_from_array(value), background)
-        if isinstance(value, PIL.Image.Image):
-            return _finish(value, value, background=background, max_pixels=max_pixels)
-        with _opened(value) as file:
-            image = _reader(file)(file)
-            if isinstance(image, JpegImageFile) and image.width * image.height <= max_pixels:
-                image.draft(None, (2 * side, 2 * side))
-            return _finish(value, image, background=background, max_pixels=max_pixels)
+            return flat(_from_array(value), background=background, rules=rules)
+        image = _loaded(value, side=side, limit=pixel_limit(max_pixels))
+        return _upright(flat(image, background=background, rules=rules), image)
+    except UsageError:
+        raise
     except UnreadableInput as error:
         raise UnreadableInput(f"{describe(value)} {error}") from error.__cause__
     except Exception as error:  # Pillow meets broken files with a dozen kinds, MemoryError and struct.error among them
@@ -93,7 +121,45 @@ def describe(value: object) -> str:
     return f"a value of type {type(value).__name__}"
 
 
-def _opened(value: object) -> io.BytesIO | io.BufferedReader:
+def header_size(path: Path) -> tuple[int, int]:
+    """Width and height of a picture file, as its header says; nothing is decoded."""
+    with path.open("rb") as file:
+        kind = _kind(file)
+        if kind == "TIFF":
+            return read_tags(file).size
+        return (_iso_reader(kind) if kind in ("AVIF", "HEIC") else _HEADERS[kind])(file).size
+
+
+def _loaded(value: object, *, side: int, limit: int) -> PIL.Image.Image:
+    if isinstance(value, PIL.Image.Image):
+        if isinstance(value, ImageFile):  # of which no pixel need have been decoded
+            check_size(*value.size, limit)
+        value.load()
+        return value
+    with _opened(value) as file:
+        kind = _kind(file)
+        if kind == "TIFF":  # only the first page of a file of any length is read
+            return tiff_image(file, limit=limit)
+        check_bytes(file.seek(0, io.SEEK_END), limit)
+        file.seek(0)
+        data = file.read()
+    if kind == "JPEG":
+        return jpeg_image(data, side=side, limit=limit)
+    if kind in _WHOLE:
+        return _WHOLE[kind](data, limit=limit)
+    if kind in _CHECKS:
+        _CHECKS[kind](data, limit)
+    image = (_iso_reader(kind) if kind in ("AVIF", "HEIC") else _HEADERS[kind])(io.BytesIO(data))
+    check_size(*image.size, limit)
+    image.load()
+    return image
+
+
+_WHOLE: dict[str, Callable[..., PIL.Image.Image]] = {"PNG": png_image, "PNM": pnm_image}
+_CHECKS: dict[str, Callable[[bytes, int], None]] = {"WEBP": check_webp, "BMP": check_bmp, "GIF": check_gif}
+
+
+def _opened(value: object) -> io.BufferedIOBase:
     if isinstance(value, bytes):
         return io.BytesIO(value)
     if not isinstance(value, str | Path):
@@ -106,32 +172,38 @@ def _opened(value: object) -> io.BytesIO | io.BufferedReader:
     return path.open("rb")
 
 
-def _reader(file: io.BytesIO | io.BufferedReader) -> type[ImageFile]:
-    """The reader by the file's first bytes; the name's ending counts for nothing."""
-    start = file.read(16)
+def _kind(file: io.BufferedIOBase) -> str:
+    """The format by the file's first bytes; the name's ending counts for nothing."""
+    start = file.read(64)
     file.seek(0)
-    for magic, reader in _READERS.items():
-        if start.startswith(magic) and (magic != b"RIFF" or start[8:12] == b"WEBP"):
-            return reader
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "WEBP"
+    if start[4:8] == b"ftyp" and start[8:12] in _BRANDS:
+        return "AVIF" if b"avif" in start else _BRANDS[start[8:12]]
+    for magic, kind in _MAGIC.items():
+        if start.startswith(magic):
+            return kind
     if not start:
         raise UnreadableInput("is empty: replace it or leave it out")
-    raise UnreadableInput(f"is no picture (it begins with {start!r}): what is read is {', '.join(FORMATS)}")
+    raise UnreadableInput(f"is no picture (it begins with {start[:16]!r}): what is read is {', '.join(FORMATS)}")
 
 
-def _finish(value: object, image: PIL.Image.Image, *, background: int, max_pixels: int) -> PIL.Image.Image:
-    if isinstance(image, ImageFile):
-        _check_size(image, max_pixels)
-    image.load()
-    return _upright(_opaque(image, background), image)
-
-
-def _check_size(image: PIL.Image.Image, max_pixels: int) -> None:
-    pixels = image.width * image.height
-    if pixels > max_pixels:
+def _iso_reader(kind: str) -> type[ImageFile]:
+    """The reader of AVIF, which most builds of Pillow have, or of HEIC, from an extra."""
+    if kind == "AVIF":
+        try:
+            from PIL.AvifImagePlugin import AvifImageFile
+        except ImportError:
+            raise UnreadableInput("is an AVIF picture, which needs Pillow 11.3 or later: save it as PNG") from None
+        return AvifImageFile
+    try:
+        from pillow_heif.as_plugin import HeifImageFile
+    except ImportError:
         raise UnreadableInput(
-            f"has {image.width} x {image.height} = {pixels / 1e6:.1f} million pixels, over the limit of "
-            f"{max_pixels / 1e6:.1f} million: shrink it, or raise `max_pixels` of Image if you trust the file"
-        )
+            "is a HEIC photograph, which needs the extra heic: pip install 'twofold[heic]', or save it as JPEG "
+            "(on an iPhone: Settings, Camera, Formats, Most Compatible)"
+        ) from None
+    return HeifImageFile
 
 
 def _upright(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Image:
@@ -140,34 +212,6 @@ def _upright(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Image
     except Exception:  # a damaged EXIF block says nothing about the orientation; the pixels are sound
         turn = None
     return image if turn is None else image.transpose(turn)
-
-
-def _opaque(image: PIL.Image.Image, background: int) -> PIL.Image.Image:
-    """Any mode as L or RGB: transparency laid on the background, 16 bits mapped linearly."""
-    if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep(image)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        paper = PIL.Image.new("RGBA", layer.size, (background, background, background, 255))
-        flat = PIL.Image.alpha_composite(paper, layer).convert("RGB")
-        return flat.convert("L") if image.mode in ("L", "LA", "La", "1") else flat
-    if image.mode in ("L", "RGB"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _from_deep(image: PIL.Image.Image) -> PIL.Image.Image:
-    # Pillow's own conversion clips: 40000 of 65535 becomes 255. Mode I is how it hands over a 16-bit PGM.
-    if image.mode == "F" or (image.mode == "I" and image.format not in ("PPM", "PNG")):
-        raise UnreadableInput(
-            f"has 32-bit samples (mode {image.mode}) whose range is not declared: save it with 8 or 16 bits a sample"
-        )
-    return PIL.Image.fromarray(_to_bytes(np.asarray(image).astype(np.uint16)))
-
-
-def _to_bytes(samples: np.ndarray) -> np.ndarray:
-    """0..65535 -> 0..255 linearly, rounded: v / 257."""
-    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 def _from_array(array: np.ndarray) -> PIL.Image.Image:
@@ -185,8 +229,8 @@ def _eight_bits(array: np.ndarray) -> np.ndarray:
         return array
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype == np.uint16:
-        return _to_bytes(array)
+    if array.dtype.newbyteorder("=") == np.uint16:
+        return to_bytes(array)
     if not np.issubdtype(array.dtype, np.floating):
         raise UnreadableInput("has no declared range: give uint8, uint16, bool, or floats in [0, 1]")
     low, high = float(array.min()), float(array.max())

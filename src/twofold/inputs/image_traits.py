@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL.Image
 from jaxtyping import Float, UInt8
+
+from twofold.inputs.image_decoding import header_size
 
 __all__ = ["coarse_features", "traits"]
 
@@ -15,7 +16,6 @@ CELLS = 6
 PIXELS = 12
 DIRECTIONS = 8
 BLOCK = 2048
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF")
 
 
 def coarse_features(planes: UInt8[np.ndarray, "n 32 32"]) -> Float[np.ndarray, "n dim"]:
@@ -73,8 +73,7 @@ def traits(value: Any, picture: UInt8[np.ndarray, "height width channels"]) -> d
         found["mean colour"] = (float(colour[0] - colour[1]), float(colour[2] - colour[1]))
     if isinstance(value, Path):
         found["file size"] = (math.log(max(value.stat().st_size, 1)),)
-        with PIL.Image.open(value, formats=_FORMATS) as image:  # the header only
-            width, height = image.size
+        width, height = header_size(value)
         found["picture size"] = (math.log(width * height),)
         found["aspect ratio"] = (math.log(width / height),)
     return found

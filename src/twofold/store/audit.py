@@ -5,7 +5,6 @@ or put in breaks the chain. All hashes are keyed (HMAC-SHA256): without the key 
 """
 
 import hmac
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -55,9 +54,7 @@ def entries(connection: sqlite3.Connection, of: tuple[bytes, str] | None = None)
     for number, at, event, subject, items, _ in connection.execute(SELECT):
         if wanted not in (None, subject):
             continue
-        word, _, rest = event.decode().partition(" ")
-        receipt = json.loads(rest) if rest else {}
-        yield AuditEntry(number=number, at=at.decode(), event=word, subject=subject.hex(), items=items, receipt=receipt)
+        yield AuditEntry(number=number, at=at.decode(), event=event.decode(), subject=subject.hex(), items=items)
 
 
 def broken(connection: sqlite3.Connection, state: State, *, key: bytes) -> int | None:
