@@ -120,7 +120,7 @@ def items(classes: int, seed: int) -> Items:
 
 def final(place: Path) -> dict[str, torch.Tensor]:
     """All tensors of the last state: weights, average, optimiser, memory, prototypes."""
-    return checkpoint.newest(Checkpoints(place))[0]
+    return checkpoint.newest(Checkpoints(place)).tensors
 
 
 def readable(state: Path) -> bool:

@@ -17,6 +17,7 @@ from twofold.data.items import Items
 from twofold.embedding import embed, embed_values, scores
 from twofold.errors import BundleError, CannotWrite, DamagedBundle, NewerFormat, UsageError
 from twofold.inputs.image import Image
+from twofold.provenance import Provenance
 from twofold.twin import Twin
 
 RECIPE = Recipe(
@@ -28,9 +29,8 @@ RECIPE = Recipe(
 
 def bundle(**changes):
     recipe = RECIPE.replace(changes)
-    return Bundle(
-        twin=build.twin(recipe, seed=0).eval(), recipe=recipe, parts={"train": ("a",)}, trained=frozenset("x")
-    )
+    records = Provenance().with_part("train", Items.from_arrays(np.arange(6).reshape(3, 2), ["a", "b", "a"]))
+    return Bundle(twin=build.twin(recipe, seed=0).eval(), recipe=recipe, provenance=records)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_there_and_back(tmp_path, values, comparison):
     made = bundle(comparison=comparison)
     back = Bundle.load(made.save(tmp_path / "b"))
     assert back.fingerprint == made.fingerprint
-    assert (back.parts, back.trained, back.recipe) == (made.parts, made.trained, made.recipe)
+    assert (back.provenance, back.recipe) == (made.provenance, made.recipe)
     vectors = embed_values(made, values)
     np.testing.assert_array_equal(embed_values(back, values), vectors)
     np.testing.assert_array_equal(scores(back.twin, vectors, vectors), scores(made.twin, vectors, vectors))
@@ -51,7 +51,7 @@ def test_there_and_back(tmp_path, values, comparison):
 
 def test_every_flipped_byte_is_found(tmp_path):
     made = bundle()
-    for name in ("weights.safetensors", "bundle.json"):
+    for name in ("weights.safetensors", "bundle.json", "provenance.safetensors"):
         folder = made.save(tmp_path / name)
         content = bytearray((folder / name).read_bytes())
         content[len(content) // 2] ^= 1
@@ -126,7 +126,7 @@ def test_a_newer_format(tmp_path):
     folder = bundle().save(tmp_path / "b")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(NewerFormat, match="has format 99, this twofold reads up to 1"):
+    with pytest.raises(NewerFormat, match="has format 99, this twofold reads up to 2"):
         Bundle.load(folder)
 
 

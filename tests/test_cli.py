@@ -80,7 +80,7 @@ def test_the_whole_way(run, people, model, tmp_path):
     assert told["parts"] == {"train": 24, "valid": 6, "calibrate": 24, "test": 6}
     assert told["calibration"]["certified"]
 
-    unseen = twofold.Bundle.load(model).parts["test"]
+    unseen = twofold.Bundle.load(model).part(twofold.Items.open(people), "test").identities
     first, second = files(people, unseen[0])[:2]
     code, out, _ = run("verify", model, first, first, "--json")
     assert (code, json.loads(out)["decision"]) == (0, "same")
@@ -103,7 +103,7 @@ def test_the_whole_way(run, people, model, tmp_path):
 
 
 def test_nobody(run, model, tmp_path, people):
-    unseen = twofold.Bundle.load(model).parts["test"]
+    unseen = twofold.Bundle.load(model).part(twofold.Items.open(people), "test").identities
     blank = tmp_path / "blank.png"
     Picture.fromarray(np.full((24, 24), 255, np.uint8)).save(blank)
     run("enrol", model, tmp_path / "index", unseen[0], files(people, unseen[0])[0])
@@ -113,7 +113,7 @@ def test_nobody(run, model, tmp_path, people):
 
 
 def test_pairs_get_a_verdict_each(run, model, people, tmp_path):
-    unseen = twofold.Bundle.load(model).parts["test"]
+    unseen = twofold.Bundle.load(model).part(twofold.Items.open(people), "test").identities
     a, b, c = files(people, unseen[0])[0], files(people, unseen[0])[1], files(people, unseen[1])[0]
     table = tmp_path / "pairs.csv"
     table.write_text(f"a,b,same\n{a},{b},1\n{a},{c},0\n")
@@ -243,16 +243,19 @@ def test_a_flipped_byte(run, model, people, tmp_path):
 def test_a_newer_format(run, model, tmp_path, people):
     newer = copied(model, tmp_path)
     manifest = json.loads((newer / "manifest.json").read_text())
-    (newer / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
+    (newer / "manifest.json").write_text(json.dumps(manifest | {"format": 3}))
     error = said(run, "info", newer)
-    assert "format 2" in error
+    assert "format 3" in error
     assert "upgrade" in error
 
 
 def test_identities_of_training_do_not_calibrate(run, model, people, tmp_path):
     import shutil
 
-    trained = twofold.Bundle.load(model).parts["train"]
+    known = twofold.Bundle.load(model)
+    items = twofold.Items.open(people)
+    aside = {name for part in ("calibrate", "test") for name in known.part(items, part).identities}
+    trained = sorted(set(items.identities) - aside)
     for name in trained:
         shutil.copytree(people / name, tmp_path / "seen" / name)
     before = {path.name: path.read_bytes() for path in model.iterdir()}
@@ -313,7 +316,7 @@ def test_an_unsure_zone_ends_with_exit_code_3(run, model, people, tmp_path):
     bundle = twofold.Bundle.load(model)
     wide = dataclasses.replace(bundle.calibration, threshold=1.1, reject_threshold=-1.1)
     bundle.with_calibration(wide).save(tmp_path / "wide")
-    picture, other = files(people, bundle.parts["test"][0])[:2]
+    picture, other = files(people, bundle.part(twofold.Items.open(people), "test").identities[0])[:2]
     code, out, _ = run("verify", tmp_path / "wide", picture, other)
     assert (code, out[:7]) == (3, "unsure:")
     run("enrol", tmp_path / "wide", tmp_path / "index", "somebody", picture)
@@ -354,7 +357,7 @@ def test_a_threshold_for_many_on_the_command_line(run, model, people, tmp_path):
     code, out, _ = run(*words, "--set", "gallery=2")
     assert code == 0 and "with 2 enrolled: threshold" in out and "an estimate" in out
     assert twofold.Bundle.load(tmp_path / "many").calibration.open_set.size == 2
-    for name in twofold.Bundle.load(model).parts["test"][:3]:
+    for name in twofold.Bundle.load(model).part(twofold.Items.open(people), "test").identities[:3]:
         run("enrol", tmp_path / "many", tmp_path / "index", name, files(people, name)[0])
     out = run("identify", tmp_path / "many", tmp_path / "index", files(people, name)[0])[1]
     assert "strangers are taken for somebody at the rate 0.2" in out

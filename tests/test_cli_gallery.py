@@ -93,12 +93,31 @@ def test_forgetting_gives_a_receipt_and_the_log_remembers_without_names(run, mod
     assert (told["labels"], len(told["ids"]), told["left"]) == (["anna", "carl"], 4, 0)
     assert told["index"] == str(index)
     events = json.loads(run("audit", index, "--label", "anna", "--json")[1])
-    assert [(event["event"], event["items"]) for event in events] == [("enrol", 2), ("forget", 2)]
+    assert [(event["event"], event["items"]) for event in events] == [("enrol", 2), ("forget", 2), ("erased", 2)]
     said = run("audit", index)[1]
     assert "anna" not in said
-    assert len(said.splitlines()) == 6
+    assert len(said.splitlines()) == 8
     assert run("audit", index, "--label", "nobody") == (0, "nothing is in the log\n", "")
     assert run("check", index)[0] == 0
+
+
+def test_nothing_is_erased_unless_the_receipt_can_be_written(run, model, people, tmp_path):
+    index = tmp_path / "index"
+    enrol_all(run, model, people, index)
+    (tmp_path / "kept.json").write_text("an earlier receipt")
+    for place, message in [
+        (tmp_path / "none" / "receipt.json", "there is no folder"),
+        (tmp_path / "kept.json", "exists already: choose another name"),
+        (tmp_path, "is a folder"),
+        (index / "receipt.json", "lies inside the index"),
+    ]:
+        for command in (("forget", model, index, "anna"), ("purge", index)):
+            code, _, complained = run(*command, "-o", place)
+            assert (code, message in complained) == (2, True), complained
+    assert (tmp_path / "kept.json").read_text() == "an earlier receipt"
+    assert json.loads(run("info", index, "--json")[1])["items"] == 6
+    assert run("forget", model, index, "anna", "-o", tmp_path / "receipt.json")[0] == 0
+    assert (tmp_path / "receipt.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_options_of_enrol(run, model, people, tmp_path):
@@ -117,8 +136,9 @@ def test_options_of_enrol(run, model, people, tmp_path):
 
 def test_keys(run, model, people, tmp_path, monkeypatch):
     index, first, second = tmp_path / "index", tmp_path / "first.key", tmp_path / "second.key"
-    first.write_text(new_key().text)
-    second.write_text(new_key().text)
+    for file in (first, second):
+        file.write_text(new_key().text)
+        file.chmod(0o600)
     code, _, complained = run("enrol", model, index, "anna", people / "anna" / "0.png", "--protect")
     assert code == 2
     assert "no key is given: set TWOFOLD_KEY_FILE" in complained
@@ -146,6 +166,7 @@ def test_keys(run, model, people, tmp_path, monkeypatch):
 def test_an_open_index_is_protected_later(run, model, people, tmp_path, monkeypatch):
     index, key = tmp_path / "index", tmp_path / "my.key"
     key.write_text(new_key().text)
+    key.chmod(0o600)
     enrol_all(run, model, people, index)
     assert run("rekey", index, "--new", key) == (0, f"{index} is protected now: 6 items\n", "")
     assert run("identify", model, index, people / "anna" / "0.png")[0] == 2

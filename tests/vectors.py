@@ -11,6 +11,7 @@ from torch import nn
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.errors import RecipeError
+from twofold.provenance import Provenance
 from twofold.twin import Twin
 
 
@@ -45,7 +46,9 @@ class Vector:
 
 
 def bundle(**parts):
-    return Bundle(twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), parts=parts)
+    return Bundle(
+        twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), provenance=Provenance.of_format_1(parts, ())
+    )
 
 
 def renamed(items):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,14 +14,13 @@ import safetensors.torch
 from jaxtyping import Float
 from torch import nn
 
-from twofold import __version__, build, inputs, recipes
+from twofold import __version__, admission, build, inputs, recipes
 from twofold.config import Piece, Recipe
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.errors import (
     BundleError,
     DamagedBundle,
-    IdentityOverlap,
     NewerFormat,
     UnknownName,
     UsageError,
@@ -30,13 +29,15 @@ from twofold.errors import (
 from twofold.files import check_replaceable, new_folder, sha256_file
 from twofold.inputs import Input
 from twofold.nn.builder import built_from
+from twofold.places import check_folder_place, resolved
+from twofold.provenance import Provenance
 from twofold.twin import Twin
 
 __all__ = ["Bundle"]
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
-COHORT = "cohort.safetensors"
+COHORT, RECORDS = "cohort.safetensors", "provenance.safetensors"
 
 PRETRAINED = {"efficientnet_lite0": recipes.photo}
 """Networks with weights that a package carries, and the recipe that each is of."""
@@ -50,8 +51,7 @@ class Bundle:
     """A trained twin with all that is known of it.
 
     Attributes:
-        parts: which identities trained, chose, and were kept aside: `{"train": (...), "calibrate": (...), ...}`.
-        trained: hashes of the contents of what it was trained or chosen on, to recognise them under other names.
+        provenance: keyed hashes of the identities and contents that trained it, chose it, and were kept aside.
         training: how it was trained: seed, steps, seconds, versions, history.
         cohort: vectors of the strangers that normalise scores, where the calibration says so; else None.
     """
@@ -59,8 +59,7 @@ class Bundle:
     twin: Twin
     recipe: Recipe
     calibration: Calibration | None = None
-    parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    trained: frozenset[str] = frozenset()
+    provenance: Provenance = field(default_factory=Provenance)
     training: Mapping[str, Any] = field(default_factory=dict)
     cohort: Float[np.ndarray, "cohort dim"] | None = field(default=None, compare=False)
 
@@ -83,8 +82,7 @@ class Bundle:
     def with_calibration(self, calibration: Calibration | None) -> "Bundle":
         """A copy that decides by `calibration`; a cohort stays as long as the calibration normalises by it."""
         if calibration is None or calibration.normalised is None:
-            others = {name: names for name, names in self.parts.items() if name != "cohort"}
-            return replace(self, calibration=calibration, parts=others, cohort=None)
+            return replace(self, calibration=calibration, provenance=self.provenance.without("cohort"), cohort=None)
         return replace(self, calibration=calibration)
 
     def with_deciding(self, deciding: Calibration) -> "Bundle":
@@ -96,64 +94,59 @@ class Bundle:
 
     def calibrated_on(self, items: Items) -> "Bundle":
         """A copy that remembers whose scores its threshold was found on, so that no evaluation uses them again."""
-        others = {name: names for name, names in self.parts.items() if name != "calibrated"}
-        used = tuple(items.identities[code] for code in np.unique(items.identity))
-        if not set(used) <= set(others.get("calibrate", ())):
-            others["calibrated"] = used
-        return replace(self, parts=others)
+        records = self.provenance.without("calibrated")
+        if not admission.known(records, items, ["calibrate"]).all():
+            records = records.with_part("calibrated", items)
+        return replace(self, provenance=records)
 
     def outside_cohort(self, items: Items) -> Items:
         """Those of `items` whose identities do not normalise the scores of others."""
-        cohort = set(self.parts.get("cohort", ()))
-        return items.where(identities=sorted(set(items.identities) - cohort)) if cohort else items
+        inside = admission.known(self.provenance, items, ["cohort"])
+        return items.where(identities=np.array(items.identities)[~inside].tolist()) if inside.any() else items
 
-    @property
-    def calibrated(self) -> frozenset[str]:
-        """Identities that must not judge the threshold: it was found on them, or they were kept aside for it."""
-        return frozenset(name for part in ("calibrate", "calibrated", "cohort") for name in self.parts.get(part, ()))
+    def calibrated(self, items: Items) -> tuple[str, ...]:
+        """Identities of `items` that must not judge the threshold: it was found on them, or they were kept for it."""
+        inside = admission.known(self.provenance, items, ["calibrate", "calibrated", "cohort"])
+        return tuple(items.identities[code] for code in np.flatnonzero(inside))
 
     def part(self, items: Items, name: str) -> Items:
-        """Those of `items` whose identities the training kept aside as `name`; all of them if none is known here.
+        """Those of `items` that may judge the model as `name`, "calibrate" or "test"; their `notes` say how many.
+
+        Of the data that the model was trained from, these are the identities that training kept aside as `name`. Of
+        other data all, even where its identities have the names of trained ones: contents decide.
 
         Raises:
-            IdentityOverlap: some of the identities were trained on and none was kept aside as `name`.
+            IdentityOverlap: identities were trained on and none was kept aside as `name`.
         """
-        recorded = set(self.parts.get(name, ())) & set(items.identities)
-        if recorded:
-            return items.where(identities=sorted(recorded))
-        self.refuse_trained(items)
-        return items
+        return admission.judges(self.provenance, items, name)
 
-    def refuse_trained(self, items: Items) -> None:
-        """Raise IdentityOverlap if an identity or the content of an item was trained or chosen on (law 2)."""
-        trained = {*self.parts.get("train", ()), *self.parts.get("valid", ())}
-        if known := sorted(trained & set(items.identities)):
-            raise IdentityOverlap(
-                f"{len(known)} of {len(items.identities)} identities were trained on ({_some(known)}), so that no rate "
-                "measured on them would hold: give identities that the model has never seen, or the data it was "
-                "trained from, whose kept-aside identities are then used (other things of the same name: rename them)"
-            )
-        same = [id for id, content in zip(items.ids, items.content_hashes(), strict=True) if content in self.trained]
-        if same:
-            raise IdentityOverlap(
-                f"{len(same)} of {len(items)} items are copies of what was trained on ({_some(same)}): "
-                "give data that the model has never seen"
-            )
+    def refuse_trained(self, items: Items) -> tuple[str, ...]:
+        """Raise IdentityOverlap if an identity or the content of an item was trained or chosen on (law 2).
+
+        Returns:
+            What should be said with numbers measured on these items: that they have the names of trained ones, say.
+        """
+        return admission.refuse_trained(self.provenance, items)
 
     @staticmethod
     def check_place(path: str | Path) -> None:
-        """Raise CannotWrite if something else than a bundle stands at `path`: before an hour of training, not after."""
-        check_replaceable(Path(path).resolve(), MANIFEST)
+        """Raise CannotWrite if no bundle can be written at `path`: before an hour of training, not after."""
+        check_replaceable(resolved(path), MANIFEST)
+        check_folder_place(path)
 
     def save(self, path: str | Path) -> Path:
         """Write the bundle as a folder, whole or not at all.
 
+        Only its owner may read it (0700): it knows who was trained on, and may hold vectors of a cohort. To let a
+        service of another user read it, chmod it afterwards.
+
         Raises:
             CannotWrite: something else stands at `path`, or the disk does not take it.
         """
-        with new_folder(path, marker=MANIFEST) as folder:
+        with new_folder(path, marker=MANIFEST, private=True) as folder:
             (folder / WEIGHTS).write_bytes(_weights(self.twin))
             (folder / DESCRIPTION).write_text(_json(self._description()), encoding="utf-8")
+            (folder / RECORDS).write_bytes(safetensors.numpy.save(self.provenance.arrays()))
             if self.cohort is not None:
                 (folder / COHORT).write_bytes(safetensors.numpy.save({"vectors": self.cohort}))
             files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
@@ -187,8 +180,7 @@ class Bundle:
             twin=twin,
             recipe=recipe,
             calibration=Contract.from_dict(description["contract"]).calibration,
-            parts={name: tuple(identities) for name, identities in description["parts"].items()},
-            trained=frozenset(description["trained"]),
+            provenance=_records(folder, description),
             training=description["training"],
             cohort=safetensors.numpy.load_file(folder / COHORT)["vectors"] if (folder / COHORT).is_file() else None,
         )
@@ -215,10 +207,15 @@ class Bundle:
             "twin": _describe(self.twin),
             "recipe": self.recipe.model_dump(mode="json"),
             "contract": self.contract.to_dict(),
-            "parts": {name: list(identities) for name, identities in self.parts.items()},
-            "trained": sorted(self.trained),
             "training": dict(self.training),
         }
+
+
+def _records(folder: Path, description: dict[str, Any]) -> Provenance:
+    """What the bundle knows of its data; bundles of format 1 held names and contents in plain text."""
+    if (folder / RECORDS).is_file():
+        return Provenance.from_arrays(safetensors.numpy.load_file(folder / RECORDS))
+    return Provenance.of_format_1(description["parts"], description["trained"])
 
 
 def _describe(twin: Twin) -> dict[str, Any]:
@@ -302,8 +299,10 @@ def _check(folder: Path) -> dict[str, Any]:
         raise DamagedBundle(f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy") from None
     if number > FORMAT:
         raise NewerFormat(f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
-    cohort = [COHORT] if COHORT in files or (folder / COHORT).exists() else []
-    for name in (DESCRIPTION, WEIGHTS, *cohort):
+    beside = [name for name in (COHORT, RECORDS) if name in files or (folder / name).exists()]
+    if number >= 2 and RECORDS not in beside:
+        beside.append(RECORDS)
+    for name in (DESCRIPTION, WEIGHTS, *beside):
         if not (folder / name).is_file():
             raise DamagedBundle(f"{folder / name} is missing: restore the bundle from a copy")
         if sha256_file(folder / name) != files.get(name):
@@ -313,7 +312,3 @@ def _check(folder: Path) -> dict[str, Any]:
 
 def _json(value: Any) -> str:
     return json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
-
-
-def _some(names: Sequence[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

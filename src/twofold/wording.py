@@ -83,7 +83,7 @@ def trained(bundle: Bundle, out: Path, data: Path, *, levels: int = 1) -> str:
     where = f"{data} --levels {levels}" if levels != 1 else str(data)
     known = bundle.training
     best = ", ".join(f"{name} {value:.4f}" for name, value in known["best"].items() if value is not None)
-    aside = ", ".join(f"{len(names)} {part}" for part, names in bundle.parts.items())
+    aside = ", ".join(f"{count} {part}" for part, count in bundle.provenance.counts.items())
     return (
         f"trained {known['epochs']} epochs, {known['steps']} steps in {known['seconds']:.0f} s ({known['stopped']})"
         + (f"; best on unseen identities: {best}" if best else "")

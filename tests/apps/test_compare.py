@@ -11,6 +11,7 @@ from twofold.config import Recipe
 from twofold.data.scores import Scores
 from twofold.data.synthetic import clusters
 from twofold.errors import DataError, IdentityOverlap
+from twofold.provenance import Provenance
 from twofold.train.calibrate import calibrate
 from twofold.twin import Twin
 from vectors import Vector, bundle, renamed
@@ -26,7 +27,7 @@ class Cut(nn.Module):
 
 
 def worse(**parts):
-    return Bundle(twin=Twin(Vector(), Cut(), "cosine"), recipe=Recipe(), parts=parts)
+    return Bundle(twin=Twin(Vector(), Cut(), "cosine"), recipe=Recipe(), provenance=Provenance.of_format_1(parts, ()))
 
 
 def test_a_bundle_that_knows_more_is_better():

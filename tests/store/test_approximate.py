@@ -101,23 +101,6 @@ def test_a_damaged_block_of_the_map_is_found_when_it_is_read(tmp_path: Path) -> 
         cache.search(vectors[:1], 3)
 
 
-def test_erased_rows_leave_no_byte(tmp_path: Path) -> None:
-    vectors = clustered(ROWS)
-    cache = cache_of(tmp_path, vectors)
-    places = np.array([5, 17, 1999])
-    small = [cache.space.plain(vectors[place][None]).astype("<f2").tobytes() for place in places]
-    content = b"".join(path.read_bytes() for path in (tmp_path / "cache").iterdir())
-    assert all(piece in content for piece in small)
-    cache.erase(cache.numbers[places])
-    content = b"".join(path.read_bytes() for path in (tmp_path / "cache").iterdir())
-    assert not any(piece[at : at + 8] in content for piece in small for at in range(0, 24, 8))
-    again = Approximate(tmp_path / "cache")
-    again.check()
-    assert not again.columns["codes"].whole()[places].any()
-    found = again.search(vectors[100:101], 3, gone=cache.numbers[places])
-    assert not np.isin(cache.numbers[places], found[0]).any()
-
-
 @pytest.mark.parametrize("dim", [1, 3, 130])
 def test_odd_dimensions(tmp_path: Path, dim: int) -> None:
     generator = np.random.default_rng(0)

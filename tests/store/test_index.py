@@ -202,7 +202,7 @@ def test_an_index_is_never_written_over(index: Index, contract: Contract, tmp_pa
 
 
 def test_what_is_no_index_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"nothing is no index: it holds no truth.sqlite; Index.create makes one"):
+    with pytest.raises(StoreError, match=r"nothing is not an index: it holds no truth.sqlite; `twofold index`"):
         Index.open(tmp_path / "nothing")
     assert not Index.found(tmp_path)
 
@@ -223,6 +223,7 @@ def test_a_read_only_place_reads_and_says_that_it_cannot_write(index: Index, mak
     for folder in (index.path, *index.path.parents):
         if folder.stat().st_uid == 0 and not folder.stat().st_mode & 0o005:
             folder.chmod(0o755)
+    (index.path / "truth.sqlite").chmod(0o644)
     os.seteuid(65534)
     try:
         with Index.open(index.path) as reader:

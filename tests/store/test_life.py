@@ -156,9 +156,17 @@ def test_the_log_tells_what_happened_and_names_nobody(index: LocalIndex, make: M
     index.forget("dora")
     index.forget("anna")
     events = [(entry.event, entry.items) for entry in index.audit("dora")]
-    assert events == [("enrol", 2), ("update", 1), ("expire", 1), ("revoke", 1), ("restore", 1), ("forget", 1)]
-    assert [entry.number for entry in index.audit()] == list(range(1, 8))
-    assert [(entry.event, entry.items) for entry in index.audit("anna")] == [("forget", 3)]
+    assert events == [
+        ("enrol", 2),
+        ("update", 1),
+        ("expire", 1),
+        ("revoke", 1),
+        ("restore", 1),
+        ("forget", 1),
+        ("erased", 1),
+    ]
+    assert [entry.number for entry in index.audit()] == list(range(1, 10))
+    assert [(entry.event, entry.items) for entry in index.audit("anna")] == [("forget", 3), ("erased", 3)]
     assert index.audit("nobody") == ()
     assert all(len(entry.subject) == 64 for entry in index.audit())
     index.close()
@@ -209,4 +217,4 @@ def test_a_change_that_is_refused_is_not_logged(index: LocalIndex, make: Make) -
 def test_forgetting_somebody_whose_items_are_gone_is_logged_too(index: LocalIndex, make: Make) -> None:
     index.remove(["carl/1"])
     assert index.forget("carl").ids == ()
-    assert [(entry.event, entry.items) for entry in index.audit("carl")] == [("forget", 0)]
+    assert [(entry.event, entry.items) for entry in index.audit("carl")] == [("forget", 0), ("erased", 0)]

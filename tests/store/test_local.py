@@ -327,7 +327,8 @@ def test_a_lost_end_of_the_log_is_noticed(index: Index, make: Make, tmp_path: Pa
         (copy / name).write_bytes((index.path / name).read_bytes())
     with pytest.raises(DamagedIndex, match=r"stands at write 1, and write 2 was acknowledged: its write-ahead log is"):
         Index.open(copy)
-    assert {finding.code for finding in twofold.store.upkeep.inspect(copy).findings} == {"lost-writes"}
+    found = twofold.store.upkeep.inspect(copy).findings
+    assert {finding.code for finding in found if finding.level == "fatal"} == {"lost-writes"}
     assert twofold.store.upkeep.inspect(copy, repair=True).sound
     with Index.open(copy) as again:
         assert len(again) == 60

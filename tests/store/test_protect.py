@@ -28,6 +28,7 @@ def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_key_is_found_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "my.key"
     file.write_text(MASTER.text + "\n")
+    file.chmod(0o600)
     assert find_key(MASTER) == find_key(file) == find_key(str(file)) == MASTER
     monkeypatch.setenv("TWOFOLD_KEY_FILE", str(file))
     assert find_key() == MASTER
@@ -45,6 +46,7 @@ def test_what_is_no_key_is_said_and_never_shown(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(WrongKey, match=r"key file .*absent.key cannot be read \(No such file"):
         find_key(tmp_path / "absent.key")
     (tmp_path / "binary.key").write_bytes(b"\xff" * 32)
+    (tmp_path / "binary.key").chmod(0o600)
     with pytest.raises(WrongKey, match="cannot be read \\(it is no text\\)"):
         find_key(tmp_path / "binary.key")
     short = base64.b64encode(b"secret!" * 3).decode()
@@ -53,6 +55,19 @@ def test_what_is_no_key_is_said_and_never_shown(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(WrongKey, match=f"TWOFOLD_KEY {message}") as caught:
             find_key()
         assert text not in str(caught.value)
+
+
+@pytest.mark.parametrize(("mode", "secret"), [(0o600, True), (0o640, True), (0o644, False), (0o620, False)])
+def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int, secret: bool) -> None:
+    file = tmp_path / "my.key"
+    file.write_text(MASTER.text)
+    file.chmod(mode)
+    if secret:
+        assert find_key(file) == MASTER
+        return
+    with pytest.raises(WrongKey, match=rf"my.key is not secret: its mode is {mode:04o}, .* chmod 600 ") as caught:
+        find_key(file)
+    assert MASTER.text not in str(caught.value)
 
 
 def test_secrets_are_not_shown(contract: Contract) -> None:

@@ -85,6 +85,7 @@ def test_it_opens_with_its_key_only(index: LocalIndex, tmp_path: Path, monkeypat
     with pytest.raises(WrongKey, match="is not the one this index was protected with"):
         Index.open(index.path, key=new_key())
     (tmp_path / "my.key").write_text(KEY.text)
+    (tmp_path / "my.key").chmod(0o600)
     monkeypatch.setenv("TWOFOLD_KEY_FILE", str(tmp_path / "my.key"))
     for opened in (Index.open(index.path), Index.open(index.path, key=tmp_path / "my.key")):
         with opened:
@@ -177,11 +178,11 @@ def test_forgetting_destroys_the_key_too(index: LocalIndex) -> None:
     assert index.forget("anna-surname").left == 0
     assert files_with(index.path, pieces) == []
     assert index.labels == ("bert-surname", "carl-surname")
-    assert [entry.event for entry in index.audit("anna-surname")] == ["forget"]
+    assert [entry.event for entry in index.audit("anna-surname")] == ["forget", "erased"]
     index.close()
     with Index.open(index.path, key=KEY) as again:
         assert isinstance(again, LocalIndex)
-        assert [entry.event for entry in again.audit("anna-surname")] == ["forget"]
+        assert [entry.event for entry in again.audit("anna-surname")] == ["forget", "erased"]
         assert files_with(index.path, pieces) == []
 
 

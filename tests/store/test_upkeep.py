@@ -64,7 +64,7 @@ def test_a_damaged_item_is_dropped_and_all_others_stay(written: Path, make: Make
         assert index.ids == tuple(ITEMS[place] for place in kept)
         np.testing.assert_array_equal(index.get(index.ids).vectors, given.vectors[kept])
         assert index.add(given) == 1
-        assert [entry.event for entry in index.audit()] == ["forget"]
+        assert [entry.event for entry in index.audit()] == ["forget", "erased"]
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ def test_the_command(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["check", str(written / "nothing")])
     assert ended.value.code == 2
-    assert "is no index" in capsys.readouterr().err
+    assert "is not an index" in capsys.readouterr().err

@@ -12,6 +12,7 @@ from twofold.errors import CannotCertify, IdentityOverlap, NotEnoughData
 from twofold.metrics.calibration import METHOD
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import rates_at, tally
+from twofold.provenance import Provenance
 from twofold.train.calibrate import calibrate, calibration
 from vectors import bundle
 
@@ -52,7 +53,7 @@ def test_trained_identities_are_refused():
     for part in ("train", "valid"):
         with pytest.raises(IdentityOverlap, match="1 of 40 identities were trained on"):
             calibrate(bundle(**{part: items.identities[:1]}), items, far=0.1)
-    copied = replace(bundle(), trained=frozenset(items.content_hashes()[:2]))
+    copied = replace(bundle(), provenance=Provenance.of_format_1({}, items.content_hashes()[:2]))
     with pytest.raises(IdentityOverlap, match="2 of 120 items are copies of what was trained on"):
         calibrate(copied, items, far=0.1)
 

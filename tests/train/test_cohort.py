@@ -36,8 +36,8 @@ def test_normalised_scores_are_calibrated_on_all_others(items, fair):
     told = fair.calibration.normalised
     assert (told.cohort, told.top, told.calibration.identities) == (60, 20, 60)
     assert replace(fair.calibration, normalised=None) == plain  # an index goes on by plain scores
-    assert len(fair.parts["cohort"]) == 60 and set(fair.parts["calibrated"]) == set(items.identities)
-    rest = items.where(identities=sorted(set(items.identities) - set(fair.parts["cohort"])))
+    assert fair.provenance.counts == {"calibrated": 120, "cohort": 60}
+    rest = fair.outside_cohort(items)
     stack = np.concatenate([np.stack(rest.values), fair.cohort]).astype(np.float64)
 
     def score(rows, cols):

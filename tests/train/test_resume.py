@@ -70,6 +70,8 @@ def test_a_training_that_was_asked_to_end_goes_on_bit_for_bit(stop, whole, tmp_p
     assert torch.equal(weights(resumed), weights(whole[0]))
     tensors, numbers = checkpoint.load(where.states[-1])
     for name, tensor in whole[1][0].items():
+        if name.startswith(("provenance.", "classes.")):
+            continue  # hashed with a key that each training draws anew
         assert torch.equal(tensor, tensors[name]), name
     assert [line["loss"] for line in numbers["history"]] == [line["loss"] for line in whole[1][1]["history"]]
     assert resumed.training["notes"] == []

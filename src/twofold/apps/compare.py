@@ -71,7 +71,7 @@ def compare_scores(
 
 def _fresh(bundle: Bundle, part: Items) -> bool:
     """Whether none of these identities found the bundle's threshold."""
-    return not bundle.calibrated & set(part.identities)
+    return not bundle.calibrated(part)
 
 
 def _pairs(bundle: Bundle, part: Items, progress: Callable[[int, int], None] | None) -> AllPairs:

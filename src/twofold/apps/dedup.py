@@ -191,7 +191,7 @@ def _alike(
 
 def _out_of_the_box(bundle: Bundle) -> bool:
     """Whether the rule for pixels knows what cosines of this bundle mean; another's bring candidates only."""
-    return bundle.training.get("weights") == "imagenet" and not bundle.trained
+    return bundle.training.get("weights") == "imagenet" and not bundle.provenance.parts
 
 
 def _once(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

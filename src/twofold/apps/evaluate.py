@@ -61,7 +61,8 @@ def evaluate(
     part = bundle.part(items, "test")
     _refuse_calibrated(bundle, part)
     vectors = embed(bundle, part, progress=_stage(watch, "embedding")).vectors
-    return _measured(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
+    found = _measured(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
+    return replace(found, notes=(*part.notes, *found.notes))
 
 
 def evaluate_vectors(
@@ -209,13 +210,14 @@ def evaluate_pairs(
     if not np.isin(pairs.targets, (0.0, 1.0)).all():
         raise DataError("the pairs have graded scores: accuracy and error rates need a column same with 0 or 1")
     things = things_of(pairs)
-    bundle.refuse_trained(things)
+    notes = list(bundle.refuse_trained(things))
     _refuse_calibrated(bundle, things)
     vectors = embed(bundle, things, progress=_stage(watch, "embedding")).vectors
     unit, listed = "pair" if pairs.identity is None else "identity", listed_pairs(bundle, pairs, vectors)
     asked = _far(bundle, far)
     numbers = _verification(bundle, listed, far=asked, unit=unit, confidence=confidence, seed=seed)
-    notes = [] if unit == "identity" else ["no columns identity_a, identity_b: intervals resample pairs (too narrow)"]
+    if unit == "pair":
+        notes.append("no columns identity_a, identity_b: intervals resample pairs (too narrow)")
     return _evaluation(bundle, listed, numbers, unit=unit, far=asked, items=len(pairs.ids), seed=seed, notes=notes)
 
 
@@ -243,11 +245,11 @@ def things_of(pairs: Pairs) -> Items:
 
 
 def _refuse_calibrated(bundle: Bundle, part: Items) -> None:
-    used = bundle.calibrated & set(part.identities)
-    if bundle.calibration is not None and used:
+    used = () if bundle.calibration is None else bundle.calibrated(part)
+    if used:
         raise IdentityOverlap(
             f"the threshold was found on {len(used)} of {len(part.identities)} identities "
-            f"({', '.join(sorted(used)[:3])}...), so that error rates at it "
+            f"({', '.join(used[:3])}...), so that error rates at it "
             "would look too good: evaluate on other identities"
         )
 

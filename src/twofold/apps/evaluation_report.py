@@ -1,7 +1,7 @@
 """An evaluation of things with classes, and all that a page shows: hardest pairs, groups, a map, two cards."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -81,6 +81,7 @@ def evaluation_report(
     progress = None if watch is None else lambda done, total: watch("embedding", done, total)
     vectors = embed(bundle, part, progress=progress).vectors
     found = evaluate_vectors(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
+    found = replace(found, notes=(*part.notes, *found.notes))
     known = bundle.calibration and bundle.calibration.deciding
     score = deciding(bundle, vectors)
     listed = _pairs(score, part.labels, part.identity, seed=seed, progress=_passes(watch))
@@ -268,7 +269,7 @@ def _data_card(bundle: Bundle, items: Items, found: Evaluation) -> dict[str, str
     sizes = np.bincount(items.labels)
     sizes = sizes[sizes > 0]
     # formats before 3 kept no names of a calibration on other data: nothing can then be said of it
-    unseen = "in training or calibration" if bundle.calibrated else "in training"
+    unseen = "in training or calibration" if bundle.calibration is not None else "in training"
     card = {
         "items": f"{len(items):,}",
         "identities": f"{len(np.unique(items.identity)):,}, none of them seen {unseen}",

@@ -27,6 +27,7 @@ from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.data.scores import Scores
+from twofold.devices import device_of
 from twofold.embedding import embed
 from twofold.metrics.pairs import PairBlock
 from twofold.report.measured import Hard, Report
@@ -133,6 +134,7 @@ def opened_report(
     levels: int = 1,
     seed: int = 0,
     watch: Watch | None = None,
+    device: str | None = None,
 ) -> Report:
     """The report of a bundle's folder and a folder or table of things, or of pairs; or of a contract and scores.
 
@@ -146,6 +148,7 @@ def opened_report(
         listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
         return scores_report(listed, contract=contract, far=far, seed=seed, commands=commands)
     bundle = Bundle.load(model)
+    bundle.twin.to(device_of(device))
     if Pairs.found(data):
         pairs = Pairs.from_table(data)
         return pairs_report(bundle, pairs, far=far, seed=seed, pictures=pictures, commands=commands, watch=watch)

@@ -79,6 +79,6 @@ def model_card(bundle: Bundle) -> dict[str, str]:
         if name in training:
             told = training[name]
             card[name] = ", ".join(f"{a} {b}" for a, b in told.items()) if isinstance(told, dict) else str(told)
-    for part, names in bundle.parts.items():
-        card[f"identities, {part}"] = f"{len(names):,}"
+    for part, count in bundle.provenance.counts.items():
+        card[f"identities, {part}"] = f"{count:,}"
     return card | {"fingerprint": bundle.fingerprint}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, print_json, say, show
+from twofold.cli.values import Looked, OutFile, OutFolder, PositiveCount
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["embed", "index", "search"]
 
-Levels = Annotated[int | None, Parameter(name="--levels")]
 Conditions = Annotated[tuple[str, ...], Parameter(name="--where", consume_multiple=False, negative="")]
-Count = Annotated[int, Parameter(name=["-k", "--count"])]
+Count = Annotated[PositiveCount, Parameter(name=["-k", "--count"])]
 
 
 def index(
@@ -33,7 +33,7 @@ def index(
     *,
     keep_source: Flag = False,
     protect: Flag = False,
-    levels: Levels = None,
+    levels: Looked = None,
     prefix: str = "",
     prune: Flag = False,
     force: Flag = False,
@@ -93,7 +93,7 @@ def search(
     count: Count = 10,
     where: Conditions = (),
     exact: Flag = False,
-    report: Path | None = None,
+    report: OutFile = None,
     pictures: Path | None = None,
     device: str | None = None,
     json: Json = False,
@@ -142,12 +142,12 @@ def search(
 def embed(
     bundle: Path,
     data: Path,
-    out: Path,
+    out: OutFolder,
     /,
     *,
     shard: str | None = None,
     keep_source: Flag = False,
-    levels: Levels = None,
+    levels: Looked = None,
     device: str | None = None,
     json: Json = False,
 ) -> int:

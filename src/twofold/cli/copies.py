@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twofold.cli.options import YES, Flag, Json, print_json, show
+from twofold.cli.values import OutFile, Threshold
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,12 +28,13 @@ def dedup(
     /,
     *,
     against: str | None = None,
-    threshold: float | None = None,
+    threshold: Threshold = None,
     keep: str = "largest",
     memory: Path | None = None,
-    report: Path | None = None,
+    report: OutFile = None,
     apply: Path | None = None,
     link: Flag = False,
+    device: str | None = None,
     json: Json = False,
 ) -> int:
     """Find near-duplicates in DATA: pictures that fit into each other, or whatever the bundle holds for the same.
@@ -49,6 +51,7 @@ def dedup(
         report: where a page to look through goes; its decisions leave it as a CSV.
         apply: carry out the decisions of such a CSV; or, given the undo list that this wrote, take them back.
         link: with --apply, put a hard link to the kept file where a file of exactly its bytes was. Others stay.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
     model, data = (bundle, data) if data is not None else (None, bundle)
@@ -66,7 +69,7 @@ def dedup(
         from twofold.cli.archive import loaded, opened
 
         items = opened(data, 0 if data.is_dir() else None, quiet=json)
-        reader = None if model is None else loaded(model, None)
+        reader = None if model is None else loaded(model, device)
         look = partial(find, items, reader, keep=keep, threshold=threshold, memory=memory)
         with terminal.stages(quiet=json) as watch:
             found = look(watch=watch) if against is None else _against(against, partial(look, watch=watch))

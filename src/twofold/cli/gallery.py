@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from twofold.cli.archive import opened_index
-from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOut, print_exactly, print_json, setting, show
+from twofold.cli.archive import loaded, opened_index
+from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOutFile, print_exactly, print_json, setting, show
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ def verify(
     *,
     pairs: Path | None = None,
     group: str | None = None,
-    out: MaybeOut = None,
+    out: MaybeOutFile = None,
+    device: str | None = None,
     json: Json = False,
 ) -> int:
     """Are A and B the same? Exit code 0 yes, 1 no, 3 unsure; with --pairs a verdict for each row of a table, and 0.
@@ -40,18 +41,18 @@ def verify(
         pairs: a table with the columns a and b, and group where each group has a threshold of its own.
         group: which group both belong to, where each has a threshold of its own; any: that of all pairs together.
         out: where the verdicts of --pairs go, as CSV; by default to the terminal.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print JSON.
     """
     from twofold import wording
     from twofold.apps.verify import verify as judge
     from twofold.apps.verify import verify_pairs
-    from twofold.bundle import Bundle
     from twofold.data.pairs import Pairs
     from twofold.files import write_atomically
 
     if (pairs is None) == (a is None or b is None):
         raise UsageError("give either two files, or --pairs TABLE")
-    known = Bundle.load(bundle)
+    known = loaded(bundle, device)
     if pairs is not None:
         listed = Pairs.from_table(pairs)
         table = wording.verdicts(listed, verify_pairs(known, listed, group=group), json=json)
@@ -71,6 +72,7 @@ def identify(
     group: str | None = None,
     template: Literal["best", "mean"] = "best",
     exact: Flag = False,
+    device: str | None = None,
     json: Json = False,
 ) -> int:
     """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure.
@@ -82,14 +84,14 @@ def identify(
         group: of the query, where each group has a threshold of its own; any: the threshold for all together.
         template: what an identity with several files is compared by: the best of them, or their mean.
         exact: compare with every item, where a large index or a learned comparison else looks among the likely ones.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
     from twofold import wording
     from twofold.apps.verify import identify as find
-    from twofold.bundle import Bundle
     from twofold.store.index import Index
 
-    known = Bundle.load(bundle)
+    known = loaded(bundle, device)
     with Index.open(index) as gallery:
         found = find(known, gallery, query, group=group, template=template, exact=exact)
     print_json(asdict(found)) if json else show(wording.identification(found))
@@ -108,6 +110,7 @@ def enrol(
     gate: Gates = (),
     keep_source: Flag = False,
     protect: Flag = False,
+    device: str | None = None,
     json: Json = False,
 ) -> int:
     """Remember LABEL by the embeddings of FILES; the files themselves are not kept.
@@ -123,14 +126,14 @@ def enrol(
             several times.
         keep_source: keep where each file lies, by which `twofold migrate` can embed it again.
         protect: a new index is encrypted with the key that the environment names.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
     from twofold.apps.gallery import enrol as remember
     from twofold.apps.gallery import update
     from twofold.apps.quality import Gate
-    from twofold.bundle import Bundle
 
-    known, asked = Bundle.load(bundle), Gate.of(dict(map(setting, gate)))
+    known, asked = loaded(bundle, device), Gate.of(dict(map(setting, gate)))
     with opened_index(index, known, protect=protect) as gallery:
         put = update if replace else remember
         ids = put(known, gallery, label, files, expires=expires, gate=asked, keep_source=keep_source)
@@ -140,14 +143,16 @@ def enrol(
     return YES
 
 
-def forget(bundle: Path, index: str, labels: list[str], /, *, out: MaybeOut = None, json: Json = False) -> int:
+def forget(bundle: Path, index: str, labels: list[str], /, *, out: MaybeOutFile = None, json: Json = False) -> int:
     """Erase every byte of LABELS from the index, and say what was looked for afterwards.
+
+    The numbers of the receipt are kept in the audit log, too, without names: `twofold audit INDEX --label LABEL`.
 
     Args:
         bundle: the bundle that the index is pinned to.
         index: an index.
         labels: whom to forget.
-        out: where a receipt goes, as JSON; it holds the labels and ids, so keep it as you would keep those.
+        out: where a receipt goes, a new file in JSON; it holds the labels and ids, so keep it as you would keep those.
         json: print one JSON object.
     """
     from twofold import wording
@@ -155,8 +160,11 @@ def forget(bundle: Path, index: str, labels: list[str], /, *, out: MaybeOut = No
     from twofold.bundle import Bundle
     from twofold.store.index import Index
 
+    known = Bundle.load(bundle)
     with Index.open(index) as gallery:
-        receipt = erase(Bundle.load(bundle), gallery, labels)
+        if out is not None:
+            check_receipt(out, index)
+        receipt = erase(known, gallery, labels)
     if out is not None:
         write_receipt(out, index, receipt)
     print_json(asdict(receipt)) if json else show(wording.forgotten(receipt))
@@ -196,17 +204,19 @@ def revoke(index: str, label: str, /, *, lift: Flag = False, json: Json = False)
     return YES
 
 
-def purge(index: str, /, *, out: MaybeOut = None, json: Json = False) -> int:
+def purge(index: str, /, *, out: MaybeOutFile = None, json: Json = False) -> int:
     """Erase every byte of what is expired.
 
     Args:
         index: an index.
-        out: where a receipt goes, as JSON; it holds labels and ids.
+        out: where a receipt goes, a new file in JSON; it holds labels and ids.
         json: print one JSON object.
     """
     from twofold import wording
 
     with local_index(index) as gallery:
+        if out is not None:
+            check_receipt(out, index)
         receipt = gallery.purge()
     if out is not None and receipt is not None:
         write_receipt(out, index, receipt)
@@ -225,9 +235,19 @@ def local_index(place: str) -> "LocalIndex":
     return local(Index.open(place))
 
 
+def check_receipt(path: Path, index: str) -> None:
+    """Refuse a place for a receipt before anything is erased: inside the index, or that of an earlier receipt."""
+    from twofold.places import is_special
+
+    if path.resolve().is_relative_to(Path(index).resolve()):
+        raise UsageError(f"--out {path} lies inside the index, where nothing of the forgotten may stay: choose another")
+    if path.exists() and not is_special(path):
+        raise UsageError(f"--out {path} exists already: choose another name, so that no receipt is overwritten")
+
+
 def write_receipt(path: Path, index: str, receipt: "Erasure") -> None:
     """The receipt as a JSON file."""
     from twofold.files import write_atomically
 
     told = {"index": str(index), **asdict(receipt)}
-    write_atomically(path, jsonlib.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n")
+    write_atomically(path, jsonlib.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n", private=True)

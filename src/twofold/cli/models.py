@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twofold.cli.archive import loaded
 from twofold.cli.options import (
     WRONG,
     YES,
@@ -19,7 +20,9 @@ from twofold.cli.options import (
     settings_over,
     show,
 )
+from twofold.cli.values import Levels, MaybeRate, OutFile, Rate, Seconds, Seed, Several
 from twofold.errors import DataError, UsageError
+from twofold.places import check_file_place
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
@@ -46,13 +49,13 @@ def doctor(
     data: Path,
     /,
     *,
-    levels: int = 1,
-    p: int = 16,
-    k: int = 4,
+    levels: Levels = 1,
+    p: Several = 16,
+    k: Several = 4,
     against: Path | None = None,
     bundle: Path | None = None,
-    fix: Path | None = None,
-    seed: int = 0,
+    fix: OutFile = None,
+    seed: Seed = 0,
     json: Json = False,
 ) -> int:
     """Say what is wrong with DATA before a minute is spent on training; exit code 2 if it cannot be trained on.
@@ -102,10 +105,10 @@ def train(
     *,
     out: Out,
     settings: Set = (),
-    seed: int = 0,
-    levels: int = 1,
+    seed: Seed = 0,
+    levels: Levels = 1,
     resume: Flag = False,
-    max_time: float | None = None,
+    max_time: Seconds = None,
     device: str | None = None,
     json: Json = False,
 ) -> int:
@@ -160,12 +163,13 @@ def calibrate(
     data: Path | None = None,
     /,
     *,
-    far: float = 1e-2,
-    frr: float | None = None,
+    far: Rate = 1e-2,
+    frr: MaybeRate = None,
     estimate: Flag = False,
-    levels: int = 1,
+    levels: Levels = 1,
     out: MaybeOut = None,
     settings: Set = (),
+    device: str | None = None,
     json: Json = False,
 ) -> int:
     """Find the threshold whose false-accept rate is certified on identities the model has never seen.
@@ -184,6 +188,7 @@ def calibrate(
             fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: how often a stranger may be taken for one of so
             many, each enrolled with so many items), groups=true (a threshold for each group of DATA, too), cohort=200
             (so many identities aside, against whose vectors scores are normalised); can be given several times.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
     chosen = settings_over(settings, CALIBRATION)
@@ -202,12 +207,14 @@ def calibrate(
     from twofold.data.items import Items
     from twofold.train.calibrate import calibrate as certify
 
-    known = Bundle.load(bundle)
+    known = loaded(bundle, device)
     if out is None and not bundle.exists():
         raise UsageError(f"{bundle} is no folder that a calibration could be written into: say where with --out BUNDLE")
     place = out or bundle
     Bundle.check_place(place)
     items = Items.open(data, levels=levels)
+    for note in known.part(items, "calibrate").notes:
+        say(note)
     with terminal.bar("embedding", quiet=json) as progress:
         done = certify(known, items, progress=progress, **chosen)
     done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
@@ -242,6 +249,8 @@ def _calibrate_scores(
 
     if path.is_dir():
         raise UsageError(f"{path} is a bundle, to be calibrated on DATA: twofold calibrate {path} DATA")
+    if out is not None:
+        check_file_place(out, name="--out")
     contract = calibrate_scores(Scores.open(path, distance=distance), **chosen)
     if contract.calibration is not None:
         contract = contract.with_calibration(contract.calibration.with_prior(prior))
@@ -274,7 +283,7 @@ def info(path: str, /, *, json: Json = False) -> int:
     else:
         bundle = Bundle.load(path)
         told = {"kind": "bundle", **bundle.contract.to_dict(), "recipe": bundle.recipe.model_dump(mode="json")}
-        told |= {"parts": {name: len(names) for name, names in bundle.parts.items()}, "training": dict(bundle.training)}
+        told |= {"parts": bundle.provenance.counts, "training": dict(bundle.training)}
     print_json(told) if json else show(wording.facts(told))
     return YES
 
@@ -289,7 +298,7 @@ def _standing(index: "Index") -> dict[str, Any]:
     return {"items_that_count": items, "labels_that_count": labels, "protected": index.protected}
 
 
-def demo(*, out: Out = Path("twofold-demo"), seed: int = 0, json: Json = False) -> int:
+def demo(*, out: Out = Path("twofold-demo"), seed: Seed = 0, json: Json = False) -> int:
     """The whole way in about a minute, on characters drawn in the free fonts that matplotlib carries.
 
     Args:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from twofold.cli.values import SETTINGS, OutFile, OutFolder
 from twofold.errors import UsageError, nearest
 from twofold.printable import printable, printable_lines
 
@@ -29,6 +30,7 @@ __all__ = [
     "Flag",
     "Json",
     "MaybeOut",
+    "MaybeOutFile",
     "Out",
     "Set",
     "console",
@@ -50,8 +52,9 @@ EXIT_CODES = (
     f"{INTERRUPTED} interrupted, {BROKEN_PIPE} the output's reader is gone, {TERMINATED} training ended by SIGTERM"
 )
 
-Out = Annotated[Path, Parameter(name=["--out", "-o"])]
+Out = Annotated[OutFolder, Parameter(name=["--out", "-o"])]
 MaybeOut = Annotated[Path | None, Parameter(name=["--out", "-o"])]
+MaybeOutFile = Annotated[OutFile, Parameter(name=["--out", "-o"])]
 Set = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=False, negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -78,8 +81,16 @@ def settings_over(given: tuple[str, ...], known: dict[str, Any]) -> dict[str, An
         value = float(value) if wanted is float and type(value) is int else value
         if known[key] is not None and type(value) is not wanted:
             raise UsageError(f"--set {key}={value}: a {wanted.__name__} belongs there, for example {known[key]!r}")
+        try:
+            SETTINGS.get(key, _anything)(None, value)
+        except ValueError as error:
+            raise UsageError(f"--set {key}={value}: {error}") from None
         chosen[key] = value
     return chosen
+
+
+def _anything(_: Any, value: Any) -> None:
+    """A setting without bounds."""
 
 
 def print_json(value: Any) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from twofold.cli.archive import opened_index
+from twofold.cli.archive import loaded, opened_index
 from twofold.cli.gallery import local_index
 from twofold.cli.options import NO, YES, Flag, Json, print_json, show
 from twofold.errors import UsageError
@@ -86,6 +86,7 @@ def migrate(
     old: Path | None = None,
     sample: Path | None = None,
     protect: Flag = False,
+    device: str | None = None,
     json: Json = False,
 ) -> int:
     """Take INDEX over to another model, into NEW_INDEX; INDEX stays as it is.
@@ -100,17 +101,17 @@ def migrate(
         old: the old model, to embed --sample with.
         sample: things for the bridge, where too few of the index have a source: DATA, not necessarily enrolled.
         protect: encrypt the new index with the key that the environment names.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
     from twofold import terminal, wording
     from twofold.apps.migrate import migrate as bring_over
-    from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.store.index import Index
 
     if (old is None) != (sample is None):
         raise UsageError("--old BUNDLE and --sample DATA go together: the sample is embedded by both models")
-    known, before = Bundle.load(bundle), None if old is None else Bundle.load(old)
+    known, before = loaded(bundle, device), None if old is None else loaded(old, device)
     things = None if sample is None else Items.open(sample)
     with (
         Index.open(index) as source,

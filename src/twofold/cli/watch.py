@@ -2,8 +2,11 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from twofold.cli.archive import loaded
 from twofold.cli.options import NO, UNSURE, YES, Json, Set, print_json, settings_over, show
+from twofold.cli.values import Levels, MaybeRate, OutFile, Rate
 from twofold.errors import UsageError
 
 __all__ = ["evaluate", "monitor"]
@@ -18,11 +21,12 @@ def evaluate(
     data: Path,
     /,
     *,
-    far: float | None = None,
+    far: MaybeRate = None,
     against: Path | None = None,
-    report: Path | None = None,
-    levels: int = 1,
+    report: OutFile = None,
+    levels: Levels = 1,
     settings: Set = (),
+    device: str | None = None,
     json: Json = False,
 ) -> int:
     """Measure a bundle on identities it has never seen, every number with its interval.
@@ -38,26 +42,29 @@ def evaluate(
         levels: 2 for folders of folders: group/identity/file.
         settings: --set pictures=false (leaves the things themselves out of the page), seed=1 (of what is drawn),
             confidence=0.9 (of the intervals; 0.95 in a page and with --against); can be given several times.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object; with --report it holds the numbers of the page too.
     """
     chosen = settings_over(settings, EVALUATION)
     pictures, seed, confidence = chosen["pictures"], chosen["seed"], chosen["confidence"]
+    asked = {"far": far, "seed": seed, "levels": levels, "device": device, "json": json}
+    if bundle.suffix == ".json" and device is not None:
+        raise UsageError(f"{bundle} is a contract, which runs no network: leave --device out")
     if report is not None:
         if against is not None:
             raise UsageError("--report is about one bundle: leave --against out")
-        return _report(bundle, data, report, far=far, pictures=pictures, levels=levels, seed=seed, json=json)
+        return _report(bundle, data, report, pictures=pictures, **asked)
     if bundle.suffix == ".json":
         return _evaluate_scores(bundle, data, far=far, confidence=confidence, seed=seed, json=json)
     if against is not None:
-        return _compare(bundle, against, data, far=far, levels=levels, seed=seed, json=json)
+        return _compare(bundle, against, data, **asked)
     from twofold import terminal, wording
     from twofold.apps.evaluate import evaluate as measure
     from twofold.apps.evaluate import evaluate_pairs
-    from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.data.pairs import Pairs
 
-    known, asked = Bundle.load(bundle), {"far": far, "confidence": confidence, "seed": seed}
+    known, asked = loaded(bundle, device), {"far": far, "confidence": confidence, "seed": seed}
     with terminal.stages(quiet=json) as watch:
         if Pairs.found(data):
             evaluation = evaluate_pairs(known, Pairs.from_table(data), watch=watch, **asked)
@@ -81,23 +88,30 @@ def _evaluate_scores(path: Path, data: Path, *, far: float | None, confidence: f
     return YES
 
 
-def _compare(first: Path, second: Path, data: Path, *, far: float | None, levels: int, seed: int, json: bool) -> int:
+def _compare(
+    first: Path,
+    second: Path,
+    data: Path,
+    *,
+    far: float | None,
+    levels: int,
+    seed: int,
+    device: str | None,
+    json: bool,
+) -> int:
     """By how much the second bundle is better."""
     from twofold import wording
     from twofold.apps.compare import compare
-    from twofold.bundle import Bundle
     from twofold.data.items import Items
 
-    known = Bundle.load(first)
+    known = loaded(first, device)
     rate = far or (known.calibration.far if known.calibration else 1e-2)
-    found = compare(known, Bundle.load(second), Items.open(data, levels=levels), far=rate, seed=seed)
+    found = compare(known, loaded(second, device), Items.open(data, levels=levels), far=rate, seed=seed)
     print_json([asdict(each) for each in found]) if json else show(wording.differences(found, first, second))
     return YES
 
 
-def _report(
-    bundle: Path, data: Path, page: Path, *, far: float | None, pictures: bool, levels: int, seed: int, json: bool
-) -> int:
+def _report(bundle: Path, data: Path, page: Path, *, json: bool, **asked: Any) -> int:
     """`evaluate` with a page and a model card."""
     from twofold import terminal, wording
     from twofold.apps.listed_report import opened_report
@@ -105,7 +119,7 @@ def _report(
     from twofold.report.writing import write_report
 
     with terminal.stages(quiet=json) as watch:
-        found = opened_report(bundle, data, far=far, pictures=pictures, levels=levels, seed=seed, watch=watch)
+        found = opened_report(bundle, data, watch=watch, **asked)
     written = write_report(found, page, beside=bundle if bundle.is_dir() else None)
     print_json(numbers(found)) if json else show(wording.evaluation(found.evaluation))
     for path in () if json else written:
@@ -113,9 +127,7 @@ def _report(
     return YES
 
 
-def monitor(
-    bundle: Path, scores: Path, /, *, false_alarms: float = 0.01, settings: Set = (), json: Json = False
-) -> int:
+def monitor(bundle: Path, scores: Path, /, *, false_alarms: Rate = 0.01, settings: Set = (), json: Json = False) -> int:
     """Are production scores still what the calibration knows? Exit code 0 no drift, 1 drift, 3 too little data to tell.
 
     Args:

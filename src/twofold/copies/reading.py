@@ -176,7 +176,7 @@ def save_arrays(path: str | Path, known: Collection, told: dict[str, Any], array
     names = {name: getattr(known, name) for name in _ARRAYS} | arrays
     if known.vectors is not None:
         names["vectors"] = known.vectors
-    with new_folder(path, marker=MARKER) as folder:
+    with new_folder(path, marker=MARKER, private=True) as folder:
         for name, array in names.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
         table = {"ids": known.ids, "contents": known.contents, "unreadable": known.unreadable}

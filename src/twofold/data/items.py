@@ -5,6 +5,7 @@ Law 2 rules: `labels` say which items are genuine to each other, `identity` is w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ class Items:
         identity, identities = _recoded(self.identity[index], self.identities)
         group, groups = (None, ()) if self.group is None else _recoded(self.group[index], self.groups)
         source, sources = (None, ()) if self.source is None else _recoded(self.source[index], self.sources)
-        return Items(
+        taken = Items(
             values=tuple(self.values[i] for i in index),
             ids=tuple(self.ids[i] for i in index),
             labels=labels,
@@ -170,6 +171,9 @@ class Items:
             sources=sources,
             metadata=None if self.metadata is None else tuple(self.metadata[i] for i in index),
         )
+        if known := self.__dict__.get("_contents"):
+            taken.__dict__["_contents"] = tuple(known[i] for i in index)
+        return taken
 
     def where(self, *, identities: Sequence[str] | None = None, groups: Sequence[str] | None = None) -> "Items":
         """The items of these identities (their forgeries with them), of these groups, or of both, in the old order.
@@ -224,6 +228,11 @@ class Items:
         Raises:
             UnreadableInput: a file that cannot be read.
         """
+        return self._contents
+
+    @cached_property
+    def _contents(self) -> tuple[str, ...]:
+        """Hashed once, and handed on by `take`: reading a million files twice takes long."""
         return tuple(content_hash(value) for value in self.values)
 
 

@@ -45,6 +45,7 @@ class Erasure:
         pieces: how many byte strings of the labels, ids and vectors were looked for.
         files, searched: how many files were read for them, and how many bytes.
         leftovers: places outside living rows in which one still stood after the deletion; they were rewritten.
+        swept: copies of the index that calls which were killed had left beside it; they were deleted, too.
         left: such places at the end: 0; None where the engine keeps its files to itself, `note` then says so.
     """
 
@@ -55,6 +56,7 @@ class Erasure:
     files: int = 0
     searched: int = 0
     leftovers: int = 0
+    swept: int = 0
     left: int | None = None
     note: str | None = None
 
@@ -79,9 +81,11 @@ class AuditEntry:
     """One entry of an index's audit log.
 
     Attributes:
-        at: when (UTC, ISO 8601). event: enrol, update, expire, revoke, restore, purge, forget, protect or rekey.
+        at: when (UTC, ISO 8601). event: enrol, update, expire, revoke, restore, purge, forget, erased, protect or
+            rekey.
         subject: keyed hash of the label, hexadecimal; "" where it concerns the whole index.
         items: how many items that was.
+        receipt: of "erased", the end of a forget or purge: the numbers of its `Erasure`; names stand nowhere in it.
     """
 
     number: int
@@ -89,6 +93,7 @@ class AuditEntry:
     event: str
     subject: str
     items: int
+    receipt: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ or put in breaks the chain. All hashes are keyed (HMAC-SHA256): without the key 
 """
 
 import hmac
+import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -54,7 +55,9 @@ def entries(connection: sqlite3.Connection, of: tuple[bytes, str] | None = None)
     for number, at, event, subject, items, _ in connection.execute(SELECT):
         if wanted not in (None, subject):
             continue
-        yield AuditEntry(number=number, at=at.decode(), event=event.decode(), subject=subject.hex(), items=items)
+        word, _, rest = event.decode().partition(" ")
+        receipt = json.loads(rest) if rest else {}
+        yield AuditEntry(number=number, at=at.decode(), event=word, subject=subject.hex(), items=items, receipt=receipt)
 
 
 def broken(connection: sqlite3.Connection, state: State, *, key: bytes) -> int | None:

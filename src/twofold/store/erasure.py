@@ -1,7 +1,8 @@
 """Erasing: what a deletion leaves in the files is looked for, byte by byte, and overwritten; then looked for again."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 
 from twofold.errors import StoreError
 from twofold.results import Erasure
@@ -15,7 +16,14 @@ __all__ = ["erase", "receipt"]
 REWRITE = "VACUUM"
 
 
-def erase(database: Database, pieces: Sequence[bytes] = (), *, whole: bool) -> Search:
+def erase(
+    database: Database,
+    pieces: Sequence[bytes] = (),
+    *,
+    whole: bool,
+    swept: int = 0,
+    noted: Mapping[str, int] | None = None,
+) -> Search:
     """Leave no byte of deleted rows in any file.
 
     First the write-ahead log is emptied. What SQLite has left in the database is nearly always in its indexes, where
@@ -25,17 +33,22 @@ def erase(database: Database, pieces: Sequence[bytes] = (), *, whole: bool) -> S
     Args:
         pieces: what to look for: `leftovers.pieces_of` the rows that were deleted.
         whole: write the database anew, since earlier rows of a label were deleted whose bytes nobody knows.
+        swept: how many copies of the index, left by calls that were killed, were deleted before.
+        noted: items by label, for the receipt in the audit log; {} for one without names, None for no receipt.
 
     Raises:
         StoreError: another process reads, so that old pages must stay; it is made up for at the next `open`.
     """
     try:
         with explain(database.folder):
-            search = cleaned(database, pieces, [REWRITE] if whole else ["", "REINDEX", REWRITE])
+            search = replace(cleaned(database, pieces, [REWRITE] if whole else ["", "REINDEX", REWRITE]), swept=swept)
             with database.writing():
                 if whole:
                     database.connection.execute("DELETE FROM loose")
-                database.write_state(replace(database.state(), erasing=False))
+                state = replace(database.state(), erasing=False)
+                if noted is not None:
+                    state = database.note(state, f"erased {json.dumps(asdict(search))}", counts=noted)
+                database.write_state(state)
             database.empty_log()
     except StoreError as error:
         raise StoreError(
@@ -69,6 +82,7 @@ def receipt(search: Search, labels: tuple[str, ...], rows: Sequence[Row]) -> Era
         at=clock(),
         pieces=search.pieces,
         files=search.files,
+        swept=search.swept,
         searched=search.searched,
         leftovers=search.leftovers,
         left=search.left,

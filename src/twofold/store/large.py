@@ -11,7 +11,7 @@ from twofold.contract import Contract
 from twofold.errors import CannotWrite, DamagedIndex, StoreError
 from twofold.store.cache.approximate import PLAIN, Approximate
 from twofold.store.cache.building import Watch, silent
-from twofold.store.cache.folder import Cached, drop_cache, erase_cache, open_cache, stale
+from twofold.store.cache.folder import Cached, drop_cache, open_cache, stale
 from twofold.store.exact import Found
 from twofold.store.following import Follower, vectors_of
 from twofold.store.sqlite.database import Database
@@ -141,16 +141,12 @@ class Large:
             found.append((own[order], scores[order]))
         return found
 
-    def erase(self, numbers: Int[np.ndarray, "m"]) -> None:
-        """Leave no byte of these rows, and of all that were deleted before, in the files of the cache."""
-        if self.cached is not None:
-            with self.database.reading():
-                self.since.follow(self.database.state())
-            numbers = np.union1d(numbers, self.since.gone)
-        erase_cache(self.database.folder, None if self.cached is None else self.cached[0], numbers)
-
     def drop(self) -> None:
-        """Throw the cache away."""
+        """Throw the cache away.
+
+        Raises:
+            StoreError: a file of it cannot be deleted.
+        """
         self.close()
         drop_cache(self.database.folder)
 

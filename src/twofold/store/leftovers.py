@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from twofold.files import remove_abandoned, spares
 from twofold.store.sqlite.connection import TRUTH
 from twofold.store.sqlite.rows import Row
 
-__all__ = ["Search", "look", "pieces_of"]
+__all__ = ["Search", "look", "pieces_of", "sweep"]
 
 SHORTEST = 6  # bytes: a shorter string stands in a large file by chance
 LONGEST_NAME = 256  # bytes; of a longer one its end
@@ -37,6 +38,7 @@ class Search:
     files: int = 0
     searched: int = 0
     leftovers: int = 0
+    swept: int = 0
     left: int = 0
 
 
@@ -72,10 +74,12 @@ def short_records(row: Row) -> Iterator[bytes]:
 def look(folder: Path, pieces: Sequence[bytes], *, rewritten: bool = False) -> Search:
     """Read every file under a folder, and count the places outside living rows in which a piece stands.
 
+    Copies beside the folder that could not be swept away are read, too.
+
     Args:
         rewritten: the database has just been written anew, so that pages without cells hold ends of living rows.
     """
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = [path for place in (folder, *spares(folder)) for path in sorted(place.rglob("*")) if path.is_file()]
     left = searched = 0
     for path in files:
         with opened(path) as handle:
@@ -83,6 +87,14 @@ def look(folder: Path, pieces: Sequence[bytes], *, rewritten: bool = False) -> S
             searched += os.fstat(handle).st_size
             left += unclaimed(handle, found, rewritten=rewritten) if path == folder / TRUTH else len(found)
     return Search(pieces=len(pieces), files=len(files), searched=searched, left=left)
+
+
+def sweep(folder: Path) -> int:
+    """Delete the copies of an index that calls which were killed have left beside it; how many those were.
+
+    A repair writes a whole index beside the old one before the two change places. One that is at work is left alone.
+    """
+    return sum(remove_abandoned(path) for path in spares(folder))
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date
@@ -21,12 +22,12 @@ from twofold.store.exact import Found
 from twofold.store.finding import Finder
 from twofold.store.following import vectors_of
 from twofold.store.index import Index
-from twofold.store.leftovers import pieces_of
+from twofold.store.leftovers import pieces_of, sweep
 from twofold.store.protection.protect import Key, Protection, find_key
 from twofold.store.protection.sealed import Sealed, opened, rekey, rotation_of
 from twofold.store.sqlite.adding import put
-from twofold.store.sqlite.connection import explain
-from twofold.store.sqlite.database import TRUTH, Database, Forgotten, Seal, clock
+from twofold.store.sqlite.connection import closed, explain
+from twofold.store.sqlite.database import TRUTH, Database, Forgotten, Seal, clock, stands
 from twofold.store.sqlite.rows import Batch, Row
 from twofold.store.sqlite.tables import check_pages
 from twofold.store.upkeep import inspect
@@ -47,7 +48,7 @@ class LocalIndex(Index):
 
     def __init__(self, path: Path, database: Database, key: Key | None = None) -> None:
         self.path = path
-        self._database = database
+        self._opened: Database | None = database
         try:
             with explain(path):
                 database.check_mark()
@@ -59,13 +60,25 @@ class LocalIndex(Index):
                 if not self._finder.has_many(state):  # else rows are checked when they are read
                     self._finder.all.follow(state)
                     check_pages(database.connection, path)
+            swept = sweep(path)
             if state.erasing:
                 with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
                     self._finder.large.drop()
-                    erase(database, whole=True)
+                    erase(database, whole=True, swept=swept, noted={})
         except BaseException:
             database.close()
             raise
+
+    @property
+    def _database(self) -> Database:
+        """The open database.
+
+        Raises:
+            StoreError: the index is closed.
+        """
+        if self._opened is None:
+            raise closed(self.path)
+        return self._opened
 
     @classmethod
     def create_at(cls, place: str | Path, contract: Contract) -> "LocalIndex":
@@ -111,20 +124,26 @@ class LocalIndex(Index):
 
     def watch(self, watch: Watch) -> None:
         """Let a function know how far the building of a cache is: what is done, how much of it, of how much."""
+        _ = self._database
         self._finder.large.watch = watch
 
     @classmethod
     def found_at(cls, place: str | Path) -> bool:
         """Whether a folder looks like an index."""
-        return (Path(place) / TRUTH).is_file()
+        return stands(Path(place))
 
     def __enter__(self) -> "LocalIndex":
+        _ = self._database
         return self
 
     def close(self) -> None:
-        """Close the files; closing twice does no harm."""
-        self._finder.close()
-        self._database.close()
+        """Close the files; closing twice does no harm. A call of another thread is waited for."""
+        if (database := self._opened) is None:
+            return
+        with database.lock:
+            self._opened = None
+            self._finder.close()
+            database.close()
 
     # ---- what is in it
 
@@ -247,8 +266,9 @@ class LocalIndex(Index):
 
     def purge(self) -> Erasure | None:
         """Erase every item that is expired, as `forget` does; None: there is none."""
-        gone, labels = life.drop_expired(self._database)
-        return self._erased(gone, labels) if gone.rows else None
+        with self._database.lock:
+            gone, labels = life.drop_expired(self._database)
+            return self._erased(gone, labels) if gone.rows else None
 
     def audit(self, label: str | None = None) -> tuple[AuditEntry, ...]:
         """The audit log, oldest first: who was enrolled, changed, forgotten, and when; names as keyed hashes.
@@ -272,9 +292,10 @@ class LocalIndex(Index):
         Raises:
             WrongKey: no key there, or another process was faster. StoreError: the disk or another writer is in the way.
         """
-        self._keep(rekey(self._database, find_key(key), self.contract, rotate=rotate))
-        self._finder.large.drop()  # of vectors in the clear
-        erase(self._database, whole=True)
+        with self._database.lock:
+            self._keep(rekey(self._database, find_key(key), self.contract, rotate=rotate))
+            self._finder.large.drop()  # of vectors in the clear
+            erase(self._database, whole=True, swept=sweep(self._database.folder))
 
     def known(self, labels: str | Sequence[str]) -> tuple[str, ...]:
         """The labels, each once, if all are there; else UnknownLabel with the nearest name."""
@@ -301,15 +322,22 @@ class LocalIndex(Index):
         super()._check_known([label for label in labels if label not in loose])
 
     def _forget(self, labels: tuple[str, ...]) -> Erasure:
-        return self._erased(self._database.forget(labels, event="forget"), labels)
+        with self._database.lock:
+            return self._erased(self._database.forget(labels, event="forget"), labels)
 
     def _erased(self, gone: Forgotten, labels: tuple[str, ...]) -> Erasure:
-        """Overwrite what deleted rows have left, and say so."""
-        rows = gone.rows
-        self._finder.large.erase(np.array([row.number for row in rows], np.int64))
+        """Overwrite what deleted rows have left, and say so.
+
+        The whole cache goes: its centres and codebooks are means over the rows, and a mean of few is nearly a row.
+        """
+        rows, database = gone.rows, self._database
+        swept = sweep(database.folder)
+        self._finder.large.drop()
+        noted = Counter(dict.fromkeys(labels, 0))
+        noted.update(row.label for row in rows)
         whole = gone.loose or len(rows) > MANY
-        search = erase(self._database, pieces_of(rows, gone.keys), whole=whole)
-        with self._database.reading():
+        search = erase(database, pieces_of(rows, gone.keys), whole=whole, swept=swept, noted=noted)
+        with database.reading():
             self._finder.forget()
         return receipt(search, labels, rows)
 
@@ -350,13 +378,14 @@ class LocalIndex(Index):
 
     def check(self, *, repair: bool = False) -> Inspection:
         """Look at every row, index and cache; with `repair` drop what is provably damaged, and rebuild the rest."""
-        seal = self._database.seal
-        found = inspect(self._database.folder, repair=repair, seal=seal)
-        if found.repaired:  # another file stands there now
-            self._finder.close()
-            self._database.close()
-            self._database = Database.open(self._database.folder)
-            self._begin(seal)
+        database, seal = self._database, self._database.seal
+        with database.lock:
+            found = inspect(database.folder, repair=repair, seal=seal)
+            if found.repaired:  # another file may stand there now
+                self._finder.close()
+                database.close()
+                self._opened = Database.open(database.folder)
+                self._begin(seal)
         return found
 
     def _embeddings(self, rows: Sequence[Row]) -> Embeddings:
@@ -374,6 +403,6 @@ def make(path: Path, contract: Contract, protection: str) -> Path:
     """Write an empty index into a new folder."""
     if (path / TRUTH).exists():
         raise StoreError(f"{path} is an index already: open it, or choose another place")
-    with new_folder(path, marker=TRUTH) as folder:
+    with new_folder(path, marker=TRUTH, private=True) as folder:
         Database.create(folder, contract, protection=protection)
     return path

@@ -17,7 +17,7 @@ import numpy as np
 
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, MissingExtra, NewerFormat, StoreError
-from twofold.files import write_atomically
+from twofold.files import PRIVATE_FOLDER, write_atomically
 from twofold.results import Embeddings
 
 __all__ = ["Shards", "digest"]
@@ -73,9 +73,9 @@ class Shards:
             CannotWrite: the disk does not take it.
         """
         if not self.found(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             told = {"format": FORMAT, "contract": self.contract.to_dict(), "items": self.items, "rows": self.rows}
-            write_atomically(self.folder / MANIFEST, (json.dumps(told, indent=1) + "\n").encode())
+            write_atomically(self.folder / MANIFEST, (json.dumps(told, indent=1) + "\n").encode(), private=True)
             return
         known = Shards.open(self.folder)
         for what, ours, theirs in (
@@ -123,7 +123,7 @@ class Shards:
         stream = io.BytesIO()
         # vectors do not compress, and dictionaries of them would only cost time
         parquet.write_table(table, stream, compression="zstd", use_dictionary=["label"], write_page_checksum=True)
-        write_atomically(self.path(part), stream.getvalue())
+        write_atomically(self.path(part), stream.getvalue(), private=True)
 
     def read(self, part: int) -> Embeddings:
         """The rows of a part, each byte checked.

@@ -10,7 +10,7 @@ from typing import Any
 
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
-from twofold.files import new_folder
+from twofold.files import make_private, new_folder, private_mode, spares
 from twofold.results import Finding, Inspection
 from twofold.store import audit
 from twofold.store.cache.building import Watch, silent
@@ -19,8 +19,9 @@ from twofold.store.erasure import erase
 from twofold.store.exact import plain
 from twofold.store.finding import EXACT_ROWS
 from twofold.store.large import Large
+from twofold.store.leftovers import sweep
 from twofold.store.protection.sealed import at_hand
-from twofold.store.sqlite.connection import TRUTH
+from twofold.store.sqlite.connection import TRUTH, explain
 from twofold.store.sqlite.database import Database, Seal
 from twofold.store.sqlite.rows import COLUMNS, State, parse, xor
 
@@ -91,11 +92,13 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None, wat
         repaired.append(
             rebuilt_cache(folder, watch) if seen.items > EXACT_ROWS else "dropped the cache: it is not needed"
         )
+    dropped = tuple(seen.spoilt + seen.unreachable) if repaired else ()
+    if repair:
+        repaired += tidied(folder, codes)
     if repaired:
         with contextlib.closing(Database.open(folder)) as database:
             database.seal = seal or at_hand(database)
             findings = examined(database)[0]
-    dropped = tuple(seen.spoilt + seen.unreachable) if repaired else ()
     return Inspection(items=seen.items, findings=tuple(findings), dropped=dropped, repaired=tuple(repaired))
 
 
@@ -124,7 +127,7 @@ def examined(database: Database) -> tuple[list[Finding], Seen]:
             seen.state = database.state()
         for _ in salvaged(database, seen):
             pass
-        findings += [*rows(seen), *log(database, seen), *cache(database)]
+        findings += [*rows(seen), *log(database, seen), *cache(database), *surroundings(database.folder)]
     finally:
         if database.connection.in_transaction:
             database.connection.execute("ROLLBACK")
@@ -226,6 +229,36 @@ def cache(database: Database) -> Iterator[Finding]:
             )
 
 
+def surroundings(folder: Path) -> Iterator[Finding]:
+    """Whether others may read the files, and whether a repair that was killed has left a copy beside them."""
+    if open_to_others := [path for path in (folder, *sorted(folder.rglob("*"))) if not private_mode(path)]:
+        yield Finding(
+            level="warning",
+            code="readable-by-others",
+            message=f"other users may read {open_to_others[0]}"
+            + (f" and {len(open_to_others) - 1} more files of the index" if open_to_others[1:] else ""),
+            remedy="--repair lets only the owner in (0700, 0600); if they were readable for long, rekey the index",
+        )
+    if copies := spares(folder):
+        yield Finding(
+            level="warning",
+            code="leftover-copy",
+            message=f"{len(copies)} copies of the index stand beside it, from a repair that was killed: {copies[0]}",
+            remedy="--repair deletes them, as does the next one to open the index; one that is at work is left alone",
+        )
+
+
+def tidied(folder: Path, codes: set[str]) -> list[str]:
+    """Put in order what is around the rows; what was done."""
+    done: list[str] = []
+    if "leftover-copy" in codes and (swept := sweep(folder)):
+        done.append(f"deleted {swept} copies of the index that a killed repair had left beside it")
+    if "readable-by-others" in codes:
+        make_private(folder)
+        done.append("let only the owner in: folders 0700, files 0600")
+    return done
+
+
 def rebuilt_cache(folder: Path, watch: Watch) -> str:
     """Build a cache that was dropped; what is said of it."""
     with contextlib.closing(Database.open(folder)) as database, database.reading():
@@ -290,7 +323,7 @@ def whole(block: list[tuple[Any, ...]], seen: Seen) -> list[tuple[Any, ...]]:
 def rebuild(database: Database, seen: Seen) -> None:
     """Write whole rows, keys and the audit log into a new database, in the place of the old one."""
     about = database.pinned()  # without it there is nothing to rebuild
-    with new_folder(database.folder, marker=TRUTH) as folder:
+    with suspended(database), new_folder(database.folder, marker=TRUTH, private=True) as folder:
         Database.create_pinned(folder, about)
         with contextlib.closing(Database.open(folder)) as fresh, fresh.writing():
             for records in salvaged(database, seen):
@@ -312,6 +345,26 @@ def rebuild(database: Database, seen: Seen) -> None:
                     erasing=False,
                 )
             )
+
+
+@contextlib.contextmanager
+def suspended(database: Database) -> Iterator[None]:
+    """Let nobody write to a database that is about to be replaced; a damaged one may not even take a lock.
+
+    Raises:
+        StoreError: somebody is writing.
+    """
+    with explain(database.folder):
+        try:
+            database.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+                raise
+    try:
+        yield
+    finally:
+        if database.connection.in_transaction:
+            database.connection.execute("ROLLBACK")
 
 
 def copied(database: Database, fresh: Database, table: str, marks: str) -> None:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -15,15 +15,18 @@ from torch import Tensor
 from twofold import __version__
 from twofold.errors import DamagedBundle
 from twofold.files import new_folder, sha256_file
+from twofold.provenance import Provenance
 
 __all__ = [
     "Checkpoints",
+    "State",
     "drop",
     "keep",
     "load",
     "newest",
     "optimiser_state",
     "profile",
+    "provenance",
     "restore_optimiser",
     "save",
     "under",
@@ -72,7 +75,7 @@ def save(folder: str | Path, tensors: Tensors, numbers: dict[str, Any]) -> None:
         (spare / STATE).write_text(json.dumps(state), encoding="utf-8")
 
 
-def keep(where: Checkpoints, tensors: "Tensors", numbers: dict[str, Any]) -> None:
+def keep(where: Checkpoints, tensors: Tensors, numbers: dict[str, Any]) -> None:
     """Write the state of a run, then drop the oldest ones; a kill at any time leaves a whole one."""
     where.folder.mkdir(parents=True, exist_ok=True)
     save(where.folder / f"step-{numbers['step']:09d}", tensors, numbers)
@@ -88,8 +91,20 @@ def drop(states: Iterable[Path]) -> None:
         shutil.rmtree(state)
 
 
-def newest(where: Checkpoints) -> "tuple[Tensors, dict[str, Any], list[str]]":
-    """The newest state that is as it was written, and a line about each newer one that is not.
+class State(NamedTuple):
+    """What a training goes on from.
+
+    Attributes:
+        damaged: a line about each newer state that is not as it was written.
+    """
+
+    tensors: Tensors
+    numbers: dict[str, Any]
+    damaged: list[str]
+
+
+def newest(where: Checkpoints) -> State:
+    """The newest state that is as it was written.
 
     Raises:
         DamagedBundle: there is none.
@@ -97,7 +112,7 @@ def newest(where: Checkpoints) -> "tuple[Tensors, dict[str, Any], list[str]]":
     damaged = []
     for state in reversed(where.states):
         try:
-            return *load(state), damaged
+            return State(*load(state), damaged)
         except DamagedBundle as error:
             damaged.append(f"{error}; the state before it was taken")
     raise DamagedBundle(f"{where.folder} holds no state of a training to go on from: train without --resume")
@@ -118,6 +133,12 @@ def load(folder: str | Path) -> tuple[Tensors, dict[str, Any]]:
     if not intact:
         raise DamagedBundle(f"the checkpoint {path} is not as it was written (SHA-256)")
     return safetensors.torch.load_file(path / TENSORS), state["numbers"]
+
+
+def provenance(tensors: Tensors) -> Provenance | None:
+    """The split and the contents that a training began with; None in states of versions that did not keep them."""
+    arrays = {name: tensor.numpy() for name, tensor in under("provenance", tensors).items()}
+    return Provenance.from_arrays(arrays) if arrays else None
 
 
 def profile() -> dict[str, Any]:

@@ -48,13 +48,12 @@ def calibrate_cohort(
         raise UsageError(f"a cohort of {identities} identities, {top} of the nearest counting: both are at least 2")
     part = bundle.part(items, "calibrate")
     bundle.refuse_trained(part)
-    strangers, rest = _dealt(part, identities, seed=known.seed)
+    strangers, rest, aside = _dealt(part, identities, seed=known.seed)
     cohort = embed(bundle, strangers).vectors
     plain = replace(known, normalised=None, groups=(), open_set=None)
     told = Normalised(cohort=len(cohort), top=top, calibration=plain)
-    names = tuple(strangers.identities[code] for code in np.unique(strangers.identity))
-    parts = {**bundle.parts, "cohort": names}
-    fair = replace(bundle, calibration=replace(known, normalised=told), cohort=cohort, parts=parts)
+    records = bundle.provenance.with_part("cohort", aside)
+    fair = replace(bundle, calibration=replace(known, normalised=told), cohort=cohort, provenance=records)
     score = deciding(fair, embed(fair, rest, progress=progress).vectors)
     found = calibration(
         AllPairs(score, rest.labels, identity=rest.identity),
@@ -68,8 +67,8 @@ def calibrate_cohort(
     return fair.with_deciding(found)
 
 
-def _dealt(part: Items, identities: int, *, seed: int) -> tuple[Items, Items]:
-    """One item of each identity of the cohort, and all items of the others."""
+def _dealt(part: Items, identities: int, *, seed: int) -> tuple[Items, Items, Items]:
+    """One item of each identity of the cohort, all items of the others, and all of the cohort's own."""
     codes, first = np.unique(part.identity[~part.forged], return_index=True)
     if len(codes) < identities + 2:
         raise NotEnoughData(
@@ -78,4 +77,5 @@ def _dealt(part: Items, identities: int, *, seed: int) -> tuple[Items, Items]:
         )
     chosen = np.random.default_rng(seed).permutation(len(codes))[:identities]
     places = np.flatnonzero(~part.forged)[first[np.sort(chosen)]]
-    return part.take(places), part.take(np.flatnonzero(~np.isin(part.identity, codes[chosen])))
+    inside = np.isin(part.identity, codes[chosen])
+    return part.take(places), part.take(np.flatnonzero(~inside)), part.take(np.flatnonzero(inside))

@@ -1,7 +1,7 @@
 """fit: items or pairs in, a trained and not yet calibrated bundle out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,14 +15,16 @@ from twofold.data.pairs import Pairs
 from twofold.devices import device_of
 from twofold.errors import IdentityOverlap, NotEnoughData, TrainingError
 from twofold.nn.builder import built_from
+from twofold.provenance import Provenance
 from twofold.results import Progress
 from twofold.train import checkpoint
-from twofold.train.checkpoint import Checkpoints
+from twofold.train.checkpoint import Checkpoints, State
 from twofold.train.distributed import Processes
 from twofold.train.feed import Ahead, Feed, ItemFeed, PairFeed
 from twofold.train.keeper import Keeper
 from twofold.train.objective import Objective, objective, of_pairs
 from twofold.train.run import Run
+from twofold.train.split import deal, deal_again, refuse_other_data
 from twofold.train.step import step
 from twofold.train.validate import Validation
 from twofold.twin import Twin
@@ -60,28 +62,18 @@ def fit(
         NotEnoughData: batches cannot be filled. RecipeError: pieces that do not fit. TrainingError: the loss is not
         finite. IdentityOverlap is raised later, if data of these identities is used to calibrate or evaluate.
     """
-    recipe = _of(twin, recipe or Recipe())
     if isinstance(valid, Items) and isinstance(train, Items):
         _refuse_shared(train, valid)
-    feed = _feed(twin, train, recipe, seed, pairs=loss is None and of_pairs(recipe))
-    with build.seeded(seed):
-        aim = objective(recipe, twin, classes=feed.classes, loss=loss)
-    # weights in the order that half-precision batches come in: a fifth faster
-    _reorder(twin, torch.channels_last if recipe.precision == "bfloat16" else torch.contiguous_format)
-    run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
-    validation = None if valid is None else Validation(valid, twin.input, recipe)
-    if checkpoints and checkpoints.resume:
-        run.resume(checkpoints)
-    contents = [part.content_hashes() for part in (train, valid) if part is not None]
-    run.notes += [note for note in _leaks(*contents) if note not in run.notes]
-    keeper = Keeper(run, checkpoints, ids=train.ids if isinstance(train, Items) else ())
-    _learn(run, feed, aim, keeper=keeper, validation=validation, watch=watch)
-    twin.load_state_dict(run.best_weights if validation else run.weights)
-    _reorder(twin.eval(), torch.contiguous_format)
-    identities = {
-        name: tuple(part.identities) for name, part in (("train", train), ("valid", valid)) if part is not None
-    }
-    return _bundle(run, feed, identities, frozenset().union(*contents))
+    state = checkpoint.newest(checkpoints) if checkpoints and checkpoints.resume else None
+    earlier = None if state is None else checkpoint.provenance(state.tensors)
+    known = Provenance() if earlier is None else earlier
+    parts = {name: part for name, part in (("train", train), ("valid", valid)) if part is not None}
+    if earlier is not None:
+        refuse_other_data([content for part in parts.values() for content in part.content_hashes()], earlier, parts)
+    for name, part in parts.items():
+        known = known.extended(name, part)
+    material = Material(train=train, valid=valid, provenance=known)
+    return _fit(twin, material, recipe=recipe, seed=seed, loss=loss, checkpoints=checkpoints, state=state, watch=watch)
 
 
 def fit_recipe(
@@ -95,23 +87,72 @@ def fit_recipe(
 ) -> Bundle:
     """Split `items` by identity as the recipe says, build its twin, train it, and write down what was kept aside.
 
+    A training that goes on (`checkpoints.resume`) keeps the split that it began with, whatever has become of the data:
+    see `train.split.deal_again`.
+
     Args:
         device: "cpu", "cuda", "cuda:1" or "mps"; None: a CUDA card if there is one, else the processor.
+
+    Raises:
+        DataError: a training shall go on with data that is not what it began with.
     """
     where = device_of(device)
-    shares = recipe.split
-    parts = items.split(
-        shares.train,
-        shares.valid,
-        calibrate=shares.calibrate,
-        test=shares.test,
-        seed=seed,
-        by="group" if shares.by_group else "identity",
-    )
+    state = checkpoint.newest(checkpoints) if checkpoints and checkpoints.resume else None
+    earlier = None if state is None else checkpoint.provenance(state.tensors)
+    dealt = deal(items, recipe.split, seed) if earlier is None else deal_again(items, earlier)
     twin = build.twin(recipe, seed=seed).to(where)
-    valid = parts.valid if len(parts.valid) else None
-    bundle = fit(twin, parts.train, valid, recipe=recipe, seed=seed, checkpoints=checkpoints, watch=watch)
-    return replace(bundle, parts=parts.names())
+    valid = dealt.parts.valid if len(dealt.parts.valid) else None
+    notes = dealt.notes if state is None or earlier else (OLD_STATE,)
+    material = Material(train=dealt.parts.train, valid=valid, provenance=dealt.provenance, notes=notes)
+    return _fit(twin, material, recipe=recipe, seed=seed, checkpoints=checkpoints, state=state, watch=watch)
+
+
+OLD_STATE = (
+    "the state was kept by a version that did not keep its split: identities were dealt anew, which is the same split "
+    "only if the data has not changed since"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What is trained and chosen on, what the bundle will remember of it, and what should be said of it."""
+
+    train: Items | Pairs
+    valid: Items | None
+    provenance: Provenance
+    notes: tuple[str, ...] = ()
+
+
+def _fit(
+    twin: Twin,
+    material: Material,
+    *,
+    recipe: Recipe | None,
+    seed: int,
+    loss: Callable[..., Tensor] | None = None,
+    checkpoints: Checkpoints | None,
+    state: State | None,
+    watch: Watch | None,
+) -> Bundle:
+    recipe = _of(twin, recipe or Recipe())
+    train, valid = material.train, material.valid
+    feed = _feed(twin, train, recipe, seed, pairs=loss is None and of_pairs(recipe))
+    with build.seeded(seed):
+        aim = objective(recipe, twin, classes=feed.classes, loss=loss)
+    # weights in the order that half-precision batches come in: a fifth faster
+    _reorder(twin, torch.channels_last if recipe.precision == "bfloat16" else torch.contiguous_format)
+    run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
+    run.provenance, run.class_names = material.provenance, _class_names(feed, material.provenance)
+    validation = None if valid is None else Validation(valid, twin.input, recipe)
+    if state is not None:
+        run.resume(state)
+    contents = [part.content_hashes() for part in (train, valid) if part is not None]
+    run.notes += [note for note in (*material.notes, *_leaks(*contents)) if note not in run.notes]
+    keeper = Keeper(run, checkpoints, ids=train.ids if isinstance(train, Items) else ())
+    _learn(run, feed, aim, keeper=keeper, validation=validation, watch=watch)
+    twin.load_state_dict(run.best_weights if validation else run.weights)
+    _reorder(twin.eval(), torch.contiguous_format)
+    return _bundle(run, feed)
 
 
 def _feed(twin: Twin, train: Items | Pairs, recipe: Recipe, seed: int, *, pairs: bool) -> Feed:
@@ -224,7 +265,13 @@ def _leaks(train: Sequence[str], valid: Sequence[str] = ()) -> list[str]:
     ]
 
 
-def _bundle(run: Run, feed: Feed, parts: dict[str, tuple[str, ...]], contents: frozenset[str]) -> Bundle:
+def _class_names(feed: Feed, known: Provenance) -> Tensor:
+    """The classes that the codes of this training mean, as keyed hashes; none where batches hold pairs."""
+    names = [] if isinstance(feed, PairFeed) else feed.names
+    return torch.from_numpy(known.hashed_names(names).copy())
+
+
+def _bundle(run: Run, feed: Feed) -> Bundle:
     training = {
         "seed": run.seed,
         "epochs": run.epoch,
@@ -238,7 +285,7 @@ def _bundle(run: Run, feed: Feed, parts: dict[str, tuple[str, ...]], contents: f
         "notes": run.notes,
         "look_alikes": _look_alikes(run, feed),
     }
-    return Bundle(twin=run.twin, recipe=run.recipe, parts=parts, trained=contents, training=training)
+    return Bundle(twin=run.twin, recipe=run.recipe, provenance=run.provenance, training=training)
 
 
 def _reorder(twin: Twin, order: torch.memory_format) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from twofold.config import Recipe
 from twofold.errors import RecipeError, TrainingError
 from twofold.pairing import References
+from twofold.provenance import HASH_BYTES, Provenance
 from twofold.train import checkpoint
 from twofold.train.alarms import Alarms
 from twofold.train.distributed import Processes
@@ -75,6 +76,7 @@ class Run:
 
     Attributes:
         epoch, index: how many epochs are over, and how many steps of the present one.
+        provenance: what the bundle will remember of the data. class_names: keyed hashes of what class codes mean.
         groups: which classes stand together in this epoch's batches; None: the data says, or nobody.
         rate: what alarms have left of the learning rate.
         notes: what happened on the way that a reader of the bundle should know.
@@ -92,6 +94,7 @@ class Run:
         self.memory = Memory(recipe.memory, twin.dim, twin.device) if recipe.memory else None
         self.prototypes = Prototypes(classes, twin.dim) if recipe.hard_classes else None
         self.groups: np.ndarray | None = None
+        self.provenance, self.class_names = Provenance(), torch.zeros((0, HASH_BYTES), dtype=torch.uint8)
         self.plateau = Plateau(recipe.schedule)
         self.alarms = Alarms()
         self.notes: list[str] = []
@@ -182,6 +185,8 @@ class Run:
             "best": self.best_weights,
             "memory": self.memory.state() if self.memory else {},
             "prototypes": self.prototypes.state() if self.prototypes else {},
+            "provenance": {name: torch.from_numpy(array.copy()) for name, array in self.provenance.arrays().items()},
+            "classes": {"names": self.class_names},
             "present": {} if self.groups is None else {"groups": torch.from_numpy(self.groups)},
         }
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
@@ -216,15 +221,16 @@ class Run:
                 "the checkpoint was made with another recipe or seed: use those, or train without --resume"
             )
         self.twin.load_state_dict(checkpoint.under("twin", tensors))
+        same_classes = self._check_classes(checkpoint.under("classes", tensors).get("names"))
         self.modules.load_state_dict(checkpoint.under("loss", tensors))
         checkpoint.restore_optimiser(self.optimiser, checkpoint.under("optimiser", tensors))
         if self.average:
             self.average.load(checkpoint.under("average", tensors), numbers["average_steps"])
-        if self.memory:
+        if self.memory and same_classes:
             self.memory.load(checkpoint.under("memory", tensors))
-        if self.prototypes:
+        if self.prototypes and same_classes:
             self.prototypes.load(checkpoint.under("prototypes", tensors))
-        groups = checkpoint.under("present", tensors).get("groups")
+        groups = checkpoint.under("present", tensors).get("groups") if same_classes else None
         self.groups = None if groups is None else groups.numpy()
         self.best_weights = checkpoint.under("best", tensors)
         for name in ("epoch", "index", "step", "stale", "best", "stopped", "history", "notes", "rate"):
@@ -236,9 +242,24 @@ class Run:
         self.seconds_before, self.core_seconds_before = numbers["seconds"], numbers["core_seconds"]
         self.started, self.core_started = time.monotonic(), time.process_time()
 
-    def resume(self, where: checkpoint.Checkpoints) -> None:
-        """Go on from the newest state that is whole; what is other than it was is noted."""
-        tensors, numbers, damaged = checkpoint.newest(where)
+    def _check_classes(self, before: Tensor | None) -> bool:
+        """Whether class codes mean what they meant in a checkpoint.
+
+        Raises:
+            RecipeError: they do not, and the loss has weights for each class.
+        """
+        if before is None or torch.equal(before, self.class_names):
+            return True
+        if len(self.modules):
+            raise RecipeError(
+                f"the data has changed since the training began ({len(before)} classes then, {len(self.class_names)} "
+                "now), and the loss has weights for each class: restore the data, or train without --resume"
+            )
+        return False
+
+    def resume(self, state: checkpoint.State) -> None:
+        """Go on from a state; what is other than it was is noted."""
+        tensors, numbers, damaged = state
         self.restore(tensors, numbers)
         now, then = checkpoint.profile(), numbers["profile"]
         changed = [f"{name} was {then.get(name)}, is {now[name]}" for name in now if now[name] != then.get(name)]

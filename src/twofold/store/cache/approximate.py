@@ -4,17 +4,14 @@ Derived from rows that stand elsewhere, checked by SHA-256, and built again when
 the map block by block when a block is first read. A flipped bit is an error, never another answer.
 """
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from twofold.errors import DamagedIndex, StoreError
-from twofold.files import write_atomically
-from twofold.store.cache.columns import MANIFEST, Column, read_manifest, sealed
+from twofold.errors import DamagedIndex
+from twofold.store.cache.columns import Column, read_manifest
 from twofold.store.cache.lists import COPIES, Lists, Trained
 from twofold.store.scan import Blocks, block_rows, nearest, sides, slack, widened, within
 
@@ -203,16 +200,6 @@ class Approximate:
         near &= fresh
         return [own[kept] for own, kept in zip(places, near, strict=True)]
 
-    def erase(self, numbers: Int[np.ndarray, "m"]) -> None:
-        """Leave no byte of these rows' vectors in any file; they are found no more when the cache is opened again."""
-        places = self.places(numbers)
-        if not len(places):
-            return
-        with writing(self.folder):
-            for name in ("vectors", "halves", "codes", "lists"):
-                self.columns[name].erase(places)
-            write_atomically(self.folder / MANIFEST, sealed(self.facts))
-
     def check(self) -> None:
         """Read every byte.
 
@@ -222,15 +209,3 @@ class Approximate:
         for column in self.columns.values():
             column.checked[:] = False
             column.check(np.arange(len(column.hashes)))
-
-
-@contextlib.contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """The disk's own error, told."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"the bytes of deleted rows in {folder} could not be overwritten ({error.strerror or error}): delete that "
-            "folder, it is built again"
-        ) from error

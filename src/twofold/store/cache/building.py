@@ -70,7 +70,7 @@ def build(
     if distance not in PLAIN:
         raise StoreError(f"{distance} is searched exactly only; approximately there are: {', '.join(PLAIN)}")
     generator = np.random.default_rng(seed)
-    with new_folder(folder, marker=MANIFEST) as spare, explain_failure(folder):
+    with new_folder(folder, marker=MANIFEST, private=True) as spare, explain_failure(folder):
         total = about.get("items", 0)
         space, rows = _copied(spare, blocks, distance=distance, dim=dim, total=total, watch=watch)
         vectors = np.memmap(spare / "vectors", "<f2", "r", shape=(rows, dim))

@@ -1,7 +1,6 @@
-"""Files of rows in order, whose blocks have a SHA-256 each: checked when first read, overwritten where they stand."""
+"""Files of rows in order, whose blocks have a SHA-256 each: checked when first read."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -62,16 +61,6 @@ class Column:
         """Rows in a row, checked; a view."""
         self.check(np.arange(start // ROWS, -(-stop // ROWS)))
         return self.array[start:stop]
-
-    def erase(self, places: Int[np.ndarray, "n"]) -> None:
-        """Overwrite rows with zeros, on the disk when it returns."""
-        table = np.memmap(self.path, self.array.dtype, "r+", shape=self.array.shape)
-        table[places] = 0
-        table.flush()
-        with self.path.open("rb") as stream:
-            os.fsync(stream.fileno())
-        for block in np.unique(places // ROWS).tolist():
-            self.hashes[block] = _hash(table[block * ROWS : (block + 1) * ROWS])
 
 
 def _hash(rows: np.ndarray) -> str:

@@ -20,10 +20,11 @@ from twofold.store.cache.approximate import Approximate
 from twofold.store.cache.building import Watch, build
 from twofold.store.cache.columns import read_manifest
 from twofold.store.following import vectors_of
+from twofold.store.sqlite.connection import make_private_file
 from twofold.store.sqlite.database import Database
 from twofold.store.sqlite.rows import State
 
-__all__ = ["CACHE", "Cached", "damage", "drop_cache", "erase_cache", "open_cache"]
+__all__ = ["CACHE", "Cached", "damage", "drop_cache", "open_cache"]
 
 CACHE, LOCK = "cache", "cache.lock"
 STALE = 0.1  # share of rows written or deleted since, from which on the cache is built again
@@ -124,26 +125,19 @@ def blocks(database: Database, contract: Contract) -> Iterator[tuple[Int[np.ndar
         yield np.array([row.number for row in block], np.int64), vectors_of(database, contract, block)
 
 
-def erase_cache(folder: Path, opened: Approximate | None, numbers: Int[np.ndarray, "m"]) -> None:
-    """Leave no byte of these rows in the cache of an index: overwritten in the one that is open, any other dropped.
+def drop_cache(folder: Path) -> None:
+    """Delete the cache of an index, and what builds have left.
 
-    Args:
-        folder: of the index.
+    Raises:
+        StoreError: a file of it cannot be deleted.
     """
     if not (folder / CACHE).exists() and not list(leftovers(folder)):
         return
     with alone(folder):
         sweep(folder)
-        with contextlib.suppress(DamagedIndex):
-            if opened is not None and read_manifest(folder / CACHE) == opened.facts:
-                opened.erase(numbers)
-                return
         shutil.rmtree(folder / CACHE, ignore_errors=True)
-
-
-def drop_cache(folder: Path) -> None:
-    """Delete the cache of an index, and what builds have left."""
-    erase_cache(folder, None, np.empty(0, np.int64))
+        if left := [path for path in (folder / CACHE, *leftovers(folder)) if path.exists()]:
+            raise StoreError(f"{left[0]}, a cache that is built again, cannot be deleted: delete that folder yourself")
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
@@ -166,6 +160,7 @@ def alone(folder: Path) -> Iterator[None]:
     """One process at a time; the lock is SQLite's, of an empty database: it goes with the process that has it."""
     try:
         with contextlib.suppress(OSError):
+            make_private_file(folder / LOCK)  # one that is there is never opened: closing it would drop its locks
             os.truncate(folder / LOCK, 0)  # whatever stands in it is damage, with which SQLite would not take it
         connection = sqlite3.connect(folder / LOCK, timeout=BUILDING_SECONDS, isolation_level=None)
         with contextlib.closing(connection):

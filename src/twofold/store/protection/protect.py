@@ -11,6 +11,7 @@ import hmac
 import json
 import os
 import secrets
+import stat
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, MissingExtra, UsageError, WrongKey
+from twofold.files import PRIVATE_FILE
 from twofold.store.protection.rotation import ROTATABLE
 
 __all__ = ["KEY", "KEY_FILE", "Key", "Protection", "find_key", "new_key", "seal", "unseal"]
@@ -26,6 +28,7 @@ KEY, KEY_FILE = "TWOFOLD_KEY", "TWOFOLD_KEY_FILE"  # names in the environment
 FORMAT = 1
 BYTES = 32  # of every key here: AES-256, HMAC-SHA256
 NONCE = 12
+NOT_SECRET = stat.S_IRWXO | stat.S_IWGRP  # modes of a key file: a group may read it (a service's), nobody else
 MAKE_ONE = "(umask 077; openssl rand -base64 32 > twofold.key)"
 
 
@@ -71,8 +74,18 @@ def find_key(given: Key | str | Path | None = None) -> Key:
 
 
 def read_key(path: Path) -> str:
-    """The content of a key file."""
+    """The content of a key file.
+
+    Raises:
+        WrongKey: it cannot be read, or is not secret: everybody may read it, or others than the owner may replace it.
+    """
     try:
+        mode = stat.S_IMODE(path.stat().st_mode) if os.name != "nt" else PRIVATE_FILE
+        if mode & NOT_SECRET:
+            raise WrongKey(
+                f"the key file {path} is not secret: its mode is {mode:04o}, so other users may read or replace it. "
+                f"chmod 600 {path}; if others could read it, make a new key and `twofold rekey INDEX --new KEYFILE`"
+            )
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"

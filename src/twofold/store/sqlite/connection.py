@@ -1,6 +1,7 @@
 """SQLite as an index uses it: durable commits, deletes that overwrite, nothing in a file is run; its errors told."""
 
 import contextlib
+import os
 import sqlite3
 import time
 import warnings
@@ -9,10 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from twofold.errors import LongRead, StoreError, TwofoldError
+from twofold.files import PRIVATE_FILE
 from twofold.store.sqlite.locks import Use, users
 from twofold.store.sqlite.rows import damaged
 
-__all__ = ["TRUTH", "connect", "connect_somehow", "explain", "log_of", "moment", "transaction"]
+__all__ = [
+    "TRUTH",
+    "closed",
+    "connect",
+    "connect_somehow",
+    "explain",
+    "log_of",
+    "make_private_file",
+    "moment",
+    "transaction",
+]
 
 TRUTH = "truth.sqlite"
 WAIT_SECONDS = 5.0  # for another writer to finish before it is said
@@ -43,7 +55,15 @@ def log_of(folder: Path) -> Path:
 def connect(folder: Path, mode: str) -> sqlite3.Connection:
     """Open the database so that a write is durable, a deletion overwrites, and nothing in the file is run."""
     place = (folder / TRUTH).absolute().as_uri()
-    connection = sqlite3.connect(f"{place}?mode={mode}", uri=True, isolation_level=None, timeout=WAIT_SECONDS)
+    if mode == "rwc":
+        make_private_file(folder / TRUTH)
+    connection = sqlite3.connect(
+        f"{place}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=WAIT_SECONDS,
+        check_same_thread=False,  # `Database.lock` lets one thread in at a time
+    )
     try:
         for setting in ("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {setting}")
@@ -54,6 +74,13 @@ def connect(folder: Path, mode: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only its owner may read; SQLite gives the files beside it the same mode."""
+    with contextlib.suppress(FileExistsError):
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, PRIVATE_FILE)
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -97,24 +124,54 @@ def told(error: Any) -> str:
 REASONS = {
     "SQLITE_BUSY": "{who} is writing to {place}, and did not finish in {seconds:g} s: try again, or end it",
     "SQLITE_LOCKED": "another use of {place} holds it: end that first",
+    "SQLITE_READONLY_DBMOVED": "{place} was moved, deleted or replaced while it was open: open the index again",
     "SQLITE_READONLY": "{place} cannot be written: its disk, its folder or its file is read-only; nothing was changed",
     "SQLITE_CANTOPEN": "{place} cannot be opened: look at the rights of its folder and file; nothing was changed",
+    "SQLITE_PERM": "{place} may not be used by this user: look at the rights of its folder and file",
+    "SQLITE_AUTH": "{place} may not be used by this user: look at the rights of its folder and file",
+    "SQLITE_PROTOCOL": "{place} cannot be locked: its disk does not lock files as SQLite needs it (a network disk?); "
+    "keep the index on a local disk",
+    "SQLITE_NOLFS": "the disk of {place} does not take files so large: keep the index on another disk",
+    "SQLITE_NOMEM": "there is too little memory for {place}: nothing of this call was kept; add fewer items at once",
+    "SQLITE_TOOBIG": "an item is too large for {place} ({error}): shorten its metadata",
+    "SQLITE_INTERRUPT": "the call on {place} was interrupted: nothing of it was kept",
     "SQLITE_FULL": "the disk of {place} is full: this call was not kept, all before it was; make room and repeat it",
     "SQLITE_IOERR": "the disk of {place} failed ({error}): nothing of this call was kept; look at the disk",
 }
 
 
+DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_CONSTRAINT", "SQLITE_ERROR")
+"""What only damage brings: our tables and statements are fixed, so one that breaks a rule meets bytes of others."""
+
+
 @contextlib.contextmanager
 def explain(folder: Path) -> Iterator[None]:
-    """SQLite's errors, told as what is wrong with this index and what to do."""
+    """SQLite's errors, told as what is wrong with this index and what to do; only damage is called damage."""
     try:
         yield
     except TwofoldError:
         raise
     except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's own message can hold the damaged bytes
-        place = folder / TRUTH
-        for name, reason in REASONS.items():
-            if told(error).startswith(name):
-                who = users(place, Use.WRITING)
-                raise StoreError(reason.format(place=place, seconds=WAIT_SECONDS, error=error, who=who)) from error
-        raise damaged(f"{place} is not a readable database any more ({error})") from error
+        raise explained(folder / TRUTH, error) from error
+
+
+def explained(place: Path, error: Exception) -> StoreError:
+    """The error of an index that stands for one of SQLite."""
+    name = told(error)
+    for begin, reason in REASONS.items():
+        if name.startswith(begin):
+            who = users(place, Use.WRITING)
+            return StoreError(reason.format(place=place, seconds=WAIT_SECONDS, error=error, who=who))
+    if isinstance(error, UnicodeDecodeError) or name.startswith(DAMAGE):
+        return damaged(f"{place} is not a readable database any more ({error})")
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return closed(place.parent)
+    return StoreError(
+        f"SQLite cannot do this in {place} ({name or type(error).__name__}: {error}); nothing of this call was kept. "
+        "`twofold check INDEX` shows whether the file itself is damaged"
+    )
+
+
+def closed(place: Path | str) -> StoreError:
+    """The error of an index that is used after it was closed."""
+    return StoreError(f"the index {place} is closed: open it again, Index.open({str(place)!r})")

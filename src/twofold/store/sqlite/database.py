@@ -9,8 +9,10 @@ import contextlib
 import json
 import secrets
 import sqlite3
+import stat
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from jaxtyping import Int
 
 from twofold.contract import Contract
 from twofold.errors import StoreError
+from twofold.files import spares
 from twofold.store import audit
 from twofold.store.protection.seals import Plain, Seal
 from twofold.store.sqlite.connection import TRUTH, connect, connect_somehow, explain, log_of, moment, transaction
@@ -41,7 +44,7 @@ from twofold.store.sqlite.rows import (
 from twofold.store.sqlite.tables import check_format, make_tables
 from twofold.store.where import Condition, sql
 
-__all__ = ["TRUTH", "Database", "Plain", "Seal", "clock"]
+__all__ = ["TRUTH", "Database", "Plain", "Seal", "clock", "stands"]
 
 INSERT = "INSERT INTO items (row, generation, id, label, added, metadata, vector, hash"
 INSERTS = {
@@ -65,6 +68,8 @@ class Database:
         self.folder = folder
         self.seal: Seal = Plain()
         self.mark = Mark(folder)
+        self.lock = threading.RLock()  # one thread at a time: a transaction belongs to the connection, not to a thread
+        self._file = identity(folder / TRUTH)
         self._state: State | None = None  # as it was at `_version` of SQLite's counter of others' writes
         self._version = -1
         self._written = 0
@@ -95,8 +100,13 @@ class Database:
             StoreError: no index, a file that is no index, or one of another format.
             DamagedIndex: not a readable database any more.
         """
-        if not (folder / TRUTH).is_file():
-            raise StoreError(f"{folder} is no index: it holds no {TRUTH}; Index.create makes one")
+        if not stands(folder):
+            copies = "".join(
+                f"; {path} is a copy of one that a killed repair has left: rename it" for path in spares(folder)
+            )
+            raise StoreError(
+                f"{folder} is not an index: it holds no {TRUTH}; `twofold index` or `enrol` makes one{copies}"
+            )
         with explain(folder):
             connection = connect_somehow(folder)
             try:
@@ -108,7 +118,8 @@ class Database:
 
     def close(self) -> None:
         """Close the file; the last one to close also empties the write-ahead log."""
-        self.connection.close()
+        with self.lock:
+            self.connection.close()
         self.mark.close(remove=self._checked and not log_of(self.folder).exists())
 
     # ---- transactions
@@ -116,25 +127,35 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """All reads of the block see one moment, whoever writes meanwhile; keep it short, it delays an erasure."""
-        if self.connection.in_transaction:
-            yield
-            return
-        with explain(self.folder), moment(self.connection, self.folder, lambda: self.state().erasing):
-            yield
+        with self.lock, explain(self.folder):
+            if self.connection.in_transaction:
+                yield
+                return
+            self.refuse_replaced()
+            with moment(self.connection, self.folder, lambda: self.state().erasing):
+                yield
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """All of the block or nothing, and nobody else writes meanwhile."""
-        self._written = 0
-        try:
-            with transaction(self.connection, "IMMEDIATE"):
-                yield
-        except BaseException:
-            self._state = None  # it may tell of what was not kept
-            with explain(self.folder):
+        with self.lock, explain(self.folder):
+            self.refuse_replaced()
+            self._written = 0
+            try:
+                with transaction(self.connection, "IMMEDIATE"):
+                    yield
+            except BaseException:
+                self._state = None  # it may tell of what was not kept
                 raise
-        if self._written:
-            self.mark.write(self._written)
+            if self._written:
+                self.mark.write(self._written)
+
+    def refuse_replaced(self) -> None:
+        """Raise StoreError where another file stands in the place of the open one: what is written would be lost."""
+        if identity(self.folder / TRUTH) != self._file:
+            raise StoreError(
+                f"{self.folder} was moved, deleted or replaced (by a repair, say) while it was open: open it again"
+            )
 
     def check_mark(self) -> None:
         """Compare the state with what was acknowledged.
@@ -348,14 +369,25 @@ class Database:
         self.connection.execute("DELETE FROM gone")
         return replace(state, floor=state.generation)
 
-    def note(self, state: State, event: str, *, labels: Sequence[str], named: Sequence[str] = ()) -> State:
+    def note(
+        self,
+        state: State,
+        event: str,
+        *,
+        labels: Sequence[str] = (),
+        named: Sequence[str] = (),
+        counts: Mapping[str, int] | None = None,
+    ) -> State:
         """Write into the audit log, an entry for each label.
 
         Args:
             labels: one for each item. named: labels that get an entry even without an item.
+            counts: items by label, in place of both.
         """
-        counts = Counter(dict.fromkeys(named, 0))
-        counts.update(labels)
+        if counts is None:
+            found = Counter(dict.fromkeys(named, 0))
+            found.update(labels)
+            counts = found
         key = self.seal.audit_key(self.pinned())
         return audit.note(self.connection, state, event, key=key, labels=counts, at=clock())
 
@@ -375,3 +407,26 @@ class Database:
         if busy:
             who = users(self.folder / TRUTH, Use.READING)
             raise StoreError(f"{who} reads {self.folder}: let it end")
+
+
+def stands(folder: Path) -> bool:
+    """Whether a folder holds a database.
+
+    Raises:
+        StoreError: this user may not look into the folder.
+    """
+    try:
+        return stat.S_ISREG((folder / TRUTH).stat().st_mode)
+    except PermissionError as error:
+        raise StoreError(f"{folder} may not be looked into by this user: look at its rights") from error
+    except (OSError, ValueError):  # not there, a loop of links, or no path at all
+        return False
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands at a path, whatever it is called; None: none that can be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

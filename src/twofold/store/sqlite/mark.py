@@ -11,6 +11,8 @@ import struct
 from hashlib import sha256
 from pathlib import Path
 
+from twofold.files import PRIVATE_FILE
+
 __all__ = ["MARK", "Mark"]
 
 MARK = "acknowledged"
@@ -29,7 +31,7 @@ class Mark:
         number = NUMBER.pack(generation)
         try:
             if self._handle is None:
-                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o644)
+                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
             os.lseek(self._handle, 0, os.SEEK_SET)
             os.write(self._handle, number + sha256(number).digest())
         except OSError:
