@@ -138,7 +138,7 @@ class Bench:
         labels[:2] = moved
         items = self.saved([self.labels[i] for i in first], [self.pictures[i] for i in first])
         others = self.saved(labels, [self.pictures[i] for i in [*second, *shared]])
-        found = checkup(items, READER, p=2, k=2, against=others)
+        found = checkup(items, READER, against=others)
         contents, identities = named(found, "overlap-contents"), named(found, "overlap-identities")
         hits = [{f"{first.index(i)}.png", f"against: {len(second) + n}.png"} <= contents for n, i in enumerate(shared)]
         hits += [f"against: {n}.png" in identities for n in range(2)]
@@ -180,7 +180,7 @@ class Bench:
 
 def examined(items: Items) -> Checkup:
     """The whole checkup."""
-    return checkup(items, READER, p=2, k=2)
+    return checkup(items, READER)
 
 
 def named(found: Checkup, *codes: str) -> set[str]:

@@ -14,7 +14,7 @@ from twofold.data.synthetic import glyphs
 
 def told(capsys, *words) -> tuple[int, dict]:
     with pytest.raises(SystemExit) as done:
-        main(["doctor", *map(str, words), "--p", "2", "--k", "2", "--json"])
+        main(["doctor", *map(str, words), "--json"])
     out = json.loads(capsys.readouterr().out)
     return int(done.value.code or 0), out | {"codes": {finding["code"] for finding in out["findings"]}}
 
@@ -46,5 +46,5 @@ def test_parts_of_a_table_and_the_cleaned_one(capsys, table: Path) -> None:
 
 def test_the_terminal_says_where_the_table_is(capsys, table: Path) -> None:
     with pytest.raises(SystemExit):
-        main(["doctor", str(table), "--p", "2", "--k", "2", "--fix", str(table.with_name("clean.csv"))])
+        main(["doctor", str(table), "--fix", str(table.with_name("clean.csv"))])
     assert "clean.dropped.csv names the others with their reasons" in capsys.readouterr().out.replace("\n", " ")

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Bool
 
+from twofold.data.adaptation import CROSSFIT_FROM
 from twofold.data.items import Items
 from twofold.errors import IdentityOverlap
 from twofold.provenance import ASIDE, TRAINED, Provenance, Standing
 
-__all__ = ["LEAST_KNOWN", "judges", "known", "refuse_trained"]
+__all__ = ["LEAST_KNOWN", "familiar", "judges", "known", "refuse_trained"]
 
 LEAST_KNOWN = 0.5
 """From this share of known items on, data is taken for what a model was trained from; below, for other data."""
@@ -60,7 +61,18 @@ def judges(provenance: Provenance, items: Items, part: str) -> Items:
     if census.familiar and chosen is not None and chosen.any():
         names = [items.identities[code] for code in np.flatnonzero(chosen)]
         return replace(items.where(identities=names), notes=_told_kept(census, part, chosen))
+    if census.familiar and census.trained.any() and part not in provenance.parts:
+        raise IdentityOverlap(
+            f"all {int(census.trained.sum())} identities were trained on and none was kept aside to {part}: give DATA "
+            f"of other identities, or train again on {CROSSFIT_FROM} or more, which training then judges by "
+            "cross-fitting"
+        )
     return replace(items, notes=refuse_trained(provenance, items))
+
+
+def familiar(provenance: Provenance, items: Items) -> bool:
+    """Whether these are, for the most part, the items that the model was trained from."""
+    return _census(provenance, items).familiar
 
 
 def refuse_trained(provenance: Provenance, items: Items) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from twofold.errors import (
 )
 from twofold.files import check_replaceable, new_folder, sha256_file
 from twofold.inputs import Input
+from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
 from twofold.places import check_folder_place, resolved
 from twofold.provenance import Provenance
@@ -37,7 +38,7 @@ __all__ = ["Bundle"]
 
 FORMAT = 2
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
-COHORT, RECORDS = "cohort.safetensors", "provenance.safetensors"
+COHORT, RECORDS, CROSSFIT = "cohort.safetensors", "provenance.safetensors", "crossfit.safetensors"
 
 PRETRAINED = {"efficientnet_lite0": recipes.photo}
 """Networks with weights that a package carries, and the recipe that each is of."""
@@ -54,6 +55,7 @@ class Bundle:
         provenance: keyed hashes of the identities and contents that trained it, chose it, and were kept aside.
         training: how it was trained: seed, steps, seconds, versions, history.
         cohort: vectors of the strangers that normalise scores, where the calibration says so; else None.
+        crossfit: scores of the training's identities by models that had not seen them, where it was cross-fitted.
     """
 
     twin: Twin
@@ -62,6 +64,7 @@ class Bundle:
     provenance: Provenance = field(default_factory=Provenance)
     training: Mapping[str, Any] = field(default_factory=dict)
     cohort: Float[np.ndarray, "cohort dim"] | None = field(default=None, compare=False)
+    crossfit: CrossFit | None = field(default=None, compare=False)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -120,6 +123,10 @@ class Bundle:
         """
         return admission.judges(self.provenance, items, name)
 
+    def crossfit_of(self, items: Items) -> CrossFit | None:
+        """The cross-fitted scores, if there are any and these are the items that they were made of; else None."""
+        return self.crossfit if admission.familiar(self.provenance, items) else None
+
     def refuse_trained(self, items: Items) -> tuple[str, ...]:
         """Raise IdentityOverlap if an identity or the content of an item was trained or chosen on (law 2).
 
@@ -149,6 +156,9 @@ class Bundle:
             (folder / RECORDS).write_bytes(safetensors.numpy.save(self.provenance.arrays()))
             if self.cohort is not None:
                 (folder / COHORT).write_bytes(safetensors.numpy.save({"vectors": self.cohort}))
+            if self.crossfit is not None:
+                arrays = {name: np.ascontiguousarray(array) for name, array in vars(self.crossfit).items()}
+                (folder / CROSSFIT).write_bytes(safetensors.numpy.save(arrays))
             files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
             manifest = {"format": FORMAT, "twofold": __version__, "fingerprint": self.fingerprint, "files": files}
             (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
@@ -183,6 +193,7 @@ class Bundle:
             provenance=_records(folder, description),
             training=description["training"],
             cohort=safetensors.numpy.load_file(folder / COHORT)["vectors"] if (folder / COHORT).is_file() else None,
+            crossfit=_crossfit(folder / CROSSFIT),
         )
 
     @classmethod
@@ -299,7 +310,7 @@ def _check(folder: Path) -> dict[str, Any]:
         raise DamagedBundle(f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy") from None
     if number > FORMAT:
         raise NewerFormat(f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
-    beside = [name for name in (COHORT, RECORDS) if name in files or (folder / name).exists()]
+    beside = [name for name in (COHORT, RECORDS, CROSSFIT) if name in files or (folder / name).exists()]
     if number >= 2 and RECORDS not in beside:
         beside.append(RECORDS)
     for name in (DESCRIPTION, WEIGHTS, *beside):
@@ -308,6 +319,16 @@ def _check(folder: Path) -> dict[str, Any]:
         if sha256_file(folder / name) != files.get(name):
             raise DamagedBundle(f"{folder / name} is not as it was written (SHA-256): restore the bundle from a copy")
     return manifest
+
+
+def _crossfit(path: Path) -> CrossFit | None:
+    """The cross-fitted scores of a bundle that has some."""
+    if not path.is_file():
+        return None
+    try:
+        return CrossFit(**safetensors.numpy.load_file(path))
+    except TypeError:
+        raise DamagedBundle(f"{path} does not hold cross-fitted scores: restore the bundle from a copy") from None
 
 
 def _json(value: Any) -> str:

@@ -12,10 +12,23 @@ from jaxtyping import Float
 from twofold.errors import BundleError, UnknownName, UsageError
 from twofold.results import Decision, Estimate, Reference
 
-__all__ = ["ANY", "Calibration", "GroupCalibration", "Isotonic", "Normalised", "OpenSet", "Rejection", "check"]
+__all__ = [
+    "ANY",
+    "CROSSFITTED",
+    "Calibration",
+    "GroupCalibration",
+    "Isotonic",
+    "Normalised",
+    "OpenSet",
+    "Rejection",
+    "check",
+]
 
 ANY = "any"
 """In the place of a group: the threshold for all pairs together."""
+
+CROSSFITTED = "quantile of cross-fitted scores"
+"""The method of a threshold that was estimated from the scores of other models, each new to those it judged."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,13 +62,18 @@ class Schedule(_Part):
 
 
 class Split(_Part):
-    """Shares of the identities that train, choose, calibrate and test; `by_group` keeps groups whole."""
+    """Shares of the identities that train, choose, calibrate and test; `by_group` keeps groups whole.
+
+    With `folds` of 2 or more every identity trains and is judged, by a model of the other folds (cross-fitting); 0 or 1:
+    no; None: where identities are few.
+    """
 
     train: float = Field(default=0.7, gt=0)
     valid: float = Field(default=0.1, ge=0)
     calibrate: float = Field(default=0.1, ge=0)
     test: float = Field(default=0.1, ge=0)
     by_group: bool = False
+    folds: int | None = Field(default=None, ge=0)
 
 
 class Recipe(_Part):

@@ -128,7 +128,7 @@ def demo(
             drawn = drawn or alphabets()
             parts = _parts(drawn.items, seed)
         with clock("examine", "looking for what is wrong with the pictures"):
-            findings = doctor(drawn.items, build.input(settings), p=settings.p, k=settings.k)
+            findings = doctor(drawn.items, build.input(settings), recipe=settings)
         with clock("train", "training"):
             bundle = fit(build.twin(settings, seed), parts.train, parts.valid, recipe=settings, seed=seed, watch=watch)
         judged = _judged(bundle, parts, folder, far=far, seed=seed, clock=clock)

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from twofold.bundle import Bundle
+from twofold.calibration import CROSSFITTED
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
+from twofold.measured_words import count, differences, evaluation
+from twofold.next_steps import rejects_most
 from twofold.printable import printable, with_printable_data
 from twofold.results import (
     AuditEntry,
-    Difference,
     Drift,
     Erasure,
     Estimate,
-    Evaluation,
     Finding,
     Found,
     Hit,
@@ -78,12 +79,12 @@ def cleaned(items: int, dropped: int, out: Path, beside: Path) -> str:
     return f"{items - dropped} of {items} items are kept in {out}; {beside} names the others with their reasons"
 
 
-def trained(bundle: Bundle, out: Path, data: Path, *, levels: int = 1) -> str:
-    """What training came to, and the next two commands."""
-    where = f"{data} --levels {levels}" if levels != 1 else str(data)
+def trained(bundle: Bundle, out: Path) -> str:
+    """What training came to."""
     known = bundle.training
     best = ", ".join(f"{name} {value:.4f}" for name, value in known["best"].items() if value is not None)
     aside = ", ".join(f"{count} {part}" for part, count in bundle.provenance.counts.items())
+    judged = "" if bundle.crossfit is None else f", all judged by cross-fitting in {bundle.crossfit.folds} folds"
     return (
         f"trained {known['epochs']} epochs, {known['steps']} steps in {known['seconds']:.0f} s ({known['stopped']})"
         + (f"; best on unseen identities: {best}" if best else "")
@@ -92,8 +93,7 @@ def trained(bundle: Bundle, out: Path, data: Path, *, levels: int = 1) -> str:
             f"\nmay be one identity under two labels: {printable(a)} and {printable(b)} (similarity {score:.3f})"
             for a, b, score in known.get("look_alikes", ())
         )
-        + f"\nidentities: {aside}\nwritten to {out}, fingerprint {bundle.fingerprint[:12]}"
-        + f"\nnext: twofold calibrate {out} {where} --far 1e-2, then twofold evaluate {out} {where}"
+        + f"\nidentities: {aside}{judged}\nwritten to {out}, fingerprint {bundle.fingerprint[:12]}"
     )
 
 
@@ -108,12 +108,13 @@ def calibrated(contract: Contract, out: Path | None) -> str:
         if known.certified
         else f"an estimate: nothing certifies that the false-accept rate is {known.far:g}"
     )
+    whose = "unseen identities" if known.method != CROSSFITTED else "identities, judged by cross-fitting"
     return (
         f"threshold {known.threshold:.4f}, {promise}\n{_rejection(known)}{_open_set(known)}{_variants(known)}"
-        f"from {f'{known.identities} unseen identities' if known.identities else 'pairs of nobody known'}, "
+        f"from {f'{known.identities} {whose}' if known.identities else 'pairs of nobody known'}, "
         f"{known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
         f"pairs; {_rate(known.false_match)} of impostors accepted, {_rate(known.false_non_match)} of genuine rejected\n"
-        f"{f'written to {out}' if out else 'written nowhere: give --out contract.json'}"
+        f"{rejects_most(known)}{f'written to {out}' if out else 'not saved: give --out contract.json'}"
     )
 
 
@@ -140,7 +141,7 @@ def _variants(known: Calibration) -> str:
         fair = known.normalised
         lines.append(
             f"verdicts go by scores normalised by a cohort of {fair.cohort} vectors: threshold "
-            f"{fair.calibration.threshold:.4f} from {_count(fair.calibration.identities, 'other identity')}\n"
+            f"{fair.calibration.threshold:.4f} from {count(fair.calibration.identities, 'other identity')}\n"
         )
     for each in known.deciding.groups:
         lines.append(f"group {each.name}: threshold {each.calibration.threshold:.4f}\n")
@@ -161,43 +162,10 @@ def _open_set(known: Calibration) -> str:
 
 
 @with_printable_data
-def evaluation(found: Evaluation) -> str:
-    """One line a number with its interval, then what it was measured on and whether the promise held."""
-    wide = max(len(estimate.name) for estimate in found.estimates)
-    lines = [f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]" for e in found.estimates]
-    lines.append(
-        f"{found.estimates[0].confidence:.0%} intervals, resampling {_count(found.units, found.unit)}; "
-        f"{found.items} items, {found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs"
-    )
-    if found.threshold is not None:
-        kind = "certified" if found.certified else "an estimate"
-        held = "the measured rate agrees" if found.holds else "the measured rate is clearly larger: calibrate again"
-        lines.append(f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} ({kind}): {held}")
-    return "\n".join([*lines, *found.notes])
-
-
-@with_printable_data
-def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
-    """Which of two bundles is better, number by number, in points where it is a rate."""
-    lines = []
-    for each in found:
-        better = f"{b} is better by" if each.gain >= 0 else f"{a} is better by"
-        gain, low, high = (100.0 * value for value in (each.gain, each.low, each.high))
-        if each.gain < 0:
-            gain, low, high = -gain, -high, -low
-        sure = "" if low > 0 else " (no clear difference)"
-        lines.append(
-            f"{each.name}: {each.a:.4f} against {each.b:.4f}; {better} {gain:.2f} points, "
-            f"{each.confidence:.0%} interval {low:.2f} to {high:.2f}{sure}"
-        )
-    return "\n".join([*lines, f"on the same {_count(found[0].resampled, found[0].unit)}, left out of both at once"])
-
-
-@with_printable_data
 def drift(found: Drift) -> str:
     """Whether scores moved, where and how far, and what to do next."""
     lines = [
-        f"{found.decision}: {found.pairs} pairs, {_count(found.units, found.unit)}, false alarms in at most "
+        f"{found.decision}: {found.pairs} pairs, {count(found.units, found.unit)}, false alarms in at most "
         f"{found.false_alarms:g} of runs"
     ]
     for part in found.parts:
@@ -272,7 +240,7 @@ def indexed(done: Indexed, place: str | Path, seconds: float) -> str:
         f"{done.things:,} things in {seconds:.0f} s ({done.things / max(seconds, 1e-3):,.0f} a second): "
         f"{done.embedded:,} embedded, {done.known:,} known already; {done.changed:,} items are new or changed",
         *_replaced(done.replaced),
-        *([f"{_count(done.pruned, 'item')} removed, because their files are gone"] if done.pruned else []),
+        *([f"{count(done.pruned, 'item')} removed, because their files are gone"] if done.pruned else []),
         *_left_out(done.unreadable),
         f"{place} holds {done.items:,} items of {done.labels:,} labels",
     ]
@@ -284,10 +252,10 @@ def sharded(done: Sharded, place: Path, share: tuple[int, int]) -> str:
     """What one share of an embedding did, and what the others have still to do."""
     whose = "" if share[1] == 1 else f"share {share[0] + 1} of {share[1]}: "
     lines = [
-        f"{whose}{done.things:,} things in {_count(done.parts, 'part')}, {done.written} of them written, the others "
+        f"{whose}{done.things:,} things in {count(done.parts, 'part')}, {done.written} of them written, the others "
         f"were there; {done.embedded:,} things embedded",
         *_left_out(done.unreadable),
-        f"{_count(done.missing, 'part')} of other shares are missing in {place}"
+        f"{count(done.missing, 'part')} of other shares are missing in {place}"
         if done.missing
         else f"{place} is complete: twofold index BUNDLE {place} INDEX",
     ]
@@ -298,7 +266,7 @@ def _replaced(number: int) -> list[str]:
     """A warning where two folders may share file names."""
     if not number:
         return []
-    whose = f"{_count(number, 'item')} took the place of other content under the same id"
+    whose = f"{count(number, 'item')} took the place of other content under the same id"
     return [f"{SIGNS['warning']} {whose}: right for files that changed; for a second folder give --prefix"]
 
 
@@ -306,9 +274,7 @@ def _left_out(unreadable: Mapping[str, str], most: int = 3) -> list[str]:
     """The first few things that could not be read."""
     if not unreadable:
         return []
-    lines = [
-        f"{SIGNS['warning']} {_count(len(unreadable), 'thing')} could not be read and {_are(unreadable)} left out:"
-    ]
+    lines = [f"{SIGNS['warning']} {count(len(unreadable), 'thing')} could not be read and {_are(unreadable)} left out:"]
     lines += [f"  {reason}" for reason in list(unreadable.values())[:most]]
     return lines + ([f"  and {len(unreadable) - most} more (--json names all)"] if len(unreadable) > most else [])
 
@@ -360,7 +326,7 @@ def inspection(found: Inspection) -> str:
     lines += [f"repair: {line}" for line in found.repaired]
     if found.dropped:
         lines.append(f"dropped: {', '.join(found.dropped)}")
-    lines.append(f"{_count(found.items, 'whole item')}" + ("" if found.findings else ", all as it was written"))
+    lines.append(f"{count(found.items, 'whole item')}" + ("" if found.findings else ", all as it was written"))
     return "\n".join(lines)
 
 
@@ -368,12 +334,12 @@ def inspection(found: Inspection) -> str:
 def forgotten(receipt: Erasure) -> str:
     """What was erased."""
     who = ", ".join(receipt.labels) or "what was expired"
-    told = f"forgot {who}: {_count(len(receipt.ids), 'embedding')} erased ({', '.join(receipt.ids)})"
+    told = f"forgot {who}: {count(len(receipt.ids), 'embedding')} erased ({', '.join(receipt.ids)})"
     if receipt.left is None:
         return f"{told}\n{receipt.note}" if receipt.note else told
     return (
-        f"{told}\nlooked for {_count(receipt.pieces, 'piece')} of them in {_count(receipt.files, 'file')} "
-        f"({_count(receipt.searched, 'byte')}): {receipt.left} left"
+        f"{told}\nlooked for {count(receipt.pieces, 'piece')} of them in {count(receipt.files, 'file')} "
+        f"({count(receipt.searched, 'byte')}): {receipt.left} left"
     )
 
 
@@ -390,7 +356,7 @@ def audited(entries: Sequence[AuditEntry]) -> str:
 def migrated(done: Migration, index: str, new_index: str) -> str:
     """What was brought over, and what the bridge costs."""
     told = (
-        f"{_count(done.items, 'item')} of {index} are in {new_index} now: {done.embedded} embedded again, "
+        f"{count(done.items, 'item')} of {index} are in {new_index} now: {done.embedded} embedded again, "
         f"{done.bridged} over a bridge"
     )
     if done.toll is None:
@@ -401,12 +367,6 @@ def migrated(done: Migration, index: str, new_index: str) -> str:
         f"{_rate(cost.bridged)} over it and {_rate(cost.again)} when embedded again; the median score of a thing with "
         f"itself over the bridge is {cost.likeness:.3f}: no threshold is certified for that"
     )
-
-
-def _count(number: int, unit: str) -> str:
-    if number == 1:
-        return f"1 {unit}"
-    return f"{number} {unit[:-1]}ies" if unit.endswith("y") else f"{number} {unit}s"
 
 
 def _rate(found: Estimate) -> str:

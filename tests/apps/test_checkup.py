@@ -44,7 +44,7 @@ def save(root: Path, name: str, picture: np.ndarray) -> None:
 
 
 def examined(items: Items, **more: Any) -> tuple[dict[str, Finding], Checkup]:
-    found = checkup(items, more.pop("reader", READER), p=4, k=4, **more)
+    found = checkup(items, more.pop("reader", READER), **more)
     return {finding.code: finding for finding in found.findings}, found
 
 
@@ -56,7 +56,7 @@ def sound() -> Items:
 def test_sound_data_is_not_accused(tmp_path: Path, sound: Items) -> None:
     findings, found = examined(Items.open(written(tmp_path, sound)))
     assert {f.level for f in found.findings} == {"note"} and not found.dropped
-    assert set(findings) == {"class-sizes", "confound-traits"}
+    assert set(findings) == {"class-sizes", "adapted", "split", "confound-traits"}
 
 
 def compressed(picture: np.ndarray) -> np.ndarray:

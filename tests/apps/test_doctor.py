@@ -1,11 +1,13 @@
 """The doctor: each trouble is planted, found, named and given a remedy."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from twofold.apps.doctor import doctor
+from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.errors import UnreadableInput
 from twofold.results import Finding
@@ -36,22 +38,35 @@ def folder(root: Path, sizes: list[int], **files: str) -> Items:
     return Items.open(root)
 
 
-def found(items: Items, *, p: int = 2, k: int = 2) -> dict[str, Finding]:
-    findings = doctor(items, Text(), p=p, k=k)
+def found(items: Items, settings: dict | None = None, **more: Any) -> dict[str, Finding]:
+    settings = settings or {}
+    findings = doctor(items, Text(), recipe=Recipe().replace(settings), fixed=tuple(settings), **more)
     assert [f.level for f in findings] == sorted((f.level for f in findings), key=["fatal", "warning", "note"].index)
     return {finding.code: finding for finding in findings}
 
 
 def test_sound_data_has_its_sizes_told_and_nothing_else(tmp_path: Path) -> None:
-    findings = found(folder(tmp_path, [2, 3, 4] * 4))
-    assert list(findings) == ["class-sizes"]
-    assert findings["class-sizes"].message == "12 classes of 2 to 4 items each, median 3"
+    findings = found(folder(tmp_path, [4, 5, 6] * 40))
+    assert list(findings) == ["class-sizes", "adapted", "split"]
+    assert findings["class-sizes"].message == "120 classes of 4 to 6 items each, median 5"
+    assert findings["split"].message == "identities: 66 train, 12 valid, 30 calibrate, 12 test"
 
 
-def test_unreadable_items_are_named_with_the_reason(tmp_path: Path) -> None:
-    finding = found(folder(tmp_path, [2] * 10, p0__a="no number", p3__b="none"))["unreadable"]
-    assert finding.level == "fatal" and finding.files == ("p0/a", "p3/b")
+def test_unreadable_items_are_named_with_the_reason_and_left_out(tmp_path: Path) -> None:
+    items = folder(tmp_path, [2] * 10, p0__a="no number", p3__b="none")
+    finding = found(items)["unreadable"]
+    assert finding.level == "warning" and finding.files == ("p0/a", "p3/b")
     assert finding.message == "2 of 22 items cannot be read (a is not made of numbers, b is not made of numbers)"
+    strict = found(items, strict=True)["unreadable"]
+    assert strict.level == "fatal" and "twofold doctor DATA --fix clean.csv" in strict.remedy
+
+
+def test_items_that_cannot_be_read_do_not_count(tmp_path: Path) -> None:
+    items = folder(tmp_path, [3] * 3, p0__a="x", p9__a="x", p9__b="y")
+    assert found(items)["class-sizes"].message == "3 classes of 3 to 3 items each, median 3"
+    wrong = {f"p{i}__{name}": "no number" for i in range(3) for name in "abcd"}
+    finding = found(folder(tmp_path / "most", [3] * 3, **wrong))["unreadable"]
+    assert finding.level == "fatal" and "is this the right recipe" in finding.remedy
 
 
 def test_equal_items_are_found_as_they_are_read(tmp_path: Path) -> None:
@@ -70,40 +85,49 @@ def test_one_class_and_singletons_only_are_fatal(tmp_path: Path) -> None:
 
 
 def test_singletons_and_small_classes_are_noted(tmp_path: Path) -> None:
-    findings = found(folder(tmp_path, [1, 1, *[3] * 20]), k=4)
+    findings = found(folder(tmp_path, [1, 1, 4, *[3] * 20]))
     assert findings["singletons"].files == ("p0/0", "p1/0")
-    assert findings["small-classes"].message == "22 of 22 classes have fewer than k=4 items"
+    assert findings["small-classes"].message == "22 of 23 classes have fewer than k=4 items"
 
 
 @pytest.mark.parametrize(
-    ("classes", "p", "level", "says"),
+    ("classes", "settings", "says"),
     [
-        (20, 21, "fatal", "a batch shall hold p=21 classes, but 20 have two items or more"),
-        (20, 15, "warning", "but 14 of the train part (0.7 of the identities) have two items or more"),
-        (1, 2, "fatal", "but 1 have two items or more"),
+        (20, {"p": 21}, "set p to 16 or less"),
+        (20, {"p": 15, "split.folds": 0, "split.calibrate": 0.2}, "set p to"),
+        (6, {"k": 4}, "set k to 2 or less"),
+        (6, {"split.folds": 5}, "set split.folds to 3 or less"),
+        (20, {"split.folds": 5, "split.calibrate": 0.2}, "leave one of the two out"),
+        (20, {"split.train": 0.9, "split.calibrate": 0.4}, "add up to 1"),
+        (20, {"groups_per_batch": 2}, "--levels 2 or a column group"),
+        (7, {"split.calibrate": 0.4}, "need 8, there are 7"),
     ],
 )
-def test_a_batch_that_cannot_be_filled(tmp_path: Path, classes: int, p: int, level: str, says: str) -> None:
-    finding = found(folder(tmp_path, [2] * classes + [1] * 5), p=p)["batch"]
-    assert finding.level == level and says in finding.message
-    assert classes == 1 or f"set p to at most {14 if level == 'warning' else 20}" in finding.remedy
+def test_settings_that_train_would_refuse_are_fatal_here(
+    tmp_path: Path, classes: int, settings: dict, says: str
+) -> None:
+    finding = found(folder(tmp_path, [2] * classes + [1] * 5), settings)["training"]
+    assert finding.level == "fatal" and says in finding.message
 
 
-def test_too_few_identities_for_four_parts(tmp_path: Path) -> None:
-    finding = found(folder(tmp_path, [2] * 7))["split"]
-    assert finding.level == "warning"
-    assert "no four parts (train, valid, calibrate, test) can be made: identities with two items" in finding.message
-    assert "need 8, there are 7" in finding.message
+def test_one_class_of_two_items_and_singletons(tmp_path: Path) -> None:
+    assert found(folder(tmp_path, [2, 1, 1]))["batch"].level == "fatal"
+
+
+def test_few_identities_are_trained_on_as_they_are(tmp_path: Path) -> None:
+    findings = doctor(folder(tmp_path, [2] * 7), Text())
+    assert not [finding for finding in findings if finding.level != "note"]
+    assert "identities: 7 train, 0 valid, 0 calibrate, 0 test" in [finding.message for finding in findings]
 
 
 def test_strays_and_forgeries(tmp_path: Path) -> None:
     findings = found(folder(tmp_path, [3] * 10, README="what this is", p1_forg__a="1001", p1_forg__b="1002"))
     assert findings["strays"].files == ("README",)
     assert findings["class-sizes"].message == "10 classes of 3 to 3 items each, median 3"
-    assert "singletons" not in findings and "batch" not in findings
+    assert "singletons" not in findings and "training" not in findings
 
 
 def test_progress_counts_every_item(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
-    doctor(folder(tmp_path, [2, 2]), Text(), p=2, k=2, progress=lambda done, total: steps.append((done, total)))
+    doctor(folder(tmp_path, [2, 2]), Text(), progress=lambda done, total: steps.append((done, total)))
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -184,7 +184,8 @@ def test_quarter_turns_make_classes_and_longer_epochs():
 
 def test_fit_recipe_writes_down_the_split():
     items = pictures(30)
-    bundle = fit_recipe(recipe(epochs=1), items, seed=3, device="cpu")
+    settings = recipe(epochs=1).replace({"split.train": 0.69, "split.calibrate": 0.11})
+    bundle = fit_recipe(settings, items, seed=3, device="cpu")
     assert bundle.provenance.counts == {
         "train": 21,
         "valid": 3,

@@ -3,15 +3,16 @@
 Each item is read once; memory is linear in the number of items, about two kilobytes a picture.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int
 
-from twofold.apps.doctor import Reader, Reading, diagnosis, worst_first
+from twofold.apps.doctor import FIX, Reader, Reading, diagnosis, worst_first
 from twofold.apps.survey import Survey, survey
 from twofold.bundle import Bundle
+from twofold.config import Recipe
 from twofold.copies.checkup_pairs import groups_of, near_copies
 from twofold.data.confounds import BOUND, confounds, forgery_confounds
 from twofold.data.items import Items
@@ -60,10 +61,11 @@ def checkup(
     items: Items,
     reader: Reader | Bundle,
     *,
-    p: int,
-    k: int,
+    recipe: Recipe | None = None,
+    fixed: Collection[str] = (),
     against: Items | Sequence[str] | None = None,
     seed: int = 0,
+    strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Checkup:
     """Read every item once and say all that stands against training on them and against believing what is measured.
@@ -75,10 +77,10 @@ def checkup(
     Args:
         items: what shall be trained on.
         reader: an input type that reads an item; or a bundle, whose vectors then judge labels and find more copies.
-        p, k: classes a batch, and items a class.
+        recipe, fixed, strict: as in `doctor`.
         against: other items, of which none should be among `items`; or the part of each item (train, test, ...), of
             which none should share an identity or a content.
-        seed: of what is drawn.
+        seed: of what is drawn, and of the split.
         progress: called with (done, total) after every item.
 
     Raises:
@@ -86,7 +88,7 @@ def checkup(
     """
     case = _opened(items, reader, against, progress)
     reading = _first(case.known.reading, len(items))
-    case.findings.extend(diagnosis(items, reading, p=p, k=k))
+    case.findings.extend(diagnosis(items, reading, recipe=recipe, fixed=fixed, seed=seed, strict=strict))
     case.dropped.update(dict.fromkeys(reading.unreadable, "cannot be read"))
     exact = [same for same in case.known.reading.same.values() if len(same) > 1]
     _leave_out_copies(case, exact, "equal")
@@ -161,7 +163,7 @@ def _near(case: _Case, groups: list[list[int]]) -> None:
         torn,
         code="near-duplicates-across-classes",
         where="stand under more than one label",
-        remedy="look at them: it is one thing with a wrong label, or one identity with two names",
+        remedy=f"look at them: it is one thing with a wrong label, or one identity with two names. {FIX}",
     )
     _copies(
         case,
@@ -169,7 +171,7 @@ def _near(case: _Case, groups: list[list[int]]) -> None:
         code="near-duplicates-within-classes",
         where="stand more than once in one class",
         remedy="keep one of each, or only count on them less: copies and shots of one moment are recognised without "
-        "skill, so error rates look better than they are",
+        f"skill, so error rates look better than they are. {FIX}",
     )
 
 
@@ -261,7 +263,7 @@ def _doubtful(case: _Case, places: Int[np.ndarray, "n"], doubts: Doubts, feature
         message=f"{len(told)} of {len(places)} labels are contradicted by the nearest neighbours ({some(told, 3)}), by "
         f"{feature}, which agree with {doubts.accuracy:.0%} of the labels and find {doubts.recall:.0%} of labels "
         "swapped on purpose",
-        remedy="look at them: most are wrong, some are merely unusual",
+        remedy=f"look at them: most are wrong, some are merely unusual. {FIX}",
         files=tuple(items.ids[place] for place in places[doubts.suspects]),
     )
 

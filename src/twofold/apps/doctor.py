@@ -2,20 +2,30 @@
 
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
 
+from twofold.config import Recipe
+from twofold.data.adaptation import adapted
 from twofold.data.hashes import content_hash
-from twofold.data.items import Items
+from twofold.data.items import Items, Parts
 from twofold.data.listing import some
-from twofold.errors import NotEnoughData, UnreadableInput
+from twofold.errors import DataError, UnreadableInput, UsageError
 from twofold.results import Finding
 
 __all__ = ["Reader", "Reading", "diagnosis", "doctor", "plain_name", "worst_first"]
+
+NAMED = 20
+"""Items that a message names before it says how many more there are; `Finding.files` has all."""
+
+MOST_UNREADABLE = 0.5
+"""Share of items that may be left out: of more unreadable ones the recipe or the folder is the wrong one."""
+
+FIX = "`twofold doctor DATA --fix clean.csv` writes a table without them"
 
 
 @runtime_checkable
@@ -36,39 +46,54 @@ class Reading:
 
 
 def doctor(
-    items: Items, input_type: Reader, *, p: int, k: int, progress: Callable[[int, int], None] | None = None
+    items: Items,
+    input_type: Reader,
+    *,
+    recipe: Recipe | None = None,
+    fixed: Collection[str] = (),
+    seed: int = 0,
+    strict: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Finding, ...]:
     """Read every item once and say what stands against training, the worst first.
 
     Found are: items that cannot be decoded; items that are exactly equal as they are read, within a class and (worse)
     under two; labels that differ in case, blanks or Unicode form alone; one class only, singletons only; class sizes;
-    whether batches of P x K and four parts by identity can be made; what lay in the folder and was left out.
+    what `recipe` becomes for this data, and whether it can be trained; what lay in the folder and was left out.
     `twofold.apps.checkup.checkup` looks deeper.
 
     Args:
         items: what shall be trained on.
         input_type: reads an item, as in training.
-        p: classes a batch shall hold.
-        k: items a class.
+        recipe: what shall be trained; None: the usual one.
+        fixed: settings of the recipe that must not be adapted to the data, as in `fit_recipe`.
+        seed: of the split.
+        strict: one item that cannot be decoded prevents training; else such items are left out.
         progress: called with (done, total) after every item.
 
     Returns:
         findings: "fatal" ones prevent training, "warning" ones spoil its numbers, "note" ones are good to know. Each
         names its items in `files`; the message shows the first few.
     """
-    return worst_first(diagnosis(items, _read(items, input_type, progress), p=p, k=k))
+    reading = _read(items, input_type, progress)
+    return worst_first(diagnosis(items, reading, recipe=recipe, fixed=fixed, seed=seed, strict=strict))
 
 
-def diagnosis(items: Items, reading: Reading, *, p: int, k: int) -> list[Finding]:
+def diagnosis(
+    items: Items,
+    reading: Reading,
+    *,
+    recipe: Recipe | None = None,
+    fixed: Collection[str] = (),
+    seed: int = 0,
+    strict: bool = False,
+) -> list[Finding]:
     """What the labels and one pass over the items tell, in no order; see `doctor`."""
-    return [
-        *_unreadable(items, reading),
-        *_duplicates(items, reading),
-        *_names(items),
-        *_classes(items),
-        *_batches(items, p=p, k=k),
-        *_strays(items),
-    ]
+    found = [*_unreadable(items, reading, strict=strict), *_duplicates(items, reading), *_strays(items)]
+    readable = items.take([place for place in range(len(items)) if place not in reading.unreadable])
+    if not len(readable):
+        return found
+    return [*found, *_names(readable), *_classes(readable), *_trained(readable, recipe or Recipe(), fixed, seed)]
 
 
 def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -89,16 +114,23 @@ def _read(items: Items, input_type: Reader, progress: Callable[[int, int], None]
     return Reading(same=same, unreadable=unreadable)
 
 
-def _unreadable(items: Items, reading: Reading) -> list[Finding]:
+def _unreadable(items: Items, reading: Reading, *, strict: bool) -> list[Finding]:
     if not reading.unreadable:
         return []
-    reasons = some(reading.unreadable.values(), 3)
+    share = len(reading.unreadable) / len(items)
+    fatal = strict or share > MOST_UNREADABLE
+    remedy = "they are left out; mend them, or delete them to be rid of this line"
+    if fatal:
+        remedy = f"mend them, or take them out of the data: {FIX}"
+    if share > MOST_UNREADABLE:
+        remedy = "is this the right recipe for such files? Mend them, or take them out of the data"
     return [
         Finding(
-            level="fatal",
+            level="fatal" if fatal else "warning",
             code="unreadable",
-            message=f"{len(reading.unreadable)} of {len(items)} items cannot be read ({reasons})",
-            remedy="mend them, or take them out of the data",
+            message=f"{len(reading.unreadable)} of {len(items)} items cannot be read "
+            f"({some(reading.unreadable.values(), NAMED)})",
+            remedy=remedy,
             files=_ids(items, reading.unreadable),
         )
     ]
@@ -115,7 +147,7 @@ def _duplicates(items: Items, reading: Reading) -> list[Finding]:
             code="duplicates-across-classes",
             where="stand under more than one label",
             remedy="at most one of the labels is right: keep that one. Such items teach that the same is different, "
-            "and can carry what is tested into the training",
+            f"and can carry what is tested into the training. {FIX}",
         ),
         *_equal(
             items,
@@ -123,7 +155,7 @@ def _duplicates(items: Items, reading: Reading) -> list[Finding]:
             code="duplicates-within-classes",
             where="stand more than once in one class",
             remedy="keep one of each: a genuine pair of copies is recognised without skill, so error rates look better "
-            "than they are",
+            f"than they are. {FIX}",
         ),
     ]
 
@@ -179,7 +211,7 @@ def _classes(items: Items) -> list[Finding]:
                 level="fatal",
                 code="one-class",
                 message=f"all {len(items)} items are of one class ({some(items.identities)})",
-                remedy="give items of at least two identities: there is nothing to tell apart. In a folder each "
+                remedy="give items of two or more identities: there is nothing to tell apart. In a folder each "
                 "identity has a sub-folder of its own",
             )
         ]
@@ -189,7 +221,8 @@ def _classes(items: Items) -> list[Finding]:
                 level="fatal",
                 code="singletons-only",
                 message=f"each of the {len(sizes)} classes has one item only, so nothing is known to be the same",
-                remedy="give at least two items of each identity. In a two-level folder set levels to 2",
+                remedy="give at least two items of each identity. For folders of folders (group/identity/file) give "
+                "--levels 2",
             )
         ]
     spread = f"{sizes.min()} to {sizes.max()} items each, median {np.median(sizes):g}"
@@ -209,33 +242,39 @@ def _classes(items: Items) -> list[Finding]:
     return found
 
 
-def _batches(items: Items, *, p: int, k: int) -> list[Finding]:
-    """Whether P x K batches can be filled, and four parts made, with the usual shares."""
+def _trained(items: Items, recipe: Recipe, fixed: Collection[str], seed: int) -> list[Finding]:
+    """What the recipe becomes for these items, and whether it can be trained on them."""
     usable = int((_sizes(items) >= 2).sum())
     if usable < 2:
         # one class or singletons only are said already; here one class with a pair, and singletons
-        return [_unfilled("fatal", "", usable, p=p)] if len(_sizes(items)) >= 2 and usable else []
-    found = [_small_classes(items, k)] if (_sizes(items) < k).any() else []
-    if usable < p:
-        found.append(_unfilled("fatal", "", usable, p=p))
+        return [_alone()] if len(_sizes(items)) >= 2 and usable else []
     try:
-        train = items.split().train
-    except NotEnoughData as error:
-        message = f"no four parts (train, valid, calibrate, test) can be made: {error}"
-        remedy = "with fewer identities there is no honest threshold: what was trained on proves nothing"
-        return [*found, Finding(level="warning", code="split", message=message, remedy=remedy)]
-    left = int((_sizes(train) >= 2).sum())
-    if left < p <= usable:
-        found.append(_unfilled("warning", " of the train part (0.7 of the identities)", left, p=p))
+        fitted = adapted(recipe, items, fixed=fixed, seed=seed)
+        parts = items.parts(fitted.recipe.split, seed=seed)
+    except (DataError, UsageError) as error:
+        return [Finding(level="fatal", code="training", message=str(error), remedy="")]
+    found = [Finding(level="note", code="adapted", message=note, remedy="") for note in fitted.notes]
+    found.append(Finding(level="note", code="split", message=_split_line(parts, fitted.recipe), remedy=""))
+    if (_sizes(items) < fitted.recipe.k).any():
+        found.append(_small_classes(items, fitted.recipe.k))
     return found
 
 
-def _unfilled(level: Any, where: str, usable: int, *, p: int) -> Finding:
+def _split_line(parts: Parts, recipe: Recipe) -> str:
+    """How many identities each part gets."""
+    counts = {name: len(names) for name, names in parts.names().items()}
+    if (folds := recipe.split.folds or 0) >= 2:
+        aside = f", {counts['test']} are kept aside to test" if counts["test"] else ""
+        return f"identities: {counts['train']} are trained on and judged by cross-fitting in {folds} folds{aside}"
+    return "identities: " + ", ".join(f"{count} {name}" for name, count in counts.items())
+
+
+def _alone() -> Finding:
     return Finding(
-        level=level,
+        level="fatal",
         code="batch",
-        message=f"a batch shall hold p={p} classes, but {usable}{where} have two items or more",
-        remedy=f"set p to at most {usable}, or give more identities" if usable >= 2 else "give more items an identity",
+        message="one class has two items or more: a batch takes two such classes",
+        remedy="give a second item of at least one more identity",
     )
 
 
@@ -245,7 +284,7 @@ def _small_classes(items: Items, k: int) -> Finding:
         level="note",
         code="small-classes",
         message=f"{int((sizes < k).sum())} of {len(sizes)} classes have fewer than k={k} items",
-        remedy="they give a batch what they have; if they are most, set k lower",
+        remedy="they give a batch what they have; if most are so small, --set k lower",
     )
 
 

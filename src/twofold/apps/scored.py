@@ -4,6 +4,7 @@ from twofold.contract import Contract
 from twofold.data.scores import NO_IDENTITIES, Scores
 from twofold.errors import NotCalibrated
 from twofold.metrics import verification
+from twofold.metrics.intervals import agrees
 from twofold.results import Evaluation
 
 __all__ = ["evaluate_scores"]
@@ -51,7 +52,7 @@ def evaluate_scores(
         threshold=threshold,
         far=far,
         certified=known is not None and known.certified,
-        holds=None if known is None else numbers["false_match_rate"].low <= known.far,
+        holds=None if known is None else agrees(numbers["false_match_rate"], known.far),
         seed=seed,
         notes=() if scores.unit == "identity" else (f"{NO_IDENTITIES}: intervals resample pairs (too narrow)",),
     )

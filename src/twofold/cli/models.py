@@ -20,12 +20,13 @@ from twofold.cli.options import (
     settings_over,
     show,
 )
-from twofold.cli.values import Levels, MaybeRate, OutFile, Rate, Seconds, Seed, Several
+from twofold.cli.values import Levels, MaybeRate, OutFile, Rate, Seconds, Seed
 from twofold.errors import DataError, UsageError
 from twofold.places import check_file_place
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
+    from twofold.config import Recipe
     from twofold.data.items import Items
     from twofold.store.index import Index
 
@@ -49,13 +50,14 @@ def doctor(
     data: Path,
     /,
     *,
+    recipe: str = "generic",
+    settings: Set = (),
     levels: Levels = 1,
-    p: Several = 16,
-    k: Several = 4,
     against: Path | None = None,
     bundle: Path | None = None,
     fix: OutFile = None,
     seed: Seed = 0,
+    strict: Flag = False,
     json: Json = False,
 ) -> int:
     """Say what is wrong with DATA before a minute is spent on training; exit code 2 if it cannot be trained on.
@@ -63,28 +65,32 @@ def doctor(
     Args:
         data: a folder with one sub-folder an identity, or a table with the columns path and label, and if there is,
             split or part: nothing should stand in two of them.
+        recipe: what shall be trained: a built-in name or a TOML file.
+        settings: change the recipe as in `train`, --set p=8; can be given several times.
         levels: 2 for folders of folders: group/identity/file.
-        p: identities a batch shall hold.
-        k: items an identity a batch shall hold.
         against: other data, of which nothing should be in DATA.
         bundle: a trained bundle: its vectors judge labels, and find more copies.
         fix: write a cleaned table OUT.csv, and OUT.dropped.csv with what was left out and why; files stay as they are.
-        seed: of what is drawn.
+        seed: of what is drawn, and of the split.
+        strict: one file that cannot be read prevents training; else such files are left out.
         json: print one JSON object.
     """
-    from twofold import terminal, wording
+    from twofold import build, next_steps, terminal, wording
     from twofold.apps.checkup import checkup
     from twofold.bundle import Bundle
     from twofold.data.cleaning import write_cleaned
     from twofold.data.items import Items
     from twofold.data.tables import parts_of
-    from twofold.inputs import Image
+    from twofold.recipes import find
 
+    changes = dict(setting(text) for text in settings)
+    chosen = find(recipe).replace(changes)
     items = Items.open(data, levels=levels)
     others = parts_of(data) if against is None else Items.open(against, levels=levels)
-    reader = Image() if bundle is None else Bundle.load(bundle)
+    reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
+    asked = {"recipe": chosen, "fixed": tuple(changes), "seed": seed, "strict": strict}
     with terminal.bar("reading", quiet=json) as progress:
-        found = checkup(items, reader, p=p, k=k, against=others, seed=seed, progress=progress)
+        found = checkup(items, reader, against=others, progress=progress, **asked)
     beside = None if fix is None else write_cleaned(items, found.dropped, fix)
     if json:
         told = {"items": len(items), "identities": len(items.identities)}
@@ -95,7 +101,11 @@ def doctor(
         show(wording.items(items), wording.findings(found.findings))
         if fix is not None and beside is not None:
             show(wording.cleaned(len(items), len(found.dropped), fix, beside))
-    return WRONG if any(finding.level == "fatal" for finding in found.findings) else YES
+    if any(finding.level == "fatal" for finding in found.findings):
+        return WRONG
+    if not json:
+        show(next_steps.after_checking(recipe, data, levels=levels, settings=settings, seed=seed))
+    return YES
 
 
 def train(
@@ -110,6 +120,7 @@ def train(
     resume: Flag = False,
     max_time: Seconds = None,
     device: str | None = None,
+    strict: Flag = False,
     json: Json = False,
 ) -> int:
     """Learn from DATA what is the same, and keep unseen identities aside to calibrate and evaluate on.
@@ -126,10 +137,12 @@ def train(
         resume: go on where an interrupted training of the same OUT stopped.
         max_time: stop cleanly after so many seconds.
         device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        strict: refuse to train when a file cannot be read; else such files are left out.
         json: print one JSON object.
     """
-    from twofold import terminal, wording
+    from twofold import next_steps, terminal, wording
     from twofold.bundle import Bundle
+    from twofold.data.items import Items
     from twofold.devices import device_of
     from twofold.recipes import find
     from twofold.train.checkpoint import Checkpoints
@@ -140,21 +153,22 @@ def train(
     chosen = find(recipe).replace(changes)
     Bundle.check_place(out)
     device_of(device)
-    items = _healthy(data, levels, chosen)
+    asked = {"fixed": tuple(changes), "seed": seed}
+    items = _healthy(Items.open(data, levels=levels), chosen, strict=strict, **asked)
     with (
         started(device) as (processes, device),
         terminal.training(quiet=json or not processes.first) as watch,
         terminal.noting(signal.SIGTERM) as terminated,
     ):
         checkpoints = Checkpoints(out.with_name(out.name + ".training"), resume=resume, asked=terminated)
-        bundle = fit_recipe(chosen, items, seed=seed, device=device, checkpoints=checkpoints, watch=watch)
+        bundle = fit_recipe(chosen, items, device=device, checkpoints=checkpoints, watch=watch, **asked)
     if not processes.first:
         return YES
     bundle.save(out)
     if json:
         print_json({"bundle": str(out), "fingerprint": bundle.fingerprint, **bundle.training})
     else:
-        show(wording.trained(bundle, out, data, levels=levels))
+        show(wording.trained(bundle, out), next_steps.after_training(bundle, out, data, items, levels=levels))
     return YES
 
 
@@ -202,7 +216,7 @@ def calibrate(
         if many["fpir"] or groups or cohort:
             raise UsageError("fpir, groups and cohort take a bundle: give BUNDLE and DATA")
         return _calibrate_scores(bundle, out, distance=distance, prior=prior, json=json, chosen=chosen)
-    from twofold import terminal, wording
+    from twofold import next_steps, terminal, wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.train.calibrate import calibrate as certify
@@ -220,7 +234,11 @@ def calibrate(
     done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
     done = done.with_calibration(done.calibration and done.calibration.with_prior(prior))
     done.save(place)
-    print_json(done.contract.to_dict()["calibration"]) if json else show(wording.calibrated(done.contract, place))
+    if json:
+        print_json(done.contract.to_dict()["calibration"])
+    else:
+        following = next_steps.after_calibrating(done, place, data, items, levels=levels)
+        show(wording.calibrated(done.contract, place), following)
     return YES
 
 
@@ -315,20 +333,20 @@ def demo(*, out: Out = Path("twofold-demo"), seed: Seed = 0, json: Json = False)
     return YES
 
 
-def _healthy(data: Path, levels: int, recipe: Any) -> "Items":
-    """The items of DATA, if nothing that the doctor finds stands against training on them."""
+def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, fixed: tuple[str, ...], seed: int) -> "Items":
+    """Those of the items that can be read, if nothing that the doctor finds stands against training on them."""
     from twofold import build, terminal
     from twofold.apps.doctor import doctor as examine
-    from twofold.data.items import Items
 
     reader = build.check(recipe)
-    items = Items.open(data, levels=levels)
     with terminal.bar("doctor") as progress:
-        findings = examine(items, reader, p=recipe.p, k=recipe.k, progress=progress)
+        asked = {"recipe": recipe, "fixed": fixed, "seed": seed, "strict": strict}
+        findings = examine(items, reader, progress=progress, **asked)
     fatal = [finding for finding in findings if finding.level == "fatal"]
     if fatal:
-        raise DataError("; ".join(f"{finding.message}: {finding.remedy}" for finding in fatal))
+        raise DataError("; ".join(filter(None, (f"{each.message}: {each.remedy}".rstrip(": ") for each in fatal))))
     for finding in findings:
-        if finding.level == "warning":
-            say(f"{finding.message}: {finding.remedy}")
-    return items
+        if finding.level == "warning" or finding.code == "adapted":
+            say(f"{finding.message}: {finding.remedy}".rstrip(": "))
+    left_out = {name for finding in findings if finding.code == "unreadable" for name in finding.files}
+    return items.take([place for place, name in enumerate(items.ids) if name not in left_out]) if left_out else items

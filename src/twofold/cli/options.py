@@ -113,10 +113,10 @@ def say(text: str) -> None:
 
 
 def show(*things: Any) -> None:
-    """Text and rich renderables on standard output; text is no markup, and steers no terminal."""
+    """Text and rich renderables on standard output; no markup in text, and empty text is left out."""
     if sys.stdout is None:  # closed by the caller: only the exit code is wanted
         return
-    safe = (printable_lines(thing) if isinstance(thing, str) else thing for thing in things)
+    safe = (printable_lines(thing) if isinstance(thing, str) else thing for thing in things if thing != "")
     with standard_output():
         console().print(*safe, sep="\n")
 

@@ -58,7 +58,7 @@ def evaluate(
         return _evaluate_scores(bundle, data, far=far, confidence=confidence, seed=seed, json=json)
     if against is not None:
         return _compare(bundle, against, data, **asked)
-    from twofold import terminal, wording
+    from twofold import next_steps, terminal, wording
     from twofold.apps.evaluate import evaluate as measure
     from twofold.apps.evaluate import evaluate_pairs
     from twofold.data.items import Items
@@ -67,10 +67,12 @@ def evaluate(
     known, asked = loaded(bundle, device), {"far": far, "confidence": confidence, "seed": seed}
     with terminal.stages(quiet=json) as watch:
         if Pairs.found(data):
-            evaluation = evaluate_pairs(known, Pairs.from_table(data), watch=watch, **asked)
+            evaluation, following = evaluate_pairs(known, Pairs.from_table(data), watch=watch, **asked), ""
         else:
-            evaluation = measure(known, Items.open(data, levels=levels), watch=watch, **asked)
-    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
+            items = Items.open(data, levels=levels)
+            evaluation = measure(known, items, watch=watch, **asked)
+            following = next_steps.after_evaluating(known, bundle, data, items, levels=levels)
+    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation), following)
     return YES
 
 

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int
 
+from twofold.config import Split
 from twofold.data import folders, splits, tables
 from twofold.data.hashes import content_hash
-from twofold.data.listing import Listing, coded, some
+from twofold.data.listing import Listing, coded, natural, some
 from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
 
-__all__ = ["Items", "Parts"]
+__all__ = ["Items", "Parts", "paired_identities"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,6 +223,25 @@ class Items:
         dealt = deal(self, shares, seed)
         return Parts(**{part: self.where(identities=names) for part, names in dealt.items()})
 
+    def parts(self, split: Split, *, seed: int = 0) -> "Parts":
+        """The parts that the `split` of a recipe asks for; see `split`."""
+        by = "group" if split.by_group else "identity"
+        return self.split(split.train, split.valid, calibrate=split.calibrate, test=split.test, seed=seed, by=by)
+
+    def folds(self, count: int, *, seed: int = 0) -> tuple[tuple[str, ...], ...]:
+        """The identities in `count` folds of equal size; those with a genuine pair are dealt apart from those without."""
+        paired = paired_identities(self)
+        order = []
+        for side in (True, False):
+            names = [name for name, has in zip(self.identities, paired, strict=True) if has == side]
+            order += splits.shuffled_names(names, seed)
+        return tuple(tuple(sorted(order[fold::count], key=natural)) for fold in range(count))
+
+    def without(self, identities: Sequence[str]) -> "Items":
+        """The items of all other identities."""
+        left_out = set(identities)
+        return self.where(identities=[name for name in self.identities if name not in left_out])
+
     def content_hashes(self) -> tuple[str, ...]:
         """SHA-256 of each item's content: of the file's bytes, of the text, or of the array with its shape and type.
 
@@ -308,7 +328,7 @@ def _codes(wanted: Sequence[str], table: tuple[str, ...], what: str) -> list[int
     return [code[name] for name in wanted]
 
 
-def _paired(items: Items) -> Bool[np.ndarray, " identities"]:
+def paired_identities(items: Items) -> Bool[np.ndarray, " identities"]:
     """Which identities have a genuine pair."""
     counts = np.bincount(items.labels, minlength=len(items.names))
     paired = np.zeros(len(items.identities), dtype=bool)
@@ -317,7 +337,7 @@ def _paired(items: Items) -> Bool[np.ndarray, " identities"]:
 
 
 def _deal_identities(items: Items, shares: dict[str, float], seed: int) -> dict[str, list[str]]:
-    paired = _paired(items)
+    paired = paired_identities(items)
     strata = [
         [name for name, has in zip(items.identities, paired, strict=True) if has == side] for side in (True, False)
     ]
@@ -325,8 +345,8 @@ def _deal_identities(items: Items, shares: dict[str, float], seed: int) -> dict[
         pairs = splits.part_names(strata[0], shares=shares, seed=seed, least=2)
     except NotEnoughData as error:
         raise NotEnoughData(
-            f"identities with two items of one class: {error}. Give more identities, or set the shares of parts that "
-            "you can do without to 0"
+            f"identities with two items of one class: {error}. Give more identities, or set the share of a part that "
+            "you can do without to 0 (split.valid, split.calibrate, split.test)"
         ) from error
     alone = splits.part_names(strata[1], shares=shares, seed=seed, least=0)
     return {part: pairs[part] + alone[part] for part in splits.PARTS}
@@ -338,7 +358,7 @@ def _deal_groups(items: Items, shares: dict[str, float], seed: int) -> dict[str,
         dealt = splits.part_names(items.groups, shares=shares, seed=seed, least=1)
     except NotEnoughData as error:
         raise NotEnoughData(f"groups: {error}. Split by identity, or set shares to 0") from error
-    paired = _paired(items)
+    paired = paired_identities(items)
     identities: dict[str, list[str]] = {}
     for part, names in dealt.items():
         inside = np.isin(group, _codes(names, items.groups, "group"))

@@ -10,6 +10,7 @@ from twofold.errors import NotEnoughData, UsageError
 from twofold.results import Estimate
 
 __all__ = [
+    "agrees",
     "beta_quantile",
     "estimate",
     "identity_weights",
@@ -21,6 +22,17 @@ __all__ = [
 
 WEIGHTS = 1 << 22
 """Weights that are held at a time where the replicates are not asked for themselves."""
+
+TELLING = 4.0
+"""An interval that ends above so many times the promised rate cannot tell whether the promise holds: it also fits a
+rate far above it. Where the rate is as promised, an interval over fifty identities ends at about four times of it."""
+
+
+def agrees(measured: Estimate, promised: float) -> bool | None:
+    """Whether a measured rate agrees with an upper bound that was promised; None: too little data to tell."""
+    if measured.low > promised:
+        return False
+    return True if measured.high <= TELLING * promised else None
 
 
 def identity_weights(identities: int, replicates: int, *, seed: int) -> Float[np.ndarray, "replicates identities"]:

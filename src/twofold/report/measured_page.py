@@ -41,7 +41,7 @@ def measured_page(report: Report) -> str:
 def _summary(report: Report) -> str:
     named = {each.name: each for each in report.evaluation.estimates}
     tiles = "".join(_tile(named[name]) for name in TILES if name in named)
-    sure = report.certified and report.evaluation.holds
+    sure = report.certified and report.evaluation.holds is not False
     sign, kind = ("✓ certified", "right") if sure else ("! not certified", "wrong")
     if report.certified and not sure:
         sign = "✗ certified, but not on data like this"

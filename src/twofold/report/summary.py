@@ -56,7 +56,11 @@ def promise(report: Report) -> str:
     known, held = report.calibration, report.evaluation.holds
     if known is None:
         return "There is no threshold yet, so nothing is promised."
-    agrees = "This data agrees." if held else "This data does not agree: the measured rate is clearly larger."
+    agrees = {
+        True: "This data agrees.",
+        False: "This data does not agree: the measured rate is clearly larger.",
+        None: "This data is too little to tell whether that holds.",
+    }[held]
     asked = percent(known.far)
     if not known.certified:
         return f"The threshold is an estimate for a false-accept rate of {asked}: it is not certified. {agrees}"
@@ -75,7 +79,7 @@ def advice(report: Report) -> tuple[str, ...]:
         said.append(
             "Calibrate it on identities of its own (twofold calibrate BUNDLE DATA --far 1e-2), then evaluate again."
         )
-    elif not found.holds:
+    elif found.holds is False:
         said.append(
             "Do not rely on the threshold for this kind of data: calibrate again, on identities like those tested here."
         )

@@ -59,7 +59,9 @@ class Evaluation:
         unit, units: what was resampled for the intervals, and how many of them there are.
         items, genuine_pairs, impostor_pairs: how much data that was.
         threshold, far, certified: of the bundle's calibration; without one `far` is the rate asked for.
-        holds: False when the measured false-match rate is clearly above `far` (its interval too); None: no threshold.
+        holds: whether the measured false-match rate agrees with `far`: False when its whole interval is above; None:
+            no threshold, or too little data to tell.
+        crossfitted: the numbers are those of models that each judge identities they had not seen, not of the bundle's.
         notes: what could not be measured, and why.
     """
 
@@ -75,6 +77,7 @@ class Evaluation:
     holds: bool | None
     seed: int
     notes: tuple[str, ...] = ()
+    crossfitted: bool = False
 
     def number(self, name: str) -> Estimate:
         """The estimate of that name.

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from twofold.bundle import Bundle
+from twofold.calibration import CROSSFITTED
 from twofold.contract import Calibration, Contract, Isotonic, Rejection
 from twofold.data.items import Items
 from twofold.data.scores import NO_IDENTITIES, Scores
 from twofold.embedding import deciding, embed
-from twofold.errors import CannotCertify
+from twofold.errors import CannotCertify, IdentityOverlap
 from twofold.metrics.calibration import (
     METHOD,
     Certificate,
@@ -42,7 +43,9 @@ def calibrate(
 ) -> Bundle:
     """A copy of the bundle that decides: "same" from a threshold on whose false-accept rate holds.
 
-    Of data that the bundle was trained from, the identities that training kept aside as "calibrate" are used.
+    Of data that the bundle was trained from, the identities that training kept aside as "calibrate" are used. Where
+    training was cross-fitted instead, the scores that it wrote down are used, and the rates are always an estimate
+    (decision 041).
 
     Args:
         far: false-accept rate asked for, of one comparison of two different identities.
@@ -59,14 +62,34 @@ def calibrate(
         IdentityOverlap: identities were trained on.
         NotEnoughData: no genuine or no impostor pairs.
     """
-    part = bundle.part(items, "calibrate")
-    bundle.refuse_trained(part)
     plain = bundle.with_calibration(None)
+    asked = {"far": far, "frr": frr, "confidence": confidence, "seed": seed}
+    try:
+        part = bundle.part(items, "calibrate")
+        bundle.refuse_trained(part)
+    except IdentityOverlap:
+        if (judged := bundle.crossfit_of(items)) is None:
+            raise
+        found = calibration(judged, estimate=True, **asked)
+        return plain.with_calibration(replace(found, method=CROSSFITTED))
     pairs = AllPairs(
         deciding(plain, embed(plain, part, progress=progress).vectors), part.labels, identity=part.identity
     )
-    found = calibration(pairs, far=far, frr=frr, confidence=confidence, seed=seed, estimate=estimate)
+    try:
+        found = calibration(pairs, estimate=estimate, **asked)
+    except CannotCertify as error:
+        raise CannotCertify(f"{error}{_more_aside(items, part)}") from None
     return plain.with_calibration(found).calibrated_on(part)
+
+
+def _more_aside(items: Items, part: Items) -> str:
+    """What else would help where only a part of the data was kept aside for this."""
+    if len(part.identities) == len(items.identities):
+        return ""
+    return (
+        f". Only {len(part.identities)} of the {len(items.identities)} identities were kept aside to calibrate: "
+        "train with --set split.calibrate=0.4, say, to have more"
+    )
 
 
 def calibrate_scores(

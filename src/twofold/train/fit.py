@@ -1,7 +1,7 @@
 """fit: items or pairs in, a trained and not yet calibrated bundle out."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from twofold import build
 from twofold.bundle import Bundle
 from twofold.config import Piece, Recipe
+from twofold.data.adaptation import ADAPTED, Adapted, adapted
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.devices import device_of
@@ -19,6 +20,7 @@ from twofold.provenance import Provenance
 from twofold.results import Progress
 from twofold.train import checkpoint
 from twofold.train.checkpoint import Checkpoints, State
+from twofold.train.crossfit import FINAL, begun, crossfit, part_of_time, under_fold, watched
 from twofold.train.distributed import Processes
 from twofold.train.feed import Ahead, Feed, ItemFeed, PairFeed
 from twofold.train.keeper import Keeper
@@ -64,7 +66,7 @@ def fit(
     """
     if isinstance(valid, Items) and isinstance(train, Items):
         _refuse_shared(train, valid)
-    state = checkpoint.newest(checkpoints) if checkpoints and checkpoints.resume else None
+    state = _state(checkpoints)
     earlier = None if state is None else checkpoint.provenance(state.tensors)
     known = Provenance() if earlier is None else earlier
     parts = {name: part for name, part in (("train", train), ("valid", valid)) if part is not None}
@@ -80,31 +82,61 @@ def fit_recipe(
     recipe: Recipe,
     items: Items,
     *,
+    fixed: Collection[str] = (),
     seed: int = 0,
     device: str | None = None,
     checkpoints: Checkpoints | None = None,
     watch: Watch | None = None,
 ) -> Bundle:
-    """Split `items` by identity as the recipe says, build its twin, train it, and write down what was kept aside.
+    """Fit the recipe to the data, split by identity, train, and write down what was kept aside and what was changed.
 
     A training that goes on (`checkpoints.resume`) keeps the split that it began with, whatever has become of the data:
     see `train.split.deal_again`.
 
     Args:
+        fixed: settings that must not be adapted to the data, by their names for --set ("p", "split.folds").
         device: "cpu", "cuda", "cuda:1" or "mps"; None: a CUDA card if there is one, else the processor.
 
     Raises:
         DataError: a training shall go on with data that is not what it began with.
     """
     where = device_of(device)
-    state = checkpoint.newest(checkpoints) if checkpoints and checkpoints.resume else None
+    state = None if checkpoints is None or begun(checkpoints) else _state(checkpoints)
+    fitted = adapted(recipe, items, fixed=fixed, seed=seed) if state is None else _as_before(recipe, state, fixed)
+    recipe = fitted.recipe
     earlier = None if state is None else checkpoint.provenance(state.tensors)
     dealt = deal(items, recipe.split, seed) if earlier is None else deal_again(items, earlier)
+    judged = None
+    if (folds := recipe.split.folds or 0) >= 2:
+
+        def trained(part: Items, recipe: Recipe, states: Checkpoints | None, shown: Watch | None) -> Bundle:
+            twin = build.twin(recipe, seed=seed).to(where)
+            return fit(twin, part, recipe=recipe, seed=seed, checkpoints=states, watch=shown)
+
+        judged = crossfit(trained, dealt.parts.train, recipe, seed=seed, checkpoints=checkpoints, watch=watch)
+        checkpoints, watch = under_fold(checkpoints, FINAL), watched(watch, folds, folds)
+        state = _state(checkpoints)
     twin = build.twin(recipe, seed=seed).to(where)
     valid = dealt.parts.valid if len(dealt.parts.valid) else None
     notes = dealt.notes if state is None or earlier else (OLD_STATE,)
     material = Material(train=dealt.parts.train, valid=valid, provenance=dealt.provenance, notes=notes)
-    return _fit(twin, material, recipe=recipe, seed=seed, checkpoints=checkpoints, state=state, watch=watch)
+    timed = part_of_time(recipe, final=True)
+    bundle = _fit(twin, material, recipe=timed, seed=seed, checkpoints=checkpoints, state=state, watch=watch)
+    used = bundle.recipe.model_copy(update={"max_seconds": recipe.max_seconds})
+    return replace(bundle, recipe=used, training={**bundle.training, "adapted": list(fitted.notes)}, crossfit=judged)
+
+
+def _state(checkpoints: Checkpoints | None) -> State | None:
+    return checkpoint.newest(checkpoints) if checkpoints and checkpoints.resume else None
+
+
+def _as_before(recipe: Recipe, state: State, fixed: Collection[str]) -> Adapted:
+    """The recipe as it was adapted when the training began, whatever has become of the data."""
+    before = Recipe.model_validate(state.numbers["recipe"])
+    kept = {name: getattr(before, name) for name in ADAPTED if name not in fixed}
+    if any(name.startswith("split.") for name in fixed):
+        del kept["split"]
+    return Adapted(recipe=recipe.model_copy(update=kept))
 
 
 OLD_STATE = (

@@ -27,14 +27,7 @@ class Dealt:
 
 def deal(items: Items, shares: Split, seed: int) -> Dealt:
     """A new split, as the recipe says."""
-    parts = items.split(
-        shares.train,
-        shares.valid,
-        calibrate=shares.calibrate,
-        test=shares.test,
-        seed=seed,
-        by="group" if shares.by_group else "identity",
-    )
+    parts = items.parts(shares, seed=seed)
     return Dealt(parts=parts, provenance=provenance_of(parts))
 
 

@@ -1,0 +1,86 @@
+"""Measurements in plain words: numbers with their intervals, what they can and cannot tell."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from twofold.printable import with_printable_data
+from twofold.results import Difference, Evaluation
+
+__all__ = ["agreement", "count", "differences", "evaluation", "narrower", "says_nothing"]
+
+SAYS_NOTHING, NARROW = 0.5, 0.2
+"""Widths of an interval of a rate: from the one on it says nothing, the other one is worth having."""
+
+
+@with_printable_data
+def evaluation(found: Evaluation) -> str:
+    """One line a number with its interval, then what it was measured on and whether the promise held."""
+    wide = max(len(estimate.name) for estimate in found.estimates)
+    lines = [
+        f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]{says_nothing(e.low, e.high)}"
+        for e in found.estimates
+    ]
+    items = f"{found.items} items, " if found.items else ""
+    lines.append(
+        f"{found.estimates[0].confidence:.0%} intervals, resampling {count(found.units, found.unit)}; "
+        f"{items}{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs"
+    )
+    lines += narrower(found)
+    if found.threshold is not None:
+        kind = "certified" if found.certified else "an estimate"
+        held = agreement(found)
+        lines.append(f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} ({kind}): {held}")
+    return "\n".join([*lines, *found.notes])
+
+
+@with_printable_data
+def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
+    """Which of two bundles is better, number by number, in points where it is a rate."""
+    lines = []
+    for each in found:
+        better = f"{b} is better by" if each.gain >= 0 else f"{a} is better by"
+        gain, low, high = (100.0 * value for value in (each.gain, each.low, each.high))
+        if each.gain < 0:
+            gain, low, high = -gain, -high, -low
+        sure = "" if low > 0 else says_nothing(low / 100.0, high / 100.0) or " (no clear difference)"
+        lines.append(
+            f"{each.name}: {each.a:.4f} against {each.b:.4f}; {better} {gain:.2f} points, "
+            f"{each.confidence:.0%} interval {low:.2f} to {high:.2f}{sure}"
+        )
+    return "\n".join([*lines, f"on the same {count(found[0].resampled, found[0].unit)}, left out of both at once"])
+
+
+def agreement(found: Evaluation) -> str:
+    """Whether the measured rate agrees with the promised one, or whether this data cannot tell."""
+    if found.crossfitted:
+        return "cross-fitted scores cannot judge it: evaluate on other identities"
+    if found.holds is None:
+        return f"too little data to tell whether it holds: {found.units} identities; give more"
+    return "the measured rate agrees" if found.holds else "the measured rate is clearly larger: calibrate again"
+
+
+def says_nothing(low: float, high: float) -> str:
+    """A word where an interval covers half of all that can be."""
+    return "  (this interval says nothing)" if high - low >= SAYS_NOTHING else ""
+
+
+def narrower(found: Evaluation) -> list[str]:
+    """What would narrow intervals that say nothing."""
+    wide = [each for each in found.estimates if each.high - each.low >= SAYS_NOTHING]
+    if not wide:
+        return []
+    # an interval narrows with the square root of what is resampled
+    largest = max(each.high - each.low for each in wide)
+    needed = math.ceil(found.units * (largest / NARROW) ** 2)
+    return [
+        f"to narrow {', '.join(each.name for each in wide)} to {NARROW:g}, give about {needed} of the unit "
+        f"{found.unit} (now {found.units})"
+        + (", or ask for a larger --far" if any(each.name == "tar_at_far" for each in wide) else "")
+    ]
+
+
+def count(number: int, unit: str) -> str:
+    if number == 1:
+        return f"1 {unit}"
+    return f"{number} {unit[:-1]}ies" if unit.endswith("y") else f"{number} {unit}s"

@@ -1,0 +1,74 @@
+"""Scores of identities that each were judged by a model that had not seen them: what few identities can tell.
+
+Law 2 rules: two identities of different folds are never compared, as no model is new to both.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from twofold.metrics.pairs import PairBlock, PairList
+from twofold.metrics.verification import tally, threshold_at_far
+
+__all__ = ["CrossFit"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrossFit:
+    """Pairs inside each fold, scored by the model of all other folds; a `PairSource`.
+
+    Attributes:
+        scores: larger is more alike. same: True for genuine pairs.
+        first, second: codes of the identities of either side, from 0 on without gaps.
+        fold: which fold a pair is of.
+    """
+
+    scores: Float[np.ndarray, "n"]
+    same: Bool[np.ndarray, "n"]
+    first: Int[np.ndarray, "n"]
+    second: Int[np.ndarray, "n"]
+    fold: Int[np.ndarray, "n"]
+
+    @property
+    def units(self) -> int:
+        """Identities that take part."""
+        return int(max(self.first.max(), self.second.max())) + 1 if len(self.scores) else 0
+
+    @property
+    def folds(self) -> int:
+        """How many folds there are."""
+        return len(np.unique(self.fold))
+
+    @property
+    def impostor_identity_pairs(self) -> int:
+        """Pairs of different identities that were compared."""
+        low, high = np.minimum(self.first, self.second), np.maximum(self.first, self.second)
+        return len(np.unique((low * self.units + high)[low != high]))
+
+    def __iter__(self) -> Iterator[PairBlock]:
+        yield from self._listed(self.scores)
+
+    def beyond_thresholds(self, far: float) -> PairList:
+        """Scores less the threshold at `far` that all other folds give: no pair is judged by a threshold made from it.
+
+        Raises:
+            NotEnoughData: without one fold no genuine or no impostor pair is left.
+        """
+        scores = self.scores.astype(np.float64)
+        for code in np.unique(self.fold):
+            inside = self.fold == code
+            scores[inside] -= float(threshold_at_far(tally(self._of(~inside)), far))
+        return self._listed(scores)
+
+    def _of(self, chosen: Bool[np.ndarray, "n"]) -> PairList:
+        return PairList(
+            self.scores[chosen].astype(np.float64),
+            self.same[chosen],
+            first=self.first[chosen],
+            second=self.second[chosen],
+        )
+
+    def _listed(self, scores: Float[np.ndarray, "n"]) -> PairList:
+        return PairList(scores.astype(np.float64), self.same, first=self.first, second=self.second)
