@@ -64,8 +64,8 @@ class Schedule(_Part):
 class Split(_Part):
     """Shares of the identities that train, choose, calibrate and test; `by_group` keeps groups whole.
 
-    With `folds` of 2 or more every identity trains and is judged, by a model of the other folds (cross-fitting); 0 or 1:
-    no; None: where identities are few.
+    With `folds` of 2 or more every identity trains and is judged, by a model of the other folds (cross-fitting).
+    0 or 1 turns that off; None leaves it to the number of identities.
     """
 
     train: float = Field(default=0.7, gt=0)

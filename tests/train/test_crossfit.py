@@ -129,5 +129,5 @@ def test_too_few_to_do_both_are_told_what_to_do():
     small = fit_recipe(RECIPE, few, device="cpu")
     assert small.crossfit is None and "calibrate" not in small.provenance.parts
     for verb in (lambda: calibrate(small, few, far=0.1), lambda: evaluate(small, few)):
-        with pytest.raises(Exception, match="none was kept aside.*12"):
+        with pytest.raises(Exception, match=r"none was kept aside.*12"):
             verb()

@@ -1,6 +1,6 @@
-"""A recipe fitted to the identities at hand: p, k, the shares of the split, cross-fitting. The doctor and train ask here.
+"""A recipe fitted to the identities at hand: p, k, the shares of the split, cross-fitting.
 
-Law 2 rules: what counts is identities with a genuine pair, never items.
+The doctor and train both ask here. Law 2 rules: identities with a genuine pair count, never items.
 """
 
 from collections.abc import Collection
@@ -111,8 +111,8 @@ def _split(split: Split, count: int, fixed: Collection[str]) -> tuple[Split, lis
     train = round(usual.train + usual.calibrate - share, 3)
     update = {"train": train, "calibrate": share, "folds": 0}
     return split.model_copy(update=update), [
-        f"split.calibrate={share:g} and split.train={train:g}, so that about {int(share * count)} of {count} identities "
-        "calibrate"
+        f"split.calibrate={share:g} and split.train={train:g}, so that about {int(share * count)} of {count} "
+        "identities calibrate"
     ]
 
 
@@ -165,8 +165,8 @@ def _batch(recipe: Recipe, usable: int, largest: int, fixed: Collection[str]) ->
     if recipe.p > usable:
         if "p" in fixed:
             raise NotEnoughData(
-                f"a batch of p={recipe.p} classes was asked for, and {usable} classes with two items are there to train "
-                f"on: set p to {usable} or less, or leave it out"
+                f"a batch of p={recipe.p} classes was asked for, and {usable} classes with two items are there to "
+                f"train on: set p to {usable} or less, or leave it out"
             )
         changes |= _smaller(recipe, usable)
     if recipe.k > largest:

@@ -229,7 +229,7 @@ class Items:
         return self.split(split.train, split.valid, calibrate=split.calibrate, test=split.test, seed=seed, by=by)
 
     def folds(self, count: int, *, seed: int = 0) -> tuple[tuple[str, ...], ...]:
-        """The identities in `count` folds of equal size; those with a genuine pair are dealt apart from those without."""
+        """The identities in folds of equal size; those with a genuine pair are dealt apart from the others."""
         paired = paired_identities(self)
         order = []
         for side in (True, False):
