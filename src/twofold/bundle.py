@@ -20,6 +20,7 @@ from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.errors import (
     BundleError,
+    CannotWrite,
     DamagedBundle,
     NewerFormat,
     UnknownName,
@@ -136,9 +137,15 @@ class Bundle:
         return admission.refuse_trained(self.provenance, items)
 
     @staticmethod
-    def check_place(path: str | Path) -> None:
-        """Raise CannotWrite if no bundle can be written at `path`: before an hour of training, not after."""
+    def check_place(path: str | Path, *, replace: bool = True) -> None:
+        """Raise CannotWrite if no bundle can be written at `path`: before an hour of training, not after.
+
+        Args:
+            replace: a bundle that stands there may be replaced.
+        """
         check_replaceable(resolved(path), MANIFEST)
+        if not replace and (resolved(path) / MANIFEST).exists():
+            raise CannotWrite(f"{path} is a bundle already: choose another place, or pass --force to replace it")
         check_folder_place(path)
 
     def save(self, path: str | Path) -> Path:

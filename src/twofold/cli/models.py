@@ -3,7 +3,9 @@
 import signal
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from twofold.cli.archive import loaded
 from twofold.cli.options import (
@@ -22,7 +24,7 @@ from twofold.cli.options import (
 )
 from twofold.cli.values import Levels, MaybeRate, OutFile, Rate, Seconds, Seed
 from twofold.errors import DataError, UsageError
-from twofold.places import check_file_place
+from twofold.places import check_file_place, resolved
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from twofold.store.index import Index
 
 __all__ = ["calibrate", "demo", "doctor", "info", "train"]
+
+Ancestor = Annotated[Path | None, Parameter(name="--from")]
 
 CALIBRATION = {
     "confidence": 0.95,
@@ -118,6 +122,8 @@ def train(
     seed: Seed = 0,
     levels: Levels = 1,
     resume: Flag = False,
+    ancestor: Ancestor = None,
+    force: Flag = False,
     max_time: Seconds = None,
     device: str | None = None,
     strict: Flag = False,
@@ -135,6 +141,8 @@ def train(
         seed: the same seed gives the same weights.
         levels: 2 for folders of folders: group/identity/file.
         resume: go on where an interrupted training of the same OUT stopped.
+        ancestor: begin with the weights of this trained bundle. The input and the encoder must be the same.
+        force: replace a bundle that stands at OUT already.
         max_time: stop cleanly after so many seconds.
         device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         strict: refuse to train when a file cannot be read; else such files are left out.
@@ -151,8 +159,14 @@ def train(
 
     changes = dict(setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
     chosen = find(recipe).replace(changes)
-    Bundle.check_place(out)
+    states = out.with_name(out.name + ".training")
+    Bundle.check_place(out, replace=force or resume)
+    if Checkpoints(states).states and not (force or resume):
+        raise UsageError(
+            f"{states} holds the state of an interrupted training: --resume goes on from it, --force begins anew"
+        )
     device_of(device)
+    known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
     items = _healthy(Items.open(data, levels=levels), chosen, strict=strict, **asked)
     with (
@@ -160,8 +174,8 @@ def train(
         terminal.training(quiet=json or not processes.first) as watch,
         terminal.noting(signal.SIGTERM) as terminated,
     ):
-        checkpoints = Checkpoints(out.with_name(out.name + ".training"), resume=resume, asked=terminated)
-        bundle = fit_recipe(chosen, items, device=device, checkpoints=checkpoints, watch=watch, **asked)
+        where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=terminated)}
+        bundle = fit_recipe(chosen, items, watch=watch, ancestor=known, **where, **asked)
     if not processes.first:
         return YES
     bundle.save(out)
@@ -183,6 +197,7 @@ def calibrate(
     levels: Levels = 1,
     out: MaybeOut = None,
     settings: Set = (),
+    force: Flag = False,
     device: str | None = None,
     json: Json = False,
 ) -> int:
@@ -202,6 +217,7 @@ def calibrate(
             fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: how often a stranger may be taken for one of so
             many, each enrolled with so many items), groups=true (a threshold for each group of DATA, too), cohort=200
             (so many identities aside, against whose vectors scores are normalised); can be given several times.
+        force: replace another bundle that stands at OUT already.
         device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print one JSON object.
     """
@@ -225,7 +241,7 @@ def calibrate(
     if out is None and not bundle.exists():
         raise UsageError(f"{bundle} is no folder that a calibration could be written into: say where with --out BUNDLE")
     place = out or bundle
-    Bundle.check_place(place)
+    Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
     items = Items.open(data, levels=levels)
     for note in known.part(items, "calibrate").notes:
         say(note)

@@ -26,9 +26,10 @@ from twofold.train.feed import Ahead, Feed, ItemFeed, PairFeed
 from twofold.train.keeper import Keeper
 from twofold.train.objective import Objective, objective, of_pairs
 from twofold.train.run import Run
-from twofold.train.split import deal, deal_again, refuse_other_data
+from twofold.train.split import deal, deal_again, deal_from, refuse_known_folds, refuse_other_data
 from twofold.train.step import step
 from twofold.train.validate import Validation
+from twofold.train.warm_start import take_weights
 from twofold.twin import Twin
 
 __all__ = ["fit", "fit_recipe"]
@@ -87,6 +88,7 @@ def fit_recipe(
     device: str | None = None,
     checkpoints: Checkpoints | None = None,
     watch: Watch | None = None,
+    ancestor: Bundle | None = None,
 ) -> Bundle:
     """Fit the recipe to the data, split by identity, train, and write down what was kept aside and what was changed.
 
@@ -96,30 +98,51 @@ def fit_recipe(
     Args:
         fixed: settings that must not be adapted to the data, by their names for --set ("p", "split.folds").
         device: "cpu", "cuda", "cuda:1" or "mps"; None: a CUDA card if there is one, else the processor.
+        ancestor: the trained bundle whose weights the training begins with (see `train.warm_start`). What it was
+            trained on counts as trained on here, and what it kept aside stays aside.
 
     Raises:
         DataError: a training shall go on with data that is not what it began with.
+        RecipeError: the ancestor has another input or encoder than the recipe.
     """
     where = device_of(device)
     state = None if checkpoints is None or begun(checkpoints) else _state(checkpoints)
     fitted = adapted(recipe, items, fixed=fixed, seed=seed) if state is None else _as_before(recipe, state, fixed)
     recipe = fitted.recipe
     earlier = None if state is None else checkpoint.provenance(state.tensors)
-    dealt = deal(items, recipe.split, seed) if earlier is None else deal_again(items, earlier)
+    known = None if ancestor is None else ancestor.provenance
+    if earlier is not None:
+        dealt = deal_again(items, earlier)
+    elif known is not None:
+        dealt = deal_from(items, recipe.split, seed, known)
+    else:
+        dealt = deal(items, recipe.split, seed)
+
+    def begun_twin() -> tuple[Twin, tuple[str, ...]]:
+        twin = build.twin(recipe, seed=seed)
+        notes = () if ancestor is None else take_weights(twin, ancestor)
+        return twin.to(where), notes
+
     judged = None
     if (folds := recipe.split.folds or 0) >= 2:
+        if known is not None:
+            refuse_known_folds(dealt.parts.train, known)
 
         def trained(part: Items, recipe: Recipe, states: Checkpoints | None, shown: Watch | None) -> Bundle:
-            twin = build.twin(recipe, seed=seed).to(where)
-            return fit(twin, part, recipe=recipe, seed=seed, checkpoints=states, watch=shown)
+            return fit(begun_twin()[0], part, recipe=recipe, seed=seed, checkpoints=states, watch=shown)
 
         judged = crossfit(trained, dealt.parts.train, recipe, seed=seed, checkpoints=checkpoints, watch=watch)
         checkpoints, watch = under_fold(checkpoints, FINAL), watched(watch, folds, folds)
         state = _state(checkpoints)
-    twin = build.twin(recipe, seed=seed).to(where)
-    valid = dealt.parts.valid if len(dealt.parts.valid) else None
-    notes = dealt.notes if state is None or earlier else (OLD_STATE,)
-    material = Material(train=dealt.parts.train, valid=valid, provenance=dealt.provenance, notes=notes)
+    twin, notes = begun_twin()
+    notes += dealt.notes if state is None or earlier else (OLD_STATE,)
+    material = Material(
+        train=dealt.parts.train,
+        valid=dealt.parts.valid if len(dealt.parts.valid) else None,
+        provenance=dealt.provenance,
+        notes=notes,
+        ancestor=None if ancestor is None else ancestor.fingerprint,
+    )
     timed = part_of_time(recipe, final=True)
     bundle = _fit(twin, material, recipe=timed, seed=seed, checkpoints=checkpoints, state=state, watch=watch)
     used = bundle.recipe.model_copy(update={"max_seconds": recipe.max_seconds})
@@ -147,12 +170,20 @@ OLD_STATE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """What is trained and chosen on, what the bundle will remember of it, and what should be said of it."""
+    """What a training begins with.
+
+    Attributes:
+        train, valid: what is learned from, and what the best weights are chosen on.
+        provenance: what the bundle will remember of them.
+        notes: what should be said of them.
+        ancestor: fingerprint of the bundle that gave the first weights.
+    """
 
     train: Items | Pairs
     valid: Items | None
     provenance: Provenance
     notes: tuple[str, ...] = ()
+    ancestor: str | None = None
 
 
 def _fit(
@@ -174,6 +205,7 @@ def _fit(
     # weights in the order that half-precision batches come in: a fifth faster
     _reorder(twin, torch.channels_last if recipe.precision == "bfloat16" else torch.contiguous_format)
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
+    run.ancestor = material.ancestor
     run.provenance, run.class_names = material.provenance, _class_names(feed, material.provenance)
     validation = None if valid is None else Validation(valid, twin.input, recipe)
     if state is not None:
@@ -221,7 +253,10 @@ def _one_epoch(run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, watch: W
     run.twin.train()
     batches = Ahead(lambda indices: feed.batch(indices, epoch), plan[run.index :])
     for batch, targets in batches:
-        run.set_learning_rate((epoch + run.index / len(plan)) / run.recipe.epochs)
+        done = (epoch + run.index / len(plan)) / run.recipe.epochs
+        if run.must_cool(done):
+            keeper.freeze()
+        run.set_learning_rate(done)
         sizes = feed.sizes(plan[run.index])
         loss = step(run, batch, targets, aim, sizes=sizes)
         pairs = len(targets.targets) if feed.classes == 0 else sum(sizes) * (sum(sizes) - 1) // 2
@@ -245,9 +280,9 @@ def _planned(run: Run, feed: Feed) -> list[np.ndarray]:
 
 def _progress(run: Run, steps: int) -> Progress:
     done = (run.epoch + run.index / steps) / run.recipe.epochs
-    left = run.seconds * (1 - done) / done
-    if run.recipe.max_seconds is not None:
-        left = min(left, max(run.recipe.max_seconds - run.seconds, 0.0))
+    left = run.seconds * (1 - done) / max(done, 1e-9)
+    if run.budget.left is not None:
+        left = min(left, run.budget.left)
     shown = [line[run.recipe.monitor] for line in run.history if run.recipe.monitor in line]
     return Progress(
         epoch=run.epoch + 1,
@@ -317,6 +352,8 @@ def _bundle(run: Run, feed: Feed) -> Bundle:
         "notes": run.notes,
         "look_alikes": _look_alikes(run, feed),
     }
+    if run.ancestor is not None:
+        training["ancestor"] = run.ancestor
     return Bundle(twin=run.twin, recipe=run.recipe, provenance=run.provenance, training=training)
 
 

@@ -29,6 +29,7 @@ class Keeper:
         self.checkpoints = checkpoints if run.processes.first else None
         self.asked = checkpoints.asked if checkpoints else lambda: False
         self.kept = time.monotonic()
+        self.frozen: int | None = None
         if self.checkpoints and not self.checkpoints.resume:
             checkpoint.drop(self.checkpoints.states)
         run.remember_good()
@@ -36,9 +37,14 @@ class Keeper:
     def keep(self) -> None:
         """The state as it is now."""
         self.run.remember_good()
-        if self.checkpoints:
+        if self.checkpoints and self.frozen is None:
             checkpoint.keep(self.checkpoints, self.run.tensors(), self.run.numbers())
         self.kept = time.monotonic()
+
+    def freeze(self) -> None:
+        """Keep the state as it is now, and none after it: what comes is a cool-down, which no training goes on from."""
+        self.keep()
+        self.frozen = self.run.step
 
     def after_step(self) -> None:
         """Keep the state if it is time to.
@@ -48,7 +54,8 @@ class Keeper:
         """
         if self.run.processes.agreed(self.asked()):
             self.keep()
-            raise Interrupted(f"training was asked to end at step {self.run.step}; --resume goes on from there")
+            step = self.run.step if self.frozen is None else self.frozen
+            raise Interrupted(f"training was asked to end at step {self.run.step}; --resume goes on from step {step}")
         if self.checkpoints and time.monotonic() - self.kept > self.checkpoints.seconds:
             self.keep()
         elif self.run.index % GOOD_STEPS == 0:

@@ -16,6 +16,7 @@ from twofold.pairing import References
 from twofold.provenance import HASH_BYTES, Provenance
 from twofold.train import checkpoint
 from twofold.train.alarms import Alarms
+from twofold.train.budget import Budget
 from twofold.train.distributed import Processes
 from twofold.train.memory import Memory
 from twofold.train.optim import Average, Plateau, learning_rate_factor, optimiser
@@ -76,8 +77,10 @@ class Run:
 
     Attributes:
         epoch, index: how many epochs are over, and how many steps of the present one.
+        ancestor: fingerprint of the bundle that gave the first weights; None: they were drawn.
         provenance: what the bundle will remember of the data. class_names: keyed hashes of what class codes mean.
         groups: which classes stand together in this epoch's batches; None: the data says, or nobody.
+        budget: the seconds that this command has. cooled: how much of its cool-down is over, from 0 to 1.
         rate: what alarms have left of the learning rate.
         notes: what happened on the way that a reader of the bundle should know.
         stopped: why training has ended before its last epoch; empty while it goes on.
@@ -94,17 +97,20 @@ class Run:
         self.memory = Memory(recipe.memory, twin.dim, twin.device) if recipe.memory else None
         self.prototypes = Prototypes(classes, twin.dim) if recipe.hard_classes else None
         self.groups: np.ndarray | None = None
+        self.ancestor: str | None = None
         self.provenance, self.class_names = Provenance(), torch.zeros((0, HASH_BYTES), dtype=torch.uint8)
         self.plateau = Plateau(recipe.schedule)
         self.alarms = Alarms()
         self.notes: list[str] = []
-        self.rate, self.progress = 1.0, 0.0
+        self.rate, self.progress, self.cooled = 1.0, 0.0, 0.0
         self.epoch = self.index = self.step = self.stale = 0
         self.best: float | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.history: list[dict[str, Any]] = []
         self.seconds_before = self.core_seconds_before = 0.0
         self.started, self.core_started = time.monotonic(), time.process_time()
+        self.budget = Budget(seconds=recipe.max_seconds, began=self.started)
+        self.done_before = 0.0
         self.pace = Pace()
         self.stopped = ""
         self.cut = False
@@ -121,8 +127,17 @@ class Run:
 
     @property
     def late(self) -> bool:
-        limit = self.recipe.max_seconds
-        return limit is not None and self.processes.agreed(self.seconds >= limit)
+        limit = self.budget.seconds
+        return limit is not None and self.processes.agreed(self.budget.over >= limit)
+
+    def must_cool(self, done: float) -> bool:
+        """Whether the learning rate begins to fall now, since the time will not do for all steps."""
+        if self.budget.seconds is None:
+            return False
+        over = self.processes.agreed(self.budget.over)
+        begins = self.budget.must_cool(over, done=done, before=self.done_before)
+        self.cooled = self.budget.cooled(over)
+        return begins
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -138,6 +153,7 @@ class Run:
         """Where the schedule says it stands at this share of the training."""
         self.progress = progress
         factor = learning_rate_factor(self.recipe.schedule, progress) * self.plateau.factor * self.rate
+        factor -= self.cooled * max(factor - self.recipe.schedule.final, 0.0)
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
 
@@ -212,6 +228,8 @@ class Run:
             "average_steps": self.average.steps if self.average else 0,
             "seed": self.seed,
             "recipe": _trained_by(self.recipe),
+            "ancestor": self.ancestor,
+            "done": self.progress,
         }
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
@@ -220,6 +238,10 @@ class Run:
             raise RecipeError(
                 "the checkpoint was made with another recipe or seed: use those, or train without --resume"
             )
+        before = numbers.get("ancestor")
+        if self.ancestor not in (None, before):
+            raise RecipeError("the training began with another bundle: give that one, or train without --resume")
+        self.ancestor = before
         self.twin.load_state_dict(checkpoint.under("twin", tensors))
         same_classes = self._check_classes(checkpoint.under("classes", tensors).get("names"))
         self.modules.load_state_dict(checkpoint.under("loss", tensors))
@@ -237,6 +259,7 @@ class Run:
             setattr(self, name, numbers[name])
         self.pace = Pace()
         self.pace.losses = list(numbers["losses"])
+        self.done_before = numbers.get("done", 0.0)
         self.plateau.waited, self.plateau.factor = numbers["plateau"]
         self.alarms.losses, self.alarms.collapsed = list(numbers["alarms"][0]), numbers["alarms"][1]
         self.seconds_before, self.core_seconds_before = numbers["seconds"], numbers["core_seconds"]

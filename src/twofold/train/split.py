@@ -10,10 +10,10 @@ from twofold.config import Split
 from twofold.data.items import Items, Parts
 from twofold.data.listing import some
 from twofold.data.splits import PARTS
-from twofold.errors import DataError, NotEnoughData
-from twofold.provenance import Provenance, Standing
+from twofold.errors import DataError, NotEnoughData, RecipeError
+from twofold.provenance import ASIDE, TRAINED, Provenance, Standing
 
-__all__ = ["Dealt", "deal", "deal_again", "provenance_of", "refuse_other_data"]
+__all__ = ["Dealt", "deal", "deal_again", "deal_from", "inherited", "refuse_known_folds", "provenance_of", "refuse_other_data"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,71 @@ def deal(items: Items, shares: Split, seed: int) -> Dealt:
     """A new split, as the recipe says."""
     parts = items.parts(shares, seed=seed)
     return Dealt(parts=parts, provenance=provenance_of(parts))
+
+
+def deal_from(items: Items, shares: Split, seed: int, ancestor: Provenance) -> Dealt:
+    """A split for a training that begins with the weights of another model.
+
+    What that one was trained on trains here, too, and what it kept aside stays aside; all other identities are dealt as
+    the recipe says. Where none of the contents is known, names say nothing, and all are dealt.
+
+    Args:
+        ancestor: what that model knows of its data.
+    """
+    standing = ancestor.standing(items)
+    if not _any(standing.contents, len(items.identities)).any():
+        parts = deal(items, shares, seed).parts
+        return Dealt(parts=parts, provenance=provenance_of(parts, earlier=inherited(ancestor)))
+    place = _places(standing, len(items.identities), (("train", "ancestor"), *((part, part) for part in PARTS)))
+    if shares.by_group and items.group is not None:
+        place = _whole_groups(items, place)
+    chosen = {part: [items.identities[c] for c in np.flatnonzero(place == n)] for n, part in enumerate(PARTS)}
+    known = {part: len(names) for part, names in chosen.items() if names}
+    notes = ["of the identities that the bundle knows " + ", ".join(f"{n} are {part}" for part, n in known.items())]
+    rest = [items.identities[code] for code in np.flatnonzero(place < 0)]
+    if rest:
+        try:
+            dealt = deal(items.where(identities=rest), shares, seed).parts.names()
+        except NotEnoughData:
+            dealt = {"train": tuple(rest)}
+        notes.append(
+            f"of the {len(rest)} that are new to it "
+            + ", ".join(f"{len(names)} are {part}" for part, names in dealt.items() if names)
+        )
+        for part, names in dealt.items():
+            chosen[part] += names
+    parts = Parts(**{part: items.where(identities=names) for part, names in chosen.items()})
+    return Dealt(parts=parts, provenance=provenance_of(parts, earlier=inherited(ancestor)), notes=("; ".join(notes),))
+
+
+def inherited(known: Provenance) -> Provenance:
+    """What a training must remember of the model that it begins with: what that was trained on, and what it kept aside.
+
+    The key of the hashes stays, since those that are known cannot be made again.
+    """
+    parts = {name: known.parts[name] for name in ASIDE if name in known.parts}
+    trained = [known.parts[name] for name in TRAINED if name in known.parts]
+    return Provenance(salt=known.salt, parts=parts).joined("ancestor", *trained)
+
+
+def refuse_known_folds(items: Items, ancestor: Provenance) -> None:
+    """Raise RecipeError where cross-fitting would begin with a model that knows the identities of its folds."""
+    standing = ancestor.standing(items)
+    if _any({name: standing.contents[name] for name in TRAINED if name in standing.contents}, len(items.identities)).any():
+        raise RecipeError(
+            "these identities are to be cross-fitted, but the bundle of --from was trained on some of them, so that "
+            "no fold would be unseen: set split.folds=0 (--set), or train on other identities"
+        )
+
+
+def _whole_groups(items: Items, place: np.ndarray) -> np.ndarray:
+    """Groups on one side: where one identity is trained on, all of its group are."""
+    group = np.zeros(len(items.identities), np.int64)
+    group[items.identity] = items.group
+    whole = place.copy()
+    for code in np.unique(group[place >= 0]):
+        whole[group == code] = place[(group == code) & (place >= 0)].min()
+    return whole
 
 
 def provenance_of(parts: Parts, *, earlier: Provenance | None = None) -> Provenance:
@@ -65,17 +130,20 @@ def deal_again(items: Items, earlier: Provenance) -> Dealt:
     return Dealt(parts=parts, provenance=provenance_of(parts, earlier=earlier), notes=notes)
 
 
-def _places(standing: Standing, identities: int) -> np.ndarray:
-    """For each identity the number of its part; -1 for those that are new."""
+def _places(
+    standing: Standing, identities: int, recorded: Iterable[tuple[str, str]] = tuple((part, part) for part in PARTS)
+) -> np.ndarray:
+    """For each identity the number of its part; -1 for those that are new.
+
+    Args:
+        recorded: parts with the records that say who is in them; the first come first: trained once, trained for good.
+    """
     place = np.full(identities, -1)
-    known = np.zeros(identities, bool)
-    for number, part in enumerate(PARTS):  # what was trained on comes first: it is trained on for good
-        if part in standing.contents:
-            place[standing.contents[part] & ~known] = number
-            known |= standing.contents[part]
-    for number, part in enumerate(PARTS):
-        if part in standing.names:
-            place[standing.names[part] & ~known & (place < 0)] = number
+    for table in (standing.contents, standing.names):
+        before = place >= 0
+        for part, record in recorded:
+            if record in table:
+                place[table[record] & ~before & (place < 0)] = PARTS.index(part)
     return place
 
 
