@@ -243,10 +243,10 @@ def calibrate(
     place = out or bundle
     Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
     items = Items.open(data, levels=levels)
-    for note in known.part(items, "calibrate").notes:
-        say(note)
     with terminal.bar("embedding", quiet=json) as progress:
         done = certify(known, items, progress=progress, **chosen)
+    for note in known.part(items, "calibrate").notes:
+        say(note)
     done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
     done = done.with_calibration(done.calibration and done.calibration.with_prior(prior))
     done.save(place)
