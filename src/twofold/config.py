@@ -1,5 +1,6 @@
 """Recipe: how to build and train a twin, to and from TOML. No torch here; names become modules in build.py."""
 
+import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +12,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from twofold.errors import RecipeError, nearest
 
 __all__ = ["Optimiser", "Piece", "Recipe", "Schedule", "Split"]
+
+
+def _refuse_not_finite(section: str, arguments: Mapping[str, Any]) -> None:
+    """Raise RecipeError for infinity and NaN, which no argument takes, in lists too."""
+    for name, value in arguments.items():
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
+            raise RecipeError(f"{section}.{name} = {value}: a finite number belongs there")
 
 
 class Piece(BaseModel):
@@ -34,7 +43,7 @@ Named = Annotated[Piece, BeforeValidator(_from_name)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Optimiser(_Part):
@@ -137,6 +146,14 @@ class Recipe(_Part):
             return handler(data)
         except ValidationError as error:
             raise RecipeError("; ".join(_explain(dict(problem)) for problem in error.errors())) from None
+
+    @model_validator(mode="after")
+    def _finite(self) -> "Recipe":
+        for name in ("input", "encoder", "comparison", "loss", "miner"):
+            piece: Piece | None = getattr(self, name)
+            _refuse_not_finite(name, {} if piece is None else piece.arguments)
+        _refuse_not_finite("augment", self.augment)
+        return self
 
     @model_validator(mode="after")
     def _grouped(self) -> "Recipe":

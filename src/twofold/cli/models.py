@@ -353,8 +353,10 @@ def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, fixed: tuple[str
     """Those of the items that can be read, if nothing that the doctor finds stands against training on them."""
     from twofold import build, terminal
     from twofold.apps.doctor import doctor as examine
+    from twofold.train.objective import check
 
     reader = build.check(recipe)
+    check(recipe)
     with terminal.bar("doctor") as progress:
         asked = {"recipe": recipe, "fixed": fixed, "seed": seed, "strict": strict}
         findings = examine(items, reader, progress=progress, **asked)

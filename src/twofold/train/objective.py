@@ -4,16 +4,18 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from twofold import build, losses
 from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError
 from twofold.pairing import References
+from twofold.train.compatibility import check_pairing
 from twofold.train.feed import PairBatch
 from twofold.twin import Twin
 
-__all__ = ["Objective", "objective", "of_pairs"]
+__all__ = ["Objective", "check", "objective", "of_pairs"]
 
 
 class Objective(NamedTuple):
@@ -30,6 +32,29 @@ class Objective(NamedTuple):
     modules: list[nn.Module]
 
 
+def check(recipe: Recipe) -> None:
+    """See that the loss of a recipe can be trained with, before any data is read: on a few random embeddings.
+
+    Raises:
+        RecipeError: pieces that do not fit, or arguments with which the loss is not a finite number.
+        UsageError: an argument that the loss refuses.
+    """
+    twin = build.twin(recipe)
+    pairs = of_pairs(recipe)
+    aim = objective(recipe, twin, classes=0 if pairs else 2, loss=None)
+    with build.seeded(0):
+        embeddings = nn.functional.normalize(torch.randn(4, twin.dim), dim=1).requires_grad_()
+    labels = torch.tensor([0, 0, 1, 1])
+    index = torch.arange(2)
+    listed = PairBatch(a=index, b=index + 1, targets=torch.tensor([1.0, 0.0]))
+    value = aim.loss(embeddings, listed if pairs else labels, None)
+    if not bool(value.isfinite()):
+        raise RecipeError(
+            f"loss {recipe.loss.name!r} with {recipe.loss.arguments} is {float(value):g} for random embeddings: "
+            "look at its arguments"
+        )
+
+
 def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., Tensor] | None) -> Objective:
     """The recipe's loss and miner, or the user's loss.
 
@@ -41,6 +66,9 @@ def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., T
         RecipeError: a miner for a loss that takes no triplets, a memory for a loss that takes no references, or a loss
             of labelled items for a list of pairs.
     """
+    if loss is None:
+        unit = bool(getattr(twin.encoder, "unit_norm", False))
+        check_pairing(recipe.loss, twin.comparison, dim=twin.dim, unit=unit)
     made = loss or build.loss(recipe.loss, dim=twin.dim, classes=classes)
     modules = [made.to(twin.device)] if isinstance(made, nn.Module) else []
     if recipe.memory and (
