@@ -64,7 +64,7 @@ def whole(tmp_path_factory):
 def test_a_training_that_was_asked_to_end_goes_on_bit_for_bit(stop, whole, tmp_path):
     asked = iter(range(1, 100))
     where = Checkpoints(tmp_path, asked=lambda: next(asked) == stop)
-    with pytest.raises(Interrupted, match=f"asked to end at step {stop}; --resume"):
+    with pytest.raises(Interrupted, match=f"asked to end at step {stop}; --resume goes on from step {stop}"):
         trained(checkpoints=where)
     resumed = trained(checkpoints=Checkpoints(tmp_path, resume=True, keep=100))
     assert torch.equal(weights(resumed), weights(whole[0]))
@@ -141,7 +141,7 @@ def test_sigterm_saves_and_exits_143(tmp_path):
     running.send_signal(signal.SIGTERM)
     _, complaint = running.communicate(timeout=120)
     assert running.returncode == 143, complaint
-    assert "--resume goes on from there" in complaint
+    assert "--resume goes on from step" in complaint
     done = subprocess.run(
         [*command, "--resume", "--max-time", "0.01"], capture_output=True, text=True, check=False, env=environment
     )

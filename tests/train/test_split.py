@@ -16,6 +16,8 @@ from twofold.train.split import deal, deal_again
 SHARES = Recipe().split
 PARTS = ("train", "valid", "calibrate", "test")
 
+SPLIT = {"train": 0.6, "valid": 0.1, "calibrate": 0.2, "test": 0.1, "folds": 0}
+
 
 def pictures(names, *, each=4, seed=0):
     arrays = np.random.default_rng(seed).integers(0, 256, (len(names) * each, 16, 16, 1), dtype=np.uint8)
@@ -101,7 +103,16 @@ def test_other_data_is_refused(began):
 
 def recipe(**settings):
     table = {"input": {"name": "Image", "size": 16, "channels": 1}, "encoder": {"name": "conv4", "dim": 4, "width": 4}}
-    return Recipe.model_validate(table | {"p": 4, "k": 2, "epochs": 1} | settings)
+    return Recipe.model_validate(
+        table
+        | {
+            "p": 4,
+            "k": 2,
+            "epochs": 1,
+            "split": SPLIT,
+        }
+        | settings
+    )
 
 
 def interrupted(where, data, **settings):

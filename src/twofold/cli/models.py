@@ -1,6 +1,7 @@
 """Commands that look at data and make a bundle of it: doctor, train, calibrate, info, demo."""
 
 import signal
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -156,7 +157,9 @@ def train(
     from twofold.train.checkpoint import Checkpoints
     from twofold.train.distributed import started
     from twofold.train.fit import fit_recipe
+    from twofold.train.objective import check
 
+    began = time.monotonic()
     changes = dict(setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
     chosen = find(recipe).replace(changes)
     states = out.with_name(out.name + ".training")
@@ -166,6 +169,7 @@ def train(
             f"{states} holds the state of an interrupted training: --resume goes on from it, --force begins anew"
         )
     device_of(device)
+    check(chosen)
     known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
     items = _healthy(Items.open(data, levels=levels), chosen, strict=strict, **asked)
@@ -174,7 +178,7 @@ def train(
         terminal.training(quiet=json or not processes.first) as watch,
         terminal.noting(signal.SIGTERM) as terminated,
     ):
-        where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=terminated)}
+        where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=terminated, began=began)}
         bundle = fit_recipe(chosen, items, watch=watch, ancestor=known, **where, **asked)
     if not processes.first:
         return YES
@@ -353,10 +357,8 @@ def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, fixed: tuple[str
     """Those of the items that can be read, if nothing that the doctor finds stands against training on them."""
     from twofold import build, terminal
     from twofold.apps.doctor import doctor as examine
-    from twofold.train.objective import check
 
     reader = build.check(recipe)
-    check(recipe)
     with terminal.bar("doctor") as progress:
         asked = {"recipe": recipe, "fixed": fixed, "seed": seed, "strict": strict}
         findings = examine(items, reader, progress=progress, **asked)

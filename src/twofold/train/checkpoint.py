@@ -42,6 +42,7 @@ class Checkpoints:
         resume: go on from the newest state that is whole; without it, what stands there is replaced.
         seconds: between two states, beside the one after every epoch.
         keep: so many states stay.
+        began: when the command started (`time.monotonic`), from when `max_seconds` counts. None: with the training.
         asked: asked after every step; True keeps the state and ends the training with `Interrupted`.
     """
 
@@ -49,6 +50,7 @@ class Checkpoints:
     resume: bool = False
     seconds: float = 300.0
     keep: int = 3
+    began: float | None = None
     asked: Callable[[], bool] = lambda: False
 
     @property

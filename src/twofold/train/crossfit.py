@@ -106,7 +106,7 @@ def under_fold(checkpoints: Checkpoints | None, name: str) -> Checkpoints | None
     """Checkpoints of one of the trainings; one that has not begun is not resumed."""
     if checkpoints is None:
         return None
-    own = replace(checkpoints, folder=checkpoints.folder / name)
+    own = replace(checkpoints, folder=checkpoints.folder / name, began=None)
     return replace(own, resume=own.resume and bool(own.states))
 
 

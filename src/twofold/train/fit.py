@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from twofold.train.feed import Ahead, Feed, ItemFeed, PairFeed
 from twofold.train.keeper import Keeper
 from twofold.train.objective import Objective, objective, of_pairs
 from twofold.train.run import Run
-from twofold.train.split import deal, deal_again, deal_from, refuse_known_folds, refuse_other_data
+from twofold.train.split import deal, deal_again, deal_from, refuse_other_data, trained_on
 from twofold.train.step import step
 from twofold.train.validate import Validation
 from twofold.train.warm_start import take_weights
@@ -65,6 +66,7 @@ def fit(
         NotEnoughData: batches cannot be filled. RecipeError: pieces that do not fit. TrainingError: the loss is not
         finite. IdentityOverlap is raised later, if data of these identities is used to calibrate or evaluate.
     """
+    began = _began(checkpoints)
     if isinstance(valid, Items) and isinstance(train, Items):
         _refuse_shared(train, valid)
     state = _state(checkpoints)
@@ -75,7 +77,7 @@ def fit(
         refuse_other_data([content for part in parts.values() for content in part.content_hashes()], earlier, parts)
     for name, part in parts.items():
         known = known.extended(name, part)
-    material = Material(train=train, valid=valid, provenance=known)
+    material = Material(train=train, valid=valid, provenance=known, began=began)
     return _fit(twin, material, recipe=recipe, seed=seed, loss=loss, checkpoints=checkpoints, state=state, watch=watch)
 
 
@@ -105,12 +107,15 @@ def fit_recipe(
         DataError: a training shall go on with data that is not what it began with.
         RecipeError: the ancestor has another input or encoder than the recipe.
     """
-    where = device_of(device)
+    began, where = _began(checkpoints), device_of(device)
     state = None if checkpoints is None or begun(checkpoints) else _state(checkpoints)
+    known = None if ancestor is None else ancestor.provenance
+    if known is not None and recipe.split.folds is None and trained_on(known, items):
+        # a model that has seen them cannot judge them fold by fold: what it kept aside judges
+        recipe = recipe.replace({"split.folds": 0})
     fitted = adapted(recipe, items, fixed=fixed, seed=seed) if state is None else _as_before(recipe, state, fixed)
     recipe = fitted.recipe
     earlier = None if state is None else checkpoint.provenance(state.tensors)
-    known = None if ancestor is None else ancestor.provenance
     if earlier is not None:
         dealt = deal_again(items, earlier)
     elif known is not None:
@@ -125,8 +130,8 @@ def fit_recipe(
 
     judged = None
     if (folds := recipe.split.folds or 0) >= 2:
-        if known is not None:
-            refuse_known_folds(dealt.parts.train, known)
+        if known is not None and trained_on(known, items):
+            raise RecipeError(KNOWN_FOLDS)
 
         def trained(part: Items, recipe: Recipe, states: Checkpoints | None, shown: Watch | None) -> Bundle:
             return fit(begun_twin()[0], part, recipe=recipe, seed=seed, checkpoints=states, watch=shown)
@@ -141,12 +146,17 @@ def fit_recipe(
         valid=dealt.parts.valid if len(dealt.parts.valid) else None,
         provenance=dealt.provenance,
         notes=notes,
+        began=began if judged is None else monotonic(),
         ancestor=None if ancestor is None else ancestor.fingerprint,
     )
     timed = part_of_time(recipe, final=True)
     bundle = _fit(twin, material, recipe=timed, seed=seed, checkpoints=checkpoints, state=state, watch=watch)
     used = bundle.recipe.model_copy(update={"max_seconds": recipe.max_seconds})
     return replace(bundle, recipe=used, training={**bundle.training, "adapted": list(fitted.notes)}, crossfit=judged)
+
+
+def _began(checkpoints: Checkpoints | None) -> float:
+    return monotonic() if checkpoints is None or checkpoints.began is None else checkpoints.began
 
 
 def _state(checkpoints: Checkpoints | None) -> State | None:
@@ -161,6 +171,11 @@ def _as_before(recipe: Recipe, state: State, fixed: Collection[str]) -> Adapted:
         del kept["split"]
     return Adapted(recipe=recipe.model_copy(update=kept))
 
+
+KNOWN_FOLDS = (
+    "these identities are to be cross-fitted, but the bundle of --from was trained on some of them, so that no fold "
+    "would be unseen: set split.folds=0 (--set), or train on other identities"
+)
 
 OLD_STATE = (
     "the state was kept by a version that did not keep its split: identities were dealt anew, which is the same split "
@@ -177,6 +192,7 @@ class Material:
         provenance: what the bundle will remember of them.
         notes: what should be said of them.
         ancestor: fingerprint of the bundle that gave the first weights.
+        began: when the command started: from then on `max_seconds` counts.
     """
 
     train: Items | Pairs
@@ -184,6 +200,7 @@ class Material:
     provenance: Provenance
     notes: tuple[str, ...] = ()
     ancestor: str | None = None
+    began: float = 0.0
 
 
 def _fit(
@@ -205,7 +222,7 @@ def _fit(
     # weights in the order that half-precision batches come in: a fifth faster
     _reorder(twin, torch.channels_last if recipe.precision == "bfloat16" else torch.contiguous_format)
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
-    run.ancestor = material.ancestor
+    run.ancestor, run.budget.began = material.ancestor, material.began
     run.provenance, run.class_names = material.provenance, _class_names(feed, material.provenance)
     validation = None if valid is None else Validation(valid, twin.input, recipe)
     if state is not None:

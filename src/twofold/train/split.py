@@ -10,10 +10,19 @@ from twofold.config import Split
 from twofold.data.items import Items, Parts
 from twofold.data.listing import some
 from twofold.data.splits import PARTS
-from twofold.errors import DataError, NotEnoughData, RecipeError
+from twofold.errors import DataError, NotEnoughData
 from twofold.provenance import ASIDE, TRAINED, Provenance, Standing
 
-__all__ = ["Dealt", "deal", "deal_again", "deal_from", "inherited", "refuse_known_folds", "provenance_of", "refuse_other_data"]
+__all__ = [
+    "Dealt",
+    "deal",
+    "deal_again",
+    "deal_from",
+    "inherited",
+    "provenance_of",
+    "refuse_other_data",
+    "trained_on",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,20 +85,16 @@ def inherited(known: Provenance) -> Provenance:
     return Provenance(salt=known.salt, parts=parts).joined("ancestor", *trained)
 
 
-def refuse_known_folds(items: Items, ancestor: Provenance) -> None:
-    """Raise RecipeError where cross-fitting would begin with a model that knows the identities of its folds."""
-    standing = ancestor.standing(items)
-    if _any({name: standing.contents[name] for name in TRAINED if name in standing.contents}, len(items.identities)).any():
-        raise RecipeError(
-            "these identities are to be cross-fitted, but the bundle of --from was trained on some of them, so that "
-            "no fold would be unseen: set split.folds=0 (--set), or train on other identities"
-        )
+def trained_on(provenance: Provenance, items: Items) -> bool:
+    """Whether the content of any item was trained on."""
+    standing = provenance.standing(items)
+    return any(standing.items[name].any() for name in TRAINED if name in standing.items)
 
 
 def _whole_groups(items: Items, place: np.ndarray) -> np.ndarray:
     """Groups on one side: where one identity is trained on, all of its group are."""
     group = np.zeros(len(items.identities), np.int64)
-    group[items.identity] = items.group
+    group[items.identity] = 0 if items.group is None else items.group
     whole = place.copy()
     for code in np.unique(group[place >= 0]):
         whole[group == code] = place[(group == code) & (place >= 0)].min()
