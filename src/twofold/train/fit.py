@@ -15,7 +15,7 @@ from twofold.data.adaptation import ADAPTED, Adapted, adapted
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.devices import device_of
-from twofold.errors import IdentityOverlap, NotEnoughData, TrainingError
+from twofold.errors import IdentityOverlap, NotEnoughData, RecipeError, TrainingError
 from twofold.nn.builder import built_from
 from twofold.provenance import Provenance
 from twofold.results import Progress
