@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from twofold.errors import UnreadableInput
 from twofold.inputs import image_tiff_tags as tag
 from twofold.inputs.image_limits import BYTES_PER_PIXEL, check_size
-from twofold.inputs.image_tiff_samples import UNPACKED, samples
+from twofold.inputs.image_tiff_samples import UNPACKED, checked_block, samples
 from twofold.inputs.image_tiff_tags import Tags, read_tags
 
 __all__ = ["tiff_image"]
@@ -39,6 +39,7 @@ def tiff_image(file: io.BufferedIOBase, *, limit: int) -> PIL.Image.Image:
             f"has {len(tags.bits)} samples of {max(tags.bits, default=0)} bits a pixel: save it as RGB"
         )
     _refuse_undeclared(tags)
+    checked_block(tags)
     if tags.one(tag.COMPRESSION, 1) not in UNPACKED or _is_plain(tags):
         file.seek(0)
         image = TiffImageFile(file)  # pyright: ignore[reportArgumentType]
@@ -79,7 +80,9 @@ def _refuse_undeclared(tags: Tags) -> None:
 def _is_plain(tags: Tags) -> bool:
     """Whether Pillow's own reader gives the declared values."""
     kind, colours = _photometric(tags), _COLOURS[_photometric(tags)]
-    ordinary = tags.formats == {1} and tags.one(tag.FILL_ORDER, 1) == 1 and tags.one(tag.PLANAR, 1) == 1
+    ordinary = (
+        not tags.big and tags.formats == {1} and tags.one(tag.FILL_ORDER, 1) == 1 and tags.one(tag.PLANAR, 1) == 1
+    )
     if not ordinary or len(set(tags.bits)) != 1 or tag.MAX_SAMPLE in tags.values:
         return False
     if kind in (YCBCR, LAB):

@@ -12,7 +12,7 @@ from twofold.errors import UnreadableInput
 from twofold.inputs import image_tiff_tags as tag
 from twofold.inputs.image_tiff_tags import Tags
 
-__all__ = ["UNPACKED", "samples"]
+__all__ = ["UNPACKED", "checked_block", "samples"]
 
 UNPACKED = {1, 5, 8, 32773, 32946, 34925, 50000}
 """Compressions whose result is plain bytes: none, LZW, deflate, PackBits, LZMA, Zstandard."""
@@ -39,7 +39,7 @@ def samples(file: io.BufferedIOBase, tags: Tags) -> Shaped[np.ndarray, "height w
             f"has {max(tags.bits)}-bit samples of a kind that is not read: save it with 8 or 16 bits a sample"
         )
     planes = count if tags.one(tag.PLANAR, 1) == 2 else 1
-    across, down = (math.ceil(side / block) for side, block in zip((width, height), _block(tags), strict=True))
+    across, down = (math.ceil(side / block) for side, block in zip((width, height), checked_block(tags), strict=True))
     if len(tags.places) < across * down * planes:
         raise UnreadableInput("is cut: some of its strips or tiles are missing; replace it or leave it out")
     parts = []
@@ -47,10 +47,14 @@ def samples(file: io.BufferedIOBase, tags: Tags) -> Shaped[np.ndarray, "height w
         places = tags.places[plane * across * down : (plane + 1) * across * down]
         parts.append(_plane(file, tags, places, count // planes))
     found = np.concatenate(parts, axis=2) if planes > 1 else parts[0]
-    return found.astype(np.int32) - ((found >> bits - 1) << bits).astype(np.int32) if tags.formats == {2} else found
+    if tags.formats == {2}:
+        found = found.astype(np.int32)
+        found -= (found >> bits - 1) << bits
+    return found
 
 
-def _block(tags: Tags) -> tuple[int, int]:
+def checked_block(tags: Tags) -> tuple[int, int]:
+    """Width and height of a tile or strip; raises UnreadableInput where tiles are out of proportion to the picture."""
     width, height = tags.block
     if width < 1 or height < 1:
         raise UnreadableInput("has tiles without a size: it is damaged; replace it or leave it out")

@@ -31,6 +31,7 @@ class Tags:
     """What a directory says of its picture; `places` of its strips or tiles are (offset, bytes)."""
 
     order: str
+    big: bool
     values: Mapping[int, tuple]
     places: tuple[tuple[int, int], ...]
 
@@ -90,7 +91,7 @@ def read_tags(file: io.BufferedIOBase) -> Tags:
     for tag, kind, number, inline in form.iter_unpack(table):
         if tag in _USED.values() and kind in _TYPES and tag not in values:
             values[tag] = _values(file, order + offset_code, (tag, kind, number), inline)
-    return Tags(order=order, values=values, places=_places(file, values))
+    return Tags(order=order, big=big, values=values, places=_places(file, values))
 
 
 def _values(file: io.BufferedIOBase, codes: str, entry: tuple[int, int, int], inline: bytes) -> tuple:
