@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from twofold.errors import UnreadableInput
 from twofold.inputs import image_tiff_tags as tag
 from twofold.inputs.image_limits import BYTES_PER_PIXEL, check_size
-from twofold.inputs.image_tiff_samples import UNPACKED, checked_block, samples
+from twofold.inputs.image_tiff_samples import DEFLATE, UNPACKED, checked_block, samples
 from twofold.inputs.image_tiff_tags import Tags, read_tags
 
 __all__ = ["tiff_image"]
@@ -85,6 +85,8 @@ def _is_plain(tags: Tags) -> bool:
     )
     if not ordinary or len(set(tags.bits)) != 1 or tag.MAX_SAMPLE in tags.values:
         return False
+    if tags.one(tag.COMPRESSION, 1) in DEFLATE and kind != LAB:
+        return False
     if kind in (YCBCR, LAB):
         return kind == LAB and tags.bits == (8, 8, 8)
     deep = tags.bits[0] == 16 and kind in (RGB, CMYK)  # both take the upper 8 bits
@@ -131,6 +133,8 @@ def _scaled(found: Shaped[np.ndarray, "height width samples"], tags: Tags) -> UI
     most = tags.one(tag.MAX_SAMPLE, high)
     if tags.formats == {1} and tags.bits[0] == 16 and most < high and most & (most + 1) == 0 and most >= 255:
         high = most  # 10 or 12 bits in samples of 16
+    if tags.bits[0] == 16 and tags.formats == {1} and _photometric(tags) in (RGB, CMYK):
+        return (found >> 8).astype(np.uint8)  # as Pillow does
     if (low, high) == (0, 255):
         return found.astype(np.uint8)
     spread = np.clip(found.astype(np.int64) - low, 0, high - low)

@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+import zlib
 
 import numpy as np
 from jaxtyping import Shaped, UInt8
@@ -12,10 +13,12 @@ from twofold.errors import UnreadableInput
 from twofold.inputs import image_tiff_tags as tag
 from twofold.inputs.image_tiff_tags import Tags
 
-__all__ = ["UNPACKED", "checked_block", "samples"]
+__all__ = ["DEFLATE", "UNPACKED", "checked_block", "samples"]
 
 UNPACKED = {1, 5, 8, 32773, 32946, 34925, 50000}
 """Compressions whose result is plain bytes: none, LZW, deflate, PackBits, LZMA, Zstandard."""
+
+DEFLATE = {8, 32946}
 
 PADDING = 4
 """Tiles may have this many times the pixels of the picture, or a million: 16 x 16 is the smallest tile."""
@@ -95,16 +98,33 @@ def _plane(
 def _bytes(parts: list[bytes], tags: Tags, shape: tuple[int, int], rows: int) -> UInt8[np.ndarray, "rows line"]:
     """The strips or tiles of a plane unpacked, one below the other."""
     compression = tags.one(tag.COMPRESSION, 1)
+    whole = rows * shape[1]
     if compression == 1:
-        whole = rows * shape[1]
         data = b"".join(part[:whole] for part in parts)
         if len(data) < shape[0] * shape[1] or any(len(part) < whole for part in parts[:-1]):
             raise UnreadableInput("is cut: samples are missing; replace it or leave it out")
         return np.frombuffer(data, np.uint8, shape[0] * shape[1]).reshape(shape)
+    if compression in DEFLATE:
+        wanted = [min(whole, shape[0] * shape[1] - start) for start in range(0, shape[0] * shape[1], whole)]
+        data = b"".join(_inflated(part, size) for part, size in zip(parts, wanted, strict=True))
+        return np.frombuffer(data, np.uint8).reshape(shape)
     # libtiff unpacks any of these; what it is given is a grey picture of bytes, a strip for each strip or tile
     with TiffImageFile(io.BytesIO(_grey_tiff(parts, shape, rows, compression))) as image:
         image.load()
         return np.asarray(image)
+
+
+def _inflated(part: bytes, size: int) -> bytes:
+    """`size` bytes of a deflated strip or tile, whose checksum libtiff does not compare."""
+    unpacker = zlib.decompressobj()
+    try:
+        data = unpacker.decompress(part, size + 1)
+        unpacker.decompress(unpacker.unconsumed_tail, 1)
+    except zlib.error as error:
+        raise UnreadableInput(f"is damaged ({error}): replace it or leave it out") from None
+    if len(data) < size or (not unpacker.eof and len(data) == size):
+        raise UnreadableInput("is cut: samples are missing; replace it or leave it out")
+    return data[:size]
 
 
 def _grey_tiff(parts: list[bytes], shape: tuple[int, int], rows: int, compression: int) -> bytes:
