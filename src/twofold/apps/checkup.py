@@ -19,7 +19,7 @@ from twofold.data.items import Items
 from twofold.data.label_noise import ENOUGH, Doubts, doubtful_labels
 from twofold.data.listing import some
 from twofold.errors import DataError
-from twofold.inputs.image_traits import coarse_features
+from twofold.inputs.image_traits import coarse_features, flat_edges
 from twofold.results import Estimate, Finding
 
 __all__ = ["Checkup", "checkup"]
@@ -97,6 +97,7 @@ def checkup(
     _near(case, near)
     _leave_out_copies(case, near, "nearly equal")
     _overlap(case, exact, near)
+    _incomplete(case)
     _labels(case, seed)
     _traits(case, seed)
     return Checkup(findings=worst_first(case.findings), dropped=dict(sorted(case.dropped.items())))
@@ -218,6 +219,23 @@ def _giving_way(case: _Case, groups: list[list[int]]) -> list[int]:
     size = np.bincount(case.side)
     kept = [min(set(case.side[group].tolist()), key=lambda side: (size[side], side)) for group in groups]
     return [place for group, side in zip(groups, kept, strict=True) for place in group if case.side[place] != side]
+
+
+def _incomplete(case: _Case) -> None:
+    """Formats without checksums (JPEG, WebP, BMP, raw TIFF) do not tell that a part of the picture was lost."""
+    flat = flat_edges(case.known.planes) & case.known.pictures
+    names = tuple(case.ids[place] for place in np.flatnonzero(flat[: len(case.items)]))
+    if names:
+        case.findings.append(
+            Finding(
+                level="warning",
+                code="flat-edge",
+                message=f"{len(names)} pictures end in a flat area that begins in the middle of something "
+                f"({some(names, 3)})",
+                remedy="look whether a part of them is missing, as after a broken copy, and replace those",
+                files=names,
+            )
+        )
 
 
 def _labels(case: _Case, seed: int) -> None:

@@ -6,16 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from twofold.inputs.image_decoding import header_size
 
-__all__ = ["coarse_features", "traits"]
+__all__ = ["coarse_features", "flat_edges", "traits"]
 
 CELLS = 6
 PIXELS = 12
 DIRECTIONS = 8
 BLOCK = 2048
+FLAT_ROWS = 2
+"""Of 32: a sixteenth of the picture."""
+
+MIXED_ROWS = 4
+"""Of 32, before the flat area: a row of blocks of a small picture that is lost in part."""
+
+FLAT_CONTRAST = 16
+"""Levels by which a pixel differs from the flat area before which it stands."""
 
 
 def coarse_features(planes: UInt8[np.ndarray, "n 32 32"]) -> Float[np.ndarray, "n dim"]:
@@ -55,6 +63,25 @@ def _means(pixels: int, cells: int) -> Float[np.ndarray, "cells pixels"]:
     centre = (np.arange(cells) + 0.5) * pixels / cells
     weight = np.clip(1 - np.abs(centre[:, None] - np.arange(pixels) - 0.5) * cells / pixels / 1.5, 0, None)
     return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def flat_edges(planes: UInt8[np.ndarray, "n side side"]) -> Bool[np.ndarray, "n"]:
+    """Which pictures end in a flat area that begins in the middle of something, as those do whose end is missing.
+
+    At one of the four sides (a photograph may have been turned) two rows or more have a single value; half of a row
+    shortly before them differs from it; and the side across does not end in it, too.
+    """
+    found = np.zeros(len(planes), dtype=bool)
+    for quarters in range(4):
+        turned = np.rot90(planes, quarters, axes=(1, 2)).astype(np.int16)
+        last = turned[:, -1, 0]
+        flat = (turned == last[:, None, None]).all(axis=2)
+        count = np.where(flat.all(axis=1), 0, np.argmin(flat[:, ::-1], axis=1))
+        begins = turned.shape[1] - count[:, None] - 1 - np.arange(1, 1 + MIXED_ROWS)
+        before = turned[np.arange(len(planes))[:, None], np.clip(begins, 0, None)]
+        differs = (np.abs(before - last[:, None, None]) > FLAT_CONTRAST).mean(axis=2).max(axis=1)
+        found |= (count >= FLAT_ROWS) & (differs > 0.5) & ~flat[:, 0]
+    return found
 
 
 def traits(value: Any, picture: UInt8[np.ndarray, "height width channels"]) -> dict[str, tuple[float, ...]]:
