@@ -12,6 +12,7 @@ import numpy as np
 import safetensors.numpy
 import safetensors.torch
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import nn
 
 from twofold import __version__, admission, build, inputs, recipes
@@ -31,8 +32,9 @@ from twofold.files import check_replaceable, new_folder, sha256_file
 from twofold.inputs import Input
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
-from twofold.places import check_folder_place, resolved
+from twofold.places import check_folder_place, file_at, resolved
 from twofold.provenance import Provenance
+from twofold.strict_json import plain_object
 from twofold.twin import Twin
 
 __all__ = ["Bundle"]
@@ -40,6 +42,11 @@ __all__ = ["Bundle"]
 FORMAT = 2
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
 COHORT, RECORDS, CROSSFIT = "cohort.safetensors", "provenance.safetensors", "crossfit.safetensors"
+
+UNFIT = (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError, ArithmeticError, SafetensorError)
+"""What rebuilding a twin from odd names, types and shapes can raise."""
+
+LONGEST_REASON = 300  # characters: torch lists every tensor that does not fit
 
 PRETRAINED = {"efficientnet_lite0": recipes.photo}
 """Networks with weights that a package carries, and the recipe that each is of."""
@@ -187,7 +194,18 @@ class Bundle:
         if folder == OUT_OF_THE_BOX and not folder.exists():
             return cls.pretrained()
         manifest = _check(folder)
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        try:
+            return cls._read(folder, manifest, encoder)
+        except UNFIT as error:  # hashes that fit say who wrote it last, not that it is a bundle
+            raise DamagedBundle(
+                f"{folder} does not describe a bundle that this twofold can rebuild "
+                f"({type(error).__name__}: {str(error)[:LONGEST_REASON]}): restore it from a copy"
+            ) from error
+
+    @classmethod
+    def _read(cls, folder: Path, manifest: dict[str, Any], encoder: nn.Module | None) -> "Bundle":
+        """The bundle, from files whose hashes fit."""
+        description = plain_object((folder / DESCRIPTION).read_bytes())
         recipe = Recipe.model_validate(description["recipe"])
         twin = _rebuild(description["twin"], recipe, encoder)
         _check_parts(folder, manifest, description, recipe, decoder=twin.input.version)
@@ -198,7 +216,7 @@ class Bundle:
             recipe=recipe,
             calibration=Contract.from_dict(description["contract"]).calibration,
             provenance=_records(folder, description),
-            training=description["training"],
+            training=dict(description["training"]),
             cohort=safetensors.numpy.load_file(folder / COHORT)["vectors"] if (folder / COHORT).is_file() else None,
             crossfit=_crossfit(folder / CROSSFIT),
         )
@@ -306,14 +324,16 @@ def _check(folder: Path) -> dict[str, Any]:
     Raises:
         BundleError: no bundle is there. NewerFormat: a later version wrote it. DamagedBundle: a byte has changed.
     """
-    if not (folder / MANIFEST).is_file():
+    if not file_at(folder / MANIFEST):
         raise BundleError(
             f"{folder} is no bundle: it holds no {MANIFEST}; `twofold train` makes one, `pretrained` is one"
         )
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        number, files, _ = manifest["format"], dict(manifest["files"]), manifest["fingerprint"]
-    except (ValueError, KeyError, TypeError) as error:
+        manifest = plain_object((folder / MANIFEST).read_bytes())
+        number, files, fingerprint = manifest["format"], dict(manifest["files"]), manifest["fingerprint"]
+        if type(number) is not int or type(fingerprint) is not str:
+            raise TypeError(f"format {number!r}, fingerprint {fingerprint!r}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedBundle(f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy") from None
     if number > FORMAT:
         raise NewerFormat(f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")

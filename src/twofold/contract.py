@@ -25,7 +25,7 @@ from twofold.calibration import (
 from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName, UsageError, nearest
 from twofold.files import write_atomically
 from twofold.results import Decision
-from twofold.strict_json import table
+from twofold.strict_json import plain_object, table
 
 __all__ = [
     "ZERO",
@@ -127,7 +127,7 @@ class Contract:
             BundleError: no such file, no JSON, or no contract. NewerFormat: a later version wrote it.
         """
         try:
-            plain = json.loads(Path(path).read_text(encoding="utf-8"))
+            plain = plain_object(Path(path).read_bytes())
         except (OSError, ValueError) as error:
             raise BundleError(f"{path} cannot be read as a contract in JSON: {error}") from None
         return cls.from_dict(plain)

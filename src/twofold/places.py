@@ -8,7 +8,7 @@ from pathlib import Path
 
 from twofold.errors import CannotWrite
 
-__all__ = ["REMEDIES", "check_file_place", "check_folder_place", "is_special", "remedy", "resolved"]
+__all__ = ["REMEDIES", "check_file_place", "check_folder_place", "file_at", "is_special", "remedy", "resolved"]
 
 # what the system refuses, and what its user can do about it; any other errno is told in the system's words
 REMEDIES = {
@@ -22,7 +22,7 @@ REMEDIES = {
     errno.ELOOP: "its symbolic links lead in a circle: mend or remove them",
     errno.EISDIR: "it is a folder: give a file",
     errno.ENOTDIR: "a part of the path is a file, not a folder: correct the path",
-    errno.ENOENT: "it does not exist: correct the path",
+    errno.ENOENT: "correct the path",
     errno.EEXIST: "it exists already: choose another name",
     errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
     errno.ENFILE: "too many files are open on this machine: close some programs",
@@ -110,6 +110,14 @@ def is_special(path: Path) -> bool:
     except OSError:
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def file_at(path: Path) -> bool:
+    """Whether a file stands at a path; False for what cannot be a path at all, too."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, a circle of links, a zero byte
+        return False
 
 
 def _longest_name(target: Path) -> None:

@@ -35,7 +35,12 @@ def printable_lines(text: str) -> str:
 
 def utf8_name(name: str) -> str:
     r"""A file name as text that can be stored: bytes that are not UTF-8 are written as \xNN."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if name.isascii():
+        return name
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half of a pair of UTF-16, which Windows allows in names
+        return name.encode("utf-8", "backslashreplace").decode()
 
 
 def with_printable_data(told: Callable[P, str]) -> Callable[P, str]:

@@ -1,5 +1,6 @@
 """Plain JSON -> frozen dataclasses, and nothing else: unknown keys, other types and NaN are refused (law 9)."""
 
+import json
 import math
 from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
@@ -7,7 +8,26 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from twofold.errors import BundleError
 
-__all__ = ["table"]
+__all__ = ["plain_object", "table"]
+
+
+def plain_object(content: str | bytes) -> dict[str, Any]:
+    """An object of JSON: text that is none, nested beyond reason, with NaN in it or without an object is refused.
+
+    Raises:
+        ValueError: says what is wrong; the caller knows which file it is.
+    """
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is not JSON")
+
+    try:
+        plain = json.loads(content, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(plain, dict):
+        raise ValueError(f"a {type(plain).__name__} where an object belongs")
+    return plain
 
 
 def table(kind: Any, plain: Any, *, older: bool) -> Any:

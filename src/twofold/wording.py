@@ -1,9 +1,7 @@
 """Results in plain words, for the terminal: each function takes what a verb returned and gives text."""
 
 from collections.abc import Mapping, Sequence
-from csv import DictWriter
 from dataclasses import asdict
-from io import StringIO
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from twofold.bundle import Bundle
 from twofold.calibration import CROSSFITTED
 from twofold.contract import Calibration, Contract
+from twofold.data.delimited import written_rows
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.measured_words import count, differences, evaluation
@@ -209,11 +208,7 @@ def verdicts(pairs: Pairs, found: Sequence[Verdict], *, json: bool = False) -> s
     rows = [{"a": pairs.ids[a], "b": pairs.ids[b], **asdict(verdict)} for a, b, verdict in ends]
     if json:
         return dumps(rows, indent=1) + "\n"
-    stream = StringIO()
-    writer = DictWriter(stream, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue()
+    return written_rows(list(rows[0]), rows).decode()
 
 
 @with_printable_data

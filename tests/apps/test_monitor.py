@@ -135,13 +135,13 @@ def test_vectors_that_cannot_be_compared(contract):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"score": 1}\n{"score": "x"}\n', "line 2: score='x' is no finite number"),
+        ('{"score": 1}\n{"score": "x"}\n', "line 2: score='x' is not a finite number"),
         ('{"score": 1}\n{"scores": 2}\n', "line 2: the field 'score' is empty"),
         ("{", "line 1: no JSON"),
         ("3\n", "line 1: '3' is no object"),
         ('{"score": 1, "same": "perhaps"}', "same='perhaps' is neither 1 nor 0"),
         ('{"score": 1, "same": 1, "identity_a": "x", "identity_b": "y"}', "said to be the same, but of two identities"),
-        ('{"score": NaN}', "score='nan' is no finite number"),
+        ('{"score": NaN}', "score='nan' is not a finite number"),
         ('{"value": 1}', "has no column 'score'"),
     ],
 )

@@ -52,8 +52,8 @@ def test_pairs_without_answers_have_no_targets(root: Path) -> None:
         (["a,same", "1.png,1"], "pairs.csv has no column 'b': its columns are a, same"),
         (["a,b,same", "1.png,3.png,1"], "pairs.csv, line 2: there is no file .*3.png .*column 'b' are missing"),
         (["a,b,same", "1.png,2.png,maybe"], "line 2: same='maybe' is neither 1 nor 0"),
-        (["a,b,score", "1.png,2.png,nan"], "line 2: score='nan' is no finite number"),
-        (["a,b,score", "1.png,2.png,much"], "line 2: score='much' is no finite number"),
+        (["a,b,score", "1.png,2.png,nan"], "line 2: score='nan' is not a finite number"),
+        (["a,b,score", "1.png,2.png,much"], "line 2: score='much' is not a finite number"),
         (["a,b,same,score", "1.png,2.png,1,1"], "has the columns same and score: leave one"),
         (["a,b,identity_a", "1.png,2.png,x"], "no column 'identity_b'"),
         (
@@ -71,3 +71,16 @@ def test_found_knows_pairs_from_items(root: Path) -> None:
     assert not Pairs.found(table(root, "path,label", "1.png,x"))
     assert not Pairs.found(root) and not Pairs.found(root / "1.png") and not Pairs.found(root / "none.csv")
     assert np.isin(Pairs.from_table(table(root, "a,b,same", "1.png,2.png,1")).targets, (0, 1)).all()
+
+
+def test_some_of_the_pairs_keep_their_answers_and_groups(tmp_path):
+    for name in "abc":
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "p.csv").write_text("a,b,same,group\na,b,1,x\na,c,0,y\nb,c,0,z\n")
+    left = Pairs.from_table(tmp_path / "p.csv").take(np.array([2, 0]))
+    assert left.targets.tolist() == [0, 1]
+    assert left.groups == ("z", "x")
+    assert [(left.ids[a], left.ids[b]) for a, b in zip(left.index_a, left.index_b, strict=True)] == [
+        ("b", "c"),
+        ("a", "b"),
+    ]

@@ -83,7 +83,7 @@ def test_forgeries_stay_with_their_writer(tmp_path):
         ([["a", "b"], [1, 2]], "has neither a column score nor a column vector"),
         ([["score"], [1]], "has no column 'same'"),
         ([["score", "identity_a"], [1, "x"]], "has no column 'identity_b'"),
-        ([["score", "same"], ["high", 1]], r"bad.csv, line 2: score='high' is no finite number"),
+        ([["score", "same"], ["high", 1]], r"bad.csv, line 2: score='high' is not a finite number"),
         ([["score", "same"], [0.1, "maybe"]], r"bad.csv, line 2: same='maybe' is neither 1 nor 0"),
         ([["score", "identity_a", "identity_b", "same"], [0.1, "x", "y", 1]], "said to be the same, but of two identi"),
         ([["vector"], ["[1, 2]"]], "has no column label: without identities no pair is known to be genuine"),

@@ -19,6 +19,7 @@ from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
 from twofold.embedding import embed_read, read_all
 from twofold.errors import StoreError, UsageError
+from twofold.printable import utf8_name
 from twofold.results import Embeddings, Erasure
 from twofold.store.index import Index
 from twofold.store.local import LocalIndex
@@ -159,7 +160,7 @@ def source_of(value: Any) -> dict[str, str]:
     if not isinstance(value, str | Path):
         return {}
     path = Path(value).absolute()
-    return {SOURCE: str(path), CONTENT: content_hash(path)}
+    return {SOURCE: utf8_name(str(path)), CONTENT: content_hash(path)}
 
 
 def embedded(bundle: Bundle, values: Sequence[Any], gate: Gate) -> Float[np.ndarray, "n dim"]:
@@ -188,12 +189,14 @@ def named(label: str, files: Sequence[Any] | Path, ids: Sequence[str] | None) ->
 def name_of(label: str, value: Any) -> str:
     """The id of an enrolled file."""
     if isinstance(value, str | Path):
-        return f"{label}/{Path(value).name}"
+        return f"{label}/{utf8_name(Path(value).name)}"
     raise UsageError(f"a {type(value).__name__} has no file name to be called by: give ids=[...], one for each thing")
 
 
 def check_names(label: str, values: Sequence[Any], names: Sequence[str]) -> None:
     """Refuse nothing at all, too few ids, and files of one name."""
+    if utf8_name(label) != label:
+        raise UsageError(f"the label {utf8_name(label)!r} is not UTF-8 text: give another one")
     if not values:
         raise UsageError(f"nothing to enrol {label!r} by: give at least one file")
     if len(values) != len(names):

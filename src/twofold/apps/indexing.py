@@ -13,6 +13,7 @@ from twofold.data.hashes import content_hash
 from twofold.data.items import Items
 from twofold.embedding import embed_read
 from twofold.errors import UnreadableInput, UsageError
+from twofold.printable import utf8_name
 from twofold.results import Embeddings, Indexed, Sharded
 from twofold.store.index import Index
 from twofold.store.shards import Shards, digest
@@ -158,7 +159,7 @@ def described(items: Items, *, keep_source: bool, unreadable: dict[str, str]) ->
         if items.group is not None:
             found[GROUP] = items.groups[items.group[place]]
         if keep_source and isinstance(value, Path):
-            found[SOURCE] = str(value.absolute())
+            found[SOURCE] = utf8_name(str(value.absolute()))
         kept.append(place)
         metadata.append({**(items.metadata[place] if items.metadata else {}), **found})
     return replace(items.take(kept), metadata=tuple(metadata))

@@ -8,19 +8,20 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from twofold.apps.indexing import read_or_why
 from twofold.apps.search import check_searchable, search_vectors
 from twofold.apps.templates import Template, means
 from twofold.bundle import Bundle
 from twofold.contract import Calibration, OpenSet
 from twofold.data.pairs import Pairs
-from twofold.embedding import cohort_of, embed_values
-from twofold.errors import NotCalibrated, StoreError, UsageError
+from twofold.embedding import cohort_of, embed_read, embed_values
+from twofold.errors import NotCalibrated, StoreError, UnreadableInput, UsageError
 from twofold.metrics.cohort import normalised
 from twofold.results import Hit, Identification, Verdict
 from twofold.store.index import Index
 from twofold.store.local import LocalIndex
 
-__all__ = ["calibration_of", "identify", "verify", "verify_pairs"]
+__all__ = ["calibration_of", "identify", "verify", "verify_pairs", "verify_readable_pairs"]
 
 BATCH = 256
 OF_ITEMS = "the threshold was set for single items: for means of several, the rate is an estimate"
@@ -56,10 +57,44 @@ def verify_pairs(bundle: Bundle, pairs: Pairs, *, group: str | None = None) -> l
         UnreadableInput: names the file that cannot be decoded.
     """
     calibration = calibration_of(bundle)
+    for each in dict.fromkeys(pairs.groups if group is None and pairs.groups else (group,)):
+        calibration.of_group(each)  # refuse an unknown group before anything is embedded
+    return _verdicts(bundle, pairs, embed_all(bundle, pairs.values), group=group)
+
+
+def verify_readable_pairs(
+    bundle: Bundle, pairs: Pairs, *, group: str | None = None
+) -> tuple[Pairs, list[Verdict], dict[str, str]]:
+    """As `verify_pairs`, but pairs with a thing that cannot be decoded are left out and named.
+
+    Returns:
+        the pairs that have a verdict, their verdicts, and why each unreadable thing could not be read.
+
+    Raises:
+        UnreadableInput: not one of the pairs can be read. As `verify_pairs` else.
+    """
+    calibration_of(bundle)
+    vectors, unreadable = np.zeros((len(pairs.values), bundle.twin.dim), dtype=np.float32), {}
+    for start in range(0, len(pairs.values), BATCH):
+        things = read_or_why(bundle, list(pairs.values[start : start + BATCH]))
+        whole = {place: thing for place, thing in enumerate(things) if not isinstance(thing, str)}
+        unreadable |= {pairs.ids[start + n]: thing for n, thing in enumerate(things) if isinstance(thing, str)}
+        if whole:
+            vectors[start + np.array(list(whole))] = embed_read(bundle, list(whole.values()))
+    gone = np.isin(np.array(pairs.ids), list(unreadable))
+    left = np.flatnonzero(~gone[pairs.index_a] & ~gone[pairs.index_b])
+    if not len(left):
+        raise UnreadableInput(f"none of {len(pairs)} pairs can be read; the first: {next(iter(unreadable.values()))}")
+    rest = pairs.take(left)
+    return rest, _verdicts(bundle, rest, vectors, group=group), unreadable
+
+
+def _verdicts(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "n dim"], *, group: str | None) -> list[Verdict]:
+    """A verdict for each pair of embedded things."""
+    calibration = calibration_of(bundle)
     given = pairs.groups if group is None else None
     groups = (group,) * len(pairs) if given is None else given
     by_group = {each: calibration.of_group(each) for each in dict.fromkeys(groups)}
-    vectors = embed_all(bundle, pairs.values)
     verdicts = []
     for start in range(0, len(pairs.index_a), BATCH):
         part = slice(start, start + BATCH)

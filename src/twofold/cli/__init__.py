@@ -15,12 +15,12 @@ from twofold.cli.copies import dedup
 from twofold.cli.failures import failure
 from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
 from twofold.cli.models import calibrate, demo, doctor, info, train
-from twofold.cli.options import EXIT_CODES, YES, console, say, standard_output
+from twofold.cli.options import EXIT_CODES, INTERNAL, YES, console, say, standard_output
 from twofold.cli.upkeep import audit, check, migrate, rekey
 from twofold.cli.watch import evaluate, monitor
 from twofold.errors import UsageError
 
-__all__ = ["app", "main"]
+__all__ = ["INTERNAL", "app", "main"]
 
 app = App(
     name="twofold",

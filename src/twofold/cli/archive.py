@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, print_json, say, show
-from twofold.cli.values import Looked, OutFile, OutFolder, PositiveCount
+from twofold.cli.values import Label, Looked, OutFile, OutFolder, PositiveCount
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def index(
     keep_source: Flag = False,
     protect: Flag = False,
     levels: Looked = None,
-    prefix: str = "",
+    prefix: Label = "",
     prune: Flag = False,
     force: Flag = False,
     device: str | None = None,

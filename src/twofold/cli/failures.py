@@ -11,6 +11,9 @@ from twofold.printable import printable
 
 __all__ = ["failure"]
 
+LONGEST_LINE = 6000
+"""Characters: an error that names a path of the greatest length, and not the contents of a file."""
+
 MEMORY = "not enough memory: use fewer or smaller inputs at a time, or a machine with more"
 
 
@@ -58,4 +61,6 @@ def _first_line(error: BaseException) -> str:
 
 
 def _line(text: str) -> str:
+    if len(text) > LONGEST_LINE:
+        text = f"{text[: LONGEST_LINE // 2]} ... {text[-LONGEST_LINE // 2 :]}"
     return f"twofold: {printable(text)}\n"

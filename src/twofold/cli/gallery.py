@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from twofold.cli.archive import loaded, opened_index
-from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOutFile, print_exactly, print_json, setting, show
+from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOutFile, print_exactly, print_json, say, setting, show
+from twofold.cli.values import Label, Labels, MaybeLabel
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from twofold.store.local import LocalIndex
 
 __all__ = ["enrol", "expire", "forget", "identify", "local_index", "purge", "revoke", "verify"]
+
+NAMED = 5
+"""Files that cannot be read are named up to so many."""
 
 Gates = Annotated[tuple[str, ...], Parameter(name="--gate", consume_multiple=False, negative="")]
 
@@ -27,12 +31,15 @@ def verify(
     /,
     *,
     pairs: Path | None = None,
-    group: str | None = None,
+    group: MaybeLabel = None,
     out: MaybeOutFile = None,
     device: str | None = None,
     json: Json = False,
 ) -> int:
     """Are A and B the same? Exit code 0 yes, 1 no, 3 unsure; with --pairs a verdict for each row of a table, and 0.
+
+    Pairs with a file that cannot be read are left out of the table and named on standard error; where no pair can be
+    read the exit code is 2.
 
     Args:
         bundle: a calibrated bundle.
@@ -46,7 +53,7 @@ def verify(
     """
     from twofold import wording
     from twofold.apps.verify import verify as judge
-    from twofold.apps.verify import verify_pairs
+    from twofold.apps.verify import verify_readable_pairs
     from twofold.data.pairs import Pairs
     from twofold.files import write_atomically
 
@@ -55,7 +62,14 @@ def verify(
     known = loaded(bundle, device)
     if pairs is not None:
         listed = Pairs.from_table(pairs)
-        table = wording.verdicts(listed, verify_pairs(known, listed, group=group), json=json)
+        all_pairs = len(listed)
+        listed, verdicts, unreadable = verify_readable_pairs(known, listed, group=group)
+        for reason in list(unreadable.values())[:NAMED]:
+            say(reason)
+        if unreadable:
+            left_out = all_pairs - len(listed)
+            say(f"{len(unreadable)} files cannot be read: {left_out} of {all_pairs} pairs have no verdict")
+        table = wording.verdicts(listed, verdicts, json=json)
         print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES
     verdict = judge(known, a, b, group=group)
@@ -69,7 +83,7 @@ def identify(
     query: Path,
     /,
     *,
-    group: str | None = None,
+    group: MaybeLabel = None,
     template: Literal["best", "mean"] = "best",
     exact: Flag = False,
     device: str | None = None,
@@ -101,7 +115,7 @@ def identify(
 def enrol(
     bundle: Path,
     index: str,
-    label: str,
+    label: Label,
     files: list[Path],
     /,
     *,
@@ -143,7 +157,7 @@ def enrol(
     return YES
 
 
-def forget(bundle: Path, index: str, labels: list[str], /, *, out: MaybeOutFile = None, json: Json = False) -> int:
+def forget(bundle: Path, index: str, labels: Labels, /, *, out: MaybeOutFile = None, json: Json = False) -> int:
     """Erase every byte of LABELS from the index, and say what was looked for afterwards.
 
     The numbers of the receipt are kept in the audit log, too, without names: `twofold audit INDEX --label LABEL`.
@@ -171,7 +185,7 @@ def forget(bundle: Path, index: str, labels: list[str], /, *, out: MaybeOutFile 
     return YES
 
 
-def expire(index: str, label: str, date: str, /, *, json: Json = False) -> int:
+def expire(index: str, label: Label, date: str, /, *, json: Json = False) -> int:
     """From DATE on LABEL is neither found nor counted; `twofold purge` erases what is expired.
 
     Args:
@@ -187,7 +201,7 @@ def expire(index: str, label: str, date: str, /, *, json: Json = False) -> int:
     return YES
 
 
-def revoke(index: str, label: str, /, *, lift: Flag = False, json: Json = False) -> int:
+def revoke(index: str, label: Label, /, *, lift: Flag = False, json: Json = False) -> int:
     """Keep LABEL in the index, but never match it, until this is lifted.
 
     Args:

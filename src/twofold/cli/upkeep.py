@@ -6,6 +6,7 @@ from pathlib import Path
 from twofold.cli.archive import loaded, opened_index
 from twofold.cli.gallery import local_index
 from twofold.cli.options import NO, YES, Flag, Json, print_json, show
+from twofold.cli.values import MaybeLabel
 from twofold.errors import UsageError
 
 __all__ = ["audit", "check", "migrate", "rekey"]
@@ -34,7 +35,7 @@ def check(index: str, /, *, repair: Flag = False, json: Json = False) -> int:
     return YES if found.sound else NO
 
 
-def audit(index: str, /, *, label: str | None = None, json: Json = False) -> int:
+def audit(index: str, /, *, label: MaybeLabel = None, json: Json = False) -> int:
     """What was enrolled, changed and forgotten in INDEX, and when; names stand there as keyed hashes only.
 
     Args:

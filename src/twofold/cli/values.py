@@ -8,11 +8,15 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from twofold.places import check_file_place, check_folder_place
+from twofold.printable import utf8_name
 
 __all__ = [
     "SETTINGS",
+    "Label",
+    "Labels",
     "Levels",
     "Looked",
+    "MaybeLabel",
     "MaybeRate",
     "OutFile",
     "OutFolder",
@@ -73,6 +77,11 @@ def writable(check: Callable[[Path], None]) -> Callable[[Any, Any], None]:
     return validate
 
 
+def as_text(_: Any, tokens: Sequence[Any]) -> str:
+    r"""A converter for labels: a byte that is not UTF-8 is written as \xNN, as for names of folders."""
+    return utf8_name(tokens[0].value)
+
+
 _levels = Parameter(converter=exact, validator=whole_number(0, 2))
 _rate = Parameter(validator=real_number(SMALLEST_RATE * 0.999, 1.0, means=f"at least {SMALLEST_RATE:g} and below 1"))
 _file = Parameter(validator=writable(check_file_place))
@@ -87,6 +96,9 @@ Several = Annotated[int, Parameter(converter=exact, validator=whole_number(2, 2*
 Rate = Annotated[float, _rate]
 MaybeRate = Annotated[float | None, _rate]
 Seconds = Annotated[float | None, Parameter(validator=real_number(0.0, math.inf, means="a positive number of seconds"))]
+Label = Annotated[str, Parameter(converter=as_text)]
+MaybeLabel = Annotated[str | None, Parameter(converter=as_text)]
+Labels = Annotated[list[str], Parameter(converter=lambda _, tokens: [utf8_name(token.value) for token in tokens])]
 Threshold = Annotated[float | None, Parameter(validator=real_number(-math.inf, math.inf, means="a finite number"))]
 OutFile = Annotated[Path | None, _file]
 OutFolder = Annotated[Path, Parameter(validator=writable(check_folder_place))]

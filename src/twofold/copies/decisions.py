@@ -1,12 +1,12 @@
 """A table of decisions about copies, checked against the disk: nothing that is kept may be gone, changed or moved."""
 
-import csv
 import os
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from twofold.data.delimited import read_rows
 from twofold.data.listing import some
 from twofold.errors import DataError
 from twofold.files import sha256_file
@@ -70,12 +70,8 @@ def decisions_table(path: Path) -> tuple[list[Row], bool]:
     Raises:
         DataError: not a table, other columns, or a row that is too short or too long.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            header, rows = tuple(reader.fieldnames or ()), list(reader)
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a table of decisions: {error}") from None
+    header, lines = read_rows(path)
+    rows = [dict(zip(header, fields, strict=True)) for _, fields in lines]
     undoing = set(UNDO) <= set(header)
     if not undoing and not set(COLUMNS) <= set(header):
         named = ", ".join(header[:8]) or "none"
@@ -83,14 +79,7 @@ def decisions_table(path: Path) -> tuple[list[Row], bool]:
             f"{path} is neither a table of decisions nor an undo list: it has the columns {named}, "
             f"where {', '.join(COLUMNS)} belong"
         )
-    for number, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise DataError(f"{path}, line {number}: {_width(row)} fields, the header has {len(header)}")
     return rows, undoing
-
-
-def _width(row: dict) -> int:
-    return sum(value is not None for name, value in row.items() if name is not None) + len(row.get(None) or ())
 
 
 def checked(root: Path, rows: list[Row], table: Path) -> tuple[list[Decided], list[Decided]]:

@@ -20,6 +20,7 @@ from twofold.errors import BundleError, NewerFormat, UnreadableInput
 from twofold.files import new_folder
 from twofold.inputs import Input
 from twofold.inputs.image_decoding import header_size
+from twofold.strict_json import plain_object
 
 __all__ = ["MARKER", "Collection", "collect", "load_arrays", "save_arrays"]
 
@@ -192,7 +193,7 @@ def load_arrays(path: str | Path) -> tuple[Collection, dict[str, Any], dict[str,
     """
     folder = Path(path)
     try:
-        told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        told = plain_object((folder / MARKER).read_bytes())
         if told["format"] > FORMAT:
             raise NewerFormat(f"{path} has format {told['format']}, this twofold reads {FORMAT}: update twofold")
         found = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in told["arrays"]}

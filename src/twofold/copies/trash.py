@@ -4,8 +4,6 @@ All or nothing: the undo list is on the disk before the first file moves. What f
 killed is taken back by the next call.
 """
 
-import csv
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +14,7 @@ from unicodedata import normalize
 
 from twofold.copies.decisions import TRASH, Decided, Row, State, checked, decisions_table, root_of
 from twofold.copies.sidecars import sidecars
+from twofold.data.delimited import written_rows
 from twofold.data.listing import some
 from twofold.errors import CannotWrite, DataError
 from twofold.files import rename_without_replacing, sha256_file, sync_folder, write_atomically
@@ -224,13 +223,10 @@ def _forth(root: Path, moves: list[_Move]) -> None:
 
 def _undo_list(root: Path, moves: list[_Move]) -> Path:
     """Written before anything moves; with the times of the folders as they are."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(UNDO_LIST)
-    for move in moves:
-        writer.writerow((move.path, move.target, move.linked_to, move.state.time))
+    rows = [(move.path, move.target, move.linked_to, move.state.time) for move in moves]
     for folder in sorted({Path(move.path).parent for move in moves} | {Path()}):
-        writer.writerow((f"{folder.as_posix()}/", "", "", (root / folder).stat().st_mtime_ns))
+        rows.append((f"{folder.as_posix()}/", "", "", (root / folder).stat().st_mtime_ns))
+    table = written_rows(UNDO_LIST, (dict(zip(UNDO_LIST, row, strict=True)) for row in rows))
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     undo = root / TRASH / f"undo-{stamp}.csv"
     try:
@@ -238,7 +234,7 @@ def _undo_list(root: Path, moves: list[_Move]) -> Path:
     except OSError as error:
         raise CannotWrite(f"cannot make {undo.parent}: {error.strerror}. No file was moved") from error
     try:
-        write_atomically(undo, stream.getvalue().encode())
+        write_atomically(undo, table)
     except CannotWrite as error:
         raise CannotWrite(f"the undo list cannot be written, so no file was moved: {error}") from error
     return undo

@@ -1,7 +1,5 @@
 """A cleaned table: the items to keep, and beside it those that were left out, each with its reason."""
 
-import csv
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from twofold.data.delimited import written_rows
 from twofold.data.items import Items
 from twofold.errors import NotEnoughData, UsageError
 from twofold.files import write_atomically
+from twofold.printable import utf8_name
 
 __all__ = ["write_cleaned"]
 
@@ -38,7 +38,8 @@ def write_cleaned(items: Items, dropped: Mapping[int, str], out: str | Path) -> 
         raise UsageError(f"the cleaned table {out} must end in .csv")
     if not all(isinstance(value, str | Path) for value in items.values):
         raise UsageError("a cleaned table can name files or texts, but these items are arrays in memory")
-    reasons = dict(dropped) | _orphans(items, dropped)
+    reasons = dict(dropped) | _nameless(items)
+    reasons |= _orphans(items, reasons)
     kept = [place for place in range(len(items)) if place not in reasons]
     if not kept:
         raise NotEnoughData(f"none of {len(items)} items would be left: nothing was written")
@@ -46,6 +47,13 @@ def write_cleaned(items: Items, dropped: Mapping[int, str], out: str | Path) -> 
     write_atomically(beside, _csv([{**_row(items, i, out), "reason": reasons[i]} for i in sorted(reasons)], items))
     write_atomically(out, _csv([_row(items, i, out) for i in kept], items))
     return beside
+
+
+def _nameless(items: Items) -> dict[int, str]:
+    """Files that a table in UTF-8 cannot name."""
+    said = "the name of the file is not UTF-8, so no table can hold it: rename it"
+    names = (str(value) if isinstance(value, Path) else "" for value in items.values)
+    return {place: said for place, name in enumerate(names) if utf8_name(name) != name}
 
 
 def _orphans(items: Items, dropped: Mapping[int, str]) -> dict[int, str]:
@@ -60,7 +68,8 @@ def _row(items: Items, place: int, out: Path) -> dict[str, Any]:
     value = items.values[place]
     is_path = isinstance(value, Path)
     writer = items.identities[items.identity[place]]
-    row = {"path" if is_path else "text": os.path.relpath(value, out.parent) if is_path else value}
+    content = utf8_name(os.path.relpath(value, out.parent)) if is_path else value
+    row = {"path" if is_path else "text": content}
     row["label"] = "" if items.forged[place] else writer
     if items.forged.any():
         row["forgery_of"] = writer if items.forged[place] else ""
@@ -72,9 +81,5 @@ def _row(items: Items, place: int, out: Path) -> dict[str, Any]:
 
 
 def _csv(rows: Sequence[dict[str, Any]], items: Items) -> bytes:
-    stream = io.StringIO()
     columns = list(rows[0]) if rows else ["path" if isinstance(items.values[0], Path) else "text", "label", "reason"]
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue().encode()
+    return written_rows(columns, rows)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from twofold.data.listing import Listing, natural, some
 from twofold.errors import DataError, NotEnoughData, UsageError
+from twofold.printable import utf8_name
 
 __all__ = ["FORGERY_ENDINGS", "levels_of", "scan"]
 
@@ -67,15 +68,25 @@ def _unlabelled(path: Path, suffixes: frozenset[str] | None) -> Listing:
     strays = [name.removeprefix("./") for name in strays if not name.endswith("/")]
     if not found:
         raise NotEnoughData(f"{path} and its sub-folders hold no file that counts: give a folder with files")
-    names = tuple(found)
+    names = _as_text(tuple(found))
     return Listing(
-        values=tuple(path / file for file in names),
+        values=tuple(path / file for file in found),
         ids=names,
         labels=names,
         identities=names,
         strays=tuple(strays),
         notes=(f"{len(names)} files without labels",),
     )
+
+
+def _as_text(names: tuple[str, ...]) -> tuple[str, ...]:
+    r"""Names as they can be stored: a byte that is not UTF-8 as \xNN, as long as no two names become one."""
+    text = tuple(map(utf8_name, names))
+    if text != names and len(set(text)) < len(set(names)):
+        known: dict[str, str] = {}
+        one = next(name for name, shown in zip(names, text, strict=True) if known.setdefault(shown, name) != name)
+        raise DataError(f"two names would both be stored as {utf8_name(one)!r}, one of them is not UTF-8: rename it")
+    return text
 
 
 def _without_files(folders: list[str]) -> list[str]:
@@ -148,7 +159,7 @@ def _listing(path: Path, levels: int, found: list[tuple[str, str]]) -> Listing:
     folders = {folder for folder, _ in found}
     writers = {folder: _writer(folder, folders) for folder in folders}
     forgeries = sum(writers[folder] is not None for folder, _ in found)
-    identities = tuple(writers[folder] or folder for folder, _ in found)
+    identities = _as_text(tuple(writers[folder] or folder for folder, _ in found))
     said = [f"{len(found)} files of {len(set(identities))} identities, as {'group/' * (levels - 1)}identity/file"]
     if forgeries:
         forged = sorted((folder for folder in folders if writers[folder]), key=natural)
@@ -157,9 +168,9 @@ def _listing(path: Path, levels: int, found: list[tuple[str, str]]) -> Listing:
         )
     return Listing(
         values=tuple(path / file for _, file in found),
-        ids=tuple(file for _, file in found),
-        labels=tuple(None if writers[folder] else folder for folder, _ in found),
+        ids=_as_text(tuple(file for _, file in found)),
+        labels=tuple(None if writers[folder] else utf8_name(folder) for folder, _ in found),
         identities=identities,
-        groups=tuple(folder.split("/")[0] for folder, _ in found) if levels == 2 else None,
+        groups=_as_text(tuple(folder.split("/")[0] for folder, _ in found)) if levels == 2 else None,
         notes=tuple(said),
     )

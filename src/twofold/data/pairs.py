@@ -1,20 +1,19 @@
 """Pairs: two items and whether (or how far) they are the same, read from a table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.data import tables
+from twofold.data.fields import number, truth
 from twofold.data.hashes import content_hash
 from twofold.data.listing import coded
 from twofold.data.tables import Table
 from twofold.errors import DataError
 
 __all__ = ["Pairs"]
-
-_TRUTH = {"1": 1.0, "true": 1.0, "yes": 1.0, "same": 1.0, "0": 0.0, "false": 0.0, "no": 0.0, "different": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +84,16 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.index_a)
 
+    def take(self, index: Int[np.ndarray, " m"]) -> "Pairs":
+        """The pairs at these positions, in this order; the things stay."""
+        return replace(
+            self,
+            index_a=self.index_a[index],
+            index_b=self.index_b[index],
+            answers=None if self.answers is None else self.answers[index],
+            groups=None if self.groups is None else tuple(self.groups[i] for i in index),
+        )
+
     @property
     def targets(self) -> Float[np.ndarray, " pairs"]:
         """The answers.
@@ -113,25 +122,9 @@ def _answers(table: Table) -> Float[np.ndarray, " pairs"] | None:
         raise DataError(f"{table.path.name} has the columns same and score: leave one, so that it is clear what counts")
     if not told:
         return None
-    read = _truth if told[0] == "same" else _number
+    read = truth if told[0] == "same" else number
     fields = zip(table.places, table.column(told[0]), strict=True)
     return np.array([read(field, place) for place, field in fields], dtype=np.float64)
-
-
-def _truth(field: str, place: str) -> float:
-    if field.lower() not in _TRUTH:
-        raise DataError(f"{place}: same={field!r} is neither 1 nor 0 (or true, false, yes, no); graded: name it score")
-    return _TRUTH[field.lower()]
-
-
-def _number(field: str, place: str) -> float:
-    try:
-        number = float(field)
-    except ValueError:
-        number = float("nan")
-    if not np.isfinite(number):
-        raise DataError(f"{place}: score={field!r} is no finite number")
-    return number
 
 
 def _identities(

@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 
 from twofold.contract import scores_block
 from twofold.data import tables
+from twofold.data.fields import number, truth
 from twofold.data.listing import coded
-from twofold.data.scores import FALSE, TRUE, Scores, unlabelled
+from twofold.data.scores import Scores, unlabelled
 from twofold.data.tables import Table
 from twofold.errors import DataError, NotEnoughData
 
@@ -165,7 +166,7 @@ def _lines(path: Path) -> Table:
 def _parsed(text: str, place: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{place}: no JSON ({error})") from None
 
 
@@ -176,7 +177,7 @@ def _text(value: Any) -> str:
 
 
 def _of_table(table: Table) -> ProductionScores:
-    scores = np.array([_number(field, place) for field, place in zip(table.column("score"), table.places, strict=True)])
+    scores = np.array([number(field, place) for field, place in zip(table.column("score"), table.places, strict=True)])
     told = table.columns.get("same", ("",) * len(scores))
     same = np.array([_truth(field, place) for field, place in zip(told, table.places, strict=True)])
     first, second, unit = _ends(table)
@@ -213,19 +214,7 @@ def _checked(same: np.ndarray, equal: np.ndarray, table: Table) -> np.ndarray:
     return np.where(same < 0, equal.astype(np.int64), same)
 
 
-def _number(field: str, place: str) -> float:
-    try:
-        number = float(field)
-    except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
-        raise DataError(f"{place}: score={field!r} is no finite number")
-    return number
-
-
 def _truth(field: str, place: str) -> int:
     if not field:
         return -1
-    if field.lower() not in TRUE + FALSE:
-        raise DataError(f"{place}: same={field!r} is neither 1 nor 0 (or true, false, yes, no), nor empty")
-    return int(field.lower() in TRUE)
+    return int(truth(field, place))

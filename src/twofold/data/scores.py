@@ -9,7 +9,8 @@ from jaxtyping import Bool, Float, Int
 
 from twofold.contract import scores_block
 from twofold.data import tables
-from twofold.data.listing import coded
+from twofold.data.fields import number, truth
+from twofold.data.listing import coded, some
 from twofold.data.tables import Table
 from twofold.errors import DataError, NotEnoughData
 from twofold.metrics.pairs import AllPairs, PairList, PairSource
@@ -19,8 +20,6 @@ __all__ = ["NO_IDENTITIES", "Scores", "unlabelled"]
 NO_IDENTITIES = (
     "nobody said whose the pairs are (columns identity_a and identity_b): pairs that share people are not independent"
 )
-
-TRUE, FALSE = ("1", "1.0", "true", "yes", "same"), ("0", "0.0", "false", "no", "different")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,21 +122,21 @@ class Scores:
         if "vector" in table.columns:
             return _with_labels(_vectors(table), table, distance)
         raise DataError(
-            f"{path.name} has neither a column score nor a column vector: its columns are {', '.join(table.columns)}"
+            f"{path.name} has neither a column score nor a column vector: its columns are {some(table.columns, 12)}"
         )
 
 
 def _scored(table: Table) -> Scores:
-    scores = np.array([_number(field, place) for field, place in _fields(table, "score")])
+    scores = np.array([number(field, place) for field, place in _fields(table, "score")])
     known = {"identity_a", "identity_b"} & table.columns.keys()
     if not known:
-        same = np.array([_truth(field, place) for field, place in _fields(table, "same")])
+        same = np.array([truth(field, place) for field, place in _fields(table, "same")])
         return Scores.from_arrays(scores, same, first=None, second=None)
     codes, _ = coded(table.column("identity_a") + table.column("identity_b"))
     first, second = codes[: len(scores)], codes[len(scores) :]
     if "same" not in table.columns:
         return Scores.from_arrays(scores, first == second, first=first, second=second)
-    same = np.array([_truth(field, place) for field, place in _fields(table, "same")])
+    same = np.array([truth(field, place) for field, place in _fields(table, "same")])
     torn = np.flatnonzero(same & (first != second))
     if len(torn):
         raise DataError(
@@ -153,7 +152,7 @@ def _with_labels(vectors: np.ndarray, table: Table, distance: str) -> Scores:
     if "label" not in table.columns:
         raise DataError(
             f"{table.path.name} has no column label: without identities no pair is known to be genuine, and pairs that "
-            f"share people are not independent; its columns are {', '.join(table.columns)}"
+            f"share people are not independent; its columns are {some(table.columns, 12)}"
         )
     imitated = table.columns.get("forgery_of", ("",) * len(vectors))
     labels = table.columns["label"] if any(imitated) else table.column("label")
@@ -168,28 +167,12 @@ def _fields(table: Table, name: str) -> list[tuple[str, str]]:
     return list(zip(table.column(name), table.places, strict=True))
 
 
-def _number(field: str, place: str) -> float:
-    try:
-        number = float(field)
-    except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
-        raise DataError(f"{place}: score={field!r} is no finite number")
-    return number
-
-
-def _truth(field: str, place: str) -> bool:
-    if field.lower() not in TRUE + FALSE:
-        raise DataError(f"{place}: same={field!r} is neither 1 nor 0 (or true, false, yes, no)")
-    return field.lower() in TRUE
-
-
 def _vectors(table: Table) -> np.ndarray:
     rows = []
     for field, place in _fields(table, "vector"):
         try:
             row = [float(each) for each in json.loads(field)]
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError, OverflowError):
             raise DataError(f"{place}: the vector {field[:30]!r} is no list of numbers, such as [0.1, 0.2]") from None
         if rows and len(row) != len(rows[0]):
             raise DataError(f"{place}: the vector has {len(row)} numbers, those before it have {len(rows[0])}")

@@ -1,19 +1,23 @@
 """CSV, TSV and Parquet as rows that know their place, so that an error can name the line."""
 
-import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from twofold.data.listing import Listing
+from twofold.data.delimited import MOST_COLUMNS, read_rows
+from twofold.data.listing import Listing, some
 from twofold.errors import DataError, MissingExtra, NotEnoughData
+from twofold.places import file_at
 
 __all__ = ["CONTENTS", "SUFFIXES", "Table", "located", "parts_of", "read", "rows_as_items"]
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 CONTENTS = ("path", "text", "sequence")
 KNOWN = (*CONTENTS, "label", "group", "source", "forgery_of")
+MEANINGFUL = frozenset({*KNOWN, "a", "b", "same", "score", "identity_a", "identity_b", "vector", "at", "split", "part"})
+"""Columns that mean something to one command or another."""
+LONGEST_PATH = 4096  # of Linux; what is longer is no path, and would fill the screen
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")  # no codes like 007, which are text
 
 
@@ -22,7 +26,7 @@ class Table:
     """Columns of text.
 
     Attributes:
-        columns: name -> one string a row, blanks at the ends removed.
+        columns: name -> one string per row, blanks at the ends removed; known names are in lower case.
         places: where each row stands, for errors: "faces.csv, line 7".
     """
 
@@ -37,7 +41,7 @@ class Table:
             DataError: no such column, or an empty field; names the line.
         """
         if name not in self.columns:
-            raise DataError(f"{self.path.name} has no column {name!r}: its columns are {', '.join(self.columns)}")
+            raise DataError(f"{self.path.name} has no column {name!r}: its columns are {some(self.columns, 12)}")
         for place, field in zip(self.places, self.columns[name], strict=True):
             if not field:
                 raise DataError(f"{place}: the field {name!r} is empty; fill it in or remove the row")
@@ -53,8 +57,11 @@ def read(path: Path) -> Table:
         MissingExtra: Parquet without the extra `data`.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path} is no table that can be read: its name must end in {', '.join(SUFFIXES)}")
-    if not path.is_file():
+        said = "is" if path.exists() else "does not exist, and is"
+        raise DataError(f"{path} {said} not a table: the name of one ends in {', '.join(SUFFIXES)}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: give a table in it")
+    if not path.exists():
         raise DataError(f"there is no table {path}")
     table = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
     if not table.places:
@@ -62,39 +69,19 @@ def read(path: Path) -> Table:
     return table
 
 
-def _delimiter(header: str, path: Path) -> str:
-    if path.suffix.lower() == ".tsv":
-        return "\t"
-    return max(",;\t", key=header.count)  # spreadsheets in half of Europe write semicolons into .csv
-
-
 def _text(path: Path) -> Table:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-            file.seek(0)
-            lines = list(_lines(file, _delimiter(first, path)))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text with columns: {error}") from error
-    header = [name.strip() for name in lines[0][1]] if lines else []
-    if not any(header):
-        raise NotEnoughData(f"{path} is empty: the first line names the columns")
-    if len(set(header)) < len(header):
-        raise DataError(f"{path.name} names a column twice: {', '.join(header)}")
-    rows = lines[1:]
-    for number, row in rows:
-        if len(row) != len(header):
-            raise DataError(f"{path.name}, line {number}: {len(row)} fields, the header has {len(header)}")
-    columns = {name: tuple(row[i].strip() for _, row in rows) for i, name in enumerate(header)}
+    header, rows = read_rows(path)
+    names = _known_names(header)
+    columns = {name: tuple(row[i] for _, row in rows) for i, name in enumerate(names)}
     return Table(path=path, columns=columns, places=tuple(f"{path.name}, line {number}" for number, _ in rows))
 
 
-def _lines(file: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """(line on which a row ends, its fields), empty lines left out."""
-    reader = csv.reader(file, delimiter=delimiter, strict=True)
-    for row in reader:
-        if row:
-            yield reader.line_num, row
+def _known_names(header: Sequence[str]) -> list[str]:
+    """The names of columns; those that mean something to us in lower case, however they are written: Path, LABEL."""
+    small = [name.strip().lower() for name in header]
+    return [
+        low if low in MEANINGFUL and small.count(low) == 1 else name for name, low in zip(header, small, strict=True)
+    ]
 
 
 def _parquet(path: Path) -> Table:
@@ -103,10 +90,18 @@ def _parquet(path: Path) -> Table:
     except ImportError as error:
         raise MissingExtra(f"{path.name} is Parquet, which needs pyarrow: pip install 'twofold[data]'") from error
     try:
+        names = parquet.read_schema(path).names
+        if len(names) > MOST_COLUMNS:
+            raise DataError(
+                f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS:,}: a row should be an item"
+            )
+        if len(set(names)) < len(names):
+            raise DataError(f"{path.name} has two columns of the same name: rename or remove one")
         columns = parquet.read_table(path).to_pydict()
-    except (ArrowException, OSError) as error:
+    except (ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
-    text = {name: tuple("" if f is None else str(f).strip() for f in column) for name, column in columns.items()}
+    fields = ((name, columns[old]) for name, old in zip(_known_names(names), names, strict=True))
+    text = {name: tuple("" if f is None else str(f).strip() for f in column) for name, column in fields}
     count = len(next(iter(text.values()), ()))
     return Table(path=path, columns=text, places=tuple(f"{path.name}, row {row + 1}" for row in range(count)))
 
@@ -119,11 +114,12 @@ def located(table: Table, column: str) -> tuple[Path, ...]:
     """
     folder = table.path.parent
     paths = tuple(folder / name for name in table.column(column))
-    missing = [i for i, path in enumerate(paths) if not path.is_file()]
+    missing = [i for i, path in enumerate(paths) if not file_at(path)]
     if missing:
         first = missing[0]
         raise DataError(
-            f"{table.places[first]}: there is no file {paths[first]} ({len(missing)} of {len(paths)} files of the "
+            f"{table.places[first]}: there is no file {str(paths[first])[:LONGEST_PATH]} "
+            f"({len(missing)} of {len(paths)} files of the "
             f"column {column!r} are missing); relative names are taken from the table's folder"
         )
     return paths
@@ -142,7 +138,7 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     if len(content) != 1:
         raise DataError(
             f"{table.path.name} needs one of the columns {', '.join(CONTENTS)} and the column label: "
-            f"its columns are {', '.join(table.columns)}"
+            f"its columns are {some(table.columns, 12)}"
         )
     name = content[0]
     values = located(table, name) if name == "path" else table.column(name)

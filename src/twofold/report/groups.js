@@ -83,7 +83,12 @@
     go(cards.indexOf(section.querySelector(".copy")));
     section.scrollIntoView({ block: "nearest" });
   };
-  const quoted = (text) => (/[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text);
+  // the same marks as data/delimited.py: no formulas in spreadsheets, and blanks at the ends survive
+  const marked = (text) => (/^\s|\s$|^'+[=+\-@]|^'(\s.*|.*\s)'$/.test(text) ? `'${text}'` : /^[=+\-@]/.test(text) ? `'${text}` : text);
+  const quoted = (name) => {
+    const text = marked(name);
+    return /[",\r\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
   const save = () => {
     if (empty.size) return;
     const lines = files.map(([group, path, weight], number) => [group, quoted(path), gone[number] ? "delete" : "keep", weight].join(","));

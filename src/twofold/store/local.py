@@ -32,6 +32,7 @@ from twofold.store.sqlite.rows import Batch, Row
 from twofold.store.sqlite.tables import check_pages
 from twofold.store.upkeep import inspect
 from twofold.store.where import Condition
+from twofold.strict_json import plain_object
 
 __all__ = ["LocalIndex"]
 
@@ -54,7 +55,7 @@ class LocalIndex(Index):
                 database.check_mark()
             with database.reading():
                 pinned = database.pinned()
-                self.contract = Contract.from_dict(json.loads(pinned.contract))
+                self.contract = Contract.from_dict(plain_object(pinned.contract))
                 self._begin(opened(pinned, self.contract, key))
                 state = database.state()
                 if not self._finder.has_many(state):  # else rows are checked when they are read

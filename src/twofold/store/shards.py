@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from twofold.contract import Contract
-from twofold.errors import DamagedIndex, MissingExtra, NewerFormat, StoreError
+from twofold.errors import BundleError, DamagedIndex, MissingExtra, NewerFormat, StoreError
 from twofold.files import PRIVATE_FOLDER, write_atomically
 from twofold.results import Embeddings
+from twofold.strict_json import plain_object
 
 __all__ = ["Shards", "digest"]
 
@@ -57,12 +58,14 @@ class Shards:
         if not place.is_file():
             raise StoreError(f"{folder} holds no {MANIFEST}: `twofold embed` makes such a folder")
         try:
-            told = json.loads(place.read_text(encoding="utf-8"))
+            told = plain_object(place.read_bytes())
             if told["format"] > FORMAT:
                 raise NewerFormat(f"{place} has format {told['format']}, this twofold reads up to {FORMAT}: upgrade it")
             contract = Contract.from_dict(told["contract"])
-            return cls(folder=Path(folder), contract=contract, items=int(told["items"]), rows=int(told["rows"]))
-        except (ValueError, KeyError, TypeError) as error:
+            if type(told["items"]) is not int or type(told["rows"]) is not int or told["items"] < 0 or told["rows"] < 1:
+                raise ValueError(f"items {told['items']!r}, rows {told['rows']!r}")
+            return cls(folder=Path(folder), contract=contract, items=told["items"], rows=told["rows"])
+        except (OSError, ValueError, KeyError, TypeError, BundleError) as error:
             raise DamagedIndex(f"{place} is damaged ({error}): restore it, or embed again elsewhere") from None
 
     def save(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from twofold import __version__
 from twofold.errors import DamagedBundle
 from twofold.files import new_folder, sha256_file
 from twofold.provenance import Provenance
+from twofold.strict_json import plain_object
 
 __all__ = [
     "Checkpoints",
@@ -128,13 +130,16 @@ def load(folder: str | Path) -> tuple[Tensors, dict[str, Any]]:
     """
     path = Path(folder)
     try:
-        state = json.loads((path / STATE).read_text(encoding="utf-8"))
+        state = plain_object((path / STATE).read_bytes())
         intact = sha256_file(path / TENSORS) == state["sha256"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedBundle(f"the checkpoint {path} cannot be read ({error})") from None
     if not intact:
         raise DamagedBundle(f"the checkpoint {path} is not as it was written (SHA-256)")
-    return safetensors.torch.load_file(path / TENSORS), state["numbers"]
+    try:
+        return safetensors.torch.load_file(path / TENSORS), dict(state["numbers"])
+    except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
+        raise DamagedBundle(f"the checkpoint {path} is not one that this twofold wrote ({error})") from None
 
 
 def provenance(tensors: Tensors) -> Provenance | None:

@@ -21,6 +21,7 @@ from twofold.contract import Contract
 from twofold.errors import DamagedIndex, MissingExtra, UsageError, WrongKey
 from twofold.files import PRIVATE_FILE
 from twofold.store.protection.rotation import ROTATABLE
+from twofold.strict_json import plain_object
 
 __all__ = ["KEY", "KEY_FILE", "Key", "Protection", "find_key", "new_key", "seal", "unseal"]
 
@@ -211,7 +212,7 @@ class Protection:
 def read_text(text: str) -> dict[str, Any]:
     """The public part of a protection, checked for what must be in it."""
     try:
-        outside = json.loads(text)
+        outside = plain_object(text)
         number = outside["format"]
         if number == FORMAT and bytes.fromhex(outside["salt"]) and bytes.fromhex(outside["secrets"]):
             return outside
