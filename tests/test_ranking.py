@@ -24,12 +24,14 @@ def clustered(items: int, *, dim: int = 32) -> np.ndarray:
     return (centres[np.arange(items) // 6] + 0.9 * generator.normal(size=(items, dim))).astype(np.float32)
 
 
-def cosines(vectors: np.ndarray) -> Cosines:
-    return Cosines(vectors, np.linalg.norm(vectors, axis=1, keepdims=True))
+@pytest.fixture(params=[True, False], ids=["bfloat16", "float32"])
+def cosines(request):
+    """Exact cosines with rough looks of either kind."""
+    return lambda vectors: Cosines(vectors, half=request.param)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
-def test_a_rough_look_is_off_by_no_more_than_it_says(scale):
+def test_a_rough_look_is_off_by_no_more_than_it_says(cosines, scale):
     generator = np.random.default_rng(1)
     vectors = (scale * generator.normal(size=(300, 24))).astype(np.float32)
     vectors[100:200] = vectors[:100] + (0.05 * scale * generator.normal(size=(100, 24))).astype(np.float32)
@@ -44,19 +46,31 @@ def test_a_rough_look_is_off_by_no_more_than_it_says(scale):
     assert np.abs(score.surely(looks[likely]) - exact[likely]).max() < 0.02
 
 
-def test_a_pair_has_one_score_whatever_is_asked_with_it():
-    vectors = clustered(100)
+@pytest.mark.parametrize("dim", [3, 32, 513])
+def test_a_pair_has_one_score_whatever_is_asked_with_it(cosines, dim):
+    vectors = clustered(100, dim=dim)
     score = cosines(vectors)
     a, b = np.arange(50), np.arange(50, 100)
     whole = score.pairs(a, b)
     assert np.array_equal(whole, score.pairs(b, a))
     assert np.array_equal(whole[7:8], score.pairs(a[7:8], b[7:8]))
-    assert whole == pytest.approx(np.diag(score(a, b)), abs=1e-6)
+    assert np.array_equal(whole, np.diag(score(a, b)))  # exact, so the order of the additions does not matter
+    unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float64)
+    assert whole == pytest.approx(np.einsum("nd,nd->n", unit[a], unit[b]), abs=1e-6)
+
+
+def test_a_copy_ties_wherever_it_stands(cosines):
+    vectors = clustered(300, dim=67)
+    vectors[211] = 4 * vectors[4]  # exactly
+    score, everything = cosines(vectors), np.arange(300)
+    for cols in (everything, everything[::-1], np.delete(everything, [1, 2, 3]), np.array([4, 211])):
+        block = score(everything, cols)
+        assert np.array_equal(block[:, cols == 4], block[:, cols == 211])
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("entries", [ranks.ENTRIES, 2000])
-def test_numbers_are_those_of_exact_scores(monkeypatch, threads, entries):
+def test_numbers_are_those_of_exact_scores(monkeypatch, cosines, threads, entries):
     vectors = clustered(2400)
     labels = np.arange(2400) // 6
     vectors[30:60] = vectors[:30]  # ties between classes
@@ -67,14 +81,8 @@ def test_numbers_are_those_of_exact_scores(monkeypatch, threads, entries):
     try:
         rough = cosines(vectors)
         found = query_values(rough, labels, ks=(1, 5))
-        # the same scores, as tiles of listed pairs, so that ties are ties
-        exact = query_values(
-            lambda rows, cols: rough.pairs(*(side.ravel() for side in np.meshgrid(rows, cols, indexing="ij"))).reshape(
-                len(rows), -1
-            ),
-            labels,
-            ks=(1, 5),
-        )
+        monkeypatch.setattr(ranks, "CROWDED", 10**9)  # sorted, without rough looks
+        exact = query_values(lambda rows, cols: rough(rows, cols), labels, ks=(1, 5))
         assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -84,17 +92,23 @@ def test_numbers_are_those_of_exact_scores(monkeypatch, threads, entries):
     assert 0.3 < exact["map_at_r"].mean() < 0.95
 
 
-def test_few_items_get_exact_looks_and_many_rough_ones(monkeypatch):
+def test_only_many_items_get_looks_in_half_precision_and_only_where_that_is_faster(monkeypatch):
     vectors = clustered(200)
+
+    def half() -> bool:
+        score = ranking(TWIN, vectors)
+        assert isinstance(score, Cosines)
+        return score.half
+
     monkeypatch.setattr(module, "_half_is_faster", lambda dim: True)
-    assert not isinstance(ranking(TWIN, vectors), Cosines)
+    assert not half()
     monkeypatch.setattr(module, "MANY", 100)
-    assert isinstance(ranking(TWIN, vectors), Cosines)
+    assert half()
     monkeypatch.setattr(module, "_half_is_faster", lambda dim: False)
-    assert not isinstance(ranking(TWIN, vectors), Cosines)
+    assert not half()
 
 
-def test_a_spoilt_vector_is_said():
+def test_a_spoilt_vector_is_said(cosines):
     vectors = clustered(200)
     vectors[3] = np.nan
     with pytest.raises(DataError, match="not finite"):

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from twofold.contract import score_from_distance
 from twofold.metrics.glances import Span
-from twofold.metrics.pairs import ScoreBlock
+from twofold.metrics.pairs import ScoreBlock, finite
 from twofold.twin import Twin
 
 __all__ = ["Cosines", "ranking"]
@@ -23,24 +23,30 @@ HANDFUL = 8
 """Tiles that a thread takes at a time: with one, handing them out takes longer than they do (measured)."""
 
 MANY = 8192
-"""Items from which on a rough first look pays."""
+"""Items from which on a first look in half precision pays."""
 
 AT_ONCE = 1 << 13
 """Vectors that are gathered at a time: of 128 numbers they are 4 MB."""
 
+FIXED = 1 << 26
+"""Unit vectors are rounded to multiples of one in so many, about as finely as float32 holds them.
+
+The product of two numbers is then a multiple of 2^-52. By Cauchy and Schwarz all partial sums of a score stay below 2,
+so float64 holds each of them exactly: a score does not depend on the order in which a processor adds.
+"""
+
 
 def ranking(twin: Twin, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
-    """Scores that rank as those of `embedding.scores` do, in float32.
+    """Scores that rank as those of `embedding.scores` do.
 
-    Cosines of many items are `Cosines`, which `metrics.ranks` looks at roughly first, on a processor whose products are
-    faster in half precision.
+    Cosines are exact (`Cosines`): equal vectors tie on every processor. Most pairs get a rough look only, in half
+    precision where there are many and this processor multiplies faster in it.
+
+    Raises:
+        DataError: a vector is not finite.
     """
     if twin.comparison.name == "cosine":
-        # the product of unit vectors is the score itself: half the time of a distance that is then turned round
-        length = np.maximum(np.sqrt(np.einsum("nd,nd->n", vectors, vectors)), np.finfo(np.float32).tiny)[:, None]
-        if len(vectors) >= MANY and _half_is_faster(vectors.shape[1]):
-            return Cosines(vectors, length)
-        return lambda rows, cols: (vectors[rows] / length[rows]) @ (vectors[cols] / length[cols]).T
+        return Cosines(vectors, half=len(vectors) >= MANY and _half_is_faster(vectors.shape[1]))
 
     def score(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         sides = (torch.from_numpy(vectors[index]).to(twin.device) for index in (rows, cols))
@@ -51,19 +57,23 @@ def ranking(twin: Twin, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
 
 
 class Cosines:
-    """Cosine similarities, exact in float32 and rough in bfloat16 (see `metrics.glances`).
+    """Cosine similarities of fixed-point vectors: exact in float64, and rough in fewer digits (see `metrics.glances`).
 
-    A rough look is a bfloat16 product, seen as the 16-bit integer of the same bits: for scores above 0 these have the
-    same order, and integers are compared in a third of the time. How far it is off is bounded, not guessed: by
-    Cauchy and Schwarz from what each vector lost to its rounding (`slack`), and by the rounding of the product.
+    A rough look is a product in float32, or one in bfloat16 that is seen as the 16-bit integer of the same bits: for
+    scores above 0 these have the same order, and integers are compared in a third of the time. How far a look is off
+    is bounded, not guessed: by Cauchy and Schwarz from what each vector lost to its rounding (`slack`), and by the
+    rounding of the product.
 
     Args:
-        vectors: float32, of any length above 0.
-        length: of each, float32 (n, 1).
+        vectors: float32, of any length.
+        half: look in bfloat16.
+
+    Raises:
+        DataError: a vector is not finite.
     """
 
-    def __init__(self, vectors: Float[np.ndarray, "n dim"], length: Float[np.ndarray, "n 1"]) -> None:
-        self.vectors, self.length = vectors, length
+    def __init__(self, vectors: Float[np.ndarray, "n dim"], *, half: bool = False) -> None:
+        self.fixed, self.half = _fixed(vectors), half
         self.slack = 0.0
         self.pool = _single_threads(threads) if (threads := torch.get_num_threads()) > 1 else None
 
@@ -71,24 +81,25 @@ class Cosines:
         return self._unit(rows) @ self._unit(cols).T
 
     def pairs(self, a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-        """Scores of listed pairs; a pair's does not depend on what is asked with it."""
-        scores = np.empty(len(a), np.float32)
+        """Scores of listed pairs: to the bit those of a tile."""
+        scores = np.empty(len(a))
         for start in range(0, len(a), AT_ONCE):
-            one, other = a[start : start + AT_ONCE], b[start : start + AT_ONCE]
-            product = np.einsum("nd,nd->n", self.vectors[one], self.vectors[other])
-            scores[start : start + AT_ONCE] = product / (self.length[one] * self.length[other])[:, 0]
+            part = slice(start, start + AT_ONCE)
+            scores[part] = np.einsum("nd,nd->n", self._unit(a[part]), self._unit(b[part]))
         return scores
 
     def arranged(self, order: Int[np.ndarray, "n"]) -> Callable[[slice, slice], np.ndarray]:
         """Rough looks at tiles of the items in this order; a tile is overwritten by the next of its shape."""
-        items = torch.empty(self.vectors.shape, dtype=torch.bfloat16)
+        items = torch.empty(self.fixed.shape, dtype=torch.bfloat16 if self.half else torch.float32)
+        # sums of dim products in float32 are off by at most dim * 2^-24 (Higham 2002, eq. 3.5); twice that, to be sure
+        summed = 2.0**-23 * (items.shape[1] + 1)
         for start in range(0, len(order), AT_ONCE):
             part = slice(start, start + AT_ONCE)
             unit = torch.from_numpy(self._unit(order[part]))
-            items[part] = unit.bfloat16()
-            lost = float(torch.linalg.vector_norm(unit - items[part].float(), dim=1).max())
-            # |a.b - a'.b'| <= |a - a'| |b| + |a'| |b - b'|; 1e-5 for sums in float32
-            self.slack = max(self.slack, lost * (2 + lost) + 1e-5)
+            items[part] = unit.to(items.dtype)
+            lost = float(torch.linalg.vector_norm(unit - items[part].double(), dim=1).max())
+            # |a.b - a'.b'| <= |a - a'| |b| + |a'| |b - b'|
+            self.slack = max(self.slack, lost * (2 + lost) + summed)
         return _Looks(items)
 
     def each(self, function: Callable[[Span], Any], spans: Sequence[Span]) -> Iterator[Any]:
@@ -98,18 +109,33 @@ class Cosines:
         parts = [spans[start : start + HANDFUL] for start in range(0, len(spans), HANDFUL)]
         return chain.from_iterable(self.pool.map(lambda part: [function(span) for span in part], parts))
 
-    def least(self, scores: Float[np.ndarray, "n"]) -> Int[np.ndarray, "n"]:
-        """What a pair of such a score looks like at least; where that is below 0, whose order is another, anything."""
+    def least(self, scores: Float[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
+        """What a pair of such a score looks like at least; anything for bfloat16 below 0, whose order is another."""
+        if not self.half:
+            return (scores - self.slack).astype(np.float32)
         looks = torch.from_numpy(scores - self.slack).bfloat16().view(torch.int16).numpy()
         return np.where(scores > self.slack, looks, np.iinfo(np.int16).min)
 
-    def surely(self, looks: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    def surely(self, looks: Shaped[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
         """The score that a pair that looks so has at least."""
+        if not self.half:
+            return looks - np.float32(self.slack)
         seen = torch.from_numpy(looks).view(torch.bfloat16).float().numpy()
         return np.where(looks > 0, seen * (1 - 2.0**-8) - self.slack, -np.inf).astype(np.float32)
 
-    def _unit(self, index: np.ndarray) -> np.ndarray:
-        return self.vectors[index] / self.length[index]
+    def _unit(self, index: np.ndarray) -> Float[np.ndarray, "n dim"]:
+        return self.fixed[index] * (1.0 / FIXED)
+
+
+def _fixed(vectors: Float[np.ndarray, "n dim"]) -> Int[np.ndarray, "n dim"]:
+    """Vectors of length 1, in multiples of 1 / FIXED; a vector of zeros stays what it is."""
+    fixed = np.empty(vectors.shape, np.int32)
+    for start in range(0, len(vectors), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        some = finite(vectors[part])
+        length = np.sqrt(np.einsum("nd,nd->n", some, some))[:, None]
+        fixed[part] = np.rint(some / np.maximum(length, np.finfo(np.float64).tiny) * FIXED)
+    return fixed
 
 
 class _Looks(threading.local):
@@ -122,9 +148,9 @@ class _Looks(threading.local):
     def __call__(self, rows: slice, cols: slice) -> np.ndarray:
         shape = rows.stop - rows.start, cols.stop - cols.start
         if shape not in self.spare:
-            self.spare[shape] = torch.empty(shape, dtype=torch.bfloat16)
-        torch.mm(self.items[rows], self.items[cols].T, out=self.spare[shape])
-        return self.spare[shape].view(torch.int16).numpy()
+            self.spare[shape] = torch.empty(shape, dtype=self.items.dtype)
+        looks = torch.mm(self.items[rows], self.items[cols].T, out=self.spare[shape])
+        return (looks.view(torch.int16) if looks.dtype == torch.bfloat16 else looks).numpy()
 
 
 def _single_threads(count: int) -> ThreadPoolExecutor:
