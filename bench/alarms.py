@@ -20,6 +20,7 @@ from torch import Tensor
 from last_line import print_last_line, row
 from twofold import Items, Recipe, build, losses
 from twofold.errors import TrainingError
+from twofold.precision import resolved
 from twofold.results import Progress
 from twofold.train.fit import fit
 
@@ -105,7 +106,7 @@ def healthy_training(number: int) -> list[str]:
         "loss": HEALTHY_LOSSES[number % len(HEALTHY_LOSSES)],
         "encoder": {"name": ("conv4", "resnet_small")[number // 8 % 2], "dim": int(generator.choice([8, 32, 128]))},
         "optimiser": {"learning_rate": float(10 ** generator.uniform(-4, -2.3))},
-        "precision": ("float32", "bfloat16")[number % 2],
+        "precision": ("float32", resolved("auto", torch.device("cpu")))[number % 2],
     }
     if settings["loss"] == "triplet":
         # not "hard": from random weights it does collapse at many learning rates (Schroff et al. 2015, section 3.2),

@@ -112,7 +112,7 @@ def measured(dtype: torch.dtype, micro_batch: int | None = None) -> Found:
 
 def one(dtype: torch.dtype, settings: dict[str, Any]) -> tuple[float, Tensor]:
     """This process's part of a step."""
-    recipe = Recipe.model_validate({"comparison": comparison(settings["loss"])} | settings)
+    recipe = Recipe.model_validate({"comparison": comparison(settings["loss"]), "precision": "float32"} | settings)
     with build.seeded(0):
         twin = Twin(Image(size=16, channels=1), Net(dtype))
         twin.comparison = build.comparison.named(recipe.comparison.name, dim=twin.dim)

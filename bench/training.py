@@ -137,7 +137,9 @@ def koch_rows(quick: bool) -> list[dict[str, Any]]:
     """Pairs a second with Koch's network at 105 x 105."""
     p, k, steps = (8, 4, 2) if quick else (32, 8, 3)
     items = glyphs(classes=p, each=k, size=105)
-    recipe = Recipe.model_validate({"loss": "binary_cross_entropy", "p": p, "k": k, "epochs": steps + 1})
+    recipe = Recipe.model_validate(
+        {"loss": "binary_cross_entropy", "p": p, "k": k, "epochs": steps + 1, "precision": "float32"}
+    )
     seconds, _ = fit_seconds(koch_twin(), items, recipe)
     ours = p * k * (p * k - 1) / 2 / seconds
     in_batches = p * k / 2 / pair_seconds(items, p * k // 2, steps)

@@ -103,7 +103,8 @@ class Recipe(_Part):
         epochs: an epoch shows every item about once (every variant of it, if the augmentation makes classes).
         max_seconds: training stops cleanly after so many seconds.
         compile: let torch compile the encoder first; needs a C++ compiler, pays on GPUs and in long trainings.
-        precision: `bfloat16` runs the encoder under autocast; losses and statistics stay float32.
+        precision: `bfloat16` runs the encoder under autocast; losses and statistics stay float32. `auto` is bfloat16
+            where the hardware multiplies in it, float32 elsewhere.
         clip_norm: largest gradient norm; None: not clipped.
         ema: decay of the moving average of the weights, which is then what is validated and kept; None: off.
         patience: stop after so many epochs without improvement of `monitor` on unseen identities; None: never.
@@ -129,7 +130,7 @@ class Recipe(_Part):
     optimiser: Annotated[Optimiser, BeforeValidator(_from_name)] = Optimiser()
     schedule: Annotated[Schedule, BeforeValidator(_from_name)] = Schedule()
     compile: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     clip_norm: float | None = Field(default=None, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1)
     monitor: Literal["eer", "recall_at_1"] = "eer"

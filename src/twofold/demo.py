@@ -90,7 +90,6 @@ def recipe() -> Recipe:
             "epochs": 8,
             "max_seconds": 40.0,
             "optimiser": {"learning_rate": 4e-3, "weight_decay": 0.05},
-            "precision": "bfloat16",
             "ema": 0.99,
         }
     )

@@ -51,6 +51,7 @@ __all__ = [
     "NotEnoughData",
     "PoorQuality",
     "RecipeError",
+    "SlowPrecision",
     "StoreError",
     "TrainingError",
     "TwofoldError",
@@ -165,6 +166,10 @@ class WrongKey(StoreError):
 
 class LongRead(UserWarning):
     """A read of an index was so long that an erasure could not be finished; a warning: nothing went wrong in it."""
+
+
+class SlowPrecision(UserWarning):
+    """A training runs in a precision that the hardware only imitates; a warning: its numbers are right."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -30,7 +30,6 @@ def character() -> Recipe:
             "epochs": 20,
             "optimiser": {"learning_rate": 2e-3, "weight_decay": 1e-4},
             "schedule": {"name": "cosine", "warmup": 0.02},
-            "precision": "bfloat16",
             "ema": 0.998,
             "copies": 16,
         }
@@ -49,7 +48,6 @@ def face() -> Recipe:
             "k": 4,
             "epochs": 60,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
-            "precision": "bfloat16",
             "ema": 0.99,
             "copies": 4,
         }
@@ -68,7 +66,6 @@ def signature() -> Recipe:
             "k": 8,
             "epochs": 40,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
-            "precision": "bfloat16",
             "ema": 0.99,
         }
     )
@@ -86,7 +83,6 @@ def generic() -> Recipe:
             "k": 4,
             "epochs": 30,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
-            "precision": "bfloat16",
             "ema": 0.99,
         }
     )
@@ -104,7 +100,6 @@ def photo() -> Recipe:
             "k": 4,
             "epochs": 10,
             "optimiser": {"learning_rate": 2e-4, "weight_decay": 0.05},
-            "precision": "bfloat16",
         }
     )
 

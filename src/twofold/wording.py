@@ -85,7 +85,9 @@ def trained(bundle: Bundle, out: Path) -> str:
     aside = ", ".join(f"{count} {part}" for part, count in bundle.provenance.counts.items())
     judged = "" if bundle.crossfit is None else f", all judged by cross-fitting in {bundle.crossfit.folds} folds"
     return (
-        f"trained {known['epochs']} epochs, {known['steps']} steps in {known['seconds']:.0f} s ({known['stopped']})"
+        f"trained {known['epochs']} epochs, {known['steps']} steps in {known['seconds']:.0f} s"
+        + (f" in {known['precision']}" if "precision" in known else "")
+        + f" ({known['stopped']})"
         + (f"; best on unseen identities: {best}" if best else "")
         + "".join(f"\nnote: {printable(note)}" for note in known.get("notes", ()))
         + "".join(

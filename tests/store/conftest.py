@@ -1,10 +1,10 @@
 """Synthetic embeddings: no model is needed to test what keeps vectors."""
 
+import contextlib
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -61,22 +61,26 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """milvus-lite as a server of its own, reached over gRPC as a cluster is."""
     pytest.importorskip("pymilvus")
     pytest.importorskip("milvus_lite")
+    folder = tmp_path_factory.mktemp("milvus")
+    server, port = started(folder) or started(folder) or pytest.fail((folder / "log").read_text())
+    yield f"milvus://127.0.0.1:{port}"
+    server.kill()  # it has nothing to keep
+    server.wait()
+
+
+def started(folder: Path) -> tuple[subprocess.Popen[bytes], int] | None:
+    """A server that answers and its port; None where it ended, for another process may have taken its port."""
+    grpc = pytest.importorskip("grpc")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("milvus") / "server"
-    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder), "--host", "127.0.0.1"]
-    server = subprocess.Popen([*command, "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(port)
-    yield f"milvus://127.0.0.1:{port}"
-    server.terminate()
-    server.wait(10)
-
-
-def wait_for(port: int) -> None:
-    for _ in range(300):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nobody answers on port {port}")
+    command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder / str(port))]
+    with (folder / "log").open("wb") as log:
+        server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        ready = grpc.channel_ready_future(channel)
+        while server.poll() is None:
+            with contextlib.suppress(grpc.FutureTimeoutError):
+                ready.result(timeout=1)
+                return server, port
+    return None

@@ -17,6 +17,7 @@ from twofold.store import Index
 
 pytest.importorskip("pymilvus")
 pytest.importorskip("milvus_lite")
+grpc = pytest.importorskip("grpc")
 milvus = importlib.import_module("twofold.store.remote.milvus")
 server = importlib.import_module("twofold.store.remote.milvus_server")
 
@@ -119,7 +120,7 @@ def test_a_later_format_is_refused(index: Any, place: str) -> None:
 
 
 def test_a_password_is_never_shown(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "WAIT_SECONDS", 1.0)
+    monkeypatch.setattr(server, "CONNECT_SECONDS", 0.1)
     for login in ("anna:s3cr%40t", "s3cr%40tkey"):
         place = f"milvus://{login}@127.0.0.1:9/faces"
         for try_it in (lambda: Index.open(place), lambda: Index.create(place, contract)):  # noqa: B023
@@ -127,6 +128,58 @@ def test_a_password_is_never_shown(contract: Contract, monkeypatch: pytest.Monke
                 try_it()
             assert "s3cr" not in f"{caught.value!r} {caught.value.__cause__!r}"
         assert "s3cr" not in repr(server.Address.of(place))
+
+
+class Refusal(grpc.RpcError):
+    """What gRPC raises."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def code(self) -> Any:
+        return grpc.StatusCode[self.kind]
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, kinds: list[str]) -> list[dict[str, Any]]:
+    """A client that is refused so often before it is let in; returns what each try was called with."""
+    tries: list[dict[str, Any]] = []
+
+    kind = server.MilvusClient
+
+    def client(uri: str, **options: Any) -> Any:
+        tries.append(options)
+        if len(tries) <= len(kinds):
+            raise server.MilvusException(message="server unavailable") from Refusal(kinds[len(tries) - 1])
+        return object.__new__(kind)
+
+    monkeypatch.setattr(server, "MilvusClient", client)
+    monkeypatch.setattr(server, "FIRST_PAUSE", 0.001)
+    return tries
+
+
+def test_a_server_that_does_not_answer_yet_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = refusing(monkeypatch, ["UNAVAILABLE"] * 3)
+    server.connect(server.Address.of("milvus://host/faces"))
+    assert len(tries) == 4
+    for options in tries:  # what a gRPC server tolerates without a word: nothing more often than every 5 minutes
+        assert options["grpc_options"]["grpc.keepalive_time_ms"] > 300_000
+        assert not options["grpc_options"]["grpc.keepalive_permit_without_calls"]
+
+
+@pytest.mark.parametrize("kind", ["UNAUTHENTICATED", "UNIMPLEMENTED"])
+def test_a_refusal_is_final(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    tries = refusing(monkeypatch, [kind] * 3)
+    with pytest.raises(StoreError, match="cannot be reached"):
+        server.connect(server.Address.of("milvus://host/faces"))
+    assert len(tries) == 1
+
+
+def test_tries_to_connect_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = refusing(monkeypatch, ["UNAVAILABLE"] * 10_000)
+    monkeypatch.setattr(server, "CONNECT_SECONDS", 0.05)
+    with pytest.raises(StoreError, match=r"milvus://host/faces cannot be reached: server unavailable\. Look at the"):
+        server.connect(server.Address.of("milvus://host/faces"))
+    assert 1 < len(tries) < 1000
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def train(
         strict: refuse to train when a file cannot be read; else such files are left out.
         json: print one JSON object.
     """
-    from twofold import next_steps, terminal, wording
+    from twofold import next_steps, precision, terminal, wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.devices import device_of
@@ -178,6 +178,8 @@ def train(
         terminal.training(quiet=json or not processes.first) as watch,
         terminal.noting(signal.SIGTERM) as terminated,
     ):
+        if not json and processes.first:
+            say(precision.said(chosen.precision, device_of(device)))
         where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=terminated, began=began)}
         bundle = fit_recipe(chosen, items, watch=watch, ancestor=known, **where, **asked)
     if not processes.first:

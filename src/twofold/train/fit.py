@@ -1,5 +1,6 @@
 """fit: items or pairs in, a trained and not yet calibrated bundle out."""
 
+import warnings
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
@@ -15,8 +16,9 @@ from twofold.data.adaptation import ADAPTED, Adapted, adapted
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.devices import device_of
-from twofold.errors import IdentityOverlap, NotEnoughData, RecipeError, TrainingError
+from twofold.errors import IdentityOverlap, NotEnoughData, RecipeError, SlowPrecision, TrainingError
 from twofold.nn.builder import built_from
+from twofold.precision import slowdown
 from twofold.provenance import Provenance
 from twofold.results import Progress
 from twofold.train import checkpoint
@@ -26,7 +28,7 @@ from twofold.train.distributed import Processes
 from twofold.train.feed import Ahead, Feed, ItemFeed, PairFeed
 from twofold.train.keeper import Keeper
 from twofold.train.objective import Objective, objective, of_pairs
-from twofold.train.run import Run
+from twofold.train.run import Run, reorder
 from twofold.train.split import deal, deal_again, deal_from, refuse_other_data, trained_on
 from twofold.train.step import step
 from twofold.train.validate import Validation
@@ -219,20 +221,21 @@ def _fit(
     feed = _feed(twin, train, recipe, seed, pairs=loss is None and of_pairs(recipe))
     with build.seeded(seed):
         aim = objective(recipe, twin, classes=feed.classes, loss=loss)
-    # weights in the order that half-precision batches come in: a fifth faster
-    _reorder(twin, torch.channels_last if recipe.precision == "bfloat16" else torch.contiguous_format)
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     run.ancestor, run.budget.began = material.ancestor, material.began
     run.provenance, run.class_names = material.provenance, _class_names(feed, material.provenance)
-    validation = None if valid is None else Validation(valid, twin.input, recipe)
+    validation = None if valid is None else Validation(valid, twin.input)
     if state is not None:
         run.resume(state)
+    if (slow := slowdown(run.precision, twin.device)) and slow not in run.notes:
+        run.notes.append(slow)
+        warnings.warn(slow, SlowPrecision, stacklevel=3)
     contents = [part.content_hashes() for part in (train, valid) if part is not None]
     run.notes += [note for note in (*material.notes, *_leaks(*contents)) if note not in run.notes]
     keeper = Keeper(run, checkpoints, ids=train.ids if isinstance(train, Items) else ())
     _learn(run, feed, aim, keeper=keeper, validation=validation, watch=watch)
     twin.load_state_dict(run.best_weights if validation else run.weights)
-    _reorder(twin.eval(), torch.contiguous_format)
+    reorder(twin.eval(), torch.contiguous_format)
     return _bundle(run, feed)
 
 
@@ -365,6 +368,7 @@ def _bundle(run: Run, feed: Feed) -> Bundle:
         "stopped": run.stopped or "all epochs done",
         "best": {run.recipe.monitor: run.best},
         "history": run.history,
+        "precision": run.precision,
         "profile": checkpoint.profile(),
         "notes": run.notes,
         "look_alikes": _look_alikes(run, feed),
@@ -372,10 +376,6 @@ def _bundle(run: Run, feed: Feed) -> Bundle:
     if run.ancestor is not None:
         training["ancestor"] = run.ancestor
     return Bundle(twin=run.twin, recipe=run.recipe, provenance=run.provenance, training=training)
-
-
-def _reorder(twin: Twin, order: torch.memory_format) -> None:
-    twin.to(memory_format=order)  # pyright: ignore[reportCallIssue] - torch's stubs do not know it
 
 
 def _look_alikes(run: Run, feed: Feed) -> list[tuple[str, str, float]]:

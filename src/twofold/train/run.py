@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from twofold.config import Recipe
 from twofold.errors import RecipeError, TrainingError
 from twofold.pairing import References
+from twofold.precision import resolved
 from twofold.provenance import HASH_BYTES, Provenance
 from twofold.train import checkpoint
 from twofold.train.alarms import Alarms
@@ -82,6 +83,7 @@ class Run:
         groups: which classes stand together in this epoch's batches; None: the data says, or nobody.
         budget: the seconds that this command has. cooled: how much of its cool-down is over, from 0 to 1.
         rate: what alarms have left of the learning rate.
+        precision: `float32` or `bfloat16`, of the encoder.
         notes: what happened on the way that a reader of the bundle should know.
         stopped: why training has ended before its last epoch; empty while it goes on.
         cut: it ended inside an epoch, for time; going on later is still possible.
@@ -90,6 +92,8 @@ class Run:
     def __init__(self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int, *, classes: int = 0) -> None:
         self.twin, self.modules, self.recipe, self.seed = twin, nn.ModuleList(modules), recipe, seed
         self.processes = Processes.present()
+        self.precision = self.processes.agreed(resolved(recipe.precision, twin.device))
+        self._lay_out()
         self.embed = _compiled(twin) if recipe.compile else twin.embed
         self.optimiser = optimiser(recipe.optimiser, [twin, *modules])
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
@@ -115,6 +119,10 @@ class Run:
         self.stopped = ""
         self.cut = False
         self._good: tuple[dict[str, Tensor], dict[str, Any]] = {}, {}
+
+    def _lay_out(self) -> None:
+        """Weights in the order that batches come in: for half precision, channels beside each other, a fifth faster."""
+        reorder(self.twin, torch.channels_last if self.precision == "bfloat16" else torch.contiguous_format)
 
     @property
     def seconds(self) -> float:
@@ -170,7 +178,9 @@ class Run:
         self.epoch, self.index = self.epoch + 1, 0
         line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.pace.losses))}
         if validation and (last or self.epoch % self.recipe.validate_every == 0):
-            found = validation.measure(self.twin, self.weights) if self.processes.first else None
+            found = (
+                validation.measure(self.twin, self.weights, precision=self.precision) if self.processes.first else None
+            )
             line |= self.processes.agreed(found) or {}
             self._remember(line[self.recipe.monitor])
         line |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "seconds": round(self.seconds, 2)}
@@ -221,6 +231,7 @@ class Run:
             "notes": list(self.notes),
             "rate": self.rate,
             "alarms": [list(self.alarms.losses), self.alarms.collapsed],
+            "precision": self.precision,
             "profile": checkpoint.profile(),
             "seconds": self.seconds,
             "core_seconds": self.core_seconds,
@@ -234,7 +245,7 @@ class Run:
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Stand where a checkpoint stood."""
-        if numbers["seed"] != self.seed or numbers["recipe"] != _trained_by(self.recipe):
+        if numbers["seed"] != self.seed or not _same_training(numbers["recipe"], _trained_by(self.recipe)):
             raise RecipeError(
                 "the checkpoint was made with another recipe or seed: use those, or train without --resume"
             )
@@ -242,6 +253,9 @@ class Run:
         if self.ancestor not in (None, before):
             raise RecipeError("the training began with another bundle: give that one, or train without --resume")
         self.ancestor = before
+        # states of before `auto` say it in their recipe alone
+        self.precision = numbers.get("precision") or numbers["recipe"]["precision"]
+        self._lay_out()
         self.twin.load_state_dict(checkpoint.under("twin", tensors))
         same_classes = self._check_classes(checkpoint.under("classes", tensors).get("names"))
         self.modules.load_state_dict(checkpoint.under("loss", tensors))
@@ -285,8 +299,12 @@ class Run:
         tensors, numbers, damaged = state
         self.restore(tensors, numbers)
         now, then = checkpoint.profile(), numbers["profile"]
-        changed = [f"{name} was {then.get(name)}, is {now[name]}" for name in now if now[name] != then.get(name)]
+        changed = [f"{name} was {then[name]}, is {now[name]}" for name in now if now[name] != then.get(name, now[name])]
         self.notes += damaged
+        if self.precision != (here := resolved(self.recipe.precision, self.twin.device)):
+            self.notes.append(
+                f"went on in {self.precision}, in which the training began; here {self.recipe.precision} means {here}"
+            )
         if changed:
             self.notes.append(f"resumed on another profile, so not bit for bit as in one go: {'; '.join(changed)}")
 
@@ -309,10 +327,22 @@ class Run:
         self.notes.append(f"step {step}: {alarm} (went back to step {self.step} with half of the learning rate)")
 
 
+def reorder(twin: Twin, order: torch.memory_format) -> None:
+    """Put the numbers of every weight into another order in memory."""
+    twin.to(memory_format=order)  # pyright: ignore[reportCallIssue] - torch's stubs do not know it
+
+
 def _compiled(twin: Twin) -> Callable[[Any], Tensor]:
     if twin.device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
         raise RecipeError("compile = true needs a C++ compiler, and there is none: install g++, or leave compile out")
     return torch.compile(twin.embed)
+
+
+def _same_training(then: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether two recipes train alike; where one leaves the precision open, the other's will do."""
+    if "auto" in (then["precision"], now["precision"]):
+        then, now = then | {"precision": "auto"}, now | {"precision": "auto"}
+    return then == now
 
 
 def _trained_by(recipe: Recipe) -> dict[str, Any]:

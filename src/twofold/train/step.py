@@ -101,7 +101,7 @@ def _embedded(run: Run, batch: Any, seed: int) -> tuple[Float[Tensor, "n dim"], 
 
 
 def _embed(run: Run, batch: Any, seed: int) -> Float[Tensor, "n dim"]:
-    with build.seeded(seed), autocast(run.twin.device, run.recipe.precision):
+    with build.seeded(seed), autocast(run.twin.device, run.precision):
         embeddings = run.embed(batch)
     return embeddings.float() if embeddings.dtype in (torch.bfloat16, torch.float16) else embeddings
 

@@ -5,7 +5,6 @@ import copy
 import numpy as np
 from torch import Tensor
 
-from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.embedding import embed_arrays, scores
 from twofold.errors import NotEnoughData
@@ -25,25 +24,25 @@ MOST = 2000
 class Validation:
     """Validation items, decoded once, and a second twin to try weights on."""
 
-    def __init__(self, valid: Items, input: Input, recipe: Recipe) -> None:
+    def __init__(self, valid: Items, input: Input) -> None:
         items = _capped(valid)
         if np.bincount(items.labels).max() < 2 or len(items.names) < 2:
             raise NotEnoughData(
                 f"the validation part has {len(items.names)} classes and no two items of one class: no error rate can "
                 "be measured on it; give more identities, or a larger split.valid"
             )
-        self.items, self.recipe = items, recipe
+        self.items = items
         self.stored = Stored(input, items.values)
         self.twin: Twin | None = None
 
-    def measure(self, twin: Twin, weights: dict[str, Tensor]) -> dict[str, float]:
-        """Equal error rate and recall@1 of `twin` with `weights`, without warped copies."""
+    def measure(self, twin: Twin, weights: dict[str, Tensor], *, precision: str) -> dict[str, float]:
+        """Equal error rate and recall@1 of `twin` with `weights`, without warped copies, embedded as in training."""
         if self.twin is None:
             self.twin = copy.deepcopy(twin)
         self.twin.load_state_dict(weights)
         everything = np.arange(len(self.items))
         trial = self.twin
-        vectors = embed_arrays(trial, self.stored.take(everything), precision=self.recipe.precision)
+        vectors = embed_arrays(trial, self.stored.take(everything), precision=precision)
 
         def score(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
             return scores(trial, vectors[rows], vectors[cols])

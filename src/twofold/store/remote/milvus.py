@@ -76,7 +76,7 @@ class MilvusIndex(Index):
         try:
             with explain(address):
                 contract, index = pinned(client, address)
-                client.load_collection(address.collection)
+                client.load_collection(address.collection, timeout=WAIT_SECONDS)
         except BaseException:
             client.close()
             raise

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,7 @@ from twofold.store.remote.engine import LONGEST, hidden, host_shown, split_addre
 from twofold.store.where import Condition, kind
 
 try:
+    import grpc
     from pymilvus import DataType, MilvusClient, MilvusException
     from pymilvus.milvus_client.index import IndexParams
 except ImportError as error:
@@ -42,6 +44,11 @@ CATALOGUE = "twofold_indexes"
 FORMAT = 1
 PORT = 19530
 WAIT_SECONDS = 60.0  # for one call: else pymilvus tries again for many minutes when a server has gone
+CONNECT_SECONDS = 15.0  # to connect to a server that does not answer yet: it starts, or is busy
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between two tries to connect, doubled each time
+WAKE = {"grpc.keepalive_time_ms": 330_000, "grpc.keepalive_permit_without_calls": 0}
+"""pymilvus asks every 10 s whether the server is alive. A gRPC server allows that every 5 minutes and without a call
+never, and closes the connection with "too_many_pings"."""
 LARGEST_DIM = 32_768  # numbers of a vector that Milvus keeps
 LONGEST_CONTRACT = 65_535  # bytes of a text that Milvus keeps
 MOST_TAGS = 4096  # elements of an array that Milvus keeps
@@ -117,7 +124,7 @@ def connect(address: Address) -> MilvusClient:
     # an address with a user and no password holds an API key
     login = {"user": address.user, "password": address.password} if address.password else {"token": address.user}
     try:
-        return MilvusClient(address.uri, db_name=address.database, timeout=WAIT_SECONDS, **login)
+        return _answering(address, login)
     except MilvusException as error:
         told = hidden(str(error.message), address.password or address.user)
         if "milvus-lite" in told or "milvus_lite" in told:
@@ -128,6 +135,28 @@ def connect(address: Address) -> MilvusClient:
             f"{address.shown} cannot be reached: {told}. Look at the address, at the server, at user and password; "
             "a file is held by one process at a time"
         ) from None  # the original error can hold the whole address
+
+
+def _answering(address: Address, login: Mapping[str, str]) -> MilvusClient:
+    """A client of a server that answers; one that does not yet is asked again for a while."""
+    pause, end = FIRST_PAUSE, time.monotonic() + CONNECT_SECONDS
+    while True:
+        try:
+            return MilvusClient(address.uri, db_name=address.database, timeout=WAIT_SECONDS, grpc_options=WAKE, **login)
+        except MilvusException as error:
+            if not _unavailable(error) or time.monotonic() + pause > end:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _unavailable(error: BaseException | None) -> bool:
+    """Whether nobody answered, which may pass: a refusal of the user or of the call does not."""
+    while error is not None:
+        if isinstance(error, grpc.RpcError):
+            return error.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
+        error = error.__cause__
+    return False
 
 
 @contextlib.contextmanager
@@ -165,15 +194,15 @@ def create_collection(client: MilvusClient, address: Address, contract: Contract
     kept = json.dumps(contract.to_dict(), sort_keys=True)
     if len(kept.encode()) > LONGEST_CONTRACT:
         raise StoreError(f"a contract of {len(kept)} letters: Milvus keeps texts of {LONGEST_CONTRACT} bytes")
-    if client.has_collection(address.collection):
+    if client.has_collection(address.collection, timeout=WAIT_SECONDS):
         raise StoreError(f"{address.shown} is there already: open it, or choose another name for the collection")
     kept_as = over(client, address.kind, metric(contract))
     make(client, address.collection, kept_as, dim=contract.dim, texts={"label": LONGEST, "hash": 64})
-    if not client.has_collection(CATALOGUE):
+    if not client.has_collection(CATALOGUE, timeout=WAIT_SECONDS):
         texts = {"contract": LONGEST_CONTRACT, "index": 64}
         make(client, CATALOGUE, over(client, "FLAT", "L2"), dim=2, texts=texts)  # no collection is without a vector
     row = {"id": address.collection, "contract": kept, "index": address.kind, "metadata": {"format": FORMAT}}
-    client.upsert(CATALOGUE, [{**row, "tags": [], "vector": [0.0, 0.0]}])
+    client.upsert(CATALOGUE, [{**row, "tags": [], "vector": [0.0, 0.0]}], timeout=WAIT_SECONDS)
 
 
 def over(client: MilvusClient, index: str, compared: str) -> IndexParams:
@@ -192,12 +221,12 @@ def make(client: MilvusClient, name: str, index: IndexParams, *, dim: int, texts
     schema.add_field("metadata", DataType.JSON)
     schema.add_field("tags", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MOST_TAGS, max_length=32)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
-    client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong")
+    client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong", timeout=WAIT_SECONDS)
     for field in ("tags", *texts):
         by = client.prepare_index_params()
         by.add_index(field, index_type="INVERTED")
         with contextlib.suppress(MilvusException):  # milvus-lite has none over arrays; a filter is then a scan
-            client.create_index(name, by)
+            client.create_index(name, by, timeout=WAIT_SECONDS)
 
 
 def metric(contract: Contract) -> str:
@@ -207,10 +236,11 @@ def metric(contract: Contract) -> str:
 
 def collections(client: MilvusClient) -> dict[str, tuple[int, str, str]]:
     """The indexes of a database: format, contract and kind of index by the name of the collection."""
-    if not client.has_collection(CATALOGUE):
+    if not client.has_collection(CATALOGUE, timeout=WAIT_SECONDS):
         return {}
-    client.load_collection(CATALOGUE)
-    rows = client.query(CATALOGUE, filter='id != ""', output_fields=["id", "contract", "index", "metadata"])
+    client.load_collection(CATALOGUE, timeout=WAIT_SECONDS)
+    fields = ["id", "contract", "index", "metadata"]
+    rows = client.query(CATALOGUE, filter='id != ""', output_fields=fields, timeout=WAIT_SECONDS)
     return {row["id"]: (row["metadata"]["format"], row["contract"], row["index"]) for row in rows}
 
 
