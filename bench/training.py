@@ -1,6 +1,6 @@
 """Training: what a step of `fit` costs over the bare arithmetic, and what using all pairs of a batch gains.
 
-    python bench/training.py [--quick] [--threads 2] [--only conv4|koch|eer]
+    python bench/training.py [--quick] [--threads 2] [--only conv4|koch|eer|busy|face] [--data DIR]
 
 conv4: seconds a step of `fit` (28 x 28, data in memory, SupCon) over forward + backward + AdamW of the same network on
 one random batch of the same size; the sides take turns, and the interval is the best and the worst turn.
@@ -11,15 +11,32 @@ a forward pass, a backward pass and an optimiser step for every single pair.
 
 eer: seconds until the same equal error rate on unseen classes, for the two ways of using a batch: the worse of the two
 ways' best rates is the target. Same network, same head, same loss formula, one validation an epoch for both.
+
+busy: seconds a step of the recipe `face` beside one process that computes without end, over what fair sharing would
+give: the processor seconds of a step with one thread, spread over threads that each get of a core what that process gets
+(so that other work on the machine counts for both). Two processes take turns: one whose threads wait as the command line
+sets it, one as OpenMP comes.
+
+face: minutes of `twofold train face` on 40 x 10 pictures of 92 x 112: drawn, or those of --data DIR (s1/1.pgm, ...).
 """
 
 import argparse
+import contextlib
+import json
+import os
+import resource
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
+from PIL import Image as Picture
 from torch import Tensor
 
 from last_line import print_last_line, row
@@ -27,10 +44,13 @@ from twofold import Items, Recipe, Twin, build, fit, losses
 from twofold.data.synthetic import glyphs
 from twofold.inputs.image import Image
 from twofold.nn.cnn import conv4, koch
+from twofold.precision import native_bfloat16
+from twofold.recipes import face
 from twofold.results import Progress
+from twofold.threads import SETTINGS, wait_briefly
 
 AUGMENT = {"rotation": 15.0, "scale": 0.2, "shear": 0.3, "shift": 0.15}
-GOAL, AUGMENTED_GOAL, PAIRS_GOAL = 1.15, 1.3, 100
+GOAL, AUGMENTED_GOAL, PAIRS_GOAL, BUSY_GOAL = 1.15, 1.3, 100, 1.6
 
 
 def main() -> None:
@@ -38,12 +58,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Training steps against the bare network, and against single pairs")
     parser.add_argument("--quick", action="store_true", help="few and small steps, to see that everything runs")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", choices=("conv4", "koch", "eer"))
+    parser.add_argument("--only", choices=("conv4", "koch", "eer", "busy", "face"))
+    parser.add_argument("--data", type=Path, help="pictures of faces for face: DIR/s1/1.pgm and so on")
+    parser.add_argument("--rounds", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    if options.rounds:
+        rounds(options.rounds)
+        return
     started = time.monotonic()
     results: list[dict[str, Any]] = []
-    for name, part in (("conv4", conv4_rows), ("koch", koch_rows), ("eer", eer_rows)):
+    parts = {"conv4": conv4_rows, "koch": koch_rows, "eer": eer_rows, "busy": busy_rows}
+    for name, part in (parts | {"face": partial(face_rows, data=options.data)}).items():
         if options.only in (None, name):
             found = part(options.quick)
             results += found
@@ -57,7 +83,8 @@ def conv4_rows(quick: bool) -> list[dict[str, Any]]:
     size, steps, turns = (64, 6, 3) if quick else (256, 16, 7)
     items = glyphs(classes=size // 2, each=8, size=28)
     rows = []
-    for precision in ("float32",) if quick else ("float32", "bfloat16"):
+    native = native_bfloat16(torch.device("cpu"))
+    for precision in ("float32", "bfloat16") if native and not quick else ("float32",):
         ratios: dict[str, list[float]] = {"": [], "_augmented": []}
         waiting = dict.fromkeys(ratios, 0.0)
         for turn in range(turns + 1):
@@ -213,6 +240,140 @@ def history(loss: str, train: Items, valid: Items, seconds: float) -> list[dict[
     with build.seeded(0):
         twin = Twin(Image(size=28, channels=1, mean=1.0, std=0.35), conv4(width=32), "WeightedL1")
     return fit(twin, train, valid, recipe=Recipe.model_validate(table)).training["history"]
+
+
+def busy_rows(quick: bool) -> list[dict[str, Any]]:
+    """Steps beside a process that computes, and alone; with threads that sleep soon, and as OpenMP comes."""
+    steps, turns, threads = (4, 1, 2) if quick else (8, 5, 2)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    plain = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    brief = dict(plain)
+    wait_briefly(brief)
+    found: dict[str, list[Turn]] = {name: [] for name in ("alone", "alone_openmp", "busy", "busy_openmp")}
+    with worker(steps, 1, brief) as one, worker(steps, threads, brief) as ours, worker(steps, threads, plain) as openmp:
+        work = []
+        for _ in range(turns):
+            work.append(one().cpu)
+            found["alone"].append(ours())
+            found["alone_openmp"].append(openmp())
+            found["busy"].append(beside(ours))
+            found["busy_openmp"].append(beside(openmp))
+    anchor = (
+        f"face at 64 x 64, batches of 64, {threads} threads on {cores} cores beside one busy process; "
+        f"{statistics.median(work):.2f} processor seconds a step with one thread; {turns} turns, the busy process got "
+        f"{statistics.median(turn.share for turn in found['busy']):.2f} of a core"
+    )
+
+    def fair(turn: Turn) -> float:
+        # a thread of ours should get what the busy process gets, but not more than three alike would on a quiet machine
+        return statistics.median(work) / (threads * min(turn.share, cores / (threads + 1), 1.0))
+
+    numbers = {
+        "busy_wall_over_fair": [turn.wall / fair(turn) for turn in found["busy"]],
+        "busy_wall_over_fair_as_openmp_waits": [turn.wall / fair(turn) for turn in found["busy_openmp"]],
+        "busy_wall_over_openmp": ratios(found["busy"], found["busy_openmp"]),
+        "quiet_wall_over_openmp": ratios(found["alone"], found["alone_openmp"]),
+    }
+    return [
+        row(
+            name,
+            statistics.median(values),
+            interval=(min(values), max(values)),
+            unit="x",
+            goal=BUSY_GOAL if name == "busy_wall_over_fair" else None,
+            anchor=anchor,
+        )
+        for name, values in numbers.items()
+    ]
+
+
+class Turn(NamedTuple):
+    """Wall and processor seconds a step, and the share of a core that a busy process beside it got."""
+
+    wall: float
+    cpu: float
+    share: float = 1.0
+
+
+def ratios(ours: list[Turn], theirs: list[Turn]) -> list[float]:
+    """Wall time over wall time, turn by turn."""
+    return [a.wall / b.wall for a, b in zip(ours, theirs, strict=True)]
+
+
+def beside(work: Callable[[], Turn]) -> Turn:
+    """A turn beside one process that computes without end."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime, time.monotonic()
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        turn = work()
+    finally:
+        process.kill()
+        process.wait()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    return turn._replace(share=used / (time.monotonic() - started))
+
+
+def rounds(steps: int) -> None:
+    """For each line that comes in, some steps of `face`; answers with wall and processor seconds a step."""
+    items = glyphs(classes=32, each=8, size=64)
+    recipe = face().replace({"epochs": steps // 4 + 1, "precision": "float32"})
+    for _ in sys.stdin:
+        ends: list[tuple[float, float]] = []
+        watch = partial(lambda ends, _: ends.append((time.perf_counter(), time.process_time())), ends)
+        fit(build.twin(recipe, seed=0), items, recipe=recipe, watch=watch)
+        wall, cpu = (last - first for first, last in zip(ends[0], ends[-1], strict=True))
+        print(json.dumps([wall / (len(ends) - 1), cpu / (len(ends) - 1)]), flush=True)
+
+
+@contextlib.contextmanager
+def worker(steps: int, threads: int, environment: dict[str, str]) -> Iterator[Callable[[], Turn]]:
+    """A process of its own, for OpenMP reads its settings once; calling what is yielded makes it do a round."""
+    command = [sys.executable, __file__, "--rounds", str(steps), "--threads", str(threads)]
+    environment = environment | {"OMP_NUM_THREADS": str(threads)}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+
+        def turn() -> Turn:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+            return Turn(*json.loads(process.stdout.readline()))
+
+        turn()  # the first one warms up
+        yield turn
+        process.communicate("")
+
+
+def face_rows(quick: bool, *, data: Path | None = None) -> list[dict[str, Any]]:
+    """`twofold train face` by the command line, on a folder as a user has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = data or drawn_faces(Path(folder) / "data", 12 if quick else 40)
+        command = [sys.executable, "-m", "twofold", "train", "face", str(place), "-o", f"{folder}/bundle", "--json"]
+        command += ["--set", "epochs=2"] if quick else []
+        started = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        minutes = (time.monotonic() - started) / 60
+    told = json.loads(done.stdout)
+    anchor = (
+        f"{'drawn pictures' if data is None else data.name}, {told['epochs']} epochs, {told['steps']} steps, "
+        f"{told.get('precision')}, {told['profile']['threads']} threads; from the command to the written bundle"
+    )
+    return [
+        row("face_training_minutes", minutes, unit="min", anchor=anchor, seed=0),
+        row("face_training_cpu_minutes", told["core_seconds"] / 60, unit="min", anchor=anchor, seed=0),
+    ]
+
+
+def drawn_faces(folder: Path, people: int) -> Path:
+    """As many folders of ten pictures of 92 x 112, the sizes of ORL."""
+    items = glyphs(classes=people, each=10, size=112)
+    for number, (value, label) in enumerate(zip(items.values, items.labels, strict=True)):
+        place = folder / f"s{label + 1}"
+        place.mkdir(parents=True, exist_ok=True)
+        Picture.fromarray(value[:, 10:102, 0]).save(place / f"{number % 10 + 1}.pgm")
+    return folder
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ HEAD = """# Figures
 
 Made from the JSON lines in `bench/results/`, which the scripts in `bench/` printed; do not edit by hand. Brackets are
 95 % intervals, the unit says over what (of times: single repeats). A goal that is not reached stays beside the figure.
+Each line names its processor and its vector instructions; a line that names none was measured on an Intel processor
+with AVX-512 and AMX. Ratios of speed hold on processors of that kind: products and convolutions gain more from AVX-512
+and AMX than the loops between them, so other processors give other ratios.
 """
 
 

@@ -19,6 +19,7 @@ from twofold.cli.options import EXIT_CODES, INTERNAL, YES, console, say, standar
 from twofold.cli.upkeep import audit, check, migrate, rekey
 from twofold.cli.watch import evaluate, monitor
 from twofold.errors import UsageError
+from twofold.threads import wait_briefly
 
 __all__ = ["INTERNAL", "app", "main"]
 
@@ -62,6 +63,8 @@ MAY_BE_EMPTY = "--prefix"
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else arguments
+    if "torch" not in sys.modules:
+        wait_briefly()
     _steady_streams()
     code, said, trace = YES, "", ""
     with contextlib.ExitStack() as stack:
