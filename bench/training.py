@@ -13,9 +13,9 @@ eer: seconds until the same equal error rate on unseen classes, for the two ways
 ways' best rates is the target. Same network, same head, same loss formula, one validation an epoch for both.
 
 busy: seconds a step of the recipe `face` beside one process that computes without end, over what fair sharing would
-give: the processor seconds of a step with one thread, spread over threads that each get of a core what that process gets
-(so that other work on the machine counts for both). Two processes take turns: one whose threads wait as the command line
-sets it, one as OpenMP comes.
+give: the processor seconds of a step with one thread, spread over threads that each get of a core what that process
+gets, so that other work on the machine counts for both. Two processes take turns: one whose threads wait as the command
+line sets it, one as OpenMP comes.
 
 face: minutes of `twofold train face` on 40 x 10 pictures of 92 x 112: drawn, or those of --data DIR (s1/1.pgm, ...).
 """
