@@ -1,14 +1,20 @@
 """Every test runs with the shapes of twofold's tensors checked: jaxtyping's annotations, enforced by beartype."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 from jaxtyping import install_import_hook
 
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch is loaded: see twofold.threads
 install_import_hook("twofold", "type_checking.checked")
 
 
-@pytest.fixture(autouse=True)
-def no_bfloat16_by_default(monkeypatch):
+@pytest.fixture(autouse=True, scope="session")
+def no_bfloat16_by_default() -> Iterator[None]:
     """`precision = "auto"` is float32 in this process, whatever the processor; tests/test_precision.py fakes others."""
     from twofold import precision
 
-    monkeypatch.setattr(precision, "native_bfloat16", lambda device: False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(precision, "native_bfloat16", lambda device: False)
+        yield

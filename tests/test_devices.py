@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from twofold import devices
-from twofold.devices import available, device_of
+from twofold.devices import available, device_of, training_device
 from twofold.errors import UsageError
 
 
@@ -60,3 +60,11 @@ def test_an_unknown_device_is_refused_with_those_there_are(machine, asked, cards
     with pytest.raises(UsageError) as error:
         device_of(asked)
     assert str(error.value) == said
+
+
+def test_training_needs_more_digits_than_apple_gpus_have(machine):
+    machine(apple=True)
+    assert device_of("mps") == torch.device("mps")
+    assert training_device() == torch.device("cpu")
+    with pytest.raises(UsageError, match=r"--device mps: losses are added up in float64.*train with --device cpu"):
+        training_device("mps")

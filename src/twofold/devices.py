@@ -6,7 +6,7 @@ import torch
 
 from twofold.errors import UsageError
 
-__all__ = ["available", "device_of"]
+__all__ = ["available", "device_of", "training_device"]
 
 
 def available() -> list[str]:
@@ -34,6 +34,21 @@ def device_of(asked: str | torch.device | None = None) -> torch.device:
     if name in known or (name == "cuda:0" and "cuda" in known):
         return torch.device(name)
     raise UsageError(f"--device {asked}: {_reason(name, known)}. This machine has: {', '.join(known)}")
+
+
+def training_device(asked: str | torch.device | None = None) -> torch.device:
+    """The device to train on.
+
+    Raises:
+        UsageError: this machine has no such device, or it cannot add up a loss.
+    """
+    device = device_of(asked)
+    if device.type == "mps":
+        raise UsageError(
+            "--device mps: losses are added up in float64, which Apple's GPUs lack; train with --device cpu. "
+            "A trained bundle embeds on mps"
+        )
+    return device
 
 
 def _reason(name: str, known: Sequence[str]) -> str:

@@ -152,7 +152,7 @@ def train(
     from twofold import next_steps, precision, terminal, wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
-    from twofold.devices import device_of
+    from twofold.devices import training_device
     from twofold.recipes import find
     from twofold.train.checkpoint import Checkpoints
     from twofold.train.distributed import started
@@ -168,7 +168,7 @@ def train(
         raise UsageError(
             f"{states} holds the state of an interrupted training: --resume goes on from it, --force begins anew"
         )
-    device_of(device)
+    training_device(device)
     check(chosen)
     known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
@@ -179,7 +179,7 @@ def train(
         terminal.noting(signal.SIGTERM) as terminated,
     ):
         if not json and processes.first:
-            say(precision.said(chosen.precision, device_of(device)))
+            say(precision.said(chosen.precision, training_device(device)))
         where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=terminated, began=began)}
         bundle = fit_recipe(chosen, items, watch=watch, ancestor=known, **where, **asked)
     if not processes.first:

@@ -15,7 +15,7 @@ from twofold.config import Piece, Recipe
 from twofold.data.adaptation import ADAPTED, Adapted, adapted
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.devices import device_of
+from twofold.devices import training_device
 from twofold.errors import IdentityOverlap, NotEnoughData, RecipeError, SlowPrecision, TrainingError
 from twofold.nn.builder import built_from
 from twofold.precision import slowdown
@@ -109,7 +109,7 @@ def fit_recipe(
         DataError: a training shall go on with data that is not what it began with.
         RecipeError: the ancestor has another input or encoder than the recipe.
     """
-    began, where = _began(checkpoints), device_of(device)
+    began, where = _began(checkpoints), training_device(device)
     state = None if checkpoints is None or begun(checkpoints) else _state(checkpoints)
     known = None if ancestor is None else ancestor.provenance
     if known is not None and recipe.split.folds is None and trained_on(known, items):
