@@ -132,6 +132,17 @@ def test_bars_are_silent_where_no_terminal_is(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr() == ("", "")
 
 
+def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.0)
+    with terminal.training() as watch:
+        watch(progress())
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("training, epoch 1 of 4, step ") and err.count("\n") == 1
+    with terminal.training(quiet=True) as watch:
+        watch(progress())
+    assert capsys.readouterr() == ("", "")
+
+
 def test_bars_show_what_goes_on_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setattr(Console, "is_terminal", True)
     with terminal.training() as watch:

@@ -43,10 +43,14 @@ FORMAT = 2
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
 COHORT, RECORDS, CROSSFIT = "cohort.safetensors", "provenance.safetensors", "crossfit.safetensors"
 
+
 UNFIT = (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError, ArithmeticError, SafetensorError)
 """What rebuilding a twin from odd names, types and shapes can raise."""
 
 LONGEST_REASON = 300  # characters: torch lists every tensor that does not fit
+
+WITH_NAMES = ("look_alikes", "named")
+"""What a training tells with names of identities: shown once, and kept in no bundle."""
 
 PRETRAINED = {"efficientnet_lite0": recipes.photo}
 """Networks with weights that a package carries, and the recipe that each is of."""
@@ -243,7 +247,7 @@ class Bundle:
             "twin": _describe(self.twin),
             "recipe": self.recipe.model_dump(mode="json"),
             "contract": self.contract.to_dict(),
-            "training": dict(self.training),
+            "training": {name: told for name, told in self.training.items() if name not in WITH_NAMES},
         }
 
 

@@ -1,6 +1,7 @@
 """What is shown in a terminal: pictures, stories and live bars, as rich renderables. Nothing here prints by itself."""
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -123,18 +124,31 @@ def training(*, quiet: bool = False) -> Iterator["TrainingBar"]:
         BarColumn(bar_width=24),
         TextColumn("{task.fields[numbers]}", markup=False),
     )
-    with Bars(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
-        yield TrainingBar(bars)
+    shown = not quiet and console.is_terminal
+    with Bars(*columns, console=console, transient=True, disable=not shown) as bars:
+        yield TrainingBar(bars, lines=None if quiet or shown else console)
+
+
+LINE_SECONDS = 30.0
+"""Between two lines of progress where no terminal shows a bar: a log of a day stays under 3,000 lines."""
 
 
 class TrainingBar:
-    """Takes the `Progress` of a training run; `say` tells what goes on before and after it."""
+    """Takes the `Progress` of a training run; `say` tells what goes on before and after it.
 
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
+    Args:
+        lines: gets a line now and then, where there is no bar: for logs.
+    """
+
+    def __init__(self, bars: Bars, *, lines: Console | None = None) -> None:
+        self._bars, self._lines, self._spoken = bars, lines, time.monotonic()
         self._task = bars.add_task("", total=None, numbers="")
 
     def __call__(self, progress: Progress) -> None:
+        if self._lines is not None and time.monotonic() - self._spoken >= LINE_SECONDS:
+            self._spoken = time.monotonic()
+            where = f"epoch {progress.epoch} of {progress.epochs}, step {progress.step} of {progress.steps}"
+            self._lines.print(f"training, {where}: {training_numbers(progress)}", soft_wrap=True, markup=False)
         done = (progress.epoch - 1 + progress.step / max(progress.steps, 1)) / progress.epochs
         self._bars.update(
             self._task,

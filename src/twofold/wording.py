@@ -89,7 +89,7 @@ def trained(bundle: Bundle, out: Path) -> str:
         + (f" in {known['precision']}" if "precision" in known else "")
         + f" ({known['stopped']})"
         + (f"; best on unseen identities: {best}" if best else "")
-        + "".join(f"\nnote: {printable(note)}" for note in known.get("notes", ()))
+        + "".join(f"\nnote: {printable(note)}" for note in (*known.get("notes", ()), *known.get("named", ())))
         + "".join(
             f"\nmay be one identity under two labels: {printable(a)} and {printable(b)} (similarity {score:.3f})"
             for a, b, score in known.get("look_alikes", ())

@@ -252,3 +252,12 @@ def test_a_plateau_lowers_the_learning_rate():
     )
     rates = [line["learning_rate"] for line in trained(settings).training["history"]]
     assert rates[-1] < rates[0]
+
+
+def test_a_training_that_had_nothing_to_learn_from_says_so():
+    def content(embeddings, labels, *, comparison):
+        return (embeddings * 0).sum()
+
+    notes = trained(recipe(epochs=1), loss=content).training["notes"]
+    assert any("the loss was 0 in every step" in note for note in notes)
+    assert not any("the loss was 0" in note for note in trained(recipe(epochs=1)).training["notes"])

@@ -9,7 +9,7 @@ from torch import nn
 from twofold import build, losses, mining
 from twofold.comparison import Plain
 from twofold.config import Recipe
-from twofold.errors import RecipeError
+from twofold.errors import RecipeError, TrainingError
 from twofold.inputs.image import Image
 from twofold.pairing import Share, sharing
 from twofold.train.memory import Memory
@@ -155,3 +155,65 @@ def test_what_a_memory_says_is_the_loss_with_references():
 def test_a_loss_that_compares_with_nothing_else_takes_no_memory(settings):
     with pytest.raises(RecipeError, match="compares with no further embeddings: drop memory"):
         made(memory=8, **settings)
+
+
+class Beside:
+    """One of two processes in this one: `other` is what the other process embeds, None: the same as this one."""
+
+    def __init__(self, rank, other=None):
+        self.rank, self.count, self.other = rank, 2, other
+
+    def total(self, x):
+        return 2 * x.detach()
+
+    def gather(self, rows, sizes):
+        both = [rows, rows if self.other is None else self.other]
+        return torch.cat(both if self.rank == 0 else both[::-1])
+
+    def add_gradients(self, parameters):
+        """What comes from the other process."""
+
+    def average(self, buffers):
+        """Nothing moves here."""
+
+
+def test_a_loss_without_rows_is_divided_by_the_number_of_processes():
+    """Each process takes the whole batch: undivided, the sum over both would be twice the loss and its gradient."""
+    alone, aim, batch, labels = made(loss="ArcFace")
+    value = gradients(alone, batch, labels, aim, sizes=[20])
+    shared, aim, batch, labels = made(loss="ArcFace")
+    assert not aim.in_rows
+    shared.processes = Beside(0, shared.twin.embed(batch[10:]).detach())
+    assert gradients(shared, batch[:10], labels, aim, sizes=[10, 10]) == pytest.approx(value, rel=1e-6)
+    proxies = [next(run.modules.parameters()).grad for run in (alone, shared)]
+    torch.testing.assert_close(2 * proxies[1], proxies[0], rtol=1e-5, atol=1e-8)
+
+
+def test_every_process_drops_other_features():
+    """With one seed for all, the halves of a batch would lose the same features."""
+    seen = []
+    for rank in (0, 1):
+        run, aim, batch, labels = made(Net(dropout=0.5))
+        run.processes, embed = Beside(rank), run.embed
+        run.embed = lambda piece, embed=embed: seen.append(embed(piece)) or seen[-1]
+        gradients(run, batch[:10], labels, aim, sizes=[10, 10])
+    assert not torch.equal(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("broken", ["loss", "gradient"])
+def test_an_alarm_leaves_weights_and_optimiser_as_they_were(broken):
+    run, aim, batch, labels = made()
+    step(run, batch, labels, aim, sizes=[20])
+    before = {name: tensor.clone() for name, tensor in run.tensors().items()}
+
+    def spoilt(embeddings, labels, references):
+        value = aim.loss(embeddings, labels, references)
+        if broken == "loss":
+            return value * float("nan")
+        return value + (embeddings.sum() - embeddings.sum().detach()).abs().sqrt()  # 0, with a slope of infinity
+
+    with pytest.raises(TrainingError, match=r"Lower optimiser\.learning_rate"):
+        step(run, batch, labels, aim._replace(loss=spoilt), sizes=[20])
+    for name, tensor in run.tensors().items():
+        assert torch.equal(tensor, before[name]), name
+    assert run.step == 1

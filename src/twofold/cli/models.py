@@ -181,7 +181,12 @@ def train(
         if not json and processes.first:
             say(precision.said(chosen.precision, training_device(device)))
         where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=terminated, began=began)}
-        bundle = fit_recipe(chosen, items, watch=watch, ancestor=known, **where, **asked)
+        try:
+            bundle = fit_recipe(chosen, items, watch=watch, ancestor=known, **where, **asked)
+        except KeyboardInterrupt:
+            if kept := Checkpoints(states).states:
+                say(f"{kept[-1]} keeps the state of the training: the same command with --resume goes on from there")
+            raise
     if not processes.first:
         return YES
     bundle.save(out)

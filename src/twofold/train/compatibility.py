@@ -24,7 +24,7 @@ MARGINS = {
 """What positive_margin and negative_margin are where the recipe does not say."""
 
 
-def largest_distance(comparison: Comparison, *, dim: int, unit: bool) -> float:
+def largest_distance(comparison: Comparison, *, dim: int, unit: bool | None) -> float:
     """The largest distance that two embeddings can have; infinity where there is no bound.
 
     Args:
@@ -37,11 +37,11 @@ def largest_distance(comparison: Comparison, *, dim: int, unit: bool) -> float:
     return {"euclidean": 2.0, "squared_euclidean": 4.0, "manhattan": 2.0 * math.sqrt(dim)}[comparison.name]
 
 
-def check_pairing(loss: Piece, comparison: Comparison, *, dim: int, unit: bool) -> None:
+def check_pairing(loss: Piece, comparison: Comparison, *, dim: int, unit: bool | None) -> None:
     """Raise RecipeError where a loss can learn nothing, or not what is meant, with this comparison.
 
     Args:
-        unit: embeddings have length 1.
+        unit: embeddings have length 1; None: the encoder does not say.
     """
     plain = comparison.name in distances.__all__
     if loss.name in CROSS_ENTROPIES and plain:
@@ -55,7 +55,7 @@ def check_pairing(loss: Piece, comparison: Comparison, *, dim: int, unit: bool) 
             f"loss {loss.name!r} compares with its proxies by angle, so the weights of {comparison.name} would learn "
             "nothing: take comparison = 'cosine'"
         )
-    if loss.name in PROXIES and comparison.name != "cosine" and not unit:
+    if loss.name in PROXIES and comparison.name != "cosine" and unit is False:
         raise RecipeError(
             f"loss {loss.name!r} teaches angles only, and {comparison.name} distances of embeddings of any length "
             "depend on the length, too: take comparison = 'cosine', or an encoder with unit_norm = true"

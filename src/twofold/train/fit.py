@@ -148,6 +148,7 @@ def fit_recipe(
         valid=dealt.parts.valid if len(dealt.parts.valid) else None,
         provenance=dealt.provenance,
         notes=notes,
+        named=dealt.named,
         began=began if judged is None else monotonic(),
         ancestor=None if ancestor is None else ancestor.fingerprint,
     )
@@ -192,7 +193,7 @@ class Material:
     Attributes:
         train, valid: what is learned from, and what the best weights are chosen on.
         provenance: what the bundle will remember of them.
-        notes: what should be said of them.
+        notes: what should be said of them. named: the same with names of identities, which the bundle does not keep.
         ancestor: fingerprint of the bundle that gave the first weights.
         began: when the command started: from then on `max_seconds` counts.
     """
@@ -201,6 +202,7 @@ class Material:
     valid: Items | None
     provenance: Provenance
     notes: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
     ancestor: str | None = None
     began: float = 0.0
 
@@ -231,6 +233,7 @@ def _fit(
         run.notes.append(slow)
         warnings.warn(slow, SlowPrecision, stacklevel=3)
     contents = [part.content_hashes() for part in (train, valid) if part is not None]
+    run.named = material.named
     run.notes += [note for note in (*material.notes, *_leaks(*contents)) if note not in run.notes]
     keeper = Keeper(run, checkpoints, ids=train.ids if isinstance(train, Items) else ())
     _learn(run, feed, aim, keeper=keeper, validation=validation, watch=watch)
@@ -358,7 +361,15 @@ def _class_names(feed: Feed, known: Provenance) -> Tensor:
     return torch.from_numpy(known.hashed_names(names).copy())
 
 
+NOTHING_LEARNED = (
+    "the loss was 0 in every step: it wanted to change no pair and no triplet of any batch, so nothing was learned. "
+    "Raise its margin, or choose another loss"
+)
+
+
 def _bundle(run: Run, feed: Feed) -> Bundle:
+    if run.history and all(line["loss"] == 0 for line in run.history):
+        run.notes.append(NOTHING_LEARNED)
     training = {
         "seed": run.seed,
         "epochs": run.epoch,
@@ -371,6 +382,7 @@ def _bundle(run: Run, feed: Feed) -> Bundle:
         "precision": run.precision,
         "profile": checkpoint.profile(),
         "notes": run.notes,
+        "named": list(run.named),
         "look_alikes": _look_alikes(run, feed),
     }
     if run.ancestor is not None:

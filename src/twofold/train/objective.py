@@ -67,7 +67,7 @@ def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., T
             of labelled items for a list of pairs.
     """
     if loss is None:
-        unit = bool(getattr(twin.encoder, "unit_norm", False))
+        unit = getattr(twin.encoder, "unit_norm", None)
         check_pairing(recipe.loss, twin.comparison, dim=twin.dim, unit=unit)
     made = loss or build.loss(recipe.loss, dim=twin.dim, classes=classes)
     modules = [made.to(twin.device)] if isinstance(made, nn.Module) else []

@@ -84,6 +84,7 @@ class Run:
         budget: the seconds that this command has. cooled: how much of its cool-down is over, from 0 to 1.
         rate: what alarms have left of the learning rate.
         precision: `float32` or `bfloat16`, of the encoder.
+        named: what should be said with names of identities, which no state and no bundle keeps.
         notes: what happened on the way that a reader of the bundle should know.
         stopped: why training has ended before its last epoch; empty while it goes on.
         cut: it ended inside an epoch, for time; going on later is still possible.
@@ -106,6 +107,7 @@ class Run:
         self.plateau = Plateau(recipe.schedule)
         self.alarms = Alarms()
         self.notes: list[str] = []
+        self.named: tuple[str, ...] = ()
         self.rate, self.progress, self.cooled = 1.0, 0.0, 0.0
         self.epoch = self.index = self.step = self.stale = 0
         self.best: float | None = None

@@ -27,11 +27,16 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Dealt:
-    """A split, what the bundle will remember of it, and what should be said of it."""
+    """A split, what the bundle will remember of it, and what should be said of it.
+
+    Attributes:
+        named: what has names in it: shown, and kept nowhere.
+    """
 
     parts: Parts
     provenance: Provenance
     notes: tuple[str, ...] = ()
+    named: tuple[str, ...] = ()
 
 
 def deal(items: Items, shares: Split, seed: int) -> Dealt:
@@ -131,8 +136,8 @@ def deal_again(items: Items, earlier: Provenance) -> Dealt:
     parts = Parts(**{part: items.where(identities=names) for part, names in chosen.items()})
     if len(parts.train) == 0:
         raise NotEnoughData("no identity that the training began with is left: train without --resume")
-    notes = _changes(items, earlier, standing, place)
-    return Dealt(parts=parts, provenance=provenance_of(parts, earlier=earlier), notes=notes)
+    notes, named = _changes(items, earlier, standing, place)
+    return Dealt(parts=parts, provenance=provenance_of(parts, earlier=earlier), notes=notes, named=named)
 
 
 def _places(
@@ -166,19 +171,23 @@ def refuse_other_data(contents: Sequence[str], earlier: Provenance, parts: Itera
         )
 
 
-def _changes(items: Items, earlier: Provenance, standing: Standing, place: np.ndarray) -> tuple[str, ...]:
-    """What is other than it was when the training began, a line each."""
-    named, known = (_any(table, len(items.identities)) for table in (standing.names, standing.contents))
-    said = []
+def _changes(
+    items: Items, earlier: Provenance, standing: Standing, place: np.ndarray
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is other than it was when the training began, a line each; and whom it concerns, by name."""
+    was_named, known = (_any(table, len(items.identities)) for table in (standing.names, standing.contents))
+    said, named = [], []
     new = [items.identities[code] for code in np.flatnonzero(place < 0)]
     if new:
         said.append(
-            f"{len(new)} identities are new since the training began ({some(new)}): they are left out of it. To learn "
-            "from them begin another training with --from"
+            f"{len(new)} identities are new since the training began: they are left out of it. To learn from them, "
+            "begin another training with --from"
         )
-    renamed = [items.identities[code] for code in np.flatnonzero(known & ~named)]
+        named.append(f"new since the training began: {some(new)}")
+    renamed = [items.identities[code] for code in np.flatnonzero(known & ~was_named)]
     if renamed:
-        said.append(f"{len(renamed)} identities have other names than before ({some(renamed)}): each keeps its part")
+        said.append(f"{len(renamed)} identities have other names than before: each keeps its part")
+        named.append(f"known by their contents, under other names: {some(renamed)}")
     hashes = earlier.hashed_names(items.identities), earlier.hashed_contents(items.content_hashes())
     gone = {part: earlier.parts[part].missing(*hashes) for part in PARTS if part in earlier.parts}
     if any(gone.values()):
@@ -186,9 +195,9 @@ def _changes(items: Items, earlier: Provenance, standing: Standing, place: np.nd
         said.append(f"identities that are gone since the training began: {told}")
     fresh = ~_any(standing.items, len(items)) & (place[items.identity] >= 0)
     if fresh.any():
-        ids = some(items.ids[index] for index in np.flatnonzero(fresh))
-        said.append(f"{int(fresh.sum())} items are new or have other content than when the training began ({ids})")
-    return tuple(said)
+        said.append(f"{int(fresh.sum())} items are new or have other content than when the training began")
+        named.append(f"new or changed items: {some(items.ids[index] for index in np.flatnonzero(fresh))}")
+    return tuple(said), tuple(named)
 
 
 def _any(masks: Mapping[str, np.ndarray], count: int) -> np.ndarray:
