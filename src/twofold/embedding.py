@@ -137,8 +137,8 @@ def _float(twin: Twin, batch: Any) -> Tensor:
 
 def read_all(input: Input, values: Sequence[Any], threads: int = 2) -> Iterator[np.ndarray]:
     """`input.read` of every value, in order; decoders release the interpreter, so threads help."""
-    if len(values) == 1:
-        yield input.read(values[0])
+    if len(values) == 1 or (len(values) and isinstance(values[0], np.ndarray)):
+        yield from map(input.read, values)  # nothing is decoded: threads would cost more than they give
         return
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(input.read, values)

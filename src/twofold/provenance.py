@@ -188,6 +188,16 @@ class Provenance:
         hashes = self.hashed_names(names), self.hashed_contents(contents)
         return replace(self, parts={name: part.without(*hashes) for name, part in self.parts.items()})
 
+    @property
+    def items(self) -> int:
+        """How many contents are recorded, in all parts."""
+        return sum(len(part.contents) for part in self.parts.values())
+
+    def parts_of(self, name: str) -> list[str]:
+        """The parts in which an identity of this name stands."""
+        hashed = _keys(self.hashed_names([name]))
+        return [part for part, known in self.parts.items() if _among(hashed, known.names).any()]
+
     def standing(self, items: Items) -> Standing:
         """Where each identity of `items` stands, by its contents and by its name."""
         contents = _keys(self.hashed_contents(items.content_hashes()))

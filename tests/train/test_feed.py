@@ -174,3 +174,17 @@ def test_classes_have_names_and_variants_say_which():
     feed = item_feeds(1)[0]
     assert feed.names[:5] == ["c0", "c0 (variant 1)", "c0 (variant 2)", "c0 (variant 3)", "c1"]
     assert len(feed.names) == feed.classes
+
+
+def test_where_time_is_short_nothing_is_read_ahead():
+    class Slow(Image):
+        def read(self, value):
+            time.sleep(0.002)
+            return super().read(value)
+
+    values = list(np.zeros((200, 8, 8, 1), np.uint8))
+    assert Stored(Slow(size=8, channels=1), values, seconds=0.5).arrays is None
+    whole = Stored(Slow(size=8, channels=1), values, seconds=1000.0)
+    assert len(whole.arrays) == 200
+    late = Stored(Slow(size=8, channels=1), values, seconds=0.0)
+    np.testing.assert_array_equal(late.take(np.array([3, 5])), whole.take(np.array([3, 5])))

@@ -1,7 +1,7 @@
 """Commands that ask a bundle, and the life of those whom it knows: verify, identify, enrol, forget."""
 
 import json as jsonlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,8 +9,9 @@ from cyclopts import Parameter
 
 from twofold.cli.archive import loaded, opened_index
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOutFile, print_exactly, print_json, say, setting, show
-from twofold.cli.values import Label, Labels, MaybeLabel
+from twofold.cli.values import Label, MaybeLabel
 from twofold.errors import UsageError
+from twofold.printable import utf8_name
 
 if TYPE_CHECKING:
     from twofold.results import Erasure
@@ -157,31 +158,84 @@ def enrol(
     return YES
 
 
-def forget(bundle: Path, index: str, labels: Labels, /, *, out: MaybeOutFile = None, json: Json = False) -> int:
-    """Erase every byte of LABELS from the index, and say what was looked for afterwards.
+def forget(
+    what: list[str],
+    /,
+    *,
+    bundle: Path | None = None,
+    file: tuple[Path, ...] = (),
+    out: MaybeOutFile = None,
+    json: Json = False,
+) -> int:
+    """Erase every byte of LABELS from the index: forget BUNDLE INDEX LABELS. Says what was looked for afterwards.
 
     The numbers of the receipt are kept in the audit log, too, without names: `twofold audit INDEX --label LABEL`.
+    What the bundle was trained on stands in its records as keyed hashes: forget --bundle BUNDLE LABELS takes them out.
 
     Args:
-        bundle: the bundle that the index is pinned to.
-        index: an index.
-        labels: whom to forget.
+        what: BUNDLE INDEX LABELS: the bundle that the index is pinned to, the index, and whom to forget. With --bundle
+            the labels alone.
+        bundle: take the labels out of the records of this bundle, which then no longer knows that it was trained on
+            them. Its weights cannot forget: train anew without them where that matters.
+        file: with --bundle, also take out the content of this file; can be given several times.
         out: where a receipt goes, a new file in JSON; it holds the labels and ids, so keep it as you would keep those.
         json: print one JSON object.
     """
+    if bundle is not None:
+        if out is not None:
+            raise UsageError("--out is for the receipt of an index: leave it out with --bundle")
+        return _forget_records(bundle, [utf8_name(name) for name in what], file, json=json)
+    if len(what) < 3 or file:
+        raise UsageError("forget takes BUNDLE INDEX LABELS, or --bundle BUNDLE LABELS (and --file) for its records")
     from twofold import wording
     from twofold.apps.gallery import forget as erase
     from twofold.bundle import Bundle
     from twofold.store.index import Index
 
-    known = Bundle.load(bundle)
+    place, index, labels = what[0], what[1], [utf8_name(name) for name in what[2:]]
+    known = Bundle.load(place)
     with Index.open(index) as gallery:
         if out is not None:
             check_receipt(out, index)
         receipt = erase(known, gallery, labels)
     if out is not None:
         write_receipt(out, index, receipt)
-    print_json(asdict(receipt)) if json else show(wording.forgotten(receipt))
+    still = {label: parts for label in labels if (parts := known.provenance.parts_of(label))}
+    print_json({**asdict(receipt), "in_bundle": still}) if json else show(wording.forgotten(receipt))
+    for label, parts in still.items():
+        say(
+            f"{label}: the bundle's records still know an identity of this name ({', '.join(parts)}); "
+            f"twofold forget --bundle {place} takes it out, while what its weights have learned stays"
+        )
+    return YES
+
+
+def _forget_records(place: Path, labels: list[str], files: tuple[Path, ...], *, json: bool) -> int:
+    """Take identities, and the contents of files, out of what a bundle knows of its data."""
+    from twofold.bundle import Bundle
+    from twofold.data.hashes import content_hash
+
+    known = Bundle.load(place)
+    parts = {label: known.provenance.parts_of(label) for label in labels}
+    records = known.provenance.forgotten(labels, [content_hash(path) for path in files])
+    contents = known.provenance.items - records.items
+    cohort = [label for label, found in parts.items() if "cohort" in found]
+    if cohort:
+        raise UsageError(
+            f"{', '.join(cohort)}: the bundle's cohort keeps a vector of this identity. Calibrate again without it "
+            "(twofold calibrate), then forget"
+        )
+    replace(known, provenance=records).save(place)
+    told = {"bundle": str(place), "labels": parts, "contents": contents}
+    if json:
+        print_json(told)
+        return YES
+    for label, found in parts.items():
+        show(f"{label}: {'taken out of ' + ', '.join(found) if found else 'not in the records'}")
+    show(
+        f"{contents} contents are taken out of the records of {place}. Its weights cannot forget: where that matters, "
+        "train anew without them. The bundle can no longer tell that it was trained on them"
+    )
     return YES
 
 

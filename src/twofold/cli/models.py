@@ -1,7 +1,9 @@
 """Commands that look at data and make a bundle of it: doctor, train, calibrate, info, demo."""
 
+import math
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +51,10 @@ CALIBRATION = {
     "cohort": 0,
 }
 """What --set knows in `calibrate`, and what counts without it."""
+
+
+DOCTOR_TIME = 0.25
+"""Share of --max-time after which the doctor is stopped: what it finds is worth less than the training itself."""
 
 
 def doctor(
@@ -172,7 +178,8 @@ def train(
     check(chosen)
     known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
-    items = _healthy(Items.open(data, levels=levels), chosen, strict=strict, **asked)
+    until = math.inf if chosen.max_seconds is None else began + DOCTOR_TIME * chosen.max_seconds
+    items = _healthy(Items.open(data, levels=levels), chosen, strict=strict, until=until, **asked)
     with (
         started(device) as (processes, device),
         terminal.training(quiet=json or not processes.first) as watch,
@@ -360,15 +367,24 @@ def demo(*, out: Out = Path("twofold-demo"), seed: Seed = 0, json: Json = False)
     return YES
 
 
-def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, fixed: tuple[str, ...], seed: int) -> "Items":
-    """Those of the items that can be read, if nothing that the doctor finds stands against training on them."""
+def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, until: float, **asked: Any) -> "Items":
+    """Those of the items that can be read, if nothing that the doctor finds stands against training on them.
+
+    Args:
+        until: when the doctor must have ended (`time.monotonic`).
+        asked: `fixed` and `seed`, as for `fit_recipe`.
+    """
     from twofold import build, terminal
     from twofold.apps.doctor import doctor as examine
 
     reader = build.check(recipe)
+    asked |= {"recipe": recipe, "strict": strict}
     with terminal.bar("doctor") as progress:
-        asked = {"recipe": recipe, "fixed": fixed, "seed": seed, "strict": strict}
-        findings = examine(items, reader, progress=progress, **asked)
+        try:
+            findings = examine(items, reader, progress=_in_time(progress, until), **asked)
+        except _OutOfTimeError as late:
+            say(f"the doctor was stopped after {late} of {len(items)} items, to leave time for training")
+            return items
     fatal = [finding for finding in findings if finding.level == "fatal"]
     if fatal:
         raise DataError("; ".join(filter(None, (f"{each.message}: {each.remedy}".rstrip(": ") for each in fatal))))
@@ -377,3 +393,18 @@ def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, fixed: tuple[str
             say(f"{finding.message}: {finding.remedy}".rstrip(": "))
     left_out = {name for finding in findings if finding.code == "unreadable" for name in finding.files}
     return items.take([place for place, name in enumerate(items.ids) if name not in left_out]) if left_out else items
+
+
+class _OutOfTimeError(Exception):
+    """The time for the doctor is over."""
+
+
+def _in_time(progress: Callable[[int, int], None], until: float) -> Callable[[int, int], None]:
+    """The same, which ends the work when the time is over."""
+
+    def timed(done: int, total: int) -> None:
+        if time.monotonic() > until and done < total:
+            raise _OutOfTimeError(done)
+        progress(done, total)
+
+    return timed

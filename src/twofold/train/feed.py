@@ -37,23 +37,51 @@ MAPPED = 64 << 30
 """Bytes of decoded items that are kept in a file without a name; larger data is decoded again in each epoch."""
 
 
+READING = 0.3
+"""Share of a training's time that reading everything ahead may take; else each batch is read when it is due."""
+
+TRIED = 64
+"""Items that are read to learn how long all of them will take."""
+
+
 class Stored:
     """The arrays of raw things: decoded once if they fit into memory or into a file, else whenever they are asked for.
+
+    Where `seconds` limits the training and reading everything would take much of that, they are read when asked for.
 
     The file has no name from the start, so that nothing of the raw things stays behind, however the training ends
     (law 7). It is only made where all arrays have one shape and dtype and half of the free disk holds them.
     """
 
-    def __init__(self, input: Input, values: Sequence[Any], *, memory: int = MEMORY, mapped: int = MAPPED) -> None:
+    def __init__(
+        self,
+        input: Input,
+        values: Sequence[Any],
+        *,
+        memory: int = MEMORY,
+        mapped: int = MAPPED,
+        seconds: float | None = None,
+    ) -> None:
         self.input = input
         self.values = values
         self.threads = max(2, os.cpu_count() or 2)
         self.arrays: Sequence[np.ndarray] | np.ndarray | None = None
+        if seconds is not None and self._seconds() > READING * seconds:
+            return  # each batch is read when it is due: more steps than if most of the time went into reading ahead
         size = input.read(values[0]).nbytes * len(values) if len(values) else 0
         if 0 < size <= memory:
             self.arrays = list(read_all(input, values, self.threads))
         elif 0 < size <= min(mapped, shutil.disk_usage(tempfile.gettempdir()).free // 2):
             self.arrays = _in_nameless_file(read_all(input, values, self.threads), len(values))
+
+    def _seconds(self) -> float:
+        """How long it will take to read everything, about."""
+        places = np.linspace(0, len(self.values) - 1, min(TRIED, len(self.values))).astype(int)
+        tried = [self.values[place] for place in places]
+        began = time.perf_counter()
+        for _ in read_all(self.input, tried, self.threads):
+            pass
+        return (time.perf_counter() - began) * len(self.values) / max(len(tried), 1)
 
     def take(self, indices: Int[np.ndarray, "n"]) -> list[np.ndarray]:
         """The arrays at `indices`."""
@@ -97,6 +125,9 @@ class ItemFeed:
         classes: number of classes, variants included.
         share: (rank, world): which of how many processes this one is; it makes the rank-th part of every batch.
         device: where batches are put before they are augmented; None: they stay with the processor.
+
+    Args:
+        seconds: what is left of the training's time; None: no limit.
     """
 
     def __init__(
@@ -108,10 +139,11 @@ class ItemFeed:
         *,
         share: tuple[int, int] = (0, 1),
         device: torch.device | None = None,
+        seconds: float | None = None,
     ) -> None:
         self.augment = build.augmentation(recipe, input)
         self.variants = self.augment.variants if self.augment else 1
-        self.stored = Stored(input, items.values)
+        self.stored = Stored(input, items.values, seconds=seconds)
         self.recipe, self.seed, self.share, self.device = recipe, seed, share, device
         present, codes = np.unique(items.labels, return_inverse=True)
         self.label_names = [items.names[code] for code in present]
@@ -187,9 +219,10 @@ class PairFeed:
         *,
         share: tuple[int, int] = (0, 1),
         device: torch.device | None = None,
+        seconds: float | None = None,
     ) -> None:
         self.augment = build.augmentation(recipe, input)
-        self.stored = Stored(input, source.values)
+        self.stored = Stored(input, source.values, seconds=seconds)
         self.source, self.recipe, self.seed, self.share, self.device = source, recipe, seed, share, device
 
     def plan(self, epoch: int) -> list[np.ndarray]:

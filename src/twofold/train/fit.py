@@ -220,7 +220,8 @@ def _fit(
 ) -> Bundle:
     recipe = _of(twin, recipe or Recipe())
     train, valid = material.train, material.valid
-    feed = _feed(twin, train, recipe, seed, pairs=loss is None and of_pairs(recipe))
+    left = None if recipe.max_seconds is None else recipe.max_seconds - (monotonic() - material.began)
+    feed = _feed(twin, train, recipe, seed, pairs=loss is None and of_pairs(recipe), seconds=left)
     with build.seeded(seed):
         aim = objective(recipe, twin, classes=feed.classes, loss=loss)
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
@@ -242,13 +243,13 @@ def _fit(
     return _bundle(run, feed)
 
 
-def _feed(twin: Twin, train: Items | Pairs, recipe: Recipe, seed: int, *, pairs: bool) -> Feed:
+def _feed(twin: Twin, train: Items | Pairs, recipe: Recipe, seed: int, *, pairs: bool, seconds: float | None) -> Feed:
     """Batches of pairs for a list of pairs or a loss that wants them, else of labelled items."""
     processes = Processes.present()
     share = processes.rank, processes.count
     if isinstance(train, Pairs) or pairs:
-        return PairFeed(train, twin.input, recipe, seed, share=share, device=twin.device)
-    return ItemFeed(train, twin.input, recipe, seed, share=share, device=twin.device)
+        return PairFeed(train, twin.input, recipe, seed, share=share, device=twin.device, seconds=seconds)
+    return ItemFeed(train, twin.input, recipe, seed, share=share, device=twin.device, seconds=seconds)
 
 
 def _learn(
