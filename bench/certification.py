@@ -28,7 +28,7 @@ from scipy import stats
 from last_line import print_last_line, row
 from twofold import Bundle, Items, embed
 from twofold.errors import CannotCertify
-from twofold.metrics.calibration import certify, fewest_identities
+from twofold.metrics.certification import certify, fewest_identities
 from twofold.metrics.openset import galleries, open_set
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import estimates

@@ -75,7 +75,7 @@ def lfw(folder: Path, recipe: Recipe, seed: int) -> list[dict[str, Any]]:
     aside = embed(bundle, parts.valid).vectors
     a, b, same = balanced_pairs(parts.valid.labels, count=len(parts.valid) // 2 * 2, seed=0)
     labels = parts.valid.labels
-    chosen = PairList(paired(bundle, aside[a], aside[b]), same == 1, first=labels[a], second=labels[b])
+    chosen = PairList(paired(bundle, aside[a], aside[b]), same == 1, first=labels[a], second=labels[b], weigh="pairs")
     threshold = float(best_threshold(tally(chosen)))
     pairs = dev_test(bundle, folder)
     found = estimates(pairs, threshold=threshold, far=0.01, unit="person")
@@ -106,7 +106,7 @@ def dev_test(bundle: Bundle, folder: Path) -> PairList:
     person = np.unique([name for name, _ in files], return_inverse=True)[1]
     a, b = (np.array([place[pair[side]] for pair in ends]) for side in (0, 1))
     same = np.array([len(line) == 3 for line in lines])
-    return PairList(paired(bundle, vectors[a], vectors[b]), same, first=person[a], second=person[b])
+    return PairList(paired(bundle, vectors[a], vectors[b]), same, first=person[a], second=person[b], weigh="pairs")
 
 
 def paired(bundle: Bundle, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -180,7 +180,7 @@ def listed(bundle: Bundle, items: Items, vectors: np.ndarray, *, within: bool) -
             for part in np.array_split(ends, PAIRS // 500)
         ]
     )
-    return PairList(paired, same, first=group[ends[:, 0]], second=group[ends[:, 1]])
+    return PairList(paired, same, first=group[ends[:, 0]], second=group[ends[:, 1]], weigh="pairs")
 
 
 def means(results: list[dict[str, Any]]) -> list[dict[str, Any]]:

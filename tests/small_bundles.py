@@ -21,7 +21,7 @@ def calibration(threshold: float, reject: float | None = None) -> Calibration:
     return Calibration(
         threshold=threshold,
         far=0.01,
-        certified=True,
+        standing="certified",
         confidence=0.95,
         method="test",
         upper_bound=0.01,

@@ -56,7 +56,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def calibrated(model, tmp_path_factory):
-    known = calibrate(Bundle.load(model), glyphs(classes=30, each=4, size=16, seed=5), far=0.05, estimate=True)
+    known = calibrate(Bundle.load(model), glyphs(classes=30, each=4, size=16, seed=5), far=0.05, standing="estimate")
     return known.save(tmp_path_factory.mktemp("models") / "calibrated")
 
 

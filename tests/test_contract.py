@@ -34,7 +34,7 @@ def rate(name, value):
 CALIBRATION = Calibration(
     threshold=0.5,
     far=0.01,
-    certified=True,
+    standing="certified",
     confidence=0.95,
     method="a way",
     upper_bound=0.0099,
@@ -172,7 +172,7 @@ def broken(**changes):
         ({"dim": True}, "contract: dim is True"),
         ({"dim": ...}, r"contract: unknown keys \[\], missing keys \['dim'\]"),
         ({"size": 3}, r"contract: unknown keys \['size'\]"),
-        ({"format": "x"}, "the contract has format 'x', where 3 belongs"),
+        ({"format": "x"}, "the contract has format 'x', where 4 belongs"),
         ({"calibration": 3}, "calibration is 3, where a table belongs"),
         ({"calibration__threshold": math.nan}, "calibration: threshold is nan, and a number must be finite"),
         ({"calibration__threshold": None}, "calibration: threshold is None"),
@@ -193,8 +193,8 @@ def test_what_is_not_ours_is_refused(changes, text):
 
 def test_whole_numbers_may_stand_for_floats_and_a_newer_format_is_named():
     assert Contract.from_dict(broken(calibration__threshold=1)).calibration.threshold == 1.0
-    with pytest.raises(NewerFormat, match="the contract has format 4, this twofold reads 3: update twofold"):
-        Contract.from_dict(broken(format=4))
+    with pytest.raises(NewerFormat, match="the contract has format 5, this twofold reads 4: update twofold"):
+        Contract.from_dict(broken(format=5))
 
 
 def test_a_contract_of_format_1_still_loads():
@@ -216,6 +216,18 @@ def test_a_contract_of_format_2_still_loads():
     assert (known.groups, known.normalised, known.reference) == ((), None, None)
     assert known.open_set.size == 100 and known.isotonic == BENT.isotonic and known.rejection == REJECTION
     assert Contract.from_dict(Contract.from_dict(plain).to_dict()).calibration == known
+
+
+def test_a_contract_of_format_3_still_loads_and_its_yes_or_no_becomes_a_standing():
+    plain = json.loads((Path(__file__).parent / "contract_format_3.json").read_text())
+    assert plain["format"] == 3 and plain["calibration"]["certified"] is True
+    known = Contract.from_dict(plain).calibration
+    assert (known.standing, known.open_set.standing) == ("certified", "certified")
+    assert known.of_group("day").standing == "estimate" and not known.of_group("day").certified
+    assert Contract.from_dict(Contract.from_dict(plain).to_dict()).calibration == known
+    plain["calibration"]["standing"] = "sworn"
+    with pytest.raises(BundleError, match=r"calibration: unknown keys"):
+        Contract.from_dict({**plain, "format": 4})
 
 
 def test_a_group_decides_by_its_own_threshold_and_a_cohort_by_normalised_scores():

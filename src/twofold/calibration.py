@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.errors import BundleError, UnknownName, UsageError
-from twofold.results import Decision, Estimate, Reference
+from twofold.results import Decision, Estimate, Reference, Standing
 
 __all__ = [
     "ANY",
     "CROSSFITTED",
+    "Alternative",
     "Calibration",
     "GroupCalibration",
     "Isotonic",
@@ -37,7 +38,7 @@ class Rejection:
 
     Attributes:
         frr: false-reject rate that was asked for: genuine pairs below the lower threshold.
-        upper_bound: the upper confidence bound of that rate; at most `frr` if the calibration is certified.
+        upper_bound: the upper confidence bound of that rate; at most `frr` unless the standing is "estimate".
         false_reject: the rate measured on the calibration data, with its interval.
         unsure_genuine, unsure_impostor: measured shares of genuine and impostor pairs that stay undecided.
     """
@@ -65,14 +66,14 @@ class OpenSet:
         threshold: score from which on the best enrolled identity is named.
         fpir: false-positive identification rate asked for: strangers taken for somebody, at `size` identities enrolled
             with `enrolled` items each.
-        certified, upper_bound: as in Calibration, of that rate.
+        standing, upper_bound: as in Calibration, of that rate.
         false_positive, false_negative: measured rates, with intervals.
         identities, repeats: how much data that was, and how many galleries were made.
     """
 
     threshold: float
     fpir: float
-    certified: bool
+    standing: Standing
     upper_bound: float
     size: int
     enrolled: int
@@ -81,6 +82,16 @@ class OpenSet:
     identities: int
     repeats: int
     seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """What another standing would have cost on the same data: its threshold, bound and measured false rejects."""
+
+    standing: Standing
+    threshold: float
+    upper_bound: float
+    false_non_match_rate: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +104,14 @@ class Calibration:
     Attributes:
         threshold: score from which on two inputs count as the same.
         far: false-accept rate that was asked for.
-        certified: True when the upper confidence bound of the false-accept rate at `threshold` is at most `far` (and
-            that of the false-reject rate below `reject_threshold` at most `rejection.frr`);
-            False: the thresholds are plain quantiles of the data, the rates *estimates*.
+        standing: what `far` rests on. "guaranteed" and "certified": an upper confidence bound of the false-accept rate
+            at `threshold` is at most `far` (and one of the false-reject rate below `reject_threshold` at most
+            `rejection.frr`); the bound of the first holds for any population. "estimate": the thresholds are plain
+            quantiles of the data.
         confidence: of the bound, and of the two intervals below.
         method: how the bound was found.
-        upper_bound: the upper confidence bound of the false-accept rate at the threshold; at most `far` if certified.
+        upper_bound: the upper confidence bound of the false-accept rate at the threshold; at most `far` unless
+            the standing is "estimate".
         false_match, false_non_match: rates measured at the threshold on the calibration data, with intervals.
         identities, genuine_pairs, impostor_pairs: how much data that was.
         seed: of the bootstrap.
@@ -112,11 +125,14 @@ class Calibration:
         normalised: the calibration of scores that a cohort normalises; verdicts then go by it, and this one is for
             plain scores (of an index, say).
         reference: what `monitor` compares production with; None: not known.
+        skilled_false_match: share of skilled forgeries accepted at `threshold`; None: there were none.
+        alternatives: what the other standings that the data carry would have cost.
+        warnings: what about the calibration data makes the promise doubtful, a sentence each.
     """
 
     threshold: float
     far: float
-    certified: bool
+    standing: Standing
     confidence: float
     method: str
     upper_bound: float
@@ -138,6 +154,14 @@ class Calibration:
     groups: "tuple[GroupCalibration, ...]" = ()
     normalised: "Normalised | None" = None
     reference: Reference | None = None
+    skilled_false_match: Estimate | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def certified(self) -> bool:
+        """Whether a bound stands behind `far`: it was certified or guaranteed."""
+        return self.standing != "estimate"
 
     @property
     def deciding(self) -> "Calibration":

@@ -40,8 +40,9 @@ __all__ = [
     "scores_block",
 ]
 
-FORMAT = 3
-"""Of the JSON; 1 knew no unsure zone, 2 no groups, cohort and reference; both are still read."""
+FORMAT = 4
+"""Of the JSON; 1 knew no unsure zone, 2 no groups, cohort and reference, 3 had `certified` in place of a standing; all
+are still read."""
 
 ZERO = {"cosine": 1.0}
 """Score of two equal vectors, where it is not 0: so the score of the cosine distance is the cosine similarity."""
@@ -150,10 +151,24 @@ class Contract:
         if type(found) is not int or found < 1:
             raise BundleError(f"the contract has format {found!r}, where {FORMAT} belongs: this is no contract")
         rest = {key: value for key, value in plain.items() if key != "format"}
+        rest = _with_standing(rest) if found < 4 else rest
         contract = table(cls, rest, older=found < FORMAT)
         if (known := contract.calibration) is not None:
             check(known)
         return contract
+
+
+def _with_standing(plain: Any) -> Any:
+    """Formats before 4 said `certified`, yes or no, where a standing belongs now."""
+    if isinstance(plain, list):
+        return [_with_standing(each) for each in plain]
+    if not isinstance(plain, dict):
+        return plain
+    found = {key: _with_standing(value) for key, value in plain.items()}
+    if isinstance(said := found.get("certified"), bool):
+        found = {"standing" if key == "certified" else key: value for key, value in found.items()}
+        found["standing"] = "certified" if said else "estimate"
+    return found
 
 
 def scores_block(

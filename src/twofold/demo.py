@@ -257,7 +257,7 @@ def _calibrated(bundle: Bundle, items: Items, *, far: float, seed: int) -> tuple
     try:
         bundle = calibrate(bundle, items, far=far, seed=seed)
     except CannotCertify:
-        bundle = calibrate(bundle, items, far=far, seed=seed, estimate=True)
+        bundle = calibrate(bundle, items, far=far, seed=seed, standing="estimate")
     return bundle, calibration_of(bundle)
 
 

@@ -28,9 +28,10 @@ def evaluation(found: Evaluation) -> str:
     )
     lines += narrower(found)
     if found.threshold is not None:
-        kind = "certified" if found.certified else "an estimate"
         held = agreement(found)
-        lines.append(f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} ({kind}): {held}")
+        lines.append(
+            f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} ({found.standing}): {held}"
+        )
     return "\n".join([*lines, *found.notes])
 
 

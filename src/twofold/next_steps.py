@@ -11,7 +11,7 @@ from twofold.bundle import Bundle
 from twofold.contract import Calibration
 from twofold.data.items import Items
 from twofold.errors import IdentityOverlap
-from twofold.metrics.calibration import fewest_identities
+from twofold.metrics.certification import fewest_identities
 
 __all__ = [
     "after_calibrating",

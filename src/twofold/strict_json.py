@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import MISSING, fields, is_dataclass
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from twofold.errors import BundleError
 
@@ -59,9 +59,18 @@ def _value(value: Any, declared: Any, where: str, *, older: bool) -> Any:
         if not isinstance(value, list | tuple):
             raise BundleError(f"{where} is {value!r}, where a list belongs: not written by us")
         return tuple(_value(each, get_args(wanted[0])[0], where, older=older) for each in value)
+    return _plain(value, wanted, where)
+
+
+def _plain(value: Any, wanted: tuple[Any, ...], where: str) -> Any:
+    """A number, a text or a truth value, of one of the wanted types, or one of the wanted words."""
+    words = [word for each in wanted if get_origin(each) is Literal for word in get_args(each)]
+    if words and value in words:
+        return value
     if float in wanted and type(value) is int:
         value = float(value)
     if type(value) not in wanted:
+        declared = words or " | ".join(getattr(each, "__name__", str(each)) for each in wanted)
         raise BundleError(f"{where} is {value!r}, where {declared} belongs: not written by us")
     if isinstance(value, float) and not math.isfinite(value):
         raise BundleError(f"{where} is {value}, and a number must be finite: not written by us")

@@ -105,17 +105,18 @@ def calibrated(contract: Contract, out: Path | None) -> str:
     if known is None:
         return "not calibrated"
     promise = (
-        f"certified: the false-accept rate is at most {known.far:g} with {known.confidence:.0%} confidence"
+        f"{known.standing}: the false-accept rate is at most {known.far:g} with {known.confidence:.0%} confidence"
         if known.certified
         else f"an estimate: nothing certifies that the false-accept rate is {known.far:g}"
     )
     whose = "unseen identities" if known.method != CROSSFITTED else "identities, judged by cross-fitting"
     return (
-        f"threshold {known.threshold:.4f}, {promise}\n{_rejection(known)}{_open_set(known)}{_variants(known)}"
-        f"from {f'{known.identities} {whose}' if known.identities else 'pairs of nobody known'}, "
+        f"threshold {known.threshold:.4f}, {promise}\n"
+        f"{_rejection(known)}{_open_set(known)}{_variants(known)}{_alternatives(known)}{_skilled(known)}"
+        f"from {f'{known.identities} {whose}' if known.identities else 'pairs without identities'}, "
         f"{known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
         f"pairs; {_rate(known.false_match)} of impostors accepted, {_rate(known.false_non_match)} of genuine rejected\n"
-        f"{rejects_most(known)}{f'written to {out}' if out else 'not saved: give --out contract.json'}"
+        f"{rejects_most(known)}{f'written to {out}' if out else 'not saved; pass --out contract.json'}"
     )
 
 
@@ -128,10 +129,29 @@ def _rejection(known: Calibration) -> str:
         zone = "no unsure zone: false rejects are rare enough at the threshold itself"
     else:
         zone = f"unsure from {known.reject_threshold:.4f} up to the threshold"
-    promise = f"at most {below.frr:g}, certified" if known.certified else f"{below.frr:g}, an estimate"
+    promise = f"at most {below.frr:g}, {known.standing}" if known.certified else f"{below.frr:g}, an estimate"
     return (
         f"{zone}: false-reject rate of the answer different {promise}; {below.unsure_genuine:.2%} of genuine and "
         f"{below.unsure_impostor:.2%} of impostors are left undecided\n"
+    )
+
+
+def _alternatives(known: Calibration) -> str:
+    """What another standing would have cost; nothing where the data carry no other."""
+    own = known.false_non_match.value
+    return "".join(
+        f"{each.standing} instead: threshold {each.threshold:.4f}, {each.false_non_match_rate:.2%} of genuine pairs "
+        f"rejected in place of {own:.2%} (--standing {each.standing})\n"
+        for each in known.alternatives
+    )
+
+
+def _skilled(known: Calibration) -> str:
+    """What skilled forgeries do at the threshold; nothing where there are none."""
+    if known.skilled_false_match is None:
+        return ""
+    return (
+        f"the rate is that of random impostors; of skilled forgeries {_rate(known.skilled_false_match)} are accepted\n"
     )
 
 
@@ -154,11 +174,10 @@ def _open_set(known: Calibration) -> str:
     many = known.deciding.open_set
     if many is None:
         return ""
-    promise = "certified" if many.certified else "an estimate"
     return (
         f"with {many.size} enrolled: threshold {many.threshold:.4f}, strangers are taken for somebody at the rate "
-        f"{many.fpir:g} at most ({promise}; measured {_rate(many.false_positive)}), {_rate(many.false_negative)} of "
-        f"those enrolled are not found\n"
+        f"{many.fpir:g} at most ({many.standing}; measured {_rate(many.false_positive)}), "
+        f"{_rate(many.false_negative)} of those enrolled are not found\n"
     )
 
 
@@ -195,12 +214,11 @@ def drift(found: Drift) -> str:
 @with_printable_data
 def verdict(found: Verdict) -> str:
     """The decision, and how sure it is."""
-    kind = "certified" if found.certified else "estimate"
     zone = "" if found.reject_threshold is None else f", different below {found.reject_threshold:.4f}"
     missed = "" if found.frr is None else f", false-reject rate {found.frr:g}"
     return (
         f"{found.decision}: score {found.score:.4f}, threshold {found.threshold:.4f}{zone}, "
-        f"probability {found.probability:.3f}, false-accept rate {found.far:g}{missed} ({kind})"
+        f"probability {found.probability:.3f}, false-accept rate {found.far:g}{missed} ({found.standing})"
     )
 
 
@@ -217,10 +235,9 @@ def verdicts(pairs: Pairs, found: Sequence[Verdict], *, json: bool = False) -> s
 def identification(found: Identification) -> str:
     """Who it is, or nobody, and the nearest."""
     who = found.label or ("unsure" if found.decision == "unsure" else "nobody")
-    kind = "certified" if found.certified else "estimate"
-    rate = f"false-accept rate {found.far:g} a comparison ({kind})"
+    rate = f"false-accept rate {found.far:g} a comparison ({found.standing})"
     if found.fpir is not None:
-        rate = f"strangers are taken for somebody at the rate {found.fpir:g} ({kind})"
+        rate = f"strangers are taken for somebody at the rate {found.fpir:g} ({found.standing})"
     lines = [
         f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, probability {found.probability:.3f}, "
         f"{rate}, {found.gallery} enrolled"
@@ -288,11 +305,10 @@ def found(result: Found) -> str:
     if result.threshold is None:
         said = "what is most like it; the bundle has no threshold that would say whether it is the same"
     else:
-        kind = "certified" if result.certified else "estimate"
         words = {"same": "found", "unsure": "unsure", "different": "nothing like it"}
         said = (
             f"{words[result.decision or 'different']}, threshold {result.threshold:.4f}, "
-            f"false-accept rate {result.far:g} a comparison ({kind})"
+            f"false-accept rate {result.far:g} a comparison ({result.standing})"
         )
     return "\n".join([f"{result.query}: {said}", *map(_hit, result.hits)])
 

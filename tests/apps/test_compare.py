@@ -41,7 +41,7 @@ def test_a_bundle_that_knows_more_is_better():
 
 def test_thresholds_are_compared_where_they_were_found_elsewhere():
     items, others = clusters(40, 4, spread=0.9), renamed(clusters(40, 4, spread=0.9, seed=1))
-    sides = [calibrate(each, others, far=0.1, estimate=True) for each in (worse(), bundle())]
+    sides = [calibrate(each, others, far=0.1, standing="estimate") for each in (worse(), bundle())]
     names = [each.name for each in compare(*sides, items)]
     assert names[-2:] == ["false_match_rate", "false_non_match_rate"]
 

@@ -144,7 +144,7 @@ def test_a_calibrated_bundle_brings_its_threshold(folder, bundle):
     calibration = Calibration(
         threshold=-0.9,
         far=0.01,
-        certified=True,
+        standing="certified",
         confidence=0.95,
         method="test",
         upper_bound=0.01,

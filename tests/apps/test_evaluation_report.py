@@ -31,7 +31,7 @@ def trained():
 
 @pytest.fixture(scope="module")
 def bundle(trained):
-    return calibrate(trained, glyphs(40, 4, size=16), far=0.05, estimate=True)
+    return calibrate(trained, glyphs(40, 4, size=16), far=0.05, standing="estimate")
 
 
 @pytest.fixture(scope="module")

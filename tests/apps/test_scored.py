@@ -38,7 +38,7 @@ def test_pairs_of_nobody_certify_nothing():
     pairs = nameless(vectors(40))
     with pytest.raises(CannotCertify, match=r"nobody said whose the pairs are .* so that nothing can be certified"):
         calibrate_scores(pairs, far=0.1)
-    contract = calibrate_scores(pairs, far=0.1, estimate=True)
+    contract = calibrate_scores(pairs, far=0.1, standing="estimate")
     known = contract.calibration
     assert (known.certified, known.identities, known.false_match.unit) == (False, 0, "pair")
     found = evaluate_scores(pairs, contract=contract)

@@ -300,7 +300,7 @@ def for_many(bundle: Bundle, threshold: float, *, size: int) -> Bundle:
     many = OpenSet(
         threshold=threshold,
         fpir=0.05,
-        certified=False,
+        standing="estimate",
         upper_bound=0.1,
         size=size,
         enrolled=1,

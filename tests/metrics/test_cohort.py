@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twofold.errors import NotEnoughData, UsageError
-from twofold.metrics.calibration import upper_bounds
+from twofold.metrics.certification import upper_bounds
 from twofold.metrics.cohort import as_norm, cohort_statistics
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import eer, tally, threshold_at_far

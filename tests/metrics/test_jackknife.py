@@ -29,7 +29,7 @@ def test_counts_are_those_of_the_loop():
     scores, labels = people(6, 3)
     writer = labels // 2  # two labels a unit: impostor pairs inside a unit count once
     thresholds = np.array([-9.0, 0.3, 1.5])
-    found = involved(source(scores, labels, identity=writer, block=20), thresholds)
+    found = involved(source(scores, labels, identity=writer, block=20, weigh="pairs"), thresholds)
     every = {True: np.zeros(3), False: np.zeros(3)}
     each = {True: np.zeros((3, 3)), False: np.zeros((3, 3))}
     for i in range(18):

@@ -5,7 +5,7 @@ import pytest
 
 from twofold.errors import DataError
 from twofold.metrics import pairs
-from twofold.metrics.pairs import AllPairs, PairList, SampledPairs
+from twofold.metrics.pairs import AllPairs, OneKind, PairList, SampledPairs
 from twofold.metrics.verification import auc, eer, estimates, tally
 
 
@@ -41,6 +41,95 @@ def test_a_forgery_is_an_impostor_of_its_writer():
         (0.0, False, 0, 0), (0.0, False, 0, 0), (0.0, False, 0, 1), (0.0, False, 0, 1), (0.0, False, 0, 1),
         (0.0, True, 0, 0),
     ]  # fmt: skip
+
+
+def weighed(source):
+    return [
+        (bool(same), int(first), int(second), float(weight))
+        for block in source
+        for same, first, second, weight in zip(block.same, block.first, block.second, block.weights, strict=True)
+    ]
+
+
+def test_forgeries_are_compared_with_what_they_imitate_and_with_nothing_else():
+    # writer 5: two signatures and two forgeries of one forger; writer 9: two signatures and a forgery
+    labels, writer = np.array([0, 0, 1, 1, 2, 2, 3]), np.array([5, 5, 5, 5, 9, 9, 9])
+    forged = np.array([False, False, True, True, False, False, True])
+
+    def score(rows, cols):
+        return np.zeros((len(rows), len(cols)))
+
+    for source in (AllPairs, SampledPairs):
+        made = source(score, labels, identity=writer, forged=forged)
+        kinds = [(same, *sorted((first, second))) for _, same, first, second in listed(made)]
+        assert sorted(kinds) == sorted([(True, 0, 0), (True, 1, 1)] + 4 * [(False, 0, 1)] + 4 * [(False, 0, 0)]
+                                       + 2 * [(False, 1, 1)])  # fmt: skip
+        random = [each for each in listed(OneKind(made, "random")) if not each[1]]
+        skilled = [each for each in listed(OneKind(made, "skilled")) if not each[1]]
+        assert {tuple(sorted(each[2:])) for each in random} == {(0, 1)} and len(random) == 4
+        assert {each[2:] for each in skilled} == {(0, 0), (1, 1)} and len(skilled) == 6
+        assert len(listed(OneKind(made, "skilled"))) == 8  # with both genuine pairs
+
+
+@pytest.mark.parametrize("source", ["all", "sampled", "listed"])
+def test_every_identity_and_every_two_of_them_count_once(source):
+    generator = np.random.default_rng(3)
+    labels = np.repeat(np.arange(6), [1, 2, 3, 9, 2, 5])
+    scores = generator.normal(size=(len(labels),) * 2)
+
+    def score(rows, cols):
+        return scores[np.ix_(rows, cols)]
+
+    made = AllPairs(score, labels) if source != "sampled" else SampledPairs(score, labels)
+    if source == "listed":
+        (block,) = made
+        made = PairList(block.scores, block.same, first=block.second, second=block.first)
+    sums = {}
+    for same, first, second, weight in weighed(made):
+        key = same, *sorted((first, second))
+        sums[key] = sums.get(key, 0.0) + weight
+    genuine, impostor = ([value for key, value in sums.items() if key[0] == kind] for kind in (True, False))
+    assert len(genuine) == 5 and len(impostor) == 15
+    assert genuine == pytest.approx([genuine[0]] * 5) and impostor == pytest.approx([impostor[0]] * 15)
+    # of the mean 1, so that totals are numbers of pairs
+    assert sum(genuine) == pytest.approx(1 + 3 + 36 + 1 + 10)
+    assert sum(impostor) == pytest.approx(len(labels) * (len(labels) - 1) // 2 - 51)
+    each = [weight for *_, weight in weighed(AllPairs(score, labels, weigh="pairs"))]
+    assert each == [1.0] * len(each)
+
+
+def test_equal_numbers_of_items_weigh_exactly_one():
+    labels = np.repeat(np.arange(7), 3)
+    made = AllPairs(lambda rows, cols: np.zeros((len(rows), len(cols))), labels)
+    assert {weight for *_, weight in weighed(made)} == {1.0}
+
+
+def test_rates_are_rates_over_identities():
+    # ten identities with one hard pair each way; the first has many easy items, and counts once all the same
+    scores = np.array([1.0] * 90 + [0.0] * 9 + [0.9, 0.1])
+    same = np.array([True] * 99 + [False, False])
+    owner = np.append(np.where(np.arange(99) < 90, 0, np.arange(99) - 89), [1, 1])
+    other = np.append(owner[:99], [2, 3])
+    found = tally(PairList(scores, same, first=owner, second=other))
+    assert float(found.false_non_match_rate[np.searchsorted(found.thresholds, 0.5)]) == pytest.approx(0.9)
+    by_pairs = tally(PairList(scores, same, first=owner, second=other, weigh="pairs"))
+    assert float(by_pairs.false_non_match_rate[np.searchsorted(by_pairs.thresholds, 0.5)]) == pytest.approx(1 / 11)
+
+
+def test_who_was_compared_with_whom_is_known():
+    labels = np.repeat(np.arange(5), 2)
+
+    def score(rows, cols):
+        return np.zeros((len(rows), len(cols)))
+
+    assert AllPairs(score, labels).crossed == 5
+    assert SampledPairs(score, labels).crossed == 0
+    (block,) = AllPairs(score, labels)
+    every = PairList(block.scores, block.same, first=block.first, second=block.second)
+    assert every.crossed == 5
+    kept = (block.first != 0) | (block.second != 4)
+    some = PairList(block.scores[kept], block.same[kept], first=block.first[kept], second=block.second[kept])
+    assert some.crossed == 0
 
 
 def test_a_list_can_be_gone_through_twice():

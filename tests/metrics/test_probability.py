@@ -18,7 +18,7 @@ def two_kinds(genuine, impostor, *, identities=50, seed=0):
     first = generator.integers(identities, size=len(genuine) + len(impostor))
     same = np.arange(len(first)) < len(genuine)
     second = np.where(same, first, (first + generator.integers(1, identities, size=len(first))) % identities)
-    return PairList(np.concatenate([genuine, impostor]), same, first=first, second=second)
+    return PairList(np.concatenate([genuine, impostor]), same, first=first, second=second, weigh="pairs")
 
 
 def test_platts_map_finds_the_odds_of_two_normals():

@@ -16,7 +16,12 @@ HITS = (
 
 def page(decision="same", threshold=0.5, hits=HITS, pictures=(GREY, None), **more):
     found = Found(
-        query="q<1>.png", hits=hits, decision=decision, threshold=threshold, far=0.01, certified=threshold is not None
+        query="q<1>.png",
+        hits=hits,
+        decision=decision,
+        threshold=threshold,
+        far=0.01,
+        standing=None if threshold is None else "certified",
     )
     shown = [Shown(found=found, picture=GREY, pictures=pictures)]
     return found_page(shown, title="What is like these", facts={"index": "i"}, **more)

@@ -26,11 +26,11 @@ def estimate(name, value=0.1):
     )
 
 
-def known(*, certified=True):
+def known(*, standing="certified"):
     return Calibration(
         threshold=0.5,
         far=0.01,
-        certified=certified,
+        standing=standing,
         confidence=0.95,
         method="made up",
         upper_bound=0.009,
@@ -57,7 +57,7 @@ def told(**changes):
         impostor_pairs=28320,
         threshold=0.5,
         far=0.01,
-        certified=True,
+        standing="certified",
         holds=True,
         seed=0,
         notes=("a <note>",),
@@ -189,7 +189,7 @@ def test_words_say_whether_it_is_certified_and_what_to_do():
     assert "at most 1% of the pairs" in promise(report)
     assert "300 other identities" in promise(report)
     assert any("calibrate for that group" in said for said in advice(report))
-    assert "not certified" in promise(told(calibration=known(certified=False)))
+    assert "not certified" in promise(told(calibration=known(standing="estimate")))
     assert "Calibrate it" in advice(told(calibration=None))[0]
     failed = told(evaluation=replace(report.evaluation, holds=False))
     assert "does not agree" in promise(failed)

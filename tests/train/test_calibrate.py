@@ -9,7 +9,7 @@ from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.synthetic import clusters
 from twofold.errors import CannotCertify, IdentityOverlap, NotEnoughData
-from twofold.metrics.calibration import METHOD
+from twofold.metrics.certification import METHOD
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import rates_at, tally
 from twofold.provenance import Provenance
@@ -63,11 +63,11 @@ def test_ten_people_certify_nothing_but_an_estimate_may_be_had():
     items = clusters(10, 10, spread=0.7)
     with pytest.raises(CannotCertify, match=r"10 identities cannot show a false-accept rate of 0\.01 with confidence"):
         calibrate(bundle(), items, far=1e-2)
-    found = calibrate(bundle(), items, far=1e-2, estimate=True).calibration
+    found = calibrate(bundle(), items, far=1e-2, standing="estimate").calibration
     assert (found.certified, found.method) == (False, "quantile")
     assert found.false_match.value <= 1e-2 < found.upper_bound
     with pytest.raises(CannotCertify, match=r"4500 impostor pairs cannot even estimate a false-accept rate of 0\.0001"):
-        calibrate(bundle(), items, far=1e-4, estimate=True)
+        calibrate(bundle(), items, far=1e-4, standing="estimate")
 
 
 def test_data_without_genuine_pairs_is_refused():
@@ -85,7 +85,30 @@ def test_forgeries_are_impostors_of_their_writer():
     without = calibrate(bundle(), writers.take(np.flatnonzero(~forged)), far=0.1).calibration
     assert with_forgeries.identities == without.identities == 40
     assert with_forgeries.genuine_pairs == without.genuine_pairs
-    assert with_forgeries.threshold > without.threshold
+    assert with_forgeries.impostor_pairs == without.impostor_pairs
+    # the threshold is that of random impostors, and what the forgeries do at it is told apart
+    assert with_forgeries.threshold == without.threshold
+    assert without.skilled_false_match is None
+    assert with_forgeries.skilled_false_match.value > 2 * with_forgeries.false_match.value
+
+
+def test_a_guarantee_is_taken_where_it_costs_little_and_said_where_it_costs_much():
+    many = clusters(70, 3, spread=0.4)
+    found = calibrate(bundle(), many, far=0.1).calibration
+    assert (found.standing, found.certified) == ("guaranteed", True)
+    assert found.upper_bound <= 0.1
+    (other,) = found.alternatives
+    assert other.standing == "certified" and other.threshold < found.threshold
+    assert found.false_non_match.value <= other.false_non_match_rate + 0.05
+    dear = calibrate(bundle(), clusters(70, 3, spread=1.2), far=0.1).calibration
+    assert dear.standing == "certified"
+    assert dear.alternatives[0].false_non_match_rate > dear.false_non_match.value + 0.05
+    asked = calibrate(bundle(), clusters(70, 3, spread=1.2), far=0.1, standing="guaranteed").calibration
+    assert asked.standing == "guaranteed" and asked.threshold == dear.alternatives[0].threshold
+    with pytest.raises(UsageError, match="no standing is called 'sworn'"):
+        calibrate(bundle(), many, far=0.1, standing="sworn")
+    with pytest.raises(CannotCertify, match=r"40 identities cannot guarantee a rate of 0\.1 .* at least 58"):
+        calibrate(bundle(), clusters(40, 3), far=0.1, standing="guaranteed")
 
 
 def test_scores_of_another_model_can_be_calibrated():
@@ -123,7 +146,7 @@ def test_false_rejects_that_cannot_be_shown_are_refused_or_estimated():
     pairs = as_before(clusters(40, 3, spread=1.1))
     with pytest.raises(CannotCertify, match=r"40 identities with two items or more cannot show a false-reject rate"):
         calibration(pairs, far=0.1, frr=0.05)
-    found = calibration(pairs, far=0.1, frr=0.05, estimate=True)
+    found = calibration(pairs, far=0.1, frr=0.05, standing="estimate")
     assert found.rejection.false_reject.value < 0.051 < found.rejection.upper_bound and not found.certified
     with pytest.raises(CannotCertify, match=r"120 genuine pairs cannot even estimate a false-reject rate of 0\.001"):
-        calibration(pairs, far=0.1, frr=0.001, estimate=True)
+        calibration(pairs, far=0.1, frr=0.001, standing="estimate")

@@ -72,8 +72,8 @@ def test_an_evaluation_judges_normalised_scores_and_refuses_the_cohort(items, fa
 
 def test_groups_and_galleries_go_by_normalised_scores_too(items, fair):
     grouped = replace(items, group=(items.identity % 2), groups=("even", "odd"))
-    found = calibrate_groups(fair, grouped, far=0.2, estimate=True)
-    done = with_groups(calibrate_gallery(fair, items, fpir=0.2, size=20, estimate=True), found)
+    found = calibrate_groups(fair, grouped, far=0.2, standing="estimate")
+    done = with_groups(calibrate_gallery(fair, items, fpir=0.2, size=20, standing="estimate"), found)
     deciding = done.calibration.deciding
     assert [each.name for each in deciding.groups] == ["even", "odd"] and deciding.open_set.identities == 60
     assert sum(each.calibration.identities for each in deciding.groups) == 60
@@ -85,7 +85,7 @@ def test_a_cohort_is_kept_in_the_bundle_and_protected(tmp_path):
     recipe = character().replace({"epochs": 1, "p": 8, "input.size": 16, "encoder.width": 4, "copies": 1})
     drawn = glyphs(60, 3, size=16)
     kept = fit_recipe(recipe.replace({"split.train": 0.2, "split.calibrate": 0.6}), drawn, device="cpu")
-    done = calibrate_cohort(calibrate(kept, drawn, far=0.2, estimate=True), drawn, identities=15)
+    done = calibrate_cohort(calibrate(kept, drawn, far=0.2, standing="estimate"), drawn, identities=15)
 
     again = Bundle.load(done.save(tmp_path / "bundle"))
     assert np.array_equal(again.cohort, done.cohort) and again.calibration == done.calibration
@@ -95,7 +95,7 @@ def test_a_cohort_is_kept_in_the_bundle_and_protected(tmp_path):
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(DamagedBundle, match=r"cohort\.safetensors is not as it was written"):
         Bundle.load(tmp_path / "bundle")
-    plain = calibrate(kept, drawn, far=0.2, estimate=True).save(tmp_path / "plain")
+    plain = calibrate(kept, drawn, far=0.2, standing="estimate").save(tmp_path / "plain")
     (plain / "cohort.safetensors").write_bytes(b"planted")
     with pytest.raises(DamagedBundle, match=r"cohort\.safetensors is not as it was written"):
         Bundle.load(plain)

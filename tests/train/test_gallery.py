@@ -26,12 +26,12 @@ def test_what_a_gallery_needs():
     items = clusters(40, 3, spread=0.7)
     with pytest.raises(NotCalibrated, match="calibrate for one comparison first"):
         calibrate_gallery(bundle(), items, fpir=0.1, size=10)
-    plain = calibrate(bundle(), items, far=0.1, estimate=True)
+    plain = calibrate(bundle(), items, far=0.1, standing="estimate")
     with pytest.raises(CannotCertify, match="40 identities cannot show a false-positive identification rate"):
         calibrate_gallery(plain, items, fpir=0.1, size=10)
-    assert not calibrate_gallery(plain, items, fpir=0.1, size=10, estimate=True).calibration.open_set.certified
+    assert not calibrate_gallery(plain, items, fpir=0.1, size=10, standing="estimate").calibration.open_set.certified
     trained = calibrate(
-        bundle(calibrate=items.identities[:20], train=items.identities[20:]), items, far=0.5, estimate=True
+        bundle(calibrate=items.identities[:20], train=items.identities[20:]), items, far=0.5, standing="estimate"
     )
     with pytest.raises(IdentityOverlap, match="20 of 20 identities were trained on"):
         calibrate_gallery(trained, items.where(identities=items.identities[20:]), fpir=0.1, size=10)

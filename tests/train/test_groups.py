@@ -92,7 +92,7 @@ def test_a_group_that_is_too_small_is_named():
     items = grouped(clusters(90, 3, spread=0.7), 20)
     with pytest.raises(CannotCertify, match="group 'few': 20 identities cannot show a false-accept rate of 0"):
         calibrate_groups(bundle(), items, far=0.1)
-    assert not calibrate_groups(bundle(), items, far=0.1, estimate=True)["few"].certified
+    assert not calibrate_groups(bundle(), items, far=0.1, standing="estimate")["few"].certified
     with pytest.raises(NotEnoughData, match="group 'few': 3 genuine and 0 impostor pairs"):
         calibrate_groups(bundle(), grouped(clusters(90, 3, spread=0.7), 1), far=0.1)
     with pytest.raises(UsageError, match="the items have no groups"):

@@ -8,7 +8,7 @@ from twofold.data.scores import Scores
 from twofold.embedding import deciding, embed
 from twofold.errors import DataError
 from twofold.metrics.paired import differences
-from twofold.metrics.pairs import AllPairs
+from twofold.metrics.pairs import AllPairs, OneKind
 from twofold.results import Difference
 
 __all__ = ["compare", "compare_scores"]
@@ -74,7 +74,11 @@ def _fresh(bundle: Bundle, part: Items) -> bool:
     return not bundle.calibrated(part)
 
 
-def _pairs(bundle: Bundle, part: Items, progress: Callable[[int, int], None] | None) -> AllPairs:
-    return AllPairs(
-        deciding(bundle, embed(bundle, part, progress=progress).vectors), part.labels, identity=part.identity
+def _pairs(bundle: Bundle, part: Items, progress: Callable[[int, int], None] | None) -> OneKind:
+    every = AllPairs(
+        deciding(bundle, embed(bundle, part, progress=progress).vectors),
+        part.labels,
+        identity=part.identity,
+        forged=part.forged,
     )
+    return OneKind(every, "random")

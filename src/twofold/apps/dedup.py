@@ -296,8 +296,7 @@ def _rule_in_words(bundle: Bundle | None, limit: float | None, *, asked: bool) -
     elif calibration is None:
         why = "a default, nothing certifies it"
     else:
-        kind = "certified" if calibration.certified else "an estimate"
-        why = f"the bundle's threshold for a false-accept rate of {calibration.far:g}, {kind}"
+        why = f"the bundle's threshold for a false-accept rate of {calibration.far:g}, {calibration.standing}"
     return f"{pixels}; and scores of at least {limit:.4f} ({why})"
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +17,7 @@ from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.intervals import agrees
-from twofold.metrics.pairs import AllPairs, PairList, PairSource, SampledPairs, ScoreBlock
+from twofold.metrics.pairs import AllPairs, OneKind, PairList, PairSource, SampledPairs, ScoreBlock
 from twofold.ranking import ranking
 from twofold.results import Estimate, Evaluation
 
@@ -30,6 +31,14 @@ LARGE = 1 << 25
 
 MOST = 1 << 24
 """Genuine and impostor pairs that are then taken, about."""
+
+OF_SKILLED = ("eer", "auc", "tar_at_far", "false_match_rate")
+"""Numbers that skilled forgeries change; genuine pairs are the same ones."""
+
+SKILLED = (
+    "numbers called skilled_ are those of skilled forgeries, each compared with what it imitates; all others are those "
+    "of random impostors"
+)
 
 Watch = Callable[[str, int, int], None]
 """What is being done, how far it is, and how far it goes."""
@@ -118,7 +127,9 @@ def _measured(
     pairs = _pairs(score, part, seed=seed, watch=watch)
     asked = _far(bundle, far)
     numbers = _verification(bundle, pairs, far=asked, unit="identity", confidence=confidence, seed=seed)
-    within, notes = by_group(bundle, part, vectors, confidence=confidence, seed=seed)
+    notes = [SKILLED] if part.forged.any() else []
+    within, untold = by_group(bundle, part, vectors, confidence=confidence, seed=seed)
+    notes += untold
     numbers |= retrieval.estimates(
         ranking(bundle.twin, vectors),
         part.labels,
@@ -174,8 +185,10 @@ def by_group(
     for each in known:
         rows = np.flatnonzero(items.group == items.groups.index(each.name)) if each.name in items.groups else NOBODY
         try:
-            pairs = AllPairs(deciding(bundle, vectors[rows]), items.labels[rows], identity=items.identity[rows])
-            found = verification.estimates_at(pairs, each.calibration.threshold, confidence=confidence, seed=seed)
+            score, forged = deciding(bundle, vectors[rows]), items.forged[rows]
+            pairs = AllPairs(score, items.labels[rows], identity=items.identity[rows], forged=forged)
+            random = OneKind(pairs, "random")
+            found = verification.estimates_at(random, each.calibration.threshold, confidence=confidence, seed=seed)
         except NotEnoughData as error:
             notes.append(f"group {each.name!r}: {error}")
             continue
@@ -188,8 +201,10 @@ def by_group(
 def _pairs(score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None) -> AllPairs | SampledPairs:
     progress = _stage(watch, "error rates")
     if len(part) * (len(part) - 1) // 2 <= LARGE:
-        return AllPairs(score, part.labels, identity=part.identity, progress=progress)
-    return SampledPairs(score, part.labels, identity=part.identity, seed=seed, most=MOST, progress=progress)
+        return AllPairs(score, part.labels, identity=part.identity, forged=part.forged, progress=progress)
+    return SampledPairs(
+        score, part.labels, identity=part.identity, forged=part.forged, seed=seed, most=MOST, progress=progress
+    )
 
 
 def _drawn(pairs: PairSource, genuine: int, impostor: int, *, seed: int) -> tuple[str, ...]:
@@ -224,7 +239,8 @@ def evaluate_pairs(
 ) -> Evaluation:
     """Verification numbers of a bundle on a list of pairs with answers, such as LFW's View 1.
 
-    Intervals resample the identities of the table (`identity_a`, `identity_b`). Without these they resample pairs,
+    Every pair of the list counts once, as public protocols have it, while `evaluate` counts identities. Intervals
+    resample the identities of the table (`identity_a`, `identity_b`). Without these they resample pairs,
     which is too narrow where pairs share people: `unit` and `notes` say so.
 
     Args:
@@ -255,7 +271,8 @@ def listed_pairs(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "thing
     each = np.arange(len(pairs))
     owners = [each if pairs.identity is None else pairs.identity[index] for index in (pairs.index_a, pairs.index_b)]
     found = pair_scores(bundle, vectors[pairs.index_a], vectors[pairs.index_b])
-    return PairList(found, pairs.targets == 1.0, first=owners[0], second=owners[1])
+    # a public protocol weighs every pair of its list alike
+    return PairList(found, pairs.targets == 1.0, first=owners[0], second=owners[1], weigh="pairs")
 
 
 def things_of(pairs: Pairs) -> Items:
@@ -292,8 +309,22 @@ def _far(bundle: Bundle, far: float | None) -> float:
 def _verification(
     bundle: Bundle, pairs: PairSource, *, far: float, unit: str, confidence: float, seed: int
 ) -> dict[str, Estimate]:
-    threshold = None if bundle.calibration is None else bundle.calibration.deciding.threshold
-    return verification.estimates(pairs, far=far, threshold=threshold, confidence=confidence, unit=unit, seed=seed)
+    """Every number against random impostors; against skilled forgeries under names of their own."""
+    settings: dict[str, Any] = {
+        "far": far,
+        "threshold": None if bundle.calibration is None else bundle.calibration.deciding.threshold,
+        "confidence": confidence,
+        "unit": unit,
+        "seed": seed,
+    }
+    numbers = verification.estimates(OneKind(pairs, "random"), **settings)
+    skilled = OneKind(pairs, "skilled")
+    if all(block.same.all() for block in skilled):
+        return numbers
+    for name, found in verification.estimates(skilled, **settings).items():
+        if name in OF_SKILLED:
+            numbers[f"skilled_{name}"] = replace(found, name=f"skilled_{name}")
+    return numbers
 
 
 def _evaluation(
@@ -318,7 +349,7 @@ def _evaluation(
         impostor_pairs=impostor,
         threshold=None if calibration is None else calibration.threshold,
         far=far,
-        certified=calibration is not None and calibration.certified,
+        standing="estimate" if calibration is None else calibration.standing,
         holds=None if calibration is None else agrees(numbers["false_match_rate"], calibration.far),
         seed=seed,
         notes=(*_drawn(pairs, genuine, impostor, seed=seed), *notes),

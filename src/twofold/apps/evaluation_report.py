@@ -23,7 +23,7 @@ from twofold.data.items import Items
 from twofold.embedding import deciding, embed
 from twofold.errors import NotEnoughData
 from twofold.metrics.curves import identity_rates, rank_k
-from twofold.metrics.pairs import AllPairs, PairSource, SampledPairs, ScoreBlock
+from twofold.metrics.pairs import AllPairs, OneKind, PairSource, SampledPairs, ScoreBlock
 from twofold.metrics.verification import estimates_at
 from twofold.report.measured import Hard, Map, Part, Report
 from twofold.report.projection import projection
@@ -84,7 +84,7 @@ def evaluation_report(
     found = replace(found, notes=(*part.notes, *found.notes))
     known = bundle.calibration and bundle.calibration.deciding
     score = deciding(bundle, vectors)
-    listed = _pairs(score, part.labels, part.identity, seed=seed, progress=_passes(watch))
+    listed = _pairs(score, part.labels, part.identity, forged=part.forged, seed=seed, progress=_passes(watch))
     threshold = threshold_of(known, listed, found)
     data = _Data(
         bundle=bundle,
@@ -121,12 +121,15 @@ def _pairs(
     labels: np.ndarray,
     units: np.ndarray,
     *,
+    forged: np.ndarray | None = None,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> PairSource:
+    """All pairs, or a sample of them, against random impostors where forgeries are named."""
     if len(labels) * (len(labels) - 1) // 2 <= LARGE:
-        return AllPairs(score, labels, identity=units, progress=progress)
-    return SampledPairs(score, labels, identity=units, seed=seed, most=MOST, progress=progress)
+        return OneKind(AllPairs(score, labels, identity=units, forged=forged, progress=progress), "random")
+    sampled = SampledPairs(score, labels, identity=units, forged=forged, seed=seed, most=MOST, progress=progress)
+    return OneKind(sampled, "random")
 
 
 def _ranks(data: _Data) -> tuple:
@@ -159,7 +162,8 @@ def _group(data: _Data, name: str, rows: np.ndarray) -> Part:
     impostor = len(rows) * (len(rows) - 1) // 2 - genuine
     rates: dict[str, Any] = {"false_non_match_rate": None, "false_match_rate": None}
     try:
-        pairs = _pairs(lambda a, b: data.score(rows[a], rows[b]), labels, identity, seed=data.seed)
+        forged = data.items.forged[rows]
+        pairs = _pairs(lambda a, b: data.score(rows[a], rows[b]), labels, identity, forged=forged, seed=data.seed)
         for estimate in estimates_at(pairs, data.threshold, confidence=data.confidence, seed=data.seed).values():
             if estimate.name in rates:
                 rates[estimate.name] = estimate.value
@@ -180,7 +184,8 @@ def _classes(data: _Data) -> tuple[Part, ...]:
     """The identities that are decided wrongly most often."""
     items = data.items
     codes, units = np.unique(items.identity, return_inverse=True)
-    sizes, found = np.bincount(units), identity_rates(data.pairs(units), data.threshold)
+    pairs = _pairs(data.score, items.labels, units, forged=items.forged, seed=data.seed, progress=data.progress)
+    sizes, found = np.bincount(units), identity_rates(pairs, data.threshold)
     parts = [
         Part(
             name=items.identities[code],
@@ -231,7 +236,7 @@ def _distinct(data: _Data, columns: Iterator[np.ndarray], *, same: bool, picture
     for score, a, b in zip(*columns, strict=True):
         ends = int(items.labels[a]), int(items.labels[b])
         classes = min(ends), max(ends)
-        if classes in met:
+        if classes in met or (items.forged[a] and items.forged[b]):
             continue
         met.add(classes)
         accepted = bool(score >= data.threshold)

@@ -51,7 +51,7 @@ def evaluate_scores(
         impostor_pairs=total - genuine,
         threshold=threshold,
         far=far,
-        certified=known is not None and known.certified,
+        standing="estimate" if known is None else known.standing,
         holds=None if known is None else agrees(numbers["false_match_rate"], known.far),
         seed=seed,
         notes=() if scores.unit == "identity" else (f"{NO_IDENTITIES}: intervals resample pairs (too narrow)",),

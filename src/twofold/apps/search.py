@@ -152,7 +152,7 @@ def judged(bundle: Bundle, query: str, hits: Sequence[Hit]) -> Found:
         decision="different" if known is not None and not hits else decision,
         threshold=None if known is None else known.threshold,
         far=None if known is None else known.far,
-        certified=None if known is None else known.certified,
+        standing=None if known is None else known.standing,
     )
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -211,6 +211,7 @@ def calibrate(
     *,
     far: Rate = 1e-2,
     frr: MaybeRate = None,
+    standing: Literal["guaranteed", "certified", "estimate"] | None = None,
     estimate: Flag = False,
     levels: Levels = 1,
     out: MaybeOut = None,
@@ -219,15 +220,19 @@ def calibrate(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Find the threshold whose false-accept rate is certified on identities the model has never seen.
+    """Find the threshold whose false-accept rate holds on identities the model has never seen.
 
     Args:
         bundle: what `twofold train` wrote, or the word pretrained. Or, without DATA, scores or vectors of any model
             (CSV, TSV, Parquet, npy) with their identities.
         data: the data it was trained from (the identities kept aside are used), or new data.
-        far: false-accept rate to certify, 1e-2 is one impostor pair in a hundred.
-        frr: false-reject rate to certify below a second threshold; between the two the answer is unsure.
-        estimate: where the data cannot certify the rate, take the plain estimate and say so in every verdict.
+        far: false-accept rate that must hold; 1e-2 is one impostor pair in a hundred.
+        frr: false-reject rate that must hold below a second threshold; between the two the answer is unsure.
+        standing: what the rate rests on. guaranteed: holds for any population that the identities are drawn from
+            (about 600 identities for 1e-2). certified: holds unless a few rare identities make most of the false
+            accepts (about 100). estimate: the measured rate, without a bound. By default a guarantee if it costs few
+            genuine pairs, else a certificate.
+        estimate: short for --standing estimate.
         levels: 2 for folders of folders: group/identity/file.
         out: where the calibrated bundle goes; by default to its old place. Or the contract of scores, as JSON.
         settings: --set confidence=0.99 (of each certificate), prior=0.01 (share of genuine pairs for which the
@@ -245,7 +250,9 @@ def calibrate(
     groups, cohort = chosen.pop("groups"), chosen.pop("cohort")
     if bool(many["fpir"]) != bool(many["size"]):
         raise UsageError("--set fpir=0.01 and --set gallery=1000 go together: a rate, and for how many enrolled")
-    chosen |= {"far": far, "frr": frr, "estimate": estimate}
+    if estimate and standing not in (None, "estimate"):
+        raise UsageError(f"--estimate and --standing {standing} contradict each other: give one of them")
+    chosen |= {"far": far, "frr": frr, "standing": "estimate" if estimate else standing}
     if data is None:
         if many["fpir"] or groups or cohort:
             raise UsageError("fpir, groups and cohort take a bundle: give BUNDLE and DATA")
@@ -287,7 +294,7 @@ def _variants(
     if cohort:
         done = calibrate_cohort(done, items, identities=cohort)
     if many["fpir"]:
-        done = calibrate_gallery(done, items, seed=chosen["seed"], estimate=chosen["estimate"], **many)
+        done = calibrate_gallery(done, items, seed=chosen["seed"], standing=chosen["standing"], **many)
     return with_groups(done, calibrate_groups(done, items, **chosen)) if groups else done
 
 

@@ -37,6 +37,11 @@ class CrossFit:
         return int(max(self.first.max(), self.second.max())) + 1 if len(self.scores) else 0
 
     @property
+    def crossed(self) -> int:
+        """0: identities of different folds are not compared."""
+        return 0
+
+    @property
     def folds(self) -> int:
         """How many folds there are."""
         return len(np.unique(self.fold))

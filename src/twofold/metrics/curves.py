@@ -4,7 +4,7 @@ Law 2 rules here too: bands and intervals leave identities out or resample them,
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -109,10 +109,13 @@ class _Mapped:
     def units(self) -> int:
         return self._pairs.units
 
+    @property
+    def crossed(self) -> int:
+        return self._pairs.crossed
+
     def __iter__(self) -> Iterator[PairBlock]:
         for block in self._pairs:
-            found = self._probabilities(block.scores)
-            yield PairBlock(scores=found, same=block.same, first=block.first, second=block.second)
+            yield replace(block, scores=self._probabilities(block.scores))
 
 
 def reliability(
@@ -138,7 +141,8 @@ def reliability(
     for block in mapped:
         place = np.searchsorted(edges, block.scores, side="right") - 1
         for row, kind in enumerate((block.same, ~block.same)):
-            sums[row] += np.bincount(place[kind], weights=block.scores[kind], minlength=bins)
+            weighed = block.scores[kind] * block.weights[kind]
+            sums[row] += np.bincount(place[kind], weights=weighed, minlength=bins)
     totals = float(counted.genuine[0]), float(counted.impostor[0])
     if not all(totals):
         raise NotEnoughData(f"{totals[0]:g} genuine and {totals[1]:g} impostor pairs: both kinds are needed")

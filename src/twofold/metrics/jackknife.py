@@ -53,7 +53,8 @@ def involved(pairs: PairSource, thresholds: Float[np.ndarray, "thresholds"], *, 
             chosen = block.same == kind
             apart = chosen & (first != second)
             for row, of in ((first, chosen), (second, apart), (np.full_like(first, rows), chosen)):
-                count += np.bincount(row[of] * size + bins[of], minlength=count.size).reshape(count.shape)
+                place, weights = row[of] * size + bins[of], block.weights[of]
+                count += np.bincount(place, weights=weights, minlength=count.size).reshape(count.shape)
     genuine, impostor = (np.cumsum(counts[kind][:, ::-1], axis=1)[:, ::-1] for kind in (True, False))
     return Involved(genuine=genuine[-1], impostor=impostor[-1], genuine_with=genuine[:-1], impostor_with=impostor[:-1])
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from twofold.errors import CannotCertify, NotEnoughData, UsageError
-from twofold.metrics.calibration import clustered_bounds, fewest_for_rejection
+from twofold.metrics.certification import clustered_bounds, fewest_for_rejection
 from twofold.metrics.jackknife import rate_interval
 from twofold.metrics.pairs import ScoreBlock, finite
 from twofold.results import Estimate

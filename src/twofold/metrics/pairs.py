@@ -1,41 +1,100 @@
-"""Scored pairs in blocks: what every verification number is counted from."""
+"""Scored pairs in blocks: what every verification number is counted from.
+
+Law 2 rules here: a rate is a rate over pairs of *identities*, so that an identity with many items counts once. A pair
+therefore carries a weight (see `Weigh`).
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from twofold.errors import DataError
 
-__all__ = ["AllPairs", "PairBlock", "PairList", "PairSource", "SampledPairs", "ScoreBlock", "finite"]
+__all__ = [
+    "AllPairs",
+    "Impostors",
+    "OneKind",
+    "PairBlock",
+    "PairList",
+    "PairSource",
+    "SampledPairs",
+    "ScoreBlock",
+    "Weigh",
+    "finite",
+]
 
 BLOCK = 1 << 20
 HAND = 256
+
+Weigh = Literal["identities", "pairs"]
+"""What counts once: every identity (its genuine pairs share a weight) and every two identities (so do their impostor
+pairs), or every pair, as the protocols of public pair lists have it. Weights of each kind have the mean 1, so that
+identities with equal numbers of items give weights of exactly 1."""
 
 ScoreBlock = Callable[[Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[np.ndarray, "rows cols"]]
 """Scores of the items `rows` with the items `cols` (indices)."""
 
 
+Impostors = Literal["random", "skilled"]
+"""Items of two identities; or a forgery made to look like an identity, and an item of it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PairBlock:
-    """Some pairs: their scores, whether they are genuine, and the units (0-based codes) of their two items."""
+    """Some pairs: their scores, whether they are genuine, the units (0-based codes) of their two items, their weights.
+
+    An impostor pair of one unit is a skilled forgery beside an item of the writer it imitates.
+    """
 
     scores: Float[np.ndarray, "n"]
     same: Bool[np.ndarray, "n"]
     first: Int[np.ndarray, "n"]
     second: Int[np.ndarray, "n"]
+    weights: Float[np.ndarray, "n"]
 
 
 @runtime_checkable
 class PairSource(Protocol):
-    """Pairs that can be gone through several times, block by block; `units` identities take part."""
+    """Pairs that can be gone through several times, block by block; `units` identities take part.
+
+    `crossed` is the number of identities if every two of them were compared, and 0 if some were not.
+    """
 
     @property
     def units(self) -> int: ...
 
+    @property
+    def crossed(self) -> int: ...
+
     def __iter__(self) -> Iterator[PairBlock]: ...
+
+
+class OneKind:
+    """The genuine pairs of a source, and its impostor pairs of one kind.
+
+    A rate that mixes random and skilled impostors says little about either: there are far more of the first.
+    """
+
+    def __init__(self, pairs: PairSource, kind: Impostors) -> None:
+        self._pairs, self._kind = pairs, kind
+
+    @property
+    def units(self) -> int:
+        """How many identities take part."""
+        return self._pairs.units
+
+    @property
+    def crossed(self) -> int:
+        """How many identities, if every two of them were compared; else 0."""
+        return self._pairs.crossed if self._kind == "random" else 0
+
+    def __iter__(self) -> Iterator[PairBlock]:
+        for block in self._pairs:
+            kept = block.same | ((block.first == block.second) == (self._kind == "skilled"))
+            yield PairBlock(**{name: each[kept] for name, each in vars(block).items()})
 
 
 class PairList:
@@ -45,6 +104,7 @@ class PairList:
         scores: larger is more alike.
         same: True for genuine pairs.
         first, second: identity (or whatever is to be resampled) of either item, any integers.
+        weigh: what counts once.
 
     Raises:
         DataError: a score is not finite.
@@ -57,16 +117,26 @@ class PairList:
         *,
         first: Int[np.ndarray, "n"],
         second: Int[np.ndarray, "n"],
+        weigh: Weigh = "identities",
     ) -> None:
         names, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
         low, high = codes[: len(first)], codes[len(first) :]
-        self._block = PairBlock(scores=finite(scores), same=same, first=low, second=high)
+        weights = np.ones(len(first)) if weigh == "pairs" else _listed_weights(same, low, high)
+        self._block = PairBlock(scores=finite(scores), same=same, first=low, second=high, weights=weights)
         self._units = len(names)
+        apart = ~same & (low != high)
+        ends = np.sort(np.stack([low[apart], high[apart]]), axis=0)
+        self._couples = np.unique(ends, axis=1).shape[1]
 
     @property
     def units(self) -> int:
         """How many identities take part."""
         return self._units
+
+    @property
+    def crossed(self) -> int:
+        """How many identities, if every two of them were compared; else 0."""
+        return self._units if self._couples == self._units * (self._units - 1) // 2 else 0
 
     def __iter__(self) -> Iterator[PairBlock]:
         yield self._block
@@ -75,13 +145,15 @@ class PairList:
 class AllPairs:
     """Every unordered pair of different items, scored in row blocks by a function.
 
-    Two items are genuine when their labels are equal; a skilled forgery has a label of its own and the identity of
-    the writer it imitates, so that it is an impostor of that writer and is resampled with them.
+    Two items are genuine when their labels are equal. A skilled forgery has a label of its own and the identity of the
+    writer it imitates: it is an impostor of that writer, is resampled with them, and is compared with nothing else.
 
     Args:
         score: scores of items `rows` with items `cols`, both given as indices.
         labels: class of every item.
         identity: what is resampled; None: the labels.
+        forged: which items are skilled forgeries; None: none.
+        weigh: what counts once.
         block: about how many pairs are scored at once.
         progress: called with (done, total) pairs in every pass.
 
@@ -95,6 +167,8 @@ class AllPairs:
         labels: Int[np.ndarray, "n"],
         *,
         identity: Int[np.ndarray, "n"] | None = None,
+        forged: Bool[np.ndarray, "n"] | None = None,
+        weigh: Weigh = "identities",
         block: int = BLOCK,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -102,7 +176,9 @@ class AllPairs:
         # items of an identity side by side: a block then holds few identities in `first`
         self._order = np.argsort(codes, kind="stable")
         self._codes, self._labels = codes[self._order], labels[self._order]
+        self._forged = np.zeros(len(codes), dtype=bool) if forged is None else forged[self._order]
         self._score, self._block, self._units = score, block, len(names)
+        self._weights = _Weights(self._codes, self._labels, self._forged, weigh)
         self._progress = progress
 
     @property
@@ -110,18 +186,23 @@ class AllPairs:
         """How many identities take part."""
         return self._units
 
+    @property
+    def crossed(self) -> int:
+        """How many identities were compared with each other."""
+        return self._weights.present
+
     def __iter__(self) -> Iterator[PairBlock]:
         done, items = 0, len(self._order)
         for first, second, scores in _upper(self._score, self._order, self._block):
             done += len(scores)
             if self._progress:
                 self._progress(done, items * (items - 1) // 2)
-            yield PairBlock(
-                scores=scores,
-                same=self._labels[first] == self._labels[second],
-                first=self._codes[first],
-                second=self._codes[second],
-            )
+            low, high, same = self._codes[first], self._codes[second], self._labels[first] == self._labels[second]
+            if self._forged.any():
+                kept = _fair(self._forged[first], self._forged[second], low == high)
+                low, high, same, scores = low[kept], high[kept], same[kept], scores[kept]
+            weights = self._weights.of(same, low, high)
+            yield PairBlock(scores=scores, same=same, first=low, second=high, weights=weights)
 
 
 class SampledPairs:
@@ -136,6 +217,8 @@ class SampledPairs:
         score: scores of items `rows` with items `cols`, both given as indices.
         labels: class of every item.
         identity: what is resampled; None: the labels.
+        forged: which items are skilled forgeries; None: none.
+        weigh: what counts once.
         most: about how many genuine and how many impostor pairs are scored.
         progress: called with (done, total) items in every pass.
 
@@ -152,22 +235,29 @@ class SampledPairs:
         labels: Int[np.ndarray, "n"],
         *,
         identity: Int[np.ndarray, "n"] | None = None,
+        forged: Bool[np.ndarray, "n"] | None = None,
+        weigh: Weigh = "identities",
         seed: int = 0,
         most: int = 1 << 24,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         names, self._codes = np.unique(labels if identity is None else identity, return_inverse=True)
         self._labels = np.unique(labels, return_inverse=True)[1]
+        self._forged = np.zeros(len(labels), dtype=bool) if forged is None else forged
+        self._weights = _Weights(self._codes, self._labels, self._forged, weigh)
         self._score, self._units, self._seed, self._most = score, len(names), seed, most
         self._progress = progress
-        sizes = np.bincount(self._labels)
-        self.genuine = int((sizes * (sizes - 1) // 2).sum())
-        self.impostor = len(labels) * (len(labels) - 1) // 2 - self.genuine
+        self.genuine, self.impostor = self._weights.genuine_pairs, self._weights.impostor_pairs
 
     @property
     def units(self) -> int:
         """How many identities take part."""
         return self._units
+
+    @property
+    def crossed(self) -> int:
+        """0: a sample does not compare every two identities."""
+        return 0
 
     def __iter__(self) -> Iterator[PairBlock]:
         generator = np.random.default_rng(self._seed)
@@ -185,16 +275,86 @@ class SampledPairs:
             for low, high, scores in _upper(self._score, members, BLOCK):
                 first, second = members[low], members[high]
                 genuine = self._labels[first] == self._labels[second]
-                kept = np.flatnonzero(genuine & (key[first] == key[second]) if same else ~genuine)
-                yield PairBlock(
-                    scores=scores[kept],
-                    same=np.full(len(kept), same),
-                    first=self._codes[first[kept]],
-                    second=self._codes[second[kept]],
-                )
+                fair = _fair(self._forged[first], self._forged[second], self._codes[first] == self._codes[second])
+                kept = np.flatnonzero(fair & (genuine & (key[first] == key[second]) if same else ~genuine))
+                kind, low, high = np.full(len(kept), same), self._codes[first[kept]], self._codes[second[kept]]
+                weights = self._weights.of(kind, low, high)
+                yield PairBlock(scores=scores[kept], same=kind, first=low, second=high, weights=weights)
             done += len(members)
             if self._progress:
                 self._progress(done if same else items + done, 2 * items)
+
+
+def _fair(
+    forged: Bool[np.ndarray, "n"], other: Bool[np.ndarray, "n"], same_identity: Bool[np.ndarray, "n"]
+) -> Bool[np.ndarray, "n"]:
+    """Pairs that mean something: a forgery is compared with what it imitates, never with another forgery."""
+    return ~(forged | other) | (same_identity & (forged != other))
+
+
+class _Weights:
+    """Weights of pairs, from the number of items of each identity alone.
+
+    They have the mean 1 over all genuine pairs, over all of random impostors, and over all of skilled ones.
+
+    Args:
+        codes: identity of every item, 0-based.
+        labels: class of every item; two items are genuine when these are equal.
+        forged: which items are skilled forgeries.
+    """
+
+    def __init__(
+        self,
+        codes: Int[np.ndarray, "n"],
+        labels: Int[np.ndarray, "n"],
+        forged: Bool[np.ndarray, "n"],
+        weigh: Weigh,
+    ) -> None:
+        units = int(codes.max(initial=-1)) + 1
+        sizes = np.bincount(codes[~forged], minlength=units).astype(np.float64)
+        classes, of_class = np.unique(np.stack([codes[~forged], labels[~forged]]), axis=1, return_counts=True)
+        genuine = np.bincount(classes[0], weights=of_class * (of_class - 1) / 2, minlength=units)
+        # of one identity, and yet different: a forgery and what it imitates, or classes that share a unit
+        within = sizes * (sizes - 1) / 2 - genuine + sizes * np.bincount(codes[forged], minlength=units)
+        apart = (sizes.sum() ** 2 - (sizes**2).sum()) / 2
+        self.present = int(np.count_nonzero(sizes))
+        couples = self.present * (self.present - 1) / 2
+        spread_out = classes.shape[1] > len(np.unique(classes[1]))  # a class in several units: its pairs are apart too
+        self._even = weigh == "pairs" or spread_out
+        self._sizes = np.maximum(sizes, 1.0)
+        self._apart = apart / max(couples, 1)
+        self._genuine = _shared(genuine.sum() / max(np.count_nonzero(genuine), 1), genuine)
+        self._within = _shared(within.sum() / max(np.count_nonzero(within), 1), within)
+        self.genuine_pairs, self.impostor_pairs = int(genuine.sum()), int(apart + within.sum())
+
+    def of(
+        self, same: Bool[np.ndarray, "n"], first: Int[np.ndarray, "n"], second: Int[np.ndarray, "n"]
+    ) -> Float[np.ndarray, "n"]:
+        """The weights of pairs of these identities."""
+        if self._even:
+            return np.ones(len(same))
+        found = self._apart / (self._sizes[first] * self._sizes[second])
+        found = np.where(first == second, self._within[first], found)
+        return np.where(same, self._genuine[first], found)
+
+
+def _shared(total: float, among: Float[np.ndarray, "identities"]) -> Float[np.ndarray, "identities"]:
+    """What each pair gets of `total`, of so many pairs of each identity."""
+    return np.divide(total, among, out=np.zeros(len(among)), where=among > 0)
+
+
+def _listed_weights(
+    same: Bool[np.ndarray, "n"], first: Int[np.ndarray, "n"], second: Int[np.ndarray, "n"]
+) -> Float[np.ndarray, "n"]:
+    """Weights of listed pairs: each kind's pairs of the same two identities share one weight."""
+    weights = np.ones(len(same))
+    for kind in (True, False):
+        rows = np.flatnonzero(same == kind)
+        ends = np.sort(np.stack([first[rows], second[rows]]), axis=0)
+        _, couple, count = np.unique(ends, axis=1, return_inverse=True, return_counts=True)
+        if len(rows):
+            weights[rows] = len(rows) / len(count) / count[couple.reshape(-1)]
+    return weights
 
 
 def _kin(keys: Int[np.ndarray, "n"]) -> list[Int[np.ndarray, "hand"]]:
@@ -233,7 +393,7 @@ def _joined(blocks: Iterable[PairBlock]) -> Iterator[PairBlock]:
 
 
 def _one(blocks: list[PairBlock]) -> PairBlock:
-    fields = ("scores", "same", "first", "second")
+    fields = ("scores", "same", "first", "second", "weights")
     return PairBlock(**{field: np.concatenate([getattr(block, field) for block in blocks]) for field in fields})
 
 

@@ -82,7 +82,7 @@ def _validated(pairs: PairSource, thresholds: np.ndarray, *, seed: int) -> list[
     for block in pairs:
         bins = np.maximum(np.searchsorted(thresholds, block.scores, side="right") - 1, 0)
         place = ((fold[block.first] * FOLDS + fold[block.second]) * 2 + block.same) * size + bins
-        counts += np.bincount(place, minlength=counts.size).reshape(counts.shape)
+        counts += np.bincount(place, weights=block.weights, minlength=counts.size).reshape(counts.shape)
     losses = []
     for held in range(FOLDS):
         others = np.flatnonzero(np.arange(FOLDS) != held)

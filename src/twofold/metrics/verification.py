@@ -1,7 +1,8 @@
 """How well scores tell genuine pairs from impostor pairs: counts at thresholds, and every number that follows.
 
 A pair is accepted when its score is at least the threshold. Pairs come in blocks and only counts are kept, so that
-memory never grows with the number of pairs. Law 2: what is resampled is the identity.
+memory never grows with the number of pairs. Law 2: what is resampled is the identity, and every identity counts once
+(a pair counts by its weight, see `pairs.Weigh`).
 """
 
 from dataclasses import dataclass
@@ -105,7 +106,8 @@ def _counted(pairs: PairSource, thresholds: np.ndarray) -> Tally:
     for block in pairs:
         bins = np.searchsorted(thresholds, block.scores, side="right") - 1
         for kind, count in counts.items():
-            count += np.bincount(bins[block.same == kind], minlength=size)
+            of = block.same == kind
+            count += np.bincount(bins[of], weights=block.weights[of], minlength=size)
     return Tally(thresholds=thresholds, genuine=_reached(counts[True]), impostor=_reached(counts[False]))
 
 

@@ -56,10 +56,9 @@ def _promise(shown: Sequence[Shown]) -> str:
     if first is None or first.threshold is None:
         said = "Scores say what is most like a query, not whether it is the same: the bundle has no threshold yet."
     else:
-        kind = "certified" if first.certified else "an estimate"
         said = (
             f"From a score of {first.threshold:.4f} on, two things count as the same; of pairs that are different, "
-            f"{first.far:g} reach it ({kind}, of one comparison)."
+            f"{first.far:g} reach it ({first.standing}, of one comparison)."
         )
     return f'<p class="detail">{_text(said)}</p>'
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from twofold.contract import Calibration
 from twofold.metrics.curves import Curve, Reliability
 from twofold.report.story import Scores
-from twofold.results import Estimate, Evaluation
+from twofold.results import Estimate, Evaluation, Standing
 
 __all__ = ["Hard", "Map", "Part", "Report", "numbers"]
 
@@ -101,9 +101,9 @@ class Report:
     commands: tuple[str, ...] = ()
 
     @property
-    def certified(self) -> bool:
-        """Whether the threshold's false-accept rate was certified."""
-        return self.calibration is not None and self.calibration.certified
+    def standing(self) -> Standing:
+        """What the threshold's false-accept rate rests on; without a threshold an estimate."""
+        return "estimate" if self.calibration is None else self.calibration.standing
 
 
 def numbers(report: Report) -> dict[str, Any]:

@@ -41,10 +41,11 @@ def measured_page(report: Report) -> str:
 def _summary(report: Report) -> str:
     named = {each.name: each for each in report.evaluation.estimates}
     tiles = "".join(_tile(named[name]) for name in TILES if name in named)
-    sure = report.certified and report.evaluation.holds is not False
-    sign, kind = ("✓ certified", "right") if sure else ("! not certified", "wrong")
-    if report.certified and not sure:
-        sign = "✗ certified, but not on data like this"
+    bound = report.standing != "estimate"
+    sure = bound and report.evaluation.holds is not False
+    sign, kind = (f"✓ {report.standing}", "right") if sure else ("! not certified", "wrong")
+    if bound and not sure:
+        sign = f"✗ {report.standing}, but not on data like this"
     steps = "".join(f"<li>{_text(each)}</li>" for each in advice(report))
     return _section(
         "In short",

@@ -86,7 +86,7 @@ def score_shares(pairs: PairSource, *, threshold: float, bins: int = 40) -> Scor
     counts = np.zeros((2, bins))
     for block in pairs:
         for row, kind in enumerate((block.same, ~block.same)):
-            counts[row] += np.histogram(block.scores[kind], edges)[0]
+            counts[row] += np.histogram(block.scores[kind], edges, weights=block.weights[kind])[0]
     genuine, impostor = counts.sum(axis=1)
     if not genuine or not impostor:
         raise NotEnoughData(f"{genuine:g} genuine and {impostor:g} impostor pairs: at least one of each is needed")

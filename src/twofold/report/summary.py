@@ -14,6 +14,10 @@ NAMES = {
     "accuracy": "accuracy at the threshold",
     "false_match_rate": "false-match rate: different, but accepted",
     "false_non_match_rate": "false-non-match rate: the same, but rejected",
+    "skilled_eer": "equal error rate against skilled forgeries",
+    "skilled_auc": "area under the ROC curve against skilled forgeries",
+    "skilled_tar_at_far": "true-accept rate against skilled forgeries",
+    "skilled_false_match_rate": "skilled forgeries accepted",
     "recall_at_1": "nearest other item is of the same class",
     "map_at_r": "MAP@R, how well a search finds the rest of a class",
     "accuracy_5_way_1_shot": "right one of 5, each known from one example",
@@ -64,9 +68,10 @@ def promise(report: Report) -> str:
     asked = percent(known.far)
     if not known.certified:
         return f"The threshold is an estimate for a false-accept rate of {asked}: it is not certified. {agrees}"
+    scope = " whatever the population they were drawn from" if known.standing == "guaranteed" else ""
     return (
-        f"The threshold is certified: with {known.confidence:.0%} confidence at most {asked} of the pairs of different "
-        f"ones pass, found on {counted(known.identities, 'other identity')}. {agrees}"
+        f"The threshold is {known.standing}: with {known.confidence:.0%} confidence at most {asked} of the pairs of "
+        f"different ones pass{scope}, found on {counted(known.identities, 'other identity')}. {agrees}"
     )
 
 

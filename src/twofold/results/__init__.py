@@ -32,6 +32,7 @@ from twofold.results.numbers import (
     Moved,
     Progress,
     Reference,
+    Standing,
 )
 
 __all__ = [
@@ -57,6 +58,7 @@ __all__ = [
     "Progress",
     "Reference",
     "Sharded",
+    "Standing",
     "Toll",
     "Verdict",
     "plain",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from twofold.results.numbers import Estimate
+from twofold.results.numbers import Estimate, Standing
 
 __all__ = [
     "Decision",
@@ -28,7 +28,7 @@ class Verdict:
         probability: calibrated probability of "same".
         threshold: score from which on the decision is "same".
         far: false-accept rate that the threshold was set for.
-        certified: True when that rate was certified on unseen identities; False: the rate is an *estimate*.
+        standing: what that rate rests on: it is guaranteed, certified or an estimate (see `Standing`).
         reject_threshold: score below which the decision is "different"; between the two it is "unsure". None: there
             is no such zone.
         frr: false-reject rate that the lower threshold was set for, certified like `far`; None: no such zone.
@@ -40,10 +40,15 @@ class Verdict:
     probability: float
     threshold: float
     far: float
-    certified: bool
+    standing: Standing
     reject_threshold: float | None = None
     frr: float | None = None
     group: str | None = None
+
+    @property
+    def certified(self) -> bool:
+        """Whether a bound stands behind `far`: it was certified or guaranteed."""
+        return self.standing != "estimate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +75,7 @@ class Found:
         query: its name. hits: the items most like it, best first.
         decision: of the best hit: "same", "unsure", or "different": nothing in the index is like it; None: nobody can
             tell, since the bundle is not calibrated.
-        threshold, far, certified: as in Verdict, of ONE comparison; None without a calibration.
+        threshold, far, standing: as in Verdict, of ONE comparison; None without a calibration.
         unreadable: why the query could not be read, and nothing was looked for; None: it could.
     """
 
@@ -79,7 +84,7 @@ class Found:
     decision: Decision | None
     threshold: float | None = None
     far: float | None = None
-    certified: bool | None = None
+    standing: Standing | None = None
     unreadable: str | None = None
 
 
@@ -92,10 +97,10 @@ class Identification:
         score, probability: of the best enrolled identity, whether accepted or not.
         candidates: best item of each of the best identities, best first.
         gallery: number of enrolled identities that the query was compared with.
-        far, certified: as in Verdict, of ONE comparison; with `gallery` comparisons the chance that a stranger is
+        far, standing: as in Verdict, of ONE comparison; with `gallery` comparisons the chance that a stranger is
             taken for somebody is larger.
         fpir: rate at which strangers are taken for one of those enrolled, if `threshold` was set for it
-            (`calibrate_gallery`); `certified` is then that of this rate.
+            (`calibrate_gallery`); `standing` is then that of this rate.
         warning: why `fpir` does not hold here: the gallery has grown past the size it was measured for; else None.
     """
 
@@ -105,11 +110,16 @@ class Identification:
     probability: float
     threshold: float
     far: float
-    certified: bool
+    standing: Standing
     gallery: int
     candidates: tuple[Hit, ...]
     fpir: float | None = None
     warning: str | None = None
+
+    @property
+    def certified(self) -> bool:
+        """Whether a bound stands behind `far`: it was certified or guaranteed."""
+        return self.standing != "estimate"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,13 @@ __all__ = [
     "Moved",
     "Progress",
     "Reference",
+    "Standing",
 ]
+
+Standing = Literal["guaranteed", "certified", "estimate"]
+"""What a stated rate rests on. "guaranteed": a bound that holds for any population of which the identities are an
+independent sample. "certified": a bound that holds where no few rare identities make most of the errors.
+"estimate": the rate measured on the calibration data, without a bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +64,7 @@ class Evaluation:
         estimates: eer, auc, tar_at_far, recall_at_1, ...; those at the bundle's threshold only if it has one.
         unit, units: what was resampled for the intervals, and how many of them there are.
         items, genuine_pairs, impostor_pairs: how much data that was.
-        threshold, far, certified: of the bundle's calibration; without one `far` is the rate asked for.
+        threshold, far, standing: of the bundle's calibration; without one `far` is the rate asked for.
         holds: whether the measured false-match rate agrees with `far`: False when its whole interval is above; None:
             no threshold, or too little data to tell.
         crossfitted: the numbers are those of models that each judge identities they had not seen, not of the bundle's.
@@ -73,11 +79,16 @@ class Evaluation:
     impostor_pairs: int
     threshold: float | None
     far: float
-    certified: bool
+    standing: Standing
     holds: bool | None
     seed: int
     notes: tuple[str, ...] = ()
     crossfitted: bool = False
+
+    @property
+    def certified(self) -> bool:
+        """Whether a bound stands behind `far`: it was certified or guaranteed."""
+        return self.standing != "estimate"
 
     def number(self, name: str) -> Estimate:
         """The estimate of that name.

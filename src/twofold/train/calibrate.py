@@ -1,31 +1,21 @@
 """Unseen identities -> the threshold at which a bundle decides, and what it costs (laws 2, 5 and 6)."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from twofold.bundle import Bundle
-from twofold.calibration import CROSSFITTED
-from twofold.contract import Calibration, Contract, Isotonic, Rejection
+from twofold.calibration import CROSSFITTED, Alternative, Calibration, Isotonic, Rejection
+from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.scores import NO_IDENTITIES, Scores
 from twofold.embedding import deciding, embed
 from twofold.errors import CannotCertify, IdentityOverlap
-from twofold.metrics.calibration import (
-    METHOD,
-    Certificate,
-    Mirrored,
-    certify,
-    certify_rejection,
-    upper_bounds,
-)
 from twofold.metrics.drift import reference
-from twofold.metrics.pairs import AllPairs, PairSource
+from twofold.metrics.pairs import AllPairs, OneKind, PairSource
 from twofold.metrics.probability import ProbabilityMap, probability_map
-from twofold.metrics.verification import Tally, estimates_at, rates_at, tally, threshold_at_far
-from twofold.results import Estimate
+from twofold.metrics.verification import estimates_at, tally
+from twofold.results import Estimate, Standing
+from twofold.train.standings import METHODS, Offer, affordable, offers
 
 __all__ = ["calibrate", "calibrate_scores", "calibration"]
 
@@ -38,7 +28,7 @@ def calibrate(
     frr: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
-    estimate: bool = False,
+    standing: Standing | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bundle:
     """A copy of the bundle that decides: "same" from a threshold on whose false-accept rate holds.
@@ -54,7 +44,8 @@ def calibrate(
         confidence: that the true rate is at most `far`; so in at most 5 % of calibrations it is larger. That of
             false rejects is a promise of its own, broken in 5 % too.
         seed: of the intervals' bootstrap.
-        estimate: take the thresholds at which the measured rates are those asked for, certified for nothing.
+        standing: what the promise rests on (see `twofold.results.Standing`). None: a guarantee if the data carry one
+            that costs few genuine pairs, else a certificate; an estimate has to be asked for.
         progress: called with (done, total) items embedded.
 
     Raises:
@@ -70,13 +61,16 @@ def calibrate(
     except IdentityOverlap:
         if (judged := bundle.crossfit_of(items)) is None:
             raise
-        found = calibration(judged, estimate=True, **asked)
+        found = calibration(judged, standing="estimate", **asked)
         return plain.with_calibration(replace(found, method=CROSSFITTED))
     pairs = AllPairs(
-        deciding(plain, embed(plain, part, progress=progress).vectors), part.labels, identity=part.identity
+        deciding(plain, embed(plain, part, progress=progress).vectors),
+        part.labels,
+        identity=part.identity,
+        forged=part.forged,
     )
     try:
-        found = calibration(pairs, estimate=estimate, **asked)
+        found = calibration(pairs, standing=standing, **asked)
     except CannotCertify as error:
         raise CannotCertify(f"{error}{_more_aside(items, part)}") from None
     return plain.with_calibration(found).calibrated_on(part)
@@ -99,25 +93,25 @@ def calibrate_scores(
     frr: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
-    estimate: bool = False,
+    standing: Standing | None = None,
 ) -> Contract:
     """A contract that decides by scores of any model: `contract.decide(score)`.
 
     Args:
         scores: of identities that the model was not trained on; nothing here can check that.
-        far, frr, confidence, seed, estimate: as in `twofold.calibrate`.
+        far, frr, confidence, seed, standing: as in `twofold.calibrate`.
 
     Raises:
         CannotCertify: the data cannot show the rate, or does not say whose the pairs are (an estimate may still be had;
             its intervals resample pairs, and are too narrow where pairs share people).
         NotEnoughData: no genuine or no impostor pair.
     """
-    if scores.unit == "pair" and not estimate:
+    if scores.unit == "pair" and standing != "estimate":
         raise CannotCertify(
-            f"{NO_IDENTITIES}, so that nothing can be certified; add the columns, or take an estimate (--estimate)"
+            f"{NO_IDENTITIES}, so nothing can be certified; add the columns, or take an estimate (--estimate)"
         )
     found = calibration(
-        scores.pairs, far=far, frr=frr, confidence=confidence, seed=seed, estimate=estimate, unit=scores.unit
+        scores.pairs, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing, unit=scores.unit
     )
     return Contract(
         fingerprint="",
@@ -135,49 +129,50 @@ def calibration(
     confidence: float = 0.95,
     prior: float = 0.5,
     seed: int = 0,
-    estimate: bool = False,
+    standing: Standing | None = None,
     unit: str = "identity",
 ) -> Calibration:
     """The calibration that scored pairs of unseen identities give; works on the scores of any model.
 
+    Where there are skilled forgeries the thresholds are those of random impostors; what the forgeries do at them is
+    measured apart.
+
     Args:
-        far, frr, confidence, seed, estimate: as in `calibrate`.
+        far, frr, confidence, seed, standing: as in `calibrate`.
         prior: share of genuine pairs for which the probability holds; it can be changed at each decision.
         unit: what an identity of `pairs` is.
 
     Raises:
         CannotCertify, NotEnoughData: as `calibrate`.
     """
+    skilled, pairs = OneKind(pairs, "skilled"), OneKind(pairs, "random")
     counted = tally(pairs)
-    found = (
-        _estimated(pairs, far, counted=counted, confidence=confidence)
-        if estimate
-        else certify(pairs, far, confidence=confidence, counted=counted)
-    )
+    found = offers(pairs, counted, far=far, frr=frr, confidence=confidence, standing=standing)
+    chosen = affordable(found)
+    settings = {"confidence": confidence, "unit": unit, "seed": seed}
     curve = probability_map(pairs, counted, prior=prior, seed=seed)
-    measured = estimates_at(pairs, found.threshold, confidence=confidence, unit=unit, seed=seed)
+    measured = estimates_at(pairs, chosen.accept.threshold, **settings)
     low, rejection = None, None
-    if frr is not None:
-        below = _lower(pairs, frr, confidence=confidence, estimate=estimate)
+    if frr is not None and chosen.reject is not None:
         # where false rejects are rare enough up to the upper threshold, nothing is unsure
-        low = min(below.threshold, found.threshold)
-        rejected = estimates_at(pairs, low, confidence=confidence, unit=unit, seed=seed)
-        rejection = _rejection(frr, below.upper_bound, accepted=measured, rejected=rejected)
+        low = min(chosen.reject.threshold, chosen.accept.threshold)
+        rejected = estimates_at(pairs, low, **settings)
+        rejection = _rejection(frr, chosen.reject.upper_bound, accepted=measured, rejected=rejected)
     return Calibration(
-        threshold=found.threshold,
+        threshold=chosen.accept.threshold,
         far=far,
-        certified=not estimate,
+        standing=chosen.standing,
         confidence=confidence,
-        method="quantile" if estimate else METHOD,
-        upper_bound=found.upper_bound,
+        method=METHODS[chosen.standing],
+        upper_bound=chosen.accept.upper_bound,
         false_match=measured["false_match_rate"],
         false_non_match=measured["false_non_match_rate"],
         slope=curve.slope,
         intercept=curve.intercept,
         prior=prior,
         identities=pairs.units,
-        genuine_pairs=int(counted.genuine[0]),
-        impostor_pairs=int(counted.impostor[0]),
+        genuine_pairs=round(float(counted.genuine[0])),
+        impostor_pairs=round(float(counted.impostor[0])),
         seed=seed,
         reject_threshold=low,
         rejection=rejection,
@@ -185,7 +180,26 @@ def calibration(
         platt_log_loss=curve.platt_log_loss,
         isotonic_log_loss=curve.isotonic_log_loss,
         # without identities nobody knows how far chance takes a share
-        reference=reference(pairs, counted, threshold=found.threshold, seed=seed) if unit != "pair" else None,
+        reference=reference(pairs, counted, threshold=chosen.accept.threshold, seed=seed) if unit != "pair" else None,
+        skilled_false_match=_skilled(skilled, chosen.accept.threshold, **settings),
+        alternatives=tuple(_alternative(each) for each in found if each is not chosen),
+    )
+
+
+def _skilled(pairs: PairSource, threshold: float, *, confidence: float, unit: str, seed: int) -> Estimate | None:
+    """Share of skilled forgeries accepted at a threshold; None where there are none."""
+    if all(block.same.all() for block in pairs):
+        return None
+    found = estimates_at(pairs, threshold, confidence=confidence, unit=unit, seed=seed)
+    return replace(found["false_match_rate"], name="skilled_false_match_rate")
+
+
+def _alternative(offer: Offer) -> Alternative:
+    return Alternative(
+        standing=offer.standing,
+        threshold=offer.accept.threshold,
+        upper_bound=offer.accept.upper_bound,
+        false_non_match_rate=offer.false_non_match_rate,
     )
 
 
@@ -207,33 +221,3 @@ def _rejection(
         unsure_genuine=accepted["false_non_match_rate"].value - rejected["false_non_match_rate"].value,
         unsure_impostor=rejected["false_match_rate"].value - accepted["false_match_rate"].value,
     )
-
-
-def _lower(pairs: PairSource, frr: float, *, confidence: float, estimate: bool) -> Certificate:
-    """The lower threshold, certified or estimated."""
-    if not estimate:
-        return certify_rejection(pairs, frr, confidence=confidence)
-    turned = Mirrored(pairs)
-    counted = tally(turned)
-    if counted.impostor[0] * frr < 1.0:
-        raise CannotCertify(
-            f"{int(counted.impostor[0])} genuine pairs cannot even estimate a false-reject rate of {frr:g}: it takes "
-            f"at least {math.ceil(1.0 / frr)} of them; give more items of each identity, or ask for a larger rate"
-        )
-    highest = float(threshold_at_far(counted, frr))
-    bounds, _ = upper_bounds(turned, np.array([highest]), confidence=confidence)
-    rate = float(rates_at(counted, highest)[0])
-    # -score >= t is score <= -t: the first score that is not rejected lies just above
-    threshold = float(np.nextafter(-highest, np.inf))
-    return Certificate(threshold=threshold, rate=rate, upper_bound=float(bounds[0]))
-
-
-def _estimated(pairs: PairSource, far: float, *, counted: Tally, confidence: float) -> Certificate:
-    threshold = float(threshold_at_far(counted, far))
-    if counted.impostor[0] * far < 1.0:
-        raise CannotCertify(
-            f"{int(counted.impostor[0])} impostor pairs cannot even estimate a false-accept rate of {far:g}: "
-            f"it takes at least {math.ceil(1.0 / far)} of them; give more identities, or ask for a larger rate"
-        )
-    bounds, _ = upper_bounds(pairs, np.array([threshold]), confidence=confidence)
-    return Certificate(threshold=threshold, rate=float(rates_at(counted, threshold)[0]), upper_bound=float(bounds[0]))

@@ -56,13 +56,13 @@ def calibrate_cohort(
     fair = replace(bundle, calibration=replace(known, normalised=told), cohort=cohort, provenance=records)
     score = deciding(fair, embed(fair, rest, progress=progress).vectors)
     found = calibration(
-        AllPairs(score, rest.labels, identity=rest.identity),
+        AllPairs(score, rest.labels, identity=rest.identity, forged=rest.forged),
         far=known.far,
         frr=None if known.rejection is None else known.rejection.frr,
         confidence=known.confidence,
         prior=known.prior,
         seed=known.seed,
-        estimate=not known.certified,
+        standing="estimate" if known.standing == "estimate" else None,
     )
     return fair.with_deciding(found)
 

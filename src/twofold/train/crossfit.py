@@ -77,7 +77,8 @@ def _scored(bundle: Bundle, items: Items, names: tuple[str, ...], *, seed: int) 
     held = np.flatnonzero(np.isin(items.identity, [items.identities.index(name) for name in names]))
     score = deciding(bundle, embed(bundle, items.take(held)).vectors)
     codes = np.unique(items.identity[held])
-    pairs = SampledPairs(score, items.labels[held], identity=items.identity[held], seed=seed, most=KEPT_PAIRS)
+    of = {"identity": items.identity[held], "forged": items.forged[held]}
+    pairs = SampledPairs(score, items.labels[held], **of, seed=seed, most=KEPT_PAIRS)
     return [replace(block, first=codes[block.first], second=codes[block.second]) for block in pairs]
 
 

@@ -11,6 +11,7 @@ from twofold.data.items import Items
 from twofold.embedding import deciding, embed
 from twofold.errors import NotCalibrated
 from twofold.metrics.openset import galleries, open_set
+from twofold.results import Standing
 
 __all__ = ["calibrate_gallery"]
 
@@ -23,7 +24,7 @@ def calibrate_gallery(
     size: int,
     enrolled: int = 1,
     seed: int = 0,
-    estimate: bool = False,
+    standing: Standing | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Bundle:
     """A copy of a calibrated bundle whose `identify` takes strangers for somebody at most at the rate `fpir`.
@@ -36,7 +37,8 @@ def calibrate_gallery(
         size: how many identities are enrolled where the bundle is used.
         enrolled: how many items of each.
         seed: of the galleries.
-        estimate: take the threshold at which the measured rate is `fpir`, certified for nothing.
+        standing: "estimate" takes the threshold at which the measured rate is `fpir`, without a bound; everything else
+            certifies it, which is the most that galleries drawn from the same identities can show.
         progress: called with (done, total) items embedded.
 
     Raises:
@@ -54,11 +56,12 @@ def calibrate_gallery(
     score = deciding(bundle, embed(bundle, part, progress=progress).vectors)
     confidence = bundle.calibration.confidence
     tried = galleries(score, part.identity, size=size, enrolled=enrolled, seed=seed)
+    estimate = standing == "estimate"
     found = open_set(tried, fpir, confidence=confidence, estimate=estimate)
     told = OpenSet(
         threshold=found.threshold,
         fpir=fpir,
-        certified=not estimate,
+        standing="estimate" if estimate else "certified",
         upper_bound=found.upper_bound,
         size=size,
         enrolled=enrolled,

@@ -12,6 +12,7 @@ from twofold.data.scores import Scores
 from twofold.embedding import deciding, embed
 from twofold.errors import CannotCertify, NotCalibrated, NotEnoughData, TwofoldError, UsageError
 from twofold.metrics.pairs import AllPairs
+from twofold.results import Standing
 from twofold.train.calibrate import calibration
 
 __all__ = ["calibrate_groups", "group_calibrations", "with_groups"]
@@ -25,7 +26,7 @@ def calibrate_groups(
     frr: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
-    estimate: bool = False,
+    standing: Standing | None = None,
 ) -> dict[str, Calibration]:
     """For each group of `items` a calibration from the pairs inside it; `with_groups` lets a bundle decide by them.
 
@@ -35,7 +36,7 @@ def calibrate_groups(
 
     Args:
         items: with a group for each (folders of folders, or a column group).
-        far, frr, confidence, seed, estimate: as in `calibrate`; every group's promise is one of its own.
+        far, frr, confidence, seed, standing: as in `calibrate`; every group's promise is one of its own.
 
     Raises:
         CannotCertify, NotEnoughData: a group is too small; names it. No other group is calibrated then.
@@ -52,7 +53,7 @@ def calibrate_groups(
         part.groups[code]: _pairs(bundle, part, vectors, np.flatnonzero(membership == code))
         for code in np.unique(membership)
     }
-    return group_calibrations(known, far=far, frr=frr, confidence=confidence, seed=seed, estimate=estimate)
+    return group_calibrations(known, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing)
 
 
 def with_groups(bundle: Bundle, found: Mapping[str, Calibration]) -> Bundle:
@@ -74,7 +75,7 @@ def group_calibrations(
     frr: float | None = None,
     confidence: float = 0.95,
     seed: int = 0,
-    estimate: bool = False,
+    standing: Standing | None = None,
 ) -> dict[str, Calibration]:
     """As `calibrate_groups`, for the scores that any model gave to the pairs inside each group.
 
@@ -84,7 +85,7 @@ def group_calibrations(
     found = {}
     for name, known in groups.items():
         try:
-            if known.unit == "pair" and not estimate:
+            if known.unit == "pair" and standing != "estimate":
                 raise CannotCertify("nobody said whose the pairs are (columns identity_a and identity_b)")
             found[name] = calibration(
                 known.pairs,
@@ -92,7 +93,7 @@ def group_calibrations(
                 frr=frr,
                 confidence=confidence,
                 seed=seed,
-                estimate=estimate,
+                standing=standing,
                 unit=known.unit,
             )
         except (CannotCertify, NotEnoughData) as error:
@@ -105,5 +106,10 @@ def _named(error: TwofoldError, group: str) -> TwofoldError:
 
 
 def _pairs(bundle: Bundle, part: Items, vectors: np.ndarray, members: np.ndarray) -> Scores:
-    pairs = AllPairs(deciding(bundle, vectors[members]), part.labels[members], identity=part.identity[members])
+    pairs = AllPairs(
+        deciding(bundle, vectors[members]),
+        part.labels[members],
+        identity=part.identity[members],
+        forged=part.forged[members],
+    )
     return Scores(pairs=pairs, unit="identity", identities=pairs.units)

@@ -119,6 +119,11 @@ class Mirrored:
         """How many identities take part."""
         return self._pairs.units
 
+    @property
+    def crossed(self) -> int:
+        """How many identities, if every two of them were compared; else 0."""
+        return self._pairs.crossed
+
     def __iter__(self) -> Iterator[PairBlock]:
         for block in self._pairs:
             yield replace(block, scores=-block.scores, same=~block.same)
@@ -160,17 +165,17 @@ def clustered_bounds(
 
 
 def _involved(pairs: PairSource, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Impostor pairs accepted at each threshold, and all: row i those with identity i, the last row every one."""
+    """Impostor pairs accepted at each threshold, and all, by weight: row i those with identity i, the last row all."""
     size, units = len(thresholds), pairs.units
     counts = np.zeros((units + 1, size + 1))
     for block in pairs:
         chosen = ~block.same
         bins = np.searchsorted(thresholds, block.scores[chosen], side="right")
-        first, second = block.first[chosen], block.second[chosen]
+        first, second, weights = block.first[chosen], block.second[chosen], block.weights[chosen]
         apart = first != second
-        places = [first * (size + 1) + bins, second[apart] * (size + 1) + bins[apart], units * (size + 1) + bins]
-        for each in places:
-            counts += np.bincount(each, minlength=counts.size).reshape(counts.shape)
+        for row, of in ((first, slice(None)), (second, apart), (np.full_like(first, units), slice(None))):
+            place = row[of] * (size + 1) + bins[of]
+            counts += np.bincount(place, weights=weights[of], minlength=counts.size).reshape(counts.shape)
     reached = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     return reached[:, 1:], reached[:, 0]
 

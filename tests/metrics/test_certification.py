@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from twofold.errors import CannotCertify, UsageError
-from twofold.metrics.calibration import (
+from twofold.metrics.certification import (
     certify,
     certify_rejection,
     fewest_for_rejection,

@@ -1,0 +1,111 @@
+"""Thresholds by what their promise rests on: a guarantee, a certificate, or an estimate."""
+
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+
+from twofold.errors import CannotCertify, UsageError, nearest
+from twofold.metrics import certification, guarantee
+from twofold.metrics.certification import Certificate, Mirrored, certify, certify_rejection, upper_bounds
+from twofold.metrics.guarantee import guarantee_rejection
+from twofold.metrics.pairs import PairSource
+from twofold.metrics.verification import Tally, rates_at, tally, threshold_at_far
+from twofold.results import Standing
+
+__all__ = ["METHODS", "STANDINGS", "Offer", "affordable", "offers"]
+
+STANDINGS: tuple[Standing, ...] = ("guaranteed", "certified", "estimate")
+"""The strongest first."""
+
+METHODS = {"guaranteed": guarantee.METHOD, "certified": certification.METHOD, "estimate": "quantile"}
+
+PRICE = 0.05
+"""Share of genuine pairs that a guarantee may reject beyond what a certificate rejects, and still be preferred: one
+genuine user in twenty is what we would accept to lose for a promise without assumptions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """The thresholds that a standing gives, and the share of genuine pairs below the upper one."""
+
+    standing: Standing
+    accept: Certificate
+    reject: Certificate | None
+    false_non_match_rate: float
+
+
+def offers(
+    pairs: PairSource, counted: Tally, *, far: float, frr: float | None, confidence: float, standing: Standing | None
+) -> list[Offer]:
+    """What the data carry, the strongest first: `standing` alone if it is given, else a guarantee and a certificate.
+
+    Raises:
+        CannotCertify: nothing that was asked for.
+        UsageError: there is no such standing.
+    """
+    if standing is not None:
+        if standing not in STANDINGS:
+            raise UsageError(f"no standing is called {standing!r}: {nearest(standing, STANDINGS)}")
+        return [_offer(standing, pairs, counted, far=far, frr=frr, confidence=confidence)]
+    found = []
+    with suppress(CannotCertify):  # most data are too small for a guarantee
+        found.append(_offer("guaranteed", pairs, counted, far=far, frr=frr, confidence=confidence))
+    try:
+        found.append(_offer("certified", pairs, counted, far=far, frr=frr, confidence=confidence))
+    except CannotCertify:
+        if not found:
+            raise
+    return found
+
+
+def affordable(found: list[Offer]) -> Offer:
+    """The strongest offer, unless it costs many more genuine pairs than the next one."""
+    strongest, *others = found
+    if others and strongest.false_non_match_rate > others[0].false_non_match_rate + PRICE:
+        return others[0]
+    return strongest
+
+
+def _offer(
+    standing: Standing, pairs: PairSource, counted: Tally, *, far: float, frr: float | None, confidence: float
+) -> Offer:
+    if standing == "guaranteed":
+        accept = guarantee.guarantee(pairs, far, confidence=confidence, counted=counted)
+        reject = None if frr is None else guarantee_rejection(pairs, frr, confidence=confidence)
+    elif standing == "certified":
+        accept = certify(pairs, far, confidence=confidence, counted=counted)
+        reject = None if frr is None else certify_rejection(pairs, frr, confidence=confidence)
+    else:
+        accept = _estimated(pairs, far, counted=counted, confidence=confidence)
+        reject = None if frr is None else _estimated_rejection(pairs, frr, confidence=confidence)
+    missed = float(rates_at(counted, accept.threshold)[1])
+    return Offer(standing=standing, accept=accept, reject=reject, false_non_match_rate=missed)
+
+
+def _estimated(pairs: PairSource, far: float, *, counted: Tally, confidence: float) -> Certificate:
+    threshold = float(threshold_at_far(counted, far))
+    if counted.impostor[0] * far < 1.0:
+        raise CannotCertify(
+            f"{round(float(counted.impostor[0]))} impostor pairs cannot even estimate a false-accept rate of {far:g}: "
+            f"it takes at least {math.ceil(1.0 / far)} of them; give more identities, or ask for a larger rate"
+        )
+    bounds, _ = upper_bounds(pairs, np.array([threshold]), confidence=confidence)
+    return Certificate(threshold=threshold, rate=float(rates_at(counted, threshold)[0]), upper_bound=float(bounds[0]))
+
+
+def _estimated_rejection(pairs: PairSource, frr: float, *, confidence: float) -> Certificate:
+    turned = Mirrored(pairs)
+    counted = tally(turned)
+    if counted.impostor[0] * frr < 1.0:
+        raise CannotCertify(
+            f"{round(float(counted.impostor[0]))} genuine pairs cannot even estimate a false-reject rate of {frr:g}: "
+            f"it takes at least {math.ceil(1.0 / frr)} of them; give more items per identity, or ask for a larger rate"
+        )
+    highest = float(threshold_at_far(counted, frr))
+    bounds, _ = upper_bounds(turned, np.array([highest]), confidence=confidence)
+    rate = float(rates_at(counted, highest)[0])
+    # -score >= t is score <= -t: the first score that is not rejected lies just above
+    threshold = float(np.nextafter(-highest, np.inf))
+    return Certificate(threshold=threshold, rate=rate, upper_bound=float(bounds[0]))
