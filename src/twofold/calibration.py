@@ -83,6 +83,11 @@ class OpenSet:
     repeats: int
     seed: int
 
+    @property
+    def certified(self) -> bool:
+        """Whether a bound stands behind `fpir`."""
+        return self.standing != "estimate"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Alternative:

@@ -8,7 +8,7 @@ import pytest
 from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.synthetic import clusters
-from twofold.errors import CannotCertify, IdentityOverlap, NotEnoughData
+from twofold.errors import CannotCertify, IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics.certification import METHOD
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import rates_at, tally

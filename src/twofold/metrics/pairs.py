@@ -313,7 +313,7 @@ class _Weights:
         units = int(codes.max(initial=-1)) + 1
         sizes = np.bincount(codes[~forged], minlength=units).astype(np.float64)
         classes, of_class = np.unique(np.stack([codes[~forged], labels[~forged]]), axis=1, return_counts=True)
-        genuine = np.bincount(classes[0], weights=of_class * (of_class - 1) / 2, minlength=units)
+        genuine = np.bincount(classes[0], weights=of_class * (of_class - 1) / 2, minlength=units).astype(np.float64)
         # of one identity, and yet different: a forgery and what it imitates, or classes that share a unit
         within = sizes * (sizes - 1) / 2 - genuine + sizes * np.bincount(codes[forged], minlength=units)
         apart = (sizes.sum() ** 2 - (sizes**2).sum()) / 2
