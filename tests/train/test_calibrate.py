@@ -8,7 +8,7 @@ import pytest
 from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.synthetic import clusters
-from twofold.errors import CannotCertify, IdentityOverlap, NotEnoughData, UsageError
+from twofold.errors import CannotCertify, IdentityOverlap, NotEnoughData
 from twofold.metrics.certification import METHOD
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import rates_at, tally
@@ -105,8 +105,6 @@ def test_a_guarantee_is_taken_where_it_costs_little_and_said_where_it_costs_much
     assert dear.alternatives[0].false_non_match_rate > dear.false_non_match.value + 0.05
     asked = calibrate(bundle(), clusters(70, 3, spread=1.2), far=0.1, standing="guaranteed").calibration
     assert asked.standing == "guaranteed" and asked.threshold == dear.alternatives[0].threshold
-    with pytest.raises(UsageError, match="no standing is called 'sworn'"):
-        calibrate(bundle(), many, far=0.1, standing="sworn")
     with pytest.raises(CannotCertify, match=r"40 identities cannot guarantee a rate of 0\.1 .* at least 58"):
         calibrate(bundle(), clusters(40, 3), far=0.1, standing="guaranteed")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twofold.errors import CannotCertify, UsageError, nearest
+from twofold.errors import CannotCertify
 from twofold.metrics import certification, guarantee
 from twofold.metrics.certification import Certificate, Mirrored, certify, certify_rejection, upper_bounds
 from twofold.metrics.guarantee import guarantee_rejection
@@ -14,10 +14,7 @@ from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import Tally, rates_at, tally, threshold_at_far
 from twofold.results import Standing
 
-__all__ = ["METHODS", "STANDINGS", "Offer", "affordable", "offers"]
-
-STANDINGS: tuple[Standing, ...] = ("guaranteed", "certified", "estimate")
-"""The strongest first."""
+__all__ = ["METHODS", "Offer", "affordable", "offers"]
 
 METHODS = {"guaranteed": guarantee.METHOD, "certified": certification.METHOD, "estimate": "quantile"}
 
@@ -42,12 +39,9 @@ def offers(
     """What the data carry, the strongest first: `standing` alone if it is given, else a guarantee and a certificate.
 
     Raises:
-        CannotCertify: nothing that was asked for.
-        UsageError: there is no such standing.
+        CannotCertify: the data carry nothing that was asked for.
     """
     if standing is not None:
-        if standing not in STANDINGS:
-            raise UsageError(f"no standing is called {standing!r}: {nearest(standing, STANDINGS)}")
         return [_offer(standing, pairs, counted, far=far, frr=frr, confidence=confidence)]
     found = []
     with suppress(CannotCertify):  # most data are too small for a guarantee
