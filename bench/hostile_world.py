@@ -85,7 +85,7 @@ def calibration() -> Calibration:
     return Calibration(
         threshold=0.9,
         far=0.01,
-        certified=True,
+        standing="certified",
         confidence=0.95,
         method="test",
         upper_bound=0.01,
