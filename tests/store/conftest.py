@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +19,8 @@ DIM = 16
 FINGERPRINT = "1" * 64
 
 Make = Callable[..., Embeddings]
+Places = Callable[[str], str]
+ENGINES = ["local", "milvus-file", "milvus-server", "postgresql"]
 
 
 @pytest.fixture
@@ -84,3 +87,26 @@ def started(folder: Path) -> tuple[subprocess.Popen[bytes], int] | None:
                 ready.result(timeout=1)
                 return server, port
     return None
+
+
+@pytest.fixture(params=ENGINES)
+def places(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Places:
+    """`places("one")`: the address of an index of that name, one for each test."""
+    own = f"{request.node.originalname[:24]}_{time.time_ns()}".lower()
+
+    def local(name: str) -> str:
+        return str(tmp_path / name)
+
+    def file(name: str) -> str:
+        return f"milvus+file:{tmp_path_factory.getbasetemp()}/lite.db?collection={own}_{name}"
+
+    def server(name: str) -> str:
+        return f"{request.getfixturevalue('milvus_server')}/{own}_{name}"
+
+    def table(name: str) -> str:
+        return f"{request.getfixturevalue('postgresql')}&table={own[:40]}_{name}"
+
+    if request.param == "milvus-file":
+        pytest.importorskip("pymilvus")
+        pytest.importorskip("milvus_lite")
+    return {"local": local, "milvus-file": file, "milvus-server": server, "postgresql": table}[request.param]

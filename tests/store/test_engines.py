@@ -1,10 +1,8 @@
 """One suite for every engine that keeps an index; the oracle is a dictionary and a comparison with everything in it."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,32 +17,8 @@ from twofold.store.where import conditions
 Make = Callable[..., Embeddings]
 Places = Callable[[str], str]
 Rows = dict[str, tuple[str, bytes, str]]  # id -> label, vector, metadata
-ENGINES = ["local", "milvus-file", "milvus-server", "postgresql"]
 PEOPLE = ["anna/1", "anna/2", "anna/3", "bert/1", "bert/2", "carl/1"]
 ODD = ['q"uote', "back\\slash", "apo'strophe", "ä ö 名", "tab\tand\nline", "{brace} %s", "a]b, [c", "-- DROP"]
-
-
-@pytest.fixture(params=ENGINES)
-def places(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Places:
-    """`places("one")`: the address of an index of that name, one for each test."""
-    own = f"{request.node.originalname[:24]}_{time.time_ns()}".lower()
-
-    def local(name: str) -> str:
-        return str(tmp_path / name)
-
-    def file(name: str) -> str:
-        return f"milvus+file:{tmp_path_factory.getbasetemp()}/lite.db?collection={own}_{name}"
-
-    def server(name: str) -> str:
-        return f"{request.getfixturevalue('milvus_server')}/{own}_{name}"
-
-    def table(name: str) -> str:
-        return f"{request.getfixturevalue('postgresql')}&table={own[:40]}_{name}"
-
-    if request.param == "milvus-file":
-        pytest.importorskip("pymilvus")
-        pytest.importorskip("milvus_lite")
-    return {"local": local, "milvus-file": file, "milvus-server": server, "postgresql": table}[request.param]
 
 
 @pytest.fixture

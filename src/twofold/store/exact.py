@@ -5,12 +5,24 @@ from dataclasses import replace
 
 import faiss
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from twofold.contract import Contract
-from twofold.store.scan import Blocks, block_rows, nearest, sides
+from twofold.store.scan import ROUNDING, Blocks, block_rows, crowded, nearest, sides
 
-__all__ = ["METRICS", "Exact", "Found", "neighbours", "plain", "within", "without"]
+__all__ = [
+    "METRICS",
+    "SAME",
+    "UNIT_TOLERANCE",
+    "Exact",
+    "Found",
+    "best",
+    "neighbours",
+    "plain",
+    "reaching",
+    "within",
+    "without",
+]
 
 METRICS = {
     "cosine": faiss.METRIC_INNER_PRODUCT,  # of unit vectors
@@ -19,8 +31,8 @@ METRICS = {
     "manhattan": faiss.METRIC_L1,
 }
 
-MATRIX_QUERIES = 20  # from so many queries on faiss does best with a matrix product
 FEW = 8  # below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
+UNIT_TOLERANCE = 1e-3  # how far the length of a row may be from 1 where the distance is the cosine
 SPARE = 16  # neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
 BLOCK = 65_536
 SAME = 1e-12  # scores of one pair differ by less, whatever else is scored with it
@@ -113,7 +125,7 @@ class Exact:
         *,
         allowed: Int[np.ndarray, "m"] | None = None,
     ) -> list[Found]:
-        """The `k` best rows of each query, fewer where there are fewer.
+        """The `k` best rows of each query and all that score as the last of them, fewer where there are fewer.
 
         Args:
             allowed: ascending numbers of the only rows that count.
@@ -121,8 +133,8 @@ class Exact:
         numbers, vectors = self.only(allowed)
         if not len(numbers):
             return [(numbers[:0], np.empty(0)) for _ in queries]
-        places, scores = neighbours(contract, queries, vectors, k=min(k, len(numbers)))
-        return [(numbers[place], score) for place, score in zip(places, scores, strict=True)]
+        found = neighbours(contract, queries, vectors, k=min(k, len(numbers)))
+        return [(numbers[places], scores) for places, scores in found]
 
     def search_range(
         self,
@@ -154,37 +166,79 @@ def grown(table: np.ndarray, rows: int) -> np.ndarray:
 
 def neighbours(
     contract: Contract, queries: Float[np.ndarray, "q dim"], rows: Float[np.ndarray, "n dim"], *, k: int
-) -> tuple[Int[np.ndarray, "q k"], Float[np.ndarray, "q k"]]:
-    """Positions and scores of the `k` rows most like each query, best first; equal scores in the order of the rows.
+) -> list[Found]:
+    """The `k` rows most like each query and all that score exactly as the last of them, best first, then in row order.
+
+    The answer to a query depends on the query and the rows alone: not on other queries, threads or blocks.
 
     Args:
         contract: of a plain distance in `METRICS`.
         k: at most the number of rows.
 
     Returns:
-        Positions int64 and scores float64, larger is more alike.
+        For each query positions, int64, and scores, float64, larger is more alike.
     """
-    positions, scores = np.empty((len(queries), k), np.int64), np.empty((len(queries), k))
-    for number, places in enumerate(candidates(contract.distance, queries.astype(np.float32), rows, k=k)):
-        found = contract.scores(queries[number : number + 1], rows[places])[0]
-        order = np.argsort(-found, kind="stable")[:k]
-        positions[number], scores[number] = places[order], found[order]
-    return positions, scores
+    found = []
+    for query, places in zip(
+        queries, candidates(contract.distance, queries.astype(np.float32), rows, k=k), strict=True
+    ):
+        near = np.arange(len(rows)) if places is None else places
+        found.append(best((near, contract.each_score(query, rows[near])), k))
+    return found
+
+
+def best(found: Found, k: int) -> Found:
+    """The `k` best and all that score exactly as the last of them, best first; equal scores stay in their order."""
+    places, scores = found
+    if len(scores) > k > 0:
+        last = np.partition(scores, -k)[-k]
+        kept = scores >= last
+        places, scores = places[kept], scores[kept]
+    order = np.argsort(-scores, kind="stable")
+    return places[order], scores[order]
 
 
 def candidates(
     distance: str, queries: Float[np.ndarray, "q dim"], rows: Float[np.ndarray, "n dim"], *, k: int
-) -> list[Int[np.ndarray, "_"]]:
-    """For each query positions, ascending, among which its `k` nearest rows are; found in float32."""
+) -> list[Int[np.ndarray, "_"] | None]:
+    """For each query positions, ascending, among which its `k` nearest rows are, found in float32.
+
+    None: float32 cannot tell too many of the rows from the k-th (copies of one picture, say), so all are candidates.
+    """
     metric = METRICS[distance]
     few = len(queries) == 1 or (len(queries) < FEW and metric == faiss.METRIC_INNER_PRODUCT)
     if metric == faiss.METRIC_L1 or few:
-        return list(np.sort(faiss.knn(queries, rows, min(k + SPARE, len(rows)), metric=metric)[1], axis=1))
+        keys, places = faiss.knn(queries, rows, min(k + SPARE, len(rows)), metric=metric)
+        clear = np.full(len(keys), True) if keys.shape[1] == len(rows) else apart(metric, queries, rows, keys=keys, k=k)
+        return [np.sort(own) if sure else None for own, sure in zip(places, clear, strict=True)]
     if metric == faiss.METRIC_INNER_PRODUCT:
-        return nearest(unit(queries), _blocks(rows, unit, len(queries)), k)
-    # products lose their digits when vectors share an offset
-    centre = rows.mean(axis=0)
-    return nearest(queries - centre, _blocks(rows, lambda block: block - centre, len(queries)), k)
+        near = nearest(unit(queries), _blocks(rows, unit, len(queries)), k)
+    else:
+        # products lose their digits when vectors share an offset
+        centre = rows.mean(axis=0)
+        near = nearest(queries - centre, _blocks(rows, lambda block: block - centre, len(queries)), k)
+    return [None if crowded(own, k) else own for own in near]
+
+
+def apart(
+    metric: int, queries: np.ndarray, rows: np.ndarray, *, keys: Float[np.ndarray, "q found"], k: int
+) -> Bool[np.ndarray, "q"]:
+    """Whether the last row that was found lies so far behind the k-th that no row behind it can belong before that.
+
+    Args:
+        keys: distances, ascending, or products, descending, as faiss counts them in float32.
+    """
+    kth, last = keys[:, k - 1].astype(np.float64), keys[:, -1].astype(np.float64)
+    rounded = (rows.shape[1] + 4) * ROUNDING
+    if metric != faiss.METRIC_INNER_PRODUCT:  # sums of what is small where the distance is
+        return last > kth * (1 + rounded) ** 2
+    # a cosine divides by the lengths, which are those of unit vectors only nearly
+    long = 2 * np.linalg.norm(queries, axis=1) * (1 + UNIT_TOLERANCE)
+    clear = last < kth - long * (rounded + UNIT_TOLERANCE)
+    if not clear.all():  # how nearly is only looked at where it matters
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        clear = last < kth - long * (rounded + float(np.abs(lengths - 1).max(initial=0.0)))
+    return clear
 
 
 def unit(rows: Float[np.ndarray, "b dim"]) -> Float[np.ndarray, "b dim"]:
@@ -211,15 +265,18 @@ def within(
         near.append(start + np.flatnonzero(found >= score - EDGE * max(1.0, abs(score))))
     places = np.concatenate([np.empty(0, np.int64), *near])
     # scored as `neighbours` does, so that the score of a hit, given as the range, finds that hit
-    scores = contract.scores(query, rows[places])[0]
+    return reaching((places, contract.each_score(query[0], rows[places])), score)
+
+
+def reaching(found: Found, score: float) -> Found:
+    """What scores at least `score` (to 12 digits), best first; equal scores stay in their order."""
+    places, scores = found
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= score - SAME * max(1.0, abs(score))]
     return places[order], scores[order]
 
 
-def without(
-    found: Found, rows: Int[np.ndarray, "m"], k: int
-) -> tuple[Int[np.ndarray, "kept"], Float[np.ndarray, "kept"]]:
-    """The `k` best of what was found that are not among these rows."""
+def without(found: Found, rows: Int[np.ndarray, "m"], k: int) -> Found:
+    """The `k` best of what was found that are not among these rows, and all that score as the last of them."""
     kept = ~np.isin(found[0], rows)
-    return found[0][kept][:k], found[1][kept][:k]
+    return best((found[0][kept], found[1][kept]), k)

@@ -8,10 +8,10 @@ import numpy as np
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.results import Embeddings
+from twofold.store.exact import UNIT_TOLERANCE
 
 __all__ = ["check_length", "check_names", "check_vectors"]
 
-UNIT_TOLERANCE = 1e-3
 LARGEST = 1e15  # beyond it squared distances leave float32
 
 

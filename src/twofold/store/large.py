@@ -12,7 +12,7 @@ from twofold.errors import CannotWrite, DamagedIndex, StoreError
 from twofold.store.cache.approximate import PLAIN, Approximate
 from twofold.store.cache.building import Watch, silent
 from twofold.store.cache.folder import Cached, drop_cache, open_cache, stale
-from twofold.store.exact import Found
+from twofold.store.exact import Found, best, reaching
 from twofold.store.following import Follower, vectors_of
 from twofold.store.sqlite.database import Database
 from twofold.store.sqlite.rows import State
@@ -106,7 +106,7 @@ class Large:
             lambda cache, since: cache.search(queries, k, allowed=allowed, gone=since.gone, exact=exact),
         )
         fresh = self.since.rows.search(self.contract, queries, k, allowed=allowed)
-        return [(numbers[:k], scores[:k]) for numbers, scores in self.scored(queries, near, fresh)]
+        return [best(found, k) for found in self.scored(queries, near, fresh)]
 
     def search_range(
         self,
@@ -122,23 +122,19 @@ class Large:
             lambda cache, since: cache.search_range(queries, score, allowed=allowed, gone=since.gone),
         )
         fresh = self.since.rows.search_range(self.contract, queries, score, allowed=allowed)
-        return [
-            (numbers[scores >= score], scores[scores >= score]) for numbers, scores in self.scored(queries, near, fresh)
-        ]
+        return [reaching(found, score) for found in self.scored(queries, near, fresh)]
 
     def scored(
         self, queries: Float[np.ndarray, "q dim"], near: Sequence[Int[np.ndarray, "_"]], fresh: Sequence[Found]
     ) -> list[Found]:
-        """Both together, best first, by the vectors in the database; equal scores in the order of the rows."""
+        """Both together, in the order of the rows, scored by the vectors in the database."""
         wanted = [np.union1d(old, new) for old, (new, _) in zip(near, fresh, strict=True)]
         numbers = np.unique(np.concatenate([np.empty(0, np.int64), *wanted]))
         rows = self.database.numbered(numbers.tolist())
         vectors = vectors_of(self.database, self.contract, [rows[number] for number in numbers.tolist()])
         found = []
         for query, own in zip(queries, wanted, strict=True):
-            scores = self.contract.scores(query[None], vectors[np.searchsorted(numbers, own)])[0]
-            order = np.argsort(-scores, kind="stable")
-            found.append((own[order], scores[order]))
+            found.append((own, self.contract.each_score(query, vectors[np.searchsorted(numbers, own)])))
         return found
 
     def drop(self) -> None:

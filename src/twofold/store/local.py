@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -348,7 +348,7 @@ class LocalIndex(Index):
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
         with self._database.reading():
-            return self._hits(self._finder.nearest(self._turned(queries), k, filters, exact=exact))
+            return self._hits(self._finder.nearest(self._turned(queries), k, filters, exact=exact), k)
 
     def _search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
@@ -362,15 +362,12 @@ class LocalIndex(Index):
         with self._database.reading():
             found = self._finder.nearest(self._turned(queries), items, filters, exact=False)
             rows = self._rows(found)
-            return [self._embeddings([rows[number] for number in places.tolist()]) for places, _ in found]
+            return [self._embeddings([row for row, _ in ordered(each, rows)][:items]) for each in found]
 
-    def _hits(self, found: list[Found]) -> list[list[Hit]]:
-        """Rows as hits; what they are called comes from the database, by number, checked again."""
+    def _hits(self, found: list[Found], k: int | None = None) -> list[list[Hit]]:
+        """Rows as hits, equal scores in the order of their ids; names come from the database, by number, checked."""
         rows = self._rows(found)
-        return [
-            [rows[number].hit(score) for number, score in zip(places.tolist(), scores.tolist(), strict=True)]
-            for places, scores in found
-        ]
+        return [[row.hit(score) for row, score in ordered(each, rows)[:k]] for each in found]
 
     def _rows(self, found: list[Found]) -> dict[int, Row]:
         """All that was found, from the database."""
@@ -398,6 +395,13 @@ class LocalIndex(Index):
             fingerprint=self.contract.fingerprint,
             metadata=tuple(json.loads(row.metadata) for row in rows),
         )
+
+
+def ordered(found: Found, rows: Mapping[int, Row]) -> list[tuple[Row, float]]:
+    """Rows with their scores, best first; equal scores in the order of their ids, as with any other engine."""
+    places, scores = found
+    pairs = [(rows[number], score) for number, score in zip(places.tolist(), scores.tolist(), strict=True)]
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0].id))
 
 
 def make(path: Path, contract: Contract, protection: str) -> Path:

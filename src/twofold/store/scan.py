@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-__all__ = ["Blocks", "block_rows", "nearest", "sides", "slack", "widened", "within"]
+__all__ = ["ROUNDING", "Blocks", "block_rows", "crowded", "nearest", "sides", "slack", "widened", "within"]
 
 KEYS = 1 << 19  # of a block of rows with all queries: they stay in the cache of the processor
 ROUNDING = 2.0**-24
@@ -51,7 +51,7 @@ def widened(rows: Shaped[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
 def nearest(
     queries: Float[np.ndarray, "q dim"], blocks: Blocks, k: int, *, error: float = 0.0
 ) -> list[Int[np.ndarray, "_"]]:
-    """For each query the places, ascending, of all rows that can be among its `k` nearest.
+    """For each query the places, ascending, of all rows that can be among its `k` nearest, unless it is `crowded`.
 
     Args:
         blocks: of all rows.
@@ -61,6 +61,11 @@ def nearest(
     for places, right in blocks:
         found.take(places, right)
     return found.places()
+
+
+def crowded(places: Int[np.ndarray, "_"], k: int) -> bool:
+    """Whether `nearest` may have left out rows: float32 cannot tell more of them from the k-th than it keeps."""
+    return len(places) >= k + MOST
 
 
 def within(

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from twofold.errors import DamagedIndex
 from twofold.store.cache.columns import Column, read_manifest
 from twofold.store.cache.lists import COPIES, Lists, Trained
-from twofold.store.scan import Blocks, block_rows, nearest, sides, slack, widened, within
+from twofold.store.scan import Blocks, block_rows, crowded, nearest, sides, slack, widened, within
 
 __all__ = ["FORMAT", "PLAIN", "Approximate", "Plan", "Space"]
 
@@ -129,7 +129,8 @@ class Approximate:
         for start in range(0, len(queries), BATCH):
             plain = self.space.plain(queries[start : start + BATCH])
             if exact or plan is None:
-                found += nearest(plain, self._blocks(counting, len(plain)), k, error=self.space.error)
+                near = nearest(plain, self._blocks(counting, len(plain)), k, error=self.space.error)
+                found += [self._all(own, query, counting, k) for own, query in zip(near, plain, strict=True)]
             else:
                 found += self._proposed(plain, k, plan, counting)
         return [self.numbers[places] for places in found]
@@ -147,6 +148,17 @@ class Approximate:
         blocks = self._blocks(self._counting(allowed, gone), len(plain))
         found = within(plain, blocks, reach, error=self.space.error)
         return [self.numbers[places] for places in found]
+
+    def _all(self, near: np.ndarray, plain: np.ndarray, counting: np.ndarray | None, k: int) -> np.ndarray:
+        """What may be among the `k` nearest; where `near` is crowded, with all that float32 cannot tell from them."""
+        if not crowded(near, k):
+            return near
+        halves = self.halves[near]
+        keys = widened(self.columns["vectors"].rows(near)) @ plain - halves
+        kth = np.partition(keys, -k)[-k:][:1]
+        floor = float(slack(plain[None], kth, longest=self.space.longest, error=self.space.error)[0])
+        distance = np.sqrt(max(float(np.square(plain, dtype=np.float64).sum()) - 2 * floor, 0.0))
+        return within(plain[None], self._blocks(counting, 1), distance, error=self.space.error)[0]
 
     def plan(self, k: float) -> Plan | None:
         """The cheapest plan for so many neighbours; None: compare all rows."""

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings, Finding, Hit, Inspection
-from twofold.store.exact import neighbours
+from twofold.store.exact import SAME, neighbours, within
 from twofold.store.sqlite.rows import digest
 
 __all__ = [
@@ -22,10 +22,13 @@ __all__ = [
     "bound",
     "check_long",
     "checked",
+    "decided",
     "embeddings",
     "hidden",
     "host_shown",
+    "in_range",
     "inspection",
+    "nearest_first",
     "ranked",
     "refuse_missing",
     "scan",
@@ -35,6 +38,7 @@ __all__ = [
 
 LONGEST = 1024  # bytes of an id or a label: what a primary key of either engine takes with room to spare
 SPARE = 16  # candidates more than asked: the engines order by float32, the answer by float64
+ROUNDED = 4.0  # times the usual bound of a float32 sum: servers add in their own ways
 SLACK = 1e-3  # of a float32 distance; what it lets through too much, the exact score takes out again
 
 
@@ -92,12 +96,44 @@ def embeddings(contract: Contract, records: Sequence[Record]) -> Embeddings:
 
 
 def ranked(contract: Contract, query: Float[np.ndarray, "dim"], records: Sequence[Record]) -> list[Hit]:
-    """Hits with the contract's exact scores, best first; equal ones stay in the order in which they came."""
+    """Hits with the contract's exact scores, best first; equal ones in the order of their ids."""
     if not records:
         return []
-    scores = contract.scores(query[None], np.stack([each.vector for each in records]))[0]
-    order = np.argsort(-scores, kind="stable")
-    return [records[place].hit(float(scores[place])) for place in order]
+    scores = contract.each_score(query, np.stack([each.vector for each in records]))
+    return sorted(map(Record.hit, records, scores.tolist()), key=rank)
+
+
+def nearest_first(contract: Contract, query: Float[np.ndarray, "dim"], records: Sequence[Record]) -> list[Record]:
+    """Records, best first; equal scores in the order of their ids."""
+    by_id = {each.id: each for each in records}
+    return [by_id[hit.id] for hit in ranked(contract, query, records)]
+
+
+def rank(hit: Hit) -> tuple[float, str]:
+    """Where a hit stands among others: by its score, then by its id."""
+    return -hit.score, hit.id
+
+
+def decided(
+    contract: Contract, query: Float[np.ndarray, "dim"], records: Sequence[Record], *, hits: Sequence[Hit], k: int
+) -> bool:
+    """Whether no row that a server has not sent can stand before the k-th hit: in float32 near ties fall as they like.
+
+    Args:
+        records: what the server sent, the nearest by its own count. hits: the same, ranked.
+    """
+    if len(hits) <= k:
+        return False
+    kth, last = (float(contract.score(hit.score)) for hit in (hits[k - 1], hits[-1]))
+    rounded = ROUNDED * (contract.dim + 4) * 2.0**-24
+    if contract.distance == "cosine":
+        return last > kth + rounded
+    if contract.distance == "manhattan":
+        return last > kth * (1 + rounded)
+    if contract.distance == "euclidean":
+        kth, last = kth**2, last**2
+    longest = max(float(np.linalg.norm(each.vector.astype(np.float64))) for each in records)
+    return last > kth + rounded * (longest + float(np.linalg.norm(query.astype(np.float64)))) ** 2
 
 
 def scan(
@@ -107,12 +143,12 @@ def scan(
     best: list[list[Hit]] = [[] for _ in queries]
     for block in blocks:
         rows = np.stack([each.vector for each in block])
-        places, scores = neighbours(contract, queries, rows, k=min(k, len(block)))
-        for number, hits in enumerate(best):
+        found = neighbours(contract, queries, rows, k=min(k, len(block)))
+        for hits, (places, scores) in zip(best, found, strict=True):
             worst = hits[-1].score if len(hits) == k else -np.inf
-            better = np.flatnonzero(scores[number] > worst)
-            hits += [block[places[number, place]].hit(float(scores[number, place])) for place in better]
-            hits.sort(key=lambda hit: -hit.score)
+            near = zip(places.tolist(), scores.tolist(), strict=True)
+            hits += [block[place].hit(score) for place, score in near if score >= worst]
+            hits.sort(key=rank)
             del hits[k:]
     return best
 
@@ -123,12 +159,22 @@ def scan_range(
     """All rows of at least a score, for all queries in one pass over all rows."""
     found: list[list[Hit]] = [[] for _ in queries]
     for block in blocks:
-        scores = contract.scores(queries, np.stack([each.vector for each in block]))
-        for number, place in zip(*np.nonzero(scores >= score), strict=True):
-            found[number].append(block[place].hit(float(scores[number, place])))
+        rows = np.stack([each.vector for each in block])
+        for query, hits in zip(queries, found, strict=True):
+            places, scores = within(contract, query[None], rows, score)
+            hits += [block[place].hit(each) for place, each in zip(places.tolist(), scores.tolist(), strict=True)]
     for hits in found:
-        hits.sort(key=lambda hit: -hit.score)
+        hits.sort(key=rank)
     return found
+
+
+def in_range(
+    contract: Contract, queries: Float[np.ndarray, "q dim"], found: Sequence[Sequence[Record]], score: float
+) -> list[list[Hit]]:
+    """Of the records that a server sent for each query those that score at least `score` (to 12 digits)."""
+    least = score - SAME * max(1.0, abs(score))
+    hits = [ranked(contract, query, records) for query, records in zip(queries, found, strict=True)]
+    return [[hit for hit in one if hit.score >= least] for one in hits]
 
 
 def bound(contract: Contract, score: float) -> float:

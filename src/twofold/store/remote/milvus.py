@@ -176,13 +176,34 @@ class MilvusIndex(Index):
         how = self._exactly() if exact else self._quickly(k + engine.SPARE)
         if how is None or self._compares_not() or k + engine.SPARE > MOST:
             return engine.scan(self.plain, queries, self._matching(filters), k=k)
-        found = self._nearest(queries, k + engine.SPARE, filters, how)
-        hits = [engine.ranked(self.plain, *each)[:k] for each in zip(queries, found, strict=True)]
+        hits = self._ranked(queries, k, filters, how)
         # too few rows that pass the filter stood in the lists that were probed
         short = [number for number, one in enumerate(hits) if len(one) < k and not exact and self._index != "FLAT"]
         if short:
             for number, one in zip(short, self._search(queries[short], k, filters, exact=True), strict=True):
                 hits[number] = one
+        return hits
+
+    def _ranked(
+        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], how: Mapping[str, Any]
+    ) -> list[list[Hit]]:
+        """The best of what the server finds; where many lie as near as the k-th, of all of these."""
+        hits: list[list[Hit]] = [[] for _ in queries]
+        todo, asked = list(range(len(queries))), k + engine.SPARE
+        while todo:
+            found = self._nearest(queries[todo], asked, filters, how)
+            again = []
+            for number, records in zip(todo, found, strict=True):
+                ranked = engine.ranked(self.plain, queries[number], records)
+                hits[number] = ranked[:k]
+                if len(records) == asked and not engine.decided(self.plain, queries[number], records, hits=ranked, k=k):
+                    again.append(number)
+            if again and asked == MOST:
+                exact = engine.scan(self.plain, queries[again], self._matching(filters), k=k)
+                for number, one in zip(again, exact, strict=True):
+                    hits[number] = one
+                break
+            todo, asked = again, min(4 * asked, MOST)
         return hits
 
     def _shortlist(
@@ -206,8 +227,7 @@ class MilvusIndex(Index):
             if len(records) == MOST:  # there may be more than Milvus gives
                 return engine.scan_range(self.plain, queries, self._matching(filters), score)
             found[number] = records
-        hits = [engine.ranked(self.plain, *each) for each in zip(queries, found, strict=True)]
-        return [[hit for hit in one if hit.score >= score] for one in hits]
+        return engine.in_range(self.plain, queries, found, score)
 
     def _nearest(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], how: Mapping[str, Any]

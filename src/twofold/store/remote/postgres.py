@@ -224,7 +224,8 @@ class PostgresIndex(Index):
         self, queries: Float[np.ndarray, "q dim"], items: int, filters: Sequence[Condition]
     ) -> list[Embeddings]:
         found = self._records(queries, items, filters, exact=False)
-        return [engine.embeddings(self.contract, records) for records in found]
+        best = [engine.nearest_first(self.plain, *each)[:items] for each in zip(queries, found, strict=True)]
+        return [engine.embeddings(self.contract, records) for records in best]
 
     def _records(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
@@ -232,12 +233,28 @@ class PostgresIndex(Index):
         """At least `k` rows near each query, where so many pass the filter."""
         passing = self._narrowed(filters)
         walked = not exact and passing[0] != LISTED and self._built()
-        found = self._nearest(queries, k + engine.SPARE, passing, graph=walked)
+        found = self._settled(queries, k, passing, graph=walked)
         # a walk through the graph may end before it has met enough rows that pass the filter
         if short := [number for number, records in enumerate(found) if len(records) < k and walked]:
-            again = self._nearest(queries[short], k + engine.SPARE, passing, graph=False)
+            again = self._settled(queries[short], k, passing, graph=False)
             for number, records in zip(short, again, strict=True):
                 found[number] = records
+        return found
+
+    def _settled(
+        self, queries: Float[np.ndarray, "q dim"], k: int, passing: Passing, *, graph: bool
+    ) -> list[list[Record]]:
+        """The nearest rows; where many lie as near as the k-th, all of these, so that the exact scores decide."""
+        found: list[list[Record]] = [[] for _ in queries]
+        todo, asked = list(range(len(queries))), k + engine.SPARE
+        while todo:
+            again = []
+            for number, records in zip(todo, self._nearest(queries[todo], asked, passing, graph=graph), strict=True):
+                found[number] = records
+                hits = engine.ranked(self.plain, queries[number], records)
+                if len(records) == asked and not engine.decided(self.plain, queries[number], records, hits=hits, k=k):
+                    again.append(number)
+            todo, asked = again, 4 * asked
         return found
 
     def _search_range(
@@ -251,8 +268,7 @@ class PostgresIndex(Index):
         found = self._ask(
             queries, "WHERE {vector} {operator} {query} <= %s", furthest, width=0, passing=self._narrowed(filters)
         )
-        hits = [engine.ranked(self.contract, *each) for each in zip(queries, found, strict=True)]
-        return [[hit for hit in one if hit.score >= score] for one in hits]
+        return engine.in_range(self.contract, queries, found, score)
 
     def _narrowed(self, filters: Sequence[Condition]) -> Passing:
         """The condition of a filter with its values; where few rows pass it, these rows, so that it is tested once.
