@@ -195,9 +195,41 @@ def test_a_table_is_searched_by_its_columns(run, folder, model, tmp_path):
     assert found("price=1..3") == [1, 2, 3]
     assert found("price=4..", "colour=blue") == [4, 5]
     assert found("price=0", "price=5") == [0, 5]
+    for where, says in [
+        ("Colour=red", "has the key 'Colour': did you mean 'colour'? Keys: colour (6 items), content (6 items), price"),
+        ("size=3", "has the key 'size'"),
+        ("colour=1..3", "the range of 'colour' is of numbers"),
+        ("price=5..2", "the smaller end comes first, 2..5"),
+        ("price=abc..3", "abc is not a number"),
+        ("price=3..x", "x is not a number"),
+    ]:
+        code, _, told = run("search", model, tmp_path / "i", folder / "c0" / "0.png", "--where", where)
+        assert (code, says in told) == (2, True), told
     page = tmp_path / "page.html"
     run("search", model, tmp_path / "i", folder / "c0" / "0.png", "--report", page, "--pictures", folder)
     assert page.read_text().count("data:image/jpeg") == 7, "absolute paths lie where they lie"
+
+
+def test_many_queries_of_any_kind(run, folder, model, tmp_path):
+    run("index", model, folder, tmp_path / "i")
+    (tmp_path / "asked.csv").write_text(f"path,label\n{folder}/c1/0.png,x\n{folder}/c1/1.png,y\n")
+    page = tmp_path / "page.html"
+    asked = (folder / "c0" / "0.png", folder / "c2", tmp_path / "asked.csv")
+    code, out, _ = run("search", model, tmp_path / "i", *asked, "-k", 1, "--json", "--report", page)
+    told = [(one["query"], one["hits"][0]["id"]) for one in json.loads(out)]
+    assert (code, len(told)) == (0, 7)
+    assert told[0] == (str(folder / "c0" / "0.png"), "c0/0.png")
+    assert told[1] == (f"{folder}/c2/0.png", "c2/0.png")
+    assert [hit for _, hit in told[5:]] == ["c1/0.png", "c1/1.png"]
+    assert page.exists()
+
+
+def test_a_column_named_source_is_metadata(run, folder, model, tmp_path):
+    rows = [f"{folder}/c{label}/0.png,{'museum' if label < 3 else 'archive'}" for label in range(6)]
+    (tmp_path / "shop.csv").write_text("\n".join(["path,source", *rows]))
+    run("index", model, tmp_path / "shop.csv", tmp_path / "i")
+    asked = ("search", model, tmp_path / "i", folder / "c0" / "0.png", "--where", "source=archive", "--json")
+    assert len(json.loads(run(*asked)[1])[0]["hits"]) == 3
 
 
 def test_shares_make_one_index(run, folder, model, tmp_path, monkeypatch):
@@ -227,7 +259,7 @@ def test_shares_make_one_index(run, folder, model, tmp_path, monkeypatch):
         (["search", "{model}", "{tmp}/none", "{folder}"], "none"),
         (["search", "{model}", "{tmp}/made", "{tmp}/nothing.png"], "nothing.png does not exist"),
         (["search", "{model}", "{tmp}/made", "{folder}/c0/0.png", "--where", "colour"], "write it as key=value"),
-        (["search", "{model}", "{tmp}/made", "{folder}/c0/0.png", "-k", "0"], "k is 0"),
+        (["search", "{model}", "{tmp}/made", "{folder}/c0/0.png", "-k", "0"], "at least 1"),
         (["search", "{other}", "{tmp}/made", "{folder}/c0/0.png"], "holds vectors of model"),
         (["index", "{other}", "{folder}", "{tmp}/made"], "holds vectors of model"),
         (["index", "{model}", "{tmp}/texts", "{tmp}/i"], "none of 1 things can be read; the first:"),
@@ -254,7 +286,9 @@ def test_mistakes_are_one_clear_line(run, folder, model, tmp_path, words, says):
         (("a = x ", "a=7"), {"a": ["x", "7", 7]}),
         (("a=2..5",), {"a": {"min": 2, "max": 5}}),
         (("a=..-2.5",), {"a": {"max": -2.5}}),
-        (("a=x..y",), {"a": ["x..y"]}),
+        (("a=x..y",), {"a": {"min": "x", "max": "y"}}),
+        (("a=2020-01-01..",), {"a": {"min": "2020-01-01"}}),
+        (("a=..",), {"a": [".."]}),
         (("a=nan",), {"a": ["nan"]}),
         (("a=b=c",), {"a": ["b=c"]}),
     ],

@@ -65,7 +65,7 @@ def test_a_life(run, model, people, tmp_path):
     }
     assert json.loads(run(*asked)[1])["label"] == "anna"
     assert json.loads(run(*asked, "--template", "mean")[1])["certified"] is False
-    assert run("expire", index, "bert", "2020-01-01") == (0, "bert expires 2020-01-01: 2 items changed\n", "")
+    assert run("expire", index, "bert", "2020-01-01") == (0, "bert is expired since 2020-01-01: 2 items changed\n", "")
     assert json.loads(run(*asked)[1])["gallery"] == 2
     assert run("expire", index, "bert", "never")[0] == 0
     assert json.loads(run(*asked)[1])["gallery"] == 3
@@ -99,6 +99,55 @@ def test_forgetting_gives_a_receipt_and_the_log_remembers_without_names(run, mod
     assert len(said.splitlines()) == 8
     assert run("audit", index, "--label", "nobody") == (0, "nothing is in the log\n", "")
     assert run("check", index)[0] == 0
+
+
+def test_many_are_identified_at_once(run, model, people, tmp_path):
+    index, table = tmp_path / "index", tmp_path / "queries.csv"
+    enrol_all(run, model, people, index)
+    (people / "bert" / "notes.png").write_text("no picture")
+    code, said, _ = run("identify", model, index, people, people / "anna" / "1.png", "--json")
+    told = {one["query"]: one for one in json.loads(said)}
+    assert (code, len(told)) == (0, 7)  # one of the files stands in the folder, too
+    assert told[f"{people}/anna/0.png"]["label"] == told[str(people / "anna" / "1.png")]["label"] == "anna"
+    assert "cannot be" in told[f"{people}/bert/notes.png"]["unreadable"]
+    table.write_text("path\npeople/carl/0.png\npeople/bert/1.png\n")
+    code, said, _ = run("identify", model, index, table)
+    assert [line.split(": score")[0] for line in said.splitlines() if ": score" in line] == [
+        "people/carl/0.png: carl",
+        "people/bert/1.png: bert",
+    ]
+    code, _, complained = run("identify", model, index, people / "bert" / "notes.png", people / "bert" / "notes.png")
+    assert (code, "notes.png" in complained) == (2, True)
+
+
+def test_every_phone_has_an_img_0001(run, model, people, tmp_path):
+    index = tmp_path / "index"
+    files = []
+    for name in ("anna", "bert", "carl"):
+        files.append(people / name / "IMG_0001.png")
+        (people / name / "0.png").rename(files[-1])
+    code, said, _ = run("enrol", model, index, "dora", *files[:2], "--json")
+    ids = json.loads(said)["ids"]
+    assert (code, ids[0], len(set(ids))) == (0, "dora/IMG_0001.png", 2)
+    assert ids[1].startswith("dora/IMG_0001-")
+    # later ones, too; and what is there already stays what it is
+    assert len(json.loads(run("enrol", model, index, "dora", files[2], "--json")[1])["ids"]) == 1
+    assert json.loads(run("info", index, "--json")[1])["items"] == 3
+    for file in files:
+        assert run("enrol", model, index, "dora", file)[0] == 0
+    assert json.loads(run("info", index, "--json")[1])["items"] == 3
+
+
+def test_enrolling_before_calibrating_and_in_the_past(run, people, tmp_path):
+    bundle = of_pictures().with_calibration(None)
+    bundle.save(tmp_path / "plain")
+    asked = ("enrol", tmp_path / "plain", tmp_path / "index", "anna", people / "anna" / "0.png")
+    code, said, told = run(*asked)
+    assert (code, "enrolled anna" in said, "run twofold calibrate" in told) == (0, True, True)
+    code, _, complained = run(*asked, "--expires", "2020-01-01")
+    assert (code, "2020-01-01 is in the past" in complained) == (2, True)
+    code, _, complained = run("identify", tmp_path / "plain", tmp_path / "index", people / "anna" / "0.png")
+    assert (code, "no threshold yet" in complained) == (2, True)
 
 
 def test_nothing_is_erased_unless_the_receipt_can_be_written(run, model, people, tmp_path):

@@ -43,6 +43,7 @@ __all__ = [
     "forgotten",
     "found",
     "identification",
+    "identified",
     "indexed",
     "inspection",
     "items",
@@ -245,6 +246,12 @@ def identification(found: Identification) -> str:
     if found.warning is not None:
         lines.append(f"{SIGNS['warning']} {found.warning}")
     return "\n".join(lines + [f"  {hit.score:.4f}  {hit.label}" for hit in found.candidates])
+
+
+@with_printable_data
+def identified(query: str, found: Identification | str) -> str:
+    """Who one of many queries is."""
+    return f"! {found}" if isinstance(found, str) else f"{query}: {identification(found)}"
 
 
 @with_printable_data

@@ -213,17 +213,21 @@ def test_an_encoder_without_unit_length_is_enrolled_by_direction(picture: Callab
         assert identify(bundle, index, path).score == pytest.approx(1.0, abs=1e-6)
 
 
-def test_enrolling_again_is_harmless_and_a_taken_name_is_refused(picture: Callable, tmp_path: Path) -> None:
+def test_enrolling_again_is_harmless_and_a_taken_name_is_told_apart(picture: Callable, tmp_path: Path) -> None:
     bundle = at(bundle_of(), 0.9)
     first = picture("one/photo.png", 1)
     with Index.create(tmp_path / "store", bundle.contract) as index:
         assert enrol(bundle, index, "anna", str(first)) == ("anna/photo.png",)
         assert enrol(bundle, index, "anna", [first]) == ("anna/photo.png",)
         assert len(index) == 1
-        message = r"'anna/photo.png' is enrolled already, by other content: rename the file"
+        message = r"'anna/photo.png' is enrolled already, by other content: give another id"
         with pytest.raises(StoreError, match=message):
-            enrol(bundle, index, "anna", [picture("two/photo.png", 2), picture("two/new.png", 3)])
+            enrol(bundle, index, "anna", [picture("two/photo.png", 2)], ids=["anna/photo.png"])
         assert len(index) == 1
+        names = enrol(bundle, index, "anna", [picture("two/photo.png", 2), picture("two/new.png", 3)])
+        assert names[0].startswith("anna/photo-") and names[1] == "anna/new.png"
+        assert enrol(bundle, index, "anna", [tmp_path / "pictures" / "two" / "photo.png"]) == names[:1]
+        assert len(index) == 3
         array = np.random.default_rng(4).integers(0, 256, (16, 16), dtype=np.uint8)
         assert enrol(bundle, index, "bert", [array], ids=["bert, drawn"]) == ("bert, drawn",)
         assert search(bundle, index, [array], k=1)[0][0].label == "bert"
@@ -249,12 +253,12 @@ def test_without_a_threshold_there_is_no_verdict(picture: Callable, tmp_path: Pa
             lambda: verify(bundle, path, path),
             lambda: verify_pairs(bundle, Pairs.from_table(table)),
             lambda: identify(bundle, index, path),
-            lambda: enrol(bundle, index, "anna", [path]),
         ):
             with pytest.raises(
                 NotCalibrated, match="has no threshold yet, so it can give no verdict: run `twofold calib"
             ):
                 call()
+        assert enrol(bundle, index, "anna", [path]) == ("anna/a.png",)
 
 
 def test_an_index_of_another_model_is_refused(picture: Callable, tmp_path: Path) -> None:
@@ -282,8 +286,8 @@ def test_what_cannot_be_enrolled_or_asked(picture: Callable, tmp_path: Path) -> 
             identify(bundle, index, path)
         with pytest.raises(UsageError, match="nothing to enrol 'anna' by: give at least one file"):
             enrol(bundle, index, "anna", [])
-        with pytest.raises(UsageError, match=r"'anna/a.png' would stand for two things: rename a file"):
-            enrol(bundle, index, "anna", [path, picture("other/a.png", 2)])
+        with pytest.raises(UsageError, match=r"'x' would stand for two things: the same file is given twice, or the"):
+            enrol(bundle, index, "anna", [path, picture("other/a.png", 2)], ids=["x", "x"])
         with pytest.raises(UsageError, match=r"a bytes has no file name to be called by: give ids=\[...\]"):
             enrol(bundle, index, "anna", [path.read_bytes()])
         with pytest.raises(UsageError, match="2 ids for 1 things"):

@@ -177,7 +177,6 @@ FILTERS: list[dict[str, Any] | None] = [
     {"size": {"min": 0.5, "max": 2}, "colour": ["red", "green", "Ärger"]},
     {"colour": {"min": "h", "max": "r~"}},
     {"year": {"max": 2021}},
-    {"nobody": "has this"},
 ]
 
 
@@ -239,6 +238,79 @@ def compare_range(index: Index, rows: Rows, queries: np.ndarray, where: Any) -> 
         expected = truth(index.contract, rows, query, where)
         assert {hit.id for hit in hits} == {name for name, each in expected.items() if each >= score}
         agrees(hits, expected, wanted=len(hits))
+
+
+def test_a_filter_that_nothing_can_pass_says_so(index: Index, make: Make) -> None:
+    extra = tuple({"colour": "red", "size": number} if number else {"colour": None} for number in range(6))
+    index.add(replace(make(PEOPLE), metadata=extra))
+    query = make(["q"]).vectors
+    assert index.metadata_keys() == {"colour": {"text": 5, "null": 1}, "size": {"number": 5}}
+    assert index.search(query, where={"colour": "blue"}) == [[]]
+    assert len(index.search(query, where={"nobody": None})[0]) == 6
+    cases: list[tuple[Any, str]] = [
+        (
+            {"Colour": "red"},
+            r"no item of .* has the key 'Colour': did you mean 'colour'\? Keys: colour \(6 it",
+        ),
+        ({"colour": {"min": 1}}, "the range of 'colour' is of numbers"),
+        ({"size": {"min": "a"}}, "the range of 'size' is of texts"),
+        ({"size": {"min": 5, "max": 2}}, "nothing lies between 5 and 2"),
+    ]
+    with pytest.raises(StoreError, match="where is 'a=b': give a mapping of keys to values"):
+        conditions.__wrapped__("a=b") if hasattr(conditions, "__wrapped__") else conditions("a=b")
+    for where, message in cases:
+        with pytest.raises(StoreError, match=message):
+            index.search(query, where=where)
+        with pytest.raises(StoreError, match=message):
+            index.search_range(query, 2.0, where=where)
+
+
+def test_what_an_engine_does_not_keep_is_one_clear_line(index: Index, places: Places, make: Make) -> None:
+    index.add(make(PEOPLE))
+    calls: list[Callable[[], Any]] = [
+        lambda: index.expire("anna", "2999-01-01"),
+        lambda: index.revoke("anna"),
+        lambda: index.restore("anna"),
+        lambda: index.enrolled(),
+        lambda: index.audit(),
+        lambda: index.standing(),
+    ]
+    for call in calls:
+        if not places("one").startswith(("milvus", "postgres")):
+            call()
+            continue
+        with pytest.raises(StoreError, match="keeps no dates, no revocations and no audit log: an index in"):
+            call()
+
+
+def test_a_closed_index_says_so(index: Index, make: Make) -> None:
+    index.add(make(PEOPLE))
+    index.close()
+    index.close()
+    calls: list[Callable[[], Any]] = [
+        lambda: len(index),
+        lambda: index.ids,
+        lambda: index.labels,
+        lambda: "anna/1" in index,
+        lambda: index.get(["anna/1"]),
+        lambda: list(index.blocks()),
+        lambda: index.add(make(["x"])),
+        lambda: index.remove(["anna/1"]),
+        lambda: index.forget("anna"),
+        lambda: index.search(make(["q"]).vectors),
+        lambda: index.search_range(make(["q"]).vectors, 0.5),
+        lambda: index.search_identities(make(["q"]).vectors),
+        lambda: index.shortlist(make(["q"]).vectors, 3),
+        lambda: index.recall(),
+        lambda: index.sample(3),
+        lambda: index.check(),
+        lambda: index.metadata_keys(),
+        lambda: index.__enter__(),
+    ]
+    for number, call in enumerate(calls):
+        with pytest.raises(StoreError, match="is closed: open it again"):
+            call()
+            raise AssertionError(f"call {number} did not notice")
 
 
 def test_many_queries_at_once_are_answered_as_each_alone(index: Index, make: Make) -> None:

@@ -15,6 +15,7 @@ from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings
 from twofold.store import Index
 from twofold.store.sqlite.connection import explained
+from twofold.store.where import conditions
 
 Make = Callable[..., Embeddings]
 
@@ -88,9 +89,10 @@ ARGUMENTS: dict[str, Any] = {
     "rows": 10,
     "watch": lambda *_: None,
     "seed": 0,
+    "filters": conditions({"colour": "red"}),
 }
 OPEN_AFTERWARDS = {"close", "create", "open", "found", "create_at", "open_at", "found_at", "protect_at", "unlock_at"}
-KNOWN_WITHOUT_FILES = {"path", "contract", "plain", "notes", "refuse_other"}
+KNOWN_WITHOUT_FILES = {"path", "contract", "plain", "notes", "refuse_other", "without_life"}
 
 
 def public(index: Index) -> list[str]:

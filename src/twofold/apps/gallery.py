@@ -5,6 +5,7 @@ What needs no bundle is a method of the index: `expire`, `revoke`, `restore`, `p
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from jaxtyping import Float
 
 from twofold.apps.indexing import CONTENT, SOURCE
 from twofold.apps.quality import Gate, measured
-from twofold.apps.verify import calibration_of
 from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
 from twofold.embedding import embed_read, read_all
@@ -22,11 +22,14 @@ from twofold.errors import StoreError, UsageError
 from twofold.printable import utf8_name
 from twofold.results import Embeddings, Erasure
 from twofold.store.index import Index
+from twofold.store.life import utc
 from twofold.store.local import LocalIndex
+from twofold.store.sqlite.rows import clock
 
 __all__ = ["enrol", "forget", "local", "update"]
 
 BATCH = 256
+HASH_LETTERS = 8  # of a content hash in an id: among thousand files of one name two meet once in 10,000 galleries
 SAME_THING = 1e-3  # relative: how far two embeddings of one file may lie apart, since batches differ
 ANY = Gate()
 
@@ -49,8 +52,10 @@ def enrol(
     Args:
         label: who or what it is; enrolling more of a known label adds to it.
         files: raw things that the bundle's input reads, or one path.
-        ids: a name for each; by default `label/file name`.
-        expires: from when on these are neither found nor counted: 2027-12-31, or with a time (UTC unless it says so).
+        ids: a name for each; by default `label/file name`, with a piece of the content's hash where that name is taken
+            by other content (every phone has an IMG_0001.jpg).
+        expires: from when on these are neither found nor counted: 2027-12-31, or with a time (UTC unless it says so);
+            not in the past.
         gate: what each thing must reach.
         keep_source: keep each file's path as the metadata "source", by which `migrate` can embed it again.
 
@@ -58,25 +63,30 @@ def enrol(
         The ids, under which the embeddings stand in the index.
 
     Raises:
-        NotCalibrated: the bundle has no threshold yet, so that nobody could be identified.
         FingerprintMismatch: the index holds vectors of another model.
-        UsageError: no files; two of one name; something that is no file and has no id; `expires` is no date.
+        UsageError: no files; two of one id; something that is no file and has no id; `expires` is no date or past.
         PoorQuality: names the thing that does not pass the gate, and the value.
         StoreError: an id is taken by other content, the label is revoked, the engine keeps no dates, or the disk does
             not take it.
         UnreadableInput: names the file that cannot be decoded.
     """
     values, names = named(label, files, ids)
-    refuse_unready(bundle, index)
+    index.refuse_other(bundle.fingerprint)
+    refuse_past(expires)
+    if expires is not None:
+        local(index)
     found = embeddings_of(bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source)
-    refuse_taken(index, names, found.vectors)
-    if isinstance(index, LocalIndex):
-        index.enrol(found, expires=expires)
-    elif expires is not None:
-        raise no_life(index)
-    else:
-        index.add(found)
-    return names
+    taken = taken_by_others(index, found)
+    if taken and ids is not None:
+        raise StoreError(
+            f"{taken[0]!r} is enrolled already, by other content: give another id, or remove that one first, "
+            f"index.remove([{taken[0]!r}])"
+        )
+    if taken:
+        fresh = [told_apart(label, value) if name in taken else name for name, value in zip(names, values, strict=True)]
+        found = replace(found, ids=tuple(fresh))
+    index.enrol(found, expires=expires) if isinstance(index, LocalIndex) else index.add(found)
+    return found.ids
 
 
 def update(
@@ -97,7 +107,8 @@ def update(
     """
     keeper = local(index)
     values, names = named(label, files, ids)
-    refuse_unready(bundle, index)
+    index.refuse_other(bundle.fingerprint)
+    refuse_past(expires)
     keeper.known(label)
     found = embeddings_of(bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source)
     keeper.enrol(found, expires=expires, whole=True)
@@ -124,18 +135,14 @@ def local(index: Index) -> LocalIndex:
     """
     if isinstance(index, LocalIndex):
         return index
-    raise no_life(index)
+    raise index.without_life()
 
 
-def no_life(index: Index) -> StoreError:
-    """The error of an engine without dates."""
-    return StoreError(f"{index.path} keeps no dates, no revocations and no audit log: an index in a folder does")
-
-
-def refuse_unready(bundle: Bundle, index: Index) -> None:
-    """Refuse a bundle without a threshold, and one of another model."""
-    calibration_of(bundle)
-    index.refuse_other(bundle.fingerprint)
+def refuse_past(expires: str | date | None) -> None:
+    """Refuse an end that has come already: nobody would ever be found by what is enrolled so."""
+    end = utc(expires)
+    if end is not None and end <= clock():
+        raise UsageError(f"{expires} is in the past (it is {clock()} now): give a later date, or none")
 
 
 def embeddings_of(bundle: Bundle, label: str, things: dict[str, Any], *, gate: Gate, keep_source: bool) -> Embeddings:
@@ -181,7 +188,7 @@ def called(value: Any) -> str:
 def named(label: str, files: Sequence[Any] | Path, ids: Sequence[str] | None) -> tuple[list[Any], tuple[str, ...]]:
     """Things and their ids."""
     values = [files] if isinstance(files, str | bytes | Path) else list(files)
-    names = tuple(ids) if ids is not None else tuple(name_of(label, value) for value in values)
+    names = tuple(ids) if ids is not None else names_of(label, values)
     check_names(label, values, names)
     return values, names
 
@@ -193,6 +200,21 @@ def name_of(label: str, value: Any) -> str:
     raise UsageError(f"a {type(value).__name__} has no file name to be called by: give ids=[...], one for each thing")
 
 
+def names_of(label: str, values: Sequence[Any]) -> tuple[str, ...]:
+    """The ids of enrolled files; a second one of a name is told apart by its content."""
+    names: list[str] = []
+    for value in values:
+        name = name_of(label, value)
+        names.append(told_apart(label, value) if name in names else name)
+    return tuple(names)
+
+
+def told_apart(label: str, value: Any) -> str:
+    """The id of a file whose name other content has: with a piece of its hash, so the same each time."""
+    path = Path(value)
+    return f"{label}/{path.stem}-{content_hash(path)[:HASH_LETTERS]}{path.suffix}"
+
+
 def check_names(label: str, values: Sequence[Any], names: Sequence[str]) -> None:
     """Refuse nothing at all, too few ids, and files of one name."""
     if utf8_name(label) != label:
@@ -202,16 +224,12 @@ def check_names(label: str, values: Sequence[Any], names: Sequence[str]) -> None
     if len(values) != len(names):
         raise UsageError(f"{len(names)} ids for {len(values)} things: give one for each")
     if twice := [name for name, times in Counter(names).items() if times > 1]:
-        raise UsageError(f"{twice[0]!r} would stand for two things: rename a file, or give ids=[...]")
+        raise UsageError(f"{twice[0]!r} would stand for two things: the same file is given twice, or the same id")
 
 
-def refuse_taken(index: Index, names: Sequence[str], vectors: Float[np.ndarray, "n dim"]) -> None:
-    """Refuse to put a thing in the place of another one that happens to have the same name."""
-    there = index.present(names)
-    given = {name: vector for name, vector in zip(names, vectors, strict=True) if name in there}
-    for name, old in zip(given, index.get(list(given)).vectors, strict=True):
-        vector = given[name]
-        if np.linalg.norm(old - vector) > SAME_THING * np.linalg.norm(old):
-            raise StoreError(
-                f"{name!r} is enrolled already, by other content: rename the file, or index.remove([{name!r}]) first"
-            )
+def taken_by_others(index: Index, found: Embeddings) -> list[str]:
+    """Those of the ids under which other content stands in the index, in the order given."""
+    there = index.present(found.ids)
+    given = {name: vector for name, vector in zip(found.ids, found.vectors, strict=True) if name in there}
+    olds = zip(given, index.get(list(given)).vectors, strict=True)
+    return [name for name, old in olds if np.linalg.norm(old - given[name]) > SAME_THING * np.linalg.norm(old)]

@@ -38,7 +38,8 @@ def index_items(
     Interrupted, it goes on where it stopped: call it again. A thing that cannot be read is left out and named.
 
     Args:
-        keep_source: keep the path of each thing as the metadata "source" (law 7: only if the user asks for it).
+        keep_source: keep the path of each thing as the metadata "source" (law 7: only if the user asks for it), in the
+            place of what a table's column "source" says.
         watch: called with ("indexing", done, total).
 
     Raises:
@@ -158,6 +159,8 @@ def described(items: Items, *, keep_source: bool, unreadable: dict[str, str]) ->
             continue
         if items.group is not None:
             found[GROUP] = items.groups[items.group[place]]
+        if items.source is not None:
+            found[SOURCE] = items.sources[items.source[place]]
         if keep_source and isinstance(value, Path):
             found[SOURCE] = utf8_name(str(value.absolute()))
         kept.append(place)

@@ -182,8 +182,10 @@ def scan(
         for number, found in enumerate(scores(bundle.twin, vectors, block.vectors)):
             # an item that is not among the best of its own block is not among the best of all
             best = np.argsort(-found, kind="stable")[: None if identities else k]
-            merged = sorted([*kept[number], *hits_of(block, best, found)], key=lambda hit: -hit.score)
+            merged = sorted([*kept[number], *hits_of(block, best, found)], key=lambda hit: (-hit.score, hit.id))
             kept[number] = (best_of_each(merged) if identities else merged)[:k]
+    if not any(kept):
+        index.refuse_unmatched(filters)
     return kept
 
 
@@ -217,6 +219,8 @@ def best_listed(
         found = scores(bundle.twin, vector, listed.vectors.copy())[0]
         hits = hits_of(listed, np.argsort(-found, kind="stable")[: None if identities else k], found)
         best = best_of_each(hits)[:k] if identities else hits
+        if not listed.ids:
+            index.refuse_unmatched(conditions(where))
         if len(best) == k or len(listed.ids) < deep:
             return best
         deep *= 4

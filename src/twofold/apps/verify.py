@@ -1,7 +1,7 @@
 """Verify two things, identify one among the enrolled; what comes back is a verdict, never a bare distance (law 5)."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from twofold.results import Hit, Identification, Verdict
 from twofold.store.index import Index
 from twofold.store.local import LocalIndex
 
-__all__ = ["calibration_of", "identify", "verify", "verify_pairs", "verify_readable_pairs"]
+__all__ = ["calibration_of", "identify", "identify_all", "verify", "verify_pairs", "verify_readable_pairs"]
 
 BATCH = 256
 OF_ITEMS = "the threshold was set for single items: for means of several, the rate is an estimate"
@@ -136,7 +136,61 @@ def identify(
     """
     calibration = calibration_of(bundle).of_group(group)
     check_searchable(bundle, index)
-    vector = embed_values(bundle, [query])
+    asked = Asked(calibration=calibration, candidates=candidates, group=group, template=template, exact=exact)
+    return identified(bundle, index, embed_values(bundle, [query]), asked)
+
+
+def identify_all(
+    bundle: Bundle,
+    index: Index,
+    queries: Mapping[str, Any],
+    *,
+    candidates: int = 5,
+    group: str | None = None,
+    template: Template = "best",
+    exact: bool = False,
+) -> dict[str, Identification | str]:
+    """As `identify`, for named queries; one that cannot be read is said, as `search_all` says it.
+
+    Returns:
+        For each name who it is, or why it cannot be read.
+
+    Raises:
+        UnreadableInput: not one of the queries can be read. Else as `identify`.
+    """
+    calibration = calibration_of(bundle).of_group(group)
+    check_searchable(bundle, index)
+    asked = Asked(calibration=calibration, candidates=candidates, group=group, template=template, exact=exact)
+    found: dict[str, Identification | str] = {}
+    named = list(queries.items())
+    for start in range(0, len(named), BATCH):
+        names, values = zip(*named[start : start + BATCH], strict=True)
+        things = read_or_why(bundle, values)
+        vectors = iter(embed_read(bundle, [each for each in things if not isinstance(each, str)]))
+        for name, thing in zip(names, things, strict=True):
+            known = isinstance(thing, str)
+            found[name] = thing if known else identified(bundle, index, next(vectors)[None], asked)
+    if found and all(isinstance(each, str) for each in found.values()):
+        reason = next(iter(found.values()))
+        raise UnreadableInput(f"none of {len(found)} queries can be read; the first: {reason}")
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How one is to be identified; see `identify`."""
+
+    calibration: Calibration
+    candidates: int
+    group: str | None
+    template: Template
+    exact: bool
+
+
+def identified(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], asked: Asked) -> Identification:
+    """Who has this vector."""
+    calibration, group, template = asked.calibration, asked.group, asked.template
+    candidates, exact = asked.candidates, asked.exact
     if template == "best":
         hits = by_items(bundle, index, vector, candidates, exact=exact)
     else:

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -87,7 +87,7 @@ def index(
 def search(
     bundle: Path,
     index: str,
-    query: Path,
+    query: list[Path],
     /,
     *,
     count: Count = 10,
@@ -105,9 +105,10 @@ def search(
     Args:
         bundle: the bundle that the index is pinned to, or the word pretrained.
         index: what `twofold index` wrote.
-        query: a file, or a folder of files, of which those that cannot be read are said and left out.
+        query: files, folders of files, or tables with the column path; what cannot be read is said and left out.
         count: how many hits are wanted.
-        where: only items with this metadata: --where colour=red, --where price=2..5; the same key twice: either value.
+        where: only items with this metadata: --where colour=red, --where price=2..5 (or 2.., dates); the same key
+            twice: either value.
         exact: compare with every item, where a large index or a learned comparison else looks among the likely ones.
         report: where a page with pictures goes (one HTML file that opens offline).
         pictures: the folder that was indexed, for the page's pictures if the index does not know where they lie.
@@ -135,8 +136,7 @@ def search(
     print_json([asdict(each) for each in found]) if json else show(*map(wording.found, found))
     if report is not None and not json:
         show(f"written to {report}")
-    decisions = {each.decision for each in found if each.unreadable is None}
-    return YES if decisions & {None, "same"} else UNSURE if "unsure" in decisions else NO
+    return decided([each.decision for each in found if each.unreadable is None])
 
 
 def embed(
@@ -224,14 +224,26 @@ def opened_index(place: str, bundle: "Bundle", *, protect: bool) -> "Index":
     return found
 
 
-def queries(query: Path) -> dict[str, Path]:
-    """Name and path of a file, or of each file in a folder."""
-    from twofold.data.items import Items
+def decided(decisions: Sequence[str | None]) -> int:
+    """The exit code of several answers: 0 where one of them is yes, or nothing says what is alike enough."""
+    found = set(decisions)
+    return YES if found & {None, "same"} else UNSURE if "unsure" in found else NO
 
-    if query.is_dir():
-        items = Items.from_folder(query, levels=0)
-        return dict(zip(items.ids, items.values, strict=True))
-    return {str(query): query}
+
+def queries(given: Sequence[Path]) -> dict[str, Any]:
+    """Name and thing of each query: a file, each file of a folder, each row of a table."""
+    from twofold.data.items import Items
+    from twofold.data.tables import SUFFIXES
+
+    found: dict[str, Any] = {}
+    for path in given:
+        if path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file()):
+            items = Items.open(path, levels=0)
+            before = f"{path}/" if len(given) > 1 else ""  # two folders may hold files of one name
+            found |= {before + name: value for name, value in zip(items.ids, items.values, strict=True)}
+        else:
+            found[str(path)] = path
+    return found
 
 
 def filters(given: tuple[str, ...]) -> dict[str, Any] | None:
@@ -240,10 +252,8 @@ def filters(given: tuple[str, ...]) -> dict[str, Any] | None:
     for text in given:
         key, sign, value = (part.strip() for part in text.partition("="))
         if not sign or not key:
-            raise UsageError(f"--where {text}: write it as key=value, or key=low..high for numbers")
-        low, dots, high = value.partition("..")
-        bounds = {name: number(part) for name, part in (("min", low), ("max", high)) if part}
-        if dots and bounds and None not in bounds.values():
+            raise UsageError(f"--where {text}: write it as key=value, or key=low..high")
+        if (bounds := bounds_of(text, value)) is not None:
             if key in wanted:
                 raise UsageError(f"--where {text}: {key} stands there twice; a range stands alone")
             wanted[key] = bounds
@@ -253,6 +263,23 @@ def filters(given: tuple[str, ...]) -> dict[str, Any] | None:
         # a number may have been kept as one, or as a text
         wanted[key] += [value] if number(value) is None else [value, number(value)]
     return wanted or None
+
+
+def bounds_of(text: str, value: str) -> dict[str, Any] | None:
+    """The bounds of `low..high`, numbers or texts, either of which may be missing; None: no range."""
+    low, dots, high = (part.strip() for part in value.partition(".."))
+    given = {name: part for name, part in (("min", low), ("max", high)) if part}
+    if not dots or not given:
+        return None
+    numbers = {name: number(part) for name, part in given.items()}
+    known = [each for each in numbers.values() if each is not None]
+    if known and len(known) < len(given):
+        wrong = next(part for name, part in given.items() if numbers[name] is None)
+        raise UsageError(f"--where {text}: {wrong} is not a number, and the other end is: write low..high, as in 2..5")
+    bounds: dict[str, Any] = numbers if known else given
+    if len(bounds) == 2 and bounds["min"] > bounds["max"]:
+        raise UsageError(f"--where {text}: nothing lies in that range: the smaller end comes first, {high}..{low}")
+    return bounds
 
 
 def number(text: str) -> int | float | None:

@@ -3,18 +3,18 @@
 import json as jsonlib
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from twofold.cli.archive import loaded, opened_index
+from twofold.cli.archive import decided, loaded, opened_index, queries
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOutFile, print_exactly, print_json, say, setting, show
 from twofold.cli.values import Label, MaybeLabel
 from twofold.errors import UsageError
 from twofold.printable import utf8_name
 
 if TYPE_CHECKING:
-    from twofold.results import Erasure
+    from twofold.results import Erasure, Identification
     from twofold.store.local import LocalIndex
 
 __all__ = ["enrol", "expire", "forget", "identify", "local_index", "purge", "revoke", "verify"]
@@ -81,7 +81,7 @@ def verify(
 def identify(
     bundle: Path,
     index: str,
-    query: Path,
+    query: list[Path],
     /,
     *,
     group: MaybeLabel = None,
@@ -90,27 +90,41 @@ def identify(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure.
+    """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure; of many: 0 at least one is somebody.
 
     Args:
         bundle: a calibrated bundle.
         index: where `twofold enrol` put the identities.
-        query: one file.
+        query: files, folders of files, or tables with the column path; what cannot be read is said and left out.
         group: of the query, where each group has a threshold of its own; any: the threshold for all together.
         template: what an identity with several files is compared by: the best of them, or their mean.
         exact: compare with every item, where a large index or a learned comparison else looks among the likely ones.
         device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
-        json: print one JSON object.
+        json: print one JSON object; of many queries a list, each with its query.
     """
     from twofold import wording
     from twofold.apps.verify import identify as find
+    from twofold.apps.verify import identify_all
     from twofold.store.index import Index
 
+    asked = queries(query)
     known = loaded(bundle, device)
     with Index.open(index) as gallery:
-        found = find(known, gallery, query, group=group, template=template, exact=exact)
-    print_json(asdict(found)) if json else show(wording.identification(found))
-    return {"same": YES, "different": NO, "unsure": UNSURE}[found.decision]
+        if list(asked.values()) == query:  # one file: one answer, or one error
+            found = find(known, gallery, query[0], group=group, template=template, exact=exact)
+            print_json(asdict(found)) if json else show(wording.identification(found))
+            return decided([found.decision])
+        many = identify_all(known, gallery, asked, group=group, template=template, exact=exact)
+    if json:
+        print_json([{"query": name, **as_json(one)} for name, one in many.items()])
+    else:
+        show(*(wording.identified(name, one) for name, one in many.items()))
+    return decided([one.decision for one in many.values() if not isinstance(one, str)])
+
+
+def as_json(found: "Identification | str") -> dict[str, Any]:
+    """Who one of many queries is, as JSON has it; or why it cannot be read."""
+    return {"unreadable": found} if isinstance(found, str) else asdict(found)
 
 
 def enrol(
@@ -136,7 +150,7 @@ def enrol(
         label: who or what the files show.
         files: one file or more.
         replace: put these in the place of all that LABEL was enrolled with before.
-        expires: from when on they are neither found nor counted, 2027-12-31.
+        expires: from when on they are neither found nor counted, 2027-12-31; not in the past.
         gate: what each file must reach, --gate sharpness=40 (contrast, norm; brightness=[40,220]); can be given
             several times.
         keep_source: keep where each file lies, by which `twofold migrate` can embed it again.
@@ -154,6 +168,8 @@ def enrol(
         ids = put(known, gallery, label, files, expires=expires, gate=asked, keep_source=keep_source)
         enrolled = len(gallery.labels)
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}
+    if known.calibration is None:
+        say("the bundle has no threshold yet: before `identify` can answer, run twofold calibrate BUNDLE DATA")
     print_json(told) if json else show(f"enrolled {label} with {len(ids)} embeddings; the index knows {enrolled}")
     return YES
 
@@ -248,10 +264,15 @@ def expire(index: str, label: Label, date: str, /, *, json: Json = False) -> int
         date: 2027-12-31, or with a time 2027-12-31T18:00:00+01:00 (UTC where it names no zone); never lifts it.
         json: print one JSON object.
     """
+    from twofold.store.life import utc
+    from twofold.store.sqlite.rows import clock
+
     with local_index(index) as gallery:
-        changed = gallery.expire(label, None if date == "never" else date)
+        end = utc(None if date == "never" else date)
+        changed, past = gallery.expire(label, end), end is not None and end <= clock()
     told = {"label": label, "expires": date, "changed": changed}
-    print_json(told) if json else show(f"{label} expires {date}: {changed} items changed")
+    state = "expires" if date == "never" or not past else "is expired since"
+    print_json(told) if json else show(f"{label} {state} {date}: {changed} items changed")
     return YES
 
 

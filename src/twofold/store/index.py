@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -11,12 +12,12 @@ from jaxtyping import Float
 
 from twofold.contract import Contract
 from twofold.errors import FingerprintMismatch, StoreError, UnknownLabel, nearest
-from twofold.results import Embeddings, Erasure, Estimate, Hit, Inspection
+from twofold.results import AuditEntry, Embeddings, Enrolled, Erasure, Estimate, Hit, Inspection
 from twofold.store.exact import METRICS, plain
 from twofold.store.given import check_length, check_names, check_vectors
 from twofold.store.protection.protect import Key, find_key
 from twofold.store.recall import recall_of
-from twofold.store.where import Condition, Where, conditions, metadata_text
+from twofold.store.where import Condition, Where, conditions, metadata_text, refuse_unmatched
 
 __all__ = ["Index", "best_of_each"]
 
@@ -24,9 +25,9 @@ __all__ = ["Index", "best_of_each"]
 class Index(ABC):
     """Vectors with ids, labels and metadata: add, remove, forget, search.
 
-    A call that returns is kept; one that raises has changed nothing. Any number of processes may read while one writes.
-    An index is a context manager; use it from one thread. An engine is a class that fills in what is abstract here:
-    names, vectors and filters that reach it were looked at.
+    A call that returns is kept; one that raises has changed nothing. Any number of processes may read while one writes,
+    and several threads may share an index. It is a context manager. An engine is a class that fills in what is abstract
+    here: names, vectors and filters that reach it were looked at.
 
     Attributes:
         path: the place, as it is named in messages.
@@ -228,13 +229,13 @@ class Index(ABC):
             exact: compare with every item, even where the index is large enough for a search that may miss one.
 
         Raises:
-            StoreError: the index is empty, a vector or the filter does not fit, `k` is below 1, or the comparison is
-                learned.
+            StoreError: the index is empty, a vector or the filter does not fit, no item has a key of the filter, `k` is
+                below 1, or the comparison is learned.
         """
         if k < 1:
             raise StoreError(f"k is {k}: ask for at least 1 neighbour")
         queries, filters = self._queries(vectors), conditions(where)
-        return self._search(queries, self._at_most(k), filters, exact=exact)
+        return self._told(self._search(queries, self._at_most(k), filters, exact=exact), filters)
 
     @abstractmethod
     def _search(
@@ -253,7 +254,7 @@ class Index(ABC):
         if np.isnan(score):
             raise StoreError("the score is NaN, which nothing reaches: give a number")
         queries, filters = self._queries(vectors), conditions(where)
-        return self._search_range(queries, score, filters)
+        return self._told(self._search_range(queries, score, filters), filters)
 
     @abstractmethod
     def _search_range(
@@ -318,6 +319,67 @@ class Index(ABC):
         known = self.ids
         chosen = np.random.default_rng(seed).choice(len(known), size=min(items, len(known)), replace=False)
         return self.get([known[place] for place in np.sort(chosen)])
+
+    @abstractmethod
+    def metadata_keys(self) -> dict[str, dict[str, int]]:
+        """For each key of the metadata how many items have a text, a number, "true or false" or null under it."""
+
+    def refuse_unmatched(self, filters: Sequence[Condition]) -> None:
+        """Raise StoreError where no item can ever pass a filter, with the keys that there are."""
+        if filters:
+            refuse_unmatched(filters, self.metadata_keys(), self.path)
+
+    def _told(self, found: list[list[Hit]], filters: Sequence[Condition]) -> list[list[Hit]]:
+        """What was found; where a filter let nothing pass, it is looked into why."""
+        if not any(found):
+            self.refuse_unmatched(filters)
+        return found
+
+    # ---- the life of identities: what only an index in a folder keeps
+
+    def enrol(self, embeddings: Embeddings, *, expires: str | date | None = None, whole: bool = False) -> int:
+        """`add`, told to the audit log; see LocalIndex. StoreError where the engine keeps no such thing."""
+        raise self.without_life()
+
+    def enrolled(self) -> tuple[Enrolled, ...]:
+        """Every identity with its dates; see LocalIndex. StoreError where the engine keeps none."""
+        raise self.without_life()
+
+    def dates(self, ids: Sequence[str]) -> dict[str, str]:
+        """When items expire; see LocalIndex. StoreError where the engine keeps no dates."""
+        raise self.without_life()
+
+    def standing(self) -> tuple[int, int]:
+        """How many identities and items count; see LocalIndex. StoreError where the engine keeps no dates."""
+        raise self.without_life()
+
+    def expire(self, labels: str | Sequence[str], when: str | date | None) -> int:
+        """Set the end of identities; see LocalIndex. StoreError where the engine keeps no dates."""
+        raise self.without_life()
+
+    def revoke(self, labels: str | Sequence[str]) -> int:
+        """Keep identities unmatched; see LocalIndex. StoreError where the engine keeps no revocations."""
+        raise self.without_life()
+
+    def restore(self, labels: str | Sequence[str]) -> int:
+        """Lift a revocation; see LocalIndex. StoreError where the engine keeps none."""
+        raise self.without_life()
+
+    def purge(self) -> Erasure | None:
+        """Erase what is expired; see LocalIndex. StoreError where the engine keeps no dates."""
+        raise self.without_life()
+
+    def audit(self, label: str | None = None) -> tuple[AuditEntry, ...]:
+        """The audit log; see LocalIndex. StoreError where the engine keeps none."""
+        raise self.without_life()
+
+    def rekey(self, key: Key | str | Path, *, rotate: bool = False) -> None:
+        """Protect by another key; see LocalIndex. StoreError where the engine protects nothing."""
+        raise StoreError(f"{self.path} keeps vectors as they are: only an index in a folder can be protected")
+
+    def without_life(self) -> StoreError:
+        """The error of an engine without dates."""
+        return StoreError(f"{self.path} keeps no dates, no revocations and no audit log: an index in a folder does")
 
     @abstractmethod
     def check(self, *, repair: bool = False) -> Inspection:

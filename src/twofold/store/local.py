@@ -177,6 +177,11 @@ class LocalIndex(Index):
         with self._database.reading():
             return self._embeddings(self._database.named(ids))
 
+    def metadata_keys(self) -> dict[str, dict[str, int]]:
+        """For each key of the metadata how many items have a value of which kind under it."""
+        with self._database.reading():
+            return self._database.metadata_keys()
+
     def blocks(self, rows: int = BLOCK) -> Iterator[Embeddings]:
         """All items that count in blocks, each read in a moment of its own, so that no erasure waits for the last."""
         last = 0

@@ -4,11 +4,12 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from twofold.errors import StoreError
 
-__all__ = ["Condition", "Scalar", "Where", "conditions", "metadata_text", "sql"]
+__all__ = ["Condition", "Scalar", "Where", "conditions", "metadata_text", "refuse_unmatched", "sql"]
 
 Scalar = str | int | float | bool | None
 Where = Mapping[str, Any]
@@ -46,8 +47,10 @@ def conditions(where: Where | None) -> tuple[Condition, ...]:
         where: for each key a value, a list of values, or `{"min": x, "max": y}` (either may be left out).
 
     Raises:
-        StoreError: a key, a value or a range that no metadata can hold.
+        StoreError: no mapping, or a key, a value or a range that no metadata can hold.
     """
+    if where is not None and not isinstance(where, Mapping):
+        raise StoreError(f"where is {where!r}: give a mapping of keys to values, {{'colour': 'red'}}")
     return tuple(condition(key, wanted) for key, wanted in (where or {}).items())
 
 
@@ -75,7 +78,38 @@ def between(key: str, wanted: Mapping[str, Any]) -> Condition:
         check_value(key, bound)
     if kind(bounds[0]) != kind(bounds[-1]):
         raise StoreError(f"where {key!r}: {dict(wanted)!r} mixes a text and a number: give two of one kind")
-    return Condition(key=key, low=wanted.get("min"), high=wanted.get("max"))
+    low, high = wanted.get("min"), wanted.get("max")
+    if low is not None and high is not None and low > high:
+        raise StoreError(f"where {key!r}: nothing lies between {low!r} and {high!r}: give the smaller one first")
+    return Condition(key=key, low=low, high=high)
+
+
+def refuse_unmatched(filters: Sequence[Condition], known: Mapping[str, Mapping[str, int]], place: object) -> None:
+    """Say why a filter lets nothing pass, where no item could ever pass it.
+
+    Args:
+        known: for each key of the metadata how many items have a value of which `kind`.
+
+    Raises:
+        StoreError: no item has the key, or a range asks for numbers where all values are texts, or the other way.
+    """
+    for each in filters:
+        if each.key not in known and None not in (each.values or ()):
+            raise StoreError(f"no item of {place} has the key {each.key!r}: {keys_told(each.key, known)}")
+        bound = each.high if each.low is None else each.low
+        if each.values is None and kind(bound) not in known[each.key]:
+            found = " and ".join(f"{count} items with a {name}" for name, count in sorted(known[each.key].items()))
+            raise StoreError(f"the range of {each.key!r} is of {kind(bound)}s, and {place} has {found} under that key")
+
+
+def keys_told(wanted: str, known: Mapping[str, Mapping[str, int]]) -> str:
+    """The key that was meant, perhaps, and all that there are, with the number of items that have each."""
+    if not known:
+        return "no item has metadata"
+    folded = {key.casefold(): key for key in known}
+    near = get_close_matches(wanted.casefold(), folded, n=1)
+    meant = f"did you mean {folded[near[0]]!r}? " if near else ""
+    return f"{meant}Keys: " + ", ".join(f"{key} ({sum(kinds.values())} items)" for key, kinds in sorted(known.items()))
 
 
 def kind(value: Any) -> str:

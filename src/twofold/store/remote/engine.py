@@ -13,6 +13,7 @@ from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings, Finding, Hit, Inspection
 from twofold.store.exact import SAME, neighbours, within
+from twofold.store.sqlite.connection import closed
 from twofold.store.sqlite.rows import digest
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "bound",
     "check_long",
     "checked",
+    "closed",
     "decided",
     "embeddings",
     "hidden",

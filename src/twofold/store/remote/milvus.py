@@ -31,7 +31,7 @@ from twofold.store.remote.milvus_server import (
     quoted,
     tags,
 )
-from twofold.store.where import Condition
+from twofold.store.where import Condition, kind
 
 __all__ = ["MilvusIndex"]
 
@@ -57,8 +57,23 @@ class MilvusIndex(Index):
         self.contract = contract
         self._address = address
         self._name = address.collection
-        self._client = client
+        self._opened: MilvusClient | None = client
         self._index = index
+
+    @property
+    def _client(self) -> MilvusClient:
+        """The open client.
+
+        Raises:
+            StoreError: the index is closed.
+        """
+        if self._opened is None:
+            raise engine.closed(self.path)
+        return self._opened
+
+    def __enter__(self) -> "MilvusIndex":
+        _ = self._client
+        return self
 
     @classmethod
     def create_at(cls, place: str | Path, contract: Contract) -> "MilvusIndex":
@@ -91,7 +106,9 @@ class MilvusIndex(Index):
 
     def close(self) -> None:
         """Let go of the connection; milvus-lite holds its file until the process ends."""
-        self._client.close()
+        client, self._opened = self._opened, None
+        if client is not None:
+            client.close()
 
     def __len__(self) -> int:
         with explain(self._address):
@@ -122,6 +139,15 @@ class MilvusIndex(Index):
         """All items in blocks, each item once; one that is written meanwhile may be among them or not."""
         for block in self._matching((), rows):
             yield engine.embeddings(self.contract, block)
+
+    def metadata_keys(self) -> dict[str, dict[str, int]]:
+        """For each key of the metadata how many items have a value of which kind; Milvus has to read all for it."""
+        found: dict[str, dict[str, int]] = {}
+        for page in self._pages(["metadata"]):
+            for key, value in ((key, value) for row in page for key, value in row["metadata"].items()):
+                kinds = found.setdefault(key, {})
+                kinds[kind(value)] = kinds.get(kind(value), 0) + 1
+        return found
 
     def check(self, *, repair: bool = False) -> Inspection:
         """Compare every row with its hash; with `repair` take out those that are not as they were written."""

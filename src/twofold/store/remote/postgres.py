@@ -1,5 +1,7 @@
 """An index in a table of PostgreSQL with pgvector: exact up to EXACT_UP_TO rows, a graph (HNSW) above."""
 
+import contextlib
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +49,8 @@ OPERATORS = {"cosine": "<=>", "euclidean": "<->", "squared_euclidean": "<->", "m
 ORDERS = {"<=>": "cosine", "<->": "l2", "<+>": "l1"}  # pgvector's names of what a graph is ordered by
 HALF_DIM, WHOLE_DIM = 4000, 2000  # numbers of a vector in a graph of float16 and of float32; pgvector's limits
 
+KINDS = {"string": "text", "number": "number", "boolean": "true or false", "null": "null"}
+"""What `where.kind` calls PostgreSQL's types of JSON."""
 COLUMNS = "id, label, metadata::text, vector, hash"
 LISTED = "row = ANY(%s)"
 Passing = tuple[str, list[Any]]
@@ -65,8 +69,30 @@ class PostgresIndex(Index):
         self.path = address.shown
         self.contract = contract
         self._address = address
-        self._connection = connection
+        self._opened: Connection | None = connection
+        self._lock = threading.RLock()  # a transaction belongs to the connection, not to a thread
         self._graph = graph_of(self.plain)
+
+    @property
+    def _connection(self) -> Connection:
+        """The open connection.
+
+        Raises:
+            StoreError: the index is closed.
+        """
+        if self._opened is None:
+            raise engine.closed(self.path)
+        return self._opened
+
+    def __enter__(self) -> "PostgresIndex":
+        _ = self._connection
+        return self
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of the block or nothing, and one thread at a time."""
+        with self._lock, explain(self._address), self._connection.transaction():
+            yield
 
     @classmethod
     def create_at(cls, place: str | Path, contract: Contract) -> "PostgresIndex":
@@ -100,8 +126,11 @@ class PostgresIndex(Index):
             return address.table in tables(connection)
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close the connection; a call of another thread is waited for."""
+        with self._lock:
+            connection, self._opened = self._opened, None
+        if connection is not None:
+            connection.close()
 
     def __len__(self) -> int:
         return self._rows("SELECT count(*) FROM {table}")[0][0]
@@ -137,6 +166,17 @@ class PostgresIndex(Index):
         for block in self._blocks((), rows):
             yield engine.embeddings(self.contract, [self._record(row) for row in block])
 
+    def metadata_keys(self) -> dict[str, dict[str, int]]:
+        """For each key of the metadata how many items have a value of which kind under it."""
+        counted = (
+            "SELECT each.key, jsonb_typeof(each.value), count(*) FROM {table}, jsonb_each(metadata::jsonb) AS each "
+            "GROUP BY 1, 2"
+        )
+        found: dict[str, dict[str, int]] = {}
+        for key, name, count in self._rows(counted):
+            found.setdefault(key, {})[KINDS[name]] = count
+        return found
+
     def sample(self, items: int, *, seed: int = 0) -> Embeddings:
         """Random items, without repetition; all of them where there are no more."""
         order = "SELECT {columns} FROM {table} ORDER BY hashtextextended(id, %s), row LIMIT %s"
@@ -158,7 +198,7 @@ class PostgresIndex(Index):
     def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
         engine.check_long({*embeddings.ids, *embeddings.labels})
         records = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
-        with explain(self._address), self._connection.transaction():
+        with self._transaction():
             self._connection.execute(
                 "CREATE TEMP TABLE given (id text, label text, metadata text, vector vector, hash bytea) ON COMMIT DROP"
             )
@@ -185,7 +225,7 @@ class PostgresIndex(Index):
             return
         make = "CREATE INDEX IF NOT EXISTS {graph} ON {table} USING hnsw (({vector}) {operations})"
         try:
-            with explain(self._address), self._connection.transaction():
+            with self._transaction():
                 self._connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", [BUILD_MEMORY])
                 self._connection.execute(self._named(make, self._graph))
                 self._connection.execute(self._named("ANALYZE {table}"))
@@ -195,7 +235,7 @@ class PostgresIndex(Index):
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id."""
         asked = [name for name in ids if "\0" not in name]
-        with explain(self._address), self._connection.transaction():
+        with self._transaction():
             gone = self._rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING id", [asked])
             engine.refuse_missing(ids, {name for (name,) in gone}, str(self.path))
 
@@ -317,7 +357,7 @@ class PostgresIndex(Index):
         found: list[list[Record]] = [[] for _ in queries]
         for start in range(0, len(queries), QUERIES):
             block = directions(self.contract, queries[start : start + QUERIES])
-            with explain(self._address), self._connection.transaction():
+            with self._transaction():
                 self._tune(width)
                 given = [*values, list(block), value]
                 for number, _, *row in self._connection.execute(statement, given, binary=True):
@@ -368,7 +408,7 @@ class PostgresIndex(Index):
 
     def _rows(self, statement: str, values: Sequence[Any] = (), *, condition: str = "true") -> list[tuple[Any, ...]]:
         """What a statement about the table returns."""
-        with explain(self._address):
+        with self._lock, explain(self._address):
             return self._connection.execute(self._named(statement, condition=condition), values, binary=True).fetchall()
 
     def _named(self, statement: str, kind: str = "vector", *, condition: str = "true") -> bytes:

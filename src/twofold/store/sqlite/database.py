@@ -53,6 +53,10 @@ INSERTS = {
 }
 """By the length of a `Record`."""
 
+KINDS = {"text": "text", "integer": "number", "real": "number", "true": "true or false", "false": "true or false"}
+KINDS |= {"null": "null"}
+"""What `where.kind` calls SQLite's types of JSON."""
+
 PRUNE_EVERY, KEPT_GONE = 64, 10_000  # so many deleted rows are listed for readers that follow, or as many as live
 
 
@@ -293,6 +297,15 @@ class Database:
         tests, values = sql(filters)
         query = f"SELECT row FROM items NOT INDEXED WHERE {tests} ORDER BY row"  # `tests` holds no word of a user's
         return np.fromiter((number for (number,) in self.connection.execute(query, values)), np.int64)
+
+    def metadata_keys(self) -> dict[str, dict[str, int]]:
+        """For each key of the metadata how many rows have a value of which kind, as `where.kind` calls it."""
+        found: dict[str, dict[str, int]] = {}
+        counted = "SELECT key, type, count(*) FROM items, json_each(items.metadata) GROUP BY key, type"
+        for key, name, count in self.connection.execute(counted):
+            kinds = found.setdefault(key, {})
+            kinds[KINDS[name]] = kinds.get(KINDS[name], 0) + count
+        return found
 
     def gone_since(self, generation: int) -> list[int]:
         """Numbers of the rows that were deleted after a generation, which is not below the state's floor."""
