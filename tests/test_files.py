@@ -26,6 +26,38 @@ def test_a_write_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
     assert names(tmp_path) == {"one.json"}
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_the_folder_is_synced_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Without it a power cut can take the new name back (law 10)."""
+    done: list[str] = []
+    real_sync, real_rename, real_replace = os.fsync, Path.rename, Path.replace
+
+    def sync(handle: int) -> None:
+        where = Path(f"/proc/self/fd/{handle}").readlink()
+        done.append("folder" if where == tmp_path else "new")
+        real_sync(handle)
+
+    def moved(real):
+        def move(self: Path, target: Path) -> Path:
+            done.append("rename")
+            return real(self, target)
+
+        return move
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "rename", moved(real_rename))
+    monkeypatch.setattr(Path, "replace", moved(real_replace))
+    if kind == "file":
+        files.write_atomically(tmp_path / "one.json", b"new")
+    else:
+        with files.new_folder(tmp_path / "bundle", marker="manifest.json") as folder:
+            (folder / "manifest.json").write_text("{}")
+    assert done.count("rename") == 1
+    at = done.index("rename")
+    assert "new" in done[:at]
+    assert done[at + 1 :] == ["folder"]
+
+
 def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "real")

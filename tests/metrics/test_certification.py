@@ -109,6 +109,39 @@ def test_few_identities_are_refused_with_the_number_that_would_do():
         assert number >= fewest_identities(far)
 
 
+@pytest.mark.parametrize("step", [2.0, 4.0])
+def test_scores_of_few_values_are_told_to_be_too_coarse(step):
+    """However many identities there are, no rate lies between that at one value and 0 at the next."""
+    labels = np.repeat(np.arange(150), 2)
+    noise = np.random.default_rng(0).random((300, 300))
+    same = labels[:, None] == labels[None, :]
+    coarse = np.where(same, 2 * step, np.where((noise + noise.T) / 2 < 0.2, step, 0.0))
+    pairs = AllPairs(lambda rows, cols: coarse[np.ix_(rows, cols)], labels)
+    counted = tally(pairs)
+    rate = counted.false_match_rate[1]
+    assert rate > 0.02
+    told = (
+        rf"too coarse to certify a rate of 0.01: {rate:.3g} of the impostor pairs score {step:g} or more, and none of "
+    )
+    with pytest.raises(CannotCertify, match=told + rf"them scores {2 * step:g} or more"):
+        certify(pairs, 0.01)
+    assert certify(pairs, 0.2).threshold == step  # what the scores can tell is certified as ever
+    low = AllPairs(
+        lambda rows, cols: np.where(same[np.ix_(rows, cols)], step * (noise[np.ix_(rows, cols)] > 0.3), -step), labels
+    )
+    with pytest.raises(CannotCertify, match=r"genuine pairs score 0 or less, and none of them scores .* or less"):
+        certify_rejection(low, 0.05)
+
+
+def test_nothing_above_the_highest_value_is_said():
+    labels = np.repeat(np.arange(150), 2)
+    noise = np.random.default_rng(0).random((300, 300))
+    zeros_and_ones = ((noise + noise.T) / 2 < 0.2).astype(float)
+    pairs = AllPairs(lambda rows, cols: zeros_and_ones[np.ix_(rows, cols)], labels)
+    with pytest.raises(CannotCertify, match="of the impostor pairs score 1 or more, and nothing scores more than that"):
+        certify(pairs, 0.01)
+
+
 def test_a_wolf_costs_certainty():
     # one of 110 identities is taken for anybody: the next 110 may hold three of that kind
     labels = np.repeat(np.arange(110), 2)

@@ -97,6 +97,8 @@ def _lowest(pairs: PairSource, asked: float, *, counted: Tally, confidence: floa
     identities = int((compared[:-1] > 0).sum())
     within = np.flatnonzero((bounds <= asked) & (rates[chosen] > 0))
     fewest = fewest_for_rejection(asked) if genuine else fewest_identities(asked)
+    if identities >= fewest and rates[first] == 0.0 and first > 0:
+        raise CannotCertify(_too_coarse(counted, first, asked, genuine=genuine))
     if identities < fewest or not len(within):
         seen = sizes[(sizes > 0) & (rates[chosen] > 0)]
         raise CannotCertify(_refusal(identities, asked, fewest, sizes=seen, confidence=confidence, genuine=genuine))
@@ -209,6 +211,24 @@ def _refusal(identities: int, asked: float, fewest: int, *, sizes: np.ndarray, c
         f"{identities} {who} cannot show a {rate} rate of {asked:g} with confidence {confidence:g}: it takes "
         f"about {max(needed, identities + 1)} like these; give more identities, ask for a larger rate, or take an "
         "estimate (--estimate), which is certified for nothing"
+    )
+
+
+def _too_coarse(counted: Tally, first: int, asked: float, *, genuine: bool) -> str:
+    """Why scores of few values certify nothing: no measured rate lies between the asked one and 0.
+
+    Args:
+        first: the first threshold that no pair in question reaches.
+    """
+    sign, who, side = (-1.0, "genuine", "less") if genuine else (1.0, "impostor", "more")  # rejects: negated scores
+    reached, beyond = (sign * float(counted.thresholds[place]) for place in (first - 1, first))
+    rate = float(counted.false_match_rate[first - 1])
+    last = first == len(counted.thresholds) - 1
+    none = f"nothing scores {side} than that" if last else f"none of them scores {beyond:.6g} or {side}"
+    return (
+        f"the scores are too coarse to certify a rate of {asked:g}: {rate:.3g} of the {who} pairs score {reached:.6g} "
+        f"or {side}, and {none}; a rate that was never seen above 0 has no bound. Give scores that are not rounded, "
+        f"ask for a rate of at least {rate:.2g}, or take an estimate (--estimate), which is certified for nothing"
     )
 
 
