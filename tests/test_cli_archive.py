@@ -109,7 +109,7 @@ def test_what_is_gone_is_pruned_but_never_much_of_it_unasked(run, folder, model,
     assert run("index", model, tmp_path / "unmounted", place, "--prune", "--force")[0] == 2
     with Index.open(place) as index:
         assert len(index) == 27
-    assert "4 items taken out" in indexed("--prune", "--force")[1]
+    assert "4 items removed" in indexed("--prune", "--force")[1]
     code, _, said = indexed("--force")
     assert (code, "--force is for --prune" in said) == (2, True)
     run("embed", model, data, tmp_path / "parts")

@@ -33,6 +33,7 @@ METRICS = {
 
 FEW = 8  # below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
 UNIT_TOLERANCE = 1e-3  # how far the length of a row may be from 1 where the distance is the cosine
+MATRIX_QUERIES = 20  # from so many queries on faiss does best with a matrix product
 SPARE = 16  # neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
 BLOCK = 65_536
 SAME = 1e-12  # scores of one pair differ by less, whatever else is scored with it
