@@ -1,7 +1,9 @@
 """Items -> vectors, batched; and vectors -> scores in blocks. Used by training and applications alike."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,8 @@ from twofold import build
 from twofold.bundle import Bundle
 from twofold.contract import score_from_distance
 from twofold.data.items import Items
-from twofold.errors import TrainingError
+from twofold.data.listing import some
+from twofold.errors import LeftOut, TrainingError, UnreadableInput
 from twofold.inputs import Augmentation, Input
 from twofold.metrics.cohort import as_norm, cohort_statistics
 from twofold.metrics.pairs import ScoreBlock
@@ -21,9 +24,22 @@ from twofold.nn.folding import folded
 from twofold.results import Embeddings
 from twofold.twin import Twin
 
-__all__ = ["cohort_of", "deciding", "embed", "embed_arrays", "embed_read", "embed_values", "read_all", "scores"]
+__all__ = [
+    "cohort_of",
+    "deciding",
+    "embed",
+    "embed_arrays",
+    "embed_read",
+    "embed_readable",
+    "embed_values",
+    "read_all",
+    "scores",
+]
 
 Progress = Callable[[int, int], None]
+
+BATCH = 256
+"""Items that are read before they are embedded, where some may have to be left out."""
 
 AT_ONCE = 256
 IN_CACHE = 2**21  # bytes of raw input at once on a processor: 8 pictures of 224 x 224 take 34 ms each, 32 take 57
@@ -45,6 +61,48 @@ def embed(bundle: Bundle, items: Items, *, batch_size: int = 256, progress: Prog
     return Embeddings(
         ids=items.ids, labels=labels, vectors=vectors, fingerprint=bundle.fingerprint, metadata=items.metadata
     )
+
+
+def embed_readable(
+    bundle: Bundle, items: Items, *, progress: Progress | None = None
+) -> tuple[Items, Float[np.ndarray, "n dim"]]:
+    """Those of `items` that can be read, and their vectors; the others are named in a warning, `LeftOut`.
+
+    Raises:
+        UnreadableInput: none of them can be read.
+    """
+    reasons: dict[int, str] = {}
+    kept: list[int] = []
+    vectors: list[np.ndarray] = []
+    for start in range(0, len(items), BATCH):
+        places = range(start, min(start + BATCH, len(items)))
+        read = _readable(bundle.twin.input, [items.values[place] for place in places])
+        reasons |= {place: each for place, each in zip(places, read, strict=True) if isinstance(each, str)}
+        kept += [place for place in places if place not in reasons]
+        vectors.append(embed_read(bundle, [each for each in read if not isinstance(each, str)]))
+        if progress:
+            progress(places.stop, len(items))
+    if items and not kept:
+        raise UnreadableInput(f"none of {len(items)} items can be read; the first: {reasons[0]}")
+    if reasons:
+        said = f"{len(reasons)} of {len(items)} items cannot be read and are left out ({some(reasons.values(), 20)})"
+        warnings.warn(said, LeftOut, stacklevel=3)
+        notes = items.notes
+        items = replace(items.take(kept), notes=notes)
+    return items, np.concatenate(vectors) if vectors else np.zeros((0, bundle.twin.dim), np.float32)
+
+
+def _readable(input: Input, values: Sequence[Any], threads: int = 2) -> list[np.ndarray | str]:
+    """What `input.read` returns of each value, or why it cannot be read."""
+
+    def read(value: Any) -> np.ndarray | str:
+        try:
+            return input.read(value)
+        except UnreadableInput as error:
+            return str(error)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(read, values))
 
 
 def embed_values(bundle: Bundle, values: Sequence[Any]) -> Float[np.ndarray, "n dim"]:

@@ -44,6 +44,7 @@ __all__ = [
     "FingerprintMismatch",
     "IdentityOverlap",
     "Interrupted",
+    "LeftOut",
     "LongRead",
     "MissingExtra",
     "NewerFormat",
@@ -162,6 +163,10 @@ class UnknownLabel(StoreError):
 
 class WrongKey(StoreError):
     """A protected index without its key, or with another one."""
+
+
+class LeftOut(UserWarning):
+    """Items that cannot be read were left out; a warning, which names them."""
 
 
 class LongRead(UserWarning):

@@ -12,7 +12,7 @@ from twofold.contract import Calibration, Contract
 from twofold.data.delimited import written_rows
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.measured_words import count, differences, evaluation
+from twofold.measured_words import count, differences, evaluation, planned
 from twofold.next_steps import rejects_most
 from twofold.printable import printable, with_printable_data
 from twofold.results import (
@@ -48,6 +48,7 @@ __all__ = [
     "inspection",
     "items",
     "migrated",
+    "planned",
     "sharded",
     "trained",
     "verdict",

@@ -9,6 +9,7 @@ from scipy import stats
 from twofold.errors import NotEnoughData, UsageError
 from twofold.metrics import jackknife
 from twofold.metrics.jackknife import combined, difference, involved, rate_interval
+from twofold.metrics.paired import differences
 from twofold.metrics.pairs import AllPairs, PairList
 from twofold.metrics.verification import eer, estimates, tally
 
@@ -123,3 +124,20 @@ def test_intervals_of_the_equal_error_rate_cover_it():
         found = estimates(source(*people(50, 4, seed=seed)))["eer"]
         inside += found.low <= truth <= found.high
     assert inside / 300 > 0.90
+
+
+def test_the_interval_of_a_true_accept_rate_says_something_at_a_thousand_pairs():
+    generator = np.random.default_rng(3)
+    scores, each = np.concatenate([generator.normal(1.5, 1, 500), generator.normal(0, 1, 500)]), np.arange(1000)
+    pairs = PairList(scores, each < 500, first=each, second=each)
+    found = estimates(pairs, far=0.01, unit="pair")["tar_at_far"]
+    assert 0 <= found.low <= found.value <= found.high <= 1
+    assert found.high - found.low < 0.4 and found.low < 0.204 < found.high
+
+
+def test_a_difference_of_rates_stays_between_minus_one_and_one():
+    generator = np.random.default_rng(0)
+    each = np.arange(12)
+    a, b = (PairList(generator.normal(size=12), each < 6, first=each, second=each) for _ in range(2))
+    for found in differences(a, b, far=0.2, unit="pair").values():
+        assert -1 <= found.low <= found.gain <= found.high <= 1

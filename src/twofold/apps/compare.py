@@ -5,7 +5,7 @@ from collections.abc import Callable
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.data.scores import Scores
-from twofold.embedding import deciding, embed
+from twofold.embedding import deciding, embed_readable
 from twofold.errors import DataError
 from twofold.metrics.paired import differences
 from twofold.metrics.pairs import AllPairs, OneKind
@@ -75,10 +75,6 @@ def _fresh(bundle: Bundle, part: Items) -> bool:
 
 
 def _pairs(bundle: Bundle, part: Items, progress: Callable[[int, int], None] | None) -> OneKind:
-    every = AllPairs(
-        deciding(bundle, embed(bundle, part, progress=progress).vectors),
-        part.labels,
-        identity=part.identity,
-        forged=part.forged,
-    )
+    part, vectors = embed_readable(bundle, part, progress=progress)
+    every = AllPairs(deciding(bundle, vectors), part.labels, identity=part.identity, forged=part.forged)
     return OneKind(every, "random")

@@ -12,7 +12,7 @@ from twofold.apps.verify import pair_scores
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.embedding import deciding, embed
+from twofold.embedding import deciding, embed, embed_readable
 from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
 from twofold.metrics.crossfit import CrossFit
@@ -80,7 +80,7 @@ def evaluate(
             raise
         return _crossfitted(bundle, judged, far=far, confidence=confidence, seed=seed)
     _refuse_calibrated(bundle, part)
-    vectors = embed(bundle, part, progress=_stage(watch, "embedding")).vectors
+    part, vectors = embed_readable(bundle, part, progress=_stage(watch, "embedding"))
     found = _measured(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
     return replace(found, notes=(*part.notes, *found.notes))
 

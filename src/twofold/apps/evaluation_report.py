@@ -20,7 +20,7 @@ from twofold.apps.report_sections import (
 )
 from twofold.bundle import Bundle
 from twofold.data.items import Items
-from twofold.embedding import deciding, embed
+from twofold.embedding import deciding, embed_readable
 from twofold.errors import NotEnoughData
 from twofold.metrics.curves import identity_rates, rank_k
 from twofold.metrics.pairs import AllPairs, OneKind, PairSource, SampledPairs, ScoreBlock
@@ -79,7 +79,7 @@ def evaluation_report(
     """
     part = bundle.part(items, "test")
     progress = None if watch is None else lambda done, total: watch("embedding", done, total)
-    vectors = embed(bundle, part, progress=progress).vectors
+    part, vectors = embed_readable(bundle, part, progress=progress)
     found = evaluate_vectors(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
     found = replace(found, notes=(*part.notes, *found.notes))
     known = bundle.calibration and bundle.calibration.deciding

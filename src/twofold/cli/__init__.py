@@ -16,6 +16,7 @@ from twofold.cli.failures import failure
 from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
 from twofold.cli.models import calibrate, demo, doctor, info, train
 from twofold.cli.options import EXIT_CODES, INTERNAL, YES, console, say, standard_output
+from twofold.cli.plan import plan
 from twofold.cli.upkeep import audit, check, migrate, rekey
 from twofold.cli.watch import evaluate, monitor
 from twofold.errors import UsageError
@@ -34,7 +35,7 @@ app = App(
     ),
 )
 GROUPS = {
-    "Learn, and know how well": (doctor, train, calibrate, evaluate, monitor),
+    "Learn, and know how well": (doctor, plan, train, calibrate, evaluate, monitor),
     "Ask": (verify, identify, search),
     "A gallery": (enrol, expire, revoke, forget, purge),
     "Many things": (index, dedup, embed),

@@ -19,6 +19,7 @@ from twofold.cli.options import (
     MaybeOut,
     Out,
     Set,
+    naming_left_out,
     print_json,
     say,
     setting,
@@ -218,6 +219,7 @@ def calibrate(
     settings: Set = (),
     force: Flag = False,
     device: str | None = None,
+    strict: Flag = False,
     json: Json = False,
 ) -> int:
     """Find the threshold whose false-accept rate holds on identities the model has never seen.
@@ -242,6 +244,7 @@ def calibrate(
             (so many identities aside, against whose vectors scores are normalised); can be given several times.
         force: replace another bundle that stands at OUT already.
         device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        strict: refuse when a file cannot be read; else such files are left out.
         json: print one JSON object.
     """
     chosen = settings_over(settings, CALIBRATION)
@@ -268,11 +271,13 @@ def calibrate(
     place = out or bundle
     Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
     items = Items.open(data, levels=levels)
-    with terminal.bar("embedding", quiet=json) as progress:
-        done = certify(known, items, progress=progress, **chosen)
-    for note in known.part(items, "calibrate").notes:
-        say(note)
-    done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
+    with naming_left_out(strict):
+        with terminal.bar("embedding", quiet=json) as progress:
+            done = certify(known, items, progress=progress, **chosen)
+        if known.crossfit_of(items) is None:
+            for note in known.part(items, "calibrate").notes:
+                say(note)
+        done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
     done = done.with_calibration(done.calibration and done.calibration.with_prior(prior))
     done.save(place)
     if json:

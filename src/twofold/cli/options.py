@@ -4,6 +4,7 @@ import contextlib
 import json as jsonlib
 import sys
 import tomllib
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from twofold.cli.values import SETTINGS, OutFile, OutFolder
-from twofold.errors import UsageError, nearest
+from twofold.errors import LeftOut, UnreadableInput, UsageError, nearest
 from twofold.printable import printable, printable_lines
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = [
     "Out",
     "Set",
     "console",
+    "naming_left_out",
     "print_exactly",
     "print_json",
     "say",
@@ -110,6 +112,21 @@ def print_exactly(table: str) -> None:
 def say(text: str) -> None:
     """A note on standard error, one line."""
     print(printable(text), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def naming_left_out(strict: bool = False) -> Iterator[None]:
+    """Items that are left out because they cannot be read are said on standard error; strict: they are an error."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", LeftOut)
+        yield
+    for each in caught:
+        if not issubclass(each.category, LeftOut):
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+        elif strict:
+            raise UnreadableInput(f"{each.message}: mend or delete them, or leave --strict out")
+        else:
+            say(f"{each.message}")
 
 
 def show(*things: Any) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.cli.archive import loaded
-from twofold.cli.options import NO, UNSURE, YES, Json, Set, print_json, settings_over, show
+from twofold.cli.options import NO, UNSURE, YES, Flag, Json, Set, naming_left_out, print_json, settings_over, show
 from twofold.cli.values import Levels, MaybeRate, OutFile, Rate
 from twofold.errors import UsageError
 
@@ -27,6 +27,7 @@ def evaluate(
     levels: Levels = 1,
     settings: Set = (),
     device: str | None = None,
+    strict: Flag = False,
     json: Json = False,
 ) -> int:
     """Measure a bundle on identities it has never seen, every number with its interval.
@@ -43,6 +44,7 @@ def evaluate(
         settings: --set pictures=false (leaves the things themselves out of the page), seed=1 (of what is drawn),
             confidence=0.9 (of the intervals; 0.95 in a page and with --against); can be given several times.
         device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        strict: refuse when a file cannot be read; else such files are left out.
         json: print one JSON object; with --report it holds the numbers of the page too.
     """
     chosen = settings_over(settings, EVALUATION)
@@ -53,11 +55,13 @@ def evaluate(
     if report is not None:
         if against is not None:
             raise UsageError("--report is about one bundle: leave --against out")
-        return _report(bundle, data, report, pictures=pictures, **asked)
+        with naming_left_out(strict):
+            return _report(bundle, data, report, pictures=pictures, **asked)
     if bundle.suffix == ".json":
         return _evaluate_scores(bundle, data, far=far, confidence=confidence, seed=seed, json=json)
     if against is not None:
-        return _compare(bundle, against, data, **asked)
+        with naming_left_out(strict):
+            return _compare(bundle, against, data, **asked)
     from twofold import next_steps, terminal, wording
     from twofold.apps.evaluate import evaluate as measure
     from twofold.apps.evaluate import evaluate_pairs
@@ -65,7 +69,7 @@ def evaluate(
     from twofold.data.pairs import Pairs
 
     known, asked = loaded(bundle, device), {"far": far, "confidence": confidence, "seed": seed}
-    with terminal.stages(quiet=json) as watch:
+    with naming_left_out(strict), terminal.stages(quiet=json) as watch:
         if Pairs.found(data):
             evaluation, following = evaluate_pairs(known, Pairs.from_table(data), watch=watch, **asked), ""
         else:

@@ -12,11 +12,15 @@ __all__ = ["FORGERY_ENDINGS", "levels_of", "scan"]
 
 FORGERY_ENDINGS = ("_forg", "_forged", "_forgery")
 
+LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"})
+"""Files and folders that Windows, macOS and network disks leave among pictures (lower case); none is ever an item."""
+
 
 def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
     """List a folder whose sub-folders are identities.
 
-    Hidden files and folders are skipped. The order is natural (s2 before s10) and does not depend on the file system.
+    Hidden files and folders, and what systems leave behind (Thumbs.db), are skipped. The order is natural (s2 before
+    s10) and does not depend on the file system.
 
     Args:
         path: the folder.
@@ -101,7 +105,7 @@ def _entries(path: Path) -> tuple[list[str], list[str]]:
     folders, others = [], []
     with os.scandir(path) as entries:
         for entry in entries:
-            if not entry.name.startswith("."):
+            if not entry.name.startswith(".") and entry.name.lower() not in LEFT_BY_SYSTEMS:
                 (folders if entry.is_dir() else others).append(entry.name)
     return sorted(folders, key=natural), sorted(others, key=natural)
 

@@ -13,10 +13,15 @@ from twofold.errors import NotEnoughData, UsageError
 from twofold.metrics.intervals import beta_quantile, normal_quantile, student_quantile
 from twofold.metrics.pairs import PairSource
 
-__all__ = ["Interval", "Involved", "combined", "difference", "involved", "rate_interval"]
+__all__ = ["GROUPS", "Interval", "Involved", "combined", "difference", "involved", "rate_interval"]
 
 MOST = 2000
 """More identities than this are left out in so many groups, dealt by chance: as good, and memory stays small."""
+
+GROUPS = 40
+"""Groups that are left out in turn for a number that hangs on a quantile of the scores. Left out one at a time,
+identities move a quantile in single steps, and the jackknife of that is not consistent (Shao & Wu 1989): of 500 + 500
+independent pairs the interval of a true-accept rate was .89 wide, with groups .20, and covered as often."""
 
 Interval = tuple[float, float]
 
@@ -31,20 +36,24 @@ class Involved:
     impostor_with: Float[np.ndarray, "identities thresholds"]
 
 
-def involved(pairs: PairSource, thresholds: Float[np.ndarray, "thresholds"], *, seed: int = 0) -> Involved:
+def involved(
+    pairs: PairSource, thresholds: Float[np.ndarray, "thresholds"], *, seed: int = 0, most: int | None = None
+) -> Involved:
     """Count pairs at thresholds, for every identity. Scores below the first threshold are counted at it.
 
     Args:
         thresholds: ascending.
-        seed: deals the identities to groups where there are more than 2,000.
+        seed: deals the identities to groups where there are more than `most`.
+        most: identities that are left out one at a time, 2,000 by default; of more, so many groups are.
 
     Raises:
         NotEnoughData: fewer than two identities.
     """
     if pairs.units < 2:
         raise NotEnoughData(f"{pairs.units} identities: an interval resamples identities, so give at least 2")
-    rows, size = min(pairs.units, MOST), len(thresholds)
-    deal = np.random.default_rng(seed).permutation(pairs.units) % rows if pairs.units > MOST else np.arange(rows)
+    most = MOST if most is None else most
+    rows, size = min(pairs.units, most), len(thresholds)
+    deal = np.random.default_rng(seed).permutation(pairs.units) % rows if pairs.units > most else np.arange(rows)
     counts = {kind: np.zeros((rows + 1, size)) for kind in (True, False)}
     for block in pairs:
         bins = np.maximum(np.searchsorted(thresholds, block.scores, side="right") - 1, 0)

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 
 from twofold.errors import DataError
-from twofold.metrics.jackknife import difference, involved
+from twofold.metrics.jackknife import GROUPS, difference, involved
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import Tally, Values, around, auc, deletions, eer, rates_at, tally, tar_at_far
 from twofold.results import Difference
@@ -66,9 +66,11 @@ def _side(pairs: PairSource, numbers: dict[str, Callable[[Tally], Values]], *, f
     """Each number, and what it is without each identity."""
     point = tally(pairs)
     coarse = point.thresholds[around(point, far)]
-    every, without, _ = deletions(involved(pairs, coarse, seed=seed), coarse)
+    one_by_one = deletions(involved(pairs, coarse, seed=seed), coarse)
+    grouped = deletions(involved(pairs, coarse, seed=seed, most=GROUPS), coarse)
     found = {}
     for name, number in numbers.items():
+        every, without, _ = grouped if name == "tar_at_far" else one_by_one
         value = float(number(point))
         found[name] = (value, np.asarray(number(without)) - float(number(every)) + value)
     return found
@@ -107,7 +109,8 @@ def _difference(
 ) -> Difference:
     sign = -1.0 if name in LOWER else 1.0
     value, without = sign * (b[0] - a[0]), sign * (b[1] - a[1])
-    low, high = difference(value, without, confidence=confidence)
+    # two rates differ by at most 1
+    low, high = np.clip(difference(value, without, confidence=confidence), -1.0, 1.0).tolist()
     return Difference(
         name=name, a=a[0], b=b[0], gain=value, low=low, high=high, confidence=confidence, unit=unit, resampled=units
     )

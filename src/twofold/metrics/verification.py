@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.errors import NotEnoughData, UsageError
-from twofold.metrics.jackknife import Involved, combined, involved, rate_interval
+from twofold.metrics.jackknife import GROUPS, Involved, combined, involved, rate_interval
 from twofold.metrics.pairs import PairSource
 from twofold.results import Estimate
 
@@ -227,12 +227,15 @@ def estimates(
     """
     point = tally(pairs)
     counted = point.thresholds[around(point, far)]
-    every, without, twice = deletions(involved(pairs, counted, seed=seed), counted)
+    one_by_one = deletions(involved(pairs, counted, seed=seed), counted)
     numbers = {"eer": (eer, False), "auc": (auc, False), "best_accuracy": (best_accuracy, True)}
+    tallies = dict.fromkeys(numbers, one_by_one)
     if far is not None:
         numbers["tar_at_far"] = (partial(tar_at_far, far=far), False)
+        tallies["tar_at_far"] = deletions(involved(pairs, counted, seed=seed, most=GROUPS), counted)
     found = {}
     for name, (number, careful) in numbers.items():
+        every, without, twice = tallies[name]
         value, coarse = float(number(point)), float(number(every))
         # what the coarse thresholds change is the same with and without an identity
         moved = [np.asarray(number(each)) - coarse + value for each in (without, twice)]

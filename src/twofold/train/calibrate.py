@@ -8,7 +8,7 @@ from twofold.calibration import CROSSFITTED, Alternative, Calibration, Isotonic,
 from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.scores import NO_IDENTITIES, Scores
-from twofold.embedding import deciding, embed
+from twofold.embedding import deciding, embed_readable
 from twofold.errors import CannotCertify, IdentityOverlap
 from twofold.metrics.drift import reference
 from twofold.metrics.pairs import AllPairs, OneKind, PairSource
@@ -63,12 +63,8 @@ def calibrate(
             raise
         found = calibration(judged, standing="estimate", **asked)
         return plain.with_calibration(replace(found, method=CROSSFITTED))
-    pairs = AllPairs(
-        deciding(plain, embed(plain, part, progress=progress).vectors),
-        part.labels,
-        identity=part.identity,
-        forged=part.forged,
-    )
+    part, vectors = embed_readable(plain, part, progress=progress)
+    pairs = AllPairs(deciding(plain, vectors), part.labels, identity=part.identity, forged=part.forged)
     try:
         found = calibration(pairs, standing=standing, **asked)
     except CannotCertify as error:

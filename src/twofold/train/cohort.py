@@ -8,7 +8,7 @@ import numpy as np
 from twofold.bundle import Bundle
 from twofold.calibration import Normalised
 from twofold.data.items import Items
-from twofold.embedding import deciding, embed
+from twofold.embedding import deciding, embed_readable
 from twofold.errors import NotCalibrated, NotEnoughData, UsageError
 from twofold.metrics.pairs import AllPairs
 from twofold.train.calibrate import calibration
@@ -49,12 +49,13 @@ def calibrate_cohort(
     part = bundle.part(items, "calibrate")
     bundle.refuse_trained(part)
     strangers, rest, aside = _dealt(part, identities, seed=known.seed)
-    cohort = embed(bundle, strangers).vectors
+    _, cohort = embed_readable(bundle, strangers)
     plain = replace(known, normalised=None, groups=(), open_set=None)
     told = Normalised(cohort=len(cohort), top=top, calibration=plain)
     records = bundle.provenance.with_part("cohort", aside)
     fair = replace(bundle, calibration=replace(known, normalised=told), cohort=cohort, provenance=records)
-    score = deciding(fair, embed(fair, rest, progress=progress).vectors)
+    rest, vectors = embed_readable(fair, rest, progress=progress)
+    score = deciding(fair, vectors)
     found = calibration(
         AllPairs(score, rest.labels, identity=rest.identity, forged=rest.forged),
         far=known.far,

@@ -8,7 +8,7 @@ import numpy as np
 from twofold.bundle import Bundle
 from twofold.contract import OpenSet
 from twofold.data.items import Items
-from twofold.embedding import deciding, embed
+from twofold.embedding import deciding, embed_readable
 from twofold.errors import NotCalibrated
 from twofold.metrics.openset import galleries, open_set
 from twofold.results import Standing
@@ -53,7 +53,8 @@ def calibrate_gallery(
     bundle.refuse_trained(part)
     # a skilled forgery is nobody's probe: strangers are strangers
     part = part.take(np.flatnonzero(~part.forged))
-    score = deciding(bundle, embed(bundle, part, progress=progress).vectors)
+    part, vectors = embed_readable(bundle, part, progress=progress)
+    score = deciding(bundle, vectors)
     confidence = bundle.calibration.confidence
     tried = galleries(score, part.identity, size=size, enrolled=enrolled, seed=seed)
     estimate = standing == "estimate"

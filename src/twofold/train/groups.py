@@ -9,7 +9,7 @@ from twofold.bundle import Bundle
 from twofold.calibration import Calibration, GroupCalibration
 from twofold.data.items import Items
 from twofold.data.scores import Scores
-from twofold.embedding import deciding, embed
+from twofold.embedding import deciding, embed_readable
 from twofold.errors import CannotCertify, NotCalibrated, NotEnoughData, TwofoldError, UsageError
 from twofold.metrics.pairs import AllPairs
 from twofold.results import Standing
@@ -44,11 +44,11 @@ def calibrate_groups(
         IdentityOverlap: identities were trained on.
     """
     part = bundle.outside_cohort(bundle.part(items, "calibrate"))
-    membership = part.group
-    if membership is None:
+    if part.group is None:
         raise UsageError("the items have no groups: give folders of folders (levels=2), or a table with a column group")
     bundle.refuse_trained(part)
-    vectors = embed(bundle, part).vectors
+    part, vectors = embed_readable(bundle, part)
+    membership = part.group if part.group is not None else np.zeros(0, np.int64)
     known = {
         part.groups[code]: _pairs(bundle, part, vectors, np.flatnonzero(membership == code))
         for code in np.unique(membership)

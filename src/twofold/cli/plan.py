@@ -1,0 +1,49 @@
+"""plan: what a training on DATA would promise, and how long it would take here."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from twofold.cli.options import YES, Json, Set, print_json, setting, show
+from twofold.cli.values import Levels, Rate, Seed
+
+__all__ = ["plan"]
+
+
+def plan(
+    data: Path,
+    /,
+    *,
+    far: Rate = 1e-2,
+    recipe: str = "generic",
+    settings: Set = (),
+    levels: Levels = 1,
+    seed: Seed = 0,
+    device: str | None = None,
+    json: Json = False,
+) -> int:
+    """Say before training how many identities a promise takes, what DATA can promise, and how long training takes here.
+
+    Args:
+        data: a folder with one sub-folder per identity, or a table.
+        far: false-accept rate that is wanted, 1e-2 is one impostor pair in a hundred.
+        recipe: what shall be trained: a built-in name or a TOML file.
+        settings: change the recipe as in `train`, --set p=8; can be given several times.
+        levels: 2 for folders of folders: group/identity/file.
+        seed: of the split.
+        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        json: print one JSON object.
+    """
+    from twofold import next_steps, wording
+    from twofold.data.items import Items
+    from twofold.recipes import find
+    from twofold.train.plan import plan as planned
+
+    changes = dict(setting(text) for text in settings)
+    items = Items.open(data, levels=levels)
+    found = planned(find(recipe).replace(changes), items, far=far, fixed=tuple(changes), seed=seed, device=device)
+    if json:
+        print_json({**asdict(found), "recipe": found.recipe.model_dump(mode="json")})
+    else:
+        following = next_steps.after_checking(recipe, data, levels=levels, settings=settings, seed=seed)
+        show(wording.items(items), wording.planned(found), following)
+    return YES
