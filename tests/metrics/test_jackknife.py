@@ -127,12 +127,15 @@ def test_intervals_of_the_equal_error_rate_cover_it():
 
 
 def test_the_interval_of_a_true_accept_rate_says_something_at_a_thousand_pairs():
-    generator = np.random.default_rng(3)
-    scores, each = np.concatenate([generator.normal(1.5, 1, 500), generator.normal(0, 1, 500)]), np.arange(1000)
-    pairs = PairList(scores, each < 500, first=each, second=each)
-    found = estimates(pairs, far=0.01, unit="pair")["tar_at_far"]
-    assert 0 <= found.low <= found.value <= found.high <= 1
-    assert found.high - found.low < 0.4 and found.low < 0.204 < found.high
+    widths, each = [], np.arange(1000)
+    for seed in range(5):
+        generator = np.random.default_rng(seed)
+        scores = np.concatenate([generator.normal(1.5, 1, 500), generator.normal(0, 1, 500)])
+        pairs = PairList(scores, each < 500, first=each, second=each)
+        found = estimates(pairs, far=0.01, unit="pair")["tar_at_far"]
+        assert 0 <= found.low <= found.value <= found.high <= 1
+        widths.append(found.high - found.low)
+    assert np.median(widths) < 0.4  # one pair at a time: 0.89
 
 
 def test_a_difference_of_rates_stays_between_minus_one_and_one():
