@@ -14,7 +14,7 @@ from twofold.data.adaptation import adapted, variants_of
 from twofold.data.batches import identity_batches
 from twofold.data.items import Items, Parts, paired_identities
 from twofold.devices import device_of
-from twofold.metrics.calibration import fewest_identities
+from twofold.metrics.certification import fewest_identities
 from twofold.results import Progress
 from twofold.train.fit import fit
 
