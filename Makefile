@@ -30,7 +30,7 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/figures.py
 
 bench-quick: $(VENV)/.dev
-	for bench in losses embedding distributed training evaluation certification doctor drift dedup alarms resume engines durability search hostile; do \
+	for bench in losses first_day embedding distributed training evaluation certification doctor drift dedup alarms resume engines durability search hostile; do \
 		$(BIN)/python bench/$$bench.py --quick || exit 1; \
 	done
 
