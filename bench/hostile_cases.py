@@ -21,6 +21,7 @@ from twofold.data.pairs import Pairs
 from twofold.data.production import ProductionScores
 from twofold.data.scores import Scores
 from twofold.files import sha256_file
+from twofold.printable import utf8_name
 from twofold.store import Index
 
 __all__ = ["AREAS", "Case"]
@@ -253,7 +254,9 @@ READERS: dict[str, Callable[[Path], Any]] = {
 
 def shown_items(items: Items) -> Any:
     """All that a table of items says."""
-    return items.ids, items.names, items.labels.tolist(), repr(items.metadata)
+    # columns that mean nothing to us keep their own spelling
+    others = [{key.lower(): value for key, value in each.items()} for each in items.metadata or ()]
+    return items.ids, items.names, items.labels.tolist(), repr(others)
 
 
 def shown_pairs(pairs: Pairs) -> Any:
@@ -288,7 +291,8 @@ def rewritten(text: str) -> dict[str, bytes]:
         "quoted": "\n".join(",".join(f'"{field}"' for field in line.split(",")) for line in lines).encode(),
         "empty lines": text.replace("\n", "\n\n").encode(),
         "no last newline": text.rstrip("\n").encode(),
-        "floats": text.replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n").encode(),
+        # in a column of answers only: as the name of an identity, 1.0 is another one
+        "floats": (text.replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n") if "same" in header else text).encode(),
     }
 
 
@@ -416,7 +420,7 @@ def places(world: World, scratch: Path) -> dict[str, str]:
 # ---------------------------------------------------------------------------------------------------- names
 
 NAMES = (
-    *("cat[copy]", "[bold red]x[/]", "\x1b[2J\x1b]0;title\x07", "a\nb", "a\rb", " blank ", "\t", "=1+1"),
+    *("cat[copy]", "[bold red]x[b]", "\x1b[2J\x1b]0;title\x07", "a\nb", "a\rb", " blank ", "\t", "=1+1"),
     *("@SUM(1)", "-rf", "--json", "x\udcff", "\udcc3(", "ünïcödé", "\u202egnp", "'quote\"", "a,b;c"),
     *("%s%n{0}", "x" * 240, "null", "..x", "$(id)", "a\\b", "<script>", "CON", "\u2028", "e\u0301", "NaN"),
     *("1e5", "007", "#1", "~", "*?"),
@@ -459,6 +463,9 @@ def names(world: World, scratch: Path, chance: Chance) -> Case:
 def round_trip(world: World, data: Path, scratch: Path) -> bool:
     """Whether the names of a folder are those of the table that the doctor writes, and of the index."""
     truth, table, new = Items.open(data), scratch / "t.csv", scratch / "i"
+    # a table in UTF-8 cannot name other files: those are left out, with their reason
+    nameable = [utf8_name(str(value)) == str(value) for value in truth.values]
+    part = truth.take(np.flatnonzero(nameable))
     for words in (["doctor", str(data), "--fix", str(table)], ["index", str(world.bundle), str(data), str(new)]):
         try:
             cli.main(words)
@@ -469,7 +476,7 @@ def round_trip(world: World, data: Path, scratch: Path) -> bool:
     files = [{value.resolve() for value in items.values} for items in (again, truth)]
     with Index.open(new) as index:
         named = set(index.labels) == set(truth.names) and set(index.ids) == set(truth.ids)
-    return named and set(again.names) == set(truth.names) and files[0] <= files[1]
+    return named and set(again.names) == set(part.names) and files[0] <= files[1]
 
 
 AREAS: dict[str, Callable[[World, Path, Chance], Case]] = {

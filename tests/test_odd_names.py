@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 
 import numpy as np
@@ -137,3 +138,19 @@ def test_parts_of_a_description_of_other_types_are_called_damaged(bundle, tmp_pa
     resealed(folder)
     with pytest.raises(TwofoldError):
         Bundle.load(folder)
+
+
+def test_arguments_in_the_wrong_order_are_recognised(run, bundle, data, tmp_path, monkeypatch):
+    run("index", bundle, data, tmp_path / "i")
+    one, two = sorted(data.rglob("*[[]copy]*"))[0], sorted(data.rglob("*-5*"))[0]
+    for words, meant in [
+        (["train", data, "face", "-o", tmp_path / "m"], ["train", "face", data, "-o", tmp_path / "m"]),
+        (["verify", one, two, bundle], ["verify", bundle, one, two]),
+        (["search", tmp_path / "i", bundle, one], ["search", bundle, tmp_path / "i", one]),
+        (["identify", bundle, one, tmp_path / "i"], ["identify", bundle, tmp_path / "i", one]),
+        (["calibrate", data, bundle], ["calibrate", bundle, data]),
+    ]:
+        code, _, err = run(*words)
+        assert code == 2
+        assert f"in the wrong order? twofold {shlex.join(map(str, meant))}" in err
+    assert "wrong order" not in run("verify", bundle, one, tmp_path / "none.png")[2]

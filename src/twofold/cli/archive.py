@@ -132,7 +132,7 @@ def search(
         if report is not None:
             readable = {asked[each.query]: each for each in found if each.unreadable is None}
             page = search_page(known, kept, readable, pictures=pictures)
-            write_atomically(report, page.encode())
+            write_atomically(report, page.encode("utf-8", "backslashreplace"))
     print_json([asdict(each) for each in found]) if json else show(*map(wording.found, found))
     if report is not None and not json:
         show(f"written to {report}")

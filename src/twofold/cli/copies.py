@@ -119,7 +119,7 @@ def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> No
         title=f"Copies in {data.name or data}",
         then=(f"twofold dedup {data} --apply decisions.csv",),
     )
-    write_atomically(report, page.encode())
+    write_atomically(report, page.encode("utf-8", "backslashreplace"))
 
 
 def _drawn(value: object) -> "Face":

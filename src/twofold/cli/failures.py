@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cyclopts
 
 from twofold.cli.options import BROKEN_PIPE, INTERNAL, INTERRUPTED, TERMINATED, WRONG
+from twofold.cli.order import ordered
 from twofold.errors import Interrupted, TwofoldError
 from twofold.places import REMEDIES, remedy
 from twofold.printable import printable
@@ -26,7 +27,7 @@ def failure(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
     if isinstance(error, cyclopts.CycloptsError):
         return WRONG, _line(f"{_first_line(error)} (twofold {_command(words)}--help shows what it takes)")
     if isinstance(error, TwofoldError):
-        return TERMINATED if isinstance(error, Interrupted) else WRONG, _line(str(error))
+        return TERMINATED if isinstance(error, Interrupted) else WRONG, _line(f"{error}{_meant(words)}")
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, _line("interrupted; what is on the disk is whole")
     if isinstance(error, BrokenPipeError):  # `| head` has read enough
@@ -42,6 +43,19 @@ def failure(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
         f"internal error in `twofold {doing}`: {what}. This is a fault of twofold, not an answer: "
         "please report it with what --debug shows"
     )
+
+
+def _meant(words: Sequence[str]) -> str:
+    """What to say where arguments stand in the wrong order."""
+    from twofold.cli import NAMES, app
+
+    if not words or words[0] not in NAMES:
+        return ""
+    try:
+        meant = ordered(app, words)
+    except Exception:  # a hint must not take the place of the error
+        return ""
+    return f". Are the arguments in the wrong order? {meant}" if meant else ""
 
 
 def _allocator(error: BaseException) -> bool:

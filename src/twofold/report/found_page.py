@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from twofold.printable import printable_lines
 from twofold.report.page import data_uri, document
 from twofold.results import Found, Hit
 
@@ -112,4 +113,4 @@ def _hit(hit: Hit, picture: Picture, found: Found) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape(value, quote=True)
+    return html.escape(printable_lines(value), quote=True)

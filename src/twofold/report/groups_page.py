@@ -10,6 +10,7 @@ from importlib.resources import files
 import numpy as np
 from jaxtyping import UInt8
 
+from twofold.printable import printable_lines
 from twofold.report.page import data_uri, document
 from twofold.results import Group, Groups
 
@@ -188,4 +189,4 @@ def _json(value: object) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape(value, quote=True)
+    return html.escape(printable_lines(value), quote=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from twofold.printable import printable_lines
 from twofold.report import plots
 from twofold.report.measured import Hard, Map, Part, Report
 from twofold.report.page import data_uri, document
@@ -282,4 +283,4 @@ def _broken(value: str) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape(value, quote=True)
+    return html.escape(printable_lines(value), quote=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from twofold.printable import printable
 from twofold.report.measured import Part, Report
 from twofold.report.summary import NAMES, advice, promise, tested, verdict
 
@@ -80,4 +81,4 @@ def _cell(text: str) -> str:
     """Text that cannot become markup: names come from folders."""
     for sign in "\\`*_[]<>|":
         text = text.replace(sign, "\\" + sign)
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

@@ -9,6 +9,7 @@ import numpy as np
 import PIL.Image
 from jaxtyping import UInt8
 
+from twofold.printable import printable_lines
 from twofold.report.story import Row, Scores, Step, Story
 from twofold.results import Estimate
 
@@ -122,4 +123,4 @@ def data_uri(picture: UInt8[np.ndarray, "..."], *, photo: bool = False) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape(value, quote=True)
+    return html.escape(printable_lines(value), quote=True)

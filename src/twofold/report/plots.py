@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from twofold.metrics.curves import Curve, Reliability
 from twofold.metrics.intervals import normal_quantile
+from twofold.printable import printable
 from twofold.report.measured import Map
 from twofold.report.story import Scores
 from twofold.results import Estimate
@@ -234,12 +235,13 @@ def _figure(title: str, x: Axis, y: Axis, marks: Sequence[str]) -> str:
         lines.append(f'<text x="{LEFT - 6:g}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
     middle = (LEFT + right) / 2.0, (TOP + floor) / 2.0
     return (
-        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{html.escape(title, quote=True)}">'
+        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{html.escape(printable(title), quote=True)}">'
         f'{"".join(lines)}<rect class="frame" x="{LEFT:g}" y="{TOP:g}" width="{right - LEFT:g}" '
         f'height="{floor - TOP:g}"/>'
-        f'<text class="axis" x="{middle[0]:g}" y="{HEIGHT - 10:g}" text-anchor="middle">{html.escape(x.label)}</text>'
+        f'<text class="axis" x="{middle[0]:g}" y="{HEIGHT - 10:g}" text-anchor="middle">'
+        f"{html.escape(printable(x.label))}</text>"
         f'<text class="axis" x="13" y="{middle[1]:g}" text-anchor="middle" transform="rotate(-90 13 {middle[1]:g})">'
-        f"{html.escape(y.label)}</text>{''.join(marks)}</svg>"
+        f"{html.escape(printable(y.label))}</text>{''.join(marks)}</svg>"
     )
 
 
@@ -280,7 +282,7 @@ def _upright(x: Axis, name: str, score: float, height: float) -> str:
     return (
         f'<path class="threshold" d="M{at:.1f} {TOP:g}V{HEIGHT - BOTTOM:g}"/><text class="strong halo" '
         f'x="{at + (-6 if end else 6):.1f}" y="{height + 20:g}" text-anchor="{"end" if end else "start"}">'
-        f"{html.escape(name)} {score:.3f}</text>"
+        f"{html.escape(printable(name))} {score:.3f}</text>"
     )
 
 

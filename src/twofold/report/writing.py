@@ -22,8 +22,8 @@ def write_report(report: Report, page: str | Path, *, beside: str | Path | None 
         CannotWrite: a folder is missing or read-only, or the disk is full.
     """
     written = [Path(page)]
-    write_atomically(page, measured_page(report).encode())
+    write_atomically(page, measured_page(report).encode("utf-8", "backslashreplace"))
     if beside is not None:
         written.append(Path(beside) / CARD)
-        write_atomically(written[-1], model_card(report).encode())
+        write_atomically(written[-1], model_card(report).encode("utf-8", "backslashreplace"))
     return tuple(written)
