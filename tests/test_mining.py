@@ -36,7 +36,7 @@ def test_triplets_are_triplets(name):
 def test_blocks_change_nothing(name, monkeypatch):
     embeddings, labels = batch(n=60), torch.arange(60) % 13
     whole = mined(name, embeddings, labels)
-    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)
+    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
     for mine, theirs in zip(mined(name, embeddings, labels), whole, strict=True):
         assert len(mine) == len(theirs)
         assert name == "distance_weighted" or torch.equal(mine, theirs)

@@ -10,8 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from twofold.distance_blocks import FAR, Rows, distance_rows, hardest
 from twofold.errors import BatchError, UsageError
-from twofold.pairing import FAR, Comparison, References, Rows, distance_rows, hardest, pair_up
+from twofold.pairing import Comparison, References, pair_up
 
 __all__ = ["batch_hard", "distance_weighted", "semi_hard"]
 
@@ -117,7 +118,7 @@ def _nearest_beyond(seen: Rows) -> Tensor:
     index = torch.empty_like(seen.partner)
     farthest = seen.negative.masked_fill(seen.negative == FAR, -FAR).argmax(1)
     for place in range(seen.partner.shape[1]):
-        nearer = seen.negative <= seen.positive[:, place, None]
+        nearer = seen.negative <= seen.positive[:, place, None] + seen.tie
         nearest, column = seen.negative.masked_fill(nearer, FAR).min(1)
         index[:, place] = torch.where(nearest < FAR, column, farthest)
     return index

@@ -1,14 +1,14 @@
-"""All pairs of a batch: checked (law 6), and walked in blocks of rows that fit the cache (law 4).
+"""All pairs of a batch: checked (law 6), and divided into blocks of rows that fit the cache (law 4).
 
-Losses and miners both stand on it. Rows are the embeddings of the batch (anchors); columns are the same embeddings,
-followed by the references.
+Losses and miners both stand on it, by way of `distance_blocks`. Rows are the embeddings of the batch (anchors); columns
+are the same embeddings, followed by the references.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import cache, cached_property
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -17,27 +17,18 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from twofold import distances
 from twofold.errors import BatchError
+from twofold.lanes import LANES, few_threads
 
 __all__ = [
-    "FAR",
     "Comparison",
     "Pairing",
     "References",
-    "Room",
-    "Rows",
     "Share",
     "check",
-    "distance_rows",
-    "hardest",
-    "look",
     "pair_up",
     "sharing",
 ]
-
-FAR = 1e30
-"""Stands in `Rows.negative` where the column is of the row's own class: no hinge, exponential or minimum sees it."""
 
 References = tuple[Float[Tensor, "m dim"], Int[Tensor, "m"]] | None
 
@@ -118,15 +109,21 @@ class Pairing:
 
     @property
     def starts(self) -> range:
-        """First rows of the blocks whose distances are at home in the cache, or a few of it if the rows are long.
+        """First rows of the blocks.
 
-        As many rows as fill it were the best, and 128 where that is more (measured at 1024 to 4096 columns): fewer make
-        many small operations, of which two threads have little. Each process that shares the work has a block at least.
+        All in one block where that is small; otherwise as many rows as fill `_block_bytes`, but two blocks for each
+        lane at least, as many for each of them, and one for each process that shares the work.
         """
         row, count = len(self.columns) * max(4, self.columns.element_size()), len(self.first)
-        room = _cache_bytes(self.columns.device.type)
-        step = max(8, room // row, min(128, 4 * room // row))
-        return range(0, count, min(step, max(1, count // self.share.processes)))
+        room, least = _block_bytes(self.columns.device.type), 2 * LANES
+        blocks = 1 if least * count * row <= room else max(least, -(-count // max(8, room // row)))
+        step = -(-count // (blocks + blocks % LANES if blocks > 1 else 1))
+        return range(0, count, max(1, min(step, count // self.share.processes)))
+
+    @property
+    def lanes(self) -> int:
+        """How many lanes there is work for."""
+        return min(LANES, len(self.starts))
 
     @property
     def halves(self) -> bool:
@@ -152,10 +149,14 @@ class Pairing:
         """The columns of a block; of a half, in class order, they begin with the class of the first row."""
         return slice(int(self.first[rows.start]) if half else 0, len(self.columns))
 
-    def blocks(self) -> Iterator[slice]:
-        """Slices of rows, one block each; of several processes, those of this one."""
-        for start in self.starts[self.share.rank :: self.share.processes]:
-            yield slice(start, min(start + self.starts.step, len(self.first)))
+    def blocks(self, lane: int | None = None) -> Iterator[slice]:
+        """Slices of rows, one block each; of several processes, those of this one, and of one lane, its own.
+
+        Lanes take them in turns 0, 1, 1, 0, so that both have as much of a half, whose blocks become smaller.
+        """
+        for place, start in enumerate(self.starts[self.share.rank :: self.share.processes]):
+            if lane is None or (place + place // LANES) % self.lanes == lane:
+                yield slice(start, min(start + self.starts.step, len(self.first)))
 
     def partners(self, rows: slice) -> tuple[Int[Tensor, "some width"], Bool[Tensor, "some width"]]:
         """The other columns of each row's class, padded with columns of that class; and which are no padding."""
@@ -163,119 +164,6 @@ class Pairing:
         place = torch.arange(max(1, int(others.max())), device=others.device)
         beyond = torch.minimum(place + (place >= rank), others)
         return self.order[self.first[rows, None] + beyond], place < others
-
-
-class Room:
-    """Memory for the blocks of one walk, used for each anew: fresh pages cost as much as what is written to them."""
-
-    def __init__(self, pairing: Pairing, like: Tensor) -> None:
-        self._first = like.new_empty(min(pairing.starts.step, len(pairing.first)) * len(pairing.columns))
-
-    def block(self, rows: int, cols: int) -> Float[Tensor, "rows cols"]:
-        """A block of this size, with anything in it."""
-        return self._first[: rows * cols].view(rows, cols)
-
-    def spare(self, rows: int, cols: int) -> Float[Tensor, "rows cols"]:
-        """Another one."""
-        return self._second[: rows * cols].view(rows, cols)
-
-    @cached_property
-    def _second(self) -> Tensor:
-        return torch.empty_like(self._first)
-
-
-class Rows(NamedTuple):
-    """The distances of a block of rows, genuine ones gathered in a narrow table.
-
-    Attributes:
-        partner: columns of the row's class, padded with columns of the same class.
-        valid: which of those are genuine partners.
-        positive: distances to the columns of `partner`.
-        negative: distances to `columns`, FAR where the column is of the row's class, or the pair was met before.
-        place: which rows these are.
-        columns: which columns; `partner` counts from the first of them.
-        near: within how many columns all of `partner` is.
-        ends: from how many of its ends an impostor pair is met, 2 or 1.
-        room: where the block is.
-    """
-
-    partner: Int[Tensor, "rows same"]
-    valid: Bool[Tensor, "rows same"]
-    positive: Float[Tensor, "rows same"]
-    negative: Float[Tensor, "rows cols"]
-    place: slice
-    columns: slice
-    near: int
-    ends: int
-    room: Room
-
-    @property
-    def spare(self) -> Float[Tensor, "rows cols"]:
-        """Room of the size of `negative`, with anything in it, for a gradient."""
-        return self.room.spare(*self.negative.shape)
-
-
-def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], room: Room, *, half: bool = False) -> Rows:
-    """A block of distances to the columns of `Pairing.span`, as losses and miners see it; it becomes `negative`.
-
-    Args:
-        room: where the block is.
-        half: all on and left of the diagonal is out, so that each impostor pair is met once.
-    """
-    columns, near = pairing.span(rows, half=half), block.shape[1]
-    partner, valid = pairing.partners(rows)
-    if half:
-        partner -= columns.start
-        near = int(pairing.first[rows.stop - 1] + pairing.size[rows.stop - 1]) - columns.start
-    positive = block.gather(1, partner)
-    block.scatter_(1, partner, FAR)
-    if half:
-        corner = block[:, : rows.stop - columns.start]
-        corner += torch.full_like(corner, FAR).tril_(rows.start - columns.start)
-    else:
-        block.diagonal(rows.start).fill_(FAR)
-    return Rows(partner, valid, positive, block, rows, columns, near, 1 if half else 2, room)
-
-
-def distance_rows(
-    pairing: Pairing, comparison: Comparison, name: str | None = None, *, half: bool = False
-) -> Iterator[tuple[slice, Rows]]:
-    """Block after block of the distances (`name`: of that plain one instead), without gradient; `half`: see `look`.
-
-    A block is overwritten by the next one.
-    """
-    name = name or comparison.name
-    columns, plain = pairing.columns.detach(), name in distances.__all__
-    vectors, _ = distances.prepare(name, columns)
-    room = Room(pairing, vectors)
-    for rows in pairing.blocks():
-        span = pairing.span(rows, half=half)
-        with torch.autocast(columns.device.type, enabled=False), torch.no_grad():
-            if not plain:
-                seen = look(pairing, rows, comparison.block(columns[rows], columns[span]), room, half=half)
-            else:
-                kernel = distances.kernel(name, vectors)
-                both = kernel.turned(vectors[rows]), vectors[span]
-                block = kernel.distances(*both, room.block(len(both[0]), len(both[1])))
-                seen = look(pairing, rows, block, room, half=half)
-                if kernel.refined:
-                    kernel.refined(seen.positive, seen.partner, both)
-        yield rows, seen
-
-
-def hardest(pairing: Pairing, comparison: Comparison) -> tuple[Int[Tensor, "t"], Int[Tensor, "t"], Int[Tensor, "t"]]:
-    """Each anchor with its farthest positive and its nearest negative; anchors without either are left out."""
-    found = []
-    # The square has the same order, and needs no root.
-    name = "squared_euclidean" if comparison.name == "euclidean" else comparison.name
-    for rows, seen in distance_rows(pairing, comparison, name):
-        far, place = seen.positive.masked_fill(~seen.valid, -FAR).max(1)
-        near, negative = _row_minimum(seen.negative)
-        anchor = ((far > -FAR) & (near < FAR)).nonzero()[:, 0]
-        positive = seen.partner[anchor, place[anchor]]
-        found.append((anchor + rows.start, positive, negative[anchor]))
-    anchors, positives, negatives = (torch.cat(some) for some in zip(*found, strict=True))
-    return anchors, positives, negatives
 
 
 def pair_up(
@@ -295,9 +183,16 @@ def pair_up(
     Raises:
         BatchError: shapes, types, a number that is not finite, or a batch without the pairs that are needed.
     """
+    with few_threads():
+        return _paired(embeddings, labels, references, genuine=genuine, impostor=impostor)
+
+
+def _paired(embeddings: Tensor, labels: Tensor, references: References, *, genuine: bool, impostor: bool) -> Pairing:
     check(embeddings, labels, "embeddings")
     columns, column_labels = embeddings, labels
     if references is not None:
+        if not isinstance(references, tuple | list) or len(references) != 2:
+            raise BatchError("references must be two tensors: further embeddings, and their labels")
         check(*references, "references")
         if references[0].shape[1] != embeddings.shape[1]:
             raise BatchError(
@@ -322,6 +217,11 @@ def check(embeddings: Float[Tensor, "n dim"], labels: Int[Tensor, "n"], what: st
     Raises:
         BatchError: with what is wrong, and the first row that is.
     """
+    for name, values in ((what, embeddings), (f"labels of {what}", labels)):
+        if not isinstance(values, Tensor):
+            raise BatchError(f"{name} must be a tensor, not {type(values).__name__}: give torch.as_tensor(...)")
+    if embeddings.device != labels.device:
+        raise BatchError(f"{what} are on {embeddings.device}, their labels on {labels.device}: move the labels there")
     if embeddings.ndim != 2 or not embeddings.is_floating_point():
         raise BatchError(
             f"{what} must be floats of shape (batch, dim), not {embeddings.dtype} of shape {tuple(embeddings.shape)}"
@@ -356,29 +256,17 @@ def _check_pairs(pairing: Pairing, genuine: bool, impostor: bool) -> None:
         )
 
 
-def _row_minimum(block: Float[Tensor, "rows cols"], width: int = 64) -> tuple[Tensor, Tensor]:
-    """`block.min(1)` in half the time: torch's minimum with an index is ten times slower than without (measured).
-
-    First the minimum of every `width`-th column, which is one of whole vectors, then of the columns of the best.
-    """
-    whole = block.shape[1] // width * width
-    if whole < 12 * width:
-        return block.min(1)
-    best = block[:, :whole].unflatten(1, (-1, width)).amin(1).argmin(1, keepdim=True)
-    columns = best + torch.arange(0, whole, width, device=block.device)
-    rest = torch.arange(whole, block.shape[1], device=block.device).expand(len(block), -1)
-    columns = torch.cat([columns, rest], 1)
-    least, place = block.gather(1, columns).min(1)
-    return least, columns.gather(1, place[:, None])[:, 0]
-
-
 @cache
-def _cache_bytes(device: str) -> int:
-    """Memory that one block may fill: a core's second-level cache, or what keeps an accelerator busy."""
+def _block_bytes(device: str) -> int:
+    """Memory that one block may fill: a core's second-level cache, 2 MB at least; or what keeps an accelerator busy.
+
+    With a second-level cache of 512 KB blocks of 2 MB are better than those that fit it: half as many operations are
+    worth more than the way to the third level (blocks of 1 MB took 10 to 25 % longer).
+    """
     if device != "cpu":
         return 2**26
     try:
         kilobytes = int(Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip().removesuffix("K"))
     except (OSError, ValueError):
-        return 2**20
-    return max(2**19, kilobytes * 2**10)
+        return 2**21
+    return max(2**21, kilobytes * 2**10)

@@ -28,7 +28,7 @@ class Largest(TorchDispatchMode):
 def test_nothing_is_as_large_as_a_matrix_of_all_pairs(name, comparison, batch, monkeypatch):
     if name == "distance_weighted":
         comparison = "cosine"
-    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 2**12)
+    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 2**12)
     monkeypatch.setattr(triplets, "COMPARED", 2**10)
     compared = WeightedL1(4).double() if comparison == "WeightedL1" else Plain(comparison)
     x, labels = batch(256).requires_grad_(), torch.arange(256) % 64

@@ -7,7 +7,7 @@ import torch
 
 from twofold import losses, mining, pairing
 from twofold.comparison import Plain, WeightedL1
-from twofold.errors import BatchError
+from twofold.errors import BatchError, UsageError
 
 BATCH = [name for name in losses.__all__ if name.islower() and not name.startswith("pair_")]
 PAIR = [name for name in losses.__all__ if name.startswith("pair_")]
@@ -62,6 +62,43 @@ def test_order_is_only_order(name, batch):
     embeddings, order = batch(8), torch.tensor([3, 1, 7, 5, 0, 2, 4, 6])
     value = loss(embeddings, LABELS, comparison=Plain("cosine"))
     torch.testing.assert_close(loss(embeddings[order], LABELS[order], comparison=Plain("cosine")), value)
+
+
+SETTINGS = [(name, {}) for name in BATCH] + [
+    ("contrastive", {"squared": True}),
+    ("triplet", {"mining": "hard"}),
+    ("triplet", {"mining": "semi_hard"}),
+    ("triplet", {"margin": 1.0}),
+    ("triplet", {"mining": "semi_hard", "margin": 1.0}),
+]
+
+
+@pytest.mark.parametrize("comparison", COMPARISONS)
+@pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=str)
+def test_rounding_decides_no_tie(name, settings, comparison):
+    """float32 vectors on a grid, many equal, within a class and across; how a product rounds depends on its place."""
+    grid = torch.cat([torch.randint(4, (60, 3), generator=torch.Generator().manual_seed(0)), torch.ones(60, 1)], 1)
+    grid[9] = grid[10] = grid[0]
+    grid[18:27] = grid[18]
+    labels, loss, compared = torch.arange(60) % 9, getattr(losses, name), compare(comparison)
+    exact = loss(grid.double(), labels, comparison=compared, **settings).float()
+    for seed in range(3):
+        order = torch.randperm(60, generator=torch.Generator().manual_seed(seed))
+        value = loss(grid[order].float(), labels[order], comparison=compared, **settings).float()
+        torch.testing.assert_close(value, exact, rtol=1e-6, atol=1e-6)
+
+
+def test_only_what_is_apart_counts_as_apart():
+    """Twice the same direction is a distance of 0 however it rounds, and no part of the mean over active pairs."""
+    x = torch.randn(8, 16, generator=torch.Generator().manual_seed(0))
+    scale = torch.tensor([1.0, 3.0, 0.1, 7.0])[:, None]
+    embeddings = torch.cat([x[:4], x[:4] * scale, x[4:]])
+    labels = torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3])
+    d = Plain("cosine").block(embeddings.double(), embeddings.double())
+    same = labels[:, None] == labels
+    far, near = d[same & (d > 1e-9)], (1 - d[~same]).clamp(min=0)
+    expected = far.mean() + near.sum() / (near > 0).sum()
+    torch.testing.assert_close(losses.contrastive(embeddings, labels, comparison=Plain("cosine")).double(), expected)
 
 
 @pytest.mark.parametrize("name", BATCH)
@@ -133,12 +170,12 @@ def test_every_precision(name, dtype, batch):
 @pytest.mark.parametrize("name", BATCH + mining.__all__)
 def test_whatever_is_made_is_made_where_the_embeddings_are(name, comparison, batch, monkeypatch):
     """As on an accelerator: tensors made without a word on the device land elsewhere, here on one without numbers."""
-    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)
+    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
     x, labels, compared = batch(50).requires_grad_(), torch.arange(50) % 9, compare(comparison)
     if name == "distance_weighted":
         compared = Plain("cosine")
     for name_of_room in ("softmax", "triplets"):
-        monkeypatch.setattr(f"twofold.losses.{name_of_room}.MANY", 2)
+        monkeypatch.setattr(f"twofold.losses.{name_of_room}.HALVED", 2)
     with torch.device("meta"):
         found = getattr(losses if name in BATCH else mining, name)(x, labels, comparison=compared)
         if name in BATCH:
@@ -151,7 +188,7 @@ def test_blocks_change_nothing(name, batch, monkeypatch):
     embeddings, labels, loss = batch(50).requires_grad_(), torch.arange(50) % 9, getattr(losses, name)
     results = []
     for size in (2**20, 1):
-        monkeypatch.setattr(pairing, "_cache_bytes", lambda device, size=size: size)
+        monkeypatch.setattr(pairing, "_block_bytes", lambda device, size=size: size)
         value = loss(embeddings, labels, comparison=Plain("euclidean"))
         results.append((value, *torch.autograd.grad(value, embeddings)))
     torch.testing.assert_close(results[0], results[1])
@@ -177,6 +214,19 @@ def test_batches_that_a_loss_cannot_answer_for(name, batch, unchecked):
     ):
         with pytest.raises(BatchError, match=text):
             loss(x, labels, comparison=cosine)
+    for embeddings, labels, text in (
+        (x, LABELS.tolist(), "labels of embeddings must be a tensor, not list"),
+        (x, LABELS.numpy(), "labels of embeddings must be a tensor, not ndarray"),
+        (x.numpy(), LABELS, "embeddings must be a tensor, not ndarray"),
+        (x.long(), LABELS, "embeddings must be floats"),
+    ):
+        with pytest.raises(BatchError, match=text):
+            loss(embeddings, labels, comparison=cosine)
+    for settings in ({}, {"mining": "hard"}) if name == "triplet" else ({},):
+        with pytest.raises(UsageError, match=r"comparison must be one of twofold.comparison.* not 'cosine'"):
+            loss(x, LABELS, comparison="cosine", **settings)
+    with pytest.raises(BatchError, match="references must be two tensors"):
+        loss(x, LABELS, comparison=cosine, references=x)
     with pytest.raises(BatchError, match=r"embeddings must be floats of shape \(batch, dim\)"):
         loss(x[0], LABELS, comparison=cosine)
     with pytest.raises(BatchError, match="references have 3 numbers each, embeddings 4"):

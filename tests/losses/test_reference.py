@@ -144,8 +144,8 @@ CASES = [(name, {}) for name in BATCH_LOSSES] + [
 @pytest.mark.parametrize("with_references", [False, True])
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
 def test_value_and_gradient(name, settings, with_references, layout, batch, monkeypatch):
-    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)  # blocks of eight rows: more than one block
-    monkeypatch.setattr("twofold.losses.triplets.MANY", 2)
+    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)  # blocks of eight rows: more than one block
+    monkeypatch.setattr("twofold.losses.triplets.HALVED", 2)
     if name == "smooth_ap":  # at 0.01 its sigmoids are 0 or 1, and gradients say nothing
         settings = {"temperature": 0.1}
     labels, rows = torch.tensor(LAYOUTS[layout]), 9 if with_references else 12

@@ -15,12 +15,12 @@ LABELS = torch.tensor([0, 0, 1, 2, 3, 1, 0, 4, 5, 1, 6, 2] * 2 + [7, 8])  # with
 @pytest.fixture
 def both_ways(monkeypatch):
     """Value and gradient by the whole matrix and by halves, in blocks of eight rows."""
-    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)
+    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
 
     def ways(x, **settings):
         found = []
         for many in (1000, 2):
-            monkeypatch.setattr(module, "MANY", many)
+            monkeypatch.setattr(module, "HALVED", many)
             y = x.clone().requires_grad_()
             value = losses.supcon(y, LABELS, comparison=COSINE, **settings)
             found.append((value.detach(), *torch.autograd.grad(value, y)))
@@ -56,8 +56,8 @@ def test_halves_are_taken_only_where_they_are_safe(batch, both_ways, monkeypatch
 
 
 def test_processes_share_the_halves(batch, monkeypatch):
-    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)
-    monkeypatch.setattr(module, "MANY", 2)
+    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
+    monkeypatch.setattr(module, "HALVED", 2)
     x = batch(26)
     whole = losses.supcon(x, LABELS, comparison=COSINE)
     asked = [[], []]

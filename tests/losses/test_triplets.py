@@ -40,7 +40,7 @@ def test_sorting_counts_like_the_loop(mining_name, batch, monkeypatch):
     labels = torch.tensor([0, 1, 1, 2] * 10)
     results = []
     for few in (80, 0):
-        monkeypatch.setattr(module, "FEW", few)
+        monkeypatch.setattr(module, "LOOPED", few)
         loss = losses.triplet(x, labels, comparison=Plain("euclidean"), mining=mining_name)
         results.append((loss, *torch.autograd.grad(loss, x)))
     torch.testing.assert_close(results[0], results[1])
@@ -51,7 +51,7 @@ def test_ties_count_once_in_both_ways(monkeypatch):
     labels = torch.tensor([0, 0, 1, 1, 1])
     values = []
     for few in (80, 0):
-        monkeypatch.setattr(module, "FEW", few)
+        monkeypatch.setattr(module, "LOOPED", few)
         values.append(losses.triplet(x, labels, comparison=Plain("euclidean"), mining="semi_hard", margin=1.0))
     torch.testing.assert_close(values[0], values[1])
 
@@ -60,11 +60,11 @@ def test_ties_count_once_in_both_ways(monkeypatch):
 @pytest.mark.parametrize("mining_name", ["all", "semi_hard"])
 def test_halves_are_the_whole(mining_name, comparison, batch, monkeypatch):
     """In blocks of eight rows, with classes of many sizes that stand across their borders, and items alone."""
-    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)
+    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
     x, labels = batch(50).requires_grad_(), torch.tensor([0, 0, 1, 2, 3, 1, 0, 4, 0, 1] * 4 + list(range(5, 15)))
     inputs, results = [x, *(comparison.parameters() if isinstance(comparison, WeightedL1) else ())], []
     for many in (1000, 2):
-        monkeypatch.setattr(module, "MANY", many)
+        monkeypatch.setattr(module, "HALVED", many)
         loss = losses.triplet(x, labels, comparison=comparison, mining=mining_name)
         results.append((loss, *torch.autograd.grad(loss, inputs, materialize_grads=True)))
     torch.testing.assert_close(results[0], results[1], rtol=1e-10, atol=1e-13)
@@ -76,8 +76,8 @@ def test_halves_are_taken_only_where_they_are_safe(batch, monkeypatch):
     def refuse(*_, **__):
         raise RuntimeError("by halves")
 
-    monkeypatch.setattr(pairing, "_cache_bytes", lambda device: 1)
-    monkeypatch.setattr(module, "MANY", 2)
+    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
+    monkeypatch.setattr(module, "HALVED", 2)
     monkeypatch.setattr(module, "_hinges_by_halves", refuse)
     x, labels = batch(26), torch.arange(26) % 7
     losses.triplet(x, labels, comparison=Plain("cosine"), references=(x, labels))

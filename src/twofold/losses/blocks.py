@@ -6,6 +6,7 @@ keeps nothing larger than the embeddings (law 4).
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from twofold import distances
-from twofold.pairing import Comparison, Pairing, Room, Rows, look
+from twofold.distance_blocks import Room, Rows, look_at
+from twofold.lanes import few_threads, in_lanes
+from twofold.losses.arguments import is_plain
+from twofold.pairing import Comparison, Pairing
 
 __all__ = ["Term", "over_rows"]
 
@@ -50,6 +54,7 @@ def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmet
     Returns:
         A scalar of the embeddings' dtype (float32 for half precision).
     """
+    is_plain(comparison)
     half = symmetric and pairing.halves
     pairing = pairing.by_class() if half else pairing
     weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
@@ -72,11 +77,13 @@ class _OverRows(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, task: _Task, columns: Tensor, *weights: Tensor) -> Tensor:
-        vectors, ctx.back = distances.prepare(task.comparison.name, columns)
-        kernel = _Learned(task.comparison, weights)
-        if task.comparison.name in distances.__all__:
-            kernel = distances.kernel(task.comparison.name, vectors)
-        ctx.sums = _walk(task, kernel, vectors, inputs=[vectors, *weights] if any(ctx.needs_input_grad) else [])
+        with few_threads():
+            vectors, ctx.back = distances.prepare(task.comparison.name, columns)
+        inputs = [vectors, *weights] if any(ctx.needs_input_grad) else []
+        ctx.sums, *others = in_lanes(partial(_walk, task, vectors, weights, inputs=inputs), task.pairing.lanes)
+        for other in others:
+            for so_far, more in zip(ctx.sums, other, strict=True):
+                so_far.join(more)
         # A term that counts nothing is 0.
         counted = [task.pairing.share.total(torch.as_tensor(one.divisor, device=columns.device)) for one in ctx.sums]
         ctx.divisors = [count.clamp(min=1) for count in counted]
@@ -88,30 +95,33 @@ class _OverRows(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, *scale: Tensor
     ) -> tuple[Tensor | None, ...]:
-        shares = [(scale[0] / divisor).to(scale[0]) for divisor in ctx.divisors]
-        first, *others = ([g * share for g in one.gradients] for one, share in zip(ctx.sums, shares, strict=True))
-        for other in others:
-            for so_far, more in zip(first, other, strict=True):
-                so_far += more
-        return None, ctx.back(first[0]), *first[1:]
+        with few_threads():
+            shares = [(scale[0] / divisor).to(scale[0]) for divisor in ctx.divisors]
+            first, *others = ([g * share for g in one.gradients] for one, share in zip(ctx.sums, shares, strict=True))
+            for other in others:
+                for so_far, more in zip(first, other, strict=True):
+                    so_far += more
+            return None, ctx.back(first[0]), *first[1:]
 
 
-def _walk(task: _Task, kernel: Any, vectors: Tensor, *, inputs: list[Tensor]) -> list["_Sum"]:
+def _walk(
+    task: _Task, vectors: Tensor, weights: tuple[Tensor, ...], lane: int, *, inputs: list[Tensor]
+) -> list["_Sum"]:
     """Block after block: distances, what the loss says of them, and its gradient by the inputs (none: not wanted)."""
     sums: list[_Sum] = []
-    room = Room(task.pairing, vectors)
-    for rows in task.pairing.blocks():
-        both = kernel.turned(vectors[rows]), vectors[task.pairing.span(rows, half=task.half)]
-        block = kernel.distances(*both, room.block(len(both[0]), len(both[1])))
-        seen = look(task.pairing, rows, block, room, half=task.half)
-        if kernel.refined:
-            kernel.refined(seen.positive, seen.partner, both)
+    name, room = task.comparison.name, Room(task.pairing, vectors, lane)
+    kernel = distances.kernel(name, vectors) if name in distances.__all__ else _Learned(task.comparison, weights)
+    for rows in task.pairing.blocks(lane):
+        seen, both = look_at(task.pairing, rows, room, (kernel, vectors), half=task.half)
         terms = task.loss(seen)
         if len(terms) > 1 and len(task.pairing.starts) == task.pairing.share.processes == 1:
             terms = (_merged(terms),)
         sums = sums or [_Sum(inputs) for _ in terms]
+        block = room.block(*seen.negative.shape)
         if kernel.refined and inputs:
             # At equal vectors a distance has no slope: an infinite one says so to the kernel.
+            if seen.at_zero:
+                block.masked_fill_(block == 0, torch.inf)
             block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
         for so_far, term in zip(sums, terms, strict=True):
             so_far.add(term, kernel, _View(seen, block, both))
@@ -156,14 +166,19 @@ class _Sum:
             return
         view = view.near() if term.negative is None else view
         start, cols = view.seen.columns.start, view.block.shape[1]
-        sums = self.gradients[0][start : start + cols], *self.gradients[1:]
+        first, *further = self.gradients
+        sums = first[view.seen.place], first[start : start + cols], *further
         few = FEW * view.seen.partner.shape[1] < cols
         if term.negative is None and few and kernel.add_listed_gradients:
-            listed = view.seen.positive, view.seen.partner
-            of_rows = kernel.add_listed_gradients(term.positive, listed, view.both, *sums)
+            kernel.add_listed_gradients(term.positive, (view.seen.positive, view.seen.partner), view.both, sums)
         else:
-            of_rows = kernel.add_gradients(_scattered(term, view), view.block, view.both, *sums)
-        self.gradients[0][view.seen.place].add_(kernel.turned(of_rows))
+            kernel.add_gradients(_scattered(term, view), view.block, view.both, sums)
+
+    def join(self, other: "_Sum") -> None:
+        """Adds what another lane found."""
+        self.total, self.divisor = self.total + other.total, self.divisor + other.divisor
+        for so_far, more in zip(self.gradients, other.gradients, strict=True):
+            so_far += more
 
 
 def _scattered(term: Term, view: _View) -> Tensor:
@@ -175,6 +190,7 @@ class _Learned:
     """A learned comparison with the interface of `distances.Kernel`: one block's graph at a time, by autograd."""
 
     refined = add_listed_gradients = None
+    tie = 0.0
 
     def __init__(self, comparison: Comparison, weights: tuple[Tensor, ...]) -> None:
         self.comparison, self.weights = comparison, weights
@@ -190,10 +206,8 @@ class _Learned:
             self.block = self.comparison.block(*self.vectors)
         return out.copy_(self.block.detach())
 
-    def add_gradients(self, gradient: Tensor, distances: Tensor, vectors: Any, *sums: Tensor) -> Tensor:
+    def add_gradients(self, gradient: Tensor, distances: Tensor, vectors: Any, sums: tuple[Tensor, ...]) -> None:
         inputs = (*self.vectors, *self.weights)
         whole = functional.pad(gradient.to(self.block), (0, self.block.shape[1] - gradient.shape[1]))
-        of_rows, of_columns, *further = torch.autograd.grad(self.block, inputs, whole, retain_graph=True)
-        for so_far, more in zip(sums, (of_columns[: len(sums[0])], *further), strict=True):
-            so_far += more
-        return of_rows
+        for so_far, more in zip(sums, torch.autograd.grad(self.block, inputs, whole, retain_graph=True), strict=True):
+            so_far += more[: len(so_far)] if so_far.ndim else more

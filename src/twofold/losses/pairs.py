@@ -9,9 +9,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from twofold.distance_blocks import Rows
 from twofold.errors import BatchError, UsageError
+from twofold.losses.arguments import LARGEST, check_flag, check_number, is_plain
 from twofold.losses.blocks import Term, over_rows
-from twofold.pairing import Comparison, References, Rows, pair_up
+from twofold.pairing import Comparison, References, pair_up
 
 __all__ = ["binary_cross_entropy", "contrastive", "pair_contrastive", "pair_cross_entropy", "pair_regression"]
 
@@ -40,9 +42,10 @@ def contrastive(
 
     Raises:
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
-        UsageError: margins in the wrong order.
+        UsageError: margins out of their range or in the wrong order.
     """
-    check_margins(positive_margin, negative_margin)
+    check_flag("squared", squared)
+    check_margins(positive_margin, negative_margin, plain=is_plain(comparison))
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         return hinges(rows, positive_margin, negative_margin, squared=squared)
@@ -72,6 +75,7 @@ def binary_cross_entropy(
     Raises:
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
     """
+    check_flag("balanced", balanced)
     pairing = pair_up(embeddings, labels, references)
     pairs = pairing.genuine + pairing.impostor
     same, different = (pairs / (2 * side) if balanced else 1.0 for side in (pairing.genuine, pairing.impostor))
@@ -101,8 +105,9 @@ def pair_contrastive(
 
     Raises:
         BatchError: lists that do not fit, a number that is not finite, or targets other than 0 and 1.
-        UsageError: margins in the wrong order.
+        UsageError: margins out of their range or in the wrong order.
     """
+    check_flag("squared", squared)
     check_margins(positive_margin, negative_margin)
     _check_pairs(distances, targets)
     wrong = ~((targets == 0) | (targets == 1))
@@ -129,6 +134,7 @@ def pair_cross_entropy(
         BatchError: lists that do not fit, a number that is not finite, targets beyond [0, 1], or balanced targets
             of one side only.
     """
+    check_flag("balanced", balanced)
     _check_pairs(distances, targets)
     if bool(((targets < 0) | (targets > 1)).any()):
         raise BatchError("targets must be probabilities in [0, 1]: for other scores take pair_regression")
@@ -152,33 +158,48 @@ def pair_regression(
     Raises:
         BatchError: lists that do not fit, or a number that is not finite.
     """
+    check_number("best", best, -LARGEST)
     _check_pairs(distances, targets)
     return (best - distances - targets).square().mean()
 
 
 def hinges(rows: Rows, positive_margin: float, negative_margin: float, *, squared: bool = False) -> tuple[Term, Term]:
-    """Both hinges of `contrastive`: genuine pairs, impostor pairs."""
-    over = (rows.positive - positive_margin).clamp_(min=0) * rows.valid
-    margin = rows.negative.new_tensor(negative_margin)
-    short = torch.sub(margin, rows.negative, out=rows.spare).clamp_(min=0)
-    return _hinge(over, 1, squared), _hinge(short, -1, squared)
+    """Both hinges of `contrastive`: genuine pairs, impostor pairs.
+
+    A pair counts if it is more than `Rows.tie` on the wrong side of its margin: which of two equal vectors are not at 0
+    is for rounding to say, and each would count as much in the mean as one that is far off.
+    """
+    over = (rows.positive - (positive_margin + rows.tie)).clamp_(min=0) * rows.valid
+    short = torch.sub(rows.negative, negative_margin - rows.tie, out=rows.spare).clamp_(max=0)
+    return _hinge(over, 1, rows.tie, squared=squared), _hinge(short, -1, rows.tie, squared=squared)
 
 
-def _hinge(value: Tensor, sign: int, squared: bool) -> Term:
+def _hinge(beyond: Tensor, sign: int, tie: float, *, squared: bool) -> Term:
+    """`beyond`: by how much more than a tie a distance is on the wrong side, with its sign."""
     if squared:
-        total, active, gradient = value.square().sum(), value.sign().sum(), value.mul_(2)
+        gradient = beyond.sign()
+        active = gradient.sum().mul_(sign)
+        value = beyond.add_(gradient, alpha=tie)
+        total, gradient = value.square().sum(), value.mul_(2)
     else:
-        total, gradient = value.sum(), value.sign_()
-        active = gradient.sum()
-    return Term(total, active, gradient, None) if sign > 0 else Term(total, active, None, gradient.neg_())
+        total, gradient = beyond.sum().mul_(sign), beyond.sign_()
+        active = gradient.sum().mul_(sign)
+        total += active * tie
+    return Term(total, active, gradient, None) if sign > 0 else Term(total, active, None, gradient)
 
 
-def check_margins(positive_margin: float, negative_margin: float) -> None:
-    """Refuses margins in the wrong order.
+def check_margins(positive_margin: float, negative_margin: float, *, plain: bool = False) -> None:
+    """Refuses margins that no pair could be held to.
+
+    Args:
+        plain: distances are never negative, so impostors need a margin above 0.
 
     Raises:
-        UsageError: genuine pairs would be allowed more distance than impostors must have.
+        UsageError: margins out of their range, or genuine pairs would be allowed more distance than impostors must
+            have.
     """
+    check_number("positive_margin", positive_margin, 0 if plain else -LARGEST)
+    check_number("negative_margin", negative_margin, 1e-6 if plain else -LARGEST)
     if positive_margin > negative_margin:
         raise UsageError(
             f"positive_margin {positive_margin} is beyond negative_margin {negative_margin}: "
@@ -187,6 +208,12 @@ def check_margins(positive_margin: float, negative_margin: float) -> None:
 
 
 def _check_pairs(distances: Tensor, targets: Tensor) -> None:
+    for name, values in (("distances", distances), ("targets", targets)):
+        if not isinstance(values, Tensor) or not values.is_floating_point():
+            kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
+            raise BatchError(
+                f"{name} must be a tensor of floats, not {kind}: give torch.tensor(..., dtype=torch.float32)"
+            )
     if distances.ndim != 1 or distances.shape != targets.shape or not len(distances):
         raise BatchError(
             f"pairs need one distance and one target each, not {tuple(distances.shape)} and {tuple(targets.shape)}"

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from twofold import distances
 from twofold.errors import BatchError, UsageError
+from twofold.losses.arguments import COLDEST, check_number
 from twofold.pairing import Comparison, References, check
 
 __all__ = ["ArcFace", "ProxyAnchor"]
@@ -29,6 +30,8 @@ class ArcFace(nn.Module):
 
     def __init__(self, dim: int, classes: int, *, scale: float = 64.0, margin: float = 0.5) -> None:
         super().__init__()
+        _check_numbers(dim, classes, scale)
+        check_number("margin", margin, 0, math.pi)
         self.scale, self.margin = scale, margin
         self.proxies = nn.Parameter(torch.randn(classes, dim) / math.sqrt(dim))
 
@@ -74,6 +77,8 @@ class ProxyAnchor(nn.Module):
 
     def __init__(self, dim: int, classes: int, *, scale: float = 32.0, margin: float = 0.1) -> None:
         super().__init__()
+        _check_numbers(dim, classes, scale)
+        check_number("margin", margin, 0, 1)
         self.scale, self.margin = scale, margin
         self.proxies = nn.Parameter(torch.randn(classes, dim) / math.sqrt(dim))
 
@@ -105,6 +110,13 @@ def _log_one_plus(exponent: Tensor, kept: Tensor) -> Tensor:
     """log(1 + sum of e^z over the kept of each row)."""
     masked = exponent.masked_fill(~kept, -torch.inf)
     return torch.cat([masked.new_zeros(len(masked), 1), masked], 1).logsumexp(1)
+
+
+def _check_numbers(dim: int, classes: int, scale: float) -> None:
+    for name, value in (("dim", dim), ("classes", classes)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UsageError(f"{name} must be a whole number from 1 on, not {value!r}")
+    check_number("scale", scale, 1e-3, 1 / COLDEST)
 
 
 def _check(proxies: Tensor, embeddings: Tensor, labels: Tensor) -> None:

@@ -4,10 +4,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from twofold.errors import UsageError
+from twofold.distance_blocks import Rows
+from twofold.losses.arguments import COLDEST, check_number, is_plain
 from twofold.losses.blocks import Term, over_rows
 from twofold.losses.pairs import check_margins, hinges
-from twofold.pairing import Comparison, References, Rows, pair_up
+from twofold.pairing import Comparison, References, pair_up
 
 __all__ = ["roadmap", "smooth_ap"]
 
@@ -44,11 +45,11 @@ def roadmap(
 
     Raises:
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
-        UsageError: margins in the wrong order, or a weight beyond [0, 1].
+        UsageError: a number out of its range, or margins in the wrong order.
     """
-    check_margins(positive_margin, negative_margin)
-    if not 0 <= calibration <= 1:
-        raise UsageError(f"calibration {calibration} is no weight in [0, 1]: 0 is SupAP alone, 1 the contrastive part")
+    check_number("temperature", temperature, COLDEST)
+    check_number("calibration", calibration, 0, 1)
+    check_margins(positive_margin, negative_margin, plain=is_plain(comparison))
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         margins = hinges(rows, positive_margin, negative_margin)
@@ -72,11 +73,11 @@ def _bounded_ap(rows: Rows, temperature: float, weight: float) -> Term:
     positive, negative = torch.zeros_like(rows.positive), torch.zeros_like(rows.negative)
     for p in range(rows.valid.shape[1]):
         here = rows.positive[:, p, None]
-        good = 1 + ((rows.positive < here) & rows.valid).sum(1, keepdim=True)
+        good = 1 + ((rows.positive < here - rows.tie) & rows.valid).sum(1, keepdim=True)
         gap = (here - rows.negative).div_(temperature)
         over = (gap - REACH).clamp_(min=0)
         near = gap.clamp(max=REACH).sigmoid_()
-        bad = (near + over).sum(1, keepdim=True) + (gap > 0).sum(1, keepdim=True) / 2
+        bad = (near + over).sum(1, keepdim=True) + (gap > rows.tie / temperature).sum(1, keepdim=True) / 2
         total += (share[:, p, None] * bad / (good + bad)).sum()
         slope = near.addcmul_(near, near, value=-1).masked_fill_(gap > REACH, 1)
         slope *= share[:, p, None] * good / (temperature * (good + bad) ** 2)
@@ -105,7 +106,10 @@ def smooth_ap(
 
     Raises:
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        UsageError: a temperature out of its range.
     """
+
+    check_number("temperature", temperature, COLDEST)
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         partners = rows.valid.sum(1, keepdim=True)

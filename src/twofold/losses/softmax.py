@@ -5,15 +5,18 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from twofold.distance_blocks import FAR, Rows, distance_rows
+from twofold.lanes import in_lanes
+from twofold.losses.arguments import COLDEST, LARGEST, check_number
 from twofold.losses.blocks import Term, over_rows
-from twofold.pairing import FAR, Comparison, Pairing, References, Rows, distance_rows, pair_up
+from twofold.pairing import Comparison, Pairing, References, pair_up
 
 __all__ = ["circle", "multi_similarity", "nt_xent", "supcon"]
 
 STEEPEST = 80.0
 """e^-80 is still a full float32 (the smallest is e^-87)."""
 
-MANY = 16
+HALVED = 16
 """From so many blocks on two sweeps over half of the matrix beat one over all of it (measured)."""
 
 
@@ -37,7 +40,10 @@ def nt_xent(
 
     Raises:
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        UsageError: a number out of its range.
     """
+
+    check_number("temperature", temperature, COLDEST)
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         rest, terms, sums = _decaying(rows, 1 / temperature)
@@ -68,10 +74,11 @@ def supcon(
 
     Raises:
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        UsageError: a number out of its range.
     """
-
+    check_number("temperature", temperature, COLDEST)
     pairing = pair_up(embeddings, labels, references)
-    many = pairing.halves and len(pairing.starts) >= MANY
+    many = pairing.halves and len(pairing.starts) >= HALVED
     if many and comparison.name == "cosine" and temperature * STEEPEST > 2:
         return _supcon_by_halves(pairing, comparison, temperature)
 
@@ -116,13 +123,18 @@ def _supcon_by_halves(pairing: Pairing, comparison: Comparison, temperature: flo
 def _sums_by_halves(pairing: Pairing, comparison: Comparison, temperature: float) -> Float[Tensor, "n"]:
     """sum over j != i of e^(-d_ij / t), of every row i; each distance is computed once."""
     columns = pairing.columns
-    sums = columns.new_zeros(len(columns), dtype=torch.promote_types(columns.dtype, torch.float32))
-    for rows, seen in distance_rows(pairing, comparison, half=True):
-        for some in (seen.positive, seen.negative):
-            some.div_(-temperature).exp_()
-        sums[seen.columns] += seen.negative.sum(0)
-        sums[rows] += (seen.positive * seen.valid).sum(1) + seen.negative.sum(1)
-    return sums
+
+    def of_lane(lane: int) -> Tensor:
+        sums = columns.new_zeros(len(columns), dtype=torch.promote_types(columns.dtype, torch.float32))
+        for rows, seen in distance_rows(pairing, comparison, half=True, lane=lane):
+            for some in (seen.positive, seen.negative):
+                some.div_(-temperature).exp_()
+            sums[seen.columns] += seen.negative.sum(0)
+            sums[rows] += (seen.positive * seen.valid).sum(1) + seen.negative.sum(1)
+        return sums
+
+    first, *others = in_lanes(of_lane, pairing.lanes)
+    return sum(others, first)
 
 
 def multi_similarity(
@@ -146,7 +158,12 @@ def multi_similarity(
 
     Raises:
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        UsageError: a number out of its range.
     """
+
+    check_number("alpha", alpha, 1e-3, 1 / COLDEST)
+    check_number("beta", beta, 1e-3, 1 / COLDEST)
+    check_number("base", base, -LARGEST)
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         far = (alpha * (rows.positive - base)).masked_fill_(~rows.valid, -FAR)
@@ -183,7 +200,11 @@ def circle(
 
     Raises:
         BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        UsageError: a number out of its range.
     """
+
+    check_number("margin", margin, 0, 2)
+    check_number("scale", scale, 1e-3, 1 / COLDEST)
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         both = rows.valid.any(1, keepdim=True) & (rows.negative.amin(1, keepdim=True) < FAR)

@@ -8,20 +8,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from twofold import distances
+from twofold.distance_blocks import FAR, Rows, hardest
 from twofold.errors import BatchError, UsageError, nearest
+from twofold.lanes import LANES, few_threads
+from twofold.losses.arguments import check_flag, check_number, is_plain
 from twofold.losses.blocks import Term, over_rows
-from twofold.pairing import FAR, Comparison, Pairing, References, Rows, hardest, pair_up
+from twofold.pairing import Comparison, Pairing, References, pair_up
 
 __all__ = ["triplet"]
 
-FEW = 80
+LOOPED = 80
 """Up to so many positives a loop over them beats sorting (measured)."""
 
-MANY = 8
-"""From so many blocks on, half of the matrix and all genuine pairs cost less than the whole (measured)."""
-
-AT_ONCE = 2**16
-"""Distances at a time that one pass writes and the next one reads: a quarter of a megabyte."""
+HALVED = 8
+"""From so many blocks on, half of the matrix and the genuine pairs cost less than the whole (measured)."""
 
 COMPARED = 2**18
 """Comparisons at a time: a megabyte (measured: 2^15 to 2^19)."""
@@ -59,10 +60,14 @@ def triplet(
 
     Raises:
         BatchError: no triplet in the batch, an index beyond it, or a batch that is not fit (see `pairing.pair_up`).
-        UsageError: an unknown mining.
+        UsageError: an unknown mining, or a margin out of its range.
     """
     if mining not in ("all", "hard", "semi_hard"):
         raise UsageError(f"no mining is called {mining!r}: {nearest(mining, ('all', 'hard', 'semi_hard'))}")
+    is_plain(comparison)
+    check_flag("soft", soft)
+    # No negative lies between a positive and a margin of 0.
+    check_number("margin", margin, 1e-6 if mining == "semi_hard" else 0)
     pairing = pair_up(embeddings, labels, references)
     if triplets is not None or mining == "hard":
         chosen = hardest(pairing, comparison) if triplets is None else _checked(triplets, pairing)
@@ -72,11 +77,10 @@ def triplet(
     if soft:
         return over_rows(pairing, comparison, partial(_soft_triplets, margin=margin))
     semi_hard = mining == "semi_hard"
-    comparing = _Comparing(margin if semi_hard else None)
-    if pairing.halves and pairing.share.processes == 1 and len(pairing.starts) >= MANY and pairing.most <= FEW:
-        return _hinges_by_halves(pairing, comparison, comparing, margin=margin)
-    hinges = partial(_hinge_triplets, comparing=comparing, margin=margin, semi_hard=semi_hard)
-    return over_rows(pairing, comparison, hinges)
+    many = len(pairing.starts) >= HALVED and pairing.most <= LOOPED and comparison.name in distances.PRODUCTS
+    if many and pairing.halves and pairing.share.processes == 1:
+        return _hinges_by_halves(pairing.by_class(), comparison, margin=margin, semi_hard=semi_hard)
+    return over_rows(pairing, comparison, partial(_hinge_triplets, margin=margin, semi_hard=semi_hard))
 
 
 def _listed(pairing: Pairing, comparison: Comparison, triplets: Listed, *, margin: float, soft: bool) -> Tensor:
@@ -88,6 +92,10 @@ def _listed(pairing: Pairing, comparison: Comparison, triplets: Listed, *, margi
 
 
 def _checked(triplets: Listed, pairing: Pairing) -> Listed:
+    fit = len(triplets) == 3 and all(isinstance(index, Tensor) and index.ndim == 1 for index in triplets)
+    whole = fit and not any(index.is_floating_point() or index.dtype == torch.bool for index in triplets)
+    if not whole or len({len(index) for index in triplets}) > 1:
+        raise BatchError("triplets must be three tensors of whole numbers, as many anchors as positives and negatives")
     for name, index, limit in zip(
         ("anchor", "positive", "negative"), triplets, (len(pairing.first), *2 * [len(pairing.columns)]), strict=True
     ):
@@ -113,80 +121,73 @@ def _soft_triplets(rows: Rows, *, margin: float) -> tuple[Term, ...]:
     return (Term(total, count, positive, negative),)
 
 
-def _hinge_triplets(rows: Rows, *, comparing: "_Comparing", margin: float, semi_hard: bool) -> tuple[Term, ...]:
+def _hinge_triplets(rows: Rows, *, margin: float, semi_hard: bool) -> tuple[Term, ...]:
     """All triplets of an anchor at once: sum over p, n of max(0, t_p - d_n) with thresholds t_p = d_p + margin.
 
     It needs no triplet, only how many thresholds each negative is below (its gradient) and how many negatives each
     threshold is above (that positive's): the sum is then linear in both.
     """
     threshold = (rows.positive + margin).masked_fill_(~rows.valid, -FAR)
-    floor = rows.positive.masked_fill(~rows.valid, FAR) if semi_hard else None
-    if threshold.shape[1] > FEW:
-        above, below = _count(threshold, floor, rows.negative)
+    floor = rows.positive.masked_fill(~rows.valid, FAR)
+    if threshold.shape[1] > LOOPED:
+        above, below = _count_by_sorting(rows, threshold, floor if semi_hard else None)
     else:
-        bound, below = threshold if floor is None else floor, torch.zeros_like(threshold)
-        above = comparing.count(rows, (bound[:, :, None], below[:, :, None]))
-    return (_hinged(rows, above, below, threshold=threshold, near=threshold.amax(1, keepdim=True)),)
-
-
-def _hinges_by_halves(pairing: Pairing, comparison: Comparison, comparing: "_Comparing", *, margin: float) -> Tensor:
-    """The same, each distance of two classes computed once, and counted from both of its ends.
-
-    The thresholds of all rows are found first. A block is counted for the thresholds of its rows and of its columns,
-    and these are rows of later blocks: when one is reached, all that came before has been counted for it.
-    """
-    pairing = pairing.by_class()
-    floor = _genuine(pairing, comparison)
-    threshold = (floor + margin).masked_fill_(floor == FAR, -FAR)
-    bound, counted = threshold if comparing.within is None else floor, torch.zeros_like(floor)
-    middle = threshold[floor < FAR].mean()
-
-    def of_rows(rows: Rows) -> tuple[Term, ...]:
-        mine = bound[:, rows.place].T[:, :, None], counted[:, rows.place].T[:, :, None]
-        theirs = bound[None, :, rows.columns], counted[None, :, rows.columns]
-        above, places = comparing.count(rows, mine, theirs), slice(rows.valid.shape[1])
-        below, thresholds = (table[places, rows.place].T for table in (counted, threshold))
-        return (_hinged(rows, above, below, threshold=thresholds, near=middle),)
-
-    return over_rows(pairing, comparison, of_rows, symmetric=True)
-
-
-def _hinged(rows: Rows, above: Tensor, below: Tensor, *, threshold: Tensor, near: Tensor) -> Term:
+        below = torch.zeros_like(threshold)
+        bound = floor if semi_hard else threshold
+        above = _count(rows, margin if semi_hard else None, (bound[:, :, None], below[:, :, None]))
+    near = threshold.amax(1, keepdim=True)
     # Measured from a threshold, the row's largest or the mean of all: two large sums of distances would cancel.
     total = -_dot(near, rows.negative, above) - ((near - threshold) * below).sum()
-    return Term(total, below.sum(), below, above)
+    return (Term(total, below.sum(), below, above),)
 
 
-def _genuine(pairing: Pairing, comparison: Comparison) -> Float[Tensor, "places n"]:
-    """The distances of each item to its positives, FAR where it has no more."""
-    columns = pairing.columns.detach()
-    columns = columns.to(torch.promote_types(columns.dtype, torch.float32))
-    partner, valid = pairing.partners(slice(0, len(columns)))
-    own = torch.arange(len(columns), device=columns.device)[:, None].expand_as(partner)
-    some = max(1, AT_ONCE // columns.shape[1])
-    listed = zip(own.reshape(-1).split(some), partner.reshape(-1).split(some), strict=True)
-    with torch.autocast(columns.device.type, enabled=False), torch.no_grad():
-        found = [comparison.pairs(*(columns.index_select(0, end) for end in ends)) for ends in listed]
-    return torch.cat(found).view_as(partner).masked_fill_(~valid, FAR).T.contiguous()
+def _hinges_by_halves(pairing: Pairing, comparison: Comparison, *, margin: float, semi_hard: bool) -> Tensor:
+    """The same, each distance of two classes computed once, and counted for the thresholds of both of its ends.
+
+    Only when all blocks are done, all negatives of a threshold are counted: the genuine pairs are then a sum of their
+    own, weighted by these counts.
+    """
+    partner, valid = pairing.partners(slice(0, len(pairing.columns)))
+    with few_threads():
+        near = distances.listed(comparison.name, pairing.columns.detach(), partner)
+    threshold = (near + margin).masked_fill_(~valid, -FAR)
+    bound = (near.masked_fill(~valid, FAR) if semi_hard else threshold).T.contiguous()
+    counted = bound.new_zeros(LANES, *bound.shape)
+    middle = threshold[valid].mean()
+
+    def of_rows(rows: Rows) -> tuple[Term, ...]:
+        below = counted[rows.room.lane]
+        mine = bound[:, rows.place].T[:, :, None], below[:, rows.place].T[:, :, None]
+        theirs = bound[None, :, rows.columns], below[None, :, rows.columns]
+        above = _count(rows, margin if semi_hard else None, mine, theirs)
+        return (Term(-_dot(middle.expand(1, 1), rows.negative, above), 0, None, above),)
+
+    pushed = over_rows(pairing, comparison, of_rows, symmetric=True)
+    below = counted.sum(0).T
+    with few_threads():
+        pulled = distances.sum_of_listed(comparison.name, pairing.columns, partner, below)
+        rest = (margin - middle) * below.sum()
+    return (pushed + pulled + rest) / below.sum().clamp(min=1)
 
 
 def _dot(near: Tensor, value: Tensor, weight: Tensor) -> Tensor:
     """Sum of (near - value) * weight, some rows at a time, whose differences stay in the cache."""
-    few = max(8, AT_ONCE // value.shape[1])
+    few = max(8, COMPARED // (4 * value.shape[1]))
     parts = zip(near.expand(len(value), 1).split(few), value.split(few), weight.split(few), strict=True)
     return torch.stack([torch.dot((a - b).view(-1), c.view(-1)) for a, b, c in parts]).sum()
 
 
-def _count(threshold: Tensor, floor: Tensor | None, value: Tensor) -> tuple[Tensor, Tensor]:
+def _count_by_sorting(rows: Rows, threshold: Tensor, floor: Tensor | None) -> tuple[Tensor, Tensor]:
     """For each value of a row minus the thresholds above it, for each threshold the values below (above its floor)."""
-    above, below = _count_sorted(threshold, value, closed=False)
+    above, below = _passed(threshold - rows.tie, rows.negative, closed=False)
     if floor is not None:
-        beneath, under = _count_sorted(floor.masked_fill(floor == FAR, -FAR), value, closed=True)
+        floor = (floor + rows.tie).masked_fill_(~rows.valid, -FAR)
+        beneath, under = _passed(floor, rows.negative, closed=True)
         above, below = above.sub_(beneath), below.sub_(under)
     return above.neg_(), below
 
 
-def _count_sorted(threshold: Tensor, value: Tensor, *, closed: bool) -> tuple[Tensor, Tensor]:
+def _passed(threshold: Tensor, value: Tensor, *, closed: bool) -> tuple[Tensor, Tensor]:
     ordered, order = threshold.sort(1)
     passed = torch.searchsorted(ordered, value, right=not closed)
     places = threshold.new_zeros(len(threshold), threshold.shape[1] + 1)
@@ -195,45 +196,38 @@ def _count_sorted(threshold: Tensor, value: Tensor, *, closed: bool) -> tuple[Te
     return (threshold.shape[1] - passed).to(value.dtype), below
 
 
-class _Comparing:
-    """The same by comparing all with all, into floats: four times as fast as into booleans (measured).
+def _count(rows: Rows, within: float | None, *ends: tuple[Tensor, Tensor]) -> Tensor:
+    """For each negative minus the number of bounds for which it counts, in the room of `rows.spare`.
 
-    Some rows at a time, so that the comparisons stay in the cache, and in the same room from block to block: fresh
-    pages would cost as much as all else.
+    Bounds are compared into floats, four times as fast as into booleans, some rows at a time, so that the comparisons
+    stay in the cache.
+
+    Args:
+        within: a value counts if it is beyond a bound by less than this; None: if it is below the bound.
+        ends: bounds, and where is added how many values count for each: both (rows, places, 1) if they are the
+            rows', (1, places, cols) if they are the columns'.
     """
+    places, cols = ends[0][0].shape[1], rows.negative.shape[1]
+    few = min(len(rows.negative), max(1, COMPARED // (places * cols)))
+    room, above = rows.room.third(few * places * cols).view(few, places, cols), rows.spare
+    one = room.new_ones(few, places, 1)
+    for start in range(0, len(above), few):
+        some = slice(start, start + few)
+        values, sums = rows.negative[some, None], above[some, None]
+        for which, end in enumerate(ends):
+            bounds, counted = (table if len(table) == 1 else table[some] for table in end)
+            counts = _compared(values, bounds, one[: len(values)], room[: len(values)], within=within, tie=rows.tie)
+            # A product, since a sum over the middle takes twice the time.
+            sums.baddbmm_(one[: len(values)].mT, counts, beta=min(which, 1), alpha=-1)
+            counted += counts.sum_to_size(counted.shape)
+    return above
 
-    def __init__(self, within: float | None) -> None:
-        """`within`: a value counts if it is beyond a bound by less than this; None: if it is below the bound."""
-        self.within = within
-        self.room = torch.empty(0)
 
-    def count(self, rows: Rows, *ends: tuple[Tensor, Tensor]) -> Tensor:
-        """For each negative minus the number of bounds for which it counts, in the room of `rows.spare`.
-
-        Args:
-            ends: bounds, and where is added how many values count for each: both (rows, places, 1) if they are the
-                rows', (1, places, cols) if they are the columns'.
-        """
-        places, cols = ends[0][0].shape[1], rows.negative.shape[1]
-        few = min(len(rows.negative), max(1, COMPARED // (places * cols)))
-        if self.room.numel() < few * places * cols:
-            self.room = rows.negative.new_empty(few * places * cols)
-        room, one = self.room[: few * places * cols].view(few, places, cols), self.room.new_ones(few, places, 1)
-        above = rows.spare
-        for start in range(0, len(above), few):
-            some = slice(start, start + few)
-            values, sums = rows.negative[some, None], above[some, None]
-            for which, end in enumerate(ends):
-                bounds, counted = (table if len(table) == 1 else table[some] for table in end)
-                counts = self._compared(values, bounds, one[: len(values)], room[: len(values)])
-                # A product, since a sum over the middle takes twice the time.
-                sums.baddbmm_(one[: len(values)].mT, counts, beta=min(which, 1), alpha=-1)
-                counted += counts.sum_to_size(counted.shape)
-        return above
-
-    def _compared(self, values: Tensor, bounds: Tensor, one: Tensor, out: Tensor) -> Tensor:
-        if self.within is None:
-            return torch.lt(values, bounds, out=out)
-        beyond = torch.sub(values, bounds, out=out)
-        # The slope of a hard tanh, 1 between its ends and 0 elsewhere, is two comparisons and their product in a pass.
-        return torch.ops.aten.hardtanh_backward(one.expand_as(out), beyond, 0.0, self.within, grad_input=beyond)
+def _compared(
+    values: Tensor, bounds: Tensor, one: Tensor, out: Tensor, *, within: float | None, tie: float
+) -> Float[Tensor, "rows places cols"]:
+    if within is None:
+        return torch.lt(values, bounds - tie, out=out)
+    beyond = torch.sub(values, bounds, out=out)
+    # The slope of a hard tanh, 1 between its ends and 0 elsewhere, is two comparisons and their product in a pass.
+    return torch.ops.aten.hardtanh_backward(one.expand_as(out), beyond, tie, within - tie, grad_input=beyond)
