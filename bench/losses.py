@@ -8,7 +8,8 @@ for CPU, without torchvision; it is no dependency of ours), three of its batch l
 Time: ours and the peer take turns in one process on the same embeddings (128-d, eight of a class, spread over 16
 directions as trained embeddings are, so that the hinges have work), each loss and batch in a process of its own; value
 and gradient are asserted to be equal first, which is the warm-up. The figure is the ratio of the medians of the
-repeats, for one thread, and for two in the rows that say so.
+repeats, for one thread, and for two in the rows that say so. Rows called `busy` have two threads, and beside them a
+process that this benchmark starts and that does nothing but count.
 
 Memory: the peak of torch's allocator beyond the inputs, ours counted as at least 1 MB; beside it (`resident`) the
 growth of the resident set at its peak, as the system counts it, each side in a fresh process after a small warm-up,
@@ -18,6 +19,7 @@ where a side that stays below 1 MB counts as 1 MB. --quick: small batches in thi
 import argparse
 import importlib.util
 import json
+import os
 import re
 import resource
 import statistics
@@ -43,7 +45,10 @@ MARGIN = 0.2
 DIM, PER_CLASS = 128, 8
 SMALL = (64, 128)
 MEGABYTE = 2**20
-REPEATS, SECONDS = 25, 12
+REPEATS, SECONDS = 25, 6
+BUSY_THREADS = 2
+COMPETITOR = "import os, sys\nwhile os.getppid() == int(sys.argv[1]): pass"
+"""Other work: a loop without memory traffic, which ends with the process that started it."""
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -96,13 +101,17 @@ def main() -> None:
 
 
 def quick(chosen: dict[str, Case]) -> list[dict[str, Any]]:
-    """Small batches, one thread, in this process: what it asserts is that both sides are equal."""
+    """Small batches, one thread, in this process, and one busy row: what it asserts is that both sides are equal."""
     torch.set_num_threads(1)
     figures = []
     for name, case in chosen.items():
         timed, held = times(name, case.quick, repeats=3), allocated(name, case.quick)
         figures += [time_row(name, case.quick, timed, 1), memory_row(name, case.quick, held, "memory")]
-    return figures
+    name = next(iter(chosen))
+    return [
+        *figures,
+        time_row(name, SMALL[0], in_own_process("busy_times", name, SMALL[0], BUSY_THREADS), BUSY_THREADS, busy=True),
+    ]
 
 
 def full(chosen: dict[str, Case], threads: list[int]) -> list[dict[str, Any]]:
@@ -112,6 +121,9 @@ def full(chosen: dict[str, Case], threads: list[int]) -> list[dict[str, Any]]:
         for size in (*SMALL, case.batch) if name in CASES else (case.batch,):
             for count in threads:
                 figures.append(time_row(name, size, in_own_process("times", name, size, count), count))
+            if name in CASES:
+                found = in_own_process("busy_times", name, size, BUSY_THREADS)
+                figures.append(time_row(name, size, found, BUSY_THREADS, busy=True))
             figures.append(memory_row(name, size, in_own_process("allocated", name, size, 1), "memory"))
         sides: dict[str, Any] = {
             side: in_own_process(f"resident_{side}", name, case.batch, 1) for side in ("ours", "peer")
@@ -129,22 +141,24 @@ def in_own_process(what: str, name: str, size: int, threads: int) -> dict[str, A
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def time_row(name: str, size: int, found: dict[str, list[float]], threads: int) -> dict[str, Any]:
+def time_row(
+    name: str, size: int, found: dict[str, list[float]], threads: int, *, busy: bool = False
+) -> dict[str, Any]:
     """How many times faster, and a line about it."""
     ours, theirs = statistics.median(found["ours"]), statistics.median(found["peer"])
     ratios = sorted(b / a for a, b in zip(found["ours"], found["peer"], strict=True))
-    print(
-        f"{name:>34} {size:>5} {threads} thread(s) {theirs * 1e3:9.2f} -> {ours * 1e3:8.2f} ms  x {theirs / ours:7.2f}"
-    )
-    sys.stdout.flush()
+    how = f"{threads} thread(s){', beside one busy process' if busy else ''}"
+    print(f"{name:>34} {size:>5} {how} {theirs * 1e3:9.2f} -> {ours * 1e3:8.2f} ms  x {theirs / ours:7.2f}", flush=True)
     case = (CASES | FURTHER)[name]
+    ending = "busy_time_ratio" if busy else "time_ratio" + ("" if threads == 1 else f"_{threads}_threads")
+    goal = case.faster if size == case.batch else 0.9 if size in SMALL else None
     return row(
-        f"{name}_{size}_time_ratio" + ("" if threads == 1 else f"_{threads}_threads"),
+        f"{name}_{size}_{ending}",
         theirs / ours,
         interval=(ratios[0], ratios[-1]),
         unit="x",
-        goal=case.faster if size == case.batch else 0.9 if size in SMALL else None,
-        anchor=f"{case.peer}, {theirs * 1e3:.2f} ms, {threads} thread(s), same process; brackets: single repeats",
+        goal=0.9 if busy else goal,
+        anchor=f"{case.peer}, {theirs * 1e3:.2f} ms, {how}, same process; brackets: single repeats",
     )
 
 
@@ -179,6 +193,16 @@ def times(name: str, size: int, *, repeats: int = REPEATS) -> dict[str, list[flo
         found["ours"].append(seconds(ours, embeddings, labels, often[0]))
         found["peer"].append(seconds(theirs, embeddings, labels, often[1]))
     return found
+
+
+def busy_times(name: str, size: int) -> dict[str, list[float]]:
+    """The same beside other work."""
+    other = subprocess.Popen([sys.executable, "-c", COMPETITOR, str(os.getpid())])
+    try:
+        return times(name, size)
+    finally:
+        other.kill()
+        other.wait()
 
 
 def allocated(name: str, size: int) -> dict[str, int]:
@@ -324,6 +348,7 @@ def peak(loss: Loss, embeddings: Tensor, labels: Tensor) -> int:
 
 PARTS: dict[str, Callable[[str, int], Any]] = {
     "times": times,
+    "busy_times": busy_times,
     "allocated": allocated,
     "resident_ours": lambda name, size: resident(name, size, 0),
     "resident_peer": lambda name, size: resident(name, size, 1),

@@ -128,17 +128,13 @@ def prepare(
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
         norm.masked_fill_(norm == 0, 1)
         unit = x / norm
-        return _widened(unit, 0.5), partial(_from_unit, dtype, unit, norm)
+        return _widened(unit, torch.full_like(norm, 0.5)), partial(_from_unit, dtype, unit, norm)
     x = x - x.mean(0)
-    return _widened(x, x.square().sum(1)), partial(_from_square, dtype, x)
+    return _widened(x, x.square().sum(1, keepdim=True)), partial(_from_square, dtype, x)
 
 
-def _widened(x: Float[Tensor, "n dim"], square: Tensor | float) -> Float[Tensor, "n inner"]:
-    wide = x.new_zeros(len(x), x.shape[1] + WIDER)
-    wide[:, :-WIDER] = x
-    wide[:, ONE] = 1
-    wide[:, SQUARE] = square
-    return wide
+def _widened(x: Float[Tensor, "n dim"], square: Float[Tensor, "n 1"]) -> Float[Tensor, "n inner"]:
+    return torch.cat([x, torch.ones_like(square), square, x.new_zeros(len(x), WIDER - 2)], 1)
 
 
 def _from_unit(dtype: torch.dtype, unit: Tensor, norm: Tensor, gradient: Tensor) -> Tensor:
@@ -162,8 +158,9 @@ def kernel(name: str, vectors: Float[Tensor, "n inner"]) -> Kernel:
     if name == "euclidean":
         # No distance is less than the product's own error, by which a gradient would otherwise be divided.
         root = partial(_root, eps * length**2 + 1e-30)
-        parts = root, _add_root_gradients, _add_listed_root_gradients, _refined_root
-        return Kernel(turned, *parts, tie=ROUNDINGS * eps * length, near=2 * eps**0.25 * length)
+        near = 2 * eps**0.25 * length + 2e-15
+        parts = root, _add_root_gradients, _add_listed_root_gradients, partial(_refined_root, near)
+        return Kernel(turned, *parts, tie=ROUNDINGS * eps * length, near=near)
     slopes: dict[str, float] = {"scale": 1} if name == "cosine" else {"scale": 2, "squares": 1}
     parts = _product, partial(_add_product_gradients, **slopes), partial(_add_listed_gradients, **slopes)
     return Kernel(turned, *parts, tie=2 * ROUNDINGS * eps * length**2)
@@ -171,7 +168,7 @@ def kernel(name: str, vectors: Float[Tensor, "n inner"]) -> Kernel:
 
 def _turned(scale: float, x: Float[Tensor, "n inner"]) -> Float[Tensor, "n inner"]:
     turned = x * -scale
-    turned[:, ONE], turned[:, SQUARE] = x[:, SQUARE], x[:, ONE]
+    turned[:, ONE : SQUARE + 1] = x[:, ONE : SQUARE + 1].flip(1)
     return turned
 
 
@@ -223,11 +220,11 @@ def _add_listed_root_gradients(gradient: Tensor, listed: Listed, vectors: Vector
 
 
 def _refined_root(
-    table: Float[Tensor, "rows places"], columns: Int[Tensor, "rows places"] | None, vectors: Vectors
+    limit: float, table: Float[Tensor, "rows places"], columns: Int[Tensor, "rows places"] | None, vectors: Vectors
 ) -> None:
     """Small distances from the differences, a bounded number at a time; a vector is at exactly 0 from itself."""
     a, b = vectors
-    near = (table < 2 * torch.finfo(a.dtype).eps ** 0.25 * a[:, ONE, None].sqrt() + 2e-15).nonzero()
+    near = (table < limit).nonzero()
     for some in near.split(max(1, 2**18 // a.shape[1])) if len(near) else ():
         i, place = some.unbind(1)
         differences = a[i, :-WIDER] / -2 - b[place if columns is None else columns[i, place], :-WIDER]

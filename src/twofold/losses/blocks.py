@@ -19,7 +19,7 @@ from twofold import distances
 from twofold.distance_blocks import Room, Rows, look_at
 from twofold.lanes import few_threads, in_lanes
 from twofold.losses.arguments import is_plain
-from twofold.pairing import Comparison, Pairing
+from twofold.pairing import Comparison, Pairing, Share
 
 __all__ = ["Term", "over_rows"]
 
@@ -84,11 +84,9 @@ class _OverRows(torch.autograd.Function):
         for other in others:
             for so_far, more in zip(ctx.sums, other, strict=True):
                 so_far.join(more)
-        # A term that counts nothing is 0.
-        counted = [task.pairing.share.total(torch.as_tensor(one.divisor, device=columns.device)) for one in ctx.sums]
-        ctx.divisors = [count.clamp(min=1) for count in counted]
-        totals = (one.total / divisor for one, divisor in zip(ctx.sums, ctx.divisors, strict=True))
-        return sum(totals, vectors.new_zeros((), dtype=torch.float64)).to(vectors.dtype)
+        ctx.divisors = [_divisor(one.divisor, task.pairing.share, columns.device) for one in ctx.sums]
+        first, *further = (one.total / divisor for one, divisor in zip(ctx.sums, ctx.divisors, strict=True))
+        return sum(further, first).to(vectors.dtype)
 
     @staticmethod
     @once_differentiable
@@ -96,12 +94,19 @@ class _OverRows(torch.autograd.Function):
         ctx: Any, *scale: Tensor
     ) -> tuple[Tensor | None, ...]:
         with few_threads():
-            shares = [(scale[0] / divisor).to(scale[0]) for divisor in ctx.divisors]
+            shares = [scale[0] / divisor for divisor in ctx.divisors]
             first, *others = ([g * share for g in one.gradients] for one, share in zip(ctx.sums, shares, strict=True))
             for other in others:
                 for so_far, more in zip(first, other, strict=True):
                     so_far += more
             return None, ctx.back(first[0]), *first[1:]
+
+
+def _divisor(counted: Tensor | float, share: Share, device: torch.device) -> Tensor | float:
+    """The count of all processes; a term that counts nothing is 0."""
+    if share.processes == 1 and not isinstance(counted, Tensor):
+        return max(1, counted)
+    return share.total(torch.as_tensor(counted, device=device)).clamp(min=1)
 
 
 def _walk(
@@ -155,13 +160,12 @@ class _Sum:
     """One term over the blocks so far: the sum in float64, the gradients in the vectors' dtype."""
 
     def __init__(self, inputs: list[Tensor]) -> None:
-        self.total: Tensor | float = 0.0
+        self.total: Any = None  # then a float64 scalar
         self.divisor: Tensor | float = 0
         self.gradients = [torch.zeros_like(x) for x in inputs]
 
     def add(self, term: Term, kernel: Any, view: _View) -> None:
-        self.total = self.total + term.total.double()
-        self.divisor = self.divisor + term.divisor
+        self.count(term.total.double(), term.divisor)
         if not self.gradients:
             return
         view = view.near() if term.negative is None else view
@@ -174,9 +178,13 @@ class _Sum:
         else:
             kernel.add_gradients(_scattered(term, view), view.block, view.both, sums)
 
+    def count(self, total: Tensor, divisor: Tensor | float) -> None:
+        self.divisor = divisor if self.total is None else self.divisor + divisor
+        self.total = total if self.total is None else self.total + total
+
     def join(self, other: "_Sum") -> None:
         """Adds what another lane found."""
-        self.total, self.divisor = self.total + other.total, self.divisor + other.divisor
+        self.count(other.total, other.divisor)
         for so_far, more in zip(self.gradients, other.gradients, strict=True):
             so_far += more
 

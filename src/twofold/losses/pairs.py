@@ -178,14 +178,15 @@ def _hinge(beyond: Tensor, sign: int, tie: float, *, squared: bool) -> Term:
     """`beyond`: by how much more than a tie a distance is on the wrong side, with its sign."""
     if squared:
         gradient = beyond.sign()
-        active = gradient.sum().mul_(sign)
-        value = beyond.add_(gradient, alpha=tie)
+        active, value = gradient.sum(), beyond.add_(gradient, alpha=tie)
         total, gradient = value.square().sum(), value.mul_(2)
     else:
-        total, gradient = beyond.sum().mul_(sign), beyond.sign_()
-        active = gradient.sum().mul_(sign)
-        total += active * tie
-    return Term(total, active, gradient, None) if sign > 0 else Term(total, active, None, gradient)
+        total, gradient = beyond.sum(), beyond.sign_()
+        active = gradient.sum()
+        total.add_(active, alpha=tie)
+    if sign > 0:
+        return Term(total, active, gradient, None)
+    return Term(total if squared else total.neg_(), active.neg_(), None, gradient)
 
 
 def check_margins(positive_margin: float, negative_margin: float, *, plain: bool = False) -> None:
