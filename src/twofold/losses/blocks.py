@@ -86,7 +86,8 @@ class _OverRows(torch.autograd.Function):
                 so_far.join(more)
         ctx.divisors = [_divisor(one.divisor, task.pairing.share, columns.device) for one in ctx.sums]
         first, *further = (one.total / divisor for one, divisor in zip(ctx.sums, ctx.divisors, strict=True))
-        return sum(further, first).to(vectors.dtype)
+        value: Any = sum(further, first)
+        return value.to(vectors.dtype)
 
     @staticmethod
     @once_differentiable
