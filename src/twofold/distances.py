@@ -261,19 +261,22 @@ def listed(name: str, x: Float[Tensor, "n dim"], partner: Int[Tensor, "n places"
 
 
 def sum_of_listed(
-    name: str, x: Float[Tensor, "n dim"], partner: Int[Tensor, "n places"], weight: Float[Tensor, "n places"]
+    name: str, x: Float[Tensor, "n dim"], partner: Int[Tensor, "n places"], weighted: tuple[Tensor, Tensor]
 ) -> Float[Tensor, ""]:
-    """Sum of the weighted distances between each item and its partners, differentiable by the items."""
-    return _Listed.apply(name, x, (partner, weight))
+    """Sum of the weighted distances between each item and its partners, differentiable by the items.
+
+    Args:
+        weighted: what `listed` said of them, and the weights, both (n, places).
+    """
+    return _Listed.apply(name, x, (partner, *weighted))
 
 
 class _Listed(torch.autograd.Function):
     """Place by place, so that nothing is larger than the vectors."""
 
     @staticmethod
-    def forward(ctx: Any, name: str, x: Tensor, weighted: tuple[Tensor, Tensor]) -> Tensor:
-        partner, weight = weighted
-        table = listed(name, x.detach(), partner)
+    def forward(ctx: Any, name: str, x: Tensor, weighted: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        partner, table, weight = weighted
         vectors, ctx.back = prepare(name, x)
         scale = weight * 2 if name == "squared_euclidean" else weight
         scale = (weight / table).masked_fill_(table == 0, 0) if name == "euclidean" else scale

@@ -1,6 +1,7 @@
 """Triplet losses: all triplets of a batch without listing them, or those that were mined."""
 
 from functools import partial
+from itertools import repeat
 from typing import Literal
 
 import torch
@@ -165,7 +166,7 @@ def _hinges_by_halves(pairing: Pairing, comparison: Comparison, *, margin: float
     pushed = over_rows(pairing, comparison, of_rows, symmetric=True)
     below = counted.sum(0).T
     with few_threads():
-        pulled = distances.sum_of_listed(comparison.name, pairing.columns, partner, below)
+        pulled = distances.sum_of_listed(comparison.name, pairing.columns, partner, (near, below))
         rest = (margin - middle) * below.sum()
     return (pushed + pulled + rest) / below.sum().clamp(min=1)
 
@@ -211,14 +212,16 @@ def _count(rows: Rows, within: float | None, *ends: tuple[Tensor, Tensor]) -> Te
     few = min(len(rows.negative), max(1, COMPARED // (places * cols)))
     room, above = rows.room.third(few * places * cols).view(few, places, cols), rows.spare
     one = room.new_ones(few, places, 1)
-    for start in range(0, len(above), few):
-        some = slice(start, start + few)
-        values, sums = rows.negative[some, None], above[some, None]
-        for which, end in enumerate(ends):
-            bounds, counted = (table if len(table) == 1 else table[some] for table in end)
-            counts = _compared(values, bounds, one[: len(values)], room[: len(values)], within=within, tie=rows.tie)
+    pieces = [rows.negative[:, None].split(few), above[:, None].split(few)]
+    for bounds, counted in ends:
+        pieces += [repeat(table) if len(table) == 1 else table.split(few) for table in (bounds, counted)]
+    for values, sums, *tables in zip(*pieces, strict=False):
+        some = one[: len(values)]
+        for place in range(0, len(tables), 2):
+            bounds, counted = tables[place : place + 2]
+            counts = _compared(values, bounds, some, room[: len(values)], within=within, tie=rows.tie)
             # A product, since a sum over the middle takes twice the time.
-            sums.baddbmm_(one[: len(values)].mT, counts, beta=min(which, 1), alpha=-1)
+            sums.baddbmm_(some.mT, counts, beta=min(place, 1), alpha=-1)
             counted += counts.sum_to_size(counted.shape)
     return above
 
