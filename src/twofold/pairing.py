@@ -122,8 +122,8 @@ class Pairing:
 
     @property
     def lanes(self) -> int:
-        """How many lanes there is work for."""
-        return min(LANES, len(self.starts))
+        """How many lanes there is work for in this process."""
+        return max(1, min(LANES, len(self.starts[self.share.rank :: self.share.processes])))
 
     @property
     def halves(self) -> bool:

@@ -21,7 +21,7 @@ from twofold.lanes import few_threads, in_lanes
 from twofold.losses.arguments import is_plain
 from twofold.pairing import Comparison, Pairing, Share
 
-__all__ = ["Term", "over_rows"]
+__all__ = ["Term", "at_once", "over_rows"]
 
 
 class Term(NamedTuple):
@@ -57,10 +57,39 @@ def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmet
     is_plain(comparison)
     half = symmetric and pairing.halves
     pairing = pairing.by_class() if half else pairing
-    weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
-    weights = [weight for weight in weights if weight.requires_grad]
     with torch.autocast(pairing.columns.device.type, enabled=False):
-        return _OverRows.apply(_Task(pairing, comparison, loss, half), pairing.columns, *weights)
+        return _OverRows.apply(_Task(pairing, comparison, loss, half), pairing.columns, *_trained(comparison))
+
+
+def at_once(loss: Callable[[Tensor], Tensor], comparison: Comparison, columns: Tensor) -> Tensor:
+    """A differentiable loss of the columns, its gradient computed with it, in few threads.
+
+    Adding up gradients by index, autograd divides even a small batch among all threads.
+    """
+    return _AtOnce.apply(loss, columns, *_trained(comparison))
+
+
+class _AtOnce(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, loss: Callable[[Tensor], Tensor], columns: Tensor, *weights: Tensor) -> Tensor:
+        with few_threads(), torch.enable_grad():
+            own = columns.detach().requires_grad_()
+            value = loss(own)
+            if any(ctx.needs_input_grad):
+                ctx.gradients = torch.autograd.grad(value, (own, *weights), materialize_grads=True)
+        return value.detach()
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *scale: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        return None, *(gradient * scale[0].to(gradient) for gradient in ctx.gradients)
+
+
+def _trained(comparison: Comparison) -> list[Tensor]:
+    weights = comparison.parameters() if isinstance(comparison, nn.Module) else ()
+    return [weight for weight in weights if weight.requires_grad]
 
 
 class _Task(NamedTuple):

@@ -14,7 +14,7 @@ from twofold.distance_blocks import FAR, Rows, hardest
 from twofold.errors import BatchError, UsageError, nearest
 from twofold.lanes import LANES, few_threads
 from twofold.losses.arguments import check_flag, check_number, is_plain
-from twofold.losses.blocks import Term, over_rows
+from twofold.losses.blocks import Term, at_once, over_rows
 from twofold.pairing import Comparison, Pairing, References, pair_up
 
 __all__ = ["triplet"]
@@ -85,11 +85,14 @@ def triplet(
 
 
 def _listed(pairing: Pairing, comparison: Comparison, triplets: Listed, *, margin: float, soft: bool) -> Tensor:
-    of, near, far = (pairing.columns.index_select(0, index.long()) for index in triplets)
-    near, far = comparison.pairs(of, near), comparison.pairs(of, far)
-    violation = functional.softplus(near - far + margin) if soft else (near - far + margin).clamp(min=0)
-    count = torch.tensor(len(violation), device=far.device) if soft else violation.count_nonzero()
-    return violation.sum() / pairing.share.total(count).clamp(min=1)
+    def hinge(columns: Tensor) -> Tensor:
+        of, near, far = (columns.index_select(0, index.long()) for index in triplets)
+        gap = comparison.pairs(of, near) - comparison.pairs(of, far) + margin
+        violation = functional.softplus(gap) if soft else gap.clamp(min=0)
+        count = torch.tensor(len(violation), device=gap.device) if soft else violation.count_nonzero()
+        return violation.sum() / pairing.share.total(count).clamp(min=1)
+
+    return at_once(hinge, comparison, pairing.columns)
 
 
 def _checked(triplets: Listed, pairing: Pairing) -> Listed:
