@@ -71,6 +71,107 @@ def strong(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Imag
     return _recompressed(text(light, generator), int(generator.integers(10, 40)))
 
 
+def quarter_turn(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """By 90, 180 or 270 degrees."""
+    return picture.transpose(PIL.Image.Transpose(int(generator.integers(2, 5))))
+
+
+def mirror(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """Left and right swapped, half of them turned by a half, too."""
+    flipped = picture.transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT)
+    return flipped.transpose(PIL.Image.Transpose.ROTATE_180) if generator.integers(2) else flipped
+
+
+def border(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """A frame of one colour, 4 to 12 % of the side."""
+    width = round(generator.uniform(0.04, 0.12) * max(picture.size))
+    colour = tuple(int(value) for value in generator.choice([0, 30, 128, 255], 1).repeat(3))
+    framed = PIL.Image.new("RGB", (picture.width + 2 * width, picture.height + 2 * width), colour)
+    framed.paste(picture, (width, width))
+    return framed
+
+
+def screenshot(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """On a phone's screen, as wide as it, with bars and signs above and below."""
+    width = max(round(picture.width * generator.uniform(0.8, 1.5)), 64)
+    height = round(picture.height * width / picture.width)
+    high = max(round(width * 2.05), round(height * 1.25))
+    dark = bool(generator.integers(2))
+    page, ink = ((0, 0, 0), (240, 240, 240)) if dark else ((255, 255, 255), (20, 20, 20))
+    screen = PIL.Image.new("RGB", (width, high), page)
+    draw = PIL.ImageDraw.Draw(screen)
+    size = max(width / 16, 6)
+    draw.text((size, size / 3), "12:30", fill=ink, font=PIL.ImageFont.load_default(size=size))
+    draw.rectangle((width - 2.5 * size, size / 2, width - size, 1.2 * size), outline=ink)
+    for sign in range(4):
+        left = (sign + 0.5) * width / 4 - size / 2
+        draw.ellipse((left, high - 1.6 * size, left + size, high - 0.6 * size), fill=ink)
+    screen.paste(picture.resize((width, height), PIL.Image.Resampling.BICUBIC), (0, (high - height) // 2))
+    return screen
+
+
+def grey(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """Without colour."""
+    return picture.convert("L").convert("RGB")
+
+
+def brightness(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """40 grey values darker to 60 brighter."""
+    offset = float(generator.uniform(20, 60)) * (1 if generator.integers(2) else -0.67)
+    return picture.point(lambda value: value + offset)
+
+
+def contrast(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """Times 0.6 to 1.4 about the middle grey."""
+    gain = float(generator.uniform(0.6, 0.85) if generator.integers(2) else generator.uniform(1.15, 1.4))
+    return picture.point(lambda value: (value - 128) * gain + 128)
+
+
+def watermark(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """Half-transparent letters across the picture."""
+    mark = PIL.Image.new("L", picture.size, 0)
+    draw = PIL.ImageDraw.Draw(mark)
+    size = float(generator.uniform(0.1, 0.2)) * picture.height
+    opacity = int(generator.uniform(0.25, 0.5) * 255)
+    for row in range(int(generator.integers(1, 4))):
+        place = (generator.uniform(-0.1, 0.2) * picture.width, (row * 0.3 + generator.uniform(0, 0.2)) * picture.height)
+        draw.text(place, "© SAMPLE PHOTO", font=PIL.ImageFont.load_default(size=size), fill=opacity)
+    changed = picture.copy()
+    changed.paste((255, 255, 255) if generator.integers(2) else (0, 0, 0), mask=mark)
+    return changed
+
+
+def aspect(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """Squeezed to 60 to 85 % one way."""
+    share = float(generator.uniform(0.6, 0.85))
+    size = (share, 1.0) if generator.integers(2) else (1.0, share)
+    shape = (round(picture.width * size[0]), round(picture.height * size[1]))
+    return picture.resize(shape, PIL.Image.Resampling.BICUBIC)
+
+
+def eighth(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """To an eighth of the side, but no less than 16 pixels."""
+    return picture.resize((max(picture.width // 8, 16), max(picture.height // 8, 16)), PIL.Image.Resampling.BOX)
+
+
+def double(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """To twice the side."""
+    return picture.resize((picture.width * 2, picture.height * 2), PIL.Image.Resampling.BICUBIC)
+
+
+def small_turn(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """By 3 to 7 degrees, with black corners."""
+    return picture.rotate(float(generator.uniform(3, 7)) * (1 if generator.integers(2) else -1), PIL.Image.Resampling.BICUBIC)
+
+
+def collage(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
+    """Beside its own mirror image upside down, which stands for another picture."""
+    both = PIL.Image.new("RGB", (2 * picture.width, picture.height))
+    both.paste(picture, (0, 0))
+    both.paste(picture.transpose(PIL.Image.Transpose.TRANSVERSE).resize(picture.size), (picture.width, 0))
+    return both
+
+
 FAMILIES: dict[str, Attack] = {
     "jpeg": jpeg,
     "crop": crop,
@@ -79,6 +180,19 @@ FAMILIES: dict[str, Attack] = {
     "text": text,
     "rotation": rotation,
     "strong": strong,
+    "quarter_turn": quarter_turn,
+    "small_turn": small_turn,
+    "mirror": mirror,
+    "border": border,
+    "screenshot": screenshot,
+    "grey": grey,
+    "brightness": brightness,
+    "contrast": contrast,
+    "watermark": watermark,
+    "aspect": aspect,
+    "eighth": eighth,
+    "double": double,
+    "collage": collage,
 }
 
 

@@ -1,6 +1,7 @@
 """Near-duplicates: groups of things that are nearly the same, of one collection, a grown one, or against an index."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,40 +9,69 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from twofold.apps.indexing import CONTENT, SOURCE
 from twofold.bundle import Bundle
-from twofold.copies.cache import CopyPairs, Remembered, remember, remembered
-from twofold.copies.candidates import COPY, candidates, copy_scores
+from twofold.copies.cache import Cache, load_cache, save_cache
+from twofold.copies.candidates import Pair, candidates
+from twofold.copies.clusters import star_groups
 from twofold.copies.cells import Space
-from twofold.copies.clusters import Alike, star_groups
+from twofold.copies.comparing import STRICTNESS, Judge
+from twofold.copies.judge import Verdict
 from twofold.copies.near_pairs import NearPairs, near_pairs
-from twofold.copies.reading import Collection, collect
+from twofold.copies.quality import best_first
+from twofold.copies.reading import Collection, Seen, collect, distinct
+from twofold.copies.stars import Found, stars_of
+from twofold.copies.worth import worth
 from twofold.data.items import Items
 from twofold.embedding import embed_read
 from twofold.errors import UsageError, nearest
 from twofold.inputs import Input
 from twofold.inputs.image import Image
-from twofold.results import Embeddings, Group, Groups
+from twofold.results import CopyFile, Embeddings, Group, Groups
 from twofold.store.index import Index
 
-__all__ = ["DEFAULT", "KEEP", "Keep", "dedup", "dedup_vectors"]
+__all__ = ["DEFAULT", "KEEP", "Copies", "Keep", "dedup", "dedup_vectors"]
 
 DEFAULT = 0.95
 """Cosine from which on vectors count as the same where no calibration says better."""
 
-LOOKED = 128
-"""Pixels a side that pictures are read in where there is no bundle: two of each that is compared."""
+COPY = 0.9
+"""Score from which on the judge calls two pictures copies."""
 
 ASKED = 256
+HITS = 5
+"""Of an index that are looked at for each thing."""
+
+DARK, BLURRED = 24.0, 0.035
+"""Mean light under which a picture is dark; and mean second difference of its 64 x 64 plane, to its spread, under which
+nothing in it is sharp."""
 
 Watch = Callable[[str, int, int], None]
 Keep = str | Callable[[Collection, int], Any]
 
-KEEP: dict[str, Callable[[Collection, int], Any]] = {
-    "largest": lambda known, place: (-int(known.pixels[place]), -int(known.size[place])),
-    "oldest": lambda known, place: float(known.time[place]),
-    "first": lambda known, place: 0,
-}
-"""Which of a group is kept: the most pixels, then the most bytes; the earliest change; the first. Smallest key wins."""
+KEEP = ("largest", "oldest", "first")
+"""Which of a group is kept: the most pixels, of these the best (`copies.quality`); the earliest change; the first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """What counts as a copy, and which one stays.
+
+    Attributes:
+        keep: "largest", "oldest", "first", or a function (collection, position) -> sort key, the smallest kept.
+        strictness: "exact" (equal bytes), "strict", "normal", or "loose" (doubtful ones as well).
+        mirrored: mirror images count, too.
+    """
+
+    keep: Keep = "largest"
+    strictness: str = "normal"
+    mirrored: bool = False
+
+    def __post_init__(self) -> None:
+        if not callable(self.keep) and self.keep not in KEEP:
+            raise UsageError(f"keep = {self.keep!r} is no rule: {nearest(self.keep, KEEP)}")
+        if self.strictness not in STRICTNESS:
+            raise UsageError(f"strictness = {self.strictness!r} is not known: {nearest(self.strictness, STRICTNESS)}")
 
 
 def dedup(
@@ -51,48 +81,56 @@ def dedup(
     keep: Keep = "largest",
     threshold: float | None = None,
     against: Index | None = None,
-    memory: str | Path | None = None,
+    cache: str | Path | None = None,
+    rule: Copies | None = None,
     watch: Watch | None = None,
 ) -> Groups:
     """Find groups of near-duplicates among things; each is read once, and no file is touched.
 
-    Pictures are copies of each other where one fits into the other, turned, cut or written on (`copies.candidates`).
-    A calibrated bundle adds pairs whose score reaches its threshold, and so does `threshold` for any bundle. Of all
-    else (texts, series, ...) those are copies, and things of equal content. Every member is near the kept one.
+    Pictures are copies of each other where one fits into the other and nothing differs locally (`copies.judge`). A
+    calibrated bundle adds pairs whose score reaches its threshold, and so does `threshold` for any bundle. Of all else
+    (texts, series, ...) those are copies, and things of equal content. Every copy was compared with the one that is
+    kept. Links, and second names of one file, are left out.
 
     Args:
         reader: a bundle; or an input type; None: pictures, by their pixels alone.
-        keep: "largest", "oldest", "first", or a function (collection, position) -> sort key, the smallest kept.
+        keep: which of a group stays, if `rule` does not say so.
         threshold: score of the bundle's vectors from which on two things are the same.
         against: what is in this index stays: things near it are its copies, in groups of their own.
-        memory: a folder where what was read is kept: the next call with it reads, embeds and compares new ids only.
+        cache: a folder where what was read is kept by content: the next call reads, embeds and compares what is new.
+        rule: what counts as a copy, and which one stays.
         watch: called with (what is done, done, total).
 
     Raises:
-        UsageError: an unknown `keep`, or a threshold without a bundle. FingerprintMismatch: another model's index or
-        memory. BundleError: `memory` is something else.
+        UsageError: an unknown `keep` or strictness, or a threshold without a bundle. FingerprintMismatch: another
+        model's index or cache. BundleError: `cache` is something else.
     """
-    reader = Image(size=LOOKED) if reader is None else reader
+    rule = rule or Copies(keep=keep)
+    reader = Image(size=128, max_pixels=100_000_000) if reader is None else reader
     bundle = reader if isinstance(reader, Bundle) else None
     limit = _limit(bundle, threshold, against)
-    order = _order_by(keep)
-    state = remembered(memory, reader, limit)
-    new = _without(items, {*state.known.ids, *state.known.unreadable} if state else set())
-    known = collect(new, reader, embed=embed_read, progress=_told(watch, "reading"))
-    since = len(state.known) if state else 0
-    known = state.known.joined(known) if state else known
-    found = _pairs(known, bundle, limit, since=since, state=state, watch=watch)
-    if memory is not None:
-        remember(memory, reader, known, limit=limit, found=found)
-    near = _near_the_index(known, against, limit, watch=watch)
+    kept = load_cache(cache, reader)
+    items, notes = distinct(items)
+    known, new = collect(items, reader, embed=embed_read, cached=kept.known.get, progress=_told(watch, "reading"))
+    indexed = _beside(known, against, bundle, limit, watch=watch)
+    search = _Search(known, bundle, limit, indexed, rule=rule, kept=kept)
+    found = search.run(watch)
+    if cache is not None:
+        save_cache(cache, reader, known, kept.known, search.judge.known)
+    groups, perhaps = search.groups(found), search.perhaps(found)
     return Groups(
-        groups=_groups(known, found, order, near, alike=partial(_alike, known=known, bundle=bundle, limit=limit)),
+        groups=groups,
+        perhaps=perhaps,
         items=len(known) + len(known.unreadable),
-        new=len(new),
-        rule=_rule_in_words(bundle, limit, asked=threshold is not None),
+        new=new,
+        rule=_rule_in_words(bundle, limit, rule, against=against is not None, asked=threshold is not None),
         threshold=COPY if limit is None else limit,
         unreadable=known.unreadable,
-        notes=found.notes,
+        notes=(*((kept.note,) if kept.note else ()), *notes, *search.notes),
+        files=search.files((*groups, *perhaps)),
+        dark=_odd(known, lambda seen: seen.light < DARK),
+        blurred=_odd(known, lambda seen: seen.sharpness < BLURRED and seen.light >= DARK),
+        worth=worth() if known.pictures.any() else {},
     )
 
 
@@ -132,143 +170,227 @@ def _near_by_vector(space: Space, kept: int, others: Int[np.ndarray, "m"]) -> Fl
     return np.where(scores >= space.score, scores, -np.inf)
 
 
-def _pairs(
-    known: Collection, bundle: Bundle | None, limit: float | None, *, since: int, state: Remembered | None, watch: Any
-) -> CopyPairs:
-    """All pairs of distinct contents that count: those that are remembered, and those with a new thing."""
-    old = state.found if state else None
-    parts = [(old.pairs, old.scores)] if old else []
-    notes: tuple[str, ...] = ()
-    looked, cells = None, None
-    same = np.arange(len(known))
-    if len(known) and known.pictures.all():
-        seen = old.looked if old else None
-        told = _told(watch, "looking for candidates")
-        looked = candidates(known.planes, known.vectors, since=since, known=seen, progress=told)
-        scores = copy_scores(known.planes, _judging(known, bundle), looked.pairs, progress=_told(watch, "comparing"))
-        parts.append((looked.pairs[scores >= COPY], scores[scores >= COPY]))
-        same = looked.same
-    if bundle and limit is not None and known.vectors is not None:
+@dataclass(frozen=True, kw_only=True)
+class _Indexed:
+    """What an index holds of things that look like ours; in one collection these stand behind ours.
+
+    Attributes:
+        known: names, and what could be read of their files. scores: (place of ours, number here) -> of the vectors.
+        unread: numbers of those of which nothing but the vector is known.
+    """
+
+    known: Collection
+    scores: Mapping[tuple[int, int], float]
+    unread: frozenset[int] = frozenset()
+
+
+def _beside(
+    known: Collection, index: Index | None, bundle: Bundle | None, limit: float | None, *, watch: Watch | None
+) -> _Indexed:
+    """The nearest of the index to each of ours, and all that reach the threshold."""
+    if index is None or bundle is None or known.vectors is None:
+        return _Indexed(known=Collection(ids=(), values=(), seen=()), scores={})
+    near = list(_hits(known, index, DEFAULT if limit is None else limit, watch))
+    names = list(dict.fromkeys(name for _, name, _ in near))
+    told: dict[str, Mapping[str, Any]] = {}
+    if names:
+        block = index.get(names)
+        told = dict(zip(block.ids, block.metadata or ({},) * len(names), strict=True))
+    files = {name: Path(str(told[name][SOURCE])) for name in names if Path(str(told[name].get(SOURCE, ""))).is_file()}
+    there: dict[str, Seen] = {}
+    if files:
+        listed = Items.from_arrays(list(files.values()), list(files), ids=list(files))
+        read, _ = collect(listed, bundle.twin.input, embed=embed_read)
+        there = dict(zip(read.ids, read.seen, strict=True))
+    blank = Seen(content="", pixels=0, size=0, time=0.0, stamp=0)
+    seen = [there.get(name) or replace(blank, content=told[name].get(CONTENT, f"index: {name}")) for name in names]
+    number = {name: place for place, name in enumerate(names)}
+    scores = {
+        (place, number[name]): score
+        for place, name, score in near
+        if not _itself(known.values[place], known.ids[place], name, files.get(name))
+    }
+    return _Indexed(
+        known=Collection(ids=tuple(names), values=tuple(files.get(name) for name in names), seen=tuple(seen)),
+        scores=scores,
+        unread=frozenset(number[name] for name in names if name not in there and CONTENT not in told[name]),
+    )
+
+
+def _hits(known: Collection, index: Index, limit: float, watch: Watch | None) -> Iterator[tuple[int, str, float]]:
+    for start in range(0, len(known), ASKED):
+        block = np.asarray(known.vectors[start : start + ASKED], np.float32)  # pyright: ignore[reportOptionalSubscript]
+        nearest_ones = index.search(block, min(HITS, max(len(index), 1)))
+        for place, hits in enumerate(zip(index.search_range(block, limit), nearest_ones, strict=True), start=start):
+            best = {hit.id: hit.score for part in hits for hit in part}
+            yield from ((place, name, score) for name, score in best.items())
+        if watch:
+            watch("searching the index", min(start + ASKED, len(known)), len(known))
+
+
+def _itself(value: Any, name: str, other: str, source: Path | None) -> bool:
+    """Whether what is indexed is this very thing: the same file; or the same name, where no file is known."""
+    if source is None:
+        return name == other
+    return isinstance(value, Path) and value.exists() and value.samefile(source)
+
+
+class _Search:
+    """All rules together: contents, the judge of pictures, vectors, and what an index holds."""
+
+    def __init__(
+        self,
+        known: Collection,
+        bundle: Bundle | None,
+        limit: float | None,
+        indexed: _Indexed,
+        *,
+        rule: Copies,
+        kept: Cache,
+    ) -> None:
+        self.own = len(known)
+        self.known = _joined(known, indexed.known)
+        self.indexed, self.bundle, self.limit, self.rule = indexed, bundle, limit, rule
+        self.judge = Judge(
+            collection=self.known, strictness=rule.strictness, mirrored=rule.mirrored, known=dict(kept.verdicts)
+        )
+        self.vectors = known.vectors
+        self.notes: tuple[str, ...] = ()
+
+    def run(self, watch: Watch | None) -> Found:
+        """Candidates, verdicts, groups."""
+        contents = [each.content for each in self.known.seen]
+        pairs = self._pairs(watch)
+        return stars_of(
+            len(self.known),
+            pairs,
+            contents=contents,
+            judging=self.verdicts,
+            preferred=self._preferred,
+            progress=_told(watch, "comparing"),
+        )
+
+    def _pairs(self, watch: Watch | None) -> list[Pair]:
+        found: list[Pair] = []
+        places = np.flatnonzero(self.known.pictures)
+        if self.rule.strictness != "exact" and len(places) > 1:
+            seen = [self.known.seen[place] for place in places.tolist()]
+            vectors = self.vectors[places] if self.vectors is not None and places[-1] < self.own else None
+            told = _told(watch, "looking for candidates")
+            found += [
+                Pair(first=int(places[each.first]), second=int(places[each.second]), likeness=each.likeness)
+                for each in candidates(seen, vectors, mirrored=self.rule.mirrored, progress=told)
+            ]
+        found += [
+            Pair(first=place, second=self.own + number, likeness=score)
+            for (place, number), score in self.indexed.scores.items()
+        ]
+        return found + self._by_vector(watch)
+
+    def _by_vector(self, watch: Watch | None) -> list[Pair]:
+        if self.bundle is None or self.limit is None or self.vectors is None or self.rule.strictness == "exact":
+            return []
         near = near_pairs(
-            known.vectors,
-            limit,
-            distance=bundle.contract.distance,
-            known=old.cells if old else None,
+            self.vectors,
+            self.limit,
+            distance=self.bundle.contract.distance,
             progress=_told(watch, "searching"),
             check=False,
         )
-        parts.append((np.stack([near.first, near.second], axis=1).astype(np.int64), near.scores))
-        same = np.where(same == np.arange(len(known)), same[near.same], same)
-        cells, notes = near.cells, _bounded(near)
-    pairs, scores = _once(parts)
-    return CopyPairs(pairs=pairs, scores=scores, same=same[same], looked=looked, cells=cells, notes=notes)
+        self.notes = _bounded(near)
+        others = np.flatnonzero(near.same != np.arange(len(near.same)))
+        first, second = np.append(near.first, near.same[others]), np.append(near.second, others)
+        scores = np.append(near.scores, np.ones(len(others), np.float32))
+        return [
+            Pair(first=int(one), second=int(other), likeness=float(score))
+            for one, other, score in zip(first, second, scores, strict=True)
+        ]
+
+    def verdicts(self, pairs: Sequence[tuple[int, int]]) -> list[Verdict]:
+        """The better of what pixels and vectors say."""
+        told = self.judge(pairs)
+        return [self._also_by_vector(pair, found) for pair, found in zip(pairs, told, strict=True)]
+
+    def _also_by_vector(self, pair: tuple[int, int], found: Verdict) -> Verdict:
+        if found.says == "copy" or self.rule.strictness == "exact" or self.bundle is None or self.vectors is None:
+            return found
+        score, limit = self._score(*sorted(pair))
+        if score is None or limit is None or score < limit:
+            return found
+        return Verdict(says="copy", score=score)
+
+    def _score(self, first: int, second: int) -> tuple[float | None, float | None]:
+        """Of the vectors, and the threshold that holds for them."""
+        if first >= self.own:
+            return None, None
+        if second >= self.own:
+            number = second - self.own
+            limit = DEFAULT if self.limit is None and number in self.indexed.unread else self.limit
+            return self.indexed.scores.get((first, number)), limit
+        if self.limit is None or self.vectors is None or self.bundle is None:
+            return None, None
+        space = Space.of(self.vectors[[first, second]], self.limit, self.bundle.contract.distance)
+        return float(space.scores(np.array([0]), np.array([1]))[0]), self.limit
+
+    def _preferred(self, places: Sequence[int]) -> list[int]:
+        """What the index holds first, then as the rule says."""
+        old = sorted(place for place in places if place >= self.own)
+        new = [place for place in places if place < self.own]
+        keep = self.rule.keep
+        if callable(keep):
+            return old + sorted(new, key=lambda place: (keep(self.known, place), place))
+        if keep == "largest":
+            return old + best_first(self.known, new)
+        if keep == "oldest":
+            return old + sorted(new, key=lambda place: (self.known.seen[place].time, place))
+        return old + sorted(new)
+
+    def groups(self, found: Found) -> tuple[Group, ...]:
+        """About what the index holds first; its own further items are not offered."""
+        told = []
+        for star in found.stars:
+            members = [each for each in zip(star.others, star.scores, strict=True) if each[0] < self.own]
+            if members:
+                told.append(self._group(star.kept, members))
+        return tuple(sorted(told, key=lambda group: not group.known))
+
+    def perhaps(self, found: Found) -> tuple[Group, ...]:
+        """Doubtful pairs by the one that would stay, the likeliest first."""
+        beside: dict[int, list[tuple[int, float]]] = {}
+        for first, second, score in found.doubts:
+            kept, other = self._preferred([first, second])
+            if other < self.own:
+                beside.setdefault(kept, []).append((other, score))
+        return tuple(self._group(kept, members) for kept, members in beside.items())
+
+    def _group(self, kept: int, members: Sequence[tuple[int, float]]) -> Group:
+        return Group(
+            kept=self.known.ids[kept],
+            copies=tuple(self.known.ids[place] for place, _ in members),
+            scores=tuple(score for _, score in members),
+            known=kept >= self.own,
+        )
+
+    def files(self, groups: Sequence[Group]) -> dict[str, CopyFile]:
+        """What is known of the files of the groups."""
+        named = {name for group in groups for name in (group.kept, *group.copies)}
+        told = {}
+        for place in reversed(range(len(self.known))):  # ours win where the index has the same name
+            value, seen, name = self.known.values[place], self.known.seen[place], self.known.ids[place]
+            if name in named and isinstance(value, Path):
+                path = str(value.absolute()) if place >= self.own else name
+                told[name] = CopyFile(path=path, bytes=seen.size, time=seen.stamp, sha256=seen.content)
+        return told
 
 
-def _judging(known: Collection, bundle: Bundle | None) -> np.ndarray | None:
-    """The vectors that the rule for pixels may look at: it knows what cosines of the ImageNet network mean."""
-    return known.vectors if bundle and _out_of_the_box(bundle) else None
+def _joined(known: Collection, indexed: Collection) -> Collection:
+    return replace(
+        known, ids=known.ids + indexed.ids, values=known.values + indexed.values, seen=known.seen + indexed.seen
+    )
 
 
-def _alike(
-    kept: int, others: Int[np.ndarray, "m"], *, known: Collection, bundle: Bundle | None, limit: float | None
-) -> Float[np.ndarray, "m"]:
-    """Scores of things with one that is kept, by the better of the rules; minus infinity where neither holds."""
-    scores = np.full(len(others), -np.inf)
-    equal = np.array([known.contents[place] == known.contents[kept] for place in others.tolist()])
-    scores[equal] = 1.0
-    asked = others[~equal]
-    found = np.full(len(asked), -np.inf)
-    if len(asked) and known.pictures.all():
-        pairs = np.stack([np.full(len(asked), kept), asked], axis=1)
-        sure = copy_scores(known.planes, _judging(known, bundle), pairs)
-        found[sure >= COPY] = sure[sure >= COPY]
-    if len(asked) and bundle and limit is not None and known.vectors is not None:
-        space = Space.of(known.vectors[[kept, *asked.tolist()]], limit, bundle.contract.distance)
-        found = np.maximum(found, _near_by_vector(space, 0, np.arange(1, len(asked) + 1)))
-    scores[~equal] = found
-    return scores
-
-
-def _out_of_the_box(bundle: Bundle) -> bool:
-    """Whether the rule for pixels knows what cosines of this bundle mean; another's bring candidates only."""
-    return bundle.training.get("weights") == "imagenet" and not bundle.provenance.parts
-
-
-def _once(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    """Each pair once, with the best of its scores."""
-    pairs = np.concatenate([np.zeros((0, 2), np.int64), *(part[0] for part in parts)])
-    scores = np.concatenate([np.zeros(0, np.float32), *(part[1] for part in parts)]).astype(np.float32)
-    order = np.lexsort((-scores, pairs[:, 1], pairs[:, 0]))
-    pairs, scores = pairs[order], scores[order]
-    first = np.ones(len(pairs), bool)
-    first[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
-    return pairs[first], scores[first]
-
-
-def _near_the_index(
-    known: Collection, against: Index | None, limit: float | None, *, watch: Watch | None
-) -> dict[int, tuple[str, float]]:
-    """Position -> id and score of the nearest item of the index, of those things that are near one."""
-    near: dict[int, tuple[str, float]] = {}
-    if against is None or limit is None or known.vectors is None:
-        return near
-    for start in range(0, len(known), ASKED):
-        block = np.asarray(known.vectors[start : start + ASKED], np.float32)
-        for place, hits in enumerate(against.search_range(block, limit), start=start):
-            others = [hit for hit in hits if hit.id != known.ids[place]]  # a thing that is indexed itself is no copy
-            if others:
-                near[place] = (others[0].id, others[0].score)
-        if watch:
-            watch("searching the index", min(start + ASKED, len(known)), len(known))
-    return near
-
-
-def _groups(
-    known: Collection,
-    found: CopyPairs,
-    order: Callable[[Collection, int], Any],
-    near: dict[int, tuple[str, float]],
-    *,
-    alike: Alike,
-) -> tuple[Group, ...]:
-    """Groups about what the index holds, then those among the rest."""
-    preferred = sorted(range(len(known)), key=lambda place: (order(known, place), place))
-    rank = np.empty(len(known), np.int64)
-    rank[preferred] = np.arange(len(known))
-    free = np.ones(len(known), bool)
-    free[list(near)] = False
-    stands, same = _crowds(found.same, known.contents, free)
-    pairs = stands[found.pairs]
-    inside = (pairs >= 0).all(axis=1)
-    stars = star_groups(pairs[inside], found.scores[inside], rank=rank, same=same, alike=alike)
-    beside: dict[str, list[tuple[float, str]]] = {}
-    for place, (name, score) in near.items():
-        beside.setdefault(name, []).append((-score, known.ids[place]))
-    old = [
-        Group(kept=name, copies=tuple(i for _, i in each), scores=tuple(-s for s, _ in each), known=True)
-        for name, each in ((name, sorted(each)) for name, each in sorted(beside.items()))
-    ]
-    own = [
-        Group(kept=known.ids[star.kept], copies=tuple(known.ids[i] for i in star.others), scores=star.scores)
-        for star in stars
-    ]
-    return (*old, *own)
-
-
-def _crowds(
-    same: Int[np.ndarray, "n"], contents: Sequence[str], free: np.ndarray
-) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "n"]]:
-    """Who of the free ones stands for each thing, -1 if nobody; and the same where the others stand for themselves.
-
-    Of one crowd are those that `same` says, and those of equal content.
-    """
-    by_content: dict[str, int] = {}
-    crowd = np.array([same[by_content.setdefault(each, place)] for place, each in enumerate(contents)], np.int64)
-    stands = np.full(len(same), -1)
-    places = np.flatnonzero(free)[::-1]
-    stands[crowd[places]] = places  # the first of each crowd is written last
-    stands = stands[crowd] if len(crowd) else stands
-    return stands, np.where(free, stands, np.arange(len(same)))
+def _odd(known: Collection, odd: Callable[[Seen], bool]) -> tuple[str, ...]:
+    return tuple(name for name, seen in zip(known.ids, known.seen, strict=True) if seen.plane is not None and odd(seen))
 
 
 def _limit(bundle: Bundle | None, threshold: float | None, against: Index | None) -> float | None:
@@ -281,35 +403,25 @@ def _limit(bundle: Bundle | None, threshold: float | None, against: Index | None
         against.refuse_other(bundle.fingerprint)
     if threshold is not None:
         return threshold
-    if bundle.calibration is not None:
-        return bundle.calibration.threshold
-    return DEFAULT if against is not None else None
+    return None if bundle.calibration is None else bundle.calibration.threshold
 
 
-def _rule_in_words(bundle: Bundle | None, limit: float | None, *, asked: bool) -> str:
-    pixels = "pictures that fit into each other, turned, cut or written on"
-    if bundle is None or limit is None:
+def _rule_in_words(bundle: Bundle | None, limit: float | None, rule: Copies, *, against: bool, asked: bool) -> str:
+    if rule.strictness == "exact":
+        return "equal bytes"
+    pixels = "pictures that fit into each other, turned, cut or written on, and differ nowhere in detail or colour"
+    more = {"strict": " (strictly)", "loose": " (doubtful ones as well)"}.get(rule.strictness, "")
+    pixels += (", mirror images, too" if rule.mirrored else "") + more
+    if bundle is None or (limit is None and not against):
         return pixels
+    if limit is None:
+        return f"{pixels}; of an index whose files are not known, scores of at least {DEFAULT} (a default, nothing certifies it)"
     calibration = bundle.calibration
-    if asked:
+    if asked or calibration is None:
         why = "as you asked"
-    elif calibration is None:
-        why = "a default, nothing certifies it"
     else:
         why = f"the bundle's threshold for a false-accept rate of {calibration.far:g}, {calibration.standing}"
     return f"{pixels}; and scores of at least {limit:.4f} ({why})"
-
-
-def _order_by(keep: Keep) -> Callable[[Collection, int], Any]:
-    if callable(keep):
-        return keep
-    if keep not in KEEP:
-        raise UsageError(f"keep = {keep!r} is no rule: {nearest(keep, KEEP)}")
-    return KEEP[keep]
-
-
-def _without(items: Items, ids: set[str]) -> Items:
-    return items.take(np.array([place for place, name in enumerate(items.ids) if name not in ids], np.int64))
 
 
 def _told(watch: Watch | None, what: str) -> Callable[[int, int], None] | None:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Shaped, UInt8
 
 from twofold.copies.hashing import SIDE as HASHED
 
-__all__ = ["SIDE", "WAVES", "alignments", "signatures", "views"]
+__all__ = ["SIDE", "WAVES", "matrices", "placements", "signatures", "views"]
 
 SIDE = 64
 """Pixels a side of the plane that pictures are laid over each other in."""
@@ -83,38 +83,59 @@ def _pooled(planes: UInt8[np.ndarray, "n side side"], side: int) -> Float[np.nda
     return parts.mean(axis=(2, 4), dtype=np.float32)
 
 
-def alignments(
-    planes: UInt8[np.ndarray, "n 64 64"], cut: Int[np.ndarray, "m"], whole: Int[np.ndarray, "m"]
-) -> Float[np.ndarray, "m 3"]:
-    """How well each `cut` picture fits somewhere into its `whole` one.
+def placements(
+    cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]
+) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"]]:
+    """How well each picture fits somewhere into another one, and where.
 
     Returns:
-        Correlation of the pixels, of their gradients (flat pictures agree in pixels by chance, not in edges), and the
-        mean over the better half of 16 squares (the other half may be covered by letters), at the best place, size and
-        turn; 1 for copies, brightness and contrast set aside.
+        (m, 3): correlation of the pixels, of their gradients (flat pictures agree in pixels by chance, not in edges),
+        and the mean over the better half of 16 squares (the other half may be covered by letters), at the best place,
+        size and turn; 1 for copies, brightness and contrast set aside. (m, 4): top, left and side of that place as
+        shares of the whole picture, and the degrees by which the cut one is turned counter-clockwise.
     """
-    found = np.zeros((len(cut), 3), np.float32)
+    fits, places = np.zeros((len(cut), 3), np.float32), np.zeros((len(cut), 4))
     for start in range(0, len(cut), BLOCK):
         part = slice(start, start + BLOCK)
-        found[part] = _block(planes[cut[part]], planes[whole[part]])
-    return found
+        fits[part], places[part] = _block(np.asarray(cut[part]), np.asarray(whole[part]))
+    return fits, places
 
 
-def _block(cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]) -> Float[np.ndarray, "m 3"]:
+def matrices(
+    places: Float[np.ndarray, "m 4"], cut: Int[np.ndarray, "m 2"], whole: Int[np.ndarray, "m 2"]
+) -> Float[np.ndarray, "m 2 3"]:
+    """The placements as matrices from pixels (x, y, 1) of the cut picture to those of the whole one.
+
+    Args:
+        cut, whole: width and height of each.
+    """
+    top, left, side, degrees = places.T
+    angle = np.deg2rad(degrees)
+    cos, sin = np.cos(angle) * side, np.sin(angle) * side
+    turn = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1).transpose(0, 2, 1)
+    middle = np.stack([left + side / 2, top + side / 2], axis=1)
+    linear = whole[:, :, None] * turn / cut[:, None, :]
+    shift = whole * middle - np.einsum("mij,mj->mi", linear, cut / 2)
+    return np.concatenate([linear, shift[:, :, None]], axis=2)
+
+
+def _block(
+    cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]
+) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"]]:
     """Copies that lie as they are need no search; where nothing fits coarsely, finer steps do not help."""
     place = np.tile([0.0, 0.0, 1.0, 0.0], (len(cut), 1))
     best = _fit(cut, whole, place)
     moved = np.flatnonzero(best.min(axis=1) < PLAIN)
     if not len(moved):
-        return best
+        return best, place
     place[moved] = _coarse(cut[moved], whole[moved])
     fit = _fit(cut[moved], whole[moved], place[moved])
     unmoved = fit.sum(axis=1) < best[moved].sum(axis=1)
     place[moved[unmoved]] = (0.0, 0.0, 1.0, 0.0)
     best[moved[~unmoved]] = fit[~unmoved]
     promising = moved[best[moved].sum(axis=1) > PROMISING]
-    best[promising] = _refined(cut[promising], whole[promising], place[promising], best[promising])
-    return best
+    best[promising], place[promising] = _refined(cut[promising], whole[promising], place[promising], best[promising])
+    return best, place
 
 
 def _refined(
@@ -122,7 +143,7 @@ def _refined(
     whole: UInt8[np.ndarray, "m 64 64"],
     place: Float[np.ndarray, "m 4"],
     best: Float[np.ndarray, "m 3"],
-) -> Float[np.ndarray, "m 3"]:
+) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"]]:
     for step in STEPS if len(cut) else ():
         old = place.copy()
         for change in _changes(step):
@@ -130,7 +151,7 @@ def _refined(
             value = _fit(cut, whole, tried)
             better = value.sum(axis=1) > best.sum(axis=1)
             best[better], place[better] = value[better], tried[better]
-    return best
+    return best, place
 
 
 def _changes(step: float) -> Iterator[Float[np.ndarray, "4"]]:

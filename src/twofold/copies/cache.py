@@ -1,40 +1,36 @@
-"""What a search for copies keeps for the next one: what was read, the pairs that count, and where things meet."""
+"""What a search for copies keeps for the next one, by content: names and folders may change as they like."""
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from twofold.bundle import Bundle
-from twofold.copies.candidates import Candidates
-from twofold.copies.cells import Cells
-from twofold.copies.reading import MARKER, Collection, load_arrays, save_arrays
-from twofold.errors import FingerprintMismatch
+from twofold.copies.judge import Verdict
+from twofold.copies.reading import Collection, Seen
+from twofold.errors import BundleError, FingerprintMismatch, NewerFormat
+from twofold.files import check_replaceable, new_folder
 from twofold.inputs import Input
 
-__all__ = ["CopyPairs", "Remembered", "remember", "remembered"]
+__all__ = ["MARKER", "Cache", "load_cache", "save_cache"]
+
+MARKER = "dedup.json"
+FORMAT = 2
+PLAIN = ("pixels", "size", "time", "stamp", "frames", "box", "light", "sharpness")
+
+Known = dict[str, tuple[Seen, np.ndarray | None]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class CopyPairs:
-    """Pairs that count, with their scores, who stands for whom in them, and what makes the next look cheap."""
+@dataclass(kw_only=True)
+class Cache:
+    """What is known of contents, with their vectors; verdicts about pairs of contents; and what is to be said."""
 
-    pairs: Int[np.ndarray, "pairs 2"]
-    scores: Float[np.ndarray, "pairs"]
-    same: Int[np.ndarray, "n"]
-    looked: Candidates | None
-    cells: Cells | None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Remembered:
-    """What was read, and found, by the calls before."""
-
-    known: Collection
-    found: CopyPairs
+    known: Known = field(default_factory=dict)
+    verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
+    note: str | None = None
 
 
 def _kind(reader: Input | Bundle) -> str:
@@ -43,56 +39,96 @@ def _kind(reader: Input | Bundle) -> str:
     return f"{reader.name} {reader.version} {reader.arguments()}"
 
 
-def remembered(memory: str | Path | None, reader: Input | Bundle, limit: float | None) -> Remembered | None:
-    """What an earlier call has kept, if it was of the same reader and threshold."""
-    if memory is None or not (Path(memory) / MARKER).exists():
-        return None
-    known, told, arrays = load_arrays(memory)
-    if told["reader"] != _kind(reader) or told["limit"] != limit:
-        raise FingerprintMismatch(
-            f"{memory} was made by another model, reader or threshold ({told['limit']}, now {limit}): its vectors "
-            "cannot be compared with new ones; name another place"
+def load_cache(path: str | Path | None, reader: Input | Bundle) -> Cache:
+    """What earlier calls have kept; nothing where there is no cache yet.
+
+    Raises:
+        BundleError: the folder is something else. NewerFormat: a later version wrote it.
+        FingerprintMismatch: it was made with another model or reader.
+    """
+    if path is None:
+        return Cache()
+    folder = Path(path)
+    check_replaceable(folder.resolve(), MARKER)
+    if not (folder / MARKER).exists():
+        return Cache()
+    try:
+        told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        if told["format"] > FORMAT:
+            raise NewerFormat(f"{path} has format {told['format']}, this twofold reads {FORMAT}: update twofold")
+        if told["format"] < FORMAT:
+            return Cache(note=f"{path} was kept by an older version, by names: everything is read anew")
+        if told["reader"] != _kind(reader):
+            raise FingerprintMismatch(
+                f"{path} was made by another model or reader: name another folder, or delete this one"
+            )
+        return _restored(folder, told)
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise BundleError(f"{path} is not a cache of an earlier dedup ({error}): name another, or a new place") from None
+
+
+def _restored(folder: Path, told: dict[str, Any]) -> Cache:
+    arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in told["arrays"]}
+    contents, facts = told["contents"], told["facts"]
+    known: Known = {}
+    for place, (content, each) in enumerate(zip(contents, facts, strict=True)):
+        plane, inner = told["planes"][place], told["inner"][place]
+        each["box"] = tuple(each["box"])
+        seen = Seen(
+            content=content,
+            plane=None if plane is None else arrays["planes"][plane],
+            inner=None if inner is None else arrays["inners"][inner],
+            **each,
         )
-    looked, signed = None, _cells(arrays, told, "signed")
-    if signed:
-        looked = Candidates(
-            pairs=np.zeros((0, 2), np.int64),
-            same=np.arange(len(known)),
-            each=told["each"],
-            rows=np.asarray(arrays["rows"]),
-            cells=signed,
-            vector_cells=_cells(arrays, told, "seen"),
-        )
-    found = CopyPairs(
-        pairs=np.asarray(arrays["pairs"]),
-        scores=np.asarray(arrays["scores"]),
-        same=np.arange(len(known)),
-        looked=looked,
-        cells=_cells(arrays, told, "near"),
-    )
-    return Remembered(known=known, found=found)
+        known[content] = (seen, arrays["vectors"][place] if "vectors" in arrays else None)
+    verdicts = {
+        (contents[one], contents[other]): Verdict(says=says, score=score)
+        for one, other, says, score in told["verdicts"]
+    }
+    return Cache(known=known, verdicts=verdicts)
 
 
-def _cells(arrays: dict[str, np.ndarray], told: dict[str, Any], name: str) -> Cells | None:
-    if f"{name}_same" not in arrays:  # of a version that knew no crowds: looked for anew
-        return None
-    met, planned = told[name]
-    pivots, assigned, same = (np.asarray(arrays[f"{name}_{part}"]) for part in ("pivots", "assigned", "same"))
-    return Cells(pivots=pivots, assigned=assigned, same=same, met=met, planned=planned)
-
-
-def remember(
-    memory: str | Path, reader: Input | Bundle, known: Collection, *, limit: float | None, found: CopyPairs
+def save_cache(
+    path: str | Path, reader: Input | Bundle, found: Collection, old: Known, verdicts: Mapping[tuple[str, str], Verdict]
 ) -> None:
-    """Write it all, whole or not at all."""
-    looked = found.looked
-    all_cells = {"signed": looked and looked.cells, "seen": looked and looked.vector_cells, "near": found.cells}
-    arrays = {"pairs": found.pairs, "scores": found.scores}
-    if looked:
-        arrays["rows"] = looked.rows
-    told: dict[str, Any] = {"reader": _kind(reader), "limit": limit, "each": looked.each if looked else 0}
-    for name, cells in all_cells.items():
-        if cells:
-            arrays |= {f"{name}_{part}": getattr(cells, part) for part in ("pivots", "assigned", "same")}
-            told[name] = (cells.met, cells.planned)
-    save_arrays(memory, known, told, arrays)
+    """Write what is known now, and of what is not here any more as much again; whole or not at all."""
+    known: Known = {
+        seen.content: (seen, None if found.vectors is None else found.vectors[place])
+        for place, seen in enumerate(found.seen)
+    }
+    spare = [content for content in old if content not in known][-max(len(known), 1000) :]
+    known |= {content: old[content] for content in spare}
+    place = {content: number for number, content in enumerate(known)}
+    planes, inners = ([getattr(seen, name) for seen, _ in known.values()] for name in ("plane", "inner"))
+    arrays = {"planes": _stacked(planes), "inners": _stacked(inners)}
+    if known and all(vector is not None for _, vector in known.values()):
+        arrays["vectors"] = np.stack([vector for _, vector in known.values() if vector is not None])
+    told = {
+        "format": FORMAT,
+        "reader": _kind(reader),
+        "contents": list(known),
+        "facts": [{name: getattr(seen, name) for name in PLAIN} for seen, _ in known.values()],
+        "planes": _numbers(planes),
+        "inner": _numbers(inners),
+        "verdicts": [
+            [place[one], place[other], *asdict(each).values()]
+            for (one, other), each in verdicts.items()
+            if one in place and other in place
+        ],
+        "arrays": sorted(arrays),
+    }
+    with new_folder(path, marker=MARKER, private=True) as folder:
+        for name, array in arrays.items():
+            np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        (folder / MARKER).write_text(json.dumps(told, allow_nan=False), encoding="utf-8")
+
+
+def _stacked(planes: list[np.ndarray | None]) -> np.ndarray:
+    there = [plane for plane in planes if plane is not None]
+    return np.stack(there) if there else np.zeros((0, 64, 64), np.uint8)
+
+
+def _numbers(planes: list[np.ndarray | None]) -> list[int | None]:
+    """Of each the row of its plane, None where it has none."""
+    count = iter(range(len(planes)))
+    return [None if plane is None else next(count) for plane in planes]

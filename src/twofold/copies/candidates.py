@@ -1,38 +1,38 @@
-"""Which pictures are copies: candidates by perceptual signature and by vectors, then a rule for their pixels."""
+"""Which pairs of pictures are worth a look: by signatures of the whole, of turns and cut-outs, and by vectors."""
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
-from twofold.copies.alignment import WAVES, alignments, signatures, views
-from twofold.copies.cells import Cells
-from twofold.copies.near_pairs import NearPairs, near_pairs
+from twofold.copies.alignment import signatures
+from twofold.copies.alignment import views as cut_and_turned
+from twofold.copies.near_pairs import near_pairs
+from twofold.copies.reading import Seen
 
-__all__ = ["COPY", "Candidates", "candidates", "copy_scores", "evidence", "rule"]
-
-COPY = 0.9
-"""Score from which on two pictures are copies."""
+__all__ = ["Pair", "candidates"]
 
 ALIKE = 0.65
-"""Cosine of two signatures from which on pixels are compared; of unrelated photographs about one pair in 10^7."""
+"""Cosine of two signatures from which on two pictures are looked at; of unrelated photographs one pair in 10^7."""
 
-CROWD = 0.9
-"""Cosine of two signatures from which on they make it sure by themselves, so that one may stand for the other."""
+FINE, FINE_ALIKE = 32, 0.6
+"""Pixels a side of the fine signature, from which smooth light was taken; and the cosine from which on it counts. It
+tells apart what is of one layout, and finds copies among a thousand such."""
+
+CROWD = 0.985
+"""Cosine from which on one picture may stand for sixty-four and more where pairs are looked for."""
 
 SEEN = 0.8
-"""Cosine of the vectors of a network that was not calibrated from which on pixels are compared, of many pictures."""
-
-EQUAL = 0.99
-"""Cosine of vectors from which on one may stand for another where candidates are looked for."""
+"""Cosine of a network's vectors from which on two pictures are looked at, of many pictures."""
 
 FEW = 20_000
 """Up to so many pictures, cut-outs and turns are looked up too, and each picture's nearest by vector."""
 
 NEAREST = 5
+PARTNERS = 24
+"""Pairs of a picture that are looked at, the most alike ones."""
+
 STRIP = 2048
 TOGETHER = 512
 
@@ -40,89 +40,103 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidates:
-    """Pairs of pictures whose pixels are to be compared, first < second; and what makes the next look cheap.
+class Pair:
+    """Two places of a collection, and how alike they look at first."""
 
-    Attributes:
-        same: of each picture the one that stands for it in the pairs: their signatures are equal, or crowd together.
-        rows: signatures in half precision, `each` a picture. cells: of those.
-        vector_cells: of the vectors, where they were searched in cells.
-    """
-
-    pairs: Int[np.ndarray, "pairs 2"]
-    same: Int[np.ndarray, "n"]
-    each: int
-    rows: Shaped[np.ndarray, "rows dim"]
-    cells: Cells
-    vector_cells: Cells | None
+    first: int
+    second: int
+    likeness: float
 
 
 def candidates(
-    planes: UInt8[np.ndarray, "n 64 64"],
+    seen: Sequence[Seen],
     vectors: Shaped[np.ndarray, "n dim"] | None,
     *,
-    since: int = 0,
-    known: Candidates | None = None,
+    mirrored: bool = False,
     progress: Progress | None = None,
-) -> Candidates:
-    """Pairs with a picture from `since` on; a picture's candidates are among those before it, so order counts.
+) -> list[Pair]:
+    """Pairs that may be copies, the most alike first. Pictures without detail have none.
 
     Args:
-        known: of the pictures before `since`.
+        mirrored: look for mirror images, too.
     """
+    planes = np.stack([each.plane for each in seen if each.plane is not None])
     few = len(planes) <= FEW
-    old = known if known is not None and (known.each > 1) == few else None
-    rows = _signatures(planes if old is None else planes[since:], cut=few)
-    rows = rows if old is None else np.concatenate([old.rows, rows])
-    each = max(len(rows) // max(len(planes), 1), 1)
-    found = near_pairs(rows, ALIKE, crowd=CROWD, known=old and old.cells, check=False, progress=progress)
-    same = _standing(found.same, rows[::each], each)
-    ends = _met(found)
-    alone = (same[ends // each] == ends // each).all(axis=1)  # the others go with who stands for them
-    parts = [ends[alone & (ends % each == 0).any(axis=1)] // each]
-    vector_cells = None
+    parts = [_met(*_rows(planes, seen, views=few, mirrored=mirrored), ALIKE, progress=progress)]
+    fine, whole = _fine(planes), np.arange(len(planes))
+    parts.append(_met(fine, whole, np.ones(len(planes), bool), FINE_ALIKE))
     if vectors is not None and few:
-        parts.append(_nearest_before(vectors, since))
+        parts.append(_nearest_before(vectors))
     elif vectors is not None:
-        seen = near_pairs(vectors, SEEN, crowd=EQUAL, known=known and known.vector_cells, check=False)
-        parts.append(_met(seen))
-        vector_cells = seen.cells
-    pairs = np.sort(np.concatenate(parts), axis=1)
-    pairs = np.unique(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs[:, 1] >= since)], axis=0)
-    return Candidates(pairs=pairs, same=same, each=each, rows=rows, cells=found.cells, vector_cells=vector_cells)
+        parts.append(_met(vectors, whole, np.ones(len(planes), bool), SEEN))
+    ends, scores = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return _best(ends, scores, fine)
 
 
-def _met(found: NearPairs) -> Int[np.ndarray, "pairs 2"]:
-    """The pairs, and each row with the one that stands for it."""
-    others = np.flatnonzero(found.same != np.arange(len(found.same)))
-    pairs = np.stack([found.first, found.second], axis=1).astype(np.int64)
-    return np.concatenate([pairs, np.stack([found.same[others], others], axis=1)])
+def _rows(
+    planes: UInt8[np.ndarray, "n 64 64"], seen: Sequence[Seen], *, views: bool, mirrored: bool
+) -> tuple[Shaped[np.ndarray, "rows dim"], Int[np.ndarray, "rows"], Bool[np.ndarray, "rows"]]:
+    """Signatures of the whole, of what is inside borders and, if `views`, of turns and cut-outs.
+
+    Also whose they are, and whether they are of a whole picture.
+    """
+    inside = [place for place, each in enumerate(seen) if each.inner is not None]
+    shown = [(np.arange(len(planes)), planes)]
+    if inside:
+        shown.append((np.array(inside), np.stack([each.inner for each in seen if each.inner is not None])))
+    if mirrored:
+        shown += [(owner, each[:, :, ::-1]) for owner, each in shown]
+    parts, owners, wholes = [], [], []
+    for owner, each in shown:
+        for start in range(0, len(each), STRIP):
+            block = np.ascontiguousarray(each[start : start + STRIP])
+            for number, view in enumerate([block, *cut_and_turned(block)] if views else [block]):
+                parts.append(signatures(view).astype(np.float16))
+                owners.append(owner[start : start + STRIP])
+                wholes.append(np.full(len(block), number == 0))
+    return np.concatenate(parts), np.concatenate(owners), np.concatenate(wholes)
 
 
-def _standing(same: Int[np.ndarray, "rows"], whole: Shaped[np.ndarray, "n dim"], each: int) -> Int[np.ndarray, "n"]:
-    """Of each picture the one that stands for it: a whole one for a whole one, and none for those of one grey."""
-    stands = same[::each]
-    told = (stands % each == 0) & whole.any(axis=1)
-    return np.where(told, stands // each, np.arange(len(whole)))
-
-
-def _signatures(planes: UInt8[np.ndarray, "n 64 64"], *, cut: bool) -> Shaped[np.ndarray, "rows dim"]:
-    """Signatures, picture by picture; with those of its turns and cut-outs behind each, if `cut`."""
+def _fine(planes: UInt8[np.ndarray, "n 64 64"]) -> Shaped[np.ndarray, "n dim"]:
+    """Detail of 32 x 32 means, beside what their neighbours have in common; of unit length, zeros without detail."""
     parts = []
     for start in range(0, len(planes), STRIP):
-        block = np.asarray(planes[start : start + STRIP])
-        shown = [block, *views(block)] if cut else [block]
-        signed = np.stack([signatures(each) for each in shown], axis=1).reshape(len(block) * len(shown), -1)
-        parts.append(signed.astype(np.float16))
-    return np.concatenate(parts) if parts else np.zeros((0, WAVES**2 - 1), np.float16)
+        grey = planes[start : start + STRIP].reshape(-1, FINE, 2, FINE, 2).mean(axis=(2, 4), dtype=np.float32)
+        wide = np.pad(grey, ((0, 0), (1, 1), (1, 1)), mode="edge")
+        around = sum(wide[:, i : i + FINE, j : j + FINE] for i in range(3) for j in range(3)) / 9
+        detail = (grey - around).reshape(len(grey), -1)
+        length = np.linalg.norm(detail, axis=1, keepdims=True)
+        parts.append(np.where(length > FINE, detail / np.maximum(length, FINE), 0).astype(np.float16))
+    return np.concatenate(parts)
 
 
-def _nearest_before(vectors: Shaped[np.ndarray, "n dim"], since: int) -> Int[np.ndarray, "pairs 2"]:
+def _met(
+    rows: Shaped[np.ndarray, "rows dim"],
+    owner: Int[np.ndarray, "rows"],
+    whole: Bool[np.ndarray, "rows"],
+    score: float,
+    *,
+    progress: Progress | None = None,
+) -> tuple[Int[np.ndarray, "pairs 2"], Float[np.ndarray, "pairs"]]:
+    """Pairs of pictures of which a whole one is near something of the other; each also with what stands for it."""
+    told = rows.any(axis=1)
+    rows, owner, whole = (rows, owner, whole) if told.all() else (rows[told], owner[told], whole[told])
+    found = near_pairs(rows, score, crowd=CROWD, check=False, progress=progress)
+    others = np.flatnonzero(found.same != np.arange(len(found.same)))
+    first = np.concatenate([found.first, found.same[others]])
+    second = np.concatenate([found.second, others])
+    scores = np.concatenate([found.scores, np.full(len(others), CROWD, np.float32)])
+    kept = (whole[first] | whole[second]) & (owner[first] != owner[second])
+    ends = np.sort(np.stack([owner[first[kept]], owner[second[kept]]], axis=1), axis=1)
+    return ends.astype(np.int64), scores[kept]
+
+
+def _nearest_before(vectors: Shaped[np.ndarray, "n dim"]) -> tuple[Int[np.ndarray, "pairs 2"], np.ndarray]:
     """Each vector with its nearest among those before it."""
     unit = np.asarray(vectors, np.float32)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
-    parts = [np.zeros((0, 2), np.int64)]
-    for start in range(max(since, 1), len(unit), TOGETHER):
+    parts, scored = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
+    for start in range(1, len(unit), TOGETHER):
         end = min(start + TOGETHER, len(unit))
         scores = unit[start:end] @ unit[:end].T
         scores[np.arange(end) >= np.arange(start, end)[:, None]] = -np.inf
@@ -130,103 +144,33 @@ def _nearest_before(vectors: Shaped[np.ndarray, "n dim"], since: int) -> Int[np.
         place = np.argpartition(-scores, count - 1, axis=1)[:, :count]
         row = np.repeat(np.arange(start, end), count)
         pairs = np.stack([place.ravel(), row], axis=1)
-        parts.append(pairs[pairs[:, 0] < pairs[:, 1]])
-    return np.concatenate(parts)
+        before = pairs[:, 0] < pairs[:, 1]
+        parts.append(pairs[before])
+        scored.append(scores[row[before] - start, pairs[before, 0]] * np.float32(0.5))  # alike in meaning, not in pixels
+    return np.concatenate(parts), np.concatenate(scored)
 
 
-def copy_scores(
-    planes: UInt8[np.ndarray, "n 64 64"],
-    vectors: Shaped[np.ndarray, "n dim"] | None,
-    pairs: Int[np.ndarray, "pairs 2"],
-    *,
-    progress: Progress | None = None,
-) -> Float[np.ndarray, "pairs"]:
-    """How sure the rule is that the pictures of each pair are copies, in [0, 1].
-
-    A logistic curve over how well the one fits into the other (pixels, edges, the better half of 16 squares), the
-    likeness of the signatures, and that of the vectors, if there are any. Its weights were fitted to attacked aerial
-    photographs (bench/dedup.py --train); other pictures are judged by it as they come. Where the signatures alone make
-    it sure, no pixels are laid over each other.
-    """
-    scores = np.zeros(len(pairs), np.float32)
-
-    def judge(start: int) -> None:
-        part = pairs[start : start + TOGETHER]
-        found = _curve(_speaks_for(_signed(planes, part)))
-        unsure = np.flatnonzero(found < SURE)
-        found[unsure] = rule(evidence(planes, vectors, part[unsure]), with_vectors=vectors is not None)
-        scores[start : start + TOGETHER] = found
-
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for done, _ in enumerate(pool.map(judge, range(0, len(pairs), TOGETHER)), start=1):
-            if progress:
-                progress(min(done * TOGETHER, len(pairs)), len(pairs))
-    return scores
-
-
-def evidence(
-    planes: UInt8[np.ndarray, "n 64 64"],
-    vectors: Shaped[np.ndarray, "n dim"] | None,
-    pairs: Int[np.ndarray, "pairs 2"],
-) -> Float[np.ndarray, "pairs evidence"]:
-    """What speaks for copies: how well one fits into the other, in pixels, edges and the better half; and signatures.
-
-    Then the cosine of the vectors, if there are any.
-    """
-    columns = [_fit(planes, pairs), _signed(planes, pairs)[:, None]]
-    if vectors is not None:
-        one, other = (np.asarray(vectors[ends], np.float32) for ends in pairs.T)
-        columns.append(_cosines(one, other)[:, None])
-    return np.concatenate(columns, axis=1)
-
-
-def _fit(planes: UInt8[np.ndarray, "n 64 64"], pairs: Int[np.ndarray, "pairs 2"]) -> Float[np.ndarray, "pairs 3"]:
-    """Each may be cut from the other; the better way counts."""
-    one, other = pairs.T
-    both = np.stack([alignments(planes, one, other), alignments(planes, other, one)])
-    return np.take_along_axis(both, both.sum(axis=2).argmax(axis=0)[None, :, None], axis=0)[0]
-
-
-def _signed(planes: UInt8[np.ndarray, "n 64 64"], pairs: Int[np.ndarray, "pairs 2"]) -> Float[np.ndarray, "pairs"]:
-    one, other = (signatures(planes[ends]) for ends in pairs.T)
-    return (one * other).sum(axis=1)
-
-
-def _cosines(one: Float[np.ndarray, "m dim"], other: Float[np.ndarray, "m dim"]) -> Float[np.ndarray, "m"]:
-    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return (one * other).sum(axis=1) / np.maximum(lengths, 1e-12)
-
-
-WEIGHTS = {
-    True: ((-4.49, 9.49, 5.78, 3.01, 2.51), -8.92),
-    False: ((-4.30, 9.99, 5.73, 2.34), -7.68),
-}
-"""With vectors of an ImageNet network and without: factors of Fisher's z of each correlation, and the constant."""
-
-SIGNED, SLOPE = 0.75, 20.0
-"""Cosine of two signatures that is worth as much as a fit at even odds, none of the strangers looked at reached it; and
-how fast the odds rise with Fisher's z from there on."""
-
-SURE = 0.999
-
-
-def rule(evidence: Float[np.ndarray, "pairs evidence"], *, with_vectors: bool) -> Float[np.ndarray, "pairs"]:
-    """The score of each pair, in [0, 1]: a logistic curve over Fisher's z of each correlation of `evidence`.
-
-    Blurred pictures have no edges to agree in, but their signatures say enough: the better of both reasons counts.
-    """
-    factors, constant = WEIGHTS[with_vectors]
-    pixels = _fishers_z(evidence) @ np.array(factors) + constant
-    return _curve(np.maximum(pixels, _speaks_for(evidence[:, 3])))
-
-
-def _speaks_for(signed: Float[np.ndarray, "pairs"]) -> Float[np.ndarray, "pairs"]:
-    return SLOPE * (_fishers_z(signed) - np.arctanh(SIGNED))
-
-
-def _fishers_z(correlation: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    return np.arctanh(np.clip(correlation, -0.99, 0.99))
-
-
-def _curve(odds: Float[np.ndarray, "pairs"]) -> Float[np.ndarray, "pairs"]:
-    return 1 / (1 + np.exp(-odds))
+def _best(ends: Int[np.ndarray, "m 2"], scores: np.ndarray, fine: np.ndarray) -> list[Pair]:
+    """Each pair once, the best of each picture, by signature or by detail, whichever says more."""
+    if not len(ends):
+        return []
+    detail = np.concatenate(
+        [
+            (fine[part[:, 0]].astype(np.float32) * fine[part[:, 1]]).sum(axis=1)
+            for part in np.array_split(ends, -(-len(ends) // STRIP))
+        ]
+    )
+    scores = np.maximum(scores, detail) + 0.5 * detail
+    order = np.lexsort((-scores, ends[:, 1], ends[:, 0]))
+    ends, scores = ends[order], scores[order]
+    first = np.append(True, (ends[1:] != ends[:-1]).any(axis=1))
+    ends, scores = ends[first], scores[first]
+    order = np.lexsort((ends[:, 1], ends[:, 0], -scores))
+    left = np.full(int(ends.max()) + 1, PARTNERS)
+    found = []
+    for first_end, second, score in zip(*ends[order].T.tolist(), scores[order].tolist(), strict=True):
+        if left[first_end] > 0 or left[second] > 0:
+            left[first_end] -= 1
+            left[second] -= 1
+            found.append(Pair(first=first_end, second=second, likeness=score))
+    return found

@@ -1,14 +1,14 @@
-"""What is kept of things to find copies among them: read once, a few kilobytes each, in memory or in a folder."""
+"""What is kept of things to find copies among them: each is read once, a few kilobytes are kept of it."""
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from twofold.bundle import Bundle
@@ -16,17 +16,43 @@ from twofold.copies.alignment import SIDE
 from twofold.copies.hashing import grey_plane
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
-from twofold.errors import BundleError, NewerFormat, UnreadableInput
-from twofold.files import new_folder
+from twofold.errors import UnreadableInput
 from twofold.inputs import Input
-from twofold.inputs.image_decoding import header_size
-from twofold.strict_json import plain_object
+from twofold.inputs.image import Image
+from twofold.inputs.image_decoding import decode, header_size
 
-__all__ = ["MARKER", "Collection", "collect", "load_arrays", "save_arrays"]
+__all__ = ["Collection", "Seen", "collect", "distinct", "pages_of"]
 
-MARKER = "dedup.json"
-FORMAT = 1
 TOGETHER = 64
+LOOKED = 128
+"""Pixels a side that a picture is read in for candidates; the judge reads it again where it has to."""
+
+MAX_PIXELS = 100_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What is known of one thing.
+
+    Attributes:
+        content: SHA-256 of its bytes as they are. pixels: width x height, 0 where it is not a picture.
+        size, time, stamp: bytes; last change in seconds, and in nanoseconds.
+        frames: pages or frames. plane: grey; None where it is not a picture.
+        box: left, top, right, bottom of what is inside bars and borders, as shares; inner: its plane, None without one.
+        light: mean of the plane. sharpness: its mean second difference, to its spread.
+    """
+
+    content: str
+    pixels: int
+    size: int
+    time: float
+    stamp: int
+    frames: int = 1
+    plane: UInt8[np.ndarray, "64 64"] | None = None
+    box: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
+    inner: UInt8[np.ndarray, "64 64"] | None = None
+    light: float = 0.0
+    sharpness: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,42 +60,86 @@ class Collection:
     """What is known of each thing that could be read.
 
     Attributes:
-        ids: its name. contents: SHA-256 of what was decoded.
-        pixels: width x height of the file; 0 where it is none. size: bytes. time: of its last change, seconds.
-        pictures: whether it is a picture. planes: grey, zeros where it is none.
+        ids, values: its name, and what it was read from. seen: what is known of it.
         vectors: float16 (a copy's cosine changes by 1e-4), or None without a bundle.
         unreadable: name -> reason, of the others.
     """
 
     ids: tuple[str, ...]
-    contents: tuple[str, ...]
-    pixels: Int[np.ndarray, "n"]
-    size: Int[np.ndarray, "n"]
-    time: Float[np.ndarray, "n"]
-    pictures: Bool[np.ndarray, "n"]
-    planes: UInt8[np.ndarray, "n 64 64"]
-    vectors: Shaped[np.ndarray, "n dim"] | None
+    values: tuple[Any, ...]
+    seen: tuple[Seen, ...]
+    vectors: Shaped[np.ndarray, "n dim"] | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def joined(self, more: "Collection") -> "Collection":
-        """With the things of another behind."""
-        arrays = {name: np.concatenate([getattr(self, name), getattr(more, name)]) for name in _ARRAYS}
-        vectors = None
-        if self.vectors is not None and more.vectors is not None:
-            vectors = np.concatenate([self.vectors, more.vectors])
-        return Collection(
-            ids=self.ids + more.ids,
-            contents=self.contents + more.contents,
-            vectors=vectors,
-            unreadable=self.unreadable | more.unreadable,
-            **arrays,
-        )
+    @property
+    def contents(self) -> tuple[str, ...]:
+        """SHA-256 of each thing's bytes."""
+        return tuple(each.content for each in self.seen)
+
+    @property
+    def pixels(self) -> Int[np.ndarray, "n"]:
+        """Width x height of each."""
+        return np.array([each.pixels for each in self.seen], np.int64)
+
+    @property
+    def size(self) -> Int[np.ndarray, "n"]:
+        """Bytes of each."""
+        return np.array([each.size for each in self.seen], np.int64)
+
+    @property
+    def time(self) -> Float[np.ndarray, "n"]:
+        """Seconds of each one's last change."""
+        return np.array([each.time for each in self.seen], np.float64)
+
+    @property
+    def pictures(self) -> Bool[np.ndarray, "n"]:
+        """Which are pictures."""
+        return np.array([each.plane is not None for each in self.seen], bool)
 
 
-_ARRAYS = ("pixels", "size", "time", "pictures", "planes")
+def distinct(items: Items) -> tuple[Items, tuple[str, ...]]:
+    """The items without links and without second names of the same file; and what was left out, in words."""
+    kept: list[int] = []
+    links: list[str] = []
+    twice: list[str] = []
+    files: dict[tuple[int, int], str] = {}
+    folders: dict[Path, bool] = {}
+    for place, (name, value) in enumerate(zip(items.ids, items.values, strict=True)):
+        if isinstance(value, Path):
+            if _through_a_link(value, name, folders):
+                links.append(name)
+                continue
+            stat = value.stat() if value.exists() else None
+            if stat is not None and files.setdefault((stat.st_dev, stat.st_ino), name) != name:
+                twice.append(f"{name} = {files[stat.st_dev, stat.st_ino]}")
+                continue
+        kept.append(place)
+    notes = []
+    if links:
+        notes.append(f"{len(links)} links to files or folders were left out: {_few(links)}")
+    if twice:
+        notes.append(f"{len(twice)} further names of the same file were left out: {_few(twice)}")
+    return (items if len(kept) == len(items) else items.take(kept)), tuple(notes)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _through_a_link(value: Path, name: str, folders: dict[Path, bool]) -> bool:
+    """Whether the file, or a folder of its name below the data, is a link."""
+    if value.is_symlink():
+        return True
+    depth = len(Path(name).parts) - 1
+    for folder in list(value.parents)[:depth]:
+        if folder not in folders:
+            folders[folder] = folder.is_symlink()
+        if folders[folder]:
+            return True
+    return False
 
 
 def collect(
@@ -77,134 +147,176 @@ def collect(
     reader: Input | Bundle,
     *,
     embed: Callable[[Bundle, Sequence[np.ndarray]], Float[np.ndarray, "n dim"]],
+    cached: Callable[[str], tuple[Seen, np.ndarray | None] | None] = lambda content: None,
     progress: Callable[[int, int], None] | None = None,
-) -> Collection:
-    """Read every item once, in order; what cannot be read is named.
+) -> tuple[Collection, int]:
+    """Read every item once, in order; what cannot be read is named. Also returns how many were not cached.
 
     Args:
         reader: an input type; or a bundle, whose own input type reads and whose encoder gives vectors.
         embed: vectors of a bundle for arrays that its input type has read.
+        cached: what is known of a content already, with its vector.
         progress: called with (done, total).
     """
     bundle = reader if isinstance(reader, Bundle) else None
     input = bundle.twin.input if bundle else reader
-    kept: list[int] = []
+    places: list[int] = []
+    seen: list[Seen] = []
     unreadable: dict[str, str] = {}
-    facts: list[tuple[str, int, int, float, bool]] = []
-    planes = np.zeros((len(items), SIDE, SIDE), np.uint8)
     vectors = np.zeros((len(items), bundle.twin.dim), np.float16) if bundle else None
-
-    def look(place: int) -> "_Seen | str":
-        return _seen(input, items.values[place], keep_array=bundle is not None)  # pyright: ignore[reportArgumentType]
-
+    new = 0
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start in range(0, len(items), TOGETHER):
-            arrays: list[np.ndarray] = []
-            places = range(start, min(start + TOGETHER, len(items)))
-            for place, seen in zip(places, pool.map(look, places), strict=True):
-                if isinstance(seen, str):
-                    unreadable[items.ids[place]] = seen
+            part = range(start, min(start + TOGETHER, len(items)))
+            looked = pool.map(lambda place: _look(items.values[place], input, cached, keep=bundle is not None), part)
+            waiting: list[tuple[int, np.ndarray]] = []
+            for place, found in zip(part, looked, strict=True):
+                if isinstance(found, str):
+                    unreadable[items.ids[place]] = found
+                    new += 1
                     continue
-                if seen.plane is not None:
-                    planes[len(kept)] = seen.plane
-                if seen.array is not None:
-                    arrays.append(seen.array)
-                facts.append((seen.content, *seen.facts, seen.plane is not None))
-                kept.append(place)
-            if bundle and vectors is not None and arrays:
-                vectors[len(kept) - len(arrays) : len(kept)] = embed(bundle, arrays)
+                what, array, vector = found
+                new += vector is None and array is not None
+                if vectors is not None and vector is not None:
+                    vectors[len(places)] = vector
+                elif vectors is not None and array is not None:
+                    waiting.append((len(places), array))
+                places.append(place)
+                seen.append(what)
+            if bundle and vectors is not None and waiting:
+                vectors[[row for row, _ in waiting]] = embed(bundle, [array for _, array in waiting])
             if progress:
-                progress(places[-1] + 1, len(items))
-    contents, pixels, size, time, pictures = zip(*facts, strict=True) if facts else [()] * 5
-    return Collection(
-        ids=tuple(items.ids[place] for place in kept),
-        contents=tuple(contents),
-        pixels=np.array(pixels, np.int64),
-        size=np.array(size, np.int64),
-        time=np.array(time, np.float64),
-        pictures=np.array(pictures, bool),
-        planes=planes[: len(kept)],
-        vectors=None if vectors is None else vectors[: len(kept)],
+                progress(part[-1] + 1, len(items))
+    known = Collection(
+        ids=tuple(items.ids[place] for place in places),
+        values=tuple(items.values[place] for place in places),
+        seen=tuple(seen),
+        vectors=None if vectors is None else vectors[: len(places)],
         unreadable=unreadable,
     )
+    return known, new
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Seen:
-    """One thing that was read: (pixels, bytes, time), the hash of its content, its grey plane if it is a picture."""
-
-    content: str
-    facts: tuple[int, int, float]
-    plane: UInt8[np.ndarray, "64 64"] | None
-    array: np.ndarray | None
-
-
-def _seen(input: Input, value: Any, *, keep_array: bool) -> _Seen | str:
-    """What there is to know of a thing, or why it cannot be read. Decoders and hashes let other threads run."""
+def _look(
+    value: Any, input: Input, cached: Callable[[str], tuple[Seen, np.ndarray | None] | None], *, keep: bool
+) -> tuple[Seen, np.ndarray | None, np.ndarray | None] | str:
+    """(what is known, the array for an encoder, the vector that is known), or why it cannot be read."""
     try:
-        array = input.read(value)
+        content = content_hash(value)
+        old = cached(content)
+        if old is not None and (old[1] is not None or not keep):
+            return _dated(old[0], value), None, old[1] if old[1] is not None else np.zeros(0)
+        array = input.read(value) if keep or not isinstance(input, Image) else None
+        if isinstance(input, Image):
+            return _picture(value, content, input), array if array is not None else np.zeros(0), None
     except UnreadableInput as error:
         return str(error)
-    picture = _is_picture(array)
-    return _Seen(
-        content=content_hash(array),
-        facts=_file_facts(value, array, picture=picture),
-        plane=grey_plane(array, SIDE) if picture else None,
-        array=array if keep_array else None,
+    size, time, stamp = _dates(value, array.nbytes if array is not None else 0)
+    return Seen(content=content, pixels=0, size=size, time=time, stamp=stamp), array, None
+
+
+def _dates(value: Any, size: int) -> tuple[int, float, int]:
+    if isinstance(value, Path):
+        found = value.stat()
+        return found.st_size, found.st_mtime, found.st_mtime_ns
+    return size, 0.0, 0
+
+
+def _dated(seen: Seen, value: Any) -> Seen:
+    """The same content as another file."""
+    size, time, stamp = _dates(value, seen.size)
+    return replace(seen, size=size, time=time, stamp=stamp)
+
+
+def _picture(value: Any, content: str, input: Image) -> Seen:
+    drawn = decode(value, side=LOOKED, background=input.background, max_pixels=input.max_pixels)
+    array = np.asarray(drawn.convert("RGB").resize((LOOKED, LOOKED), PIL.Image.Resampling.BILINEAR, reducing_gap=2.0))
+    size, time, stamp = _dates(value, array.nbytes)
+    pixels, frames = _header(value, drawn)
+    box = inner_box(array)
+    inner = None
+    if box != (0.0, 0.0, 1.0, 1.0):
+        edges = [round(share * LOOKED) for share in box]
+        inner = grey_plane(np.ascontiguousarray(array[edges[1] : edges[3], edges[0] : edges[2]]), SIDE)
+    plane = grey_plane(array, SIDE)
+    grey = plane.astype(np.float32)
+    return Seen(
+        content=content,
+        pixels=pixels,
+        size=size,
+        time=time,
+        stamp=stamp,
+        frames=frames,
+        plane=plane,
+        box=box,
+        inner=inner,
+        light=float(grey.mean()),
+        sharpness=float(np.abs(np.diff(grey, 2, axis=1)).mean() / max(float(grey.std()), 4.0)),
     )
 
 
-def _is_picture(array: np.ndarray) -> bool:
-    return array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] in (1, 3) and min(array.shape[:2]) > 7
-
-
-def _file_facts(value: Any, array: np.ndarray, *, picture: bool) -> tuple[int, int, float]:
-    """(pixels, bytes, time of the last change)."""
-    pixels, size, time = (int(np.prod(array.shape[:2])) if picture else 0), array.nbytes, 0.0
-    if isinstance(value, np.ndarray) and picture:
-        pixels = int(np.prod(value.shape[:2]))
-    if isinstance(value, Path):
-        found = value.stat()
-        size, time = found.st_size, found.st_mtime
-        if picture:
-            width, height = header_size(value)
-            pixels = width * height
-    return pixels, size, time
-
-
-def save_arrays(path: str | Path, known: Collection, told: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Write a collection, and what else was found, as a folder of npy files; whole or not at all."""
-    names = {name: getattr(known, name) for name in _ARRAYS} | arrays
-    if known.vectors is not None:
-        names["vectors"] = known.vectors
-    with new_folder(path, marker=MARKER, private=True) as folder:
-        for name, array in names.items():
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        table = {"ids": known.ids, "contents": known.contents, "unreadable": known.unreadable}
-        text = json.dumps({"format": FORMAT, **table, **told, "arrays": sorted(names)}, allow_nan=False)
-        (folder / MARKER).write_text(text, encoding="utf-8")
-
-
-def load_arrays(path: str | Path) -> tuple[Collection, dict[str, Any], dict[str, np.ndarray]]:
-    """What `save_arrays` wrote; large arrays are mapped, not read.
-
-    Raises:
-        BundleError: no such folder, or not one of ours. NewerFormat: a later version wrote it.
-    """
-    folder = Path(path)
+def _header(value: Any, drawn: PIL.Image.Image) -> tuple[int, int]:
+    """Pixels of the whole file, and its frames; only its header is read."""
+    if not isinstance(value, Path):
+        shape = value.shape if isinstance(value, np.ndarray) else drawn.size
+        return int(shape[0] * shape[1]), 1
+    width, height = header_size(value)
+    with value.open("rb") as file:
+        start = file.read(4)
+    if not start.startswith(_PAGED):
+        return width * height, 1
     try:
-        told = plain_object((folder / MARKER).read_bytes())
-        if told["format"] > FORMAT:
-            raise NewerFormat(f"{path} has format {told['format']}, this twofold reads {FORMAT}: update twofold")
-        found = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in told["arrays"]}
-        own = {name: found.pop(name) for name in _ARRAYS}
-        known = Collection(
-            ids=tuple(told.pop("ids")),
-            contents=tuple(told.pop("contents")),
-            unreadable=told.pop("unreadable"),
-            vectors=found.pop("vectors", None),
-            **own,
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} is no memory of an earlier dedup ({error}): name another, or a new place") from None
-    return known, told, found
+        with PIL.Image.open(value) as image:
+            return width * height, int(getattr(image, "n_frames", 1))
+    except (OSError, ValueError, SyntaxError):  # read by our own reader, unknown to Pillow: one page, as far as we know
+        return width * height, 1
+
+
+_PAGED = (b"GIF8", b"II", b"MM", b"RIFF", b"\x89PNG")
+"""How files begin that may hold several pages or frames."""
+
+
+def pages_of(value: Any, most: int) -> list[PIL.Image.Image]:
+    """The pages or frames of a file, up to so many."""
+    with PIL.Image.open(value) as image:
+        found = []
+        for page in range(min(int(getattr(image, "n_frames", 1)), most)):
+            image.seek(page)
+            found.append(decode(image.copy(), side=1024, background=255, max_pixels=MAX_PIXELS))
+        return found
+
+
+FLAT, NEAR = 0.75, 10
+"""Share of a row that has one colour, give or take so many grey values, where the row belongs to a bar or a border."""
+
+
+def inner_box(array: UInt8[np.ndarray, "128 128 3"]) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of what is inside flat bars and borders, as shares; all of it where there are none.
+
+    A status bar with a clock is flat, too: three quarters of each of its rows have one colour.
+    """
+    top, bottom, left, right = 0, array.shape[0], 0, array.shape[1]
+    for _ in range(2):
+        rows = _flat(array[:, left:right])
+        while top < bottom and rows[top]:
+            top += 1
+        while bottom > top and rows[bottom - 1]:
+            bottom -= 1
+        columns = _flat(array[top:bottom].transpose(1, 0, 2)) if bottom > top else np.ones(array.shape[1], bool)
+        while left < right and columns[left]:
+            left += 1
+        while right > left and columns[right - 1]:
+            right -= 1
+    height, width = array.shape[:2]
+    share = (bottom - top) * (right - left) / (height * width)
+    if not 0.06 < share < 0.95 or bottom - top < 16 or right - left < 16:
+        return (0.0, 0.0, 1.0, 1.0)
+    return (left / width, top / height, right / width, bottom / height)
+
+
+def _flat(rows: UInt8[np.ndarray, "rows across 3"]) -> Bool[np.ndarray, "rows"]:
+    if rows.shape[1] == 0:
+        return np.ones(len(rows), bool)
+    middle = np.median(rows, axis=1, keepdims=True)
+    near = (np.abs(rows.astype(np.int16) - middle) <= NEAR).all(axis=2)
+    return near.mean(axis=1) >= FLAT

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from twofold.results.answers import (
+    CopyFile,
     Decision,
     Found,
     Group,
@@ -37,6 +38,7 @@ from twofold.results.numbers import (
 
 __all__ = [
     "AuditEntry",
+    "CopyFile",
     "Decision",
     "Difference",
     "Drift",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from twofold.results.numbers import Estimate, Standing
 
 __all__ = [
+    "CopyFile",
     "Decision",
     "Found",
     "Group",
@@ -138,14 +139,27 @@ class Group:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CopyFile:
+    """What a file of a group was when it was looked at: where it lies, bytes, nanoseconds of its change, SHA-256."""
+
+    path: str
+    bytes: int
+    time: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Groups:
     """What a search for copies found.
 
     Attributes:
         groups: each of two and more. items: how many things were looked at. new: how many of them for the first time.
         rule: by what two things count as copies, in words. threshold: the score from which on they do.
+        perhaps: groups to be looked at, whose members may be copies of the first; nothing of them should go unseen.
         unreadable: id -> why it could not be read.
         notes: what was left out or bounded, in words. recall: share of near pairs that were found, where measured.
+        files: id -> what is known of the files of all groups. dark, blurred: pictures that may be worth a look.
+        worth: what the rule is worth, as bench/dedup.py measured it: figure -> value; and what it never decides.
     """
 
     groups: tuple[Group, ...]
@@ -153,9 +167,14 @@ class Groups:
     new: int
     rule: str
     threshold: float
+    perhaps: tuple[Group, ...] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     recall: Estimate | None = None
+    files: Mapping[str, CopyFile] = field(default_factory=dict)
+    dark: tuple[str, ...] = ()
+    blurred: tuple[str, ...] = ()
+    worth: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def copies(self) -> int:

@@ -1,0 +1,238 @@
+"""The judge at work: pairs of a collection laid over each other, each file decoded again once while it is needed."""
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+
+import numpy as np
+import PIL.Image
+from jaxtyping import Float, UInt8
+
+from twofold.copies.alignment import matrices, placements
+from twofold.copies.judge import DETAIL, DIFFERENT, FIRST, Verdict, compared, verdict
+from twofold.copies.reading import MAX_PIXELS, Collection, Seen, pages_of
+from twofold.errors import UnreadableInput
+from twofold.inputs.image_decoding import decode
+
+__all__ = ["STRICTNESS", "Judge"]
+
+STRICTNESS = ("exact", "strict", "normal", "loose")
+"""What counts as a copy: equal bytes; finest detail alike and nothing drawn over; the rule; doubtful ones as well."""
+
+EQUAL = Verdict(says="copy", score=1.0)
+HELD = 96
+"""Pictures that are held decoded, 800 kilobytes each at most."""
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+MOST_PAGES = 64
+HOPELESS = 0.4
+"""Fit of the better half of the squares under which two pictures are not looked at closely: no copy was seen there."""
+
+Base = tuple[UInt8[np.ndarray, "64 64"], tuple[float, float, float, float]]
+
+
+@dataclass(kw_only=True)
+class Judge:
+    """Verdicts about pairs of places of a collection of pictures.
+
+    Attributes:
+        strictness: one of STRICTNESS. mirrored: mirror images count, too.
+        known: verdicts about pairs of contents, of this and earlier runs. asked: how many were made anew.
+    """
+
+    collection: Collection
+    strictness: str = "normal"
+    mirrored: bool = False
+    known: dict[tuple[str, str], Verdict] = field(default_factory=dict)
+    asked: int = 0
+    _held: "OrderedDict[int, np.ndarray]" = field(default_factory=OrderedDict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[Verdict]:
+        """One verdict a pair; places that are not pictures are copies where their contents are equal."""
+        contents = [each.content for each in self.collection.seen]
+        told: list[Verdict | None] = [None] * len(pairs)
+        new: list[int] = []
+        for number, (first, second) in enumerate(pairs):
+            if contents[first] == contents[second]:
+                told[number] = EQUAL
+            elif self.strictness == "exact" or not self._both_pictures(first, second):
+                told[number] = DIFFERENT
+            else:
+                told[number] = self.known.get(self._key(first, second))
+                new += [number] if told[number] is None else []
+        for number, found in zip(new, self._compared([pairs[number] for number in new]), strict=True):
+            told[number] = self.known[self._key(*pairs[number])] = found
+        return [self._by_strictness(each) for each in told if each is not None]
+
+    def _key(self, first: int, second: int) -> tuple[str, str]:
+        one, other = sorted((self.collection.seen[first].content, self.collection.seen[second].content))
+        return one, other
+
+    def _both_pictures(self, first: int, second: int) -> bool:
+        return self.collection.seen[first].plane is not None and self.collection.seen[second].plane is not None
+
+    def _by_strictness(self, found: Verdict) -> Verdict:
+        if self.strictness == "loose" and found.says == "perhaps":
+            return Verdict(says="copy", score=found.score)
+        if self.strictness == "strict" and found.says == "copy" and found.score < STRICT:
+            return Verdict(says="perhaps", score=min(found.score, 0.89))
+        return found
+
+    def _compared(self, pairs: Sequence[tuple[int, int]]) -> list[Verdict]:
+        if not pairs:
+            return []
+        self.asked += len(pairs)
+        placed = self._placed(pairs)
+        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            return list(pool.map(self._verdict, pairs, placed))
+
+    def _placed(self, pairs: Sequence[tuple[int, int]]) -> list["_Placed"]:
+        """The best of all ways in which one of the two, or what is inside its border, may lie in the other."""
+        ways: list[tuple[int, _Way]] = []
+        for number, (first, second) in enumerate(pairs):
+            ways += [(number, way) for way in self._ways(first, second)]
+        fits, places = placements(
+            np.stack([way.cut[0] for _, way in ways]), np.stack([way.whole[0] for _, way in ways])
+        )
+        best: list[_Placed | None] = [None] * len(pairs)
+        for (number, way), fit, place in zip(ways, fits, places, strict=True):
+            old = best[number]
+            if old is None or fit.sum() > old.fit.sum():
+                best[number] = _Placed(way=way, fit=fit, place=place)
+        return [each for each in best if each is not None]
+
+    def _ways(self, first: int, second: int) -> list["_Way"]:
+        found = []
+        for one, other in ((first, second), (second, first)):
+            for cut in _bases(self.collection.seen[one]):
+                for whole in _bases(self.collection.seen[other]):
+                    found.append(_Way(one=one, other=other, cut=cut, whole=whole))
+                    if self.mirrored:
+                        flipped = (np.ascontiguousarray(cut[0][:, ::-1]), cut[1])
+                        found.append(_Way(one=one, other=other, cut=flipped, whole=whole, flipped=True))
+        return found
+
+    def _verdict(self, pair: tuple[int, int], placed: "_Placed") -> Verdict:
+        seen = [self.collection.seen[place] for place in pair]
+        if max(each.frames for each in seen) > 1:
+            return self._of_pages(pair)
+        if placed.fit[2] < HOPELESS:
+            return DIFFERENT
+        try:
+            details = [self._detail(placed.way.one), self._detail(placed.way.other)]
+        except UnreadableInput:  # gone or changed since it was read
+            return DIFFERENT
+        return _closely(details[0], details[1], placed)
+
+    def _detail(self, place: int) -> UInt8[np.ndarray, "height width 3"]:
+        with self._lock:
+            if place in self._held:
+                self._held.move_to_end(place)
+                return self._held[place]
+        found = _small(self.collection.values[place])
+        with self._lock:
+            self._held[place] = found
+            while len(self._held) > HELD:
+                self._held.popitem(last=False)
+        return found
+
+    def _of_pages(self, pair: tuple[int, int]) -> Verdict:
+        """Files of several pages are copies where all pages are, in their order."""
+        one, other = (self.collection.seen[place].frames for place in pair)
+        if one != other or one > MOST_PAGES:
+            return DIFFERENT
+        pages = [pages_of(self.collection.values[place], MOST_PAGES) for place in pair]
+        told = [_of_pictures(first, second) for first, second in zip(*pages, strict=True)]
+        worst = min(told, key=lambda each: (("different", "perhaps", "copy").index(each.says), each.score))
+        return worst
+
+
+STRICT = 0.98
+"""Score of a copy from which on it is one by the strict rule, too: an agreement of .9 in the finest band that counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """One picture, whole or without its border, inside another one."""
+
+    one: int
+    other: int
+    cut: Base
+    whole: Base
+    flipped: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Placed:
+    way: _Way
+    fit: Float[np.ndarray, "3"]
+    place: Float[np.ndarray, "4"]
+
+
+def _bases(seen: Seen) -> list[Base]:
+    if seen.plane is None:
+        return []
+    return [(seen.plane, WHOLE)] if seen.inner is None else [(seen.plane, WHOLE), (seen.inner, seen.box)]
+
+
+def _small(value: object) -> UInt8[np.ndarray, "height width 3"]:
+    """Light and colour (YCbCr) at up to 512 pixels."""
+    drawn = decode(value, side=DETAIL, background=255, max_pixels=MAX_PIXELS).convert("RGB")
+    if max(drawn.size) > DETAIL:
+        share = DETAIL / max(drawn.size)
+        size = (max(round(drawn.width * share), 1), max(round(drawn.height * share), 1))
+        drawn = drawn.resize(size, PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return np.asarray(drawn.convert("YCbCr"))
+
+
+def _closely(one: np.ndarray, other: np.ndarray, placed: _Placed) -> Verdict:
+    """At a half of the detail first, where most different pictures are told apart already."""
+    if placed.way.flipped:
+        one = one[:, ::-1]
+    found = DIFFERENT
+    for side in (FIRST, DETAIL):
+        if side == DETAIL and min(max(one.shape[:2]), max(other.shape[:2])) <= FIRST * 1.2:
+            break
+        shown = [_reduced(each, side) for each in (one, other)]
+        found = verdict(compared(shown[0], shown[1], _matrix(placed, shown[0].shape, shown[1].shape)))
+        if found.says == "different":
+            break
+    return found
+
+
+def _reduced(image: np.ndarray, side: int) -> Float[np.ndarray, "height width 3"]:
+    share = side / max(image.shape[:2])
+    if share >= 1:
+        return image.astype(np.float32)
+    size = (max(round(image.shape[1] * share), 1), max(round(image.shape[0] * share), 1))
+    drawn = PIL.Image.fromarray(np.ascontiguousarray(image), mode=None)
+    return np.asarray(drawn.resize(size, PIL.Image.Resampling.BILINEAR)).astype(np.float32)
+
+
+def _matrix(placed: _Placed, one: tuple[int, ...], other: tuple[int, ...]) -> Float[np.ndarray, "2 3"]:
+    """From pixels of the one to pixels of the other, each with its border."""
+    sizes, corners = [], []
+    for shape, (left, top, right, bottom) in ((one, placed.way.cut[1]), (other, placed.way.whole[1])):
+        size = np.array([shape[1], shape[0]], np.float64)
+        corners.append(size * (left, top))
+        sizes.append(size * (right - left, bottom - top))
+    matrix = matrices(placed.place[None], sizes[0][None], sizes[1][None])[0]
+    matrix[:, 2] += corners[1] - matrix[:, :2] @ corners[0]
+    return matrix
+
+
+def _of_pictures(first: PIL.Image.Image, second: PIL.Image.Image) -> Verdict:
+    """Two pictures that lie as they are."""
+    if first.size == second.size and first.mode == second.mode and first.tobytes() == second.tobytes():
+        return EQUAL
+    one, other = _small(first), _small(second)
+    size = [np.array([[each.shape[1], each.shape[0]]], np.float64) for each in (one, other)]
+    matrix = matrices(np.array([[0.0, 0.0, 1.0, 0.0]]), *size)[0]
+    return verdict(compared(one.astype(np.float32), other.astype(np.float32), matrix))
+
+
+Progress = Callable[[int, int], None]
