@@ -161,7 +161,9 @@ def double(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Imag
 
 def small_turn(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
     """By 3 to 7 degrees, with black corners."""
-    return picture.rotate(float(generator.uniform(3, 7)) * (1 if generator.integers(2) else -1), PIL.Image.Resampling.BICUBIC)
+    return picture.rotate(
+        float(generator.uniform(3, 7)) * (1 if generator.integers(2) else -1), PIL.Image.Resampling.BICUBIC
+    )
 
 
 def collage(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:

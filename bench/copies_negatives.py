@@ -3,7 +3,6 @@
 `CHOSEN` are the kinds by which the rule was chosen, `REPORTED` those by which it is reported; no kind stands in both.
 """
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,38 @@ Draw = PIL.ImageDraw.ImageDraw
 Picture = PIL.Image.Image
 Kind = Callable[[np.random.Generator], Picture]
 
-SYLLABLES = "ba ce di fo gu ha ke li mo nu pa re si to vu wa xe yi zo an er il on ut stra bel ghi qua tor men".split()
+SYLLABLES = [
+    "ba",
+    "ce",
+    "di",
+    "fo",
+    "gu",
+    "ha",
+    "ke",
+    "li",
+    "mo",
+    "nu",
+    "pa",
+    "re",
+    "si",
+    "to",
+    "vu",
+    "wa",
+    "xe",
+    "yi",
+    "zo",
+    "an",
+    "er",
+    "il",
+    "on",
+    "ut",
+    "stra",
+    "bel",
+    "ghi",
+    "qua",
+    "tor",
+    "men",
+]
 
 
 def drawn(kind: Kind, count: int, *, seed: int) -> list[Picture]:
@@ -27,14 +57,22 @@ def drawn(kind: Kind, count: int, *, seed: int) -> list[Picture]:
     return [kind(np.random.default_rng((seed, place))) for place in range(count)]
 
 
-def _font(size: float, generator: np.random.Generator | None = None) -> PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont:
+def _font(
+    size: float, generator: np.random.Generator | None = None
+) -> PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont:
     """Pillow's own; or by chance one of matplotlib's, where that is installed."""
     if generator is not None:
         try:
             import matplotlib
 
             folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-            names = ("DejaVuSans.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf", "STIXGeneral.ttf", "DejaVuSans-Bold.ttf")
+            names = (
+                "DejaVuSans.ttf",
+                "DejaVuSerif.ttf",
+                "DejaVuSansMono.ttf",
+                "STIXGeneral.ttf",
+                "DejaVuSans-Bold.ttf",
+            )
             return PIL.ImageFont.truetype(str(folder / names[int(generator.integers(len(names)))]), size)
         except (ImportError, OSError):
             pass
@@ -92,7 +130,9 @@ def receipts(generator: np.random.Generator) -> Picture:
         draw.text((230, 96 + 24 * line), _price(generator), fill=(30, 30, 30), font=font)
     draw.line((20, 440, 280, 440), fill=(0, 0, 0), width=2)
     draw.text((24, 452), "TOTAL", fill=(0, 0, 0), font=_font(22))
-    draw.text((206, 452), f"{int(generator.integers(100, 1000))}.{int(generator.integers(100)):02}", fill=0, font=_font(22))
+    draw.text(
+        (206, 452), f"{int(generator.integers(100, 1000))}.{int(generator.integers(100)):02}", fill=0, font=_font(22)
+    )
     draw.text((60, 505), "Thank you, come again", fill=(40, 40, 40), font=font)
     return picture
 
@@ -104,7 +144,9 @@ def tables(generator: np.random.Generator) -> Picture:
     for column in range(6):
         draw.text((30 + column * 100, 20), f"Q{column + 1} 2024", fill=(0, 0, 0), font=font)
         for line in range(14):
-            draw.text((34 + column * 100, 50 + 25 * line), str(int(generator.integers(10, 99999))), fill=(0, 0, 0), font=font)
+            draw.text(
+                (34 + column * 100, 50 + 25 * line), str(int(generator.integers(10, 99999))), fill=(0, 0, 0), font=font
+            )
     for line in range(16):
         draw.line((20, 44 + 25 * line, 620, 44 + 25 * line), fill=(150, 150, 150))
     for column in range(7):
@@ -120,7 +162,9 @@ def barcodes(generator: np.random.Generator) -> Picture:
         width = int(generator.integers(1, 5)) * 2
         draw.rectangle((place, 20, place + width - 1, 150), fill=(0, 0, 0))
         place += width + int(generator.integers(1, 5)) * 2
-    draw.text((80, 160), " ".join(str(digit) for digit in generator.integers(0, 10, 12)), fill=(0, 0, 0), font=_font(20))
+    draw.text(
+        (80, 160), " ".join(str(digit) for digit in generator.integers(0, 10, 12)), fill=(0, 0, 0), font=_font(20)
+    )
     return picture
 
 
@@ -146,14 +190,18 @@ def framed(generator: np.random.Generator) -> Picture:
 def shirts(generator: np.random.Generator) -> Picture:
     """One shirt on white, in another colour each; every two far apart in hue or lightness."""
     step = int(generator.integers(24))
-    colour = PIL.Image.new("HSV", (1, 1), (step % 12 * 21, 220, 120 + 110 * (step // 12))).convert("RGB").getpixel((0, 0))
+    colour = (
+        PIL.Image.new("HSV", (1, 1), (step % 12 * 21, 220, 120 + 110 * (step // 12))).convert("RGB").getpixel((0, 0))
+    )
     picture, draw = _paper(300, 320)
     outline = [(100, 40), (60, 60), (20, 120), (60, 150), (80, 120), (80, 290), (220, 290), (220, 120), (240, 150)]
     outline += [(280, 120), (240, 60), (200, 40), (180, 60), (120, 60)]
     draw.polygon(outline, fill=colour)
     shade = np.random.default_rng(5).integers(0, 40, (32, 30)).astype(np.uint8)
     folds = PIL.Image.fromarray(shade).resize(picture.size, PIL.Image.Resampling.BICUBIC)
-    dark = np.asarray(picture).astype(int) - (np.asarray(folds)[:, :, None] * (np.asarray(picture) < 250).any(2, keepdims=True))
+    dark = np.asarray(picture).astype(int) - (
+        np.asarray(folds)[:, :, None] * (np.asarray(picture) < 250).any(2, keepdims=True)
+    )
     return PIL.Image.fromarray(np.clip(dark, 0, 255).astype(np.uint8))
 
 
@@ -177,7 +225,12 @@ def letters(generator: np.random.Generator) -> Picture:
     picture, draw = _paper(600, 800, 252)
     draw.rectangle((0, 0, 600, 12), fill=(120, 30, 40))
     draw.text((400, 40), "Office of Works\nP.O. Box 17\nAnytown", fill=(60, 60, 60), font=_font(16))
-    draw.text((60, 140), f"{_words(generator, 2).title()}\n{_word(generator).title()} {int(generator.integers(1, 99))}", fill=0, font=_font(16))
+    draw.text(
+        (60, 140),
+        f"{_words(generator, 2).title()}\n{_word(generator).title()} {int(generator.integers(1, 99))}",
+        fill=0,
+        font=_font(16),
+    )
     for line in range(int(generator.integers(16, 20))):
         draw.text((60, 240 + 24 * line), _words(generator, 12)[:58], fill=(10, 10, 10), font=_font(16))
     draw.text((60, 740), "Yours sincerely", fill=(10, 10, 10), font=_font(16))
@@ -188,7 +241,18 @@ def forms(generator: np.random.Generator) -> Picture:
     """A printed form, filled in by others."""
     picture, draw = _paper(600, 780)
     draw.text((150, 24), "APPLICATION FORM B-12", fill=(0, 0, 0), font=_font(24))
-    names = ("Family name", "First name", "Born on", "Street", "Town", "Telephone", "Occupation", "Employer", "Since", "Remarks")
+    names = (
+        "Family name",
+        "First name",
+        "Born on",
+        "Street",
+        "Town",
+        "Telephone",
+        "Occupation",
+        "Employer",
+        "Since",
+        "Remarks",
+    )
     for line, name in enumerate(names):
         top = 90 + 64 * line
         draw.rectangle((40, top, 560, top + 46), outline=(90, 90, 90))
@@ -223,7 +287,12 @@ def cards(generator: np.random.Generator) -> Picture:
     skin = tuple(int(value) for value in generator.integers((150, 100, 70), (240, 200, 180)))
     draw.rectangle((24, 70, 154, 250), fill=(180, 195, 210))
     draw.ellipse((54, 100, 124, 190), fill=skin)
-    draw.pieslice((46 + int(generator.integers(8)), 88, 132, 170), 180, 360, fill=tuple(int(v) for v in generator.integers(0, 120, 3)))
+    draw.pieslice(
+        (46 + int(generator.integers(8)), 88, 132, 170),
+        180,
+        360,
+        fill=tuple(int(v) for v in generator.integers(0, 120, 3)),
+    )
     draw.ellipse((36, 190, 142, 290), fill=tuple(int(v) for v in generator.integers(0, 200, 3)))
     draw.text((180, 90), _words(generator, 2).title()[:20], fill=(0, 0, 0), font=_font(24))
     draw.text((180, 140), f"born {int(generator.integers(1940, 2010))}", fill=(0, 0, 0), font=_font(20))
@@ -288,7 +357,9 @@ def mugs(generator: np.random.Generator) -> Picture:
     picture = scene(np.random.default_rng(31), 280, 260).filter(PIL.ImageFilter.GaussianBlur(3))
     draw = PIL.ImageDraw.Draw(picture)
     step = int(generator.integers(20))
-    colour = PIL.Image.new("HSV", (1, 1), (step % 10 * 25, 200, 130 + 100 * (step // 10))).convert("RGB").getpixel((0, 0))
+    colour = (
+        PIL.Image.new("HSV", (1, 1), (step % 10 * 25, 200, 130 + 100 * (step // 10))).convert("RGB").getpixel((0, 0))
+    )
     draw.ellipse((170, 90, 240, 180), outline=colour, width=14)
     draw.rectangle((80, 70, 190, 210), fill=colour)
     draw.ellipse((80, 55, 190, 88), fill=tuple(value // 2 for value in colour))
@@ -305,7 +376,7 @@ def labels(generator: np.random.Generator) -> Picture:
     step = int(generator.integers(12))
     hue = PIL.Image.new("HSV", (1, 1), (step * 21, 190, 210)).convert("RGB").getpixel((0, 0))
     draw.ellipse((80, 90, 180, 190), fill=hue)
-    flavours = "apple pear cherry plum grape orange lemon peach berry mango fig kiwi".split()
+    flavours = ["apple", "pear", "cherry", "plum", "grape", "orange", "lemon", "peach", "berry", "mango", "fig", "kiwi"]
     draw.text((70, 215), flavours[step].upper(), fill=(60, 30, 30), font=_font(28))
     draw.text((70, 270), "yoghurt 500 g", fill=(60, 60, 60), font=_font(18))
     return picture

@@ -45,9 +45,10 @@ def test_the_whole_way(capsys, folder, tmp_path):
     assert code == 0 and "1 files are back" in out and (folder / "small.png").exists()
 
 
-def test_memory_reads_what_is_new(capsys, folder, tmp_path):
-    run(capsys, folder, "--memory", tmp_path / "memory")
-    _, out, _ = run(capsys, folder, "--memory", tmp_path / "memory", "--json")
+def test_a_cache_reads_what_is_new_and_its_old_name_is_known(capsys, folder, tmp_path):
+    run(capsys, folder, "--cache", tmp_path / "cache")
+    _, out, err = run(capsys, folder, "--memory", tmp_path / "cache", "--json")
+    assert "--memory is called --cache now" in err
     told = json.loads(out)
     assert (told["new"], told["items"], len(told["groups"])) == (0, 5, 1)
 
@@ -66,7 +67,7 @@ def test_vectors(capsys, tmp_path):
         (["{folder}", "--keep", "biggest"], "keep = 'biggest' is no rule"),
         (["{folder}", "--threshold", "0.9"], "a threshold and an index are about vectors: give a bundle as well"),
         (["{folder}/none.npy"], "cannot be read as an npy file of vectors"),
-        (["{folder}/none.npy", "--memory", "x"], "vectors are compared as they are"),
+        (["{folder}/none.npy", "--cache", "x"], "vectors are compared as they are"),
         (["{folder}", "--apply", "{folder}/none.csv"], "cannot be read as a table of decisions"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from twofold.copies.alignment import SIDE, alignments, signatures, views
+from twofold.copies.alignment import SIDE, matrices, placements, signatures, views
 from twofold.copies.hashing import grey_plane
 
 
@@ -23,7 +23,7 @@ def plane(picture):
 
 
 def fit(cut, whole):
-    return alignments(np.stack([plane(cut), plane(whole)]), np.array([0]), np.array([1]))[0]
+    return placements(plane(cut)[None], plane(whole)[None])[0][0]
 
 
 CHANGES = {
@@ -83,3 +83,13 @@ def test_views_are_turns_and_parts():
     assert (shown[0] == np.rot90(planes[0])[None]).all()
     part = plane(scene(3)[12:228, 12:228])  # the middle nine tenths
     assert np.abs(shown[7].astype(int) - part).mean() < 3
+
+
+def test_a_placement_is_a_matrix_between_pixels():
+    whole = scene(4)
+    part = np.rot90(whole[40:160, 60:180])
+    found = placements(plane(part)[None], plane(whole)[None])[1]
+    matrix = matrices(found, np.array([[120, 120]]), np.array([[240, 240]]))[0]
+    middle = matrix @ (60, 60, 1)
+    corner = matrix @ (0, 0, 1)  # of the turned part: the upper right one of the upright part
+    assert np.abs(middle - (120, 100)).max() < 4 and np.abs(corner - (180, 40)).max() < 8

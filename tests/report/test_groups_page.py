@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from twofold.report.groups_page import DRAWN, SHEET, Face, groups_page
-from twofold.results import Group, Groups
+from twofold.results import CopyFile, Group, Groups
 
 
 def face(name):
@@ -25,7 +25,11 @@ def files(page):
 def test_what_is_kept_is_proposed_to_stay_and_the_rest_to_go():
     page = groups_page(found(Group(kept="a.png", copies=("b.png", "c.png"), scores=(0.99, 0.95))), face)
     assert page.count('class="copy"') == 1 and page.count('class="copy gone"') == 2
-    assert files(page) == [[1, "a.png", 1000, 0], [1, "b.png", 1000, 1], [1, "c.png", 1000, 1]]
+    assert files(page) == [
+        [1, "a.png", 1000, 0, "", ""],
+        [1, "b.png", 1000, 1, "", ""],
+        [1, "c.png", 1000, 1, "", ""],
+    ]
     assert "2 copies of a.png" in page and "alike 0.990" in page and "proposed to stay" in page
     assert page.count("data:image/jpeg;base64,") == 3
 
@@ -47,8 +51,37 @@ def test_names_are_text_never_markup():
 
 def test_what_an_index_holds_is_named_and_not_offered():
     page = groups_page(found(Group(kept="old", copies=("new",), scores=(0.97,), known=True)), face)
-    assert "1 like old of the index" in page and '<script type="application/json" id="known">[[1,"old"]]' in page
-    assert files(page) == [[1, "new", 1000, 1]]
+    assert (
+        "1 like old of the index" in page and '<script type="application/json" id="known">[[1,"old","","",""]]' in page
+    )
+    assert files(page) == [[1, "new", 1000, 1, "", ""]]
+
+
+def test_what_a_file_was_goes_with_the_decisions():
+    known = {"a": CopyFile(path="a", bytes=7, time=10**18 + 1, sha256="f" * 64)}
+    page = groups_page(found(Group(kept="a", copies=("b",), scores=(1.0,)), files=known), face)
+    assert files(page)[0] == [1, "a", 7, 0, "1000000000000000001", "f" * 64]
+    assert "group,path,decision,bytes,time,sha256" in page
+
+
+def test_doubtful_ones_come_first_and_perhaps_apart_proposed_to_stay():
+    sure = Group(kept="a", copies=("b",), scores=(0.99,))
+    doubtful = Group(kept="c", copies=("d",), scores=(0.91,))
+    page = groups_page(found(sure, doubtful, perhaps=(Group(kept="e", copies=("f",), scores=(0.6,)),)), face)
+    assert [file[1:4:2] for file in files(page)] == [["c", 0], ["d", 1], ["a", 0], ["b", 1], ["e", 0], ["f", 0]]
+    assert page.count('class="group perhaps"') == 1 and "perhaps: 1 copy of e" in page
+
+
+def test_pictures_are_laid_over_each_other():
+    shown = tuple(np.full((8, 8, 3), grey, np.uint8) for grey in (1, 2, 3))
+    page = groups_page(found(Group(kept="a", copies=("b",), scores=(1.0,))), face, laid=lambda kept, copy: shown)
+    assert page.count("data-red=") == page.count("data-kept=") == page.count('class="compare"') == 1
+
+
+def test_what_the_rule_never_decides_is_said():
+    worth = {"jpeg_recall": 0.5, "never_decides": ["who it is"]}
+    page = groups_page(found(Group(kept="a", copies=("b",), scores=(1.0,)), worth=worth), face)
+    assert "<li>who it is</li>" in page and "<td>jpeg_recall</td><td>0.5</td>" in page
 
 
 def test_no_copies():

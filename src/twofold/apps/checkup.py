@@ -5,6 +5,7 @@ Each item is read once; memory is linear in the number of items, about two kilob
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -53,6 +54,7 @@ class _Case:
     side: Int[np.ndarray, "n"]
     sides: tuple[str, ...]
     known: Survey
+    values: tuple[Any, ...]
     findings: list[Finding] = field(default_factory=list)
     dropped: dict[int, str] = field(default_factory=dict)
 
@@ -92,7 +94,8 @@ def checkup(
     case.dropped.update(dict.fromkeys(reading.unreadable, "cannot be read"))
     exact = [same for same in case.known.reading.same.values() if len(same) > 1]
     _leave_out_copies(case, exact, "equal")
-    pairs = near_copies(case.known.planes, pictures=case.known.pictures, vectors=case.known.vectors)
+    known = case.known
+    pairs = near_copies(known.planes, pictures=known.pictures, vectors=known.vectors, values=case.values)
     near = _new_groups(groups_of(pairs), exact)
     _near(case, near)
     _leave_out_copies(case, near, "nearly equal")
@@ -118,12 +121,14 @@ def _opened(
             side=np.repeat([0, 1], [len(items), len(against)]),
             sides=("these items", "those compared with"),
             known=survey([*items.values, *against.values], reader, progress=progress),
+            values=(*items.values, *against.values),
         )
     if against is not None and len(against) != len(items):
         raise DataError(f"{len(against)} parts are given for {len(items)} items: one part for each is needed")
     sides, side = np.unique(["all"] * len(items) if against is None else list(against), return_inverse=True)
     known = survey(items.values, reader, progress=progress)
-    return _Case(items=items, ids=items.ids, identity=identity, side=side, sides=tuple(map(str, sides)), known=known)
+    names, values = tuple(map(str, sides)), tuple(items.values)
+    return _Case(items=items, ids=items.ids, identity=identity, side=side, sides=names, known=known, values=values)
 
 
 def _first(reading: Reading, count: int) -> Reading:

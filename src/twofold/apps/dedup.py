@@ -13,8 +13,8 @@ from twofold.apps.indexing import CONTENT, SOURCE
 from twofold.bundle import Bundle
 from twofold.copies.cache import Cache, load_cache, save_cache
 from twofold.copies.candidates import Pair, candidates
-from twofold.copies.clusters import star_groups
 from twofold.copies.cells import Space
+from twofold.copies.clusters import star_groups
 from twofold.copies.comparing import STRICTNESS, Judge
 from twofold.copies.judge import Verdict
 from twofold.copies.near_pairs import NearPairs, near_pairs
@@ -116,7 +116,7 @@ def dedup(
     search = _Search(known, bundle, limit, indexed, rule=rule, kept=kept)
     found = search.run(watch)
     if cache is not None:
-        save_cache(cache, reader, known, kept.known, search.judge.known)
+        save_cache(cache, reader, known, old=kept.known, verdicts=search.judge.known)
     groups, perhaps = search.groups(found), search.perhaps(found)
     return Groups(
         groups=groups,
@@ -262,7 +262,6 @@ class _Search:
         contents = [each.content for each in self.known.seen]
         pairs = self._pairs(watch)
         return stars_of(
-            len(self.known),
             pairs,
             contents=contents,
             judging=self.verdicts,
@@ -415,7 +414,8 @@ def _rule_in_words(bundle: Bundle | None, limit: float | None, rule: Copies, *, 
     if bundle is None or (limit is None and not against):
         return pixels
     if limit is None:
-        return f"{pixels}; of an index whose files are not known, scores of at least {DEFAULT} (a default, nothing certifies it)"
+        told = f"scores of at least {DEFAULT} (a default, nothing certifies it)"
+        return f"{pixels}; and, of an index whose files are not known, {told}"
     calibration = bundle.calibration
     if asked or calibration is None:
         why = "as you asked"

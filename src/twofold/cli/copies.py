@@ -5,13 +5,17 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from twofold.cli.options import YES, Flag, Json, print_json, show
+from cyclopts import Parameter
+
+from twofold.cli.options import YES, Flag, Json, print_json, say, show
 from twofold.cli.values import OutFile, Threshold
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from twofold.copies.trash import Moved
     from twofold.data.items import Items
     from twofold.report.groups_page import Face
@@ -30,7 +34,10 @@ def dedup(
     against: str | None = None,
     threshold: Threshold = None,
     keep: str = "largest",
-    memory: Path | None = None,
+    strictness: str = "normal",
+    mirrored: Flag = False,
+    cache: Path | None = None,
+    memory: Annotated[Path | None, Parameter(show=False)] = None,
     report: OutFile = None,
     apply: Path | None = None,
     link: Flag = False,
@@ -47,7 +54,10 @@ def dedup(
         against: an index: what is near one of its items is a copy of that.
         threshold: score from which on vectors count as the same; by default the bundle's own, where it is calibrated.
         keep: which of a group is proposed to stay: largest, oldest or first.
-        memory: a folder that keeps what was read; the next call with it reads and compares what is new only.
+        strictness: exact (equal bytes), strict, normal, or loose (doubtful copies as well).
+        mirrored: mirror images are copies, too.
+        cache: a folder that keeps what was read, by content; the next call with it reads and compares what is new.
+        memory: the old name of --cache.
         report: where a page to look through goes; its decisions leave it as a CSV.
         apply: carry out the decisions of such a CSV; or, given the undo list that this wrote, take them back.
         link: with --apply, put a hard link to the kept file where a file of exactly its bytes was. Others stay.
@@ -55,22 +65,30 @@ def dedup(
         json: print one JSON object.
     """
     model, data = (bundle, data) if data is not None else (None, bundle)
+    if memory is not None:
+        say("--memory is called --cache now")
+        cache = cache or memory
     if apply is not None:
         return _apply(data, apply, link=link, json=json)
     from twofold import terminal
+    from twofold.apps.dedup import Copies
     from twofold.apps.dedup import dedup as find
+    from twofold.copies.trash import unfinished
 
+    rule = Copies(keep=keep, strictness=strictness, mirrored=mirrored)
     started = time.monotonic()
     if data.suffix == ".npy":
-        if model is not None or report is not None or memory is not None or against is not None:
+        if model is not None or report is not None or cache is not None or against is not None:
             raise UsageError("vectors are compared as they are: give nothing beside them but --threshold")
         found = _of_vectors(data, threshold, quiet=json)
     else:
         from twofold.cli.archive import loaded, opened
 
         items = opened(data, 0 if data.is_dir() else None, quiet=json)
+        for undo in unfinished(data):
+            say(f"an earlier --apply was cut off; take it back first: {_command(data, undo)}")
         reader = None if model is None else loaded(model, device)
-        look = partial(find, items, reader, keep=keep, threshold=threshold, memory=memory)
+        look = partial(find, items, reader, rule=rule, threshold=threshold, cache=cache)
         with terminal.stages(quiet=json) as watch:
             found = look(watch=watch) if against is None else _against(against, partial(look, watch=watch))
         if report is not None:
@@ -81,7 +99,7 @@ def dedup(
     else:
         show(_told(found, seconds))
         if report is not None:
-            show(f"look through {report}, export decisions.csv, then: twofold dedup {data} --apply decisions.csv")
+            show(f"look through {report}, export decisions.csv, then: {_command(data, Path('decisions.csv'))}")
     return YES
 
 
@@ -107,17 +125,22 @@ def _of_vectors(path: Path, threshold: float | None, *, quiet: bool) -> "Groups"
 
 
 def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> None:
+    from twofold.copies.difference import differing
     from twofold.files import write_atomically
     from twofold.report.groups_page import groups_page
 
     values = dict(zip(items.ids, items.values, strict=True))
 
+    def laid(kept: str, copy: str) -> "tuple[np.ndarray, np.ndarray, np.ndarray] | None":
+        return differing(values[kept], values[copy]) if kept in values and copy in values else None
+
     page = groups_page(
         found,
         lambda name: _drawn(values[name]) if name in values else _nothing(),
         named=lambda name: _named(values[name], report) if name in values else _nothing(),
+        laid=laid,
         title=f"Copies in {data.name or data}",
-        then=(f"twofold dedup {data} --apply decisions.csv",),
+        then=(_command(data, Path("decisions.csv")),),
     )
     write_atomically(report, page.encode("utf-8", "backslashreplace"))
 
@@ -191,8 +214,6 @@ def _apply(data: Path, decisions: Path, *, link: bool, json: bool) -> int:
 
 
 def _carried_out(moved: "Moved", data: Path) -> str:
-    import shlex
-
     from twofold.copies.trash import TRASH
 
     lines = [f"! {note}" for note in moved.notes]
@@ -200,7 +221,7 @@ def _carried_out(moved: "Moved", data: Path) -> str:
         lines.append(f"{len(moved.files)} files were moved to {data / TRASH}")
         if moved.linked:
             lines.append(f"{len(moved.linked)} hard links to the kept files stand in their places")
-        lines.append(f"to undo it: {shlex.join(['twofold', 'dedup', str(data), '--apply', str(moved.undo)])}")
+        lines.append(f"to undo it: {_command(data, moved.undo)}")
     elif moved.files:
         lines.append(f"{len(moved.files)} files are back")
     elif not moved.left:
@@ -208,6 +229,13 @@ def _carried_out(moved: "Moved", data: Path) -> str:
     if moved.left:
         lines.append(f"{len(moved.left)} files stay: they are not equal to what is kept, byte by byte")
     return "\n".join(lines)
+
+
+def _command(data: Path, table: Path) -> str:
+    """What to type, with blanks and signs quoted."""
+    import shlex
+
+    return shlex.join(["twofold", "dedup", str(data), "--apply", str(table)])
 
 
 def _told(found: "Groups", seconds: float) -> str:
@@ -224,6 +252,12 @@ def _told(found: "Groups", seconds: float) -> str:
         lines.append(f"  {group.kept}{' (in the index)' if group.known else ''} ~ {alike}{more}")
     if len(found.groups) > LISTED:
         lines.append(f"  and {len(found.groups) - LISTED:,} groups more: --report groups.html or --json shows all")
+    if found.perhaps:
+        lines.append(f"perhaps copies, to be looked at ({sum(len(group.copies) for group in found.perhaps):,}):")
+        lines += [f"  {group.kept} ? {', '.join(group.copies[:4])}" for group in found.perhaps[: LISTED // 2]]
+    for what, names in (("dark", found.dark), ("blurred", found.blurred)):
+        if names:
+            lines.append(f"{len(names):,} {what}: {', '.join(names[:5])}{' ...' if names[5:] else ''}")
     lines += [f"! {note}" for note in found.notes]
     lines += [f"! {reason}" for reason in list(found.unreadable.values())[:5]]
     if len(found.unreadable) > 5:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from twofold.copies.hashing import SIDE as HASHED
 
@@ -102,7 +102,7 @@ def placements(
 
 
 def matrices(
-    places: Float[np.ndarray, "m 4"], cut: Int[np.ndarray, "m 2"], whole: Int[np.ndarray, "m 2"]
+    places: Float[np.ndarray, "m 4"], cut: Shaped[np.ndarray, "m 2"], whole: Shaped[np.ndarray, "m 2"]
 ) -> Float[np.ndarray, "m 2 3"]:
     """The placements as matrices from pixels (x, y, 1) of the cut picture to those of the whole one.
 

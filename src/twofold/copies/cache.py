@@ -64,7 +64,9 @@ def load_cache(path: str | Path | None, reader: Input | Bundle) -> Cache:
             )
         return _restored(folder, told)
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise BundleError(f"{path} is not a cache of an earlier dedup ({error}): name another, or a new place") from None
+        raise BundleError(
+            f"{path} is not a cache of an earlier dedup ({error}): name another, or a new place"
+        ) from None
 
 
 def _restored(folder: Path, told: dict[str, Any]) -> Cache:
@@ -89,7 +91,12 @@ def _restored(folder: Path, told: dict[str, Any]) -> Cache:
 
 
 def save_cache(
-    path: str | Path, reader: Input | Bundle, found: Collection, old: Known, verdicts: Mapping[tuple[str, str], Verdict]
+    path: str | Path,
+    reader: Input | Bundle,
+    found: Collection,
+    *,
+    old: Known,
+    verdicts: Mapping[tuple[str, str], Verdict],
 ) -> None:
     """Write what is known now, and of what is not here any more as much again; whole or not at all."""
     known: Known = {

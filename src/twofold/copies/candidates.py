@@ -146,7 +146,9 @@ def _nearest_before(vectors: Shaped[np.ndarray, "n dim"]) -> tuple[Int[np.ndarra
         pairs = np.stack([place.ravel(), row], axis=1)
         before = pairs[:, 0] < pairs[:, 1]
         parts.append(pairs[before])
-        scored.append(scores[row[before] - start, pairs[before, 0]] * np.float32(0.5))  # alike in meaning, not in pixels
+        scored.append(
+            scores[row[before] - start, pairs[before, 0]] * np.float32(0.5)
+        )  # alike in meaning, not in pixels
     return np.concatenate(parts), np.concatenate(scored)
 
 

@@ -1,10 +1,19 @@
 """Groups of things that are nearly the same, and pairs of them found by vectors."""
 
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
 import faiss
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from twofold.copies.comparing import Judge
 from twofold.copies.hashing import CROPS, Candidates, aligned_correlation, candidates
+from twofold.copies.judge import UNKNOWN
+from twofold.copies.reading import Collection, picture_seen
+from twofold.errors import UnreadableInput
+from twofold.inputs.image import Image
 
 __all__ = ["ALIKE", "groups_of", "near_copies"]
 
@@ -12,6 +21,7 @@ ALIKE = 0.95
 """Correlation of aligned 32 x 32 pixels from which two pictures are near copies: of photographs of 1,000 strangers no
 pair reaches it, of recompressed, brighter and slightly cut copies 98 to 100 % (of thin lines on paper, cut: 95 %)."""
 
+TOGETHER = 256
 SAME_VECTOR = 0.999
 NEAREST = 2
 
@@ -21,6 +31,7 @@ def near_copies(
     *,
     pictures: Bool[np.ndarray, "n"],
     vectors: Float[np.ndarray, "n dim"] | None = None,
+    values: Sequence[Any] | None = None,
 ) -> Int[np.ndarray, "pairs 2"]:
     """Pairs of near copies: pictures by their hashes, then by their aligned pixels.
 
@@ -30,6 +41,8 @@ def near_copies(
     Args:
         planes: grey pictures; those that are none, and all of one grey, are left out.
         vectors: of an encoder, or None.
+        values: what the pictures were read from: then the judge of `dedup` looks at each pair, and no pair in which it
+            sees a difference is one. Another colour of the paper is none here: it leaks all the same.
 
     Returns:
         (first, second) with first < second, sorted.
@@ -48,7 +61,31 @@ def near_copies(
     if vectors is not None and len(others) > 1:
         pairs, similarity = _nearest(vectors[others])
         parts.append(others[pairs[similarity >= SAME_VECTOR]])
-    return np.unique(np.sort(np.concatenate(parts), axis=1), axis=0)
+    pairs = np.unique(np.sort(np.concatenate(parts), axis=1), axis=0)
+    return pairs if values is None else pairs[_undoubted(values, pairs, pictures)]
+
+
+def _undoubted(
+    values: Sequence[Any], pairs: Int[np.ndarray, "pairs 2"], pictures: Bool[np.ndarray, "n"]
+) -> Bool[np.ndarray, "pairs"]:
+    """Pairs in which the judge sees no difference; it reads the pictures of candidates again."""
+    places = [place for place in np.unique(pairs).tolist() if pictures[place]]
+    reader, seen = Image(size=128), {}
+    for place in places:
+        with suppress(UnreadableInput):
+            seen[place] = picture_seen(values[place], str(place), reader)
+    known = Collection(
+        ids=tuple(map(str, seen)), values=tuple(values[place] for place in seen), seen=tuple(seen.values())
+    )
+    number = {place: row for row, place in enumerate(seen)}
+    asked = [row for row, pair in enumerate(pairs.tolist()) if set(pair) <= number.keys()]
+    judge = Judge(collection=known, colours=False)
+    kept = np.ones(len(pairs), bool)
+    for start in range(0, len(asked), TOGETHER):
+        part = asked[start : start + TOGETHER]
+        told = judge([(number[first], number[second]) for first, second in pairs[part].tolist()])
+        kept[part] = [each.says != "different" or each.score >= UNKNOWN.score for each in told]
+    return kept
 
 
 def _nearest(vectors: Float[np.ndarray, "n dim"]) -> tuple[Int[np.ndarray, "m 2"], Float[np.ndarray, "m"]]:

@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from threading import Lock
@@ -17,7 +17,7 @@ from twofold.copies.reading import MAX_PIXELS, Collection, Seen, pages_of
 from twofold.errors import UnreadableInput
 from twofold.inputs.image_decoding import decode
 
-__all__ = ["STRICTNESS", "Judge"]
+__all__ = ["STRICTNESS", "Judge", "Placed", "detail_pixels", "matrix_of", "reduced"]
 
 STRICTNESS = ("exact", "strict", "normal", "loose")
 """What counts as a copy: equal bytes; finest detail alike and nothing drawn over; the rule; doubtful ones as well."""
@@ -39,13 +39,14 @@ class Judge:
     """Verdicts about pairs of places of a collection of pictures.
 
     Attributes:
-        strictness: one of STRICTNESS. mirrored: mirror images count, too.
+        strictness: one of STRICTNESS. mirrored: mirror images count, too. colours: another colour is another picture.
         known: verdicts about pairs of contents, of this and earlier runs. asked: how many were made anew.
     """
 
     collection: Collection
     strictness: str = "normal"
     mirrored: bool = False
+    colours: bool = True
     known: dict[tuple[str, str], Verdict] = field(default_factory=dict)
     asked: int = 0
     _held: "OrderedDict[int, np.ndarray]" = field(default_factory=OrderedDict)
@@ -86,11 +87,11 @@ class Judge:
         if not pairs:
             return []
         self.asked += len(pairs)
-        placed = self._placed(pairs)
+        placed = self.place(pairs)
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             return list(pool.map(self._verdict, pairs, placed))
 
-    def _placed(self, pairs: Sequence[tuple[int, int]]) -> list["_Placed"]:
+    def place(self, pairs: Sequence[tuple[int, int]]) -> list["Placed"]:
         """The best of all ways in which one of the two, or what is inside its border, may lie in the other."""
         ways: list[tuple[int, _Way]] = []
         for number, (first, second) in enumerate(pairs):
@@ -98,11 +99,11 @@ class Judge:
         fits, places = placements(
             np.stack([way.cut[0] for _, way in ways]), np.stack([way.whole[0] for _, way in ways])
         )
-        best: list[_Placed | None] = [None] * len(pairs)
+        best: list[Placed | None] = [None] * len(pairs)
         for (number, way), fit, place in zip(ways, fits, places, strict=True):
             old = best[number]
             if old is None or fit.sum() > old.fit.sum():
-                best[number] = _Placed(way=way, fit=fit, place=place)
+                best[number] = Placed(way=way, fit=fit, place=place)
         return [each for each in best if each is not None]
 
     def _ways(self, first: int, second: int) -> list["_Way"]:
@@ -116,7 +117,7 @@ class Judge:
                         found.append(_Way(one=one, other=other, cut=flipped, whole=whole, flipped=True))
         return found
 
-    def _verdict(self, pair: tuple[int, int], placed: "_Placed") -> Verdict:
+    def _verdict(self, pair: tuple[int, int], placed: "Placed") -> Verdict:
         seen = [self.collection.seen[place] for place in pair]
         if max(each.frames for each in seen) > 1:
             return self._of_pages(pair)
@@ -126,14 +127,14 @@ class Judge:
             details = [self._detail(placed.way.one), self._detail(placed.way.other)]
         except UnreadableInput:  # gone or changed since it was read
             return DIFFERENT
-        return _closely(details[0], details[1], placed)
+        return _closely(details[0], details[1], placed, colours=self.colours)
 
     def _detail(self, place: int) -> UInt8[np.ndarray, "height width 3"]:
         with self._lock:
             if place in self._held:
                 self._held.move_to_end(place)
                 return self._held[place]
-        found = _small(self.collection.values[place])
+        found = detail_pixels(self.collection.values[place])
         with self._lock:
             self._held[place] = found
             while len(self._held) > HELD:
@@ -147,12 +148,11 @@ class Judge:
             return DIFFERENT
         pages = [pages_of(self.collection.values[place], MOST_PAGES) for place in pair]
         told = [_of_pictures(first, second) for first, second in zip(*pages, strict=True)]
-        worst = min(told, key=lambda each: (("different", "perhaps", "copy").index(each.says), each.score))
-        return worst
+        return min(told, key=lambda each: (("different", "perhaps", "copy").index(each.says), each.score))
 
 
 STRICT = 0.98
-"""Score of a copy from which on it is one by the strict rule, too: an agreement of .9 in the finest band that counts."""
+"""Score of a copy from which on it is one by the strict rule, too: an agreement of .9 in the finest band."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ class _Way:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Placed:
+class Placed:
     way: _Way
     fit: Float[np.ndarray, "3"]
     place: Float[np.ndarray, "4"]
@@ -179,7 +179,7 @@ def _bases(seen: Seen) -> list[Base]:
     return [(seen.plane, WHOLE)] if seen.inner is None else [(seen.plane, WHOLE), (seen.inner, seen.box)]
 
 
-def _small(value: object) -> UInt8[np.ndarray, "height width 3"]:
+def detail_pixels(value: object) -> UInt8[np.ndarray, "height width 3"]:
     """Light and colour (YCbCr) at up to 512 pixels."""
     drawn = decode(value, side=DETAIL, background=255, max_pixels=MAX_PIXELS).convert("RGB")
     if max(drawn.size) > DETAIL:
@@ -189,7 +189,7 @@ def _small(value: object) -> UInt8[np.ndarray, "height width 3"]:
     return np.asarray(drawn.convert("YCbCr"))
 
 
-def _closely(one: np.ndarray, other: np.ndarray, placed: _Placed) -> Verdict:
+def _closely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: bool) -> Verdict:
     """At a half of the detail first, where most different pictures are told apart already."""
     if placed.way.flipped:
         one = one[:, ::-1]
@@ -197,14 +197,15 @@ def _closely(one: np.ndarray, other: np.ndarray, placed: _Placed) -> Verdict:
     for side in (FIRST, DETAIL):
         if side == DETAIL and min(max(one.shape[:2]), max(other.shape[:2])) <= FIRST * 1.2:
             break
-        shown = [_reduced(each, side) for each in (one, other)]
-        found = verdict(compared(shown[0], shown[1], _matrix(placed, shown[0].shape, shown[1].shape)))
+        shown = [reduced(each, side) for each in (one, other)]
+        laid = compared(shown[0], shown[1], matrix_of(placed, shown[0].shape, shown[1].shape))
+        found = verdict(laid, colours=colours)
         if found.says == "different":
             break
     return found
 
 
-def _reduced(image: np.ndarray, side: int) -> Float[np.ndarray, "height width 3"]:
+def reduced(image: np.ndarray, side: int) -> Float[np.ndarray, "height width 3"]:
     share = side / max(image.shape[:2])
     if share >= 1:
         return image.astype(np.float32)
@@ -213,7 +214,7 @@ def _reduced(image: np.ndarray, side: int) -> Float[np.ndarray, "height width 3"
     return np.asarray(drawn.resize(size, PIL.Image.Resampling.BILINEAR)).astype(np.float32)
 
 
-def _matrix(placed: _Placed, one: tuple[int, ...], other: tuple[int, ...]) -> Float[np.ndarray, "2 3"]:
+def matrix_of(placed: Placed, one: tuple[int, ...], other: tuple[int, ...]) -> Float[np.ndarray, "2 3"]:
     """From pixels of the one to pixels of the other, each with its border."""
     sizes, corners = [], []
     for shape, (left, top, right, bottom) in ((one, placed.way.cut[1]), (other, placed.way.whole[1])):
@@ -229,10 +230,7 @@ def _of_pictures(first: PIL.Image.Image, second: PIL.Image.Image) -> Verdict:
     """Two pictures that lie as they are."""
     if first.size == second.size and first.mode == second.mode and first.tobytes() == second.tobytes():
         return EQUAL
-    one, other = _small(first), _small(second)
+    one, other = detail_pixels(first), detail_pixels(second)
     size = [np.array([[each.shape[1], each.shape[0]]], np.float64) for each in (one, other)]
     matrix = matrices(np.array([[0.0, 0.0, 1.0, 0.0]]), *size)[0]
     return verdict(compared(one.astype(np.float32), other.astype(np.float32), matrix))
-
-
-Progress = Callable[[int, int], None]

@@ -1,6 +1,6 @@
 """Are two pictures copies? What differs locally decides, after one was laid over the other.
 
-Both are taken apart into bands of detail (Burt and Adelson 1983) and into squares of eight pixels of each band, and each
+Both are taken apart into bands of detail (Burt and Adelson 1983), each band into squares of eight pixels, and each
 square into what its rows share, what its columns share, and the rest: lines of text at the same places make rows agree,
 never the rest. Letters, digits, bars, a face are told from each other in some square of some band; a poor JPEG, a blur
 or a change of size lowers all squares alike, which is measured on the pair itself and held to be noise.
@@ -10,11 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import PIL.Image
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from twofold.copies.registration import Laid, lay_over
 
-__all__ = ["DETAIL", "Compared", "Verdict", "compared", "detail_of", "verdict"]
+__all__ = [
+    "DETAIL",
+    "DIFFERENT",
+    "FIRST",
+    "UNKNOWN",
+    "Compared",
+    "Verdict",
+    "blocks_of",
+    "compared",
+    "detail_of",
+    "verdict",
+]
 
 DETAIL = 512
 """Longer side, in pixels, at which two pictures are compared: letters of a page are five pixels high."""
@@ -24,10 +35,10 @@ FIRST = 256
 
 BANDS = 4
 SQUARE = 8
-FLOOR = (6.0, 4.0, 3.0, 2.0)
+FLOOR = (4.0, 3.0, 2.0, 1.5)
 """Variance in grey values squared that each band may differ by in good copies: rounding and resampling."""
 
-PLENTY = 12.0
+PLENTY = 6.0
 """Variance from which on a square has detail: lower is the grain of a flat wall."""
 
 CLEAR = 4.0
@@ -49,6 +60,7 @@ class Band:
         evidence, good, bad: shares of squares. worst: share of the largest connected set of bad ones.
         agreement: mean likeness, each square counted by its energy. noise: standard deviation.
         bad_energy: share of the evidence's energy in bad squares. stark: bad squares far above the noise.
+        steady: what is left is as loud in busy squares as in quiet ones, as the grain of a sensor is.
     """
 
     squares: int
@@ -62,6 +74,7 @@ class Band:
     noise: float
     bad_energy: float
     stark: int
+    steady: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +87,7 @@ class Compared:
         gain: contrast of the second to the first. inside: share of the first that the second covers.
         colour: share of squares whose colour differs. light: share whose light differs. grey: one of the two is grey.
         paper: share of pixels of one light, as of a page. pixels: of the coarser picture.
+        blocks: how much stronger steps between pixels are where JPEG's blocks meet, in tenths, in the poorer one.
     """
 
     whole: tuple[Band, ...]
@@ -87,11 +101,12 @@ class Compared:
     grey: bool
     paper: float
     pixels: int
+    blocks: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`copy`, `perhaps` or `different`; and a score in [0, 1] by which pairs are sorted: 0.9 and more for copies."""
+    """`copy`, `perhaps` or `different`; and a score in [0, 1]: from 0.9 on copies, from 0.5 on those that may be."""
 
     says: str
     score: float
@@ -136,6 +151,7 @@ def compared(one: np.ndarray, other: np.ndarray, matrix: np.ndarray) -> Compared
         grey=grey,
         paper=max(_paper(light, inside), _paper(below, inside)),
         pixels=int(inside.sum()),
+        blocks=max(blocks_of(one[:, :, 0]), blocks_of(other[:, :, 0])),
     )
 
 
@@ -150,7 +166,9 @@ def _light(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
     for _ in range(4):
         total = weight.sum()
         middle, level = (weight * one).sum() / total, (weight * other).sum() / total
-        gain = float((weight * (one - middle) * (other - level)).sum() / max((weight * (one - middle) ** 2).sum(), 1e-6))
+        gain = float(
+            (weight * (one - middle) * (other - level)).sum() / max((weight * (one - middle) ** 2).sum(), 1e-6)
+        )
         gain = min(max(gain, 0.3), 3.0)
         offset = float(level - gain * middle)
         left = np.abs(other - gain * one - offset)
@@ -169,7 +187,8 @@ def _standing(bands: tuple[Band, ...]) -> tuple[int | None, float, bool]:
         against = band.bad_energy > AGAINST or band.worst * band.squares > max(2.0, 0.01 * band.squares)
         agrees = band.good >= MOSTLY * band.evidence
         if agrees and not against:
-            finest, good = (number, band.good * band.squares) if finest is None else (finest, good)
+            finest = number if finest is None else finest
+            good += band.good * band.squares if number <= 2 else 0
         elif against and (finest is not None or band.good > NOISY * band.evidence):
             return None, 0.0, True  # beside squares that agree well others do not: that is no noise
     return finest, good, False
@@ -183,41 +202,54 @@ MOSTLY, AGAINST, NOISY = 0.75, 0.03, 0.3
 good squares up to which all of it may be noise."""
 
 
-def verdict(found: Compared | None) -> Verdict:
-    """What the measurements say; the rule is described in docs/dedup.md."""
-    if found is None or found.colour > TINTED:
+def verdict(found: Compared | None, *, colours: bool = True) -> Verdict:
+    """What the measurements say; the rule is described in docs/dedup.md.
+
+    Args:
+        colours: whether another colour makes another picture.
+    """
+    if found is None or (colours and found.colour > TINTED):
         return DIFFERENT
-    plain = _told(found.whole, shaded=found.light > SHADED)
+    plain = _told(found.whole, shaded=found.light > SHADED, blocks=found.blocks)
     if plain.says != "different":
         return plain
-    over = _told(found.clear, shaded=False)
+    over = _told(found.clear, shaded=False, blocks=found.blocks)
     if over.says == "different" or not _drawn_over(found):
-        return DIFFERENT
+        return plain
     if over.says == "copy" and found.foreign and found.covered < COVERED:
         return over
     return Verdict(says="perhaps", score=min(over.score, 0.89))
 
 
 DIFFERENT = Verdict(says="different", score=0.0)
+UNKNOWN = Verdict(says="different", score=0.3)
+"""Different, for nothing speaks for copies; nothing speaks against them either."""
 
 
-def _told(bands: tuple[Band, ...], *, shaded: bool) -> Verdict:
+def _told(bands: tuple[Band, ...], *, shaded: bool, blocks: int) -> Verdict:
     finest, good, against = _standing(bands)
-    if against or finest is None or shaded:
+    if against or shaded:
         return DIFFERENT
+    if finest is None:
+        return UNKNOWN
     middle = bands[min(1, len(bands) - 1)]
     doubted = sum(band.stark for band in bands[:2])
     fine = max(0.0, 2 * bands[finest].agreement - 1)
     if middle.ratio >= ABSENT and middle.agreement < UNTOLD:
         return DIFFERENT
-    sure = finest == 0 or (finest == 1 and middle.agreement >= CERTAIN)
-    if sure and good >= ENOUGH and not doubted:
+    sure = finest == 0 or (finest == 1 and (middle.agreement >= CERTAIN or bands[0].steady))
+    sure = sure or (blocks >= BLOCKS and finest == 2 and bands[2].agreement >= CERTAIN and good >= SOME)
+    enough = SOME if finest == 2 else ENOUGH / 2 if bands[finest].agreement >= PERFECT else ENOUGH
+    if sure and good >= enough and not doubted:
         return Verdict(says="copy", score=0.9 + 0.1 * fine)
-    return Verdict(says="perhaps", score=0.5 + 0.39 * fine) if good >= SOME else DIFFERENT
+    return Verdict(says="perhaps", score=0.5 + 0.39 * fine) if good >= SOME else UNKNOWN
 
 
 TINTED, SHADED, COVERED = 0.02, 0.03, 0.25
 """Shares: of connected squares of another colour, of another light, and of pixels covered by letters in a sure copy."""
+
+BLOCKS = 4
+"""Tenths from which on blocks explain why the finest two bands disagree: JPEG of quality 15 and less."""
 
 ENOUGH, SOME = 24.0, 6.0
 """Good squares that make it sure, and that make a copy possible."""
@@ -234,7 +266,7 @@ def _drawn_over(found: Compared) -> bool:
     return found.covered < 0.35 and (found.foreign or perfect) and found.paper < 0.5 and detailed > 0.4
 
 
-PERFECT = 0.95
+PERFECT = 0.96
 """Agreement of the finest band beside the letters: nothing but a copy has so much wherever there is detail."""
 
 
@@ -293,8 +325,20 @@ def _band(one: np.ndarray, other: np.ndarray, counted: np.ndarray, floor: float)
         agreement=float((likeness * energy)[detailed].sum() / total),
         noise=float(np.sqrt(noise)),
         bad_energy=float(energy[bad].sum() / max(float(energy[evidence].sum()), 1e-9)),
+        steady=_steady(left[inside], energy[inside]),
         stark=int((bad & (energy > STARK * noise)).sum()),
     )
+
+
+def _steady(left: Float[np.ndarray, "squares"], energy: Float[np.ndarray, "squares"]) -> bool:
+    """Whether the rest of the busiest third is hardly louder than that of the quietest."""
+    if len(left) < 12:
+        return False
+    quiet, busy = (float(np.median(part)) for part in np.array_split(left[np.argsort(energy)], 3)[::2])
+    return quiet > PLENTY / 4 and busy < STEADY * quiet
+
+
+STEADY = 2.0
 
 
 def _cut(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "rows columns 8 8"]:
@@ -341,6 +385,19 @@ def _colours(laid: Laid, gain: float, clear: np.ndarray) -> tuple[bool, float]:
     return False, _largest(apart > bound) / max(int((counted > 0.5).sum()), 1)
 
 
+def blocks_of(light: Float[np.ndarray, "h w"]) -> int:
+    """How much stronger steps between pixels are where JPEG's blocks meet than elsewhere, in tenths."""
+    found = 1.0
+    for each in (light, light.T):
+        if min(each.shape) < 32:
+            continue
+        steps = np.abs(np.diff(each, axis=1)).mean(axis=0)
+        at = np.zeros(len(steps), bool)
+        at[7::8] = True
+        found = max(found, float(steps[at].mean() / max(float(steps[~at].mean()), 0.25)))
+    return int((found - 1) * 10)
+
+
 GREY, HUE = 1.0, 18.0
 """Mean strength of colour under which a picture is grey; and how far the colours of a square may lie apart, beside
 twice what they lie apart in the median square (a poor JPEG has large steps of colour)."""
@@ -368,7 +425,7 @@ def _paper(light: np.ndarray, inside: np.ndarray) -> float:
 
 
 def _foreign(one: np.ndarray, other: np.ndarray, covering: np.ndarray) -> bool:
-    """Whether what covers was drawn over the picture: flat ink of two colours over what was many, or shining through."""
+    """Whether what covers was drawn over: flat ink of two colours over what was many, or what shines through."""
     if not covering.any():
         return False
     inks = sorted(_inked(each[covering]) for each in (one, other))

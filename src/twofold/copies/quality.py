@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
+from twofold.copies.judge import blocks_of
 from twofold.copies.reading import MAX_PIXELS, Collection
 from twofold.errors import UnreadableInput
 from twofold.inputs.image_decoding import decode
@@ -19,9 +20,6 @@ COLOURFUL = 2.0
 
 CLEAR, SOLID = 250, 0.99
 """Opacity from which on a pixel is solid; and the share of solid pixels in a picture that nothing shines through."""
-
-STEP = 0.1
-"""Steps in which blocks are counted: smaller differences are the picture's own."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -70,7 +68,7 @@ def quality_of(value: Any) -> Quality:
         transparent=transparent,
         grey=float(np.abs(small - small.mean(axis=2, keepdims=True)).mean()) < COLOURFUL,
         shallow=-depth,
-        blocks=_blocks(light),
+        blocks=blocks_of(light),
         compressed=compressed,
         blurred=-round(2 * math.log2(_detail(light) + 0.05)),
     )
@@ -96,20 +94,9 @@ def _transparent(image: PIL.Image.Image) -> bool:
     return sum(counts[CLEAR:]) < SOLID * sum(counts)
 
 
-def _blocks(light: np.ndarray) -> int:
-    """How much stronger steps between pixels are where JPEG's blocks meet than elsewhere."""
-    found = 1.0
-    for each in (light, light.T):
-        if min(each.shape) < 32:
-            continue
-        steps = np.abs(np.diff(each, axis=1)).mean(axis=0)
-        at = np.zeros(len(steps), bool)
-        at[7::8] = True
-        found = max(found, float(steps[at].mean() / max(float(steps[~at].mean()), 0.25)))
-    return round((found - 1) / STEP) if found > 1 + STEP else 0
-
-
 def _detail(light: np.ndarray) -> float:
     if min(light.shape) < 3:
         return 0.0
-    return float(np.abs(light[1:-1, 1:-1] * 4 - light[:-2, 1:-1] - light[2:, 1:-1] - light[1:-1, :-2] - light[1:-1, 2:]).mean())
+    return float(
+        np.abs(light[1:-1, 1:-1] * 4 - light[:-2, 1:-1] - light[2:, 1:-1] - light[1:-1, :-2] - light[1:-1, 2:]).mean()
+    )

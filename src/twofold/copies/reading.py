@@ -21,7 +21,7 @@ from twofold.inputs import Input
 from twofold.inputs.image import Image
 from twofold.inputs.image_decoding import decode, header_size
 
-__all__ = ["Collection", "Seen", "collect", "distinct", "pages_of"]
+__all__ = ["Collection", "Seen", "collect", "distinct", "pages_of", "picture_seen"]
 
 TOGETHER = 64
 LOOKED = 128
@@ -208,7 +208,7 @@ def _look(
             return _dated(old[0], value), None, old[1] if old[1] is not None else np.zeros(0)
         array = input.read(value) if keep or not isinstance(input, Image) else None
         if isinstance(input, Image):
-            return _picture(value, content, input), array if array is not None else np.zeros(0), None
+            return picture_seen(value, content, input), array if array is not None else np.zeros(0), None
     except UnreadableInput as error:
         return str(error)
     size, time, stamp = _dates(value, array.nbytes if array is not None else 0)
@@ -228,7 +228,8 @@ def _dated(seen: Seen, value: Any) -> Seen:
     return replace(seen, size=size, time=time, stamp=stamp)
 
 
-def _picture(value: Any, content: str, input: Image) -> Seen:
+def picture_seen(value: Any, content: str, input: Image) -> Seen:
+    """What is known of a picture after one look at it."""
     drawn = decode(value, side=LOOKED, background=input.background, max_pixels=input.max_pixels)
     array = np.asarray(drawn.convert("RGB").resize((LOOKED, LOOKED), PIL.Image.Resampling.BILINEAR, reducing_gap=2.0))
     size, time, stamp = _dates(value, array.nbytes)

@@ -14,7 +14,7 @@ Matrix = np.ndarray
 LEVELS = (40, 80, 160)
 """Longer sides, in pixels, at which the matrix is found; the last is followed by the full size."""
 
-ROUNDS = (8, 5, 4, 3)
+ROUNDS = (12, 8, 6, 6)
 SQUARE = 8
 EVEN = 6.0
 """Grey values of local contrast below which nothing is told by a square: the noise of a poor JPEG."""
@@ -60,8 +60,9 @@ def lay_over(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> Laid | None:
         scale = np.array([small[0].shape[1] / one.shape[1], small[0].shape[0] / one.shape[0]])
         onto = np.array([small[1].shape[1] / other.shape[1], small[1].shape[0] / other.shape[0]])
         here = _rescaled(matrix, scale, onto)
+        agreeing = 0.0
         for _ in range(rounds):
-            here, moved, agreeing = _stepped(*small, here)
+            here, moved, agreeing = _stepped(small[0], small[1], here)
             if moved < STILL:
                 break
         if agreeing < STRANGERS:
@@ -153,16 +154,16 @@ def _stepped(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> tuple[Matrix
     y, x = np.meshgrid((np.arange(rows) + 0.5) / rows - 0.5, (np.arange(columns) + 0.5) / columns - 0.5, indexing="ij")
     place = np.stack([np.ones_like(x), x, y], axis=-1)
     cross = np.einsum("ijp,ijq->ijpq", place, place)
-    normal = np.block(
-        [[np.einsum("ij,ijpq->pq", weight * a, cross) for a in row] for row in ((rr, rd), (rd, dd))]
-    )
+    normal = np.block([[np.einsum("ij,ijpq->pq", weight * a, cross) for a in row] for row in ((rr, rd), (rd, dd))])
     pull = np.concatenate([np.einsum("ij,ijp->p", weight * each, place) for each in (rx, dx)])
     normal += np.diag(np.full(6, 1e-3 * np.trace(normal) / 6 + 1e-6))
     moved = -np.linalg.solve(normal, pull).reshape(2, 3)
     moved *= min(1.0, 3.0 / max(float(np.abs(moved).max()), 1e-9))  # three pixels at once, at most
     # from squares about the middle to pixels
     width, height = columns * SQUARE, rows * SQUARE
-    step = np.stack([moved[:, 1] / width, moved[:, 2] / height, moved[:, 0] - moved[:, 1] / 2 - moved[:, 2] / 2], axis=1)
+    step = np.stack(
+        [moved[:, 1] / width, moved[:, 2] / height, moved[:, 0] - moved[:, 1] / 2 - moved[:, 2] / 2], axis=1
+    )
     turn = np.eye(3)
     turn[:2] += step
     return matrix @ turn, float(np.abs(moved).sum(axis=1).max()), agreeing

@@ -25,7 +25,6 @@ class Found:
 
 
 def stars_of(
-    count: int,
     pairs: Sequence[Pair],
     *,
     contents: Sequence[str],
@@ -39,12 +38,12 @@ def stars_of(
     goes for being like something that goes.
 
     Args:
-        count: of things. pairs: that may be copies, the most alike first. contents: equal ones are copies.
+        pairs: that may be copies, the most alike first. contents: equal ones are copies.
         preferred: places in the order in which they should stay.
     """
-    together, doubts, told = _together(count, pairs, contents, judging, progress)
+    together, doubts, told = _together(pairs, contents, judging=judging, progress=progress)
     stars: list[Star] = []
-    stands = list(range(count))
+    stands = list(range(len(contents)))
     for members in together:
         left = preferred(members)
         while len(left) > 1:
@@ -67,13 +66,14 @@ def stars_of(
 
 
 def _together(
-    count: int,
     pairs: Sequence[Pair],
     contents: Sequence[str],
+    *,
     judging: Judging,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[list[int]], list[tuple[int, int, float]], dict[tuple[int, int], Verdict]]:
     """What copies connect, as lists of two and more; doubtful pairs; and all verdicts."""
+    count = len(contents)
     root = list(range(count))
 
     def top(place: int) -> int:
@@ -103,9 +103,7 @@ def _together(
     return [members for members in lists.values() if len(members) > 1], doubts, told
 
 
-def _against(
-    kept: int, others: Sequence[int], told: dict[tuple[int, int], Verdict], judging: Judging
-) -> list[Verdict]:
+def _against(kept: int, others: Sequence[int], told: dict[tuple[int, int], Verdict], judging: Judging) -> list[Verdict]:
     pairs = [(min(kept, place), max(kept, place)) for place in others]
     new = [pair for pair in pairs if pair not in told]
     for start in range(0, len(new), TOGETHER):

@@ -3,7 +3,7 @@
 import hashlib
 import html
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from twofold.printable import printable_lines
 from twofold.report.page import data_uri, document
-from twofold.results import Group, Groups
+from twofold.results import CopyFile, Group, Groups
 
 __all__ = ["Face", "groups_page"]
 
@@ -26,12 +26,19 @@ SHEET = 50
 MEMBERS = 24
 """Of a group that are shown; the others are decided on together."""
 
+LAID = 300
+"""Copies that are laid over the kept one inside the page, the most doubtful ones; 60 kilobytes each."""
+
+Laid = Callable[[str, str], tuple[np.ndarray, np.ndarray, np.ndarray] | None]
+"""(kept, copy) -> the kept picture, the copy in its frame, where they differ."""
+
 HELP = (
     ("j", "next"),
     ("k", "back"),
     ("d", "delete"),
     ("s", "keep"),
     ("space", "the other way"),
+    ("x", "compare"),
     ("n", "next group"),
     ("p", "group before"),
     ("→", "next sheet"),
@@ -58,31 +65,40 @@ def groups_page(
     face: Callable[[str], Face],
     *,
     named: Callable[[str], Face] | None = None,
+    laid: Laid | None = None,
     title: str = "Copies",
     then: Sequence[str] = (),
 ) -> str:
     """The whole page; write it as UTF-8. Of each group the kept one is proposed to stay and the others to go.
+
+    The most doubtful groups come first; then those that may be copies, of which all are proposed to stay.
 
     Sheets of 50 groups wait in the page as text, so that tens of thousands of groups open at once.
 
     Args:
         face: what is shown of an id, with a thumbnail.
         named: what is shown of those in groups after the 500th, with the address of the picture; None: `face`, too.
+        laid: lays a copy over what is kept, to show where they differ.
         then: the commands that carry the decisions out.
     """
-    if not found.groups:
+    if not found.groups and not found.perhaps:
         nothing = '<p class="said right">✓ There are no copies.</p>'
         return document(title, _head(found, title, then) + nothing, "page.css", "groups.css")
-    table = _Table(files=[], known=[])
+    table = _Table(files=[], known=[], facts=found.files, laid=laid)
+    doubtful = sorted(found.groups, key=lambda group: min(group.scores))
     groups = [
-        _group(number, group, face if number <= DRAWN or named is None else named, table)
-        for number, group in enumerate(found.groups, start=1)
+        _group(
+            number, group, face if number <= DRAWN or named is None else named, table, perhaps=number > len(doubtful)
+        )
+        for number, group in enumerate((*doubtful, *found.perhaps), start=1)
     ]
     sheets = "".join(
         f'<script type="text/plain" class="sheet">{"".join(groups[start : start + SHEET])}</script>\n'
         for start in range(0, len(groups), SHEET)
     )
-    key = hashlib.sha256(repr([(group.kept, group.copies) for group in found.groups]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(
+        repr([(group.kept, group.copies) for group in (*doubtful, *found.perhaps)]).encode()
+    ).hexdigest()[:16]
     keys = "".join(f"<span><kbd>{name}</kbd> {meaning}</span>" for name, meaning in HELP)
     turn = (
         '<span class="turn" hidden><button class="before" aria-label="sheet before">←</button> '
@@ -91,7 +107,7 @@ def groups_page(
     body = (
         f'<div id="bar" data-key="{key}"><span id="count"></span><span id="warn"></span>{turn}'
         '<button id="export">export decisions.csv</button></div>\n'
-        f'<p class="detail keys">{keys}</p>\n<div id="groups"></div>\n<p class="last">{turn}</p>\n{sheets}'
+        f'<p class="detail keys">{keys}</p>\n<div id="groups"></div>\n<p class="last">{turn}</p>\n{sheets}{VIEW}'
         f'<script type="application/json" id="files">{_json(table.files)}</script>\n'
         f'<script type="application/json" id="known">{_json(table.known)}</script>\n'
     )
@@ -99,16 +115,38 @@ def groups_page(
     return document(title, _head(found, title, then) + body + f"<script>\n{script}</script>", "page.css", "groups.css")
 
 
+VIEW = """<dialog id="view"><div class="stage"><img class="kept" alt="kept"><img class="other" alt="copy">
+<img class="red" alt="difference"></div><p><span class="shown"></span>
+<button data-do="blink">blink (b)</button> <button data-do="red">difference (x)</button>
+<button data-do="nearer">+</button> <button data-do="farther">−</button>
+<button data-do="close">close (Esc)</button></p></dialog>
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Table:
-    """What the decisions are about: (group, path, bytes, 1 if it is proposed to go); (group, id in the index)."""
+    """What the decisions are about: (group, path, bytes, 1 if it is proposed to go, time, SHA-256); and what stays in
+    an index: (group, path or id, bytes, time, SHA-256)."""
 
-    files: list[tuple[int, str, int, int]]
-    known: list[tuple[int, str]]
+    files: list[tuple[int, str, int, int, str, str]]
+    known: list[tuple[int, str, str, str, str]]
+    facts: Mapping[str, CopyFile]
+    laid: Laid | None
 
     def add(self, number: int, name: str, size: int, *, goes: bool) -> int:
-        self.files.append((number, name, size, int(goes)))
+        here = self.facts.get(name)
+        if here is None:
+            self.files.append((number, name, size, int(goes), "", ""))
+        else:
+            self.files.append((number, here.path, here.bytes, int(goes), str(here.time), here.sha256))
         return len(self.files) - 1
+
+    def add_known(self, number: int, name: str) -> None:
+        here = self.facts.get(name)
+        if here is None:
+            self.known.append((number, name, "", "", ""))
+        else:
+            self.known.append((number, here.path, str(here.bytes), str(here.time), here.sha256))
 
 
 def _head(found: Groups, title: str, then: Sequence[str]) -> str:
@@ -116,6 +154,7 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
         "things": f"{found.items:,}",
         "groups": f"{len(found.groups):,}",
         "copies": f"{found.copies:,}",
+        "perhaps": f"{sum(len(group.copies) for group in found.perhaps):,}",
         "unreadable": f"{len(found.unreadable):,}",
     }
     told = "".join(f"<li>{name} <strong>{value}</strong></li>" for name, value in facts.items() if value != "0")
@@ -126,6 +165,7 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
             "they lie beside it."
         )
     lines = "".join(f'<p class="detail">{_text(note)}</p>' for note in notes)
+    lines += _worth(found)
     commands = f"<pre><code>{_text(chr(10).join(then))}</code></pre>" if then else ""
     return (
         f'<header><h1>{_text(title)}</h1>\n<ul class="summary">{told}</ul>\n'
@@ -135,51 +175,95 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
     )
 
 
-def _group(number: int, group: Group, face: Callable[[str], Face], table: _Table) -> str:
+def _worth(found: Groups) -> str:
+    """What the rule is worth, and what it never decides."""
+    if not found.worth:
+        return ""
+    never = "".join(f"<li>{_text(each)}</li>" for each in found.worth.get("never_decides", ()))
+    figures = "".join(
+        f"<tr><td>{_text(str(name))}</td><td>{_text(str(value))}</td></tr>"
+        for name, value in found.worth.items()
+        if name != "never_decides"
+    )
+    return (
+        f'<details class="detail"><summary>What the rule is worth, and what it never decides</summary>'
+        f"<p>It never decides:</p><ul>{never}</ul><table>{figures}</table></details>"
+    )
+
+
+def _group(number: int, group: Group, face: Callable[[str], Face], table: _Table, *, perhaps: bool) -> str:
     """The markup of a group; its files go into the table."""
     members: list[tuple[str, float | None]] = list(zip(group.copies, group.scores, strict=True))
     many = len(members)
     title = f"{many:,} {'copy' if many == 1 else 'copies'} of {group.kept}"
+    if perhaps:
+        title = f"perhaps: {title}"
     if group.known:
         title = f"{many:,} like {group.kept} of the index"
-        table.known.append((number, group.kept))
+        table.add_known(number, group.kept)
     else:
         members.insert(0, (group.kept, None))
-    shown = [_copy(number, face, table, (name, score)) for name, score in members[:MEMBERS]]
-    return (
-        f'<section class="group" data-group="{number}"><h2><span class="number">{number:,}</span> {_text(title)}</h2>\n'
-        f'<div class="copies">{"".join(shown)}{_rest(number, members[MEMBERS:], face, table)}</div></section>'
-    )
+    shown = [_copy(number, face, table, each, kept=group.kept, perhaps=perhaps) for each in members[:MEMBERS]]
+    kind = "group perhaps" if perhaps else "group"
+    rest = _rest(number, members[MEMBERS:], face, table, goes=not perhaps)
+    head = f'<h2><span class="number">{number:,}</span> {_text(title)}</h2>'
+    inside = f'{head}\n<div class="copies">{"".join(shown)}{rest}</div>'
+    return f'<section class="{kind}" data-group="{number}">{inside}</section>'
 
 
-def _copy(number: int, face: Callable[[str], Face], table: _Table, member: tuple[str, float | None]) -> str:
+def _copy(
+    number: int,
+    face: Callable[[str], Face],
+    table: _Table,
+    member: tuple[str, float | None],
+    *,
+    kept: str,
+    perhaps: bool,
+) -> str:
     name, score = member
     here = face(name)
-    place = table.add(number, name, here.bytes, goes=score is not None)
+    goes = score is not None and not perhaps
+    place = table.add(number, name, here.bytes, goes=goes)
     shown = '<span class="nothing"></span>'
     if here.picture is not None or here.address is not None:
         address = _text(here.address or "") if here.picture is None else data_uri(here.picture, photo=True)
         shown = f'<img src="{address}" alt="" loading="lazy">'
     said = '<span class="best">proposed to stay</span>' if score is None else f"alike {score:.3f}"
-    return _card(place, shown, f"<strong>{_text(name)}</strong>{_text(here.facts)}<br>{said}", goes=score is not None)
+    over = "" if score is None else _over(table, kept, name)
+    caption = f"<strong>{_text(name)}</strong>{_text(here.facts)}<br>{said}"
+    return _card(place, shown, caption, goes=goes, over=over)
 
 
-def _rest(number: int, members: list[tuple[str, float | None]], face: Callable[[str], Face], table: _Table) -> str:
+def _over(table: _Table, kept: str, name: str) -> str:
+    """The copy laid over the kept picture, for the view that compares them."""
+    if table.laid is None or len([file for file in table.files if file[3]]) > LAID:
+        return ""
+    found = table.laid(kept, name)
+    if found is None:
+        return ""
+    names = ("kept", "other", "red")
+    return "".join(f' data-{what}="{data_uri(each, photo=True)}"' for what, each in zip(names, found, strict=True))
+
+
+def _rest(
+    number: int, members: list[tuple[str, float | None]], face: Callable[[str], Face], table: _Table, *, goes: bool
+) -> str:
     """What is not shown of a large group, decided on as one."""
     if not members:
         return ""
     sizes = [face(name).bytes for name, _ in members]
-    places = [table.add(number, name, size, goes=True) for (name, _), size in zip(members, sizes, strict=True)]
+    places = [table.add(number, name, size, goes=goes) for (name, _), size in zip(members, sizes, strict=True)]
     lowest = min(score for _, score in members if score is not None)
     said = f"<strong>and {len(members):,} more</strong>{sum(sizes) / 1e6:,.1f} MB<br>alike {lowest:.3f} and more"
-    return _card(f"{places[0]}-{places[-1]}", '<span class="nothing"></span>', said, goes=True)
+    return _card(f"{places[0]}-{places[-1]}", '<span class="nothing"></span>', said, goes=goes)
 
 
-def _card(places: int | str, shown: str, said: str, *, goes: bool) -> str:
+def _card(places: int | str, shown: str, said: str, *, goes: bool, over: str = "") -> str:
     gone, word = (" gone", "delete") if goes else ("", "keep")
+    compare = '<button class="compare">compare</button>' if over else ""
     return (
-        f'<figure class="copy{gone}" data-files="{places}">{shown}<figcaption>{said}</figcaption>'
-        f'<button aria-pressed="{str(goes).lower()}">{word}</button></figure>'
+        f'<figure class="copy{gone}" data-files="{places}"{over}>{shown}<figcaption>{said}</figcaption>'
+        f'<button class="decide" aria-pressed="{str(goes).lower()}">{word}</button>{compare}</figure>'
     )
 
 
