@@ -42,7 +42,7 @@ ASKED = 256
 HITS = 5
 """Of an index that are looked at for each thing."""
 
-DARK, BLURRED = 24.0, 0.035
+DARK, BLURRED = 24.0, 0.06
 """Mean light under which a picture is dark; and mean second difference of its 64 x 64 plane, to its spread, under which
 nothing in it is sharp."""
 

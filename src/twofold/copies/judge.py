@@ -235,11 +235,13 @@ def _told(bands: tuple[Band, ...], *, shaded: bool, blocks: int) -> Verdict:
     middle = bands[min(1, len(bands) - 1)]
     doubted = sum(band.stark for band in bands[:2])
     fine = max(0.0, 2 * bands[finest].agreement - 1)
-    if middle.ratio >= ABSENT and middle.agreement < UNTOLD:
+    if middle.ratio >= ABSENT and middle.energy**2 > PLENTY and middle.agreement < UNTOLD:
         return DIFFERENT
     sure = finest == 0 or (finest == 1 and (middle.agreement >= CERTAIN or bands[0].steady))
     sure = sure or (blocks >= BLOCKS and finest == 2 and bands[2].agreement >= CERTAIN and good >= SOME)
-    enough = SOME if finest == 2 else ENOUGH / 2 if bands[finest].agreement >= PERFECT else ENOUGH
+    smooth = finest >= 1 and all(band.energy**2 < PLENTY for band in bands[:finest])  # nothing finer in either
+    sure = sure or (smooth and bands[finest].agreement >= CERTAIN and bands[finest].good >= bands[finest].evidence)
+    enough = SOME if finest >= 2 or smooth else ENOUGH / 2 if bands[finest].agreement >= PERFECT else ENOUGH
     if sure and good >= enough and not doubted:
         return Verdict(says="copy", score=0.9 + 0.1 * fine)
     return Verdict(says="perhaps", score=0.5 + 0.39 * fine) if good >= SOME else UNKNOWN

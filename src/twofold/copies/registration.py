@@ -19,6 +19,9 @@ SQUARE = 8
 EVEN = 6.0
 """Grey values of local contrast below which nothing is told by a square: the noise of a poor JPEG."""
 
+EDGE = 2
+"""Pixels along the sides that say nothing."""
+
 STILL = 0.04
 """Pixels: a step that moves no corner further is the last of its level."""
 
@@ -69,7 +72,10 @@ def lay_over(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> Laid | None:
             return None
         matrix = _rescaled(here, 1 / scale, 1 / onto)
     laid = np.stack([warped(other[:, :, c], matrix, one.shape[:2]) for c in range(other.shape[2])], axis=2)
-    return Laid(one=one, other=laid, inside=_inside(matrix, one.shape[:2], other.shape[:2]), matrix=matrix)
+    inside = _inside(matrix, one.shape[:2], other.shape[:2])
+    for edge in (inside, inside.T):  # what lies beside the picture in the other one begins within a pixel or two
+        edge[:EDGE] = edge[-EDGE:] = False
+    return Laid(one=one, other=laid, inside=inside, matrix=matrix)
 
 
 def warped(image: Float[np.ndarray, "h w"], matrix: Matrix, shape: tuple[int, int]) -> np.ndarray:
