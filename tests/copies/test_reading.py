@@ -96,7 +96,7 @@ def test_histories_of_a_folder_give_with_a_cache_what_a_run_from_scratch_gives(t
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
         folder.mkdir()
-    for step in range(4):
+    for _ in range(4):
         folder = folders[int(rng.integers(2))]
         for _ in range(4):
             name = folder / f"p{int(rng.integers(5))}.png"

@@ -14,6 +14,7 @@ from twofold.copies.reading import Collection, Seen
 from twofold.errors import BundleError, FingerprintMismatch, NewerFormat
 from twofold.files import check_replaceable, new_folder
 from twofold.inputs import Input
+from twofold.strict_json import plain_object
 
 __all__ = ["MARKER", "Cache", "load_cache", "save_cache"]
 
@@ -53,7 +54,7 @@ def load_cache(path: str | Path | None, reader: Input | Bundle) -> Cache:
     if not (folder / MARKER).exists():
         return Cache()
     try:
-        told = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        told = plain_object((folder / MARKER).read_text(encoding="utf-8"))
         if told["format"] > FORMAT:
             raise NewerFormat(f"{path} has format {told['format']}, this twofold reads {FORMAT}: update twofold")
         if told["format"] < FORMAT:
