@@ -10,7 +10,7 @@
    (recompressed, smaller, or the same): `twofold dedup FOLDER` without a network, from the files to the groups, in a
    process of its own. 20,000 files; with --quick 300.
 4. Pictures: each original is attacked (bench/attacks.py), and every attacked picture is looked for among all
-   originals, distractors, and drawn pages, cards and codes of one look. Ours: the share found as copies or perhaps, and as copies;
+   originals, distractors, and drawn pages, cards and codes. Ours: the share found as copies or perhaps, and as copies;
    imagehash's four hashes: the share found before one answer in a hundred is wrong, on the same pictures.
 5. Different pictures of one look (bench/copies_negatives.py, and real ones of --packs): how many are called copies.
    The kinds by which the rule was chosen (--chosen) and those that are reported are others.

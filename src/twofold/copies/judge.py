@@ -241,7 +241,7 @@ def _told(bands: tuple[Band, ...], *, shaded: bool, blocks: int) -> Verdict:
     sure = sure or (blocks >= BLOCKS and finest == 2 and bands[2].agreement >= CERTAIN and good >= SOME)
     smooth = finest >= 1 and all(band.energy**2 < PLENTY for band in bands[:finest])  # nothing finer in either
     sure = sure or (smooth and bands[finest].agreement >= CERTAIN and bands[finest].good >= bands[finest].evidence)
-    enough = SOME if finest >= 2 or smooth else ENOUGH / 2 if bands[finest].agreement >= PERFECT else ENOUGH
+    enough = SOME if finest >= 2 or smooth else FEWER if bands[0].squares >= LARGE else ENOUGH
     if sure and good >= enough and not doubted:
         return Verdict(says="copy", score=0.9 + 0.1 * fine)
     return Verdict(says="perhaps", score=0.5 + 0.39 * fine) if good >= SOME else UNKNOWN
@@ -253,8 +253,9 @@ TINTED, SHADED, COVERED = 0.02, 0.03, 0.25
 BLOCKS = 4
 """Tenths from which on blocks explain why the finest two bands disagree: JPEG of quality 15 and less."""
 
-ENOUGH, SOME = 24.0, 6.0
-"""Good squares that make it sure, and that make a copy possible."""
+ENOUGH, FEWER, SOME, LARGE = 24.0, 12.0, 6.0, 30
+"""Good squares that make it sure; in pictures of so many squares and more; that make a copy possible; and so many
+squares: in pictures of 32 x 32 pixels a turn by five degrees is not seen."""
 
 CERTAIN, UNTOLD = 0.88, 0.55
 """Agreement of the second band that makes it sure where the first is noise (two photographs of one person in a row
