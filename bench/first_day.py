@@ -158,7 +158,7 @@ def lived(name: str, recipe: str, unseen: Items | None) -> Day:
         day.dead = f"nothing is said after {day.steps[-1]}"
     elif "calibrate" not in day.steps:
         code, printed = called(["calibrate", f"models/{name}", name])
-        if code != 2 or "give DATA of other" not in printed:
+        if code != 2 or not any(remedy in printed for remedy in ("give DATA of other", "train longer")):
             day.dead = f"calibrate does not say what would help: {printed}"
     return day
 

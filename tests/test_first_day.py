@@ -84,7 +84,10 @@ def test_files_that_cannot_be_read_are_left_out_or_with_strict_refused(run, tmp_
     renamed = [path.rename(path.with_name(f"new {path.name}")) for path in others.iterdir()]
     for path in renamed[:2]:
         (path / "card.xmp").write_text("<x/>")
-    for words in (("calibrate", "m", others, "--far", 0.2, "--estimate", "-o", "c"), ("evaluate", "m", others)):
+    for words in (
+        ("calibrate", "m", others, "--far", 0.2, "--estimate", "-o", "c", "--force"),
+        ("evaluate", "m", others),
+    ):
         code, _, told = run(*words)
         assert code == 0 and "2 of 38 items cannot be read and are left out" in told, told
         code, _, told = run(*words, "--strict")

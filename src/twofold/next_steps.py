@@ -10,8 +10,11 @@ import numpy as np
 from twofold.bundle import Bundle
 from twofold.contract import Calibration
 from twofold.data.items import Items
-from twofold.errors import IdentityOverlap
+from twofold.errors import CannotCertify, IdentityOverlap
 from twofold.metrics.certification import fewest_identities
+from twofold.metrics.crossfit import CrossFit
+from twofold.metrics.probability import probability_map
+from twofold.metrics.verification import tally
 
 __all__ = [
     "after_calibrating",
@@ -50,6 +53,12 @@ def after_training(bundle: Bundle, out: Path, data: Path, items: Items, *, level
     where = [out, data, *_levels(levels)]
     pairs, identities = _judging(bundle, items)
     rate = next((rate for rate in RATES if pairs * rate >= 1.0), None)
+    if bundle.crossfit is not None and not _tells_apart(bundle.crossfit):
+        return (
+            "! cross-fitted genuine pairs do not score higher than impostor pairs, so there is no threshold yet: train "
+            "longer (--set epochs=N), and look at the labels\n"
+            f"next: {command('index', *where[:2], _beside(out, '-index'), *where[2:])}"
+        )
     if rate is None or pairs < FEWEST_PAIRS:
         kept = "no identity was" if not identities else f"only {identities} identities were"
         return (
@@ -89,6 +98,15 @@ def _verdict(out: Path, items: Items) -> str:
         if len(places) > 1 and all(isinstance(items.values[place], Path) for place in places[:2]):
             return f"next: {command('verify', out, *(items.values[place] for place in places[:2]))}"
     return ""
+
+
+def _tells_apart(scores: CrossFit) -> bool:
+    """Whether a score means anything: else `calibrate` would refuse these scores."""
+    try:
+        probability_map(scores, tally(scores), prior=0.5, seed=0)
+    except CannotCertify:
+        return False
+    return True
 
 
 def _judging(bundle: Bundle, items: Items) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from twofold.apps.scored import evaluate_scores
 from twofold.contract import Contract
 from twofold.data.scores import Scores
 from twofold.data.synthetic import clusters
-from twofold.errors import BundleError, CannotCertify, NotCalibrated
+from twofold.errors import BundleError, CannotCertify, IdentityOverlap, NotCalibrated
 from twofold.train.calibrate import calibrate_scores
 
 
@@ -34,9 +34,15 @@ def test_a_contract_for_any_model(tmp_path):
     assert evaluate_scores(vectors(40, seed=1)).threshold is None
 
 
+def test_a_contract_is_not_judged_on_the_scores_it_was_made_from():
+    contract = calibrate_scores(vectors(), far=1e-2)
+    with pytest.raises(IdentityOverlap, match="the scores that the threshold was found on"):
+        evaluate_scores(vectors(), contract=contract)
+
+
 def test_pairs_of_nobody_certify_nothing():
     pairs = nameless(vectors(40))
-    with pytest.raises(CannotCertify, match=r"nobody said whose the pairs are .* so that nothing can be certified"):
+    with pytest.raises(CannotCertify, match=r"nobody said whose the pairs are .* so nothing can be certified"):
         calibrate_scores(pairs, far=0.1)
     contract = calibrate_scores(pairs, far=0.1, standing="estimate")
     known = contract.calibration

@@ -1,8 +1,11 @@
 """How well the scores of any model do: no bundle, only scores and identities."""
 
+import math
+
+from twofold.calibration import Calibration
 from twofold.contract import Contract
 from twofold.data.scores import NO_IDENTITIES, Scores
-from twofold.errors import NotCalibrated
+from twofold.errors import IdentityOverlap, NotCalibrated
 from twofold.metrics import verification
 from twofold.metrics.intervals import agrees
 from twofold.results import Evaluation
@@ -21,12 +24,14 @@ def evaluate_scores(
     """Verification numbers of any model's scores; with a contract those at its threshold too.
 
     Args:
-        scores: of other identities than those of the contract's calibration; nothing here can check that.
+        scores: of other identities than those of the contract's calibration. The very scores that it was made from are
+            refused; that only some of the identities are the same cannot be seen here.
         contract: from `calibrate_scores`; None: no threshold is judged.
         far: false-accept rate at which the true-accept rate is wanted; None: the contract's, else 1e-2.
 
     Raises:
         NotCalibrated: the contract has no calibration.
+        IdentityOverlap: the contract was made from these scores.
         NotEnoughData: no genuine or no impostor pair.
     """
     if contract is not None and contract.calibration is None:
@@ -37,6 +42,11 @@ def evaluate_scores(
     if far is None:
         far = 1e-2 if known is None else known.far
     threshold = None if known is None else known.threshold
+    if known is not None and _made_from(known, scores):
+        raise IdentityOverlap(
+            "these are the scores that the threshold was found on, so error rates at it would look too good: evaluate "
+            "on scores of other identities"
+        )
     numbers = verification.estimates(
         scores.pairs, far=far, threshold=threshold, confidence=confidence, unit=scores.unit, seed=seed
     )
@@ -55,4 +65,19 @@ def evaluate_scores(
         holds=None if known is None else agrees(numbers["false_match_rate"], known.far),
         seed=seed,
         notes=() if scores.unit == "identity" else (f"{NO_IDENTITIES}: intervals resample pairs (too narrow)",),
+    )
+
+
+def _made_from(known: Calibration, scores: Scores) -> bool:
+    """Whether rates and intervals at the threshold are to the last digits those of the calibration's own scores."""
+    if scores.identities != known.identities or not known.false_match.value + known.false_non_match.value:
+        return False
+    found = verification.estimates_at(
+        scores.pairs, known.threshold, confidence=known.confidence, unit=scores.unit, seed=known.seed
+    )
+    recorded = (("false_match_rate", known.false_match), ("false_non_match_rate", known.false_non_match))
+    return all(
+        math.isclose(getattr(found[name], part), getattr(earlier, part), rel_tol=1e-9, abs_tol=1e-12)
+        for name, earlier in recorded
+        for part in ("value", "low", "high")
     )
