@@ -330,3 +330,35 @@ def test_shares(shard, environment, wanted):
 def test_no_shares(shard, environment):
     with pytest.raises(UsageError, match="1/8"):
         share_of(shard, environment)
+
+
+def test_a_folder_that_grows_a_sub_folder_is_listed_as_before(run, folder, model, tmp_path):
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    for number, file in enumerate(sorted(folder.glob("c*/*.png"))[:5]):
+        (loose / f"p{number}.png").write_bytes(file.read_bytes())
+    assert run("index", model, loose, tmp_path / "i")[0] == 0
+    (loose / "new").mkdir()
+    (loose / "new" / "q.png").write_bytes((folder / "c3" / "0.png").read_bytes())
+    code, out, _ = run("index", model, loose, tmp_path / "i", "--prune")
+    assert code == 0 and "6 items" in out
+
+
+def test_what_is_on_the_disk_is_not_pruned_though_it_is_listed_otherwise(run, folder, model, tmp_path):
+    run("index", model, folder, tmp_path / "i", "--levels", 0)
+    (folder / "loose.png").write_bytes((folder / "c3" / "0.png").read_bytes())
+    try:
+        run("index", model, folder, tmp_path / "i", "--levels", 0)
+        run("index", model, folder, tmp_path / "i", "--levels", 1, "--prune", "--force")
+        assert json.loads(run("info", tmp_path / "i", "--json")[1])["items"] == 25
+    finally:
+        (folder / "loose.png").unlink()
+
+
+def test_an_error_leaves_no_empty_index(run, folder, model, tmp_path):
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "a.png").write_bytes(b"nothing")
+    assert run("index", model, bad, tmp_path / "i", "--levels", 0)[0] == 2
+    assert run("index", model, tmp_path / "nowhere", tmp_path / "i")[0] == 2
+    assert not (tmp_path / "i").exists()

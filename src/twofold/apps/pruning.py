@@ -9,11 +9,13 @@ from twofold.data.items import Items
 from twofold.errors import UsageError
 from twofold.store.index import Index
 
-__all__ = ["prune", "vanished"]
+__all__ = ["layout_of", "prune", "vanished"]
 
 MOST = 0.1  # share of the items that may go unasked: a folder that is not mounted looks like one whose files are gone
 BLOCK = 4096
 SHOWN = 3
+LOOKED = 256
+"""Items that tell how their folder was listed."""
 
 
 def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", force: bool = False) -> tuple[str, ...]:
@@ -34,7 +36,13 @@ def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", 
     own = [name for name in index.ids if name.startswith(prefix)]
     there = set(items.ids)
     missing = [name for name in own if name not in there]
-    gone = tuple(name for name, metadata in described(index, missing) if lost(metadata, Path(root).absolute()))
+    place = Path(root).absolute()
+    gone = tuple(
+        name
+        for name, metadata in described(index, missing)
+        if lost(metadata, place)
+        and not (place / name.removeprefix(prefix)).exists()  # listed in another way, it is there
+    )
     if len(gone) > MOST * len(own) and not force:
         shown = ", ".join(map(repr, gone[:SHOWN])) + (", ..." if gone[SHOWN:] else "")
         raise UsageError(
@@ -42,6 +50,31 @@ def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", 
             "is all of it mounted, and has each folder its own prefix? --force prunes nevertheless; nothing was done"
         )
     return gone
+
+
+def layout_of(index: Index, *, prefix: str = "") -> int | None:
+    """How a folder was listed when it was indexed: 0 files without labels, 1 label/file, 2 group/label/file.
+
+    Read from the items themselves, so that a folder that has grown a sub-folder since is listed as it was. None: the
+    index has no items with this prefix, or they tell nothing.
+    """
+    names = [name for name in index.ids if name.startswith(prefix)][:LOOKED]
+    if not names:
+        return None
+    block = index.get(names)
+    votes = [
+        _levels(name.removeprefix(prefix), label.removeprefix(prefix))
+        for name, label in zip(block.ids, block.labels, strict=True)
+    ]
+    told = {levels for levels in votes if levels is not None}
+    return told.pop() if len(told) == 1 else None
+
+
+def _levels(name: str, label: str) -> int | None:
+    parts = name.split("/")
+    if label == name:
+        return 0
+    return next((levels for levels in (1, 2) if len(parts) > levels and label == "/".join(parts[:levels])), None)
 
 
 def prune(index: Index, names: Sequence[str]) -> int:

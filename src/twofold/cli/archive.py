@@ -3,7 +3,8 @@
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -68,11 +69,14 @@ def index(
         raise UsageError(f"{data} is what twofold embed wrote, of which nothing vanishes: --prune wants the things")
     started = time.monotonic()
     known = loaded(bundle, device)
-    with opened_index(index, known, protect=protect) as kept, terminal.stages(quiet=json) as watch:
-        if Shards.found(data):
+    shards = Shards.found(data)
+    if not shards and levels is None:
+        levels = _as_before(index, prefix)
+    items = None if shards else prefixed(opened(data, levels, quiet=json), prefix)  # before a new index is made
+    with _whole_index(index, known, protect=protect) as kept, terminal.stages(quiet=json) as watch:
+        if items is None:
             done = index_shards(kept, data, watch=watch)
         else:
-            items = prefixed(opened(data, levels, quiet=json), prefix)
             root = data if data.is_dir() else data.parent
             gone = vanished(kept, items, root=root, prefix=prefix, force=force) if prune else ()
             done = index_items(known, kept, items, keep_source=keep_source, watch=watch)
@@ -200,6 +204,37 @@ def opened(data: Path, levels: int | None, *, quiet: bool) -> "Items":
     for note in () if quiet else items.notes:
         say(note + (left if items.strays and note == items.notes[0] else ""))
     return items
+
+
+def _as_before(place: str, prefix: str) -> int | None:
+    """How the folder was listed when it was indexed the first time; None where there is no index yet."""
+    from twofold.apps.pruning import layout_of
+    from twofold.store.index import Index
+
+    if not Index.found(place):
+        return None
+    with Index.open(place) as found:
+        return layout_of(found, prefix=prefix)
+
+
+@contextmanager
+def _whole_index(place: str, bundle: "Bundle", *, protect: bool) -> Iterator["Index"]:
+    """The index at a place; a new one that nothing went into, because of an error, does not stay."""
+    import shutil
+
+    from twofold.store.index import Index
+
+    new = not Index.found(place)
+    try:
+        with opened_index(place, bundle, protect=protect) as kept:
+            yield kept
+    except BaseException:
+        if new and Path(place).is_dir():
+            with Index.open(place) as left:
+                empty = not len(left)
+            if empty:
+                shutil.rmtree(place)
+        raise
 
 
 def prefixed(items: "Items", prefix: str) -> "Items":

@@ -26,6 +26,12 @@ EQUAL = Verdict(says="copy", score=1.0)
 HELD = 96
 """Pictures that are held decoded, 800 kilobytes each at most."""
 
+TINY, ALIKE = 24, (0.95, 0.85, 0.95)
+"""Pixels of a side up to which there is no fine detail; and the fit of pixels, edges and the better half from which on
+such a picture may be a copy. More is never said of it."""
+
+TINY_COPY = Verdict(says="perhaps", score=0.6)
+
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 MOST_PAGES = 64
 HOPELESS = 0.4
@@ -127,6 +133,8 @@ class Judge:
             details = [self._detail(placed.way.one), self._detail(placed.way.other)]
         except UnreadableInput:  # gone or changed since it was read
             return DIFFERENT
+        if min(min(each.shape[:2]) for each in details) <= TINY:
+            return TINY_COPY if (placed.fit >= ALIKE).all() else DIFFERENT
         return _closely(details[0], details[1], placed, colours=self.colours)
 
     def _detail(self, place: int) -> UInt8[np.ndarray, "height width 3"]:

@@ -177,12 +177,12 @@ def _light(one: np.ndarray, other: np.ndarray) -> tuple[float, float, float]:
     return gain, offset, spread
 
 
-def _standing(bands: tuple[Band, ...]) -> tuple[int | None, float, bool]:
+def _standing(bands: tuple[Band, ...], absent: float) -> tuple[int | None, float, bool]:
     """(the finest band that speaks for copies, how many squares of it do, whether some band speaks against them)."""
     finest, good = None, 0.0
     for number, band in enumerate(bands):
         evidence = band.evidence * band.squares
-        if band.ratio < ABSENT or evidence < FEW:
+        if band.ratio < absent or evidence < FEW:
             continue
         against = band.bad_energy > AGAINST or band.worst * band.squares > max(2.0, 0.01 * band.squares)
         agrees = band.good >= MOSTLY * band.evidence
@@ -194,8 +194,9 @@ def _standing(bands: tuple[Band, ...]) -> tuple[int | None, float, bool]:
     return finest, good, False
 
 
-ABSENT, FEW = 0.1, 4.0
-"""Share of the other's energy under which a band was blurred away in one of the two; squares that say nothing."""
+ABSENT, FAINT, FEW = 0.1, 0.3, 4.0
+"""Share of the other's energy under which a band was blurred away in one of the two; and nearly so, where a copy is
+possible but never sure; squares that say nothing."""
 
 MOSTLY, AGAINST, NOISY = 0.75, 0.03, 0.3
 """Of a band's evidence: share of good squares with which it speaks for copies; of energy in bad ones against them; of
@@ -213,6 +214,9 @@ def verdict(found: Compared | None, *, colours: bool = True) -> Verdict:
     plain = _told(found.whole, shaded=found.light > SHADED, blocks=found.blocks)
     if plain.says != "different":
         return plain
+    faint = _told(found.whole, shaded=found.light > SHADED, blocks=0, absent=FAINT)
+    if faint.says != "different":
+        return Verdict(says="perhaps", score=min(faint.score, 0.89))
     over = _told(found.clear, shaded=False, blocks=found.blocks)
     if over.says == "different" or not _drawn_over(found):
         return plain
@@ -226,8 +230,8 @@ UNKNOWN = Verdict(says="different", score=0.3)
 """Different, for nothing speaks for copies; nothing speaks against them either."""
 
 
-def _told(bands: tuple[Band, ...], *, shaded: bool, blocks: int) -> Verdict:
-    finest, good, against = _standing(bands)
+def _told(bands: tuple[Band, ...], *, shaded: bool, blocks: int, absent: float = ABSENT) -> Verdict:
+    finest, good, against = _standing(bands, absent)
     if against or shaded:
         return DIFFERENT
     if finest is None:
@@ -235,7 +239,7 @@ def _told(bands: tuple[Band, ...], *, shaded: bool, blocks: int) -> Verdict:
     middle = bands[min(1, len(bands) - 1)]
     doubted = sum(band.stark for band in bands[:2])
     fine = max(0.0, 2 * bands[finest].agreement - 1)
-    if middle.ratio >= ABSENT and middle.energy**2 > PLENTY and middle.agreement < UNTOLD:
+    if middle.ratio >= absent and middle.energy**2 > PLENTY and middle.agreement < UNTOLD:
         return DIFFERENT
     sure = finest == 0 or (finest == 1 and (middle.agreement >= CERTAIN or bands[0].steady))
     sure = sure or (blocks >= BLOCKS and finest == 2 and bands[2].agreement >= CERTAIN and good >= SOME)

@@ -287,14 +287,14 @@ def pages_of(value: Any, most: int) -> list[PIL.Image.Image]:
         return found
 
 
-FLAT, NEAR = 0.75, 10
+FLAT, NEAR = 0.65, 10
 """Share of a row that has one colour, give or take so many grey values, where the row belongs to a bar or a border."""
 
 
 def inner_box(array: UInt8[np.ndarray, "128 128 3"]) -> tuple[float, float, float, float]:
     """Left, top, right, bottom of what is inside flat bars and borders, as shares; all of it where there are none.
 
-    A status bar with a clock is flat, too: three quarters of each of its rows have one colour.
+    A status bar with a clock is flat, too: two thirds of each of its rows have one colour.
     """
     top, bottom, left, right = 0, array.shape[0], 0, array.shape[1]
     for _ in range(2):
