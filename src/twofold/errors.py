@@ -166,7 +166,7 @@ class WrongKey(StoreError):
 
 
 class LeftOut(UserWarning):
-    """Items that cannot be read were left out; a warning, which names them."""
+    """Items or folders that cannot be read were left out; a warning, which names them."""
 
 
 class LongRead(UserWarning):

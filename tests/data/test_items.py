@@ -1,7 +1,9 @@
 """Items by folder, table and array: what is read, in which order, and what the errors say."""
 
 import csv
+import errno
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from twofold.data.folders import levels_of
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
-from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UnreadableInput, UsageError
+from twofold.errors import DataError, IdentityOverlap, LeftOut, NotEnoughData, UnreadableInput, UsageError
 
 
 def fill(root: Path, *files: str) -> Path:
@@ -90,7 +92,7 @@ def test_open_says_what_it_looked_for(tmp_path: Path) -> None:
         Items.open(tmp_path / "nothing")
     with pytest.raises(DataError, match=r"movie.mp4 is neither a folder .* or a table \(.csv, .tsv, .parquet\)"):
         Items.open(fill(tmp_path, "movie.mp4") / "movie.mp4")
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         Items.from_folder(tmp_path / "nothing")
     with pytest.raises(UsageError, match="levels=3: it is 1"):
         Items.from_folder(tmp_path, levels=3)
@@ -326,3 +328,65 @@ def test_other_columns_are_metadata(tmp_path: Path) -> None:
     )
     assert items.take([1]).metadata == ({"pieces": 4, "code": "12"},)
     assert Items.open(table(tmp_path / "u.csv", "text,label", "a,x")).metadata is None
+
+
+def closing(monkeypatch, name, number=errno.EACCES):
+    """Let the system refuse to list folders of this name; root itself may read everything."""
+    scandir = os.scandir
+
+    def refusing(path):
+        if Path(path).name == name:
+            raise OSError(number, os.strerror(number), str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_a_folder_that_may_not_be_read_is_left_out_and_named(tmp_path, monkeypatch, levels):
+    fill(tmp_path, "a/b/1.png", "lost+found/x/2.png") if levels != 1 else fill(tmp_path, "a/1.png", "lost+found/2.png")
+    closing(monkeypatch, "lost+found")
+    with pytest.warns(LeftOut, match=r"1 folder or link is left out .*: lost\+found/ \(Permission denied\)$"):
+        items = Items.from_folder(tmp_path, levels=levels)
+    assert len(items) == 1
+    assert not any("lost+found" in note for note in items.notes)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_the_data_themselves_must_be_readable(tmp_path, monkeypatch, levels):
+    closing(monkeypatch, fill(tmp_path / "shut", "a/1.png").name)
+    with pytest.raises(DataError, match=r"shut cannot be read \(Permission denied\): have its permissions changed"):
+        Items.from_folder(tmp_path / "shut", levels=levels)
+
+
+@pytest.mark.parametrize("levels", [0, 1, 2])
+def test_links_never_lead_in_a_circle(tmp_path, levels):
+    data = fill(tmp_path / "data", "a/1.png") if levels == 1 else fill(tmp_path / "data", "a/b/1.png")
+    (data / "up").symlink_to(tmp_path)
+    (data / "self").symlink_to(data)
+    (data / "again").symlink_to(data / "a")
+    (data / "one").symlink_to("two")
+    (data / "two").symlink_to("one")
+    with pytest.warns(LeftOut) as caught:
+        items = Items.from_folder(data, levels=levels)
+    said = str(caught[0].message)
+    assert len(items) == 1
+    assert "up (a link to a folder above)" in said and "again (a link to a folder that is in the data already)" in said
+    assert "5 folders and links are left out" in said and f"one ({os.strerror(errno.ELOOP)})" in said
+
+
+@pytest.mark.parametrize("levels", [0, 1])
+def test_a_link_to_a_folder_elsewhere_is_followed_once(tmp_path, levels):
+    data, other = fill(tmp_path / "data", "a/1.png"), fill(tmp_path / "other", "2.png")
+    (other / "around").symlink_to(other)
+    (data / "b").symlink_to(other)
+    (data / "c").symlink_to(other)
+    with pytest.warns(LeftOut, match=r"c \(a link to a folder that is in the data already\)"):
+        items = Items.from_folder(data, levels=levels)
+    assert items.ids == ("a/1.png", "b/2.png")
+
+
+def test_a_link_into_a_hidden_folder_of_the_data_is_followed(tmp_path):
+    data = fill(tmp_path / "data", ".objects/a/1.png")
+    (data / "a").symlink_to(".objects/a")
+    assert Items.from_folder(data).ids == ("a/1.png",)

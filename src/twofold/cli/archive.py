@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from twofold.cli.options import NO, UNSURE, YES, Flag, Json, print_json, say, show
+from twofold.cli.options import NO, UNSURE, YES, Flag, Json, naming_left_out, print_json, say, show
 from twofold.cli.values import Label, Looked, OutFile, OutFolder, PositiveCount
 from twofold.errors import UsageError
 
@@ -72,7 +72,7 @@ def index(
     shards = Shards.found(data)
     if not shards and levels is None:
         levels = _as_before(index, prefix)
-    items = None if shards else prefixed(opened(data, levels, quiet=json), prefix)  # before a new index is made
+    items = None if shards else prefixed(opened(data, levels, quiet=json, prune=prune), prefix)  # before a new index
     with _whole_index(index, known, protect=protect) as kept, terminal.stages(quiet=json) as watch:
         if items is None:
             done = index_shards(kept, data, watch=watch)
@@ -192,14 +192,19 @@ def loaded(bundle: Path, device: str | None) -> "Bundle":
     return known
 
 
-def opened(data: Path, levels: int | None, *, quiet: bool) -> "Items":
-    """The items of DATA, labelled or not; what was found by looking is said."""
+def opened(data: Path, levels: int | None, *, quiet: bool, prune: bool = False) -> "Items":
+    """The items of DATA, labelled or not; what was found by looking is said.
+
+    Args:
+        prune: what is not found will be deleted, so a folder that cannot be looked into is an error.
+    """
     from twofold.data.folders import levels_of
     from twofold.data.items import Items
 
     if levels is None:
         levels = levels_of(data) if data.is_dir() else 0
-    items = Items.open(data, levels=levels)
+    with naming_left_out(prune, option="--prune"):
+        items = Items.open(data, levels=levels)
     left = f"; {len(items.strays)} files beside the sub-folders are left out (--levels 0 takes all)"
     for note in () if quiet else items.notes:
         say(note + (left if items.strays and note == items.notes[0] else ""))
@@ -273,7 +278,8 @@ def queries(given: Sequence[Path]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for path in given:
         if path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file()):
-            items = Items.open(path, levels=0)
+            with naming_left_out():
+                items = Items.open(path, levels=0)
             before = f"{path}/" if len(given) > 1 else ""  # two folders may hold files of one name
             found |= {before + name: value for name, value in zip(items.ids, items.values, strict=True)}
         else:

@@ -97,8 +97,9 @@ def doctor(
 
     changes = dict(setting(text) for text in settings)
     chosen = find(recipe).replace(changes)
-    items = Items.open(data, levels=levels)
-    others = parts_of(data) if against is None else Items.open(against, levels=levels)
+    with naming_left_out(strict):
+        items = Items.open(data, levels=levels)
+        others = parts_of(data) if against is None else Items.open(against, levels=levels)
     reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
     asked = {"recipe": chosen, "fixed": tuple(changes), "seed": seed, "strict": strict}
     with terminal.bar("reading", quiet=json) as progress:
@@ -180,7 +181,9 @@ def train(
     known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
     until = math.inf if chosen.max_seconds is None else began + DOCTOR_TIME * chosen.max_seconds
-    items = _healthy(Items.open(data, levels=levels), chosen, strict=strict, until=until, **asked)
+    with naming_left_out(strict):
+        items = Items.open(data, levels=levels)
+    items = _healthy(items, chosen, strict=strict, until=until, **asked)
     with (
         started(device) as (processes, device),
         terminal.training(quiet=json or not processes.first) as watch,
@@ -270,8 +273,8 @@ def calibrate(
         raise UsageError(f"{bundle} is no folder that a calibration could be written into: say where with --out BUNDLE")
     place = out or bundle
     Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
-    items = Items.open(data, levels=levels)
     with naming_left_out(strict):
+        items = Items.open(data, levels=levels)
         with terminal.bar("embedding", quiet=json) as progress:
             done = certify(known, items, progress=progress, **chosen)
         if known.crossfit_of(items) is None:

@@ -115,8 +115,12 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def naming_left_out(strict: bool = False) -> Iterator[None]:
-    """Items that are left out because they cannot be read are said on standard error; strict: they are an error."""
+def naming_left_out(strict: bool = False, *, option: str = "--strict") -> Iterator[None]:
+    """Items that are left out because they cannot be read are said on standard error; strict: they are an error.
+
+    Args:
+        option: by which option of the command line `strict` was chosen.
+    """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", LeftOut)
         yield
@@ -124,7 +128,7 @@ def naming_left_out(strict: bool = False) -> Iterator[None]:
         if not issubclass(each.category, LeftOut):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         elif strict:
-            raise UnreadableInput(f"{each.message}: mend or delete them, or leave --strict out")
+            raise UnreadableInput(f"{each.message}: mend or delete them, or leave {option} out")
         else:
             say(f"{each.message}")
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from twofold.cli.options import YES, Json, Set, print_json, setting, show
+from twofold.cli.options import YES, Json, Set, naming_left_out, print_json, setting, show
 from twofold.cli.values import Levels, Rate, Seed
 
 __all__ = ["plan"]
@@ -39,7 +39,8 @@ def plan(
     from twofold.train.plan import plan as planned
 
     changes = dict(setting(text) for text in settings)
-    items = Items.open(data, levels=levels)
+    with naming_left_out():
+        items = Items.open(data, levels=levels)
     found = planned(find(recipe).replace(changes), items, far=far, fixed=tuple(changes), seed=seed, device=device)
     if json:
         print_json({**asdict(found), "recipe": found.recipe.model_dump(mode="json")})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from twofold.cli.archive import loaded, opened_index
 from twofold.cli.gallery import local_index
-from twofold.cli.options import NO, YES, Flag, Json, print_json, show
+from twofold.cli.options import NO, YES, Flag, Json, naming_left_out, print_json, show
 from twofold.cli.values import MaybeLabel
 from twofold.errors import UsageError
 
@@ -113,7 +113,8 @@ def migrate(
     if (old is None) != (sample is None):
         raise UsageError("--old BUNDLE and --sample DATA go together: the sample is embedded by both models")
     known, before = loaded(bundle, device), None if old is None else loaded(old, device)
-    things = None if sample is None else Items.open(sample)
+    with naming_left_out():
+        things = None if sample is None else Items.open(sample)
     with (
         Index.open(index) as source,
         opened_index(new_index, known, protect=protect) as target,

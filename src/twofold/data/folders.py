@@ -1,11 +1,12 @@
-"""A folder of sub-folders, one an identity, as a listing. Files are named, never opened."""
+"""A folder with one sub-folder per identity as a listing. Files are named, never opened."""
 
 import os
-from dataclasses import replace
+import warnings
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from twofold.data.listing import Listing, natural, some
-from twofold.errors import DataError, NotEnoughData, UsageError
+from twofold.errors import DataError, LeftOut, NotEnoughData, UsageError
 from twofold.printable import utf8_name
 
 __all__ = ["FORGERY_ENDINGS", "levels_of", "scan"]
@@ -20,7 +21,8 @@ def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
     """List a folder whose sub-folders are identities.
 
     Hidden files and folders, and what systems leave behind (Thumbs.db), are skipped. The order is natural (s2 before
-    s10) and does not depend on the file system.
+    s10) and does not depend on the file system. A link to a folder elsewhere is followed once. A folder that may not
+    be read, and a link that leads back into the data or in a circle, is left out with a warning, `LeftOut`.
 
     Args:
         path: the folder.
@@ -29,56 +31,149 @@ def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
         suffixes: lower-case endings (".png") that count; None: every regular file counts.
 
     Raises:
-        DataError: there is no such folder.
+        DataError: there is no such folder, or it may not be read.
         NotEnoughData: no file stands where it should; says what stands there instead.
     """
     if levels not in (0, 1, 2):
         raise UsageError(f"levels={levels}: it is 1 (identity/file), 2 (group/identity/file) or 0 (no labels)")
     if not path.is_dir():
-        raise DataError(f"{path} is no folder: give a folder with one sub-folder an identity")
-    if levels == 0:
-        return _unlabelled(path, suffixes)
-    found: list[tuple[str, str]] = []
-    strays: list[str] = []
-    empty: list[str] = []
-    for folder in _identity_folders(path, levels, strays=strays):
-        files = _files(path, folder, suffixes=suffixes, strays=strays)
-        if not files:
-            empty.append(f"{folder}/")
-        found.extend((folder, file) for file in files)
-    if not found:
-        raise NotEnoughData(_nothing_found(path, levels))
-    listing = _listing(path, levels, found)
-    return replace(listing, strays=tuple(strays), notes=(*listing.notes, *_without_files(empty)))
+        raise DataError(f"{path} is not a folder: give a folder with one sub-folder per identity")
+    walk = _Walk(path, suffixes)
+    listing = _unlabelled(walk) if levels == 0 else _labelled(walk, levels)
+    if walk.closed:
+        count = "1 folder or link is" if len(walk.closed) == 1 else f"{len(walk.closed)} folders and links are"
+        warnings.warn(f"{count} left out of {path}: {some(walk.closed)}", LeftOut, stacklevel=4)
+    return listing
 
 
 def levels_of(path: Path) -> int:
     """0 for a folder of nothing but files, which have no labels; 1 for one with sub-folders."""
-    folders, others = _entries(path)
+    folders, others = _Walk(path).entries("")
     return 0 if others and not folders else 1
 
 
-def _unlabelled(path: Path, suffixes: frozenset[str] | None) -> Listing:
-    found: list[str] = []
-    strays: list[str] = []
-    folders = [""]
-    while folders:
-        here = folders.pop()
-        inner, _ = _entries(path / here)
-        folders += [f"{here}{name}/" for name in reversed(inner)]
-        for file in _files(path, here.removesuffix("/") or ".", suffixes=suffixes, strays=strays):
-            found.append(file.removeprefix("./"))
-    # what lies in a sub-folder was taken, too
-    strays = [name.removeprefix("./") for name in strays if not name.endswith("/")]
+@dataclass
+class _Walk:
+    """A way through the folders below `root`, and what is left out on it.
+
+    Attributes:
+        suffixes: endings that count; None: all.
+        strays: what is not where items are. closed: folders and links that cannot be followed, with the reason.
+        followed: where the links led that were followed, so that none is followed twice.
+    """
+
+    root: Path
+    suffixes: frozenset[str] | None = None
+    strays: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    followed: set[Path] = field(default_factory=set)
+
+    def entries(self, folder: str) -> tuple[list[str], list[str]]:
+        """Names of the folders and of all else in a folder, hidden ones left out, in natural order.
+
+        Raises:
+            DataError: the root itself may not be read; another folder is noted and empty.
+        """
+        folders, others = [], []
+        try:
+            with os.scandir(self.root / folder) as entries:
+                for entry in entries:
+                    if not entry.name.startswith(".") and entry.name.lower() not in LEFT_BY_SYSTEMS:
+                        (folders if self._is_folder(entry, folder) else others).append(entry.name)
+        except OSError as error:
+            said = error.strerror or str(error)
+            if not folder:
+                raise DataError(f"{self.root} cannot be read ({said}): have its permissions changed") from None
+            self._leave(f"{folder.rstrip('/')}/ ({said})")
+        return sorted(folders, key=natural), sorted(others, key=natural)
+
+    def folders(self, above: str = "") -> list[str]:
+        """Paths of the folders in a folder that can be followed; other things there are strays."""
+        folders, others = self.entries(above)
+        self.strays.extend(above + name for name in others)
+        return [above + name for name in folders if self.follows(above + name)]
+
+    def follows(self, folder: str) -> bool:
+        """Whether to go into a folder: not into a link to what is in the data already, or was followed before."""
+        path = self.root / folder
+        if not path.is_symlink():
+            return True
+        root, target = self.root.resolve(), path.resolve()
+        above = root.is_relative_to(target)
+        within = target.is_relative_to(root) and not any(
+            part.startswith(".") for part in target.relative_to(root).parts
+        )
+        if within or above or target in self.followed:
+            self._leave(f"{folder} (a link to {'a folder above' if above else 'a folder that is in the data already'})")
+            return False
+        self.followed.add(target)
+        return True
+
+    def files(self, folder: str) -> list[str]:
+        """Paths of the files in a folder that count; other things there are strays."""
+        deeper, others = self.entries(folder)
+        self.strays.extend(f"{folder}/{name}/" for name in deeper)
+        return self.counted(f"{folder}/", others)
+
+    def counted(self, before: str, names: list[str]) -> list[str]:
+        """Those of the names in a folder that are files and count, as paths."""
+        files = []
+        for name in names:
+            path = f"{before}{name}"
+            counts = self.suffixes is None or os.path.splitext(name)[1].lower() in self.suffixes  # noqa: PTH122 (10 times as fast)
+            # a socket or a broken link is not a file
+            (files if counts and os.path.isfile(self.root / path) else self.strays).append(path)  # noqa: PTH113
+        return files
+
+    def _is_folder(self, entry: os.DirEntry[str], above: str) -> bool:
+        try:
+            return entry.is_dir()
+        except OSError as error:  # links that lead in a circle
+            self._leave(f"{above.rstrip('/')}/{entry.name} ({error.strerror or error})".lstrip("/"))
+            return False
+
+    def _leave(self, said: str) -> None:
+        if said not in self.closed:
+            self.closed.append(said)
+
+
+def _labelled(walk: _Walk, levels: int) -> Listing:
+    found: list[tuple[str, str]] = []
+    empty: list[str] = []
+    folders = walk.folders()
+    if levels == 2:
+        folders = [inner for folder in folders for inner in walk.folders(folder + "/")]
+    for folder in folders:
+        files = walk.files(folder)
+        if not files:
+            empty.append(f"{folder}/")
+        found.extend((folder, file) for file in files)
     if not found:
-        raise NotEnoughData(f"{path} and its sub-folders hold no file that counts: give a folder with files")
+        raise NotEnoughData(_nothing_found(walk.root, levels))
+    closed = {name.split("/ (")[0] + "/" for name in walk.closed}
+    listing = _listing(walk.root, levels, found)
+    notes = _without_files([name for name in empty if name not in closed])
+    return replace(listing, strays=tuple(walk.strays), notes=(*listing.notes, *notes))
+
+
+def _unlabelled(walk: _Walk) -> Listing:
+    found: list[str] = []
+    waiting = [""]
+    while waiting:
+        here = waiting.pop()
+        inner, others = walk.entries(here)
+        deeper = [f"{here}{name}/" for name in inner if walk.follows(here + name)]
+        waiting += reversed(deeper)
+        found += walk.counted(here, others)
+    if not found:
+        raise NotEnoughData(f"{walk.root} and its sub-folders hold no file that counts: give a folder with files")
     names = _as_text(tuple(found))
     return Listing(
-        values=tuple(path / file for file in found),
+        values=tuple(walk.root / file for file in found),
         ids=names,
         labels=names,
         identities=names,
-        strays=tuple(strays),
+        strays=tuple(walk.strays),
         notes=(f"{len(names)} files without labels",),
     )
 
@@ -100,48 +195,14 @@ def _without_files(folders: list[str]) -> list[str]:
     return [f"{len(folders)} folders hold no file that counts: {named}"]
 
 
-def _entries(path: Path) -> tuple[list[str], list[str]]:
-    """Names of the folders and of all else in a folder, hidden ones left out, in natural order."""
-    folders, others = [], []
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if not entry.name.startswith(".") and entry.name.lower() not in LEFT_BY_SYSTEMS:
-                (folders if entry.is_dir() else others).append(entry.name)
-    return sorted(folders, key=natural), sorted(others, key=natural)
-
-
-def _identity_folders(path: Path, levels: int, *, strays: list[str], above: str = "") -> list[str]:
-    folders, others = _entries(path / above)
-    strays.extend(above + name for name in others)
-    here = [above + name for name in folders]
-    if levels == 1:
-        return here
-    return [
-        inner for folder in here for inner in _identity_folders(path, levels - 1, strays=strays, above=folder + "/")
-    ]
-
-
-def _files(root: Path, folder: str, *, suffixes: frozenset[str] | None, strays: list[str]) -> list[str]:
-    deeper, others = _entries(root / folder)
-    strays.extend(f"{folder}/{name}/" for name in deeper)
-    files = []
-    for name in others:
-        counts = suffixes is None or os.path.splitext(name)[1].lower() in suffixes  # noqa: PTH122 (10 times as fast)
-        # a socket or a broken link is no file
-        if counts and os.path.isfile(root / folder / name):  # noqa: PTH113
-            files.append(f"{folder}/{name}")
-        else:
-            strays.append(f"{folder}/{name}")
-    return files
-
-
 def _nothing_found(path: Path, levels: int) -> str:
-    folders, others = _entries(path)
+    walk = _Walk(path)
+    folders, others = walk.entries("")
     wanted = "identity/file" if levels == 1 else "group/identity/file"
     start = f"{path} holds no file as {wanted} (levels={levels})"
-    if folders and levels == 1 and any(_entries(path / folder)[0] for folder in folders):
+    if folders and levels == 1 and any(walk.entries(folder)[0] for folder in folders):
         return f"{start}, but its sub-folders hold folders: for group/identity/file give levels=2"
-    if folders and levels == 2 and any(_entries(path / folder)[1] for folder in folders):
+    if folders and levels == 2 and any(walk.entries(folder)[1] for folder in folders):
         return f"{start}, but its sub-folders hold files: for identity/file give levels=1"
     tables = [name for name in others if name.endswith((".csv", ".tsv", ".parquet"))]
     if tables:
