@@ -13,10 +13,11 @@ from jaxtyping import Bool
 
 from twofold.data.adaptation import CROSSFIT_FROM
 from twofold.data.items import Items
+from twofold.data.pairs import Pairs, things_of
 from twofold.errors import IdentityOverlap
 from twofold.provenance import ASIDE, TRAINED, Provenance, Standing
 
-__all__ = ["LEAST_KNOWN", "familiar", "judges", "known", "refuse_trained"]
+__all__ = ["LEAST_KNOWN", "familiar", "judges", "judging_pairs", "known", "refuse_trained"]
 
 LEAST_KNOWN = 0.5
 """From this share of known items on, data is taken for what a model was trained from; below, for other data."""
@@ -68,6 +69,21 @@ def judges(provenance: Provenance, items: Items, part: str) -> Items:
             "cross-fitting"
         )
     return replace(items, notes=refuse_trained(provenance, items))
+
+
+def judging_pairs(provenance: Provenance, pairs: Pairs, part: str) -> tuple[Pairs, tuple[str, ...]]:
+    """The pairs of which both things may judge the model as `part`, and what should be said of them.
+
+    Raises:
+        IdentityOverlap: as `judges`.
+    """
+    judging = judges(provenance, things_of(pairs), part)
+    if len(judging) == len(pairs.ids):
+        return pairs, judging.notes
+    may = np.isin(np.array(pairs.ids), np.array(judging.ids))
+    kept = pairs.take(np.flatnonzero(may[pairs.index_a] & may[pairs.index_b])).alone()
+    said = f"the {len(kept)} of {len(pairs)} pairs kept aside as {part!r} are used"
+    return kept, (f"DATA is what the model was trained from: {said}",)
 
 
 def familiar(provenance: Provenance, items: Items) -> bool:

@@ -18,7 +18,7 @@ from twofold.data.items import Items
 from twofold.data.listing import some
 from twofold.errors import LeftOut, TrainingError, UnreadableInput
 from twofold.inputs import Augmentation, Input
-from twofold.metrics.cohort import as_norm, cohort_statistics
+from twofold.metrics.cohort import as_norm, cohort_statistics, normalised
 from twofold.metrics.pairs import ScoreBlock
 from twofold.nn.folding import folded
 from twofold.results import Embeddings
@@ -32,6 +32,7 @@ __all__ = [
     "embed_read",
     "embed_readable",
     "embed_values",
+    "pair_scores",
     "read_all",
     "scores",
 ]
@@ -236,3 +237,13 @@ def scores(
     with torch.inference_mode():
         distance = twin.comparison.block(torch.from_numpy(a).to(twin.device), torch.from_numpy(b).to(twin.device))
     return score_from_distance(twin.comparison.name, distance.cpu().numpy().astype(np.float64))
+
+
+def pair_scores(bundle: Bundle, a: Float[np.ndarray, "n dim"], b: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n"]:
+    """Score of a[i] and b[i] by the bundle's comparison, float64; normalised where the calibration has a cohort."""
+    device = bundle.twin.device
+    with torch.inference_mode():
+        distance = bundle.twin.comparison.pairs(torch.from_numpy(a).to(device), torch.from_numpy(b).to(device))
+    found = bundle.contract.score(distance.cpu().numpy().astype(np.float64))
+    sides = [cohort_of(bundle, each) for each in (a, b)]
+    return found if sides[0] is None or sides[1] is None else normalised(found, sides[0], sides[1])

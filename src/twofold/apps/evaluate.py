@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from twofold.apps.verify import pair_scores
+from twofold.admission import judging_pairs
 from twofold.bundle import Bundle
 from twofold.data.items import Items
-from twofold.data.pairs import Pairs
-from twofold.embedding import deciding, embed, embed_readable
-from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
+from twofold.data.pairs import Pairs, things_of
+from twofold.embedding import deciding, embed, embed_readable, pair_scores
+from twofold.errors import IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.intervals import agrees
@@ -241,7 +241,8 @@ def evaluate_pairs(
 
     Every pair of the list counts once, as public protocols have it, while `evaluate` counts identities. Intervals
     resample the identities of the table (`identity_a`, `identity_b`). Without these they resample pairs,
-    which is too narrow where pairs share people: `unit` and `notes` say so.
+    which is too narrow where pairs share people: `unit` and `notes` say so. Of the table that the bundle was trained
+    from, the pairs that training kept aside as "test" are used.
 
     Args:
         far: as in `evaluate`.
@@ -252,10 +253,10 @@ def evaluate_pairs(
         IdentityOverlap: identities or files were trained on, or the threshold was found on them.
         NotEnoughData: no genuine or no impostor pairs.
     """
-    if not np.isin(pairs.targets, (0.0, 1.0)).all():
-        raise DataError("the pairs have graded scores: accuracy and error rates need a column same with 0 or 1")
+    pairs.refuse_graded("error rates")
+    pairs, told = judging_pairs(bundle.provenance, pairs, "test")
     things = things_of(pairs)
-    notes = list(bundle.refuse_trained(things))
+    notes = list(told)
     _refuse_calibrated(bundle, things)
     vectors = embed(bundle, things, progress=_stage(watch, "embedding")).vectors
     unit, listed = "pair" if pairs.identity is None else "identity", listed_pairs(bundle, pairs, vectors)
@@ -273,21 +274,6 @@ def listed_pairs(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "thing
     found = pair_scores(bundle, vectors[pairs.index_a], vectors[pairs.index_b])
     # a public protocol weighs every pair of its list alike
     return PairList(found, pairs.targets == 1.0, first=owners[0], second=owners[1], weigh="pairs")
-
-
-def things_of(pairs: Pairs) -> Items:
-    """What stands in the pairs, each thing once; without identities each thing is its own."""
-    identity = np.arange(len(pairs.ids)) if pairs.identity is None else pairs.identity
-    names = pairs.ids if pairs.identity is None else pairs.identities
-    return Items(
-        values=pairs.values,
-        ids=pairs.ids,
-        labels=identity,
-        names=names,
-        identity=identity,
-        identities=names,
-        forged=np.zeros(len(pairs.ids), dtype=bool),
-    )
 
 
 def _refuse_calibrated(bundle: Bundle, part: Items) -> None:

@@ -16,7 +16,7 @@ from twofold.errors import UnreadableInput, UsageError
 from twofold.printable import utf8_name
 from twofold.results import Embeddings, Indexed, Sharded
 from twofold.store.index import Index
-from twofold.store.shards import Shards, digest
+from twofold.store.shards import Shards, check_parquet, digest
 
 __all__ = ["CONTENT", "SOURCE", "embed_shards", "index_items", "index_shards"]
 
@@ -114,6 +114,7 @@ def embed_shards(
     number, count = shard
     if not 0 <= number < count:
         raise UsageError(f"shard {number} of {count} is none: they are numbered from 0 to {count - 1}")
+    check_parquet()
     shards = Shards(folder=Path(folder), contract=bundle.contract, items=len(items), rows=ROWS)
     shards.save()
     mine = [part for part in shards.parts if part % count == number]

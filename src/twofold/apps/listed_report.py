@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from twofold import __version__
+from twofold.admission import judging_pairs
 from twofold.apps.evaluate import Watch, evaluate_pairs, listed_pairs, things_of
 from twofold.apps.evaluation_report import evaluation_report
 from twofold.apps.report_sections import (
@@ -82,6 +83,7 @@ def pairs_report(
         DataError, IdentityOverlap, NotEnoughData: as in `evaluate_pairs`.
     """
     found = evaluate_pairs(bundle, pairs, far=far, confidence=confidence, seed=seed, watch=watch)
+    pairs, _ = judging_pairs(bundle.provenance, pairs, "test")
     things = things_of(pairs)
     progress = None if watch is None else partial(watch, "embedding")
     listed = listed_pairs(bundle, pairs, embed(bundle, things, progress=progress).vectors)

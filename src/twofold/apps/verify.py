@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from twofold.apps.indexing import read_or_why
 from twofold.apps.search import check_searchable, search_vectors
@@ -14,14 +13,21 @@ from twofold.apps.templates import Template, means
 from twofold.bundle import Bundle
 from twofold.contract import Calibration, OpenSet
 from twofold.data.pairs import Pairs
-from twofold.embedding import cohort_of, embed_read, embed_values
+from twofold.embedding import embed_read, embed_values, pair_scores
 from twofold.errors import NotCalibrated, StoreError, UnreadableInput, UsageError
-from twofold.metrics.cohort import normalised
 from twofold.results import Hit, Identification, Verdict
 from twofold.store.index import Index
 from twofold.store.local import LocalIndex
 
-__all__ = ["calibration_of", "identify", "identify_all", "verify", "verify_pairs", "verify_readable_pairs"]
+__all__ = [
+    "calibration_of",
+    "identify",
+    "identify_all",
+    "score_readable_pairs",
+    "verify",
+    "verify_pairs",
+    "verify_readable_pairs",
+]
 
 BATCH = 256
 OF_ITEMS = "the threshold was set for single items: for means of several, the rate is an estimate"
@@ -74,6 +80,29 @@ def verify_readable_pairs(
         UnreadableInput: not one of the pairs can be read. As `verify_pairs` else.
     """
     calibration_of(bundle)
+    rest, vectors, unreadable = _readable(bundle, pairs)
+    return rest, _verdicts(bundle, rest, vectors, group=group), unreadable
+
+
+def score_readable_pairs(bundle: Bundle, pairs: Pairs) -> tuple[Pairs, Float[np.ndarray, " pairs"], dict[str, str]]:
+    """Scores in place of verdicts, which need no threshold; else as `verify_readable_pairs`.
+
+    Returns:
+        the pairs that have a score, their scores, and why each unreadable thing could not be read.
+    """
+    rest, vectors, unreadable = _readable(bundle, pairs)
+    ends = zip(spans(rest.index_a), spans(rest.index_b), strict=True)
+    found = [pair_scores(bundle, vectors[a], vectors[b]) for a, b in ends]
+    return rest, np.concatenate(found), unreadable
+
+
+def spans(index: Int[np.ndarray, " n"]) -> list[Int[np.ndarray, " m"]]:
+    """The index, a batch at a time."""
+    return [index[start : start + BATCH] for start in range(0, len(index), BATCH)]
+
+
+def _readable(bundle: Bundle, pairs: Pairs) -> tuple[Pairs, Float[np.ndarray, "things dim"], dict[str, str]]:
+    """The pairs of which both things can be read, the vectors of all things, and why some cannot be read."""
     vectors, unreadable = np.zeros((len(pairs.values), bundle.twin.dim), dtype=np.float32), {}
     for start in range(0, len(pairs.values), BATCH):
         things = read_or_why(bundle, list(pairs.values[start : start + BATCH]))
@@ -85,8 +114,7 @@ def verify_readable_pairs(
     left = np.flatnonzero(~gone[pairs.index_a] & ~gone[pairs.index_b])
     if not len(left):
         raise UnreadableInput(f"none of {len(pairs)} pairs can be read; the first: {next(iter(unreadable.values()))}")
-    rest = pairs.take(left)
-    return rest, _verdicts(bundle, rest, vectors, group=group), unreadable
+    return pairs.take(left), vectors, unreadable
 
 
 def _verdicts(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "n dim"], *, group: str | None) -> list[Verdict]:
@@ -267,7 +295,8 @@ def calibration_of(bundle: Bundle) -> Calibration:
     if bundle.calibration is None:
         raise NotCalibrated(
             "this bundle has no threshold yet, so it can give no verdict: "
-            "run `twofold calibrate BUNDLE DATA --far 1e-2` on identities that it has not seen"
+            "run `twofold calibrate BUNDLE DATA --far 1e-2` on identities that it has not seen, or ask for scores "
+            "alone (`twofold verify BUNDLE --pairs TABLE --scores-only`)"
         )
     return bundle.calibration
 
@@ -297,13 +326,3 @@ def judge(calibration: Calibration, score: float, *, group: str | None = None) -
         frr=None if calibration.rejection is None else calibration.rejection.frr,
         group=group,
     )
-
-
-def pair_scores(bundle: Bundle, a: Float[np.ndarray, "n dim"], b: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n"]:
-    """Score of a[i] and b[i] by the bundle's comparison, float64; normalised where the calibration has a cohort."""
-    device = bundle.twin.device
-    with torch.inference_mode():
-        distance = bundle.twin.comparison.pairs(torch.from_numpy(a).to(device), torch.from_numpy(b).to(device))
-    found = bundle.contract.score(distance.cpu().numpy().astype(np.float64))
-    sides = [cohort_of(bundle, each) for each in (a, b)]
-    return found if sides[0] is None or sides[1] is None else normalised(found, sides[0], sides[1])

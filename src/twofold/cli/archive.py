@@ -171,7 +171,9 @@ def embed(
     """
     from twofold import terminal, wording
     from twofold.apps.indexing import embed_shards
+    from twofold.store.shards import check_parquet
 
+    check_parquet()
     share = share_of(shard, os.environ)
     items = opened(data, levels, quiet=json)
     known = loaded(bundle, device)

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from twofold.cli.archive import decided, loaded, opened_index, queries
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOutFile, print_exactly, print_json, say, setting, show
+from twofold.cli.pair_tables import say_unreadable, scored_table
 from twofold.cli.values import Label, MaybeLabel
 from twofold.errors import UsageError
 from twofold.printable import utf8_name
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from twofold.store.local import LocalIndex
 
 __all__ = ["enrol", "expire", "forget", "identify", "local_index", "purge", "revoke", "verify"]
-
-NAMED = 5
-"""Files that cannot be read are named up to so many."""
 
 Gates = Annotated[tuple[str, ...], Parameter(name="--gate", consume_multiple=False, negative="")]
 
@@ -32,6 +30,7 @@ def verify(
     /,
     *,
     pairs: Path | None = None,
+    scores_only: Flag = False,
     group: MaybeLabel = None,
     out: MaybeOutFile = None,
     device: str | None = None,
@@ -47,8 +46,9 @@ def verify(
         a: one file.
         b: the other file.
         pairs: a table with the columns a and b, and group where each group has a threshold of its own.
+        scores_only: with --pairs, scores in place of verdicts: they need no threshold, so that any bundle will do.
         group: which group both belong to, where each has a threshold of its own; any: that of all pairs together.
-        out: where the verdicts of --pairs go, as CSV; by default to the terminal.
+        out: where the verdicts (or scores) of --pairs go, as CSV; by default to the terminal.
         device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
         json: print JSON.
     """
@@ -60,16 +60,20 @@ def verify(
 
     if (pairs is None) == (a is None or b is None):
         raise UsageError("give either two files, or --pairs TABLE")
+    if scores_only and pairs is None:
+        raise UsageError("--scores-only is for --pairs TABLE; one verdict shows its score in any case")
+    if scores_only and group is not None:
+        raise UsageError("--group chooses a threshold, and --scores-only uses none: leave one of them out")
     known = loaded(bundle, device)
     if pairs is not None:
         listed = Pairs.from_table(pairs)
+        if scores_only:
+            table = scored_table(known, listed, json=json)
+            print_exactly(table) if out is None else write_atomically(out, table.encode())
+            return YES
         all_pairs = len(listed)
         listed, verdicts, unreadable = verify_readable_pairs(known, listed, group=group)
-        for reason in list(unreadable.values())[:NAMED]:
-            say(reason)
-        if unreadable:
-            left_out = all_pairs - len(listed)
-            say(f"{len(unreadable)} files cannot be read: {left_out} of {all_pairs} pairs have no verdict")
+        say_unreadable(unreadable, all_pairs - len(listed), all_pairs, "verdict")
         table = wording.verdicts(listed, verdicts, json=json)
         print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES

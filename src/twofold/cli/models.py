@@ -26,6 +26,7 @@ from twofold.cli.options import (
     settings_over,
     show,
 )
+from twofold.cli.pair_tables import calibrated_on_pairs, check_pairs, next_after_training, opened_pairs, refuse_pairs
 from twofold.cli.values import Levels, MaybeRate, OutFile, Rate, Seconds, Seed
 from twofold.errors import DataError, UsageError
 from twofold.places import check_file_place, resolved
@@ -95,6 +96,7 @@ def doctor(
     from twofold.data.tables import parts_of
     from twofold.recipes import find
 
+    refuse_pairs(data, "doctor")
     changes = dict(setting(text) for text in settings)
     chosen = find(recipe).replace(changes)
     with naming_left_out(strict):
@@ -144,7 +146,8 @@ def train(
 
     Args:
         recipe: a built-in name (face, signature, character, photo, generic) or a TOML file.
-        data: a folder with one sub-folder an identity, or a table.
+        data: a folder with one sub-folder an identity, a table with path and label, or a table of pairs (columns a, b
+            and same, or score).
         out: where the bundle goes.
         settings: change the recipe, --set loss.margin=0.3; can be given several times.
         seed: the same seed gives the same weights.
@@ -157,14 +160,14 @@ def train(
         strict: refuse to train when a file cannot be read; else such files are left out.
         json: print one JSON object.
     """
-    from twofold import next_steps, precision, terminal, wording
+    from twofold import precision, terminal, wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.devices import training_device
     from twofold.recipes import find
     from twofold.train.checkpoint import Checkpoints
     from twofold.train.distributed import started
-    from twofold.train.fit import fit_recipe
+    from twofold.train.listed import fit_material
     from twofold.train.objective import check
 
     began = time.monotonic()
@@ -177,13 +180,17 @@ def train(
             f"{states} holds the state of an interrupted training: --resume goes on from it, --force begins anew"
         )
     training_device(device)
-    check(chosen)
     known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
     until = math.inf if chosen.max_seconds is None else began + DOCTOR_TIME * chosen.max_seconds
-    with naming_left_out(strict):
-        items = Items.open(data, levels=levels)
-    items = _healthy(items, chosen, strict=strict, until=until, **asked)
+    material = opened_pairs(data)
+    if material is not None:
+        check_pairs(chosen, material, tuple(changes), ancestor)
+    else:
+        check(chosen)
+        with naming_left_out(strict):
+            material = Items.open(data, levels=levels)
+        material = _healthy(material, chosen, strict=strict, until=until, **asked)
     with (
         started(device) as (processes, device),
         terminal.training(quiet=json or not processes.first) as watch,
@@ -193,7 +200,7 @@ def train(
             say(precision.said(chosen.precision, training_device(device)))
         where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=terminated, began=began)}
         try:
-            bundle = fit_recipe(chosen, items, watch=watch, ancestor=known, **where, **asked)
+            bundle = fit_material(chosen, material, watch=watch, ancestor=known, **where, **asked)
         except KeyboardInterrupt:
             if kept := Checkpoints(states).states:
                 say(f"{kept[-1]} keeps the state of the training: the same command with --resume goes on from there")
@@ -204,7 +211,7 @@ def train(
     if json:
         print_json({"bundle": str(out), "fingerprint": bundle.fingerprint, **bundle.training})
     else:
-        show(wording.trained(bundle, out), next_steps.after_training(bundle, out, data, items, levels=levels))
+        show(wording.trained(bundle, out), next_after_training(bundle, out, data, material, levels=levels))
     return YES
 
 
@@ -230,7 +237,7 @@ def calibrate(
     Args:
         bundle: what `twofold train` wrote, or the word pretrained. Or, without DATA, scores or vectors of any model
             (CSV, TSV, Parquet, npy) with their identities.
-        data: the data it was trained from (the identities kept aside are used), or new data.
+        data: the data it was trained from (the identities kept aside are used), or new data; or a table of pairs.
         far: false-accept rate that must hold; 1e-2 is one impostor pair in a hundred.
         frr: false-reject rate that must hold below a second threshold; between the two the answer is unsure.
         standing: what the rate rests on. guaranteed: holds for any population that the identities are drawn from
@@ -273,6 +280,14 @@ def calibrate(
         raise UsageError(f"{bundle} is no folder that a calibration could be written into: say where with --out BUNDLE")
     place = out or bundle
     Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
+    if (pairs := opened_pairs(data)) is not None:
+        further = bool(many["fpir"] or groups or cohort)
+        done = calibrated_on_pairs(known, pairs, chosen=chosen, further=further, quiet=json)
+        done = done.with_calibration(done.calibration and done.calibration.with_prior(prior))
+        done.save(place)
+        shown = wording.calibrated(done.contract, place)
+        print_json(done.contract.to_dict()["calibration"]) if json else show(shown)
+        return YES
     with naming_left_out(strict):
         items = Items.open(data, levels=levels)
         with terminal.bar("embedding", quiet=json) as progress:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from twofold.cli.options import YES, Json, Set, naming_left_out, print_json, setting, show
+from twofold.cli.pair_tables import refuse_pairs
 from twofold.cli.values import Levels, Rate, Seed
 
 __all__ = ["plan"]
@@ -38,6 +39,7 @@ def plan(
     from twofold.recipes import find
     from twofold.train.plan import plan as planned
 
+    refuse_pairs(data, "plan")
     changes = dict(setting(text) for text in settings)
     with naming_left_out():
         items = Items.open(data, levels=levels)

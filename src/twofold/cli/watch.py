@@ -6,6 +6,7 @@ from typing import Any
 
 from twofold.cli.archive import loaded
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, Set, naming_left_out, print_json, settings_over, show
+from twofold.cli.pair_tables import opened_pairs
 from twofold.cli.values import Levels, MaybeRate, OutFile, Rate
 from twofold.errors import UsageError
 
@@ -66,12 +67,11 @@ def evaluate(
     from twofold.apps.evaluate import evaluate as measure
     from twofold.apps.evaluate import evaluate_pairs
     from twofold.data.items import Items
-    from twofold.data.pairs import Pairs
 
     known, asked = loaded(bundle, device), {"far": far, "confidence": confidence, "seed": seed}
     with naming_left_out(strict), terminal.stages(quiet=json) as watch:
-        if Pairs.found(data):
-            evaluation, following = evaluate_pairs(known, Pairs.from_table(data), watch=watch, **asked), ""
+        if (pairs := opened_pairs(data)) is not None:
+            evaluation, following = evaluate_pairs(known, pairs, watch=watch, **asked), ""
         else:
             items = Items.open(data, levels=levels)
             evaluation = measure(known, items, watch=watch, **asked)

@@ -9,11 +9,12 @@ from jaxtyping import Float, Int
 from twofold.data import tables
 from twofold.data.fields import number, truth
 from twofold.data.hashes import content_hash
+from twofold.data.items import Items
 from twofold.data.listing import coded
 from twofold.data.tables import Table
 from twofold.errors import DataError
 
-__all__ = ["Pairs"]
+__all__ = ["Pairs", "things_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,32 @@ class Pairs:
             groups=None if self.groups is None else tuple(self.groups[i] for i in index),
         )
 
+    def alone(self) -> "Pairs":
+        """The same pairs without the things that stand in none of them."""
+        used, index = np.unique(np.concatenate([self.index_a, self.index_b]), return_inverse=True)
+        index = index.reshape(2, -1).astype(np.int64)
+        return replace(
+            self,
+            values=tuple(self.values[place] for place in used),
+            ids=tuple(self.ids[place] for place in used),
+            index_a=index[0],
+            index_b=index[1],
+            identity=None if self.identity is None else self.identity[used],
+        )
+
+    @property
+    def graded(self) -> bool:
+        """Whether the answers say how much alike two things are, and not only whether they are the same."""
+        return not np.isin(self.targets, (0.0, 1.0)).all()
+
+    def refuse_graded(self, what: str) -> None:
+        """Raise DataError where the answers are graded: `what` cannot be told from them."""
+        if self.graded:
+            raise DataError(
+                f"the pairs have graded scores, from {self.targets.min():g} to {self.targets.max():g}: {what} need "
+                "the column same with 0 or 1 in place of score; write 1 from the score on that counts as the same"
+            )
+
     @property
     def targets(self) -> Float[np.ndarray, " pairs"]:
         """The answers.
@@ -108,6 +135,21 @@ class Pairs:
     def content_hashes(self) -> tuple[str, ...]:
         """SHA-256 of each thing's content, as Items.content_hashes."""
         return tuple(content_hash(value) for value in self.values)
+
+
+def things_of(pairs: Pairs) -> Items:
+    """What stands in the pairs, each thing once; without identities each thing is its own."""
+    identity = np.arange(len(pairs.ids)) if pairs.identity is None else pairs.identity
+    names = pairs.ids if pairs.identity is None else pairs.identities
+    return Items(
+        values=pairs.values,
+        ids=pairs.ids,
+        labels=identity,
+        names=names,
+        identity=identity,
+        identities=names,
+        forged=np.zeros(len(pairs.ids), dtype=bool),
+    )
 
 
 def _said(answers: Float[np.ndarray, " pairs"]) -> str:

@@ -206,6 +206,11 @@ def _checksum(columns: dict[str, list[str]], vectors: np.ndarray) -> str:
     return found.hexdigest()
 
 
+def check_parquet() -> None:
+    """Raise MissingExtra where no Parquet can be written: before hours of embedding, not after."""
+    _pyarrow()
+
+
 def _pyarrow() -> tuple[Any, Any]:
     try:
         import pyarrow

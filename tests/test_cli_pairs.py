@@ -1,0 +1,163 @@
+"""Tables of pairs on the command line: train, calibrate, evaluate and score them."""
+
+import csv
+import json
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from small_bundles import of_pictures
+from twofold import cli
+from twofold.bundle import Bundle
+from twofold.data.pair_splits import components, split_pairs
+from twofold.data.pairs import Pairs
+from twofold.data.synthetic import glyphs
+from twofold.errors import NotEnoughData
+
+PEOPLE = 24
+QUICK = [
+    word
+    for setting in ("epochs=1", "p=4", "k=2", "encoder.width=4", "copies=1", "input.size=16")
+    for word in ("--set", setting)
+]
+SHARES = [
+    word
+    for setting in ("split.train=0.5", "split.valid=0", "split.calibrate=0.25", "split.test=0.25")
+    for word in ("--set", setting)
+]
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*words):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(word) for word in words])
+        out, err = capsys.readouterr()
+        return ended.value.code, out, err
+
+    return run
+
+
+def write(folder, rows, *, answers="same", identities=True, name="pairs.csv"):
+    columns = ["a", "b", answers] + ["identity_a", "identity_b"] * identities
+    with (folder / name).open("w", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(columns)
+        table.writerows(row[: len(columns)] for row in rows)
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pairs")
+    items = glyphs(classes=PEOPLE, each=2, size=16, seed=0)
+    for number, value in enumerate(items.values):
+        Picture.fromarray(value[:, :, 0]).save(folder / f"{items.labels[number]}-{number % 2}.png")
+    return folder
+
+
+def rows():
+    """People in couples: two genuine and two impostor pairs of each couple, which shares nothing with others."""
+    for a in range(0, PEOPLE, 2):
+        b = a + 1
+        for n, first, second in ((1, a, a), (1, b, b), (0, a, b), (0, b, a)):
+            yield f"{first}-0.png", f"{second}-1.png", n, f"id{first}", f"id{second}"
+
+
+@pytest.fixture(scope="module")
+def table(folder):
+    return write(folder, rows())
+
+
+@pytest.fixture(scope="module")
+def model(table, tmp_path_factory):
+    out = tmp_path_factory.mktemp("models") / "m"
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "character", str(table), "-o", str(out), *QUICK, *SHARES])
+    assert ended.value.code == 0
+    return out
+
+
+def test_train_calibrate_and_evaluate_on_one_table(run, table, model, tmp_path):
+    known = Bundle.load(model)
+    assert known.recipe.loss.name == "pair_contrastive"
+    assert known.provenance.counts == {"train": 12, "calibrate": 6, "test": 6}
+    Bundle.load(model).save(tmp_path / "m")
+    code, out, err = run("calibrate", tmp_path / "m", table, "--far", "0.3", "--estimate")
+    assert code == 0 and "48 pairs of 48 files" in err and "from 6 unseen identities" in out
+    code, out, err = run("evaluate", tmp_path / "m", table, "--json")
+    told = json.loads(out)
+    assert code == 0 and told["genuine_pairs"] + told["impostor_pairs"] == 12
+    assert any("12 of 48 pairs kept aside as 'test'" in note for note in told["notes"])
+
+
+def test_what_train_says_of_a_table_of_pairs(run, table, tmp_path):
+    code, out, err = run("train", "character", table, "-o", tmp_path / "n", *QUICK, *SHARES)
+    assert code == 0
+    assert "the loss is pair_contrastive in place of" in err and "next: twofold calibrate" in out
+
+
+def test_pairs_that_hang_together_cannot_be_split(run, folder, tmp_path):
+    chained = write(
+        folder, [*rows(), *((f"{n}-0.png", f"{n + 1}-0.png", 0, f"id{n}", f"id{n + 1}") for n in range(23))]
+    )
+    code, _, err = run("train", "character", chained, "-o", tmp_path / "m", *QUICK, *SHARES)
+    assert code == 2 and err.splitlines()[-1].startswith("twofold: the pairs hang together")
+    assert "the largest of 1 groups" in err and "71 of 71 pairs" in err and "--set split.calibrate=0" in err
+    with pytest.raises(NotEnoughData, match="71 of 71"):
+        split_pairs(Pairs.from_table(chained), {"train": 0.5, "test": 0.5})
+
+
+def test_a_component_is_what_shares_files_contents_or_people(folder, tmp_path):
+    for name, content in {"a": "1", "b": "2", "c": "1", "d": "4", "e": "5", "f": "6"}.items():
+        (tmp_path / name).write_text(content)
+    plain = [("a", "b", 1), ("c", "d", 0), ("e", "f", 1)]
+    found = components(Pairs.from_table(write(tmp_path, plain, identities=False)))
+    assert found[0] == found[1] != found[2]  # a and c have one content
+    owned = [("a", "b", 1, "x", "x"), ("e", "f", 0, "x", "y")]
+    assert len(set(components(Pairs.from_table(write(tmp_path, owned))))) == 1
+
+
+def test_graded_scores_where_they_can_be_used_and_where_not(run, folder, model, tmp_path):
+    graded = [(a, b, 0.1 + 0.8 * n + 0.001 * k, *who) for k, (a, b, n, *who) in enumerate(rows())]
+    table = write(folder, graded, answers="score", name="graded.csv")
+    code, _, err = run("train", "character", table, "-o", tmp_path / "g", *QUICK, *SHARES)
+    assert code == 0 and "pair_regression" in err
+    code, _, err = run("train", "character", table, "-o", tmp_path / "h", *QUICK, "--set", "loss.name=pair_contrastive")
+    assert code == 2 and "--set loss.name=pair_regression" in err
+    for command in (["calibrate", model, table, "-o", tmp_path / "c"], ["evaluate", model, table]):
+        code, _, err = run(*command)
+        assert code == 2 and "need the column same with 0 or 1 in place of score" in err
+
+
+def test_a_loss_of_labelled_items_is_refused_with_those_of_pairs(run, table, tmp_path):
+    code, _, err = run("train", "character", table, "-o", tmp_path / "m", *QUICK, "--set", "loss.name=supcon")
+    assert code == 2 and "pair_contrastive" in err and err.count("\n") <= 2
+
+
+def test_commands_for_items_refuse_pairs(run, table):
+    for command in ("doctor", "plan"):
+        code, _, err = run(command, table)
+        assert code == 2 and "is a table of pairs" in err and err.count("\n") == 1
+
+
+def test_scores_only_needs_no_threshold(run, table, tmp_path):
+    place = of_pictures().with_calibration(None).save(tmp_path / "m")
+    code, _, err = run("verify", place, "--pairs", table)
+    assert code == 2 and "--scores-only" in err
+    code, _, _ = run("verify", place, "--pairs", table, "--scores-only", "-o", tmp_path / "scores.csv")
+    read = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
+    assert (code, len(read)) == (0, 48) and np.isfinite([float(row["score"]) for row in read]).all()
+    assert list(read[0]) == ["a", "b", "score", "same", "identity_a", "identity_b"]
+    assert run("calibrate", tmp_path / "scores.csv", "--far", "0.3", "--estimate")[0] in (0, 2)  # it reads them
+    code, _, err = run("verify", place, "x.png", "y.png", "--scores-only")
+    assert code == 2 and "--pairs" in err
+
+
+def test_embed_looks_for_pyarrow_before_it_embeds(run, folder, tmp_path, monkeypatch):
+    place = of_pictures().save(tmp_path / "m")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    code, _, err = run("embed", place, folder, tmp_path / "out")
+    assert code == 2 and "pip install 'twofold[data]'" in err and not (tmp_path / "out").exists()
