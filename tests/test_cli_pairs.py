@@ -100,9 +100,8 @@ def test_what_train_says_of_a_table_of_pairs(run, table, tmp_path):
 
 
 def test_pairs_that_hang_together_cannot_be_split(run, folder, tmp_path):
-    chained = write(
-        folder, [*rows(), *((f"{n}-0.png", f"{n + 1}-0.png", 0, f"id{n}", f"id{n + 1}") for n in range(23))]
-    )
+    links = [(f"{n}-0.png", f"{n + 1}-0.png", 0, f"id{n}", f"id{n + 1}") for n in range(PEOPLE - 1)]
+    chained = write(folder, [*rows(), *links], name="chained.csv")
     code, _, err = run("train", "character", chained, "-o", tmp_path / "m", *QUICK, *SHARES)
     assert code == 2 and err.splitlines()[-1].startswith("twofold: the pairs hang together")
     assert "the largest of 1 groups" in err and "71 of 71 pairs" in err and "--set split.calibrate=0" in err
