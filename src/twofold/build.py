@@ -1,7 +1,7 @@
 """Recipe -> twin: the only place where names become modules. The table of names is each package's `__all__`."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
@@ -16,6 +16,12 @@ from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError, UnknownName, nearest
 from twofold.inputs import Augmentation, Input
 from twofold.twin import Twin
+
+WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+"""What belongs where a signature says int, and so on; other annotations are left to the function itself."""
+
+WIDEST = 2**16
+"""Largest width, depth or dimension of an encoder: a layer of 65,536 x 65,536 weights takes 16 GB."""
 
 __all__ = ["augmentation", "check", "input", "loss", "miner", "seeded", "twin"]
 
@@ -88,6 +94,8 @@ def seeded(seed: int):
 
 
 def _comparison(piece: Piece, dim: int) -> Comparison:
+    if "dim" in piece.arguments:
+        raise RecipeError(f"comparison.dim = {piece.arguments['dim']!r}: it follows from encoder.dim; leave it out")
     return comparison.named(piece.name, dim=dim, **piece.arguments)
 
 
@@ -105,11 +113,13 @@ def _call(function: Callable[..., Any], piece: Piece, kind: str, facts: dict[str
     """`function` with the piece's arguments, and those facts that it takes and the piece leaves open."""
     takes = inspect.signature(function).parameters
     _refuse_unknown(piece, kind, takes)
+    _refuse_unfit(piece, kind, takes)
     given = {name: _frozen(value) for name, value in piece.arguments.items()}
     try:
         return function(**{name: facts[name] for name in facts if name in takes} | given)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"{kind} {piece.name} cannot be made with {given}: {error}") from error
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        said = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RecipeError(f"{kind} {piece.name} cannot be made with {given}: {said}") from error
 
 
 def _frozen(value: Any) -> Any:
@@ -120,6 +130,7 @@ def _frozen(value: Any) -> Any:
 def _partial(function: Callable[..., Any], piece: Piece, kind: str, given: tuple[str, ...]) -> Callable[..., Any]:
     takes = list(inspect.signature(function).parameters)[2:]
     _refuse_unknown(piece, kind, [name for name in takes if name not in given])
+    _refuse_unfit(piece, kind, inspect.signature(function).parameters)
     settings = {name: _frozen(value) for name, value in piece.arguments.items()}
 
     def configured(first: torch.Tensor, second: torch.Tensor, **call: Any) -> Any:
@@ -127,6 +138,19 @@ def _partial(function: Callable[..., Any], piece: Piece, kind: str, given: tuple
 
     configured.takes = takes  # type: ignore[attr-defined]
     return configured
+
+
+def _refuse_unfit(piece: Piece, kind: str, takes: Mapping[str, inspect.Parameter]) -> None:
+    """Refuse values that are not of the type that is written in the signature, and sizes of encoders out of range."""
+    for name, value in piece.arguments.items():
+        wanted = takes[name].annotation
+        if wanted not in WANTED:
+            continue
+        whole = wanted is int and type(value) is int
+        right = whole or type(value) is wanted or (wanted is float and type(value) is int)
+        if not right or (whole and kind == "encoder" and not 1 <= value <= WIDEST):
+            bounds = f" from 1 to {WIDEST:,}" if wanted is int and kind == "encoder" else ""
+            raise RecipeError(f"{kind}.{name} = {value!r}: {WANTED[wanted]}{bounds} belongs there")
 
 
 def _refuse_unknown(piece: Piece, kind: str, takes: Any) -> None:

@@ -4,12 +4,23 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, cast, get_args
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from twofold.errors import RecipeError, nearest
+
+MOST = 10**9
+"""No count in a recipe is larger: it fits every integer of torch, and no data set has more items."""
 
 __all__ = ["Optimiser", "Piece", "Recipe", "Schedule", "Split"]
 
@@ -45,6 +56,18 @@ Named = Annotated[Piece, BeforeValidator(_from_name)]
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _of_its_kind(cls, value: Any, info: Any) -> Any:
+        """Refuse true, which pydantic takes for 1, and texts, which it takes for numbers, where a number belongs."""
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        kinds = {*get_args(wanted)} or {wanted}
+        if isinstance(value, bool | str) and type(value) not in kinds and kinds & {int, float}:
+            raise ValueError(f"a number belongs there, not {'a text' if isinstance(value, str) else 'true or false'}")
+        if isinstance(value, int) and not isinstance(value, bool) and int in kinds and value > MOST:
+            raise ValueError(f"a number of at most {MOST:,} belongs there")
+        return value
+
 
 class Optimiser(_Part):
     """AdamW (Loshchilov & Hutter 2019) or SGD with Nesterov momentum; norms and biases are not decayed."""
@@ -66,7 +89,7 @@ class Schedule(_Part):
     warmup: float = Field(default=0.05, ge=0, lt=1)
     final: float = Field(default=0.0, ge=0, le=1)
     factor: float = Field(default=0.1, gt=0, lt=1)
-    at: tuple[float, ...] = (0.5, 0.75)
+    at: tuple[Annotated[float, Field(ge=0, le=1)], ...] = (0.5, 0.75)
     patience: int = Field(default=3, ge=1)
 
 

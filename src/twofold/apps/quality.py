@@ -1,5 +1,6 @@
 """The quality gate: what a thing must reach before it is enrolled, since a poor template is wrong for years."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -16,6 +17,8 @@ __all__ = ["Gate", "Quality", "measure"]
 
 PICTURE = ("sharpness", "contrast", "brightness")
 UNIT_TOLERANCE = 1e-3
+LIGHTEST = 255  # grey value of white
+EXAMPLES = "sharpness=40, contrast=10, norm=5 and brightness=[40,220]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +56,17 @@ class Gate:
     norm: float | None = None
     judge: Callable[[Any, np.ndarray], str | None] | None = None
 
+    def __post_init__(self) -> None:
+        for key in ("sharpness", "contrast", "norm"):
+            value = getattr(self, key)
+            if value is not None and not 0 <= value < math.inf:
+                raise UsageError(f"gate {key}={value!r}: a number from 0 on belongs there, as in {EXAMPLES}")
+        if self.brightness is not None and not 0 <= self.brightness[0] <= self.brightness[1] <= LIGHTEST:
+            raise UsageError(
+                f"gate brightness={list(self.brightness)}: the smallest and the largest belong there, from 0 to "
+                f"{LIGHTEST}, as in brightness=[40,220]"
+            )
+
     @classmethod
     def of(cls, settings: dict[str, Any]) -> "Gate":
         """A gate of settings, as a command line gives them.
@@ -64,9 +78,7 @@ class Gate:
         for key, value in settings.items():
             pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value))
             if key not in known or not (pair if key == "brightness" else is_number(value)):
-                raise UsageError(
-                    f"gate {key}={value!r}: there are sharpness=40, contrast=10, norm=5 and brightness=[40,220]"
-                )
+                raise UsageError(f"gate {key}={value!r}: there are {EXAMPLES}")
         fitting: dict[str, Any] = {
             key: tuple(map(float, value)) if key == "brightness" else float(value) for key, value in settings.items()
         }
@@ -140,5 +152,5 @@ def picture_quality(picture: UInt8[np.ndarray, "height width channels"]) -> tupl
 
 
 def is_number(value: Any) -> bool:
-    """Whether a setting is a number; True is none."""
+    """Whether a setting is a number; True is not one."""
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -166,7 +166,8 @@ def enrol(
     from twofold.apps.gallery import update
     from twofold.apps.quality import Gate
 
-    known, asked = loaded(bundle, device), Gate.of(dict(map(setting, gate)))
+    asked = Gate.of(dict(setting(each, option="--gate", example="sharpness=40") for each in gate))
+    known = loaded(bundle, device)
     with opened_index(index, known, protect=protect) as gallery:
         put = update if replace else remember
         ids = put(known, gallery, label, files, expires=expires, gate=asked, keep_source=keep_source)

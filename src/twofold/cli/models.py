@@ -95,10 +95,12 @@ def doctor(
     from twofold.data.items import Items
     from twofold.data.tables import parts_of
     from twofold.recipes import find
+    from twofold.train.objective import check
 
     refuse_pairs(data, "doctor")
     changes = dict(setting(text) for text in settings)
     chosen = find(recipe).replace(changes)
+    check(chosen)
     with naming_left_out(strict):
         items = Items.open(data, levels=levels)
         others = parts_of(data) if against is None else Items.open(against, levels=levels)

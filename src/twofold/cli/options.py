@@ -62,11 +62,11 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 
 
-def setting(text: str) -> tuple[str, Any]:
-    """The key and the value of `key=value`."""
+def setting(text: str, *, option: str = "--set", example: str = "loss.margin=0.3") -> tuple[str, Any]:
+    """The key and the value of `key=value`, which an option was given."""
     key, sign, value = text.partition("=")
     if not sign:
-        raise UsageError(f"--set {text}: write it as key=value, for example --set loss.margin=0.3")
+        raise UsageError(f"{option} {text}: write it as key=value, for example {option} {example}")
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
