@@ -1,8 +1,9 @@
 """Recipe -> twin: the only place where names become modules. The table of names is each package's `__all__`."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +24,7 @@ WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: 
 WIDEST = 2**16
 """Largest width, depth or dimension of an encoder: a layer of 65,536 x 65,536 weights takes 16 GB."""
 
-__all__ = ["augmentation", "check", "input", "loss", "miner", "seeded", "twin"]
+__all__ = ["augmentation", "check", "given_encoder", "input", "loss", "miner", "own_encoder", "seeded", "twin"]
 
 
 def twin(recipe: Recipe, seed: int = 0) -> Twin:
@@ -35,10 +36,38 @@ def twin(recipe: Recipe, seed: int = 0) -> Twin:
     """
     raw = input(recipe)
     with seeded(seed):
-        encoder = _call(_find(encoders, recipe.encoder, "encoder"), recipe.encoder, "encoder", raw.facts())
+        if (make := _own.get()) is not None:
+            encoder = make()
+        else:
+            encoder = _call(_find(encoders, recipe.encoder, "encoder"), recipe.encoder, "encoder", raw.facts())
         made = Twin(raw, encoder)
         made.comparison = _comparison(recipe.comparison, made.dim)
     return made
+
+
+_own: ContextVar[Callable[[], nn.Module] | None] = ContextVar("own_encoder", default=None)
+
+
+@contextmanager
+def own_encoder(make: Callable[[], nn.Module] | None) -> Iterator[None]:
+    """Inside, every twin that is built has an encoder that `make` makes, whatever its recipe says.
+
+    A bundle never names code to run (law 9): who trains or loads one with an encoder of their own says so each time.
+
+    Args:
+        make: called for each twin, so that two twins never share weights. None: encoders are those of recipes.
+    """
+    token = _own.set(make)
+    try:
+        yield
+    finally:
+        _own.reset(token)
+
+
+def given_encoder() -> nn.Module | None:
+    """A new encoder of those that `own_encoder` gives; None where it gives none."""
+    make = _own.get()
+    return None if make is None else make()
 
 
 def check(recipe: Recipe) -> Input:

@@ -55,6 +55,12 @@ WITH_NAMES = ("look_alikes", "named")
 PRETRAINED = {"efficientnet_lite0": recipes.photo}
 """Networks with weights that a package carries, and the recipe that each is of."""
 
+FOREIGN = (
+    "this bundle was trained with an encoder of somebody's own ({name}), and a bundle never names code to run: say "
+    "which code makes it, --encoder MODULE:FUNCTION --trust-code on the command line (the encoder argument of Bundle.load in "
+    "Python)"
+)
+
 OUT_OF_THE_BOX = Path("pretrained")
 """What stands for a path to a bundle where nobody has trained one."""
 
@@ -238,9 +244,9 @@ class Bundle:
         if name not in PRETRAINED:
             raise UnknownName(f"no pretrained network is called {name!r}: {nearest(name, PRETRAINED)}")
         recipe = PRETRAINED[name]()
-        return cls(
-            twin=build.twin(recipe).eval(), recipe=recipe, training={"weights": recipe.encoder.arguments["weights"]}
-        )
+        with build.own_encoder(None):
+            twin = build.twin(recipe).eval()
+        return cls(twin=twin, recipe=recipe, training={"weights": recipe.encoder.arguments["weights"]})
 
     def _description(self) -> dict[str, Any]:
         return {
@@ -273,12 +279,14 @@ def _rebuild(described: dict[str, Any], recipe: Recipe, encoder: nn.Module | Non
     older = getattr(kind, "left_out", {})  # fields that came later
     pieces = {"input": Piece(**older | described["input"]), "comparison": Piece(**described["comparison"])}
     if "name" in described["encoder"]:
-        return build.twin(recipe.model_copy(update={**pieces, "encoder": Piece(**described["encoder"])}))
+        with build.own_encoder(None):
+            return build.twin(recipe.model_copy(update={**pieces, "encoder": Piece(**described["encoder"])}))
+    encoder = build.given_encoder() if encoder is None else encoder
     if encoder is None:
-        raise UsageError("this bundle's encoder is not one of twofold's: pass it, Bundle.load(path, encoder=...)")
+        raise UsageError(FOREIGN.format(name=recipe.encoder.name))
     if _structure(encoder) != described["encoder"]["structure"]:
         raise UsageError("the given encoder's weights differ in name or shape from those of the bundle")
-    like: Input = build.twin(recipe.model_copy(update={**pieces, "encoder": Piece(name="conv4")})).input
+    like: Input = build.input(recipe.model_copy(update=pieces))
     return Twin(like, encoder, described["comparison"]["name"])
 
 

@@ -16,6 +16,7 @@ from twofold.cli.failures import failure
 from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
 from twofold.cli.models import calibrate, demo, doctor, info, train
 from twofold.cli.options import EXIT_CODES, INTERNAL, YES, console, say, standard_output
+from twofold.cli.own_encoder import with_own_encoder
 from twofold.cli.plan import plan
 from twofold.cli.upkeep import audit, check, migrate, rekey
 from twofold.cli.watch import evaluate, monitor
@@ -31,7 +32,8 @@ app = App(
     suppress_keyboard_interrupt=False,  # it has its own line and code here
     help_epilogue=(
         f"With every command: --max-pixels N reads pictures of up to N pixels (25 million unless you say otherwise), "
-        f"--debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
+        f"--encoder MODULE:FUNCTION --trust-code has your own code make the encoder (in training, and whenever "
+        f"such a bundle is read), --debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
     ),
 )
 GROUPS = {
@@ -73,7 +75,8 @@ def main(arguments: list[str] | None = None) -> None:
             stack.enter_context(warnings.catch_warnings())
             warnings.showwarning = _warn
         try:
-            code = _answer(_with_pixel_limit([word for word in given if word != DEBUG], stack))
+            words = [word for word in given if word != DEBUG]
+            code = _answer(_with_pixel_limit(with_own_encoder(words, stack), stack))
         except (Exception, KeyboardInterrupt) as error:
             code, said = failure(error, given)
             trace = traceback.format_exc()

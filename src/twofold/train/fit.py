@@ -17,6 +17,7 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.devices import training_device
 from twofold.errors import IdentityOverlap, NotEnoughData, RecipeError, SlowPrecision, TrainingError
+from twofold.losses.external import name_of
 from twofold.nn.builder import built_from
 from twofold.precision import slowdown
 from twofold.provenance import Provenance
@@ -237,10 +238,11 @@ def _fit(
     run.named = material.named
     run.notes += [note for note in (*material.notes, *_leaks(*contents)) if note not in run.notes]
     keeper = Keeper(run, checkpoints, ids=train.ids if isinstance(train, Items) else ())
+    own = None if loss is None else getattr(loss, "called", None) or name_of(loss)
     _learn(run, feed, aim, keeper=keeper, validation=validation, watch=watch)
     twin.load_state_dict(run.best_weights if validation else run.weights)
     reorder(twin.eval(), torch.contiguous_format)
-    return _bundle(run, feed)
+    return _bundle(run, feed, own_loss=own)
 
 
 def _feed(twin: Twin, train: Items | Pairs, recipe: Recipe, seed: int, *, pairs: bool, seconds: float | None) -> Feed:
@@ -368,7 +370,7 @@ NOTHING_LEARNED = (
 )
 
 
-def _bundle(run: Run, feed: Feed) -> Bundle:
+def _bundle(run: Run, feed: Feed, *, own_loss: str | None) -> Bundle:
     if run.history and all(line["loss"] == 0 for line in run.history):
         run.notes.append(NOTHING_LEARNED)
     training = {
@@ -380,6 +382,7 @@ def _bundle(run: Run, feed: Feed) -> Bundle:
         "stopped": run.stopped or "all epochs done",
         "best": {run.recipe.monitor: run.best},
         "history": run.history,
+        "loss": own_loss or run.recipe.loss.name,
         "precision": run.precision,
         "profile": checkpoint.profile(),
         "notes": run.notes,
@@ -388,7 +391,9 @@ def _bundle(run: Run, feed: Feed) -> Bundle:
     }
     if run.ancestor is not None:
         training["ancestor"] = run.ancestor
-    return Bundle(twin=run.twin, recipe=run.recipe, provenance=run.provenance, training=training)
+    # a loss of somebody's own goes by its name, as an encoder does
+    recipe = run.recipe if own_loss is None else run.recipe.model_copy(update={"loss": Piece(name=own_loss)})
+    return Bundle(twin=run.twin, recipe=recipe, provenance=run.provenance, training=training)
 
 
 def _look_alikes(run: Run, feed: Feed) -> list[tuple[str, str, float]]:

@@ -2,14 +2,14 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from twofold import build, losses
 from twofold.config import Piece, Recipe
-from twofold.errors import RecipeError
+from twofold.errors import RecipeError, UsageError
 from twofold.pairing import References
 from twofold.train.compatibility import check_pairing
 from twofold.train.feed import PairBatch
@@ -69,6 +69,8 @@ def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., T
     if loss is None:
         unit = getattr(twin.encoder, "unit_norm", None)
         check_pairing(recipe.loss, twin.comparison, dim=twin.dim, unit=unit)
+    else:
+        _check_own(loss, recipe.miner)
     made = loss or build.loss(recipe.loss, dim=twin.dim, classes=classes)
     modules = [made.to(twin.device)] if isinstance(made, nn.Module) else []
     if recipe.memory and (
@@ -82,7 +84,7 @@ def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., T
             raise RecipeError(f"loss {recipe.loss.name!r} needs labelled items; for a list of pairs: {_pair_losses()}")
         return Objective(_over_pairs(made, twin), False, modules)
     if recipe.miner is not None:
-        return Objective(_mined(made, recipe.loss, recipe.miner, twin), loss is None, modules)
+        return Objective(_mined(made, loss, recipe, twin), loss is None, modules)
 
     def whole(embeddings: Tensor, labels: Tensor, references: References) -> Tensor:
         if references is None:
@@ -105,17 +107,39 @@ def _over_pairs(loss: Callable[..., Tensor], twin: Twin) -> Callable[[Tensor, An
 
 
 def _mined(
-    loss: Callable[..., Tensor], piece: Piece, miner: Piece, twin: Twin
+    made: Callable[..., Tensor], own: Callable[..., Tensor] | None, recipe: Recipe, twin: Twin
 ) -> Callable[[Tensor, Any, References], Tensor]:
-    if "triplets" not in _takes(getattr(losses, piece.name)):
-        raise RecipeError(f"loss {piece.name!r} takes no mined triplets: drop the miner, or choose loss = 'triplet'")
-    mine = build.miner(miner)
+    if own is None and "triplets" not in _takes(getattr(losses, recipe.loss.name)):
+        raise RecipeError(
+            f"loss {recipe.loss.name!r} takes no mined triplets: drop the miner, or choose loss = 'triplet'"
+        )
+    mine = build.miner(cast("Piece", recipe.miner))
 
     def mined(embeddings: Tensor, labels: Tensor, references: References) -> Tensor:
         among = {"comparison": twin.comparison, "references": references}
-        return loss(embeddings, labels, triplets=mine(embeddings.detach(), labels, **among), **among)
+        return made(embeddings, labels, triplets=mine(embeddings.detach(), labels, **among), **among)
 
     return mined
+
+
+def _check_own(loss: Callable[..., Tensor], miner: Piece | None) -> None:
+    """Raise UsageError for a loss that cannot be called as a batch loss is.
+
+    Raises:
+        UsageError: it takes no comparison, as those of pytorch-metric-learning; or no triplets, where there is a miner.
+    """
+    called = loss.forward if isinstance(loss, nn.Module) else loss
+    takes = inspect.signature(called).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values()):
+        return
+    if "comparison" not in takes:
+        name = type(loss).__name__ if isinstance(loss, nn.Module) else getattr(loss, "__name__", "the loss")
+        raise UsageError(
+            f"{name} takes no comparison, as losses of twofold do: wrap it, twofold.losses.external({name}(...)), and "
+            "its miner with it, external(..., miner=...)"
+        )
+    if miner is not None and "triplets" not in takes:
+        raise UsageError(f"the loss takes no triplets, and the recipe has the miner {miner.name!r}: drop the miner")
 
 
 def _takes(function: Callable[..., Any]) -> list[str]:
