@@ -69,7 +69,7 @@ def people(tmp_path):
 
 
 def test_the_whole_way_with_code_that_is_trusted(run, code, people):
-    status, out, err = run("train", "character", people, "-o", "m", *QUICK, *OWN)
+    status, _, err = run("train", "character", people, "-o", "m", *QUICK, *OWN)
     assert status == 0, err
     assert run("calibrate", "m", people, "--far", "0.2", "--estimate", *OWN)[0] == 0
     assert run("evaluate", "m", people, *OWN)[0] == 0

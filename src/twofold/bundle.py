@@ -57,8 +57,8 @@ PRETRAINED = {"efficientnet_lite0": recipes.photo}
 
 FOREIGN = (
     "this bundle was trained with an encoder of somebody's own ({name}), and a bundle never names code to run: say "
-    "which code makes it, --encoder MODULE:FUNCTION --trust-code on the command line (the encoder argument of Bundle.load in "
-    "Python)"
+    "which code makes it, --encoder MODULE:FUNCTION --trust-code on the command line (in Python the argument of "
+    "Bundle.load, encoder)"
 )
 
 OUT_OF_THE_BOX = Path("pretrained")
