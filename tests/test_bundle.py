@@ -180,7 +180,7 @@ def test_own_encoder_must_be_given_again(tmp_path):
 
     twin = Twin(Image(size=16, channels=1), encoder(8), comparison="euclidean")
     folder = Bundle(twin=twin, recipe=RECIPE).save(tmp_path / "b")
-    with pytest.raises(UsageError, match="the argument `encoder` of Bundle.load"):
+    with pytest.raises(UsageError, match="the argument `encoder` of Bundle"):
         Bundle.load(folder)
     with pytest.raises(UsageError, match="differ in name or shape"):
         Bundle.load(folder, encoder=encoder(9))

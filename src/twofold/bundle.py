@@ -56,8 +56,8 @@ PRETRAINED = {"efficientnet_lite0": recipes.photo}
 """Networks with weights that a package carries, and the recipe that each is of."""
 
 FOREIGN = (
-    "this bundle was trained with an encoder of somebody's own ({name}), and a bundle never names code to run: name the "
-    "code that makes it, --encoder MODULE:FUNCTION --trust-code (in Python: the argument `encoder` of Bundle.load)"
+    "this bundle was trained with an encoder of somebody's own ({name}), and a bundle never names code to run: name "
+    "the code that makes it, --encoder MODULE:FUNCTION --trust-code (in Python: the argument `encoder` of Bundle.load)"
 )
 
 OUT_OF_THE_BOX = Path("pretrained")
