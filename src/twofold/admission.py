@@ -15,7 +15,7 @@ from twofold.data.adaptation import CROSSFIT_FROM
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs, things_of
 from twofold.errors import IdentityOverlap
-from twofold.provenance import ASIDE, TRAINED, Provenance, Standing
+from twofold.provenance import ASIDE, TRAINED, Familiarity, Provenance
 
 __all__ = ["LEAST_KNOWN", "familiar", "judges", "judging_pairs", "known", "refuse_trained"]
 
@@ -112,47 +112,47 @@ def refuse_trained(provenance: Provenance, items: Items) -> tuple[str, ...]:
 
 def known(provenance: Provenance, items: Items, parts: Sequence[str]) -> Mask:
     """Which identities of `items` stand in any of these parts: by content, and where contents are shared by name."""
-    return _known(provenance, provenance.standing(items), items, parts)
+    return _known(provenance, provenance.familiarity(items), items, parts)
 
 
-def _known(provenance: Provenance, standing: Standing, items: Items, parts: Sequence[str]) -> Mask:
+def _known(provenance: Provenance, familiarity: Familiarity, items: Items, parts: Sequence[str]) -> Mask:
     found = np.zeros(len(items.identities), bool)
     for name in parts:
         if name in provenance.parts:
-            proven = standing.contents[name].any() or not len(provenance.parts[name].contents)
-            found |= standing.contents[name] | (standing.names[name] & proven)
+            proven = familiarity.contents[name].any() or not len(provenance.parts[name].contents)
+            found |= familiarity.contents[name] | (familiarity.names[name] & proven)
     return found
 
 
 def _census(provenance: Provenance, items: Items) -> _Census:
-    standing = provenance.standing(items)
+    familiarity = provenance.familiarity(items)
     parts = provenance.parts
-    trained = _any(standing.contents, TRAINED, len(items.identities))
-    named = _any(standing.names, TRAINED, len(items.identities))
-    named_aside = _any(standing.names, ASIDE, len(items.identities))
+    trained = _any(familiarity.contents, TRAINED, len(items.identities))
+    named = _any(familiarity.names, TRAINED, len(items.identities))
+    named_aside = _any(familiarity.names, ASIDE, len(items.identities))
     if not any(len(parts[name].contents) for name in TRAINED if name in parts):
         trained = named  # nothing but names was recorded
     # bundles of format 1 know the kept-aside identities by name only
     by_name = trained.any() or bool(named_aside.all())
-    familiar = _any(standing.items, (*TRAINED, *ASIDE), len(items)) | trained[items.identity]
+    familiar = _any(familiarity.items, (*TRAINED, *ASIDE), len(items)) | trained[items.identity]
     aside = {}
     for name in ASIDE:
         if name not in parts:
             continue
         unrecorded = not len(parts[name].contents)
-        aside[name] = standing.contents[name] & ~trained
+        aside[name] = familiarity.contents[name] & ~trained
         if unrecorded and by_name:
-            aside[name] = standing.names[name] & ~trained
+            aside[name] = familiarity.names[name] & ~trained
             familiar |= aside[name][items.identity]
     share = float(familiar.mean())
     if share >= LEAST_KNOWN:  # other items of the same name are further items of the same identity
-        nothing = ~_any(standing.contents, (*TRAINED, *ASIDE), len(items.identities))
-        aside = {name: mask | (standing.names[name] & nothing & ~named) for name, mask in aside.items()}
-    kept = _any(standing.contents, ASIDE, len(items.identities))
+        nothing = ~_any(familiarity.contents, (*TRAINED, *ASIDE), len(items.identities))
+        aside = {name: mask | (familiarity.names[name] & nothing & ~named) for name, mask in aside.items()}
+    kept = _any(familiarity.contents, ASIDE, len(items.identities))
     new = ~(trained | named | named_aside | kept)
     return _Census(
         share=share,
-        copies=int(_any(standing.items, TRAINED, len(items)).sum()),
+        copies=int(_any(familiarity.items, TRAINED, len(items)).sum()),
         trained=trained,
         named_trained=named & ~trained & ~kept,
         aside=aside,

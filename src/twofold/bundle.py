@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ OUT_OF_THE_BOX = Path("pretrained")
 """What stands for a path to a bundle where nobody has trained one."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Bundle:
     """A trained twin with all that is known of it.
 
@@ -82,6 +83,38 @@ class Bundle:
     training: Mapping[str, Any] = field(default_factory=dict)
     cohort: Float[np.ndarray, "cohort dim"] | None = field(default=None, compare=False)
     crossfit: CrossFit | None = field(default=None, compare=False)
+
+    def __repr__(self) -> str:
+        """One line: what it is, what it promises, what it was trained on."""
+        return f"Bundle({'; '.join(self.facts().values())})"
+
+    def _repr_html_(self) -> str:
+        """A card for a notebook."""
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{escape(name)}</th><td>{escape(value)}</td></tr>"
+            for name, value in self.facts().items()
+        )
+        return f"<table><caption>twofold bundle</caption>{rows}</table>"
+
+    def facts(self) -> dict[str, str]:
+        """What a person wants to know of it first, in a few words each."""
+        encoder = built_from(self.twin.encoder) or {"name": type(self.twin.encoder).__name__}
+        trained = self.training.get("epochs")
+        told = {
+            "network": f"{encoder['name']} on {self.twin.input.name}, {self.twin.dim} numbers per vector",
+            "comparison": self.twin.comparison.name,
+            "threshold": "none yet: twofold calibrate",
+            "trained": "by others, as it is" if trained is None else self._trained(trained),
+            "fingerprint": self.fingerprint[:12],
+        }
+        if (known := self.calibration) is not None:
+            far = f"false-accept rate {known.far:g} ({known.standing}"
+            told["threshold"] = f"{known.threshold:.4f}, {far}, {known.identities} identities)"
+        return told
+
+    def _trained(self, epochs: int) -> str:
+        of = f" on {count} identities" if (count := self.provenance.counts.get("train")) else ""
+        return f"{epochs} epochs in {self.training.get('seconds', 0):,.0f} s{of}"
 
     @cached_property
     def fingerprint(self) -> str:

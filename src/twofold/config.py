@@ -1,6 +1,9 @@
 """Recipe: how to build and train a twin, to and from TOML. No torch here; names become modules in build.py."""
 
+import inspect
 import math
+import re
+import textwrap
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -203,9 +206,14 @@ class Recipe(_Part):
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise RecipeError(f"{path} is not TOML: {error}") from None
 
-    def toml(self) -> str:
-        """The recipe as TOML; what is None is left out, as TOML has no word for it."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+    def toml(self, *, comments: bool = False) -> str:
+        """The recipe as TOML; what is None is left out, as TOML has no word for it.
+
+        Args:
+            comments: explain each setting above its line, and name those that are left out.
+        """
+        text = tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        return _commented(text) if comments else text
 
     def replace(self, settings: Mapping[str, Any]) -> "Recipe":
         """A copy with `settings` changed: `{"epochs": 5, "loss.margin": 0.3}`; a new name drops the old arguments."""
@@ -213,6 +221,33 @@ class Recipe(_Part):
         for key, value in settings.items():
             _set(table, key.split("."), value)
         return type(self).model_validate(table)
+
+
+def _commented(text: str) -> str:
+    """TOML of a recipe with the words of its documentation above each top-level setting."""
+    told, lines, seen = _documentation(), [], set()
+    for line in text.splitlines():
+        found = re.match(r"\[?(\w+)", line)
+        words = told.get(found[1]) if found else None
+        if words and words not in seen and (line.startswith("[") or "[" not in "".join(lines)):
+            seen.add(words)
+            lines += [f"# {each}" for each in textwrap.wrap(words, 98)]
+        lines.append(line)
+    unset = [name for name, field in Recipe.model_fields.items() if field.default is None and f"\n{name} =" not in text]
+    if unset:
+        lines.insert(0, f"# not set: {', '.join(unset)}")
+    return "\n".join(lines) + "\n"
+
+
+def _documentation() -> dict[str, str]:
+    """What the docstring of Recipe says of each setting."""
+    described = inspect.cleandoc(Recipe.__doc__ or "").partition("Attributes:\n")[2]
+    told: dict[str, str] = {}
+    for entry in re.split(r"(?m)^    (?=\w)", described)[1:]:
+        names, _, words = entry.partition(":")
+        text = " ".join(words.split()).replace("`", "")
+        told |= dict.fromkeys(re.split(r",\s*", names), text)
+    return told
 
 
 def _set(table: dict[str, Any], keys: list[str], value: Any) -> None:

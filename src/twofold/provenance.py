@@ -17,7 +17,7 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.errors import DamagedBundle
 
-__all__ = ["ASIDE", "HASH_BYTES", "TRAINED", "Part", "Provenance", "Standing"]
+__all__ = ["ASIDE", "HASH_BYTES", "TRAINED", "Familiarity", "Part", "Provenance"]
 
 HASH_BYTES = 16
 """Bytes of each keyed hash: among 10^9 of them two are equal by chance with a probability of 10^-21."""
@@ -99,7 +99,7 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class Familiarity:
     """What is known of each identity of some items.
 
     Attributes:
@@ -198,7 +198,7 @@ class Provenance:
         hashed = _keys(self.hashed_names([name]))
         return [part for part, known in self.parts.items() if _among(hashed, known.names).any()]
 
-    def standing(self, items: Items) -> Standing:
+    def familiarity(self, items: Items) -> Familiarity:
         """Where each identity of `items` stands, by its contents and by its name."""
         contents = _keys(self.hashed_contents(items.content_hashes()))
         names = _keys(self.hashed_names(items.identities))
@@ -207,7 +207,7 @@ class Provenance:
         for name, items_known in known.items():
             told[name] = np.zeros(len(items.identities), bool)
             told[name][items.identity[items_known]] = True
-        return Standing(
+        return Familiarity(
             items=known, contents=told, names={name: _among(names, part.names) for name, part in self.parts.items()}
         )
 

@@ -48,6 +48,7 @@ __all__ = [
     "inspection",
     "items",
     "migrated",
+    "parts",
     "planned",
     "sharded",
     "trained",
@@ -220,8 +221,19 @@ def verdict(found: Verdict) -> str:
     missed = "" if found.frr is None else f", false-reject rate {found.frr:g}"
     return (
         f"{found.decision}: score {found.score:.4f}, threshold {found.threshold:.4f}{zone}, "
-        f"probability {found.probability:.3f}, false-accept rate {found.far:g}{missed} ({found.standing})"
+        f"false-accept rate {found.far:g}{missed} ({found.standing}){_chance(found)}"
     )
+
+
+def _chance(found: Verdict) -> str:
+    """The probability of "same" and what it depends on; nothing where it would seem to contradict the decision.
+
+    The threshold keeps a false-accept rate, so that it need not lie where the probability is one half.
+    """
+    if (found.decision == "same") != (found.probability >= 0.5):
+        return ""
+    share = "half" if found.prior == 0.5 else f"{found.prior:.3g}"
+    return f"; probability that they are the same {found.probability:.1%} (if {share} of all pairs were)"
 
 
 def verdicts(pairs: Pairs, found: Sequence[Verdict], *, json: bool = False) -> str:
@@ -240,10 +252,7 @@ def identification(found: Identification) -> str:
     rate = f"false-accept rate {found.far:g} a comparison ({found.standing})"
     if found.fpir is not None:
         rate = f"strangers are taken for somebody at the rate {found.fpir:g} ({found.standing})"
-    lines = [
-        f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, probability {found.probability:.3f}, "
-        f"{rate}, {found.gallery} enrolled"
-    ]
+    lines = [f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, {rate}, {found.gallery} enrolled"]
     if found.warning is not None:
         lines.append(f"{SIGNS['warning']} {found.warning}")
     return "\n".join(lines + [f"  {hit.score:.4f}  {hit.label}" for hit in found.candidates])
@@ -338,6 +347,11 @@ def facts(told: dict[str, Any], indent: str = "") -> str:
         elif value not in (None, {}, []):
             lines.append(f"{indent}{key}: {value}")
     return "\n".join(lines)
+
+
+def parts(counts: Mapping[str, int]) -> str:
+    """How many identities each part of the data had."""
+    return ", ".join(f"{size} {name}" for name, size in counts.items()) or "not known"
 
 
 @with_printable_data

@@ -325,4 +325,5 @@ def judge(calibration: Calibration, score: float, *, group: str | None = None) -
         reject_threshold=calibration.reject_threshold,
         frr=None if calibration.rejection is None else calibration.rejection.frr,
         group=group,
+        prior=calibration.prior,
     )

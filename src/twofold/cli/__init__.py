@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 from cyclopts import App, Group
@@ -14,8 +15,9 @@ from twofold.cli.archive import embed, index, search
 from twofold.cli.copies import dedup
 from twofold.cli.failures import failure
 from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
-from twofold.cli.models import calibrate, demo, doctor, info, train
-from twofold.cli.options import EXIT_CODES, INTERNAL, YES, console, say, standard_output
+from twofold.cli.models import calibrate, doctor, train
+from twofold.cli.options import EXIT_CODES, INTERNAL, YES, console, say, show, standard_output
+from twofold.cli.overview import demo, info, recipe, usual_path
 from twofold.cli.own_encoder import with_own_encoder
 from twofold.cli.plan import plan
 from twofold.cli.upkeep import audit, check, migrate, rekey
@@ -37,12 +39,12 @@ app = App(
     ),
 )
 GROUPS = {
-    "Learn, and know how well": (doctor, plan, train, calibrate, evaluate, monitor),
-    "Ask": (verify, identify, search),
-    "A gallery": (enrol, expire, revoke, forget, purge),
-    "Many things": (index, dedup, embed),
-    "Upkeep": (check, audit, rekey, migrate, info),
-    "See it": (demo,),
+    "Train and measure": (doctor, plan, recipe, train, calibrate, evaluate, monitor),
+    "Verify and identify": (verify, identify),
+    "Enrol and forget": (enrol, expire, revoke, forget, purge),
+    "Index and search": (index, search, dedup, embed),
+    "Maintain": (info, check, audit, rekey, migrate),
+    "See it work": (demo,),
 }
 for place, (title, commands) in enumerate(GROUPS.items()):
     group = Group(title, sort_key=place)
@@ -107,11 +109,14 @@ def _restore(variable: str, value: str | None) -> None:
 
 
 def _answer(words: list[str]) -> int:
-    """The exit code of a command."""
+    """The exit code of a command; without words the usual path and how far it has been gone here."""
+    if not words:
+        show(usual_path(Path.cwd()))
+        return YES
     for place, word in enumerate(words):
         if not word and (place == 0 or words[place - 1] != MAY_BE_EMPTY):
             raise UsageError(f"argument {place + 1} is empty: is a variable of the shell not set?")
-    helps = not words or bool(HELP.intersection(words))
+    helps = bool(HELP.intersection(words))
     shown = console(wrap=True) if helps and sys.stdout is not None else None
     with standard_output() if helps else contextlib.nullcontext():
         code = app(words, console=shown, exit_on_error=False, print_error=False, result_action="return_value")

@@ -1,4 +1,4 @@
-"""Commands that look at data and make a bundle of it: doctor, train, calibrate, info, demo."""
+"""Commands that look at data and make a bundle of it: doctor, train, calibrate."""
 
 import math
 import signal
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from twofold.bundle import Bundle
     from twofold.config import Recipe
     from twofold.data.items import Items
-    from twofold.store.index import Index
 
-__all__ = ["calibrate", "demo", "doctor", "info", "train"]
+__all__ = ["calibrate", "doctor", "train"]
 
 Ancestor = Annotated[Path | None, Parameter(name="--from")]
 
@@ -341,61 +340,6 @@ def _calibrate_scores(
     if out is not None:
         contract.save(out)
     print_json(contract.to_dict()) if json else show(wording.calibrated(contract, out))
-    return YES
-
-
-def info(path: str, /, *, json: Json = False) -> int:
-    """What a bundle or an index is: what it was made from, its threshold, its fingerprint.
-
-    Args:
-        path: a bundle, an index (a folder or the address of an engine), or what `twofold embed` wrote.
-        json: print one JSON object.
-    """
-    from twofold import wording
-    from twofold.bundle import Bundle
-    from twofold.store.index import Index
-    from twofold.store.shards import Shards
-
-    if Shards.found(path):
-        parts = Shards.open(path)
-        told = {"kind": "embeddings", "items": parts.items, "parts": len(parts.parts), "missing": len(parts.missing())}
-        told |= parts.contract.to_dict()
-    elif Index.found(path):
-        with Index.open(path) as index:
-            told = {"kind": "index", "items": len(index), "labels": len(index.labels), **_standing(index)}
-            told |= index.contract.to_dict()
-    else:
-        bundle = Bundle.load(path)
-        told = {"kind": "bundle", **bundle.contract.to_dict(), "recipe": bundle.recipe.model_dump(mode="json")}
-        told |= {"parts": bundle.provenance.counts, "training": dict(bundle.training)}
-    print_json(told) if json else show(wording.facts(told))
-    return YES
-
-
-def _standing(index: "Index") -> dict[str, Any]:
-    """Of an index in a folder: who counts, neither expired nor revoked, and whether it is encrypted."""
-    from twofold.store.local import LocalIndex
-
-    if not isinstance(index, LocalIndex):
-        return {}
-    labels, items = index.standing()
-    return {"items_that_count": items, "labels_that_count": labels, "protected": index.protected}
-
-
-def demo(*, out: Out = Path("twofold-demo"), seed: Seed = 0, json: Json = False) -> int:
-    """The whole way in about a minute, on characters drawn in the free fonts that matplotlib carries.
-
-    Args:
-        out: where the bundle, the index and the page go.
-        seed: the same seed gives the same numbers.
-        json: print one JSON object.
-    """
-    from twofold import terminal
-    from twofold.demo import demo as run
-
-    with terminal.training(quiet=json) as watch:
-        result = run(out, seed=seed, watch=watch, say=watch.say)
-    print_json(result.plain()) if json else show(terminal.story(result.story))
     return YES
 
 

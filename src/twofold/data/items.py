@@ -21,7 +21,7 @@ from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
 __all__ = ["Items", "Parts", "paired_identities"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Items:
     """References to labelled things.
 
@@ -150,6 +150,11 @@ class Items:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        forged = f", {int(self.forged.sum())} of them forgeries" if self.forged.any() else ""
+        groups = f" in {len(self.groups)} groups" if self.groups else ""
+        return f"Items({len(self)} items of {len(self.identities)} identities{groups}{forged})"
 
     def take(self, index: Int[np.ndarray, " m"] | Sequence[int]) -> "Items":
         """The items at these positions, in this order; codes are made anew, so that they run from 0 without gaps."""

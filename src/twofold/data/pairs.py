@@ -17,7 +17,7 @@ from twofold.errors import DataError
 __all__ = ["Pairs", "things_of"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Pairs:
     """Pairs of things, each thing held once.
 
@@ -84,6 +84,10 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.index_a)
+
+    def __repr__(self) -> str:
+        whose = f" of {len(self.identities)} identities" if self.identity is not None else ""
+        return f"Pairs({len(self)} pairs of {len(self.ids)} things{whose})"
 
     def take(self, index: Int[np.ndarray, " m"]) -> "Pairs":
         """The pairs at these positions, in this order; the things stay."""

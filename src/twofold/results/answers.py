@@ -26,7 +26,8 @@ class Verdict:
 
     Attributes:
         score: similarity, larger is more alike (cosine similarity for the cosine distance, minus the distance else).
-        probability: calibrated probability of "same".
+        probability: calibrated probability that the two are the same, if the share `prior` of all pairs were.
+        prior: share of genuine pairs that `probability` holds for.
         threshold: score from which on the decision is "same".
         far: false-accept rate that the threshold was set for.
         standing: what that rate rests on: it is guaranteed, certified or an estimate (see `Standing`).
@@ -45,6 +46,7 @@ class Verdict:
     reject_threshold: float | None = None
     frr: float | None = None
     group: str | None = None
+    prior: float = 0.5
 
     @property
     def certified(self) -> bool:

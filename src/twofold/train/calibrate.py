@@ -141,7 +141,9 @@ def calibration(
     Raises:
         CannotCertify, NotEnoughData: as `calibrate`.
     """
-    skilled, pairs = OneKind(pairs, "skilled"), OneKind(pairs, "random")
+    skilled = None
+    if unit != "pair":  # without identities both sides of every pair have one code: no kind can be told
+        skilled, pairs = OneKind(pairs, "skilled"), OneKind(pairs, "random")
     counted = tally(pairs)
     found = offers(pairs, counted, far=far, frr=frr, confidence=confidence, standing=standing)
     chosen = affordable(found)
@@ -177,7 +179,7 @@ def calibration(
         isotonic_log_loss=curve.isotonic_log_loss,
         # without identities nobody knows how far chance takes a share
         reference=reference(pairs, counted, threshold=chosen.accept.threshold, seed=seed) if unit != "pair" else None,
-        skilled_false_match=_skilled(skilled, chosen.accept.threshold, **settings),
+        skilled_false_match=skilled and _skilled(skilled, chosen.accept.threshold, **settings),
         alternatives=tuple(_alternative(each) for each in found if each is not chosen),
     )
 

@@ -69,7 +69,7 @@ def crossfit(
 
 def _scored(bundle: Bundle, items: Items, names: tuple[str, ...], *, seed: int) -> list[PairBlock]:
     """The pairs among the identities `names`, with the codes that their identities have in `items`."""
-    if bundle.provenance.standing(items.where(identities=names)).names["train"].any():
+    if bundle.provenance.familiarity(items.where(identities=names)).names["train"].any():
         raise DataError(
             "the identities are not those that the cross-fitting began with, so its folds are others: train without "
             "--resume"
@@ -77,8 +77,8 @@ def _scored(bundle: Bundle, items: Items, names: tuple[str, ...], *, seed: int) 
     held = np.flatnonzero(np.isin(items.identity, [items.identities.index(name) for name in names]))
     score = deciding(bundle, embed(bundle, items.take(held)).vectors)
     codes = np.unique(items.identity[held])
-    of = {"identity": items.identity[held], "forged": items.forged[held]}
-    pairs = SampledPairs(score, items.labels[held], **of, seed=seed, most=KEPT_PAIRS)
+    identity, forged = items.identity[held], items.forged[held]
+    pairs = SampledPairs(score, items.labels[held], identity=identity, forged=forged, seed=seed, most=KEPT_PAIRS)
     return [replace(block, first=codes[block.first], second=codes[block.second]) for block in pairs]
 
 

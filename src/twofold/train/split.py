@@ -11,7 +11,7 @@ from twofold.data.items import Items, Parts
 from twofold.data.listing import some
 from twofold.data.splits import PARTS
 from twofold.errors import DataError, NotEnoughData
-from twofold.provenance import ASIDE, TRAINED, Provenance, Standing
+from twofold.provenance import ASIDE, TRAINED, Familiarity, Provenance
 
 __all__ = [
     "Dealt",
@@ -54,11 +54,11 @@ def deal_from(items: Items, shares: Split, seed: int, ancestor: Provenance) -> D
     Args:
         ancestor: what that model knows of its data.
     """
-    standing = ancestor.standing(items)
-    if not _any(standing.contents, len(items.identities)).any():
+    familiarity = ancestor.familiarity(items)
+    if not _any(familiarity.contents, len(items.identities)).any():
         parts = deal(items, shares, seed).parts
         return Dealt(parts=parts, provenance=provenance_of(parts, earlier=inherited(ancestor)))
-    place = _places(standing, len(items.identities), (("train", "ancestor"), *((part, part) for part in PARTS)))
+    place = _places(familiarity, len(items.identities), (("train", "ancestor"), *((part, part) for part in PARTS)))
     if shares.by_group and items.group is not None:
         place = _whole_groups(items, place)
     chosen = {part: [items.identities[c] for c in np.flatnonzero(place == n)] for n, part in enumerate(PARTS)}
@@ -92,8 +92,8 @@ def inherited(known: Provenance) -> Provenance:
 
 def trained_on(provenance: Provenance, items: Items) -> bool:
     """Whether the content of any item was trained on."""
-    standing = provenance.standing(items)
-    return any(standing.items[name].any() for name in TRAINED if name in standing.items)
+    familiarity = provenance.familiarity(items)
+    return any(familiarity.items[name].any() for name in TRAINED if name in familiarity.items)
 
 
 def _whole_groups(items: Items, place: np.ndarray) -> np.ndarray:
@@ -127,21 +127,23 @@ def deal_again(items: Items, earlier: Provenance) -> Dealt:
     Raises:
         DataError: less than half of what the training began with is still there.
     """
-    standing = earlier.standing(items)
+    familiarity = earlier.familiarity(items)
     refuse_other_data(items.content_hashes(), earlier)
-    place = _places(standing, len(items.identities))
+    place = _places(familiarity, len(items.identities))
     chosen = {
         part: [items.identities[code] for code in np.flatnonzero(place == number)] for number, part in enumerate(PARTS)
     }
     parts = Parts(**{part: items.where(identities=names) for part, names in chosen.items()})
     if len(parts.train) == 0:
         raise NotEnoughData("no identity that the training began with is left: train without --resume")
-    notes, named = _changes(items, earlier, standing, place)
+    notes, named = _changes(items, earlier, familiarity, place)
     return Dealt(parts=parts, provenance=provenance_of(parts, earlier=earlier), notes=notes, named=named)
 
 
 def _places(
-    standing: Standing, identities: int, recorded: Iterable[tuple[str, str]] = tuple((part, part) for part in PARTS)
+    familiarity: Familiarity,
+    identities: int,
+    recorded: Iterable[tuple[str, str]] = tuple((part, part) for part in PARTS),
 ) -> np.ndarray:
     """For each identity the number of its part; -1 for those that are new.
 
@@ -149,7 +151,7 @@ def _places(
         recorded: parts with the records that say who is in them; the first come first: trained once, trained for good.
     """
     place = np.full(identities, -1)
-    for table in (standing.contents, standing.names):
+    for table in (familiarity.contents, familiarity.names):
         before = place >= 0
         for part, record in recorded:
             if record in table:
@@ -172,10 +174,10 @@ def refuse_other_data(contents: Sequence[str], earlier: Provenance, parts: Itera
 
 
 def _changes(
-    items: Items, earlier: Provenance, standing: Standing, place: np.ndarray
+    items: Items, earlier: Provenance, familiarity: Familiarity, place: np.ndarray
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is other than it was when the training began, a line each; and whom it concerns, by name."""
-    was_named, known = (_any(table, len(items.identities)) for table in (standing.names, standing.contents))
+    was_named, known = (_any(table, len(items.identities)) for table in (familiarity.names, familiarity.contents))
     said, named = [], []
     new = [items.identities[code] for code in np.flatnonzero(place < 0)]
     if new:
@@ -193,7 +195,7 @@ def _changes(
     if any(gone.values()):
         told = ", ".join(f"{count} of {part}" for part, count in gone.items() if count)
         said.append(f"identities that are gone since the training began: {told}")
-    fresh = ~_any(standing.items, len(items)) & (place[items.identity] >= 0)
+    fresh = ~_any(familiarity.items, len(items)) & (place[items.identity] >= 0)
     if fresh.any():
         said.append(f"{int(fresh.sum())} items are new or have other content than when the training began")
         named.append(f"new or changed items: {some(items.ids[index] for index in np.flatnonzero(fresh))}")
