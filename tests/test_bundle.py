@@ -118,7 +118,7 @@ def test_what_is_missing_or_no_bundle(tmp_path):
     (folder / "manifest.json").write_text("{")
     with pytest.raises(DamagedBundle, match=r"manifest.json is damaged"):
         Bundle.load(folder)
-    with pytest.raises(BundleError, match="is no bundle"):
+    with pytest.raises(BundleError, match="is not a bundle"):
         Bundle.load(tmp_path)
 
 

@@ -108,3 +108,21 @@ def test_a_full_disk_behind_standard_output_is_said():
         done = called(["--help"], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 2
     assert done.stderr.startswith(b"twofold: standard output: No space left on device")
+
+
+def test_debug_after_two_dashes_is_a_name(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("info", "--", "--debug")
+    assert code == 2
+    assert "--debug" in err and "Traceback" not in err
+
+
+def test_pillows_words_on_tags_are_not_repeated(tmp_path):
+    script = "import sys, warnings\nfrom twofold import cli\nfrom twofold.store import Index\n"
+    script += "def found(*_):\n    warnings.warn_explicit('Corrupt EXIF', UserWarning, 'x', 1, 'PIL.Image')"
+    script += "\n    warnings.warn('ours')\n    raise KeyboardInterrupt\nIndex.found = found\ncli.main()\n"
+    environment = os.environ | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
+    command = [sys.executable, "-c", script, "info", "b"]
+    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 130
+    assert "EXIF" not in done.stderr and "ours" in done.stderr

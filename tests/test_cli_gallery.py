@@ -78,7 +78,7 @@ def test_a_life(run, model, people, tmp_path):
     code, _, complained = run("expire", index, "anna", "soon")
     assert (code, complained) == (
         2,
-        "twofold: 'soon' is no date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00\n",
+        "twofold: 'soon' is not a date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00\n",
     )
     assert run("revoke", index, "ann")[0] == 2
 

@@ -101,7 +101,7 @@ def test_scores_of_a_zero_vector_and_of_no_vectors_are_numbers():
 def test_scores_that_a_contract_cannot_compute():
     with pytest.raises(UsageError, match="vectors of 4 and 4 numbers: this bundle's have 3"):
         CONTRACT.scores(np.zeros((1, 4)), np.zeros((1, 4)))
-    with pytest.raises(UnknownName, match="'WeightedL1' is no plain distance, so a contract alone cannot compute it"):
+    with pytest.raises(UnknownName, match="'WeightedL1' is not a plain distance, so a contract"):
         scores_block("WeightedL1", np.zeros((1, 3)), np.zeros((1, 3)))
 
 

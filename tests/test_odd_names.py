@@ -8,10 +8,13 @@ import shutil
 import numpy as np
 import PIL.Image
 import pytest
+import safetensors.numpy
 
 import small_bundles
+from twofold import bundle as bundle_file
 from twofold import cli
 from twofold.bundle import Bundle
+from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.errors import DamagedBundle, DataError, TwofoldError
 from twofold.files import sha256_file
@@ -154,3 +157,37 @@ def test_arguments_in_the_wrong_order_are_recognised(run, bundle, data, tmp_path
         assert code == 2
         assert f"in the wrong order? twofold {shlex.join(map(str, meant))}" in err
     assert "wrong order" not in run("verify", bundle, one, tmp_path / "none.png")[2]
+
+
+def resealed_with_weights(folder, change):
+    """Other tensors, with every hash and fingerprint as it should be."""
+    tensors = change(safetensors.numpy.load_file(folder / "weights.safetensors"))
+    (folder / "weights.safetensors").write_bytes(safetensors.numpy.save(tensors))
+    described = json.loads((folder / "bundle.json").read_text())
+    recipe = Recipe.model_validate(described["recipe"])
+    sha = sha256_file(folder / "weights.safetensors")
+    print_of = bundle_file._fingerprint(sha, described["twin"], recipe, 1)
+    described["contract"]["fingerprint"] = print_of
+    (folder / "bundle.json").write_text(json.dumps(described))
+    resealed(folder)
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"fingerprint": print_of}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda tensors: {f"other.{name}": tensor for name, tensor in tensors.items()}, "Missing key"),
+        (lambda tensors: {name: tensor[..., None] for name, tensor in tensors.items()}, "size mismatch"),
+        (lambda tensors: {name: each for name, each in tensors.items() if not name.endswith("weight")}, "Missing key"),
+        (lambda tensors: tensors | {"more": np.zeros(3, np.float32)}, "Unexpected key"),
+    ],
+)
+def test_weights_of_another_network_are_one_line_though_every_hash_fits(run, bundle, tmp_path, change, says):
+    folder = shutil.copytree(bundle, tmp_path / "b")
+    resealed_with_weights(folder, change)
+    with pytest.raises(DamagedBundle, match="does not describe a bundle that this twofold can rebuild") as caught:
+        Bundle.load(folder)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+    code, _, err = run("info", folder)
+    assert code == 2 and err.count("\n") == 1

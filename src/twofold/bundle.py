@@ -241,7 +241,7 @@ class Bundle:
         except UNFIT as error:  # hashes that fit say who wrote it last, not that it is a bundle
             raise DamagedBundle(
                 f"{folder} does not describe a bundle that this twofold can rebuild "
-                f"({type(error).__name__}: {str(error)[:LONGEST_REASON]}): restore it from a copy"
+                f"({type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}): restore it from a copy"
             ) from error
 
     @classmethod
@@ -370,7 +370,7 @@ def _check(folder: Path) -> dict[str, Any]:
     """
     if not file_at(folder / MANIFEST):
         raise BundleError(
-            f"{folder} is no bundle: it holds no {MANIFEST}; `twofold train` makes one, `pretrained` is one"
+            f"{folder} is not a bundle: it holds no {MANIFEST}; `twofold train` makes one, `pretrained` is one"
         )
     try:
         manifest = plain_object((folder / MANIFEST).read_bytes())

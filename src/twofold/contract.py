@@ -101,7 +101,7 @@ class Contract:
         """
         if self.distance not in _EACH:
             raise UnknownName(
-                f"{self.distance!r} is no plain distance: load the bundle. {nearest(self.distance, _EACH)}"
+                f"{self.distance!r} is not a plain distance: load the bundle. {nearest(self.distance, _EACH)}"
             )
         found = np.empty(len(rows))
         wide = np.asarray(query, np.float64)
@@ -168,7 +168,7 @@ class Contract:
         if isinstance(found, int) and found > FORMAT:
             raise NewerFormat(f"the contract has format {found}, this twofold reads {FORMAT}: update twofold")
         if type(found) is not int or found < 1:
-            raise BundleError(f"the contract has format {found!r}, where {FORMAT} belongs: this is no contract")
+            raise BundleError(f"the contract has format {found!r}, where {FORMAT} belongs: this is not a contract")
         rest = {key: value for key, value in plain.items() if key != "format"}
         rest = _with_standing(rest) if found < 4 else rest
         contract = table(cls, rest, older=found < FORMAT)
@@ -200,7 +200,7 @@ def scores_block(
     """
     if name not in _DISTANCES:
         raise UnknownName(
-            f"{name!r} is no plain distance, so a contract alone cannot compute it: load the bundle. "
+            f"{name!r} is not a plain distance, so a contract alone cannot compute it: load the bundle. "
             + nearest(name, _DISTANCES)
         )
     return score_from_distance(name, _DISTANCES[name](a.astype(np.float64), b.astype(np.float64)))

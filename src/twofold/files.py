@@ -37,6 +37,7 @@ OTHERS = 0o077  # the bits of everybody but the owner
 RANDOM_BYTES = 6  # in the name of a temporary file: two calls at once do not meet
 AT_FDCWD, RENAME_NOREPLACE, RENAME_EXCHANGE = -100, 1, 2  # of linux/fs.h
 NAME_BYTES = 200
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only a write meets these
 
 
 def write_atomically(path: str | Path, content: bytes, *, private: bool = False) -> None:
@@ -90,7 +91,8 @@ def new_folder(path: str | Path, *, marker: str, private: bool = False) -> Itera
             target.parent.mkdir(parents=True, exist_ok=True)
             spare.mkdir(mode=PRIVATE_FOLDER if private else 0o777)  # nobody else comes in while it is filled
         with claimed(spare):
-            yield spare
+            with explain_full_disk(target):
+                yield spare
             with explain_failure(target):
                 if private:
                     make_private(spare)
@@ -99,6 +101,23 @@ def new_folder(path: str | Path, *, marker: str, private: bool = False) -> Itera
                 sync_folder(target.parent)
     finally:
         shutil.rmtree(spare, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def explain_full_disk(target: Path) -> Iterator[None]:
+    """Turn the system's word that a disk takes no more into CannotWrite; other errors are not about `target`.
+
+    Libraries written in Rust, safetensors for one, tell the system's number in a text: "... (os error 28)".
+    """
+    try:
+        yield
+    except Exception as error:
+        told = re.findall(r"\(os error (\d+)\)", str(error))
+        number = error.errno if isinstance(error, OSError) else int(told[0]) if told else None
+        if number not in FULL:
+            raise
+        with explain_failure(target):
+            raise OSError(number, os.strerror(number)) from error
 
 
 def spares(target: Path) -> list[Path]:

@@ -113,6 +113,6 @@ def find(name: str) -> Recipe:
     if name.endswith(".toml") or Path(name).is_file():
         return Recipe.read(name)
     if name not in __all__:
-        raise UnknownName(f"no recipe is called {name!r}, and it is no TOML file: {nearest(name, __all__)}")
+        raise UnknownName(f"no recipe is called {name!r}, and it is not a TOML file: {nearest(name, __all__)}")
     make: Callable[[], Recipe] = globals()[name]
     return make()

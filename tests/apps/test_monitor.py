@@ -138,7 +138,7 @@ def test_vectors_that_cannot_be_compared(contract):
         ('{"score": 1}\n{"score": "x"}\n', "line 2: score='x' is not a finite number"),
         ('{"score": 1}\n{"scores": 2}\n', "line 2: the field 'score' is empty"),
         ("{", "line 1: no JSON"),
-        ("3\n", "line 1: '3' is no object"),
+        ("3\n", "line 1: '3' is not an object"),
         ('{"score": 1, "same": "perhaps"}', "same='perhaps' is neither 1 nor 0"),
         ('{"score": 1, "same": 1, "identity_a": "x", "identity_b": "y"}', "said to be the same, but of two identities"),
         ('{"score": NaN}', "score='nan' is not a finite number"),

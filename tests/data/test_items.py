@@ -88,7 +88,7 @@ def test_a_folder_of_another_shape_says_what_stands_there(
 
 
 def test_open_says_what_it_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist: DATA is a folder with one sub-folder an identity or a table"):
+    with pytest.raises(DataError, match="does not exist: DATA is a folder with one sub-folder per identity or a table"):
         Items.open(tmp_path / "nothing")
     with pytest.raises(DataError, match=r"movie.mp4 is neither a folder .* or a table \(.csv, .tsv, .parquet\)"):
         Items.open(fill(tmp_path, "movie.mp4") / "movie.mp4")
@@ -390,3 +390,16 @@ def test_a_link_into_a_hidden_folder_of_the_data_is_followed(tmp_path):
     data = fill(tmp_path / "data", ".objects/a/1.png")
     (data / "a").symlink_to(".objects/a")
     assert Items.from_folder(data).ids == ("a/1.png",)
+
+
+def test_parquet_of_too_many_columns_is_refused_before_its_rows_are_read(tmp_path, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    from twofold.data import tables
+
+    parquet.write_table(pyarrow.table({f"c{n}": [1] for n in range(12)}), tmp_path / "wide.parquet")
+    monkeypatch.setattr(tables, "MOST_COLUMNS", 10)
+    monkeypatch.setattr(parquet, "read_table", lambda *_: pytest.fail("the rows were read"))
+    with pytest.raises(DataError, match=r"wide.parquet has 12 columns, more than 10: a row should be an item"):
+        Items.open(tmp_path / "wide.parquet")

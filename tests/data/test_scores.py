@@ -54,7 +54,7 @@ def test_vectors_in_tables_and_arrays(tmp_path):
         assert tally(found.pairs).thresholds == pytest.approx(expected.thresholds)
     near = Scores.open(table, distance="euclidean")
     assert listed(near)[0].max() < 0.0
-    with pytest.raises(UnknownName, match="'cosin' is no plain distance"):
+    with pytest.raises(UnknownName, match="'cosin' is not a plain distance"):
         listed(Scores.open(table, distance="cosin"))
 
 
@@ -88,7 +88,7 @@ def test_forgeries_stay_with_their_writer(tmp_path):
         ([["score", "identity_a", "identity_b", "same"], [0.1, "x", "y", 1]], "said to be the same, but of two identi"),
         ([["vector"], ["[1, 2]"]], "has no column label: without identities no pair is known to be genuine"),
         ([["vector", "label"], ["[1, 2]", "a"], ["[1]", "a"]], "line 3: the vector has 1 numbers, those before it"),
-        ([["vector", "label"], ["1 2", "a"]], "line 2: the vector '1 2' is no list of numbers"),
+        ([["vector", "label"], ["1 2", "a"]], "line 2: the vector '1 2' is not a list of numbers"),
     ],
 )
 def test_what_cannot_be_read_is_named(tmp_path, rows, text):

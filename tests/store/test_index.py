@@ -212,7 +212,7 @@ def test_an_index_is_found_by_looking(index: Index) -> None:
 
 
 def test_an_unknown_distance_says_so_when_it_scores(contract: Contract) -> None:
-    with pytest.raises(UnknownName, match="'WeightedL1' is no plain distance"):
+    with pytest.raises(UnknownName, match="'WeightedL1' is not a plain distance"):
         replace(contract, distance="WeightedL1").scores(np.ones((1, 16)), np.ones((1, 16)))
 
 

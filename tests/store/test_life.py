@@ -143,7 +143,7 @@ def test_dates(index: LocalIndex) -> None:
     assert life.utc("2027-12-31T18:00:00+01:00") == "2027-12-31T17:00:00+00:00"
     assert life.utc(datetime(2027, 1, 1, 5, tzinfo=UTC) + timedelta(microseconds=7)) == "2027-01-01T05:00:00+00:00"
     for wrong in ("tomorrow", "31.12.2027", ""):
-        with pytest.raises(UsageError, match=f"{wrong!r} is no date: write it as 2027-12-31"):
+        with pytest.raises(UsageError, match=f"{wrong!r} is not a date: write it as 2027-12-31"):
             index.expire("anna", wrong)
 
 

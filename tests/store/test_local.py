@@ -72,10 +72,10 @@ def test_a_filter_lets_through_exactly_what_fits(index: Index, where: dict, pass
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ({"": 1}, "'' is no key"),
-        ({'a"b': 1}, "is no key: give a text that is not empty, without quotes"),
+        ({"": 1}, "'' is not a key"),
+        ({'a"b': 1}, "is not a key: give a text that is not empty, without quotes"),
         ({"price": []}, "an empty list of values lets nothing pass"),
-        ({"price": {"from": 1}}, r"\{'from': 1\} is no range"),
+        ({"price": {"from": 1}}, r"\{'from': 1\} is not a range"),
         ({"price": {"min": 1, "max": "x"}}, "mixes a text and a number"),
         ({"price": float("nan")}, "'price' is nan: give a text, True, False, None, or a finite number"),
         ({"price": b"x"}, "'price' is b'x'"),

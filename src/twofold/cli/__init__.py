@@ -68,6 +68,7 @@ MAY_BE_EMPTY = "--prefix"
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else arguments
+    options, names = _before_names(given)
     if "torch" not in sys.modules:
         wait_briefly()
     _steady_streams()
@@ -76,13 +77,21 @@ def main(arguments: list[str] | None = None) -> None:
         if arguments is None:
             stack.enter_context(warnings.catch_warnings())
             warnings.showwarning = _warn
+            # Pillow's words on tags that it skips: the pixels are sound, and what is not is refused in a line of ours
+            warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
-            words = [word for word in given if word != DEBUG]
-            code = _answer(_with_pixel_limit(with_own_encoder(words, stack), stack))
+            words = [word for word in options if word != DEBUG]
+            code = _answer(_with_pixel_limit(with_own_encoder(words, stack), stack) + names)
         except (Exception, KeyboardInterrupt) as error:
             code, said = failure(error, given)
             trace = traceback.format_exc()
-    _end(code, trace + said if DEBUG in given else said)
+    _end(code, trace + said if DEBUG in options else said)
+
+
+def _before_names(words: list[str]) -> tuple[list[str], list[str]]:
+    """The words before `--`, and the rest: after it `--debug` is the name of a file like any other."""
+    end = words.index("--") if "--" in words else len(words)
+    return words[:end], words[end:]
 
 
 def _with_pixel_limit(words: list[str], stack: contextlib.ExitStack) -> list[str]:

@@ -278,7 +278,7 @@ def calibrate(
 
     known = loaded(bundle, device)
     if out is None and not bundle.exists():
-        raise UsageError(f"{bundle} is no folder that a calibration could be written into: say where with --out BUNDLE")
+        raise UsageError(f"{bundle} is not a folder to write a calibration into: say where with --out BUNDLE")
     place = out or bundle
     Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
     if (pairs := opened_pairs(data)) is not None:

@@ -73,13 +73,13 @@ class Items:
             return cls.from_table(path, labelled=levels > 0)
         state = "is neither" if path.exists() else "does not exist: DATA is"
         raise DataError(
-            f"{path} {state} a folder with one sub-folder an identity or a table ({', '.join(tables.SUFFIXES)}) with "
+            f"{path} {state} a folder with one sub-folder per identity or a table ({', '.join(tables.SUFFIXES)}) with "
             "the columns path (or text, sequence) and label"
         )
 
     @classmethod
     def from_folder(cls, path: str | Path, *, levels: int = 1, suffixes: frozenset[str] | None = None) -> "Items":
-        """Items of a folder with one sub-folder an identity.
+        """Items of a folder with one sub-folder per identity.
 
         A sub-folder `X_forg` (`X_forged`, `X_forgery`) next to `X` holds forgeries of X. Hidden files are skipped,
         files outside the identity folders are `strays`. Files are not opened: the doctor finds the undecodable ones.

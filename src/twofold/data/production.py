@@ -157,7 +157,7 @@ def _lines(path: Path) -> Table:
         raise NotEnoughData(f'{path} is empty: each line is an object, such as {{"score": 0.71}}')
     for row, place in zip(rows, places, strict=True):
         if not isinstance(row, dict):
-            raise DataError(f'{place}: {str(row)[:30]!r} is no object, such as {{"score": 0.71}}')
+            raise DataError(f'{place}: {str(row)[:30]!r} is not an object, such as {{"score": 0.71}}')
     names = list(dict.fromkeys(name for row in rows for name in row))
     columns = {name: tuple(_text(row.get(name)) for row in rows) for name in names}
     return Table(path=path, columns=columns, places=tuple(places))

@@ -173,7 +173,7 @@ def _vectors(table: Table) -> np.ndarray:
         try:
             row = [float(each) for each in json.loads(field)]
         except (ValueError, TypeError, RecursionError, OverflowError):
-            raise DataError(f"{place}: the vector {field[:30]!r} is no list of numbers, such as [0.1, 0.2]") from None
+            raise DataError(f"{place}: the vector {field[:30]!r} is not a list of numbers like [0.1, 0.2]") from None
         if rows and len(row) != len(rows[0]):
             raise DataError(f"{place}: the vector has {len(row)} numbers, those before it have {len(rows[0])}")
         rows.append(row)

@@ -434,7 +434,9 @@ def engine(place: str | Path) -> type[Index]:
         return PostgresIndex
     if "://" in str(place):
         # the rest may hold a password
-        raise StoreError(f"{scheme}: is no place for an index: give a folder, milvus://, milvus+file: or postgresql://")
+        raise StoreError(
+            f"{scheme}: is not a place for an index: give a folder, milvus://, milvus+file: or postgresql://"
+        )
     from twofold.store.local import LocalIndex
 
     return LocalIndex

@@ -114,7 +114,7 @@ def utc(when: str | date | None) -> str | None:
     try:
         moment = datetime.fromisoformat(when) if isinstance(when, str) else when
     except ValueError as error:
-        raise UsageError(f"{when!r} is no date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00") from error
+        raise UsageError(f"{when!r} is not a date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00") from error
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time())
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -73,7 +73,9 @@ def between(key: str, wanted: Mapping[str, Any]) -> Condition:
     """A range: `min` and `max` of one kind, at least one of them."""
     bounds = list(wanted.values())
     if not bounds or wanted.keys() - {"min", "max"} or any(kind(bound) not in ("text", "number") for bound in bounds):
-        raise StoreError(f"where {key!r}: {dict(wanted)!r} is no range: give {{'min': x, 'max': y}}, numbers or texts")
+        raise StoreError(
+            f"where {key!r}: {dict(wanted)!r} is not a range: give {{'min': x, 'max': y}}, numbers or text"
+        )
     for bound in bounds:
         check_value(key, bound)
     if kind(bounds[0]) != kind(bounds[-1]):
@@ -192,7 +194,9 @@ def text(name: str, metadata: Mapping[str, Any]) -> str:
 def check_key(key: Any) -> None:
     """Refuse a key that an engine could not look up."""
     if not isinstance(key, str) or not key or not key.isprintable() or set('"\\') & set(key):
-        raise StoreError(f"{key!r} is no key: give a text that is not empty, without quotes, backslashes and line ends")
+        raise StoreError(
+            f"{key!r} is not a key: give a text that is not empty, without quotes, backslashes or line ends"
+        )
 
 
 def check_value(key: str, value: Any) -> None:

@@ -136,7 +136,7 @@ REASONS = {
     "SQLITE_TOOBIG": "an item is too large for {place} ({error}): shorten its metadata",
     "SQLITE_INTERRUPT": "the call on {place} was interrupted: nothing of it was kept",
     "SQLITE_FULL": "the disk of {place} is full: this call was not kept, all before it was; make room and repeat it",
-    "SQLITE_IOERR": "the disk of {place} failed ({error}): nothing of this call was kept; look at the disk",
+    "SQLITE_IOERR": "the disk of {place} failed ({error}): nothing of this call was kept; is the disk full, or broken?",
 }
 
 
