@@ -74,7 +74,7 @@ def test_an_unknown_recipe_names_the_nearest():
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"p": 10, "hard_classes": 4}, "hard_classes = 4 must divide p = 10: set p to a multiple of it"),
+        ({"p": 10, "hard_classes": 4}, "hard_classes = 4 must divide p = 10: choose a p that is a multiple of it"),
         ({"p": 8, "hard_classes": 4, "groups_per_batch": 2}, "both say which classes meet in a batch: drop one"),
     ],
 )

@@ -185,7 +185,9 @@ class Recipe(_Part):
     @model_validator(mode="after")
     def _grouped(self) -> "Recipe":
         if self.hard_classes is not None and self.p % self.hard_classes:
-            raise RecipeError(f"hard_classes = {self.hard_classes} must divide p = {self.p}: set p to a multiple of it")
+            raise RecipeError(
+                f"hard_classes = {self.hard_classes} must divide p = {self.p}: choose a p that is a multiple of it"
+            )
         if self.hard_classes is not None and self.groups_per_batch is not None:
             raise RecipeError("hard_classes and groups_per_batch both say which classes meet in a batch: drop one")
         return self

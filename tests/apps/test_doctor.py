@@ -93,9 +93,9 @@ def test_singletons_and_small_classes_are_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("classes", "settings", "says"),
     [
-        (20, {"p": 21}, "set p to 16 or less"),
-        (20, {"p": 15, "split.folds": 0, "split.calibrate": 0.2}, "set p to"),
-        (6, {"k": 4}, "set k to 2 or less"),
+        (20, {"p": 21}, "--set p=16 or less"),
+        (20, {"p": 15, "split.folds": 0, "split.calibrate": 0.2}, "--set p="),
+        (6, {"k": 4}, "--set k=2 or less"),
         (6, {"split.folds": 5}, "set split.folds to 3 or less"),
         (20, {"split.folds": 5, "split.calibrate": 0.2}, "leave one of the two out"),
         (20, {"split.train": 0.9, "split.calibrate": 0.4}, "add up to 1"),

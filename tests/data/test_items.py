@@ -94,7 +94,7 @@ def test_open_says_what_it_looked_for(tmp_path: Path) -> None:
         Items.open(fill(tmp_path, "movie.mp4") / "movie.mp4")
     with pytest.raises(DataError, match="is not a folder"):
         Items.from_folder(tmp_path / "nothing")
-    with pytest.raises(UsageError, match="levels=3: it is 1"):
+    with pytest.raises(UsageError, match="levels is 3: it is 1"):
         Items.from_folder(tmp_path, levels=3)
 
 
@@ -273,7 +273,7 @@ def test_a_split_by_group_keeps_groups_whole() -> None:
         sizes([2] * 6, group=list("aabbcc")).split(by="group")
     with pytest.raises(NotEnoughData, match="with 1 identities that have two items: it takes 2"):
         sizes([2] * 4, group=list("abcd")).split(by="group")
-    with pytest.raises(UsageError, match="by='group' needs groups"):
+    with pytest.raises(UsageError, match="a split by group needs groups"):
         sizes([2] * 9).split(by="group")
     torn = Items.from_arrays(["a", "b"], ["x", "x"], group=["g", "h"])
     with pytest.raises(IdentityOverlap, match="identities in more than one group: x"):

@@ -197,7 +197,7 @@ def name_of(label: str, value: Any) -> str:
     """The id of an enrolled file."""
     if isinstance(value, str | Path):
         return f"{label}/{utf8_name(Path(value).name)}"
-    raise UsageError(f"a {type(value).__name__} has no file name to be called by: give ids=[...], one for each thing")
+    raise UsageError(f"a {type(value).__name__} has no file name to be called by: give an id for each thing")
 
 
 def names_of(label: str, values: Sequence[Any]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import cyclopts
 
 from twofold.cli.options import BROKEN_PIPE, INTERNAL, INTERRUPTED, TERMINATED, WRONG
 from twofold.cli.order import ordered
+from twofold.cli.unknown import meant
 from twofold.errors import Interrupted, TwofoldError
 from twofold.places import REMEDIES, remedy
 from twofold.printable import printable
@@ -25,7 +26,10 @@ def failure(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
         words: the command line, to say what was being done.
     """
     if isinstance(error, cyclopts.CycloptsError):
-        return WRONG, _line(f"{_first_line(error)} (twofold {_command(words)}--help shows what it takes)")
+        said = _first_line(error)
+        if hint := meant(said, words):
+            said = f"{said.partition(' Did you mean')[0].rstrip('.')}: {hint}"
+        return WRONG, _line(f"{said} (twofold {_command(words)}--help shows what it takes)")
     if isinstance(error, TwofoldError):
         return TERMINATED if isinstance(error, Interrupted) else WRONG, _line(f"{error}{_meant(words)}")
     if isinstance(error, KeyboardInterrupt):

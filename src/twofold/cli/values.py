@@ -86,7 +86,8 @@ _levels = Parameter(converter=exact, validator=whole_number(0, 2))
 _rate = Parameter(validator=real_number(SMALLEST_RATE * 0.999, 1.0, means=f"at least {SMALLEST_RATE:g} and below 1"))
 _file = Parameter(validator=writable(check_file_place))
 
-Levels = Annotated[int, _levels]
+Levels = Annotated[int, Parameter(converter=exact, validator=whole_number(1, 2))]
+"""Of labelled items: without labels nothing is learned or measured."""
 Looked = Annotated[int | None, _levels]
 """Levels that are found by looking where they are not given."""
 Seed = Annotated[int, Parameter(converter=exact, validator=whole_number(0, LARGEST_SEED))]

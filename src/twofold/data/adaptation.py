@@ -166,14 +166,14 @@ def _batch(recipe: Recipe, usable: int, largest: int, fixed: Collection[str]) ->
         if "p" in fixed:
             raise NotEnoughData(
                 f"a batch of p={recipe.p} classes was asked for, and {usable} classes with two items are there to "
-                f"train on: set p to {usable} or less, or leave it out"
+                f"train on: --set p={usable} or less, or leave it out"
             )
         changes |= _smaller(recipe, usable)
     if recipe.k > largest:
         if "k" in fixed:
             raise NotEnoughData(
-                f"k={recipe.k} items of each class were asked for, and the largest class has {largest}: set k to "
-                f"{largest} or less, or leave it out"
+                f"k={recipe.k} items of each class were asked for, and the largest class has {largest}: --set "
+                f"k={largest} or less, or leave it out"
             )
         changes["k"] = largest
     if not changes:

@@ -129,7 +129,7 @@ def _check_batch(p: int, k: int, *, group: Int[np.ndarray, " n"] | None, groups_
     if group is None:
         raise UsageError(f"groups_per_batch={groups_per_batch}, but the items have no groups")
     if groups_per_batch < 1 or p % groups_per_batch:
-        raise UsageError(f"groups_per_batch={groups_per_batch} must divide p={p}: set p to a multiple of it")
+        raise UsageError(f"groups_per_batch={groups_per_batch} must divide p={p}: choose a p that is a multiple of it")
 
 
 def _by_class(labels: Int[np.ndarray, " n"], rng: np.random.Generator) -> _Classes:
@@ -150,7 +150,7 @@ def _plan_whole(draws: Int[np.ndarray, " classes"], p: int, rng: np.random.Gener
     usable = int((draws > 0).sum())
     if usable < p:
         raise NotEnoughData(
-            f"p={p} classes a batch, but {usable} have two items or more: set p to at most {usable}, or give more"
+            f"p={p} classes a batch, but {usable} have two items or more: --set p={usable} or less, or give more"
             if usable >= 2
             else f"{usable} classes have two items or more: a batch takes at least 2. Give more items of the same class"
         )

@@ -35,7 +35,7 @@ def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
         NotEnoughData: no file stands where it should; says what stands there instead.
     """
     if levels not in (0, 1, 2):
-        raise UsageError(f"levels={levels}: it is 1 (identity/file), 2 (group/identity/file) or 0 (no labels)")
+        raise UsageError(f"levels is {levels}: it is 1 (identity/file), 2 (group/identity/file) or 0 (no labels)")
     if not path.is_dir():
         raise DataError(f"{path} is not a folder: give a folder with one sub-folder per identity")
     walk = _Walk(path, suffixes)
@@ -199,11 +199,11 @@ def _nothing_found(path: Path, levels: int) -> str:
     walk = _Walk(path)
     folders, others = walk.entries("")
     wanted = "identity/file" if levels == 1 else "group/identity/file"
-    start = f"{path} holds no file as {wanted} (levels={levels})"
+    start = f"{path} holds no file as {wanted} (--levels {levels})"
     if folders and levels == 1 and any(walk.entries(folder)[0] for folder in folders):
-        return f"{start}, but its sub-folders hold folders: for group/identity/file give levels=2"
+        return f"{start}, but its sub-folders hold folders: for group/identity/file give --levels 2"
     if folders and levels == 2 and any(walk.entries(folder)[1] for folder in folders):
-        return f"{start}, but its sub-folders hold files: for identity/file give levels=1"
+        return f"{start}, but its sub-folders hold files: for identity/file give --levels 1"
     tables = [name for name in others if name.endswith((".csv", ".tsv", ".parquet"))]
     if tables:
         return f"{start}, but tables ({some(tables)}): give the path of the table itself"

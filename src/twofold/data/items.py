@@ -114,7 +114,11 @@ class Items:
         """
         table = tables.read(Path(path))
         if {"a", "b"} <= table.columns.keys() and "label" not in table.columns:
-            raise DataError(f"{path} is a table of pairs (columns a, b): read it with Pairs.from_table")
+            raise DataError(
+                f"{path} is a table of pairs (columns a and b), and labelled items are wanted here: a folder with one "
+                "sub-folder an identity, or a table with the columns path and label. Pairs are taken by train, calibrate, "
+                "evaluate and verify --pairs (in Python: Pairs)"
+            )
         return _from_listing(tables.rows_as_items(table, labelled=labelled))
 
     @classmethod
@@ -378,7 +382,9 @@ def _deal_groups(items: Items, shares: dict[str, float], seed: int) -> dict[str,
 
 def _group_of_identities(items: Items) -> Int[np.ndarray, " identities"]:
     if items.group is None:
-        raise UsageError("by='group' needs groups: a column group, levels=2, or from_arrays(..., group=...)")
+        raise UsageError(
+            "a split by group needs groups: a table with the column group, or folders of folders (--levels 2)"
+        )
     group = np.zeros(len(items.identities), dtype=np.int64)
     group[items.identity] = items.group
     torn = np.unique(items.identity[group[items.identity] != items.group])

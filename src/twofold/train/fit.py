@@ -342,7 +342,7 @@ def _refuse_shared(train: Items, valid: Items) -> None:
     if shared := sorted(set(train.identities) & set(valid.identities)):
         raise IdentityOverlap(
             f"{len(shared)} identities stand in both train and valid ({', '.join(shared[:3])}, ...): "
-            "split by identity, as Items.split does"
+            "split them by identity"
         )
 
 

@@ -45,7 +45,9 @@ def calibrate_groups(
     """
     part = bundle.outside_cohort(bundle.part(items, "calibrate"))
     if part.group is None:
-        raise UsageError("the items have no groups: give folders of folders (levels=2), or a table with a column group")
+        raise UsageError(
+            "the items have no groups: give folders of folders (--levels 2), or a table with a column group"
+        )
     bundle.refuse_trained(part)
     part, vectors = embed_readable(bundle, part)
     membership = part.group if part.group is not None else np.zeros(0, np.int64)

@@ -253,7 +253,7 @@ def pinned(client: MilvusClient, address: Address) -> tuple[Contract, str]:
     known = collections(client)
     if address.collection not in known:
         there = nearest(address.collection, known) if known else "There is none in this database"
-        raise StoreError(f"{address.shown} is no index; Index.create makes one. {there}")
+        raise StoreError(f"{address.shown} is no index yet; `twofold index` and `twofold enrol` make one. {there}")
     number, contract, index = known[address.collection]
     if number > FORMAT:
         raise NewerFormat(f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")

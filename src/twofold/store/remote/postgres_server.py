@@ -169,7 +169,7 @@ def pinned(connection: Connection, address: Address) -> Contract:
     known = tables(connection)
     if address.table not in known:
         there = nearest(address.table, known) if known else "There is none in this database"
-        raise StoreError(f"{address.shown} is no index; Index.create makes one. {there}")
+        raise StoreError(f"{address.shown} is no index yet; `twofold index` and `twofold enrol` make one. {there}")
     number, contract = known[address.table]
     if number > FORMAT:
         raise NewerFormat(f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")

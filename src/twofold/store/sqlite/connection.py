@@ -174,4 +174,4 @@ def explained(place: Path, error: Exception) -> StoreError:
 
 def closed(place: Path | str) -> StoreError:
     """The error of an index that is used after it was closed."""
-    return StoreError(f"the index {place} is closed: open it again, Index.open({str(place)!r})")
+    return StoreError(f"the index {place} is closed: open it again")
