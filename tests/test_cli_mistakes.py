@@ -1,4 +1,4 @@
-"""Mistakes that people make on the command line: each is answered in one line that says what to do, with exit code 2."""
+"""Mistakes that people make on the command line: each is answered in one line that says what to do, and exit code 2."""
 
 import sys
 
@@ -77,7 +77,7 @@ MISTAKES = [
     (["verify", "m", "a.png", "b.png", "--scores-only"], "--pairs TABLE"),
     (["verify", "raw", "a.png", "b.png"], "twofold calibrate BUNDLE DATA"),
     (["identify", "raw", "gallery", "a.png"], "twofold calibrate BUNDLE DATA"),
-    (["identify", "m", "nowhere", "a.png"], "twofold enrol"),
+    (["identify", "m", "nowhere", "a.png"], "`twofold index` or `enrol` makes one"),
     (["identify", "m", "gallery", "nowhere.png"], "nowhere.png"),
     (["enrol", "m", "gallery", "anna"], "FILES"),
     (["forget", "m", "gallery"], "BUNDLE INDEX LABELS"),

@@ -116,8 +116,8 @@ class Items:
         if {"a", "b"} <= table.columns.keys() and "label" not in table.columns:
             raise DataError(
                 f"{path} is a table of pairs (columns a and b), and labelled items are wanted here: a folder with one "
-                "sub-folder an identity, or a table with the columns path and label. Pairs are taken by train, calibrate, "
-                "evaluate and verify --pairs (in Python: Pairs)"
+                "sub-folder an identity, or a table with the columns path and label. Pairs are taken by train, "
+                "calibrate, evaluate and verify --pairs (in Python: Pairs)"
             )
         return _from_listing(tables.rows_as_items(table, labelled=labelled))
 

@@ -9,7 +9,7 @@ from twofold.errors import CannotCertify, UsageError
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import Tally, spread
 
-__all__ = ["ProbabilityMap", "isotonic", "platt", "probability_map"]
+__all__ = ["ProbabilityMap", "isotonic", "platt", "probability_map", "refuse_distances"]
 
 FOLDS = 5
 STEPS = 1024
@@ -166,27 +166,28 @@ def platt(counted: Tally, *, prior: float = 0.5, identities: int) -> tuple[float
     scale = np.sqrt(np.average((counted.thresholds - centre) ** 2, weights=weight)) or 1.0
     slope, intercept = _logistic((counted.thresholds - centre) / scale, target, weight)
     if slope <= 0.0:
-        raise CannotCertify(_upside_down(counted))
+        refuse_distances(counted)
+        raise CannotCertify(f"{NO_MEANING}look at the labels; if the model is your own, train longer")
     return float(slope / scale), float(intercept - slope * centre / scale)
 
 
-LEAST_LIKELY_BY_CHANCE = 0.35
+LOWER = 0.35
 """Area under the curve: below it genuine pairs score so much lower that the scores are distances, not just poor."""
 
+NO_MEANING = "genuine pairs do not score higher than impostor pairs, so no score can mean 'same': "
 
-def _upside_down(counted: Tally) -> str:
-    """Why no score can mean "same": distances were given, or the scores tell nothing."""
-    start = "genuine pairs do not score higher than impostor pairs, so no score can mean 'same': "
-    higher = np.append(counted.genuine[1:], 0.0) / counted.genuine[0]
+
+def refuse_distances(counted: Tally) -> None:
+    """Raise CannotCertify where genuine pairs score clearly lower than impostor pairs, as distances do."""
     at_least = counted.genuine / counted.genuine[0]
+    higher = np.append(at_least[1:], 0.0)
     impostors = -np.diff(counted.impostor, append=0.0) / counted.impostor[0]
     area = float(impostors @ (higher + at_least) / 2.0)
-    if area < LEAST_LIKELY_BY_CHANCE:
-        return (
-            f"{start}they score lower ({1.0 - area:.0%} of the comparisons of one with the other), as distances do: a "
-            "score must be larger for what is more alike, so negate distances (-d in place of d); else look at the labels"
+    if area < LOWER:
+        raise CannotCertify(
+            f"{NO_MEANING}they score lower in {1.0 - area:.0%} of all comparisons with one, as distances do. A score "
+            "must be larger for what is more alike, so negate distances (-d in place of d); else look at the labels"
         )
-    return f"{start}look at the labels; if the model is your own, train it longer (--set epochs=N)"
 
 
 def _logistic(x: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from twofold.embedding import deciding, embed_readable
 from twofold.errors import CannotCertify, IdentityOverlap
 from twofold.metrics.drift import reference
 from twofold.metrics.pairs import AllPairs, OneKind, PairSource
-from twofold.metrics.probability import ProbabilityMap, probability_map
+from twofold.metrics.probability import ProbabilityMap, probability_map, refuse_distances
 from twofold.metrics.verification import estimates_at, tally
 from twofold.results import Estimate, Standing
 from twofold.train.standings import METHODS, Offer, affordable, offers
@@ -145,6 +145,7 @@ def calibration(
     if unit != "pair":  # without identities both sides of every pair have one code: no kind can be told
         skilled, pairs = OneKind(pairs, "skilled"), OneKind(pairs, "random")
     counted = tally(pairs)
+    refuse_distances(counted)
     found = offers(pairs, counted, far=far, frr=frr, confidence=confidence, standing=standing)
     chosen = affordable(found)
     settings = {"confidence": confidence, "unit": unit, "seed": seed}
