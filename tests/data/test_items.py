@@ -74,8 +74,8 @@ def test_forgeries_stay_with_their_writer_and_are_nobodys_genuine(tmp_path: Path
     ("files", "levels", "says"),
     [
         (["a.png", "b.png"], 1, "0 sub-folders and 2 files in it. Put the files of each identity into a sub-folder"),
-        (["g/a/1.png"], 1, r"its sub-folders hold folders: for group/identity/file give levels=2"),
-        (["a/1.png"], 2, r"its sub-folders hold files: for identity/file give levels=1"),
+        (["g/a/1.png"], 1, r"its sub-folders hold folders: for group/identity/file give --levels 2"),
+        (["a/1.png"], 2, r"its sub-folders hold files: for identity/file give --levels 1"),
         (["faces.csv"], 1, r"but tables \(faces.csv\): give the path of the table itself"),
     ],
 )
