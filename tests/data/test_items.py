@@ -158,7 +158,7 @@ def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
         (["path,label", "1.png,a", "2.png,a"], r"t.csv, line 3: there is no file .*2.png \(1 of 2 files of the column"),
         (["path,label", "1.png,a,b"], "t.csv, line 2: 3 fields, the header has 2"),
         (["path,path,label", "1.png,a,b"], "two columns called 'path'"),
-        (["a,b,same", "1.png,2.png,1"], "is a table of pairs .* Pairs.from_table"),
+        (["a,b,same", "1.png,2.png,1"], "is a table of pairs .* verify --pairs"),
         (["path,label", '"1.png,a'], "cannot be read as text with columns"),
     ],
 )
