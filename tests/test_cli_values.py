@@ -83,7 +83,7 @@ def test_every_device_is_checked_before_anything_else(run, tmp_path, monkeypatch
     for command in with_device:
         words = {"train": ["face", "m", "-o", "m"], "verify": ["m", "a", "b"], "enrol": ["m", "i", "l", "f"]}
         words |= {"migrate": ["i", "m", "n"], "evaluate": ["m", "d"], "calibrate": ["m", "d"], "embed": ["m", "d", "o"]}
-        words |= {"dedup": ["m", "d"]}
+        words |= {"dedup": ["m", "d"], "plan": ["d"]}
         code, _, err = run(command, *words.get(command, ["m", "d", "i"]), "--device", "banana")
         assert code == 2, (command, err)
         assert "banana" in err or "does not exist" in err or "no index" in err, (command, err)
