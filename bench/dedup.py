@@ -16,6 +16,9 @@
    The kinds by which the rule was chosen (--chosen) and those that are reported are others.
 6. Triples of a picture and two of its turns: is every copy of the largest found?
 
+`--only copies` runs 4 to 6, with the kinds of both sides, and writes bench/results/dedup_copies.json, from which
+bench/copies_worth.py makes what the product says of itself.
+
 Without --data the pictures are invented, which says little about photographs.
 """
 
@@ -46,6 +49,7 @@ from twofold.inputs.image import Image
 HASHES = ("phash", "dhash", "average_hash", "whash")
 NAMES = {"average_hash": "ahash"}
 PRECISION = 0.99
+REAL = ("orl_one_each", "orl_all", "lfw_one_each", "signatures", "characters", "shelf_variants")
 
 
 def main() -> None:
@@ -53,12 +57,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Near-duplicates")
     parser.add_argument("--data", type=Path, nargs="*", default=[], help="folders of pictures, at any depth")
     parser.add_argument("--packs", type=Path, help="a folder of data sets: ORL, LFW, signatures, characters, groceries")
+    parser.add_argument("--real", nargs="*", default=list(REAL), choices=REAL, help="kinds of real pictures")
     parser.add_argument("--chosen", action="store_true", help="the kinds by which the rule was chosen, not the others")
     parser.add_argument("--originals", type=int, default=300)
     parser.add_argument("--distractors", type=int, default=1500)
     parser.add_argument("--families", nargs="*", default=list(FAMILIES), choices=list(FAMILIES))
-    parser.add_argument("--only", choices=["vectors", "collection", "pictures", "different", "triples"])
+    parser.add_argument("--only", choices=["vectors", "collection", "copies", "pictures", "different", "triples"])
     parser.add_argument("--pictures", type=int, default=300, help="of each kind of different pictures")
+    parser.add_argument("--triples", type=int, default=672)
     parser.add_argument("--files", type=int, default=20_000, help="of the folder that is looked through")
     parser.add_argument("--quick", action="store_true", help="20,000 vectors, 300 files, 8 originals, 16 distractors")
     options = parser.parse_args()
@@ -68,19 +74,21 @@ def main() -> None:
         results += vectors(20_000 if options.quick else 1_000_000, named="20k" if options.quick else "1m")
     if options.only in (None, "collection"):
         results += collection(options.data, 300 if options.quick else options.files)
-    if options.only in (None, "pictures"):
+    if options.only in (None, "copies", "pictures"):
         originals, distractors = (8, 16) if options.quick else (options.originals, options.distractors)
         results += pictures(options.data, originals, distractors, options.families)
-    if options.only in (None, "different"):
-        kinds = CHOSEN if options.chosen else REPORTED
-        results += different(None if options.chosen else options.packs, kinds, 6 if options.quick else options.pictures)
-    if options.only in (None, "triples"):
-        results += third_copies(options.data, 4 if options.quick else 672)
+    if options.only in (None, "copies", "different"):
+        kinds = CHOSEN if options.chosen else REPORTED if options.only != "copies" else CHOSEN | REPORTED
+        real = () if options.chosen or not options.packs else options.real
+        results += different(options.packs, kinds, real, 6 if options.quick else options.pictures)
+    if options.only in (None, "copies", "triples"):
+        results += third_copies(options.data, 4 if options.quick else options.triples)
     for result in results:
         print(f"{result['name']:55} {result['value']:.4f}  {result['anchor']}")
     line = print_last_line("dedup", clock, results)
-    if not options.quick and not options.only:
-        target = Path(__file__).parent / "results" / "dedup.json"
+    written_to = {None: "dedup.json", "copies": "dedup_copies.json"}
+    if not options.quick and options.only in written_to:
+        target = Path(__file__).parent / "results" / written_to[options.only]
         target.write_text(json.dumps(line, indent=1) + "\n", encoding="utf-8")
 
 
@@ -306,11 +314,12 @@ def pictures(folders: Sequence[Path], originals: int, distractors: int, families
     return results
 
 
-def different(data: Path | None, kinds: dict[str, Callable], count: int) -> list[dict]:
+def different(data: Path | None, kinds: dict[str, Callable], real: Sequence[str], count: int) -> list[dict]:
     """False copies among pairs of different pictures, by kind: all pairs that the candidates bring are judged."""
     results = []
     sets = {name: drawn(kind, count, seed=4) for name, kind in kinds.items()}
-    sets |= real_kinds(data, count) if data else {}
+    found = real_kinds(data, count) if data and real else {}
+    sets |= {name: found[name] for name in real if name in found}
     for name, shown in sets.items():
         unlike = list({picture.tobytes(): picture for picture in shown}.values())
         looked = Looked(unlike, [], mirrored=False)
@@ -350,20 +359,34 @@ def real_kinds(data: Path, count: int) -> dict[str, list[PIL.Image.Image]]:
 
 
 def third_copies(folders: Sequence[Path], count: int) -> list[dict]:
-    """Triples with a quarter turn: is the copy of the kept one found, whichever of the three is the largest?"""
-    missed = 0
+    """Triples with a quarter turn: is a copy of the kept one missed that is found where there is no third?"""
+    missed = doubted = 0
     shown = pictures_of(folders, count)
     for number, picture in enumerate(shown):
-        three = [picture, *(picture.transpose(PIL.Image.Transpose(2 + (number + turn) % 3)) for turn in (0, 1))]
-        sizes = np.random.default_rng((3, number)).permutation([1.0, 0.9, 0.8])
-        values = [
-            np.asarray(each.resize((round(each.width * size), round(each.height * size)), PIL.Image.Resampling.BICUBIC))
-            for each, size in zip(three, sizes, strict=True)
-        ]
+        values = three_sizes(picture, number)
         found = dedup(Items.from_arrays(values, [0, 1, 2]))
-        missed += int(sum(len(group.copies) for group in found.groups) < 2)
-    anchor = f"{count} triples: a picture and two of its turns, of three sizes by chance"
-    return [row("third_copy_missed", missed, unit="triples", goal=0, anchor=anchor, seed=3)]
+        if sum(len(group.copies) for group in found.groups) == 2:
+            continue
+        kept = max(range(3), key=lambda place: values[place].size)
+        pairs = [[values[kept], values[place]] for place in range(3) if place != kept]
+        alone = [dedup(Items.from_arrays(pair, [0, 1])).groups for pair in pairs]
+        missed, doubted = missed + int(all(alone)), doubted + int(not all(alone))
+    anchor = f"{len(shown)} triples: a picture and two of its turns, of three sizes by chance"
+    never = f"{anchor}; those in which a pair alone is no copy either"
+    return [
+        row("third_copy_missed", missed, unit="triples", goal=0, anchor=anchor, seed=3),
+        row("third_copy_doubted", doubted, unit="triples", goal=0, anchor=never, seed=3),
+    ]
+
+
+def three_sizes(picture: PIL.Image.Image, number: int) -> list[np.ndarray]:
+    """The picture and two of its turns, one of them whole, one at .9 and one at .8 of its side."""
+    three = [picture, *(picture.transpose(PIL.Image.Transpose(2 + (number + turn) % 3)) for turn in (0, 1))]
+    sizes = np.random.default_rng((3, number)).permutation([1.0, 0.9, 0.8])
+    return [
+        np.asarray(each.resize((round(each.width * size), round(each.height * size)), PIL.Image.Resampling.BICUBIC))
+        for each, size in zip(three, sizes, strict=True)
+    ]
 
 
 def hashed(name: str, shown: Sequence[PIL.Image.Image]) -> np.ndarray:

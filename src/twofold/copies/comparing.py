@@ -12,7 +12,7 @@ import PIL.Image
 from jaxtyping import Float, UInt8
 
 from twofold.copies.alignment import matrices, placements
-from twofold.copies.judge import DETAIL, DIFFERENT, FIRST, Verdict, compared, verdict
+from twofold.copies.judge import DETAIL, DIFFERENT, FIRST, UNKNOWN, Verdict, compared, verdict
 from twofold.copies.reading import MAX_PIXELS, Collection, Seen, pages_of
 from twofold.errors import UnreadableInput
 from twofold.inputs.image_decoding import decode
@@ -28,9 +28,9 @@ HELD = 96
 
 TINY, ALIKE = 24, (0.95, 0.85, 0.95)
 """Pixels of a side up to which there is no fine detail; and the fit of pixels, edges and the better half from which on
-such a picture may be a copy. More is never said of it."""
+a picture without fine detail may be a copy. More is never said of it."""
 
-TINY_COPY = Verdict(says="perhaps", score=0.6)
+SMOOTH_COPY = Verdict(says="perhaps", score=0.6)
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 MOST_PAGES = 64
@@ -134,8 +134,11 @@ class Judge:
         except UnreadableInput:  # gone or changed since it was read
             return DIFFERENT
         if min(min(each.shape[:2]) for each in details) <= TINY:
-            return TINY_COPY if (placed.fit >= ALIKE).all() else DIFFERENT
-        return _closely(details[0], details[1], placed, colours=self.colours)
+            return SMOOTH_COPY if (placed.fit >= ALIKE).all() else DIFFERENT
+        found = _closely(details[0], details[1], placed, colours=self.colours)
+        if found == UNKNOWN and (placed.fit >= ALIKE).all():  # blurred, or flat: no detail speaks for or against
+            return SMOOTH_COPY
+        return found
 
     def _detail(self, place: int) -> UInt8[np.ndarray, "height width 3"]:
         with self._lock:
@@ -198,13 +201,15 @@ def detail_pixels(value: object) -> UInt8[np.ndarray, "height width 3"]:
 
 
 def _closely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: bool) -> Verdict:
-    """At a half of the detail first, where most different pictures are told apart already."""
+    """At a half of the detail first, where most different pictures are told apart already.
+
+    A small picture is looked at once, as it is: made smaller again it would lose what the other one still has.
+    """
     if placed.way.flipped:
         one = one[:, ::-1]
     found = DIFFERENT
-    for side in (FIRST, DETAIL):
-        if side == DETAIL and min(max(one.shape[:2]), max(other.shape[:2])) <= FIRST * 1.2:
-            break
+    small = min(max(one.shape[:2]), max(other.shape[:2])) <= FIRST * 1.2
+    for side in (DETAIL,) if small else (FIRST, DETAIL):
         shown = [reduced(each, side) for each in (one, other)]
         laid = compared(shown[0], shown[1], matrix_of(placed, shown[0].shape, shown[1].shape))
         found = verdict(laid, colours=colours)
