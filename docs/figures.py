@@ -25,7 +25,7 @@ def figures() -> str:
     for path in sorted(RESULTS.glob("*.json")):
         line = json.loads(path.read_text(encoding="utf-8"))
         parts.append(
-            f"## {line['bench']}\n\n`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, "
+            f"## {path.stem}\n\n`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, "
             f"{line['seconds']:.0f} s.\n\n{_pictures(line['bench'])}"
             "| figure | value | goal | seed | unit | beside it |\n|---|---|---|---|---|---|\n"
             + "\n".join(_row(result) for result in line["results"])

@@ -1,5 +1,6 @@
 """The figures of bench/dedup.py are what they say."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 import attacks
+import copies_worth
 import dedup
 
 
@@ -39,6 +41,19 @@ def test_attacks_change_pictures_and_are_the_same_each_time(family):
     assert once.mode == "RGB" and min(once.size) >= 16
     assert once.size != picture.size or (np.asarray(once) != np.asarray(picture)).any()
     assert (np.asarray(once) == np.asarray(again)).all()
+
+
+def test_the_package_carries_what_was_measured():
+    line = json.loads(copies_worth.RESULTS.read_text(encoding="utf-8"))
+    carried = json.loads(copies_worth.CARRIED.read_text(encoding="utf-8"))
+    assert carried == copies_worth.worth_of(line)
+    assert set(carried["changes"]) == set(attacks.FAMILIES)  # the families that do badly, too
+    assert set(carried["different"]) >= {*dedup.CHOSEN, *dedup.REPORTED}
+
+
+def test_a_triple_has_three_sizes():
+    sizes = sorted(each.shape[0] for each in dedup.three_sizes(dedup.invented(1), 4))
+    assert sizes == [128, 144, 160]
 
 
 def test_a_pair_has_one_number():

@@ -133,3 +133,18 @@ def test_strictness():
     blurred = scene(1).filter(PIL.ImageFilter.GaussianBlur(3))
     assert judged(scene(1), blurred, strictness="loose").says == "copy"
     assert judged(scene(1), jpeg(scene(1), 8), strictness="strict").says != "copy"
+
+
+def test_a_small_copy_is_compared_with_all_the_detail_of_the_other():
+    picture = scene(3, 320, 320).filter(PIL.ImageFilter.GaussianBlur(0.5))
+    small = picture.resize((248, 248), PIL.Image.Resampling.BICUBIC).transpose(PIL.Image.Transpose.ROTATE_90)
+    whole = judged(picture, small)
+    assert whole.says == "copy" and whole.score > 0.995  # at 256 pixels a side the finest detail of both was lost
+
+
+def test_what_has_no_detail_may_be_a_copy():
+    ramp = np.add.outer(np.linspace(0, 60, 128), np.linspace(0, 30, 128)) + 80 * np.hypot(
+        *np.mgrid[-1:1:128j, -1:1:128j]
+    )
+    flat = PIL.Image.fromarray(ramp.astype(np.uint8)).convert("RGB")
+    assert judged(flat, flat.resize((112, 112), PIL.Image.Resampling.BICUBIC)).says == "perhaps"

@@ -79,9 +79,16 @@ def test_pictures_are_laid_over_each_other():
 
 
 def test_what_the_rule_never_decides_is_said():
-    worth = {"jpeg_recall": 0.5, "never_decides": ["who it is"]}
+    worth = {
+        "measured": "by hand",
+        "changes": {"small_turn": {"recall": 0.5, "copy_recall": 0.0, "copy_precision": None}},
+        "different": {"lfw": {"copies": 1, "perhaps": 2, "of": "3 pairs", "note": "one photograph"}},
+        "never_decides": ["who it is"],
+    }
     page = groups_page(found(Group(kept="a", copies=("b",), scores=(1.0,)), worth=worth), face)
-    assert "<li>who it is</li>" in page and "<td>jpeg_recall</td><td>0.5</td>" in page
+    assert "<li>who it is</li>" in page and "Measured: by hand." in page
+    assert "<td>small turn</td><td>50%</td><td>0%</td><td>–</td>" in page
+    assert "<td>lfw</td><td>1</td><td>2</td><td>3 pairs; one photograph</td>" in page
 
 
 def test_no_copies():

@@ -159,7 +159,7 @@ def collect(
         progress: called with (done, total).
     """
     bundle = reader if isinstance(reader, Bundle) else None
-    input = bundle.twin.input if bundle else reader
+    input = reader.twin.input if isinstance(reader, Bundle) else reader
     places: list[int] = []
     seen: list[Seen] = []
     unreadable: dict[str, str] = {}

@@ -177,18 +177,49 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
 
 def _worth(found: Groups) -> str:
     """What the rule is worth, and what it never decides."""
-    if not found.worth:
+    told = found.worth
+    if not told:
         return ""
-    never = "".join(f"<li>{_text(each)}</li>" for each in found.worth.get("never_decides", ()))
-    figures = "".join(
-        f"<tr><td>{_text(str(name))}</td><td>{_text(str(value))}</td></tr>"
-        for name, value in found.worth.items()
-        if name != "never_decides"
-    )
+    never = "".join(f"<li>{_text(each)}</li>" for each in told.get("never_decides", ()))
     return (
-        f'<details class="detail"><summary>What the rule is worth, and what it never decides</summary>'
-        f"<p>It never decides:</p><ul>{never}</ul><table>{figures}</table></details>"
+        '<details class="detail worth"><summary>What the rule is worth, and what it never decides</summary>'
+        f"<p>It never decides:</p><ul>{never}</ul>"
+        f"{_changes(told.get('changes', {}))}{_different(told.get('different', {}))}"
+        f"<p>Measured: {_text(str(told.get('measured', '')))}.</p></details>"
     )
+
+
+def _changes(told: Mapping[str, Mapping[str, float | None]]) -> str:
+    """A row a way in which copies were changed."""
+    heads = ("copies that were changed", "found, copy or perhaps", "called copies", "of those called, right")
+    rows = [
+        (name.replace("_", " "), *(_share(each[what]) for what in ("recall", "copy_recall", "copy_precision")))
+        for name, each in told.items()
+    ]
+    return _rows(heads, rows)
+
+
+def _different(told: Mapping[str, Mapping[str, object]]) -> str:
+    """A row a kind of different pictures."""
+    heads = ("different pictures of one look", "wrongly copies", "wrongly perhaps", "of")
+    rows = []
+    for name, each in told.items():
+        note = f"; {each['note']}" if "note" in each else ""
+        rows.append((name.replace("_", " "), str(each["copies"]), str(each["perhaps"]), f"{each['of']}{note}"))
+    return _rows(heads, rows)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0%}"
+
+
+def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; nothing without rows."""
+    if not rows:
+        return ""
+    head = "".join(f"<th>{_text(each)}</th>" for each in heads)
+    lines = "".join(f"<tr>{''.join(f'<td>{_text(each)}</td>' for each in row)}</tr>" for row in rows)
+    return f'<div class="wide"><table><tr>{head}</tr>{lines}</table></div>'
 
 
 def _group(number: int, group: Group, face: Callable[[str], Face], table: _Table, *, perhaps: bool) -> str:
@@ -263,7 +294,8 @@ def _card(places: int | str, shown: str, said: str, *, goes: bool, over: str = "
     compare = '<button class="compare">compare</button>' if over else ""
     return (
         f'<figure class="copy{gone}" data-files="{places}"{over}>{shown}<figcaption>{said}</figcaption>'
-        f'<button class="decide" aria-pressed="{str(goes).lower()}">{word}</button>{compare}</figure>'
+        f'<div class="buttons"><button class="decide" aria-pressed="{str(goes).lower()}">{word}</button>{compare}</div>'
+        "</figure>"
     )
 
 
