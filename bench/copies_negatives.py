@@ -357,9 +357,8 @@ def mugs(generator: np.random.Generator) -> Picture:
     picture = scene(np.random.default_rng(31), 280, 260).filter(PIL.ImageFilter.GaussianBlur(3))
     draw = PIL.ImageDraw.Draw(picture)
     step = int(generator.integers(20))
-    colour = (
-        PIL.Image.new("HSV", (1, 1), (step % 10 * 25, 200, 130 + 100 * (step // 10))).convert("RGB").getpixel((0, 0))
-    )
+    hue = PIL.Image.new("HSV", (1, 1), (step % 10 * 25, 200, 130 + 100 * (step // 10)))
+    colour = tuple(hue.convert("RGB").tobytes())
     draw.ellipse((170, 90, 240, 180), outline=colour, width=14)
     draw.rectangle((80, 70, 190, 210), fill=colour)
     draw.ellipse((80, 55, 190, 88), fill=tuple(value // 2 for value in colour))

@@ -269,7 +269,7 @@ reach .83); and under which it is no copy at all."""
 def _drawn_over(found: Compared) -> bool:
     """Whether the pixels that differ are letters or a mark over a photograph, not the contents of a form."""
     detailed = found.clear[1].evidence if len(found.clear) > 1 else 0.0
-    perfect = found.clear[0].agreement >= PERFECT
+    perfect = bool(found.clear) and found.clear[0].agreement >= PERFECT
     return found.covered < 0.35 and (found.foreign or perfect) and found.paper < 0.5 and detailed > 0.4
 
 
@@ -313,8 +313,8 @@ def _band(one: np.ndarray, other: np.ndarray, counted: np.ndarray, floor: float)
     # the louder picture is turned down: a blur and a resize take energy from all squares alike
     down = ((theirs + 0.1) / (mine + 0.1), 1.0) if mine > theirs else (1.0, (mine + 0.1) / (theirs + 0.1))
     parts = [(a * down[0], b * down[1], ab * np.sqrt(down[0] * down[1])) for a, b, ab in parts]
-    energy = sum((a + b) / 2 for a, b, _ in parts)
-    left = sum((a + b) / 2 - ab for a, b, ab in parts)
+    energy = np.add.reduce([(a + b) / 2 for a, b, _ in parts])
+    left = np.add.reduce([(a + b) / 2 - ab for a, b, ab in parts])
     likeness = np.minimum.reduce([(2 * ab + floor) / (a + b + floor) for a, b, ab in parts])
     detailed = inside & (energy > PLENTY)
     noise = max(floor, float(np.median(left[detailed]))) if detailed.any() else floor
