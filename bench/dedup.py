@@ -80,7 +80,7 @@ def main() -> None:
     if options.only in (None, "copies", "different"):
         kinds = CHOSEN if options.chosen else REPORTED if options.only != "copies" else CHOSEN | REPORTED
         real = () if options.chosen or not options.packs else options.real
-        results += different(options.packs, kinds, real, 6 if options.quick else options.pictures)
+        results += different(options.packs, kinds, real, 4 if options.quick else options.pictures)
     if options.only in (None, "copies", "triples"):
         results += third_copies(options.data, 4 if options.quick else options.triples)
     for result in results:
