@@ -346,8 +346,12 @@ def test_scores_of_any_model_on_the_command_line(run, tmp_path):
     assert code == 0 and "from 60 unseen identities" in out
     code, out, _ = run("calibrate", tmp_path / "v.npy", "--far", "0.1", "--set", "prior=0.1", "--json")
     assert json.loads(out)["calibration"]["prior"] == 0.1
-    code, out, _ = run("evaluate", tmp_path / "contract.json", tmp_path / "v.npy")
-    assert code == 0 and "the measured rate agrees" in out
+    others = clusters(60, 3, spread=0.7, seed=1)
+    np.save(tmp_path / "w.npy", np.stack(others.values))
+    (tmp_path / "w.csv").write_text((tmp_path / "v.csv").read_text())
+    code, out, _ = run("evaluate", tmp_path / "contract.json", tmp_path / "w.npy")
+    assert code == 0 and "for a false-accept rate of 0.1" in out
+    assert "the threshold was found on" in said(run, "evaluate", tmp_path / "contract.json", tmp_path / "v.npy")
     (tmp_path / "s.csv").write_text("score,same\n0.1,0\n0.9,1\n")
     assert "nobody said whose the pairs are" in said(run, "calibrate", tmp_path / "s.csv", "--far", "0.1")
 

@@ -65,6 +65,8 @@ class Shards:
             if type(told["items"]) is not int or type(told["rows"]) is not int or told["items"] < 0 or told["rows"] < 1:
                 raise ValueError(f"items {told['items']!r}, rows {told['rows']!r}")
             return cls(folder=Path(folder), contract=contract, items=told["items"], rows=told["rows"])
+        except NewerFormat:
+            raise
         except (OSError, ValueError, KeyError, TypeError, BundleError) as error:
             raise DamagedIndex(f"{place} is damaged ({error}): restore it, or embed again elsewhere") from None
 
