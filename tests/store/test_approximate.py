@@ -32,9 +32,8 @@ def test_the_true_neighbours_are_among_what_is_found(tmp_path: Path, distance: s
         vectors = 50 * vectors + 1000  # an offset that float16 could not hold
     contract = Contract(fingerprint="1" * 64, dim=DIM, distance=distance)
     queries = (vectors[:200] + np.float32(0.001)).astype(np.float32)
-    true, scores = zip(
-        *((near[:10], score[:10]) for near, score in neighbours(contract, queries, vectors, k=10)), strict=True
-    )
+    known = neighbours(contract, queries, vectors, k=10)
+    true, scores = (np.stack([each[side][:10] for each in known]) for side in (0, 1))
     cache = cache_of(tmp_path, vectors, distance)
     found = cache.search(queries, 10)
     recall = np.mean([np.isin(own * 3 + 7, near).mean() for own, near in zip(true, found, strict=True)])
