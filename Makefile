@@ -9,11 +9,12 @@ SHELL := /bin/sh
 demo: $(VENV)/.demo
 	$(BIN)/twofold demo
 
+# two processes of one thread each: a test process with two threads is no faster than with one
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -q -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m slow -n 2 --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
