@@ -357,5 +357,5 @@ def told(rank: str, world: str, environment: Mapping[str, str], first: int = 0) 
     except ValueError:
         number, count = -1, 0
     if not 0 <= number < count:
-        raise UsageError(f"{rank}={environment[rank]} and {world}={environment[world]} are not a share: give --shard")
+        raise UsageError(f"{rank}={environment[rank]} and {world}={environment[world]} are not a share: give --shard 1/8")
     return number, count
