@@ -357,5 +357,6 @@ def told(rank: str, world: str, environment: Mapping[str, str], first: int = 0) 
     except ValueError:
         number, count = -1, 0
     if not 0 <= number < count:
-        raise UsageError(f"{rank}={environment[rank]} and {world}={environment[world]} are not a share: give --shard 1/8")
+        given = f"{rank}={environment[rank]} and {world}={environment[world]}"
+        raise UsageError(f"{given} are not a share: give --shard 1/8")
     return number, count
