@@ -26,8 +26,8 @@ def external(loss: Callable[..., Any], *, miner: Callable[[Tensor, Tensor], Any]
 
 def name_of(thing: object) -> str:
     """Where a function or the class of an object comes from, and how it is called."""
-    named = thing if hasattr(thing, "__qualname__") else type(thing)
-    return f"{named.__module__}.{named.__qualname__}"
+    name = getattr(thing, "__qualname__", type(thing).__qualname__)
+    return f"{thing.__module__}.{name}"
 
 
 class _External(nn.Module):
