@@ -54,7 +54,7 @@ def test_a_threshold_for_strangers_and_what_was_measured_at_it():
     assert told.false_negative.value == missed.mean()
     assert told.false_negative.low < missed.mean() < told.false_negative.high
     assert (told.identities, told.false_positive.unit) == (120, "identity")
-    plain = open_set(found, 0.1, standing="estimate")
+    plain = open_set(found, 0.1, estimate=True)
     assert plain.threshold < told.threshold and plain.false_positive.value == pytest.approx(0.1, abs=2e-3)
     larger = open_set(galleries(score, labels, size=80), 0.1)
     assert larger.threshold > told.threshold
@@ -86,7 +86,7 @@ def test_what_cannot_be_shown_is_refused():
         open_set(galleries(score, labels, size=10), 1.0)
     alone, labels = people(20, 1)
     with pytest.raises(NotEnoughData, match="no identity has an item beside those enrolled"):
-        open_set(galleries(alone, labels, size=5), 0.3, standing="estimate")
+        open_set(galleries(alone, labels, size=5), 0.3, estimate=True)
 
 
 @pytest.mark.slow
