@@ -79,7 +79,7 @@ def test_the_whole_way(run, people, model, tmp_path):
     code, out, _ = run("info", model, "--json")
     told = json.loads(out)
     assert told["parts"] == {"train": 24, "valid": 6, "calibrate": 24, "test": 6}
-    assert told["calibration"]["certified"]
+    assert told["calibration"]["standing"] != "estimate"
 
     unseen = twofold.Bundle.load(model).part(twofold.Items.open(people), "test").identities
     first, second = files(people, unseen[0])[:2]
