@@ -137,7 +137,7 @@ def test_an_interval_that_says_nothing_is_said_to_and_what_would_narrow_it():
         impostor_pairs=1000,
         threshold=0.5,
         far=0.01,
-        certified=False,
+        standing="estimate",
         holds=None,
         seed=0,
     )
