@@ -137,8 +137,8 @@ def test_a_training_goes_on_where_it_stopped(run, people, tmp_path):
     code, out, _ = run(*words, "--max-time", 0.01)
     assert code == 0
     assert "seconds are over" in json.loads(out)["stopped"]
-    code, out, _ = run(*words, "--resume")
-    assert code == 0
+    code, out, err = run(*words, "--resume")
+    assert code == 0, err
     assert (tmp_path / "m.training" / "log.jsonl").exists()
 
 
@@ -282,7 +282,7 @@ def test_an_uncalibrated_bundle_gives_no_verdict(run, model, people, tmp_path):
 def test_wrong_use(run, model, tmp_path):
     assert "give either two files, or --pairs" in said(run, "verify", model)
     assert "does not exist" in said(run, "doctor", tmp_path / "none")
-    assert "no bundle" in said(run, "info", tmp_path)
+    assert "is not a bundle" in said(run, "info", tmp_path)
     assert run("trian")[0] == 2
     assert run("verify", model, "--far")[0] == 2
 
@@ -304,7 +304,7 @@ def test_help_needs_no_torch():
     environment = os.environ | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
-    assert "certified" in done.stdout
+    assert "false-accept rate holds" in " ".join(done.stdout.replace("│", "").split())
 
 
 def test_public_names():

@@ -131,8 +131,8 @@ def test_records_return_as_they_were_and_damage_is_found(bundle):
 def test_an_identity_is_forgotten_with_all_its_contents(bundle, data):
     left = bundle.provenance.forgotten(["s1"])
     assert left.counts == bundle.provenance.counts | {"train": 21}
-    standing = left.standing(data.where(identities=["s1", "s2"]))
-    assert standing.contents["train"].tolist() == standing.names["train"].tolist() == [False, True]
+    known = left.familiarity(data.where(identities=["s1", "s2"]))
+    assert known.contents["train"].tolist() == known.names["train"].tolist() == [False, True]
     assert len(left.parts["train"].contents) == 21 * 3
     alone = data.where(identities=["s28"]).content_hashes()[0]
     assert len(bundle.provenance.forgotten([], [alone]).parts["test"].contents) == 8

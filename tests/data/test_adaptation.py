@@ -65,9 +65,9 @@ def test_what_must_divide_p_divides_it_or_is_dropped():
 @pytest.mark.parametrize("setting", ["p", "k"])
 def test_a_chosen_size_is_refused_with_one_that_fits(setting):
     recipe = Recipe().replace({setting: 30})
-    with pytest.raises(NotEnoughData, match=f"set {setting} to (\\d+) or less") as refused:
+    with pytest.raises(NotEnoughData, match=f"--set {setting}=(\\d+) or less") as refused:
         adapted(recipe, people(14), fixed=[setting])
-    fits = int(str(refused.value).split(f"set {setting} to ")[1].split()[0])
+    fits = int(str(refused.value).split(f"--set {setting}=")[1].split()[0])
     assert adapted(recipe.replace({setting: fits}), people(14), fixed=[setting])
 
 

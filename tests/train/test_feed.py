@@ -1,6 +1,7 @@
 """Feeds: the same batches whoever makes them, one process or several, from memory, a file or the disk."""
 
 import tempfile
+import time
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace

@@ -171,8 +171,8 @@ def _as_before(recipe: Recipe, state: State, fixed: Collection[str]) -> Adapted:
     """The recipe as it was adapted when the training began, whatever has become of the data."""
     before = Recipe.model_validate(state.numbers["recipe"])
     kept = {name: getattr(before, name) for name in ADAPTED if name not in fixed}
-    if any(name.startswith("split.") for name in fixed):
-        del kept["split"]
+    chosen = [name.removeprefix("split.") for name in fixed if name.startswith("split.")]
+    kept["split"] = before.split.model_copy(update={name: getattr(recipe.split, name) for name in chosen})
     return Adapted(recipe=recipe.model_copy(update=kept))
 
 
