@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from math import isfinite
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
@@ -107,7 +107,7 @@ class Pairing:
         """Embeddings of the batch."""
         return self.columns[: len(self.first)]
 
-    @property
+    @cached_property
     def starts(self) -> range:
         """First rows of the blocks.
 
