@@ -1,41 +1,196 @@
-"""Write docs/figures.md and its pictures from bench/results/*.json: `make docs`; a test sees that it is up to date."""
+"""Write docs/figures.md and its pictures from bench/results/*.json: `make docs`. A test checks that it is current."""
 
 import json
 import re
+import textwrap
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 PAGE = Path(__file__).with_name("figures.md")
+TABLES = Path(__file__).with_name("figures.toml")
 RESULTS = Path(__file__).parents[1] / "bench" / "results"
 PICTURES = Path(__file__).with_name("figures")
 
+PLAIN_ROWS = 20
+"""Figures of a section that are listed one by one; what is more belongs in a fold, or stays in the JSON."""
+
+NOTE_LENGTH = 180
+"""Characters of a note on the page; longer ones are cut, and whole in the JSON."""
+
+SHORT_UNITS = ("x", "s", "ms", "MB", "bytes", "CPU ms", "CPU s", "items/s", "items/CPU s", "queries/s", "pairs/s")
+"""Units that stand behind the number; what else stands in `unit` is a note."""
+
 HEAD = """# Figures
 
-Made from the JSON lines in `bench/results/`, which the scripts in `bench/` printed; do not edit by hand. Brackets are
-95 % intervals, the unit says over what (of times: single repeats). A goal that is not reached stays beside the figure.
-Each line names its processor and its vector instructions; a line that names none was measured on an Intel processor
-with AVX-512 and AMX. Ratios of speed hold on processors of that kind: products and convolutions gain more from AVX-512
-and AMX than the loops between them, so other processors give other ratios.
+Look up here what was measured, on which machine, and how to measure it again. The scripts in `bench/` print one JSON
+object each, and this page is generated from those in `bench/results/`; do not edit it by hand.
+
+How to read the tables:
+
+- Brackets are 95 % intervals. The notes say what was resampled; for times, single repetitions.
+- Every goal is shown beside its figure, whether it was reached or missed.
+- Long tables are folded. Each section links to its JSON, which holds every figure with its notes.
+- Each section names its machine. Sections that name no vector instructions were measured on an Intel processor with
+  AVX-512 and AMX. Speed ratios depend on the processor: matrix products and convolutions gain more from AVX-512 and AMX
+  than the loops between them, so they differ on other processors.
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Figures whose names fit a pattern, as a table with one row per `row` and one column per `column` of the names."""
+
+    pattern: str
+    title: str
+    first: str  # the heading above the names of the rows
+    columns: dict[str, str]  # what `column` matches -> the heading of its column
+    notes: bool = False  # whether each row ends with the notes of its first figure
+    above: int | None = None  # only rows whose name ends in a larger number
+    only: Literal["nonzero"] | None = None  # only rows with a value other than 0
+    others: str = ""  # said if rows were left out
+
+    def keeps(self, row: str, results: Iterable[dict[str, Any]]) -> bool:
+        """Whether a row is shown."""
+        if self.above is not None and int(row.rpartition("_")[2]) <= self.above:
+            return False
+        return self.only is None or any(result["value"] for result in results)
+
+
 def figures() -> str:
-    """Every committed result as Markdown tables, one a benchmark."""
-    parts = [HEAD]
-    for path in sorted(RESULTS.glob("*.json")):
-        line = json.loads(path.read_text(encoding="utf-8"))
-        parts.append(
-            f"## {path.stem}\n\n`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, "
-            f"{line['seconds']:.0f} s.\n\n{_pictures(line['bench'])}"
-            "| figure | value | goal | seed | unit | beside it |\n|---|---|---|---|---|---|\n"
-            + "\n".join(_row(result) for result in line["results"])
-            + "\n"
-        )
-    return "\n".join(parts)
+    """Every file of results as a section: folded tables first, then figures with goals, then the others."""
+    return "\n".join([HEAD, *(_section(path) for path in sorted(RESULTS.glob("*.json")))])
+
+
+def _section(path: Path) -> str:
+    line = json.loads(path.read_text(encoding="utf-8"))
+    about = tomllib.loads(TABLES.read_text(encoding="utf-8")).get(path.stem, {})
+    results = line["results"]
+    parts = [
+        f"## {about.get('heading', _words(path.stem).capitalize())}",
+        about.get("question", ""),
+        f"`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, {line['seconds']:.0f} s; "
+        f"[all {len(results)} figures](../bench/results/{path.name}).",
+        _pictures(line["bench"]),
+    ]
+    for fold in about.get("folds", ()):
+        table, results = _folded(Fold(**fold), results)
+        parts.append(table)
+    repeated = len({result["name"] for result in results}) < len(results)
+    parts.append(_by_seed(results) if repeated else _plain(results))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _folded(fold: Fold, results: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """The table of a fold, and the results that it does not hold."""
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
+    rest = []
+    for result in results:
+        found = re.fullmatch(fold.pattern, result["name"])
+        if found and found["column"] in fold.columns:
+            rows.setdefault(found["row"], {})[found["column"]] = result
+        else:
+            rest.append(result)
+    if not rows:
+        return "", rest
+    shown = {row: cells for row, cells in rows.items() if fold.keeps(row, cells.values())}
+    left = [_words(row) for row in rows if row not in shown]
+    others = fold.others.format(count=len(left), names=", ".join(left)) if left else ""
+    notes = {_notes(cell) for cells in rows.values() for cell in cells.values()}
+    shared = f"Each figure: {notes.pop()}." if len(notes) == 1 and notes != {""} else ""
+    return "\n\n".join(part for part in (fold.title, shared, _matrix(fold, shown), others) if part), rest
+
+
+def _matrix(fold: Fold, rows: dict[str, dict[str, dict[str, Any]]]) -> str:
+    used = {key: text for key, text in fold.columns.items() if any(key in cells for cells in rows.values())}
+    lines = [
+        [
+            _words(row),
+            *(_beside_goal(cells[key]) if key in cells else "" for key in used),
+            _notes(next(iter(cells.values()))) if fold.notes else "",
+        ]
+        for row, cells in rows.items()
+    ]
+    return _table([fold.first, *used.values(), "notes"], lines) if lines else ""
+
+
+def _by_seed(results: list[dict[str, Any]]) -> str:
+    """One row per figure, one column per seed; the figure without a seed is the mean over them."""
+    seeds = list(dict.fromkeys(result.get("seed") for result in results))
+    rows: dict[str, dict[Any, dict[str, Any]]] = {}
+    for result in results:
+        rows.setdefault(result["name"], {})[result.get("seed")] = result
+    lines = []
+    for name, cells in rows.items():
+        one = next(iter(cells.values()))
+        values = [_value(cells[seed]) if seed in cells else "" for seed in seeds]
+        lines.append([_words(name), *values, _goal(one), _notes(one)])
+    return _table(["figure", *("mean" if seed is None else f"seed {seed}" for seed in seeds), "goal", "notes"], lines)
+
+
+def _plain(results: list[dict[str, Any]]) -> str:
+    """One row per figure: those with a goal first, then the others, up to `PLAIN_ROWS` of them."""
+    ordered = sorted(results, key=lambda result: result.get("goal") is None)
+    lines, before = [], ""
+    for result in ordered[:PLAIN_ROWS]:
+        notes = _notes(result)
+        again = "as above" if notes and notes == before else notes
+        lines.append([_words(result["name"]), _value(result), _goal(result), again])
+        before = notes
+    left = f"\n\n{len(ordered) - PLAIN_ROWS} more are in the JSON." if len(ordered) > PLAIN_ROWS else ""
+    return _table(["figure", "value", "goal", "notes"], lines) + left if lines else ""
+
+
+def _table(heads: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table without the columns that are empty."""
+    used = [place for place in range(len(heads)) if any(row[place] for row in rows)]
+    lines = [[heads[place] for place in used], ["---"] * len(used)]
+    lines += [[row[place] for place in used] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _words(name: str) -> str:
+    """`supcon_4096` as "supcon, 4,096"."""
+    return re.sub(r"(?<=\w) (\d{3,})(?= |$)", lambda found: f", {int(found[1]):,}", name.replace("_", " "))
+
+
+def _value(result: dict[str, Any]) -> str:
+    unit = _unit(result)
+    return f"{_bare(result)} {unit}" if unit in SHORT_UNITS else _bare(result)
+
+
+def _bare(result: dict[str, Any]) -> str:
+    """A value with its interval and without its unit."""
+    value = _number(result["value"])
+    if result.get("low") is None:
+        return value
+    return f"{value} [{_number(result['low'])}, {_number(result['high'])}]"
+
+
+def _unit(result: dict[str, Any]) -> str:
+    """The unit without the words about seeds, which a column says."""
+    return re.sub(r";? ?mean over \d+ seeds$", "", result.get("unit") or "")
+
+
+def _goal(result: dict[str, Any]) -> str:
+    return "" if result.get("goal") is None else _number(result["goal"])
+
+
+def _beside_goal(result: dict[str, Any]) -> str:
+    return _bare(result) + (f" (goal {_goal(result)})" if _goal(result) else "")
+
+
+def _notes(result: dict[str, Any]) -> str:
+    """What stands beside a figure: a unit that is a sentence, and what it is compared with."""
+    unit = _unit(result)
+    notes = "; ".join(part for part in ("" if unit in SHORT_UNITS else unit, result.get("anchor") or "") if part)
+    return textwrap.shorten(notes, NOTE_LENGTH, placeholder=" ...")
 
 
 def draw() -> None:
-    """Every picture of which there are figures."""
+    """Write every picture whose figures exist."""
     PICTURES.mkdir(exist_ok=True)
     for bench, drawn in DRAWN.items():
         path = RESULTS / f"{bench}.json"
@@ -45,7 +200,7 @@ def draw() -> None:
 
 
 def loss_ratios(line: dict[str, Any]) -> Any:
-    """A row a loss: how many times faster and leaner than the peer, on a log axis, with the goals as bars."""
+    """One row per loss: how many times faster and leaner than the peer, on a log axis, with the goals as bars."""
     from matplotlib.figure import Figure
 
     found = {result["name"]: result for result in line["results"]}
@@ -111,16 +266,7 @@ DRAWN = {"losses": loss_ratios}
 
 
 def _pictures(bench: str) -> str:
-    return f"![{bench}](figures/{bench}.png)\n\n" if bench in DRAWN else ""
-
-
-def _row(result: dict[str, Any]) -> str:
-    value = _number(result["value"])
-    if result.get("low") is not None:
-        value += f" [{_number(result['low'])}, {_number(result['high'])}]"
-    goal = "" if result.get("goal") is None else _number(result["goal"])
-    seed = "" if result.get("seed") is None else result["seed"]
-    return f"| {result['name']} | {value} | {goal} | {seed} | {result.get('unit', '')} | {result.get('anchor', '')} |"
+    return f"![{bench}](figures/{bench}.png)" if bench in DRAWN else ""
 
 
 def _number(value: float) -> str:

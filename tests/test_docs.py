@@ -56,10 +56,50 @@ def test_made_pages_are_up_to_date(script, made):
     assert (ROOT / "docs" / made).read_text(encoding="utf-8") == names[script](), "run `make docs`"
 
 
-def test_the_picture_of_loss_ratios(tmp_path):
+def figures_script():
     path = ROOT / "docs" / "figures.py"
     names = {"__name__": "figures", "__file__": str(path)}
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), names)
+    return names
+
+
+def figures_of(results, *, folder, stem):
+    line = {"bench": stem, "commit": "0000000", "machine": "a machine", "seconds": 1.0, "results": results}
+    (folder / f"{stem}.json").write_text(json.dumps(line), encoding="utf-8")
+    figures = figures_script()["figures"]
+    figures.__globals__["RESULTS"] = folder
+    return figures()
+
+
+def test_figures_in_rows_and_columns_are_one_table(tmp_path):
+    results = [
+        {"name": f"supcon_{size}_{kind}", "value": size / 100, "goal": goal, "unit": "x", "anchor": "a peer"}
+        for size, goal in ((64, 0.9), (4096, 9))
+        for kind in ("time_ratio", "memory_ratio")
+    ]
+    page = figures_of(results, folder=tmp_path, stem="losses")
+    assert "| loss, batch | faster, one thread | less memory (allocated) |" in page
+    assert "| supcon, 4,096 | 41.0 (goal 9) | 41.0 (goal 9) |" in page
+    assert "supcon, 64" not in page and "Batches of 64 and 128 are in the JSON." in page
+    assert "[all 4 figures](../bench/results/losses.json)" in page
+
+
+def test_figures_of_several_seeds_are_one_row(tmp_path):
+    results = [{"name": "orl_eer", "value": value, "seed": seed, "unit": "s"} for seed, value in ((0, 0.5), (1, 0.25))]
+    page = figures_of(results, folder=tmp_path, stem="faces")
+    assert "| figure | seed 0 | seed 1 |\n| --- | --- | --- |\n| orl eer | 0.5000 s | 0.2500 s |" in page
+
+
+def test_figures_with_a_goal_come_first_and_long_lists_end_in_the_json(tmp_path):
+    results = [{"name": f"figure_{letter}", "value": 1, "goal": None} for letter in "abcdefghijklmnopqrstuvwxyz"]
+    results[25]["goal"] = 2
+    page = figures_of(results, folder=tmp_path, stem="unheard_of")
+    assert page.index("figure z") < page.index("figure a")
+    assert "figure y" not in page and "6 more are in the JSON." in page
+
+
+def test_the_picture_of_loss_ratios(tmp_path):
+    names = figures_script()
     rows = [
         {"name": f"supcon_{size}_{kind}_ratio{more}", "value": size / 100, "goal": goal}
         for size, goal in ((64, 0.9), (4096, 9), (4096, None))

@@ -41,20 +41,20 @@ def index(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Put the embeddings of DATA into INDEX; what is there unchanged is left alone, so that it can be run again.
+    """Add the embeddings of DATA to INDEX. Unchanged items are not embedded again, so it can be rerun.
 
     Args:
         bundle: a bundle, or the word pretrained.
-        data: a folder of files, a folder with one sub-folder a label, a table with the column path (by its other
-            columns hits can be filtered), or what `twofold embed` wrote.
-        index: a folder, made if it does not exist; or milvus://..., postgresql://...
-        keep_source: keep where each thing lies, so that a page of results can show it.
-        protect: a new index is encrypted with the key that the environment names.
-        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; found by looking.
-        prefix: put before each id, to tell two folders with the same file names apart.
-        prune: take out what was indexed from DATA (the ids that begin with the prefix) and is not there any more.
+        data: a folder of files, a folder with one sub-folder per label, a table with the column path (its other
+            columns can be used as filters), or what `twofold embed` wrote.
+        index: a folder, created if it does not exist; or milvus://..., postgresql://...
+        keep_source: store the path of each file, so that a page of results can show it.
+        protect: encrypt a new index with the key from the environment.
+        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; detected by default.
+        prefix: text before each id, to tell two folders with the same file names apart.
+        prune: remove items that were indexed from DATA (ids that begin with the prefix) and no longer exist.
         force: prune even if more than a tenth of the items would go, as when a disk is not mounted.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
     from twofold import terminal, wording
@@ -102,22 +102,22 @@ def search(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """What in INDEX is most like QUERY? Exit code 0 something, 1 nothing is like it, 3 unsure.
+    """Find what is most like QUERY in INDEX. Exit code 0 found, 1 nothing like it, 3 unsure.
 
-    Without a calibration nothing says what is alike enough, and the code is 0.
+    Without a calibration there is no threshold, and the exit code is 0.
 
     Args:
         bundle: the bundle that the index is pinned to, or the word pretrained.
         index: what `twofold index` wrote.
-        query: files, folders of files, or tables with the column path; what cannot be read is said and left out.
-        count: how many hits are wanted.
+        query: files, folders of files, or tables with the column path; unreadable files are named and left out.
+        count: number of hits.
         where: only items with this metadata: --where colour=red, --where price=2..5 (or 2.., dates); the same key
             twice: either value.
-        exact: compare with every item, where a large index or a learned comparison else looks among the likely ones.
-        report: where a page with pictures goes (one HTML file that opens offline).
-        pictures: the folder that was indexed, for the page's pictures if the index does not know where they lie.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
-        json: print a list with one JSON object a query.
+        exact: compare with every item; a large index or a learned comparison otherwise compares with likely ones only.
+        report: write a page with pictures to this file (one HTML file that opens offline).
+        pictures: the folder that was indexed, for the page's pictures if the index has no paths.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
+        json: print a list with one JSON object per query.
     """
     from twofold import terminal, wording
     from twofold.apps.search import search_all
@@ -155,18 +155,18 @@ def embed(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Write the embeddings of DATA as Parquet into the folder OUT; parts that are there are left alone.
+    """Write the embeddings of DATA as Parquet into the folder OUT; existing parts are left alone.
 
-    On many machines: each does its share of the parts, all into the same OUT, which `twofold index` then takes as DATA.
+    On many machines: each writes its share of the parts into the same OUT, which `twofold index` then takes as DATA.
 
     Args:
         bundle: a bundle, or the word pretrained.
         data: as for `twofold index`.
         out: a folder.
-        shard: 2/8 does the second of eight shares; by default what torchrun or SLURM say of this process, else all.
-        keep_source: keep where each thing lies.
-        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; found by looking.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        shard: 2/8 does the second of eight shares; by default the share that torchrun or SLURM assigns, otherwise all.
+        keep_source: store the path of each file.
+        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; detected by default.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
     from twofold import terminal, wording

@@ -44,24 +44,24 @@ def dedup(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Find near-duplicates in DATA: pictures that fit into each other, or whatever the bundle holds for the same.
+    """Find near-duplicates in DATA: pictures that match locally, or whatever a calibrated bundle considers the same.
 
-    No file is touched, but by --apply, which moves files to DATA/.twofold-trash and writes how to undo it.
+    No file is touched except by --apply, which moves files to DATA/.twofold-trash and writes an undo list.
 
     Args:
-        bundle: a bundle, or the word pretrained, which finds more copies; it can be left out, then DATA comes first.
+        bundle: optional: a bundle, or the word pretrained, which finds more copies. Without it DATA comes first.
         data: a folder, a table, or vectors (npy: rows, without a bundle).
-        against: an index: what is near one of its items is a copy of that.
-        threshold: score from which on vectors count as the same; by default the bundle's own, where it is calibrated.
-        keep: which of a group is proposed to stay: largest, oldest or first.
+        against: an index: items of DATA near one of its items are copies of that.
+        threshold: minimum score at which vectors count as the same; by default the bundle's, if it is calibrated.
+        keep: which file of a group to propose to keep: largest, oldest or first.
         strictness: exact (equal bytes), strict, normal, or loose (doubtful copies as well).
-        mirrored: mirror images are copies, too.
-        cache: a folder that keeps what was read, by content; the next call with it reads and compares what is new.
+        mirrored: mirror images are copies too.
+        cache: a folder that stores what was read, by content; the next call reads and compares only what is new.
         memory: the old name of --cache.
-        report: where a page to look through goes; its decisions leave it as a CSV.
-        apply: carry out the decisions of such a CSV; or, given the undo list that this wrote, take them back.
-        link: with --apply, put a hard link to the kept file where a file of exactly its bytes was. Others stay.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        report: write a review page to this file; it exports your decisions as a CSV.
+        apply: carry out the decisions in such a CSV; or, given the undo list, undo them.
+        link: with --apply, replace files with exactly the same bytes by hard links to the kept file. Others stay.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
     model, data = (bundle, data) if data is not None else (None, bundle)

@@ -36,20 +36,20 @@ def verify(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Are A and B the same? Exit code 0 yes, 1 no, 3 unsure; with --pairs a verdict for each row of a table, and 0.
+    """Are A and B the same? Exit code 0 yes, 1 no, 3 unsure. With --pairs: a verdict per row of a table, exit code 0.
 
-    Pairs with a file that cannot be read are left out of the table and named on standard error; where no pair can be
-    read the exit code is 2.
+    Pairs with an unreadable file are left out of the table and named on standard error. If no pair can be read, the
+    exit code is 2.
 
     Args:
         bundle: a calibrated bundle.
         a: one file.
         b: the other file.
-        pairs: a table with the columns a and b, and group where each group has a threshold of its own.
-        scores_only: with --pairs, scores in place of verdicts: they need no threshold, so that any bundle will do.
-        group: which group both belong to, where each has a threshold of its own; any: that of all pairs together.
-        out: where the verdicts (or scores) of --pairs go, as CSV; by default to the terminal.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        pairs: a table with the columns a and b, and group if each group has its own threshold.
+        scores_only: with --pairs, write scores instead of verdicts; this needs no threshold, so any bundle will do.
+        group: the group of both files, if each group has its own threshold; any: the overall threshold.
+        out: write the verdicts (or scores) of --pairs to this CSV file; by default to the terminal.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print JSON.
     """
     from twofold import wording
@@ -94,17 +94,17 @@ def identify(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure; of many: 0 at least one is somebody.
+    """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure. With many queries: 0 if at least one is somebody.
 
     Args:
         bundle: a calibrated bundle.
         index: where `twofold enrol` put the identities.
-        query: files, folders of files, or tables with the column path; what cannot be read is said and left out.
-        group: of the query, where each group has a threshold of its own; any: the threshold for all together.
-        template: what an identity with several files is compared by: the best of them, or their mean.
-        exact: compare with every item, where a large index or a learned comparison else looks among the likely ones.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
-        json: print one JSON object; of many queries a list, each with its query.
+        query: files, folders of files, or tables with the column path; unreadable files are named and left out.
+        group: the group of the query, if each group has its own threshold; any: the overall threshold.
+        template: compare an identity with several files by its best file, or by their mean.
+        exact: compare with every item; a large index or a learned comparison otherwise compares with likely ones only.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
+        json: print one JSON object; for many queries a list, each with its query.
     """
     from twofold import wording
     from twofold.apps.verify import identify as find
@@ -146,20 +146,20 @@ def enrol(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Remember LABEL by the embeddings of FILES; the files themselves are not kept.
+    """Add LABEL to INDEX by the embeddings of FILES; the files themselves are not stored.
 
     Args:
         bundle: what `twofold train` wrote.
-        index: an index; made if it does not exist.
+        index: an index; created if it does not exist.
         label: who or what the files show.
-        files: one file or more.
-        replace: put these in the place of all that LABEL was enrolled with before.
-        expires: from when on they are neither found nor counted, 2027-12-31; not in the past.
-        gate: what each file must reach, --gate sharpness=40 (contrast, norm; brightness=[40,220]); can be given
+        files: one or more files.
+        replace: replace everything that LABEL was enrolled with before.
+        expires: the date from which they are no longer found, such as 2027-12-31; not in the past.
+        gate: minimum quality of each file, --gate sharpness=40 (contrast, norm; brightness=[40,220]); can be given
             several times.
-        keep_source: keep where each file lies, by which `twofold migrate` can embed it again.
-        protect: a new index is encrypted with the key that the environment names.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        keep_source: store the path of each file, so that `twofold migrate` can embed it again.
+        protect: encrypt a new index with the key from the environment.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
     from twofold.apps.gallery import enrol as remember
@@ -188,18 +188,18 @@ def forget(
     out: MaybeOutFile = None,
     json: Json = False,
 ) -> int:
-    """Erase every byte of LABELS from the index: forget BUNDLE INDEX LABELS. Says what was looked for afterwards.
+    """Erase every byte of LABELS from the index: forget BUNDLE INDEX LABELS. Reports what it searched for afterwards.
 
-    The numbers of the receipt are kept in the audit log, too, without names: `twofold audit INDEX --label LABEL`.
-    What the bundle was trained on stands in its records as keyed hashes: forget --bundle BUNDLE LABELS takes them out.
+    The audit log also keeps the numbers of the receipt, without names: `twofold audit INDEX --label LABEL`. A bundle
+    keeps keyed hashes of what it was trained on: forget --bundle BUNDLE LABELS removes them.
 
     Args:
         what: BUNDLE INDEX LABELS: the bundle that the index is pinned to, the index, and whom to forget. With --bundle
-            the labels alone.
-        bundle: take the labels out of the records of this bundle, which then no longer knows that it was trained on
-            them. Its weights cannot forget: train anew without them where that matters.
-        file: with --bundle, also take out the content of this file; can be given several times.
-        out: where a receipt goes, a new file in JSON; it holds the labels and ids, so keep it as you would keep those.
+            only the labels.
+        bundle: remove the labels from the training records of this bundle. Its weights cannot forget: train again
+            without these identities if that matters.
+        file: with --bundle, also remove the record of this file's content; can be given several times.
+        out: write a receipt to this new JSON file. It contains the labels and ids, so protect it like those.
         json: print one JSON object.
     """
     if bundle is not None:
@@ -261,7 +261,7 @@ def _forget_records(place: Path, labels: list[str], files: tuple[Path, ...], *, 
 
 
 def expire(index: str, label: Label, date: str, /, *, json: Json = False) -> int:
-    """From DATE on LABEL is neither found nor counted; `twofold purge` erases what is expired.
+    """Stop matching LABEL from DATE on; `twofold purge` erases expired identities.
 
     Args:
         index: an index.
@@ -282,7 +282,7 @@ def expire(index: str, label: Label, date: str, /, *, json: Json = False) -> int
 
 
 def revoke(index: str, label: Label, /, *, lift: Flag = False, json: Json = False) -> int:
-    """Keep LABEL in the index, but never match it, until this is lifted.
+    """Keep LABEL in the index but stop matching it, until you lift this.
 
     Args:
         index: an index.
@@ -299,11 +299,11 @@ def revoke(index: str, label: Label, /, *, lift: Flag = False, json: Json = Fals
 
 
 def purge(index: str, /, *, out: MaybeOutFile = None, json: Json = False) -> int:
-    """Erase every byte of what is expired.
+    """Erase every byte of expired identities.
 
     Args:
         index: an index.
-        out: where a receipt goes, a new file in JSON; it holds labels and ids.
+        out: write a receipt to this new JSON file; it contains labels and ids.
         json: print one JSON object.
     """
     from twofold import wording

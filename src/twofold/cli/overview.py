@@ -33,11 +33,11 @@ def recipe(name: str = "generic", /) -> int:
 
 
 def info(path: str, /, *, everything: Everything = False, json: Json = False) -> int:
-    """What a bundle or an index is: what it was made from, its threshold, its fingerprint.
+    """Describe a bundle or an index: what it was made from, its threshold, its fingerprint.
 
     Args:
         path: a bundle, an index (a folder or the address of an engine), or what `twofold embed` wrote.
-        everything: every number that is kept, not only what a person asks first.
+        everything: every stored number, not only the main facts.
         json: print one JSON object.
     """
     from twofold import next_steps, wording
@@ -78,10 +78,10 @@ def _standing(index: "Index") -> dict[str, Any]:
 
 
 def demo(*, out: Out = Path("twofold-demo"), seed: Seed = 0, json: Json = False) -> int:
-    """The whole way in about a minute, on characters drawn in the free fonts that matplotlib carries.
+    """Run every step in about a minute, on characters drawn in the free fonts that matplotlib ships.
 
     Args:
-        out: where the bundle, the index and the page go.
+        out: folder for the bundle, the index and the page.
         seed: the same seed gives the same numbers.
         json: print one JSON object.
     """

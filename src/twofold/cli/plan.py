@@ -22,16 +22,16 @@ def plan(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Say before training how many identities a promise takes, what DATA can promise, and how long training takes here.
+    """Show before training how many identities a stated rate needs, what DATA can support, and how long training takes.
 
     Args:
         data: a folder with one sub-folder per identity, or a table.
-        far: false-accept rate that is wanted, 1e-2 is one impostor pair in a hundred.
-        recipe: what shall be trained: a built-in name or a TOML file.
+        far: desired false-accept rate; 1e-2 is one impostor pair in a hundred.
+        recipe: the recipe to train with: a built-in name or a TOML file.
         settings: change the recipe as in `train`, --set p=8; can be given several times.
-        levels: 2 for folders of folders: group/identity/file.
+        levels: 2 for nested folders: group/identity/file.
         seed: of the split.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
     from twofold import next_steps, wording

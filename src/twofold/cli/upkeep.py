@@ -13,12 +13,12 @@ __all__ = ["audit", "check", "migrate", "rekey"]
 
 
 def check(index: str, /, *, repair: Flag = False, json: Json = False) -> int:
-    """Look at every byte of INDEX. Exit code 0 all that it holds is as it was written, 1 something is not.
+    """Verify every byte of INDEX. Exit code 0 everything is as it was written, 1 something is damaged.
 
     Args:
         index: a folder, or the address of an engine.
-        repair: keep what is whole, drop what is provably damaged and say what that was, finish an erasure, build a
-            damaged cache again; nobody else should use the index meanwhile.
+        repair: keep what is intact, drop what is damaged and name it, finish a pending erasure, rebuild a damaged
+            cache; nobody else should use the index meanwhile.
         json: print one JSON object.
     """
     from twofold import terminal, wording
@@ -36,12 +36,12 @@ def check(index: str, /, *, repair: Flag = False, json: Json = False) -> int:
 
 
 def audit(index: str, /, *, label: MaybeLabel = None, json: Json = False) -> int:
-    """What was enrolled, changed and forgotten in INDEX, and when; names stand there as keyed hashes only.
+    """Show what was enrolled, changed and forgotten in INDEX, and when. The log holds keyed hashes instead of names.
 
     Args:
         index: an index in a folder.
-        label: only what concerns this name, which need not be enrolled any more.
-        json: print a list with one JSON object an entry.
+        label: only entries about this name, which need not be enrolled any more.
+        json: print a list with one JSON object per entry.
     """
     from twofold import wording
 
@@ -52,16 +52,16 @@ def audit(index: str, /, *, label: MaybeLabel = None, json: Json = False) -> int
 
 
 def rekey(index: str, /, *, new: Path | None = None, rotate: Flag = False, json: Json = False) -> int:
-    """Put a protected INDEX under another key, whole or not at all; one without protection gets it.
+    """Change the key of a protected INDEX, completely or not at all; encrypt one that is not protected.
 
-    The key that it has now is that of the environment: TWOFOLD_KEY_FILE, the path of a key file, or TWOFOLD_KEY. Keep
-    the old key until this is done: where it is killed, either the old key fits or the new one. A new key:
+    The current key comes from the environment: TWOFOLD_KEY_FILE, the path of a key file, or TWOFOLD_KEY. Keep the old
+    key until this is done: if it is killed, either the old key fits or the new one. To make a new key:
     (umask 077; openssl rand -base64 32 > twofold.key)
 
     Args:
         index: an index in a folder.
-        new: the file with the new key; without it the key stays, and --rotate renews what it locks.
-        rotate: new keys for all subjects and a new rotation of all vectors, too.
+        new: the file with the new key; without it the key stays the same, for use with --rotate.
+        rotate: also renew the keys of all identities and the rotation of all vectors.
         json: print one JSON object.
     """
     from twofold.store.protection.protect import find_key
@@ -90,19 +90,19 @@ def migrate(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Take INDEX over to another model, into NEW_INDEX; INDEX stays as it is.
+    """Migrate INDEX to another model, into NEW_INDEX; INDEX stays as it is.
 
-    What the index knows the source of is embedded again. The rest is brought over by a bridge: an orthogonal map,
-    fitted to things that both models have embedded. What that costs in recall is measured and said.
+    Items whose path is known are embedded again. The others are mapped by a bridge: an orthogonal map, fitted to
+    items that both models have embedded. What this costs in recall is measured and reported.
 
     Args:
         index: an index of the old model.
         bundle: the new model.
-        new_index: a folder that is not there yet; if a migration into it was cut off, it goes on.
+        new_index: a new folder; an interrupted migration into it is continued.
         old: the old model, to embed --sample with.
-        sample: things for the bridge, where too few of the index have a source: DATA, not necessarily enrolled.
-        protect: encrypt the new index with the key that the environment names.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
+        sample: items for the bridge, if too few items of the index have a path: DATA, not necessarily enrolled.
+        protect: encrypt the new index with the key from the environment.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
     from twofold import terminal, wording

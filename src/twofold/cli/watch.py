@@ -35,17 +35,17 @@ def evaluate(
 
     Args:
         bundle: what `twofold train` wrote; or a contract (JSON) that `twofold calibrate SCORES` wrote.
-        data: the data it was trained from (its kept-aside identities are used), new data, or a table of pairs; with a
-            contract: scores or vectors.
-        far: false-accept rate at which the true-accept rate is wanted; by default the calibrated one.
+        data: the training data (the held-out identities are used), new data, or a table of pairs; with a contract:
+            scores or vectors.
+        far: false-accept rate at which to report the true-accept rate; by default the calibrated one.
         against: another bundle: by how much is it better than the first on the same identities?
-        report: where a page with curves, hardest pairs, groups and a map goes (one HTML file that opens offline);
-            MODEL_CARD.md is then written into the bundle's folder.
-        levels: 2 for folders of folders: group/identity/file.
-        settings: --set pictures=false (leaves the things themselves out of the page), seed=1 (of what is drawn),
-            confidence=0.9 (of the intervals; 0.95 in a page and with --against); can be given several times.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
-        strict: refuse when a file cannot be read; else such files are left out.
+        report: write a page with curves, hardest pairs, groups and a map to this file (one HTML file that opens
+            offline), and MODEL_CARD.md into the bundle's folder.
+        levels: 2 for nested folders: group/identity/file.
+        settings: --set pictures=false (no pictures or texts of DATA on the page), seed=1 (of random choices),
+            confidence=0.9 (of the intervals; 0.95 on a page and with --against); can be given several times.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
+        strict: refuse unreadable files; by default they are left out.
         json: print one JSON object; with --report it holds the numbers of the page too.
     """
     chosen = settings_over(settings, EVALUATION)
@@ -134,15 +134,15 @@ def _report(bundle: Path, data: Path, page: Path, *, json: bool, **asked: Any) -
 
 
 def monitor(bundle: Path, scores: Path, /, *, false_alarms: Rate = 0.01, settings: Set = (), json: Json = False) -> int:
-    """Are production scores still what the calibration knows? Exit code 0 no drift, 1 drift, 3 too little data to tell.
+    """Have production scores drifted from the calibration? Exit code 0 no drift, 1 drift, 3 too little data to tell.
 
     Args:
         bundle: a calibrated bundle, or a contract (JSON) that `twofold calibrate SCORES` wrote.
-        scores: scores of production: JSON lines, CSV, TSV or Parquet with `score`, and where known `same`, `identity_a`
-            and `identity_b` (or `a` and `b`), `group`, `at`; what `verify --pairs` wrote; or vectors, best
-            with labels.
-        false_alarms: how often a run may say drift where there is none.
-        settings: --set looks=52 (so many runs together raise a false alarm no more often), genuine=0.9 (at least this
+        scores: production scores: JSON lines, CSV, TSV or Parquet with `score`, and if known `same`, `identity_a` and
+            `identity_b` (or `a` and `b`), `group`, `at`; the output of `verify --pairs`; or vectors, preferably with
+            labels.
+        false_alarms: how often a run may report drift if there is none.
+        settings: --set looks=52 (the rate of false alarms is for this many runs together), genuine=0.9 (at least this
             share of the pairs is genuine), distance=euclidean (of vectors without a bundle); can be given several
             times.
         json: print one JSON object.
