@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from twofold.errors import NotEnoughData, UsageError
+from twofold.metrics import fewshot
 from twofold.metrics.fewshot import n_way_accuracy
 
 LABELS = np.repeat(np.arange(8), 4)
@@ -24,7 +25,8 @@ def test_perfect_scores_are_always_right_and_equal_scores_are_chance():
     assert (chance.name, chance.resampled) == ("accuracy_5_way_2_shot", 8)
 
 
-def test_accuracy_of_known_odds():
+def test_accuracy_of_known_odds(monkeypatch):
+    monkeypatch.setattr(fewshot, "AT_ONCE", 0)  # each episode draws its own scores
     # every score is an independent draw, but for one class in two the genuine one is sure to win
     generator = np.random.default_rng(0)
 
@@ -46,6 +48,20 @@ def test_the_seed_decides():
 
     one, two, three = (n_way_accuracy(score, LABELS, n_way=3, episodes=30, seed=seed) for seed in (0, 0, 1))
     assert one == two != three
+
+
+def test_scores_of_few_items_are_asked_for_once_and_give_the_same(monkeypatch):
+    scores, calls = np.random.default_rng(0).normal(size=(32, 32)), []
+
+    def score(rows, cols):
+        calls.append(len(rows))
+        return scores[np.ix_(rows, cols)]
+
+    once = n_way_accuracy(score, LABELS, n_way=3, k_shot=2, episodes=30)
+    assert calls == [32]
+    monkeypatch.setattr(fewshot, "AT_ONCE", 31)
+    assert n_way_accuracy(score, LABELS, n_way=3, k_shot=2, episodes=30) == once
+    assert len(calls) == 31
 
 
 def test_what_cannot_be_answered_is_refused():
