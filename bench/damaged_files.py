@@ -13,7 +13,7 @@ import numpy as np
 
 from index_calls import contract, items, vectors_of
 from twofold.errors import TwofoldError
-from twofold.store import Index, finding
+from twofold.store import Index, large
 from twofold.store.cache.folder import LOCK
 from twofold.store.sqlite.database import Database
 
@@ -47,11 +47,11 @@ def stored(path: Path, *, cached: bool = False) -> Stored:
 @contextlib.contextmanager
 def exact_rows(rows: int) -> Iterator[None]:
     """From more rows on an index has a cache."""
-    usual, finding.EXACT_ROWS = finding.EXACT_ROWS, rows
+    usual, large.EXACT_ROWS = large.EXACT_ROWS, rows
     try:
         yield
     finally:
-        finding.EXACT_ROWS = usual
+        large.EXACT_ROWS = usual
 
 
 class Case(NamedTuple):

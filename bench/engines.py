@@ -160,9 +160,9 @@ def spent(server: int) -> dict[int, float]:
 def bytes_of(index: Any, place: str) -> float:
     """What an index takes on the disk."""
     if place.startswith("postgresql"):
-        return float(index._rows("SELECT pg_total_relation_size('{table}')")[0][0])
+        return float(index.engine.table.rows("SELECT pg_total_relation_size('{table}')")[0][0])
     path = Path(place.removeprefix("milvus+file:").partition("?")[0])
-    folder = path / "collections" / index._name if place.startswith("milvus") else Path(index.path)
+    folder = path / "collections" / index.engine._name if place.startswith("milvus") else Path(index.path)
     return float(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
 
 

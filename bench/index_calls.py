@@ -75,9 +75,9 @@ def calls(index: Any, name: str, step: int) -> Iterator[tuple[str, list[str], Ca
     if step % 6 == 3:
         yield "forget", [label], lambda: index.forget(label)
     if step % 7 == 4:
-        yield "rebuild", [], lambda: erase(index._database, whole=True)
+        yield "rebuild", [], lambda: erase(index.engine.database, whole=True)
     if step % 5 == 0:
-        yield "checkpoint", [], index._database.empty_log
+        yield "checkpoint", [], index.engine.database.empty_log
 
 
 def follow(truth: Truth, lines: list[str]) -> tuple[Truth, Truth]:

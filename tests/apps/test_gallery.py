@@ -17,7 +17,6 @@ from twofold.apps.verify import identify
 from twofold.data.hashes import content_hash
 from twofold.errors import PoorQuality, StoreError, UnknownLabel, UsageError
 from twofold.store import Index
-from twofold.store.local import LocalIndex
 
 Draw = Callable[..., Path]
 
@@ -37,12 +36,12 @@ def draw(tmp_path: Path) -> Draw:
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Iterator[LocalIndex]:
+def index(tmp_path: Path) -> Iterator[Index]:
     with Index.create(tmp_path / "store", of_pictures().contract) as made:
         yield local(made)
 
 
-def test_enrol_keeps_each_example_apart_and_is_logged(index: LocalIndex, draw: Draw) -> None:
+def test_enrol_keeps_each_example_apart_and_is_logged(index: Index, draw: Draw) -> None:
     bundle = of_pictures()
     files = [draw(f"anna/{n}.png", n) for n in range(3)]
     assert enrol(bundle, index, "anna", files, expires=date(2999, 1, 1)) == ("anna/0.png", "anna/1.png", "anna/2.png")
@@ -52,14 +51,14 @@ def test_enrol_keeps_each_example_apart_and_is_logged(index: LocalIndex, draw: D
     assert [(entry.event, entry.items) for entry in index.audit("anna")] == [("enrol", 3)]
 
 
-def test_the_source_is_kept_only_if_asked(index: LocalIndex, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_source_is_kept_only_if_asked(index: Index, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
     path = draw("anna/1.png", 1)
     monkeypatch.chdir(path.parent)
     enrol(of_pictures(), index, "anna", ["1.png"], keep_source=True)
     assert index.get(["anna/1.png"]).metadata == ({"source": str(path), "content": content_hash(path)},)
 
 
-def test_update_puts_new_things_in_the_place_of_all(index: LocalIndex, draw: Draw) -> None:
+def test_update_puts_new_things_in_the_place_of_all(index: Index, draw: Draw) -> None:
     bundle = of_pictures()
     enrol(bundle, index, "anna", [draw(f"anna/{n}.png", n) for n in range(3)])
     enrol(bundle, index, "bert", [draw("bert/0.png", 9)])
@@ -75,14 +74,14 @@ def test_update_puts_new_things_in_the_place_of_all(index: LocalIndex, draw: Dra
     assert index.ids == before
 
 
-def test_a_flat_picture_is_not_enrolled(index: LocalIndex, draw: Draw) -> None:
+def test_a_flat_picture_is_not_enrolled(index: Index, draw: Draw) -> None:
     good, flat = draw("good.png", 1), draw("flat.png", 2, lambda grey: grey * 0 + 80)
     with pytest.raises(PoorQuality, match=r"flat\.png: its contrast is 0, at least 1 is asked: give a better one"):
         enrol(of_pictures(), index, "anna", [good, flat])
     assert len(index) == 0
 
 
-def test_each_measure_has_its_gate(index: LocalIndex, draw: Draw, tmp_path: Path) -> None:
+def test_each_measure_has_its_gate(index: Index, draw: Draw, tmp_path: Path) -> None:
     bundle = of_pictures()
     sharp = draw("sharp.png", 1)
     blurred, dark = tmp_path / "blurred.png", draw("dark.png", 1, lambda grey: grey / 8)
@@ -217,7 +216,7 @@ def test_who_is_revoked_or_expired_is_not_identified(tmp_path: Path, template: s
         assert identify(bundle, index, things["a"], template=template).candidates[0].label == "a"
 
 
-def test_several_are_forgotten_at_once(index: LocalIndex, draw: Draw) -> None:
+def test_several_are_forgotten_at_once(index: Index, draw: Draw) -> None:
     bundle = of_pictures()
     for number, name in enumerate(["anna", "bert", "carl"]):
         enrol(bundle, index, name, [draw(f"{name}/1.png", number)])

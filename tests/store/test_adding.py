@@ -11,7 +11,6 @@ from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings
 from twofold.store import Index
-from twofold.store.local import LocalIndex
 from twofold.store.protection.protect import new_key
 from twofold.store.sqlite.rows import Row, State, record_of, xor
 
@@ -19,15 +18,14 @@ Make = Callable[..., Embeddings]
 
 
 @pytest.fixture(params=["open", "protected"])
-def index(request: pytest.FixtureRequest, tmp_path: Path, contract: Contract, make: Make) -> Iterator[LocalIndex]:
+def index(request: pytest.FixtureRequest, tmp_path: Path, contract: Contract, make: Make) -> Iterator[Index]:
     protect = new_key() if request.param == "protected" else False
     with Index.create(tmp_path / "store", contract, protect=protect) as index:
-        assert isinstance(index, LocalIndex)
         index.add(make(["a/1", "a/2", "b/1"]))
         yield index
 
 
-def test_new_changed_and_standing_items_in_one_call(index: LocalIndex, make: Make) -> None:
+def test_new_changed_and_standing_items_in_one_call(index: Index, make: Make) -> None:
     before = make(["a/1", "a/2", "b/1"])
     both = make(["c/1", "a/2", "b/1", "c/2"], seed=1)
     both.vectors[2] = before.vectors[2]
@@ -35,22 +33,22 @@ def test_new_changed_and_standing_items_in_one_call(index: LocalIndex, make: Mak
     assert index.ids == ("a/1", "b/1", "c/1", "a/2", "c/2")  # in the order of the last writing
     np.testing.assert_allclose(index.get(both.ids).vectors, both.vectors, atol=1e-6)
     np.testing.assert_allclose(index.get(["a/1"]).vectors, before.vectors[:1], atol=1e-6)
-    state = index._database.state()
+    state = index.engine.database.state()
     assert (state.items, state.generation) == (5, 2)
-    assert state.checksum == xor(row.digest() for row in index._database.rows())
+    assert state.checksum == xor(row.digest() for row in index.engine.database.rows())
     assert len(index.search(before.vectors[:1], 9)[0]) == 5
 
 
-def test_what_stands_there_is_not_written(index: LocalIndex, make: Make) -> None:
-    state = index._database.state()
+def test_what_stands_there_is_not_written(index: Index, make: Make) -> None:
+    state = index.engine.database.state()
     assert index.add(make(["a/1", "a/2", "b/1"])) == 0
     assert index.add(make([])) == 0
-    assert index._database.state() is state
+    assert index.engine.database.state() is state
     assert index.add(make(["a/1"], ["b"])) == 1  # the label alone
     assert index.get(["a/1"]).labels == ("b",)
 
 
-def test_a_date_is_kept_unless_another_is_given(index: LocalIndex, make: Make) -> None:
+def test_a_date_is_kept_unless_another_is_given(index: Index, make: Make) -> None:
     assert index.enrol(make(["a/1"]), expires="2099-01-01") == 1
     assert index.add(make(["a/1"])) == 0
     assert index.add(make(["a/1", "d/1"], seed=2)) == 2
@@ -59,7 +57,7 @@ def test_a_date_is_kept_unless_another_is_given(index: LocalIndex, make: Make) -
     assert set(index.dates(["a/1", "d/1"]).values()) == {"2098-01-01T00:00:00+00:00"}
 
 
-def test_a_revoked_item_that_gets_another_label_stands(index: LocalIndex, make: Make) -> None:
+def test_a_revoked_item_that_gets_another_label_stands(index: Index, make: Make) -> None:
     index.revoke("a")
     with pytest.raises(StoreError, match="'a' is revoked since"):
         index.add(make(["x/1", "a/9"]))
@@ -67,7 +65,7 @@ def test_a_revoked_item_that_gets_another_label_stands(index: LocalIndex, make: 
     assert [row.revoked for row in index.enrolled()][1] is None
 
 
-def test_another_writers_rows_are_counted(index: LocalIndex, make: Make) -> None:
+def test_another_writers_rows_are_counted(index: Index, make: Make) -> None:
     """The state is kept in memory; another connection's writes must be seen before the next number is given."""
     if index.protected:
         pytest.skip("the same for both")
@@ -78,36 +76,36 @@ def test_another_writers_rows_are_counted(index: LocalIndex, make: Make) -> None
         other.remove(["theirs/1"])
         index.add(make(["mine/3"]))
         assert len(index) == len(other) == 9
-    numbers = index._database.numbers()
+    numbers = index.engine.database.numbers()
     assert len(set(numbers.tolist())) == 9
     index.close()
     Index.open(index.path).close()  # every row against its hash, all of them against the state
 
 
 def test_a_call_that_fails_leaves_the_state_as_it_was(
-    index: LocalIndex, make: Make, monkeypatch: pytest.MonkeyPatch
+    index: Index, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state = index._database.state()
+    state = index.engine.database.state()
 
     def fail(self: object, state: State) -> State:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(type(index._database), "pruned", fail)
+        patch.setattr(type(index.engine.database), "pruned", fail)
         index.add(make(["d/1"]))
-    with pytest.raises(KeyboardInterrupt), index._database.writing():
-        index._database.write_state(replace(state, generation=99))
+    with pytest.raises(KeyboardInterrupt), index.engine.database.writing():
+        index.engine.database.write_state(replace(state, generation=99))
         raise KeyboardInterrupt
-    assert index._database.state() == state
-    assert index._database.mark.read() == state.generation
+    assert index.engine.database.state() == state
+    assert index.engine.database.mark.read() == state.generation
     assert index.add(make(["d/1"])) == 1
-    assert index._database.state().generation == state.generation + 1
+    assert index.engine.database.state().generation == state.generation + 1
 
 
-def test_a_number_that_is_taken_is_damage(index: LocalIndex, make: Make) -> None:
+def test_a_number_that_is_taken_is_damage(index: Index, make: Make) -> None:
     """Only an id may stand there already."""
-    with index._database.writing():
-        index._database.write_state(replace(index._database.state(), last=1))
+    with index.engine.database.writing():
+        index.engine.database.write_state(replace(index.engine.database.state(), last=1))
     with pytest.raises(
         DamagedIndex, match=r"is not a readable database any more \(UNIQUE constraint failed: items.row"
     ):

@@ -20,7 +20,6 @@ from twofold.store import Index
 from twofold.store.cache import building
 from twofold.store.cache.approximate import FORMAT, Approximate
 from twofold.store.cache.columns import MANIFEST, read_manifest, sealed
-from twofold.store.local import LocalIndex
 from vectors import clustered
 
 Make = Callable[..., Embeddings]
@@ -30,7 +29,7 @@ FILES = ("books", "centre", "centres", "codes", "halves", "lists", "numbers", "v
 
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twofold.store.finding.EXACT_ROWS", 500)
+    monkeypatch.setattr("twofold.store.large.EXACT_ROWS", 500)
 
 
 def embeddings(rows: range, seed: int = 0) -> Embeddings:
@@ -44,10 +43,9 @@ def embeddings(rows: range, seed: int = 0) -> Embeddings:
 
 
 @pytest.fixture
-def index(tmp_path: Path, contract: Contract) -> Iterator[LocalIndex]:
+def index(tmp_path: Path, contract: Contract) -> Iterator[Index]:
     with Index.create(tmp_path / "store", contract) as index:
         index.add(embeddings(range(ROWS)))
-        assert isinstance(index, LocalIndex)
         yield index
 
 
@@ -81,7 +79,7 @@ def exact_of(index: Index, queries: np.ndarray, k: int, **conditions: int) -> li
     return [[hit.id for hit in hits] for hits in index.search(queries, k, where=conditions or None, exact=True)]
 
 
-def test_an_index_of_many_rows(index: LocalIndex) -> None:
+def test_an_index_of_many_rows(index: Index) -> None:
     queries = clustered(40, seed=5)
     told: list[str] = []
     index.watch(lambda doing, done, total: told.append(doing))
@@ -95,12 +93,11 @@ def test_an_index_of_many_rows(index: LocalIndex) -> None:
     assert [[hit.id for hit in own] for own in hits] == true
     assert len(index.notes) == 1
     with Index.open(index.path) as again:
-        assert isinstance(again, LocalIndex)
         assert_found(again, queries)
         assert again.notes == ()
 
 
-def test_writes_are_seen_and_many_of_them_rebuild(index: LocalIndex) -> None:
+def test_writes_are_seen_and_many_of_them_rebuild(index: Index) -> None:
     queries = clustered(20, seed=5)
     index.search(queries)
     with Index.open(index.path) as other:  # another's writes
@@ -115,7 +112,7 @@ def test_writes_are_seen_and_many_of_them_rebuild(index: LocalIndex) -> None:
 
 
 @pytest.mark.parametrize("name", ["codes", "vectors", "manifest.json"])
-def test_a_damaged_cache_is_built_again_and_said(index: LocalIndex, name: str) -> None:
+def test_a_damaged_cache_is_built_again_and_said(index: Index, name: str) -> None:
     queries = clustered(20, seed=5)
     before = index.search(queries)
     index.close()
@@ -124,7 +121,6 @@ def test_a_damaged_cache_is_built_again_and_said(index: LocalIndex, name: str) -
     broken[len(broken) // 2] ^= 16
     path.write_bytes(broken)
     with Index.open(index.path) as again:
-        assert isinstance(again, LocalIndex)
         assert again.search(queries) == before
         assert any("the cache was built" in note for note in again.notes)
         Approximate(index.path / "cache").check()
@@ -132,7 +128,7 @@ def test_a_damaged_cache_is_built_again_and_said(index: LocalIndex, name: str) -
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_check_reads_every_byte_of_the_cache_and_a_repair_builds_it_again(
-    index: LocalIndex, name: str, monkeypatch: pytest.MonkeyPatch
+    index: Index, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("twofold.store.upkeep.EXACT_ROWS", 500)
     before = index.search(clustered(20, seed=5))
@@ -153,9 +149,7 @@ def test_a_check_reads_every_byte_of_the_cache_and_a_repair_builds_it_again(
     Approximate(index.path / "cache").check()
 
 
-def test_a_check_says_that_a_cache_is_anothers_or_half_there(
-    index: LocalIndex, tmp_path: Path, contract: Contract
-) -> None:
+def test_a_check_says_that_a_cache_is_anothers_or_half_there(index: Index, tmp_path: Path, contract: Contract) -> None:
     index.search(clustered(3))
     shutil.copytree(index.path / "cache", tmp_path / "cache")
     (index.path / "cache" / "codes").unlink()
@@ -168,13 +162,13 @@ def test_a_check_says_that_a_cache_is_anothers_or_half_there(
         assert other.check().findings == ()
 
 
-def test_a_damaged_lock_of_the_cache_is_no_hindrance(index: LocalIndex) -> None:
+def test_a_damaged_lock_of_the_cache_is_no_hindrance(index: Index) -> None:
     (index.path / "cache.lock").write_bytes(b"no database" * 99)
     assert_found(index, clustered(10, seed=5))
     assert "the cache was built from 2000 rows" in index.notes[0]
 
 
-def test_a_cache_that_was_refused_is_tried_again(index: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_was_refused_is_tried_again(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     queries, seconds = clustered(10, seed=5), [1000.0]
     monkeypatch.setattr("twofold.store.large.time.monotonic", lambda: seconds[0])
     with monkeypatch.context() as full:
@@ -189,7 +183,7 @@ def test_a_cache_that_was_refused_is_tried_again(index: LocalIndex, monkeypatch:
     assert_found(index, queries)
     assert (index.path / "cache").is_dir()
     assert len(index.notes) == 2
-    assert len(index._finder.all.rows) == 0  # memory need not hold them any more
+    assert len(index.engine.memory.rows) == 0  # memory need not hold them any more
     assert index.forget("person 3").left == 0
     assert_found(index, queries)
 
@@ -198,31 +192,29 @@ def refuse(*_: object, **__: object) -> None:
     raise CannotWrite("the disk is full")
 
 
-def test_a_cache_of_an_older_format_is_built_again_and_said(index: LocalIndex) -> None:
+def test_a_cache_of_an_older_format_is_built_again_and_said(index: Index) -> None:
     queries = clustered(20, seed=5)
     before = index.search(queries)
     index.close()
     facts = read_manifest(index.path / "cache")
     (index.path / "cache" / MANIFEST).write_bytes(sealed(facts | {"format": FORMAT - 1}))
     with Index.open(index.path) as again:
-        assert isinstance(again, LocalIndex)
         assert again.search(queries) == before
         assert f"has format {FORMAT - 1}, not {FORMAT}: the cache was built from 2000 rows" in again.notes[0]
     assert read_manifest(index.path / "cache")["format"] == FORMAT
 
 
-def test_a_cache_of_another_index_is_not_used(index: LocalIndex, tmp_path: Path, contract: Contract) -> None:
+def test_a_cache_of_another_index_is_not_used(index: Index, tmp_path: Path, contract: Contract) -> None:
     index.search(clustered(3))
     with Index.create(tmp_path / "other", contract) as other:
         other.add(embeddings(range(ROWS), seed=3))
         (index.path / "cache").rename(tmp_path / "other" / "cache")
         assert_found(other, clustered(10, seed=5))
-        assert isinstance(other, LocalIndex)
         assert "of another index" in other.notes[0]
 
 
 def test_a_forgotten_person_is_gone_from_all_that_the_cache_learned(
-    index: LocalIndex, tmp_path: Path, contract: Contract
+    index: Index, tmp_path: Path, contract: Contract
 ) -> None:
     """A centre or a codebook is a mean of rows: nearer to a forgotten one than chance. The cache that is built after a
     forget is, bit by bit, the one that would be built if the person had never been there."""
@@ -248,7 +240,7 @@ def test_a_forgotten_person_is_gone_from_all_that_the_cache_learned(
             assert (index.path / "cache" / name).read_bytes() == (fresh.path / "cache" / name).read_bytes(), name
 
 
-def test_a_mean_of_few_rows_would_give_a_person_away(index: LocalIndex) -> None:
+def test_a_mean_of_few_rows_would_give_a_person_away(index: Index) -> None:
     """What the test above guards against: before a forget, a centre lies much nearer to a person than to strangers."""
     index.search(clustered(3))
     with contextlib.closing(Approximate(index.path / "cache")) as cache:
@@ -261,7 +253,7 @@ def test_a_mean_of_few_rows_would_give_a_person_away(index: LocalIndex) -> None:
 
 
 @pytest.mark.parametrize("searched", [True, False])
-def test_forgetting_drops_the_cache_whoever_opened_it(index: LocalIndex, searched: bool) -> None:
+def test_forgetting_drops_the_cache_whoever_opened_it(index: Index, searched: bool) -> None:
     index.search(clustered(3))
     index.close()
     with Index.open(index.path) as again:
@@ -271,7 +263,7 @@ def test_forgetting_drops_the_cache_whoever_opened_it(index: LocalIndex, searche
     assert not (index.path / "cache").exists()
 
 
-def test_a_cache_that_cannot_be_deleted_is_no_receipt(index: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_deleted_is_no_receipt(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     index.search(clustered(3))
     monkeypatch.setattr(shutil, "rmtree", lambda path, **_: None)
     with pytest.raises(StoreError, match="a cache that is built again, cannot be deleted"):
@@ -281,8 +273,8 @@ def test_a_cache_that_cannot_be_deleted_is_no_receipt(index: LocalIndex, monkeyp
 BUILDER = """
 import sys
 import numpy as np
-from twofold.store import Index, finding
-finding.EXACT_ROWS = 500
+from twofold.store import Index, large
+large.EXACT_ROWS = 500
 index = Index.open(sys.argv[1])
 index.watch(lambda doing, done, total: print(doing, flush=True))
 index.search(np.eye(1, 16, dtype=np.float32))
@@ -292,7 +284,7 @@ print("built", flush=True)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", ["reading rows", "sorting rows into lists", "measuring recall"])
-def test_a_build_that_is_killed_leaves_nothing(index: LocalIndex, stage: str) -> None:
+def test_a_build_that_is_killed_leaves_nothing(index: Index, stage: str) -> None:
     source = Path(building.__file__).parents[2]
     command = [sys.executable, "-c", BUILDER, str(index.path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(source)})
@@ -309,7 +301,7 @@ def test_a_build_that_is_killed_leaves_nothing(index: LocalIndex, stage: str) ->
 
 
 @pytest.mark.slow
-def test_two_that_need_a_cache_build_it_once(index: LocalIndex) -> None:
+def test_two_that_need_a_cache_build_it_once(index: Index) -> None:
     source = Path(building.__file__).parents[2]
     command = [sys.executable, "-c", BUILDER, str(index.path)]
     environment = os.environ | {"PYTHONPATH": str(source)}
@@ -320,7 +312,7 @@ def test_two_that_need_a_cache_build_it_once(index: LocalIndex) -> None:
     assert read_manifest(index.path / "cache")["rows"] == ROWS
 
 
-def test_a_full_disk_is_no_end_of_searching(index: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_no_end_of_searching(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 

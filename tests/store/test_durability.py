@@ -185,7 +185,7 @@ with Index.open(sys.argv[1]) as index, warnings.catch_warnings(record=True) as t
         sys.stdin.readline()
         print([name for block in blocks for name in block.ids], told, flush=True)
     else:
-        with index._database.reading():
+        with index.engine.database.reading():
             print(len(index), flush=True)
             sys.stdin.readline()
         print(*[each.message for each in told], flush=True)
@@ -251,7 +251,7 @@ def test_a_thread_that_reads_is_named_as_one(
         with (
             Index.open(index.path) as other,
             pytest.warns(LongRead, match="Open the index again, which does it"),
-            other._database.reading(),
+            other.engine.database.reading(),
         ):
             assert len(other) == 2
             with pytest.raises(StoreError, match="another thread of this process reads"):
@@ -279,11 +279,13 @@ def test_a_second_writer_is_told(
 def test_a_full_disk_keeps_what_stood(tmp_path: Path, make: Make, contract: Contract) -> None:
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(["anna/1"]))
-        index._database.connection.execute("PRAGMA max_page_count=12")  # SQLite then says what a full disk makes it say
+        index.engine.database.connection.execute(
+            "PRAGMA max_page_count=12"
+        )  # SQLite then says what a full disk makes it say
         with pytest.raises(StoreError, match="is full: this call was not kept, all before it was; make room"):
             index.add(make([f"bert/{number}" for number in range(2000)]))
         assert index.ids == ("anna/1",)
-        index._database.connection.execute("PRAGMA max_page_count=100000")
+        index.engine.database.connection.execute("PRAGMA max_page_count=100000")
         assert index.add(make([f"bert/{number}" for number in range(2000)])) == 2000
     with Index.open(tmp_path / "store") as index:
         assert len(index) == 2001

@@ -12,7 +12,7 @@ from twofold.contract import Contract
 from twofold.errors import FingerprintMismatch, StoreError, UnknownLabel
 from twofold.results import Embeddings, Hit
 from twofold.store import Index
-from twofold.store.where import conditions
+from twofold.store.filters import conditions
 
 Make = Callable[..., Embeddings]
 Places = Callable[[str], str]

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from twofold.contract import Contract
-from twofold.store.exact import METRICS, Exact, neighbours
+from twofold.store.exact import METRICS, neighbours
+from twofold.store.memory import MemoryRows
 
 DIM = 12
 
@@ -77,7 +78,7 @@ def test_equal_scores_come_in_the_order_of_the_rows() -> None:
 
 def test_rows_in_memory_follow_a_dictionary() -> None:
     random = np.random.default_rng(0)
-    exact, truth, last = Exact(DIM), {}, 0
+    exact, truth, last = MemoryRows(DIM), {}, 0
     for step in range(60):
         if step % 4 == 3:
             before = len(exact)

@@ -16,10 +16,10 @@ from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError, UnknownLabel
 from twofold.results import Embeddings
 from twofold.store import Index, leftovers
-from twofold.store.following import Follower
+from twofold.store.filters import conditions
+from twofold.store.memory import Follower
 from twofold.store.sqlite import connection
 from twofold.store.sqlite.rows import Row
-from twofold.store.where import conditions
 
 Make = Callable[..., Embeddings]
 NAMES = [f"p{number % 7}/{number}" for number in range(60)]
@@ -115,15 +115,15 @@ def test_a_range_has_all_that_reach_it_and_nothing_else(index: Index) -> None:
 
 def test_a_replaced_row_is_marked_for_erasure(index: Index, make: Make) -> None:
     """What SQLite moved before the row was replaced may stand in a freed place: the next forget writes all anew."""
-    with index._database.reading():
-        assert index._database.loose() == set()
+    with index.engine.database.reading():
+        assert index.engine.database.loose() == set()
     label = index.get(NAMES[:1]).labels[0]
     index.add(make(NAMES[:1], [label], seed=99))
-    with index._database.reading():
-        assert index._database.loose() == {label}
+    with index.engine.database.reading():
+        assert index.engine.database.loose() == {label}
     index.forget(label)
-    with index._database.reading():
-        assert index._database.loose() == set()
+    with index.engine.database.reading():
+        assert index.engine.database.loose() == set()
 
 
 def test_recall_of_exact_search_is_one(index: Index) -> None:
@@ -136,13 +136,13 @@ def test_recall_of_exact_search_is_one(index: Index) -> None:
 
 
 def test_recall_sees_what_a_search_misses(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    search = type(index)._search
+    search = type(index.engine).search
 
     def half(self, queries, k, filters, *, exact):
         found = search(self, queries, k, filters, exact=exact)
         return found if exact else [hits[::2] for hits in found]
 
-    monkeypatch.setattr(type(index), "_search", half)
+    monkeypatch.setattr(type(index.engine), "search", half)
     found = index.recall(10, sample=60)
     assert found.low < 0.5 < found.high
 
@@ -166,14 +166,14 @@ def test_who_is_far_behind_reads_everything_again(index: Index, make: Make, monk
     with Index.open(index.path) as other:
         for number in range(40):
             other.remove([NAMES[number]])
-        assert other._database.connection.execute("SELECT count(*) FROM gone").fetchone()[0] <= 40
-        assert other._database.state().floor > 0
+        assert other.engine.database.connection.execute("SELECT count(*) FROM gone").fetchone()[0] <= 40
+        assert other.engine.database.state().floor > 0
         assert {hit.id for hit in index.search(make(["q"]).vectors, 99)[0]} == set(NAMES[40:])
 
 
 def test_a_row_that_vanishes_behind_our_back_is_damage(index: Index, make: Make) -> None:
     index.search(make(["q"]).vectors)
-    index._database.connection.execute("DELETE FROM items WHERE row = 3")
+    index.engine.database.connection.execute("DELETE FROM items WHERE row = 3")
     index.add(make(["late"]))
     with pytest.raises(DamagedIndex, match=r"row 3 of .* is not there any more"):
         index.search(make(["q"]).vectors, 99)
@@ -211,7 +211,7 @@ def test_names_that_are_part_of_others_do_not_delay_an_erasure(
     steps: list[str] = []
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(["anna-lena/1", "anna-lena-marie/1", "anna-lena-marie/anna-lena/1"]))
-        index._database.connection.set_trace_callback(steps.append)
+        index.engine.database.connection.set_trace_callback(steps.append)
         assert index.forget("anna-lena").left == 0
         assert not any(step.startswith(("VACUUM", "REINDEX")) for step in steps)
         assert index.ids == ("anna-lena-marie/1", "anna-lena-marie/anna-lena/1")
@@ -254,14 +254,14 @@ def test_a_strange_file_in_the_folder_is_told(index: Index, make: Make) -> None:
     (index.path / "notes.txt").unlink()
     index.close()
     with Index.open(index.path) as again:
-        assert not again._database.state().erasing
+        assert not again.engine.database.state().erasing
 
 
 @pytest.mark.parametrize("place", ["items", "items_by_label"])
 def test_a_copy_in_a_freed_place_is_found_and_rewritten(index: Index, make: Make, place: str) -> None:
     """Such copies are left by pages that were split or joined; here one is put there."""
     index.add(make(["anna-surname/1"]))
-    (page,) = index._database.connection.execute(
+    (page,) = index.engine.database.connection.execute(
         "SELECT rootpage FROM sqlite_master WHERE name = ?", (place,)
     ).fetchone()
     index.close()
@@ -289,7 +289,7 @@ WRITER = """
 import sys
 from twofold.store import Index
 index = Index.open(sys.argv[1])
-with index._database.writing():
+with index.engine.database.writing():
     print("writing", flush=True)
     sys.stdin.readline()
 """
@@ -330,7 +330,7 @@ def test_reading_in_blocks_delays_nobody(index: Index, make: Make) -> None:
 
 
 def test_a_lost_end_of_the_log_is_noticed(index: Index, make: Make, tmp_path: Path) -> None:
-    index._database.empty_log()
+    index.engine.database.empty_log()
     index.add(make(["late/1"]))
     copy = tmp_path / "copy"
     copy.mkdir()
@@ -362,7 +362,7 @@ def test_an_index_whose_names_do_not_fit_its_rows_is_refused(index: Index) -> No
 def test_many_rows_go_to_a_cache_of_which_nothing_wrong_is_served(
     tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twofold.store.finding.EXACT_ROWS", 50)
+    monkeypatch.setattr("twofold.store.large.EXACT_ROWS", 50)
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(NAMES))
         index.add(make(["late/1"], seed=5))

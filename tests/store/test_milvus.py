@@ -49,10 +49,10 @@ def test_each_kind_of_index_misses_little_and_exactly_nothing(
     given = many(make, 3000)
     with Index.create(f"{place}_{kind}&index={kind}", contract) as index:
         index.add(given)
-        index._client.flush(index._name)  # an index stands over what is flushed
+        index.engine._client.flush(index.engine._name)  # an index stands over what is flushed
         assert index.recall(10, sample=50).value > 0.9
     with Index.open(f"{place}_{kind}") as index:
-        assert index._index == kind
+        assert index.engine._index == kind
         queries = make(["q"] * 5, seed=9).vectors
         scores = index.contract.scores(queries, given.vectors)
         for hits, row in zip(index.search(queries, 5, exact=True), scores, strict=True):
@@ -79,8 +79,8 @@ def test_a_range_beyond_what_milvus_gives_is_read_whole(
 def test_a_changed_row_is_never_served(index: Any, make: Make) -> None:
     given = make(["a", "b", "c"])
     index.add(given)
-    row = index._client.query(index._name, filter='id == "a"', output_fields=["*"])[0]
-    index._client.upsert(index._name, [{**row, "label": "b", "tags": []}])
+    row = index.engine._client.query(index.engine._name, filter='id == "a"', output_fields=["*"])[0]
+    index.engine._client.upsert(index.engine._name, [{**row, "label": "b", "tags": []}])
     message = r"the row 'a' of milvus\+file:.* is not as it was written \(SHA-256\)"
     for look in (lambda: index.get(["a"]), lambda: list(index.blocks()), lambda: index.search(given.vectors, 3)):
         with pytest.raises(DamagedIndex, match=message):
@@ -113,8 +113,8 @@ def test_what_is_too_large_is_refused(place: str, index: Index, contract: Contra
 
 
 def test_a_later_format_is_refused(index: Any, place: str) -> None:
-    row = index._client.query("twofold_indexes", filter=f'id == "{index._name}"', output_fields=["*"])[0]
-    index._client.upsert("twofold_indexes", [{**row, "tags": [], "metadata": {"format": 99}}])
+    row = index.engine._client.query("twofold_indexes", filter=f'id == "{index.engine._name}"', output_fields=["*"])[0]
+    index.engine._client.upsert("twofold_indexes", [{**row, "tags": [], "metadata": {"format": 99}}])
     with pytest.raises(NewerFormat, match="has format 99, this twofold reads up to 1: upgrade twofold"):
         Index.open(place)
 

@@ -18,6 +18,7 @@ from twofold.store import Index
 psycopg = pytest.importorskip("psycopg")
 pytest.importorskip("pgvector")
 postgres = importlib.import_module("twofold.store.remote.postgres")
+table = importlib.import_module("twofold.store.remote.postgres_table")
 server = importlib.import_module("twofold.store.remote.postgres_server")
 
 Make = Callable[..., Embeddings]
@@ -53,9 +54,9 @@ def test_a_graph_is_built_and_misses_little(
     monkeypatch.setattr(postgres, "EXACT_UP_TO", 1500)
     with Index.create(f"{place[:-12]}_{distance}", replace(contract, distance=distance)) as index:
         index.add(many(make, 1500))
-        assert not index._built()
+        assert not index.engine.table.graph_is_built()
         index.add(make(["one/more"], seed=7))
-        assert index._built()
+        assert index.engine.table.graph_is_built()
         assert index.recall(10, sample=100).value > 0.95
         given = many(make, 1500)
         queries = make(["q"] * 20, seed=9).vectors
@@ -74,10 +75,12 @@ def test_a_graph_is_built_and_misses_little(
 def test_the_graph_answers_and_not_a_scan(index: Any, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "EXACT_UP_TO", 2000)
     index.add(many(make, 2001))
-    index._connection.execute("SET enable_seqscan = off")  # the test's table is small
+    index.engine.table.connection.execute("SET enable_seqscan = off")  # the test's table is small
     inner = "SELECT row, {columns} FROM {table} WHERE {condition} ORDER BY {vector} {operator} {query} LIMIT 5"
-    statement = index._named(f"EXPLAIN SELECT * FROM unnest(%s::vector[]) AS q(v), LATERAL ({inner}) r", index._graph)
-    plan = index._connection.execute(statement, [[make(["q"]).vectors[0]]]).fetchall()
+    statement = index.engine.table.named(
+        f"EXPLAIN SELECT * FROM unnest(%s::vector[]) AS q(v), LATERAL ({inner}) r", index.engine.table.graph
+    )
+    plan = index.engine.table.connection.execute(statement, [[make(["q"]).vectors[0]]]).fetchall()
     assert any("_graph" in line for (line,) in plan)
 
 
@@ -150,7 +153,7 @@ def test_a_table_that_is_gone_is_said(index: Index, admin: Any, make: Make) -> N
 
 
 def test_a_broken_connection_is_said(index: Any, admin: Any, make: Make) -> None:
-    admin.execute("SELECT pg_terminate_backend(%s)", [index._connection.info.backend_pid])
+    admin.execute("SELECT pg_terminate_backend(%s)", [index.engine.table.connection.info.backend_pid])
     with pytest.raises(StoreError, match=r"the connection broke .* Open the index again and repeat it"):
         index.add(make(["a"]))
     with pytest.raises(StoreError, match="the connection broke"):
@@ -214,15 +217,15 @@ def test_vectors_too_long_for_the_engine_are_refused(place: str, contract: Contr
 
 
 def test_vectors_too_long_for_a_graph_are_scanned(contract: Contract) -> None:
-    assert postgres.graph_of(replace(contract, dim=4000)) == "halfvec"
-    assert postgres.graph_of(replace(contract, dim=4001)) is None
-    assert postgres.graph_of(replace(contract, dim=2001, distance="euclidean")) is None
+    assert table.graph_of(replace(contract, dim=4000)) == "halfvec"
+    assert table.graph_of(replace(contract, dim=4001)) is None
+    assert table.graph_of(replace(contract, dim=2001, distance="euclidean")) is None
 
 
 def test_without_its_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    for name in ("twofold.store.remote.postgres", "twofold.store.remote.postgres_server"):
-        monkeypatch.delitem(sys.modules, name)
+    for name in ("postgres", "postgres_table", "postgres_server"):
+        monkeypatch.delitem(sys.modules, f"twofold.store.remote.{name}")
     with pytest.raises(MissingExtra, match=r"psycopg and pgvector: pip install 'twofold\[postgres\]'"):
         Index.open("postgresql://host/db?table=a")
 

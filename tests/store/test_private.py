@@ -39,7 +39,7 @@ def is_private(folder: Path) -> None:
 def test_an_index_is_its_owners_alone(
     tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twofold.store.finding.EXACT_ROWS", 500)
+    monkeypatch.setattr("twofold.store.large.EXACT_ROWS", 500)
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make([f"a/{number}" for number in range(600)]))
         index.search(clustered(3))

@@ -18,7 +18,6 @@ from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError, UsageError, WrongKey
 from twofold.results import Embeddings
 from twofold.store import Index
-from twofold.store.local import LocalIndex
 from twofold.store.protection.protect import Key, new_key
 from twofold.store.sqlite.rows import Row, xor
 from twofold.store.upkeep import inspect
@@ -35,9 +34,8 @@ def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def index(tmp_path: Path, contract: Contract, make: Make) -> Iterator[LocalIndex]:
+def index(tmp_path: Path, contract: Contract, make: Make) -> Iterator[Index]:
     with Index.create(tmp_path / "store", contract, protect=KEY) as index:
-        assert isinstance(index, LocalIndex)
         index.add(make(PEOPLE))
         yield index
 
@@ -62,15 +60,14 @@ def test_it_answers_as_an_open_one_does(tmp_path: Path, contract: Contract, make
             for a, b in zip(search(plain)[0], search(one)[0], strict=True):
                 assert (a.id, a.label) == (b.id, b.label)
                 assert a.score == pytest.approx(b.score, abs=1e-6)
-        assert isinstance(one, LocalIndex)
         assert one.protected
         np.testing.assert_allclose(one.get(PEOPLE).vectors, given.vectors, atol=1e-7)
         np.testing.assert_allclose(next(one.blocks()).vectors, given.vectors, atol=1e-7)
         assert one.add(given) == 0
 
 
-def test_no_vector_can_be_read_in_its_files(index: LocalIndex, make: Make) -> None:
-    pieces = parts_of(make(PEOPLE).vectors) + parts_of(index._rotation.turn(make(PEOPLE).vectors))
+def test_no_vector_can_be_read_in_its_files(index: Index, make: Make) -> None:
+    pieces = parts_of(make(PEOPLE).vectors) + parts_of(index.engine.rotation.turn(make(PEOPLE).vectors))
     assert files_with(index.path, pieces) == []
     index.close()
     assert files_with(index.path, pieces) == []
@@ -78,7 +75,7 @@ def test_no_vector_can_be_read_in_its_files(index: LocalIndex, make: Make) -> No
     assert files_with(index.path, [b"anna-surname"]) == ["truth.sqlite"]  # names stay readable, as is said
 
 
-def test_it_opens_with_its_key_only(index: LocalIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_opens_with_its_key_only(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     index.close()
     with pytest.raises(WrongKey, match="is protected and no key is given"):
         Index.open(index.path)
@@ -103,9 +100,9 @@ def test_a_key_for_nothing(tmp_path: Path, contract: Contract) -> None:
     assert not (tmp_path / "other").exists()
 
 
-def forge(index: LocalIndex, change: Callable[[Row], Row]) -> None:
+def forge(index: Index, change: Callable[[Row], Row]) -> None:
     """What somebody with the files and this code, but without the key, could write: all hashes are right."""
-    database = index._database
+    database = index.engine.database
     with database.writing():
         rows = [change(row) for row in database.rows()]
         database.connection.execute("DELETE FROM items")
@@ -114,9 +111,9 @@ def forge(index: LocalIndex, change: Callable[[Row], Row]) -> None:
     index.close()
 
 
-def test_rows_cannot_be_swapped(index: LocalIndex) -> None:
+def test_rows_cannot_be_swapped(index: Index) -> None:
     """An impostor's template under another's name would open every door."""
-    found = {row.id: row.vector for row in index._database.rows()}
+    found = {row.id: row.vector for row in index.engine.database.rows()}
     swap = {"anna-surname/1": "bert-surname/1", "bert-surname/1": "anna-surname/1"}
     forge(index, lambda row: row._replace(vector=found[swap.get(row.id, row.id)]))
     with pytest.raises(DamagedIndex, match=r"is sealed for \('anna-surname/1', 'anna-surname'\) does not open"):
@@ -124,14 +121,14 @@ def test_rows_cannot_be_swapped(index: LocalIndex) -> None:
 
 
 @pytest.mark.parametrize("field", ["id", "label"])
-def test_a_row_cannot_be_given_another_name(index: LocalIndex, field: str) -> None:
+def test_a_row_cannot_be_given_another_name(index: Index, field: str) -> None:
     names = {"anna-surname/1": "x", "anna-surname": "bert-surname"}
     forge(index, lambda row: row._replace(**{field: names.get(getattr(row, field), getattr(row, field))}))
     with pytest.raises(DamagedIndex, match="does not open"):
         Index.open(index.path, key=KEY)
 
 
-def test_subjects_keys_cannot_be_swapped_or_lost(index: LocalIndex) -> None:
+def test_subjects_keys_cannot_be_swapped_or_lost(index: Index) -> None:
     index.close()
     with sqlite3.connect(index.path / "truth.sqlite") as connection:
         keys = dict(connection.execute("SELECT label, key FROM subjects").fetchall())
@@ -146,7 +143,7 @@ def test_subjects_keys_cannot_be_swapped_or_lost(index: LocalIndex) -> None:
     connection.close()
 
 
-def test_a_flipped_bit_is_found(index: LocalIndex) -> None:
+def test_a_flipped_bit_is_found(index: Index) -> None:
     index.close()
     file = index.path / "truth.sqlite"
     content = file.read_bytes()
@@ -164,10 +161,10 @@ def test_a_flipped_bit_is_found(index: LocalIndex) -> None:
     assert len([each for each in answers if isinstance(each, bytes)]) == 1
 
 
-def test_forgetting_destroys_the_key_too(index: LocalIndex) -> None:
-    with index._database.reading():
-        rows = [row for row in index._database.rows() if row.label == "anna-surname"]
-        (wrapped,) = index._database.connection.execute("SELECT key FROM subjects ORDER BY label").fetchone()
+def test_forgetting_destroys_the_key_too(index: Index) -> None:
+    with index.engine.database.reading():
+        rows = [row for row in index.engine.database.rows() if row.label == "anna-surname"]
+        (wrapped,) = index.engine.database.connection.execute("SELECT key FROM subjects ORDER BY label").fetchone()
     pieces = [
         b"anna-surname",
         wrapped[:8],
@@ -181,31 +178,29 @@ def test_forgetting_destroys_the_key_too(index: LocalIndex) -> None:
     assert [entry.event for entry in index.audit("anna-surname")] == ["forget", "erased"]
     index.close()
     with Index.open(index.path, key=KEY) as again:
-        assert isinstance(again, LocalIndex)
         assert [entry.event for entry in again.audit("anna-surname")] == ["forget", "erased"]
         assert files_with(index.path, pieces) == []
 
 
-def test_the_key_of_the_log_is_in_no_file(index: LocalIndex) -> None:
+def test_the_key_of_the_log_is_in_no_file(index: Index) -> None:
     index.forget("anna-surname")
-    key = index._database.seal.audit_key(index._database.pinned())
+    key = index.engine.database.seal.audit_key(index.engine.database.pinned())
     assert len(key) == 32
     index.close()
     assert files_with(index.path, [key, key.hex().encode()]) == []
 
 
 @pytest.mark.parametrize("rotate", [False, True])
-def test_rekey(index: LocalIndex, make: Make, rotate: bool) -> None:
+def test_rekey(index: Index, make: Make, rotate: bool) -> None:
     index.enrol(make(["dora-surname/1"], seed=7), expires="2999-01-01")
     index.revoke("carl-surname")
     before, query = index.get(index.ids), make(["q"], seed=4).vectors
     hits, people = index.search(query, 9)[0], index.enrolled()
-    sealed = {row.id: row.vector for row in index._database.rows()}
-    wrapped = index._database.connection.execute("SELECT key FROM subjects").fetchall()
+    sealed = {row.id: row.vector for row in index.engine.database.rows()}
+    wrapped = index.engine.database.connection.execute("SELECT key FROM subjects").fetchall()
     other = new_key()
     index.rekey(other, rotate=rotate)
     for opened in (index, Index.open(index.path, key=other)):
-        assert isinstance(opened, LocalIndex)
         np.testing.assert_allclose(opened.get(before.ids).vectors, before.vectors, atol=3e-7)
         assert opened.ids == before.ids
         assert opened.enrolled() == people
@@ -213,7 +208,7 @@ def test_rekey(index: LocalIndex, make: Make, rotate: bool) -> None:
             assert (a.id, a.label) == (b.id, b.label)
             assert a.score == pytest.approx(b.score, abs=1e-6)
         assert [entry.event for entry in opened.audit()] == ["enrol", "revoke", "rekey"]
-        same = {row.id: row.vector == sealed[row.id] for row in opened._database.rows()}
+        same = {row.id: row.vector == sealed[row.id] for row in opened.engine.database.rows()}
         assert set(same.values()) == {not rotate}
         assert rotate or opened.add(make(PEOPLE[:2])) == 0  # after a rotation the last digits differ
         opened.close()
@@ -224,11 +219,11 @@ def test_rekey(index: LocalIndex, make: Make, rotate: bool) -> None:
         Index.open(index.path, key=KEY)
 
 
-def test_rotated_templates_match_nothing_of_before(index: LocalIndex, make: Make) -> None:
+def test_rotated_templates_match_nothing_of_before(index: Index, make: Make) -> None:
     vectors = make(PEOPLE).vectors
-    before = index._rotation.turn(vectors)
+    before = index.engine.rotation.turn(vectors)
     index.rekey(KEY, rotate=True)
-    after = index._rotation.turn(vectors)
+    after = index.engine.rotation.turn(vectors)
     np.testing.assert_allclose(after @ after.T, before @ before.T, atol=1e-6)
     assert np.abs(np.einsum("nd,nd->n", before, after)).max() < 0.9
 
@@ -236,7 +231,6 @@ def test_rotated_templates_match_nothing_of_before(index: LocalIndex, make: Make
 def test_an_open_index_gets_protection(tmp_path: Path, contract: Contract, make: Make) -> None:
     given = make(PEOPLE)
     with Index.create(tmp_path / "store", contract) as index:
-        assert isinstance(index, LocalIndex)
         index.add(given)
         index.enrol(make(["dora-surname/1"]))
         index.rekey(KEY)
@@ -251,7 +245,7 @@ def test_an_open_index_gets_protection(tmp_path: Path, contract: Contract, make:
     Index.open(index.path, key=KEY).close()
 
 
-def test_another_process_with_the_old_key_is_told(index: LocalIndex, make: Make) -> None:
+def test_another_process_with_the_old_key_is_told(index: Index, make: Make) -> None:
     with Index.open(index.path, key=KEY) as other:
         other.search(make(["q"]).vectors, 1)
         index.rekey(new_key())
@@ -266,14 +260,14 @@ def test_another_process_with_the_old_key_is_told(index: LocalIndex, make: Make)
         assert len(index) == 5
 
 
-def test_a_label_that_comes_back_gets_another_key(index: LocalIndex, make: Make) -> None:
+def test_a_label_that_comes_back_gets_another_key(index: Index, make: Make) -> None:
     with Index.open(index.path, key=KEY) as other:
         assert len(other.search(make(["q"]).vectors, 9)[0]) == 5
         find = "SELECT key FROM subjects WHERE label = 'anna-surname'"
-        (old,) = index._database.connection.execute(find).fetchone()
+        (old,) = index.engine.database.connection.execute(find).fetchone()
         index.forget("anna-surname")
         index.add(make(["anna-surname/1"], seed=8))
-        (new,) = index._database.connection.execute(find).fetchone()
+        (new,) = index.engine.database.connection.execute(find).fetchone()
         assert old != new
         assert len(other.search(make(["q"]).vectors, 9)[0]) == 4
 
@@ -317,7 +311,6 @@ def test_a_kill_during_rekey_leaves_the_old_or_the_new(
                 with Index.open(tmp_path / "store", key=key) as index:
                     assert index.ids == tuple(ids)
                     np.testing.assert_allclose(index.get(ids).vectors, given.vectors, atol=1e-5)
-                    assert isinstance(index, LocalIndex)
                     index.rekey(KEY)
                     fits.append(key)
                     break
@@ -326,7 +319,7 @@ def test_a_kill_during_rekey_leaves_the_old_or_the_new(
         assert len(fits) == 1
 
 
-def test_a_check_looks_at_the_log_if_a_key_is_at_hand(index: LocalIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_looks_at_the_log_if_a_key_is_at_hand(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     index.forget("anna-surname")
     index.close()
     with sqlite3.connect(index.path / "truth.sqlite") as connection:
@@ -341,7 +334,7 @@ def test_a_check_looks_at_the_log_if_a_key_is_at_hand(index: LocalIndex, monkeyp
 def test_many_vectors_of_a_protected_index_are_searched_in_memory(
     tmp_path: Path, contract: Contract, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("twofold.store.finding.EXACT_ROWS", 1000)
+    monkeypatch.setattr("twofold.store.large.EXACT_ROWS", 1000)
     ids = [f"p{number // 3}/{number}" for number in range(1500)]
     given = make(ids)
     pieces = parts_of(given.vectors[:50])
@@ -350,7 +343,6 @@ def test_many_vectors_of_a_protected_index_are_searched_in_memory(
         assert index.search(given.vectors[:1], 1)[0][0].id == ids[0]
         assert [entry.name for entry in index.path.iterdir() if entry.is_dir()] == []
     with Index.create(tmp_path / "open", contract) as index:
-        assert isinstance(index, LocalIndex)
         index.add(given)
         assert index.search(given.vectors[:1], 1)[0][0].id == ids[0]
         assert (index.path / "cache").is_dir()

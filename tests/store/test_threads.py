@@ -14,8 +14,8 @@ from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings
 from twofold.store import Index
+from twofold.store.filters import conditions
 from twofold.store.sqlite.connection import explained
-from twofold.store.where import conditions
 
 Make = Callable[..., Embeddings]
 
@@ -91,8 +91,8 @@ ARGUMENTS: dict[str, Any] = {
     "seed": 0,
     "filters": conditions({"colour": "red"}),
 }
-OPEN_AFTERWARDS = {"close", "create", "open", "found", "create_at", "open_at", "found_at", "protect_at", "unlock_at"}
-KNOWN_WITHOUT_FILES = {"path", "contract", "plain", "notes", "refuse_other", "without_life"}
+OPEN_AFTERWARDS = {"close", "create", "open", "found"}
+KNOWN_WITHOUT_FILES = {"path", "contract", "notes", "refuse_other", "keeps_dates", "check_dates"}
 
 
 def public(index: Index) -> list[str]:

@@ -112,7 +112,7 @@ def test_a_large_index_answers_the_same_alone_and_in_a_batch(
     with Index.create(tmp_path / "small", contract) as small:
         small.add(given)
         true = [*map(named, small.search(queries, 5))]
-    monkeypatch.setattr("twofold.store.finding.EXACT_ROWS", 500)
+    monkeypatch.setattr("twofold.store.large.EXACT_ROWS", 500)
     with Index.create(tmp_path / "store", contract) as index:
         index.add(given)
         assert [*map(named, index.search(queries, 5, exact=True))] == true

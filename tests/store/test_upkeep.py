@@ -112,7 +112,7 @@ def test_an_unfinished_erasure_is_finished(written: Path, make: Make) -> None:
         reader = sqlite3.connect(written / "truth.sqlite", isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM items").fetchone()
-        index._database.connection.execute("PRAGMA busy_timeout=50")
+        index.engine.database.connection.execute("PRAGMA busy_timeout=50")
         with pytest.raises(StoreError, match="not yet overwritten"):
             index.forget("anna-surname")
         index.close()

@@ -21,12 +21,11 @@ from twofold.embedding import embed_read, read_all
 from twofold.errors import StoreError, UsageError
 from twofold.printable import utf8_name
 from twofold.results import Embeddings, Erasure
+from twofold.store.arguments import utc
 from twofold.store.index import Index
-from twofold.store.life import utc
-from twofold.store.local import LocalIndex
 from twofold.store.sqlite.rows import clock
 
-__all__ = ["enrol", "forget", "local", "update"]
+__all__ = ["enrol", "forget", "update"]
 
 BATCH = 256
 HASH_LETTERS = 8  # of a content hash in an id: among thousand files of one name two meet once in 10,000 galleries
@@ -74,7 +73,7 @@ def enrol(
     index.refuse_other(bundle.fingerprint)
     refuse_past(expires)
     if expires is not None:
-        local(index)
+        index.check_dates()
     found = embeddings_of(bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source)
     taken = taken_by_others(index, found)
     if taken and ids is not None:
@@ -85,7 +84,7 @@ def enrol(
     if taken:
         fresh = [told_apart(label, value) if name in taken else name for name, value in zip(names, values, strict=True)]
         found = replace(found, ids=tuple(fresh))
-    index.enrol(found, expires=expires) if isinstance(index, LocalIndex) else index.add(found)
+    index.enrol(found, expires=expires) if index.keeps_dates else index.add(found)
     return found.ids
 
 
@@ -105,13 +104,13 @@ def update(
     Raises:
         UnknownLabel: nobody of that name is enrolled. StoreError: an id is another identity's. As `enrol` else.
     """
-    keeper = local(index)
+    index.check_dates()
     values, names = named(label, files, ids)
     index.refuse_other(bundle.fingerprint)
     refuse_past(expires)
-    keeper.known(label)
+    index.known(label)
     found = embeddings_of(bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source)
-    keeper.enrol(found, expires=expires, whole=True)
+    index.enrol(found, expires=expires, whole=True)
     return names
 
 
@@ -125,17 +124,6 @@ def forget(bundle: Bundle, index: Index, labels: str | Sequence[str]) -> Erasure
     """
     index.refuse_other(bundle.fingerprint)
     return index.forget(labels)
-
-
-def local(index: Index) -> LocalIndex:
-    """The index, if it is one that keeps dates, revocations and an audit log.
-
-    Raises:
-        StoreError: it is on another engine.
-    """
-    if isinstance(index, LocalIndex):
-        return index
-    raise index.without_life()
 
 
 def refuse_past(expires: str | date | None) -> None:

@@ -16,7 +16,6 @@ from twofold.embedding import embed_values
 from twofold.errors import NotEnoughData, StoreError, UnreadableInput
 from twofold.results import Embeddings, Migration
 from twofold.store.index import Index
-from twofold.store.local import LocalIndex
 
 __all__ = ["BRIDGED", "migrate"]
 
@@ -77,7 +76,7 @@ def migrate(
     for part in portions(index, names, last=revoked):
         found = index.get(part)
         put(index, target, carried(bundle, bridge, found, sourced=sourced))
-        if revoked.intersection(found.labels) and isinstance(target, LocalIndex):
+        if revoked.intersection(found.labels) and target.keeps_dates:
             target.revoke(found.labels)
         done += len(part)
         if watch:
@@ -143,10 +142,10 @@ def revoked_in(index: Index, target: Index) -> set[str]:
     Raises:
         StoreError: the new index keeps no revocations.
     """
-    revoked = {each.label for each in index.enrolled() if each.revoked} if isinstance(index, LocalIndex) else set()
-    if revoked and not isinstance(target, LocalIndex):
+    revoked = {each.label for each in index.enrolled() if each.revoked} if index.keeps_dates else set()
+    if revoked and not target.keeps_dates:
         raise StoreError(f"{len(revoked)} identities are revoked, and {target.path} keeps no revocations: use a folder")
-    if isinstance(target, LocalIndex) and (over := revoked.intersection(target.labels)):
+    if target.keeps_dates and (over := revoked.intersection(target.labels)):
         target.revoke(sorted(over))
     return revoked
 
@@ -185,7 +184,7 @@ def carried(bundle: Bundle, bridge: Bridge | None, found: Embeddings, *, sourced
 
 def put(index: Index, target: Index, items: Embeddings) -> None:
     """Write items into the new index, each with the date it had."""
-    dates = index.dates(items.ids) if isinstance(index, LocalIndex) else {}
+    dates = index.dates(items.ids) if index.keeps_dates else {}
     for when in {dates.get(name) for name in items.ids}:
         rows = [row for row, name in enumerate(items.ids) if dates.get(name) == when]
         part = replace(
@@ -195,7 +194,7 @@ def put(index: Index, target: Index, items: Embeddings) -> None:
             vectors=items.vectors[rows],
             metadata=tuple(items.metadata[row] for row in rows) if items.metadata else None,
         )
-        if isinstance(target, LocalIndex):
+        if target.keeps_dates:
             target.enrol(part, expires=when)
         elif when is None:
             target.add(part)

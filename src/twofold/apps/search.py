@@ -13,9 +13,9 @@ from twofold.embedding import embed_read, embed_values, scores
 from twofold.errors import StoreError, UnreadableInput
 from twofold.results import Embeddings, Estimate, Found, Hit
 from twofold.store.exact import METRICS
+from twofold.store.filters import Condition, Where, conditions
 from twofold.store.index import Index, best_of_each
 from twofold.store.recall import recall_of
-from twofold.store.where import Condition, Where, conditions
 
 __all__ = ["SHORTLIST", "judged", "recall", "search", "search_all", "search_vectors"]
 

@@ -17,7 +17,6 @@ from twofold.embedding import embed_read, embed_values, pair_scores
 from twofold.errors import NotCalibrated, StoreError, UnreadableInput, UsageError
 from twofold.results import Hit, Identification, Verdict
 from twofold.store.index import Index
-from twofold.store.local import LocalIndex
 
 __all__ = [
     "calibration_of",
@@ -276,7 +275,7 @@ def rescored(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], h
 
 def counted(index: Index) -> tuple[int, int]:
     """How many identities and items a query is compared with."""
-    return index.standing() if isinstance(index, LocalIndex) else (len(index.labels), len(index))
+    return index.standing() if index.keeps_dates else (len(index.labels), len(index))
 
 
 def outgrown(many: OpenSet, names: int, items: int) -> str | None:

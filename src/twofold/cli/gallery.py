@@ -16,7 +16,7 @@ from twofold.printable import utf8_name
 
 if TYPE_CHECKING:
     from twofold.results import Erasure, Identification
-    from twofold.store.local import LocalIndex
+    from twofold.store.index import Index
 
 __all__ = ["enrol", "expire", "forget", "identify", "local_index", "purge", "revoke", "verify"]
 
@@ -269,7 +269,7 @@ def expire(index: str, label: Label, date: str, /, *, json: Json = False) -> int
         date: 2027-12-31, or with a time 2027-12-31T18:00:00+01:00 (UTC where it names no zone); never lifts it.
         json: print one JSON object.
     """
-    from twofold.store.life import utc
+    from twofold.store.arguments import utc
     from twofold.store.sqlite.rows import clock
 
     with local_index(index) as gallery:
@@ -321,12 +321,13 @@ def purge(index: str, /, *, out: MaybeOutFile = None, json: Json = False) -> int
     return YES
 
 
-def local_index(place: str) -> "LocalIndex":
+def local_index(place: str) -> "Index":
     """An index that keeps dates, revocations and an audit log."""
-    from twofold.apps.gallery import local
     from twofold.store.index import Index
 
-    return local(Index.open(place))
+    index = Index.open(place)
+    index.check_dates()
+    return index
 
 
 def check_receipt(path: Path, index: str) -> None:

@@ -69,9 +69,7 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
 
 def _standing(index: "Index") -> dict[str, Any]:
     """Of an index in a folder: who counts, neither expired nor revoked, and whether it is encrypted."""
-    from twofold.store.local import LocalIndex
-
-    if not isinstance(index, LocalIndex):
+    if not index.keeps_dates:
         return {}
     labels, items = index.standing()
     return {"items_that_count": items, "labels_that_count": labels, "protected": index.protected}

@@ -1,14 +1,14 @@
 """Embeddings at rest: an index that loses nothing it acknowledged and forgets what it must. No torch here.
 
-what every engine does     index, given, where, recall
-the local engine           local, finding, large; life, audit, upkeep
+what every engine needs    index, engine (the protocol), addresses, arguments, filters, recall
+the engine of a folder     local; lifetimes (dates, revocations), audit, upkeep (check and repair)
   its database             sqlite/
-  what memory holds        following, exact, scan
-  its cache                cache/
+  exact search             memory (rows that follow the database), exact, scan
+  approximate search       large, cache/
   erasing                  erasure, leftovers
-  protection               protection/
+  encryption               protection/
 engines elsewhere          remote/
-without an index           near_pairs, cells, crowds; shards
+without an index           shards
 """
 
 from twofold.store.index import Index

@@ -8,8 +8,8 @@ from twofold.errors import StoreError
 from twofold.results import Erasure
 from twofold.store.leftovers import Search, look
 from twofold.store.sqlite.connection import explain
-from twofold.store.sqlite.database import Database, clock
-from twofold.store.sqlite.rows import Row
+from twofold.store.sqlite.database import Database
+from twofold.store.sqlite.rows import Row, clock
 
 __all__ = ["erase", "receipt"]
 

@@ -5,18 +5,19 @@ from dataclasses import replace
 
 import faiss
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
 from twofold.contract import Contract
+from twofold.errors import StoreError
 from twofold.store.scan import ROUNDING, Blocks, block_rows, crowded, nearest, sides
 
 __all__ = [
     "METRICS",
     "SAME",
     "UNIT_TOLERANCE",
-    "Exact",
     "Found",
     "best",
+    "check_vectors",
     "neighbours",
     "plain",
     "reaching",
@@ -32,6 +33,7 @@ METRICS = {
 }
 
 FEW = 8  # below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
+LARGEST = 1e15  # number in a vector: beyond it squared distances leave float32
 UNIT_TOLERANCE = 1e-3  # how far the length of a row may be from 1 where the distance is the cosine
 MATRIX_QUERIES = 20  # from so many queries on faiss does best with a matrix product
 SPARE = 16  # neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
@@ -52,117 +54,21 @@ def plain(contract: Contract) -> Contract:
     return contract if contract.distance in METRICS else replace(contract, distance="euclidean")
 
 
-class Exact:
-    """Rows of an index in memory, ascending by number; adding one costs one row, not a copy of all.
-
-    Attributes:
-        numbers: of the rows. hashes: of the rows, 32 bytes each.
-    """
-
-    def __init__(self, dim: int) -> None:
-        self.count = 0
-        self._numbers = np.empty(0, np.int64)
-        self._vectors = np.empty((0, dim), np.float32)
-        self._hashes = np.empty((0, 32), np.uint8)
-
-    def __len__(self) -> int:
-        return self.count
-
-    @property
-    def numbers(self) -> Int[np.ndarray, "n"]:
-        """The numbers of the rows, ascending; a view."""
-        return self._numbers[: self.count]
-
-    @property
-    def vectors(self) -> Float[np.ndarray, "n dim"]:
-        """The vectors, float32; a view."""
-        return self._vectors[: self.count]
-
-    @property
-    def hashes(self) -> UInt8[np.ndarray, "n 32"]:
-        """The hashes of the rows; a view."""
-        return self._hashes[: self.count]
-
-    def put(
-        self, numbers: Int[np.ndarray, "m"], vectors: Float[np.ndarray, "m dim"], hashes: UInt8[np.ndarray, "m 32"]
-    ) -> None:
-        """Put rows behind the others; their numbers are larger than all before."""
-        self.reserve(self.count + len(numbers))
-        place = slice(self.count, self.count + len(numbers))
-        self._numbers[place], self._vectors[place], self._hashes[place] = numbers, vectors, hashes
-        self.count += len(numbers)
-
-    def reserve(self, rows: int) -> None:
-        """Make room for so many rows."""
-        if rows > len(self._numbers):
-            size = max(rows, self.count * 3 // 2)
-            self._numbers = grown(self.numbers, size)
-            self._vectors = grown(self.vectors, size)
-            self._hashes = grown(self.hashes, size)
-
-    def drop(self, numbers: Int[np.ndarray, "m"]) -> Int[np.ndarray, "gone"]:
-        """Take rows out, the others move up; the numbers of those that were there."""
-        gone = np.flatnonzero(np.isin(self.numbers, numbers))
-        if not len(gone):
-            return gone
-        dropped = self.numbers[gone]
-        kept = np.delete(np.arange(gone[0], self.count), gone - gone[0])
-        place = slice(gone[0], gone[0] + len(kept))  # what stands before the first stays where it is
-        for table in (self._numbers, self._vectors, self._hashes):
-            table[place] = table[kept]
-            table[place.stop : self.count] = 0
-        self.count = int(place.stop)
-        return dropped
-
-    def checksum(self) -> bytes:
-        """XOR of the hashes."""
-        return np.bitwise_xor.reduce(self.hashes, axis=0).tobytes()
-
-    def search(
-        self,
-        contract: Contract,
-        queries: Float[np.ndarray, "q dim"],
-        k: int,
-        *,
-        allowed: Int[np.ndarray, "m"] | None = None,
-    ) -> list[Found]:
-        """The `k` best rows of each query and all that score as the last of them, fewer where there are fewer.
-
-        Args:
-            allowed: ascending numbers of the only rows that count.
-        """
-        numbers, vectors = self.only(allowed)
-        if not len(numbers):
-            return [(numbers[:0], np.empty(0)) for _ in queries]
-        found = neighbours(contract, queries, vectors, k=min(k, len(numbers)))
-        return [(numbers[places], scores) for places, scores in found]
-
-    def search_range(
-        self,
-        contract: Contract,
-        queries: Float[np.ndarray, "q dim"],
-        score: float,
-        *,
-        allowed: Int[np.ndarray, "m"] | None = None,
-    ) -> list[Found]:
-        """All rows whose score with a query is at least `score`, best first."""
-        numbers, vectors = self.only(allowed)
-        found = [within(contract, query[None], vectors, score) for query in queries]
-        return [(numbers[places], scores) for places, scores in found]
-
-    def only(self, allowed: Int[np.ndarray, "m"] | None) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n dim"]]:
-        """Numbers and vectors of the rows that count."""
-        if allowed is None:
-            return self.numbers, self.vectors
-        kept = np.isin(self.numbers, allowed, assume_unique=True)
-        return self.numbers[kept], self.vectors[kept]
-
-
-def grown(table: np.ndarray, rows: int) -> np.ndarray:
-    """A copy with room for more rows."""
-    larger = np.empty((rows, *table.shape[1:]), table.dtype)
-    larger[: len(table)] = table
-    return larger
+def check_vectors(contract: Contract, vectors: np.ndarray, name: Callable[[int], str]) -> np.ndarray:
+    """The vectors as float32 rows, or an error that names the first that does not fit."""
+    if vectors.ndim != 2 or vectors.shape[1] != contract.dim:
+        raise StoreError(f"vectors of shape {vectors.shape}: this index takes (n, {contract.dim})")
+    if vectors.dtype != np.float32:
+        with np.errstate(over="ignore"):  # what is too large is told below
+            vectors = vectors.astype(np.float32)
+    rows = np.ascontiguousarray(vectors)
+    # one sum of squares answers for every number of a good batch; NaN passes no comparison
+    fine = np.vdot(rows, rows) <= LARGEST**2
+    if not fine and len(wrong := np.flatnonzero(~(np.abs(rows) <= LARGEST).all(axis=1))):
+        raise StoreError(f"the vector of {name(wrong[0])} has NaN, infinity or more than {LARGEST:g} in it: drop it")
+    if contract.distance == "cosine" and len(wrong := np.flatnonzero(~rows.any(axis=1))):
+        raise StoreError(f"the vector of {name(wrong[0])} is all zeros, which has no direction to compare: drop it")
+    return rows
 
 
 def neighbours(

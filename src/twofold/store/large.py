@@ -13,11 +13,15 @@ from twofold.store.cache.approximate import PLAIN, Approximate
 from twofold.store.cache.building import Watch, silent
 from twofold.store.cache.folder import Cached, drop_cache, open_cache, stale
 from twofold.store.exact import Found, best, reaching
-from twofold.store.following import Follower, vectors_of
+from twofold.store.memory import Follower, vectors_of
+from twofold.store.protection.sealed import Sealed
 from twofold.store.sqlite.database import Database
 from twofold.store.sqlite.rows import State
 
-__all__ = ["Large"]
+__all__ = ["EXACT_ROWS", "Large"]
+
+EXACT_ROWS = 100_000
+"""Up to so many rows all vectors are held in memory and compared; above, a cache is asked first."""
 
 AGAIN_SECONDS, AGAIN = 60.0, 20.0  # after a refusal it is tried again so much later: at least, times what it took
 
@@ -39,6 +43,10 @@ class Large:
         self.watch: Watch = silent
         self.cached: Cached | None = None
         self.again = 0.0
+
+    def is_for(self, state: State) -> bool:
+        """Whether memory should not hold all rows; of a protected index it does, since nothing of it is cached."""
+        return state.items > EXACT_ROWS and not isinstance(self.database.seal, Sealed)
 
     def ready(self, state: State) -> bool:
         """Whether there is a cache for this state; False where the distance or the disk does not allow one."""

@@ -1,418 +1,398 @@
-"""The local engine: SQLite is the only truth; vectors are searched in memory, or by a cache that can be built again."""
+"""The engine of a folder: SQLite is the only truth; vectors are searched in memory, or by a cache built from it."""
 
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.files import new_folder
 from twofold.results import AuditEntry, Embeddings, Enrolled, Erasure, Hit, Inspection
-from twofold.store import audit, life
+from twofold.store import audit, large, lifetimes
 from twofold.store.cache.building import Watch
 from twofold.store.erasure import erase, receipt
-from twofold.store.exact import Found
-from twofold.store.finding import Finder
-from twofold.store.following import vectors_of
-from twofold.store.index import Index
+from twofold.store.exact import Found, plain, without
+from twofold.store.filters import Condition
 from twofold.store.leftovers import pieces_of, sweep
-from twofold.store.protection.protect import Key, Protection, find_key
+from twofold.store.memory import Follower, vectors_of
+from twofold.store.protection.protect import Key, Protection
 from twofold.store.protection.sealed import Sealed, opened, rekey, rotation_of
-from twofold.store.sqlite.adding import put
+from twofold.store.sqlite.additions import put
 from twofold.store.sqlite.connection import closed, explain
-from twofold.store.sqlite.database import TRUTH, Database, Forgotten, Seal, clock, stands
-from twofold.store.sqlite.rows import Batch, Row
+from twofold.store.sqlite.database import TRUTH, Database, Seal
+from twofold.store.sqlite.deletions import forget, remove
+from twofold.store.sqlite.metadata import metadata_keys, passing
+from twofold.store.sqlite.rows import Batch, Forgotten, Row, State, clock
 from twofold.store.sqlite.tables import check_pages
 from twofold.store.upkeep import inspect
-from twofold.store.where import Condition
 from twofold.strict_json import plain_object
 
-__all__ = ["LocalIndex"]
+__all__ = ["LocalEngine"]
 
-BLOCK = 4096
-MANY = 1000  # rows forgotten at once; of more, too much is left to be looked for piece by piece
+FEW_ENDED = 256  # expired or revoked rows up to which so many more neighbours are sought and these left out
+FORGOTTEN_AT_ONCE = 1000  # rows; of more, too many pieces are left to be looked for one by one
 
 
-class LocalIndex(Index):
-    """An index in a folder of its own.
+class LocalEngine:
+    """See `Engine` and `Gallery`. An index in a folder of its own.
 
     Attributes:
-        path: the folder.
+        path: the folder. database: its rows. rotation: under which vectors stand in the file and in memory, if any.
+        memory: all rows, where they are few. large: what searches where they are many.
     """
 
     def __init__(self, path: Path, database: Database, key: Key | None = None) -> None:
         self.path = path
-        self._opened: Database | None = database
+        self.database = database
         try:
             with explain(path):
                 database.check_mark()
             with database.reading():
                 pinned = database.pinned()
                 self.contract = Contract.from_dict(plain_object(pinned.contract))
-                self._begin(opened(pinned, self.contract, key))
+                self._begin(database, opened(pinned, self.contract, key))
                 state = database.state()
-                if not self._finder.has_many(state):  # else rows are checked when they are read
-                    self._finder.all.follow(state)
+                if not self.large.is_for(state):  # else rows are checked when they are read
+                    self.memory.follow(state)
                     check_pages(database.connection, path)
             swept = sweep(path)
             if state.erasing:
                 with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
-                    self._finder.large.drop()
+                    self.large.drop()
                     erase(database, whole=True, swept=swept, noted={})
         except BaseException:
             database.close()
             raise
 
-    @property
-    def _database(self) -> Database:
-        """The open database.
-
-        Raises:
-            StoreError: the index is closed.
-        """
-        if self._opened is None:
-            raise closed(self.path)
-        return self._opened
+    @classmethod
+    def create(cls, folder: Path, contract: Contract, *, key: Key | None, rotate: bool | None) -> "LocalEngine":
+        """Make an empty index in a new folder, protected where there is a key, and open it."""
+        protection = "{}" if key is None else Protection.create(key, contract, rotate=rotate).text
+        if (folder / TRUTH).exists():
+            raise StoreError(f"{folder} is an index already: open it, or choose another place")
+        with new_folder(folder, marker=TRUTH, private=True) as fresh:
+            Database.create(fresh, contract, protection=protection)
+        return cls.open(folder, key=key)
 
     @classmethod
-    def create_at(cls, place: str | Path, contract: Contract) -> "LocalIndex":
-        """Make an empty index in a new folder and open it."""
-        return cls(make(Path(place), contract, "{}"), Database.open(Path(place)))
+    def open(cls, folder: Path, *, key: Key | None) -> "LocalEngine":
+        """Open an index, a protected one by a key or that of the environment; rows are checked against their hashes."""
+        return cls(folder, Database.open(folder), key)
 
-    @classmethod
-    def open_at(cls, place: str | Path) -> "LocalIndex":
-        """Open an index, a protected one by the key of the environment; every row is checked against its hash."""
-        return cls(Path(place), Database.open(Path(place)))
-
-    @classmethod
-    def protect_at(cls, place: str | Path, contract: Contract, key: Key, *, rotate: bool | None) -> "LocalIndex":
-        """Make an empty protected index in a new folder and open it."""
-        protection = Protection.create(key, contract, rotate=rotate)
-        return cls(make(Path(place), contract, protection.text), Database.open(Path(place)), key)
-
-    @classmethod
-    def unlock_at(cls, place: str | Path, key: Key) -> "LocalIndex":
-        """Open a protected index by its key."""
-        return cls(Path(place), Database.open(Path(place)), key)
-
-    def _begin(self, seal: Seal) -> None:
+    def _begin(self, database: Database, seal: Seal) -> None:
         """Hold nothing in memory yet."""
+        self.database = database
         self._keep(seal)
         self._labels: tuple[int, tuple[str, ...]] | None = None
-        self._finder = Finder(self._database, self.plain)
+        compared = plain(self.contract)
+        self.memory, self.large = Follower(database, compared), large.Large(database, compared)
 
     def _keep(self, seal: Seal) -> None:
         """Put this between vectors and the file from now on; vectors in memory stand as in the file, rotated or not."""
-        self._database.seal = seal
-        self._rotation = rotation_of(seal, self.contract.dim)
+        self.database.seal = seal
+        self.rotation = rotation_of(seal, self.contract.dim)
+
+    def close(self) -> None:
+        """Close the files; closing twice does no harm. A call of another thread is waited for."""
+        with self.database.lock:
+            self.large.close()
+            self.database.close()
+
+    def check_open(self) -> None:
+        """Raise StoreError after `close`."""
+        if self.database.closed:
+            raise closed(self.path)
+
+    @property
+    def gallery(self) -> "LocalEngine":
+        """It keeps dates, revocations and an audit log itself."""
+        return self
 
     @property
     def protected(self) -> bool:
         """Whether vectors are encrypted in the file; a protected index has no cache on disk."""
-        return isinstance(self._database.seal, Sealed)
+        self.check_open()
+        return isinstance(self.database.seal, Sealed)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What was said of the cache: that it was built again and why, or why there is none."""
-        return tuple(self._finder.large.notes)
+        return tuple(self.large.notes)
 
     def watch(self, watch: Watch) -> None:
-        """Let a function know how far the building of a cache is: what is done, how much of it, of how much."""
-        _ = self._database
-        self._finder.large.watch = watch
+        """Call a function while a cache is built: what is done, how much of it, of how much."""
+        self.check_open()
+        self.large.watch = watch
 
-    @classmethod
-    def found_at(cls, place: str | Path) -> bool:
-        """Whether a folder looks like an index."""
-        return stands(Path(place))
+    # ---- reading
 
-    def __enter__(self) -> "LocalIndex":
-        _ = self._database
-        return self
+    def count(self, most: int | None = None) -> int:
+        """How many items there are, expired and revoked ones too; counting costs nothing here."""
+        with self.database.reading():
+            return self.database.state().items
 
-    def close(self) -> None:
-        """Close the files; closing twice does no harm. A call of another thread is waited for."""
-        if (database := self._opened) is None:
-            return
-        with database.lock:
-            self._opened = None
-            self._finder.close()
-            database.close()
-
-    # ---- what is in it
-
-    def __len__(self) -> int:
-        with self._database.reading():
-            return self._database.state().items
-
-    @property
     def ids(self) -> tuple[str, ...]:
         """Ids of the items, in the order in which they were last written."""
-        with self._database.reading():
-            return self._database.ids()
+        with self.database.reading():
+            return self.database.ids()
 
-    @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the identities, each once, sorted."""
-        with self._database.reading():
-            generation = self._database.state().generation
+        """Names of the identities, each once, sorted; kept until somebody writes."""
+        with self.database.reading():
+            generation = self.database.state().generation
             if self._labels is None or self._labels[0] != generation:
-                self._labels = (generation, self._database.labels())
-        return self._labels[1]
+                self._labels = (generation, self.database.labels())
+            return self._labels[1]
 
     def present(self, ids: Sequence[str]) -> set[str]:
         """Those of these ids that are there."""
-        with self._database.reading():
-            return self._database.present(ids)
+        with self.database.reading():
+            return self.database.present(ids)
 
     def get(self, ids: Sequence[str]) -> Embeddings:
-        """Items by id, as they were added (vectors float32), in the order asked."""
-        with self._database.reading():
-            return self._embeddings(self._database.named(ids))
+        """Items by id, in the order asked."""
+        with self.database.reading():
+            return self._embeddings(self.database.named(ids))
 
-    def metadata_keys(self) -> dict[str, dict[str, int]]:
-        """For each key of the metadata how many items have a value of which kind under it."""
-        with self._database.reading():
-            return self._database.metadata_keys()
-
-    def blocks(self, rows: int = BLOCK) -> Iterator[Embeddings]:
+    def blocks(self, rows: int) -> Iterator[Embeddings]:
         """All items that count in blocks, each read in a moment of its own, so that no erasure waits for the last."""
         last = 0
         while True:
-            with self._database.reading():
+            with self.database.reading():
                 standing = "revoked IS NULL AND (expires IS NULL OR expires > ?)"
                 condition = f"WHERE row > ? AND {standing} ORDER BY row LIMIT ?"
-                found = list(self._database.rows(condition, (last, clock(), rows)))
+                found = list(self.database.rows(condition, (last, clock(), rows)))
                 if not found:
                     return
                 block, last = self._embeddings(found), found[-1].number
             yield block
 
-    def sample(self, items: int, *, seed: int = 0) -> Embeddings:
+    def sample(self, items: int, *, seed: int) -> Embeddings:
         """Random items, without repetition; all of them where there are no more."""
-        with self._database.reading():
-            numbers = self._database.numbers()
+        with self.database.reading():
+            numbers = self.database.numbers()
             size = min(items, len(numbers))
             chosen = np.sort(np.random.default_rng(seed).choice(numbers, size=size, replace=False))
-            found = self._database.numbered(chosen.tolist())
+            found = self.database.numbered(chosen.tolist())
             return self._embeddings([found[number] for number in chosen.tolist()])
+
+    def metadata_keys(self) -> dict[str, dict[str, int]]:
+        """For each key of the metadata how many items have a value of which kind under it."""
+        with self.database.reading():
+            return metadata_keys(self.database)
+
+    def _embeddings(self, rows: Sequence[Row]) -> Embeddings:
+        vectors = vectors_of(self.database, self.contract, rows)
+        return Embeddings(
+            ids=tuple(row.id for row in rows),
+            labels=tuple(row.label for row in rows),
+            vectors=vectors if self.rotation is None else self.rotation.back(vectors),
+            fingerprint=self.contract.fingerprint,
+            metadata=tuple(json.loads(row.metadata) for row in rows),
+        )
 
     # ---- writing: the database alone; memory follows at the next search
 
-    def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
-        return put(self._database, self._batch(embeddings, vectors, metadata))
-
-    # ---- the life of identities; every one of these calls is in the audit log
-
-    def enrol(self, embeddings: Embeddings, *, expires: str | date | None = None, whole: bool = False) -> int:
-        """`add`, told to the audit log.
-
-        Args:
-            expires: from when on the items are neither found nor counted (2027-12-31, or with a time; UTC where it
-                names no zone); None: never, or as it was.
-            whole: put the items in the place of all that their one label has.
-
-        Returns:
-            How many items are new or changed.
-
-        Raises:
-            StoreError: as `add`; a label is revoked; or, with `whole`, several labels, or another's id.
-            UsageError: `expires` is no date.
-        """
-        end = life.utc(expires)
-        batch = replace(self._batch(embeddings, *self._looked_at(embeddings)), expires=end)
-        if not whole:
-            return put(self._database, batch, event="enrol")
-        if len(set(embeddings.labels)) != 1:
-            raise StoreError(f"{len(set(embeddings.labels))} labels: one is replaced at a time")
-        life.substitute(self._database, embeddings.labels[0], batch)
-        return len(batch.ids)
-
-    def enrolled(self) -> tuple[Enrolled, ...]:
-        """Every identity, sorted by label: how many items it has, when it expires, since when it is revoked."""
-        with self._database.reading():
-            return life.enrolled(self._database)
-
-    def dates(self, ids: Sequence[str]) -> dict[str, str]:
-        """From when on items are neither found nor counted, by id; an item without such a date is not among them."""
-        with self._database.reading():
-            rows = self._database.named(ids)
-        return {row.id: row.expires for row in rows if row.expires is not None}
-
-    def standing(self) -> tuple[int, int]:
-        """How many identities and how many items count: neither expired nor revoked."""
-        with self._database.reading():
-            return life.standing(self._database)
-
-    def expire(self, labels: str | Sequence[str], when: str | date | None) -> int:
-        """From when on identities are neither found nor counted; None lifts it. How many items changed.
-
-        Raises:
-            UnknownLabel: nobody of that name is there; nothing is changed then. UsageError: `when` is no date.
-        """
-        end = life.utc(when)
-        return life.rewrite(self._database, self.known(labels), "expire", lambda row: row._replace(expires=end))
-
-    def revoke(self, labels: str | Sequence[str]) -> int:
-        """Keep identities, but never match them until they are restored. How many items changed; errors as `expire`."""
-        now = clock()
-        known = self.known(labels)
-        return life.rewrite(self._database, known, "revoke", lambda row: row._replace(revoked=row.revoked or now))
-
-    def restore(self, labels: str | Sequence[str]) -> int:
-        """Lift a revocation. How many items changed; errors as `expire`."""
-        return life.rewrite(self._database, self.known(labels), "restore", lambda row: row._replace(revoked=None))
-
-    def purge(self) -> Erasure | None:
-        """Erase every item that is expired, as `forget` does; None: there is none."""
-        with self._database.lock:
-            gone, labels = life.drop_expired(self._database)
-            return self._erased(gone, labels) if gone.rows else None
-
-    def audit(self, label: str | None = None) -> tuple[AuditEntry, ...]:
-        """The audit log, oldest first: who was enrolled, changed, forgotten, and when; names as keyed hashes.
-
-        Args:
-            label: only what concerns this name, which need not be there any more.
-        """
-        with self._database.reading():
-            key = self._database.seal.audit_key(self._database.pinned())
-            return tuple(audit.entries(self._database.connection, None if label is None else (key, label)))
-
-    def rekey(self, key: Key | str | Path, *, rotate: bool = False) -> None:
-        """Put a protected index under another master key, whole or not at all; one without protection gets it.
-
-        Keep the old key until this returns: where it is killed, either the old key fits or the new one.
-
-        Args:
-            key: the new one, or the path of its file.
-            rotate: new keys for all subjects and a new rotation too: every vector is written anew.
-
-        Raises:
-            WrongKey: no key there, or another process was faster. StoreError: the disk or another writer is in the way.
-        """
-        with self._database.lock:
-            self._keep(rekey(self._database, find_key(key), self.contract, rotate=rotate))
-            self._finder.large.drop()  # of vectors in the clear
-            erase(self._database, whole=True, swept=sweep(self._database.folder))
-
-    def known(self, labels: str | Sequence[str]) -> tuple[str, ...]:
-        """The labels, each once, if all are there; else UnknownLabel with the nearest name."""
-        wanted = (labels,) if isinstance(labels, str) else tuple(dict.fromkeys(labels))
-        super()._check_known(wanted)
-        return wanted
+    def put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+        """Insert items, or replace those of the same id; how many are new or changed."""
+        return put(self.database, self._batch(embeddings, vectors, metadata))
 
     def _batch(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> Batch:
         """What is given to the database."""
-        stored = list(map(bytearray, self._turned(vectors).astype("<f4", copy=False)))
+        turned = vectors if self.rotation is None else self.rotation.turn(vectors)
+        stored = list(map(bytearray, turned.astype("<f4", copy=False)))
         return Batch(ids=embeddings.ids, labels=embeddings.labels, vectors=stored, metadata=metadata)
-
-    def _turned(self, vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
-        """Vectors as they stand in the file."""
-        return vectors if self._rotation is None else self._rotation.turn(vectors)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id; all or none."""
-        self._database.remove(ids)
+        remove(self.database, ids)
 
-    def _check_known(self, labels: Sequence[str]) -> None:
-        with self._database.reading():
-            loose = self._database.loose()
-        super()._check_known([label for label in labels if label not in loose])
+    def unknown(self, labels: Sequence[str]) -> list[str]:
+        """Labels without an item and without remains: a copy of one that was deleted may stand in a freed place."""
+        with self.database.reading():
+            known = {*self.database.loose(), *self.labels()}
+        return [label for label in labels if label not in known]
 
-    def _forget(self, labels: tuple[str, ...]) -> Erasure:
-        with self._database.lock:
-            return self._erased(self._database.forget(labels, event="forget"), labels)
+    def forget(self, labels: tuple[str, ...]) -> Erasure:
+        """Delete labels and their keys, and overwrite what they leave in the files."""
+        with self.database.lock:
+            return self._erased(forget(self.database, labels, event="forget"), labels)
 
     def _erased(self, gone: Forgotten, labels: tuple[str, ...]) -> Erasure:
         """Overwrite what deleted rows have left, and say so.
 
         The whole cache goes: its centres and codebooks are means over the rows, and a mean of few is nearly a row.
         """
-        rows, database = gone.rows, self._database
+        rows, database = gone.rows, self.database
         swept = sweep(database.folder)
-        self._finder.large.drop()
+        self.large.drop()
         noted = Counter(dict.fromkeys(labels, 0))
         noted.update(row.label for row in rows)
-        whole = gone.loose or len(rows) > MANY
+        whole = gone.loose or len(rows) > FORGOTTEN_AT_ONCE
         search = erase(database, pieces_of(rows, gone.keys), whole=whole, swept=swept, noted=noted)
         with database.reading():
-            self._finder.forget()
+            if len(self.memory.rows):
+                self.memory.follow(database.state())
         return receipt(search, labels, rows)
 
     # ---- searching
 
-    def _search(
+    def search(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
-        with self._database.reading():
-            return self._hits(self._finder.nearest(self._turned(queries), k, filters, exact=exact), k)
+        """The `k` best items for each query, best first, equal ones in the order of their ids."""
+        with self.database.reading():
+            ranked = self._ranked(self._nearest(queries, k, filters, exact=exact), k)
+        return [[row.hit(score) for row, score in one] for one in ranked]
 
-    def _search_range(
+    def search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
-        with self._database.reading():
-            return self._hits(self._finder.within(self._turned(queries), score, filters))
+        """All items that score at least `score` with a query, best first."""
+        with self.database.reading():
+            ranked = self._ranked(self._within(queries, score, filters))
+        return [[row.hit(score) for row, score in one] for one in ranked]
 
-    def _shortlist(
+    def shortlist(
         self, queries: Float[np.ndarray, "q dim"], items: int, filters: Sequence[Condition]
     ) -> list[Embeddings]:
-        with self._database.reading():
-            found = self._finder.nearest(self._turned(queries), items, filters, exact=False)
-            rows = self._rows(found)
-            return [self._embeddings([row for row, _ in ordered(each, rows)][:items]) for each in found]
+        """The items nearest to each query by the Euclidean distance, or the contract's own where it is plain."""
+        with self.database.reading():
+            ranked = self._ranked(self._nearest(queries, items, filters, exact=False), items)
+            return [self._embeddings([row for row, _ in one]) for one in ranked]
 
-    def _hits(self, found: list[Found], k: int | None = None) -> list[list[Hit]]:
-        """Rows as hits, equal scores in the order of their ids; names come from the database, by number, checked."""
-        rows = self._rows(found)
-        return [[row.hit(score) for row, score in ordered(each, rows)[:k]] for each in found]
+    def _nearest(
+        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+    ) -> list[Found]:
+        """The `k` rows most like each query, of those that pass a filter and are neither expired nor revoked."""
+        if self.rotation is not None:
+            queries = self.rotation.turn(queries)
+        state, ended = self.database.state(), self.database.ended(clock())
+        # a few that ended are sought too and left out afterwards: quicker than to name all that have not
+        few = not filters and len(ended) <= FEW_ENDED
+        allowed, deep = (None, k + len(ended)) if few else (self._allowed(filters, ended), k)
+        if state.items > large.EXACT_ROWS and self._by_cache(state):
+            found = self.large.search(queries, deep, state=state, allowed=allowed, exact=exact)
+        else:
+            self.memory.follow(state)
+            found = self.memory.rows.search(self.memory.contract, queries, deep, allowed=allowed)
+        return [without(each, ended, k) for each in found] if few and len(ended) else found
 
-    def _rows(self, found: list[Found]) -> dict[int, Row]:
-        """All that was found, from the database."""
+    def _within(self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]) -> list[Found]:
+        """All such rows whose score with a query is at least `score`."""
+        if self.rotation is not None:
+            queries = self.rotation.turn(queries)
+        state, ended = self.database.state(), self.database.ended(clock())
+        allowed = self._allowed(filters, ended) if filters or len(ended) else None
+        if self._by_cache(state):
+            return self.large.search_range(queries, score, state=state, allowed=allowed)
+        self.memory.follow(state)
+        return self.memory.rows.search_range(self.memory.contract, queries, score, allowed=allowed)
+
+    def _by_cache(self, state: State) -> bool:
+        """Whether a cache answers; memory then lets go of what it held when there were fewer rows, or no cache."""
+        if not (self.large.is_for(state) and self.large.ready(state)):
+            return False
+        if len(self.memory.rows):
+            self.memory = Follower(self.database, self.memory.contract)
+        return True
+
+    def _allowed(self, filters: Sequence[Condition], ended: Int[np.ndarray, "e"]) -> Int[np.ndarray, "m"]:
+        """Numbers of the rows that pass the filter and are not `ended`, ascending."""
+        numbers = passing(self.database, filters) if filters else self.database.numbers()
+        return np.setdiff1d(numbers, ended, assume_unique=True)
+
+    def _ranked(self, found: list[Found], k: int | None = None) -> list[list[tuple[Row, float]]]:
+        """Rows with their scores, best first, equal scores in the order of their ids; read by number, and checked."""
         numbers = np.unique(np.concatenate([np.empty(0, np.int64), *(each[0] for each in found)]))
-        return self._database.numbered(numbers.tolist())
+        rows = self.database.numbered(numbers.tolist())
+        ranked = []
+        for own, scores in found:
+            pairs = zip(own.tolist(), scores.tolist(), strict=True)
+            order = sorted((-score, rows[number].id, number) for number, score in pairs)[:k]
+            ranked.append([(rows[number], -lost) for lost, _, number in order])
+        return ranked
 
-    def check(self, *, repair: bool = False) -> Inspection:
+    # ---- the life of identities; each of these calls is in the audit log
+
+    def enrol(
+        self,
+        embeddings: Embeddings,
+        vectors: Float[np.ndarray, "n dim"],
+        metadata: Sequence[str],
+        *,
+        expires: str | None,
+        whole: bool,
+    ) -> int:
+        """`put`, with a date; `whole`: in place of all that the one label has."""
+        batch = replace(self._batch(embeddings, vectors, metadata), expires=expires)
+        if not whole:
+            return put(self.database, batch, event="enrol")
+        lifetimes.substitute(self.database, embeddings.labels[0], batch)
+        return len(batch.ids)
+
+    def enrolled(self) -> tuple[Enrolled, ...]:
+        """Every identity with its dates, sorted by label."""
+        with self.database.reading():
+            return lifetimes.enrolled(self.database)
+
+    def dates(self, ids: Sequence[str]) -> dict[str, str]:
+        """When items expire, by id; an item that does not is left out."""
+        with self.database.reading():
+            rows = self.database.named(ids)
+        return {row.id: row.expires for row in rows if row.expires is not None}
+
+    def standing(self) -> tuple[int, int]:
+        """How many identities and items are neither expired nor revoked."""
+        with self.database.reading():
+            return lifetimes.standing(self.database)
+
+    def expire(self, labels: Sequence[str], end: str | None) -> int:
+        """Set when identities end; how many items changed."""
+        return lifetimes.rewrite(self.database, labels, "expire", lambda row: row._replace(expires=end))
+
+    def revoke(self, labels: Sequence[str]) -> int:
+        """Never match identities until they are restored; how many items changed."""
+        now = clock()
+        return lifetimes.rewrite(self.database, labels, "revoke", lambda row: row._replace(revoked=row.revoked or now))
+
+    def restore(self, labels: Sequence[str]) -> int:
+        """Lift a revocation; how many items changed."""
+        return lifetimes.rewrite(self.database, labels, "restore", lambda row: row._replace(revoked=None))
+
+    def purge(self) -> Erasure | None:
+        """Erase every item that is expired; None: there is none."""
+        with self.database.lock:
+            gone, labels = lifetimes.drop_expired(self.database)
+            return self._erased(gone, labels) if gone.rows else None
+
+    def audit(self, label: str | None) -> tuple[AuditEntry, ...]:
+        """The audit log, oldest first; only what concerns a label, if one is given."""
+        with self.database.reading():
+            key = self.database.seal.audit_key(self.database.pinned())
+            return tuple(audit.entries(self.database.connection, None if label is None else (key, label)))
+
+    def rekey(self, key: Key, *, rotate: bool) -> None:
+        """Put the index under another master key, or under a first one."""
+        with self.database.lock:
+            self._keep(rekey(self.database, key, self.contract, rotate=rotate))
+            self.large.drop()  # of vectors in the clear
+            erase(self.database, whole=True, swept=sweep(self.database.folder))
+
+    def check(self, *, repair: bool) -> Inspection:
         """Look at every row, index and cache; with `repair` drop what is provably damaged, and rebuild the rest."""
-        database, seal = self._database, self._database.seal
+        self.check_open()
+        database, seal = self.database, self.database.seal
         with database.lock:
             found = inspect(database.folder, repair=repair, seal=seal)
             if found.repaired:  # another file may stand there now
-                self._finder.close()
+                self.large.close()
                 database.close()
-                self._opened = Database.open(database.folder)
-                self._begin(seal)
+                self._begin(Database.open(database.folder), seal)
         return found
-
-    def _embeddings(self, rows: Sequence[Row]) -> Embeddings:
-        vectors = vectors_of(self._database, self.contract, rows)
-        return Embeddings(
-            ids=tuple(row.id for row in rows),
-            labels=tuple(row.label for row in rows),
-            vectors=vectors if self._rotation is None else self._rotation.back(vectors),
-            fingerprint=self.contract.fingerprint,
-            metadata=tuple(json.loads(row.metadata) for row in rows),
-        )
-
-
-def ordered(found: Found, rows: Mapping[int, Row]) -> list[tuple[Row, float]]:
-    """Rows with their scores, best first; equal scores in the order of their ids, as with any other engine."""
-    places, scores = found
-    pairs = [(rows[number], score) for number, score in zip(places.tolist(), scores.tolist(), strict=True)]
-    return sorted(pairs, key=lambda pair: (-pair[1], pair[0].id))
-
-
-def make(path: Path, contract: Contract, protection: str) -> Path:
-    """Write an empty index into a new folder."""
-    if (path / TRUTH).exists():
-        raise StoreError(f"{path} is an index already: open it, or choose another place")
-    with new_folder(path, marker=TRUTH, private=True) as folder:
-        Database.create(folder, contract, protection=protection)
-    return path

@@ -17,8 +17,7 @@ from twofold.store.cache.building import Watch, silent
 from twofold.store.cache.folder import CACHE, damage, drop_cache
 from twofold.store.erasure import erase
 from twofold.store.exact import plain
-from twofold.store.finding import EXACT_ROWS
-from twofold.store.large import Large
+from twofold.store.large import EXACT_ROWS, Large
 from twofold.store.leftovers import sweep
 from twofold.store.protection.sealed import at_hand
 from twofold.store.sqlite.connection import TRUTH, explain

@@ -19,7 +19,7 @@ from twofold.errors import CannotWrite, DamagedIndex, StoreError
 from twofold.store.cache.approximate import Approximate
 from twofold.store.cache.building import Watch, build
 from twofold.store.cache.columns import read_manifest
-from twofold.store.following import vectors_of
+from twofold.store.memory import vectors_of
 from twofold.store.sqlite.connection import make_private_file
 from twofold.store.sqlite.database import Database
 from twofold.store.sqlite.rows import State

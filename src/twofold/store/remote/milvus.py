@@ -1,7 +1,7 @@
 """An index in a collection of Milvus: a cluster, or milvus-lite's file."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from jaxtyping import Float
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.results import Embeddings, Erasure, Hit, Inspection
-from twofold.store.index import Index
-from twofold.store.remote import engine
-from twofold.store.remote.engine import Record
+from twofold.store.exact import plain
+from twofold.store.filters import Condition, kind
+from twofold.store.remote import records
 from twofold.store.remote.milvus_server import (
     INDEXES,
     WAIT_SECONDS,
@@ -31,9 +31,10 @@ from twofold.store.remote.milvus_server import (
     quoted,
     tags,
 )
-from twofold.store.where import Condition, kind
+from twofold.store.remote.records import Record
+from twofold.store.sqlite.connection import closed
 
-__all__ = ["MilvusIndex"]
+__all__ = ["MilvusEngine"]
 
 FIELDS = ["id", "label", "metadata", "vector", "hash"]
 NAMES = 1000  # ids in one filter
@@ -49,12 +50,15 @@ NOTE = (
 )
 
 
-class MilvusIndex(Index):
-    """See Index. A call beyond 16 MB is kept in parts: one that fails may be half there, and is repeated."""
+class MilvusEngine:
+    """See `Engine`. A call beyond 16 MB is kept in parts: one that fails may be half there, and is repeated."""
+
+    NAME = "Milvus"
 
     def __init__(self, address: Address, client: MilvusClient, contract: Contract, index: str) -> None:
         self.path = address.shown
         self.contract = contract
+        self.plain = plain(contract)
         self._address = address
         self._name = address.collection
         self._opened: MilvusClient | None = client
@@ -68,23 +72,19 @@ class MilvusIndex(Index):
             StoreError: the index is closed.
         """
         if self._opened is None:
-            raise engine.closed(self.path)
+            raise closed(self.path)
         return self._opened
 
-    def __enter__(self) -> "MilvusIndex":
-        _ = self._client
-        return self
-
     @classmethod
-    def create_at(cls, place: str | Path, contract: Contract) -> "MilvusIndex":
+    def create(cls, place: str | Path, contract: Contract) -> "MilvusEngine":
         """Make the collection and write down what it is pinned to; it is no index before that."""
         address = Address.of(place)
         with opened(address) as client:
             create_collection(client, address, contract)
-        return cls.open_at(place)
+        return cls.open(place)
 
     @classmethod
-    def open_at(cls, place: str | Path) -> "MilvusIndex":
+    def open(cls, place: str | Path) -> "MilvusEngine":
         """Connect, and read what the collection is pinned to."""
         address = Address.of(place)
         client = connect(address)
@@ -98,7 +98,7 @@ class MilvusIndex(Index):
         return cls(address, client, contract, index)
 
     @classmethod
-    def found_at(cls, place: str | Path) -> bool:
+    def found(cls, place: str | Path) -> bool:
         """Whether the database knows an index of that name."""
         address = Address.of(place)
         with opened(address) as client:
@@ -110,17 +110,34 @@ class MilvusIndex(Index):
         if client is not None:
             client.close()
 
-    def __len__(self) -> int:
-        with explain(self._address):
-            rows = self._client.query(self._name, filter="", output_fields=["count(*)"], timeout=WAIT_SECONDS)
-        return int(rows[0]["count(*)"])
+    def check_open(self) -> None:
+        """Raise StoreError after `close`."""
+        _ = self._client
 
     @property
+    def gallery(self) -> None:
+        """Dates, revocations and an audit log are kept in a folder only."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """There is no cache of ours."""
+        return ()
+
+    def watch(self, watch: Callable[[str, int, int], None]) -> None:
+        """There is no cache of ours to build."""
+        self.check_open()
+
+    def count(self, most: int | None = None) -> int:
+        """How many items there are, at most `most`; Milvus counts them all whatever is asked."""
+        with explain(self._address):
+            rows = self._client.query(self._name, filter="", output_fields=["count(*)"], timeout=WAIT_SECONDS)
+        found = int(rows[0]["count(*)"])
+        return found if most is None else min(most, found)
+
     def ids(self) -> tuple[str, ...]:
         """Ids of the items, sorted: Milvus keeps no order of writing."""
         return tuple(sorted(row["id"] for page in self._pages(["id"]) for row in page))
 
-    @property
     def labels(self) -> tuple[str, ...]:
         """Names of the identities, each once, sorted; Milvus has to read all rows for it."""
         return tuple(sorted({row["label"] for page in self._pages(["label"]) for row in page}))
@@ -132,13 +149,19 @@ class MilvusIndex(Index):
     def get(self, ids: Sequence[str]) -> Embeddings:
         """Items by id, as they were added (vectors float32), in the order asked."""
         found = {row["id"]: self._record(row) for row in self._found(ids, FIELDS)}
-        engine.refuse_missing(ids, found.keys(), str(self.path))
-        return engine.embeddings(self.contract, [found[name] for name in ids])
+        records.refuse_missing(ids, found.keys(), str(self.path))
+        return records.embeddings(self.contract, [found[name] for name in ids])
 
-    def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
+    def blocks(self, rows: int) -> Iterator[Embeddings]:
         """All items in blocks, each item once; one that is written meanwhile may be among them or not."""
         for block in self._matching((), rows):
-            yield engine.embeddings(self.contract, block)
+            yield records.embeddings(self.contract, block)
+
+    def sample(self, items: int, *, seed: int) -> Embeddings:
+        """Random items, without repetition; all of them where there are no more."""
+        known = self.ids()
+        chosen = np.random.default_rng(seed).choice(len(known), size=min(items, len(known)), replace=False)
+        return self.get([known[place] for place in np.sort(chosen)])
 
     def metadata_keys(self) -> dict[str, dict[str, int]]:
         """For each key of the metadata how many items have a value of which kind; Milvus has to read all for it."""
@@ -149,7 +172,7 @@ class MilvusIndex(Index):
                 kinds[kind(value)] = kinds.get(kind(value), 0) + 1
         return found
 
-    def check(self, *, repair: bool = False) -> Inspection:
+    def check(self, *, repair: bool) -> Inspection:
         """Compare every row with its hash; with `repair` take out those that are not as they were written."""
         items, wrong = 0, []
         for page in self._pages(FIELDS):
@@ -157,17 +180,17 @@ class MilvusIndex(Index):
             items += len(page)
         if repair:
             self._delete(wrong)
-        return engine.inspection(items - len(wrong), wrong=wrong, place=str(self.path), dropped=repair)
+        return records.inspection(items - len(wrong), wrong=wrong, place=str(self.path), dropped=repair)
 
     # ---- writing
 
-    def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
-        engine.check_long({*embeddings.ids, *embeddings.labels})
+    def put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+        records.check_long({*embeddings.ids, *embeddings.labels})
         if long := [each for each in metadata if len(each.encode()) > LONGEST_METADATA]:
             raise StoreError(f"metadata of {len(long[0])} letters: Milvus keeps {LONGEST_METADATA} bytes for an item")
         known = {row["id"]: row["hash"] for row in self._found(embeddings.ids, ["id", "hash"])}
-        records = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
-        rows = [row_of(each) for each in records if known.get(each.id) != each.digest().hex()]
+        given = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
+        rows = [row_of(each) for each in given if known.get(each.id) != each.digest().hex()]
         size = self._rows_in_a_message()
         with explain(self._address):
             for start in range(0, len(rows), size):
@@ -176,19 +199,21 @@ class MilvusIndex(Index):
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id."""
-        engine.refuse_missing(ids, {row["id"] for row in self._found(ids, ["id"])}, str(self.path))
+        records.refuse_missing(ids, {row["id"] for row in self._found(ids, ["id"])}, str(self.path))
         self._delete(ids)
 
-    def _check_known(self, labels: Sequence[str]) -> None:
+    def unknown(self, labels: Sequence[str]) -> list[str]:
+        """Those of these labels that nothing has."""
+        missing = []
         for label in labels:
             with explain(self._address):
                 known = self._client.query(
                     self._name, filter=f"label == {quoted(label)}", output_fields=["id"], limit=1, timeout=WAIT_SECONDS
                 )
-            if not known:
-                super()._check_known(labels)  # reads all labels, for the nearest one
+            missing += [] if known else [label]
+        return missing
 
-    def _forget(self, labels: tuple[str, ...]) -> Erasure:
+    def forget(self, labels: tuple[str, ...]) -> Erasure:
         wanted = f"label in [{', '.join(map(quoted, labels))}]"
         ids = tuple(row["id"] for page in self._pages(["id"], wanted) for row in page)
         self._delete(ids)
@@ -196,17 +221,19 @@ class MilvusIndex(Index):
 
     # ---- searching
 
-    def _search(
+    def search(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
-        how = self._exactly() if exact else self._quickly(k + engine.SPARE)
-        if how is None or self._compares_not() or k + engine.SPARE > MOST:
-            return engine.scan(self.plain, queries, self._matching(filters), k=k)
+        if not (k := self.count(k)):
+            return [[] for _ in queries]
+        how = self._exactly() if exact else self._quickly(k + records.SPARE)
+        if how is None or self._compares_not() or k + records.SPARE > MOST:
+            return records.scan(self.plain, queries, self._matching(filters), k=k)
         hits = self._ranked(queries, k, filters, how)
         # too few rows that pass the filter stood in the lists that were probed
         short = [number for number, one in enumerate(hits) if len(one) < k and not exact and self._index != "FLAT"]
         if short:
-            for number, one in zip(short, self._search(queries[short], k, filters, exact=True), strict=True):
+            for number, one in zip(short, self.search(queries[short], k, filters, exact=True), strict=True):
                 hits[number] = one
         return hits
 
@@ -215,45 +242,47 @@ class MilvusIndex(Index):
     ) -> list[list[Hit]]:
         """The best of what the server finds; where many lie as near as the k-th, of all of these."""
         hits: list[list[Hit]] = [[] for _ in queries]
-        todo, asked = list(range(len(queries))), k + engine.SPARE
+        todo, asked = list(range(len(queries))), k + records.SPARE
         while todo:
             found = self._nearest(queries[todo], asked, filters, how)
             again = []
-            for number, records in zip(todo, found, strict=True):
-                ranked = engine.ranked(self.plain, queries[number], records)
+            for number, near in zip(todo, found, strict=True):
+                ranked = records.ranked(self.plain, queries[number], near)
                 hits[number] = ranked[:k]
-                if len(records) == asked and not engine.decided(self.plain, queries[number], records, hits=ranked, k=k):
+                if len(near) == asked and not records.decided(self.plain, queries[number], near, hits=ranked, k=k):
                     again.append(number)
             if again and asked == MOST:
-                exact = engine.scan(self.plain, queries[again], self._matching(filters), k=k)
+                exact = records.scan(self.plain, queries[again], self._matching(filters), k=k)
                 for number, one in zip(again, exact, strict=True):
                     hits[number] = one
                 break
             todo, asked = again, min(4 * asked, MOST)
         return hits
 
-    def _shortlist(
+    def shortlist(
         self, queries: Float[np.ndarray, "q dim"], items: int, filters: Sequence[Condition]
     ) -> list[Embeddings]:
-        hits = self._search(queries, items, filters, exact=False)
+        hits = self.search(queries, items, filters, exact=False)
         # what another process has removed since is left out
         there = self.present(list({hit.id for one in hits for hit in one}))
         return [self.get([hit.id for hit in one if hit.id in there]) for one in hits]
 
-    def _search_range(
+    def search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
+        if not self.count(1):
+            return [[] for _ in queries]
         exactly = self._exactly()
         if self._compares_not() or exactly is None:
-            return engine.scan_range(self.plain, queries, self._matching(filters), score)
+            return records.scan_range(self.plain, queries, self._matching(filters), score)
         how = {**exactly, "radius": self._radius(score)}
         found = self._nearest(queries, FEW, filters, how)
-        full = [number for number, records in enumerate(found) if len(records) == FEW]
-        for number, records in zip(full, self._nearest(queries[full], MOST, filters, how), strict=True):
-            if len(records) == MOST:  # there may be more than Milvus gives
-                return engine.scan_range(self.plain, queries, self._matching(filters), score)
-            found[number] = records
-        return engine.in_range(self.plain, queries, found, score)
+        full = [number for number, near in enumerate(found) if len(near) == FEW]
+        for number, near in zip(full, self._nearest(queries[full], MOST, filters, how), strict=True):
+            if len(near) == MOST:  # there may be more than Milvus gives
+                return records.scan_range(self.plain, queries, self._matching(filters), score)
+            found[number] = near
+        return records.in_range(self.plain, queries, found, score)
 
     def _nearest(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], how: Mapping[str, Any]
@@ -292,7 +321,7 @@ class MilvusIndex(Index):
 
     def _radius(self, score: float) -> float:
         """The edge of a range as Milvus counts: a cosine to lie above, a squared distance to lie below."""
-        furthest = engine.bound(self.plain, score)
+        furthest = records.bound(self.plain, score)
         if self.plain.distance == "cosine":
             return 1.0 - furthest
         square = furthest if self.plain.distance == "squared_euclidean" else furthest**2
@@ -333,7 +362,7 @@ class MilvusIndex(Index):
 
     def _record(self, row: dict[str, Any]) -> Record:
         """A row, compared with its hash."""
-        return engine.checked(record(row), bytes.fromhex(row["hash"]), str(self.path))
+        return records.checked(record(row), bytes.fromhex(row["hash"]), str(self.path))
 
     def _delete(self, ids: Sequence[str]) -> None:
         with explain(self._address):

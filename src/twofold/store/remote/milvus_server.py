@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl, unquote
 
 from twofold.contract import Contract
 from twofold.errors import MissingExtra, NewerFormat, StoreError, TwofoldError, nearest
-from twofold.store.remote.engine import LONGEST, hidden, host_shown, split_address
-from twofold.store.where import Condition, kind
+from twofold.store.filters import Condition, kind
+from twofold.store.remote.address import hidden, host_shown, split_address
+from twofold.store.remote.records import LONGEST
 
 try:
     import grpc

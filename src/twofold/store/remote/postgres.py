@@ -1,8 +1,6 @@
 """An index in a table of PostgreSQL with pgvector: exact up to EXACT_UP_TO rows, a graph (HNSW) above."""
 
-import contextlib
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,9 +11,9 @@ from jaxtyping import Float
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.results import Embeddings, Erasure, Hit, Inspection
-from twofold.store.index import Index
-from twofold.store.remote import engine
-from twofold.store.remote.engine import Record
+from twofold.store.exact import plain
+from twofold.store.filters import Condition
+from twofold.store.remote import records
 from twofold.store.remote.postgres_server import (
     LARGEST_DIM,
     Address,
@@ -29,9 +27,10 @@ from twofold.store.remote.postgres_server import (
     register_vector,
     tables,
 )
-from twofold.store.where import Condition
+from twofold.store.remote.postgres_table import BLOCK, Table, record_of
+from twofold.store.remote.records import Record
 
-__all__ = ["EXACT_UP_TO", "PostgresIndex"]
+__all__ = ["EXACT_UP_TO", "PostgresEngine"]
 
 EXACT_UP_TO = 50_000  # rows; a scan of so many of 128 numbers takes some tens of milliseconds
 EXPANSION = 200, 1000  # candidates that a search in the graph keeps: at least, at most (pgvector's limit)
@@ -43,15 +42,9 @@ QUERIES = 64  # in one statement: bounds what one answer takes
 FEW, FEW_ROOT = 5000, 12
 WORK_MEMORY = "64MB"  # in which those rows stay beside the queries; else they go through a file
 MANY = 16  # exact queries from which on reading all rows once beats a scan for each by the server
-BLOCK = 8192  # rows read at once
-
-OPERATORS = {"cosine": "<=>", "euclidean": "<->", "squared_euclidean": "<->", "manhattan": "<+>"}
-ORDERS = {"<=>": "cosine", "<->": "l2", "<+>": "l1"}  # pgvector's names of what a graph is ordered by
-HALF_DIM, WHOLE_DIM = 4000, 2000  # numbers of a vector in a graph of float16 and of float32; pgvector's limits
 
 KINDS = {"string": "text", "number": "number", "boolean": "true or false", "null": "null"}
-"""What `where.kind` calls PostgreSQL's types of JSON."""
-COLUMNS = "id, label, metadata::text, vector, hash"
+"""What `filters.kind` calls PostgreSQL's types of JSON."""
 LISTED = "row = ANY(%s)"
 Passing = tuple[str, list[Any]]
 """A condition in SQL with its values."""
@@ -62,50 +55,29 @@ NOTE = (
 )
 
 
-class PostgresIndex(Index):
-    """See Index. A call is one transaction; what is deleted leaves the server's files when it vacuums."""
+class PostgresEngine:
+    """See `Engine`. A call is one transaction; what is deleted leaves the server's files when it vacuums."""
+
+    NAME = "PostgreSQL"
 
     def __init__(self, address: Address, connection: Connection, contract: Contract) -> None:
         self.path = address.shown
         self.contract = contract
-        self._address = address
-        self._opened: Connection | None = connection
-        self._lock = threading.RLock()  # a transaction belongs to the connection, not to a thread
-        self._graph = graph_of(self.plain)
-
-    @property
-    def _connection(self) -> Connection:
-        """The open connection.
-
-        Raises:
-            StoreError: the index is closed.
-        """
-        if self._opened is None:
-            raise engine.closed(self.path)
-        return self._opened
-
-    def __enter__(self) -> "PostgresIndex":
-        _ = self._connection
-        return self
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All of the block or nothing, and one thread at a time."""
-        with self._lock, explain(self._address), self._connection.transaction():
-            yield
+        self.plain = plain(contract)
+        self.table = Table(address, connection, self.plain)
 
     @classmethod
-    def create_at(cls, place: str | Path, contract: Contract) -> "PostgresIndex":
+    def create(cls, place: str | Path, contract: Contract) -> "PostgresEngine":
         """Make the table and write down what it is pinned to, all or nothing."""
         address = Address.of(place)
         if contract.dim > LARGEST_DIM:
             raise StoreError(f"vectors of {contract.dim} numbers: pgvector keeps up to {LARGEST_DIM}")
         with opened(address) as connection, connection.transaction():
             create_table(connection, address, contract)
-        return cls.open_at(place)
+        return cls.open(place)
 
     @classmethod
-    def open_at(cls, place: str | Path) -> "PostgresIndex":
+    def open(cls, place: str | Path) -> "PostgresEngine":
         """Connect, and read what the table is pinned to."""
         address = Address.of(place)
         connection = connect(address)
@@ -119,52 +91,67 @@ class PostgresIndex(Index):
         return cls(address, connection, contract)
 
     @classmethod
-    def found_at(cls, place: str | Path) -> bool:
+    def found(cls, place: str | Path) -> bool:
         """Whether the database knows an index of that name."""
         address = Address.of(place)
         with opened(address) as connection:
             return address.table in tables(connection)
 
+    @property
+    def gallery(self) -> None:
+        """Dates, revocations and an audit log are kept in a folder only."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """There is no cache."""
+        return ()
+
+    def watch(self, watch: Callable[[str, int, int], None]) -> None:
+        """There is no cache to build."""
+        self.check_open()
+
+    def check_open(self) -> None:
+        """Raise StoreError after `close`."""
+        _ = self.table.connection
+
     def close(self) -> None:
         """Close the connection; a call of another thread is waited for."""
-        with self._lock:
-            connection, self._opened = self._opened, None
-        if connection is not None:
-            connection.close()
+        self.table.close()
 
-    def __len__(self) -> int:
-        return self._rows("SELECT count(*) FROM {table}")[0][0]
+    def count(self, most: int | None = None) -> int:
+        """How many items there are, counted no further than `most`."""
+        if most is None:
+            return self.table.rows("SELECT count(*) FROM {table}")[0][0]
+        return self.table.rows("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) AS few", [most])[0][0]
 
-    @property
     def ids(self) -> tuple[str, ...]:
         """Ids of the items, in the order in which they were last written."""
-        return tuple(name for (name,) in self._rows("SELECT id FROM {table} ORDER BY row"))
+        return tuple(name for (name,) in self.table.rows("SELECT id FROM {table} ORDER BY row"))
 
-    @property
     def labels(self) -> tuple[str, ...]:
         """Names of the identities, each once, sorted."""
-        return tuple(label for (label,) in self._rows("SELECT DISTINCT label FROM {table} ORDER BY label"))
+        return tuple(label for (label,) in self.table.rows("SELECT DISTINCT label FROM {table} ORDER BY label"))
 
     def present(self, ids: Sequence[str]) -> set[str]:
         """Those of these ids that are there."""
         found: set[str] = set()
         for start in range(0, len(ids), BLOCK):
             asked = [name for name in ids[start : start + BLOCK] if "\0" not in name]
-            found.update(name for (name,) in self._rows("SELECT id FROM {table} WHERE id = ANY(%s)", [asked]))
+            found.update(name for (name,) in self.table.rows("SELECT id FROM {table} WHERE id = ANY(%s)", [asked]))
         return found
 
     def get(self, ids: Sequence[str]) -> Embeddings:
         """Items by id, as they were added (vectors float32), in the order asked."""
         asked = [name for name in ids if "\0" not in name]
-        rows = self._rows("SELECT {columns} FROM {table} WHERE id = ANY(%s)", [asked])
-        found = {record.id: record for record in map(self._record, rows)}
-        engine.refuse_missing(ids, found, str(self.path))
-        return engine.embeddings(self.contract, [found[name] for name in ids])
+        rows = self.table.rows("SELECT {columns} FROM {table} WHERE id = ANY(%s)", [asked])
+        found = {record.id: record for record in map(self.table.record, rows)}
+        records.refuse_missing(ids, found, str(self.path))
+        return records.embeddings(self.contract, [found[name] for name in ids])
 
-    def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
+    def blocks(self, rows: int) -> Iterator[Embeddings]:
         """All items in blocks, each item once; one that is written meanwhile may be among them or not."""
-        for block in self._blocks((), rows):
-            yield engine.embeddings(self.contract, [self._record(row) for row in block])
+        for block in self.table.blocks((), rows):
+            yield records.embeddings(self.contract, [self.table.record(row) for row in block])
 
     def metadata_keys(self) -> dict[str, dict[str, int]]:
         """For each key of the metadata how many items have a value of which kind under it."""
@@ -173,41 +160,42 @@ class PostgresIndex(Index):
             "GROUP BY 1, 2"
         )
         found: dict[str, dict[str, int]] = {}
-        for key, name, count in self._rows(counted):
+        for key, name, count in self.table.rows(counted):
             found.setdefault(key, {})[KINDS[name]] = count
         return found
 
-    def sample(self, items: int, *, seed: int = 0) -> Embeddings:
+    def sample(self, items: int, *, seed: int) -> Embeddings:
         """Random items, without repetition; all of them where there are no more."""
         order = "SELECT {columns} FROM {table} ORDER BY hashtextextended(id, %s), row LIMIT %s"
-        return engine.embeddings(self.contract, [self._record(row) for row in self._rows(order, [seed, items])])
+        found = self.table.rows(order, [seed, items])
+        return records.embeddings(self.contract, [self.table.record(row) for row in found])
 
-    def check(self, *, repair: bool = False) -> Inspection:
+    def check(self, *, repair: bool) -> Inspection:
         """Compare every row with its hash; with `repair` take out those that are not as they were written."""
         items, wrong = 0, []
-        for block in self._blocks((), BLOCK):
-            wrong += [row[0] for row in block if record(row).digest() != row[-1]]
+        for block in self.table.blocks(()):
+            wrong += [row[0] for row in block if record_of(row).digest() != row[-1]]
             items += len(block)
         if wrong and repair:
-            self._rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING 1", [wrong])
+            self.table.rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING 1", [wrong])
         items -= len(wrong)
-        return engine.inspection(items, wrong=wrong, place=str(self.path), dropped=repair)
+        return records.inspection(items, wrong=wrong, place=str(self.path), dropped=repair)
 
     # ---- writing
 
-    def _put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
-        engine.check_long({*embeddings.ids, *embeddings.labels})
-        records = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
-        with self._transaction():
-            self._connection.execute(
+    def put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+        records.check_long({*embeddings.ids, *embeddings.labels})
+        given = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
+        with self.table.transaction():
+            self.table.connection.execute(
                 "CREATE TEMP TABLE given (id text, label text, metadata text, vector vector, hash bytea) ON COMMIT DROP"
             )
-            with self._connection.cursor().copy("COPY given FROM STDIN (FORMAT BINARY)") as copy:
+            with self.table.connection.cursor().copy("COPY given FROM STDIN (FORMAT BINARY)") as copy:
                 copy.set_types(["text", "text", "text", "vector", "bytea"])
-                for each in records:
+                for each in given:
                     copy.write_row((*each, each.digest()))
-            changed = self._connection.execute(
-                self._named(
+            changed = self.table.connection.execute(
+                self.table.named(
                     "INSERT INTO {table} AS old (id, label, metadata, vector, hash) "
                     "SELECT id, label, metadata::json, vector, hash FROM given "
                     "ON CONFLICT (id) DO UPDATE SET row = excluded.row, label = excluded.label, "
@@ -221,64 +209,68 @@ class PostgresIndex(Index):
 
     def _build(self) -> None:
         """Build the graph once there are more rows than a scan should read; readers go on meanwhile."""
-        if self._graph is None or self._built() or self._at_most(EXACT_UP_TO + 1) <= EXACT_UP_TO:
+        if self.table.graph is None or self.table.graph_is_built() or self.count(EXACT_UP_TO + 1) <= EXACT_UP_TO:
             return
         make = "CREATE INDEX IF NOT EXISTS {graph} ON {table} USING hnsw (({vector}) {operations})"
         try:
-            with self._transaction():
-                self._connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", [BUILD_MEMORY])
-                self._connection.execute(self._named(make, self._graph))
-                self._connection.execute(self._named("ANALYZE {table}"))
+            with self.table.transaction():
+                self.table.connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", [BUILD_MEMORY])
+                self.table.connection.execute(self.table.named(make, self.table.graph))
+                self.table.connection.execute(self.table.named("ANALYZE {table}"))
         except StoreError as error:
             raise StoreError(f"the items are kept, but their graph is not built, so searches scan: {error}") from error
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id."""
         asked = [name for name in ids if "\0" not in name]
-        with self._transaction():
-            gone = self._rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING id", [asked])
-            engine.refuse_missing(ids, {name for (name,) in gone}, str(self.path))
+        with self.table.transaction():
+            gone = self.table.rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING id", [asked])
+            records.refuse_missing(ids, {name for (name,) in gone}, str(self.path))
 
-    def _check_known(self, labels: Sequence[str]) -> None:
+    def unknown(self, labels: Sequence[str]) -> list[str]:
+        """Those of these labels that nothing has."""
         asked = [label for label in labels if "\0" not in label]
-        known = self._rows("SELECT DISTINCT label FROM {table} WHERE label = ANY(%s)", [asked])
-        if len(known) < len(set(labels)):
-            super()._check_known(labels)  # reads all labels, for the nearest one
+        rows = self.table.rows("SELECT DISTINCT label FROM {table} WHERE label = ANY(%s)", [asked])
+        known = {label for (label,) in rows}
+        return [label for label in labels if label not in known]
 
-    def _forget(self, labels: tuple[str, ...]) -> Erasure:
-        gone = self._rows("DELETE FROM {table} WHERE label = ANY(%s) RETURNING id", [list(labels)])
+    def forget(self, labels: tuple[str, ...]) -> Erasure:
+        gone = self.table.rows("DELETE FROM {table} WHERE label = ANY(%s) RETURNING id", [list(labels)])
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return Erasure(labels=labels, ids=tuple(name for (name,) in gone), at=now, note=NOTE)
 
     # ---- searching
 
-    def _search(
+    def search(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Hit]]:
+        if not (k := self.count(k)):
+            return [[] for _ in queries]
         if exact and len(queries) >= MANY:
-            return engine.scan(self.contract, queries, self._matching(filters), k=k)
+            return records.scan(self.contract, queries, self.table.matching(filters), k=k)
         found = self._records(queries, k, filters, exact=exact)
-        return [engine.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
+        return [records.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
 
-    def _shortlist(
+    def shortlist(
         self, queries: Float[np.ndarray, "q dim"], items: int, filters: Sequence[Condition]
     ) -> list[Embeddings]:
+        items = self.count(items)
         found = self._records(queries, items, filters, exact=False)
-        best = [engine.nearest_first(self.plain, *each)[:items] for each in zip(queries, found, strict=True)]
-        return [engine.embeddings(self.contract, records) for records in best]
+        best = [records.nearest_first(self.plain, *each)[:items] for each in zip(queries, found, strict=True)]
+        return [records.embeddings(self.contract, near) for near in best]
 
     def _records(
         self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
     ) -> list[list[Record]]:
         """At least `k` rows near each query, where so many pass the filter."""
         passing = self._narrowed(filters)
-        walked = not exact and passing[0] != LISTED and self._built()
+        walked = not exact and passing[0] != LISTED and self.table.graph_is_built()
         found = self._settled(queries, k, passing, graph=walked)
         # a walk through the graph may end before it has met enough rows that pass the filter
-        if short := [number for number, records in enumerate(found) if len(records) < k and walked]:
+        if short := [number for number, near in enumerate(found) if len(near) < k and walked]:
             again = self._settled(queries[short], k, passing, graph=False)
-            for number, records in zip(short, again, strict=True):
-                found[number] = records
+            for number, near in zip(short, again, strict=True):
+                found[number] = near
         return found
 
     def _settled(
@@ -286,29 +278,29 @@ class PostgresIndex(Index):
     ) -> list[list[Record]]:
         """The nearest rows; where many lie as near as the k-th, all of these, so that the exact scores decide."""
         found: list[list[Record]] = [[] for _ in queries]
-        todo, asked = list(range(len(queries))), k + engine.SPARE
+        todo, asked = list(range(len(queries))), k + records.SPARE
         while todo:
             again = []
-            for number, records in zip(todo, self._nearest(queries[todo], asked, passing, graph=graph), strict=True):
-                found[number] = records
-                hits = engine.ranked(self.plain, queries[number], records)
-                if len(records) == asked and not engine.decided(self.plain, queries[number], records, hits=hits, k=k):
+            for number, near in zip(todo, self._nearest(queries[todo], asked, passing, graph=graph), strict=True):
+                found[number] = near
+                hits = records.ranked(self.plain, queries[number], near)
+                if len(near) == asked and not records.decided(self.plain, queries[number], near, hits=hits, k=k):
                     again.append(number)
             todo, asked = again, 4 * asked
         return found
 
-    def _search_range(
+    def search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
         if len(queries) >= MANY:
-            return engine.scan_range(self.contract, queries, self._matching(filters), score)
-        furthest = engine.bound(self.contract, score)
+            return records.scan_range(self.contract, queries, self.table.matching(filters), score)
+        furthest = records.bound(self.contract, score)
         if self.contract.distance == "squared_euclidean":
             furthest = np.sqrt(max(0.0, furthest))
         found = self._ask(
             queries, "WHERE {vector} {operator} {query} <= %s", furthest, width=0, passing=self._narrowed(filters)
         )
-        return engine.in_range(self.contract, queries, found, score)
+        return records.in_range(self.contract, queries, found, score)
 
     def _narrowed(self, filters: Sequence[Condition]) -> Passing:
         """The condition of a filter with its values; where few rows pass it, these rows, so that it is tested once.
@@ -319,13 +311,14 @@ class PostgresIndex(Index):
         condition, values = filtered(filters)
         if not filters:
             return condition, values
-        [(known,)] = self._rows("SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)", [self._address.table])
+        estimate = "SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)"
+        [(known,)] = self.table.rows(estimate, [self.table.address.table])
         few = max(FEW, int(FEW_ROOT * max(known, 0) ** 0.5))
         rows = "SELECT row FROM {table} WHERE {condition} LIMIT %s"
-        [([plan],)] = self._rows(f"EXPLAIN (FORMAT JSON) {rows}", [*values, few + 1], condition=condition)
+        [([plan],)] = self.table.rows(f"EXPLAIN (FORMAT JSON) {rows}", [*values, few + 1], condition=condition)
         if plan["Plan"]["Plan Rows"] > few:
             return condition, values
-        found = [row for (row,) in self._rows(rows, [*values, few + 1], condition=condition)]
+        found = [row for (row,) in self.table.rows(rows, [*values, few + 1], condition=condition)]
         return (LISTED, [found]) if len(found) <= few else (condition, values)
 
     def _nearest(
@@ -345,9 +338,9 @@ class PostgresIndex(Index):
             width: for how many rows of each the graph is searched; 0: not at all, every row is compared.
         """
         condition, values = passing
-        kind = self._graph if width and self._graph else "vector"
+        kind = self.table.graph if width and self.table.graph else "vector"
         at_once = "" if values and not width else "NOT"  # what passes is read once for all queries, or as it is met
-        statement = self._named(
+        statement = self.table.named(
             f"WITH passing AS {at_once} MATERIALIZED (SELECT row, {{columns}} FROM {{table}} WHERE {{condition}}) "
             "SELECT n, r.* FROM unnest(%s::vector[]) WITH ORDINALITY AS q(v, n) "
             f"CROSS JOIN LATERAL (SELECT * FROM passing {chosen}) r ORDER BY n, row",
@@ -357,11 +350,11 @@ class PostgresIndex(Index):
         found: list[list[Record]] = [[] for _ in queries]
         for start in range(0, len(queries), QUERIES):
             block = directions(self.contract, queries[start : start + QUERIES])
-            with self._transaction():
+            with self.table.transaction():
                 self._tune(width)
                 given = [*values, list(block), value]
-                for number, _, *row in self._connection.execute(statement, given, binary=True):
-                    found[start + number - 1].append(self._record(row))
+                for number, _, *row in self.table.connection.execute(statement, given, binary=True):
+                    found[start + number - 1].append(self.table.record(row))
         return found
 
     def _tune(self, width: int) -> None:
@@ -376,72 +369,7 @@ class PostgresIndex(Index):
         }
         settings |= dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_sort"), "off" if width else "on")
         for name, value in settings.items():
-            self._connection.execute("SELECT set_config(%s, %s, true)", [name, value])
-
-    # ---- rows
-
-    def _at_most(self, items: int) -> int:
-        """The number of items, counted no further than this."""
-        return self._rows("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) AS few", [items])[0][0]
-
-    def _built(self) -> bool:
-        """Whether the graph is there; another process may have built it."""
-        return self._rows("SELECT to_regclass(%s)", [f"{self._address.table}_graph"]) != [(None,)]
-
-    def _matching(self, filters: Sequence[Condition]) -> Iterator[list[Record]]:
-        for block in self._blocks(filters, BLOCK):
-            yield [self._record(row) for row in block]
-
-    def _blocks(self, filters: Sequence[Condition], rows: int) -> Iterator[list[Any]]:
-        """All rows that pass a filter, in pages; what is written after the first page is left out."""
-        condition, values = filtered(filters)
-        [(end,)] = self._rows("SELECT coalesce(max(row), 0) FROM {table}")
-        page = "SELECT row, {columns} FROM {table} WHERE row > %s AND row <= %s AND {condition} ORDER BY row LIMIT %s"
-        last = 0
-        while found := self._rows(page, [last, end, *values, rows], condition=condition):
-            yield [row[1:] for row in found]
-            last = found[-1][0]
-
-    def _record(self, row: Sequence[Any]) -> Record:
-        """A row of COLUMNS, compared with its hash."""
-        return engine.checked(record(row), row[-1], str(self.path))
-
-    def _rows(self, statement: str, values: Sequence[Any] = (), *, condition: str = "true") -> list[tuple[Any, ...]]:
-        """What a statement about the table returns."""
-        with self._lock, explain(self._address):
-            return self._connection.execute(self._named(statement, condition=condition), values, binary=True).fetchall()
-
-    def _named(self, statement: str, kind: str = "vector", *, condition: str = "true") -> bytes:
-        """A statement with the names of this table in it; none of them is a user's but the table's, a plain word.
-
-        Args:
-            kind: what vectors are compared as: "vector" (float32) or "halfvec" (float16).
-        """
-        cast = "" if kind == "vector" else f"::{kind}({self.contract.dim})"
-        operator = OPERATORS.get(self.contract.distance, "<->")
-        return statement.format(
-            table=f'"{self._address.table}"',
-            graph=f'"{self._address.table}_graph"',
-            columns=COLUMNS,
-            condition=condition,
-            vector=f"vector{cast}",
-            query=f"q.v{cast}",
-            operator=operator,
-            operations=f"{kind}_{ORDERS[operator]}_ops",
-        ).encode()
-
-
-def record(row: Sequence[Any]) -> Record:
-    """A row of COLUMNS without its hash."""
-    name, label, metadata, vector, _ = row
-    return Record(name, label, metadata, vector.to_numpy())
-
-
-def graph_of(contract: Contract) -> str | None:
-    """As what a graph keeps the vectors of a contract; None where there can be none, so that every search scans."""
-    if contract.distance == "cosine" and contract.dim <= HALF_DIM:
-        return "halfvec"  # unit vectors fit float16; half the memory, and the answer is scored from float32 anyway
-    return "vector" if contract.distance in OPERATORS and contract.dim <= WHOLE_DIM else None
+            self.table.connection.execute("SELECT set_config(%s, %s, true)", [name, value])
 
 
 def directions(contract: Contract, queries: Float[np.ndarray, "q dim"]) -> Float[np.ndarray, "q dim"]:

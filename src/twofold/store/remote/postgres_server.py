@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlunsplit
 
 from twofold.contract import Contract
 from twofold.errors import MissingExtra, NewerFormat, StoreError, TwofoldError, nearest
-from twofold.store.remote.engine import hidden, host_shown, split_address
-from twofold.store.where import Condition
+from twofold.store.filters import Condition
+from twofold.store.remote.address import hidden, host_shown, split_address
 
 try:
     import psycopg

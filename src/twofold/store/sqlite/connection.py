@@ -3,9 +3,9 @@
 import contextlib
 import os
 import sqlite3
-import time
+import stat
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,34 @@ from twofold.store.sqlite.rows import damaged
 
 __all__ = [
     "TRUTH",
+    "WAIT_SECONDS",
     "closed",
     "connect",
     "connect_somehow",
     "explain",
+    "explained",
     "log_of",
     "make_private_file",
-    "moment",
-    "transaction",
+    "stands",
+    "warn_of_long_read",
 ]
 
 TRUTH = "truth.sqlite"
 WAIT_SECONDS = 5.0  # for another writer to finish before it is said
+
+
+def stands(folder: Path) -> bool:
+    """Whether a folder holds a database.
+
+    Raises:
+        StoreError: this user may not look into the folder.
+    """
+    try:
+        return stat.S_ISREG((folder / TRUTH).stat().st_mode)
+    except PermissionError as error:
+        raise StoreError(f"{folder} may not be looked into by this user: look at its rights") from error
+    except (OSError, ValueError):  # not there, a loop of links, or no path at all
+        return False
 
 
 def connect_somehow(folder: Path) -> sqlite3.Connection:
@@ -83,37 +99,14 @@ def make_private_file(path: Path) -> None:
         os.close(handle)
 
 
-@contextlib.contextmanager
-def transaction(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
-    """All of the block or nothing; IMMEDIATE takes the one writer's place first, DEFERRED sees one moment."""
-    connection.execute(f"BEGIN {kind}")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-@contextlib.contextmanager
-def moment(connection: sqlite3.Connection, folder: Path, erasing: Callable[[], bool]) -> Iterator[None]:
-    """All reads of the block see one moment; LongRead warns of a block for which an erasure has waited in vain.
-
-    Args:
-        erasing: whether one is not finished, when the block has ended.
-    """
-    began = time.monotonic()
-    with transaction(connection, "DEFERRED"):
-        yield
-    seconds = time.monotonic() - began
-    if seconds > WAIT_SECONDS and erasing():
-        warnings.warn(
-            f"this read of {folder} took {seconds:.1f} s, and an erasure waits {WAIT_SECONDS:g}: rows were deleted "
-            "meanwhile whose bytes are not yet overwritten. Open the index again, which does it; and read less at once",
-            LongRead,
-            stacklevel=2,
-        )
+def warn_of_long_read(folder: Path, seconds: float) -> None:
+    """Warn (LongRead) of a read for which an erasure has waited in vain."""
+    warnings.warn(
+        f"this read of {folder} took {seconds:.1f} s, and an erasure waits {WAIT_SECONDS:g}: rows were deleted "
+        "meanwhile whose bytes are not yet overwritten. Open the index again, which does it; and read less at once",
+        LongRead,
+        stacklevel=4,
+    )
 
 
 def told(error: Any) -> str:

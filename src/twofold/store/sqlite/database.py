@@ -9,8 +9,8 @@ import contextlib
 import json
 import secrets
 import sqlite3
-import stat
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -25,13 +25,22 @@ from twofold.errors import StoreError
 from twofold.files import spares
 from twofold.store import audit
 from twofold.store.protection.seals import Plain, Seal
-from twofold.store.sqlite.connection import TRUTH, connect, connect_somehow, explain, log_of, moment, transaction
+from twofold.store.sqlite.connection import (
+    TRUTH,
+    WAIT_SECONDS,
+    connect,
+    connect_somehow,
+    explain,
+    explained,
+    log_of,
+    stands,
+    warn_of_long_read,
+)
 from twofold.store.sqlite.locks import Use, users
 from twofold.store.sqlite.mark import Mark
 from twofold.store.sqlite.rows import (
     COLUMNS,
     HASH,
-    Forgotten,
     Pinned,
     Record,
     Row,
@@ -42,9 +51,8 @@ from twofold.store.sqlite.rows import (
     record_of,
 )
 from twofold.store.sqlite.tables import check_format, make_tables
-from twofold.store.where import Condition, sql
 
-__all__ = ["TRUTH", "Database", "Plain", "Seal", "clock", "stands"]
+__all__ = ["TRUTH", "Database", "Plain", "Seal", "clock"]
 
 INSERT = "INSERT INTO items (row, generation, id, label, added, metadata, vector, hash"
 INSERTS = {
@@ -52,10 +60,6 @@ INSERTS = {
     10: f"{INSERT}, expires, revoked) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 }
 """By the length of a `Record`."""
-
-KINDS = {"text": "text", "integer": "number", "real": "number", "true": "true or false", "false": "true or false"}
-KINDS |= {"null": "null"}
-"""What `where.kind` calls SQLite's types of JSON."""
 
 PRUNE_EVERY, KEPT_GONE = 64, 10_000  # so many deleted rows are listed for readers that follow, or as many as live
 
@@ -77,7 +81,7 @@ class Database:
         self._state: State | None = None  # as it was at `_version` of SQLite's counter of others' writes
         self._version = -1
         self._written = 0
-        self._checked = False
+        self._checked = self.closed = False
 
     @classmethod
     def create(cls, folder: Path, contract: Contract, *, protection: str = "{}") -> None:
@@ -121,8 +125,11 @@ class Database:
         return cls(connection, folder)
 
     def close(self) -> None:
-        """Close the file; the last one to close also empties the write-ahead log."""
+        """Close the file; the last one to close also empties the write-ahead log. Closing twice does no harm."""
         with self.lock:
+            if self.closed:
+                return
+            self.closed = True
             self.connection.close()
         self.mark.close(remove=self._checked and not log_of(self.folder).exists())
 
@@ -131,22 +138,32 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
         """All reads of the block see one moment, whoever writes meanwhile; keep it short, it delays an erasure."""
-        with self.lock, explain(self.folder):
-            if self.connection.in_transaction:
-                yield
-                return
-            self.refuse_replaced()
-            with moment(self.connection, self.folder, lambda: self.state().erasing):
-                yield
+        with self.lock:
+            try:
+                if self.connection.in_transaction:
+                    yield
+                    return
+                if identity(self.folder / TRUTH) != self._file:
+                    raise self._replaced()
+                began = time.monotonic()
+                with self.connection:
+                    self.connection.execute("BEGIN")
+                    yield
+                if (seconds := time.monotonic() - began) > WAIT_SECONDS and self.state().erasing:
+                    warn_of_long_read(self.folder, seconds)
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                raise explained(self.folder / TRUTH, error) from error
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
         """All of the block or nothing, and nobody else writes meanwhile."""
         with self.lock, explain(self.folder):
-            self.refuse_replaced()
+            if identity(self.folder / TRUTH) != self._file:
+                raise self._replaced()
             self._written = 0
             try:
-                with transaction(self.connection, "IMMEDIATE"):
+                with self.connection:
+                    self.connection.execute("BEGIN IMMEDIATE")
                     yield
             except BaseException:
                 self._state = None  # it may tell of what was not kept
@@ -154,12 +171,11 @@ class Database:
             if self._written:
                 self.mark.write(self._written)
 
-    def refuse_replaced(self) -> None:
-        """Raise StoreError where another file stands in the place of the open one: what is written would be lost."""
-        if identity(self.folder / TRUTH) != self._file:
-            raise StoreError(
-                f"{self.folder} was moved, deleted or replaced (by a repair, say) while it was open: open it again"
-            )
+    def _replaced(self) -> StoreError:
+        """The error where another file stands in the place of the open one: what is written would be lost."""
+        return StoreError(
+            f"{self.folder} was moved, deleted or replaced (by a repair, say) while it was open: open it again"
+        )
 
     def check_mark(self) -> None:
         """Compare the state with what was acknowledged.
@@ -239,7 +255,8 @@ class Database:
             DamagedIndex: one is not as it was written, or not there.
         """
         tail = "WHERE row IN (SELECT value FROM json_each(?))"
-        found = {row.number: row for row in self.rows(tail, (json.dumps([int(number) for number in numbers]),))}
+        listed = json.dumps([int(number) for number in numbers])
+        found = {row.number: row for row, _ in self.hashed(tail, (listed,))}
         if missing := [number for number in numbers if number not in found]:
             raise damaged(f"row {missing[0]} of {self.folder} is not there any more")
         return found
@@ -292,21 +309,6 @@ class Database:
         )
         return np.fromiter((number for (number,) in found), np.int64)
 
-    def passing(self, filters: Sequence[Condition]) -> Int[np.ndarray, "n"]:
-        """Numbers of the rows whose metadata pass a filter, ascending."""
-        tests, values = sql(filters)
-        query = f"SELECT row FROM items NOT INDEXED WHERE {tests} ORDER BY row"  # `tests` holds no word of a user's
-        return np.fromiter((number for (number,) in self.connection.execute(query, values)), np.int64)
-
-    def metadata_keys(self) -> dict[str, dict[str, int]]:
-        """For each key of the metadata how many rows have a value of which kind, as `where.kind` calls it."""
-        found: dict[str, dict[str, int]] = {}
-        counted = "SELECT key, type, count(*) FROM items, json_each(items.metadata) GROUP BY key, type"
-        for key, name, count in self.connection.execute(counted):
-            kinds = found.setdefault(key, {})
-            kinds[KINDS[name]] = kinds.get(KINDS[name], 0) + count
-        return found
-
     def gone_since(self, generation: int) -> list[int]:
         """Numbers of the rows that were deleted after a generation, which is not below the state's floor."""
         found = self.connection.execute("SELECT row FROM gone WHERE generation > ?", (generation,))
@@ -328,49 +330,6 @@ class Database:
         """Write records of one length whose numbers are new, if their ids are not there; how many these were."""
         insert = f"{INSERTS[len(records[0])]} ON CONFLICT (id) DO NOTHING"
         return self.connection.executemany(insert, records).rowcount
-
-    def drop(self, rows: Sequence[Row], *, generation: int) -> None:
-        """Delete rows, and list them for readers that follow."""
-        self.connection.executemany("DELETE FROM items WHERE row = ?", [(row.number,) for row in rows])
-        self.connection.executemany("INSERT INTO gone VALUES (?, ?)", [(generation, row.number) for row in rows])
-
-    def loosen(self, rows: Sequence[Row]) -> None:
-        """Keep in mind whose rows were deleted: a copy that SQLite moved may still stand in a freed place."""
-        labels = {row.label for row in rows}
-        self.connection.executemany("INSERT OR IGNORE INTO loose VALUES (?)", [(label,) for label in labels])
-
-    def remove(self, names: Sequence[str], *, event: str | None = None) -> None:
-        """Delete rows by id.
-
-        Raises:
-            StoreError: names an id that is not there; nothing is deleted then.
-        """
-        with self.writing():
-            rows = self.named(list(dict.fromkeys(names)))
-            self.loosen(rows)
-            self.dropped(rows, self.state(), event)
-
-    def forget(self, labels: Sequence[str], *, event: str | None = None) -> Forgotten:
-        """Delete the rows and the keys of labels; `erasure.erase` ends what this begins."""
-        names = [(label,) for label in labels]
-        with self.writing():
-            state, rows = self.state(), [row for n in names for row in self.rows("WHERE label = ? ORDER BY row", n)]
-            find = "SELECT count(*) FROM loose WHERE label = ?"
-            loose = state.erasing or any(self.connection.execute(find, name).fetchone()[0] for name in names)
-            self.connection.executemany("DELETE FROM loose WHERE label = ?", names)
-            find = "SELECT key FROM subjects WHERE label = ?"
-            keys = [key for name in names for (key,) in self.connection.execute(find, name)]
-            self.connection.executemany("DELETE FROM subjects WHERE label = ?", names)
-            self.dropped(rows, replace(state, erasing=True), event, named=labels)
-        return Forgotten(rows=rows, keys=keys, loose=loose)
-
-    def dropped(self, rows: Sequence[Row], state: State, event: str | None, *, named: Sequence[str] = ()) -> None:
-        """Delete rows, and write the state after it."""
-        self.drop(rows, generation=state.generation + 1)
-        state = state.after(gone=[row.digest() for row in rows], items=state.items - len(rows), last=state.last)
-        if event is not None:
-            state = self.note(state, event, labels=[row.label for row in rows], named=named)
-        self.write_state(self.pruned(state))
 
     def pruned(self, state: State) -> State:
         """Stop listing deleted rows once they outnumber the living."""
@@ -420,20 +379,6 @@ class Database:
         if busy:
             who = users(self.folder / TRUTH, Use.READING)
             raise StoreError(f"{who} reads {self.folder}: let it end")
-
-
-def stands(folder: Path) -> bool:
-    """Whether a folder holds a database.
-
-    Raises:
-        StoreError: this user may not look into the folder.
-    """
-    try:
-        return stat.S_ISREG((folder / TRUTH).stat().st_mode)
-    except PermissionError as error:
-        raise StoreError(f"{folder} may not be looked into by this user: look at its rights") from error
-    except (OSError, ValueError):  # not there, a loop of links, or no path at all
-        return False
 
 
 def identity(path: Path) -> tuple[int, int] | None:

@@ -58,7 +58,7 @@ class Batch:
     Attributes:
         ids, labels: of the items, in their order.
         vectors: little-endian float32, each a bytearray (see `Record`).
-        metadata: JSON, as `where.metadata_text` writes it.
+        metadata: JSON, as `filters.metadata_text` writes it.
         expires: from when on they count for nothing (UTC, ISO 8601); None: never, or as it was.
     """
 

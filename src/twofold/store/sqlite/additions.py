@@ -1,4 +1,4 @@
-"""Putting items into the database: all are written at once; only those whose id stands there are looked at again."""
+"""Adding items to the database: all are written at once; only those whose id stands there are looked at again."""
 
 from collections.abc import Iterable, Sequence
 from itertools import count, repeat
@@ -6,6 +6,7 @@ from typing import Any
 
 from twofold.errors import StoreError
 from twofold.store.sqlite.database import Database
+from twofold.store.sqlite.deletions import drop, loosen
 from twofold.store.sqlite.rows import HASH, Batch, Record, Row, State, clock, record_of
 
 __all__ = ["put", "records_of", "refuse_revoked"]
@@ -82,8 +83,8 @@ def replaced(database: Database, records: Sequence[Record], state: State) -> tup
             gone.append(old)
             late.append(each)
         written.append(each)
-    database.drop(gone, generation=state.generation + 1)
-    database.loosen(gone)
+    drop(database, gone, generation=state.generation + 1)
+    loosen(database, gone)
     database.write_records(late)
     return written, gone
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from twofold.errors import StoreError
 
-__all__ = ["Condition", "Scalar", "Where", "conditions", "metadata_text", "refuse_unmatched", "sql"]
+__all__ = ["Condition", "Scalar", "Where", "conditions", "kind", "metadata_text", "refuse_unmatched"]
 
 Scalar = str | int | float | bool | None
 Where = Mapping[str, Any]
@@ -123,44 +123,6 @@ def kind(value: Any) -> str:
     if isinstance(value, int | float):
         return "number"
     return "text" if isinstance(value, str) else "other"
-
-
-def sql(filters: Sequence[Condition]) -> tuple[str, list[Scalar]]:
-    """Conditions for SQLite's JSON functions on a column `metadata`, and the values of their question marks."""
-    tests: list[str] = []
-    values: list[Scalar] = []
-    for each in filters:
-        path = f'$."{each.key}"'
-        alternatives = [] if each.values is None else [equals(path, value) for value in each.values]
-        if each.values is None:
-            alternatives = [ranges(path, each)]
-        tests.append(f"({' OR '.join(test for test, _ in alternatives)})")
-        values += [value for _, more in alternatives for value in more]
-    return " AND ".join(tests), values
-
-
-KINDS = {"text": "= 'text'", "number": "IN ('integer', 'real')"}
-"""What SQLite calls the kinds of JSON, where the value itself is compared, too."""
-
-
-def equals(path: str, value: Scalar) -> tuple[str, list[Scalar]]:
-    """The test that a key has a value."""
-    if value is None:
-        return "coalesce(json_type(metadata, ?), 'null') = 'null'", [path]
-    if isinstance(value, bool):
-        return f"coalesce(json_type(metadata, ?), '') = '{str(value).lower()}'", [path]
-    return f"(json_type(metadata, ?) {KINDS[kind(value)]} AND json_extract(metadata, ?) = ?)", [path, path, value]
-
-
-def ranges(path: str, wanted: Condition) -> tuple[str, list[Scalar]]:
-    """The test that a key lies in a range."""
-    bound = wanted.high if wanted.low is None else wanted.low
-    tests, values = [f"json_type(metadata, ?) {KINDS[kind(bound)]}"], list[Scalar]([path])
-    for sign, bound in ((">=", wanted.low), ("<=", wanted.high)):
-        if bound is not None:
-            tests.append(f"json_extract(metadata, ?) {sign} ?")
-            values += [path, bound]
-    return f"({' AND '.join(tests)})", values
 
 
 def metadata_text(names: Sequence[str], metadata: Sequence[Mapping[str, Any]] | None) -> list[str]:

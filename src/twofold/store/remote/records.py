@@ -1,10 +1,8 @@
-"""What engines on other machines share: rows with their hash, exact scores of candidates, scans, hidden passwords."""
+"""Records of engines on other machines: rows with their hash, exact scores of candidates, scans."""
 
 import json
 from collections.abc import Container, Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +11,6 @@ from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings, Finding, Hit, Inspection
 from twofold.store.exact import SAME, neighbours, within
-from twofold.store.sqlite.connection import closed
 from twofold.store.sqlite.rows import digest
 
 __all__ = [
@@ -23,11 +20,8 @@ __all__ = [
     "bound",
     "check_long",
     "checked",
-    "closed",
     "decided",
     "embeddings",
-    "hidden",
-    "host_shown",
     "in_range",
     "inspection",
     "nearest_first",
@@ -35,7 +29,6 @@ __all__ = [
     "refuse_missing",
     "scan",
     "scan_range",
-    "split_address",
 ]
 
 LONGEST = 1024  # bytes of an id or a label: what a primary key of either engine takes with room to spare
@@ -184,38 +177,6 @@ def bound(contract: Contract, score: float) -> float:
     distance = float(contract.score(score))  # distance = zero - score, as score = zero - distance
     # the cosine is 1 minus a sum of terms of its own size; the others are sums of what is small where they are
     return distance + SLACK * (1.0 if contract.distance == "cosine" else abs(distance))
-
-
-def split_address(place: str | Path, example: str) -> SplitResult:
-    """The parts of an engine's address.
-
-    Raises:
-        StoreError: no address; it does not repeat what was given, which may hold a password.
-    """
-    try:
-        parts = urlsplit(str(place))
-        _ = parts.port
-    except ValueError:
-        parts = None
-    # a password with a bare @ or / falls apart into what looks like a host and a path, and would be shown as such
-    if parts is None or parts.netloc.count("@") > 1 or (parts.netloc and set("/:@") & set(parts.path[1:])):
-        raise StoreError(
-            f"this is no address of an engine: give one like {example}; in user and password write @ as %40, / as %2F "
-            "and : as %3A"
-        )
-    return parts
-
-
-def host_shown(parts: SplitResult) -> str:
-    """Host and port of an address, without who logs in there."""
-    return parts.netloc.rpartition("@")[2]
-
-
-def hidden(message: str, password: str | None) -> str:
-    """A message of an engine without the password, should it repeat it."""
-    for secret in {password, unquote(password or "")} - {None, ""}:
-        message = message.replace(str(secret), "***")
-    return " ".join(message.split())
 
 
 def inspection(items: int, *, wrong: Sequence[str], place: str, dropped: bool) -> Inspection:

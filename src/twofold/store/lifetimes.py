@@ -5,15 +5,15 @@ A row is never changed: what changes is written anew, under a new number, in the
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, time
 
-from twofold.errors import StoreError, UsageError
+from twofold.errors import StoreError
 from twofold.results import Enrolled
-from twofold.store.sqlite.adding import records_of, refuse_revoked
-from twofold.store.sqlite.database import Database, Forgotten, clock
-from twofold.store.sqlite.rows import Batch, Row
+from twofold.store.sqlite.additions import records_of, refuse_revoked
+from twofold.store.sqlite.database import Database
+from twofold.store.sqlite.deletions import drop, dropped, loosen
+from twofold.store.sqlite.rows import Batch, Forgotten, Row, clock
 
-__all__ = ["drop_expired", "enrolled", "rewrite", "standing", "substitute", "utc"]
+__all__ = ["drop_expired", "enrolled", "rewrite", "standing", "substitute"]
 
 
 def enrolled(database: Database) -> tuple[Enrolled, ...]:
@@ -49,8 +49,8 @@ def substitute(database: Database, label: str, batch: Batch) -> int:
             for other in database.rows("WHERE id = ? AND label <> ?", (name, label)):
                 raise StoreError(f"{name!r} belongs to {other.label!r} already: give another id")
         state, old = database.state(), list(database.rows("WHERE label = ? ORDER BY row", (label,)))
-        database.drop(old, generation=state.generation + 1)
-        database.loosen(old)
+        drop(database, old, generation=state.generation + 1)
+        loosen(database, old)
         state = state.after(
             written=database.write_records(records_of(database, batch, state)),
             gone=[row.digest() for row in old],
@@ -74,8 +74,8 @@ def rewrite(database: Database, labels: Sequence[str], event: str, change: Calla
             change(row)._replace(number=number, generation=state.generation + 1)
             for number, row in enumerate(old, start=state.last + 1)
         ]
-        database.drop(old, generation=state.generation + 1)
-        database.loosen(old)
+        drop(database, old, generation=state.generation + 1)
+        loosen(database, old)
         written, gone = database.write_rows(fresh), [row.digest() for row in old]
         state = state.after(written=written, gone=gone, items=state.items, last=state.last + len(fresh))
         state = database.note(state, event, labels=[row.label for row in old])
@@ -93,29 +93,11 @@ def drop_expired(database: Database) -> tuple[Forgotten, tuple[str, ...]]:
         rows = list(database.rows("WHERE expires IS NOT NULL AND expires <= ? ORDER BY row", (clock(),)))
         if not rows:
             return Forgotten([], [], False), ()
-        database.loosen(rows)
-        database.dropped(rows, replace(database.state(), erasing=True), "purge")
+        loosen(database, rows)
+        dropped(database, rows, replace(database.state(), erasing=True), "purge")
         labels = sorted({row.label for row in rows})
         gone = tuple(label for label in labels if not any(database.rows("WHERE label = ? LIMIT 1", (label,))))
         find = "SELECT key FROM subjects WHERE label = ?"
         keys = [key for label in gone for (key,) in database.connection.execute(find, (label,))]
         database.connection.executemany("DELETE FROM subjects WHERE label = ?", [(label,) for label in gone])
     return Forgotten(rows, keys, True), gone
-
-
-def utc(when: str | date | None) -> str | None:
-    """A date or a time as the database compares it: UTC, ISO 8601, whole seconds; a date is its first moment in UTC.
-
-    Raises:
-        UsageError: no date.
-    """
-    if when is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(when) if isinstance(when, str) else when
-    except ValueError as error:
-        raise UsageError(f"{when!r} is not a date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00") from error
-    if not isinstance(moment, datetime):
-        moment = datetime.combine(moment, time())
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).isoformat(timespec="seconds")

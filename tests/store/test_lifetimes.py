@@ -10,8 +10,8 @@ import pytest
 from twofold.contract import Contract
 from twofold.errors import StoreError, UnknownLabel, UsageError
 from twofold.results import Embeddings
-from twofold.store import Index, audit, life
-from twofold.store.local import LocalIndex
+from twofold.store import Index, audit, lifetimes
+from twofold.store.arguments import utc
 
 Make = Callable[..., Embeddings]
 PEOPLE = ["anna/1", "anna/2", "anna/3", "bert/1", "bert/2", "carl/1"]
@@ -19,14 +19,13 @@ PAST, FUTURE = "2020-01-01", "2999-12-31"
 
 
 @pytest.fixture
-def index(tmp_path: Path, contract: Contract, make: Make) -> Iterator[LocalIndex]:
+def index(tmp_path: Path, contract: Contract, make: Make) -> Iterator[Index]:
     with Index.create(tmp_path / "store", contract) as index:
-        assert isinstance(index, LocalIndex)
         index.add(make(PEOPLE))
         yield index
 
 
-def found(index: LocalIndex, make: Make) -> set[str]:
+def found(index: Index, make: Make) -> set[str]:
     """Who can be found, by every way there is."""
     query = make(PEOPLE).vectors[:1]
     hits = {hit.label for hit in index.search(query, 99)[0]}
@@ -38,7 +37,7 @@ def found(index: LocalIndex, make: Make) -> set[str]:
     return hits
 
 
-def test_who_is_expired_is_neither_found_nor_counted(index: LocalIndex, make: Make) -> None:
+def test_who_is_expired_is_neither_found_nor_counted(index: Index, make: Make) -> None:
     assert index.expire("anna", FUTURE) == 3
     assert found(index, make) == {"anna", "bert", "carl"}
     assert index.expire("anna", PAST) == 3
@@ -48,23 +47,22 @@ def test_who_is_expired_is_neither_found_nor_counted(index: LocalIndex, make: Ma
     assert index.enrolled()[0].expires == "2020-01-01T00:00:00+00:00"
     index.close()
     with Index.open(index.path) as again:
-        assert isinstance(again, LocalIndex)
         assert found(again, make) == {"bert", "carl"}
         assert again.expire("anna", None) == 3
         assert found(again, make) == {"anna", "bert", "carl"}
 
 
-def test_it_ends_at_the_moment_and_not_before(index: LocalIndex, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    from twofold.store import finding, local
+def test_it_ends_at_the_moment_and_not_before(index: Index, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    from twofold.store import local
 
     index.expire("carl", "2030-06-01T12:00:00+02:00")
     for now, who in [("2030-06-01T09:59:59+00:00", True), ("2030-06-01T10:00:00+00:00", False)]:
-        for module in (local, finding, life):
+        for module in (local, lifetimes):
             monkeypatch.setattr(module, "clock", lambda precision="seconds", now=now: now)
         assert ("carl" in found(index, make)) is who
 
 
-def test_who_is_revoked_is_kept_and_not_matched_until_restored(index: LocalIndex, make: Make) -> None:
+def test_who_is_revoked_is_kept_and_not_matched_until_restored(index: Index, make: Make) -> None:
     assert index.revoke(["anna", "carl"]) == 4
     assert index.revoke("anna") == 0
     assert found(index, make) == {"bert"}
@@ -82,12 +80,12 @@ def test_who_is_revoked_is_kept_and_not_matched_until_restored(index: LocalIndex
     np.testing.assert_array_equal(index.get(PEOPLE).vectors, make(PEOPLE).vectors)
 
 
-def test_all_revoked_is_an_empty_answer(index: LocalIndex, make: Make) -> None:
+def test_all_revoked_is_an_empty_answer(index: Index, make: Make) -> None:
     index.revoke(["anna", "bert", "carl"])
     assert found(index, make) == set()
 
 
-def test_adding_again_keeps_the_date_and_enrolling_can_change_it(index: LocalIndex, make: Make) -> None:
+def test_adding_again_keeps_the_date_and_enrolling_can_change_it(index: Index, make: Make) -> None:
     index.expire("anna", FUTURE)
     assert index.add(make(PEOPLE)) == 0
     assert index.add(make(["anna/1"], seed=3)) == 1
@@ -98,7 +96,7 @@ def test_adding_again_keeps_the_date_and_enrolling_can_change_it(index: LocalInd
     assert index.enrolled()[0].expires is None
 
 
-def test_an_identity_is_replaced_whole(index: LocalIndex, make: Make) -> None:
+def test_an_identity_is_replaced_whole(index: Index, make: Make) -> None:
     new = make(["anna/2", "anna/7"], seed=5)
     assert index.enrol(new, whole=True) == 2
     assert index.ids == ("bert/1", "bert/2", "carl/1", "anna/2", "anna/7")
@@ -111,7 +109,7 @@ def test_an_identity_is_replaced_whole(index: LocalIndex, make: Make) -> None:
     assert index.ids == before
 
 
-def test_what_is_expired_is_purged(index: LocalIndex, make: Make) -> None:
+def test_what_is_expired_is_purged(index: Index, make: Make) -> None:
     assert index.purge() is None
     index.expire("anna", PAST)
     index.enrol(make(["bert/3"]), expires=PAST)
@@ -130,24 +128,24 @@ def test_what_is_expired_is_purged(index: LocalIndex, make: Make) -> None:
 
 
 @pytest.mark.parametrize("call", ["expire", "revoke", "restore"])
-def test_nobody_of_that_name(index: LocalIndex, call: str) -> None:
+def test_nobody_of_that_name(index: Index, call: str) -> None:
     arguments = [FUTURE] if call == "expire" else []
     with pytest.raises(UnknownLabel, match=r"nobody called 'ana' is in .*did you mean 'anna'\?"):
         getattr(index, call)(["bert", "ana"], *arguments)
     assert index.audit() == ()
 
 
-def test_dates(index: LocalIndex) -> None:
-    assert life.utc(None) is None
-    assert life.utc("2027-12-31") == life.utc(date(2027, 12, 31)) == "2027-12-31T00:00:00+00:00"
-    assert life.utc("2027-12-31T18:00:00+01:00") == "2027-12-31T17:00:00+00:00"
-    assert life.utc(datetime(2027, 1, 1, 5, tzinfo=UTC) + timedelta(microseconds=7)) == "2027-01-01T05:00:00+00:00"
+def test_dates(index: Index) -> None:
+    assert utc(None) is None
+    assert utc("2027-12-31") == utc(date(2027, 12, 31)) == "2027-12-31T00:00:00+00:00"
+    assert utc("2027-12-31T18:00:00+01:00") == "2027-12-31T17:00:00+00:00"
+    assert utc(datetime(2027, 1, 1, 5, tzinfo=UTC) + timedelta(microseconds=7)) == "2027-01-01T05:00:00+00:00"
     for wrong in ("tomorrow", "31.12.2027", ""):
         with pytest.raises(UsageError, match=f"{wrong!r} is not a date: write it as 2027-12-31"):
             index.expire("anna", wrong)
 
 
-def test_the_log_tells_what_happened_and_names_nobody(index: LocalIndex, make: Make) -> None:
+def test_the_log_tells_what_happened_and_names_nobody(index: Index, make: Make) -> None:
     index.enrol(make(["dora/1", "dora/2"]))
     index.enrol(make(["dora/3"]), whole=True)
     index.expire("dora", FUTURE)
@@ -172,7 +170,6 @@ def test_the_log_tells_what_happened_and_names_nobody(index: LocalIndex, make: M
     index.close()
     assert b"dora" not in (index.path / "truth.sqlite").read_bytes()
     with Index.open(index.path) as again:
-        assert isinstance(again, LocalIndex)
         assert [(entry.event, entry.items) for entry in again.audit("dora")] == events
 
 
@@ -191,10 +188,10 @@ def test_the_log_tells_what_happened_and_names_nobody(index: LocalIndex, make: M
         ("INSERT INTO audit SELECT 4, at, event, subject, items, hash FROM audit WHERE number = 3", 4),
     ],
 )
-def test_a_changed_log_shows(index: LocalIndex, make: Make, statement: str, first: int | None) -> None:
+def test_a_changed_log_shows(index: Index, make: Make, statement: str, first: int | None) -> None:
     for name in ("dora/1", "emil/1", "fred/1"):
         index.enrol(make([name]))
-    database = index._database
+    database = index.engine.database
     key = database.seal.audit_key(database.pinned())
     with database.reading():
         assert audit.broken(database.connection, database.state(), key=key) is None
@@ -207,14 +204,14 @@ def test_a_changed_log_shows(index: LocalIndex, make: Make, statement: str, firs
         assert audit.broken(database.connection, database.state(), key=key) == first
 
 
-def test_a_change_that_is_refused_is_not_logged(index: LocalIndex, make: Make) -> None:
+def test_a_change_that_is_refused_is_not_logged(index: Index, make: Make) -> None:
     index.revoke("anna")
     with pytest.raises(StoreError):
         index.enrol(make(["anna/9"]))
     assert [entry.event for entry in index.audit()] == ["revoke"]
 
 
-def test_forgetting_somebody_whose_items_are_gone_is_logged_too(index: LocalIndex, make: Make) -> None:
+def test_forgetting_somebody_whose_items_are_gone_is_logged_too(index: Index, make: Make) -> None:
     index.remove(["carl/1"])
     assert index.forget("carl").ids == ()
     assert [(entry.event, entry.items) for entry in index.audit("carl")] == [("forget", 0), ("erased", 0)]

@@ -1,18 +1,31 @@
-"""What is given to an index, looked at before anything is written: names, vectors, their length."""
+"""Arguments of an index, checked before anything is written: names, vectors, their length, dates."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
+from datetime import UTC, date, datetime, time
 
 import numpy as np
+from jaxtyping import Float
 
 from twofold.contract import Contract
-from twofold.errors import StoreError
+from twofold.errors import StoreError, UsageError
 from twofold.results import Embeddings
-from twofold.store.exact import UNIT_TOLERANCE
+from twofold.store.exact import UNIT_TOLERANCE, check_vectors
+from twofold.store.filters import metadata_text
 
-__all__ = ["check_length", "check_names", "check_vectors"]
+__all__ = ["check_items", "each_once", "utc"]
 
-LARGEST = 1e15  # beyond it squared distances leave float32
+
+def check_items(contract: Contract, items: Embeddings) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
+    """The vectors of new items as float32, and their metadata as JSON.
+
+    Raises:
+        StoreError: a name, a vector or metadata that an index cannot keep; names the item.
+    """
+    check_names(items)
+    vectors = check_vectors(contract, items.vectors, lambda row: repr(items.ids[row]))
+    check_length(contract, vectors, items.ids)
+    return vectors, metadata_text(items.ids, items.metadata)
 
 
 def check_names(embeddings: Embeddings) -> None:
@@ -43,23 +56,6 @@ def all_fit(names: Set[str]) -> bool:
     return "" not in names and "\0" not in text
 
 
-def check_vectors(contract: Contract, vectors: np.ndarray, name: Callable[[int], str]) -> np.ndarray:
-    """The vectors as float32 rows, or an error that names the first that does not fit."""
-    if vectors.ndim != 2 or vectors.shape[1] != contract.dim:
-        raise StoreError(f"vectors of shape {vectors.shape}: this index takes (n, {contract.dim})")
-    if vectors.dtype != np.float32:
-        with np.errstate(over="ignore"):  # what is too large is told below
-            vectors = vectors.astype(np.float32)
-    rows = np.ascontiguousarray(vectors)
-    # one sum of squares answers for every number of a good batch; NaN passes no comparison
-    fine = np.vdot(rows, rows) <= LARGEST**2
-    if not fine and len(wrong := np.flatnonzero(~(np.abs(rows) <= LARGEST).all(axis=1))):
-        raise StoreError(f"the vector of {name(wrong[0])} has NaN, infinity or more than {LARGEST:g} in it: drop it")
-    if contract.distance == "cosine" and len(wrong := np.flatnonzero(~rows.any(axis=1))):
-        raise StoreError(f"the vector of {name(wrong[0])} is all zeros, which has no direction to compare: drop it")
-    return rows
-
-
 def check_length(contract: Contract, vectors: np.ndarray, ids: Sequence[str]) -> None:
     """Refuse vectors that are not of unit length where the distance is the cosine."""
     if contract.distance != "cosine":
@@ -70,3 +66,26 @@ def check_length(contract: Contract, vectors: np.ndarray, ids: Sequence[str]) ->
             f"the vector of {ids[wrong[0]]!r} has length {lengths[wrong[0]]:.4g}: an index for the cosine keeps unit "
             "vectors, so divide each by its length (an encoder with unit_norm=true does)"
         )
+
+
+def each_once(labels: str | Sequence[str]) -> tuple[str, ...]:
+    """One label or several as a tuple, each once, in the order given."""
+    return (labels,) if isinstance(labels, str) else tuple(dict.fromkeys(labels))
+
+
+def utc(when: str | date | None) -> str | None:
+    """A date or a time as the database compares it: UTC, ISO 8601, whole seconds; a date is its first moment in UTC.
+
+    Raises:
+        UsageError: it is not a date.
+    """
+    if when is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(when) if isinstance(when, str) else when
+    except ValueError as error:
+        raise UsageError(f"{when!r} is not a date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00") from error
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time())
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
