@@ -1,4 +1,4 @@
-"""Every command, one thin typed function each. Nothing heavy is imported until a command needs it."""
+"""The command line: what surrounds a command. Nothing heavy is imported until a command needs it."""
 
 import contextlib
 import os
@@ -8,51 +8,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from cyclopts import App, Group
-
-from twofold import __version__
-from twofold.cli.archive import embed, index, search
-from twofold.cli.copies import dedup
+from twofold.cli.commands import app
 from twofold.cli.failures import failure
-from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
-from twofold.cli.models import calibrate, doctor, train
-from twofold.cli.options import EXIT_CODES, INTERNAL, YES, console, say, show, standard_output
-from twofold.cli.overview import demo, info, recipe, usual_path
+from twofold.cli.options import INTERNAL, YES, console, say, show, standard_output
+from twofold.cli.overview import usual_path
 from twofold.cli.own_encoder import with_own_encoder
-from twofold.cli.plan import plan
-from twofold.cli.upkeep import audit, check, migrate, rekey
-from twofold.cli.watch import evaluate, monitor
 from twofold.errors import UsageError
 from twofold.threads import wait_briefly
 
 __all__ = ["INTERNAL", "app", "main"]
 
-app = App(
-    name="twofold",
-    version=__version__,
-    help="Are these two the same? Twin networks with a stated error rate.",
-    suppress_keyboard_interrupt=False,  # it has its own line and code here
-    help_epilogue=(
-        f"With every command: --max-pixels N reads pictures of up to N pixels (25 million unless you say otherwise), "
-        f"--encoder MODULE:FUNCTION --trust-code has your own code make the encoder (in training, and whenever "
-        f"such a bundle is read), --debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
-    ),
-)
-GROUPS = {
-    "Train and measure": (doctor, plan, recipe, train, calibrate, evaluate, monitor),
-    "Verify and identify": (verify, identify),
-    "Enrol and forget": (enrol, expire, revoke, forget, purge),
-    "Index and search": (index, search, dedup, embed),
-    "Maintain": (info, check, audit, rekey, migrate),
-    "See it work": (demo,),
-}
-for place, (title, commands) in enumerate(GROUPS.items()):
-    group = Group(title, sort_key=place)
-    for number, command in enumerate(commands):
-        app.command(command, group=group, sort_key=number)
-
-
-NAMES = frozenset(command.__name__ for commands in GROUPS.values() for command in commands)
 DEBUG = "--debug"
 MAX_PIXELS = "--max-pixels"
 """An option of every command: the largest picture, in pixels, that is decoded."""

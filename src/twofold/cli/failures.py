@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import cyclopts
 
+from twofold.cli.commands import NAMES, app
 from twofold.cli.options import BROKEN_PIPE, INTERNAL, INTERRUPTED, TERMINATED, WRONG
 from twofold.cli.order import ordered
 from twofold.cli.unknown import meant
@@ -51,8 +52,6 @@ def failure(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
 
 def _meant(words: Sequence[str]) -> str:
     """What to say where arguments stand in the wrong order."""
-    from twofold.cli import NAMES, app
-
     if not words or words[0] not in NAMES:
         return ""
     try:
@@ -69,8 +68,6 @@ def _allocator(error: BaseException) -> bool:
 
 def _command(words: Sequence[str]) -> str:
     """The command's name and a blank, where the command line begins with one."""
-    from twofold.cli import NAMES
-
     return f"{words[0]} " if words and words[0] in NAMES else ""
 
 

@@ -1,0 +1,43 @@
+"""The commands, one thin typed function each, by their group in `--help`, and what reads their arguments."""
+
+from cyclopts import App, Group
+
+from twofold import __version__
+from twofold.cli.archive import embed, index, search
+from twofold.cli.copies import dedup
+from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
+from twofold.cli.models import calibrate, doctor, train
+from twofold.cli.options import EXIT_CODES
+from twofold.cli.overview import demo, info, recipe
+from twofold.cli.plan import plan
+from twofold.cli.upkeep import audit, check, migrate, rekey
+from twofold.cli.watch import evaluate, monitor
+
+__all__ = ["NAMES", "app"]
+
+app = App(
+    name="twofold",
+    version=__version__,
+    help="Are these two the same? Twin networks with a stated error rate.",
+    suppress_keyboard_interrupt=False,  # it has its own line and code here
+    help_epilogue=(
+        f"With every command: --max-pixels N reads pictures of up to N pixels (25 million unless you say otherwise), "
+        f"--encoder MODULE:FUNCTION --trust-code has your own code make the encoder (in training, and whenever "
+        f"such a bundle is read), --debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
+    ),
+)
+GROUPS = {
+    "Train and measure": (doctor, plan, recipe, train, calibrate, evaluate, monitor),
+    "Verify and identify": (verify, identify),
+    "Enrol and forget": (enrol, expire, revoke, forget, purge),
+    "Index and search": (index, search, dedup, embed),
+    "Maintain": (info, check, audit, rekey, migrate),
+    "See it work": (demo,),
+}
+for place, (title, commands) in enumerate(GROUPS.items()):
+    group = Group(title, sort_key=place)
+    for number, command in enumerate(commands):
+        app.command(command, group=group, sort_key=number)
+
+
+NAMES = frozenset(command.__name__ for commands in GROUPS.values() for command in commands)
