@@ -11,7 +11,7 @@ from twofold.errors import UnreadableInput
 from twofold.inputs import image_jpeg, image_pnm, image_tiff
 from twofold.inputs.image import Image
 
-KINDS = ["PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF", "packed TIFF"]
+KINDS = ["PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF", "packed TIFF", "AVIF"]
 
 
 def saved(kind: str) -> bytes:
@@ -53,3 +53,11 @@ def test_a_picture_over_the_limit_is_refused_before_it_is_decoded(kind: str, as_
         read(1200)
     with pytest.raises(UnreadableInput, match=r"has 40 x 30 = 0\.0 million pixels, over the limit"):
         read(1199)
+
+
+def test_a_jpeg_is_not_decoded_below_the_size_that_was_asked() -> None:
+    buffer = io.BytesIO()
+    PIL.Image.new("L", (640, 480)).save(buffer, "JPEG")
+    assert Image(size=240, max_pixels=80_000).read(buffer.getvalue()).shape[:2] == (240, 240)
+    with pytest.raises(UnreadableInput, match="has 640 x 480"):  # a half, within the limit, has 240 rows
+        Image(size=320, max_pixels=80_000).read(buffer.getvalue())

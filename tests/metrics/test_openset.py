@@ -49,6 +49,7 @@ def test_a_threshold_for_strangers_and_what_was_measured_at_it():
     strangers = found.best[~found.mated]
     rate = float((strangers >= told.threshold).mean())
     assert told.false_positive.value == rate
+    assert np.nextafter(told.threshold, -np.inf) in strangers  # just above the first that must not be accepted
     assert 0.01 < told.false_positive.low < rate < told.upper_bound <= 0.1
     missed = ~(found.right & (found.best >= told.threshold))[found.mated]
     assert told.false_negative.value == missed.mean()

@@ -8,6 +8,7 @@ from sklearn import metrics as oracle
 
 from twofold.errors import NotEnoughData, UsageError
 from twofold.metrics import verification
+from twofold.metrics.jackknife import involved, rate_interval
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import (
     accuracy,
@@ -104,6 +105,20 @@ def test_estimates_hold_their_values_and_repeat():
         assert (each.name, each.unit, each.resampled, each.confidence) == (name, "identity", 20, 0.95)
         assert each.high - each.low < 0.5
     assert estimates(pairs, far=0.05, threshold=-2.5) == curve | at
+
+
+def test_the_best_accuracy_is_bounded_with_care():
+    """Its threshold is chosen on the same pairs, so its upper error bound expects one more of the worst identity."""
+    pairs = source(*people(8, 4, spread=0.5))
+    point = tally(pairs)
+    counted = point.thresholds[verification.around(point, None)]
+    every, without, twice = verification.deletions(involved(pairs, counted), counted)
+    shift = best_accuracy(point) - best_accuracy(every)
+    errors = [1.0 - (best_accuracy(each) + shift) for each in (without, twice)]
+    low, high = rate_interval(1.0 - best_accuracy(point), *errors)
+    assert high > rate_interval(1.0 - best_accuracy(point), errors[0])[1] + 1e-3
+    found = estimates(pairs)["best_accuracy"]
+    assert (found.low, found.high) == pytest.approx((1.0 - high, 1.0 - low))
 
 
 @pytest.mark.parametrize("threshold", [-1e9, 1e9])

@@ -191,13 +191,14 @@ def test_a_loss_without_rows_is_divided_by_the_number_of_processes():
 
 def test_every_process_drops_other_features():
     """With one seed for all, the halves of a batch would lose the same features."""
-    seen = []
-    for rank in (0, 1):
-        run, aim, batch, labels = made(Net(dropout=0.5))
+    seen, net = [], Net(dropout=0.5)
+    for rank in (0, 1, 0):  # of one network, so that nothing but the dropped features can differ
+        run, aim, batch, labels = made(copy.deepcopy(net))
         run.processes, embed = Beside(rank), run.embed
         run.embed = lambda piece, embed=embed: seen.append(embed(piece)) or seen[-1]
         gradients(run, batch[:10], labels, aim, sizes=[10, 10])
     assert not torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
 
 
 @pytest.mark.parametrize("broken", ["loss", "gradient"])

@@ -22,6 +22,10 @@ __all__ = ["gradients", "step"]
 
 Replay = Callable[[Tensor], object]
 
+RANKS_APART = 2_654_435_769
+"""Between the seeds of two processes: 2^32 over the golden ratio, so that no step of one has the seed of another's. It
+must differ in the low 32 bits: torch's generator on the processor takes no others."""
+
 
 def step(run: Run, batch: Any, targets: Any, aim: Objective, *, sizes: Sequence[int]) -> float:
     """Change the weights a little; returns the loss of the whole batch before.
@@ -50,7 +54,7 @@ def gradients(run: Run, batch: Any, targets: Any, aim: Objective, *, sizes: Sequ
     """The loss of the whole batch; its gradient is added to that of every parameter, alike in all processes."""
     seed, rank = run.seed * 1_000_003 + run.step, run.processes.rank
     # every process drops other features, and every piece does when it is embedded again what it did before
-    embeddings, replay = _embedded(run, batch.to(run.twin.device), seed + (rank << 40))
+    embeddings, replay = _embedded(run, batch.to(run.twin.device), seed + rank * RANKS_APART)
     whole = run.processes.gather(embeddings.detach(), sizes).requires_grad_()
     with build.seeded(seed):
         value = _loss(run, whole, targets.to(run.twin.device), aim)
