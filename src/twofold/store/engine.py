@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from twofold.store.protection.protect import Key
 __all__ = ["Engine", "Gallery"]
 
 
+@runtime_checkable
 class Engine(Protocol):
     """Keeps the rows of one index and searches them.
 
@@ -135,6 +136,7 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
 class Gallery(Protocol):
     """The life of identities: dates, revocations, an audit log and a key. Times are UTC, ISO 8601, whole seconds."""
 

@@ -273,6 +273,7 @@ class Index:
     @property
     def protected(self) -> bool:
         """Whether vectors are encrypted where they are kept."""
+        self.engine.check_open()
         return self.engine.gallery is not None and self.engine.gallery.protected
 
     def enrol(self, embeddings: Embeddings, *, expires: str | date | None = None, whole: bool = False) -> int:

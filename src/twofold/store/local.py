@@ -117,7 +117,6 @@ class LocalEngine:
     @property
     def protected(self) -> bool:
         """Whether vectors are encrypted in the file; a protected index has no cache on disk."""
-        self.check_open()
         return isinstance(self.database.seal, Sealed)
 
     @property
