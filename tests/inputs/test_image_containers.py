@@ -1,4 +1,4 @@
-"""WebP, BMP, GIF, PNM, AVIF and HEIC: cut, too large, and their kinds."""
+"""WebP, BMP, GIF, PNM, AVIF and HEIC: cut, too large, damaged, and their kinds."""
 
 import builtins
 import io
@@ -57,8 +57,11 @@ class TestPnm:
         [
             (b"P2 6 4 100 " + b"101 " * 24, "has a sample of 101, over its own largest value 100"),
             (b"P2 6 4 0 " + b"0 " * 24, "has a largest value of 0"),
-            (b"P2 6 4 9 " + b"x " * 24, "has samples that are not numbers"),
-            (b"P2 6 4 9 " + b"-1 " * 24, "has samples that are not possible"),
+            (b"P2 6 4 9 " + b"x " * 24, "has samples that are not whole numbers"),
+            (b"P2 6 4 9 " + b"-1 " * 24, "has samples that are not whole numbers"),
+            (b"P2 6 4 9 " + b"0000000001 " * 24, "has a sample of 10 digits"),
+            (b"P1 6 4 " + b"2 " * 24, "has samples that are neither 0 nor 1"),
+            (b"P5 6 4 9 " + bytes(30), "6 bytes follow the picture"),
             (b"P5 6 x", "has a damaged header"),
             (b"P5 60000 60000 255 ", "has 60000 x 60000"),
         ],
@@ -102,14 +105,113 @@ class TestHeaders:
         with pytest.raises(UnreadableInput, match="is cut"):
             COLOUR.read(bytes(data[:-1]))
 
-    def test_a_run_length_coded_bmp_without_an_end(self):
-        header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, 1078, 40, 6, 4, 1, 8, 1, 0, 0, 0, 0, 0)
-        palette = b"".join(bytes([k, k, k, 0]) for k in range(256))
+
+def bmp_runs(runs: bytes, *, four: bool = False, size: tuple[int, int] = (6, 4)) -> bytes:
+    """A BMP of run lengths with a palette of greys."""
+    colours = 16 if four else 256
+    start = 54 + 4 * colours
+    header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, start, 40, *size, 1, 8 - 4 * four, 1 + four, *[0] * 5)
+    return header + b"".join(bytes([k, k, k, 0]) for k in range(colours)) + runs
+
+
+class TestRunLengths:
+    def test_rows_from_the_bottom_up(self):
         rows = b"".join(bytes([6, 10 * row, 0, 0]) for row in range(4))
-        found = GREY.read(header + palette + rows + b"\0\1")
+        found = GREY.read(bmp_runs(rows + b"\0\1"))
         np.testing.assert_array_equal(found[:, 0, 0], [30, 20, 10, 0])
-        with pytest.raises(UnreadableInput, match="its run lengths have no end"):
-            GREY.read(header + palette + rows[:-4])
+        np.testing.assert_array_equal(found[0], np.full((6, 1), 30))
+
+    def test_literals_gaps_and_two_pixels_a_byte(self):
+        rows = b"\0\3\7\10\11\0" + b"\3\6\0\0" + b"\0\2\2\1" + b"\1\4\0\1"
+        found = GREY.read(bmp_runs(rows))[:, :, 0]
+        np.testing.assert_array_equal(found[3], [7, 8, 9, 6, 6, 6])
+        np.testing.assert_array_equal(found[1], [0, 0, 4, 0, 0, 0])
+        found = GREY.read(bmp_runs(b"\5\x3a\0\0\0\5\x12\x34\x50\0\0\1", four=True, size=(5, 2)))
+        assert found.shape == (4, 6, 1)
+        raw = Image(size=(2, 5), channels=1).read(bmp_runs(b"\5\x3a\0\0\0\5\x12\x34\x50\0\0\1", four=True, size=(5, 2)))
+        np.testing.assert_array_equal(raw[:, :, 0], [[1, 2, 3, 4, 5], [3, 10, 3, 10, 3]])
+
+    @pytest.mark.parametrize(
+        ("runs", "message"),
+        [
+            (b"\6\1\0\0" * 4, "its run lengths have no end"),
+            (b"\7\1\0\0\0\1", "do not fit its rows"),
+            (b"\0\0" * 4 + b"\1\1\0\1", "do not fit its rows"),
+            (b"\0\6\1\1", "its run lengths have no end"),
+        ],
+    )
+    def test_damage(self, runs, message):
+        with pytest.raises(UnreadableInput, match=message):
+            GREY.read(bmp_runs(runs))
+
+    def test_too_much_of_it(self):
+        with pytest.raises(UnreadableInput, match="has 4 MB of run lengths: save it as PNG"):
+            GREY.read(bmp_runs(b"\1\1" * 2**21 + b"\0\1"))
+
+
+def soft(seed: int, size: tuple[int, int] = (96, 72)) -> PIL.Image.Image:
+    coarse = np.random.default_rng(seed).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    return PIL.Image.fromarray(coarse).resize(size, PIL.Image.Resampling.BICUBIC)
+
+
+class TestDamage:
+    """Data of these formats has no checksum, but it has to end where the picture does."""
+
+    @pytest.mark.parametrize("size", [(1, 1), (7, 5), (96, 72), (300, 200)])
+    def test_whole_pictures_are_read(self, size):
+        noise = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        for image in (soft(0, size), PIL.Image.fromarray(noise), PIL.Image.new("RGB", size, "red")):
+            for options in ({"lossless": True}, {"quality": 30}, {"quality": 95, "method": 6}):
+                COLOUR.read(saved(image, "WEBP", **options))
+            for interlace in (0, 1):
+                COLOUR.read(saved(image, "GIF", interlace=interlace))
+            COLOUR.read(saved(image, "BMP"))
+            COLOUR.read(saved(image.convert("RGBA"), "WEBP"))
+
+    def test_a_gif_whose_data_goes_on(self):
+        data = saved(soft(0), "GIF")
+        middle = len(data) // 2
+        start = data.index(b"\xff", middle)  # a block of 255 bytes
+        twice = data[: start + 256] + data[start:]
+        with pytest.raises(UnreadableInput):
+            COLOUR.read(twice)
+
+    def test_most_damaged_lossy_webps_are_noticed(self):
+        data = saved(soft(0, (320, 240)), "WEBP", quality=90)
+        refused = 0
+        for place in range(500, 1500, 50):
+            hurt = bytearray(data)
+            hurt[place] ^= 16
+            try:
+                COLOUR.read(bytes(hurt))
+            except UnreadableInput:
+                refused += 1
+        assert refused >= 15
+
+    @pytest.mark.parametrize("options", [{"lossless": True}, {"quality": 95}])
+    def test_a_hole_in_a_webp(self, options):
+        noise = np.random.default_rng(1).integers(0, 256, (90, 90, 3), dtype=np.uint8)
+        data = saved(PIL.Image.fromarray(noise), "WEBP", **options)
+        hurt = data[:3000] + bytes(1500) + data[4500:]
+        with pytest.raises(UnreadableInput):
+            COLOUR.read(hurt)
+
+    def test_the_first_frame_of_an_animation(self):
+        frames = [soft(k, (64, 64)) for k in range(2)]
+        data = saved(frames[0], "WEBP", save_all=True, append_images=frames[1:], quality=90)
+        COLOUR.read(data)
+
+    def test_a_bmp_that_is_longer_than_it_says(self):
+        data = saved(PIL.Image.fromarray(VALUES), "BMP")
+        COLOUR.read(data + b"\0\0")  # padded
+        with pytest.raises(UnreadableInput, match="is damaged: it has 166 bytes, and 134 by its header"):
+            COLOUR.read(data[:80] + bytes(32) + data[80:])
+
+    def test_pictures_may_follow_each_other_in_a_ppm(self):
+        data = saved(PIL.Image.fromarray(VALUES), "PPM")
+        COLOUR.read(data + b"\n" + data)
+        with pytest.raises(UnreadableInput, match="5 bytes follow the picture, and not another one"):
+            COLOUR.read(data + b"other")
 
 
 class TestIso:

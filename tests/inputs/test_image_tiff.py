@@ -271,3 +271,41 @@ def test_a_large_picture_is_refused_from_its_header():
         tiff_image(
             io.BytesIO(written([b""], described([8] * 200, 1) | {256: (4, [1000]), 257: (4, [1000])})), limit=LIMIT
         )
+
+
+class TestDamage:
+    """What libtiff writes to standard error and passes over."""
+
+    @staticmethod
+    def spoilt(compression: str, place: float, mode: str = "RGB") -> bytes:
+        values = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+        buffer = io.BytesIO()
+        PIL.Image.fromarray(values).convert(mode).save(buffer, "TIFF", compression=compression)
+        data = bytearray(buffer.getvalue())
+        start = int(len(data) * place)
+        data[start : start + 300] = bytes(300)
+        return bytes(data)
+
+    @pytest.mark.parametrize(
+        ("compression", "mode"), [("group4", "1"), ("tiff_adobe_deflate", "RGB"), ("tiff_lzw", "RGB")]
+    )
+    def test_damage_is_refused_and_nothing_is_written(self, compression, mode, capfd):
+        said = []
+        for place in np.linspace(0.1, 0.7, 7):
+            try:
+                Image(size=40).read(self.spoilt(compression, place, mode))
+            except UnreadableInput as error:
+                said.append(str(error))
+        assert len(said) >= 4 and all("is damaged" in each or "is cut" in each for each in said), said
+        assert capfd.readouterr() == ("", "")
+
+    def test_too_many_samples_are_not_logged(self, capfd):
+        data = written([bytes(WIDTH * HEIGHT * 3)], described([8] * 3, 2) | {277: (3, [4099])})
+        with pytest.raises(UnreadableInput):
+            Image(size=40).read(data)
+        assert capfd.readouterr() == ("", "")
+
+    def test_a_deflated_strip_that_goes_on_is_refused(self):
+        strip = zlib.compress(bytes(WIDTH * HEIGHT * 3 + 1000))
+        with pytest.raises(UnreadableInput, match="a strip does not end where it should"):
+            Image(size=40).read(written([strip], described([8] * 3, 2, compression=[8])))

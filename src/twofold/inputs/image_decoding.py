@@ -21,14 +21,17 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from twofold.errors import UnreadableInput, UsageError
+from twofold.inputs.image_bmp import bmp_image
 from twofold.inputs.image_colour import flat, to_bytes
-from twofold.inputs.image_containers import check_bmp, check_gif, check_webp
+from twofold.inputs.image_gif import gif_image
 from twofold.inputs.image_jpeg import jpeg_image
 from twofold.inputs.image_limits import check_bytes, check_size, pixel_limit
 from twofold.inputs.image_png import png_image
 from twofold.inputs.image_pnm import pnm_image
 from twofold.inputs.image_tiff import tiff_image
 from twofold.inputs.image_tiff_tags import read_tags
+from twofold.inputs.image_webp import webp_image
+from twofold.plurals import counted
 
 __all__ = ["FORMATS", "RULES", "decode", "describe", "header_size"]
 
@@ -113,7 +116,7 @@ def describe(value: object) -> str:
     if isinstance(value, str | Path):
         return str(value)
     if isinstance(value, bytes):
-        return f"a picture of {len(value)} bytes"
+        return f"a picture of {counted(len(value), 'byte')}"
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and type {value.dtype}"
     if isinstance(value, PIL.Image.Image):
@@ -147,16 +150,19 @@ def _loaded(value: object, *, side: int, limit: int) -> PIL.Image.Image:
         return jpeg_image(data, side=side, limit=limit)
     if kind in _WHOLE:
         return _WHOLE[kind](data, limit=limit)
-    if kind in _CHECKS:
-        _CHECKS[kind](data, limit)
-    image = (_iso_reader(kind) if kind in ("AVIF", "HEIC") else _HEADERS[kind])(io.BytesIO(data))
+    image = _iso_reader(kind)(io.BytesIO(data))
     check_size(*image.size, limit)
     image.load()
     return image
 
 
-_WHOLE: dict[str, Callable[..., PIL.Image.Image]] = {"PNG": png_image, "PNM": pnm_image}
-_CHECKS: dict[str, Callable[[bytes, int], None]] = {"WEBP": check_webp, "BMP": check_bmp, "GIF": check_gif}
+_WHOLE: dict[str, Callable[..., PIL.Image.Image]] = {
+    "PNG": png_image,
+    "PNM": pnm_image,
+    "WEBP": webp_image,
+    "BMP": bmp_image,
+    "GIF": gif_image,
+}
 
 
 def _opened(value: object) -> io.BufferedIOBase:

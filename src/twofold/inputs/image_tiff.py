@@ -14,6 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from twofold.errors import UnreadableInput
 from twofold.inputs import image_tiff_tags as tag
 from twofold.inputs.image_limits import BYTES_PER_PIXEL, check_size
+from twofold.inputs.image_tiff_messages import damage_refused
 from twofold.inputs.image_tiff_samples import DEFLATE, UNPACKED, checked_block, samples
 from twofold.inputs.image_tiff_tags import Tags, read_tags
 
@@ -22,7 +23,12 @@ __all__ = ["tiff_image"]
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, MASK, CMYK, YCBCR, LAB = 0, 1, 2, 3, 4, 5, 6, 8
 _COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, CMYK: 4, YCBCR: 3, LAB: 3}
 ASSOCIATED, UNASSOCIATED = 1, 2
-JPEG_CODED = {6, 7}
+
+HOLE = bytes(64)
+"""More zeros than any of the codes `WITHOUT_HOLES` can have in a row."""
+
+WITHOUT_HOLES = {4, 5, 7}
+"""Group 4, LZW, JPEG: libtiff takes zeros in place of data for the end of the picture, or for samples."""
 
 
 def tiff_image(file: io.BufferedIOBase, *, limit: int) -> PIL.Image.Image:
@@ -40,10 +46,12 @@ def tiff_image(file: io.BufferedIOBase, *, limit: int) -> PIL.Image.Image:
         )
     _refuse_undeclared(tags)
     checked_block(tags)
+    _refuse_holes(file, tags)
     if tags.one(tag.COMPRESSION, 1) not in UNPACKED or _is_plain(tags):
         file.seek(0)
-        image = TiffImageFile(file)  # pyright: ignore[reportArgumentType]
-        image.load()
+        with damage_refused():
+            image = TiffImageFile(file)  # pyright: ignore[reportArgumentType]
+            image.load()
         return image
     image = _coloured(samples(file, tags), tags)
     if tag.PROFILE in tags.values:
@@ -75,6 +83,15 @@ def _refuse_undeclared(tags: Tags) -> None:
         )
     if _photometric(tags) not in _COLOURS:
         raise UnreadableInput(f"has colours of kind {_photometric(tags)}, which are not read: save it as RGB")
+
+
+def _refuse_holes(file: io.BufferedIOBase, tags: Tags) -> None:
+    if tags.one(tag.COMPRESSION, 1) not in WITHOUT_HOLES:
+        return
+    for start, length in tags.places:
+        file.seek(start)
+        if HOLE in file.read(length):
+            raise UnreadableInput("is damaged: zeros stand in place of data; replace it or leave it out")
 
 
 def _is_plain(tags: Tags) -> bool:

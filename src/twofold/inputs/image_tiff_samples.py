@@ -11,6 +11,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from twofold.errors import UnreadableInput
 from twofold.inputs import image_tiff_tags as tag
+from twofold.inputs.image_tiff_messages import damage_refused
 from twofold.inputs.image_tiff_tags import Tags
 
 __all__ = ["DEFLATE", "UNPACKED", "checked_block", "samples"]
@@ -106,24 +107,31 @@ def _bytes(parts: list[bytes], tags: Tags, shape: tuple[int, int], rows: int) ->
         return np.frombuffer(data, np.uint8, shape[0] * shape[1]).reshape(shape)
     if compression in DEFLATE:
         wanted = [min(whole, shape[0] * shape[1] - start) for start in range(0, shape[0] * shape[1], whole)]
-        data = b"".join(_inflated(part, size) for part, size in zip(parts, wanted, strict=True))
+        data = b"".join(_inflated(part, size, whole) for part, size in zip(parts, wanted, strict=True))
         return np.frombuffer(data, np.uint8).reshape(shape)
     # libtiff unpacks any of these; what it is given is a grey picture of bytes, a strip for each strip or tile
-    with TiffImageFile(io.BytesIO(_grey_tiff(parts, shape, rows, compression))) as image:
+    grey = io.BytesIO(_grey_tiff(parts, shape, rows, compression))
+    with damage_refused(), TiffImageFile(grey) as image:
         image.load()
         return np.asarray(image)
 
 
-def _inflated(part: bytes, size: int) -> bytes:
-    """`size` bytes of a deflated strip or tile, whose checksum libtiff does not compare."""
+def _inflated(part: bytes, size: int, whole: int) -> bytes:
+    """`size` bytes of a deflated strip or tile, whose checksum libtiff does not compare.
+
+    Args:
+        whole: bytes of a full strip; some writers fill the last one up.
+    """
+    most = min(whole, PADDING * size)
     unpacker = zlib.decompressobj()
     try:
-        data = unpacker.decompress(part, size + 1)
-        unpacker.decompress(unpacker.unconsumed_tail, 1)
+        data = unpacker.decompress(part, most + 1)
     except zlib.error as error:
         raise UnreadableInput(f"is damaged ({error}): replace it or leave it out") from None
-    if len(data) < size or (not unpacker.eof and len(data) == size):
+    if len(data) < size:
         raise UnreadableInput("is cut: samples are missing; replace it or leave it out")
+    if not unpacker.eof or len(data) > most:
+        raise UnreadableInput("is damaged: a strip does not end where it should; replace it or leave it out")
     return data[:size]
 
 
