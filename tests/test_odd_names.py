@@ -152,11 +152,22 @@ def test_arguments_in_the_wrong_order_are_recognised(run, bundle, data, tmp_path
         (["search", tmp_path / "i", bundle, one], ["search", bundle, tmp_path / "i", one]),
         (["identify", bundle, one, tmp_path / "i"], ["identify", bundle, tmp_path / "i", one]),
         (["calibrate", data, bundle], ["calibrate", bundle, data]),
+        (["dedup", data, bundle], ["dedup", bundle, data]),
+        (["index", bundle, tmp_path / "new", data], ["index", bundle, data, tmp_path / "new"]),
+        (["forget", tmp_path / "i", bundle, "x"], ["forget", bundle, tmp_path / "i", "x"]),
+        (["enrol", bundle, "x", tmp_path / "i", one], ["enrol", bundle, tmp_path / "i", "x", one]),
     ]:
         code, _, err = run(*words)
         assert code == 2
         assert f"in the wrong order? twofold {shlex.join(map(str, meant))}" in err
     assert "wrong order" not in run("verify", bundle, one, tmp_path / "none.png")[2]
+
+
+def test_what_twofold_wrote_is_no_data(run, bundle, data, tmp_path):
+    run("index", bundle, data, tmp_path / "i")
+    assert "is a bundle (a trained model), not data" in run("dedup", bundle)[2]
+    assert "is an index, not data" in run("doctor", tmp_path / "i")[2]
+    assert f"twofold dedup {data} --against {tmp_path / 'i'}" in run("dedup", tmp_path / "i", data)[2]
 
 
 def resealed_with_weights(folder, change):

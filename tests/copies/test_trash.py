@@ -329,3 +329,36 @@ def test_decisions_about_a_table_are_about_its_folder(data):
     (data / "table.csv").write_text("path\na.png\nb.png\n")
     moved = apply_decisions(data / "table.csv", decided(data, "1,a.png,keep,5", "1,b.png,delete,5"))
     assert moved.files == {"b.png": f"{TRASH}/b.png"}
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_names_that_are_not_utf8_go_and_come_back(data, link):
+    r"""Tables hold them with \xNN; a file that is really called so is another one."""
+    files = {b"x\xff.png": b"same", b"x\\xff.png": b"same", b"s\xe9b/y\xfe.png": b"same", b"keep\x80.png": b"same"}
+    for name, content in files.items():
+        place = Path(os.fsdecode(os.fsencode(data) + b"/" + name))
+        place.parent.mkdir(exist_ok=True)
+        try:
+            place.write_bytes(content)
+        except OSError:
+            pytest.skip("this file system takes UTF-8 names only")
+    (data / "x\\xff.png").unlink()
+    before = sorted(os.fsencode(name) for name in names(data))
+    rows = ["1,keep\\x80.png,keep,4", "1,x\\xff.png,delete,4", "1,s\\xe9b/y\\xfe.png,delete,4"]
+    moved = apply_decisions(data, decided(data, *rows), link=link)
+    assert moved.files["x\\xff.png"] == f"{TRASH}/x\\xff.png"
+    assert set(moved.linked) == (set(moved.files) if link else set())
+    assert os.path.lexists(os.fsencode(data) + b"/.twofold-trash/s\xe9b/y\xfe.png")
+    (data / "x\\xff.png").write_bytes(b"another, of this very name")
+    back = apply_decisions(data, moved.undo)
+    assert set(back.files.values()) == {"x\\xff.png", "s\\xe9b/y\\xfe.png"}
+    (data / "x\\xff.png").unlink()
+    assert sorted(os.fsencode(name) for name in names(data)) == before
+
+
+def test_an_undo_list_with_broken_bytes_moves_nothing(data):
+    moved = apply_decisions(data, decided(data, "1,a.png,keep,5", "1,b.png,delete,5"))
+    moved.undo.write_text(f"path,moved_to,linked_to,time,raw\nb.png,{TRASH}/b.png,,1,xyz\n")
+    with pytest.raises(DataError, match="raw 'xyz' does not stand for three names"):
+        apply_decisions(data, moved.undo)
+    assert not (data / "b.png").exists()

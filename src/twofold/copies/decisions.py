@@ -10,8 +10,20 @@ from twofold.data.delimited import read_rows
 from twofold.data.listing import some
 from twofold.errors import DataError
 from twofold.files import sha256_file
+from twofold.printable import utf8_name
 
-__all__ = ["COLUMNS", "TRASH", "UNDO", "Decided", "Row", "State", "checked", "decisions_table", "root_of"]
+__all__ = [
+    "COLUMNS",
+    "TRASH",
+    "UNDO",
+    "Decided",
+    "Row",
+    "State",
+    "checked",
+    "decisions_table",
+    "names_on_disk",
+    "root_of",
+]
 
 TRASH = ".twofold-trash"
 """Folder of the data where files go; hidden, so that no later look at the data sees them."""
@@ -80,6 +92,24 @@ def decisions_table(path: Path) -> tuple[list[Row], bool]:
             f"where {', '.join(COLUMNS)} belong"
         )
     return rows, undoing
+
+
+def names_on_disk(root: Path, rows: list[Row]) -> list[Row]:
+    r"""The rows with each path as it is on the disk, where tables write bytes that are not UTF-8 as \xNN."""
+    entries: dict[Path, dict[str, str]] = {}
+
+    def on_disk(path: str) -> str:
+        here = root
+        for part in Path(path).parts:
+            if "\\x" in part and not os.path.lexists(here / part):
+                if here not in entries:
+                    names = [each.name for each in here.iterdir()] if here.is_dir() else []
+                    entries[here] = {stored: name for name in names if (stored := utf8_name(name)) != name}
+                part = entries[here].get(part, part)
+            here = here / part
+        return str(here) if Path(path).is_absolute() else here.relative_to(root).as_posix()
+
+    return [row | {"path": on_disk(row["path"])} if "\\x" in row["path"] else row for row in rows]
 
 
 def checked(root: Path, rows: list[Row], table: Path) -> tuple[list[Decided], list[Decided]]:

@@ -20,6 +20,7 @@ from twofold.errors import UnreadableInput
 from twofold.inputs import Input
 from twofold.inputs.image import Image
 from twofold.inputs.image_decoding import decode, header_size
+from twofold.plurals import counted
 
 __all__ = ["Collection", "Seen", "collect", "distinct", "pages_of", "picture_seen"]
 
@@ -119,9 +120,9 @@ def distinct(items: Items) -> tuple[Items, tuple[str, ...]]:
         kept.append(place)
     notes = []
     if links:
-        notes.append(f"{len(links)} links to files or folders were left out: {_few(links)}")
+        notes.append(f"{counted(len(links), 'link')} left out: {_few(links)}")
     if twice:
-        notes.append(f"{len(twice)} further names of the same file were left out: {_few(twice)}")
+        notes.append(f"{counted(len(twice), 'further name')} of the same file left out: {_few(twice)}")
     return (items if len(kept) == len(items) else items.take(kept)), tuple(notes)
 
 

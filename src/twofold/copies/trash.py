@@ -12,17 +12,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unicodedata import normalize
 
-from twofold.copies.decisions import TRASH, Decided, Row, State, checked, decisions_table, root_of
+from twofold.copies.decisions import TRASH, Decided, Row, State, checked, decisions_table, names_on_disk, root_of
 from twofold.copies.sidecars import sidecars
 from twofold.data.delimited import written_rows
 from twofold.data.listing import some
 from twofold.errors import CannotWrite, DataError
 from twofold.files import rename_without_replacing, sha256_file, sync_folder, write_atomically
+from twofold.printable import utf8_name
 
 __all__ = ["TRASH", "Moved", "apply_decisions", "unfinished"]
 
-UNDO_LIST = ("path", "moved_to", "linked_to", "time")
-"""`linked_to`: the file that a hard link at the old place leads to. A row without `moved_to` is a folder."""
+UNDO_LIST = ("path", "moved_to", "linked_to", "time", "raw")
+"""`linked_to`: the file that a hard link at the old place leads to. A row without `moved_to` is a folder. `raw`: where
+a name is not UTF-8, the bytes of the first three in hexadecimal digits."""
 
 UNFINISHED = ".unfinished"
 """Ending of the mark beside an undo list while its files are being moved."""
@@ -77,15 +79,17 @@ def apply_decisions(data: str | Path, decisions: str | Path, *, link: bool = Fal
         recovered = _recover(root)
         if undoing:
             return replace(_undone(root, rows, table), notes=recovered)
-        kept, going = checked(root, rows, table)
+        kept, going = checked(root, names_on_disk(root, rows), table)
         moves, left = (_linking(kept, going)) if link else ([_plain(each) for each in going], ())
         if not moves:
             return Moved(files={}, undo=None, linked={}, left=left, notes=recovered)
         moves = _with_sidecars(root, moves, kept)
         moves = _targets(root, moves)
         undo = _carry_out(root, moves, kept)
-    linked = {move.path: move.linked_to for move in moves if move.linked_to}
-    return Moved(files={move.path: move.target for move in moves}, undo=undo, linked=linked, left=left, notes=recovered)
+    files = {utf8_name(move.path): utf8_name(move.target) for move in moves}
+    linked = {utf8_name(move.path): utf8_name(move.linked_to) for move in moves if move.linked_to}
+    left = tuple(map(utf8_name, left))
+    return Moved(files=files, undo=undo, linked=linked, left=left, notes=recovered)
 
 
 def unfinished(data: str | Path) -> tuple[Path, ...]:
@@ -223,10 +227,10 @@ def _forth(root: Path, moves: list[_Move]) -> None:
 
 def _undo_list(root: Path, moves: list[_Move]) -> Path:
     """Written before anything moves; with the times of the folders as they are."""
-    rows = [(move.path, move.target, move.linked_to, move.state.time) for move in moves]
+    rows = [_stored((move.path, move.target, move.linked_to), move.state.time) for move in moves]
     for folder in sorted({Path(move.path).parent for move in moves} | {Path()}):
-        rows.append((f"{folder.as_posix()}/", "", "", (root / folder).stat().st_mtime_ns))
-    table = written_rows(UNDO_LIST, (dict(zip(UNDO_LIST, row, strict=True)) for row in rows))
+        rows.append(_stored((f"{folder.as_posix()}/", "", ""), (root / folder).stat().st_mtime_ns))
+    table = written_rows(UNDO_LIST, rows)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     undo = root / TRASH / f"undo-{stamp}.csv"
     try:
@@ -238,6 +242,32 @@ def _undo_list(root: Path, moves: list[_Move]) -> Path:
     except CannotWrite as error:
         raise CannotWrite(f"the undo list cannot be written, so no file was moved: {error}") from error
     return undo
+
+
+def _stored(names: tuple[str, str, str], time: int) -> dict[str, object]:
+    """A row of an undo list."""
+    plain = tuple(map(utf8_name, names))
+    raw = "" if plain == names else " ".join(os.fsencode(name).hex() or "-" for name in names)
+    return dict(zip(UNDO_LIST, (*plain, time, raw), strict=True))
+
+
+def _undo_rows(rows: list[Row], table: Path) -> list[Row]:
+    """The rows of an undo list with the names as they are on the disk.
+
+    Raises:
+        DataError: bytes of names that are none.
+    """
+    found = []
+    for row in rows:
+        names = dict[str, str]()
+        if raw := row.get("raw"):
+            try:
+                decoded = [os.fsdecode(bytes.fromhex(part.strip("-"))) for part in raw.split(" ")]
+                names = dict(zip(UNDO_LIST[:3], decoded, strict=True))
+            except ValueError:
+                raise DataError(f"{table}: raw {raw!r} does not stand for three names: restore the list") from None
+        found.append(row | names)
+    return found
 
 
 def _taken_back(root: Path, undo: Path) -> str:
@@ -271,6 +301,7 @@ def _back(root: Path, rows: list[Row], table: Path) -> dict[str, str]:
         DataError: a path outside the data, a place that is taken, or a file that is nowhere. Nothing was moved.
     """
     moves, nowhere = [], []
+    rows = _undo_rows(rows, table)
     for row in rows:
         if not row["moved_to"]:
             continue
@@ -292,7 +323,7 @@ def _back(root: Path, rows: list[Row], table: Path) -> dict[str, str]:
         with suppress(OSError):
             os.utime(folder, ns=(time, time))
     table.with_name(table.name + UNFINISHED).unlink(missing_ok=True)
-    return {row["moved_to"]: row["path"] for row in moves}
+    return {utf8_name(row["moved_to"]): utf8_name(row["path"]) for row in moves}
 
 
 def _move_back(root: Path, rows: list[Row]) -> None:

@@ -7,14 +7,18 @@ from pathlib import Path
 
 from twofold.data.listing import Listing, natural, some
 from twofold.errors import DataError, LeftOut, NotEnoughData, UsageError
+from twofold.plurals import counted
 from twofold.printable import utf8_name
 
-__all__ = ["FORGERY_ENDINGS", "levels_of", "scan"]
+__all__ = ["FORGERY_ENDINGS", "levels_of", "refuse_products", "scan"]
 
 FORGERY_ENDINGS = ("_forg", "_forged", "_forgery")
 
 LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"})
 """Files and folders that Windows, macOS and network disks leave among pictures (lower case); none is ever an item."""
+
+PRODUCTS = {("manifest.json", "bundle.json"): "a bundle (a trained model)", ("truth.sqlite",): "an index"}
+"""What twofold writes, by the files that are in its folder."""
 
 
 def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
@@ -41,9 +45,16 @@ def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
     walk = _Walk(path, suffixes)
     listing = _unlabelled(walk) if levels == 0 else _labelled(walk, levels)
     if walk.closed:
-        count = "1 folder or link is" if len(walk.closed) == 1 else f"{len(walk.closed)} folders and links are"
+        count = counted(len(walk.closed), "folder or link", "is", plural="folders and links")
         warnings.warn(f"{count} left out of {path}: {some(walk.closed)}", LeftOut, stacklevel=4)
     return listing
+
+
+def refuse_products(path: Path) -> None:
+    """Raise DataError for a folder that twofold wrote, whose files are no data."""
+    for names, product in PRODUCTS.items():
+        if all((path / name).is_file() for name in names):
+            raise DataError(f"{path} is {product}, not data: give the folder or the table of your files as DATA")
 
 
 def levels_of(path: Path) -> int:
@@ -174,7 +185,7 @@ def _unlabelled(walk: _Walk) -> Listing:
         labels=names,
         identities=names,
         strays=tuple(walk.strays),
-        notes=(f"{len(names)} files without labels",),
+        notes=(counted(len(names), "file") + " without labels",),
     )
 
 
@@ -207,8 +218,8 @@ def _nothing_found(path: Path, levels: int) -> str:
     tables = [name for name in others if name.endswith((".csv", ".tsv", ".parquet"))]
     if tables:
         return f"{start}, but tables ({some(tables)}): give the path of the table itself"
-    seen = f"{len(folders)} sub-folders and {len(others)} files in it"
-    return f"{start}: there are {seen}. Put the files of each identity into a sub-folder of its name"
+    seen = f"{counted(len(folders), 'sub-folder')} and {counted(len(others), 'file')} in it"
+    return f"{start}: it has {seen}. Put the files of each identity into a sub-folder of its name"
 
 
 def _writer(folder: str, folders: set[str]) -> str | None:
@@ -225,11 +236,12 @@ def _listing(path: Path, levels: int, found: list[tuple[str, str]]) -> Listing:
     writers = {folder: _writer(folder, folders) for folder in folders}
     forgeries = sum(writers[folder] is not None for folder, _ in found)
     identities = _as_text(tuple(writers[folder] or folder for folder, _ in found))
-    said = [f"{len(found)} files of {len(set(identities))} identities, as {'group/' * (levels - 1)}identity/file"]
+    counts = f"{counted(len(found), 'file')} of {counted(len(set(identities)), 'identity')}"
+    said = [f"{counts}, as {'group/' * (levels - 1)}identity/file"]
     if forgeries:
         forged = sorted((folder for folder in folders if writers[folder]), key=natural)
         said.append(
-            f"{forgeries} files are forgeries of the identity that their folder is named after ({some(forged)})"
+            f"{forgeries} of the files are forgeries of the identity that their folder is named after ({some(forged)})"
         )
     return Listing(
         values=tuple(path / file for _, file in found),
