@@ -237,7 +237,7 @@ def test_shares_make_one_index(run, folder, model, tmp_path, monkeypatch):
     monkeypatch.setattr("twofold.apps.indexing.ROWS", 8)
     code, out, _ = run("embed", model, folder, tmp_path / "parts", "--shard", "2/2")
     assert (code, "share 2 of 2: 8 things in 1 part, 1 of them written" in out) == (0, True)
-    assert "2 parts of other shares are missing" in out
+    assert "2 parts of other shares not yet in" in out
     code, out, _ = run("info", tmp_path / "parts", "--json")
     assert [json.loads(out)[key] for key in ("kind", "items", "parts", "missing")] == ["embeddings", 24, 3, 2]
     code, _, said = run("index", model, tmp_path / "parts", tmp_path / "i")

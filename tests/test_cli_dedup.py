@@ -42,7 +42,7 @@ def test_the_whole_way(capsys, folder, tmp_path):
     code, out, _ = run(capsys, folder, "--json")
     assert json.loads(out)["groups"] == []
     code, out, _ = run(capsys, folder, "--apply", told["undo"])
-    assert code == 0 and "1 files are back" in out and (folder / "small.png").exists()
+    assert code == 0 and "1 file is back" in out and (folder / "small.png").exists()
 
 
 def test_a_cache_reads_what_is_new_and_its_old_name_is_known(capsys, folder, tmp_path):

@@ -1,6 +1,7 @@
 """The command line of training: nothing is replaced unasked, time is kept, a bundle's records are forgotten."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from twofold.bundle import Bundle
 from twofold.cli import models
 from twofold.data.items import Items
 from twofold.data.synthetic import glyphs
+from twofold.terminal import TrainingBar
 
 QUICK = ["--set", "epochs=1", "--set", "p=4", "--set", "k=2", "--set", "encoder.width=4", "--set", "copies=1"]
 SPLIT = ["split.train=0.5", "split.valid=0.1", "split.calibrate=0.2", "split.test=0.2", "split.folds=0"]
@@ -72,6 +74,25 @@ def test_a_loss_that_cannot_learn_is_one_line_before_anything_is_read(run, tmp_p
     settings = ["--set", "loss=triplet", "--set", "loss.margin=1e30"]
     code, _, err = run("train", "character", tmp_path / "no data", "-o", tmp_path / "m", *settings)
     assert (code, err.count("\n")) == (2, 1) and "loss.margin = 1e+30" in err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_is_asked_to_end_keeps_its_state_at_once(run, people, tmp_path, monkeypatch, number, code):
+    asked = []
+
+    def watched(bar, progress):
+        if progress.step == 2 and not asked:
+            asked.append(progress.step)
+            signal.raise_signal(number)
+
+    monkeypatch.setattr(TrainingBar, "__call__", watched)
+    command = ["train", "character", people, "-o", tmp_path / "m", *QUICK]
+    before = signal.getsignal(number)
+    ended, _, err = run(*command)
+    assert (ended, signal.getsignal(number)) == (code, before)
+    assert "training was asked to end at step 2; --resume goes on from step 2" in err
+    assert [state.name for state in (tmp_path / "m.training").glob("step-*")] == ["step-000000002"]
+    assert run(*command, "--resume")[0] == 0
 
 
 def test_records_are_forgotten(run, people, model, tmp_path):

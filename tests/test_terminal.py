@@ -2,6 +2,7 @@
 
 import io
 import re
+import signal
 import time
 
 import numpy as np
@@ -184,3 +185,18 @@ def test_stages_show_what_is_done_now_with_its_speed(monkeypatch) -> None:
                 time.sleep(0.05)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue())
     assert "embedding" in text and re.search(r"search.*M/s", text)
+
+
+def test_ctrl_c_is_noted_once_and_only_by_work_that_asks(capfd) -> None:
+    with terminal.ending() as asked, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    with terminal.ending() as asked:
+        assert asked() == 0
+        signal.raise_signal(signal.SIGINT)
+        assert asked() == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert "Ctrl-C again ends at once" in capfd.readouterr().err
+    with terminal.ending() as asked:
+        signal.raise_signal(signal.SIGTERM)
+        assert asked() == signal.SIGTERM

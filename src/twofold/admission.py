@@ -15,6 +15,7 @@ from twofold.data.adaptation import CROSSFIT_FROM
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs, things_of
 from twofold.errors import IdentityOverlap
+from twofold.plurals import counted
 from twofold.provenance import ASIDE, TRAINED, Familiarity, Provenance
 
 __all__ = ["LEAST_KNOWN", "familiar", "judges", "judging_pairs", "known", "refuse_trained"]
@@ -174,7 +175,9 @@ def _told_kept(census: _Census, part: str, chosen: Mask) -> tuple[str, ...]:
         f"aside as {part!r} are used"
     )
     if new := int(census.new.sum()):
-        said += f"; {new} identities are new to the model and left out: give them on their own to use them"
+        said += (
+            f"; {counted(new, 'identity', 'is')} new to the model and left out: give new ones on their own to use them"
+        )
     return (said,)
 
 

@@ -34,6 +34,7 @@ from twofold.inputs import Input
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
 from twofold.places import check_folder_place, file_at, resolved
+from twofold.plurals import counted
 from twofold.provenance import Provenance
 from twofold.strict_json import plain_object
 from twofold.twin import Twin
@@ -113,8 +114,8 @@ class Bundle:
         return told
 
     def _trained(self, epochs: int) -> str:
-        of = f" on {count} identities" if (count := self.provenance.counts.get("train")) else ""
-        return f"{epochs} epochs in {self.training.get('seconds', 0):,.0f} s{of}"
+        of = f" on {counted(count, 'identity')}" if (count := self.provenance.counts.get("train")) else ""
+        return f"{counted(epochs, 'epoch')} in {self.training.get('seconds', 0):,.0f} s{of}"
 
     @cached_property
     def fingerprint(self) -> str:

@@ -4,11 +4,12 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from twofold.plurals import counted
 from twofold.printable import with_printable_data
 from twofold.results import Difference, Evaluation
 from twofold.train.plan import Plan, Promise
 
-__all__ = ["agreement", "count", "differences", "evaluation", "narrower", "planned", "says_nothing"]
+__all__ = ["agreement", "differences", "evaluation", "narrower", "planned", "says_nothing"]
 
 SAYS_NOTHING, NARROW = 0.5, 0.2
 """Widths of an interval of a rate: from the one on it says nothing, the other one is worth having."""
@@ -24,7 +25,7 @@ def evaluation(found: Evaluation) -> str:
     ]
     items = f"{found.items} items, " if found.items else ""
     lines.append(
-        f"{found.estimates[0].confidence:.0%} intervals, resampling {count(found.units, found.unit)}; "
+        f"{found.estimates[0].confidence:.0%} intervals, resampling {counted(found.units, found.unit)}; "
         f"{items}{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs"
     )
     lines += narrower(found)
@@ -50,7 +51,7 @@ def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
             f"{each.name}: {each.a:.4f} against {each.b:.4f}; {better} {gain:.2f} points, "
             f"{each.confidence:.0%} interval {low:.2f} to {high:.2f}{sure}"
         )
-    return "\n".join([*lines, f"on the same {count(found[0].resampled, found[0].unit)}, left out of both at once"])
+    return "\n".join([*lines, f"on the same {counted(found[0].resampled, found[0].unit)}, left out of both at once"])
 
 
 def planned(found: Plan) -> str:
@@ -112,9 +113,3 @@ def narrower(found: Evaluation) -> list[str]:
         f"{found.unit} (now {found.units})"
         + (", or ask for a larger --far" if any(each.name == "tar_at_far" for each in wide) else "")
     ]
-
-
-def count(number: int, unit: str) -> str:
-    if number == 1:
-        return f"1 {unit}"
-    return f"{number} {unit[:-1]}ies" if unit.endswith("y") else f"{number} {unit}s"

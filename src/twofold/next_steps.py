@@ -15,6 +15,7 @@ from twofold.metrics.certification import fewest_identities
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.probability import probability_map
 from twofold.metrics.verification import tally
+from twofold.plurals import counted
 
 __all__ = [
     "after_calibrating",
@@ -60,7 +61,7 @@ def after_training(bundle: Bundle, out: Path, data: Path, items: Items, *, level
             f"next: {command('index', *where[:2], _beside(out, '-index'), *where[2:])}"
         )
     if rate is None or pairs < FEWEST_PAIRS:
-        kept = "no identity was" if not identities else f"only {identities} identities were"
+        kept = "no identity was" if not identities else f"only {counted(identities, 'identity', 'was')}"
         return (
             f"{kept} kept aside, so that this data gives no threshold: calibrate on other people (products, ...), or "
             "train again with more of them\n"

@@ -1,5 +1,6 @@
 """What is shown in a terminal: pictures, stories and live bars, as rich renderables. Nothing here prints by itself."""
 
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from rich.text import Text
 from twofold.report.story import Row, Scores, Step, Story
 from twofold.results import Estimate, Progress
 
-__all__ = ["Picture", "TrainingBar", "bar", "noting", "stages", "story", "training"]
+__all__ = ["Picture", "TrainingBar", "bar", "ending", "stages", "story", "training"]
 
 _MARKS = {"right": ("✓ ", "green"), "wrong": ("✗ ", "red"), "": ("", "")}
 _COLUMNS = 14
@@ -80,14 +81,33 @@ def bar(description: str, *, quiet: bool = False) -> Iterator[Callable[[int, int
 
 
 @contextmanager
-def noting(number: int) -> Iterator[Callable[[], bool]]:
-    """Inside, the signal of this number only takes a note; what is yielded says whether it has come."""
+def ending() -> Iterator[Callable[[], int]]:
+    """Inside, work can be asked to end where it can be gone on with; what is yielded says by which signal (0: none).
+
+    SIGTERM only takes a note. So does the first Ctrl-C once the work has begun to ask; before that, and the second
+    time, it ends at once.
+    """
     came: list[int] = []
-    before = signal.signal(number, lambda number, frame: came.append(number))
+    asks = 0
+
+    def note(number: int, frame: object) -> None:
+        if number == signal.SIGINT and (not asks or signal.SIGINT in came):
+            raise KeyboardInterrupt
+        if number == signal.SIGINT:
+            os.write(2, b"twofold: the state is kept after this step; Ctrl-C again ends at once\n")
+        came.append(number)
+
+    def asked() -> int:
+        nonlocal asks
+        asks += 1
+        return came[0] if came else 0
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield lambda: bool(came)
+        yield asked
     finally:
-        signal.signal(number, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

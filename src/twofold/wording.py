@@ -12,8 +12,9 @@ from twofold.contract import Calibration, Contract
 from twofold.data.delimited import written_rows
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.measured_words import count, differences, evaluation, planned
+from twofold.measured_words import differences, evaluation, planned
 from twofold.next_steps import rejects_most
+from twofold.plurals import counted as count
 from twofold.printable import printable, with_printable_data
 from twofold.results import (
     AuditEntry,
@@ -61,7 +62,10 @@ SIGNS = {"fatal": "✗", "warning": "!", "note": "·"}
 
 def items(found: Items) -> str:
     """What was found by looking; sizes are the doctor's to tell."""
-    return "\n".join(map(printable, found.notes)) or f"{len(found)} items of {len(found.identities)} identities"
+    return (
+        "\n".join(map(printable, found.notes))
+        or f"{count(len(found), 'item')} of {count(len(found.identities), 'identity')}"
+    )
 
 
 @with_printable_data
@@ -78,7 +82,9 @@ def findings(found: Sequence[Finding]) -> str:
 @with_printable_data
 def cleaned(items: int, dropped: int, out: Path, beside: Path) -> str:
     """What was written, and what was left out of it."""
-    return f"{items - dropped} of {items} items are kept in {out}; {beside} names the others with their reasons"
+    return (
+        f"{items - dropped} of {count(items, 'item')} are kept in {out}; {beside} names the others with their reasons"
+    )
 
 
 def trained(bundle: Bundle, out: Path) -> str:
@@ -88,7 +94,7 @@ def trained(bundle: Bundle, out: Path) -> str:
     aside = ", ".join(f"{count} {part}" for part, count in bundle.provenance.counts.items())
     judged = "" if bundle.crossfit is None else f", all judged by cross-fitting in {bundle.crossfit.folds} folds"
     return (
-        f"trained {known['epochs']} epochs, {known['steps']} steps in {known['seconds']:.0f} s"
+        f"trained {count(known['epochs'], 'epoch')}, {count(known['steps'], 'step')} in {known['seconds']:.0f} s"
         + (f" in {known['precision']}" if "precision" in known else "")
         + f" ({known['stopped']})"
         + (f"; best on unseen identities: {best}" if best else "")
@@ -188,7 +194,7 @@ def _open_set(known: Calibration) -> str:
 def drift(found: Drift) -> str:
     """Whether scores moved, where and how far, and what to do next."""
     lines = [
-        f"{found.decision}: {found.pairs} pairs, {count(found.units, found.unit)}, false alarms in at most "
+        f"{found.decision}: {count(found.pairs, 'pair')}, {count(found.units, found.unit)}, false alarms in at most "
         f"{found.false_alarms:g} of runs"
     ]
     for part in found.parts:
@@ -268,12 +274,12 @@ def identified(query: str, found: Identification | str) -> str:
 def indexed(done: Indexed, place: str | Path, seconds: float) -> str:
     """What indexing did, and what it left out."""
     lines = [
-        f"{done.things:,} things in {seconds:.0f} s ({done.things / max(seconds, 1e-3):,.0f} a second): "
-        f"{done.embedded:,} embedded, {done.known:,} known already; {done.changed:,} items are new or changed",
+        f"{count(done.things, 'thing')} in {seconds:.0f} s ({done.things / max(seconds, 1e-3):,.0f} a second): "
+        f"{done.embedded:,} embedded, {done.known:,} known already; {count(done.changed, 'item', 'is')} new or changed",
         *_replaced(done.replaced),
         *([f"{count(done.pruned, 'item')} removed, because their files are gone"] if done.pruned else []),
         *_left_out(done.unreadable),
-        f"{place} holds {done.items:,} items of {done.labels:,} labels",
+        f"{place} holds {count(done.items, 'item')} of {count(done.labels, 'label')}",
     ]
     return "\n".join(lines)
 
@@ -283,10 +289,10 @@ def sharded(done: Sharded, place: Path, share: tuple[int, int]) -> str:
     """What one share of an embedding did, and what the others have still to do."""
     whose = "" if share[1] == 1 else f"share {share[0] + 1} of {share[1]}: "
     lines = [
-        f"{whose}{done.things:,} things in {count(done.parts, 'part')}, {done.written} of them written, the others "
-        f"were there; {done.embedded:,} things embedded",
+        f"{whose}{count(done.things, 'thing')} in {count(done.parts, 'part')}, {done.written} of them written, the "
+        f"others were there; {count(done.embedded, 'thing')} embedded",
         *_left_out(done.unreadable),
-        f"{count(done.missing, 'part')} of other shares are missing in {place}"
+        f"{count(done.missing, 'part')} of other shares not yet in {place}"
         if done.missing
         else f"{place} is complete: twofold index BUNDLE {place} INDEX",
     ]

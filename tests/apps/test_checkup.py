@@ -93,7 +93,7 @@ def test_overlap_with_other_data(tmp_path: Path, sound: Items) -> None:
     new = Items.open(written(tmp_path / "new", glyphs(5, 4, size=48, seed=9), x__a=picture, x__b=compressed(picture)))
     new = new.where(identities=["x", "glyph 1"])
     findings, found = examined(new, against=old)
-    assert "1 identities stand on two sides of these items, those compared with (glyph 1)" in (
+    assert "1 identity stands on two sides of these items, those compared with (glyph 1)" in (
         findings["overlap-identities"].message
     )
     near = findings["overlap-near"]
@@ -105,7 +105,7 @@ def test_parts_of_a_table_that_share_identities_and_contents(tmp_path: Path, sou
     items = Items.open(written(tmp_path, sound.take(range(32))))
     parts = ["train"] * 20 + ["test"] * 12  # identity 2 has four items in either
     findings, found = examined(items, against=parts)
-    assert findings["overlap-identities"].message.startswith("1 identities stand on two sides of test, train (glyph 2)")
+    assert findings["overlap-identities"].message.startswith("1 identity stands on two sides of test, train (glyph 2)")
     assert list(found.dropped) == [16, 17, 18, 19]  # the larger part gives way
     with pytest.raises(DataError, match="3 parts are given for 32 items"):
         examined(items, against=["a", "b", "c"])

@@ -73,13 +73,13 @@ def test_equal_items_are_found_as_they_are_read(tmp_path: Path) -> None:
     findings = found(folder(tmp_path, [2] * 10, p0__x="77", p5__y=" 77 ", p1__u="88", p1__v="88"))
     across, within = findings["duplicates-across-classes"], findings["duplicates-within-classes"]
     assert across.files == ("p0/x", "p5/y") and within.files == ("p1/u", "p1/v")
-    assert "1 contents stand under more than one label" in across.message and "p0/x = p5/y" in across.message
+    assert "1 content stands under more than one label" in across.message and "p0/x = p5/y" in across.message
     assert across.level == within.level == "warning"
 
 
 def test_one_class_and_singletons_only_are_fatal(tmp_path: Path) -> None:
     one = found(folder(tmp_path / "one", [5]))["one-class"]
-    assert one.level == "fatal" and one.message == "all 5 items are of one class (p0)"
+    assert one.level == "fatal" and one.message == "there is only one class (p0), of 5 items"
     alone = found(folder(tmp_path / "alone", [1] * 9))["singletons-only"]
     assert alone.level == "fatal" and "each of the 9 classes has one item only" in alone.message
 

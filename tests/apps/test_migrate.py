@@ -177,7 +177,7 @@ def test_neither_sources_nor_a_sample(tmp_path: Path, old: Bundle) -> None:
         Index.create(tmp_path / "new", new.contract) as target,
     ):
         with pytest.raises(
-            NotEnoughData, match=r"21 items have no source .* and need a bridge; 9 have one, and there is no"
+            NotEnoughData, match=r"21 items have no source .* and can only be bridged; 9 have one, and there is no"
         ):
             migrate(index, new, target)
         few = Items.from_arrays(list(vectors[:20]), labels[:20])

@@ -126,7 +126,7 @@ def test_many_vectors_are_drawn_by_chance(monkeypatch, contract):
 def test_vectors_that_cannot_be_compared(contract):
     with pytest.raises(DataError, match="1 of 3 vectors have numbers that are not finite"):
         ProductionScores.from_vectors(np.array([[0.0, 1.0], [np.nan, 1.0], [1.0, 0.0]]))
-    with pytest.raises(NotEnoughData, match="1 vectors make no pair"):
+    with pytest.raises(NotEnoughData, match="1 vector makes no pair"):
         ProductionScores.from_vectors(np.ones((1, 4)))
     with pytest.raises(DataError, match="vectors of 4 numbers, and the calibration is of 32"):
         monitor(contract, ProductionScores.from_vectors(np.eye(4)))

@@ -330,7 +330,7 @@ def test_identify_takes_the_threshold_of_many_and_warns_of_a_grown_gallery(pictu
         assert (found.label, found.decision) == (None, "unsure")
         enrol(plain, index, "anna", picture("b.png", 2))
         text = identify(for_many(plain, 0.9, size=1), index, path).warning
-        assert text.startswith("1 identities are enrolled with 2 items; the rate 0.05 was measured for 1 with 1 each")
+        assert text.startswith("1 identity is enrolled with 2 items; the rate 0.05 was measured for 1 with 1 each")
         enrol(plain, index, "bert", picture("c.png", 3))
         assert "--set gallery=2" in identify(for_many(plain, 0.9, size=1), index, path).warning
         assert identify(for_many(plain, 0.9, size=3), index, path).warning is None

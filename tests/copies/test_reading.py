@@ -39,8 +39,8 @@ def test_links_and_second_names_are_left_out_and_said(folder):
     with pytest.warns(LeftOut, match="latest \\(a link to a folder that is in the data already\\)"):
         found = dedup(Items.from_folder(folder, levels=0))
     assert not found.groups and found.items == 3
-    assert "1 links to files or folders were left out" in found.notes[0]
-    assert "1 further names of the same file were left out" in found.notes[1]
+    assert "1 link left out" in found.notes[0]
+    assert "1 further name of the same file left out" in found.notes[1]
 
 
 def test_a_table_that_names_a_file_twice_has_it_once(folder):

@@ -67,7 +67,7 @@ def test_forgeries_stay_with_their_writer_and_are_nobodys_genuine(tmp_path: Path
     assert len(set(items.labels[forged])) == 2 and not set(items.labels[forged]) & set(items.labels[~items.forged])
     assert [items.identities[items.identity[i]] for i in forged] == ["007", "007"]
     assert items.identities == ("007", "lone_forg")  # nobody called "lone" stands beside it
-    assert "2 files are forgeries of the identity that their folder is named after (007_forg)" in items.notes
+    assert "2 of the files are forgeries of the identity that their folder is named after (007_forg)" in items.notes
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_table_of_files(tmp_path: Path) -> None:
     assert items.forged.tolist() == [False, False, True]
     assert items.names == ("anna", "forgery of anna: x/f.png") and items.identities == ("anna",)
     assert items.sources == ("", "roll 1") and items.groups == ("north",)
-    assert items.notes == ("3 rows with path, label, group, source, forgery_of", "1 rows are forgeries")
+    assert items.notes == ("3 rows with path, label, group, source, forgery_of", "1 of the rows are forgeries")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_split_by_group_keeps_groups_whole() -> None:
     assert sum(len(getattr(parts, part).groups) for part in parts.names()) == len(items.groups)
     with pytest.raises(NotEnoughData, match="groups: 4 parts of at least 1 need 4, there are 3"):
         sizes([2] * 6, group=list("aabbcc")).split(by="group")
-    with pytest.raises(NotEnoughData, match="with 1 identities that have two items: it takes 2"):
+    with pytest.raises(NotEnoughData, match="with 1 identity that has two items: it takes 2"):
         sizes([2] * 4, group=list("abcd")).split(by="group")
     with pytest.raises(UsageError, match="a split by group needs groups"):
         sizes([2] * 9).split(by="group")

@@ -106,5 +106,5 @@ def test_arrays_that_cannot_be_read(tmp_path):
     np.save(tmp_path / "v.npy", np.zeros(3))
     with pytest.raises(DataError, match="vectors are n x dim numbers"):
         Scores.open(tmp_path / "v.npy")
-    with pytest.raises(NotEnoughData, match="1 vectors make no pair"):
+    with pytest.raises(NotEnoughData, match="1 vector makes no pair"):
         Scores.from_vectors(np.zeros((1, 2)), np.zeros(1, dtype=np.int64))

@@ -65,7 +65,7 @@ def test_added_removed_and_renamed_identities_move_nobody(began):
     said = "\n".join(again.notes)
     assert "9 identities are new since the training began" in said
     assert "new since the training began: a new00, a new01" in again.named[0] and "a new" not in said
-    assert "identities have other names than before" in said
+    assert "another name than before" in said
     assert "identities that are gone since the training began: 1 of train, 1 of test" in said
 
 
@@ -76,7 +76,7 @@ def test_items_that_changed_are_said_and_stay_with_their_identity(began):
         values[place] = 255 - values[place]
     again = deal_again(replace(data, values=tuple(values)), first.provenance)
     assert again.parts.names() == first.parts.names()
-    assert again.notes == ("5 items are new or have other content than when the training began",)
+    assert again.notes == ("5 items are new or changed since the training began",)
     assert again.named == ("new or changed items: 0, 1, 2, 3, 9",)
 
 

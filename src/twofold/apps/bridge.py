@@ -10,6 +10,7 @@ from twofold.bundle import Bundle
 from twofold.embedding import scores
 from twofold.errors import NotEnoughData
 from twofold.metrics.intervals import estimate, resampled_means
+from twofold.plurals import counted
 from twofold.results import Toll
 
 __all__ = ["Bridge", "Pairs", "toll"]
@@ -92,7 +93,7 @@ def held_out(labels: tuple[str, ...], *, seed: int) -> Bool[np.ndarray, "n"]:
     names = sorted(set(labels))
     if len(names) < 4:
         raise NotEnoughData(
-            f"{len(names)} identities: a bridge is measured on some that it has not seen: give 4 or more"
+            f"{counted(len(names), 'identity')}: a bridge is measured on some that it has not seen: give 4 or more"
         )
     counts = Counter(labels)
     chosen: set[str] = set()

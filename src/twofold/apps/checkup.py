@@ -21,6 +21,7 @@ from twofold.data.label_noise import ENOUGH, Doubts, doubtful_labels
 from twofold.data.listing import some
 from twofold.errors import DataError
 from twofold.inputs.image_traits import coarse_features, flat_edges
+from twofold.plurals import counted
 from twofold.results import Estimate, Finding
 
 __all__ = ["Checkup", "checkup"]
@@ -168,14 +169,14 @@ def _near(case: _Case, groups: list[list[int]]) -> None:
         case,
         torn,
         code="near-duplicates-across-classes",
-        where="stand under more than one label",
+        where="under more than one label",
         remedy=f"look at them: it is one thing with a wrong label, or one identity with two names. {FIX}",
     )
     _copies(
         case,
         [group for group in own if len(set(labels[group])) == 1],
         code="near-duplicates-within-classes",
-        where="stand more than once in one class",
+        where="more than once in one class",
         remedy="keep one of each, or only count on them less: copies and shots of one moment are recognised without "
         f"skill, so error rates look better than they are. {FIX}",
     )
@@ -184,7 +185,7 @@ def _near(case: _Case, groups: list[list[int]]) -> None:
 def _copies(case: _Case, groups: list[list[int]], *, code: str, where: str, remedy: str) -> None:
     if groups:
         shown = some((" ~ ".join(case.ids[place] for place in group[:4]) for group in groups), 3)
-        message = f"{len(groups)} groups of nearly equal pictures {where} ({shown})"
+        message = f"{counted(len(groups), 'group')} of nearly equal pictures {where} ({shown})"
         files = tuple(case.ids[place] for group in groups for place in group)
         case.findings.append(Finding(level="warning", code=code, message=message, remedy=remedy, files=files))
 
@@ -195,26 +196,27 @@ def _overlap(case: _Case, exact: list[list[int]], near: list[list[int]]) -> None
     for place, name in enumerate(case.identity):
         by_name.setdefault(name, []).append(place)
     for code, what, groups in (
-        ("overlap-identities", "identities", list(by_name.values())),
-        ("overlap-contents", "contents", exact),
-        ("overlap-near", "near copies", near),
+        ("overlap-identities", "identity", list(by_name.values())),
+        ("overlap-contents", "content", exact),
+        ("overlap-near", "near copy", near),
     ):
         torn = [group for group in groups if len(set(case.side[group])) > 1]
         if not torn:
             continue
-        first = (case.identity[g[0]] if what == "identities" else " = ".join(case.ids[i] for i in g[:3]) for g in torn)
+        first = (case.identity[g[0]] if what == "identity" else " = ".join(case.ids[i] for i in g[:3]) for g in torn)
         places = _giving_way(case, torn)
+        said = counted(len(torn), what, "stands")
         case.findings.append(
             Finding(
                 level="warning",
                 code=code,
-                message=f"{len(torn)} {what} stand on two sides of {', '.join(case.sides)} ({some(first, 3)})",
+                message=f"{said} on two sides of {', '.join(case.sides)} ({some(first, 3)})",
                 remedy="what is learned there is tested here: leave them out on one side",
                 files=tuple(case.ids[place] for group in torn for place in group),
             )
         )
         for place in places:
-            case.dropped.setdefault(place, f"its {what} stand on another side too")
+            case.dropped.setdefault(place, f"its {what} stands on another side too")
 
 
 def _giving_way(case: _Case, groups: list[list[int]]) -> list[int]:
@@ -235,8 +237,8 @@ def _incomplete(case: _Case) -> None:
             Finding(
                 level="warning",
                 code="flat-edge",
-                message=f"{len(names)} pictures end in a flat area that begins in the middle of something "
-                f"({some(names, 3)})",
+                message=f"{counted(len(names), 'picture', 'ends')} in a flat area that begins in the middle of "
+                f"something ({some(names, 3)})",
                 remedy="look whether a part of them is missing, as after a broken copy, and replace those",
                 files=names,
             )

@@ -15,6 +15,7 @@ from twofold.data.hashes import content_hash
 from twofold.data.items import Items, Parts
 from twofold.data.listing import some
 from twofold.errors import DataError, UnreadableInput, UsageError
+from twofold.plurals import counted
 from twofold.results import Finding
 
 __all__ = ["Reader", "Reading", "diagnosis", "doctor", "plain_name", "worst_first"]
@@ -145,7 +146,7 @@ def _duplicates(items: Items, reading: Reading) -> list[Finding]:
             items,
             across,
             code="duplicates-across-classes",
-            where="stand under more than one label",
+            where="under more than one label",
             remedy="at most one of the labels is right: keep that one. Such items teach that the same is different, "
             f"and can carry what is tested into the training. {FIX}",
         ),
@@ -153,7 +154,7 @@ def _duplicates(items: Items, reading: Reading) -> list[Finding]:
             items,
             within,
             code="duplicates-within-classes",
-            where="stand more than once in one class",
+            where="more than once in one class",
             remedy="keep one of each: a genuine pair of copies is recognised without skill, so error rates look better "
             f"than they are. {FIX}",
         ),
@@ -164,7 +165,7 @@ def _equal(items: Items, groups: list[list[int]], *, code: str, where: str, reme
     if not groups:
         return []
     shown = some((" = ".join(_ids(items, same)) for same in groups), 3)
-    message = f"{len(groups)} contents {where}, exactly equal as they are read ({shown})"
+    message = f"{counted(len(groups), 'content', 'stands')} {where}, exactly equal as they are read ({shown})"
     files = _ids(items, [position for same in groups for position in same])
     return [Finding(level="warning", code=code, message=message, remedy=remedy, files=files)]
 
@@ -184,7 +185,7 @@ def _names(items: Items) -> list[Finding]:
         Finding(
             level="warning",
             code="names-alike",
-            message=f"{len(groups)} labels are written in more than one way ({shown})",
+            message=f"{counted(len(groups), 'label', 'is')} written in more than one way ({shown})",
             remedy="if they are one identity give them one label: else its items are taught to be different",
             files=_ids(items, np.flatnonzero(told)),
         )
@@ -210,7 +211,7 @@ def _classes(items: Items) -> list[Finding]:
             Finding(
                 level="fatal",
                 code="one-class",
-                message=f"all {len(items)} items are of one class ({some(items.identities)})",
+                message=f"there is only one class ({some(items.identities)}), of {counted(len(items), 'item')}",
                 remedy="give items of two or more identities: there is nothing to tell apart. In a folder each "
                 "identity has a sub-folder of its own",
             )
@@ -226,7 +227,9 @@ def _classes(items: Items) -> list[Finding]:
             )
         ]
     spread = f"{sizes.min()} to {sizes.max()} items each, median {np.median(sizes):g}"
-    found = [Finding(level="note", code="class-sizes", message=f"{len(sizes)} classes of {spread}", remedy="")]
+    found = [
+        Finding(level="note", code="class-sizes", message=f"{counted(len(sizes), 'class')} of {spread}", remedy="")
+    ]
     counts = np.bincount(items.labels)[items.labels]
     alone = np.flatnonzero((counts == 1) & ~items.forged)
     if len(alone):

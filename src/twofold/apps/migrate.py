@@ -14,6 +14,7 @@ from twofold.data.hashes import content_hash
 from twofold.data.items import Items
 from twofold.embedding import embed_values
 from twofold.errors import NotEnoughData, StoreError, UnreadableInput
+from twofold.plurals import counted
 from twofold.results import Embeddings, Migration
 from twofold.store.index import Index
 
@@ -131,8 +132,9 @@ def refuse_few(both: Pairs, *, lost: int, sourced: int, sample: Items | None) ->
     if len(both.labels) < FEWEST:
         given = "no sample" if sample is None else f"a sample of {len(sample)}"
         raise NotEnoughData(
-            f"{lost} items have no source that is still there as it was, and need a bridge; {sourced} have one, "
-            f"and there is {given}: give at least {FEWEST} things for both models to embed (--old BUNDLE --sample DATA)"
+            f"{counted(lost, 'item', 'has')} no source that is still there as it was, and can only be bridged; "
+            f"{sourced} have one, and there is {given}: give at least {FEWEST} things for both models to embed "
+            "(--old BUNDLE --sample DATA)"
         )
 
 
@@ -144,7 +146,9 @@ def revoked_in(index: Index, target: Index) -> set[str]:
     """
     revoked = {each.label for each in index.enrolled() if each.revoked} if index.keeps_dates else set()
     if revoked and not target.keeps_dates:
-        raise StoreError(f"{len(revoked)} identities are revoked, and {target.path} keeps no revocations: use a folder")
+        raise StoreError(
+            f"{counted(len(revoked), 'identity', 'is')} revoked, and {target.path} keeps no revocations: use a folder"
+        )
     if target.keeps_dates and (over := revoked.intersection(target.labels)):
         target.revoke(sorted(over))
     return revoked

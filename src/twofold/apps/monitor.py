@@ -14,6 +14,7 @@ from twofold.data.production import ProductionScores
 from twofold.data.scores import Scores
 from twofold.errors import DataError, NotCalibrated, NotEnoughData, UnknownName, UsageError
 from twofold.metrics.drift import FEWEST, Production, shift
+from twofold.plurals import counted
 from twofold.results import Drift, Moved, Reference
 
 __all__ = ["monitor", "opened"]
@@ -163,7 +164,9 @@ def _notes(found: ProductionScores, parts: list[Moved]) -> list[str]:
             "only if no two pairs share anybody"
         )
     if found.undrawn:
-        notes.append(f"{found.undrawn} vectors were left out: of the others, drawn by chance, every pair was scored")
+        notes.append(
+            f"{counted(found.undrawn, 'vector', 'was')} left out: of the others, drawn by chance, every pair was scored"
+        )
     if found.unit == "thing":
         notes.append(
             "the two sides of a pair were counted as independent things: where many are of one person, say so "

@@ -15,6 +15,7 @@ from twofold.contract import Calibration, OpenSet
 from twofold.data.pairs import Pairs
 from twofold.embedding import embed_read, embed_values, pair_scores
 from twofold.errors import NotCalibrated, StoreError, UnreadableInput, UsageError
+from twofold.plurals import counted
 from twofold.results import Hit, Identification, Verdict
 from twofold.store.index import Index
 
@@ -227,7 +228,7 @@ def identified(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"],
     verdict, many = judge(calibration, hits[0].score, group=group), calibration.open_set
     threshold = calibration.threshold if many is None else many.threshold
     decision = calibration.decide(verdict.score, threshold=threshold)
-    names, items = counted(index)
+    names, items = compared(index)
     warning = None if many is None else outgrown(many, names, items)
     return Identification(
         label=hits[0].label if decision == "same" else None,
@@ -273,7 +274,7 @@ def rescored(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], h
     return sorted(fair, key=lambda hit: -hit.score)
 
 
-def counted(index: Index) -> tuple[int, int]:
+def compared(index: Index) -> tuple[int, int]:
     """How many identities and items a query is compared with."""
     return index.standing() if index.keeps_dates else (len(index.labels), len(index))
 
@@ -283,9 +284,9 @@ def outgrown(many: OpenSet, names: int, items: int) -> str | None:
     if names <= many.size and items <= many.size * many.enrolled:
         return None
     return (
-        f"{names} identities are enrolled with {items} items; the rate {many.fpir:g} was measured for {many.size} with "
-        f"{many.enrolled} each, and is larger here: calibrate again, twofold calibrate BUNDLE DATA "
-        f"--set fpir={many.fpir:g} --set gallery={names}"
+        f"{counted(names, 'identity', 'is')} enrolled with {counted(items, 'item')}; the rate {many.fpir:g} was "
+        f"measured for {many.size} with {many.enrolled} each, and is larger here: calibrate again, twofold calibrate "
+        f"BUNDLE DATA --set fpir={many.fpir:g} --set gallery={names}"
     )
 
 

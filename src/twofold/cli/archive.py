@@ -14,6 +14,7 @@ from cyclopts import Parameter
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, naming_left_out, print_json, say, show
 from twofold.cli.values import Label, Looked, OutFile, OutFolder, PositiveCount
 from twofold.errors import UsageError
+from twofold.plurals import counted
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
@@ -175,8 +176,8 @@ def embed(
 
     check_parquet()
     share = share_of(shard, os.environ)
-    items = opened(data, levels, quiet=json)
     known = loaded(bundle, device)
+    items = opened(data, levels, quiet=json)
     with terminal.stages(quiet=json) as watch:
         done = embed_shards(known, items, out, shard=share, keep_source=keep_source, watch=watch)
     print_json(asdict(done)) if json else show(wording.sharded(done, out, share))
@@ -207,7 +208,7 @@ def opened(data: Path, levels: int | None, *, quiet: bool, prune: bool = False) 
         levels = levels_of(data) if data.is_dir() else 0
     with naming_left_out(prune, option="--prune"):
         items = Items.open(data, levels=levels)
-    left = f"; {len(items.strays)} files beside the sub-folders are left out (--levels 0 takes all)"
+    left = f"; {counted(len(items.strays), 'file')} beside the sub-folders left out (--levels 0 takes all)"
     for note in () if quiet else items.notes:
         say(note + (left if items.strays and note == items.notes[0] else ""))
     return items

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from twofold.cli.options import YES, Flag, Json, print_json, say, show
 from twofold.cli.values import OutFile, Threshold
 from twofold.errors import UsageError
+from twofold.plurals import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,11 +84,14 @@ def dedup(
         found = _of_vectors(data, threshold, quiet=json)
     else:
         from twofold.cli.archive import loaded, opened
+        from twofold.store.index import Index
 
+        if model is not None and Index.found(str(model)):
+            raise UsageError(f"{model} is an index, not a bundle: twofold dedup {data} --against {model}")
+        reader = None if model is None else loaded(model, device)
         items = opened(data, 0 if data.is_dir() else None, quiet=json)
         for undo in unfinished(data):
             say(f"an earlier --apply was cut off; take it back first: {_command(data, undo)}")
-        reader = None if model is None else loaded(model, device)
         look = partial(find, items, reader, rule=rule, threshold=threshold, cache=cache)
         with terminal.stages(quiet=json) as watch:
             found = look(watch=watch) if against is None else _against(against, partial(look, watch=watch))
@@ -173,7 +177,7 @@ def _named(value: object, report: Path) -> "Face":
     size = _bytes(value)
     address = None
     if isinstance(value, Path):
-        address = quote(Path(os.path.relpath(value, report.parent)).as_posix())
+        address = quote(os.fsencode(Path(os.path.relpath(value, report.parent)).as_posix()))
     return Face(picture=None, facts=f"{size / 1e3:,.0f} kB", bytes=size, address=address)
 
 
@@ -197,15 +201,12 @@ def _nothing() -> "Face":
 
 
 def _apply(data: Path, decisions: Path, *, link: bool, json: bool) -> int:
-    import sys
-
     from twofold.copies.trash import apply_decisions
 
     try:
         moved = apply_decisions(data, decisions, link=link)
     except KeyboardInterrupt as stopped:
-        print(f"twofold: {stopped or 'interrupted before any file was moved'}", file=sys.stderr)
-        raise
+        raise KeyboardInterrupt(str(stopped) or "interrupted before any file was moved") from None
     if json:
         print_json(asdict(moved) | {"moved": moved.files})
     else:
@@ -218,16 +219,16 @@ def _carried_out(moved: "Moved", data: Path) -> str:
 
     lines = [f"! {note}" for note in moved.notes]
     if moved.undo is not None:
-        lines.append(f"{len(moved.files)} files were moved to {data / TRASH}")
+        lines.append(f"{counted(len(moved.files), 'file', 'was')} moved to {data / TRASH}")
         if moved.linked:
-            lines.append(f"{len(moved.linked)} hard links to the kept files stand in their places")
+            lines.append(f"{counted(len(moved.linked), 'hard link', 'stands')} in the place of a file that went")
         lines.append(f"to undo it: {_command(data, moved.undo)}")
     elif moved.files:
-        lines.append(f"{len(moved.files)} files are back")
+        lines.append(f"{counted(len(moved.files), 'file', 'is')} back")
     elif not moved.left:
         lines.append("no file was moved: nothing was decided to go, or all is in its place already")
     if moved.left:
-        lines.append(f"{len(moved.left)} files stay: they are not equal to what is kept, byte by byte")
+        lines.append(f"{counted(len(moved.left), 'file', 'stays')}: not equal, byte by byte, to what is kept")
     return "\n".join(lines)
 
 
@@ -241,9 +242,8 @@ def _command(data: Path, table: Path) -> str:
 def _told(found: "Groups", seconds: float) -> str:
     """The groups in a few lines."""
     lines = [
-        f"{found.items:,} things ({found.new:,} new) in {seconds:.0f} s: "
-        f"{len(found.groups):,} group{'s' * (len(found.groups) != 1)}, "
-        f"{found.copies:,} {'copy' if found.copies == 1 else 'copies'}",
+        f"{counted(found.items, 'thing')} ({found.new:,} new) in {seconds:.0f} s: "
+        f"{counted(len(found.groups), 'group')}, {counted(found.copies, 'copy')}",
         f"a copy: {found.rule}",
     ]
     for group in found.groups[:LISTED]:
@@ -251,7 +251,9 @@ def _told(found: "Groups", seconds: float) -> str:
         more = f" and {len(group.copies) - 4} more" if len(group.copies) > 4 else ""
         lines.append(f"  {group.kept}{' (in the index)' if group.known else ''} ~ {alike}{more}")
     if len(found.groups) > LISTED:
-        lines.append(f"  and {len(found.groups) - LISTED:,} groups more: --report groups.html or --json shows all")
+        lines.append(
+            f"  and {counted(len(found.groups) - LISTED, 'more group')}: --report groups.html or --json shows all"
+        )
     if found.perhaps:
         lines.append(f"perhaps copies, to be looked at ({sum(len(group.copies) for group in found.perhaps):,}):")
         lines += [f"  {group.kept} ? {', '.join(group.copies[:4])}" for group in found.perhaps[: LISTED // 2]]

@@ -9,9 +9,11 @@ from cyclopts import Parameter
 
 from twofold.cli.archive import decided, loaded, opened_index, queries
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOutFile, print_exactly, print_json, say, setting, show
+from twofold.cli.order import kind_of
 from twofold.cli.pair_tables import say_unreadable, scored_table
 from twofold.cli.values import Label, MaybeLabel
 from twofold.errors import UsageError
+from twofold.plurals import counted
 from twofold.printable import utf8_name
 
 if TYPE_CHECKING:
@@ -165,8 +167,11 @@ def enrol(
     from twofold.apps.gallery import enrol as remember
     from twofold.apps.gallery import update
     from twofold.apps.quality import Gate
+    from twofold.store.index import Index
 
     asked = Gate.of(dict(setting(each, option="--gate", example="sharpness=40") for each in gate))
+    if kind_of(label) == "INDEX" and not Index.found(index):
+        raise UsageError(f"{label} is an index, and INDEX stands before LABEL")
     known = loaded(bundle, device)
     with opened_index(index, known, protect=protect) as gallery:
         put = update if replace else remember
@@ -175,7 +180,9 @@ def enrol(
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}
     if known.calibration is None:
         say("the bundle has no threshold yet: before `identify` can answer, run twofold calibrate BUNDLE DATA")
-    print_json(told) if json else show(f"enrolled {label} with {len(ids)} embeddings; the index knows {enrolled}")
+    print_json(told) if json else show(
+        f"enrolled {label} with {counted(len(ids), 'embedding')}; the index holds {counted(enrolled, 'label')}"
+    )
     return YES
 
 
@@ -254,8 +261,8 @@ def _forget_records(place: Path, labels: list[str], files: tuple[Path, ...], *, 
     for label, found in parts.items():
         show(f"{label}: {'taken out of ' + ', '.join(found) if found else 'not in the records'}")
     show(
-        f"{contents} contents are taken out of the records of {place}. Its weights cannot forget: where that matters, "
-        "train anew without them. The bundle can no longer tell that it was trained on them"
+        f"{counted(contents, 'file', 'is')} taken out of the records of {place}. Its weights cannot forget: where that "
+        "matters, train anew without them. The bundle can no longer tell that it was trained on them"
     )
     return YES
 
@@ -277,7 +284,7 @@ def expire(index: str, label: Label, date: str, /, *, json: Json = False) -> int
         changed, past = gallery.expire(label, end), end is not None and end <= clock()
     told = {"label": label, "expires": date, "changed": changed}
     state = "expires" if date == "never" or not past else "is expired since"
-    print_json(told) if json else show(f"{label} {state} {date}: {changed} items changed")
+    print_json(told) if json else show(f"{label} {state} {date}: {counted(changed, 'item')} changed")
     return YES
 
 
@@ -294,7 +301,7 @@ def revoke(index: str, label: Label, /, *, lift: Flag = False, json: Json = Fals
         changed = gallery.restore(label) if lift else gallery.revoke(label)
     told = {"label": label, "revoked": not lift, "changed": changed}
     state = "is matched again" if lift else "is kept, and not matched any more"
-    print_json(told) if json else show(f"{label} {state}: {changed} items changed")
+    print_json(told) if json else show(f"{label} {state}: {counted(changed, 'item')} changed")
     return YES
 
 

@@ -28,7 +28,7 @@ from twofold.cli.options import (
 )
 from twofold.cli.pair_tables import calibrated_on_pairs, check_pairs, next_after_training, opened_pairs, refuse_pairs
 from twofold.cli.values import Levels, MaybeRate, OutFile, Rate, Seconds, Seed
-from twofold.errors import DataError, UsageError
+from twofold.errors import DataError, Interrupted, UsageError
 from twofold.places import check_file_place, resolved
 
 if TYPE_CHECKING:
@@ -195,13 +195,17 @@ def train(
     with (
         started(device) as (processes, device),
         terminal.training(quiet=json or not processes.first) as watch,
-        terminal.noting(signal.SIGTERM) as terminated,
+        terminal.ending() as ending,
     ):
         if not json and processes.first:
             say(precision.said(chosen.precision, training_device(device)))
-        where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=terminated, began=began)}
+        where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=ending, began=began)}
         try:
             bundle = fit_material(chosen, material, watch=watch, ancestor=known, **where, **asked)
+        except Interrupted as ended:
+            if ending() == signal.SIGINT:
+                raise KeyboardInterrupt(str(ended)) from None
+            raise
         except KeyboardInterrupt:
             if kept := Checkpoints(states).states:
                 say(f"{kept[-1]} keeps the state of the training: the same command with --resume goes on from there")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from twofold.cli.options import say
 from twofold.errors import UsageError
+from twofold.plurals import counted
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
@@ -118,7 +119,7 @@ def say_unreadable(unreadable: dict[str, str], left_out: int, count: int, what: 
     for reason in list(unreadable.values())[:NAMED]:
         say(reason)
     if unreadable:
-        say(f"{len(unreadable)} files cannot be read: {left_out} of {count} pairs have no {what}")
+        say(f"{counted(len(unreadable), 'file')} cannot be read: {left_out} of {count} pairs have no {what}")
 
 
 def _ends(pairs: "Pairs") -> list[tuple[int, int]]:

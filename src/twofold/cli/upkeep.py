@@ -8,6 +8,7 @@ from twofold.cli.gallery import local_index
 from twofold.cli.options import NO, YES, Flag, Json, naming_left_out, print_json, show
 from twofold.cli.values import MaybeLabel
 from twofold.errors import UsageError
+from twofold.plurals import counted
 
 __all__ = ["audit", "check", "migrate", "rekey"]
 
@@ -74,7 +75,7 @@ def rekey(index: str, /, *, new: Path | None = None, rotate: Flag = False, json:
         kept.rekey(key, rotate=rotate)
     did = "is protected now" if not before else "has new keys and a new rotation" if rotate else "has a new key"
     told = {"index": index, "items": items, "was_protected": before, "rotated": rotate, "new_key": new is not None}
-    print_json(told) if json else show(f"{index} {did}: {items} items")
+    print_json(told) if json else show(f"{index} {did}: {counted(items, 'item')}")
     return YES
 
 

@@ -17,6 +17,7 @@ from twofold.data import folders, splits, tables
 from twofold.data.hashes import content_hash
 from twofold.data.listing import Listing, coded, natural, some
 from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
+from twofold.plurals import counted
 
 __all__ = ["Items", "Parts", "paired_identities"]
 
@@ -68,6 +69,7 @@ class Items:
         """
         path = Path(path)
         if path.is_dir():
+            folders.refuse_products(path)
             return cls.from_folder(path, levels=levels)
         if path.suffix.lower() in tables.SUFFIXES and path.is_file():
             return cls.from_table(path, labelled=levels > 0)
@@ -373,8 +375,9 @@ def _deal_groups(items: Items, shares: dict[str, float], seed: int) -> dict[str,
         inside = np.isin(group, _codes(names, items.groups, "group"))
         if shares[part] > 0 and (count := int((inside & paired).sum())) < 2:
             raise NotEnoughData(
-                f"the part {part!r} got the groups {some(names)} with {count} identities that have two items: it takes "
-                "2. Try another seed, or split by identity"
+                f"the part {part!r} got the groups {some(names)} with "
+                f"{counted(count, 'identity that has', plural='identities that have')} two items: it takes 2. "
+                "Try another seed, or split by identity"
             )
         identities[part] = [items.identities[i] for i in np.flatnonzero(inside)]
     return identities

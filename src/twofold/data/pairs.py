@@ -13,6 +13,7 @@ from twofold.data.items import Items
 from twofold.data.listing import coded
 from twofold.data.tables import Table
 from twofold.errors import DataError
+from twofold.plurals import counted
 
 __all__ = ["Pairs", "things_of"]
 
@@ -59,7 +60,7 @@ class Pairs:
         index, ids = coded(names)
         where = dict(zip(names, files, strict=True))
         answers = _answers(table)
-        said = f"{len(table.places)} pairs of {len(ids)} files"
+        said = f"{counted(len(table.places), 'pair')} of {counted(len(ids), 'file')}"
         identity, identities = _identities(table, index, ids)
         return cls(
             values=tuple(where[name] for name in ids),

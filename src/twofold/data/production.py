@@ -15,6 +15,7 @@ from twofold.data.listing import coded
 from twofold.data.scores import Scores, unlabelled
 from twofold.data.tables import Table
 from twofold.errors import DataError, NotEnoughData
+from twofold.plurals import counted
 
 __all__ = ["ProductionScores"]
 
@@ -64,7 +65,7 @@ class ProductionScores:
         if wrong:
             raise DataError(f"{wrong} of {len(vectors)} vectors have numbers that are not finite: look at them")
         if len(vectors) < 2:
-            raise NotEnoughData(f"{len(vectors)} vectors make no pair")
+            raise NotEnoughData(f"{counted(len(vectors), 'vector', 'makes')} no pair")
         drawn = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:VECTORS])
         some = vectors[drawn]
         first, second = np.triu_indices(len(some), 1)

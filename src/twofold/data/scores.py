@@ -14,6 +14,7 @@ from twofold.data.listing import coded, some
 from twofold.data.tables import Table
 from twofold.errors import DataError, NotEnoughData
 from twofold.metrics.pairs import AllPairs, PairList, PairSource
+from twofold.plurals import counted
 
 __all__ = ["NO_IDENTITIES", "Scores", "unlabelled"]
 
@@ -83,7 +84,7 @@ class Scores:
             NotEnoughData: fewer than two vectors.
         """
         if len(vectors) < 2:
-            raise NotEnoughData(f"{len(vectors)} vectors make no pair: give several of each identity")
+            raise NotEnoughData(f"{counted(len(vectors), 'vector', 'makes')} no pair: give several of each identity")
 
         def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
             return scores_block(distance, vectors[rows], vectors[cols])

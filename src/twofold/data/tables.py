@@ -9,6 +9,7 @@ from twofold.data.delimited import MOST_COLUMNS, read_rows
 from twofold.data.listing import Listing, some
 from twofold.errors import DataError, MissingExtra, NotEnoughData
 from twofold.places import file_at
+from twofold.plurals import counted
 
 __all__ = ["CONTENTS", "SUFFIXES", "Table", "located", "parts_of", "read", "rows_as_items"]
 
@@ -145,7 +146,7 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     ids = _ids(table, name)
     labels, identities = _labels(table) if labelled or "label" in table.columns else (ids, ids)
     extras = [extra for extra in ("group", "source", "forgery_of") if extra in table.columns]
-    said = f"{len(values)} rows with {', '.join([name, *(['label'] if labels is not ids else []), *extras])}"
+    said = f"{counted(len(values), 'row')} with {', '.join([name, *(['label'] if labels is not ids else []), *extras])}"
     forgeries = labels.count(None)
     return Listing(
         values=values,
@@ -154,7 +155,7 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
         identities=identities,
         groups=table.column("group") if "group" in extras else None,
         sources=table.columns.get("source"),
-        notes=(said, f"{forgeries} rows are forgeries") if forgeries else (said,),
+        notes=(said, f"{forgeries} of the rows are forgeries") if forgeries else (said,),
         metadata=_metadata(table),
     )
 

@@ -1,5 +1,6 @@
 """An evaluation in plain words: what was tested, how often it is wrong, what that rests on, and what to do next."""
 
+from twofold.plurals import counted
 from twofold.report.measured import Report
 from twofold.report.plots import percent
 from twofold.results import Estimate
@@ -116,10 +117,3 @@ def advice(report: Report) -> tuple[str, ...]:
 def rate(found: Estimate) -> str:
     """A rate with its interval."""
     return f"{found.value:.2%} ({found.confidence:.0%} interval {100 * found.low:.2f} to {found.high:.2%})"
-
-
-def counted(number: int, unit: str) -> str:
-    """1 identity, 2 identities."""
-    if number == 1:
-        return f"1 {unit}"
-    return f"{number:,} {unit[:-1]}ies" if unit.endswith("y") else f"{number:,} {unit}s"

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from twofold.errors import StoreError
+from twofold.plurals import counted
 
 __all__ = ["Condition", "Scalar", "Where", "conditions", "kind", "metadata_text", "refuse_unmatched"]
 
@@ -100,7 +101,9 @@ def refuse_unmatched(filters: Sequence[Condition], known: Mapping[str, Mapping[s
             raise StoreError(f"no item of {place} has the key {each.key!r}: {keys_told(each.key, known)}")
         bound = each.high if each.low is None else each.low
         if each.values is None and kind(bound) not in known[each.key]:
-            found = " and ".join(f"{count} items with a {name}" for name, count in sorted(known[each.key].items()))
+            found = " and ".join(
+                f"{counted(count, 'item')} with a {name}" for name, count in sorted(known[each.key].items())
+            )
             raise StoreError(f"the range of {each.key!r} is of {kind(bound)}s, and {place} has {found} under that key")
 
 
@@ -111,7 +114,9 @@ def keys_told(wanted: str, known: Mapping[str, Mapping[str, int]]) -> str:
     folded = {key.casefold(): key for key in known}
     near = get_close_matches(wanted.casefold(), folded, n=1)
     meant = f"did you mean {folded[near[0]]!r}? " if near else ""
-    return f"{meant}Keys: " + ", ".join(f"{key} ({sum(kinds.values())} items)" for key, kinds in sorted(known.items()))
+    return f"{meant}Keys: " + ", ".join(
+        f"{key} ({counted(sum(kinds.values()), 'item')})" for key, kinds in sorted(known.items())
+    )
 
 
 def kind(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.files import make_private, new_folder, private_mode, spares
+from twofold.plurals import counted
 from twofold.results import Finding, Inspection
 from twofold.store import audit
 from twofold.store.cache.building import Watch, silent
@@ -167,7 +168,7 @@ def rows(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             level="fatal",
             code="damaged-rows",
-            message=f"{len(seen.spoilt)} items are not as they were written: {', '.join(seen.spoilt[:SHOWN])}",
+            message=f"{counted(len(seen.spoilt), 'item', 'is')} not as written: {', '.join(seen.spoilt[:SHOWN])}",
             remedy="restore the index from a copy; or --repair drops them, then add them again",
         )
     if seen.state is None:
@@ -235,14 +236,14 @@ def surroundings(folder: Path) -> Iterator[Finding]:
             level="warning",
             code="readable-by-others",
             message=f"other users may read {open_to_others[0]}"
-            + (f" and {len(open_to_others) - 1} more files of the index" if open_to_others[1:] else ""),
+            + (f" and {counted(len(open_to_others) - 1, 'more file')} of the index" if open_to_others[1:] else ""),
             remedy="--repair lets only the owner in (0700, 0600); if they were readable for long, rekey the index",
         )
     if copies := spares(folder):
         yield Finding(
             level="warning",
             code="leftover-copy",
-            message=f"{len(copies)} copies of the index stand beside it, from a repair that was killed: {copies[0]}",
+            message=f"{counted(len(copies), 'copy')} of the index left beside it by a killed repair: {copies[0]}",
             remedy="--repair deletes them, as does the next one to open the index; one that is at work is left alone",
         )
 
@@ -251,7 +252,7 @@ def tidied(folder: Path, codes: set[str]) -> list[str]:
     """Put in order what is around the rows; what was done."""
     done: list[str] = []
     if "leftover-copy" in codes and (swept := sweep(folder)):
-        done.append(f"deleted {swept} copies of the index that a killed repair had left beside it")
+        done.append(f"deleted {counted(swept, 'copy')} of the index that a killed repair had left beside it")
     if "readable-by-others" in codes:
         make_private(folder)
         done.append("let only the owner in: folders 0700, files 0600")

@@ -53,7 +53,7 @@ class Checkpoints:
     seconds: float = 300.0
     keep: int = 3
     began: float | None = None
-    asked: Callable[[], bool] = lambda: False
+    asked: Callable[[], int | bool] = lambda: False
 
     @property
     def log(self) -> Path:

@@ -11,6 +11,7 @@ from twofold.data.items import Items, Parts
 from twofold.data.listing import some
 from twofold.data.splits import PARTS
 from twofold.errors import DataError, NotEnoughData
+from twofold.plurals import counted
 from twofold.provenance import ASIDE, TRAINED, Familiarity, Provenance
 
 __all__ = [
@@ -182,13 +183,13 @@ def _changes(
     new = [items.identities[code] for code in np.flatnonzero(place < 0)]
     if new:
         said.append(
-            f"{len(new)} identities are new since the training began: they are left out of it. To learn from them, "
-            "begin another training with --from"
+            f"{counted(len(new), 'identity', 'is')} new since the training began, and left out of it. To learn from "
+            "new ones, begin another training with --from"
         )
         named.append(f"new since the training began: {some(new)}")
     renamed = [items.identities[code] for code in np.flatnonzero(known & ~was_named)]
     if renamed:
-        said.append(f"{len(renamed)} identities have other names than before: each keeps its part")
+        said.append(f"{counted(len(renamed), 'identity', 'has')} another name than before, and the same part")
         named.append(f"known by their contents, under other names: {some(renamed)}")
     hashes = earlier.hashed_names(items.identities), earlier.hashed_contents(items.content_hashes())
     gone = {part: earlier.parts[part].missing(*hashes) for part in PARTS if part in earlier.parts}
@@ -197,7 +198,7 @@ def _changes(
         said.append(f"identities that are gone since the training began: {told}")
     fresh = ~_any(familiarity.items, len(items)) & (place[items.identity] >= 0)
     if fresh.any():
-        said.append(f"{int(fresh.sum())} items are new or have other content than when the training began")
+        said.append(f"{counted(int(fresh.sum()), 'item', 'is')} new or changed since the training began")
         named.append(f"new or changed items: {some(items.ids[index] for index in np.flatnonzero(fresh))}")
     return tuple(said), tuple(named)
 

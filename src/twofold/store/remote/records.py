@@ -9,6 +9,7 @@ from jaxtyping import Float
 
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
+from twofold.plurals import counted
 from twofold.results import Embeddings, Finding, Hit, Inspection
 from twofold.store.exact import SAME, neighbours, within
 from twofold.store.sqlite.rows import digest
@@ -184,7 +185,7 @@ def inspection(items: int, *, wrong: Sequence[str], place: str, dropped: bool) -
     found = []
     if wrong:
         shown = ", ".join(map(repr, wrong[:5])) + (" ..." if len(wrong) > 5 else "")
-        message = f"{len(wrong)} rows of {place} are not as they were written (SHA-256): {shown}"
+        message = f"{counted(len(wrong), 'row', 'is')} not as written (SHA-256) in {place}: {shown}"
         remedy = "they were taken out: add them again" if dropped else "add them again, or repair, which takes them out"
         found.append(Finding(level="warning" if dropped else "fatal", code="row", message=message, remedy=remedy))
     gone = tuple(wrong) if dropped else ()

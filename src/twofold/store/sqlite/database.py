@@ -23,6 +23,7 @@ from jaxtyping import Int
 from twofold.contract import Contract
 from twofold.errors import StoreError
 from twofold.files import spares
+from twofold.plurals import counted
 from twofold.store import audit
 from twofold.store.protection.seals import Plain, Seal
 from twofold.store.sqlite.connection import (
@@ -244,7 +245,7 @@ class Database:
                 yield row, record[-1]
         if spoilt:
             raise damaged(
-                f"{len(spoilt)} rows of {self.folder} are not as they were written (SHA-256): "
+                f"{counted(len(spoilt), 'row', 'is')} not as written (SHA-256) in {self.folder}: "
                 f"{', '.join(spoilt[:5])}{' ...' if spoilt[5:] else ''}"
             )
 
