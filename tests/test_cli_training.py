@@ -2,6 +2,7 @@
 
 import json
 import signal
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from twofold.bundle import Bundle
 from twofold.cli import models
 from twofold.data.items import Items
 from twofold.data.synthetic import glyphs
+from twofold.inputs.image import Image
 from twofold.terminal import TrainingBar
 
 QUICK = ["--set", "epochs=1", "--set", "p=4", "--set", "k=2", "--set", "encoder.width=4", "--set", "copies=1"]
@@ -74,6 +76,18 @@ def test_a_loss_that_cannot_learn_is_one_line_before_anything_is_read(run, tmp_p
     settings = ["--set", "loss=triplet", "--set", "loss.margin=1e30"]
     code, _, err = run("train", "character", tmp_path / "no data", "-o", tmp_path / "m", *settings)
     assert (code, err.count("\n")) == (2, 1) and "loss.margin = 1e+30" in err
+
+
+def test_every_file_is_decoded_once(run, people, tmp_path, monkeypatch):
+    read, counts = Image.read, Counter()
+
+    def counted(self, value):
+        counts[value] += 1
+        return read(self, value)
+
+    monkeypatch.setattr(Image, "read", counted)
+    assert run("train", "character", people, "-o", tmp_path / "m", *QUICK)[0] == 0
+    assert set(counts) == set(Items.open(people).values) and set(counts.values()) == {1}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -356,8 +356,9 @@ def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, until: float, **
     """
     from twofold import build, terminal
     from twofold.apps.doctor import doctor as examine
+    from twofold.data.decoded import DecodingOnce
 
-    reader = build.check(recipe)
+    reader = DecodingOnce(build.check(recipe))
     asked |= {"recipe": recipe, "strict": strict}
     with terminal.bar("doctor") as progress:
         try:
@@ -365,6 +366,7 @@ def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, until: float, **
         except _OutOfTimeError as late:
             say(f"the doctor was stopped after {late} of {len(items)} items, to leave time for training")
             return items
+    reader.hand_on(items)
     fatal = [finding for finding in findings if finding.level == "fatal"]
     if fatal:
         raise DataError("; ".join(filter(None, (f"{each.message}: {each.remedy}".rstrip(": ") for each in fatal))))

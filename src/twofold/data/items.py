@@ -185,6 +185,8 @@ class Items:
         )
         if known := self.__dict__.get("_contents"):
             taken.__dict__["_contents"] = tuple(known[i] for i in index)
+        if decoded := self.__dict__.get("_decoded"):
+            taken.__dict__["_decoded"] = decoded
         return taken
 
     def where(self, *, identities: Sequence[str] | None = None, groups: Sequence[str] | None = None) -> "Items":

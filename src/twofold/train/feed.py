@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor
 from twofold import build
 from twofold.config import Recipe
 from twofold.data.batches import balanced_pairs, hard_batches, identity_batches
+from twofold.data.decoded import decoded
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.embedding import read_all
@@ -48,6 +49,7 @@ class Stored:
     """The arrays of raw things: decoded once if they fit into memory or into a file, else whenever they are asked for.
 
     Where `seconds` limits the training and reading everything would take much of that, they are read when asked for.
+    Those that are `known` already, all of them, are taken as they are.
 
     The file has no name from the start, so that nothing of the raw things stays behind, however the training ends
     (law 7). It is only made where all arrays have one shape and dtype and half of the free disk holds them.
@@ -61,11 +63,15 @@ class Stored:
         memory: int = MEMORY,
         mapped: int = MAPPED,
         seconds: float | None = None,
+        known: Mapping[Any, np.ndarray] | None = None,
     ) -> None:
         self.input = input
         self.values = values
         self.threads = max(2, os.cpu_count() or 2)
         self.arrays: Sequence[np.ndarray] | np.ndarray | None = None
+        if known and all(value in known for value in values):
+            self.arrays = [known[value] for value in values]
+            return
         if seconds is not None and self._seconds() > READING * seconds:
             return  # each batch is read when it is due: more steps than if most of the time went into reading ahead
         size = input.read(values[0]).nbytes * len(values) if len(values) else 0
@@ -143,7 +149,7 @@ class ItemFeed:
     ) -> None:
         self.augment = build.augmentation(recipe, input)
         self.variants = self.augment.variants if self.augment else 1
-        self.stored = Stored(input, items.values, seconds=seconds)
+        self.stored = Stored(input, items.values, seconds=seconds, known=decoded(items, input))
         self.recipe, self.seed, self.share, self.device = recipe, seed, share, device
         present, codes = np.unique(items.labels, return_inverse=True)
         self.label_names = [items.names[code] for code in present]
@@ -222,7 +228,7 @@ class PairFeed:
         seconds: float | None = None,
     ) -> None:
         self.augment = build.augmentation(recipe, input)
-        self.stored = Stored(input, source.values, seconds=seconds)
+        self.stored = Stored(input, source.values, seconds=seconds, known=decoded(source, input))
         self.source, self.recipe, self.seed, self.share, self.device = source, recipe, seed, share, device
 
     def plan(self, epoch: int) -> list[np.ndarray]:

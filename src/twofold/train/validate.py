@@ -5,6 +5,7 @@ import copy
 import numpy as np
 from torch import Tensor
 
+from twofold.data.decoded import decoded
 from twofold.data.items import Items
 from twofold.embedding import embed_arrays, scores
 from twofold.errors import NotEnoughData
@@ -32,7 +33,7 @@ class Validation:
                 "be measured on it; give more identities, or a larger split.valid"
             )
         self.items = items
-        self.stored = Stored(input, items.values)
+        self.stored = Stored(input, items.values, known=decoded(items, input))
         self.twin: Twin | None = None
 
     def measure(self, twin: Twin, weights: dict[str, Tensor], *, precision: str) -> dict[str, float]:
