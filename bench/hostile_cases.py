@@ -12,6 +12,8 @@ import numpy as np
 import PIL.Image
 import safetensors.numpy
 
+from hostile_bombs import bomb
+from hostile_moves import moved_and_back, swapped_words
 from hostile_world import PEOPLE, World, copied
 from twofold import build, cli
 from twofold.config import Recipe
@@ -90,14 +92,17 @@ def spoilt(content: bytes, chance: Chance) -> tuple[str, bytes]:
 
 # ---------------------------------------------------------------------------------------------------- pictures
 
-WRITERS: dict[str, dict[str, Any]] = {
-    "png": {},
-    "jpeg": {"quality": 90},
-    "webp": {"lossless": True},
-    "bmp": {},
-    "gif": {},
-    "tiff": {"compression": "tiff_lzw"},
-    "ppm": {},
+WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "png": ("png", {}),
+    "jpeg": ("jpeg", {"quality": 90}),
+    "webp": ("webp", {"lossless": True}),
+    "lossy_webp": ("webp", {"quality": 90}),
+    "bmp": ("bmp", {}),
+    "gif": ("gif", {}),
+    "tiff": ("tiff", {"compression": "tiff_lzw"}),
+    "deflated_tiff": ("tiff", {"compression": "tiff_adobe_deflate"}),
+    "ppm": ("ppm", {}),
+    "avif": ("avif", {}),
 }
 CHECKED = {"png"}
 """Formats with a checksum over every byte that counts: damage must be noticed."""
@@ -105,11 +110,12 @@ CHECKED = {"png"}
 
 def pictures(world: World, scratch: Path, chance: Chance) -> Case:
     """A picture with harm done to its bytes, compared with another one."""
-    form = str(chance.choice(list(WRITERS)))
+    name = str(chance.choice(list(WRITERS)))
+    form, settings = WRITERS[name]
     mode = str(chance.choice(["RGB", "L", "P"])) if form in ("png", "bmp", "tiff") else "RGB"
     stream = io.BytesIO()
     person = int(chance.integers(PEOPLE))
-    PIL.Image.open(world.picture(person, 0)).resize((48, 48)).convert(mode).save(stream, form, **WRITERS[form])
+    PIL.Image.open(world.picture(person, 0)).resize((48, 48)).convert(mode).save(stream, form, **settings)
     whole, other = scratch / f"whole.{form}", str(world.picture(person, 1))
     whole.write_bytes(stream.getvalue())
     kind, content = spoilt(stream.getvalue(), chance)
@@ -117,10 +123,10 @@ def pictures(world: World, scratch: Path, chance: Chance) -> Case:
     hurt.write_bytes(content)
     said = ("verify", str(world.bundle))
     return Case(
-        f"{form} {mode} {kind}",
+        f"{name} {mode} {kind}",
         (*said, str(hurt), other, "--json"),
         like=(*said, str(whole), other, "--json"),
-        apart="" if form in CHECKED else form,
+        apart="" if name in CHECKED else name,
     )
 
 
@@ -479,6 +485,28 @@ def round_trip(world: World, data: Path, scratch: Path) -> bool:
     return named and set(again.names) == set(part.names) and files[0] <= files[1]
 
 
+def bombs(world: World, scratch: Path, chance: Chance) -> Case:
+    """A picture that costs much to decode, compared with another one: any answer within the bounds of a try."""
+    name, path = bomb(chance, scratch)
+    return Case(f"bomb {name}", ("verify", str(world.bundle), str(path), str(world.picture(0, 0)), "--json"))
+
+
+def moves(world: World, scratch: Path, chance: Chance) -> Case:
+    """Arguments in another order, or files with odd names that decisions move away and back."""
+    if chance.random() < 0.5:
+        several = [name for name, words in PLACES.items() if len(words) > 1 and name != "rekey"]
+        words = swapped_words((name := str(chance.choice(several)), *PLACES[name]), chance)
+        known = places(world, scratch)
+        return Case(f"order {' '.join(words)}", tuple(known.get(word, word) for word in words), refuse=True)
+    chosen = [name for name in NAMES if not name.startswith("..")]
+    picked = [chosen[place] for place in chance.choice(len(chosen), size=4, replace=False)]
+    found = [f"{picked[0]}.png", f"{picked[1]}.png", f"{picked[2]}/{picked[3][:200]}.png"]
+    link = bool(chance.integers(2))
+    return Case(
+        f"decisions {found!a:.60}", call=lambda: moved_and_back(world, scratch, found, link=link), like=lambda: True
+    )
+
+
 AREAS: dict[str, Callable[[World, Path, Chance], Case]] = {
     "pictures": pictures,
     "bundles": bundles,
@@ -486,5 +514,7 @@ AREAS: dict[str, Callable[[World, Path, Chance], Case]] = {
     "tables": tables,
     "options": options,
     "names": names,
+    "bombs": bombs,
+    "moves": moves,
 }
 """Each draws one case; what is spoilt lies in the scratch folder."""
