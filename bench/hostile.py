@@ -26,6 +26,9 @@ from hostile_world import World, made
 from last_line import print_last_line, row
 
 TRIES, QUICK = 3000, 120
+BOMB = "bomb:"
+QUICK_BOMBS = 6
+"""Of so many bombs one, with --quick."""
 HANG_SECONDS = 60
 """Of processor time of one try: the slowest honest one takes two seconds."""
 STUCK_SECONDS = 600
@@ -133,13 +136,19 @@ def tried(world: World, cases: list[tuple[str, int]]) -> Counter[str]:
 
 
 def chosen(arguments: argparse.Namespace) -> list[tuple[str, int]]:
-    """Areas and numbers of the cases, the areas in turn."""
+    """Areas and numbers of the cases: the areas in turn, and every bomb once; a few of them with --quick."""
     if arguments.only:
-        area, _, number = arguments.only.partition(":")
-        return [(area, int(number))] if number else [(area, n) for n in range(arguments.tries or 100)]
+        area, _, number = arguments.only.rpartition(":")
+        if area in AREAS:
+            return [(area, int(number))]
+        return [(arguments.only, n) for n in range(arguments.tries or 100)]
     tries = arguments.tries or (QUICK if arguments.quick else TRIES)
-    areas = list(AREAS)
-    return [(areas[n % len(areas)], arguments.seed * 1_000_000 + n // len(areas)) for n in range(tries)]
+    areas = [area for area in AREAS if not area.startswith(BOMB)]
+    bombs = [(area, 0) for area in AREAS if area.startswith(BOMB)]
+    if arguments.quick:
+        bombs = bombs[arguments.seed :: QUICK_BOMBS]
+    drawn = [(areas[n % len(areas)], arguments.seed * 1_000_000 + n // len(areas)) for n in range(tries - len(bombs))]
+    return [*drawn, *bombs]
 
 
 def main() -> None:
@@ -154,7 +163,8 @@ def main() -> None:
     cases = chosen(arguments)
     with tempfile.TemporaryDirectory() as folder:
         counts = tried(made(Path(folder)), cases)
-    anchor = f"{', '.join(f'{area} {n}' for area, n in Counter(area for area, _ in cases).items())}"
+    areas = Counter(area.partition(":")[0] for area, _ in cases)
+    anchor = ", ".join(f"{area} {n}" for area, n in areas.items())
     results = [row("tries", len(cases), anchor=anchor, seed=arguments.seed)]
     results += [
         row(name, counts[state], goal=0, anchor="of all tries", seed=arguments.seed) for name, state in GOALS.items()

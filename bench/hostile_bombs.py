@@ -4,26 +4,15 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import PIL.Image
 
-__all__ = ["BOMBS", "bomb"]
+__all__ = ["BOMBS"]
 
 SIDE = 4900
 """24 million pixels: just within the limit."""
-
-Chance = np.random.Generator
-
-
-def bomb(chance: Chance, scratch: Path) -> tuple[str, Path]:
-    """One of them, and its name."""
-    name = str(chance.choice(list(BOMBS)))
-    path = scratch / f"{name}.bin"
-    path.write_bytes(BOMBS[name]())
-    return name, path
 
 
 def zeros(size: int) -> bytes:
@@ -83,23 +72,23 @@ def bitmap(runs: bytes) -> bytes:
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {
-    "tiff deflate": lambda: tiff([zeros(3 * SIDE**2)], SIDE, SIDE, [8] * 3, compression=8, rows=SIDE),
-    "tiff strip of 2 GB": lambda: tiff([zeros(2**31)], 64, 64, [8], compression=8, rows=2**31),
-    "tiff lzw": lambda: saved("TIFF", compression="tiff_lzw"),
-    "tiff group 4": lambda: saved("TIFF", mode="1", compression="group4"),
-    "tiff jpeg": lambda: saved("TIFF", compression="jpeg"),
-    "tiff 16 bits": lambda: tiff([zeros(8 * SIDE**2)], SIDE, SIDE, [16] * 4, compression=8, rows=SIDE, kind=5),
-    "tiff 12 bits": lambda: tiff([zeros(9 * SIDE**2 // 2)], SIDE, SIDE, [12] * 3, compression=8, rows=SIDE),
-    "tiff strips": lambda: tiff([b"\0\0\0"] * 65_535, 1, 65_535, [8] * 3, rows=1),
+    "tiff_deflate": lambda: tiff([zeros(3 * SIDE**2)], SIDE, SIDE, [8] * 3, compression=8, rows=SIDE),
+    "tiff_strip_of_2_GB": lambda: tiff([zeros(2**31)], 64, 64, [8], compression=8, rows=2**31),
+    "tiff_lzw": lambda: saved("TIFF", compression="tiff_lzw"),
+    "tiff_group_4": lambda: saved("TIFF", mode="1", compression="group4"),
+    "tiff_jpeg": lambda: saved("TIFF", compression="jpeg"),
+    "tiff_16_bits": lambda: tiff([zeros(8 * SIDE**2)], SIDE, SIDE, [16] * 4, compression=8, rows=SIDE, kind=5),
+    "tiff_12_bits": lambda: tiff([zeros(9 * SIDE**2 // 2)], SIDE, SIDE, [12] * 3, compression=8, rows=SIDE),
+    "tiff_strips": lambda: tiff([b"\0\0\0"] * 65_535, 1, 65_535, [8] * 3, rows=1),
     "avif": lambda: saved("AVIF"),
-    "avif of another size": avif_of_another_size,
-    "avif noise": lambda: noise("AVIF", 1500, quality=90, speed=10),
+    "avif_of_another_size": avif_of_another_size,
+    "avif_noise": lambda: noise("AVIF", 1500, quality=90, speed=10),
     "jpeg": lambda: saved("JPEG", 5000, quality=95),
-    "jpeg progressive": lambda: noise("JPEG", 4000, quality=95, progressive=True),
-    "jpeg 16 times": lambda: saved("JPEG", 19_000, "L"),
+    "jpeg_progressive": lambda: noise("JPEG", 4000, quality=95, progressive=True),
+    "jpeg_16_times": lambda: saved("JPEG", 19_000, "L"),
     "webp": lambda: noise("WEBP", 2500, quality=95, method=0),
     "gif": lambda: noise("GIF", 3000),
-    "bmp rows": lambda: bitmap(b"\0\0" * 4999 + b"\1\1\0\1"),
-    "bmp runs": lambda: bitmap((b"\1\1" * 5000 + b"\0\0") * 400 + b"\0\1"),
+    "bmp_rows": lambda: bitmap(b"\0\0" * 4999 + b"\1\1\0\1"),
+    "bmp_runs": lambda: bitmap((b"\1\1" * 5000 + b"\0\0") * 400 + b"\0\1"),
     "pgm": lambda: b"P2\n5000 5000\n255\n" + b"7 " * 25_000_000,
 }

@@ -10,7 +10,9 @@ import PIL.Image
 import pytest
 
 from twofold.errors import UnreadableInput
+from twofold.inputs import image_levels
 from twofold.inputs.image import Image
+from twofold.inputs.image_levels import levels
 
 GREY = Image(size=(6, 8), channels=1)
 COLOUR = Image(size=(6, 8), channels=3)
@@ -309,3 +311,12 @@ def test_a_large_jpeg_is_decoded_small():
     fast = Image(size=(40, 80)).read(data).astype(int)
     slow = Image(size=(40, 80)).read(np.asarray(PIL.Image.open(io.BytesIO(data)))).astype(int)
     assert np.abs(fast - slow).mean() < 1.5
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0, 1023), (0, 65535), (-200, 300), (0, 255)])
+def test_levels_are_linear_and_rounded_in_blocks_too(low, high, monkeypatch):
+    samples = np.random.default_rng(0).integers(low, high + 1, (7, 9, 3))
+    expected = np.floor((samples - low) * 255 / (high - low) + 0.5)
+    np.testing.assert_array_equal(levels(samples, low, high), expected)
+    monkeypatch.setattr(image_levels, "BLOCK", 10)
+    np.testing.assert_array_equal(levels(samples, low, high), expected)

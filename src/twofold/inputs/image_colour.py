@@ -8,6 +8,7 @@ import PIL.Image
 from PIL import ImageChops, ImageCms
 
 from twofold.errors import UnreadableInput
+from twofold.inputs.image_levels import levels
 
 __all__ = ["PAPER", "flat", "to_bytes"]
 
@@ -150,4 +151,4 @@ def _from_deep(image: PIL.Image.Image) -> PIL.Image.Image:
 
 def to_bytes(samples: np.ndarray) -> np.ndarray:
     """0..65535 -> 0..255 linearly, rounded: v / 257."""
-    return ((samples.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return levels(samples, 0, 65535)

@@ -16,6 +16,7 @@ from jaxtyping import Bool
 from PIL.PngImagePlugin import PngImageFile
 
 from twofold.errors import UnreadableInput
+from twofold.inputs.image_levels import levels
 from twofold.inputs.image_limits import check_size
 
 __all__ = ["png_image"]
@@ -122,8 +123,7 @@ def _transparent(image: PIL.Image.Image, depth: int, colour: int, chunk: bytes) 
 def _masked(image: PIL.Image.Image, transparent: Bool[np.ndarray, "height width"]) -> PIL.Image.Image:
     alpha = PIL.Image.fromarray(np.where(transparent, np.uint8(0), np.uint8(255)))
     if image.mode.startswith("I"):
-        deep = np.asarray(image).astype(np.uint32)
-        image = PIL.Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+        image = PIL.Image.fromarray(levels(np.asarray(image), 0, 65535))
     grey = image.mode in ("1", "L")
     masked = image.convert("LA" if grey else "RGBA")
     masked.putalpha(alpha)

@@ -8,6 +8,7 @@ import PIL.Image
 from jaxtyping import Bool, Shaped, UInt8, UInt32
 
 from twofold.errors import UnreadableInput
+from twofold.inputs.image_levels import levels
 from twofold.inputs.image_limits import check_size
 from twofold.plurals import counted
 
@@ -51,9 +52,7 @@ def pnm_image(data: bytes, *, limit: int) -> PIL.Image.Image:
         samples = 1 - samples
     if samples.max() > most:
         raise UnreadableInput(f"has a sample of {samples.max()}, over its own largest value {most}: replace it")
-    if most != 255:
-        samples = (samples.astype(np.uint32) * 510 + most) // (2 * most)
-    return PIL.Image.fromarray(np.ascontiguousarray(samples.astype(np.uint8)))
+    return PIL.Image.fromarray(levels(samples, 0, most))
 
 
 def _samples(data: bytes, header: re.Match[bytes], most: int) -> Shaped[np.ndarray, "height width *channels"]:

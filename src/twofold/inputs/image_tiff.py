@@ -13,6 +13,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from twofold.errors import UnreadableInput
 from twofold.inputs import image_tiff_tags as tag
+from twofold.inputs.image_levels import levels
 from twofold.inputs.image_limits import BYTES_PER_PIXEL, check_size
 from twofold.inputs.image_tiff_messages import damage_refused
 from twofold.inputs.image_tiff_samples import DEFLATE, UNPACKED, checked_block, samples
@@ -154,8 +155,7 @@ def _scaled(found: Shaped[np.ndarray, "height width samples"], tags: Tags) -> UI
         return (found >> 8).astype(np.uint8)  # as Pillow does
     if (low, high) == (0, 255):
         return found.astype(np.uint8)
-    spread = np.clip(found.astype(np.int64) - low, 0, high - low)
-    return ((510 * spread + (high - low)) // (2 * (high - low))).astype(np.uint8)
+    return levels(found, low, high)
 
 
 def _looked_up(found: Shaped[np.ndarray, "height width"], tags: Tags) -> UInt8[np.ndarray, "height width 3"]:
