@@ -11,6 +11,7 @@ from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.errors import Interrupted
 from twofold.train import budget as budgets
+from twofold.train import validate
 from twofold.train.budget import Budget
 from twofold.train.checkpoint import Checkpoints
 from twofold.train.fit import fit
@@ -42,11 +43,11 @@ def pictures():
     return Items.from_arrays(arrays, [str(index // 4) for index in range(48)])
 
 
-def trained(watch=None, **settings):
+def trained(watch=None, valid=None, **settings):
     options = {"checkpoints": settings.pop("checkpoints", None)}
     table = {"input": {"name": "Image", "size": 16, "channels": 1}, "encoder": {"name": "conv4", "dim": 4, "width": 4}}
     recipe = Recipe.model_validate(table | {"p": 4, "k": 2, "epochs": 6} | settings)
-    return fit(build.twin(recipe, seed=1), pictures(), recipe=recipe, watch=watch, **options)
+    return fit(build.twin(recipe, seed=1), pictures(), valid, recipe=recipe, watch=watch, **options)
 
 
 def weights(bundle):
@@ -112,3 +113,20 @@ def test_a_schedule_that_ends_in_time_is_left_alone():
     assert kept.must_cool(85.0, done=0.5, before=0.0)
     assert [kept.cooled(over) for over in (85.0, 92.5, 200.0)] == pytest.approx([0.0, 0.5, 1.0])
     assert not kept.must_cool(90.0, done=0.5, before=0.0), "it has begun"
+
+
+def test_a_last_look_is_quick_where_nothing_is_compared_and_else_has_its_time(clock, monkeypatch):
+    looked, embed = [], validate.embed_arrays
+
+    def counted(twin, arrays, **settings):
+        looked.append(len(arrays))
+        return embed(twin, arrays, **settings)
+
+    monkeypatch.setattr(validate, "embed_arrays", counted)
+    monkeypatch.setattr(validate, "QUICK", 9)
+    arrays = np.random.default_rng(1).integers(0, 256, (24, 16, 16, 1)).astype(np.uint8)
+    valid = Items.from_arrays(arrays, [f"v{index // 4}" for index in range(24)])
+    trained(watch=clock.step, valid=valid, max_seconds=3.0)
+    assert looked == [8], "two whole identities"
+    kept = Budget(seconds=100.0, began=0.0, reserve=30.0)
+    assert kept.limit == 70.0 and Budget(seconds=None, began=0.0, reserve=30.0).limit is None

@@ -24,12 +24,19 @@ class Budget:
         began: when the command started, by `time.monotonic`.
         first: seconds that were over at the first step; None: there was none yet.
         cooling: seconds that were over when the cool-down began; None: it has not.
+        reserve: seconds at the end for a last look at the validation items; as long as the look before took.
     """
 
     seconds: float | None
     began: float
     first: float | None = None
     cooling: float | None = None
+    reserve: float = 0.0
+
+    @property
+    def limit(self) -> float | None:
+        """Seconds after which no step is begun; None: no limit."""
+        return None if self.seconds is None else max(self.seconds - self.reserve, 0.0)
 
     @property
     def over(self) -> float:
@@ -48,21 +55,21 @@ class Budget:
             over: seconds that are over, the same in all processes.
             done: share of all steps that is done. before: share that was done when this command began to train.
         """
-        if self.seconds is None or self.cooling is not None:
+        if self.limit is None or self.cooling is not None:
             return False
         if self.first is None:
             self.first = over
-        spent, whole = over - self.first, self.seconds - self.first
+        spent, whole = over - self.first, self.limit - self.first
         if spent < (1 - COOL_DOWN) * whole:
             return False
         needed = (1 - done) * spent / max(done - before, 1e-9)
-        if needed <= self.seconds - over:
+        if needed <= self.limit - over:
             return False  # the schedule ends in time by itself
         self.cooling = over
         return True
 
     def cooled(self, over: float) -> float:
         """How much of the cool-down is over, from 0 to 1."""
-        if self.cooling is None or self.seconds is None:
+        if self.cooling is None or self.limit is None:
             return 0.0
-        return min((over - self.cooling) / max(self.seconds - self.cooling, 1e-9), 1.0)
+        return min((over - self.cooling) / max(self.limit - self.cooling, 1e-9), 1.0)

@@ -228,7 +228,7 @@ def _fit(
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     run.ancestor, run.budget.began = material.ancestor, material.began
     run.provenance, run.class_names = material.provenance, _class_names(feed, material.provenance)
-    validation = None if valid is None else Validation(valid, twin.input)
+    validation = None if valid is None else Validation(valid, twin.input, seconds=left)
     if state is not None:
         run.resume(state)
     if (slow := slowdown(run.precision, twin.device)) and slow not in run.notes:

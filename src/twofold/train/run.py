@@ -137,7 +137,7 @@ class Run:
 
     @property
     def late(self) -> bool:
-        limit = self.budget.seconds
+        limit = self.budget.limit
         return limit is not None and self.processes.agreed(self.budget.over >= limit)
 
     def must_cool(self, done: float) -> bool:
@@ -180,14 +180,19 @@ class Run:
         self.epoch, self.index = self.epoch + 1, 0
         line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.pace.losses))}
         if validation and (last or self.epoch % self.recipe.validate_every == 0):
-            found = (
-                validation.measure(self.twin, self.weights, precision=self.precision) if self.processes.first else None
-            )
-            line |= self.processes.agreed(found) or {}
+            line |= self.processes.agreed(self._measured(validation) if self.processes.first else None) or {}
             self._remember(line[self.recipe.monitor])
         line |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "seconds": round(self.seconds, 2)}
         line |= self.pace.numbers()
         self.history.append(line)
+
+    def _measured(self, validation: Validation) -> dict[str, float]:
+        """What the weights do on the validation items; on few of them where time is over and nothing is compared."""
+        began = time.monotonic()
+        quick = self.cut and self.best is None
+        found = validation.measure(self.twin, self.weights, precision=self.precision, quick=quick)
+        self.budget.reserve = time.monotonic() - began
+        return found
 
     def _remember(self, value: float) -> None:
         lower_is_better = self.recipe.monitor == "eer"
