@@ -46,6 +46,9 @@ def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
         gain, low, high = (100.0 * value for value in (each.gain, each.low, each.high))
         if each.gain < 0:
             gain, low, high = -gain, -high, -low
+        if round(gain, 2) == round(low, 2) == round(high, 2) == 0:
+            lines.append(f"{each.name}: {each.a:.4f} against {each.b:.4f}; no difference")
+            continue
         sure = "" if low > 0 else says_nothing(low / 100.0, high / 100.0) or " (no clear difference)"
         lines.append(
             f"{each.name}: {each.a:.4f} against {each.b:.4f}; {better} {gain:.2f} points, "

@@ -168,7 +168,7 @@ def test_calibrations_that_cannot_tell(contract):
     with pytest.raises(NotCalibrated, match="there is no calibration to compare with"):
         monitor(Contract(fingerprint="", dim=0, distance="score"), np.zeros(3))
     older = replace(contract, calibration=replace(contract.calibration, reference=None))
-    with pytest.raises(NotCalibrated, match="knows not what scores were like: it was made by an earlier version"):
+    with pytest.raises(NotCalibrated, match="does not record what scores were like: it was made by an earlier version"):
         monitor(older, np.zeros(3))
 
 

@@ -57,7 +57,7 @@ def monitor(
             genuine pairs for impostors looks just like more impostors.
 
     Raises:
-        NotCalibrated: there is no calibration, or one that knows not what scores were like.
+        NotCalibrated: there is no calibration, or one that does not record what scores were like.
         UnknownName: scores of a group that the calibration does not have.
         UsageError: a rate or a share outside its range.
         DataError: a score is not finite, or vectors have another length than the model's.
@@ -119,7 +119,7 @@ def _reference(deciding: Calibration, group: str) -> Reference:
         raise UnknownName(f"production scores of a group that was not calibrated: {error}") from None
     if known.reference is None:
         raise NotCalibrated(
-            "this calibration knows not what scores were like: it was made by an earlier version, or of pairs without "
+            "this calibration does not record what scores were like: it was made by an earlier version, or of pairs without "
             "identities; calibrate again, with identities"
         )
     return known.reference
