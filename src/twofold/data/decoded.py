@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -18,7 +18,7 @@ MOST = 1 << 30
 class Decoder(Protocol):
     """An input type, as far as it matters here."""
 
-    name: str
+    name: ClassVar[str]
 
     def arguments(self) -> dict[str, Any]:
         """Its settings."""

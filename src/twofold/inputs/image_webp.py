@@ -57,7 +57,8 @@ def _first_picture(data: bytes, limit: int) -> tuple[bytes, int, int]:
             check_size(*_sizes(data, start + 6), limit)
             found += _chunks(data, start + FRAME_HEADER, stop)
         elif kind == b"VP8 ":
-            check_size(*(int.from_bytes(data[start + k : start + k + 2], "little") & 0x3FFF for k in (6, 8)), limit)
+            width, height = (int.from_bytes(data[start + k : start + k + 2], "little") & 0x3FFF for k in (6, 8))
+            check_size(width, height, limit)
             if 10 + (int.from_bytes(data[start : start + 3], "little") >> 5) > stop - start:
                 raise UnreadableInput(_CUT)
         elif kind == b"VP8L":
