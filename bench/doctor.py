@@ -35,7 +35,7 @@ SHARE = 20
 def main() -> None:
     """Plant, look, and the last line."""
     parser = argparse.ArgumentParser(description="Faults planted in data")
-    parser.add_argument("--data", type=Path, help="a folder of real pictures, one sub-folder an identity")
+    parser.add_argument("--data", type=Path, help="a folder of real pictures, one sub-folder per identity")
     parser.add_argument("--levels", type=int, default=1)
     parser.add_argument("--most", type=int, default=2000, help="items of --data that take part")
     parser.add_argument("--quick", action="store_true", help="400 items")

@@ -177,7 +177,7 @@ def full_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         if mounted.returncode == 0:
             subprocess.run(["umount", str(place)], check=False)
-    how = "a tmpfs of 4 MB" if mounted.returncode == 0 else "a limit of 4 MB a file"
+    how = "a tmpfs of 4 MB" if mounted.returncode == 0 else "a limit of 4 MB per file"
     return [row("full_disk_lost", lost, goal=0, anchor=f"{how}: items lost, or calls that did not say why they failed")]
 
 

@@ -27,7 +27,7 @@ from twofold.store import Index
 
 DIM = 128
 SPREAD = 0.5  # of a point around its centre, against centres of length sqrt(DIM)
-CALL = 5000  # items a call
+CALL = 5000  # items per call
 QUERIES = 100
 MODEL = "0" * 64
 ENGINES = ("local", "postgresql", "milvus-lite")

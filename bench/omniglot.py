@@ -91,7 +91,7 @@ def made(name: str, background: Items, recipe: Recipe, work: Path | None) -> Bun
 
 
 def trained(train: Items, valid: Items | None, recipe: Recipe, *, seed: int) -> Bundle:
-    """A bundle; a line an epoch."""
+    """A bundle; one line per epoch."""
 
     def watch(progress: Progress) -> None:
         if progress.step == progress.steps:

@@ -179,7 +179,7 @@ def koch_rows(quick: bool) -> list[dict[str, Any]]:
             ours / in_batches,
             unit="x",
             goal=PAIRS_GOAL,
-            anchor=f"{anchor}; each pair its own two forward passes, {p * k // 2} pairs a step",
+            anchor=f"{anchor}; each pair its own two forward passes, {p * k // 2} pairs per step",
         ),
         row("koch_pairs_ratio_single", ours / singly, unit="x", anchor=f"{anchor}; the twins see one pair a step"),
     ]
@@ -235,7 +235,7 @@ def eer_rows(quick: bool) -> list[dict[str, Any]]:
 
 
 def history(loss: str, train: Items, valid: Items, seconds: float) -> list[dict[str, Any]]:
-    """One line an epoch: equal error rate of unseen classes, and seconds since the start."""
+    """One line per epoch: equal error rate of unseen classes, and seconds since the start."""
     table = {"loss": loss, "p": 16, "k": 4, "epochs": 1000, "max_seconds": seconds, "schedule": "constant"}
     with build.seeded(0):
         twin = Twin(Image(size=28, channels=1, mean=1.0, std=0.35), conv4(width=32), "WeightedL1")

@@ -335,7 +335,7 @@ def test_two_thresholds_and_settings_on_the_command_line(run, model, people, tmp
     assert (code, told["confidence"], told["rejection"]["frr"]) == (0, 0.9, 0.2)
     assert told["reject_threshold"] <= told["threshold"]
     assert "did you mean 'confidence'" in said(run, *words, "--set", "confidense=0.9")
-    assert "--set seed=x: a int belongs there" in said(run, *words, "--set", "seed=x")
+    assert "--set seed=x: a whole number belongs there" in said(run, *words, "--set", "seed=x")
 
 
 def test_scores_of_any_model_on_the_command_line(run, tmp_path):

@@ -148,9 +148,9 @@ def test_what_cannot_be_read_is_said_and_the_others_are_searched(run, folder, mo
     code, out, _ = run("search", model, tmp_path / "i", queries, "--json")
     told = json.loads(out)
     assert code == 0 and [bool(each["hits"]) for each in told] == [True] * 4 + [False]
-    assert "a note.txt is no picture" in told[4]["unreadable"] and told[0]["unreadable"] is None
+    assert "a note.txt is not a picture" in told[4]["unreadable"] and told[0]["unreadable"] is None
     code, out, _ = run("search", model, tmp_path / "i", queries, "--report", tmp_path / "page.html")
-    assert code == 0 and "a note.txt is no picture" in out.splitlines()[-2]
+    assert code == 0 and "a note.txt is not a picture" in out.splitlines()[-2]
     assert "a note" not in (tmp_path / "page.html").read_text()
     (tmp_path / "texts").mkdir()
     for name in "ab":

@@ -64,7 +64,7 @@ def test_vectors(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["{folder}", "--keep", "biggest"], "keep = 'biggest' is no rule"),
+        (["{folder}", "--keep", "biggest"], "keep = 'biggest' is not a rule"),
         (["{folder}", "--threshold", "0.9"], "a threshold and an index are about vectors: give a bundle as well"),
         (["{folder}/none.npy"], "cannot be read as an npy file of vectors"),
         (["{folder}/none.npy", "--cache", "x"], "vectors are compared as they are"),

@@ -1,4 +1,4 @@
-"""The first day on the command line: few identities, files that are no items, and a next command that works."""
+"""The first day on the command line: few identities, files that are not items, and a next command that works."""
 
 import shlex
 from pathlib import Path

@@ -115,7 +115,7 @@ class Kernel:
 def prepare(
     name: str, x: Float[Tensor, "n dim"]
 ) -> tuple[Float[Tensor, "n inner"], Callable[[Float[Tensor, "n inner"]], Float[Tensor, "n dim"]]]:
-    """Vectors on which `kernel` works, once a batch, and the way back for their gradient.
+    """Vectors on which `kernel` works, once per batch, and the way back for their gradient.
 
     A block is then one matrix product: the Gram forms |a|^2 + |b|^2 - 2 a.b and 1/2 + 1/2 - a.b are the product of
     the turned (-2 a, |a|^2, 1) or (-a, 1/2, 1) with (b, 1, |b|^2) or (b, 1, 1/2). Euclidean vectors are centred

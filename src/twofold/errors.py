@@ -14,7 +14,7 @@
     ├── BatchError                a loss or miner was called with a batch it cannot answer for
     ├── TrainingError             training broke down
     ├── Interrupted               a training was asked to end; its state is kept
-    ├── BundleError               a folder that is no bundle
+    ├── BundleError               a folder that is not a bundle
     │   ├── DamagedBundle         bytes that are not those that were written
     │   └── NewerFormat           written by a later version
     ├── CalibrationError
@@ -122,7 +122,7 @@ class Interrupted(TwofoldError):
 
 
 class BundleError(TwofoldError):
-    """A folder that is no bundle."""
+    """A folder that is not a bundle."""
 
 
 class DamagedBundle(BundleError):

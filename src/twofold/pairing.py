@@ -252,7 +252,7 @@ def _check_pairs(pairing: Pairing, genuine: bool, impostor: bool) -> None:
     if impostor and not pairing.impostor:
         raise BatchError(
             f"all {len(pairing.columns)} items have one label, so nothing can be pushed apart: "
-            "give at least two classes a batch"
+            "give at least two classes per batch"
         )
 
 

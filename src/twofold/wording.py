@@ -243,7 +243,7 @@ def _chance(found: Verdict) -> str:
 
 
 def verdicts(pairs: Pairs, found: Sequence[Verdict], *, json: bool = False) -> str:
-    """One row a pair, as CSV or JSON: the two things, and everything that a verdict holds."""
+    """One row per pair, as CSV or JSON: the two things, and everything that a verdict holds."""
     ends = zip(pairs.index_a, pairs.index_b, found, strict=True)
     rows = [{"a": pairs.ids[a], "b": pairs.ids[b], **asdict(verdict)} for a, b, verdict in ends]
     if json:
@@ -255,7 +255,7 @@ def verdicts(pairs: Pairs, found: Sequence[Verdict], *, json: bool = False) -> s
 def identification(found: Identification) -> str:
     """Who it is, or nobody, and the nearest."""
     who = found.label or ("unsure" if found.decision == "unsure" else "nobody")
-    rate = f"false-accept rate {found.far:g} a comparison ({found.standing})"
+    rate = f"false-accept rate {found.far:g} per comparison ({found.standing})"
     if found.fpir is not None:
         rate = f"strangers are taken for somebody at the rate {found.fpir:g} ({found.standing})"
     lines = [f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, {rate}, {found.gallery} enrolled"]
@@ -274,7 +274,7 @@ def identified(query: str, found: Identification | str) -> str:
 def indexed(done: Indexed, place: str | Path, seconds: float) -> str:
     """What indexing did, and what it left out."""
     lines = [
-        f"{count(done.things, 'thing')} in {seconds:.0f} s ({done.things / max(seconds, 1e-3):,.0f} a second): "
+        f"{count(done.things, 'thing')} in {seconds:.0f} s ({done.things / max(seconds, 1e-3):,.0f} per second): "
         f"{done.embedded:,} embedded, {done.known:,} known already; {count(done.changed, 'item', 'is')} new or changed",
         *_replaced(done.replaced),
         *([f"{count(done.pruned, 'item')} removed, because their files are gone"] if done.pruned else []),
@@ -386,7 +386,7 @@ def forgotten(receipt: Erasure) -> str:
 
 @with_printable_data
 def audited(entries: Sequence[AuditEntry]) -> str:
-    """The audit log, a line an entry."""
+    """The audit log, one line per entry."""
     if not entries:
         return "nothing is in the log"
     lines = [f"{e.number:6}  {e.at}  {e.event:8} {e.items:6}  {e.subject[:16] or 'all'}" for e in entries]

@@ -94,7 +94,7 @@ def test_the_largest_is_kept_or_the_oldest_or_the_first_or_whom_the_user_says(fo
     assert kept("largest") == kept("first") == {"0.png"}
     assert kept("oldest") == {"z0-small.png"}
     assert kept(lambda known, place: -len(known.ids[place])) == {"z0-small.png"}
-    with pytest.raises(UsageError, match="keep = 'largst' is no rule: did you mean 'largest'"):
+    with pytest.raises(UsageError, match="keep = 'largst' is not a rule: did you mean 'largest'"):
         kept("largst")
 
 

@@ -14,7 +14,7 @@ from twofold.results import Finding
 
 
 class Text:
-    """An input type that is no picture: numbers separated by blanks."""
+    """An input type that is not a picture: numbers separated by blanks."""
 
     def read(self, value: Path) -> np.ndarray:
         try:

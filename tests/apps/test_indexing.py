@@ -121,7 +121,7 @@ def test_what_cannot_be_read_is_named_and_left_out(bundle, index, folder):
     done = index_items(bundle, index, items)
     assert (done.embedded, done.items) == (19, 19)
     assert set(done.unreadable) == {"c0/broken.png", "c0/note.txt", "c1/0.png"}
-    assert "is no picture" in done.unreadable["c0/note.txt"]
+    assert "is not a picture" in done.unreadable["c0/note.txt"]
 
 
 def test_columns_are_metadata_to_filter_by(bundle, index, folder):

@@ -129,7 +129,7 @@ def test_a_group_with_few_classes_gives_what_it_has() -> None:
 def test_batches_that_cannot_be_made_say_why() -> None:
     labels = labels_of([2] * 5 + [1] * 9)
     group = np.zeros_like(labels)
-    with pytest.raises(NotEnoughData, match="p=6 classes a batch, but 5 have two items or more: --set p=5 or less"):
+    with pytest.raises(NotEnoughData, match="p=6 classes per batch, but 5 have two items or more: --set p=5 or less"):
         identity_batches(labels, p=6, k=2, seed=0)
     with pytest.raises(NotEnoughData, match="1 classes have two items or more: a batch takes at least 2"):
         identity_batches(labels_of([2, 1, 1]), p=2, k=2, seed=0)

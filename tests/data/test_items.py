@@ -199,7 +199,7 @@ def test_take_and_where_make_codes_anew() -> None:
     assert items.where(identities=["z", "x"]).values == ("a", "c")
     assert items.where(identities=["z", "x"], groups=["h"]).values == ("c",)
     assert len(items.where(identities=[])) == 0
-    with pytest.raises(DataError, match="1 of 2 names are no identity of these 3: nobody"):
+    with pytest.raises(DataError, match="1 of 2 names are not among these 3 identity names: nobody"):
         items.where(identities=["x", "nobody"])
     with pytest.raises(DataError, match="the items have no groups"):
         Items.from_arrays(["a"], ["x"]).where(groups=["g"])

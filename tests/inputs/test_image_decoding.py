@@ -159,7 +159,7 @@ class TestSixteenBits:
     @pytest.mark.parametrize("dtype", [np.int32, np.float32])
     def test_32_bits_are_refused(self, dtype):
         data = saved(PIL.Image.fromarray(np.ones((6, 8), dtype)), "TIFF")
-        with pytest.raises(UnreadableInput, match=r"has 32-bit samples .* save it with 8 or 16 bits a sample"):
+        with pytest.raises(UnreadableInput, match=r"has 32-bit samples .* save it with 8 or 16 bits per sample"):
             GREY.read(data)
 
 
@@ -218,9 +218,9 @@ class TestArrays:
     @pytest.mark.parametrize(
         ("array", "message"),
         [
-            (np.zeros((3, 6, 8), np.uint8), r"an array of shape \(3, 6, 8\) and type uint8 is no picture: give"),
-            (np.zeros((0, 8), np.uint8), r"shape \(0, 8\) .* is no picture"),
-            (np.zeros((6,), np.uint8), r"shape \(6,\) .* is no picture"),
+            (np.zeros((3, 6, 8), np.uint8), r"an array of shape \(3, 6, 8\) and type uint8 is not a picture: give"),
+            (np.zeros((0, 8), np.uint8), r"shape \(0, 8\) .* is not a picture"),
+            (np.zeros((6,), np.uint8), r"shape \(6,\) .* is not a picture"),
             (np.zeros((6, 8), np.int64), "type int64 has no declared range: give uint8, uint16, bool, or floats"),
             (np.full((6, 8), 2.5), r"has values from 2.5 to 2.5: floats must lie in \[0, 1\]"),
             (np.full((6, 8), np.nan), "has values from nan to nan"),
@@ -236,13 +236,13 @@ class TestRefused:
         path = tmp_path / "notes.jpg"
         path.write_text("these are my notes")
         with pytest.raises(
-            UnreadableInput, match=r"notes\.jpg is no picture \(it begins with b'these are my not'\).*PNG"
+            UnreadableInput, match=r"notes\.jpg is not a picture \(it begins with b'these are my not'\).*PNG"
         ):
             GREY.read(path)
 
     @pytest.mark.parametrize("start", [b"%!PS-Adobe-3.0 EPSF-3.0", b"%PDF-1.7", b"<svg xmlns=", b"RIFF0000AVI LIST"])
     def test_formats_that_are_not_on_the_list(self, start):
-        with pytest.raises(UnreadableInput, match="is no picture"):
+        with pytest.raises(UnreadableInput, match="is not a picture"):
             GREY.read(start + bytes(100))
 
     def test_an_empty_file_a_folder_and_nothing(self, tmp_path):
@@ -255,7 +255,7 @@ class TestRefused:
             GREY.read(str(tmp_path / "none.png"))
 
     def test_a_thing_of_another_type(self):
-        with pytest.raises(UnreadableInput, match="a value of type dict is no picture: give a path"):
+        with pytest.raises(UnreadableInput, match="a value of type dict is not a picture: give a path"):
             GREY.read({})
 
     def test_a_small_file_of_169_million_pixels(self, tmp_path):

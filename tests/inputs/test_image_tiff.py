@@ -236,12 +236,12 @@ def test_orientation_of_what_pillow_does_not_read(order):
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        (described([32], 1), r"has 32-bit samples \(unsigned\) .* save it with 8 or 16 bits a sample"),
+        (described([32], 1), r"has 32-bit samples \(unsigned\) .* save it with 8 or 16 bits per sample"),
         (described([32], 1, format=[3]), r"has 32-bit samples \(floating-point\) whose range is not declared"),
         (described([16], 1, format=[3]), r"has 16-bit samples \(floating-point\)"),
         (described([5, 6, 5], 2), "samples of a kind that is not read"),
         (described([8], 9), "has colours of kind 9"),
-        (described([8, 8], 2), "has 2 samples a pixel, 3 are needed"),
+        (described([8, 8], 2), "has 2 samples per pixel, not 3"),
         (described([8], 1, width=[30000], length=[30000]), "has tiles of 30000 x 30000 for 19 x 5 pixels|is cut"),
     ],
 )
@@ -267,7 +267,7 @@ def test_a_large_picture_is_refused_from_its_header():
     tags = described([1], 1) | {256: (4, [60_000]), 257: (4, [60_000])}
     with pytest.raises(UnreadableInput, match=r"has 60000 x 60000 = 3600\.0 million pixels"):
         tiff_image(io.BytesIO(written([b""], tags)), limit=LIMIT)
-    with pytest.raises(UnreadableInput, match="samples of 8 bits a pixel"):
+    with pytest.raises(UnreadableInput, match="samples of 8 bits per pixel"):
         tiff_image(
             io.BytesIO(written([b""], described([8] * 200, 1) | {256: (4, [1000]), 257: (4, [1000])})), limit=LIMIT
         )

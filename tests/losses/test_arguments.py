@@ -11,7 +11,7 @@ from twofold.comparison import Plain
 from twofold.errors import BatchError, UsageError
 
 GIVEN = {"embeddings", "labels", "comparison", "references", "distances", "targets", "triplets", "mining"}
-"""What is no number and no flag; tests of batches and of triplets see to these."""
+"""What is not a number and no flag; tests of batches and of triplets see to these."""
 
 CASES = [
     (name, argument)

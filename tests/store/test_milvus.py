@@ -185,13 +185,13 @@ def test_tries_to_connect_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("milvus://host", "'' is no name for a collection: letters, digits and _"),
-        ("milvus://host/a-b", "'a-b' is no name for a collection"),
-        ("milvus://host/twofold_indexes", "'twofold_indexes' is no name for a collection"),
-        ("milvus+file:lite.db", "'' is no name for a collection"),
+        ("milvus://host", "'' is not a name for a collection: letters, digits and _"),
+        ("milvus://host/a-b", "'a-b' is not a name for a collection"),
+        ("milvus://host/twofold_indexes", "'twofold_indexes' is not a name for a collection"),
+        ("milvus+file:lite.db", "'' is not a name for a collection"),
         (
             "milvus+file:lite.sqlite?collection=a",
-            "'lite.sqlite' is no file for milvus-lite: give",
+            "'lite.sqlite' is not a file for milvus-lite: give",
         ),
         ("milvus://host/a?nprobe=3", r"\['nprobe'\] in an address of Milvus mean nothing here"),
         ("milvus://host/a?index=HSNW", "index=HSNW: did you mean 'HNSW'"),

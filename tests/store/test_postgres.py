@@ -199,7 +199,7 @@ def test_a_password_is_never_shown(contract: Contract) -> None:
     "place", ["postgresql://host/db", "postgresql://host/db?table=a;b", "postgresql://host/db?table=twofold_indexes"]
 )
 def test_a_table_needs_a_plain_name(place: str) -> None:
-    with pytest.raises(StoreError, match=r"is no name for the table of an index: end the address with \?table=NAME"):
+    with pytest.raises(StoreError, match=r"is not a name for the table of an index: end the address with \?table=NAME"):
         Index.open(place)
 
 

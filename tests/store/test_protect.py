@@ -47,7 +47,7 @@ def test_what_is_no_key_is_said_and_never_shown(tmp_path: Path, monkeypatch: pyt
         find_key(tmp_path / "absent.key")
     (tmp_path / "binary.key").write_bytes(b"\xff" * 32)
     (tmp_path / "binary.key").chmod(0o600)
-    with pytest.raises(WrongKey, match="cannot be read \\(it is no text\\)"):
+    with pytest.raises(WrongKey, match="cannot be read \\(it is not text\\)"):
         find_key(tmp_path / "binary.key")
     short = base64.b64encode(b"secret!" * 3).decode()
     for text, message in [("not base64!", "holds no base64"), (short, "holds 21 bytes: a key is 32 random bytes")]:

@@ -1,6 +1,6 @@
 """The whole checkup of data: what `doctor` says, copies, overlap, doubtful labels, confounds; and what to leave out.
 
-Each item is read once; memory is linear in the number of items, about two kilobytes a picture.
+Each item is read once; memory is linear in the number of items, about two kilobytes per picture.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -83,7 +83,7 @@ def checkup(
         recipe, fixed, strict: as in `doctor`.
         against: other items, of which none should be among `items`; or the part of each item (train, test, ...), of
             which none should share an identity or a content.
-        seed: of what is drawn, and of the split.
+        seed: of random choices and of the split.
         progress: called with (done, total) after every item.
 
     Raises:

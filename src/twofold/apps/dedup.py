@@ -69,7 +69,7 @@ class Copies:
 
     def __post_init__(self) -> None:
         if not callable(self.keep) and self.keep not in KEEP:
-            raise UsageError(f"keep = {self.keep!r} is no rule: {nearest(self.keep, KEEP)}")
+            raise UsageError(f"keep = {self.keep!r} is not a rule: {nearest(self.keep, KEEP)}")
         if self.strictness not in STRICTNESS:
             raise UsageError(f"strictness = {self.strictness!r} is not known: {nearest(self.strictness, STRICTNESS)}")
 

@@ -120,11 +120,11 @@ def _unreadable(items: Items, reading: Reading, *, strict: bool) -> list[Finding
         return []
     share = len(reading.unreadable) / len(items)
     fatal = strict or share > MOST_UNREADABLE
-    remedy = "they are left out; mend them, or delete them to be rid of this line"
+    remedy = "they are left out; repair or delete them to get rid of this line"
     if fatal:
-        remedy = f"mend them, or take them out of the data: {FIX}"
+        remedy = f"repair them, or take them out of the data: {FIX}"
     if share > MOST_UNREADABLE:
-        remedy = "is this the right recipe for such files? Mend them, or take them out of the data"
+        remedy = "is this the right recipe for such files? Repair them, or take them out of the data"
     return [
         Finding(
             level="fatal" if fatal else "warning",
@@ -299,7 +299,7 @@ def _strays(items: Items) -> list[Finding]:
             level="note",
             code="strays",
             message=f"left out of the folder: {some(items.strays)}",
-            remedy="nothing needs to be done if they are no items; else move them into the folder of their identity",
+            remedy="nothing needs to be done if they are not items; else move them into the folder of their identity",
             files=items.strays,
         )
     ]

@@ -278,7 +278,7 @@ def _data_card(bundle: Bundle, items: Items, found: Evaluation) -> dict[str, str
     card = {
         "items": f"{len(items):,}",
         "identities": f"{len(np.unique(items.identity)):,}, none of them seen {unseen}",
-        "items a class": f"{sizes.min()} to {sizes.max()}, median {np.median(sizes):g}",
+        "items per class": f"{sizes.min()} to {sizes.max()}, median {np.median(sizes):g}",
     }
     if items.group is not None:
         card["groups"] = f"{len(np.unique(items.group)):,}"

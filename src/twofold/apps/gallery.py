@@ -63,7 +63,7 @@ def enrol(
 
     Raises:
         FingerprintMismatch: the index holds vectors of another model.
-        UsageError: no files; two of one id; something that is no file and has no id; `expires` is no date or past.
+        UsageError: no files; two of one id; no file and no id; `expires` is not a date, or is past.
         PoorQuality: names the thing that does not pass the gate, and the value.
         StoreError: an id is taken by other content, the label is revoked, the engine keeps no dates, or the disk does
             not take it.

@@ -119,8 +119,8 @@ def _reference(deciding: Calibration, group: str) -> Reference:
         raise UnknownName(f"production scores of a group that was not calibrated: {error}") from None
     if known.reference is None:
         raise NotCalibrated(
-            "this calibration does not record what scores were like: it was made by an earlier version, or of pairs without "
-            "identities; calibrate again, with identities"
+            "this calibration does not record what scores were like: it was made by an earlier version, or of pairs "
+            "without identities; calibrate again, with identities"
         )
     return known.reference
 

@@ -215,7 +215,7 @@ def opened(data: Path, levels: int | None, *, quiet: bool, prune: bool = False) 
 
 
 def _as_before(place: str, prefix: str) -> int | None:
-    """How the folder was listed when it was indexed the first time; None where there is no index yet."""
+    """How the folder was listed when it was indexed the first time; None where there is not an index yet."""
     from twofold.apps.pruning import layout_of
     from twofold.store.index import Index
 

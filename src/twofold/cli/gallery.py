@@ -205,7 +205,7 @@ def forget(
             only the labels.
         bundle: remove the labels from the training records of this bundle. Its weights cannot forget: train again
             without these identities if that matters.
-        file: with --bundle, also remove the record of this file's content; can be given several times.
+        file: with --bundle, also remove the record of this file's content; may be repeated.
         out: write a receipt to this new JSON file. It contains the labels and ids, so protect it like those.
         json: print one JSON object.
     """

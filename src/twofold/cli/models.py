@@ -75,16 +75,16 @@ def doctor(
     """Say what is wrong with DATA before a minute is spent on training; exit code 2 if it cannot be trained on.
 
     Args:
-        data: a folder with one sub-folder an identity, or a table with the columns path and label, and if there is,
+        data: a folder with one sub-folder per identity, or a table with the columns path and label, and if there is,
             split or part: nothing should stand in two of them.
-        recipe: what shall be trained: a built-in name or a TOML file.
-        settings: change the recipe as in `train`, --set p=8; can be given several times.
+        recipe: the recipe to train: a built-in name or a TOML file.
+        settings: change the recipe as in `train`, --set p=8; may be repeated.
         levels: 2 for folders of folders: group/identity/file.
-        against: other data, of which nothing should be in DATA.
+        against: other data that should have nothing in common with DATA.
         bundle: a trained bundle: its vectors judge labels, and find more copies.
         fix: write a cleaned table OUT.csv, and OUT.dropped.csv with what was left out and why; files stay as they are.
-        seed: of what is drawn, and of the split.
-        strict: one file that cannot be read prevents training; else such files are left out.
+        seed: of random choices and of the split.
+        strict: refuse if any file cannot be read; otherwise such files are left out.
         json: print one JSON object.
     """
     from twofold import build, next_steps, terminal, wording
@@ -147,18 +147,18 @@ def train(
 
     Args:
         recipe: a built-in name (face, signature, character, photo, generic) or a TOML file.
-        data: a folder with one sub-folder an identity, a table with path and label, or a table of pairs (columns a, b
+        data: a folder with one sub-folder per identity, a table with path and label, or a table of pairs (columns a, b
             and same, or score).
-        out: where the bundle goes.
-        settings: change the recipe, --set loss.margin=0.3; can be given several times.
+        out: where to write the bundle.
+        settings: change the recipe, --set loss.margin=0.3; may be repeated.
         seed: the same seed gives the same weights.
         levels: 2 for folders of folders: group/identity/file.
-        resume: go on where an interrupted training of the same OUT stopped.
+        resume: continue the interrupted training of OUT.
         ancestor: begin with the weights of this trained bundle. The input and the encoder must be the same.
-        force: replace a bundle that stands at OUT already.
-        max_time: stop cleanly after so many seconds.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
-        strict: refuse to train when a file cannot be read; else such files are left out.
+        force: replace an existing bundle at OUT.
+        max_time: stop cleanly after this many seconds.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
+        strict: refuse to train if any file cannot be read; otherwise such files are left out.
         json: print one JSON object.
     """
     from twofold import precision, terminal, wording
@@ -256,10 +256,10 @@ def calibrate(
             probability holds), seed=1 (of the bootstrap), distance=euclidean (of vectors without a bundle),
             fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: how often a stranger may be taken for one of so
             many, each enrolled with so many items), groups=true (a threshold for each group of DATA, too), cohort=200
-            (so many identities aside, against whose vectors scores are normalised); can be given several times.
-        force: replace another bundle that stands at OUT already.
-        device: cpu, cuda, cuda:1 or mps; by default cuda where there is a card, else cpu.
-        strict: refuse when a file cannot be read; else such files are left out.
+            (so many identities aside, against whose vectors scores are normalised); may be repeated.
+        force: replace another bundle at OUT.
+        device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
+        strict: refuse if any file cannot be read; otherwise such files are left out.
         json: print one JSON object.
     """
     chosen = settings_over(settings, CALIBRATION)

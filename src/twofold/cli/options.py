@@ -128,7 +128,7 @@ def naming_left_out(strict: bool = False, *, option: str = "--strict") -> Iterat
         if not issubclass(each.category, LeftOut):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
         elif strict:
-            raise UnreadableInput(f"{each.message}: mend or delete them, or leave {option} out")
+            raise UnreadableInput(f"{each.message}: repair or delete them, or leave out {option}")
         else:
             say(f"{each.message}")
 

@@ -52,7 +52,7 @@ def misplaced_data(slots: Sequence[str], given: Sequence[str]) -> str | None:
 
 
 def positions(words: Sequence[str], valued: set[str]) -> list[int]:
-    """Where the arguments stand that are no options, nor values of options."""
+    """Where the arguments stand that are neither options nor values of options."""
     found, place = [], 1
     while place < len(words):
         if words[place] in valued:

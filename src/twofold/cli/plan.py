@@ -28,7 +28,7 @@ def plan(
         data: a folder with one sub-folder per identity, or a table.
         far: desired false-accept rate; 1e-2 is one impostor pair in a hundred.
         recipe: the recipe to train with: a built-in name or a TOML file.
-        settings: change the recipe as in `train`, --set p=8; can be given several times.
+        settings: change the recipe as in `train`, --set p=8; may be repeated.
         levels: 2 for nested folders: group/identity/file.
         seed: of the split.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.

@@ -43,7 +43,7 @@ def evaluate(
             offline), and MODEL_CARD.md into the bundle's folder.
         levels: 2 for nested folders: group/identity/file.
         settings: --set pictures=false (no pictures or texts of DATA on the page), seed=1 (of random choices),
-            confidence=0.9 (of the intervals; 0.95 on a page and with --against); can be given several times.
+            confidence=0.9 (of the intervals; 0.95 on a page and with --against); may be repeated.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         strict: refuse unreadable files; by default they are left out.
         json: print one JSON object; with --report it holds the numbers of the page too.

@@ -35,7 +35,7 @@ def near_copies(
 ) -> Int[np.ndarray, "pairs 2"]:
     """Pairs of near copies: pictures by their hashes, then by their aligned pixels.
 
-    With vectors the two nearest of each item are candidates too, in every alignment; where things are no pictures,
+    With vectors the two nearest of each item are candidates too, in every alignment; where things are not pictures,
     those are near copies whose cosine similarity is at least 0.999.
 
     Args:

@@ -79,7 +79,7 @@ def _cosines(start: float, side: float) -> Float[np.ndarray, "waves pixels"]:
 def perceptual_hashes(
     planes: UInt8[np.ndarray, "n 32 32"], *, crop: tuple[float, float, float] = WHOLE
 ) -> UInt8[np.ndarray, "n 8"]:
-    """64 bits a picture: which of the 8 x 8 lowest cosine coefficients lie above their median (Zauner 2010, pHash).
+    """64 bits per picture: which of the 8 x 8 lowest cosine coefficients lie above their median (Zauner 2010, pHash).
 
     The constant wave is left out of the median, and its bit is 0, so brightness and contrast change nothing.
 

@@ -27,7 +27,7 @@ class Quality:
     """What speaks for keeping a picture; the least is the best.
 
     Attributes:
-        transparent: something shines through it. grey: it has no colour. shallow: minus bits a sample.
+        transparent: something shines through it. grey: it has no colour. shallow: minus bits per sample.
         blocks: how much stronger edges are at every eighth pixel (JPEG), in tenths. compressed: mean of its JPEG steps.
         blurred: minus the logarithm of its detail, in halves.
     """
@@ -75,7 +75,7 @@ def quality_of(value: Any) -> Quality:
 
 
 def _header(value: Any) -> tuple[int, bool, int]:
-    """(bits a sample, whether something shines through, mean step of its JPEG compression)."""
+    """(bits per sample, whether something shines through, mean step of its JPEG compression)."""
     if isinstance(value, np.ndarray):
         return 8 * value.dtype.itemsize, False, 0
     with PIL.Image.open(value) as image:

@@ -56,10 +56,10 @@ def identity_batches(
 
     Args:
         labels: class of each item.
-        p: classes a batch.
-        k: items a class, at least 2.
+        p: classes per batch.
+        k: items per class, at least 2.
         seed, epoch: the same give the same batches.
-        group: group of each item, one a class; with `groups_per_batch` = g a batch takes p / g classes from each of g
+        group: group of each item, one per class; with `groups_per_batch` = g a batch takes p / g classes from each of g
             groups, or all classes of a group that has fewer.
         identity: where given, each class also brings up to k of the items that are alone in their class and have its
             identity (forgeries of a writer), on top of the p * k.
@@ -150,7 +150,7 @@ def _plan_whole(draws: Int[np.ndarray, " classes"], p: int, rng: np.random.Gener
     usable = int((draws > 0).sum())
     if usable < p:
         raise NotEnoughData(
-            f"p={p} classes a batch, but {usable} have two items or more: --set p={usable} or less, or give more"
+            f"p={p} classes per batch, but {usable} have two items or more: --set p={usable} or less, or give more"
             if usable >= 2
             else f"{usable} classes have two items or more: a batch takes at least 2. Give more items of the same class"
         )

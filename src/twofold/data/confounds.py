@@ -54,7 +54,7 @@ def forgery_confounds(
 ) -> dict[str, Estimate]:
     """The same for skilled forgeries: do a writer's genuine items differ in the trait from forgeries of that writer?
 
-    At most 32 items a writer take part, drawn by chance.
+    At most 32 items per writer take part, drawn by chance.
     """
     first, second = _within(identity, forged, np.random.default_rng(seed))
     same = labels[first] == labels[second]

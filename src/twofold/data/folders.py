@@ -51,7 +51,7 @@ def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
 
 
 def refuse_products(path: Path) -> None:
-    """Raise DataError for a folder that twofold wrote, whose files are no data."""
+    """Raise DataError for a folder that twofold wrote, whose files are not data."""
     for names, product in PRODUCTS.items():
         if all((path / name).is_file() for name in names):
             raise DataError(f"{path} is {product}, not data: give the folder or the table of your files as DATA")

@@ -78,7 +78,7 @@ class Alphabets:
     """Characters drawn in fonts.
 
     Attributes:
-        items: one item a character and font, "greek small letter xi/DejaVu Serif"; groups are the scripts.
+        items: one item per character and font, "greek small letter xi/DejaVu Serif"; groups are the scripts.
         look_alikes: what was left out, because in some font it is the picture of a character that was kept:
             (name that was left out, name that was kept).
         fonts: the fonts used.

@@ -41,7 +41,7 @@ def near_groups(
     Args:
         prototypes: one vector a class, of unit length; zeros for a class that is not known yet. Unknown classes stand
             in groups of their own, by chance.
-        size: classes a group, at least 2.
+        size: classes per group, at least 2.
         seed, epoch: the same give the same groups.
         within: mean similarity of each class's items to its prototype; None: no class is kept from another.
 

@@ -31,7 +31,7 @@ class Items:
 
     Attributes:
         values: file paths, texts or arrays: whatever an input type reads.
-        ids: one unique name an item: the path inside the folder, the path in the table, or a number.
+        ids: one unique name per item: the path inside the folder, the path in the table, or a number.
         labels: class codes from 0 on; `names[labels[i]]` is the class of item i. Codes follow the names' natural order.
         identity: codes into `identities`; equal to the class except for forgeries.
         group: codes into `groups` (an alphabet, a site), or None.
@@ -118,7 +118,7 @@ class Items:
         if {"a", "b"} <= table.columns.keys() and "label" not in table.columns:
             raise DataError(
                 f"{path} is a table of pairs (columns a and b), and labelled items are wanted here: a folder with one "
-                "sub-folder an identity, or a table with the columns path and label. Pairs are taken by train, "
+                "sub-folder per identity, or a table with the columns path and label. Pairs are taken by train, "
                 "calibrate, evaluate and verify --pairs (in Python: Pairs)"
             )
         return _from_listing(tables.rows_as_items(table, labelled=labelled))
@@ -135,7 +135,7 @@ class Items:
         """Items of arrays in memory (or of any other values that the input type reads).
 
         Args:
-            arrays: one array an item, or one array whose first axis counts items.
+            arrays: one array per item, or one array whose first axis counts items.
             labels: class of each item, a number or a name.
             group: group of each item.
             ids: unique names; "0", "1", ... where not given.
@@ -337,7 +337,9 @@ def _codes(wanted: Sequence[str], table: tuple[str, ...], what: str) -> list[int
     code = {name: number for number, name in enumerate(table)}
     unknown = [name for name in wanted if name not in code]
     if unknown:
-        raise DataError(f"{len(unknown)} of {len(wanted)} names are no {what} of these {len(table)}: {some(unknown)}")
+        raise DataError(
+            f"{len(unknown)} of {len(wanted)} names are not among these {len(table)} {what} names: {some(unknown)}"
+        )
     return [code[name] for name in wanted]
 
 

@@ -104,7 +104,7 @@ class Scores:
         With vectors an optional column `forgery_of` names the label that a row imitates: an impostor of that identity.
 
         Raises:
-            DataError: no such file or column, a field that is no number; names the line.
+            DataError: no such file or column, a field that is not a number; names the line.
             MissingExtra: Parquet without the extra `data`.
         """
         path = Path(path)
@@ -149,7 +149,9 @@ def _scored(table: Table) -> Scores:
 
 def _with_labels(vectors: np.ndarray, table: Table, distance: str) -> Scores:
     if len(vectors) != len(table.places):
-        raise DataError(f"{len(vectors)} vectors, and {len(table.places)} rows in {table.path.name}: one row a vector")
+        raise DataError(
+            f"{len(vectors)} vectors, and {len(table.places)} rows in {table.path.name}: one row per vector"
+        )
     if "label" not in table.columns:
         raise DataError(
             f"{table.path.name} has no column label: without identities no pair is known to be genuine, and pairs that "

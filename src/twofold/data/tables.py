@@ -18,7 +18,7 @@ CONTENTS = ("path", "text", "sequence")
 KNOWN = (*CONTENTS, "label", "group", "source", "forgery_of")
 MEANINGFUL = frozenset({*KNOWN, "a", "b", "same", "score", "identity_a", "identity_b", "vector", "at", "split", "part"})
 """Columns that mean something to one command or another."""
-LONGEST_PATH = 4096  # of Linux; what is longer is no path, and would fill the screen
+LONGEST_PATH = 4096  # of Linux; what is longer is not a path, and would fill the screen
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")  # no codes like 007, which are text
 
 

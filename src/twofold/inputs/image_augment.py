@@ -201,7 +201,7 @@ def _map(
 
 
 def _each(numbers: Float64[Tensor, "batch"], pictures: Tensor) -> Float[Tensor, "batch 1 1 1"]:
-    """One number a picture, to be multiplied with it."""
+    """One number per picture, to be multiplied with it."""
     return numbers.float().to(pictures.device).view(-1, 1, 1, 1)
 
 

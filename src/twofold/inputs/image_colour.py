@@ -144,7 +144,7 @@ def _from_deep(image: PIL.Image.Image) -> PIL.Image.Image:
     # Pillow's own conversion clips: 40000 of 65535 becomes 255.
     if image.mode == "F" or (image.mode == "I" and image.format not in ("PPM", "PNG")):
         raise UnreadableInput(
-            f"has 32-bit samples (mode {image.mode}) whose range is not declared: save it with 8 or 16 bits a sample"
+            f"has 32-bit samples (mode {image.mode}) whose range is not declared: save it with 8 or 16 bits per sample"
         )
     return PIL.Image.fromarray(to_bytes(np.asarray(image).astype(np.uint16)))
 

@@ -169,12 +169,12 @@ def _opened(value: object) -> io.BufferedIOBase:
     if isinstance(value, bytes):
         return io.BytesIO(value)
     if not isinstance(value, str | Path):
-        raise UnreadableInput("is no picture: give a path, bytes, an array or a Pillow image")
+        raise UnreadableInput("is not a picture: give a path, bytes, an array or a Pillow image")
     path = Path(value)
     if path.is_dir():
         raise UnreadableInput("is a folder, not a picture")
     if not path.is_file():
-        raise UnreadableInput("does not exist (or is no regular file): check the path")
+        raise UnreadableInput("does not exist (or is not a regular file): check the path")
     return path.open("rb")
 
 
@@ -191,7 +191,7 @@ def _kind(file: io.BufferedIOBase) -> str:
             return kind
     if not start:
         raise UnreadableInput("is empty: replace it or leave it out")
-    raise UnreadableInput(f"is no picture (it begins with {start[:16]!r}): what is read is {', '.join(FORMATS)}")
+    raise UnreadableInput(f"is not a picture (it begins with {start[:16]!r}): these are read: {', '.join(FORMATS)}")
 
 
 def _iso_reader(kind: str) -> type[ImageFile]:
@@ -225,7 +225,7 @@ def _from_array(array: np.ndarray) -> PIL.Image.Image:
         array = array[:, :, 0]
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         raise UnreadableInput(
-            "is no picture: give (height, width) or (height, width, channels) with 1, 3 or 4 channels"
+            "is not a picture: give (height, width) or (height, width, channels) with 1, 3 or 4 channels"
         )
     return PIL.Image.fromarray(np.ascontiguousarray(_eight_bits(array)))
 

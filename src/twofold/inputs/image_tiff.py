@@ -43,7 +43,7 @@ def tiff_image(file: io.BufferedIOBase, *, limit: int) -> PIL.Image.Image:
     check_size(width, height, limit)
     if not tags.bits or width * height * sum(tags.bits) > 8 * BYTES_PER_PIXEL * limit:
         raise UnreadableInput(
-            f"has {len(tags.bits)} samples of {max(tags.bits, default=0)} bits a pixel: save it as RGB"
+            f"has {len(tags.bits)} samples of {max(tags.bits, default=0)} bits per pixel: save it as RGB"
         )
     _refuse_undeclared(tags)
     checked_block(tags)
@@ -75,7 +75,8 @@ def _refuse_undeclared(tags: Tags) -> None:
     kind = "floating-point" if 3 in tags.formats else "signed" if 2 in tags.formats else "unsigned"
     if max(tags.bits) > 16 or 3 in tags.formats:
         raise UnreadableInput(
-            f"has {max(tags.bits)}-bit samples ({kind}) whose range is not declared: save it with 8 or 16 bits a sample"
+            f"has {max(tags.bits)}-bit samples ({kind}) whose range is not declared: "
+            "save it with 8 or 16 bits per sample"
         )
     if kind == "signed" and not (tag.LOWEST in tags.values and tag.HIGHEST in tags.values):
         raise UnreadableInput(
@@ -116,7 +117,9 @@ def _coloured(found: Shaped[np.ndarray, "height width samples"], tags: Tags) -> 
     """Samples as an image of mode L, RGB or CMYK, or with transparency LA or RGBA."""
     kind, colours = _photometric(tags), _COLOURS[_photometric(tags)]
     if found.shape[2] < colours:
-        raise UnreadableInput(f"has {found.shape[2]} samples a pixel, {colours} are needed: replace it or leave it out")
+        raise UnreadableInput(
+            f"has {found.shape[2]} samples per pixel, {colours} are needed: replace it or leave it out"
+        )
     alpha = _alpha(tags)
     if kind == PALETTE:
         levels = _looked_up(found[:, :, 0], tags)

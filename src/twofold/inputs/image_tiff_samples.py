@@ -40,7 +40,7 @@ def samples(file: io.BufferedIOBase, tags: Tags) -> Shaped[np.ndarray, "height w
     bits, count = tags.bits[0], len(tags.bits)
     if set(tags.bits) != {bits} or not 1 <= bits <= 16 or tags.formats - {1, 2} or len(tags.formats) != 1:
         raise UnreadableInput(
-            f"has {max(tags.bits)}-bit samples of a kind that is not read: save it with 8 or 16 bits a sample"
+            f"has {max(tags.bits)}-bit samples of a kind that is not read: save it with 8 or 16 bits per sample"
         )
     planes = count if tags.one(tag.PLANAR, 1) == 2 else 1
     across, down = (math.ceil(side / block) for side, block in zip((width, height), checked_block(tags), strict=True))
@@ -73,7 +73,7 @@ def checked_block(tags: Tags) -> tuple[int, int]:
 def _plane(
     file: io.BufferedIOBase, tags: Tags, places: tuple[tuple[int, int], ...], count: int
 ) -> Shaped[np.ndarray, "height width count"]:
-    """One plane of `count` samples a pixel."""
+    """One plane of `count` samples per pixel."""
     width, height = tags.size
     block_width, block_height = tags.block
     down, across = math.ceil(height / block_height), math.ceil(width / block_width)

@@ -17,7 +17,7 @@ COLDEST = 1e-4
 
 
 def check_number(name: str, value: Any, low: float, high: float = LARGEST) -> None:
-    """Refuses what is no number from `low` to `high`.
+    """Refuses what is not a number from `low` to `high`.
 
     Raises:
         UsageError: with the argument's name, its value and the range.

@@ -120,7 +120,7 @@ def keys_told(wanted: str, known: Mapping[str, Mapping[str, int]]) -> str:
 
 
 def kind(value: Any) -> str:
-    """What JSON calls a value; True is no number here."""
+    """What JSON calls a value; True is not a number here."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -134,7 +134,7 @@ def metadata_text(names: Sequence[str], metadata: Sequence[Mapping[str, Any]] | 
     """The metadata of each item as JSON, keys sorted; `{}` where there is none.
 
     Raises:
-        StoreError: not one for each item, or something that is no name with a JSON scalar; names the item.
+        StoreError: not one for each item, or something that is not a name with a JSON scalar; names the item.
     """
     if metadata is None:
         return ["{}"] * len(names)
@@ -167,7 +167,7 @@ def check_key(key: Any) -> None:
 
 
 def check_value(key: str, value: Any) -> None:
-    """Refuse a value that is no JSON scalar, or that would not come back as it was."""
+    """Refuse a value that is not a JSON scalar, or that would not come back as it was."""
     fits = kind(value) != "other"
     if isinstance(value, float):
         fits = math.isfinite(value)

@@ -40,7 +40,7 @@ class Checkpoints:
     """Where a training run keeps its state and its log, how often, and whether it goes on from there.
 
     Attributes:
-        folder: gets `step-N/` (all that goes on) for the last few states, and `log.jsonl`, a line an epoch.
+        folder: gets `step-N/` (all that goes on) for the last few states, and `log.jsonl`, one line per epoch.
         resume: go on from the newest state that is whole; without it, what stands there is replaced.
         seconds: between two states, beside the one after every epoch.
         keep: so many states stay.
@@ -57,7 +57,7 @@ class Checkpoints:
 
     @property
     def log(self) -> Path:
-        """One JSON object an epoch."""
+        """One JSON object per epoch."""
         return self.folder / "log.jsonl"
 
     @property

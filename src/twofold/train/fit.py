@@ -275,7 +275,7 @@ def _learn(
 def _one_epoch(run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, watch: Watch | None) -> None:
     epoch, plan = run.epoch, _planned(run, feed)
     if not plan:
-        raise NotEnoughData("not one batch can be filled: lower p or k, or give more items an identity")
+        raise NotEnoughData("not one batch can be filled: lower p or k, or give more items per identity")
     run.twin.train()
     batches = Ahead(lambda indices: feed.batch(indices, epoch), plan[run.index :])
     for batch, targets in batches:

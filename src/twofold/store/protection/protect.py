@@ -1,4 +1,4 @@
-"""Templates encrypted at rest: AES-GCM under a key a subject, wrapped by a master key that is never in the index.
+"""Templates encrypted at rest: AES-GCM under a key per subject, wrapped by a master key that is never in the index.
 
 What it is for: files, backups and disks that fall into other hands hold no vector that can be read. What it is not:
 ids, labels and metadata stay readable, and whoever has the files *and* the key has everything. `Rotation` makes
@@ -58,7 +58,7 @@ def find_key(given: Key | str | Path | None = None) -> Key:
             TWOFOLD_KEY_FILE the path of its file.
 
     Raises:
-        WrongKey: there is none, or it is no key.
+        WrongKey: there is none, or it is not a key.
     """
     if isinstance(given, Key):
         return given
@@ -89,7 +89,7 @@ def read_key(path: Path) -> str:
             )
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not text"
         raise WrongKey(f"the key file {path} cannot be read ({reason}). A new key: {MAKE_ONE}") from error
 
 

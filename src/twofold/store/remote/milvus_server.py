@@ -92,7 +92,7 @@ class Address(NamedTuple):
         if asked:
             raise StoreError(f"{sorted(asked)} in an address of Milvus mean nothing here. {EXAMPLE}")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", collection) or collection == CATALOGUE:
-            raise StoreError(f"{collection!r} is no name for a collection: letters, digits and _, as in {EXAMPLE}")
+            raise StoreError(f"{collection!r} is not a name for a collection: letters, digits and _, as in {EXAMPLE}")
         if index not in INDEXES:
             raise StoreError(f"index={index}: {nearest(index, INDEXES)}")
         if lite:
@@ -110,7 +110,7 @@ class Address(NamedTuple):
 def file_of(path: str) -> str:
     """The file of milvus-lite, which knows its own by the ending."""
     if not path.endswith(".db"):
-        raise StoreError(f"{path!r} is no file for milvus-lite: give a name that ends in .db, as in {EXAMPLE}")
+        raise StoreError(f"{path!r} is not a file for milvus-lite: give a name that ends in .db, as in {EXAMPLE}")
     return path
 
 
@@ -254,7 +254,7 @@ def pinned(client: MilvusClient, address: Address) -> tuple[Contract, str]:
     known = collections(client)
     if address.collection not in known:
         there = nearest(address.collection, known) if known else "There is none in this database"
-        raise StoreError(f"{address.shown} is no index yet; `twofold index` and `twofold enrol` make one. {there}")
+        raise StoreError(f"{address.shown} is not an index yet; `twofold index` and `twofold enrol` make one. {there}")
     number, contract, index = known[address.collection]
     if number > FORMAT:
         raise NewerFormat(f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")

@@ -85,7 +85,7 @@ class Address(NamedTuple):
         table = dict(asked).get("table", "")
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,47}", table) or table == CATALOGUE:
             raise StoreError(
-                f"{table!r} is no name for the table of an index: end the address with ?table=NAME (small letters, "
+                f"{table!r} is not a name for the table of an index: end the address with ?table=NAME (small letters, "
                 f"digits and _), as in {EXAMPLE}"
             )
         query = urlencode([pair for pair in asked if pair[0] != "table"], quote_via=quote)
@@ -169,7 +169,7 @@ def pinned(connection: Connection, address: Address) -> Contract:
     known = tables(connection)
     if address.table not in known:
         there = nearest(address.table, known) if known else "There is none in this database"
-        raise StoreError(f"{address.shown} is no index yet; `twofold index` and `twofold enrol` make one. {there}")
+        raise StoreError(f"{address.shown} is not an index yet; `twofold index` and `twofold enrol` make one. {there}")
     number, contract = known[address.table]
     if number > FORMAT:
         raise NewerFormat(f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")

@@ -106,7 +106,7 @@ class Database:
         """Open what `create` wrote; on a disk that cannot be written, for reading.
 
         Raises:
-            StoreError: no index, a file that is no index, or one of another format.
+            StoreError: no index, a file that is not an index, or one of another format.
             DamagedIndex: not a readable database any more.
         """
         if not stands(folder):
