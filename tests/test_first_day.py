@@ -9,7 +9,7 @@ import pytest
 
 from twofold import cli, next_steps
 from twofold.data.synthetic import glyphs
-from twofold.measured_words import agreement, narrower, says_nothing
+from twofold.measured_words import agreement, evaluation_told, narrower, said_of
 from twofold.metrics.intervals import agrees
 from twofold.results import Estimate, Evaluation
 
@@ -101,16 +101,47 @@ def test_what_can_be_asked_of_a_part_is_in_the_hint(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = write(tmp_path / "people", 20, 3)
     code, out, _ = run("train", "generic", data, "-o", "m", *SETTINGS, "--set", "split.calibrate=0.3")
-    assert hint(out) == ["calibrate", "m", str(data), "--far", "0.1", "--estimate"]
+    assert hint(out) == ["calibrate", "m", str(data), "--far", "0.2", "--estimate"]
     code, _, told = run("calibrate", "m", data, "--far", 0.1)
-    assert code == 2 and "Only 6 of the 20 identities were kept aside" in told and "split.calibrate=" in told
+    # 6 of 20 people: no share of them certifies anything, so none is offered
+    assert code == 2 and "Only 6 of the 20 identities were kept aside" in told and "split.calibrate=" not in told
+    assert "or calibrate with --estimate" in told
+    assert run("calibrate", "m", data, "--far", 0.1, "--estimate")[0] == 0
+
+
+def test_what_cross_fitted_scores_give_beside_a_threshold(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    data = write(tmp_path / "people", 14, 3)
+    for name, seed, dim in (("m", 0, 8), ("n", 0, 12), ("o", 1, 8)):
+        other = ("--seed", seed, "--set", f"encoder.dim={dim}")
+        assert run("train", "generic", data, "-o", name, *SETTINGS, *other)[0] == 0
+    code, out, told = run("evaluate", "m", data, "--report", "page.html")
+    assert code == 0 and "page.html" in out, told
+    assert "judged by cross-fitting in 3 folds" in (tmp_path / "page.html").read_text()
+    code, out, told = run("evaluate", "m", data, "--against", "n")
+    assert code == 0 and "on the same 14 identities" in out, told
+    code, _, told = run("evaluate", "m", data, "--against", "o")
+    assert code == 2 and "train both with the same --seed" in told
+    for words in (("groups=true",), ("cohort=4",), ("fpir=0.1", "gallery=3")):
+        settings = [each for word in words for each in ("--set", word)]
+        code, _, told = run("calibrate", "m", data, "--far", 0.2, *settings)
+        assert code == 2 and "train again with --set split.folds=0" in told
+
+
+def test_a_small_folder_is_trained_for_more_epochs_unless_they_are_chosen(run, tmp_path):
+    data = write(tmp_path / "people", 6, 3)
+    few = SETTINGS[2:]
+    code, out, _ = run("doctor", data, *few, "--set", "fewest_steps=50")
+    assert code == 0 and "epochs=50 in place of 30: an epoch of this data is 1 step" in out
+    code, out, _ = run("doctor", data, *SETTINGS)
+    assert code == 0 and "in place of" not in out
 
 
 def test_a_plan_says_what_a_promise_takes_and_how_long_training_takes(run, tmp_path):
     data = write(tmp_path / "people", 14, 3)
     code, out, _ = run("plan", data, *SETTINGS)
     assert code == 0 and "14 identities with two items; 14 will calibrate (cross-fitting in 3 folds)" in out
-    assert "false-accept rate 0.01: an estimate takes 15 identities that calibrate, a certificate 101 or more" in out
+    assert "false-accept rate 0.01: an estimate takes 26 identities that calibrate, a certificate 101 or more" in out
     assert "training: " in out and " steps, about " in out
     assert hint(out)[:3] == ["train", "generic", str(data)]
 
@@ -141,7 +172,8 @@ def test_an_interval_that_says_nothing_is_said_to_and_what_would_narrow_it():
         holds=None,
         seed=0,
     )
-    assert says_nothing(0.0, 0.954) and not says_nothing(0.1, 0.3)
+    assert "says nothing" in said_of(estimate(0.0, 0.954)) and not said_of(estimate(0.1, 0.3))
+    assert [each["says_nothing"] for each in evaluation_told(found)["estimates"]] == [True, False]
     (line,) = narrower(found)
     assert "tar_at_far" in line and "eer" not in line and "about 456 of the unit identity (now 20)" in line
     assert agreement(found).startswith("too little data to tell")

@@ -127,6 +127,7 @@ class Recipe(_Part):
             anew each epoch; None: at random. Must divide `p`.
         groups_per_batch: draw the identities of a batch from so many groups (alphabets, say); None: from all.
         epochs: an epoch shows every item about once (every variant of it, if the augmentation makes classes).
+        fewest_steps: where few items train, so that `epochs` make fewer steps, `train` raises `epochs`; 0: never.
         max_seconds: training stops cleanly after so many seconds.
         compile: let torch compile the encoder first; needs a C++ compiler, pays on GPUs and in long trainings.
         precision: `bfloat16` runs the encoder under autocast; losses and statistics stay float32. `auto` is bfloat16
@@ -152,6 +153,7 @@ class Recipe(_Part):
     hard_classes: int | None = Field(default=None, ge=2)
     groups_per_batch: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=30, ge=1)
+    fewest_steps: int = Field(default=0, ge=0)
     max_seconds: float | None = Field(default=None, gt=0)
     optimiser: Annotated[Optimiser, BeforeValidator(_from_name)] = Optimiser()
     schedule: Annotated[Schedule, BeforeValidator(_from_name)] = Schedule()

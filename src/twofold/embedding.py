@@ -16,6 +16,7 @@ from twofold.bundle import Bundle
 from twofold.contract import score_from_distance
 from twofold.data.items import Items
 from twofold.data.listing import some
+from twofold.data.pairs import Pairs, things_of
 from twofold.errors import LeftOut, TrainingError, UnreadableInput
 from twofold.inputs import Augmentation, Input
 from twofold.metrics.cohort import as_norm, cohort_statistics, normalised
@@ -31,6 +32,7 @@ __all__ = [
     "embed_arrays",
     "embed_read",
     "embed_readable",
+    "embed_readable_pairs",
     "embed_values",
     "pair_scores",
     "read_all",
@@ -91,6 +93,25 @@ def embed_readable(
         notes = items.notes
         items = replace(items.take(kept), notes=notes)
     return items, np.concatenate(vectors) if vectors else np.zeros((0, bundle.twin.dim), np.float32)
+
+
+def embed_readable_pairs(
+    bundle: Bundle, pairs: Pairs, *, progress: Progress | None = None
+) -> tuple[Pairs, Float[np.ndarray, "things dim"]]:
+    """The pairs of which both things can be read, and the vectors of their things; else as `embed_readable`.
+
+    Raises:
+        UnreadableInput: no pair is left.
+    """
+    things, vectors = embed_readable(bundle, things_of(pairs), progress=progress)
+    if len(things) == len(pairs.ids):
+        return pairs, vectors
+    place = {name: row for row, name in enumerate(things.ids)}
+    known = np.array([name in place for name in pairs.ids])
+    kept = pairs.take(np.flatnonzero(known[pairs.index_a] & known[pairs.index_b])).alone()
+    if not len(kept):
+        raise UnreadableInput(f"each of {len(pairs)} pairs has a file that cannot be read: mend them, or give others")
+    return kept, vectors[[place[name] for name in kept.ids]]
 
 
 def _readable(input: Input, values: Sequence[Any], threads: int = 2) -> list[np.ndarray | str]:

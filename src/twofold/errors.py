@@ -20,6 +20,7 @@
     ├── CalibrationError
     │   ├── NotCalibrated         a verdict was asked of a bundle without a threshold
     │   └── CannotCertify         the data cannot show the asked rate
+    │       └── NoMeaning         genuine pairs do not score higher than impostor pairs
     └── StoreError                an index that cannot do what was asked
         ├── FingerprintMismatch   vectors of another model
         ├── DamagedIndex          bytes that are not those that were written
@@ -48,6 +49,7 @@ __all__ = [
     "LongRead",
     "MissingExtra",
     "NewerFormat",
+    "NoMeaning",
     "NotCalibrated",
     "NotEnoughData",
     "PoorQuality",
@@ -143,6 +145,10 @@ class NotCalibrated(CalibrationError):
 
 class CannotCertify(CalibrationError):
     """The data cannot show the asked rate."""
+
+
+class NoMeaning(CannotCertify):
+    """Genuine pairs do not score higher than impostor pairs, so that no threshold and no rate can be had."""
 
 
 class StoreError(TwofoldError):

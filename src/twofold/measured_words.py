@@ -2,27 +2,35 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from twofold.plurals import counted
 from twofold.printable import with_printable_data
-from twofold.results import Difference, Evaluation
+from twofold.results import Difference, Estimate, Evaluation
 from twofold.train.plan import Plan, Promise
 
-__all__ = ["agreement", "differences", "evaluation", "narrower", "planned", "says_nothing"]
+__all__ = [
+    "agreement",
+    "differences",
+    "differences_told",
+    "evaluation",
+    "evaluation_told",
+    "narrower",
+    "planned",
+    "said_of",
+]
 
-SAYS_NOTHING, NARROW = 0.5, 0.2
-"""Widths of an interval of a rate: from the one on it says nothing, the other one is worth having."""
+NARROW = 0.2
+"""Width of an interval of a rate that is worth having."""
 
 
 @with_printable_data
 def evaluation(found: Evaluation) -> str:
     """One line a number with its interval, then what it was measured on and whether the promise held."""
     wide = max(len(estimate.name) for estimate in found.estimates)
-    lines = [
-        f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]{says_nothing(e.low, e.high)}"
-        for e in found.estimates
-    ]
+    lines = [f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]{said_of(e)}" for e in found.estimates]
     items = f"{found.items} items, " if found.items else ""
     lines.append(
         f"{found.estimates[0].confidence:.0%} intervals, resampling {counted(found.units, found.unit)}; "
@@ -37,6 +45,17 @@ def evaluation(found: Evaluation) -> str:
     return "\n".join([*lines, *found.notes])
 
 
+def evaluation_told(found: Evaluation) -> dict[str, Any]:
+    """An evaluation as plain Python, with what its words say beside the numbers."""
+    estimates = [asdict(each) | {"says_nothing": each.says_nothing} for each in found.estimates]
+    return asdict(found) | {"estimates": estimates, "advice": narrower(found)}
+
+
+def differences_told(found: Sequence[Difference]) -> list[dict[str, Any]]:
+    """Differences as plain Python, with what their words say beside the numbers."""
+    return [asdict(each) | {"says_nothing": each.says_nothing} for each in found]
+
+
 @with_printable_data
 def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
     """Which of two bundles is better, number by number, in points where it is a rate."""
@@ -49,7 +68,7 @@ def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
         if round(gain, 2) == round(low, 2) == round(high, 2) == 0:
             lines.append(f"{each.name}: {each.a:.4f} against {each.b:.4f}; no difference")
             continue
-        sure = "" if low > 0 else says_nothing(low / 100.0, high / 100.0) or " (no clear difference)"
+        sure = "" if low > 0 else said_of(each) or " (no clear difference)"
         lines.append(
             f"{each.name}: {each.a:.4f} against {each.b:.4f}; {better} {gain:.2f} points, "
             f"{each.confidence:.0%} interval {low:.2f} to {high:.2f}{sure}"
@@ -98,14 +117,14 @@ def agreement(found: Evaluation) -> str:
     return "the measured rate agrees" if found.holds else "the measured rate is clearly larger: calibrate again"
 
 
-def says_nothing(low: float, high: float) -> str:
+def said_of(found: Estimate | Difference) -> str:
     """A word where an interval covers half of all that can be."""
-    return "  (this interval says nothing)" if high - low >= SAYS_NOTHING else ""
+    return "  (this interval says nothing)" if found.says_nothing else ""
 
 
 def narrower(found: Evaluation) -> list[str]:
     """What would narrow intervals that say nothing."""
-    wide = [each for each in found.estimates if each.high - each.low >= SAYS_NOTHING]
+    wide = [each for each in found.estimates if each.says_nothing]
     if not wide:
         return []
     # an interval narrows with the square root of what is resampled

@@ -1,5 +1,6 @@
 """The command that a step prints as the next one: it works for this bundle on this data, or is not printed."""
 
+import itertools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from twofold.admission import judging_pairs
 from twofold.bundle import Bundle
 from twofold.contract import Calibration
 from twofold.data.items import Items
-from twofold.errors import CannotCertify, IdentityOverlap
+from twofold.data.pairs import Pairs
+from twofold.errors import CannotCertify, IdentityOverlap, UnreadableInput
 from twofold.metrics.certification import fewest_identities
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.probability import probability_map
@@ -19,9 +22,12 @@ from twofold.plurals import counted
 
 __all__ = [
     "after_calibrating",
+    "after_calibrating_on_pairs",
     "after_checking",
     "after_evaluating",
+    "after_evaluating_pairs",
     "after_training",
+    "after_training_on_pairs",
     "command",
     "rejects_most",
 ]
@@ -32,8 +38,9 @@ RATES = (1e-2, 2e-2, 5e-2, 1e-1, 2e-1)
 MOST_REJECTED = 0.5
 """Share of genuine pairs; a threshold that rejects more of them is of little use, and the output says so."""
 
-FEWEST_PAIRS = 5
-"""Pairs of identities of which at least one in five is a false accept at the largest of the rates."""
+FALSE_ACCEPTS = 2.0
+"""Pairs of identities times the rate that is proposed, at least. At one, the threshold is the highest score of a
+stranger, which says little of the next stranger's."""
 
 
 def command(*words: object) -> str:
@@ -53,14 +60,14 @@ def after_training(bundle: Bundle, out: Path, data: Path, items: Items, *, level
     """After `train`: calibrate, at a rate that the identities kept aside can tell."""
     where = [out, data, *_levels(levels)]
     pairs, identities = _judging(bundle, items)
-    rate = next((rate for rate in RATES if pairs * rate >= 1.0), None)
+    rate = _rate(pairs)
     if bundle.crossfit is not None and not _tells_apart(bundle.crossfit):
         return (
             "! cross-fitted genuine pairs do not score higher than impostor pairs, so there is no threshold yet: train "
-            "longer (--set epochs=N), and look at the labels\n"
+            f"longer (--set epochs={3 * bundle.training.get('epochs', 10)}), and look at the labels\n"
             f"next: {command('index', *where[:2], _beside(out, '-index'), *where[2:])}"
         )
-    if rate is None or pairs < FEWEST_PAIRS:
+    if rate is None:
         kept = "no identity was" if not identities else f"only {counted(identities, 'identity', 'was')}"
         return (
             f"{kept} kept aside, so that this data gives no threshold: calibrate on other people (products, ...), or "
@@ -78,27 +85,82 @@ def after_calibrating(bundle: Bundle, out: Path, data: Path, items: Items, *, le
     where = [out, data, *_levels(levels)]
     if _can_evaluate(bundle, items):
         return f"next: {command('evaluate', *where)}"
-    return (
-        "no identity of this data is left to evaluate on: give data of others\n" + asked
-        if (asked := _verdict(out, items))
-        else "no identity of this data is left to evaluate on: give data of others"
-    )
+    left = "no identity of this data is left to evaluate on: give data of others"
+    return "\n".join(filter(None, [left, _verdict(bundle, out, items)]))
+
+
+def after_training_on_pairs(bundle: Bundle, out: Path, data: Path, pairs: Pairs) -> str:
+    """After `train` on a table of pairs: calibrate on those kept aside, at a rate that they can tell."""
+    if "calibrate" not in bundle.provenance.parts or pairs.graded:
+        kept = "the answers are graded" if pairs.graded else "no pair was kept aside"
+        return (
+            f"{kept}, so that this table gives no threshold; scores can be had without one:\n"
+            f"next: {command('verify', out, '--pairs', data, '--scores-only')}"
+        )
+    part, _ = judging_pairs(bundle.provenance, pairs, "calibrate")
+    identities, strangers = _strangers(part)
+    rate = _rate(strangers)
+    if rate is None:
+        return (
+            f"{strangers} pairs of different things were kept aside, too few for a threshold: train on a larger table, "
+            "or calibrate on a table of other people's pairs; scores can be had without one:\n"
+            f"next: {command('verify', out, '--pairs', data, '--scores-only')}"
+        )
+    estimate = [] if identities >= fewest_identities(rate) else ["--estimate"]
+    return f"next: {command('calibrate', out, data, '--far', f'{rate:g}', *estimate)}"
+
+
+def after_calibrating_on_pairs(bundle: Bundle, out: Path, data: Path, pairs: Pairs) -> str:
+    """After `calibrate` on a table of pairs: evaluate on those kept aside, else ask for verdicts."""
+    part = judging_pairs(bundle.provenance, pairs, "test")[0] if "test" in bundle.provenance.parts else None
+    if part is not None and len(part) < len(pairs) and len(np.unique(part.targets)) > 1:
+        return f"next: {command('evaluate', out, data)}"
+    return f"next: {command('verify', out, '--pairs', data)}"
+
+
+def after_evaluating_pairs(out: Path, data: Path) -> str:
+    """After `evaluate` on a table of pairs: the verdicts on them."""
+    return f"next: {command('verify', out, '--pairs', data)}"
+
+
+def _strangers(pairs: Pairs) -> tuple[int, int]:
+    """Identities that pairs of different ones tell of, 0 where nobody says whose they are; and how many such pairs."""
+    rows = np.flatnonzero(pairs.targets == 0)
+    if pairs.identity is None:
+        return 0, len(rows)
+    ends = np.sort([pairs.identity[pairs.index_a[rows]], pairs.identity[pairs.index_b[rows]]], axis=0)
+    return len(np.unique(ends)), len(np.unique(ends, axis=1).T)
+
+
+def _rate(pairs: float) -> float | None:
+    """The smallest of the usual rates of which so many pairs of identities can tell something."""
+    return next((rate for rate in RATES if pairs * rate >= FALSE_ACCEPTS), None)
 
 
 def after_evaluating(bundle: Bundle, out: Path, data: Path, items: Items, *, levels: int) -> str:
     """After `evaluate`: a verdict on two files, or the threshold that is missing for one."""
     if bundle.calibration is None:
         return after_training(bundle, out, data, items, levels=levels)
-    return _verdict(out, items)
+    return _verdict(bundle, out, items)
 
 
-def _verdict(out: Path, items: Items) -> str:
+def _verdict(bundle: Bundle, out: Path, items: Items) -> str:
     """`verify` of two files of one identity; nothing where the items are not files."""
     for code in np.unique(items.labels[~items.forged]):
-        places = np.flatnonzero(items.labels == code)
-        if len(places) > 1 and all(isinstance(items.values[place], Path) for place in places[:2]):
-            return f"next: {command('verify', out, *(items.values[place] for place in places[:2]))}"
+        files = (items.values[place] for place in np.flatnonzero(items.labels == code))
+        pair = tuple(itertools.islice((file for file in files if _readable(bundle, file)), 2))
+        if len(pair) == 2:
+            return f"next: {command('verify', out, *pair)}"
     return ""
+
+
+def _readable(bundle: Bundle, file: object) -> bool:
+    """Whether it is a file that the bundle can read: a sidecar beside the pictures is none."""
+    try:
+        bundle.twin.input.read(file)
+    except UnreadableInput:
+        return False
+    return isinstance(file, Path)
 
 
 def _tells_apart(scores: CrossFit) -> bool:
@@ -143,6 +205,7 @@ def rejects_most(known: Calibration) -> str:
     if missed < MOST_REJECTED:
         return ""
     return (
-        f"! this threshold rejects {missed:.0%} of genuine pairs: train longer or on more identities, ask for a larger "
-        "false-accept rate (--far), or enrol several items of each identity\n"
+        f"! this threshold rejects {missed:.0%} of genuine pairs: train longer or on more identities"
+        + (", ask for a larger false-accept rate (--far)" if known.far < RATES[-1] else "")
+        + ", or enrol several items of each identity\n"
     )

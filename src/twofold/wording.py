@@ -12,7 +12,14 @@ from twofold.contract import Calibration, Contract
 from twofold.data.delimited import written_rows
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
-from twofold.measured_words import differences, evaluation, planned
+from twofold.measured_words import (
+    differences,
+    differences_told,
+    evaluation,
+    evaluation_told,
+    planned,
+    said_of,
+)
 from twofold.next_steps import rejects_most
 from twofold.plurals import counted as count
 from twofold.printable import printable, with_printable_data
@@ -31,14 +38,17 @@ from twofold.results import (
     Sharded,
     Verdict,
 )
+from twofold.results.numbers import SAYS_NOTHING
 
 __all__ = [
     "audited",
     "calibrated",
     "cleaned",
     "differences",
+    "differences_told",
     "drift",
     "evaluation",
+    "evaluation_told",
     "facts",
     "findings",
     "forgotten",
@@ -113,11 +123,9 @@ def calibrated(contract: Contract, out: Path | None) -> str:
     known = contract.calibration
     if known is None:
         return "not calibrated"
-    promise = (
-        f"{known.standing}: the false-accept rate is at most {known.far:g} with {known.confidence:.0%} confidence"
-        if known.certified
-        else f"an estimate: nothing certifies that the false-accept rate is {known.far:g}"
-    )
+    promise = f"{known.standing}: the false-accept rate is at most {known.far:g} with {known.confidence:.0%} confidence"
+    if not known.certified:
+        promise = f"an estimate: nothing certifies that the false-accept rate is {known.far:g}{_could_be(known)}"
     whose = "unseen identities" if known.method != CROSSFITTED else "identities, judged by cross-fitting"
     return (
         f"threshold {known.threshold:.4f}, {promise}\n"
@@ -125,8 +133,19 @@ def calibrated(contract: Contract, out: Path | None) -> str:
         f"from {f'{known.identities} {whose}' if known.identities else 'pairs without identities'}, "
         f"{known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
         f"pairs; {_rate(known.false_match)} of impostors accepted, {_rate(known.false_non_match)} of genuine rejected\n"
-        f"{rejects_most(known)}{f'written to {out}' if out else 'not saved; pass --out contract.json'}"
+        f"{_warned(known)}{rejects_most(known)}{f'written to {out}' if out else 'not saved; pass --out contract.json'}"
     )
+
+
+def _could_be(known: Calibration) -> str:
+    """How large the true rate of an estimate could be, as far as these identities tell."""
+    if not known.identities or known.upper_bound >= SAYS_NOTHING:
+        return ", and these pairs are too few to say how far from it the true rate may be"
+    return f"; rates up to {known.upper_bound:.2g} fit these identities, too"
+
+
+def _warned(known: Calibration) -> str:
+    return "".join(f"{SIGNS['warning']} {each}\n" for each in known.warnings)
 
 
 def _rejection(known: Calibration) -> str:
@@ -411,4 +430,4 @@ def migrated(done: Migration, index: str, new_index: str) -> str:
 
 
 def _rate(found: Estimate) -> str:
-    return f"{found.value:.2%} [{found.low:.2%}, {found.high:.2%}]"
+    return f"{found.value:.2%} [{found.low:.2%}, {found.high:.2%}]{said_of(found)}"

@@ -17,7 +17,7 @@ def people(identities: int, each: int = 3) -> Items:
 
 @pytest.mark.parametrize(
     ("identities", "folds", "p"),
-    [(4, 0, 4), (11, 0, 11), (12, 3, 8), (16, 4, 12), (20, 5, 16), (40, 5, 16), (100, 5, 16), (101, 0, 16)],
+    [(4, 0, 4), (11, 0, 11), (12, 3, 8), (16, 3, 10), (20, 3, 13), (40, 3, 16), (100, 3, 16), (101, 0, 16)],
 )
 def test_few_identities_all_train_or_are_cross_fitted(identities, folds, p):
     found = adapted(Recipe(), people(identities)).recipe
@@ -72,4 +72,14 @@ def test_a_chosen_size_is_refused_with_one_that_fits(setting):
 
 
 def test_a_fold_holds_four_identities_where_it_can():
-    assert [fold_count(count) for count in (4, CROSSFIT_FROM, 19, 20, 500)] == [2, 3, 4, 5, 5]
+    assert [fold_count(count) for count in (4, 11, CROSSFIT_FROM, 20, 500)] == [2, 2, 3, 3, 3]
+
+
+def test_few_items_are_trained_for_enough_steps_unless_the_epochs_are_chosen():
+    recipe = Recipe().replace({"epochs": 10, "fewest_steps": 40, "split.folds": 0, "split.train": 1.0})
+    few = adapted(recipe, people(8))
+    assert few.recipe.epochs == 40 and any(note.startswith("epochs=40 in place of 10") for note in few.notes)
+    assert adapted(recipe, people(8), fixed=["epochs"]).recipe.epochs == 10
+    many = adapted(recipe, people(200))
+    assert many.recipe.epochs == 10 and not any("epochs" in note for note in many.notes)
+    assert adapted(Recipe(), people(8)).recipe.epochs == Recipe().epochs

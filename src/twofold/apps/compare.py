@@ -1,12 +1,16 @@
 """Is bundle B better than bundle A? The same unseen identities for both, and one interval for the difference."""
 
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.data.scores import Scores
 from twofold.embedding import deciding, embed_readable
-from twofold.errors import DataError
+from twofold.errors import DataError, IdentityOverlap
+from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.paired import differences
 from twofold.metrics.pairs import AllPairs, OneKind
 from twofold.results import Difference
@@ -27,7 +31,8 @@ def compare(
     """How much better `b` is than `a` on identities that neither has seen, each number with the interval of its gain.
 
     Of data that a bundle was trained from, the identities kept aside as "test" are used: those of both, where both
-    know the data. Where both are calibrated, and on other identities than these, error rates at their thresholds are
+    know the data. Where both were cross-fitted on it, in the same folds, their cross-fitted scores are compared. Where
+    both are calibrated, and on other identities than these, error rates at their thresholds are
     compared too.
 
     Args:
@@ -39,6 +44,9 @@ def compare(
         IdentityOverlap: identities were trained on by one of the two.
         NotEnoughData: no genuine or no impostor pairs, or a single identity.
     """
+    settings: dict[str, Any] = {"far": far, "confidence": confidence, "seed": seed}
+    if (judged := _crossfitted(a, b, items)) is not None:
+        return tuple(differences(*judged, **settings).values())
     part = b.part(a.part(items, "test"), "test")
     a.refuse_trained(part)
     sides = [_pairs(bundle, part, progress) for bundle in (a, b)]
@@ -48,12 +56,35 @@ def compare(
     found = differences(
         sides[0],
         sides[1],
-        far=far,
         thresholds=(thresholds[0], thresholds[1]) if len(thresholds) == 2 else None,
-        confidence=confidence,
-        seed=seed,
+        **settings,
     )
     return tuple(found.values())
+
+
+def _crossfitted(a: Bundle, b: Bundle, items: Items) -> tuple[CrossFit, CrossFit] | None:
+    """The cross-fitted scores of both, where neither kept identities of this data aside; None: some may be left.
+
+    Raises:
+        IdentityOverlap: only one of the two was cross-fitted.
+        DataError: they were cross-fitted in other folds, which have other pairs.
+    """
+    judged = tuple(bundle.crossfit_of(items) for bundle in (a, b) if "test" not in bundle.provenance.parts)
+    known = [each for each in judged if each is not None]
+    if not known:
+        return None
+    if len(known) == 1:
+        raise IdentityOverlap(
+            "one of the two was cross-fitted on this data and has seen every identity of it, the other was not: "
+            "compare them on DATA of other identities, or train the other on this data with the same --seed"
+        )
+    first, second = known
+    if not all(np.array_equal(getattr(first, name), getattr(second, name)) for name in ("fold", "first", "second")):
+        raise DataError(
+            "the two were cross-fitted in other folds, so their scores are of other pairs: compare them on DATA of "
+            "other identities, or train both with the same --seed and the same split.folds"
+        )
+    return first, second
 
 
 def compare_scores(

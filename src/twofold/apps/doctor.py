@@ -18,7 +18,16 @@ from twofold.errors import DataError, UnreadableInput, UsageError
 from twofold.plurals import counted
 from twofold.results import Finding
 
-__all__ = ["Reader", "Reading", "diagnosis", "doctor", "plain_name", "worst_first"]
+__all__ = [
+    "Reader",
+    "Reading",
+    "diagnosis",
+    "doctor",
+    "plain_name",
+    "read_each",
+    "unreadable_items",
+    "worst_first",
+]
 
 NAMED = 20
 """Items that a message names before it says how many more there are; `Finding.files` has all."""
@@ -76,7 +85,7 @@ def doctor(
         findings: "fatal" ones prevent training, "warning" ones spoil its numbers, "note" ones are good to know. Each
         names its items in `files`; the message shows the first few.
     """
-    reading = _read(items, input_type, progress)
+    reading = read_each(items, input_type, progress)
     return worst_first(diagnosis(items, reading, recipe=recipe, fixed=fixed, seed=seed, strict=strict))
 
 
@@ -90,7 +99,7 @@ def diagnosis(
     strict: bool = False,
 ) -> list[Finding]:
     """What the labels and one pass over the items tell, in no order; see `doctor`."""
-    found = [*_unreadable(items, reading, strict=strict), *_duplicates(items, reading), *_strays(items)]
+    found = [*unreadable_items(items, reading, strict=strict), *_duplicates(items, reading), *_strays(items)]
     readable = items.take([place for place in range(len(items)) if place not in reading.unreadable])
     if not len(readable):
         return found
@@ -102,7 +111,8 @@ def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(found, key=lambda finding: ("fatal", "warning", "note").index(finding.level)))
 
 
-def _read(items: Items, input_type: Reader, progress: Callable[[int, int], None] | None) -> Reading:
+def read_each(items: Items, input_type: Reader, progress: Callable[[int, int], None] | None) -> Reading:
+    """One pass over the items."""
     same: dict[str, list[int]] = defaultdict(list)
     unreadable: dict[int, str] = {}
     for position, value in enumerate(items.values):
@@ -115,7 +125,8 @@ def _read(items: Items, input_type: Reader, progress: Callable[[int, int], None]
     return Reading(same=same, unreadable=unreadable)
 
 
-def _unreadable(items: Items, reading: Reading, *, strict: bool) -> list[Finding]:
+def unreadable_items(items: Items, reading: Reading, *, strict: bool) -> list[Finding]:
+    """What cannot be decoded: a warning, or fatal where it is too much or `strict`."""
     if not reading.unreadable:
         return []
     share = len(reading.unreadable) / len(items)

@@ -12,7 +12,7 @@ from twofold.admission import judging_pairs
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs, things_of
-from twofold.embedding import deciding, embed, embed_readable, pair_scores
+from twofold.embedding import deciding, embed_readable, embed_readable_pairs, pair_scores
 from twofold.errors import IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
 from twofold.metrics.crossfit import CrossFit
@@ -21,7 +21,15 @@ from twofold.metrics.pairs import AllPairs, OneKind, PairList, PairSource, Sampl
 from twofold.ranking import ranking
 from twofold.results import Estimate, Evaluation
 
-__all__ = ["by_group", "evaluate", "evaluate_pairs", "evaluate_vectors", "listed_pairs", "things_of"]
+__all__ = [
+    "by_group",
+    "evaluate",
+    "evaluate_crossfitted",
+    "evaluate_pairs",
+    "evaluate_vectors",
+    "listed_pairs",
+    "things_of",
+]
 
 EPISODES = 1000
 NOBODY = np.zeros(0, np.int64)
@@ -78,7 +86,7 @@ def evaluate(
     except IdentityOverlap:
         if (judged := bundle.crossfit_of(items)) is None:
             raise
-        return _crossfitted(bundle, judged, far=far, confidence=confidence, seed=seed)
+        return evaluate_crossfitted(bundle, judged, far=far, confidence=confidence, seed=seed)
     _refuse_calibrated(bundle, part)
     part, vectors = embed_readable(bundle, part, progress=_stage(watch, "embedding"))
     found = _measured(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
@@ -150,8 +158,17 @@ def _measured(
     return _evaluation(bundle, pairs, numbers, unit="identity", far=asked, items=len(part), seed=seed, notes=notes)
 
 
-def _crossfitted(bundle: Bundle, found: CrossFit, *, far: float | None, confidence: float, seed: int) -> Evaluation:
-    """Error rates of models that had not seen the identities that they judge; search numbers cannot be had."""
+def evaluate_crossfitted(
+    bundle: Bundle, found: CrossFit, *, far: float | None = None, confidence: float = 0.95, seed: int = 0
+) -> Evaluation:
+    """Error rates of models that had not seen the identities that they judge; search numbers cannot be had.
+
+    Args:
+        found: the bundle's cross-fitted scores. far, confidence, seed: as in `evaluate`.
+
+    Raises:
+        NotEnoughData: no genuine or no impostor pairs.
+    """
     asked, known = _far(bundle, far), bundle.calibration
     numbers = verification.estimates(found, far=asked, confidence=confidence, seed=seed)
     if known is not None:
@@ -258,7 +275,7 @@ def evaluate_pairs(
     things = things_of(pairs)
     notes = list(told)
     _refuse_calibrated(bundle, things)
-    vectors = embed(bundle, things, progress=_stage(watch, "embedding")).vectors
+    pairs, vectors = embed_readable_pairs(bundle, pairs, progress=_stage(watch, "embedding"))
     unit, listed = "pair" if pairs.identity is None else "identity", listed_pairs(bundle, pairs, vectors)
     asked = _far(bundle, far)
     numbers = _verification(bundle, listed, far=asked, unit=unit, confidence=confidence, seed=seed)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from twofold.apps.evaluate import LARGE, MOST, Watch, evaluate_vectors
+from twofold.apps.evaluate import LARGE, MOST, Watch, evaluate_crossfitted, evaluate_vectors
 from twofold.apps.report_sections import (
     HARD_KINDS,
     HARDEST,
@@ -21,7 +21,8 @@ from twofold.apps.report_sections import (
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.embedding import deciding, embed_readable
-from twofold.errors import NotEnoughData
+from twofold.errors import IdentityOverlap, NotEnoughData
+from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.curves import identity_rates, rank_k
 from twofold.metrics.pairs import AllPairs, OneKind, PairSource, SampledPairs, ScoreBlock
 from twofold.metrics.verification import estimates_at
@@ -77,7 +78,12 @@ def evaluation_report(
     Raises:
         IdentityOverlap, NotEnoughData: as in `evaluate`.
     """
-    part = bundle.part(items, "test")
+    try:
+        part = bundle.part(items, "test")
+    except IdentityOverlap:
+        if (judged := bundle.crossfit_of(items)) is None:
+            raise
+        return _crossfitted_report(bundle, judged, commands, far=far, confidence=confidence, seed=seed)
     progress = None if watch is None else lambda done, total: watch("embedding", done, total)
     part, vectors = embed_readable(bundle, part, progress=progress)
     found = evaluate_vectors(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
@@ -106,6 +112,23 @@ def evaluation_report(
         hard=_hardest(data, pictures=pictures),
         map=_map(data),
         data=_data_card(bundle, part, found),
+        model=model_card(bundle),
+        commands=tuple(commands),
+    )
+
+
+def _crossfitted_report(
+    bundle: Bundle, judged: CrossFit, commands: Sequence[str], *, far: float | None, confidence: float, seed: int
+) -> Report:
+    """What cross-fitted scores have to tell; no item and no name is known of them, so that none is shown."""
+    found = evaluate_crossfitted(bundle, judged, far=far, confidence=confidence, seed=seed)
+    known = bundle.calibration and bundle.calibration.deciding
+    threshold = threshold_of(known, judged, found)
+    sections = of_pairs(found, judged, known=known, threshold=threshold, confidence=confidence)
+    return Report(
+        title=f"How well {bundle.twin.input.name.lower()} pairs are told apart",
+        **sections,
+        data={"identities": f"{judged.units:,}, judged by cross-fitting in {judged.folds} folds"} | pair_counts(found),
         model=model_card(bundle),
         commands=tuple(commands),
     )

@@ -10,7 +10,7 @@ import numpy as np
 
 from twofold import __version__
 from twofold.admission import judging_pairs
-from twofold.apps.evaluate import Watch, evaluate_pairs, listed_pairs, things_of
+from twofold.apps.evaluate import Watch, evaluate_pairs, listed_pairs
 from twofold.apps.evaluation_report import evaluation_report
 from twofold.apps.report_sections import (
     HARD_KINDS,
@@ -29,7 +29,7 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.data.scores import Scores
 from twofold.devices import device_of
-from twofold.embedding import embed
+from twofold.embedding import embed_readable_pairs
 from twofold.metrics.pairs import PairBlock
 from twofold.report.measured import Hard, Report
 
@@ -84,9 +84,9 @@ def pairs_report(
     """
     found = evaluate_pairs(bundle, pairs, far=far, confidence=confidence, seed=seed, watch=watch)
     pairs, _ = judging_pairs(bundle.provenance, pairs, "test")
-    things = things_of(pairs)
     progress = None if watch is None else partial(watch, "embedding")
-    listed = listed_pairs(bundle, pairs, embed(bundle, things, progress=progress).vectors)
+    pairs, vectors = embed_readable_pairs(bundle, pairs, progress=progress)
+    listed = listed_pairs(bundle, pairs, vectors)
     known = bundle.calibration and bundle.calibration.deciding
     threshold = threshold_of(known, listed, found)
     look = partial(shown_as, bundle) if pictures else lambda _: None
@@ -95,7 +95,7 @@ def pairs_report(
         title=f"How well {bundle.twin.input.name.lower()} pairs are told apart",
         **of_pairs(found, listed, known=known, threshold=threshold, confidence=confidence),
         hard=tuple(_hardest_listed(pairs, block, threshold=threshold, known=known, look=look)),
-        data={"things": f"{len(things):,}"} | pair_counts(found),
+        data={"things": f"{len(pairs.ids):,}"} | pair_counts(found),
         model=model_card(bundle),
         commands=tuple(commands),
     )

@@ -5,8 +5,9 @@ from cyclopts import App, Group
 from twofold import __version__
 from twofold.cli.archive import embed, index, search
 from twofold.cli.copies import dedup
+from twofold.cli.doctor import doctor
 from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
-from twofold.cli.models import calibrate, doctor, train
+from twofold.cli.models import calibrate, train
 from twofold.cli.options import EXIT_CODES
 from twofold.cli.overview import demo, info, recipe
 from twofold.cli.plan import plan

@@ -1,10 +1,9 @@
-"""Commands that look at data and make a bundle of it: doctor, train, calibrate."""
+"""Commands that make a bundle of data: train, calibrate."""
 
 import math
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,7 +11,6 @@ from cyclopts import Parameter
 
 from twofold.cli.archive import loaded
 from twofold.cli.options import (
-    WRONG,
     YES,
     Flag,
     Json,
@@ -26,8 +24,14 @@ from twofold.cli.options import (
     settings_over,
     show,
 )
-from twofold.cli.pair_tables import calibrated_on_pairs, check_pairs, next_after_training, opened_pairs, refuse_pairs
-from twofold.cli.values import Levels, MaybeRate, OutFile, Rate, Seconds, Seed
+from twofold.cli.pair_tables import (
+    calibrated_on_pairs,
+    check_pairs,
+    healthy_pairs,
+    next_after_training,
+    opened_pairs,
+)
+from twofold.cli.values import Levels, MaybeRate, Rate, Seconds, Seed
 from twofold.errors import DataError, Interrupted, UsageError
 from twofold.places import check_file_place, resolved
 
@@ -36,7 +40,7 @@ if TYPE_CHECKING:
     from twofold.config import Recipe
     from twofold.data.items import Items
 
-__all__ = ["calibrate", "doctor", "train"]
+__all__ = ["calibrate", "train"]
 
 Ancestor = Annotated[Path | None, Parameter(name="--from")]
 
@@ -56,72 +60,6 @@ CALIBRATION = {
 
 DOCTOR_TIME = 0.25
 """Share of --max-time after which the doctor is stopped: what it finds is worth less than the training itself."""
-
-
-def doctor(
-    data: Path,
-    /,
-    *,
-    recipe: str = "generic",
-    settings: Set = (),
-    levels: Levels = 1,
-    against: Path | None = None,
-    bundle: Path | None = None,
-    fix: OutFile = None,
-    seed: Seed = 0,
-    strict: Flag = False,
-    json: Json = False,
-) -> int:
-    """Say what is wrong with DATA before a minute is spent on training; exit code 2 if it cannot be trained on.
-
-    Args:
-        data: a folder with one sub-folder per identity, or a table with the columns path and label, and if there is,
-            split or part: nothing should stand in two of them.
-        recipe: the recipe to train: a built-in name or a TOML file.
-        settings: change the recipe as in `train`, --set p=8; may be repeated.
-        levels: 2 for folders of folders: group/identity/file.
-        against: other data that should have nothing in common with DATA.
-        bundle: a trained bundle: its vectors judge labels, and find more copies.
-        fix: write a cleaned table OUT.csv, and OUT.dropped.csv with what was left out and why; files stay as they are.
-        seed: of random choices and of the split.
-        strict: refuse if any file cannot be read; otherwise such files are left out.
-        json: print one JSON object.
-    """
-    from twofold import build, next_steps, terminal, wording
-    from twofold.apps.checkup import checkup
-    from twofold.bundle import Bundle
-    from twofold.data.cleaning import write_cleaned
-    from twofold.data.items import Items
-    from twofold.data.tables import parts_of
-    from twofold.recipes import find
-    from twofold.train.objective import check
-
-    refuse_pairs(data, "doctor")
-    changes = dict(setting(text) for text in settings)
-    chosen = find(recipe).replace(changes)
-    check(chosen)
-    with naming_left_out(strict):
-        items = Items.open(data, levels=levels)
-        others = parts_of(data) if against is None else Items.open(against, levels=levels)
-    reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
-    asked = {"recipe": chosen, "fixed": tuple(changes), "seed": seed, "strict": strict}
-    with terminal.bar("reading", quiet=json) as progress:
-        found = checkup(items, reader, against=others, progress=progress, **asked)
-    beside = None if fix is None else write_cleaned(items, found.dropped, fix)
-    if json:
-        told = {"items": len(items), "identities": len(items.identities)}
-        told |= {"findings": [asdict(finding) for finding in found.findings]}
-        told |= {"dropped": {items.ids[place]: reason for place, reason in found.dropped.items()}}
-        print_json(told)
-    else:
-        show(wording.items(items), wording.findings(found.findings))
-        if fix is not None and beside is not None:
-            show(wording.cleaned(len(items), len(found.dropped), fix, beside))
-    if any(finding.level == "fatal" for finding in found.findings):
-        return WRONG
-    if not json:
-        show(next_steps.after_checking(recipe, data, levels=levels, settings=settings, seed=seed))
-    return YES
 
 
 def train(
@@ -187,6 +125,7 @@ def train(
     material = opened_pairs(data)
     if material is not None:
         check_pairs(chosen, material, tuple(changes), ancestor)
+        material = healthy_pairs(material, chosen, quiet=json, strict=strict, **asked)
     else:
         check(chosen)
         with naming_left_out(strict):
@@ -275,7 +214,7 @@ def calibrate(
         if many["fpir"] or groups or cohort:
             raise UsageError("fpir, groups and cohort take a bundle: give BUNDLE and DATA")
         return _calibrate_scores(bundle, out, distance=distance, prior=prior, json=json, chosen=chosen)
-    from twofold import next_steps, terminal, wording
+    from twofold import next_steps, terminal
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.train.calibrate import calibrate as certify
@@ -287,12 +226,10 @@ def calibrate(
     Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
     if (pairs := opened_pairs(data)) is not None:
         further = bool(many["fpir"] or groups or cohort)
-        done = calibrated_on_pairs(known, pairs, chosen=chosen, further=further, quiet=json)
-        done = done.with_calibration(done.calibration and done.calibration.with_prior(prior))
-        done.save(place)
-        shown = wording.calibrated(done.contract, place)
-        print_json(done.contract.to_dict()["calibration"]) if json else show(shown)
-        return YES
+        with naming_left_out(strict):
+            done = calibrated_on_pairs(known, pairs, chosen=chosen, further=further, quiet=json)
+        following = next_steps.after_calibrating_on_pairs(done, place, data, pairs)
+        return _finished(done, place, following, prior=prior, json=json)
     with naming_left_out(strict):
         items = Items.open(data, levels=levels)
         with terminal.bar("embedding", quiet=json) as progress:
@@ -301,12 +238,19 @@ def calibrate(
             for note in known.part(items, "calibrate").notes:
                 say(note)
         done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
+    following = next_steps.after_calibrating(done, place, data, items, levels=levels)
+    return _finished(done, place, following, prior=prior, json=json)
+
+
+def _finished(done: "Bundle", place: Path, following: str, *, prior: float, json: bool) -> int:
+    """A calibrated bundle is saved and told of."""
+    from twofold import wording
+
     done = done.with_calibration(done.calibration and done.calibration.with_prior(prior))
     done.save(place)
     if json:
         print_json(done.contract.to_dict()["calibration"])
     else:
-        following = next_steps.after_calibrating(done, place, data, items, levels=levels)
         show(wording.calibrated(done.contract, place), following)
     return YES
 

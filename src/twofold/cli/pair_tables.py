@@ -1,11 +1,13 @@
 """What the commands do with a table of pairs in the place of a folder of items."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twofold.cli.options import say
-from twofold.errors import UsageError
+from twofold.errors import DataError, UsageError
 from twofold.plurals import counted
+from twofold.results import Finding
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "calibrated_on_pairs",
     "check_pairs",
+    "findings_on_pairs",
+    "healthy_pairs",
     "next_after_training",
     "opened_pairs",
     "refuse_pairs",
@@ -55,17 +59,59 @@ def calibrated_on_pairs(
         return calibrate_pairs(bundle, pairs, progress=progress, **chosen)
 
 
-def check_pairs(recipe: "Recipe", pairs: "Pairs", fixed: tuple[str, ...], ancestor: Path | None) -> None:
-    """See that a recipe can be trained on these pairs, and say what is changed for that."""
+def check_pairs(recipe: "Recipe", pairs: "Pairs", fixed: tuple[str, ...], ancestor: Path | None = None) -> None:
+    """See that a recipe can be trained on these pairs."""
     if ancestor is not None:
         raise UsageError("--from begins with a bundle for labelled items: leave it out with a table of pairs")
     from twofold.train.listed import for_pairs
     from twofold.train.objective import check
 
-    fitted = for_pairs(recipe, pairs, fixed=fixed)
-    check(fitted.recipe)
-    for note in fitted.notes:
-        say(note)
+    check(for_pairs(recipe, pairs, fixed=fixed).recipe)
+
+
+def findings_on_pairs(
+    pairs: "Pairs", recipe: "Recipe", fixed: tuple[str, ...], *, seed: int, strict: bool, quiet: bool
+) -> tuple[Finding, ...]:
+    """What stands against training on these pairs: their files, their answers, and how they can be split."""
+    from twofold import build, terminal
+    from twofold.apps.doctor import worst_first
+    from twofold.apps.listed_doctor import doctor_of_pairs, readable_pairs
+    from twofold.train.listed import parts_of_pairs
+    from twofold.train.objective import check
+
+    with terminal.bar("reading", quiet=quiet) as progress:
+        found = doctor_of_pairs(pairs, build.check(recipe), strict=strict, progress=progress)
+    if pairs.answers is None or any(finding.level == "fatal" for finding in found):
+        return found
+    left = readable_pairs(pairs, unreadable_among(found))
+    try:
+        fitted, parts = parts_of_pairs(recipe, left, fixed=fixed, seed=seed)
+        check(fitted.recipe)
+    except (DataError, UsageError) as error:
+        return (Finding(level="fatal", code="training", message=str(error), remedy=""), *found)
+    split = "pairs: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items())
+    notes = [Finding(level="note", code="adapted", message=note, remedy="") for note in (*fitted.notes, split)]
+    return worst_first((*found, *notes))
+
+
+def unreadable_among(found: Sequence[Finding]) -> frozenset[str]:
+    """The files that a doctor could not read."""
+    return frozenset(name for finding in found if finding.code == "unreadable" for name in finding.files)
+
+
+def healthy_pairs(
+    pairs: "Pairs", recipe: "Recipe", fixed: tuple[str, ...], *, seed: int, strict: bool, quiet: bool
+) -> "Pairs":
+    """The pairs that can be read, if nothing that the doctor finds stands against training on them."""
+    from twofold.apps.listed_doctor import readable_pairs
+
+    found = findings_on_pairs(pairs, recipe, fixed, seed=seed, strict=strict, quiet=quiet)
+    if fatal := [each for each in found if each.level == "fatal"]:
+        raise DataError("; ".join(f"{each.message}: {each.remedy}".rstrip(": ") for each in fatal))
+    for each in found:
+        if each.level == "warning" or each.code in ("adapted", "pairs-left-out"):
+            say(f"{each.message}: {each.remedy}".rstrip(": "))
+    return readable_pairs(pairs, unreadable_among(found))
 
 
 def refuse_pairs(data: Path, command: str) -> None:
@@ -86,9 +132,7 @@ def next_after_training(bundle: "Bundle", out: Path, data: Path, material: "Item
 
     if isinstance(material, Items):
         return next_steps.after_training(bundle, out, data, material, levels=levels)
-    if "calibrate" not in bundle.provenance.parts:
-        return "no pair was kept aside: calibrate on a table of other people's pairs, twofold calibrate BUNDLE TABLE"
-    return "next: " + next_steps.command("calibrate", out, data, "--far", "0.1", "--estimate")
+    return next_steps.after_training_on_pairs(bundle, out, data, material)
 
 
 def scored_table(bundle: "Bundle", pairs: "Pairs", *, json: bool) -> str:

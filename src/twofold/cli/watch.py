@@ -71,12 +71,13 @@ def evaluate(
     known, asked = loaded(bundle, device), {"far": far, "confidence": confidence, "seed": seed}
     with naming_left_out(strict), terminal.stages(quiet=json) as watch:
         if (pairs := opened_pairs(data)) is not None:
-            evaluation, following = evaluate_pairs(known, pairs, watch=watch, **asked), ""
+            evaluation = evaluate_pairs(known, pairs, watch=watch, **asked)
+            following = "" if known.calibration is None else next_steps.after_evaluating_pairs(bundle, data)
         else:
             items = Items.open(data, levels=levels)
             evaluation = measure(known, items, watch=watch, **asked)
             following = next_steps.after_evaluating(known, bundle, data, items, levels=levels)
-    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation), following)
+    print_json(wording.evaluation_told(evaluation)) if json else show(wording.evaluation(evaluation), following)
     return YES
 
 
@@ -90,7 +91,7 @@ def _evaluate_scores(path: Path, data: Path, *, far: float | None, confidence: f
     contract = Contract.load(path)
     listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
     evaluation = evaluate_scores(listed, contract=contract, far=far, confidence=confidence, seed=seed)
-    print_json(asdict(evaluation)) if json else show(wording.evaluation(evaluation))
+    print_json(wording.evaluation_told(evaluation)) if json else show(wording.evaluation(evaluation))
     return YES
 
 
@@ -113,7 +114,7 @@ def _compare(
     known = loaded(first, device)
     rate = far or (known.calibration.far if known.calibration else 1e-2)
     found = compare(known, loaded(second, device), Items.open(data, levels=levels), far=rate, seed=seed)
-    print_json([asdict(each) for each in found]) if json else show(wording.differences(found, first, second))
+    print_json(wording.differences_told(found)) if json else show(wording.differences(found, first, second))
     return YES
 
 

@@ -209,8 +209,7 @@ def _refusal(identities: int, asked: float, fewest: int, *, sizes: np.ndarray, c
         who, rate = ("identities with two items or more", "false-reject")
     return (
         f"{identities} {who} cannot show a {rate} rate of {asked:g} with confidence {confidence:g}: it takes "
-        f"about {max(needed, identities + 1)} like these; give more identities, ask for a larger rate, or take an "
-        "estimate (--estimate), which is certified for nothing"
+        f"about {max(needed, identities + 1)} like these; give more identities"
     )
 
 
@@ -227,8 +226,7 @@ def _too_coarse(counted: Tally, first: int, asked: float, *, genuine: bool) -> s
     none = f"nothing scores {side} than that" if last else f"none of them scores {beyond:.6g} or {side}"
     return (
         f"the scores are too coarse to certify a rate of {asked:g}: {rate:.3g} of the {who} pairs score {reached:.6g} "
-        f"or {side}, and {none}; a rate that was never seen above 0 has no bound. Give scores that are not rounded, "
-        f"ask for a rate of at least {rate:.2g}, or take an estimate (--estimate), which is certified for nothing"
+        f"or {side}, and {none}; a rate that was never seen above 0 has no bound. Give scores that are not rounded"
     )
 
 

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from twofold.errors import NotEnoughData
 from twofold.metrics.pairs import PairBlock, PairList
 from twofold.metrics.verification import tally, threshold_at_far
 
-__all__ = ["CrossFit"]
+__all__ = ["CrossFit", "spread_of_folds"]
+
+DISAGREEING = 5.0
+"""Times the asked rate in one of the folds: models trained long enough stay below three (docs/LOG.md, 2026-11-28)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +65,24 @@ class CrossFit:
         Raises:
             NotEnoughData: without one fold no genuine or no impostor pair is left.
         """
+        return self._listed(self._beyond(far))
+
+    def rates_of_folds(self, far: float) -> Float[np.ndarray, " folds"]:
+        """False-accept rate inside each fold at the threshold at `far` that all other folds give.
+
+        Raises:
+            NotEnoughData: as `beyond_thresholds`.
+        """
+        accepted = self._beyond(far) >= 0.0
+        impostors = [(self.fold == code) & ~self.same for code in np.unique(self.fold)]
+        return np.array([accepted[chosen].mean() for chosen in impostors if chosen.any()])
+
+    def _beyond(self, far: float) -> Float[np.ndarray, "n"]:
         scores = self.scores.astype(np.float64)
         for code in np.unique(self.fold):
             inside = self.fold == code
             scores[inside] -= float(threshold_at_far(tally(self._of(~inside)), far))
-        return self._listed(scores)
+        return scores
 
     def _of(self, chosen: Bool[np.ndarray, "n"]) -> PairList:
         return PairList(
@@ -77,3 +94,18 @@ class CrossFit:
 
     def _listed(self, scores: Float[np.ndarray, "n"]) -> PairList:
         return PairList(scores.astype(np.float64), self.same, first=self.first, second=self.second)
+
+
+def spread_of_folds(judged: CrossFit, far: float) -> tuple[str, ...]:
+    """A warning where the models of the folds disagree so much that the final one may be far from all of them."""
+    try:
+        rates = judged.rates_of_folds(far)
+    except NotEnoughData:
+        return ()
+    if rates.max(initial=0.0) < DISAGREEING * far:
+        return ()
+    return (
+        f"fold by fold {rates.min():.2g} to {rates.max():.2g} of impostors are accepted at a threshold from the other "
+        f"folds: the models disagree, and the true rate of the final one may be as far from {far:g}. Train longer "
+        "(--set epochs=N), or on more items",
+    )

@@ -46,7 +46,7 @@ def guarantee(pairs: PairSource, far: float, *, confidence: float = 0.95, counte
     if not identities:
         raise CannotCertify(
             "not every two identities were compared, and a guarantee needs that: give labelled items or vectors in "
-            "place of a list of pairs, or ask for a certificate (--standing certified)"
+            "place of a list of pairs"
         )
     return _lowest(pairs, far, counted, trials=identities // 2, confidence=confidence, said=(identities, needed))
 
@@ -105,7 +105,7 @@ def _chance(rate: float, trials: int, true_rate: float) -> float:
     if rate >= true_rate:
         return 1.0
     # beyond the mean nothing is gained: the smallest quotient lies between what was seen and what was expected
-    counts = np.arange(math.ceil(trials * true_rate) + 2, dtype=np.float64)
+    counts = np.arange(min(math.ceil(trials * true_rate) + 2, trials + 1), dtype=np.float64)
     logs = np.array([math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) for k in counts])
     mass = np.exp(logs + counts * math.log(true_rate) + (trials - counts) * math.log1p(-true_rate))
     below, first_moment = np.cumsum(mass), np.cumsum(mass * counts)

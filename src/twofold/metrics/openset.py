@@ -139,7 +139,7 @@ def _refusal(units: int, fpir: float, confidence: float) -> str:
     needed = max(fewest_for_rejection(fpir), math.ceil(1.5 * units) if units >= fewest_for_rejection(fpir) else 0)
     return (
         f"{units} identities cannot show a false-positive identification rate of {fpir:g} with confidence "
-        f"{confidence:g}: it takes at least {needed}; give more identities, ask for a larger rate, or take an estimate"
+        f"{confidence:g}: it takes at least {needed}; give more identities"
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from twofold.errors import CannotCertify, UsageError
+from twofold.errors import CannotCertify, NoMeaning, UsageError
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import Tally, spread
 
@@ -167,7 +167,7 @@ def platt(counted: Tally, *, prior: float = 0.5, identities: int) -> tuple[float
     slope, intercept = _logistic((counted.thresholds - centre) / scale, target, weight)
     if slope <= 0.0:
         refuse_distances(counted)
-        raise CannotCertify(f"{NO_MEANING}look at the labels; if the model is your own, train longer")
+        raise NoMeaning(f"{NO_MEANING}look at the labels; if the model is your own, train longer")
     return float(slope / scale), float(intercept - slope * centre / scale)
 
 
@@ -184,7 +184,7 @@ def refuse_distances(counted: Tally) -> None:
     impostors = -np.diff(counted.impostor, append=0.0) / counted.impostor[0]
     area = float(impostors @ (higher + at_least) / 2.0)
     if area < LOWER:
-        raise CannotCertify(
+        raise NoMeaning(
             f"{NO_MEANING}they score lower in {1.0 - area:.0%} of all comparisons with one, as distances do. A score "
             "must be larger for what is more alike, so negate distances (-d in place of d); else look at the labels"
         )

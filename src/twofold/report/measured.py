@@ -109,7 +109,9 @@ class Report:
 def numbers(report: Report) -> dict[str, Any]:
     """The report's numbers as plain Python: those of the evaluation, then what its figures show; no picture."""
     hard = [{field: getattr(each, field) for field in _names(each) if field != "shown"} for each in report.hard]
+    estimates = [asdict(each) | {"says_nothing": each.says_nothing} for each in report.evaluation.estimates]
     return asdict(report.evaluation) | {
+        "estimates": estimates,
         "report_threshold": report.threshold,
         "curve": _plain(report.curve),
         "histogram": _plain(report.scores),

@@ -25,6 +25,12 @@ NAMES = {
     "accuracy_20_way_1_shot": "right one of 20, each known from one example",
 }
 
+_AGREES = {
+    True: "This data agrees.",
+    False: "This data does not agree: the measured rate is clearly larger.",
+    None: "This data is too little to tell whether that holds.",
+}
+
 FEW = 50
 """Fewer identities than this and the intervals' own promise was not measured (decision 014)."""
 
@@ -38,6 +44,8 @@ def tested(report: Report) -> str:
         else counted(found.units, found.unit)
     )
     unseen = " that it never saw in training" if found.items and found.unit == "identity" else ""
+    if found.crossfitted:
+        unseen = ", each judged by a model that had not seen it"
     return (
         f"Tested on {on}{unseen}: {found.genuine_pairs:,} pairs of the same and {found.impostor_pairs:,} pairs of "
         "different ones."
@@ -61,11 +69,9 @@ def promise(report: Report) -> str:
     known, held = report.calibration, report.evaluation.holds
     if known is None:
         return "There is no threshold yet, so nothing is promised."
-    agrees = {
-        True: "This data agrees.",
-        False: "This data does not agree: the measured rate is clearly larger.",
-        None: "This data is too little to tell whether that holds.",
-    }[held]
+    agrees = "Cross-fitted scores cannot judge it: test it on other identities."
+    if not report.evaluation.crossfitted:
+        agrees = _AGREES[held]
     asked = percent(known.far)
     if not known.certified:
         return f"The threshold is an estimate for a false-accept rate of {asked}: it is not certified. {agrees}"
@@ -116,4 +122,5 @@ def advice(report: Report) -> tuple[str, ...]:
 
 def rate(found: Estimate) -> str:
     """A rate with its interval."""
-    return f"{found.value:.2%} ({found.confidence:.0%} interval {100 * found.low:.2f} to {found.high:.2%})"
+    nothing = ", which says nothing" if found.says_nothing else ""
+    return f"{found.value:.2%} ({found.confidence:.0%} interval {100 * found.low:.2f} to {found.high:.2%}{nothing})"

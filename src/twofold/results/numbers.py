@@ -6,6 +6,7 @@ from typing import Literal
 from twofold.errors import UnknownName, nearest
 
 __all__ = [
+    "SAYS_NOTHING",
     "Difference",
     "Drift",
     "Estimate",
@@ -16,6 +17,9 @@ __all__ = [
     "Reference",
     "Standing",
 ]
+
+SAYS_NOTHING = 0.5
+"""Width of an interval that covers half of all that a rate can be: it says nothing."""
 
 Standing = Literal["guaranteed", "certified", "estimate"]
 """What a stated rate rests on. "guaranteed": a bound that holds for any population of which the identities are an
@@ -34,6 +38,11 @@ class Estimate:
     confidence: float
     unit: str
     resampled: int
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the interval covers half of all that the number can be."""
+        return self.high - self.low >= SAYS_NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +63,11 @@ class Difference:
     confidence: float
     unit: str
     resampled: int
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether the interval is so wide that either could be far better."""
+        return self.high - self.low >= SAYS_NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from twofold.bundle import Bundle
 from twofold.calibration import CROSSFITTED, Alternative, Calibration, Isotonic, Rejection
@@ -9,15 +10,20 @@ from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.scores import NO_IDENTITIES, Scores
 from twofold.embedding import deciding, embed_readable
-from twofold.errors import CannotCertify, IdentityOverlap
+from twofold.errors import CannotCertify, IdentityOverlap, NoMeaning
+from twofold.metrics.crossfit import CrossFit, spread_of_folds
 from twofold.metrics.drift import reference
 from twofold.metrics.pairs import AllPairs, OneKind, PairSource
 from twofold.metrics.probability import ProbabilityMap, probability_map, refuse_distances
 from twofold.metrics.verification import estimates_at, tally
 from twofold.results import Estimate, Standing
+from twofold.train.remedies import more_aside, remedies
 from twofold.train.standings import METHODS, Offer, affordable, offers
 
 __all__ = ["calibrate", "calibrate_scores", "calibration"]
+
+LONGER = 3
+"""Times the epochs that were not enough: what is tried first. Errors fall slowly with the steps of a training."""
 
 
 def calibrate(
@@ -61,25 +67,34 @@ def calibrate(
     except IdentityOverlap:
         if (judged := bundle.crossfit_of(items)) is None:
             raise
-        found = calibration(judged, standing="estimate", **asked)
-        return plain.with_calibration(replace(found, method=CROSSFITTED))
+        return plain.with_calibration(_crossfitted(plain, judged, **asked))
     part, vectors = embed_readable(plain, part, progress=progress)
     pairs = AllPairs(deciding(plain, vectors), part.labels, identity=part.identity, forged=part.forged)
     try:
         found = calibration(pairs, standing=standing, **asked)
+    except NoMeaning as error:
+        raise NoMeaning(f"{error}{_longer(bundle)}") from None
     except CannotCertify as error:
-        raise CannotCertify(f"{error}{_more_aside(items, part)}") from None
+        more = more_aside(far, len(part.identities), len(items.identities), estimate=standing == "estimate")
+        raise CannotCertify(f"{error}{more}") from None
     return plain.with_calibration(found).calibrated_on(part)
 
 
-def _more_aside(items: Items, part: Items) -> str:
-    """What else would help where only a part of the data was kept aside for this."""
-    if len(part.identities) == len(items.identities):
+def _crossfitted(bundle: Bundle, judged: CrossFit, **asked: Any) -> Calibration:
+    """The estimate that cross-fitted scores give, with a warning where its folds say different things."""
+    try:
+        found = calibration(judged, standing="estimate", **asked)
+    except NoMeaning as error:
+        raise NoMeaning(f"{error}{_longer(bundle)}") from None
+    return replace(found, method=CROSSFITTED, warnings=spread_of_folds(judged, found.far))
+
+
+def _longer(bundle: Bundle) -> str:
+    """What training longer means for this bundle."""
+    epochs, steps = bundle.training.get("epochs"), bundle.training.get("steps")
+    if not epochs:
         return ""
-    return (
-        f". Only {len(part.identities)} of the {len(items.identities)} identities were kept aside to calibrate: "
-        "train with --set split.calibrate=0.4, say, to have more"
-    )
+    return f" (it was trained for {epochs} epochs, {steps} steps: train again with --set epochs={LONGER * epochs})"
 
 
 def calibrate_scores(
@@ -146,10 +161,15 @@ def calibration(
         skilled, pairs = OneKind(pairs, "skilled"), OneKind(pairs, "random")
     counted = tally(pairs)
     refuse_distances(counted)
-    found = offers(pairs, counted, far=far, frr=frr, confidence=confidence, standing=standing)
+    # before any rate: where a score means nothing, no other rate helps
+    curve = probability_map(pairs, counted, prior=prior, seed=seed)
+    asked: dict[str, Any] = {"far": far, "frr": frr, "confidence": confidence, "standing": standing}
+    try:
+        found = offers(pairs, counted, **asked)
+    except CannotCertify as error:
+        raise CannotCertify(f"{error}{remedies(pairs, counted, **asked)}") from None
     chosen = affordable(found)
     settings = {"confidence": confidence, "unit": unit, "seed": seed}
-    curve = probability_map(pairs, counted, prior=prior, seed=seed)
     measured = estimates_at(pairs, chosen.accept.threshold, **settings)
     low, rejection = None, None
     if frr is not None and chosen.reject is not None:

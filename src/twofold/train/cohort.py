@@ -12,6 +12,7 @@ from twofold.embedding import deciding, embed_readable
 from twofold.errors import NotCalibrated, NotEnoughData, UsageError
 from twofold.metrics.pairs import AllPairs
 from twofold.train.calibrate import calibration
+from twofold.train.crossfit import refuse_crossfitted
 
 __all__ = ["calibrate_cohort"]
 
@@ -46,6 +47,7 @@ def calibrate_cohort(
         raise NotCalibrated("calibrate plain scores first: `twofold calibrate BUNDLE DATA --far 1e-2`")
     if min(identities, top) < 2:
         raise UsageError(f"a cohort of {identities} identities, {top} of the nearest counting: both are at least 2")
+    refuse_crossfitted(bundle, items, "a cohort")
     part = bundle.part(items, "calibrate")
     bundle.refuse_trained(part)
     strangers, rest, aside = _dealt(part, identities, seed=known.seed)
@@ -74,7 +76,7 @@ def _dealt(part: Items, identities: int, *, seed: int) -> tuple[Items, Items, It
     if len(codes) < identities + 2:
         raise NotEnoughData(
             f"{len(codes)} identities, of which {identities} were to be the cohort: others must be left to calibrate; "
-            "give more identities, or ask for a smaller cohort"
+            "give more identities" + (f", or --set cohort={len(codes) - 2} or less" if len(codes) >= 4 else "")
         )
     chosen = np.random.default_rng(seed).permutation(len(codes))[:identities]
     places = np.flatnonzero(~part.forged)[first[np.sort(chosen)]]

@@ -29,7 +29,7 @@ from twofold.embedding import read_all
 from twofold.errors import NotEnoughData
 from twofold.inputs import Input
 
-__all__ = ["Ahead", "Feed", "ItemFeed", "PairBatch", "PairFeed", "Stored"]
+__all__ = ["Ahead", "Feed", "ItemFeed", "PairBatch", "PairFeed", "Stored", "pairs_of_batch"]
 
 MEMORY = 4 << 30
 """Bytes of decoded items that are kept in memory."""
@@ -233,7 +233,7 @@ class PairFeed:
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, each an array (3, pairs): first item, second item, how alike they are."""
-        size = max(self.recipe.p * self.recipe.k // 4 * 2, 2)
+        size = pairs_of_batch(self.recipe)
         pairs = self._drawn(self.source, epoch) if isinstance(self.source, Items) else self._listed(self.source, epoch)
         plan = [pairs[:, start : start + size] for start in range(0, pairs.shape[1], size)]
         if self.share[1] > 1:
@@ -270,6 +270,11 @@ class PairFeed:
 
 
 Feed = ItemFeed | PairFeed
+
+
+def pairs_of_batch(recipe: Recipe) -> int:
+    """Pairs of a batch, an even number: as many items as a batch of labelled items has, about."""
+    return max(recipe.p * recipe.k // 4 * 2, 2)
 
 
 def _made(feed: Feed, items: Int[np.ndarray, "n"], variants: Int[np.ndarray, "n"], *, epoch: int) -> Any:

@@ -1,6 +1,7 @@
 """Unseen identities -> the threshold at which a bundle names somebody out of N enrolled, or nobody (law 6)."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,11 @@ from twofold.bundle import Bundle
 from twofold.contract import OpenSet
 from twofold.data.items import Items
 from twofold.embedding import deciding, embed_readable
-from twofold.errors import NotCalibrated
-from twofold.metrics.openset import galleries, open_set
+from twofold.errors import CannotCertify, NotCalibrated
+from twofold.metrics.openset import Galleries, galleries, open_set
 from twofold.results import Standing
+from twofold.train.crossfit import refuse_crossfitted
+from twofold.train.remedies import larger
 
 __all__ = ["calibrate_gallery"]
 
@@ -49,6 +52,7 @@ def calibrate_gallery(
     """
     if bundle.calibration is None:
         raise NotCalibrated("calibrate for one comparison first: `twofold calibrate BUNDLE DATA --far 1e-2`")
+    refuse_crossfitted(bundle, items, "a threshold for identify")
     part = bundle.outside_cohort(bundle.part(items, "calibrate"))
     bundle.refuse_trained(part)
     # a skilled forgery is nobody's probe: strangers are strangers
@@ -58,7 +62,10 @@ def calibrate_gallery(
     confidence = bundle.calibration.confidence
     tried = galleries(score, part.identity, size=size, enrolled=enrolled, seed=seed)
     estimate = standing == "estimate"
-    found = open_set(tried, fpir, confidence=confidence, estimate=estimate)
+    try:
+        found = open_set(tried, fpir, confidence=confidence, estimate=estimate)
+    except CannotCertify as error:
+        raise CannotCertify(f"{error}{_remedies(tried, fpir, confidence=confidence, estimate=estimate)}") from None
     told = OpenSet(
         threshold=found.threshold,
         fpir=fpir,
@@ -73,3 +80,17 @@ def calibrate_gallery(
         seed=seed,
     )
     return bundle.with_deciding(replace(bundle.calibration.deciding, open_set=told))
+
+
+def _remedies(tried: Galleries, fpir: float, *, confidence: float, estimate: bool) -> str:
+    """The end of a refusal: the rates that these galleries show, as they were asked for and as an estimate."""
+    found = []
+    for instead in (False, True)[estimate:]:
+        for rate in (fpir, *larger(fpir)):
+            if (instead, rate) == (estimate, fpir):
+                continue
+            with suppress(CannotCertify):
+                open_set(tried, rate, confidence=confidence, estimate=instead)
+                found.append(f"--set fpir={rate:g}" + (" --estimate" if instead else ""))
+                break
+    return f"; or calibrate with {', or with '.join(found)}" if found else "; no larger rate could be shown either"

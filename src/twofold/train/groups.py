@@ -14,6 +14,7 @@ from twofold.errors import CannotCertify, NotCalibrated, NotEnoughData, TwofoldE
 from twofold.metrics.pairs import AllPairs
 from twofold.results import Standing
 from twofold.train.calibrate import calibration
+from twofold.train.crossfit import refuse_crossfitted
 
 __all__ = ["calibrate_groups", "group_calibrations", "with_groups"]
 
@@ -43,6 +44,7 @@ def calibrate_groups(
         UsageError: the items have no groups.
         IdentityOverlap: identities were trained on.
     """
+    refuse_crossfitted(bundle, items, "a threshold for each group")
     part = bundle.outside_cohort(bundle.part(items, "calibrate"))
     if part.group is None:
         raise UsageError(

@@ -1,5 +1,6 @@
 """Listed pairs: a recipe trained on a table of pairs, and a bundle calibrated on one."""
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,20 +11,22 @@ from twofold import build
 from twofold.admission import judging_pairs
 from twofold.bundle import Bundle
 from twofold.config import Piece, Recipe
+from twofold.data.adaptation import long_enough
 from twofold.data.items import Items
 from twofold.data.pair_splits import split_pairs
 from twofold.data.pairs import Pairs, things_of
 from twofold.data.scores import Scores
 from twofold.devices import training_device
-from twofold.embedding import embed, pair_scores
+from twofold.embedding import embed_readable_pairs, pair_scores
 from twofold.errors import DataError, RecipeError
 from twofold.results import Progress, Standing
 from twofold.train.calibrate import calibrate_scores
 from twofold.train.checkpoint import Checkpoints
+from twofold.train.feed import pairs_of_batch
 from twofold.train.fit import fit, fit_recipe
 from twofold.train.objective import of_pairs
 
-__all__ = ["calibrate_pairs", "fit_material", "fit_pairs", "for_pairs"]
+__all__ = ["calibrate_pairs", "fit_material", "fit_pairs", "for_pairs", "parts_of_pairs"]
 
 OF_ANSWERS, OF_GRADES = "pair_contrastive", "pair_regression"
 """The losses that are chosen for pairs that are the same or not, and for graded pairs."""
@@ -67,7 +70,17 @@ def for_pairs(recipe: Recipe, pairs: Pairs, *, fixed: Collection[str] = ()) -> F
         kind = "the same" if pairs.targets[0] else "different"
         raise DataError(f"all {len(pairs)} pairs are {kind}: to learn from pairs takes both kinds; add the other")
     without = {"miner": None, "memory": 0, "hard_classes": None, "groups_per_batch": None}
-    return ForPairs(recipe=changed.model_copy(update=without), notes=tuple(notes))
+    changed = changed.model_copy(update=without)
+    if "epochs" not in fixed:
+        changed, longer = long_enough(changed, _steps_of_epoch(changed, pairs))
+        notes += longer
+    return ForPairs(recipe=changed, notes=tuple(notes))
+
+
+def _steps_of_epoch(recipe: Recipe, pairs: Pairs) -> int:
+    """Steps of one epoch of all pairs, of which the rarer kind is shown again and again."""
+    rows = len(pairs) if pairs.graded else 2 * int(np.unique(pairs.targets, return_counts=True)[1].max())
+    return math.ceil(rows / pairs_of_batch(recipe))
 
 
 def fit_material(recipe: Recipe, material: Items | Pairs, *, ancestor: Bundle | None = None, **asked: Any) -> Bundle:
@@ -97,10 +110,7 @@ def fit_pairs(
     Raises:
         DataError: graded scores that the loss does not take. NotEnoughData: see `split_pairs`.
     """
-    fitted = for_pairs(recipe, pairs, fixed=fixed)
-    shares = fitted.recipe.split
-    asked = {"train": shares.train + shares.valid, "calibrate": shares.calibrate, "test": shares.test}
-    parts = split_pairs(pairs, asked, seed=seed)
+    fitted, parts = parts_of_pairs(recipe, pairs, fixed=fixed, seed=seed)
     twin = build.twin(fitted.recipe, seed=seed).to(training_device(device))
     bundle = fit(twin, parts["train"], recipe=fitted.recipe, seed=seed, checkpoints=checkpoints, watch=watch)
     records = bundle.provenance
@@ -109,6 +119,20 @@ def fit_pairs(
     counts = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
     notes = [*fitted.notes, f"pairs: {counts}"]
     return replace(bundle, provenance=records, training={**bundle.training, "adapted": notes})
+
+
+def parts_of_pairs(
+    recipe: Recipe, pairs: Pairs, *, fixed: Collection[str] = (), seed: int = 0
+) -> tuple[ForPairs, dict[str, Pairs]]:
+    """The recipe as `for_pairs` fits it, and the pairs that train, calibrate and test.
+
+    Raises:
+        DataError, RecipeError: as `for_pairs`. NotEnoughData: as `split_pairs`.
+    """
+    fitted = for_pairs(recipe, pairs, fixed=fixed)
+    shares = fitted.recipe.split
+    asked = {"train": shares.train + shares.valid, "calibrate": shares.calibrate, "test": shares.test}
+    return fitted, split_pairs(pairs, asked, seed=seed)
 
 
 def calibrate_pairs(
@@ -133,10 +157,10 @@ def calibrate_pairs(
     """
     pairs.refuse_graded("rates")
     part, _ = judging_pairs(bundle.provenance, pairs, "calibrate")
-    plain, things = bundle.with_calibration(None), things_of(part)
-    vectors = embed(plain, things, progress=progress).vectors
+    plain = bundle.with_calibration(None)
+    part, vectors = embed_readable_pairs(plain, part, progress=progress)
     found = pair_scores(plain, vectors[part.index_a], vectors[part.index_b])
     owners = [None if part.identity is None else part.identity[index] for index in (part.index_a, part.index_b)]
     listed = Scores.from_arrays(found, part.targets == 1.0, first=owners[0], second=owners[1])
     contract = calibrate_scores(listed, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing)
-    return plain.with_calibration(contract.calibration).calibrated_on(things)
+    return plain.with_calibration(contract.calibration).calibrated_on(things_of(part))

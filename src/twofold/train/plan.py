@@ -1,6 +1,7 @@
 """What a training would promise and how long it would take, before it starts."""
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Collection
@@ -10,13 +11,14 @@ import numpy as np
 
 from twofold import build
 from twofold.config import Recipe
-from twofold.data.adaptation import adapted, variants_of
-from twofold.data.batches import identity_batches
+from twofold.data.adaptation import adapted, steps_of_epoch, variants_of
 from twofold.data.items import Items, Parts, paired_identities
 from twofold.devices import device_of
 from twofold.metrics.certification import fewest_identities
 from twofold.results import Progress
 from twofold.train.fit import fit
+from twofold.train.remedies import share_for
+from twofold.train.standings import fewest_estimated
 
 __all__ = ["Plan", "Promise", "plan"]
 
@@ -96,7 +98,7 @@ def plan(
     judging = int(paired_identities(judges).sum()) if len(judges) else 0
     identities = int(paired_identities(items).sum())
     rates = sorted({*SHOWN_RATES, far}, reverse=True)
-    steps = _steps(recipe, parts, seed)
+    steps = _steps(recipe, parts)
     return Plan(
         recipe=recipe,
         notes=fitted.notes,
@@ -116,10 +118,12 @@ def _promise(far: float, judging: int, identities: int, *, folds: int) -> Promis
     standing = "estimate" if compared * far >= 1.0 else None
     if not folds and judging >= certified:
         standing = "certified"
-    # half of the identities should train
-    share = math.ceil(100.0 * certified / identities) / 100.0
-    setting = f"split.calibrate={share:g}" if standing != "certified" and share <= 0.5 else None
-    return Promise(far=far, estimated=_for_pairs(1.0 / far), certified=certified, standing=standing, setting=setting)
+    share = share_for(certified, identities)
+    setting = f"split.calibrate={share:g}" if standing != "certified" and share is not None else None
+    estimated = fewest_estimated(far)
+    if folds:  # only pairs inside a fold are compared
+        estimated = next(number for number in itertools.count(estimated) if _compared(number, folds) * far >= 1.0)
+    return Promise(far=far, estimated=estimated, certified=certified, standing=standing, setting=setting)
 
 
 def _compared(judging: int, folds: int) -> int:
@@ -130,18 +134,9 @@ def _compared(judging: int, folds: int) -> int:
     return sum(size * (size - 1) // 2 for size in sizes)
 
 
-def _for_pairs(pairs: float) -> int:
-    """The fewest identities that make so many pairs."""
-    return math.ceil((1.0 + math.sqrt(1.0 + 8.0 * pairs)) / 2.0 - 1e-9)
-
-
-def _steps(recipe: Recipe, parts: Parts, seed: int) -> int:
+def _steps(recipe: Recipe, parts: Parts) -> int:
     """Steps of all trainings; those of a fold are fewer by its part of the items."""
-    variants = variants_of(recipe)
-    labels = np.unique(parts.train.labels, return_inverse=True)[1].reshape(-1)
-    every = (labels[:, None] * variants + np.arange(variants)).reshape(-1)
-    epoch = len(identity_batches(every, p=recipe.p, k=recipe.k, seed=seed))
-    return epoch * recipe.epochs * max(recipe.split.folds or 0, 1)
+    return steps_of_epoch(recipe, parts.train) * recipe.epochs * max(recipe.split.folds or 0, 1)
 
 
 class _Enough(Exception):

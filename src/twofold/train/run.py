@@ -353,5 +353,5 @@ def _same_training(then: dict[str, Any], now: dict[str, Any]) -> bool:
 
 
 def _trained_by(recipe: Recipe) -> dict[str, Any]:
-    """The recipe without what may differ between a run and its continuation."""
-    return recipe.model_dump(mode="json", exclude={"max_seconds"})
+    """The recipe without what may differ between a run and its continuation, and without what `epochs` says."""
+    return recipe.model_dump(mode="json", exclude={"max_seconds", "fewest_steps"})

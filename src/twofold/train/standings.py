@@ -14,7 +14,7 @@ from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import Tally, rates_at, tally, threshold_at_far
 from twofold.results import Standing
 
-__all__ = ["METHODS", "Offer", "affordable", "offers"]
+__all__ = ["METHODS", "Offer", "affordable", "fewest_estimated", "offer", "offers"]
 
 METHODS = {"guaranteed": guarantee.METHOD, "certified": certification.METHOD, "estimate": "quantile"}
 
@@ -33,6 +33,11 @@ class Offer:
     false_non_match_rate: float
 
 
+def fewest_estimated(far: float) -> int:
+    """Identities that make one false accept at this rate likely: fewer cannot even estimate it."""
+    return math.ceil((1.0 + math.sqrt(1.0 + 8.0 / far)) / 2.0 - 1e-9)
+
+
 def offers(
     pairs: PairSource, counted: Tally, *, far: float, frr: float | None, confidence: float, standing: Standing | None
 ) -> list[Offer]:
@@ -42,12 +47,12 @@ def offers(
         CannotCertify: the data carry nothing that was asked for.
     """
     if standing is not None:
-        return [_offer(standing, pairs, counted, far=far, frr=frr, confidence=confidence)]
+        return [offer(standing, pairs, counted, far=far, frr=frr, confidence=confidence)]
     found = []
     with suppress(CannotCertify):  # most data are too small for a guarantee
-        found.append(_offer("guaranteed", pairs, counted, far=far, frr=frr, confidence=confidence))
+        found.append(offer("guaranteed", pairs, counted, far=far, frr=frr, confidence=confidence))
     try:
-        found.append(_offer("certified", pairs, counted, far=far, frr=frr, confidence=confidence))
+        found.append(offer("certified", pairs, counted, far=far, frr=frr, confidence=confidence))
     except CannotCertify:
         if not found:
             raise
@@ -62,9 +67,14 @@ def affordable(found: list[Offer]) -> Offer:
     return strongest
 
 
-def _offer(
+def offer(
     standing: Standing, pairs: PairSource, counted: Tally, *, far: float, frr: float | None, confidence: float
 ) -> Offer:
+    """The thresholds of one standing.
+
+    Raises:
+        CannotCertify: the data do not carry it.
+    """
     if standing == "guaranteed":
         accept = guarantee.guarantee(pairs, far, confidence=confidence, counted=counted)
         reject = None if frr is None else guarantee_rejection(pairs, frr, confidence=confidence)
@@ -83,7 +93,7 @@ def _estimated(pairs: PairSource, far: float, *, counted: Tally, confidence: flo
     if counted.impostor[0] * far < 1.0:
         raise CannotCertify(
             f"{round(float(counted.impostor[0]))} impostor pairs cannot even estimate a false-accept rate of {far:g}: "
-            f"it takes at least {math.ceil(1.0 / far)} of them; give more identities, or ask for a larger rate"
+            f"it takes at least {math.ceil(1.0 / far)} of them; give more identities"
         )
     bounds, _ = upper_bounds(pairs, np.array([threshold]), confidence=confidence)
     return Certificate(threshold=threshold, rate=float(rates_at(counted, threshold)[0]), upper_bound=float(bounds[0]))
@@ -95,7 +105,7 @@ def _estimated_rejection(pairs: PairSource, frr: float, *, confidence: float) ->
     if counted.impostor[0] * frr < 1.0:
         raise CannotCertify(
             f"{round(float(counted.impostor[0]))} genuine pairs cannot even estimate a false-reject rate of {frr:g}: "
-            f"it takes at least {math.ceil(1.0 / frr)} of them; give more items per identity, or ask for a larger rate"
+            f"it takes at least {math.ceil(1.0 / frr)} of them; give more items per identity"
         )
     highest = float(threshold_at_far(counted, frr))
     bounds, _ = upper_bounds(turned, np.array([highest]), confidence=confidence)

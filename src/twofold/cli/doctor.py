@@ -1,0 +1,101 @@
+"""doctor: what is wrong with DATA, before a minute is spent on training."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twofold.cli.options import WRONG, YES, Flag, Json, Set, naming_left_out, print_json, setting, show
+from twofold.cli.pair_tables import findings_on_pairs, opened_pairs
+from twofold.cli.values import Levels, OutFile, Seed
+from twofold.errors import UsageError
+
+if TYPE_CHECKING:
+    from twofold.results import Finding
+
+__all__ = ["doctor"]
+
+PLAIN = ("against", "bundle", "fix")
+"""Options of `doctor` for labelled items alone."""
+
+
+def doctor(
+    data: Path,
+    /,
+    *,
+    recipe: str = "generic",
+    settings: Set = (),
+    levels: Levels = 1,
+    against: Path | None = None,
+    bundle: Path | None = None,
+    fix: OutFile = None,
+    seed: Seed = 0,
+    strict: Flag = False,
+    json: Json = False,
+) -> int:
+    """Say what is wrong with DATA before a minute is spent on training; exit code 2 if it cannot be trained on.
+
+    Args:
+        data: a folder with one sub-folder an identity, or a table with the columns path and label, and if there is,
+            split or part: nothing should stand in two of them.
+        recipe: what shall be trained: a built-in name or a TOML file.
+        settings: change the recipe as in `train`, --set p=8; can be given several times.
+        levels: 2 for folders of folders: group/identity/file.
+        against: other data, of which nothing should be in DATA.
+        bundle: a trained bundle: its vectors judge labels, and find more copies.
+        fix: write a cleaned table OUT.csv, and OUT.dropped.csv with what was left out and why; files stay as they are.
+        seed: of what is drawn, and of the split.
+        strict: one file that cannot be read prevents training; else such files are left out.
+        json: print one JSON object.
+    """
+    from twofold import build, next_steps, terminal, wording
+    from twofold.apps.checkup import checkup
+    from twofold.bundle import Bundle
+    from twofold.data.cleaning import write_cleaned
+    from twofold.data.items import Items
+    from twofold.data.tables import parts_of
+    from twofold.recipes import find
+    from twofold.train.objective import check
+
+    changes = dict(setting(text) for text in settings)
+    chosen = find(recipe).replace(changes)
+    asked = {"fixed": tuple(changes), "seed": seed, "strict": strict}
+    if (pairs := opened_pairs(data)) is not None:
+        if further := [f"--{name}" for name, given in zip(PLAIN, (against, bundle, fix), strict=True) if given]:
+            raise UsageError(f"{data} is a table of pairs, and {further[0]} is for labelled items: leave it out")
+        found = findings_on_pairs(pairs, chosen, quiet=json, **asked)
+        return _told(found, next_steps.after_checking(recipe, data, levels=1, settings=settings, seed=seed), json=json)
+    check(chosen)
+    with naming_left_out(strict):
+        items = Items.open(data, levels=levels)
+        others = parts_of(data) if against is None else Items.open(against, levels=levels)
+    reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
+    with terminal.bar("reading", quiet=json) as progress:
+        found = checkup(items, reader, recipe=chosen, against=others, progress=progress, **asked)
+    beside = None if fix is None else write_cleaned(items, found.dropped, fix)
+    if json:
+        told = {"items": len(items), "identities": len(items.identities)}
+        told |= {"findings": [asdict(finding) for finding in found.findings]}
+        told |= {"dropped": {items.ids[place]: reason for place, reason in found.dropped.items()}}
+        print_json(told)
+    else:
+        show(wording.items(items), wording.findings(found.findings))
+        if fix is not None and beside is not None:
+            show(wording.cleaned(len(items), len(found.dropped), fix, beside))
+    if any(finding.level == "fatal" for finding in found.findings):
+        return WRONG
+    if not json:
+        show(next_steps.after_checking(recipe, data, levels=levels, settings=settings, seed=seed))
+    return YES
+
+
+def _told(found: "Sequence[Finding]", following: str, *, json: bool) -> int:
+    """The findings on pairs, and the exit code that they make."""
+    from twofold import wording
+
+    fatal = any(finding.level == "fatal" for finding in found)
+    if json:
+        print_json({"findings": [asdict(finding) for finding in found]})
+    else:
+        show(wording.findings(found), "" if fatal else following)
+    return WRONG if fatal else YES
