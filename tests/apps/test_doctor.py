@@ -93,7 +93,7 @@ def test_singletons_and_small_classes_are_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("classes", "settings", "says"),
     [
-        (20, {"p": 21}, "--set p=16 or less"),
+        (20, {"p": 21}, "--set p=13 or less"),
         (20, {"p": 15, "split.folds": 0, "split.calibrate": 0.2}, "--set p="),
         (6, {"k": 4}, "--set k=2 or less"),
         (6, {"split.folds": 5}, "set split.folds to 3 or less"),

@@ -50,7 +50,9 @@ def report(bundle, strangers):
 def test_the_numbers_are_those_of_evaluate(bundle, strangers, report):
     assert report.evaluation == evaluate(bundle, strangers)
     told = json.loads(json.dumps(numbers(report), allow_nan=False))
-    assert told["estimates"] == [vars(each) for each in report.evaluation.estimates]
+    assert told["estimates"] == [
+        vars(each) | {"says_nothing": each.says_nothing} for each in report.evaluation.estimates
+    ]
     assert told["curve"]["false_match_rate"] == report.curve.false_match_rate.tolist()
     assert "shown" not in told["hard"][0]
 

@@ -180,7 +180,8 @@ def _completed(split: Split, chosen: set[str]) -> tuple[Split, list[str]]:
     open_parts = [part for part in shares if part not in chosen]
     total = sum(shares[part] for part in open_parts)
     notes: list[str] = []
-    if abs(sum(shares.values()) - 1.0) > 1e-6 and total > 0 and left > 0:
+    left = 0.0 if abs(left) < 1e-9 else left
+    if abs(sum(shares.values()) - 1.0) > 1e-6 and total > 0 and left >= 0:
         filled = {part: shares[part] * left / total for part in open_parts}
         shares |= filled
         said = ", ".join(f"split.{part}={share:.3g}" for part, share in filled.items())
