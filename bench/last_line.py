@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from measured_code import measured_code
+
 __all__ = ["machine", "print_last_line", "row"]
 
 
@@ -42,6 +44,7 @@ def print_last_line(bench: str, started: float, results: list[dict[str, Any]]) -
     line = {
         "bench": bench,
         "commit": _commit(),
+        "code": measured_code(bench),
         "machine": machine(),
         "seconds": round(time.monotonic() - started, 1),
         "results": results,

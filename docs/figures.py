@@ -2,16 +2,19 @@
 
 import json
 import re
+import runpy
 import textwrap
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 PAGE = Path(__file__).with_name("figures.md")
 TABLES = Path(__file__).with_name("figures.toml")
-RESULTS = Path(__file__).parents[1] / "bench" / "results"
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "bench" / "results"
 PICTURES = Path(__file__).with_name("figures")
 
 PLAIN_ROWS = 20
@@ -36,6 +39,8 @@ How to read the tables:
 - Each section names its machine. Sections that name no vector instructions were measured on an Intel processor with
   AVX-512 and AMX. Speed ratios depend on the processor: matrix products and convolutions gain more from AVX-512 and AMX
   than the loops between them, so they differ on other processors.
+- *stale*: the code that was measured has changed since. *of unknown code*: the script did not record which code it
+  measured (`bench/measured_code.py`).
 """
 
 
@@ -71,8 +76,8 @@ def _section(path: Path) -> str:
     parts = [
         f"## {about.get('heading', _words(path.stem).capitalize())}",
         about.get("question", ""),
-        f"`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, {line['seconds']:.0f} s; "
-        f"[all {len(results)} figures](../bench/results/{path.name}).",
+        f"`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, {line['seconds']:.0f} s"
+        f"{age(line)}; [all {len(results)} figures](../bench/results/{path.name}).",
         _pictures(line["bench"]),
     ]
     for fold in about.get("folds", ()):
@@ -81,6 +86,19 @@ def _section(path: Path) -> str:
     repeated = len({result["name"] for result in results}) < len(results)
     parts.append(_by_seed(results) if repeated else _plain(results))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def age(line: dict[str, Any], *, root: Path = ROOT) -> str:
+    """What is to be said of a result whose code is not the code now."""
+    code = line.get("code")
+    if code is None:
+        return ", *of unknown code*"
+    return "" if _hashed()(code["paths"], root=root) == code["sha256"] else ", *stale*"
+
+
+@cache
+def _hashed() -> Any:
+    return runpy.run_path(str(ROOT / "bench" / "measured_code.py"))["hashed"]
 
 
 def _folded(fold: Fold, results: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:

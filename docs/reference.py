@@ -1,6 +1,7 @@
 """Write docs/cli.md from the docstrings of the commands: `make docs`. A test checks that it is current."""
 
 import re
+import runpy
 import sys
 from pathlib import Path
 
@@ -18,4 +19,6 @@ def reference() -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(reference(), encoding="utf-8")
+    made = runpy.run_path(str(Path(__file__).with_name("figures.py")), run_name="figures")
+    made["PAGE"].write_text(made["figures"](), encoding="utf-8")  # a change of code makes figures stale
     sys.exit(0)

@@ -107,11 +107,33 @@ def test_vectors_of_nobody_known(contract, tmp_path):
     found = monitor(contract, listed)
     assert found.decision == "no drift" and found.units == 300
     assert any("labels of vectors" in note for note in found.notes)
+    assert 60 <= found.parts[0].units <= 90  # 75 persons, told from the share of genuine pairs
     np.save(tmp_path / "moved.npy", some + 0.35 * some.std())  # all of them go one way, as a dirty lens makes them
     assert monitor(contract, ProductionScores.open(tmp_path / "moved.npy")).decision == "drift"
     rows = [[f'"{vector.tolist()}"'] for vector in some[:40]]
     (tmp_path / "t.csv").write_text("vector\n" + "".join(f"{row[0]}\n" for row in rows))
     assert np.allclose(ProductionScores.open(tmp_path / "t.csv").scores[:39], listed.scores[:39])
+
+
+@pytest.mark.parametrize(("people", "each", "said"), [(20, 20, "too little data"), (40, 20, "no drift")])
+def test_many_vectors_of_few_people_are_not_counted_as_independent(contract, people, each, said):
+    vectors = [np.stack(clusters(people, each, spread=0.7, uneven=0.3, seed=seed).values) for seed in range(100, 105)]
+    found = [monitor(contract, ProductionScores.from_vectors(some.astype(np.float64))) for some in vectors]
+    assert [drift.decision for drift in found] == [said] * 5
+    assert all(0.75 * people <= drift.parts[0].units <= 1.33 * people for drift in found)
+    assert "persons, who were counted in place of vectors" in found[0].notes[0]
+
+
+@pytest.mark.slow
+def test_false_alarms_of_unlabelled_vectors_are_as_rare_as_stated():
+    """13 % at twenty people with twenty vectors each when every vector counted as a person of its own; 1 % stated."""
+    alarms = 0
+    for seed in range(20):
+        known = calibrate_scores(vectors(seed=seed), far=1e-2)
+        for each in range(10):
+            some = np.stack(clusters(20, 20, spread=0.7, uneven=0.3, seed=1000 * seed + each + 500).values)
+            alarms += monitor(known, ProductionScores.from_vectors(some.astype(np.float64))).decision == "drift"
+    assert alarms <= 5  # 200 x .01 and two standard errors of it
 
 
 def test_many_vectors_are_drawn_by_chance(monkeypatch, contract):

@@ -403,3 +403,17 @@ def test_parquet_of_too_many_columns_is_refused_before_its_rows_are_read(tmp_pat
     monkeypatch.setattr(parquet, "read_table", lambda *_: pytest.fail("the rows were read"))
     with pytest.raises(DataError, match=r"wide.parquet has 12 columns, more than 10: a row should be an item"):
         Items.open(tmp_path / "wide.parquet")
+
+
+def test_sites_of_a_table(tmp_path):
+    (tmp_path / "t.csv").write_text("text,label,site\na,x,Rome\nb,x,Rome\nc,y,Oslo\n")
+    items = Items.open(tmp_path / "t.csv")
+    assert items.sites == ("Oslo", "Rome") and items.site.tolist() == [1, 1, 0]
+    assert items.metadata[0]["site"] == "Rome"
+    assert items.take([2]).sites == ("Oslo",) and items.at_sites("none").site is None
+    with pytest.raises(DataError, match="the items have no groups to be sites"):
+        items.at_sites("group")
+    (tmp_path / "t.csv").write_text("text,label,site,group\na,x,,g\nb,x,Rome,g\n")
+    items = Items.open(tmp_path / "t.csv")
+    assert items.site is None and "1 rows have no site, so that sites are not used" in items.notes
+    assert items.at_sites("group").sites == ("g",)

@@ -108,3 +108,20 @@ def test_arrays_that_cannot_be_read(tmp_path):
         Scores.open(tmp_path / "v.npy")
     with pytest.raises(NotEnoughData, match="1 vector makes no pair"):
         Scores.from_vectors(np.zeros((1, 2)), np.zeros(1, dtype=np.int64))
+
+
+def test_sites_and_recordings_of_scores_and_vectors(tmp_path):
+    (tmp_path / "s.csv").write_text(
+        "score,identity_a,identity_b,site_a,site_b\n0.9,x,x,Rome,Rome\n0.1,x,y,Rome,Oslo\n0.2,y,z,Oslo,Rome\n"
+    )
+    found = Scores.open(tmp_path / "s.csv")
+    assert found.sites.tolist() == [1, 0, 1] and found.by_site.units == 2 and found.pairs.units == 3
+    (tmp_path / "s.csv").write_text("score,identity_a,identity_b,site_a,site_b\n0.9,x,x,Rome,Oslo\n")
+    with pytest.raises(DataError, match="1 identities stand at several sites"):
+        Scores.open(tmp_path / "s.csv")
+    (tmp_path / "v.csv").write_text(
+        'vector,label,source,site\n"[1, 0]",x,1,Rome\n"[1, 0]",x,1,Rome\n"[0, 1]",x,2,Rome\n"[1, 1]",y,3,Oslo\n'
+    )
+    found = Scores.open(tmp_path / "v.csv")
+    (block,) = found.pairs
+    assert found.sites.tolist() == [1, 0] and block.same.sum() == 2  # the pair of recording 1 is none

@@ -98,6 +98,47 @@ def test_every_identity_and_every_two_of_them_count_once(source):
     assert each == [1.0] * len(each)
 
 
+@pytest.mark.parametrize("source", [AllPairs, SampledPairs])
+def test_items_of_one_recording_count_as_one(source):
+    """Bursts are counted as if each pair of recordings were one pair: the mean over the pairs of their items."""
+    generator = np.random.default_rng(4)
+    labels = np.repeat(np.arange(4), [2, 6, 5, 3])
+    recording = np.array([0, 1, 2, 2, 2, 3, 3, 4, 0, 0, 0, 0, 1, 9, 9, 9])
+    scores = generator.normal(size=(len(labels),) * 2)
+    made = source(lambda rows, cols: np.maximum(scores, scores.T)[np.ix_(rows, cols)], labels, source=recording)
+    shares = {True: {}, False: {}}
+    for a in range(len(labels)):
+        for b in range(a + 1, len(labels)):
+            same = labels[a] == labels[b]
+            if not (same and recording[a] == recording[b]):
+                couple = tuple(sorted([(labels[a], recording[a]), (labels[b], recording[b])]))
+                hit = max(scores[a, b], scores[b, a]) >= 0.5
+                shares[bool(same)].setdefault(couple, []).append(hit)
+    for kind, couples in shares.items():
+        by_couple = {}
+        for (one, other), hits in couples.items():
+            by_couple.setdefault((one[0], other[0]), []).append(np.mean(hits))
+        wanted = np.mean([np.mean(each) for each in by_couple.values()])
+        total = reached = 0.0
+        for block in made:
+            chosen = block.same == kind
+            total += block.weights[chosen].sum()
+            reached += block.weights[chosen & (block.scores >= 0.5)].sum()
+        assert reached / total == pytest.approx(wanted)
+        recordings = [2, 3, 2, 1]
+        pairs_of = {True: 1 + 3 + 1, False: (8**2 - sum(each**2 for each in recordings)) / 2}
+        assert total == pytest.approx(pairs_of[kind])
+
+
+def test_recordings_of_one_item_each_change_nothing():
+    labels = np.repeat(np.arange(5), [2, 3, 1, 4, 2])
+
+    def score(rows, cols):
+        return np.zeros((len(rows), len(cols)))
+
+    assert weighed(AllPairs(score, labels, source=np.arange(12))) == weighed(AllPairs(score, labels))
+
+
 def test_equal_numbers_of_items_weigh_exactly_one():
     labels = np.repeat(np.arange(7), 3)
     made = AllPairs(lambda rows, cols: np.zeros((len(rows), len(cols))), labels)

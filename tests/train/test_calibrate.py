@@ -148,3 +148,29 @@ def test_false_rejects_that_cannot_be_shown_are_refused_or_estimated():
     assert found.rejection.false_reject.value < 0.051 < found.rejection.upper_bound and not found.certified
     with pytest.raises(CannotCertify, match=r"120 genuine pairs cannot even estimate a false-reject rate of 0\.001"):
         calibration(pairs, far=0.1, frr=0.001, standing="estimate")
+
+
+def test_sites_are_the_unit_where_there_is_such_a_column():
+    items = clusters(120, 3, spread=0.7)
+    at = replace(items, site=items.identity % 60, sites=tuple(f"site {number}" for number in range(60)))
+    found = calibrate(bundle(), at, far=0.1).calibration
+    assert (found.standing, found.identities, found.false_match.unit) == ("certified", 120, "site")
+    assert found.false_match.resampled == 60
+    assert calibrate(bundle(), at.at_sites("none"), far=0.1).calibration.false_match.unit == "identity"
+    few = replace(items, site=items.identity % 8, sites=tuple(f"site {number}" for number in range(8)))
+    with pytest.raises(CannotCertify, match="8 sites are too few to certify by site"):
+        calibrate(bundle(), few, far=0.1)
+    assert calibrate(bundle(), few, far=0.1, standing="estimate").calibration.false_match.unit == "site"
+
+
+def test_groups_whose_identities_are_alike_are_warned_about():
+    items = clusters(120, 3, spread=0.7)
+    common = np.random.default_rng(0).normal(size=(4, 32)).astype(np.float32)
+    group = items.identity % 4
+    values = tuple(value + 0.15 * common[at] for value, at in zip(items.values, group, strict=True))
+    alike = replace(items, values=values, group=group, groups=("a", "b", "c", "d"))
+    said = calibrate(bundle(), alike, far=0.1, standing="certified").calibration.warnings
+    assert [each for each in said if "identities of one group score alike" in each and "--set site=group" in each]
+    apart = replace(items, group=group, groups=("a", "b", "c", "d"))
+    said = calibrate(bundle(), apart, far=0.1, standing="certified").calibration.warnings
+    assert not any("group" in each for each in said)

@@ -21,8 +21,10 @@ from twofold.data.label_noise import ENOUGH, Doubts, doubtful_labels
 from twofold.data.listing import some
 from twofold.errors import DataError
 from twofold.inputs.image_traits import coarse_features, flat_edges
+from twofold.metrics.sites import CHANCE
 from twofold.plurals import counted
 from twofold.results import Estimate, Finding
+from twofold.train.calibrate import site_dependence
 
 __all__ = ["Checkup", "checkup"]
 
@@ -75,7 +77,8 @@ def checkup(
 
     Beyond what `doctor` finds: near copies (recompressed, brighter, cut a little) within a class and under two;
     identities and contents that stand on two sides; labels that the nearest neighbours contradict, if those are good
-    enough to say so; traits that should not tell genuine from impostor pairs and do.
+    enough to say so; traits that should not tell genuine from impostor pairs and do; by a bundle's vectors, whether
+    identities of one site or group are alike, so that they are not independent.
 
     Args:
         items: what shall be trained on.
@@ -104,6 +107,7 @@ def checkup(
     _incomplete(case)
     _labels(case, seed)
     _traits(case, seed)
+    _recruited_together(case, seed)
     return Checkup(findings=worst_first(case.findings), dropped=dict(sorted(case.dropped.items())))
 
 
@@ -327,3 +331,31 @@ def _confounded(case: _Case, found: dict[str, Estimate], whom: str, *, code: str
     if said:
         message = f"AUC of trivial traits, genuine pairs against {whom} (0.5 is chance): {', '.join(said)}"
         case.findings.append(Finding(level="note", code=f"{code}-traits", message=message, remedy=""))
+
+
+def _recruited_together(case: _Case, seed: int) -> None:
+    """Whether knowing the site, or the group, of identities tells anything about impostor scores."""
+    items, known = case.items, case.known
+    if known.vectors is None:
+        return
+    kept = np.flatnonzero(known.readable[: len(items)] & ~items.forged)
+    part, vectors = items.take(kept), known.vectors[kept]
+    said = part.site is not None
+    if (found := site_dependence(part, lambda rows, cols: vectors[rows] @ vectors[cols].T, seed=seed)) is None:
+        return
+    of = "site" if said else "group"
+    told = (
+        f"{found.explained:.0%} of what tells identities' impostor scores apart lies between {of}s, and impostor pairs "
+        f"of one {of} score {found.within:+.2f} standard deviations more"
+    )
+    if found.p_value > CHANCE:
+        message = f"identities of one {of} look independent: {told}, which chance explains (p = {found.p_value:.2g})"
+        case.findings.append(Finding(level="note", code="sites", message=message, remedy=""))
+        return
+    remedy = (
+        "calibrate and evaluate count sites in place of identities, since there is a column site"
+        if said
+        else "if groups say who was recruited together, calibrate by them: --set site=group, or name the column site"
+    )
+    message = f"identities of one {of} are not independent: {told} (p = {found.p_value:.2g})"
+    case.findings.append(Finding(level="warning", code="sites", message=message, remedy=remedy))

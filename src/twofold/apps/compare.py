@@ -107,5 +107,5 @@ def _fresh(bundle: Bundle, part: Items) -> bool:
 
 def _pairs(bundle: Bundle, part: Items, progress: Callable[[int, int], None] | None) -> OneKind:
     part, vectors = embed_readable(bundle, part, progress=progress)
-    every = AllPairs(deciding(bundle, vectors), part.labels, identity=part.identity, forged=part.forged)
-    return OneKind(every, "random")
+    score, own = deciding(bundle, vectors), {"forged": part.forged, "source": part.source}
+    return OneKind(AllPairs(score, part.labels, identity=part.identity, **own), "random")

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +17,8 @@ from twofold.metrics import fewshot, retrieval, verification
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.intervals import agrees
 from twofold.metrics.pairs import AllPairs, OneKind, PairList, PairSource, SampledPairs, ScoreBlock
+from twofold.metrics.sites import BySite, sites_of_identities
+from twofold.metrics.skilled import SKILLED, estimates_by_kind
 from twofold.ranking import ranking
 from twofold.results import Estimate, Evaluation
 
@@ -39,14 +40,6 @@ LARGE = 1 << 25
 
 MOST = 1 << 24
 """Genuine and impostor pairs that are then taken, about."""
-
-OF_SKILLED = ("eer", "auc", "tar_at_far", "false_match_rate")
-"""Numbers that skilled forgeries change; genuine pairs are the same ones."""
-
-SKILLED = (
-    "numbers called skilled_ are those of skilled forgeries, each compared with what it imitates; all others are those "
-    "of random impostors"
-)
 
 Watch = Callable[[str, int, int], None]
 """What is being done, how far it is, and how far it goes."""
@@ -132,16 +125,18 @@ def _measured(
     watch: Watch | None,
 ) -> Evaluation:
     score = deciding(bundle, vectors)
-    pairs = _pairs(score, part, seed=seed, watch=watch)
+    pairs, unit = _pairs(score, part, seed=seed, watch=watch), "identity"
+    if part.site is not None:
+        pairs, unit = BySite(pairs, sites_of_identities(part.identity, part.site, part.identities)), "site"
     asked = _far(bundle, far)
-    numbers = _verification(bundle, pairs, far=asked, unit="identity", confidence=confidence, seed=seed)
+    numbers = _verification(bundle, pairs, far=asked, unit=unit, confidence=confidence, seed=seed)
     notes = [SKILLED] if part.forged.any() else []
     within, untold = by_group(bundle, part, vectors, confidence=confidence, seed=seed)
     notes += untold
     numbers |= retrieval.estimates(
         ranking(bundle.twin, vectors),
         part.labels,
-        identity=part.identity,
+        identity=part.identity if part.site is None else part.site,
         confidence=confidence,
         seed=seed,
         progress=_stage(watch, "search"),
@@ -155,7 +150,7 @@ def _measured(
             numbers[found.name] = found
         except NotEnoughData as error:
             notes.append(str(error))
-    return _evaluation(bundle, pairs, numbers, unit="identity", far=asked, items=len(part), seed=seed, notes=notes)
+    return _evaluation(bundle, pairs, numbers, unit=unit, far=asked, items=len(part), seed=seed, notes=notes)
 
 
 def evaluate_crossfitted(
@@ -218,13 +213,23 @@ def by_group(
 def _pairs(score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None) -> AllPairs | SampledPairs:
     progress = _stage(watch, "error rates")
     if len(part) * (len(part) - 1) // 2 <= LARGE:
-        return AllPairs(score, part.labels, identity=part.identity, forged=part.forged, progress=progress)
+        return AllPairs(
+            score, part.labels, identity=part.identity, forged=part.forged, source=part.source, progress=progress
+        )
     return SampledPairs(
-        score, part.labels, identity=part.identity, forged=part.forged, seed=seed, most=MOST, progress=progress
+        score,
+        part.labels,
+        identity=part.identity,
+        forged=part.forged,
+        source=part.source,
+        seed=seed,
+        most=MOST,
+        progress=progress,
     )
 
 
 def _drawn(pairs: PairSource, genuine: int, impostor: int, *, seed: int) -> tuple[str, ...]:
+    pairs = pairs.pairs if isinstance(pairs, BySite) else pairs
     if not isinstance(pairs, SampledPairs):
         return ()
     share = "all" if genuine == pairs.genuine else f"{genuine} of"
@@ -312,24 +317,9 @@ def _far(bundle: Bundle, far: float | None) -> float:
 def _verification(
     bundle: Bundle, pairs: PairSource, *, far: float, unit: str, confidence: float, seed: int
 ) -> dict[str, Estimate]:
-    """Every number against random impostors; against skilled forgeries under names of their own."""
-    settings: dict[str, Any] = {
-        "far": far,
-        "threshold": None if bundle.calibration is None else bundle.calibration.deciding.threshold,
-        "confidence": confidence,
-        "unit": unit,
-        "seed": seed,
-    }
-    if unit == "pair":  # without identities both sides of every pair have one code: no kind can be told
-        return verification.estimates(pairs, **settings)
-    numbers = verification.estimates(OneKind(pairs, "random"), **settings)
-    skilled = OneKind(pairs, "skilled")
-    if all(block.same.all() for block in skilled):
-        return numbers
-    for name, found in verification.estimates(skilled, **settings).items():
-        if name in OF_SKILLED:
-            numbers[f"skilled_{name}"] = replace(found, name=f"skilled_{name}")
-    return numbers
+    """Every number, at the threshold too if there is one."""
+    threshold = None if bundle.calibration is None else bundle.calibration.deciding.threshold
+    return estimates_by_kind(pairs, far=far, threshold=threshold, confidence=confidence, unit=unit, seed=seed)
 
 
 def _evaluation(

@@ -25,6 +25,7 @@ from twofold.errors import IdentityOverlap, NotEnoughData
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.curves import identity_rates, rank_k
 from twofold.metrics.pairs import AllPairs, OneKind, PairSource, SampledPairs, ScoreBlock
+from twofold.metrics.sites import BySite, sites_of_identities
 from twofold.metrics.verification import estimates_at
 from twofold.report.measured import Hard, Map, Part, Report
 from twofold.report.projection import projection
@@ -90,7 +91,17 @@ def evaluation_report(
     found = replace(found, notes=(*part.notes, *found.notes))
     known = bundle.calibration and bundle.calibration.deciding
     score = deciding(bundle, vectors)
-    listed = _pairs(score, part.labels, part.identity, forged=part.forged, seed=seed, progress=_passes(watch))
+    listed = _pairs(
+        score,
+        part.labels,
+        part.identity,
+        forged=part.forged,
+        source=part.source,
+        seed=seed,
+        progress=_passes(watch),
+    )
+    if part.site is not None:
+        listed = BySite(listed, sites_of_identities(part.identity, part.site, part.identities))
     threshold = threshold_of(known, listed, found)
     data = _Data(
         bundle=bundle,
@@ -145,13 +156,17 @@ def _pairs(
     units: np.ndarray,
     *,
     forged: np.ndarray | None = None,
+    source: np.ndarray | None = None,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> PairSource:
     """All pairs, or a sample of them, against random impostors where forgeries are named."""
     if len(labels) * (len(labels) - 1) // 2 <= LARGE:
-        return OneKind(AllPairs(score, labels, identity=units, forged=forged, progress=progress), "random")
-    sampled = SampledPairs(score, labels, identity=units, forged=forged, seed=seed, most=MOST, progress=progress)
+        every = AllPairs(score, labels, identity=units, forged=forged, source=source, progress=progress)
+        return OneKind(every, "random")
+    sampled = SampledPairs(
+        score, labels, identity=units, forged=forged, source=source, seed=seed, most=MOST, progress=progress
+    )
     return OneKind(sampled, "random")
 
 

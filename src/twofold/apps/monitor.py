@@ -128,7 +128,9 @@ def _reference(deciding: Calibration, group: str) -> Reference:
 def _moved(found: ProductionScores, wanted: _Part, *, rate: float, genuine: float) -> Moved:
     kind, rows = wanted.kind, wanted.rows
     share = {"genuine": (1.0, 1.0), "impostor": (0.0, 0.0), "mixed": (genuine, 1.0)}[kind]
-    some = Production(scores=found.scores[rows], first=found.first[rows], second=found.second[rows])
+    some = Production(
+        scores=found.scores[rows], first=found.first[rows], second=found.second[rows], unowned=found.unowned
+    )
     told = shift(wanted.reference, some, false_alarms=rate, genuine=share)
     decision: Decision = "too little data"
     if told.ratio is not None:
@@ -167,7 +169,13 @@ def _notes(found: ProductionScores, parts: list[Moved]) -> list[str]:
         notes.append(
             f"{counted(found.undrawn, 'vector', 'was')} left out: of the others, drawn by chance, every pair was scored"
         )
-    if found.unit == "thing":
+    if found.unowned:
+        persons = max(part.units for part in parts)
+        notes.append(
+            f"nobody said whose the vectors are: their scores suggest about {persons} persons, who were counted "
+            "in place of vectors; labels of vectors would tell more"
+        )
+    elif found.unit == "thing":
         notes.append(
             "the two sides of a pair were counted as independent things: where many are of one person, say so "
             "(identity_a, identity_b, or labels of vectors), else there are too many alarms"

@@ -8,6 +8,7 @@ from twofold.data.scores import NO_IDENTITIES, Scores
 from twofold.errors import IdentityOverlap, NotCalibrated
 from twofold.metrics import verification
 from twofold.metrics.intervals import agrees
+from twofold.metrics.skilled import SKILLED, estimates_by_kind, of_kind
 from twofold.results import Evaluation
 
 __all__ = ["evaluate_scores"]
@@ -47,15 +48,18 @@ def evaluate_scores(
             "these are the scores that the threshold was found on, so error rates at it would look too good: evaluate "
             "on scores of other identities"
         )
-    numbers = verification.estimates(
-        scores.pairs, far=far, threshold=threshold, confidence=confidence, unit=scores.unit, seed=seed
-    )
+    pairs, unit = scores.by_site, scores.unit if scores.sites is None else "site"
+    settings = {"confidence": confidence, "unit": unit, "seed": seed}
+    numbers = estimates_by_kind(pairs, far=far, threshold=threshold, **settings)
+    notes = () if unit != "pair" else (f"{NO_IDENTITIES}: intervals resample pairs (too narrow)",)
+    if any(name.startswith("skilled_") for name in numbers):
+        notes = (SKILLED,)
     genuine = sum(int(block.same.sum()) for block in scores.pairs)
     total = sum(len(block.same) for block in scores.pairs)
     return Evaluation(
         estimates=tuple(numbers.values()),
-        unit=scores.unit,
-        units=scores.pairs.units,
+        unit=unit,
+        units=pairs.units,
         items=0,
         genuine_pairs=genuine,
         impostor_pairs=total - genuine,
@@ -64,7 +68,7 @@ def evaluate_scores(
         standing="estimate" if known is None else known.standing,
         holds=None if known is None else agrees(numbers["false_match_rate"], known.far),
         seed=seed,
-        notes=() if scores.unit == "identity" else (f"{NO_IDENTITIES}: intervals resample pairs (too narrow)",),
+        notes=notes,
     )
 
 
@@ -72,8 +76,9 @@ def _made_from(known: Calibration, scores: Scores) -> bool:
     """Whether rates and intervals at the threshold are to the last digits those of the calibration's own scores."""
     if scores.identities != known.identities or not known.false_match.value + known.false_non_match.value:
         return False
+    random = scores.by_site if scores.unit == "pair" else of_kind(scores.by_site, "random")
     found = verification.estimates_at(
-        scores.pairs, known.threshold, confidence=known.confidence, unit=scores.unit, seed=known.seed
+        random, known.threshold, confidence=known.confidence, unit=scores.unit, seed=known.seed
     )
     recorded = (("false_match_rate", known.false_match), ("false_non_match_rate", known.false_non_match))
     return all(

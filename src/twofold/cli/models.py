@@ -54,6 +54,7 @@ CALIBRATION = {
     "enrolled": 1,
     "groups": False,
     "cohort": 0,
+    "site": "site",
 }
 """What --set knows in `calibrate`, and what counts without it."""
 
@@ -195,7 +196,8 @@ def calibrate(
             probability holds), seed=1 (of the bootstrap), distance=euclidean (of vectors without a bundle),
             fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: how often a stranger may be taken for one of so
             many, each enrolled with so many items), groups=true (a threshold for each group of DATA, too), cohort=200
-            (so many identities aside, against whose vectors scores are normalised); may be repeated.
+            (so many identities aside, against whose vectors scores are normalised), site=group (identities of one
+            group were recruited together: certify by group; site=none: a column site does not matter); may be repeated.
         force: replace another bundle at OUT.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         strict: refuse if any file cannot be read; otherwise such files are left out.
@@ -204,7 +206,7 @@ def calibrate(
     chosen = settings_over(settings, CALIBRATION)
     prior, distance = chosen.pop("prior"), chosen.pop("distance")
     many = {"fpir": chosen.pop("fpir"), "size": chosen.pop("gallery"), "enrolled": chosen.pop("enrolled")}
-    groups, cohort = chosen.pop("groups"), chosen.pop("cohort")
+    groups, cohort, site = chosen.pop("groups"), chosen.pop("cohort"), _site(chosen)
     if bool(many["fpir"]) != bool(many["size"]):
         raise UsageError("--set fpir=0.01 and --set gallery=1000 go together: a rate, and for how many enrolled")
     if estimate and standing not in (None, "estimate"):
@@ -213,7 +215,7 @@ def calibrate(
     if data is None:
         if many["fpir"] or groups or cohort:
             raise UsageError("fpir, groups and cohort take a bundle: give BUNDLE and DATA")
-        return _calibrate_scores(bundle, out, distance=distance, prior=prior, json=json, chosen=chosen)
+        return _calibrate_scores(bundle, out, distance=distance, prior=prior, site=site, json=json, chosen=chosen)
     from twofold import next_steps, terminal
     from twofold.bundle import Bundle
     from twofold.data.items import Items
@@ -231,7 +233,7 @@ def calibrate(
         following = next_steps.after_calibrating_on_pairs(done, place, data, pairs)
         return _finished(done, place, following, prior=prior, json=json)
     with naming_left_out(strict):
-        items = Items.open(data, levels=levels)
+        items = Items.open(data, levels=levels).at_sites(site)
         with terminal.bar("embedding", quiet=json) as progress:
             done = certify(known, items, progress=progress, **chosen)
         if known.crossfit_of(items) is None:
@@ -255,6 +257,13 @@ def _finished(done: "Bundle", place: Path, following: str, *, prior: float, json
     return YES
 
 
+def _site(chosen: dict[str, Any]) -> Any:
+    """What --set site says, taken out of the settings."""
+    if (site := chosen.pop("site")) not in ("site", "group", "none"):
+        raise UsageError(f"--set site={site}: give site (a column of that name counts), group or none")
+    return site
+
+
 def _variants(
     done: "Bundle", items: "Items", chosen: dict[str, Any], *, many: dict[str, Any], groups: bool, cohort: int
 ) -> "Bundle":
@@ -271,7 +280,7 @@ def _variants(
 
 
 def _calibrate_scores(
-    path: Path, out: Path | None, *, distance: str, prior: float, json: bool, chosen: dict[str, Any]
+    path: Path, out: Path | None, *, distance: str, prior: float, site: str, json: bool, chosen: dict[str, Any]
 ) -> int:
     """Scores or vectors of any model in, a contract out."""
     from twofold import wording
@@ -282,7 +291,10 @@ def _calibrate_scores(
         raise UsageError(f"{path} is a bundle, to be calibrated on DATA: twofold calibrate {path} DATA")
     if out is not None:
         check_file_place(out, name="--out")
-    contract = calibrate_scores(Scores.open(path, distance=distance), **chosen)
+    if site == "group":
+        raise UsageError("--set site=group is for DATA of a bundle: name the column of scores or vectors site")
+    scores = Scores.open(path, distance=distance)
+    contract = calibrate_scores(replace(scores, sites=None) if site == "none" else scores, **chosen)
     if contract.calibration is not None:
         contract = contract.with_calibration(contract.calibration.with_prior(prior))
     if out is not None:

@@ -4,10 +4,10 @@ Law 2 rules: `labels` say which items are genuine to each other, `identity` is w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -34,8 +34,9 @@ class Items:
         ids: one unique name per item: the path inside the folder, the path in the table, or a number.
         labels: class codes from 0 on; `names[labels[i]]` is the class of item i. Codes follow the names' natural order.
         identity: codes into `identities`; equal to the class except for forgeries.
-        group: codes into `groups` (an alphabet, a site), or None.
+        group: codes into `groups` (an alphabet, a camera), or None.
         source: codes into `sources` (the recording or photograph that it was cut from), or None.
+        site: codes into `sites` (where its identity was recruited: people of one site are not independent), or None.
         forged: True for forgeries.
         strays: what lay in the folder and was left out.
         notes: what was found out by looking, in words.
@@ -53,6 +54,8 @@ class Items:
     groups: tuple[str, ...] = ()
     source: Int[np.ndarray, " n"] | None = None
     sources: tuple[str, ...] = ()
+    site: Int[np.ndarray, " n"] | None = None
+    sites: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     metadata: tuple[Mapping[str, str | int | float], ...] | None = None
@@ -103,8 +106,8 @@ class Items:
         """Items of a CSV, TSV or Parquet table.
 
         Columns: `path` (relative to the table's folder) or `text` or `sequence`; `label`; and if there are, `group`,
-        `source`, and `forgery_of`, which names the label that the row imitates (its own label is then not used). All
-        other columns are the items' `metadata`.
+        `source`, `site`, and `forgery_of`, which names the label that the row imitates (its own label is then not
+        used). All other columns are the items' `metadata`.
 
         Args:
             labelled: False takes a table without the column `label`, too: each row is then a class of its own.
@@ -130,6 +133,8 @@ class Items:
         labels: Sequence[Any] | np.ndarray,
         *,
         group: Sequence[Any] | np.ndarray | None = None,
+        source: Sequence[Any] | np.ndarray | None = None,
+        site: Sequence[Any] | np.ndarray | None = None,
         ids: Sequence[str] | None = None,
     ) -> "Items":
         """Items of arrays in memory (or of any other values that the input type reads).
@@ -137,7 +142,7 @@ class Items:
         Args:
             arrays: one array per item, or one array whose first axis counts items.
             labels: class of each item, a number or a name.
-            group: group of each item.
+            group, source, site: of each item (see `Items`).
             ids: unique names; "0", "1", ... where not given.
 
         Raises:
@@ -151,6 +156,8 @@ class Items:
             labels=names,
             identities=names,
             groups=None if group is None else tuple(str(name) for name in group),
+            sources=None if source is None else tuple(str(name) for name in source),
+            sites=None if site is None else tuple(str(name) for name in site),
         )
         return _from_listing(listing)
 
@@ -169,6 +176,7 @@ class Items:
         identity, identities = _recoded(self.identity[index], self.identities)
         group, groups = (None, ()) if self.group is None else _recoded(self.group[index], self.groups)
         source, sources = (None, ()) if self.source is None else _recoded(self.source[index], self.sources)
+        site, sites = (None, ()) if self.site is None else _recoded(self.site[index], self.sites)
         taken = Items(
             values=tuple(self.values[i] for i in index),
             ids=tuple(self.ids[i] for i in index),
@@ -181,6 +189,8 @@ class Items:
             groups=groups,
             source=source,
             sources=sources,
+            site=site,
+            sites=sites,
             metadata=None if self.metadata is None else tuple(self.metadata[i] for i in index),
         )
         if known := self.__dict__.get("_contents"):
@@ -203,6 +213,18 @@ class Items:
                 raise DataError(f"groups {some(groups)} were asked for, but the items have no groups")
             keep &= np.isin(self.group, _codes(groups, self.groups, "group"))
         return self.take(np.flatnonzero(keep))
+
+    def at_sites(self, of: Literal["site", "group", "none"]) -> "Items":
+        """The same items, their sites being their groups ("group"), or with no sites ("none"); "site": as they are.
+
+        Raises:
+            DataError: there are no groups.
+        """
+        if of == "none":
+            return replace(self, site=None, sites=())
+        if of == "group" and self.group is None:
+            raise DataError("the items have no groups to be sites: give a column group, or folders of folders")
+        return self if of == "site" else replace(self, site=self.group, sites=self.groups)
 
     def split(
         self,
@@ -296,6 +318,7 @@ def _from_listing(listing: Listing) -> Items:
     identity, identities = coded(listing.identities)
     group, groups = (None, ()) if listing.groups is None else coded(listing.groups)
     source, sources = (None, ()) if listing.sources is None else coded(listing.sources)
+    site, sites = (None, ()) if listing.sites is None else coded(listing.sites)
     return Items(
         values=listing.values,
         ids=ids,
@@ -308,6 +331,8 @@ def _from_listing(listing: Listing) -> Items:
         groups=groups,
         source=source,
         sources=sources,
+        site=site,
+        sites=sites,
         strays=listing.strays,
         notes=listing.notes,
         metadata=listing.metadata,
@@ -316,8 +341,9 @@ def _from_listing(listing: Listing) -> Items:
 
 def _check_lengths(listing: Listing) -> None:
     lengths = {"values": len(listing.values), "ids": len(listing.ids), "labels": len(listing.labels)}
-    if listing.groups is not None:
-        lengths["groups"] = len(listing.groups)
+    for name in ("groups", "sources", "sites"):
+        if (given := getattr(listing, name)) is not None:
+            lengths[name] = len(given)
     if len(set(lengths.values())) > 1:
         raise DataError("one of each is needed for every item: " + ", ".join(f"{n} {k}" for k, n in lengths.items()))
     if not listing.ids:

@@ -29,6 +29,7 @@ class Listing:
     identities: tuple[str, ...]
     groups: tuple[str, ...] | None = None
     sources: tuple[str, ...] | None = None
+    sites: tuple[str, ...] | None = None
     strays: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     metadata: tuple[Mapping[str, str | int | float], ...] | None = None

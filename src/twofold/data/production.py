@@ -40,6 +40,7 @@ class ProductionScores:
         span: the first and the last `at`; None where nobody said.
         dim: of the vectors that the scores were made from here (no cohort has normalised those); 0: given as scores.
         undrawn: vectors that were left out, because there are too many for every pair.
+        unowned: every pair of some vectors is here, and nobody knows which of them are of one person.
     """
 
     scores: Float[np.ndarray, "n"]
@@ -51,6 +52,7 @@ class ProductionScores:
     span: tuple[str, str] | None = None
     dim: int = 0
     undrawn: int = 0
+    unowned: bool = False
 
     @classmethod
     def from_vectors(
@@ -77,6 +79,7 @@ class ProductionScores:
             unit="thing",
             dim=vectors.shape[1],
             undrawn=len(vectors) - len(some),
+            unowned=True,
         )
 
     @classmethod

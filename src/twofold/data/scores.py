@@ -1,7 +1,7 @@
 """Scores or vectors of some other model, with the identities they belong to: from CSV, TSV, Parquet, npy."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from twofold.data.listing import coded, some
 from twofold.data.tables import Table
 from twofold.errors import DataError, NotEnoughData
 from twofold.metrics.pairs import AllPairs, PairList, PairSource
+from twofold.metrics.sites import BySite, sites_of_identities
 from twofold.plurals import counted
 
 __all__ = ["NO_IDENTITIES", "Scores", "unlabelled"]
@@ -32,6 +33,7 @@ class Scores:
         unit: "identity"; "pair" where nobody said whose pairs they are, so that nothing can be certified.
         identities: how many there are; 0 where nobody said.
         dim, distance: of the vectors that the scores were made from; 0 and "score" where the scores were given.
+        sites: the site of each identity of `pairs`, where those recruited together are not independent; else None.
     """
 
     pairs: PairSource
@@ -39,6 +41,12 @@ class Scores:
     identities: int
     dim: int = 0
     distance: str = "score"
+    sites: Int[np.ndarray, "identities"] | None = None
+
+    @property
+    def by_site(self) -> PairSource:
+        """The pairs, their units being sites where there are such."""
+        return self.pairs if self.sites is None else BySite(self.pairs, self.sites)
 
     @classmethod
     def from_arrays(
@@ -71,6 +79,8 @@ class Scores:
         labels: Int[np.ndarray, "n"],
         *,
         identity: Int[np.ndarray, "n"] | None = None,
+        source: Int[np.ndarray, "n"] | None = None,
+        site: Int[np.ndarray, "n"] | None = None,
         distance: str = "cosine",
     ) -> "Scores":
         """Every pair of vectors, scored by a plain distance as the pairs are gone through.
@@ -78,9 +88,12 @@ class Scores:
         Args:
             labels: two vectors are genuine when their labels are equal.
             identity: what is resampled, None: the labels; a skilled forgery has the identity of the writer it imitates.
+            source: recording of each vector; those of one identity and one recording count as one.
+            site: where the identity of each vector was recruited; sites are then what is certified.
             distance: cosine, euclidean, squared_euclidean or manhattan.
 
         Raises:
+            DataError: an identity stands at two sites.
             NotEnoughData: fewer than two vectors.
         """
         if len(vectors) < 2:
@@ -89,8 +102,16 @@ class Scores:
         def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
             return scores_block(distance, vectors[rows], vectors[cols])
 
-        pairs = AllPairs(score, labels, identity=identity)
-        return cls(pairs=pairs, unit="identity", identities=pairs.units, dim=vectors.shape[1], distance=distance)
+        pairs = AllPairs(score, labels, identity=identity, source=source)
+        sites = None if site is None else _sites(labels if identity is None else identity, site)
+        return cls(
+            pairs=pairs,
+            unit="identity",
+            identities=pairs.units,
+            dim=vectors.shape[1],
+            distance=distance,
+            sites=sites,
+        )
 
     @classmethod
     def open(cls, path: str | Path, *, distance: str = "cosine") -> "Scores":
@@ -102,6 +123,8 @@ class Scores:
         - `NAME.npy` (n x dim) beside a table `NAME.csv` (or .tsv, .parquet) with the column `label`, row for row.
 
         With vectors an optional column `forgery_of` names the label that a row imitates: an impostor of that identity.
+        `source` says which vectors are of one recording, `site` (or `site_a` and `site_b` beside `identity_a` and
+        `identity_b`) where an identity was recruited.
 
         Raises:
             DataError: no such file or column, a field that is not a number; names the line.
@@ -135,8 +158,9 @@ def _scored(table: Table) -> Scores:
         return Scores.from_arrays(scores, same, first=None, second=None)
     codes, _ = coded(table.column("identity_a") + table.column("identity_b"))
     first, second = codes[: len(scores)], codes[len(scores) :]
+    sites = _listed_sites(table, first, second)
     if "same" not in table.columns:
-        return Scores.from_arrays(scores, first == second, first=first, second=second)
+        return replace(Scores.from_arrays(scores, first == second, first=first, second=second), sites=sites)
     same = np.array([truth(field, place) for field, place in _fields(table, "same")])
     torn = np.flatnonzero(same & (first != second))
     if len(torn):
@@ -144,7 +168,19 @@ def _scored(table: Table) -> Scores:
             f"{table.places[torn[0]]}: the pair is said to be the same, but of two identities "
             f"({table.columns['identity_a'][torn[0]]!r} and {table.columns['identity_b'][torn[0]]!r})"
         )
-    return Scores.from_arrays(scores, same, first=first, second=second)
+    return replace(Scores.from_arrays(scores, same, first=first, second=second), sites=sites)
+
+
+def _listed_sites(table: Table, first: np.ndarray, second: np.ndarray) -> np.ndarray | None:
+    """The site of each identity of a table of scored pairs; None: it has no such columns."""
+    if not {"site_a", "site_b"} <= table.columns.keys():
+        return None
+    sites, _ = coded(table.column("site_a") + table.column("site_b"))
+    return _sites(np.concatenate([first, second]), sites)
+
+
+def _sites(identity: np.ndarray, site: np.ndarray) -> np.ndarray:
+    return sites_of_identities(identity, site, [f"number {code}" for code in range(int(identity.max(initial=-1)) + 1)])
 
 
 def _with_labels(vectors: np.ndarray, table: Table, distance: str) -> Scores:
@@ -163,7 +199,8 @@ def _with_labels(vectors: np.ndarray, table: Table, distance: str) -> Scores:
     # a forgery is a class of its own, resampled with the identity that it imitates
     alone = np.array([bool(of) for of in imitated])
     classes = np.where(alone, owners.max() + 1 + np.arange(len(vectors)), owners)
-    return Scores.from_vectors(vectors, classes, identity=owners, distance=distance)
+    found = {name: coded(table.column(name))[0] for name in ("source", "site") if name in table.columns}
+    return Scores.from_vectors(vectors, classes, identity=owners, distance=distance, **found)
 
 
 def _fields(table: Table, name: str) -> list[tuple[str, str]]:

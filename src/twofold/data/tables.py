@@ -129,8 +129,8 @@ def located(table: Table, column: str) -> tuple[Path, ...]:
 def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     """The rows of a table with `path` (or `text`, `sequence`) and `label` as a listing.
 
-    Optional columns: `group`, `source`, and `forgery_of`, which names the label that the row imitates; without
-    `labelled` also `label`, in whose place then stands the row's own id.
+    Optional columns: `group`, `source`, `site` (which stays in the metadata too), and `forgery_of`, which names the
+    label that the row imitates; without `labelled` also `label`, in whose place then stands the row's own id.
 
     Raises:
         DataError: a column is missing, an empty label, a forgery of nobody; names the line.
@@ -145,9 +145,10 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     values = located(table, name) if name == "path" else table.column(name)
     ids = _ids(table, name)
     labels, identities = _labels(table) if labelled or "label" in table.columns else (ids, ids)
-    extras = [extra for extra in ("group", "source", "forgery_of") if extra in table.columns]
+    extras = [extra for extra in ("group", "source", "site", "forgery_of") if extra in table.columns]
     said = f"{counted(len(values), 'row')} with {', '.join([name, *(['label'] if labels is not ids else []), *extras])}"
-    forgeries = labels.count(None)
+    forgeries, sites = labels.count(None), table.columns.get("site", ())
+    unknown = f"{counted(sites.count(''), 'row', 'has')} no site, so that sites are not used" if "" in sites else ""
     return Listing(
         values=values,
         ids=ids,
@@ -155,7 +156,8 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
         identities=identities,
         groups=table.column("group") if "group" in extras else None,
         sources=table.columns.get("source"),
-        notes=(said, f"{forgeries} of the rows are forgeries") if forgeries else (said,),
+        sites=sites if sites and all(sites) else None,
+        notes=tuple(filter(None, (said, f"{forgeries} of the rows are forgeries" if forgeries else "", unknown))),
         metadata=_metadata(table),
     )
 

@@ -5,7 +5,7 @@ Law 2: pairs share identities, and variances count identities.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -37,11 +37,15 @@ Quantile = Callable[[Float[np.ndarray, "shares scores"]], Float[np.ndarray, "sha
 
 @dataclass(frozen=True, kw_only=True)
 class Production:
-    """Scores, and the units of either side of each pair (codes; both the same for a pair that shares nobody)."""
+    """Scores, and the units of either side of each pair (codes; both the same for a pair that shares nobody).
+
+    `unowned` says that every pair of so many things is here, and that nobody knows which of them are of one person.
+    """
 
     scores: Float[np.ndarray, "n"]
     first: Int[np.ndarray, "n"]
     second: Int[np.ndarray, "n"]
+    unowned: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +56,7 @@ class Shift:
         ratio: distance over the largest that chance explains: above 1 is drift. None: nothing could be judged.
         score, seen, expected, smallest: as in `Moved`.
         genuine_share: lowest and highest share of genuine pairs that explains what was seen; None: none does.
-        units: independent things that take part.
+        units: independent things that take part; persons, about, where nobody owns the things.
     """
 
     ratio: float | None
@@ -116,6 +120,10 @@ def shift(
     Its distance to what is seen, over its standard error, is within Student's quantile at `false_alarms / (2 * scores)`
     but for `false_alarms` of the time (Bonferroni), at the true q. Drift is said where no q of `genuine` is within.
 
+    Of n things that nobody owns, each person has about `m = 1 + q (n - 1)`, since q of all their pairs are genuine.
+    Items of one person may be as good as equal, so that the variance is up to m times what independent things give
+    (the design effect of clusters of m, Kish 1965), and n / m persons take part.
+
     Args:
         false_alarms: how often drift may be said where there is none.
         genuine: lowest and highest share of genuine pairs that production may have; (1, 1): all are known to be.
@@ -133,14 +141,19 @@ def shift(
     seen, variance, freedom, units = _seen(found, scores)
     if units < FEWEST:
         return _nothing(units)
-    test = _Test(known=known, seen=seen, variance=variance, freedom=freedom, pairs=len(found.scores))
+    test = _Test(known=known, seen=seen, variance=variance, freedom=freedom, pairs=len(found.scores), units=units)
     quantile = _quantiles(1.0 - false_alarms / (2.0 * len(scores)))
+    persons = float(units)
     shares, ratios = _explored(lambda grid: test.ratios(grid, quantile), low, high)
+    if found.unowned:
+        persons = units / (1.0 + float(shares[np.argmin(ratios.max(axis=1))]) * (units - 1))
+        test = test.clustered(units / max(persons, FEWEST))
+        shares, ratios = _explored(lambda grid: test.ratios(grid, quantile), low, high)
     best = int(np.argmin(ratios.max(axis=1)))
     share, each = shares[best : best + 1], ratios[best]
     judged = test.judged(share)[0]
-    if not judged.any():
-        return _nothing(units)
+    if not judged.any() or (persons < FEWEST and each.max() <= 1.0):
+        return _nothing(round(persons))
     worst = int(np.argmax(np.where(judged, each, -1.0)))
     fits = shares[ratios.max(axis=1) <= 1.0]
     return Shift(
@@ -150,7 +163,7 @@ def shift(
         expected=float(test.expected(share)[0, worst]),
         smallest=float(test.explained(share, quantile)[0, worst]),
         genuine_share=(float(fits.min()), float(fits.max())) if len(fits) else None,
-        units=units,
+        units=round(persons),
     )
 
 
@@ -189,6 +202,12 @@ class _Test:
     variance: Float[np.ndarray, "scores"]
     freedom: Float[np.ndarray, "scores"]
     pairs: int
+    units: int
+
+    def clustered(self, size: float) -> "_Test":
+        """The same where units come in clusters of this size, whose members may be equal."""
+        freedom = np.minimum(self.freedom, max(self.units / size - 1.0, 1.0))
+        return replace(self, variance=self.variance * size, freedom=freedom)
 
     def expected(self, share: Float[np.ndarray, "shares"]) -> Float[np.ndarray, "shares scores"]:
         """Share of pairs that score at least so much, if the share `share` is genuine."""

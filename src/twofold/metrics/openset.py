@@ -1,6 +1,7 @@
 """Open set: how often a stranger is taken for one of N enrolled, measured by enrolling again and again.
 
-It does not follow from the false-match rate of one comparison: `1 - (1 - FMR)^N` takes comparisons with one probe for
+Law 2: every identity that is a probe counts once in a gallery, however many items it has. The rate does not
+follow from the false-match rate of one comparison: `1 - (1 - FMR)^N` takes comparisons with one probe for
 independent, which they are not (0.393 where 0.096 was measured).
 """
 
@@ -49,6 +50,7 @@ class Galleries:
     Attributes:
         best: score of the nearest enrolled item; `culprit`: whose it is; `probe`: whose the probe is (codes).
         mated: whether the probe's identity is enrolled; `right`: whether it is then the nearest.
+        weights: so that a probe's identity counts once in each gallery; of the mean 1 among strangers and among others.
         enrolled: for every identity, in how many trials of strangers it stood in the gallery.
     """
 
@@ -57,6 +59,7 @@ class Galleries:
     probe: Int[np.ndarray, "trials"]
     mated: Bool[np.ndarray, "trials"]
     right: Bool[np.ndarray, "trials"]
+    weights: Float[np.ndarray, "trials"]
     enrolled: Float[np.ndarray, "identities"]
     size: int
     repeats: int
@@ -79,19 +82,17 @@ def open_set(found: Galleries, fpir: float, *, confidence: float = 0.95, estimat
     if not 0.0 < fpir < 1.0 or not 0.0 < confidence < 1.0:
         raise UsageError(f"fpir is {fpir} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 and 0.95)")
     strangers = ~found.mated
-    best, probe, culprit = found.best[strangers], found.probe[strangers], found.culprit[strangers]
-    units, ordered = len(found.enrolled), np.sort(best)[::-1]
-    # from the asked rate down to a twelfth of it; the threshold lies just above a score that must not be accepted
-    places = np.unique((len(best) * fpir * np.geomspace(1.0 / 12.0, 1.0, CANDIDATES)).astype(int))
-    places = places[(places > 0) & (places < len(best))]
-    thresholds = np.nextafter(ordered[places], np.inf)
-    compared = np.bincount(probe, minlength=units) + found.enrolled / found.size
-    accepted = [_taking_part(best >= each, probe, culprit, units) for each in thresholds]
+    best, weights = found.best[strangers], found.weights[strangers]
+    sides, units, total = (found.probe[strangers], found.culprit[strangers]), len(found.enrolled), float(weights.sum())
+    thresholds = _candidates(best, weights, fpir)
+    compared = np.bincount(sides[0], weights=weights, minlength=units) + found.enrolled / found.size
+    accepted = [_taking_part(best >= each, weights, sides, units) for each in thresholds]
     if not len(thresholds):
         raise CannotCertify(_refusal(units, fpir, confidence))
+    reached = [float(weights[best >= each].sum()) for each in thresholds]
     bounds, _ = clustered_bounds(
-        np.array([[*each, (best >= at).sum()] for each, at in zip(accepted, thresholds, strict=True)]).T.astype(float),
-        np.append(compared, float(len(best))),
+        np.array([[*each, among] for each, among in zip(accepted, reached, strict=True)]).T,
+        np.append(compared, total),
         confidence,
     )
     within = np.flatnonzero(bounds <= fpir)
@@ -100,8 +101,8 @@ def open_set(found: Galleries, fpir: float, *, confidence: float = 0.95, estimat
     elif units < fewest_for_rejection(fpir) or not len(within):
         raise CannotCertify(_refusal(units, fpir, confidence))
     chosen = int(within[-1])
-    threshold, rate = float(thresholds[chosen]), float((best >= thresholds[chosen]).mean())
-    moved = (accepted[chosen] - rate * compared) / len(best)
+    threshold, rate = float(thresholds[chosen]), reached[chosen] / total
+    moved = (accepted[chosen] - rate * compared) / total
     ends = rate_interval(rate, rate - moved, rate + moved, confidence=confidence)
     return OpenSetRates(
         threshold=threshold,
@@ -113,17 +114,30 @@ def open_set(found: Galleries, fpir: float, *, confidence: float = 0.95, estimat
     )
 
 
-def _taking_part(hit: np.ndarray, probe: np.ndarray, culprit: np.ndarray, units: int) -> np.ndarray:
-    return np.bincount(probe[hit], minlength=units) + np.bincount(culprit[hit], minlength=units)
+def _candidates(best: np.ndarray, weights: np.ndarray, fpir: float) -> np.ndarray:
+    """Thresholds whose measured rates go from a twelfth of the asked one up to it, each just above a score."""
+    order = np.argsort(-best, kind="stable")
+    reached = np.cumsum(weights[order])
+    # sums of weights are rounded, and a rate that is exactly the asked one is allowed
+    allowed = reached[-1:] * fpir * np.geomspace(1.0 / 12.0, 1.0, CANDIDATES) * (1.0 + 1e-12)
+    places = np.unique(np.searchsorted(reached, allowed, side="right"))
+    return np.nextafter(best[order][places[(places > 0) & (places < len(best))]], np.inf)
+
+
+def _taking_part(hit: np.ndarray, weights: np.ndarray, ends: tuple[np.ndarray, np.ndarray], units: int) -> np.ndarray:
+    """Weight of the trials that were hit, for each identity as the probe or as the one that it is taken for."""
+    probe, culprit = (np.bincount(end[hit], weights=weights[hit], minlength=units) for end in ends)
+    return probe + culprit
 
 
 def _false_negative(found: Galleries, threshold: float, confidence: float) -> Estimate:
     missed = ~(found.right & (found.best >= threshold))[found.mated]
-    units, probe = len(found.enrolled), found.probe[found.mated]
+    units, probe, weights = len(found.enrolled), found.probe[found.mated], found.weights[found.mated]
     if not len(missed):
         raise NotEnoughData("no identity has an item beside those enrolled: give at least one item more of each")
-    trials, misses = np.bincount(probe, minlength=units), np.bincount(probe, weights=missed, minlength=units)
-    known, rate = trials > 0, float(missed.mean())
+    trials = np.bincount(probe, weights=weights, minlength=units)
+    misses = np.bincount(probe, weights=weights * missed, minlength=units)
+    known, rate = trials > 0, float(misses.sum() / trials.sum())
     with np.errstate(invalid="ignore", divide="ignore"):
         without = (misses.sum() - misses[known]) / (trials.sum() - trials[known])
     ends = rate_interval(rate, without, confidence=confidence)
@@ -183,19 +197,35 @@ def galleries(
         for _ in range(repeats)
     ]
     best, culprit, probe, mated, right = (np.concatenate(each) for each in zip(*(r[:5] for r in rounds), strict=True))
-    stood = np.zeros(len(names))
+    weights = _once(probe, mated, np.bincount(codes), enrolled)
+    stood, start = np.zeros(len(names)), 0
     for each in rounds:
-        stood[each[5]] += (~each[3]).sum()
+        stop = start + len(each[0])
+        stood[each[5]] += weights[start:stop][~each[3]].sum()
+        start = stop
     return Galleries(
         best=best,
         culprit=culprit,
         probe=probe,
         mated=mated,
         right=right,
+        weights=weights,
         enrolled=stood,
         size=size,
         repeats=repeats,
     )
+
+
+def _once(probe: np.ndarray, mated: np.ndarray, items: np.ndarray, enrolled: int) -> np.ndarray:
+    """Weights by which an identity's probes of one gallery count as one; of the mean 1 for strangers and for mates."""
+    probes = np.where(mated, np.maximum(items[probe] - enrolled, 1), items[probe])
+    weights = np.ones(len(probe))
+    for kind in (mated, ~mated):
+        if kind.any():
+            # of equal numbers all weights are exactly 1
+            weights[kind] = probes[kind].max() / probes[kind]
+            weights[kind] /= weights[kind].mean()
+    return weights
 
 
 def _one(score: ScoreBlock, codes: np.ndarray, order: np.ndarray, members: np.ndarray, *, enrolled: int) -> tuple:

@@ -1,7 +1,7 @@
 """Scored pairs in blocks: what every verification number is counted from.
 
 Law 2 rules here: a rate is a rate over pairs of *identities*, so that an identity with many items counts once. A pair
-therefore carries a weight (see `Weigh`).
+therefore carries a weight (see `pair_weights`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from twofold.errors import DataError
+from twofold.metrics.pair_weights import Weigh, Weights, listed_weights
 
 __all__ = [
     "AllPairs",
@@ -28,11 +29,6 @@ __all__ = [
 
 BLOCK = 1 << 20
 HAND = 256
-
-Weigh = Literal["identities", "pairs"]
-"""What counts once: every identity (its genuine pairs share a weight) and every two identities (so do their impostor
-pairs), or every pair, as the protocols of public pair lists have it. Weights of each kind have the mean 1, so that
-identities with equal numbers of items give weights of exactly 1."""
 
 ScoreBlock = Callable[[Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[np.ndarray, "rows cols"]]
 """Scores of the items `rows` with the items `cols` (indices)."""
@@ -121,7 +117,7 @@ class PairList:
     ) -> None:
         names, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
         low, high = codes[: len(first)], codes[len(first) :]
-        weights = np.ones(len(first)) if weigh == "pairs" else _listed_weights(same, low, high)
+        weights = np.ones(len(first)) if weigh == "pairs" else listed_weights(same, low, high)
         self._block = PairBlock(scores=finite(scores), same=same, first=low, second=high, weights=weights)
         self._units = len(names)
         apart = ~same & (low != high)
@@ -153,6 +149,8 @@ class AllPairs:
         labels: class of every item.
         identity: what is resampled; None: the labels.
         forged: which items are skilled forgeries; None: none.
+        source: the recording of every item: near-equal items of one identity and one recording count as one item, and
+            are no genuine pairs. None: each item is a recording of its own.
         weigh: what counts once.
         block: about how many pairs are scored at once.
         progress: called with (done, total) pairs in every pass.
@@ -168,6 +166,7 @@ class AllPairs:
         *,
         identity: Int[np.ndarray, "n"] | None = None,
         forged: Bool[np.ndarray, "n"] | None = None,
+        source: Int[np.ndarray, "n"] | None = None,
         weigh: Weigh = "identities",
         block: int = BLOCK,
         progress: Callable[[int, int], None] | None = None,
@@ -178,7 +177,8 @@ class AllPairs:
         self._codes, self._labels = codes[self._order], labels[self._order]
         self._forged = np.zeros(len(codes), dtype=bool) if forged is None else forged[self._order]
         self._score, self._block, self._units = score, block, len(names)
-        self._weights = _Weights(self._codes, self._labels, self._forged, weigh)
+        bursts = None if source is None else source[self._order]
+        self._weights = Weights(self._codes, self._labels, self._forged, weigh, source=bursts)
         self._progress = progress
 
     @property
@@ -197,11 +197,17 @@ class AllPairs:
             done += len(scores)
             if self._progress:
                 self._progress(done, items * (items - 1) // 2)
-            low, high, same = self._codes[first], self._codes[second], self._labels[first] == self._labels[second]
+            same = self._labels[first] == self._labels[second]
             if self._forged.any():
-                kept = _fair(self._forged[first], self._forged[second], low == high)
-                low, high, same, scores = low[kept], high[kept], same[kept], scores[kept]
-            weights = self._weights.of(same, low, high)
+                alike = self._codes[first] == self._codes[second]
+                kept = _fair(self._forged[first], self._forged[second], alike)
+                first, second, same, scores = first[kept], second[kept], same[kept], scores[kept]
+            weights = self._weights.of(same, first, second)
+            if self._weights.bursts:
+                kept = weights > 0
+                first, second, same, scores = first[kept], second[kept], same[kept], scores[kept]
+                weights = weights[kept]
+            low, high = self._codes[first], self._codes[second]
             yield PairBlock(scores=scores, same=same, first=low, second=high, weights=weights)
 
 
@@ -218,7 +224,7 @@ class SampledPairs:
         labels: class of every item.
         identity: what is resampled; None: the labels.
         forged: which items are skilled forgeries; None: none.
-        weigh: what counts once.
+        source: as in `AllPairs`.
         most: about how many genuine and how many impostor pairs are scored.
         progress: called with (done, total) items in every pass.
 
@@ -236,7 +242,7 @@ class SampledPairs:
         *,
         identity: Int[np.ndarray, "n"] | None = None,
         forged: Bool[np.ndarray, "n"] | None = None,
-        weigh: Weigh = "identities",
+        source: Int[np.ndarray, "n"] | None = None,
         seed: int = 0,
         most: int = 1 << 24,
         progress: Callable[[int, int], None] | None = None,
@@ -244,7 +250,7 @@ class SampledPairs:
         names, self._codes = np.unique(labels if identity is None else identity, return_inverse=True)
         self._labels = np.unique(labels, return_inverse=True)[1]
         self._forged = np.zeros(len(labels), dtype=bool) if forged is None else forged
-        self._weights = _Weights(self._codes, self._labels, self._forged, weigh)
+        self._weights = Weights(self._codes, self._labels, self._forged, "identities", source=source)
         self._score, self._units, self._seed, self._most = score, len(names), seed, most
         self._progress = progress
         self.genuine, self.impostor = self._weights.genuine_pairs, self._weights.impostor_pairs
@@ -277,8 +283,10 @@ class SampledPairs:
                 genuine = self._labels[first] == self._labels[second]
                 fair = _fair(self._forged[first], self._forged[second], self._codes[first] == self._codes[second])
                 kept = np.flatnonzero(fair & (genuine & (key[first] == key[second]) if same else ~genuine))
-                kind, low, high = np.full(len(kept), same), self._codes[first[kept]], self._codes[second[kept]]
-                weights = self._weights.of(kind, low, high)
+                kind = np.full(len(kept), same)
+                weights = self._weights.of(kind, first[kept], second[kept])
+                kept, kind, weights = (each[weights > 0] for each in (kept, kind, weights))
+                low, high = self._codes[first[kept]], self._codes[second[kept]]
                 yield PairBlock(scores=scores[kept], same=kind, first=low, second=high, weights=weights)
             done += len(members)
             if self._progress:
@@ -290,71 +298,6 @@ def _fair(
 ) -> Bool[np.ndarray, "n"]:
     """Pairs that mean something: a forgery is compared with what it imitates, never with another forgery."""
     return ~(forged | other) | (same_identity & (forged != other))
-
-
-class _Weights:
-    """Weights of pairs, from the number of items of each identity alone.
-
-    They have the mean 1 over all genuine pairs, over all of random impostors, and over all of skilled ones.
-
-    Args:
-        codes: identity of every item, 0-based.
-        labels: class of every item; two items are genuine when these are equal.
-        forged: which items are skilled forgeries.
-    """
-
-    def __init__(
-        self,
-        codes: Int[np.ndarray, "n"],
-        labels: Int[np.ndarray, "n"],
-        forged: Bool[np.ndarray, "n"],
-        weigh: Weigh,
-    ) -> None:
-        units = int(codes.max(initial=-1)) + 1
-        sizes = np.bincount(codes[~forged], minlength=units).astype(np.float64)
-        classes, of_class = np.unique(np.stack([codes[~forged], labels[~forged]]), axis=1, return_counts=True)
-        genuine = np.bincount(classes[0], weights=of_class * (of_class - 1) / 2, minlength=units).astype(np.float64)
-        # of one identity, and yet different: a forgery and what it imitates, or classes that share a unit
-        within = sizes * (sizes - 1) / 2 - genuine + sizes * np.bincount(codes[forged], minlength=units)
-        apart = (sizes.sum() ** 2 - (sizes**2).sum()) / 2
-        self.present = int(np.count_nonzero(sizes))
-        couples = self.present * (self.present - 1) / 2
-        spread_out = classes.shape[1] > len(np.unique(classes[1]))  # a class in several units: its pairs are apart too
-        self._even = weigh == "pairs" or spread_out
-        self._sizes = np.maximum(sizes, 1.0)
-        self._apart = apart / max(couples, 1)
-        self._genuine = _shared(genuine.sum() / max(np.count_nonzero(genuine), 1), genuine)
-        self._within = _shared(within.sum() / max(np.count_nonzero(within), 1), within)
-        self.genuine_pairs, self.impostor_pairs = int(genuine.sum()), int(apart + within.sum())
-
-    def of(
-        self, same: Bool[np.ndarray, "n"], first: Int[np.ndarray, "n"], second: Int[np.ndarray, "n"]
-    ) -> Float[np.ndarray, "n"]:
-        """The weights of pairs of these identities."""
-        if self._even:
-            return np.ones(len(same))
-        found = self._apart / (self._sizes[first] * self._sizes[second])
-        found = np.where(first == second, self._within[first], found)
-        return np.where(same, self._genuine[first], found)
-
-
-def _shared(total: float, among: Float[np.ndarray, "identities"]) -> Float[np.ndarray, "identities"]:
-    """What each pair gets of `total`, of so many pairs of each identity."""
-    return np.divide(total, among, out=np.zeros(len(among)), where=among > 0)
-
-
-def _listed_weights(
-    same: Bool[np.ndarray, "n"], first: Int[np.ndarray, "n"], second: Int[np.ndarray, "n"]
-) -> Float[np.ndarray, "n"]:
-    """Weights of listed pairs: each kind's pairs of the same two identities share one weight."""
-    weights = np.ones(len(same))
-    for kind in (True, False):
-        rows = np.flatnonzero(same == kind)
-        ends = np.sort(np.stack([first[rows], second[rows]]), axis=0)
-        _, couple, count = np.unique(ends, axis=1, return_inverse=True, return_counts=True)
-        if len(rows):
-            weights[rows] = len(rows) / len(count) / count[couple.reshape(-1)]
-    return weights
 
 
 def _kin(keys: Int[np.ndarray, "n"]) -> list[Int[np.ndarray, "hand"]]:

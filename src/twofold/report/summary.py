@@ -99,6 +99,8 @@ def advice(report: Report) -> tuple[str, ...]:
         said.append(
             f"Calibrate on more identities, so that the false-accept rate of {percent(known.far)} can be certified."
         )
+    if known is not None:
+        said += [f"{each[0].upper()}{each[1:]}." for each in known.warnings]
     if found.units < FEW:
         said.append(f"Test on more identities: with {found.units} the intervals are rough ({FEW} and more are good).")
     missed = named.get("false_non_match_rate")

@@ -1,8 +1,12 @@
 """Unseen identities -> the threshold at which a bundle decides, and what it costs (laws 2, 5 and 6)."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
+from jaxtyping import Int
 
 from twofold.bundle import Bundle
 from twofold.calibration import CROSSFITTED, Alternative, Calibration, Isotonic, Rejection
@@ -10,17 +14,27 @@ from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.scores import NO_IDENTITIES, Scores
 from twofold.embedding import deciding, embed_readable
-from twofold.errors import CannotCertify, IdentityOverlap, NoMeaning
+from twofold.errors import CannotCertify, DataError, IdentityOverlap, NoMeaning
 from twofold.metrics.crossfit import CrossFit, spread_of_folds
+from twofold.metrics.diagnostics import symptoms
 from twofold.metrics.drift import reference
-from twofold.metrics.pairs import AllPairs, OneKind, PairSource
+from twofold.metrics.guarantee import fewest_guaranteed
+from twofold.metrics.pairs import AllPairs, PairSource, ScoreBlock
 from twofold.metrics.probability import ProbabilityMap, probability_map, refuse_distances
+from twofold.metrics.sites import CHANCE, MOST, BySite, Dependence, dependence, sites_of_identities
+from twofold.metrics.skilled import of_kind
 from twofold.metrics.verification import estimates_at, tally
 from twofold.results import Estimate, Standing
 from twofold.train.remedies import more_aside, remedies
 from twofold.train.standings import METHODS, Offer, affordable, offers
 
-__all__ = ["calibrate", "calibrate_scores", "calibration"]
+__all__ = ["calibrate", "calibrate_scores", "calibration", "pairs_of", "site_dependence"]
+
+PRACTICAL = 2
+"""Times the fewest identities that guarantee anything: a quarter of the asked rate may then be measured."""
+
+EACH = 4
+"""Items of an identity that tell whether its site matters: their mean is known well enough beside other identities."""
 
 LONGER = 3
 """Times the epochs that were not enough: what is tried first. Errors fall slowly with the steps of a training."""
@@ -69,15 +83,67 @@ def calibrate(
             raise
         return plain.with_calibration(_crossfitted(plain, judged, **asked))
     part, vectors = embed_readable(plain, part, progress=progress)
-    pairs = AllPairs(deciding(plain, vectors), part.labels, identity=part.identity, forged=part.forged)
+    score = deciding(plain, vectors)
     try:
-        found = calibration(pairs, standing=standing, **asked)
+        found = calibration(pairs_of(part, score), standing=standing, **asked)
     except NoMeaning as error:
         raise NoMeaning(f"{error}{_longer(bundle)}") from None
     except CannotCertify as error:
         more = more_aside(far, len(part.identities), len(items.identities), estimate=standing == "estimate")
         raise CannotCertify(f"{error}{more}") from None
+    found = replace(found, warnings=(*found.warnings, *_of_groups(part, score, seed=seed)))
     return plain.with_calibration(found).calibrated_on(part)
+
+
+def pairs_of(part: Items, score: ScoreBlock) -> PairSource:
+    """Every pair of the items: items of one recording count as one, and identities of one site belong together.
+
+    Raises:
+        DataError: an identity stands at two sites.
+    """
+    pairs = AllPairs(score, part.labels, identity=part.identity, forged=part.forged, source=part.source)
+    if part.site is None:
+        return pairs
+    return BySite(pairs, sites_of_identities(part.identity, part.site, part.identities))
+
+
+def site_dependence(part: Items, score: ScoreBlock, *, seed: int = 0) -> Dependence | None:
+    """Whether the site of identities, or else their group, tells anything about impostor scores.
+
+    Returns:
+        None where the items have neither, or where identities stand in several groups.
+    """
+    codes = part.group if part.site is None else part.site
+    if codes is None:
+        return None
+    with suppress(DataError):  # an identity in several groups was recruited in none of them
+        sites = sites_of_identities(part.identity, codes, part.identities)
+        rows = _few_of_each(part, seed=seed)
+        pairs = AllPairs(lambda a, b: score(rows[a], rows[b]), part.identity[rows])
+        return dependence(pairs, sites[np.unique(part.identity[rows])], seed=seed)
+    return None
+
+
+def _few_of_each(part: Items, *, seed: int) -> Int[np.ndarray, "some"]:
+    """Four genuine items of each of some hundreds of identities, drawn by chance: what `dependence` looks at."""
+    generator = np.random.default_rng(seed)
+    dealt = generator.permutation(np.flatnonzero(~part.forged))
+    dealt = dealt[np.argsort(part.identity[dealt], kind="stable")]
+    owner = part.identity[dealt]
+    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    chosen = generator.permutation(np.unique(owner))[:MOST]
+    return np.sort(dealt[(rank < EACH) & np.isin(owner, chosen)])
+
+
+def _of_groups(part: Items, score: ScoreBlock, *, seed: int) -> tuple[str, ...]:
+    """A warning where identities of one group are alike and nothing says that they were recruited together."""
+    found = None if part.site is not None else site_dependence(part, score, seed=seed)
+    if found is None or found.p_value > CHANCE:
+        return ()
+    return (
+        f"identities of one group score alike with strangers or with each other (p = {found.p_value:.2g}): if they "
+        "were recruited by group, the rate holds less well than it says; calibrate by group (--set site=group)",
+    )
 
 
 def _crossfitted(bundle: Bundle, judged: CrossFit, **asked: Any) -> Calibration:
@@ -86,7 +152,7 @@ def _crossfitted(bundle: Bundle, judged: CrossFit, **asked: Any) -> Calibration:
         found = calibration(judged, standing="estimate", **asked)
     except NoMeaning as error:
         raise NoMeaning(f"{error}{_longer(bundle)}") from None
-    return replace(found, method=CROSSFITTED, warnings=spread_of_folds(judged, found.far))
+    return replace(found, method=CROSSFITTED, warnings=(*found.warnings, *spread_of_folds(judged, found.far)))
 
 
 def _longer(bundle: Bundle) -> str:
@@ -122,7 +188,7 @@ def calibrate_scores(
             f"{NO_IDENTITIES}, so nothing can be certified; add the columns, or take an estimate (--estimate)"
         )
     found = calibration(
-        scores.pairs, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing, unit=scores.unit
+        scores.by_site, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing, unit=scores.unit
     )
     return Contract(
         fingerprint="",
@@ -151,14 +217,17 @@ def calibration(
     Args:
         far, frr, confidence, seed, standing: as in `calibrate`.
         prior: share of genuine pairs for which the probability holds; it can be changed at each decision.
+        pairs: those `BySite` are certified by site, and their intervals leave sites out.
         unit: what an identity of `pairs` is.
 
     Raises:
         CannotCertify, NotEnoughData: as `calibrate`.
     """
-    skilled = None
+    skilled, identities = None, pairs.units
+    if isinstance(pairs, BySite):
+        unit, identities = "site", pairs.identities
     if unit != "pair":  # without identities both sides of every pair have one code: no kind can be told
-        skilled, pairs = OneKind(pairs, "skilled"), OneKind(pairs, "random")
+        skilled, pairs = of_kind(pairs, "skilled"), of_kind(pairs, "random")
     counted = tally(pairs)
     refuse_distances(counted)
     # before any rate: where a score means nothing, no other rate helps
@@ -189,7 +258,7 @@ def calibration(
         slope=curve.slope,
         intercept=curve.intercept,
         prior=prior,
-        identities=pairs.units,
+        identities=identities,
         genuine_pairs=round(float(counted.genuine[0])),
         impostor_pairs=round(float(counted.impostor[0])),
         seed=seed,
@@ -200,9 +269,17 @@ def calibration(
         isotonic_log_loss=curve.isotonic_log_loss,
         # without identities nobody knows how far chance takes a share
         reference=reference(pairs, counted, threshold=chosen.accept.threshold, seed=seed) if unit != "pair" else None,
-        skilled_false_match=skilled and _skilled(skilled, chosen.accept.threshold, **settings),
+        skilled_false_match=None if skilled is None else _skilled(skilled, chosen.accept.threshold, **settings),
         alternatives=tuple(_alternative(each) for each in found if each is not chosen),
+        warnings=_symptoms(pairs, chosen, far=far, confidence=confidence) if unit != "pair" else (),
     )
+
+
+def _symptoms(pairs: PairSource, chosen: Offer, *, far: float, confidence: float) -> tuple[str, ...]:
+    """What about the data makes the promise doubtful; of an estimate, which promises nothing, only unequal numbers."""
+    needed = PRACTICAL * fewest_guaranteed(far, confidence=confidence)
+    found = symptoms(pairs.pairs if isinstance(pairs, BySite) else pairs, chosen.accept.threshold)
+    return found.warnings(certified=chosen.standing == "certified", needed=needed)
 
 
 def _skilled(pairs: PairSource, threshold: float, *, confidence: float, unit: str, seed: int) -> Estimate | None:

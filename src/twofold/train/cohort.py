@@ -10,8 +10,7 @@ from twofold.calibration import Normalised
 from twofold.data.items import Items
 from twofold.embedding import deciding, embed_readable
 from twofold.errors import NotCalibrated, NotEnoughData, UsageError
-from twofold.metrics.pairs import AllPairs
-from twofold.train.calibrate import calibration
+from twofold.train.calibrate import calibration, pairs_of
 from twofold.train.crossfit import refuse_crossfitted
 
 __all__ = ["calibrate_cohort"]
@@ -59,7 +58,7 @@ def calibrate_cohort(
     rest, vectors = embed_readable(fair, rest, progress=progress)
     score = deciding(fair, vectors)
     found = calibration(
-        AllPairs(score, rest.labels, identity=rest.identity, forged=rest.forged),
+        pairs_of(rest, score),
         far=known.far,
         frr=None if known.rejection is None else known.rejection.frr,
         confidence=known.confidence,

@@ -11,9 +11,9 @@ from twofold.data.items import Items
 from twofold.data.scores import Scores
 from twofold.embedding import deciding, embed_readable
 from twofold.errors import CannotCertify, NotCalibrated, NotEnoughData, TwofoldError, UsageError
-from twofold.metrics.pairs import AllPairs
+from twofold.metrics.sites import BySite
 from twofold.results import Standing
-from twofold.train.calibrate import calibration
+from twofold.train.calibrate import calibration, pairs_of
 from twofold.train.crossfit import refuse_crossfitted
 
 __all__ = ["calibrate_groups", "group_calibrations", "with_groups"]
@@ -92,7 +92,7 @@ def group_calibrations(
             if known.unit == "pair" and standing != "estimate":
                 raise CannotCertify("nobody said whose the pairs are (columns identity_a and identity_b)")
             found[name] = calibration(
-                known.pairs,
+                known.by_site,
                 far=far,
                 frr=frr,
                 confidence=confidence,
@@ -110,10 +110,8 @@ def _named(error: TwofoldError, group: str) -> TwofoldError:
 
 
 def _pairs(bundle: Bundle, part: Items, vectors: np.ndarray, members: np.ndarray) -> Scores:
-    pairs = AllPairs(
-        deciding(bundle, vectors[members]),
-        part.labels[members],
-        identity=part.identity[members],
-        forged=part.forged[members],
-    )
+    inside = part.take(members)
+    pairs = pairs_of(inside, deciding(bundle, vectors[members]))
+    if isinstance(pairs, BySite):
+        return Scores(pairs=pairs.pairs, unit="identity", identities=pairs.identities, sites=pairs.sites)
     return Scores(pairs=pairs, unit="identity", identities=pairs.units)

@@ -11,6 +11,7 @@ from twofold.metrics import certification, guarantee
 from twofold.metrics.certification import Certificate, Mirrored, certify, certify_rejection, upper_bounds
 from twofold.metrics.guarantee import guarantee_rejection
 from twofold.metrics.pairs import PairSource
+from twofold.metrics.sites import BySite
 from twofold.metrics.verification import Tally, rates_at, tally, threshold_at_far
 from twofold.results import Standing
 
@@ -48,6 +49,8 @@ def offers(
     """
     if standing is not None:
         return [offer(standing, pairs, counted, far=far, frr=frr, confidence=confidence)]
+    if isinstance(pairs, BySite):  # nothing guarantees a rate over sites
+        return [offer("certified", pairs, counted, far=far, frr=frr, confidence=confidence)]
     found = []
     with suppress(CannotCertify):  # most data are too small for a guarantee
         found.append(offer("guaranteed", pairs, counted, far=far, frr=frr, confidence=confidence))
@@ -75,6 +78,11 @@ def offer(
     Raises:
         CannotCertify: the data do not carry it.
     """
+    if standing == "guaranteed" and isinstance(pairs, BySite):
+        raise CannotCertify(
+            f"{pairs.identities} identities from {pairs.units} sites are not independent, and a guarantee needs that: "
+            "take a certificate by site (--standing certified), or say that sites do not matter (--set site=none)"
+        )
     if standing == "guaranteed":
         accept = guarantee.guarantee(pairs, far, confidence=confidence, counted=counted)
         reject = None if frr is None else guarantee_rejection(pairs, frr, confidence=confidence)

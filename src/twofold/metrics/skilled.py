@@ -1,0 +1,55 @@
+"""Verification numbers against random impostors, and those against skilled forgeries under names of their own."""
+
+from dataclasses import replace
+
+from twofold.metrics.pairs import Impostors, OneKind, PairSource
+from twofold.metrics.sites import BySite
+from twofold.metrics.verification import estimates
+from twofold.results import Estimate
+
+__all__ = ["SKILLED", "estimates_by_kind", "of_kind"]
+
+SKILLED = (
+    "numbers called skilled_ are those of skilled forgeries, each compared with what it imitates; all others are those "
+    "of random impostors"
+)
+
+CHANGED = ("eer", "auc", "tar_at_far", "false_match_rate")
+"""Numbers that skilled forgeries change; genuine pairs are the same ones."""
+
+
+def of_kind(pairs: PairSource, kind: Impostors) -> PairSource:
+    """The genuine pairs and the impostor pairs of one kind; by site if they were."""
+    if isinstance(pairs, BySite):
+        return BySite(OneKind(pairs.pairs, kind), pairs.sites)
+    return OneKind(pairs, kind)
+
+
+def estimates_by_kind(
+    pairs: PairSource,
+    *,
+    far: float,
+    threshold: float | None = None,
+    confidence: float = 0.95,
+    unit: str = "identity",
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Every number of `estimates` against random impostors; against skilled ones, where there are such, as skilled_*.
+
+    Args:
+        unit: "pair" where nobody said whose the pairs are: no kind can then be told.
+    """
+
+    def numbers(some: PairSource) -> dict[str, Estimate]:
+        return estimates(some, far=far, threshold=threshold, confidence=confidence, unit=unit, seed=seed)
+
+    if unit == "pair":  # both sides of every pair have one code
+        return numbers(pairs)
+    found = numbers(of_kind(pairs, "random"))
+    skilled = of_kind(pairs, "skilled")
+    if all(block.same.all() for block in skilled):
+        return found
+    for name, number in numbers(skilled).items():
+        if name in CHANGED:
+            found[f"skilled_{name}"] = replace(number, name=f"skilled_{name}")
+    return found
