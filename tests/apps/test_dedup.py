@@ -8,14 +8,14 @@ import PIL.Image
 import pytest
 
 from twofold import build
-from twofold.apps.dedup import dedup, dedup_vectors
+from twofold.apps.dedup import Copies, dedup, dedup_vectors
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.contract import Calibration
-from twofold.copies.judge import compared
+from twofold.copies.measured import compared
 from twofold.data.items import Items
 from twofold.embedding import embed
-from twofold.errors import BundleError, FingerprintMismatch, UsageError
+from twofold.errors import BundleError, FingerprintMismatch, UnreadableInput, UsageError
 from twofold.inputs.image import Image
 from twofold.results import Embeddings, Estimate
 from twofold.store.index import Index
@@ -125,6 +125,26 @@ def test_two_calls_give_the_groups_of_one(folder, tmp_path, with_bundle, bundle)
     assert second.groups == dedup(mixed, reader).groups
     third = dedup(mixed, reader, cache=cache)
     assert third.new == 0 and third.groups == second.groups
+
+
+def test_a_cache_serves_every_rule(tmp_path):
+    scene(1).save(tmp_path / "a.png")
+    scene(1).transpose(PIL.Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "b.png")
+    items, cache = Items.from_folder(tmp_path, levels=0), tmp_path / "cache"
+    for mirrored in (False, True, False):
+        assert len(dedup(items, cache=cache, rule=Copies(mirrored=mirrored)).groups) == mirrored
+
+
+def test_what_cannot_be_read_while_it_is_compared_is_compared_the_next_time(folder, tmp_path, monkeypatch):
+    items, cache = Items.from_folder(folder, levels=0), tmp_path / "cache"
+    with monkeypatch.context() as patched:
+
+        def gone(value):
+            raise UnreadableInput(f"{value} is gone")
+
+        patched.setattr("twofold.copies.comparing.detail_pixels", gone)
+        assert len(dedup(items, cache=cache).groups) == 1  # of equal bytes
+    assert dedup(items, cache=cache).groups == dedup(items).groups
 
 
 def test_a_cache_of_another_model_is_refused(folder, tmp_path, bundle):

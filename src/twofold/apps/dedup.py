@@ -109,14 +109,16 @@ def dedup(
     reader = Image(size=128, max_pixels=100_000_000) if reader is None else reader
     bundle = reader if isinstance(reader, Bundle) else None
     limit = _limit(bundle, threshold, against)
-    kept = load_cache(cache, reader)
+    kept = load_cache(cache, reader, mirrored=rule.mirrored)
     items, notes = distinct(items)
     known, new = collect(items, reader, embed=embed_read, cached=kept.known.get, progress=_told(watch, "reading"))
     indexed = _beside(known, against, bundle, limit, watch=watch)
     search = _Search(known, bundle, limit, indexed, rule=rule, kept=kept)
     found = search.run(watch)
     if cache is not None:
-        save_cache(cache, reader, known, old=kept.known, verdicts=search.judge.known)
+        save_cache(
+            cache, reader, known, old=kept.known, verdicts=search.judge.known, mirrored=rule.mirrored
+        )
     groups, perhaps = search.groups(found), search.perhaps(found)
     return Groups(
         groups=groups,

@@ -12,7 +12,17 @@ from jaxtyping import Float, Shaped, UInt8
 
 from twofold.copies.hashing import SIDE as HASHED
 
-__all__ = ["SIDE", "WAVES", "matrices", "placements", "signatures", "views"]
+__all__ = [
+    "SIDE",
+    "WAVES",
+    "cut_signatures",
+    "matrices",
+    "placements",
+    "signatures",
+    "turned_signatures",
+    "unmoved_fit",
+    "views",
+]
 
 SIDE = 64
 """Pixels a side of the plane that pictures are laid over each other in."""
@@ -26,6 +36,9 @@ TURNS = (0.0, 90.0, 180.0, 270.0, -4.0, 4.0, -8.0, 8.0, -12.0, 12.0, -16.0, 16.0
 """Degrees counter-clockwise by which the cut-out is turned back."""
 
 KEPT = (0.9, 0.8)
+CUT, STARTS = (0.9, 0.8, 0.7, 0.6, 0.5), (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the sides that many cut-outs keep, and where these begin, as shares of what is cut away."""
+
 WAVES = 10
 FLAT = 50.0
 """A signature's length before it is one, under which there is nothing in the picture but one grey."""
@@ -34,6 +47,10 @@ BLOCK = 128
 PLAIN, PROMISING = 0.9, 0.8
 STEPS = (1 / 32, 1 / 64, 1 / 128)
 """By these shares of the side a cut-out is moved and sized, and by as many times 64 degrees turned, to fit better."""
+
+
+MIDDLE = 0.7
+"""Share of the sides that lies inside a picture turned by up to 16 degrees, but for its corners."""
 
 
 @cache
@@ -51,11 +68,42 @@ def signatures(planes: UInt8[np.ndarray, "n side side"]) -> Float[np.ndarray, "n
     same, and unrelated pictures are as good as orthogonal. It is the perceptual hash before its bits are taken.
     """
     grey = _pooled(planes, HASHED)
-    found = (_waves() @ grey @ _waves().T).reshape(len(planes), WAVES**2)
+    return _weighted(_waves() @ grey @ _waves().T)
+
+
+def _weighted(found: Float[np.ndarray, "n waves waves"]) -> Float[np.ndarray, "n dim"]:
+    found = found.reshape(len(found), WAVES**2)
     row, column = np.divmod(np.arange(WAVES**2), WAVES)
     weighted = (found * np.hypot(row, column).astype(np.float32))[:, 1:]
     length = np.linalg.norm(weighted, axis=1, keepdims=True)
     return np.where(length > FLAT, weighted / np.maximum(length, FLAT), 0).astype(np.float32)
+
+
+def cut_signatures(planes: UInt8[np.ndarray, "n 64 64"]) -> Iterator[Float[np.ndarray, "n dim"]]:
+    """Signatures of many cut-outs of each picture, down to a quarter of its area, none of which is drawn."""
+    for kept in CUT:
+        waves = [_waves() @ _halved() @ _cut(start * (1 - kept), kept) for start in STARTS]
+        rows = [each @ planes.astype(np.float32) for each in waves]
+        for across in rows:
+            for column in waves:
+                yield _weighted(across @ column.T)
+
+
+def turned_signatures(
+    planes: UInt8[np.ndarray, "n 64 64"],
+) -> tuple[Float[np.ndarray, "n dim"], Iterator[Float[np.ndarray, "n dim"]]]:
+    """Signatures of the middle of each picture, and of the middle after each of some small turns."""
+    waves = _waves() @ _halved() @ _cut((1 - MIDDLE) / 2, MIDDLE)
+
+    def middle(planes: UInt8[np.ndarray, "n 64 64"]) -> Float[np.ndarray, "n dim"]:
+        return _weighted(waves @ planes.astype(np.float32) @ waves.T)
+
+    return middle(planes), (middle(_turned(planes, degrees)) for degrees in TURNS if degrees % 90)
+
+
+@cache
+def _halved() -> Float[np.ndarray, "32 64"]:
+    return np.kron(np.eye(HASHED), np.full((1, SIDE // HASHED), HASHED / SIDE)).astype(np.float32)
 
 
 def views(planes: UInt8[np.ndarray, "n 64 64"]) -> Iterator[UInt8[np.ndarray, "n 64 64"]]:
@@ -99,6 +147,11 @@ def placements(
         part = slice(start, start + BLOCK)
         fits[part], places[part] = _block(np.asarray(cut[part]), np.asarray(whole[part]))
     return fits, places
+
+
+def unmoved_fit(cut: UInt8[np.ndarray, "64 64"], whole: UInt8[np.ndarray, "64 64"]) -> Float[np.ndarray, "3"]:
+    """How well one picture fits upon another as it lies."""
+    return _fit(cut[None], whole[None], np.array([[0.0, 0.0, 1.0, 0.0]]))[0]
 
 
 def matrices(

@@ -20,6 +20,9 @@ __all__ = ["MARKER", "Cache", "load_cache", "save_cache"]
 
 MARKER = "dedup.json"
 FORMAT = 2
+JUDGE = 2
+"""Number of the judge's rule: verdicts of another one are not taken over. Raise it with every change of the rule."""
+
 PLAIN = ("pixels", "size", "time", "stamp", "frames", "box", "light", "sharpness")
 
 Known = dict[str, tuple[Seen, np.ndarray | None]]
@@ -40,8 +43,10 @@ def _kind(reader: Input | Bundle) -> str:
     return f"{reader.name} {reader.version} {reader.arguments()}"
 
 
-def load_cache(path: str | Path | None, reader: Input | Bundle) -> Cache:
+def load_cache(path: str | Path | None, reader: Input | Bundle, *, mirrored: bool = False) -> Cache:
     """What earlier calls have kept; nothing where there is no cache yet.
+
+    Verdicts are taken over only where the same rule made them, and mirror images counted, or did not, as they do now.
 
     Raises:
         BundleError: the folder is something else. NewerFormat: a later version wrote it.
@@ -63,14 +68,18 @@ def load_cache(path: str | Path | None, reader: Input | Bundle) -> Cache:
             raise FingerprintMismatch(
                 f"{path} was made by another model or reader: name another folder, or delete this one"
             )
-        return _restored(folder, told)
+        return _restored(folder, told, verdicts=_rule(mirrored=mirrored))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise BundleError(
             f"{path} is not a cache of an earlier dedup ({error}): name another, or a new place"
         ) from None
 
 
-def _restored(folder: Path, told: dict[str, Any]) -> Cache:
+def _rule(*, mirrored: bool) -> list[Any]:
+    return [JUDGE, mirrored]
+
+
+def _restored(folder: Path, told: dict[str, Any], *, verdicts: list[Any]) -> Cache:
     arrays = {name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in told["arrays"]}
     contents, facts = told["contents"], told["facts"]
     known: Known = {}
@@ -84,11 +93,12 @@ def _restored(folder: Path, told: dict[str, Any]) -> Cache:
             **each,
         )
         known[content] = (seen, arrays["vectors"][place] if "vectors" in arrays else None)
-    verdicts = {
+    same = told.get("rule") == verdicts
+    taken = {
         (contents[one], contents[other]): Verdict(says=says, score=score)
-        for one, other, says, score in told["verdicts"]
+        for one, other, says, score in (told["verdicts"] if same else ())
     }
-    return Cache(known=known, verdicts=verdicts)
+    return Cache(known=known, verdicts=taken)
 
 
 def save_cache(
@@ -98,6 +108,7 @@ def save_cache(
     *,
     old: Known,
     verdicts: Mapping[tuple[str, str], Verdict],
+    mirrored: bool = False,
 ) -> None:
     """Write what is known now, and of what is not here any more as much again; whole or not at all."""
     known: Known = {
@@ -114,6 +125,7 @@ def save_cache(
     told = {
         "format": FORMAT,
         "reader": _kind(reader),
+        "rule": _rule(mirrored=mirrored),
         "contents": list(known),
         "facts": [{name: getattr(seen, name) for name in PLAIN} for seen, _ in known.values()],
         "planes": _numbers(planes),

@@ -11,8 +11,10 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Float, UInt8
 
-from twofold.copies.alignment import matrices, placements
-from twofold.copies.judge import DETAIL, DIFFERENT, FIRST, UNKNOWN, Verdict, compared, verdict
+from twofold.copies.alignment import matrices, placements, unmoved_fit
+from twofold.copies.coarse import coarsely, tiny
+from twofold.copies.judge import DIFFERENT, Verdict, coarse_verdict, verdict
+from twofold.copies.measured import compared
 from twofold.copies.reading import MAX_PIXELS, Collection, Seen, pages_of
 from twofold.errors import UnreadableInput
 from twofold.inputs.image_decoding import decode
@@ -22,15 +24,18 @@ __all__ = ["STRICTNESS", "Judge", "Placed", "detail_pixels", "matrix_of", "reduc
 STRICTNESS = ("exact", "strict", "normal", "loose")
 """What counts as a copy: equal bytes; finest detail alike and nothing drawn over; the rule; doubtful ones as well."""
 
+DETAIL = 512
+"""Longer side, in pixels, at which two pictures are compared: letters of a page are five pixels high."""
+
+GLANCE, FIRST = 128, 256
+"""Longer sides of earlier looks, which most pairs of different pictures do not pass."""
+
 EQUAL = Verdict(says="copy", score=1.0)
 HELD = 96
 """Pictures that are held decoded, 800 kilobytes each at most."""
 
-TINY, ALIKE = 24, (0.95, 0.85, 0.95)
-"""Pixels of a side up to which there is no fine detail; and the fit of pixels, edges and the better half from which on
-a picture without fine detail may be a copy. More is never said of it."""
-
-SMOOTH_COPY = Verdict(says="perhaps", score=0.6)
+GONE = Verdict(says="different", score=0.0)
+"""Of a file that is gone, or cannot be read any more: nothing to remember."""
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 MOST_PAGES = 64
@@ -72,7 +77,9 @@ class Judge:
                 told[number] = self.known.get(self._key(first, second))
                 new += [number] if told[number] is None else []
         for number, found in zip(new, self._compared([pairs[number] for number in new]), strict=True):
-            told[number] = self.known[self._key(*pairs[number])] = found
+            told[number] = found
+            if found is not GONE:
+                self.known[self._key(*pairs[number])] = found
         return [self._by_strictness(each) for each in told if each is not None]
 
     def _key(self, first: int, second: int) -> tuple[str, str]:
@@ -125,19 +132,17 @@ class Judge:
 
     def _verdict(self, pair: tuple[int, int], placed: "Placed") -> Verdict:
         seen = [self.collection.seen[place] for place in pair]
-        if max(each.frames for each in seen) > 1:
-            return self._of_pages(pair)
-        if placed.fit[2] < HOPELESS:
-            return DIFFERENT
         try:
+            if max(each.frames for each in seen) > 1:
+                return self._of_pages(pair)
+            if placed.fit[2] < HOPELESS:
+                return DIFFERENT
             details = [self._detail(placed.way.one), self._detail(placed.way.other)]
-        except UnreadableInput:  # gone or changed since it was read
-            return DIFFERENT
-        if min(min(each.shape[:2]) for each in details) <= TINY:
-            return SMOOTH_COPY if (placed.fit >= ALIKE).all() else DIFFERENT
+        except (UnreadableInput, OSError):
+            return GONE
         found = _closely(details[0], details[1], placed, colours=self.colours)
-        if found == UNKNOWN and (placed.fit >= ALIKE).all():  # blurred, or flat: no detail speaks for or against
-            return SMOOTH_COPY
+        if found.says == "different" and _was_moved(placed) and _lies_as_it_is(*seen):
+            found = max(found, _as_it_lies(*map(self._detail, pair), colours=self.colours), key=lambda each: each.score)
         return found
 
     def _detail(self, place: int) -> UInt8[np.ndarray, "height width 3"]:
@@ -200,20 +205,65 @@ def detail_pixels(value: object) -> UInt8[np.ndarray, "height width 3"]:
     return np.asarray(drawn.convert("YCbCr"))
 
 
+def _was_moved(placed: Placed) -> bool:
+    """Whether a picture was laid elsewhere than it is."""
+    still = placed.way.cut[1] == WHOLE == placed.way.whole[1] and np.abs(placed.place - UNMOVED).max() < MOVED
+    return not (still or placed.way.flipped)
+
+
+UNMOVED, MOVED = (0.0, 0.0, 1.0, 0.0), 0.05
+"""Top, left, side, degrees of a picture that lies as it is; and by how much it is elsewhere."""
+
+
+def _lies_as_it_is(one: Seen, other: Seen) -> bool:
+    """Whether half of a picture fits upon the other as it lies."""
+    if one.plane is None or other.plane is None:
+        return False
+    return bool(unmoved_fit(one.plane, other.plane)[2] >= FITTING)
+
+
+FITTING = 0.9
+"""Fit of the better half of the squares from which on a picture may lie where it is, though letters, louder than what
+they were laid over, drew it elsewhere."""
+
+
+def _as_it_lies(one: np.ndarray, other: np.ndarray, *, colours: bool) -> Verdict:
+    """Without any search for a better place."""
+    one, other = reduced(one, FIRST), reduced(other, FIRST)
+    share = np.array(other.shape[1::-1]) / one.shape[1::-1]
+    if abs(share[0] / share[1] - 1) > 0.03:
+        return DIFFERENT
+    matrix = np.hstack([np.diag(share), np.zeros((2, 1))])
+    found = verdict(compared(one, other, matrix, search=False), colours=colours)
+    return Verdict(says="perhaps", score=0.89) if found.says == "copy" and tiny(one, other) else found
+
+
 def _closely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: bool) -> Verdict:
-    """At a half of the detail first, where most different pictures are told apart already.
+    """By fine detail; where one of the two has none, by what both have, and then never more than perhaps."""
+    if placed.way.flipped:
+        one = one[:, ::-1]
+    found = _finely(one, other, placed, colours=colours)
+    if found.says == "copy" and tiny(one, other):
+        return Verdict(says="perhaps", score=min(found.score, 0.89))
+    if found.says != "different":
+        return found
+    shown = [each.astype(np.float32) for each in (one, other)]
+    rough = coarse_verdict(coarsely(*shown, matrix_of(placed, one.shape, other.shape)))
+    return found if rough.says == "different" else rough
+
+
+def _finely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: bool) -> Verdict:
+    """At a quarter and a half of the detail first, where most different pictures are told apart already.
 
     A small picture is looked at once, as it is: made smaller again it would lose what the other one still has.
     """
-    if placed.way.flipped:
-        one = one[:, ::-1]
     found = DIFFERENT
     small = min(max(one.shape[:2]), max(other.shape[:2])) <= FIRST * 1.2
-    for side in (DETAIL,) if small else (FIRST, DETAIL):
+    for side in (DETAIL,) if small else (GLANCE, FIRST, DETAIL):
         shown = [reduced(each, side) for each in (one, other)]
         laid = compared(shown[0], shown[1], matrix_of(placed, shown[0].shape, shown[1].shape))
         found = verdict(laid, colours=colours)
-        if found.says == "different":
+        if found == DIFFERENT or (found.says == "different" and side > GLANCE):
             break
     return found
 

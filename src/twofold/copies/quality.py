@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from twofold.copies.judge import blocks_of
 from twofold.copies.reading import MAX_PIXELS, Collection
+from twofold.copies.tones import blocks_of
 from twofold.errors import UnreadableInput
 from twofold.inputs.image_decoding import decode
 

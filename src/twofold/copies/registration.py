@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Bool, Float
 
-__all__ = ["Laid", "lay_over", "warped"]
+__all__ = ["Laid", "as_given", "inside_of", "lay_over", "same_resolution", "shrunk", "warped"]
 
 Matrix = np.ndarray
 """2 x 3: from pixels (x, y, 1) of one picture to those of another; the middle of the first pixel is (0.5, 0.5)."""
@@ -54,7 +54,7 @@ def lay_over(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> Laid | None:
         one, other: (height, width, channels) float32; the first channel is light.
         matrix: from pixels of the first to pixels of the second, right to a twentieth of the side.
     """
-    one, other, matrix = _same_resolution(one, other, matrix)
+    one, other, matrix = same_resolution(one, other, matrix)
     longest = max(one.shape[:2])
     sides = [side for side in LEVELS if side < 0.8 * longest]
     for side, rounds in zip([*sides, longest], ROUNDS[-len(sides) - 1 :], strict=True):
@@ -71,8 +71,17 @@ def lay_over(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> Laid | None:
         if agreeing < STRANGERS:
             return None
         matrix = _rescaled(here, 1 / scale, 1 / onto)
+    return _laid(one, other, matrix)
+
+
+def as_given(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> Laid:
+    """The second picture in the frame of the first, where the matrix says."""
+    return _laid(*same_resolution(one, other, matrix))
+
+
+def _laid(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> Laid:
     laid = np.stack([warped(other[:, :, c], matrix, one.shape[:2]) for c in range(other.shape[2])], axis=2)
-    inside = _inside(matrix, one.shape[:2], other.shape[:2])
+    inside = inside_of(matrix, one.shape[:2], other.shape[:2])
     for edge in (inside, inside.T):  # what lies beside the picture in the other one begins within a pixel or two
         edge[:EDGE] = edge[-EDGE:] = False
     return Laid(one=one, other=laid, inside=inside, matrix=matrix)
@@ -85,19 +94,19 @@ def warped(image: Float[np.ndarray, "h w"], matrix: Matrix, shape: tuple[int, in
     return np.asarray(drawn.transform(size, PIL.Image.Transform.AFFINE, data, PIL.Image.Resampling.BILINEAR))
 
 
-def _same_resolution(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> tuple[np.ndarray, np.ndarray, Matrix]:
+def same_resolution(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> tuple[np.ndarray, np.ndarray, Matrix]:
     """The finer of the two made as coarse as the other."""
     finer = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # pixels of the second to one of the first
     if finer > 1.05:
-        small = _shrunk(other, 1 / finer)
+        small = shrunk(other, 1 / finer)
         return one, small, _rescaled(matrix, np.ones(2), np.array(small.shape[1::-1]) / other.shape[1::-1])
     if finer < 0.95:
-        small = _shrunk(one, finer)
+        small = shrunk(one, finer)
         return small, other, _rescaled(matrix, np.array(small.shape[1::-1]) / one.shape[1::-1], np.ones(2))
     return one, other, matrix
 
 
-def _shrunk(image: np.ndarray, share: float) -> np.ndarray:
+def shrunk(image: np.ndarray, share: float) -> np.ndarray:
     return np.stack([_resized(image[:, :, c], share) for c in range(image.shape[2])], axis=2)
 
 
@@ -131,7 +140,7 @@ def _contrast(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     return detail / (np.sqrt(np.maximum(around(detail * detail), 0)) + EVEN)
 
 
-def _inside(matrix: Matrix, shape: tuple[int, int], other: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+def inside_of(matrix: Matrix, shape: tuple[int, int], other: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
     x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0])[:, None] + 0.5
     right, down = (row[0] * x + row[1] * y + row[2] for row in matrix)
     return (right > 0.5) & (right < other[1] - 0.5) & (down > 0.5) & (down < other[0] - 0.5)
@@ -144,7 +153,7 @@ def _stepped(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> tuple[Matrix
         the better matrix, by how many pixels it moves a corner, and the share of the detail that agreed before.
     """
     laid = warped(other, matrix, one.shape)
-    inside = _inside(matrix, one.shape, other.shape)
+    inside = inside_of(matrix, one.shape, other.shape)
     differ = np.where(inside, laid - one, 0)
     middle = (laid + one) / 2
     right, down = np.zeros_like(one), np.zeros_like(one)

@@ -1,0 +1,90 @@
+"""What is measured of two pictures laid over each other: detail by bands, colour, light, and what was drawn over."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from twofold.copies.bands import SQUARE, Band, bands_of
+from twofold.copies.overlays import covering_of, foreign, lopsided
+from twofold.copies.registration import as_given, lay_over
+from twofold.copies.tones import line_of, other_colours, other_light, paper_of
+
+__all__ = ["PAPER", "Compared", "compared"]
+
+
+MOST_COVERED = 0.5
+"""Share of the pixels that can be covered: where more of them differ, the rest is nothing to go by."""
+
+
+PAPER = 0.5
+"""Share of pixels of one light from which on a picture is paper: what was written on it is its contents."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What speaks for and against two pictures being copies.
+
+    Attributes:
+        whole: bands of everything. clear: of what is left beside the pixels that differ strongly (letters laid over);
+            as `whole` where there are none, and on paper.
+        covered: share of those pixels. foreign: whether what covers is drawn: of two colours, or shining through.
+        lopsided: finest detail of the covered pixels in the picture that has less of it there, to that of the other.
+        gain: contrast of the second to the first. inside: share of the first that the second covers.
+        colour: share of squares whose colour differs. light: share whose light differs. grey: one of the two is grey.
+        paper: share of pixels of one light, as of a page. pixels: of the coarser picture.
+    """
+
+    whole: tuple[Band, ...]
+    clear: tuple[Band, ...]
+    covered: float
+    foreign: bool
+    lopsided: float
+    gain: float
+    inside: float
+    colour: float
+    light: float
+    grey: bool
+    paper: float
+    pixels: int
+
+
+def compared(one: np.ndarray, other: np.ndarray, matrix: np.ndarray, *, search: bool = True) -> Compared | None:
+    """Everything that is measured of two pictures; None where they cannot be laid over each other.
+
+    Args:
+        one, other: light and two channels of colour.
+        matrix: from pixels (x, y, 1) of the first to those of the second.
+        search: whether that is rough, and a better one is looked for.
+    """
+    laid = lay_over(one, other, matrix) if search else as_given(one, other, matrix)
+    if laid is None or laid.inside.sum() < 4 * SQUARE**2:
+        return None
+    light, below, inside = laid.one[:, :, 0], laid.other[:, :, 0], laid.inside
+    raw, clear, gain = below, inside, 1.0
+    for _ in range(2):  # letters that cover a tenth of a flat picture would bend the line
+        gain, offset, spread = line_of(light[clear], raw[clear])
+        below = np.where(inside, (raw - offset) / gain, light)  # outside nothing is said, in no band
+        covering = covering_of(light, below, spread / gain) & inside
+        clear = inside & ~covering if covering.sum() < MOST_COVERED * inside.sum() else clear
+    covering = inside & ~clear
+    covered = float(covering.sum() / inside.sum())
+    paper = max(paper_of(light, inside), paper_of(below, inside))
+    whole, beside = bands_of(light, below, inside), None
+    if covered and paper < PAPER:
+        between = np.where(covering, (light + below) / 2, 0)
+        beside = bands_of(*(np.where(covering, between, each) for each in (light, below)), clear)
+    grey, colour = other_colours(laid, gain, clear)
+    return Compared(
+        whole=whole,
+        clear=beside or whole,
+        covered=covered,
+        foreign=beside is not None and foreign(light, below, covering),
+        lopsided=1.0 if beside is None else lopsided(light, below, covering),
+        gain=gain,
+        inside=float(inside.mean()),
+        colour=colour,
+        light=other_light(light, below, inside),
+        grey=grey,
+        paper=paper,
+        pixels=int(inside.sum()),
+    )
