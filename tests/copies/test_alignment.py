@@ -4,7 +4,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from twofold.copies.alignment import SIDE, matrices, placements, signatures, views
+from twofold.copies.alignment import SIDE, cut_signatures, matrices, placements, signatures, views
 from twofold.copies.hashing import grey_plane
 
 
@@ -93,3 +93,10 @@ def test_a_placement_is_a_matrix_between_pixels():
     middle = matrix @ (60, 60, 1)
     corner = matrix @ (0, 0, 1)  # of the turned part: the upper right one of the upright part
     assert np.abs(middle - (120, 100)).max() < 4 and np.abs(corner - (180, 40)).max() < 8
+
+
+def test_a_cut_out_has_the_signature_of_the_picture_that_it_would_be():
+    planes = np.random.default_rng(0).integers(0, 256, (2, 4, 4)).astype(np.uint8).repeat(16, axis=1).repeat(16, axis=2)
+    first = next(cut_signatures(planes))  # the upper left, nine tenths of each side
+    drawn = [np.asarray(PIL.Image.fromarray(each).resize((64, 64), box=(0, 0, 57.6, 57.6))) for each in planes]
+    assert ((first * signatures(np.stack(drawn))).sum(axis=1) > 0.99).all()

@@ -11,6 +11,7 @@ import pytest
 
 from twofold.copies.comparing import Judge
 from twofold.copies.reading import Collection, picture_seen
+from twofold.copies.tones import blocks_of
 from twofold.inputs.image import Image
 
 
@@ -148,3 +149,40 @@ def test_what_has_no_detail_may_be_a_copy():
     )
     flat = PIL.Image.fromarray(ramp.astype(np.uint8)).convert("RGB")
     assert judged(flat, flat.resize((112, 112), PIL.Image.Resampling.BICUBIC)).says == "perhaps"
+
+
+def marked(picture, opacity=110):
+    mark = PIL.Image.new("L", picture.size, 0)
+    PIL.ImageDraw.Draw(mark).text((10, 50), "SAMPLE", fill=opacity, font_size=44)
+    changed = picture.copy()
+    changed.paste((255, 255, 255), mask=mark)
+    return changed
+
+
+@pytest.mark.parametrize("changed", [lettered, marked])
+def test_letters_and_marks_over_a_photograph_are_set_aside(changed):
+    assert judged(scene(1), changed(scene(1))).says in ("copy", "perhaps")
+    assert judged(scene(1), changed(scene(2))).says == "different"
+
+
+def test_letters_over_a_flat_picture_do_not_make_its_light():
+    field = PIL.Image.fromarray(np.asarray(scene(1)) // 3 + 100)
+    assert judged(field, lettered(field)).says in ("copy", "perhaps")
+
+
+def test_what_jpeg_destroyed_is_a_perhaps():
+    assert judged(scene(1), jpeg(scene(1), 3)).says == "perhaps"
+    assert judged(scene(1), jpeg(scene(2), 3)).says == "different"
+
+
+@pytest.mark.parametrize("way", [lambda p: p.filter(PIL.ImageFilter.GaussianBlur(9)), lambda p: p.resize((42, 59))])
+def test_pages_that_cannot_be_read_are_never_copies(way):
+    assert judged(page(1), way(page(1))).says == "perhaps"
+    assert {judged(way(page(1)), way(page(2))).says, judged(page(1), way(page(2))).says} <= {"perhaps", "different"}
+
+
+def test_an_edge_of_a_drawing_is_no_block_of_jpeg():
+    picture = PIL.Image.new("L", (256, 256), 240)
+    PIL.ImageDraw.Draw(picture).rectangle((0, 0, 255, 63), fill=20)
+    assert blocks_of(np.asarray(picture, np.float32)) == 0
+    assert blocks_of(np.asarray(jpeg(scene(1), 5).convert("L"), np.float32)) >= 4
