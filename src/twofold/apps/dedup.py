@@ -116,9 +116,7 @@ def dedup(
     search = _Search(known, bundle, limit, indexed, rule=rule, kept=kept)
     found = search.run(watch)
     if cache is not None:
-        save_cache(
-            cache, reader, known, old=kept.known, verdicts=search.judge.known, mirrored=rule.mirrored
-        )
+        save_cache(cache, reader, known, old=kept.known, verdicts=search.judge.known, mirrored=rule.mirrored)
     groups, perhaps = search.groups(found), search.perhaps(found)
     return Groups(
         groups=groups,

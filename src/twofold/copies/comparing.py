@@ -247,8 +247,8 @@ def _closely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: boo
         return Verdict(says="perhaps", score=min(found.score, 0.89))
     if found.says != "different":
         return found
-    shown = [each.astype(np.float32) for each in (one, other)]
-    rough = coarse_verdict(coarsely(*shown, matrix_of(placed, one.shape, other.shape)))
+    matrix = matrix_of(placed, one.shape, other.shape)
+    rough = coarse_verdict(coarsely(one.astype(np.float32), other.astype(np.float32), matrix))
     return found if rough.says == "different" else rough
 
 

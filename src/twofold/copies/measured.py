@@ -72,7 +72,7 @@ def compared(one: np.ndarray, other: np.ndarray, matrix: np.ndarray, *, search: 
     whole, beside = bands_of(light, below, inside), None
     if covered and paper < PAPER:
         between = np.where(covering, (light + below) / 2, 0)
-        beside = bands_of(*(np.where(covering, between, each) for each in (light, below)), clear)
+        beside = bands_of(np.where(covering, between, light), np.where(covering, between, below), clear)
     grey, colour = other_colours(laid, gain, clear)
     return Compared(
         whole=whole,
