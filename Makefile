@@ -30,8 +30,9 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/reference.py
 	$(BIN)/python docs/figures.py
 
+# certification, drift, engines and evaluation have their quick runs in test-slow, which looks at their figures, too
 bench-quick: $(VENV)/.dev
-	for bench in losses first_day embedding distributed training evaluation certification doctor drift dedup alarms resume engines durability search hostile; do \
+	for bench in losses first_day embedding distributed training doctor dedup alarms resume durability search hostile; do \
 		$(BIN)/python bench/$$bench.py --quick || exit 1; \
 	done
 

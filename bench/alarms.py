@@ -31,19 +31,19 @@ HEALTHY_LOSSES = ("contrastive", "triplet", "nt_xent", "supcon", "multi_similari
 def main() -> None:
     """Inject, watch, and the last line."""
     parser = argparse.ArgumentParser(description="Training alarms")
-    parser.add_argument("--quick", action="store_true", help="3 injections of each kind and 8 healthy trainings")
+    parser.add_argument("--quick", action="store_true", help="2 injections of each kind and 8 short healthy trainings")
     options = parser.parse_args()
     torch.set_num_threads(1)
     clock, generator = time.monotonic(), np.random.default_rng(0)
-    each, healthy = (3, 8) if options.quick else (20, 100)
+    each, healthy, epochs, latest = (2, 8, 4, 40) if options.quick else (20, 100, 12, 120)
     missed, late = 0, []
     for kind in IN_TIME:
         for number in range(each):
-            steps = injected(kind, start=int(generator.integers(5, 120)), seed=number)
+            steps = injected(kind, start=int(generator.integers(5, latest)), seed=number)
             late.append(steps)
             missed += steps > IN_TIME[kind]
         print(f"{kind}: {missed} missed so far, found after {late[-each:]} steps", flush=True)
-    alarms = [note for number in range(healthy) for note in healthy_training(number)]
+    alarms = [note for number in range(healthy) for note in healthy_training(number, epochs)]
     for note in alarms:
         print(f"false alarm: {note}")
     anchor = f"{each} NaN (within 1 step), {each} collapses (within 50); conv4 on synthetic pictures"
@@ -99,7 +99,7 @@ def injected(kind: str, *, start: int, seed: int) -> int:
     return 10**6
 
 
-def healthy_training(number: int) -> list[str]:
+def healthy_training(number: int, epochs: int) -> list[str]:
     """What was said about a training with nothing wrong."""
     generator = np.random.default_rng(number)
     settings = {
@@ -112,7 +112,7 @@ def healthy_training(number: int) -> list[str]:
         # not "hard": from random weights it does collapse at many learning rates (Schroff et al. 2015, section 3.2),
         # the loss stays at the margin, and the alarm is right
         settings["loss"] = {"name": "triplet", "mining": str(generator.choice(["all", "semi_hard"]))}
-    twin, items, recipe = made(number, epochs=12, **settings)
+    twin, items, recipe = made(number, epochs=epochs, **settings)
     try:
         bundle = fit(twin, items, recipe=recipe, seed=number)
     except TrainingError as alarm:

@@ -52,7 +52,7 @@ def main() -> None:
     if (options.data is None) != (options.bundle is None):
         parser.error("--data and --bundle go together")
     started = time.monotonic()
-    repeats = 20 if options.quick else 300
+    repeats = 5 if options.quick else 300
     rates = (1e-2,) if options.quick else (1e-2, 1e-3)
     results = []
     for far in rates:
@@ -63,10 +63,10 @@ def main() -> None:
         for far in rates:
             results += drawn(drawings, far, repeats)
     results.append(least_share(results))
-    sizes = ((50, 200, 10),) if options.quick else ((1000, 1500, 300), (10_000, 15_000, 100))
+    sizes = ((50, 200, 5),) if options.quick else ((1000, 1500, 300), (10_000, 15_000, 100))
     for size, identities, calibrations in sizes:
         results += guarded(size, identities, calibrations)
-    results += covered(50 if options.quick else 2000)
+    results += covered(10 if options.quick else 2000)
     print_last_line("certification", started, results)
 
 

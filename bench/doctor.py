@@ -38,10 +38,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder of real pictures, one sub-folder per identity")
     parser.add_argument("--levels", type=int, default=1)
     parser.add_argument("--most", type=int, default=2000, help="items of --data that take part")
-    parser.add_argument("--quick", action="store_true", help="400 items")
+    parser.add_argument("--quick", action="store_true", help="200 items")
     options = parser.parse_args()
     clock = time.monotonic()
-    most = 400 if options.quick else options.most
+    most = 200 if options.quick else options.most
     labels, pictures = real(options.data, options.levels, most) if options.data else invented(most)
     print(f"{len(pictures)} pictures of {len(set(labels))} identities", flush=True)
     with tempfile.TemporaryDirectory() as folder:

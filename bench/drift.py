@@ -64,7 +64,7 @@ def main() -> None:
 
 def cases(*, quick: bool) -> list[tuple[Case, int]]:
     """Healthy streams, then shifted ones."""
-    healthy, shifted = (20, 10) if quick else (300, 60)
+    healthy, shifted = (4, 4) if quick else (300, 60)
     listed = []
     for wolves in (0.0, 0.05):
         for share in (0.0, 0.5, 1.0) if quick else (0.0, 0.1, 0.5, 0.95, 1.0):

@@ -36,7 +36,7 @@ def main() -> None:
     for threads in dict.fromkeys((1, most)):
         torch.set_num_threads(threads)
         for name in NETWORKS:
-            results += rows_of(name, threads, shrink=8 if options.quick else 1, turns=3 if options.quick else 7)
+            results += rows_of(name, threads, shrink=24 if options.quick else 1, turns=2 if options.quick else 7)
     for line in results:
         print(f"{line['name']:>40} {line['value']:12.4g} {line['unit']}", flush=True)
     print_last_line("embedding", started, results)

@@ -38,9 +38,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Indexes on several engines")
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000])
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
-    parser.add_argument("--quick", action="store_true", help="1,000 and 3,000 rows")
+    parser.add_argument("--quick", action="store_true", help="500 and 1,500 rows")
     options = parser.parse_args()
-    sizes = [1000, 3000] if options.quick else sorted(options.rows)
+    sizes = [500, 1500] if options.quick else sorted(options.rows)
     clock, results = time.monotonic(), []
     for engine in options.engines:
         with tempfile.TemporaryDirectory() as folder, place_of(engine, Path(folder)) as (place, server):

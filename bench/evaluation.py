@@ -29,6 +29,7 @@ NAMES = {"recall_at_1": "precision_at_1", "map_at_r": "mean_average_precision_at
 PEERS = {"best": "max_bin_count", "default": None}
 
 Call = Callable[[], dict[str, float]]
+Run = Callable[[str, int, int], dict[str, Any]]
 
 
 def main() -> None:
@@ -44,21 +45,22 @@ def main() -> None:
         print(json.dumps(measured(options.one[0], int(options.one[1]))))
         return
     started = time.monotonic()
-    size, small = (6_000, (600, 1_200)) if options.quick else (100_000, (2_500, 5_000))
-    results = against_best(size, options.threads, 1 if options.quick else options.repeats)
-    results += against_default(size, small, options.threads, ours=results[1]["value"])
+    size, small = (3_000, (400, 800)) if options.quick else (100_000, (2_500, 5_000))
+    run = in_this_process if options.quick else in_own_process
+    results = against_best(size, options.threads, 1 if options.quick else options.repeats, run)
+    results += against_default(size, small, options.threads, run, ours=results[1]["value"])
     results += rates(size, options.threads)
     if options.million:
         results += alone(1_000_000, options.threads)
     print_last_line("evaluation", started, results)
 
 
-def against_best(size: int, threads: int, repeats: int) -> list[dict[str, Any]]:
+def against_best(size: int, threads: int, repeats: int, run: Run) -> list[dict[str, Any]]:
     """The peer at its best setting and ours, in turns."""
     found = {side: [] for side in ("ours", "best")}
     for _ in range(repeats):
         for side, runs in found.items():
-            runs.append(in_own_process(side, size, threads))
+            runs.append(run(side, size, threads))
         assert_equal(found["ours"][-1], found["best"][-1])
     ours, theirs = (statistics.median(run["seconds"] for run in found[side]) for side in ("ours", "best"))
     ratios = sorted(b["seconds"] / a["seconds"] for a, b in zip(found["ours"], found["best"], strict=True))
@@ -86,11 +88,11 @@ def against_best(size: int, threads: int, repeats: int) -> list[dict[str, Any]]:
     ]
 
 
-def against_default(size: int, small: tuple[int, int], threads: int, *, ours: float) -> list[dict[str, Any]]:
+def against_default(size: int, small: tuple[int, int], threads: int, run: Run, *, ours: float) -> list[dict[str, Any]]:
     """The peer's defaults at two sizes that it can hold, and what they would take at `size` by their exponents."""
-    runs = [in_own_process("default", items, threads) for items in small]
-    for items, run in zip(small, runs, strict=True):
-        assert_equal(in_own_process("ours", items, threads), run)
+    runs = [run("default", items, threads) for items in small]
+    for items, found in zip(small, runs, strict=True):
+        assert_equal(run("ours", items, threads), found)
     laws = {}
     for key in ("seconds", "added_mb"):
         exponent = math.log(runs[1][key] / runs[0][key]) / math.log(small[1] / small[0])
@@ -156,6 +158,12 @@ def in_own_process(side: str, items: int, threads: int) -> dict[str, Any]:
     if done.returncode:
         raise SystemExit(f"{side} at {items} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def in_this_process(side: str, items: int, threads: int) -> dict[str, Any]:
+    """`measured` without the start of a process, for --quick: its peak is that of all calls so far."""
+    del threads
+    return measured(side, items)
 
 
 def measured(side: str, items: int) -> dict[str, Any]:

@@ -51,6 +51,9 @@ from twofold.threads import SETTINGS, wait_briefly
 
 AUGMENT = {"rotation": 15.0, "scale": 0.2, "shear": 0.3, "shift": 0.15}
 GOAL, AUGMENTED_GOAL, PAIRS_GOAL, BUSY_GOAL = 1.15, 1.3, 100, 1.6
+QUICK_SIDE = 24
+SMALL_FACE = {"input.size": QUICK_SIDE, "encoder.width": 8}
+"""What --quick makes of the recipe `face`: a step takes a few milliseconds."""
 
 
 def main() -> None:
@@ -64,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.rounds:
-        rounds(options.rounds)
+        rounds(options.rounds, quick=options.quick)
         return
     started = time.monotonic()
     results: list[dict[str, Any]] = []
@@ -80,7 +83,7 @@ def main() -> None:
 
 def conv4_rows(quick: bool) -> list[dict[str, Any]]:
     """`fit` over the bare step, without and with augmentation, in both precisions."""
-    size, steps, turns = (64, 6, 3) if quick else (256, 16, 7)
+    size, steps, turns = (32, 4, 1) if quick else (256, 16, 7)
     items = glyphs(classes=size // 2, each=8, size=28)
     rows = []
     native = native_bfloat16(torch.device("cpu"))
@@ -162,7 +165,7 @@ def mean_seconds(step: Callable[[], None], times: int) -> float:
 
 def koch_rows(quick: bool) -> list[dict[str, Any]]:
     """Pairs a second with Koch's network at 105 x 105."""
-    p, k, steps = (8, 4, 2) if quick else (32, 8, 3)
+    p, k, steps = (2, 2, 1) if quick else (32, 8, 3)
     items = glyphs(classes=p, each=k, size=105)
     recipe = Recipe.model_validate(
         {"loss": "binary_cross_entropy", "p": p, "k": k, "epochs": steps + 1, "precision": "float32"}
@@ -170,7 +173,7 @@ def koch_rows(quick: bool) -> list[dict[str, Any]]:
     seconds, _ = fit_seconds(koch_twin(), items, recipe)
     ours = p * k * (p * k - 1) / 2 / seconds
     in_batches = p * k / 2 / pair_seconds(items, p * k // 2, steps)
-    singly = 1 / pair_seconds(items, 1, 2 if quick else 20)
+    singly = 1 / pair_seconds(items, 1, 1 if quick else 20)
     anchor = f"Koch's network at 105 x 105, batches of {p * k} pictures, {torch.get_num_threads()} thread(s)"
     return [
         row("koch_pairs_per_second", ours, unit="pairs/s", anchor=anchor),
@@ -218,8 +221,8 @@ def pairs_of(items: Items, twin: Twin, pairs: int) -> Iterator[tuple[Tensor, Ten
 
 def eer_rows(quick: bool) -> list[dict[str, Any]]:
     """Seconds to one equal error rate, by all pairs of a batch and by pairs that each bring their own pictures."""
-    seconds = 3.0 if quick else 60.0
-    items = glyphs(classes=60 if quick else 280, each=8, size=28, jitter=0.06, seed=1)
+    seconds = 1.0 if quick else 60.0
+    items = glyphs(classes=30 if quick else 280, each=8, size=28, jitter=0.06, seed=1)
     parts = items.split(0.7, 0.3, calibrate=0.0, test=0.0, seed=0)
     ways = ("binary_cross_entropy", "pair_cross_entropy")
     found = {loss: history(loss, parts.train, parts.valid, seconds) for loss in ways}
@@ -244,13 +247,15 @@ def history(loss: str, train: Items, valid: Items, seconds: float) -> list[dict[
 
 def busy_rows(quick: bool) -> list[dict[str, Any]]:
     """Steps beside a process that computes, and alone; with threads that sleep soon, and as OpenMP comes."""
-    steps, turns, threads = (4, 1, 2) if quick else (8, 5, 2)
+    steps, turns, threads = (1, 1, 2) if quick else (8, 5, 2)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     plain = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     brief = dict(plain)
     wait_briefly(brief)
     found: dict[str, list[Turn]] = {name: [] for name in ("alone", "alone_openmp", "busy", "busy_openmp")}
-    with worker(steps, 1, brief) as one, worker(steps, threads, brief) as ours, worker(steps, threads, plain) as openmp:
+    workers = ((1, brief), (threads, brief), (threads, plain))
+    with contextlib.ExitStack() as stack:
+        one, ours, openmp = (stack.enter_context(worker(steps, *each, quick=quick)) for each in workers)
         work = []
         for _ in range(turns):
             work.append(one().cpu)
@@ -259,7 +264,8 @@ def busy_rows(quick: bool) -> list[dict[str, Any]]:
             found["busy"].append(beside(ours))
             found["busy_openmp"].append(beside(openmp))
     anchor = (
-        f"face at 64 x 64, batches of 64, {threads} threads on {cores} cores beside one busy process; "
+        f"face at {QUICK_SIDE if quick else 64} pixels a side, batches of 64, "
+        f"{threads} threads on {cores} cores beside one busy process; "
         f"{statistics.median(work):.2f} processor seconds a step with one thread; {turns} turns, the busy process got "
         f"{statistics.median(turn.share for turn in found['busy']):.2f} of a core"
     )
@@ -313,10 +319,10 @@ def beside(work: Callable[[], Turn]) -> Turn:
     return turn._replace(share=used / (time.monotonic() - started))
 
 
-def rounds(steps: int) -> None:
+def rounds(steps: int, *, quick: bool) -> None:
     """For each line that comes in, some steps of `face`; answers with wall and processor seconds a step."""
     items = glyphs(classes=32, each=8, size=64)
-    recipe = face().replace({"epochs": steps // 4 + 1, "precision": "float32"})
+    recipe = face().replace({"epochs": steps // 4 + 1, "precision": "float32"} | (SMALL_FACE if quick else {}))
     for _ in sys.stdin:
         ends: list[tuple[float, float]] = []
         watch = partial(lambda ends, _: ends.append((time.perf_counter(), time.process_time())), ends)
@@ -326,9 +332,10 @@ def rounds(steps: int) -> None:
 
 
 @contextlib.contextmanager
-def worker(steps: int, threads: int, environment: dict[str, str]) -> Iterator[Callable[[], Turn]]:
+def worker(steps: int, threads: int, environment: dict[str, str], *, quick: bool) -> Iterator[Callable[[], Turn]]:
     """A process of its own, for OpenMP reads its settings once; calling what is yielded makes it do a round."""
     command = [sys.executable, __file__, "--rounds", str(steps), "--threads", str(threads)]
+    command += ["--quick"] if quick else []
     environment = environment | {"OMP_NUM_THREADS": str(threads)}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -355,9 +362,9 @@ def face_rows(quick: bool, *, data: Path | None = None) -> list[dict[str, Any]]:
             out = f"{folder}/bundle{name}"
             command = [sys.executable, "-m", "twofold", "train", "face", str(place), "-o", out, "--json", *settings]
             before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-            done = subprocess.run(
-                [*command, *(["--set", "epochs=2"] if quick else [])], capture_output=True, text=True, check=True
-            )
+            few = {"epochs": 2, "copies": 1} | SMALL_FACE if quick else {}
+            command += [word for key, value in few.items() for word in ("--set", f"{key}={value}")]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
             minutes, after = (time.monotonic() - started) / 60, resource.getrusage(resource.RUSAGE_CHILDREN)
             told = json.loads(done.stdout)
             anchor = (
