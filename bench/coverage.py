@@ -10,6 +10,7 @@ everybody: were items counted in place of identities, every number would be anot
 import argparse
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,10 +82,16 @@ def main() -> None:
     print_last_line("coverage", started, results)
 
 
+def root(change: Callable[[float], float]) -> float:
+    """Where the sign changes between scores 0 and 6."""
+    found: Any = optimize.brentq(change, 0.0, 6.0)
+    return float(found)
+
+
 def covered(case: Case, repeats: int) -> list[dict[str, Any]]:
     """Share of intervals that hold the truth."""
-    threshold = float(optimize.brentq(lambda at: case.match(at) - FMR, 0.0, 6.0))
-    equal = float(optimize.brentq(lambda at: case.match(at) - case.non_match(at), 0.0, 6.0))
+    threshold = root(lambda at: case.match(at) - FMR)
+    equal = root(lambda at: case.match(at) - case.non_match(at))
     truth = {"eer": case.match(equal), "fmr": FMR, "fnmr": case.non_match(threshold)}
     truth["fnmr_at_fmr"] = truth["fnmr"]
     inside = dict.fromkeys((*truth, "accuracy"), 0)
@@ -96,7 +103,7 @@ def covered(case: Case, repeats: int) -> list[dict[str, Any]]:
         ends = {name: (found[key].low, found[key].high) for name, key in NAMES.items()}
         ends["fnmr_at_fmr"] = (1.0 - found["tar_at_far"].high, 1.0 - found["tar_at_far"].low)
         for name, (low, high) in ends.items():
-            inside[name] += low <= (truth | right)[name] <= high
+            inside[name] += bool(low <= (truth | right)[name] <= high)
     return [told(name, case, count, repeats) for name, count in inside.items()]
 
 
