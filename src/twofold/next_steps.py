@@ -147,7 +147,7 @@ def after_evaluating(bundle: Bundle, out: Path, data: Path, items: Items, *, lev
 def _verdict(bundle: Bundle, out: Path, items: Items) -> str:
     """`verify` of two files of one identity; nothing where the items are not files."""
     for code in np.unique(items.labels[~items.forged]):
-        files = (items.values[place] for place in np.flatnonzero(items.labels == code))
+        files = (items.values[place] for place in np.flatnonzero(items.labels == code).tolist())
         pair = tuple(itertools.islice((file for file in files if _readable(bundle, file)), 2))
         if len(pair) == 2:
             return f"next: {command('verify', out, *pair)}"

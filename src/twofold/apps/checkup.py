@@ -23,8 +23,8 @@ from twofold.errors import DataError
 from twofold.inputs.image_traits import coarse_features, flat_edges
 from twofold.metrics.sites import CHANCE
 from twofold.plurals import counted
+from twofold.recruitment import site_dependence
 from twofold.results import Estimate, Finding
-from twofold.train.calibrate import site_dependence
 
 __all__ = ["Checkup", "checkup"]
 

@@ -1,12 +1,8 @@
 """Unseen identities -> the threshold at which a bundle decides, and what it costs (laws 2, 5 and 6)."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
-from jaxtyping import Int
 
 from twofold.bundle import Bundle
 from twofold.calibration import CROSSFITTED, Alternative, Calibration, Isotonic, Rejection
@@ -14,27 +10,25 @@ from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.scores import NO_IDENTITIES, Scores
 from twofold.embedding import deciding, embed_readable
-from twofold.errors import CannotCertify, DataError, IdentityOverlap, NoMeaning
+from twofold.errors import CannotCertify, IdentityOverlap, NoMeaning
 from twofold.metrics.crossfit import CrossFit, spread_of_folds
 from twofold.metrics.diagnostics import symptoms
 from twofold.metrics.drift import reference
 from twofold.metrics.guarantee import fewest_guaranteed
-from twofold.metrics.pairs import AllPairs, PairSource, ScoreBlock
+from twofold.metrics.pairs import PairSource, ScoreBlock
 from twofold.metrics.probability import ProbabilityMap, probability_map, refuse_distances
-from twofold.metrics.sites import CHANCE, MOST, BySite, Dependence, dependence, sites_of_identities
+from twofold.metrics.sites import CHANCE, BySite
 from twofold.metrics.skilled import of_kind
 from twofold.metrics.verification import estimates_at, tally
+from twofold.recruitment import pairs_of, site_dependence
 from twofold.results import Estimate, Standing
 from twofold.train.remedies import more_aside, remedies
 from twofold.train.standings import METHODS, Offer, affordable, offers
 
-__all__ = ["calibrate", "calibrate_scores", "calibration", "pairs_of", "site_dependence"]
+__all__ = ["calibrate", "calibrate_scores", "calibration"]
 
 PRACTICAL = 2
 """Times the fewest identities that guarantee anything: a quarter of the asked rate may then be measured."""
-
-EACH = 4
-"""Items of an identity that tell whether its site matters: their mean is known well enough beside other identities."""
 
 LONGER = 3
 """Times the epochs that were not enough: what is tried first. Errors fall slowly with the steps of a training."""
@@ -93,46 +87,6 @@ def calibrate(
         raise CannotCertify(f"{error}{more}") from None
     found = replace(found, warnings=(*found.warnings, *_of_groups(part, score, seed=seed)))
     return plain.with_calibration(found).calibrated_on(part)
-
-
-def pairs_of(part: Items, score: ScoreBlock) -> PairSource:
-    """Every pair of the items: items of one recording count as one, and identities of one site belong together.
-
-    Raises:
-        DataError: an identity stands at two sites.
-    """
-    pairs = AllPairs(score, part.labels, identity=part.identity, forged=part.forged, source=part.source)
-    if part.site is None:
-        return pairs
-    return BySite(pairs, sites_of_identities(part.identity, part.site, part.identities))
-
-
-def site_dependence(part: Items, score: ScoreBlock, *, seed: int = 0) -> Dependence | None:
-    """Whether the site of identities, or else their group, tells anything about impostor scores.
-
-    Returns:
-        None where the items have neither, or where identities stand in several groups.
-    """
-    codes = part.group if part.site is None else part.site
-    if codes is None:
-        return None
-    with suppress(DataError):  # an identity in several groups was recruited in none of them
-        sites = sites_of_identities(part.identity, codes, part.identities)
-        rows = _few_of_each(part, seed=seed)
-        pairs = AllPairs(lambda a, b: score(rows[a], rows[b]), part.identity[rows])
-        return dependence(pairs, sites[np.unique(part.identity[rows])], seed=seed)
-    return None
-
-
-def _few_of_each(part: Items, *, seed: int) -> Int[np.ndarray, "some"]:
-    """Four genuine items of each of some hundreds of identities, drawn by chance: what `dependence` looks at."""
-    generator = np.random.default_rng(seed)
-    dealt = generator.permutation(np.flatnonzero(~part.forged))
-    dealt = dealt[np.argsort(part.identity[dealt], kind="stable")]
-    owner = part.identity[dealt]
-    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    chosen = generator.permutation(np.unique(owner))[:MOST]
-    return np.sort(dealt[(rank < EACH) & np.isin(owner, chosen)])
 
 
 def _of_groups(part: Items, score: ScoreBlock, *, seed: int) -> tuple[str, ...]:

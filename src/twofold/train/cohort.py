@@ -10,7 +10,8 @@ from twofold.calibration import Normalised
 from twofold.data.items import Items
 from twofold.embedding import deciding, embed_readable
 from twofold.errors import NotCalibrated, NotEnoughData, UsageError
-from twofold.train.calibrate import calibration, pairs_of
+from twofold.recruitment import pairs_of
+from twofold.train.calibrate import calibration
 from twofold.train.crossfit import refuse_crossfitted
 
 __all__ = ["calibrate_cohort"]

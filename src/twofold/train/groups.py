@@ -12,8 +12,9 @@ from twofold.data.scores import Scores
 from twofold.embedding import deciding, embed_readable
 from twofold.errors import CannotCertify, NotCalibrated, NotEnoughData, TwofoldError, UsageError
 from twofold.metrics.sites import BySite
+from twofold.recruitment import pairs_of
 from twofold.results import Standing
-from twofold.train.calibrate import calibration, pairs_of
+from twofold.train.calibrate import calibration
 from twofold.train.crossfit import refuse_crossfitted
 
 __all__ = ["calibrate_groups", "group_calibrations", "with_groups"]
