@@ -10,7 +10,7 @@ from PIL import Image as Picture
 from PIL import ImageFilter
 
 from small_bundles import of_pictures, of_vectors
-from twofold.apps.gallery import enrol, forget, local, update
+from twofold.apps.gallery import enrol, forget, update
 from twofold.apps.quality import Gate, measure
 from twofold.apps.templates import means
 from twofold.apps.verify import identify
@@ -38,7 +38,7 @@ def draw(tmp_path: Path) -> Draw:
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
     with Index.create(tmp_path / "store", of_pictures().contract) as made:
-        yield local(made)
+        yield made
 
 
 def test_enrol_keeps_each_example_apart_and_is_logged(index: Index, draw: Draw) -> None:
@@ -197,8 +197,7 @@ def test_who_is_revoked_or_expired_is_not_identified(tmp_path: Path, template: s
     }
     if comparison == "cosine":
         things = {name: value / np.linalg.norm(value) for name, value in things.items()}
-    with Index.create(tmp_path / "store", bundle.contract) as made:
-        index = local(made)
+    with Index.create(tmp_path / "store", bundle.contract) as index:
         for name, value in things.items():
             enrol(bundle, index, name, [value], ids=[name])
         assert identify(bundle, index, things["a"], template=template).candidates[0].label == "a"
