@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from jaxtyping import install_import_hook
+
+import type_checking
 
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # before torch is loaded: see twofold.threads
-install_import_hook("twofold", "type_checking.checked")
+type_checking.install()
 
 
 @pytest.fixture(autouse=True, scope="session")
