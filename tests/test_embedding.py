@@ -24,8 +24,8 @@ def twin_of(name, channels=3):
     )
     twin.train()
     with torch.no_grad():
-        for _ in range(3):
-            twin.embed(twin.input.stack(pictures(twin, 16)))
+        for seed in range(2):  # batch norms that have seen something
+            twin.embed(twin.input.stack(pictures(twin, 4, seed)))
     return twin.eval()
 
 
@@ -38,9 +38,9 @@ def pictures(twin, count, seed=0):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_batches_side_by_side_give_the_vectors_of_each_alone(name, channels):
     twin = twin_of(name, channels)
-    arrays = pictures(twin, 11)
+    arrays = pictures(twin, 5)
     alone = np.concatenate([embed_arrays(twin, [array]) for array in arrays])
-    for batch_size in (1, 3, 4):
+    for batch_size in (2, 3):
         np.testing.assert_allclose(embed_arrays(twin, arrays, batch_size=batch_size), alone, atol=3e-6)
 
 

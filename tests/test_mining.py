@@ -93,7 +93,7 @@ def test_semi_hard_is_the_nearest_negative_beyond_the_positive(comparison):
 
 
 def test_distance_weighted_draws_by_the_inverse_density():
-    """The shares of 4,000 draws against the weights of Wu et al. 2017, section 4, written as a loop."""
+    """The shares of 600 draws against the weights of Wu et al. 2017, section 4, written as a loop."""
     embeddings, labels = batch(3, 8), torch.tensor([0, 0, 1, 2, 3, 4, 5, 6])
     block = COSINE.block(embeddings, embeddings)
     weight = np.zeros(8)
@@ -102,10 +102,10 @@ def test_distance_weighted_draws_by_the_inverse_density():
         weight[n] = 0 if d >= 1.9 else 1 / (d ** (4 - 2) * (1 - d * d / 4) ** ((4 - 3) / 2))
     generator = torch.Generator().manual_seed(1)
     counts = np.zeros(8)
-    for _ in range(2000):
+    for _ in range(600):
         drawn = mining.distance_weighted(embeddings, labels, comparison=COSINE, largest=1.9, generator=generator)
         counts[drawn.negative[drawn.anchor == 0].numpy()] += 1
-    np.testing.assert_allclose(counts / counts.sum(), weight / weight.sum(), atol=0.04)
+    np.testing.assert_allclose(counts / counts.sum(), weight / weight.sum(), atol=0.06)
 
 
 def test_distance_weighted_agrees_on_the_sphere_and_draws_from_all_where_all_are_far():

@@ -71,8 +71,8 @@ def test_a_copy_ties_wherever_it_stands(cosines):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("entries", [ranks.ENTRIES, 2000])
 def test_numbers_are_those_of_exact_scores(monkeypatch, cosines, threads, entries):
-    vectors = clustered(2400)
-    labels = np.arange(2400) // 6
+    vectors = clustered(1200)
+    labels = np.arange(1200) // 6
     vectors[30:60] = vectors[:30]  # ties between classes
     monkeypatch.setattr(ranks, "TILE", 64)
     monkeypatch.setattr(ranks, "ENTRIES", entries)

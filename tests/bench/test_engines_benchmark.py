@@ -20,4 +20,4 @@ def test_quick_run():
     assert done.returncode == 0, done.stderr[-2000:]
     found = {result["name"] for result in json.loads(done.stdout.splitlines()[-1])["results"]}
     for engine in ("local", "postgresql", "milvus-lite"):
-        assert {f"{engine}_3000_search_ms", f"{engine}_3000_recall_at_10", f"{engine}_exact_slope"} <= found
+        assert {f"{engine}_1500_search_ms", f"{engine}_1500_recall_at_10", f"{engine}_exact_slope"} <= found

@@ -18,5 +18,5 @@ def test_quick_run():
     assert done.returncode == 0, done.stderr[-2000:]
     line = json.loads(done.stdout.splitlines()[-1])
     names = {result["name"]: result for result in line["results"]}
-    assert {"evaluation_6k_time_ratio", "evaluation_6k_peak_mb", "evaluation_6k_error_rates_seconds"} <= set(names)
-    assert "EXTRAPOLATED" in names["evaluation_6k_default_time_ratio_extrapolated"]["anchor"]
+    assert {"evaluation_3k_time_ratio", "evaluation_3k_peak_mb", "evaluation_3k_error_rates_seconds"} <= set(names)
+    assert "EXTRAPOLATED" in names["evaluation_3k_default_time_ratio_extrapolated"]["anchor"]

@@ -22,13 +22,12 @@ def by_hand(vectors, score, distance):
     vectors = np.asarray(vectors, np.float64)
     found = set()
     for j in range(len(vectors)):
-        for i in range(j):
-            if distance == "cosine":
-                value = vectors[i] @ vectors[j] / np.linalg.norm(vectors[i]) / np.linalg.norm(vectors[j])
-            else:
-                value = -(np.linalg.norm(vectors[i] - vectors[j]) ** (2 if distance == "squared_euclidean" else 1))
-            if value >= score:
-                found.add((i, j))
+        others = vectors[:j]
+        if distance == "cosine":
+            values = others @ vectors[j] / np.linalg.norm(others, axis=1) / np.linalg.norm(vectors[j])
+        else:
+            values = -(np.linalg.norm(others - vectors[j], axis=1) ** (2 if distance == "squared_euclidean" else 1))
+        found |= {(i, j) for i in np.flatnonzero(values >= score).tolist()}
     return found
 
 

@@ -25,8 +25,9 @@ def test_trade_off_is_the_miss_rate_at_the_lowest_threshold_within_each_rate():
     scores, labels, pairs = made()
     curve = trade_off(pairs, points=12)
     score, same, _, _ = listed(scores, labels)
+    rates = {threshold: (score[~same] >= threshold).mean() for threshold in [*np.unique(score), np.inf]}
     for far, missed in zip(curve.false_match_rate, curve.false_non_match_rate, strict=True):
-        allowed = [t for t in [*np.unique(score), np.inf] if (score[~same] >= t).mean() <= far]
+        allowed = [threshold for threshold, rate in rates.items() if rate <= far]
         assert missed == pytest.approx((score[same] < min(allowed)).mean())
 
 

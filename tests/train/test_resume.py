@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.data.synthetic import glyphs
 from twofold.errors import DamagedBundle, Interrupted, RecipeError
-from twofold.train import checkpoint
+from twofold.train import budget, checkpoint
 from twofold.train.checkpoint import Checkpoints
 from twofold.train.fit import fit
 
@@ -77,15 +78,16 @@ def test_a_training_that_was_asked_to_end_goes_on_bit_for_bit(stop, whole, tmp_p
     assert resumed.training["notes"] == []
 
 
-def test_time_that_runs_out_cuts_an_epoch_and_more_time_ends_it(whole, tmp_path):
-    clock = iter(range(100))
+def test_time_that_runs_out_cuts_an_epoch_and_more_time_ends_it(whole, tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(budget, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("twofold.train.fit.monotonic", lambda: now[0])
 
-    def slow(progress):
-        if next(clock) == 3:
-            time.sleep(0.6)
+    def step(progress):
+        now[0] += 1.0
 
-    cut = trained(checkpoints=Checkpoints(tmp_path), settings={"max_seconds": 0.6}, watch=slow)
-    assert cut.training["stopped"] == "the 0.6 seconds are over"
+    cut = trained(checkpoints=Checkpoints(tmp_path), settings={"max_seconds": 4.0}, watch=step)
+    assert cut.training["stopped"] == "the 4 seconds are over"
     assert cut.training["history"][-1]["eer"] >= 0, "what is there is measured all the same"
     resumed = trained(checkpoints=Checkpoints(tmp_path, resume=True))
     assert torch.equal(weights(resumed), weights(whole[0]))
