@@ -165,8 +165,9 @@ def test_a_bundle_serves_as_reader_and_gives_the_same_again(sound: Items) -> Non
         {"input": {"name": "Image", "size": 48, "channels": 1}, "encoder": {"name": "conv4", "dim": 16}}
     )
     bundle = Bundle(twin=build.twin(recipe, seed=0), recipe=recipe)
-    once = examined(sound, reader=bundle)[1]
-    assert once == examined(sound, reader=bundle)[1]
+    few = sound.take(range(64))  # to random weights all are alike: many pairs are looked at
+    once = examined(few, reader=bundle)[1]
+    assert once == examined(few, reader=bundle)[1]
     told = " ".join(finding.message for finding in once.findings)
     assert "by the bundle's vectors" in told
 
