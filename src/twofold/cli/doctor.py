@@ -33,19 +33,19 @@ def doctor(
     strict: Flag = False,
     json: Json = False,
 ) -> int:
-    """Say what is wrong with DATA before a minute is spent on training; exit code 2 if it cannot be trained on.
+    """Check DATA for problems before training; exit code 2 if it cannot be trained on.
 
     Args:
-        data: a folder with one sub-folder an identity, or a table with the columns path and label, and if there is,
-            split or part: nothing should stand in two of them.
-        recipe: what shall be trained: a built-in name or a TOML file.
+        data: a folder with one sub-folder per identity, or a table with the columns path and label, and optionally
+            split (or part): no item should be in two of these.
+        recipe: the recipe to train with: a built-in name or a TOML file.
         settings: change the recipe as in `train`, --set p=8; can be given several times.
-        levels: 2 for folders of folders: group/identity/file.
-        against: other data, of which nothing should be in DATA.
-        bundle: a trained bundle: its vectors judge labels, and find more copies.
-        fix: write a cleaned table OUT.csv, and OUT.dropped.csv with what was left out and why; files stay as they are.
-        seed: of what is drawn, and of the split.
-        strict: one file that cannot be read prevents training; else such files are left out.
+        levels: 2 for nested folders: group/identity/file.
+        against: other data that must not overlap with DATA.
+        bundle: a trained bundle, whose vectors check labels and find more near-duplicates.
+        fix: write a cleaned table OUT.csv, and OUT.dropped.csv with what was dropped and why; no file is changed.
+        seed: of random choices and of the split.
+        strict: an unreadable file prevents training; by default such files are left out.
         json: print one JSON object.
     """
     from twofold import build, next_steps, terminal, wording

@@ -81,7 +81,7 @@ def train(
     strict: Flag = False,
     json: Json = False,
 ) -> int:
-    """Learn from DATA what is the same, and keep unseen identities aside to calibrate and evaluate on.
+    """Train a model on DATA, and hold out identities to calibrate and evaluate on.
 
     On several GPUs or processors: torchrun --nproc-per-node N -m twofold train ...
 
@@ -92,9 +92,9 @@ def train(
         out: where to write the bundle.
         settings: change the recipe, --set loss.margin=0.3; may be repeated.
         seed: the same seed gives the same weights.
-        levels: 2 for folders of folders: group/identity/file.
+        levels: 2 for nested folders: group/identity/file.
         resume: continue the interrupted training of OUT.
-        ancestor: begin with the weights of this trained bundle. The input and the encoder must be the same.
+        ancestor: start from the weights of this trained bundle. The input and the encoder must be the same.
         force: replace an existing bundle at OUT.
         max_time: stop cleanly after this many seconds.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
@@ -183,7 +183,7 @@ def calibrate(
     Args:
         bundle: what `twofold train` wrote, or the word pretrained. Or, without DATA, scores or vectors of any model
             (CSV, TSV, Parquet, npy) with their identities.
-        data: the data it was trained from (the identities kept aside are used), or new data; or a table of pairs.
+        data: the training data (the held-out identities are used), new data, or a table of pairs.
         far: false-accept rate that must hold; 1e-2 is one impostor pair in a hundred.
         frr: false-reject rate that must hold below a second threshold; between the two the answer is unsure.
         standing: what the rate rests on. guaranteed: holds for any population that the identities are drawn from
@@ -191,14 +191,14 @@ def calibrate(
             accepts (about 100). estimate: the measured rate, without a bound. By default a guarantee if it costs few
             genuine pairs, else a certificate.
         estimate: short for --standing estimate.
-        levels: 2 for folders of folders: group/identity/file.
-        out: where the calibrated bundle goes; by default to its old place. Or the contract of scores, as JSON.
+        levels: 2 for nested folders: group/identity/file.
+        out: folder for the calibrated bundle; by default it replaces BUNDLE. For scores: the contract, a JSON file.
         settings: --set confidence=0.99 (of each certificate), prior=0.01 (share of genuine pairs for which the
             probability holds), seed=1 (of the bootstrap), distance=euclidean (of vectors without a bundle),
-            fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: how often a stranger may be taken for one of so
-            many, each enrolled with so many items), groups=true (a threshold for each group of DATA, too), cohort=200
-            (so many identities aside, against whose vectors scores are normalised), site=group (identities of one
-            group were recruited together: certify by group; site=none: a column site does not matter); may be repeated.
+            fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: the rate at which strangers are named, with
+            this many identities and items of each), groups=true (also a threshold for each group of DATA), cohort=200
+            (hold out this many identities to normalise scores), site=group (identities of one group were recruited
+            together: certify by group; site=none: ignore a column site); may be repeated.
         force: replace another bundle at OUT.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         strict: refuse if any file cannot be read; otherwise such files are left out.
