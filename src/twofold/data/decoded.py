@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,6 +15,7 @@ MOST = 1 << 30
 """Bytes of arrays that are handed on; of larger data every file is decoded again."""
 
 
+@runtime_checkable
 class Decoder(Protocol):
     """An input type, as far as it matters here."""
 
