@@ -224,8 +224,7 @@ def _refuse_few(by_site: BySite, sites: int, fewest: int) -> None:
     if sites < SITES:
         raise CannotCertify(
             f"{sites} sites are too few to certify by site: identities of one site are not independent, and it takes "
-            f"{SITES} sites and more to see how much sites differ. Give more sites, or take an estimate (--estimate), "
-            "which is certified for nothing"
+            f"{SITES} sites and more to see how much sites differ; give more sites"
         )
     if by_site.identities < fewest:
         raise CannotCertify(
