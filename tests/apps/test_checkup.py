@@ -156,7 +156,7 @@ def test_names_that_the_eye_takes_for_one(tmp_path: Path) -> None:
     pictures = glyphs(4, 4, size=48).values
     names = ["Ana  Lo\u0301pez", "ana L\u00f3pez", "Bo", "Bert"]
     findings = examined(Items.from_arrays(pictures, np.repeat(names, 4)))[0]
-    assert findings["names-alike"].message.startswith("1 labels are written in more than one way (")
+    assert findings["names-alike"].message.startswith("1 label is written in more than one way (")
     assert len(findings["names-alike"].files) == 8
 
 

@@ -304,7 +304,9 @@ def test_a_changed_vector_names_its_row(written: Path) -> None:
         vector = index.get(["person-3/11"]).vectors.tobytes()
     content = written.read_bytes()
     written.write_bytes(content.replace(vector, vector[:9] + bytes([vector[9] ^ 4]) + vector[10:]))
-    with pytest.raises(DamagedIndex, match=r"1 rows of .*: row 12 \(b'person-3/11'\): restore it from a copy"):
+    with pytest.raises(
+        DamagedIndex, match=r"1 row is not as written .*: row 12 \(b'person-3/11'\): restore it from a copy"
+    ):
         Index.open(written.parent)
 
 

@@ -160,7 +160,7 @@ def test_a_copy_beside_the_index_is_told_and_swept(written: Path, ending: str) -
     (finding,) = inspect(written).findings
     assert (finding.code, finding.level, spare.exists()) == ("leftover-copy", "warning", True)
     assert inspect(written, repair=True).repaired == (
-        "deleted 1 copies of the index that a killed repair had left beside it",
+        "deleted 1 copy of the index that a killed repair had left beside it",
     )
     assert not spare.exists()
     copy_beside(written, ending)

@@ -355,7 +355,7 @@ def test_an_index_whose_names_do_not_fit_its_rows_is_refused(index: Index) -> No
     spoilt = bytearray(content)
     spoilt[place + 1] ^= 4  # an id in its own index, or in the row
     file.write_bytes(bytes(spoilt))
-    with pytest.raises(DamagedIndex, match=r"do not fit together|not as they were written"):
+    with pytest.raises(DamagedIndex, match=r"do not fit together|not as written"):
         Index.open(index.path)
 
 
