@@ -11,6 +11,7 @@ import pytest
 from twofold import Bundle, Recipe, calibrate, cli, evaluate
 from twofold.apps.evaluation_report import evaluation_report
 from twofold.apps.listed_report import scores_report
+from twofold.cli import watch
 from twofold.data.scores import Scores
 from twofold.data.synthetic import glyphs
 from twofold.embedding import embed, scores
@@ -137,4 +138,4 @@ def test_the_command_writes_a_page_and_a_card_and_the_bundle_still_loads(bundle,
 
 def test_one_bundle_at_a_time(tmp_path):
     with pytest.raises(UsageError, match="leave --against out"):
-        cli.evaluate(tmp_path, tmp_path, against=tmp_path, report=tmp_path / "r.html")
+        watch.evaluate(tmp_path, tmp_path, against=tmp_path, report=tmp_path / "r.html")
