@@ -21,7 +21,7 @@ from twofold.contract import Contract
 from twofold.errors import DamagedIndex, LongRead, NewerFormat, StoreError, TwofoldError
 from twofold.results import Embeddings
 from twofold.store import Index
-from twofold.store.sqlite import connection
+from twofold.store.sqlite import connection, database
 
 Make = Callable[..., Embeddings]
 DIM, FINGERPRINT = 16, "1" * 64
@@ -157,6 +157,7 @@ def test_a_reader_delays_an_erasure_and_it_is_made_up_for(
     tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.05)
     given = make(["anna-surname/1", "bert/1"])
     with Index.create(tmp_path / "store", contract) as index:
         index.add(given)
@@ -176,8 +177,8 @@ def test_a_reader_delays_an_erasure_and_it_is_made_up_for(
 READER = """
 import sys, time, warnings
 from twofold.store import Index
-from twofold.store.sqlite import connection
-connection.WAIT_SECONDS = 0.2
+from twofold.store.sqlite import connection, database
+connection.WAIT_SECONDS = database.WAIT_SECONDS = 0.2
 with Index.open(sys.argv[1]) as index, warnings.catch_warnings(record=True) as told:
     if sys.argv[2] == "blocks":
         blocks = index.blocks(rows=2)
@@ -221,6 +222,7 @@ def test_who_reads_too_long_delays_an_erasure_and_both_are_told(
     tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.2)
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(["anna-surname/1", "bert/1", "carl/1"]))
     with Index.open(tmp_path / "store") as index:
@@ -246,6 +248,7 @@ def test_a_thread_that_reads_is_named_as_one(
     tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.05)
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(["anna-surname/1", "bert/1"]))
         with (
@@ -262,6 +265,7 @@ def test_a_second_writer_is_told(
     tmp_path: Path, make: Make, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(database, "WAIT_SECONDS", 0.05)
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(["anna/1"]))
         writer = sqlite3.connect(index.path / "truth.sqlite", isolation_level=None)
