@@ -237,7 +237,9 @@ def test_frames_that_are_nearly_the_same_are_one_group_with_the_preferred_kept(m
     frames = [np.clip(shown + rng.normal(0, 4, shown.shape), 0, 255).astype(np.uint8) for _ in range(80)]
     items = Items.from_arrays([*frames, np.asarray(scene(1)), shown[::2, ::2]], list(range(82)))
     looked = []
-    monkeypatch.setattr("twofold.copies.comparing.compared", lambda *given: looked.append(given) or compared(*given))
+    monkeypatch.setattr(
+        "twofold.copies.comparing.compared", lambda *given, **how: looked.append(given) or compared(*given, **how)
+    )
     found = dedup(items, Image(size=64), keep=lambda known, place: (known.ids[place] != "77", place))
     assert [(group.kept, len(group.copies)) for group in found.groups] == [("77", 80)]
     assert len(looked) < 320  # of 3,200 pairs

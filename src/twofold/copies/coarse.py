@@ -25,7 +25,7 @@ PASSES = (0, 1, 2, 4, 8, 16, 32)
 AROUND = 8
 """Pixels over which light is broad: what it does is set aside."""
 
-TINY = 80
+TINY = 40
 """Pixels of the longer side up to which a picture is too small to have fine detail."""
 
 GONE = 0.2

@@ -56,11 +56,11 @@ def verdict(found: Compared | None, *, colours: bool = True) -> Verdict:
     if found is None or (colours and found.colour > TINTED):
         return DIFFERENT
     shaded = found.light > SHADED
-    plain = _told(found.whole, shaded=shaded)
+    plain = _told(found.whole, found, shaded=shaded)
     if plain.says == "copy":
         return plain
     over = _beside_letters(found)
-    faint = _told(found.whole, shaded=shaded, absent=FAINT)
+    faint = _told(found.whole, found, shaded=shaded, absent=FAINT)
     doubtful = [each for each in (plain, faint) if each.says != "different"]
     if over.says == "copy" or not doubtful:
         return over if over.says != "different" else plain
@@ -78,7 +78,7 @@ def _beside_letters(found: Compared) -> Verdict:
     """
     if not found.covered or found.covered > MOST or found.paper >= PAPER:
         return DIFFERENT
-    over = _told(found.clear, shaded=False)
+    over = _told(found.clear, found, shaded=False)
     if over.says == "different":
         return DIFFERENT
     detailed = max(band.evidence for band in found.clear[:2])
@@ -109,7 +109,7 @@ the side reach .045 and blurred pages of one layout .09; .25 at 16, where strang
 which JPEG of quality 3 brings to 14."""
 
 
-def _told(bands: tuple[Band, ...], *, shaded: bool, absent: float = ABSENT) -> Verdict:
+def _told(bands: tuple[Band, ...], found: Compared, *, shaded: bool, absent: float = ABSENT) -> Verdict:
     finest, good, against = _standing(bands, absent)
     if against or shaded:
         return DIFFERENT
@@ -120,12 +120,34 @@ def _told(bands: tuple[Band, ...], *, shaded: bool, absent: float = ABSENT) -> V
     fine = max(0.0, 2 * bands[finest].agreement - 1)
     if middle.ratio >= absent and middle.energy**2 > PLENTY and middle.agreement < UNTOLD:
         return DIFFERENT
-    sure = finest == 0 or (finest == 1 and (middle.agreement >= CERTAIN or bands[0].steady))
-    enough = FEWER if bands[0].squares >= LARGE else ENOUGH
+    sure, coarse = _sure(bands, finest, found)
+    enough = SOME if coarse else FEWER if bands[0].squares >= LARGE else ENOUGH
     if sure and good >= enough and not doubted:
         return Verdict(says="copy", score=0.9 + 0.1 * fine)
     return Verdict(says="perhaps", score=0.5 + 0.39 * fine) if good >= SOME else UNKNOWN
 
+
+def _sure(bands: tuple[Band, ...], finest: int, found: Compared) -> tuple[bool, bool]:
+    """Whether the finest band that speaks is enough, and whether it is a coarse one.
+
+    A coarse one is where nothing finer is left: JPEG's blocks are all there is, or both are smooth. Then, and in small
+    pictures, it is enough only in a photograph that has detail everywhere: of an unreadable page it says nothing.
+    """
+    filled = found.paper < SHEET and max(band.evidence for band in bands[:3]) >= FILLED
+    smooth = finest >= 1 and all(band.energy**2 < PLENTY for band in bands[:finest])
+    if smooth or (finest == 2 and found.blocks >= BLOCKS):
+        agrees = bands[finest].agreement >= CERTAIN
+        return filled and agrees and (not smooth or bands[finest].good >= bands[finest].evidence), True
+    second = finest == 1 and (bands[1].agreement >= CERTAIN or bands[0].steady)
+    return (finest == 0 or second) and (filled or found.pixels >= SMALL), False
+
+
+SHEET, FILLED, SMALL = 0.35, 0.8, 6400
+"""Share of pixels of one light from which on a small or coarse picture may be a page; share of squares with detail that
+make it a photograph; and how many pixels are few: those of 80 x 80."""
+
+BLOCKS = 4
+"""Tenths from which on blocks explain why the finest two bands disagree: JPEG of quality 15 and less."""
 
 TINTED, SHADED = 0.02, 0.03
 """Shares of connected squares of another colour, and of another light."""

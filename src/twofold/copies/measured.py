@@ -7,7 +7,7 @@ import numpy as np
 from twofold.copies.bands import SQUARE, Band, bands_of
 from twofold.copies.overlays import covering_of, foreign, lopsided
 from twofold.copies.registration import as_given, lay_over
-from twofold.copies.tones import line_of, other_colours, other_light, paper_of
+from twofold.copies.tones import blocks_of, line_of, other_colours, other_light, paper_of
 
 __all__ = ["PAPER", "Compared", "compared"]
 
@@ -32,6 +32,7 @@ class Compared:
         gain: contrast of the second to the first. inside: share of the first that the second covers.
         colour: share of squares whose colour differs. light: share whose light differs. grey: one of the two is grey.
         paper: share of pixels of one light, as of a page. pixels: of the coarser picture.
+        blocks: how much stronger steps between pixels are where JPEG's blocks meet, in tenths, in the poorer one.
     """
 
     whole: tuple[Band, ...]
@@ -46,6 +47,7 @@ class Compared:
     grey: bool
     paper: float
     pixels: int
+    blocks: int
 
 
 def compared(one: np.ndarray, other: np.ndarray, matrix: np.ndarray, *, search: bool = True) -> Compared | None:
@@ -87,4 +89,5 @@ def compared(one: np.ndarray, other: np.ndarray, matrix: np.ndarray, *, search: 
         grey=grey,
         paper=paper,
         pixels=int(inside.sum()),
+        blocks=max(blocks_of(one[:, :, 0]), blocks_of(other[:, :, 0])),
     )
