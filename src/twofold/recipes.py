@@ -51,7 +51,7 @@ def face() -> Recipe:
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,
             "k": 4,
-            "epochs": 30,
+            "epochs": 60,
             "fewest_steps": FEWEST_STEPS,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
             "ema": 0.99,

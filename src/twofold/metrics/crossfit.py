@@ -16,7 +16,7 @@ from twofold.metrics.verification import tally, threshold_at_far
 __all__ = ["CrossFit", "spread_of_folds"]
 
 DISAGREEING = 5.0
-"""Times the asked rate in one of the folds: models trained long enough stay below three (docs/LOG.md, 2026-11-28)."""
+"""Times the asked rate in one of the folds: a judgement, not measured; chance alone gives two or three in small folds."""
 
 
 @dataclass(frozen=True, kw_only=True)
