@@ -16,7 +16,7 @@ from twofold.metrics.verification import tally, threshold_at_far
 __all__ = ["CrossFit", "spread_of_folds"]
 
 DISAGREEING = 5.0
-"""Times the asked rate in one of the folds: a judgement, not measured; chance alone gives two or three in small folds."""
+"""Times the asked rate in one of the folds: a judgement, not a measurement; chance gives two or three."""
 
 
 @dataclass(frozen=True, kw_only=True)
