@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -15,8 +15,6 @@ from twofold.errors import UsageError
 from twofold.plurals import counted
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from twofold.copies.trash import Moved
     from twofold.data.items import Items
     from twofold.report.groups_page import Face
@@ -135,7 +133,7 @@ def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> No
 
     values = dict(zip(items.ids, items.values, strict=True))
 
-    def laid(kept: str, copy: str) -> "tuple[np.ndarray, np.ndarray, np.ndarray] | None":
+    def laid(kept: str, copy: str) -> Any:
         return differing(values[kept], values[copy]) if kept in values and copy in values else None
 
     page = groups_page(
