@@ -373,7 +373,7 @@ def test_a_threshold_for_many_on_the_command_line(run, model, people, tmp_path):
 def test_two_bundles_are_compared_on_the_same_identities(run, model, people, tmp_path):
     twofold.Bundle.load(model).save(tmp_path / "same")
     code, out, _ = run("evaluate", model, people, "--against", tmp_path / "same")
-    assert code == 0 and "interval 0.00 to 0.00 (no clear difference)" in out and "on the same 6 identities" in out
+    assert code == 0 and "no difference" in out and "on the same 6 identities" in out
     code, out, _ = run("evaluate", model, people, "--against", tmp_path / "same", "--json")
     assert json.loads(out)[0]["gain"] == 0.0
 

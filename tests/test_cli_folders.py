@@ -86,7 +86,7 @@ def test_a_search_over_a_folder_leaves_it_out(run, bundle, data):
 def test_strict_refuses_it(run, data, words):
     code, out, err = run(*[data if word == "DATA" else word for word in words], "--strict")
     assert (code, out) == (2, "")
-    assert named(err) and "or leave --strict out" in err and err.count("\n") == 1
+    assert named(err) and "or leave out --strict" in err and err.count("\n") == 1
     assert not Path("new").exists()
 
 
@@ -94,4 +94,4 @@ def test_prune_deletes_nothing_that_lies_where_nobody_can_look(run, bundle, data
     assert run("index", bundle, data, "i")[0] == 0
     code, _, err = run("index", bundle, data, "i", "--prune")
     assert code == 2
-    assert named(err) and "or leave --prune out" in err
+    assert named(err) and "or leave out --prune" in err

@@ -93,7 +93,6 @@ MISTAKES = [
     (["train", "face", "same.csv", "-o", "x"], "add the other"),
     (["train", "face", "graded.csv", "-o", "x", "--set", "loss.name=pair_contrastive"], "loss.name=pair_regression"),
     (["train", "face", "pairs.csv", "-o", "x", "--from", "m"], "leave it out"),
-    (["doctor", "pairs.csv"], "`twofold train` takes pairs"),
     (["plan", "pairs.csv"], "`twofold train` takes pairs"),
     (["index", "m", "pairs.csv", "new"], "verify --pairs"),
     (["calibrate", "m", "graded.csv", "-o", "y"], "the column same"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from twofold import cli
-from twofold.cli import NAMES, app
+from twofold.cli.commands import NAMES, app
 
 BAD = {
     int: ["-1", "-99999999999999999999", "99999999999999999999", "nan", "1e3", "0x10", "banana", "1.5"],

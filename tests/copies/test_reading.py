@@ -136,8 +136,8 @@ def test_dark_and_blurred_pictures_are_listed(tmp_path):
 
 
 def test_best_first_looks_at_equal_sizes_only(tmp_path, monkeypatch):
-    scene(1).save(tmp_path / "a.png")
-    scene(1).resize((60, 60)).save(tmp_path / "b.png")
+    scene(1, side=240).save(tmp_path / "a.png")
+    scene(1, side=240).resize((180, 180)).save(tmp_path / "b.png")
     monkeypatch.setattr("twofold.copies.quality.quality_of", lambda value: pytest.fail("decoded"))
     found = dedup(Items.from_folder(tmp_path, levels=0))
     assert found.groups[0].kept == "a.png" and best_first.__doc__

@@ -415,5 +415,5 @@ def test_sites_of_a_table(tmp_path):
         items.at_sites("group")
     (tmp_path / "t.csv").write_text("text,label,site,group\na,x,,g\nb,x,Rome,g\n")
     items = Items.open(tmp_path / "t.csv")
-    assert items.site is None and "1 rows have no site, so that sites are not used" in items.notes
+    assert items.site is None and "1 row has no site, so that sites are not used" in items.notes
     assert items.at_sites("group").sites == ("g",)

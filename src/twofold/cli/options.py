@@ -62,6 +62,10 @@ Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 
 
+KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+"""What --set takes for a value of each type."""
+
+
 def setting(text: str, *, option: str = "--set", example: str = "loss.margin=0.3") -> tuple[str, Any]:
     """The key and the value of `key=value`, which an option was given."""
     key, sign, value = text.partition("=")
@@ -82,7 +86,7 @@ def settings_over(given: tuple[str, ...], known: dict[str, Any]) -> dict[str, An
         wanted = type(known[key])
         value = float(value) if wanted is float and type(value) is int else value
         if known[key] is not None and type(value) is not wanted:
-            raise UsageError(f"--set {key}={value}: a {wanted.__name__} belongs there, for example {known[key]!r}")
+            raise UsageError(f"--set {key}={value}: {KINDS[wanted]} belongs there, for example {known[key]!r}")
         try:
             SETTINGS.get(key, _anything)(None, value)
         except ValueError as error:
