@@ -132,7 +132,7 @@ def test_sigterm_saves_and_exits_143(tmp_path):
         (data / items.names[label]).mkdir(parents=True, exist_ok=True)
         Picture.fromarray(value[:, :, 0]).save(data / items.names[label] / f"{number}.png")
     command = [sys.executable, "-m", "twofold", "train", "character", str(data), "-o", str(out), "--json"]
-    for setting in ("epochs=2000", "p=6", "encoder.width=8", "copies=1"):
+    for setting in ("epochs=2000", "p=6", "encoder.width=8", "copies=1", "split.folds=0"):
         command += ["--set", setting]
     environment = os.environ | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
