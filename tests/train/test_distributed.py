@@ -28,7 +28,7 @@ def test_torchrun_trains_one_bundle(tmp_path):
     for value, label, number in zip(items.values, items.labels, range(len(items)), strict=True):
         (data / items.names[label]).mkdir(parents=True, exist_ok=True)
         Picture.fromarray(value[:, :, 0]).save(data / items.names[label] / f"{number}.png")
-    settings = ["epochs=2", "p=6", "k=4", "memory=48", "micro_batch=5", "encoder.width=8", "copies=1"]
+    settings = ["epochs=2", "p=6", "k=4", "memory=48", "micro_batch=5", "encoder.width=8", "copies=1", "split.folds=0"]
     words = [word for setting in settings for word in ("--set", setting)]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "twofold"]
     command += ["train", "character", str(data), "-o", str(out), "--device", "cpu", "--json", *words]
