@@ -32,9 +32,10 @@ docs: $(VENV)/.dev
 
 # certification, drift, engines and evaluation have their quick runs in test-slow, which looks at their figures, too
 bench-quick: $(VENV)/.dev
-	for bench in losses first_day embedding distributed training doctor dedup alarms resume durability search hostile paths; do \
+	for bench in losses first_day embedding distributed training doctor alarms resume durability search hostile paths; do \
 		$(BIN)/python bench/$$bench.py --quick || exit 1; \
 	done
+	$(BIN)/python bench/dedup.py --quick --families jpeg crop blur text rotation mirror watermark
 
 clean:
 	rm -rf $(VENV)
