@@ -119,8 +119,12 @@ def items(classes: int, seed: int) -> Items:
 
 
 def final(place: Path) -> dict[str, torch.Tensor]:
-    """All tensors of the last state: weights, average, optimiser, memory, prototypes."""
-    return checkpoint.newest(Checkpoints(place)).tensors
+    """The tensors of the last state: weights, average, optimiser, memory, prototypes.
+
+    Hashes of names and contents are left out: each training draws a key of its own for them.
+    """
+    tensors = checkpoint.newest(Checkpoints(place)).tensors
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(("provenance.", "classes."))}
 
 
 def readable(state: Path) -> bool:
