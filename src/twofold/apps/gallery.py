@@ -44,7 +44,7 @@ def enrol(
     gate: Gate = ANY,
     keep_source: bool = False,
 ) -> tuple[str, ...]:
-    """Remember an identity by the embeddings of some things of its; the things themselves are not kept (law 7).
+    """Remember an identity by the embeddings of one or more inputs; the inputs themselves are not kept (law 7).
 
     Each thing keeps an embedding of its own. Either all of them are enrolled or none.
 

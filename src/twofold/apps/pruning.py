@@ -21,8 +21,8 @@ LOOKED = 256
 def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", force: bool = False) -> tuple[str, ...]:
     """Ids of what indexing put into an index and is not among `items` any more.
 
-    Only what has the hash of its content counts, so nothing that was added by hand; where the index knows where a thing
-    lay, only what lay in `root`, and is no file there now.
+    Items without a content hash were added by hand and do not count. Where the index knows the path of an item, the
+    item counts only if the path was inside `root` and is not a file any more.
 
     Args:
         items: all things that there are, with ids as they were indexed.
