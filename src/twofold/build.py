@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -160,13 +161,7 @@ def _partial(function: Callable[..., Any], piece: Piece, kind: str, given: tuple
     takes = list(inspect.signature(function).parameters)[2:]
     _refuse_unknown(piece, kind, [name for name in takes if name not in given])
     _refuse_unfit(piece, kind, inspect.signature(function).parameters)
-    settings = {name: _frozen(value) for name, value in piece.arguments.items()}
-
-    def configured(first: torch.Tensor, second: torch.Tensor, **call: Any) -> Any:
-        return function(first, second, **call, **settings)
-
-    configured.takes = takes  # type: ignore[attr-defined]
-    return configured
+    return partial(function, **{name: _frozen(value) for name, value in piece.arguments.items()})
 
 
 def _refuse_unfit(piece: Piece, kind: str, takes: Mapping[str, inspect.Parameter]) -> None:

@@ -1,7 +1,6 @@
 """The distances of a pairing, block after block of rows, as losses and miners see them (law 4)."""
 
 from collections.abc import Iterator
-from functools import cached_property
 from itertools import chain
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ class Room:
 
     def __init__(self, pairing: Pairing, like: Tensor, lane: int = 0) -> None:
         self.lane = lane
-        self._third = like.new_empty(0)
+        self._second = self._third = like.new_empty(0)
         self._first = like.new_empty(min(pairing.starts.step, len(pairing.first)) * len(pairing.columns))
 
     def block(self, rows: int, cols: int) -> Float[Tensor, "rows cols"]:
@@ -34,6 +33,8 @@ class Room:
 
     def spare(self, rows: int, cols: int) -> Float[Tensor, "rows cols"]:
         """Another one."""
+        if not self._second.numel():
+            self._second = torch.empty_like(self._first)
         return self._second[: rows * cols].view(rows, cols)
 
     def third(self, numbers: int) -> Float[Tensor, "numbers"]:
@@ -41,10 +42,6 @@ class Room:
         if self._third.numel() < numbers:
             self._third = self._first.new_empty(numbers)
         return self._third[:numbers]
-
-    @cached_property
-    def _second(self) -> Tensor:
-        return torch.empty_like(self._first)
 
 
 class Rows(NamedTuple):

@@ -40,7 +40,7 @@ def cosine(a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor
     """
     a, b = _unit(_precise(a)), _unit(_precise(b))
     lost = (a == 0).all(-1).to(a) + (b == 0).all(-1).to(a)
-    return (squared_euclidean(a, b) + lost) / 2
+    return ((a - b).square().sum(-1) + lost) / 2
 
 
 def euclidean(a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import nn
 
 from twofold import build
 from twofold.bundle import Bundle
@@ -134,8 +134,9 @@ def embed_values(bundle: Bundle, values: Sequence[Any]) -> Float[np.ndarray, "n 
 
 def embed_read(bundle: Bundle, arrays: Sequence[np.ndarray]) -> Float[np.ndarray, "n dim"]:
     """The vectors of what `bundle.twin.input.read` returned, float32; with the warped copies that the recipe wants."""
-    recipe = bundle.recipe
-    augment = build.augmentation(recipe, bundle.twin.input, strength=recipe.copies_strength)
+    recipe, input = bundle.recipe, bundle.twin.input
+    warps = recipe.copies > 1
+    augment = build.augmentation(recipe, input, strength=recipe.copies_strength) if warps else None
     return embed_arrays(bundle.twin, arrays, augment=augment, copies=recipe.copies)
 
 
@@ -163,7 +164,8 @@ def embed_arrays(
     used = twin if run is None else Twin(twin.input, run, comparison=twin.comparison)
 
     def work(batch: Sequence[np.ndarray]) -> Float[np.ndarray, "n dim"]:
-        with torch.inference_mode(), autocast(twin.device, precision):
+        halved = torch.autocast(twin.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        with torch.inference_mode(), halved:
             return _mean_of_copies(used, batch, augment, copies)
 
     training = twin.training
@@ -202,17 +204,14 @@ def _mean_of_copies(
     twin: Twin, arrays: Sequence[np.ndarray], augment: Augmentation | None, copies: int
 ) -> Float[np.ndarray, "n dim"]:
     batch = twin.input.stack(arrays)
-    total = first = _float(twin, batch)
+    total = first = twin.embed(batch.to(twin.device)).float()
     for copy in range(1, copies):
         keys = np.tile(np.array([0, copy, 0, 0]), (len(arrays), 1))
-        total = total + _float(twin, augment(batch, keys) if augment else batch)
+        warped = augment(batch, keys) if augment else batch
+        total = total + twin.embed(warped.to(twin.device)).float()
     if copies > 1 and bool((torch.linalg.vector_norm(first, dim=1) - 1).abs().max() < 1e-2):
         total = nn.functional.normalize(total) * copies
     return (total / copies).cpu().numpy()
-
-
-def _float(twin: Twin, batch: Any) -> Tensor:
-    return twin.embed(batch.to(twin.device)).float()
 
 
 def read_all(input: Input, values: Sequence[Any], threads: int = 2) -> Iterator[np.ndarray]:
@@ -222,11 +221,6 @@ def read_all(input: Input, values: Sequence[Any], threads: int = 2) -> Iterator[
         return
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(input.read, values)
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """bfloat16 arithmetic inside, where `precision` asks for it."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def deciding(bundle: Bundle, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
@@ -262,9 +256,11 @@ def scores(
 
 def pair_scores(bundle: Bundle, a: Float[np.ndarray, "n dim"], b: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n"]:
     """Score of a[i] and b[i] by the bundle's comparison, float64; normalised where the calibration has a cohort."""
-    device = bundle.twin.device
+    device, comparison = bundle.twin.device, bundle.twin.comparison
     with torch.inference_mode():
-        distance = bundle.twin.comparison.pairs(torch.from_numpy(a).to(device), torch.from_numpy(b).to(device))
-    found = bundle.contract.score(distance.cpu().numpy().astype(np.float64))
+        distance = comparison.pairs(torch.from_numpy(a).to(device), torch.from_numpy(b).to(device))
+    found = score_from_distance(comparison.name, distance.cpu().numpy().astype(np.float64))
+    if bundle.cohort is None:
+        return found
     sides = [cohort_of(bundle, each) for each in (a, b)]
     return found if sides[0] is None or sides[1] is None else normalised(found, sides[0], sides[1])

@@ -34,10 +34,7 @@ def few_threads() -> Iterator[int]:
 def in_lanes(work: Callable[[int], Part], lanes: int = LANES) -> list[Part]:
     """`work` of each lane, at once where torch may use more than one thread; without gradient."""
 
-    def alone(lane: int) -> Part:
-        with torch.no_grad():
-            return work(lane)
-
+    alone = torch.no_grad()(work)
     with few_threads() as threads:
         if threads == 1 or lanes == 1:
             return [alone(lane) for lane in range(lanes)]

@@ -166,6 +166,7 @@ class Pairing:
         return self.order[self.first[rows, None] + beyond], place < others
 
 
+@few_threads()
 def pair_up(
     embeddings: Float[Tensor, "n dim"],
     labels: Int[Tensor, "n"],
@@ -183,11 +184,6 @@ def pair_up(
     Raises:
         BatchError: shapes, types, a number that is not finite, or a batch without the pairs that are needed.
     """
-    with few_threads():
-        return _paired(embeddings, labels, references, genuine=genuine, impostor=impostor)
-
-
-def _paired(embeddings: Tensor, labels: Tensor, references: References, *, genuine: bool, impostor: bool) -> Pairing:
     check(embeddings, labels, "embeddings")
     columns, column_labels = embeddings, labels
     if references is not None:

@@ -134,9 +134,9 @@ class _OverRows(torch.autograd.Function):
 
 def _divisor(counted: Tensor | float, share: Share, device: torch.device) -> Tensor | float:
     """The count of all processes; a term that counts nothing is 0."""
-    if share.processes == 1 and not isinstance(counted, Tensor):
-        return max(1, counted)
-    return share.total(torch.as_tensor(counted, device=device)).clamp(min=1)
+    if share.processes > 1:
+        counted = share.total(torch.as_tensor(counted, device=device))
+    return counted.clamp(min=1) if isinstance(counted, Tensor) else max(1, counted)
 
 
 def _walk(

@@ -39,6 +39,11 @@ class Budget:
         return None if self.seconds is None else max(self.seconds - self.reserve, 0.0)
 
     @property
+    def spent(self) -> bool:
+        """Whether no further step may begin."""
+        return self.limit is not None and self.over >= self.limit
+
+    @property
     def over(self) -> float:
         """Seconds since the command started."""
         return time.monotonic() - self.began

@@ -27,7 +27,7 @@ class Keeper:
     def __init__(self, run: Run, checkpoints: Checkpoints | None, *, ids: Sequence[str] = ()) -> None:
         self.run, self.ids = run, ids
         self.checkpoints = checkpoints if run.processes.first else None
-        self.asked = checkpoints.asked if checkpoints else lambda: False
+        self.asked = checkpoints.asked if checkpoints else None
         self.kept = time.monotonic()
         self.frozen: int | None = None
         if self.checkpoints and not self.checkpoints.resume:
@@ -52,7 +52,7 @@ class Keeper:
         Raises:
             Interrupted: the training was asked to end.
         """
-        if self.run.processes.agreed(self.asked()):
+        if self.run.processes.agreed(self.asked is not None and self.asked()):
             self.keep()
             step = self.run.step if self.frozen is None else self.frozen
             raise Interrupted(f"training was asked to end at step {self.run.step}; --resume goes on from step {step}")

@@ -137,8 +137,8 @@ class Run:
 
     @property
     def late(self) -> bool:
-        limit = self.budget.limit
-        return limit is not None and self.processes.agreed(self.budget.over >= limit)
+        """Whether no further step may begin."""
+        return self.budget.seconds is not None and self.processes.agreed(self.budget.spent)
 
     def must_cool(self, done: float) -> bool:
         """Whether the learning rate begins to fall now, since the time will not do for all steps."""

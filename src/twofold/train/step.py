@@ -13,7 +13,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from twofold import build
-from twofold.embedding import autocast
 from twofold.pairing import Share, sharing
 from twofold.train.objective import Objective
 from twofold.train.run import Run
@@ -105,7 +104,8 @@ def _embedded(run: Run, batch: Any, seed: int) -> tuple[Float[Tensor, "n dim"], 
 
 
 def _embed(run: Run, batch: Any, seed: int) -> Float[Tensor, "n dim"]:
-    with build.seeded(seed), autocast(run.twin.device, run.precision):
+    halved = torch.autocast(run.twin.device.type, torch.bfloat16, enabled=run.precision == "bfloat16")
+    with build.seeded(seed), halved:
         embeddings = run.embed(batch)
     return embeddings.float() if embeddings.dtype in (torch.bfloat16, torch.float16) else embeddings
 
