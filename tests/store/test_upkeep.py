@@ -1,5 +1,6 @@
 """`check` finds what is damaged, stale or unfinished; a repair keeps all that is whole, and says what it dropped."""
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from twofold import cli
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings
-from twofold.store import Index
-from twofold.store.upkeep import inspect
+from twofold.store import Index, upkeep
+from twofold.store.sqlite.database import Database
+from twofold.store.upkeep import Seen, inspect, salvaged
 
 Make = Callable[..., Embeddings]
 ITEMS = [f"person-{number % 8}/{number}" for number in range(40)]
@@ -87,6 +89,34 @@ def test_what_a_repair_mends(written: Path, statement: str, code: str) -> None:
         assert (
             index.add(Embeddings(ids=(), labels=(), vectors=np.zeros((0, 16), np.float32), fingerprint="1" * 64)) == 0
         )
+
+
+def test_rows_between_lost_pages_are_found_and_a_hopeless_search_ends(written: Path, monkeypatch) -> None:
+    lost, tried = range(11, 19), []
+
+    def read(_: Database, low: int, high: int):
+        tried.append((low, high))
+        for row in range(low + 1, min(high, 41) + 1):
+            if row in lost:
+                raise sqlite3.DatabaseError("database disk image is malformed")
+            yield [(row,)]
+        if high > 41 and state_is_lost:
+            raise sqlite3.DatabaseError("database disk image is malformed")
+
+    monkeypatch.setattr(upkeep, "read", read)
+    monkeypatch.setattr(upkeep, "whole", lambda block, seen: setattr(seen, "items", seen.items + 1) or block)
+    state_is_lost = False
+    with contextlib.closing(Database.open(written)) as database:
+        seen = Seen()
+        found = [block[0][0] for block in salvaged(database, seen)]
+        assert sorted(set(found)) == [row for row in range(1, 42) if row not in lost]
+        assert seen.unreachable == [f"row {row}" for row in lost] and len(tried) < 50
+        monkeypatch.setattr(upkeep, "last_row", lambda _: None)
+        monkeypatch.setattr(upkeep, "MOST_FAILED", 200)
+        state_is_lost = True
+        seen = Seen()
+        assert {row for block in salvaged(database, seen) for row in block[0]} >= set(range(1, 11))
+        assert seen.unreachable[-1].startswith("rows ")
 
 
 def test_what_a_repair_cannot_mend(written: Path) -> None:

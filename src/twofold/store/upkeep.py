@@ -1,6 +1,7 @@
 """Looking after an index: what is damaged, stale or unfinished in its folder; and keeping what is whole."""
 
 import contextlib
+import heapq
 import json
 import sqlite3
 from collections.abc import Iterator
@@ -29,7 +30,15 @@ __all__ = ["inspect"]
 
 BLOCK = 4096
 SHOWN = 20
-HOPELESS = 5000  # rows that cannot be reached, and none that can: the root of the table is gone
+HOPELESS = 5000
+"""Readings that fail while no row could be read: the root of the table is gone."""
+
+MOST_FAILED = 100_000
+"""Readings that may fail, some seconds of them; what was not tried by then counts as unreachable. A lost page costs
+about ten, since whole ranges are tried first."""
+
+NOTHING_KNOWN = 2**20
+"""Row numbers beyond the last that could be read that are tried, where nothing says how many there are."""
 
 
 @dataclass
@@ -144,7 +153,7 @@ def pages(database: Database) -> Iterator[Finding]:
         yield Finding(
             level="fatal",
             code="damaged-pages",
-            message=f"SQLite finds {len(told)} faults in {TRUTH}, first: {told[0]}",
+            message=f"SQLite finds {counted(len(told), 'fault')} in {TRUTH}, first: {told[0]}",
             remedy="restore the index from a copy, or --repair: rows that can be reached and are whole are kept",
         )
 
@@ -273,24 +282,30 @@ def rebuilt_cache(folder: Path, watch: Watch) -> str:
 
 
 def salvaged(database: Database, seen: Seen) -> Iterator[list[tuple[Any, ...]]]:
-    """All whole rows, as records of `COLUMNS`, a block at a time; what is not whole is noted in `seen`."""
+    """All whole rows, as records of `COLUMNS`, a block at a time; what is not whole is noted in `seen`.
+
+    A range of rows that cannot be read to its end is halved, and the largest range is tried first.
+    """
     seen.items, seen.checksum, seen.spoilt, seen.unreachable = 0, bytes(32), [], []
-    todo = [(0, 2**62)]
-    while todo and (seen.items or len(seen.unreachable) < HOPELESS):
-        low, high = todo.pop()
+    todo, failed = [(-(2**62), 0, 2**62)], 0  # size (negative), and the numbers that bound the range
+    known = last_row(database)
+    while todo and failed < (MOST_FAILED if seen.items else HOPELESS):
+        _, low, high = heapq.heappop(todo)
         last = low
         try:
             for block in read(database, low, high):
                 last = block[-1][0]
                 yield whole(block, seen)
         except (sqlite3.Error, UnicodeDecodeError):
-            top = min(high, reach(database, last, high))
+            failed += 1
+            top = min(high, max(known or last + NOTHING_KNOWN, last + 1))
             if top - last <= 1:
                 seen.unreachable.append(f"row {last + 1}")
-                todo.append((last + 1, high)) if last + 1 < high and top < high else None
-            else:
-                middle = (last + top) // 2
-                todo += [(middle, high), (last, middle)]
+                continue
+            middle = (last + top) // 2
+            for part in ((last, middle), (middle, top)):
+                heapq.heappush(todo, (part[0] - part[1], *part))
+    seen.unreachable += [f"rows {low + 1} to {high}" for _, low, high in sorted(todo, key=lambda each: each[1])]
 
 
 def read(database: Database, low: int, high: int) -> Iterator[list[tuple[Any, ...]]]:
@@ -301,11 +316,13 @@ def read(database: Database, low: int, high: int) -> Iterator[list[tuple[Any, ..
         low = block[-1][0]
 
 
-def reach(database: Database, low: int, high: int) -> int:
-    """The largest row number that can matter: the state's, or what the table tells."""
+def last_row(database: Database) -> int | None:
+    """The largest row number, as the state or the table tells; None where neither can be read."""
     with contextlib.suppress(DamagedIndex, sqlite3.Error):
-        return max(low + 1, database.state().last)
-    return min(high, low + 2**20)
+        return database.state().last
+    with contextlib.suppress(sqlite3.Error):
+        return int(database.connection.execute("SELECT coalesce(max(row), 0) FROM items").fetchone()[0])
+    return None
 
 
 def whole(block: list[tuple[Any, ...]], seen: Seen) -> list[tuple[Any, ...]]:
