@@ -12,13 +12,13 @@ from twofold import build, cli
 from twofold.apps.indexing import index_items
 from twofold.apps.pruning import prune, vanished
 from twofold.bundle import Bundle
+from twofold.calibration.pairs import calibrate
 from twofold.cli.archive import filters, share_of
 from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.data.synthetic import glyphs
 from twofold.errors import UsageError
 from twofold.store import Index
-from twofold.train.calibrate import calibrate
 
 RECIPE = Recipe(
     input={"name": "Image", "size": [16, 16], "channels": 1}, encoder={"name": "resnet_small", "dim": 16, "width": 8}

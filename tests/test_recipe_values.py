@@ -5,10 +5,11 @@ from typing import get_args
 
 import pytest
 
-from twofold import build, inputs, losses, mining, nn
+from twofold import build, inputs, losses, nn
 from twofold.apps.quality import Gate
 from twofold.config import Optimiser, Recipe, Schedule, Split
 from twofold.errors import RecipeError, TwofoldError, UsageError
+from twofold.losses import mining
 
 SECTIONS = {"": Recipe, "optimiser.": Optimiser, "schedule.": Schedule, "split.": Split}
 FIELDS = {before + name: field for before, model in SECTIONS.items() for name, field in model.model_fields.items()}

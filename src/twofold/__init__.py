@@ -16,7 +16,7 @@ _HOMES = {
     "Pairs": "twofold.data.pairs",
     "Recipe": "twofold.config",
     "Twin": "twofold.twin",
-    "calibrate": "twofold.train.calibrate",
+    "calibrate": "twofold.calibration.pairs",
     "doctor": "twofold.apps.doctor",
     "embed": "twofold.embedding",
     "enrol": "twofold.apps.gallery",
@@ -26,12 +26,15 @@ _HOMES = {
     "fit": "twofold.train.fit",
     "identify": "twofold.apps.verify",
     "losses": "twofold.losses",
-    "mining": "twofold.mining",
+    "mining": "twofold.losses.mining",
     "monitor": "twofold.apps.monitor",
     "search": "twofold.apps.search",
     "verify": "twofold.apps.verify",
     "verify_pairs": "twofold.apps.verify",
 }
+
+_MODULES = ("losses", "mining")
+"""Public names that are modules themselves; every other one is a name inside its home."""
 
 __all__ = [
     "Bundle",
@@ -61,7 +64,6 @@ __all__ = [
 
 if TYPE_CHECKING:
     from twofold import losses as losses
-    from twofold import mining as mining
     from twofold.apps.dedup import dedup as dedup
     from twofold.apps.doctor import doctor as doctor
     from twofold.apps.evaluate import evaluate as evaluate
@@ -73,12 +75,13 @@ if TYPE_CHECKING:
     from twofold.apps.verify import verify as verify
     from twofold.apps.verify import verify_pairs as verify_pairs
     from twofold.bundle import Bundle as Bundle
+    from twofold.calibration.pairs import calibrate as calibrate
     from twofold.config import Recipe as Recipe
     from twofold.data.items import Items as Items
     from twofold.data.pairs import Pairs as Pairs
     from twofold.embedding import embed as embed
+    from twofold.losses import mining as mining
     from twofold.store.index import Index as Index
-    from twofold.train.calibrate import calibrate as calibrate
     from twofold.train.checkpoint import Checkpoints as Checkpoints
     from twofold.train.fit import fit as fit
     from twofold.twin import Twin as Twin
@@ -88,8 +91,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'twofold' has no attribute {name!r}")
     home = importlib.import_module(_HOMES[name])
-    # `losses` and `mining` are themselves public; everything else is a name inside its home
-    return home if home.__name__ == f"twofold.{name}" and not hasattr(home, name) else getattr(home, name)
+    return home if name in _MODULES else getattr(home, name)
 
 
 def __dir__() -> list[str]:

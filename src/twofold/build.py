@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from twofold import comparison, inputs, losses, mining
+from twofold import comparison, inputs, losses
 from twofold import nn as encoders
 from twofold.comparison import Comparison
 from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError, UnknownName, nearest
 from twofold.inputs import Augmentation, Input
+from twofold.losses import mining
 from twofold.twin import Twin
 
 WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

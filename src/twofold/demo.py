@@ -20,6 +20,7 @@ from twofold.apps.doctor import doctor
 from twofold.apps.evaluate import evaluate
 from twofold.apps.verify import calibration_of, identify, verify
 from twofold.bundle import Bundle
+from twofold.calibration.pairs import calibrate
 from twofold.config import Recipe
 from twofold.contract import Calibration
 from twofold.data.fonts import Alphabets, alphabets
@@ -34,7 +35,6 @@ from twofold.report.page import page
 from twofold.report.story import Scores, Step, Story, score_shares
 from twofold.results import Estimate, Identification, Progress, Verdict
 from twofold.store.index import Index
-from twofold.train.calibrate import calibrate
 from twofold.train.fit import fit
 
 __all__ = ["TRAINED_SCRIPTS", "DemoResult", "demo", "recipe"]

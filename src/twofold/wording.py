@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.bundle import Bundle
-from twofold.calibration import CROSSFITTED
-from twofold.contract import Calibration, Contract
+from twofold.contract import CROSSFITTED, Calibration, Contract
 from twofold.data.delimited import written_rows
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs

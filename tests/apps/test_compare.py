@@ -7,12 +7,12 @@ from torch import nn
 
 from twofold.apps.compare import compare, compare_scores
 from twofold.bundle import Bundle
+from twofold.calibration.pairs import calibrate
 from twofold.config import Recipe
 from twofold.data.scores import Scores
 from twofold.data.synthetic import clusters
 from twofold.errors import DataError, IdentityOverlap
 from twofold.provenance import Provenance
-from twofold.train.calibrate import calibrate
 from twofold.twin import Twin
 from vectors import Vector, bundle, renamed
 

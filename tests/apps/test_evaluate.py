@@ -9,6 +9,7 @@ from torch import nn
 
 from twofold.apps import evaluate as module
 from twofold.apps.evaluate import evaluate, evaluate_pairs, evaluate_vectors, ranking
+from twofold.calibration.pairs import calibrate
 from twofold.comparison import WeightedL1
 from twofold.data.pairs import Pairs
 from twofold.data.synthetic import clusters
@@ -16,7 +17,6 @@ from twofold.embedding import scores
 from twofold.errors import DataError, IdentityOverlap, UnknownName, UsageError
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import eer, tally
-from twofold.train.calibrate import calibrate
 from twofold.twin import Twin
 from vectors import Vector, bundle, renamed
 

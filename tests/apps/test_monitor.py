@@ -8,13 +8,13 @@ import pytest
 
 from twofold import monitor
 from twofold.apps.monitor import opened
+from twofold.calibration.groups import calibrate_groups, with_groups
+from twofold.calibration.pairs import calibrate, calibrate_scores
 from twofold.contract import Contract
 from twofold.data.production import ProductionScores
 from twofold.data.scores import Scores
 from twofold.data.synthetic import clusters
 from twofold.errors import DataError, NotCalibrated, NotEnoughData, UnknownName, UsageError
-from twofold.train.calibrate import calibrate, calibrate_scores
-from twofold.train.groups import calibrate_groups, with_groups
 from vectors import bundle, renamed
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from twofold.apps.scored import evaluate_scores
+from twofold.calibration.pairs import calibrate_scores
 from twofold.contract import Contract
 from twofold.data.scores import Scores
 from twofold.data.synthetic import clusters
 from twofold.errors import BundleError, CannotCertify, IdentityOverlap, NotCalibrated
-from twofold.train.calibrate import calibrate_scores
 
 
 def vectors(identities=110, seed=0):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from twofold import losses, mining, pairing
+from twofold import losses
 from twofold.comparison import Plain, WeightedL1
-from twofold.losses import triplets
+from twofold.losses import mining, pairing, triplets
 
 BATCH = [name for name in losses.__all__ if name.islower() and not name.startswith("pair_")]
 

@@ -5,9 +5,10 @@ import inspect
 import pytest
 import torch
 
-from twofold import losses, mining, pairing
+from twofold import losses
 from twofold.comparison import Plain, WeightedL1
 from twofold.errors import BatchError, UsageError
+from twofold.losses import mining, pairing
 
 BATCH = [name for name in losses.__all__ if name.islower() and not name.startswith("pair_")]
 PAIR = [name for name in losses.__all__ if name.startswith("pair_")]

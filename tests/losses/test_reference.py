@@ -6,8 +6,9 @@ import math
 import pytest
 import torch
 
-from twofold import losses, pairing
+from twofold import losses
 from twofold.comparison import Plain, WeightedL1
+from twofold.losses import pairing
 
 BATCH_LOSSES = [name for name in losses.__all__ if name.islower() and not name.startswith("pair_")]
 LAYOUTS = {

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from twofold import losses, pairing
+from twofold import losses
 from twofold.comparison import Plain
+from twofold.losses import pairing
 from twofold.losses import softmax as module
-from twofold.pairing import Share, sharing
+from twofold.losses.pairing import Share, sharing
 
 COSINE = Plain("cosine")
 LABELS = torch.tensor([0, 0, 1, 2, 3, 1, 0, 4, 5, 1, 6, 2] * 2 + [7, 8])  # with singletons

@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from twofold import losses, mining, pairing
+from twofold import losses
 from twofold.comparison import Plain, WeightedL1
 from twofold.errors import BatchError, UsageError
+from twofold.losses import mining, pairing
 from twofold.losses import triplets as module
-from twofold.pairing import Share, sharing
+from twofold.losses.pairing import Share, sharing
 
 LABELS = torch.tensor([0, 1, 0, 1, 2, 2, 0, 1])
 

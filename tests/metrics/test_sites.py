@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from twofold.calibration.standings import offers
 from twofold.errors import CannotCertify, DataError
 from twofold.metrics.certification import certify, certify_rejection
 from twofold.metrics.jackknife import involved
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.sites import BySite, dependence, sites_of_identities
 from twofold.metrics.verification import tally
-from twofold.train.standings import offers
 
 
 def people(identities, sites, *, site=0.0, within=0.0, each=2, seed=0):

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from twofold import build, losses, mining
+from twofold import build, losses
 from twofold.comparison import Plain
 from twofold.config import Recipe
 from twofold.errors import RecipeError, TrainingError
 from twofold.inputs.image import Image
-from twofold.pairing import Share, sharing
+from twofold.losses import mining
+from twofold.losses.pairing import Share, sharing
 from twofold.train.memory import Memory
 from twofold.train.objective import objective
 from twofold.train.run import Run

@@ -23,8 +23,7 @@ from twofold.apps.report_sections import (
 )
 from twofold.apps.scored import evaluate_scores
 from twofold.bundle import Bundle
-from twofold.calibration import Calibration
-from twofold.contract import Contract
+from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.data.scores import Scores

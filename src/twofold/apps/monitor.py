@@ -8,8 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.bundle import Bundle
-from twofold.calibration import Calibration
-from twofold.contract import Contract
+from twofold.contract import Calibration, Contract
 from twofold.data.production import ProductionScores
 from twofold.data.scores import Scores
 from twofold.errors import DataError, NotCalibrated, NotEnoughData, UnknownName, UsageError

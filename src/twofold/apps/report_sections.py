@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from twofold.bundle import Bundle
-from twofold.calibration import Calibration
+from twofold.contract import Calibration
 from twofold.metrics.curves import reliability, trade_off
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import tally, threshold_at_far

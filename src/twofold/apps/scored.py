@@ -2,8 +2,7 @@
 
 import math
 
-from twofold.calibration import Calibration
-from twofold.contract import Contract
+from twofold.contract import Calibration, Contract
 from twofold.data.scores import NO_IDENTITIES, Scores
 from twofold.errors import IdentityOverlap, NotCalibrated
 from twofold.metrics import verification

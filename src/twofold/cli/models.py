@@ -219,8 +219,8 @@ def calibrate(
         return _calibrate_scores(bundle, out, distance=distance, prior=prior, site=site, json=json, chosen=chosen)
     from twofold import next_steps, terminal
     from twofold.bundle import Bundle
+    from twofold.calibration.pairs import calibrate as certify
     from twofold.data.items import Items
-    from twofold.train.calibrate import calibrate as certify
 
     known = loaded(bundle, device)
     if out is None and not bundle.exists():
@@ -269,9 +269,9 @@ def _variants(
     done: "Bundle", items: "Items", chosen: dict[str, Any], *, many: dict[str, Any], groups: bool, cohort: int
 ) -> "Bundle":
     """A calibrated bundle with the further thresholds that were asked for; each goes by those before it."""
-    from twofold.train.cohort import calibrate_cohort
-    from twofold.train.gallery import calibrate_gallery
-    from twofold.train.groups import calibrate_groups, with_groups
+    from twofold.calibration.cohort import calibrate_cohort
+    from twofold.calibration.groups import calibrate_groups, with_groups
+    from twofold.calibration.open_set import calibrate_gallery
 
     if cohort:
         done = calibrate_cohort(done, items, identities=cohort)
@@ -285,8 +285,8 @@ def _calibrate_scores(
 ) -> int:
     """Scores or vectors of any model in, a contract out."""
     from twofold import wording
+    from twofold.calibration.pairs import calibrate_scores
     from twofold.data.scores import Scores
-    from twofold.train.calibrate import calibrate_scores
 
     if path.is_dir():
         raise UsageError(f"{path} is a bundle, to be calibrated on DATA: twofold calibrate {path} DATA")

@@ -4,8 +4,8 @@ from numbers import Real
 from typing import Any
 
 from twofold import distances
+from twofold.comparison import Comparison
 from twofold.errors import UsageError
-from twofold.pairing import Comparison
 
 __all__ = ["COLDEST", "LARGEST", "check_flag", "check_number", "is_plain"]
 

@@ -16,10 +16,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from twofold import distances
-from twofold.distance_blocks import Room, Rows, look_at
-from twofold.lanes import few_threads, in_lanes
+from twofold.comparison import Comparison
 from twofold.losses.arguments import is_plain
-from twofold.pairing import Comparison, Pairing, Share
+from twofold.losses.distance_blocks import Room, Rows, look_at
+from twofold.losses.lanes import few_threads, in_lanes
+from twofold.losses.pairing import Pairing, Share
 
 __all__ = ["Term", "at_once", "over_rows"]
 

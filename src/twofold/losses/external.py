@@ -6,8 +6,9 @@ from typing import Any
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from twofold.comparison import Comparison
 from twofold.errors import BatchError, UsageError
-from twofold.pairing import Comparison, References, check
+from twofold.losses.pairing import References, check
 
 __all__ = ["external", "name_of"]
 

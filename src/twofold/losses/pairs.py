@@ -9,11 +9,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from twofold.distance_blocks import Rows
+from twofold.comparison import Comparison
 from twofold.errors import BatchError, UsageError
 from twofold.losses.arguments import LARGEST, check_flag, check_number, is_plain
 from twofold.losses.blocks import Term, over_rows
-from twofold.pairing import Comparison, References, pair_up
+from twofold.losses.distance_blocks import Rows
+from twofold.losses.pairing import References, pair_up
 
 __all__ = ["binary_cross_entropy", "contrastive", "pair_contrastive", "pair_cross_entropy", "pair_regression"]
 

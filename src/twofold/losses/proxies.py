@@ -8,9 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from twofold import distances
+from twofold.comparison import Comparison
 from twofold.errors import BatchError, UsageError
 from twofold.losses.arguments import COLDEST, check_number
-from twofold.pairing import Comparison, References, check
+from twofold.losses.pairing import References, check
 
 __all__ = ["ArcFace", "ProxyAnchor"]
 

@@ -4,11 +4,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from twofold.distance_blocks import Rows
+from twofold.comparison import Comparison
 from twofold.losses.arguments import COLDEST, check_number, is_plain
 from twofold.losses.blocks import Term, over_rows
+from twofold.losses.distance_blocks import Rows
+from twofold.losses.pairing import References, pair_up
 from twofold.losses.pairs import check_margins, hinges
-from twofold.pairing import Comparison, References, pair_up
 
 __all__ = ["roadmap", "smooth_ap"]
 

@@ -5,11 +5,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from twofold.distance_blocks import FAR, Rows, distance_rows
-from twofold.lanes import in_lanes
+from twofold.comparison import Comparison
 from twofold.losses.arguments import COLDEST, LARGEST, check_number
 from twofold.losses.blocks import Term, over_rows
-from twofold.pairing import Comparison, Pairing, References, pair_up
+from twofold.losses.distance_blocks import FAR, Rows, distance_rows
+from twofold.losses.lanes import in_lanes
+from twofold.losses.pairing import Pairing, References, pair_up
 
 __all__ = ["circle", "multi_similarity", "nt_xent", "supcon"]
 

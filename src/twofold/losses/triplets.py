@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from twofold import distances
-from twofold.distance_blocks import FAR, Rows, hardest
+from twofold.comparison import Comparison
 from twofold.errors import BatchError, UsageError, nearest
-from twofold.lanes import LANES, few_threads
 from twofold.losses.arguments import check_flag, check_number, is_plain
 from twofold.losses.blocks import Term, at_once, over_rows
-from twofold.pairing import Comparison, Pairing, References, pair_up
+from twofold.losses.distance_blocks import FAR, Rows, hardest
+from twofold.losses.lanes import LANES, few_threads
+from twofold.losses.pairing import Pairing, References, pair_up
 
 __all__ = ["triplet"]
 

@@ -12,14 +12,14 @@ from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.embedding import deciding, embed
-from twofold.errors import DataError, IdentityOverlap
+from twofold.errors import DataError
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.pairs import PairBlock, SampledPairs
 from twofold.results import Progress
 from twofold.train.checkpoint import Checkpoints, drop
 from twofold.train.distributed import Processes
 
-__all__ = ["FINAL", "begun", "crossfit", "part_of_time", "refuse_crossfitted", "under_fold", "watched"]
+__all__ = ["FINAL", "begun", "crossfit", "part_of_time", "under_fold", "watched"]
 
 KEPT_PAIRS = 1 << 19
 """Pairs of a fold that are kept at most, about: five folds are some 30 megabytes in the bundle."""
@@ -65,17 +65,6 @@ def crossfit(
         second=np.concatenate([block.second for block in found]),
         fold=np.repeat(fold_of, [len(block.scores) for block in found]),
     )
-
-
-def refuse_crossfitted(bundle: Bundle, items: Items, what: str) -> None:
-    """Raise IdentityOverlap where these identities were cross-fitted, for what their scores alone do not give."""
-    judged = bundle.crossfit_of(items)
-    if judged is not None:
-        raise IdentityOverlap(
-            f"all {judged.units} identities were trained on and judged by cross-fitting, and {what} takes the vectors "
-            "of identities that the model has not seen: give DATA of others, or train again with --set split.folds=0 "
-            "--set split.calibrate=0.4"
-        )
 
 
 def _scored(bundle: Bundle, items: Items, names: tuple[str, ...], *, seed: int) -> list[PairBlock]:

@@ -10,6 +10,7 @@ import numpy as np
 from twofold import build
 from twofold.admission import judging_pairs
 from twofold.bundle import Bundle
+from twofold.calibration.pairs import calibrate_scores
 from twofold.config import Piece, Recipe
 from twofold.data.adaptation import long_enough
 from twofold.data.items import Items
@@ -20,7 +21,6 @@ from twofold.devices import training_device
 from twofold.embedding import embed_readable_pairs, pair_scores
 from twofold.errors import DataError, RecipeError
 from twofold.results import Progress, Standing
-from twofold.train.calibrate import calibrate_scores
 from twofold.train.checkpoint import Checkpoints
 from twofold.train.feed import pairs_of_batch
 from twofold.train.fit import fit, fit_recipe

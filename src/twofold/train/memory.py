@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from twofold.pairing import References
+from twofold.losses.pairing import References
 
 __all__ = ["Memory"]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from twofold import build, losses
 from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError, UsageError
-from twofold.pairing import References
+from twofold.losses.pairing import References
 from twofold.train.compatibility import check_pairing
 from twofold.train.feed import PairBatch
 from twofold.twin import Twin

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from twofold import build
+from twofold.calibration.remedies import share_for
+from twofold.calibration.standings import fewest_estimated
 from twofold.config import Recipe
 from twofold.data.adaptation import adapted, steps_of_epoch, variants_of
 from twofold.data.items import Items, Parts, paired_identities
@@ -17,8 +19,6 @@ from twofold.devices import device_of
 from twofold.metrics.certification import fewest_identities
 from twofold.results import Progress
 from twofold.train.fit import fit
-from twofold.train.remedies import share_for
-from twofold.train.standings import fewest_estimated
 
 __all__ = ["Plan", "Promise", "plan"]
 

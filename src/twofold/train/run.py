@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from twofold.config import Recipe
 from twofold.errors import RecipeError, TrainingError
-from twofold.pairing import References
+from twofold.losses.pairing import References
 from twofold.precision import resolved
 from twofold.provenance import HASH_BYTES, Provenance
 from twofold.train import checkpoint

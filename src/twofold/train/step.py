@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from twofold import build
-from twofold.pairing import Share, sharing
+from twofold.losses.pairing import Share, sharing
 from twofold.train.objective import Objective
 from twofold.train.run import Run
 

@@ -7,17 +7,17 @@ import pytest
 
 from twofold import Bundle, Index, enrol, evaluate
 from twofold.apps.verify import identify, verify
+from twofold.calibration.cohort import calibrate_cohort
+from twofold.calibration.groups import calibrate_groups, with_groups
+from twofold.calibration.open_set import calibrate_gallery
+from twofold.calibration.pairs import calibrate, calibration
 from twofold.data.synthetic import clusters, glyphs
 from twofold.embedding import embed
 from twofold.errors import DamagedBundle, IdentityOverlap, NotCalibrated, NotEnoughData, UsageError
 from twofold.metrics.cohort import as_norm, cohort_statistics
 from twofold.metrics.pairs import AllPairs
 from twofold.recipes import character
-from twofold.train.calibrate import calibrate, calibration
-from twofold.train.cohort import calibrate_cohort
 from twofold.train.fit import fit_recipe
-from twofold.train.gallery import calibrate_gallery
-from twofold.train.groups import calibrate_groups, with_groups
 from vectors import bundle, renamed
 
 

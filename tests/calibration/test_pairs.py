@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from twofold.calibration.pairs import calibrate, calibration
 from twofold.contract import Contract
 from twofold.data.items import Items
 from twofold.data.synthetic import clusters
@@ -13,7 +14,6 @@ from twofold.metrics.certification import METHOD
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import rates_at, tally
 from twofold.provenance import Provenance
-from twofold.train.calibrate import calibrate, calibration
 from vectors import bundle
 
 

@@ -11,17 +11,16 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from math import isfinite
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from twofold.errors import BatchError
-from twofold.lanes import LANES, few_threads
+from twofold.losses.lanes import LANES, few_threads
 
 __all__ = [
-    "Comparison",
     "Pairing",
     "References",
     "Share",
@@ -31,18 +30,6 @@ __all__ = [
 ]
 
 References = tuple[Float[Tensor, "m dim"], Int[Tensor, "m"]] | None
-
-
-@runtime_checkable
-class Comparison(Protocol):
-    """The little that losses and miners need of a comparison (see `twofold.comparison.Comparison`)."""
-
-    @property
-    def name(self) -> str: ...
-
-    def pairs(self, a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]: ...
-
-    def block(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]: ...
 
 
 class Share(NamedTuple):

@@ -8,11 +8,11 @@ import pytest
 from twofold import Index, enrol
 from twofold.apps.evaluate import evaluate
 from twofold.apps.verify import identify, verify, verify_pairs
+from twofold.calibration.groups import calibrate_groups, with_groups
+from twofold.calibration.pairs import calibrate
 from twofold.data.pairs import Pairs
 from twofold.data.synthetic import clusters
 from twofold.errors import CannotCertify, NotCalibrated, NotEnoughData, UnknownName, UsageError
-from twofold.train.calibrate import calibrate
-from twofold.train.groups import calibrate_groups, with_groups
 from vectors import bundle, renamed
 
 

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from twofold.distance_blocks import FAR, Rows, distance_rows, hardest
+from twofold.comparison import Comparison
 from twofold.errors import BatchError, UsageError
-from twofold.pairing import Comparison, References, pair_up
+from twofold.losses.distance_blocks import FAR, Rows, distance_rows, hardest
+from twofold.losses.pairing import References, pair_up
 
 __all__ = ["batch_hard", "distance_weighted", "semi_hard"]
 

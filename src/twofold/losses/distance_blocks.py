@@ -10,8 +10,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from twofold import distances
-from twofold.lanes import in_lanes
-from twofold.pairing import Comparison, Pairing
+from twofold.comparison import Comparison
+from twofold.losses.lanes import in_lanes
+from twofold.losses.pairing import Pairing
 
 __all__ = ["FAR", "Room", "Rows", "distance_rows", "hardest", "look_at"]
 

@@ -2,11 +2,11 @@
 
 import pytest
 
+from twofold.calibration.open_set import calibrate_gallery
+from twofold.calibration.pairs import calibrate
 from twofold.contract import Contract
 from twofold.data.synthetic import clusters
 from twofold.errors import CannotCertify, IdentityOverlap, NotCalibrated
-from twofold.train.calibrate import calibrate
-from twofold.train.gallery import calibrate_gallery
 from vectors import bundle
 
 

@@ -4,12 +4,12 @@ import math
 from collections.abc import Iterator
 from itertools import product
 
+from twofold.calibration.standings import fewest_estimated, offer
 from twofold.errors import CannotCertify
 from twofold.metrics.certification import fewest_identities
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import Tally
 from twofold.results import Standing
-from twofold.train.standings import fewest_estimated, offer
 
 __all__ = ["LADDER", "larger", "more_aside", "remedies", "share_for"]
 

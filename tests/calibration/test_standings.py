@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from twofold.calibration.standings import offers
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import rates_at, tally
-from twofold.train.standings import offers
 
 
 @pytest.mark.parametrize("standing", ["guaranteed", "certified", "estimate"])

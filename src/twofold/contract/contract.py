@@ -13,13 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from twofold.calibration import (
+from twofold.contract.calibration import (
     Calibration,
-    GroupCalibration,
-    Isotonic,
-    Normalised,
-    OpenSet,
-    Rejection,
     check,
 )
 from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName, UsageError, nearest
@@ -27,18 +22,7 @@ from twofold.files import write_atomically
 from twofold.results import Decision
 from twofold.strict_json import plain_object, table
 
-__all__ = [
-    "ZERO",
-    "Calibration",
-    "Contract",
-    "GroupCalibration",
-    "Isotonic",
-    "Normalised",
-    "OpenSet",
-    "Rejection",
-    "score_from_distance",
-    "scores_block",
-]
+__all__ = ["ZERO", "Contract", "score_from_distance", "scores_block"]
 
 FORMAT = 4
 """Of the JSON; 1 knew no unsure zone, 2 no groups, cohort and reference, 3 had `certified` in place of a standing; all

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from twofold import mining, pairing
 from twofold.comparison import Plain, WeightedL1
 from twofold.errors import BatchError, UsageError
+from twofold.losses import mining, pairing
 
 LABELS = torch.tensor([0, 0, 1, 2, 1, 0, 2, 3, 1, 2])
 COSINE = Plain("cosine")

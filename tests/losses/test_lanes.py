@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from twofold import lanes, losses, mining, pairing
+from twofold import losses
 from twofold.comparison import Plain, WeightedL1
+from twofold.losses import lanes, mining, pairing
 
 BATCH = [name for name in losses.__all__ if name.islower() and not name.startswith("pair_")]
 

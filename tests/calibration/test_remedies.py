@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
+from twofold.calibration.pairs import calibration
+from twofold.calibration.remedies import LADDER, more_aside, share_for
 from twofold.errors import CannotCertify, NoMeaning, NotEnoughData
 from twofold.metrics.pairs import AllPairs
-from twofold.train.calibrate import calibration
-from twofold.train.remedies import LADDER, more_aside, share_for
 
 OPTION = re.compile(r"--(far|frr|standing|estimate)(?: ([\w.-]+))?")
 
