@@ -37,7 +37,7 @@ from twofold.results import (
     Sharded,
     Verdict,
 )
-from twofold.results.numbers import SAYS_NOTHING
+from twofold.results.measurements import SAYS_NOTHING
 
 __all__ = [
     "audited",

@@ -13,18 +13,7 @@ from twofold.results.answers import (
     Identification,
     Verdict,
 )
-from twofold.results.kept import (
-    AuditEntry,
-    Embeddings,
-    Enrolled,
-    Erasure,
-    Indexed,
-    Inspection,
-    Migration,
-    Sharded,
-    Toll,
-)
-from twofold.results.numbers import (
+from twofold.results.measurements import (
     Difference,
     Drift,
     Estimate,
@@ -34,6 +23,17 @@ from twofold.results.numbers import (
     Progress,
     Reference,
     Standing,
+)
+from twofold.results.receipts import (
+    AuditEntry,
+    Embeddings,
+    Enrolled,
+    Erasure,
+    Indexed,
+    Inspection,
+    Migration,
+    Sharded,
+    Toll,
 )
 
 __all__ = [

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from twofold.results.numbers import Estimate, Standing
+from twofold.results.measurements import Estimate, Standing
 
 __all__ = [
     "CopyFile",

@@ -15,7 +15,7 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Bool, Int
 
-from twofold import build, demo_story
+from twofold import build
 from twofold.apps.doctor import doctor
 from twofold.apps.evaluate import evaluate
 from twofold.apps.verify import calibration_of, identify, verify
@@ -25,7 +25,8 @@ from twofold.config import Recipe
 from twofold.contract import Calibration
 from twofold.data.fonts import Alphabets, alphabets
 from twofold.data.items import Items, Parts
-from twofold.demo_story import OneShot
+from twofold.demo import story as steps
+from twofold.demo.story import OneShot
 from twofold.embedding import embed, scores
 from twofold.errors import CannotCertify, DataError
 from twofold.files import new_folder
@@ -134,13 +135,13 @@ def demo(
         with clock("train", "training"):
             bundle = fit(build.twin(settings, seed), parts.train, parts.valid, recipe=settings, seed=seed, watch=watch)
         judged = _judged(bundle, parts, folder, far=far, seed=seed, clock=clock)
-        story = demo_story.story(
+        story = steps.story(
             [
-                demo_story.drawn(drawn, seed=seed),
-                demo_story.examined(findings),
-                demo_story.trained(parts, judged.bundle),
+                steps.drawn(drawn, seed=seed),
+                steps.examined(findings),
+                steps.trained(parts, judged.bundle),
                 *_judged_steps(judged, Path(out), folder),
-                demo_story.next_commands(Path(out)),
+                steps.next_commands(Path(out)),
             ],
             seconds=sum(clock.seconds.values()),
         )
@@ -198,7 +199,7 @@ def _judged(bundle: Bundle, parts: Parts, folder: Path, *, far: float, seed: int
         bundle=bundle,
         calibration=calibration,
         parts=parts,
-        numbers=demo_story.renamed(measured, MEASURED),
+        numbers=steps.renamed(measured, MEASURED),
         shares=shares,
         pairs=pairs,
         one_shot=one_shot,
@@ -216,12 +217,12 @@ def _judged_steps(judged: _Judged, out: Path, folder: Path) -> list[Step]:
         _write_picture(folder, f"query{number}", asked.values[row])
     model, index, pictures = (out / name for name in ("model", "index", "pictures"))
     return [
-        demo_story.calibrated(judged.calibration),
-        demo_story.evaluated(test, judged.numbers, judged.shares),
-        demo_story.verified(
+        steps.calibrated(judged.calibration),
+        steps.evaluated(test, judged.numbers, judged.shares),
+        steps.verified(
             test, judged.pairs, [f"twofold verify {model} {pictures}/{n}a.png {pictures}/{n}b.png" for n in (1, 2)]
         ),
-        demo_story.identified(
+        steps.identified(
             judged.one_shot,
             judged.queries,
             [f"twofold identify {model} {index} {pictures}/query{number}.png" for number in (1, 2)],

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from twofold.results.numbers import Estimate, Finding
+from twofold.results.measurements import Estimate, Finding
 
 __all__ = [
     "AuditEntry",
