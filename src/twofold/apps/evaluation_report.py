@@ -91,17 +91,7 @@ def evaluation_report(
     found = replace(found, notes=(*part.notes, *found.notes))
     known = bundle.calibration and bundle.calibration.deciding
     score = deciding(bundle, vectors)
-    listed = _pairs(
-        score,
-        part.labels,
-        part.identity,
-        forged=part.forged,
-        source=part.source,
-        seed=seed,
-        progress=_passes(watch),
-    )
-    if part.site is not None:
-        listed = BySite(listed, sites_of_identities(part.identity, part.site, part.identities))
+    listed = _listed(part, score, seed=seed, progress=_passes(watch))
     threshold = threshold_of(known, listed, found)
     data = _Data(
         bundle=bundle,
@@ -148,6 +138,16 @@ def _crossfitted_report(
 def _passes(watch: Watch | None) -> Callable[[int, int], None] | None:
     """What the passes over all pairs tell, one after the other, after those of `evaluate`."""
     return None if watch is None else partial(watch, "what the page shows")
+
+
+def _listed(part: Items, score: ScoreBlock, *, seed: int, progress: Callable[[int, int], None] | None) -> PairSource:
+    """All pairs of the items, by site where they have one."""
+    pairs = _pairs(
+        score, part.labels, part.identity, forged=part.forged, source=part.source, seed=seed, progress=progress
+    )
+    if part.site is None:
+        return pairs
+    return BySite(pairs, sites_of_identities(part.identity, part.site, part.identities))
 
 
 def _pairs(

@@ -13,7 +13,7 @@ from twofold.contract import OpenSet
 from twofold.data.items import Items
 from twofold.embedding import deciding, embed_readable
 from twofold.errors import CannotCertify, NotCalibrated
-from twofold.metrics.openset import Galleries, galleries, open_set
+from twofold.metrics.openset import Galleries, OpenSetRates, galleries, open_set
 from twofold.results import Standing
 
 __all__ = ["calibrate_gallery"]
@@ -59,13 +59,9 @@ def calibrate_gallery(
     part = part.take(np.flatnonzero(~part.forged))
     part, vectors = embed_readable(bundle, part, progress=progress)
     score = deciding(bundle, vectors)
-    confidence = bundle.calibration.confidence
     tried = galleries(score, part.identity, size=size, enrolled=enrolled, seed=seed)
     estimate = standing == "estimate"
-    try:
-        found = open_set(tried, fpir, confidence=confidence, estimate=estimate)
-    except CannotCertify as error:
-        raise CannotCertify(f"{error}{_remedies(tried, fpir, confidence=confidence, estimate=estimate)}") from None
+    found = _found(tried, fpir, confidence=bundle.calibration.confidence, estimate=estimate)
     told = OpenSet(
         threshold=found.threshold,
         fpir=fpir,
@@ -80,6 +76,14 @@ def calibrate_gallery(
         seed=seed,
     )
     return bundle.with_deciding(replace(bundle.calibration.deciding, open_set=told))
+
+
+def _found(tried: Galleries, fpir: float, *, confidence: float, estimate: bool) -> OpenSetRates:
+    """The threshold that the galleries show; a refusal names the rates that could be had."""
+    try:
+        return open_set(tried, fpir, confidence=confidence, estimate=estimate)
+    except CannotCertify as error:
+        raise CannotCertify(f"{error}{_remedies(tried, fpir, confidence=confidence, estimate=estimate)}") from None
 
 
 def _remedies(tried: Galleries, fpir: float, *, confidence: float, estimate: bool) -> str:

@@ -20,7 +20,7 @@ from twofold.metrics.pairs import PairSource, ScoreBlock
 from twofold.metrics.probability import ProbabilityMap, probability_map, refuse_distances
 from twofold.metrics.sites import CHANCE, BySite
 from twofold.metrics.skilled import of_kind
-from twofold.metrics.verification import estimates_at, tally
+from twofold.metrics.verification import Tally, estimates_at, tally
 from twofold.recruitment import pairs_of, site_dependence
 from twofold.results import Estimate, Standing
 
@@ -185,20 +185,12 @@ def calibration(
     refuse_distances(counted)
     # before any rate: where a score means nothing, no other rate helps
     curve = probability_map(pairs, counted, prior=prior, seed=seed)
-    asked: dict[str, Any] = {"far": far, "frr": frr, "confidence": confidence, "standing": standing}
-    try:
-        found = offers(pairs, counted, **asked)
-    except CannotCertify as error:
-        raise CannotCertify(f"{error}{remedies(pairs, counted, **asked)}") from None
+    found = _offers(pairs, counted, far=far, frr=frr, confidence=confidence, standing=standing)
     chosen = affordable(found)
     settings = {"confidence": confidence, "unit": unit, "seed": seed}
     measured = estimates_at(pairs, chosen.accept.threshold, **settings)
-    low, rejection = None, None
-    if frr is not None and chosen.reject is not None:
-        # where false rejects are rare enough up to the upper threshold, nothing is unsure
-        low = min(chosen.reject.threshold, chosen.accept.threshold)
-        rejected = estimates_at(pairs, low, **settings)
-        rejection = _rejection(frr, chosen.reject.upper_bound, accepted=measured, rejected=rejected)
+    low, rejection = (None, None) if frr is None else _rejection(pairs, chosen, frr, accepted=measured, **settings)
+    known = unit != "pair"  # without identities nobody knows how far chance takes a share
     return Calibration(
         threshold=chosen.accept.threshold,
         far=far,
@@ -220,12 +212,19 @@ def calibration(
         isotonic=_isotonic(curve),
         platt_log_loss=curve.platt_log_loss,
         isotonic_log_loss=curve.isotonic_log_loss,
-        # without identities nobody knows how far chance takes a share
-        reference=reference(pairs, counted, threshold=chosen.accept.threshold, seed=seed) if unit != "pair" else None,
+        reference=reference(pairs, counted, threshold=chosen.accept.threshold, seed=seed) if known else None,
         skilled_false_match=None if skilled is None else _skilled(skilled, chosen.accept.threshold, **settings),
         alternatives=tuple(_alternative(each) for each in found if each is not chosen),
-        warnings=_symptoms(pairs, chosen, far=far, confidence=confidence) if unit != "pair" else (),
+        warnings=_symptoms(pairs, chosen, far=far, confidence=confidence) if known else (),
     )
+
+
+def _offers(pairs: PairSource, counted: Tally, **asked: Any) -> list[Offer]:
+    """What thresholds of each standing the pairs carry; a refusal says what would help."""
+    try:
+        return offers(pairs, counted, **asked)
+    except CannotCertify as error:
+        raise CannotCertify(f"{error}{remedies(pairs, counted, **asked)}") from None
 
 
 def _symptoms(pairs: PairSource, chosen: Offer, *, far: float, confidence: float) -> tuple[str, ...]:
@@ -260,12 +259,17 @@ def _isotonic(curve: ProbabilityMap) -> Isotonic | None:
 
 
 def _rejection(
-    frr: float, upper_bound: float, *, accepted: dict[str, Estimate], rejected: dict[str, Estimate]
-) -> Rejection:
-    """From what was measured at the upper threshold (`accepted`) and at the lower one (`rejected`)."""
-    return Rejection(
+    pairs: PairSource, chosen: Offer, frr: float, *, accepted: dict[str, Estimate], **settings: Any
+) -> tuple[float | None, Rejection | None]:
+    """The lower threshold and what it promises, beside what was measured at the upper one (`accepted`)."""
+    if chosen.reject is None:
+        return None, None
+    # where false rejects are rare enough up to the upper threshold, nothing is unsure
+    low = min(chosen.reject.threshold, chosen.accept.threshold)
+    rejected = estimates_at(pairs, low, **settings)
+    return low, Rejection(
         frr=frr,
-        upper_bound=upper_bound,
+        upper_bound=chosen.reject.upper_bound,
         false_reject=replace(rejected["false_non_match_rate"], name="false_reject_rate"),
         unsure_genuine=accepted["false_non_match_rate"].value - rejected["false_non_match_rate"].value,
         unsure_impostor=rejected["false_match_rate"].value - accepted["false_match_rate"].value,

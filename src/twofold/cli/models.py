@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from twofold.bundle import Bundle
     from twofold.config import Recipe
     from twofold.data.items import Items
+    from twofold.data.pairs import Pairs
+    from twofold.train.checkpoint import Checkpoints
 
 __all__ = ["calibrate", "train"]
 
@@ -101,24 +103,22 @@ def train(
         strict: refuse to train if any file cannot be read; otherwise such files are left out.
         json: print one JSON object.
     """
-    from twofold import precision, terminal, wording
+    from twofold import wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.devices import training_device
     from twofold.recipes import find
     from twofold.train.checkpoint import Checkpoints
-    from twofold.train.distributed import started
-    from twofold.train.listed import fit_material
     from twofold.train.objective import check
 
     began = time.monotonic()
     changes = dict(setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
     chosen = find(recipe).replace(changes)
-    states = out.with_name(out.name + ".training")
+    kept = Checkpoints(out.with_name(out.name + ".training"), resume=resume, began=began)
     Bundle.check_place(out, replace=force or resume)
-    if Checkpoints(states).states and not (force or resume):
+    if kept.states and not (force or resume):
         raise UsageError(
-            f"{states} holds the state of an interrupted training: --resume goes on from it, --force begins anew"
+            f"{kept.folder} holds the state of an interrupted training: --resume goes on from it, --force begins anew"
         )
     training_device(device)
     known = None if ancestor is None else Bundle.load(ancestor)
@@ -133,25 +133,8 @@ def train(
         with naming_left_out(strict):
             material = Items.open(data, levels=levels)
         material = _healthy(material, chosen, strict=strict, until=until, **asked)
-    with (
-        started(device) as (processes, device),
-        terminal.training(quiet=json or not processes.first) as watch,
-        terminal.ending() as ending,
-    ):
-        if not json and processes.first:
-            say(precision.said(chosen.precision, training_device(device)))
-        where = {"device": device, "checkpoints": Checkpoints(states, resume=resume, asked=ending, began=began)}
-        try:
-            bundle = fit_material(chosen, material, watch=watch, ancestor=known, **where, **asked)
-        except Interrupted as ended:
-            if ending() == signal.SIGINT:
-                raise KeyboardInterrupt(str(ended)) from None
-            raise
-        except KeyboardInterrupt:
-            if kept := Checkpoints(states).states:
-                say(f"{kept[-1]} keeps the state of the training: the same command with --resume goes on from there")
-            raise
-    if not processes.first:
+    bundle = _fitted(chosen, material, kept, ancestor=known, device=device, quiet=json, **asked)
+    if bundle is None:
         return YES
     bundle.save(out)
     if json:
@@ -159,6 +142,47 @@ def train(
     else:
         show(wording.trained(bundle, out), next_after_training(bundle, out, data, material, levels=levels))
     return YES
+
+
+def _fitted(
+    recipe: "Recipe",
+    material: "Items | Pairs",
+    kept: "Checkpoints",
+    *,
+    ancestor: "Bundle | None",
+    device: str | None,
+    quiet: bool,
+    **asked: Any,
+) -> "Bundle | None":
+    """Train, with a bar, in the processes that torchrun has started; None in all but the first of them.
+
+    Args:
+        asked: `fixed` and `seed`, as for `fit_recipe`.
+    """
+    from twofold import precision, terminal
+    from twofold.devices import training_device
+    from twofold.train.distributed import started
+    from twofold.train.listed import fit_material
+
+    with (
+        started(device) as (processes, device),
+        terminal.training(quiet=quiet or not processes.first) as watch,
+        terminal.ending() as ending,
+    ):
+        if not quiet and processes.first:
+            say(precision.said(recipe.precision, training_device(device)))
+        where = {"device": device, "checkpoints": replace(kept, asked=ending)}
+        try:
+            bundle = fit_material(recipe, material, watch=watch, ancestor=ancestor, **where, **asked)
+        except Interrupted as ended:
+            if ending() == signal.SIGINT:
+                raise KeyboardInterrupt(str(ended)) from None
+            raise
+        except KeyboardInterrupt:
+            if states := kept.states:
+                say(f"{states[-1]} keeps the state of the training: the same command with --resume goes on from there")
+            raise
+    return bundle if processes.first else None
 
 
 def calibrate(

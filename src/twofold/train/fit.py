@@ -1,7 +1,7 @@
 """fit: items or pairs in, a trained and not yet calibrated bundle out."""
 
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -29,8 +29,9 @@ from twofold.train.distributed import Processes
 from twofold.train.feed import Ahead, Feed, ItemFeed, PairFeed
 from twofold.train.keeper import Keeper
 from twofold.train.objective import Objective, objective, of_pairs
+from twofold.train.outcome import bundle_of, class_names, leaks
 from twofold.train.run import Run, reorder
-from twofold.train.split import deal, deal_again, deal_from, refuse_other_data, trained_on
+from twofold.train.split import Dealt, deal, deal_again, deal_from, refuse_other_data, trained_on
 from twofold.train.step import step
 from twofold.train.validate import Validation
 from twofold.train.warm_start import take_weights
@@ -113,18 +114,10 @@ def fit_recipe(
     began, where = _began(checkpoints), training_device(device)
     state = None if checkpoints is None or begun(checkpoints) else _state(checkpoints)
     known = None if ancestor is None else ancestor.provenance
-    if known is not None and recipe.split.folds is None and trained_on(known, items):
-        # a model that has seen them cannot judge them fold by fold: what it kept aside judges
-        recipe = recipe.replace({"split.folds": 0})
-    fitted = adapted(recipe, items, fixed=fixed, seed=seed) if state is None else _as_before(recipe, state, fixed)
+    fitted = _adapted(recipe, items, known, state, fixed=fixed, seed=seed)
     recipe = fitted.recipe
     earlier = None if state is None else checkpoint.provenance(state.tensors)
-    if earlier is not None:
-        dealt = deal_again(items, earlier)
-    elif known is not None:
-        dealt = deal_from(items, recipe.split, seed, known)
-    else:
-        dealt = deal(items, recipe.split, seed)
+    dealt = _dealt(items, recipe, seed, earlier=earlier, known=known)
 
     def begun_twin() -> tuple[Twin, tuple[str, ...]]:
         twin = build.twin(recipe, seed=seed)
@@ -133,8 +126,6 @@ def fit_recipe(
 
     judged = None
     if (folds := recipe.split.folds or 0) >= 2:
-        if known is not None and trained_on(known, items):
-            raise RecipeError(KNOWN_FOLDS)
 
         def trained(part: Items, recipe: Recipe, states: Checkpoints | None, shown: Watch | None) -> Bundle:
             return fit(begun_twin()[0], part, recipe=recipe, seed=seed, checkpoints=states, watch=shown)
@@ -157,6 +148,38 @@ def fit_recipe(
     bundle = _fit(twin, material, recipe=timed, seed=seed, checkpoints=checkpoints, state=state, watch=watch)
     used = bundle.recipe.model_copy(update={"max_seconds": recipe.max_seconds})
     return replace(bundle, recipe=used, training={**bundle.training, "adapted": list(fitted.notes)}, crossfit=judged)
+
+
+def _adapted(
+    recipe: Recipe,
+    items: Items,
+    known: Provenance | None,
+    state: State | None,
+    *,
+    fixed: Collection[str],
+    seed: int,
+) -> Adapted:
+    """The recipe for this data. A model that has seen it cannot judge it fold by fold: what it kept aside judges.
+
+    Raises:
+        RecipeError: folds are asked for all the same.
+    """
+    seen = known is not None and trained_on(known, items)
+    if seen and recipe.split.folds is None:
+        recipe = recipe.replace({"split.folds": 0})
+    fitted = adapted(recipe, items, fixed=fixed, seed=seed) if state is None else _as_before(recipe, state, fixed)
+    if seen and (fitted.recipe.split.folds or 0) >= 2:
+        raise RecipeError(KNOWN_FOLDS)
+    return fitted
+
+
+def _dealt(items: Items, recipe: Recipe, seed: int, *, earlier: Provenance | None, known: Provenance | None) -> Dealt:
+    """The parts of the data: as before in a training that goes on, by what an ancestor knew, or anew."""
+    if earlier is not None:
+        return deal_again(items, earlier)
+    if known is not None:
+        return deal_from(items, recipe.split, seed, known)
+    return deal(items, recipe.split, seed)
 
 
 def _began(checkpoints: Checkpoints | None) -> float:
@@ -227,7 +250,7 @@ def _fit(
         aim = objective(recipe, twin, classes=feed.classes, loss=loss)
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     run.ancestor, run.budget.began = material.ancestor, material.began
-    run.provenance, run.class_names = material.provenance, _class_names(feed, material.provenance)
+    run.provenance, run.class_names = material.provenance, class_names(feed, material.provenance)
     validation = None if valid is None else Validation(valid, twin.input, seconds=left)
     if state is not None:
         run.resume(state)
@@ -236,13 +259,13 @@ def _fit(
         warnings.warn(slow, SlowPrecision, stacklevel=3)
     contents = [part.content_hashes() for part in (train, valid) if part is not None]
     run.named = material.named
-    run.notes += [note for note in (*material.notes, *_leaks(*contents)) if note not in run.notes]
+    run.notes += [note for note in (*material.notes, *leaks(*contents)) if note not in run.notes]
     keeper = Keeper(run, checkpoints, ids=train.ids if isinstance(train, Items) else ())
     own = None if loss is None else getattr(loss, "called", None) or name_of(loss)
     _learn(run, feed, aim, keeper=keeper, validation=validation, watch=watch)
     twin.load_state_dict(run.best_weights if validation else run.weights)
     reorder(twin.eval(), torch.contiguous_format)
-    return _bundle(run, feed, own_loss=own)
+    return bundle_of(run, feed, own_loss=own)
 
 
 def _feed(twin: Twin, train: Items | Pairs, recipe: Recipe, seed: int, *, pairs: bool, seconds: float | None) -> Feed:
@@ -344,60 +367,3 @@ def _refuse_shared(train: Items, valid: Items) -> None:
             f"{len(shared)} identities stand in both train and valid ({', '.join(shared[:3])}, ...): "
             "split them by identity"
         )
-
-
-def _leaks(train: Sequence[str], valid: Sequence[str] = ()) -> list[str]:
-    """A note if validation items have been trained on under other names: the numbers would flatter."""
-    known = set(train)
-    leaked = sum(content in known for content in valid)
-    if not leaked:
-        return []
-    return [
-        f"{leaked} of {len(valid)} validation items have the very content of training items, under other identities: "
-        "what is measured on them flatters; twofold doctor names them"
-    ]
-
-
-def _class_names(feed: Feed, known: Provenance) -> Tensor:
-    """The classes that the codes of this training mean, as keyed hashes; none where batches hold pairs."""
-    names = [] if isinstance(feed, PairFeed) else feed.names
-    return torch.from_numpy(known.hashed_names(names).copy())
-
-
-NOTHING_LEARNED = (
-    "the loss was 0 in every step: it wanted to change no pair and no triplet of any batch, so nothing was learned. "
-    "Raise its margin, or choose another loss"
-)
-
-
-def _bundle(run: Run, feed: Feed, *, own_loss: str | None) -> Bundle:
-    if run.history and all(line["loss"] == 0 for line in run.history):
-        run.notes.append(NOTHING_LEARNED)
-    training = {
-        "seed": run.seed,
-        "epochs": run.epoch,
-        "steps": run.step,
-        "seconds": round(run.seconds, 1),
-        "core_seconds": round(run.core_seconds, 1),
-        "stopped": run.stopped or "all epochs done",
-        "best": {run.recipe.monitor: run.best},
-        "history": run.history,
-        "loss": own_loss or run.recipe.loss.name,
-        "precision": run.precision,
-        "profile": checkpoint.profile(),
-        "notes": run.notes,
-        "named": list(run.named),
-        "look_alikes": _look_alikes(run, feed),
-    }
-    if run.ancestor is not None:
-        training["ancestor"] = run.ancestor
-    # a loss of somebody's own goes by its name, as an encoder does
-    recipe = run.recipe if own_loss is None else run.recipe.model_copy(update={"loss": Piece(name=own_loss)})
-    return Bundle(twin=run.twin, recipe=recipe, provenance=run.provenance, training=training)
-
-
-def _look_alikes(run: Run, feed: Feed) -> list[tuple[str, str, float]]:
-    """Classes that hard-class mining kept apart because they may be one identity under two labels."""
-    if run.prototypes is None or isinstance(feed, PairFeed):
-        return []
-    return run.prototypes.suspects(feed.names)[:20]
