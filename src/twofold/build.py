@@ -18,6 +18,7 @@ from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError, UnknownName, nearest
 from twofold.inputs import Augmentation, Input
 from twofold.losses import mining
+from twofold.nn.builder import PICTURES, kinds_of
 from twofold.twin import Twin
 
 WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -41,10 +42,22 @@ def twin(recipe: Recipe, seed: int = 0) -> Twin:
         if (make := _own.get()) is not None:
             encoder = make()
         else:
-            encoder = _call(_find(encoders, recipe.encoder, "encoder"), recipe.encoder, "encoder", raw.facts())
+            encoder = _call(_encoder(recipe, raw.facts().get("kind", PICTURES[0])), recipe.encoder, "encoder", raw.facts())
         made = Twin(raw, encoder)
         made.comparison = _comparison(recipe.comparison, made.dim)
     return made
+
+
+def _encoder(recipe: Recipe, kind: str) -> Callable[..., nn.Module]:
+    """The builder of the recipe's encoder, which must take what its input gives."""
+    make = _find(encoders, recipe.encoder, "encoder")
+    if kind not in kinds_of(make):
+        fit = [name for name in _names(encoders) if kind in kinds_of(getattr(encoders, name))]
+        raise RecipeError(
+            f"the encoder {recipe.encoder.name} takes {' or '.join(kinds_of(make))}, and the input {recipe.input.name} "
+            f"gives {kind}: take one of {', '.join(fit)} (--set encoder={fit[0]})"
+        )
+    return make
 
 
 _own: ContextVar[Callable[[], nn.Module] | None] = ContextVar("own_encoder", default=None)

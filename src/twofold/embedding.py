@@ -159,7 +159,8 @@ def embed_arrays(
         batch_size: None: as many as are fast on the twin's device.
     """
     rows = batch_size or _at_once(twin, arrays)
-    batches = [arrays[start : start + rows] for start in range(0, len(arrays), rows)]
+    order = _by_length(arrays)
+    batches = [[arrays[place] for place in order[start : start + rows]] for start in range(0, len(arrays), rows)]
     run = folded(twin.encoder) if len(batches) > 1 and twin.device.type == "cpu" else None
     used = twin if run is None else Twin(twin.input, run, comparison=twin.comparison)
 
@@ -174,11 +175,18 @@ def embed_arrays(
         parts = [work(batch) for batch in batches] if run is None else _side_by_side(work, batches)
     finally:
         twin.train(training)
-    vectors = np.concatenate(parts) if parts else np.zeros((0, twin.dim), np.float32)
+    vectors = np.zeros((len(arrays), twin.dim), np.float32)
+    if parts:
+        vectors[order] = np.concatenate(parts)
     if not np.isfinite(vectors).all():
         row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
         raise TrainingError(f"the encoder gave a vector with NaN or infinity for input {row}: its weights are spoilt")
     return vectors
+
+
+def _by_length(arrays: Sequence[np.ndarray]) -> Int[np.ndarray, "n"]:
+    """Things of like length beside each other, so that a batch holds little padding; else the order they have."""
+    return np.argsort([len(array) for array in arrays], kind="stable")
 
 
 def _side_by_side(work: Callable[[Any], np.ndarray], batches: Sequence[Any]) -> list[np.ndarray]:
@@ -197,7 +205,7 @@ def _side_by_side(work: Callable[[Any], np.ndarray], batches: Sequence[Any]) -> 
 def _at_once(twin: Twin, arrays: Sequence[np.ndarray]) -> int:
     if not len(arrays) or twin.device.type != "cpu":
         return AT_ONCE
-    return max(1, min(AT_ONCE, IN_CACHE // max(1, arrays[0].nbytes)))
+    return max(1, min(AT_ONCE, IN_CACHE // max(1, max(array.nbytes for array in arrays))))
 
 
 def _mean_of_copies(

@@ -6,7 +6,7 @@ from pathlib import Path
 from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 
-__all__ = ["character", "face", "generic", "photo", "signature"]
+__all__ = ["character", "face", "generic", "names", "photo", "signature", "text"]
 
 FEWEST_STEPS = 200
 """Steps of a training of few items. Equal error rates of unseen identities after 30, 100 and 300 steps: 8 people .23,
@@ -108,6 +108,42 @@ def photo() -> Recipe:
             "k": 4,
             "epochs": 10,
             "optimiser": {"learning_rate": 2e-4, "weight_decay": 0.05},
+        }
+    )
+
+
+def text() -> Recipe:
+    """Sentences and short paragraphs, cut into words; what means the same has the same label."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Text", "unit": "words", "longest": 64},
+            "augment": {"drop": 0.1, "swap": 0.05},
+            "encoder": {"name": "lstm", "dim": 256, "width": 256},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 32,
+            "k": 4,
+            "epochs": 30,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.01},
+            "clip_norm": 1.0,
+            "ema": 0.99,
+        }
+    )
+
+
+def names() -> Recipe:
+    """Names and short records, cut into characters: typing errors, abbreviations, another order of the words."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Text", "unit": "characters", "longest": 64},
+            "augment": {"word_dropout": 0.1, "drop": 0.05, "double": 0.02, "swap": 0.03, "replace": 0.03},
+            "encoder": {"name": "text_cnn", "dim": 256, "width": 128},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 64,
+            "k": 2,
+            "epochs": 30,
+            "optimiser": {"learning_rate": 2e-3, "weight_decay": 0.01},
+            "clip_norm": 1.0,
+            "ema": 0.99,
         }
     )
 

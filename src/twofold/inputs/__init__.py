@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Int
 
 from twofold.inputs.image import Image
+from twofold.inputs.text import Text
 
-__all__ = ["Image"]
+__all__ = ["Image", "Text"]
 
 
 @runtime_checkable
@@ -46,7 +47,7 @@ class Input(Protocol):
         ...
 
     def stack(self, arrays: Sequence[np.ndarray]) -> Any:
-        """What `read` returned, as one batch with `.to(device)` and a length."""
+        """What `read` returned, as one batch with `len`, slicing and `.to(device)`: a tensor, or `Padded`."""
         ...
 
     def normalise(self, batch: Any) -> Any:
@@ -58,7 +59,11 @@ class Input(Protocol):
         ...
 
     def facts(self) -> dict[str, Any]:
-        """What an encoder's builder may want to know: `{"channels": 1, "size": (35, 35)}`."""
+        """What an encoder's builder may want to know, and the kind of thing: `{"kind": "pictures", "size": (35, 35)}`."""
+        ...
+
+    def argument(self, word: str) -> Any:
+        """What a word of the command line stands for: a path, or a text itself."""
         ...
 
     def arguments(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -121,7 +122,11 @@ class Image:
 
     def facts(self) -> dict[str, Any]:
         """What a builder of encoders may want to know."""
-        return {"channels": self.channels, "size": self.shape}
+        return {"kind": "pictures", "channels": self.channels, "size": self.shape}
+
+    def argument(self, word: str) -> Path:
+        """A word of the command line as the path of a picture."""
+        return Path(word)
 
     def arguments(self) -> dict[str, Any]:
         """Flat values that rebuild this type, also after a trip through JSON: `Image(**arguments)`."""

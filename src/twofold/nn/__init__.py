@@ -3,5 +3,20 @@
 from twofold.nn.cnn import conv4, koch, vgg11, vgg16
 from twofold.nn.efficientnet import efficientnet_lite0
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
+from twofold.nn.sequences import gru, lstm, text_cnn, transformer
 
-__all__ = ["conv4", "efficientnet_lite0", "koch", "resnet18", "resnet34", "resnet50", "resnet_small", "vgg11", "vgg16"]
+__all__ = [
+    "conv4",
+    "efficientnet_lite0",
+    "gru",
+    "koch",
+    "lstm",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet_small",
+    "text_cnn",
+    "transformer",
+    "vgg11",
+    "vgg16",
+]

@@ -44,6 +44,9 @@ READING = 0.3
 TRIED = 64
 """Items that are read to learn how long all of them will take."""
 
+SIZED = 4
+"""Items that are read to learn how much memory all of them will take."""
+
 
 class Stored:
     """The arrays of raw things: decoded once if they fit into memory or into a file, else whenever they are asked for.
@@ -52,7 +55,7 @@ class Stored:
     Those that are `known` already, all of them, are taken as they are.
 
     The file has no name from the start, so that nothing of the raw things stays behind, however the training ends
-    (law 7). It is only made where all arrays have one shape and dtype and half of the free disk holds them.
+    (law 7). It is only made where all arrays differ in length at most and half of the free disk holds them.
     """
 
     def __init__(
@@ -68,26 +71,25 @@ class Stored:
         self.input = input
         self.values = values
         self.threads = max(2, os.cpu_count() or 2)
-        self.arrays: Sequence[np.ndarray] | np.ndarray | None = None
+        self.arrays: Sequence[np.ndarray] | None = None
         if known and all(value in known for value in values):
             self.arrays = [known[value] for value in values]
             return
-        if seconds is not None and self._seconds() > READING * seconds:
+        took, size = self._tried(SIZED if seconds is None else TRIED)
+        if seconds is not None and took > READING * seconds:
             return  # each batch is read when it is due: more steps than if most of the time went into reading ahead
-        size = input.read(values[0]).nbytes * len(values) if len(values) else 0
         if 0 < size <= memory:
             self.arrays = list(read_all(input, values, self.threads))
         elif 0 < size <= min(mapped, shutil.disk_usage(tempfile.gettempdir()).free // 2):
             self.arrays = _in_nameless_file(read_all(input, values, self.threads), len(values))
 
-    def _seconds(self) -> float:
-        """How long it will take to read everything, about."""
-        places = np.linspace(0, len(self.values) - 1, min(TRIED, len(self.values))).astype(int)
-        tried = [self.values[place] for place in places]
+    def _tried(self, count: int) -> tuple[float, float]:
+        """About how many seconds it will take to read everything, and how many bytes that will be, by `count` items."""
+        places = np.linspace(0, len(self.values) - 1, min(count, len(self.values))).astype(int)
         began = time.perf_counter()
-        for _ in read_all(self.input, tried, self.threads):
-            pass
-        return (time.perf_counter() - began) * len(self.values) / max(len(tried), 1)
+        sizes = [array.nbytes for array in read_all(self.input, [self.values[i] for i in places], self.threads)]
+        share = len(self.values) / max(len(places), 1)
+        return (time.perf_counter() - began) * share, sum(sizes) * share
 
     def take(self, indices: Int[np.ndarray, "n"]) -> list[np.ndarray]:
         """The arrays at `indices`."""
@@ -96,19 +98,35 @@ class Stored:
         return list(read_all(self.input, [self.values[index] for index in indices], self.threads))
 
 
-def _in_nameless_file(arrays: Iterator[np.ndarray], count: int) -> np.ndarray | None:
-    """The arrays as a memory map, (count, *shape); None where they differ in shape or dtype, or the disk is full."""
+class _Mapped(Sequence[np.ndarray]):
+    """Arrays of one dtype in a file without a name, which differ in length at most; array i is rows[i] to rows[i + 1]."""
+
+    def __init__(self, rows: np.ndarray, ends: Int[np.ndarray, " n"]) -> None:
+        self.rows, self.ends = rows, ends
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[(self.ends[index - 1] if index else 0) : self.ends[index]]
+
+
+def _in_nameless_file(arrays: Iterator[np.ndarray], count: int) -> _Mapped | None:
+    """The arrays as a memory map; None where they differ in more than their length, or the disk is full."""
     with tempfile.TemporaryFile(prefix="twofold-") as file:
         first = next(arrays)
+        lengths = []
         try:
             for array in itertools.chain([first], arrays):
-                if array.shape != first.shape or array.dtype != first.dtype:
+                if array.shape[1:] != first.shape[1:] or array.dtype != first.dtype:
                     return None
                 file.write(np.ascontiguousarray(array).data)
+                lengths.append(len(array))
             file.flush()
         except OSError:
             return None
-        return np.memmap(file, first.dtype, "r", shape=(count, *first.shape))
+        ends = np.cumsum(lengths)
+        return _Mapped(np.memmap(file, first.dtype, "r", shape=(int(ends[-1]), *first.shape[1:])), ends)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,171 @@
+"""Texts: the input type that normalises a text and turns it into symbols.
+
+Nothing is learned from data beforehand. Bytes and characters are their own numbers, and words are hashed (feature
+hashing; Weinberger et al. 2009): a bundle holds no vocabulary, and so no words of its training data.
+"""
+
+import functools
+import hashlib
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Int
+
+from twofold.errors import RecipeError, UnreadableInput, nearest
+from twofold.inputs.padded import Padded, padded
+from twofold.inputs.text_augment import TextAugment, text_augmentation
+
+__all__ = ["Text"]
+
+UNITS = {"bytes": 257, "characters": 8192, "words": 32_768}
+"""What a text is cut into, and how many symbols there are by default. 8,192 keep all alphabets apart (Unicode up to
+U+1FFE); of Chinese, Japanese and Korean some characters share a symbol."""
+
+FORMS = ("NFC", "NFKC", "none")
+
+LARGEST_TEXT = 1_000_000
+"""Characters of a text; what is longer is a book or a broken file, not an example."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """Texts as sequences of symbols. Every choice that turns a text into what the encoder sees stands here.
+
+    Attributes:
+        unit: "characters", "bytes" (UTF-8) or "words" (divided at blanks).
+        longest: a text of more units is cut there.
+        form: Unicode normalisation, "NFKC" (full-width letters, ligatures and the like become plain ones), "NFC" or
+            "none".
+        lower: whether upper and lower case are the same (Unicode case folding).
+        symbols: how many symbols there are; more characters or words than that share symbols. 0: by `unit`.
+
+    Raises:
+        RecipeError: a field that does not fit.
+    """
+
+    unit: str = "characters"
+    longest: int = 128
+    form: str = "NFKC"
+    lower: bool = True
+    symbols: int = 0
+
+    name: ClassVar[str] = "Text"
+    version: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        if self.unit not in UNITS:
+            raise RecipeError(f"unit = {self.unit!r} does not divide a text: {nearest(self.unit, list(UNITS))}")
+        if self.form not in FORMS:
+            raise RecipeError(f"form = {self.form!r} is not a Unicode form: {nearest(self.form, FORMS)}")
+        if self.longest < 1:
+            raise RecipeError(f"longest = {self.longest} must be positive")
+        if self.symbols == 0:
+            object.__setattr__(self, "symbols", UNITS[self.unit])
+        if self.symbols < 2 or (self.unit == "bytes" and self.symbols < UNITS["bytes"]):
+            raise RecipeError(f"symbols = {self.symbols} is too few for {self.unit}: {UNITS[self.unit]} is the default")
+
+    def read(self, value: object) -> Int[np.ndarray, "length"]:
+        """One text as symbols from 1 on.
+
+        Args:
+            value: a text, or its UTF-8 bytes; or the path of a text file (a `pathlib.Path`).
+
+        Returns:
+            int32, at most `longest` of them.
+
+        Raises:
+            UnreadableInput: not a text, not UTF-8, too large, or nothing in it.
+        """
+        text = self.plain(_decoded(value))
+        units = text.split() if self.unit == "words" else text
+        if not text.strip():
+            raise UnreadableInput("the text is empty: leave it out, or give some words")
+        cut = units[: self.longest]
+        if self.unit == "words":
+            return np.array([_hashed(word, self.symbols) for word in cut], np.int32)
+        if self.unit == "bytes":
+            return np.frombuffer(text.encode()[: self.longest], np.uint8).astype(np.int32) + 1
+        return np.array([1 + ord(letter) % (self.symbols - 1) for letter in cut], np.int32)
+
+    def plain(self, text: str) -> str:
+        """A text in its normal form: Unicode form, case, and single blanks."""
+        if self.form != "none":
+            text = unicodedata.normalize(self.form, text)  # type: ignore[arg-type]
+        return " ".join((text.casefold() if self.lower else text).split())
+
+    def stack(self, arrays: Sequence[np.ndarray]) -> Padded:
+        """Arrays of `read` as one batch."""
+        return padded(arrays)
+
+    def normalise(self, batch: Padded) -> Padded:
+        """Symbols are what an encoder wants."""
+        return batch
+
+    def example(self) -> Int[np.ndarray, "1"]:
+        """The shortest text."""
+        return np.ones(1, np.int32)
+
+    def facts(self) -> dict[str, Any]:
+        """What a builder of encoders may want to know."""
+        return {"kind": "symbols", "symbols": self.symbols}
+
+    def arguments(self) -> dict[str, Any]:
+        """Flat values that rebuild this type."""
+        return asdict(self)
+
+    def argument(self, word: str) -> str:
+        """A word of the command line as a text: itself, what the file of `@FILE` holds, or standard input for `-`.
+
+        Raises:
+            UnreadableInput: the file cannot be read, or is not UTF-8.
+        """
+        if word == "-":
+            return _decoded(sys.stdin.buffer.read(LARGEST_TEXT * 4 + 1))
+        return _decoded(Path(word[1:])) if word.startswith("@") else word
+
+    def augmentation(self, **settings: Any) -> TextAugment:
+        """This type's training-time augmentation; the settings are the fields of `TextAugment`.
+
+        Raises:
+            RecipeError: an unknown setting, or a value that does not fit.
+        """
+        return text_augmentation(settings, symbols=self.symbols)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _hashed(word: str, symbols: int) -> int:
+    return 1 + int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big") % (symbols - 1)
+
+
+def _decoded(value: object) -> str:
+    """The text itself, however it is given."""
+    if isinstance(value, Path):
+        try:
+            value = value.read_bytes()
+        except OSError as error:
+            raise UnreadableInput(f"{value} cannot be read: {error.strerror}") from None
+    if isinstance(value, bytes):
+        value = _from_bytes(value)
+    if not isinstance(value, str):
+        raise UnreadableInput(f"a {type(value).__name__} is not a text: give a text, or a pathlib.Path of a text file")
+    if len(value) > LARGEST_TEXT:
+        raise UnreadableInput(f"a text of {len(value):,} characters is too long: {LARGEST_TEXT:,} is the limit")
+    if "\0" in value:
+        raise UnreadableInput("the text holds NUL characters: it is a binary file, or UTF-16 read as something else")
+    return value
+
+
+def _from_bytes(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UnreadableInput("the text is UTF-16: convert it to UTF-8, as by `iconv -f UTF-16 -t UTF-8`")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableInput(
+            f"byte {error.start} of the text is not UTF-8: convert it, as by `iconv -f WINDOWS-1252 -t UTF-8`"
+        ) from None

@@ -1,0 +1,279 @@
+"""Encoders of sequences: recurrent, convolutional and attention networks over `Padded` batches.
+
+An item's embedding depends on the item alone: not on the amount of padding, nor on what stands in it, nor on the other
+items of the batch.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from twofold.errors import RecipeError, UsageError, nearest
+from twofold.inputs.padded import Padded
+from twofold.nn.builder import builder
+
+__all__ = ["SEQUENCE_POOLS", "SequenceEncoder", "gru", "lstm", "text_cnn", "transformer"]
+
+SEQUENCE_POOLS = ("mean", "max", "attention", "last")
+"""How the states of a sequence become a vector."""
+
+States = Float[Tensor, "items longest width"]
+Mask = Bool[Tensor, "items longest"]
+
+
+class SequenceEncoder(nn.Module):
+    """Symbols or feature vectors of a sequence -> embedding: first layer, trunk, pooling, projection.
+
+    Attributes:
+        dim: length of an embedding.
+    """
+
+    def __init__(self, first: nn.Module, trunk: nn.Module, head: nn.Module, *, dim: int, unit_norm: bool = True):
+        super().__init__()
+        self.first, self.trunk, self.head = first, trunk, head
+        self.dim, self.unit_norm = dim, unit_norm
+
+    def forward(self, batch: Padded) -> Float[Tensor, "items dim"]:
+        """Embeds sequences; float32 also under autocast, of length 1 where `unit_norm` is set.
+
+        Raises:
+            UsageError: the batch is not one of sequences.
+        """
+        if not isinstance(batch, Padded):
+            raise UsageError(f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}")
+        mask = batch.mask
+        states = self.first(batch.values).masked_fill(~mask[..., None], 0)
+        embedding = self.head(self.trunk(states, mask), mask).float()
+        return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
+
+
+class Recurrence(nn.Module):
+    """LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014) over the items' own lengths.
+
+    It runs in float32 also under autocast: torch's recurrent layers have no bfloat16 on a processor.
+    """
+
+    def __init__(self, layers: nn.LSTM | nn.GRU):
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, states: States, mask: Mask) -> States:
+        with torch.autocast(states.device.type, enabled=False):
+            packed = nn.utils.rnn.pack_padded_sequence(
+                states.float(), mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False
+            )
+            found, _ = nn.utils.rnn.pad_packed_sequence(
+                self.layers(packed)[0], batch_first=True, total_length=states.shape[1]
+            )
+        return found
+
+
+class WindowConvolutions(nn.Module):
+    """Convolutions of several window lengths side by side (Kim 2014), zero beyond both ends of an item."""
+
+    def __init__(self, width: int, channels: int, windows: tuple[int, ...]):
+        super().__init__()
+        self.windows = nn.ModuleList(nn.Conv1d(width, channels, size, padding="same") for size in windows)
+
+    def forward(self, states: States, mask: Mask) -> States:
+        found = torch.cat([F.relu(window(states.mT)) for window in self.windows], dim=1).mT
+        return found.masked_fill(~mask[..., None], 0)
+
+
+class AttentionLayers(nn.Module):
+    """Layers of self-attention with sinusoidal positions (Vaswani et al. 2017), norms before each part."""
+
+    def __init__(self, width: int, *, layers: int, heads: int, dropout: float):
+        super().__init__()
+        self.layers = nn.ModuleList(AttentionLayer(width, heads=heads, dropout=dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, states: States, mask: Mask) -> States:
+        states = states + _positions(states)
+        for layer in self.layers:
+            states = layer(states, mask)
+        return self.norm(states)
+
+
+class AttentionLayer(nn.Module):
+    """softmax(Q K' / sqrt(d)) V over the places that count, then a layer of GELUs, each added to what it got."""
+
+    def __init__(self, width: int, *, heads: int, dropout: float):
+        super().__init__()
+        self.heads = heads
+        self.before, self.projections, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.wide = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, states: States, mask: Mask) -> States:
+        split = self.projections(self.before(states)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        seen = F.scaled_dot_product_attention(*split.unbind(0), attn_mask=mask[:, None, None, :])
+        states = states + self.dropout(self.out(seen.transpose(1, 2).flatten(2)))
+        return states + self.dropout(self.wide(states))
+
+
+class SequencePool(nn.Module):
+    """The states of a sequence as one vector, those of the padding left out, and its projection.
+
+    "mean" and "max" are taken over the places; "attention" is a mean with learned weights; "last" takes the forward
+    direction's last state beside the backward direction's first.
+    """
+
+    def __init__(self, pool: str, width: int, dim: int, *, dropout: float, both_ways: bool = False):
+        super().__init__()
+        if pool not in SEQUENCE_POOLS:
+            raise RecipeError(f"pool = {pool!r} does not pool sequences: {nearest(pool, SEQUENCE_POOLS)}")
+        self.pool, self.both_ways = pool, both_ways
+        self.query = nn.Linear(width, 1) if pool == "attention" else None
+        self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, dim))
+
+    def forward(self, states: States, mask: Mask) -> Float[Tensor, "items dim"]:
+        return self.project(self._pooled(states, mask))
+
+    def _pooled(self, states: States, mask: Mask) -> Float[Tensor, "items width"]:
+        beyond = ~mask[..., None]
+        if self.pool == "mean":
+            return states.masked_fill(beyond, 0).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        if self.pool == "max":
+            return states.masked_fill(beyond, -torch.inf).amax(dim=1)
+        if self.query is not None:
+            weights = self.query(states).masked_fill(beyond, -torch.inf).softmax(dim=1)
+            return (weights * states.masked_fill(beyond, 0)).sum(dim=1)
+        last = states[torch.arange(len(states), device=states.device), mask.sum(dim=1) - 1]
+        if not self.both_ways:
+            return last
+        half = states.shape[2] // 2
+        return torch.cat([last[:, :half], states[:, 0, half:]], dim=1)
+
+
+@builder(kinds=("symbols", "series"))
+def lstm(
+    *,
+    symbols: int | None = None,
+    channels: int | None = None,
+    dim: int = 128,
+    width: int = 128,
+    layers: int = 1,
+    both_ways: bool = True,
+    pool: str = "max",
+    dropout: float = 0.1,
+    unit_norm: bool = True,
+) -> SequenceEncoder:
+    """A (bidirectional) LSTM with pooled states (Mueller & Thyagarajan 2016; max pooling: Conneau et al. 2017).
+
+    Args:
+        symbols: how many symbols there are; for sequences of symbols.
+        channels: numbers at each place; for series.
+        dim: length of an embedding.
+        width: of the first layer, and of the states in each direction.
+        layers: on top of each other.
+        both_ways: also from the end to the beginning.
+        pool: one of `SEQUENCE_POOLS`.
+        dropout: fraction of features that is dropped in training, between layers and before the projection.
+        unit_norm: whether embeddings have length 1.
+    """
+    return _recurrent(nn.LSTM, symbols, channels, width, layers, both_ways, (pool, dim, dropout, unit_norm))
+
+
+@builder(kinds=("symbols", "series"))
+def gru(
+    *,
+    symbols: int | None = None,
+    channels: int | None = None,
+    dim: int = 128,
+    width: int = 128,
+    layers: int = 1,
+    both_ways: bool = True,
+    pool: str = "max",
+    dropout: float = 0.1,
+    unit_norm: bool = True,
+) -> SequenceEncoder:
+    """A (bidirectional) GRU (Cho et al. 2014) with pooled states; the arguments are those of `lstm`."""
+    return _recurrent(nn.GRU, symbols, channels, width, layers, both_ways, (pool, dim, dropout, unit_norm))
+
+
+@builder(kinds=("symbols", "series"))
+def text_cnn(
+    *,
+    symbols: int | None = None,
+    channels: int | None = None,
+    dim: int = 128,
+    width: int = 128,
+    windows: tuple[int, ...] = (2, 3, 4, 5),
+    pool: str = "max",
+    dropout: float = 0.1,
+    unit_norm: bool = True,
+) -> SequenceEncoder:
+    """Convolutions of several window lengths, pooled (TextCNN; Kim 2014).
+
+    Args:
+        width: of the first layer, and channels of each window length.
+        windows: lengths of the windows in places.
+    """
+    trunk = WindowConvolutions(width, width, tuple(windows))
+    head = SequencePool(pool, width * len(windows), dim, dropout=dropout)
+    return SequenceEncoder(_first(symbols, channels, width), trunk, head, dim=dim, unit_norm=unit_norm)
+
+
+@builder(kinds=("symbols", "series"))
+def transformer(
+    *,
+    symbols: int | None = None,
+    channels: int | None = None,
+    dim: int = 128,
+    width: int = 128,
+    layers: int = 3,
+    heads: int = 4,
+    pool: str = "mean",
+    dropout: float = 0.1,
+    unit_norm: bool = True,
+) -> SequenceEncoder:
+    """A transformer encoder (Vaswani et al. 2017) with pooled states.
+
+    Args:
+        width: of all layers; a multiple of `heads`.
+        heads: of attention in each layer.
+    """
+    if width % (2 * heads):
+        raise RecipeError(f"width = {width} must be a multiple of twice heads = {heads}")
+    trunk = AttentionLayers(width, layers=layers, heads=heads, dropout=dropout)
+    head = SequencePool(pool, width, dim, dropout=dropout)
+    return SequenceEncoder(_first(symbols, channels, width), trunk, head, dim=dim, unit_norm=unit_norm)
+
+
+def _recurrent(
+    kind: Callable[..., nn.LSTM | nn.GRU],
+    symbols: int | None,
+    channels: int | None,
+    width: int,
+    layers: int,
+    both_ways: bool,
+    rest: tuple[str, int, float, bool],
+) -> SequenceEncoder:
+    pool, dim, dropout, unit_norm = rest
+    between = dropout if layers > 1 else 0.0
+    cells = kind(width, width, layers, batch_first=True, bidirectional=both_ways, dropout=between)
+    head = SequencePool(pool, width * (2 if both_ways else 1), dim, dropout=dropout, both_ways=both_ways)
+    return SequenceEncoder(_first(symbols, channels, width), Recurrence(cells), head, dim=dim, unit_norm=unit_norm)
+
+
+def _first(symbols: int | None, channels: int | None, width: int) -> nn.Module:
+    """What brings a place to `width` numbers: a table of symbols, or a projection of its channels."""
+    if (symbols is None) == (channels is None):
+        raise RecipeError("a sequence is of symbols or of channels: give one of the two numbers, not both")
+    return nn.Linear(channels, width) if channels is not None else nn.Embedding(symbols or 0, width)
+
+
+def _positions(states: States) -> Float[Tensor, "longest width"]:
+    """sin and cos of the place at geometric wavelengths (Vaswani et al. 2017, section 3.5)."""
+    longest, width = states.shape[1:]
+    places = torch.arange(longest, device=states.device, dtype=torch.float32)
+    rates = torch.exp(torch.arange(0, width, 2, device=states.device) * (-math.log(10_000.0) / width))
+    angles = places[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)
