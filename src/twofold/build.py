@@ -42,7 +42,9 @@ def twin(recipe: Recipe, seed: int = 0) -> Twin:
         if (make := _own.get()) is not None:
             encoder = make()
         else:
-            encoder = _call(_encoder(recipe, raw.facts().get("kind", PICTURES[0])), recipe.encoder, "encoder", raw.facts())
+            encoder = _call(
+                _encoder(recipe, raw.facts().get("kind", PICTURES[0])), recipe.encoder, "encoder", raw.facts()
+            )
         made = Twin(raw, encoder)
         made.comparison = _comparison(recipe.comparison, made.dim)
     return made

@@ -99,7 +99,7 @@ class TestDescription:
         assert hash(again) == hash(input)
 
     def test_facts_for_the_builder(self):
-        assert Image(size=35, channels=1).facts() == {"channels": 1, "size": (35, 35)}
+        assert Image(size=35, channels=1).facts() == {"kind": "pictures", "channels": 1, "size": (35, 35)}
 
     def test_example_is_what_read_returns(self):
         input = Image(size=(5, 6), channels=1, background=7)

@@ -69,7 +69,7 @@ def enrol(
             not take it.
         UnreadableInput: names the file that cannot be decoded.
     """
-    values, names = named(label, files, ids)
+    values, names = named(bundle, label, files, ids)
     index.refuse_other(bundle.fingerprint)
     refuse_past(expires)
     if expires is not None:
@@ -82,7 +82,9 @@ def enrol(
             f"index.remove([{taken[0]!r}])"
         )
     if taken:
-        fresh = [told_apart(label, value) if name in taken else name for name, value in zip(names, values, strict=True)]
+        fresh = [
+            told_apart(label, value, name) if name in taken else name for name, value in zip(names, values, strict=True)
+        ]
         found = replace(found, ids=tuple(fresh))
     index.enrol(found, expires=expires) if index.keeps_dates else index.add(found)
     return found.ids
@@ -105,7 +107,7 @@ def update(
         UnknownLabel: nobody of that name is enrolled. StoreError: an id is another identity's. As `enrol` else.
     """
     index.check_dates()
-    values, names = named(label, files, ids)
+    values, names = named(bundle, label, files, ids)
     index.refuse_other(bundle.fingerprint)
     refuse_past(expires)
     index.known(label)
@@ -173,32 +175,29 @@ def called(value: Any) -> str:
     return str(value) if isinstance(value, str | Path) else f"a {type(value).__name__}"
 
 
-def named(label: str, files: Sequence[Any] | Path, ids: Sequence[str] | None) -> tuple[list[Any], tuple[str, ...]]:
+def named(
+    bundle: Bundle, label: str, files: Sequence[Any] | Path, ids: Sequence[str] | None
+) -> tuple[list[Any], tuple[str, ...]]:
     """Things and their ids."""
     values = [files] if isinstance(files, str | bytes | Path) else list(files)
-    names = tuple(ids) if ids is not None else names_of(label, values)
+    names = tuple(ids) if ids is not None else names_of(bundle, label, values)
     check_names(label, values, names)
     return values, names
 
 
-def name_of(label: str, value: Any) -> str:
-    """The id of an enrolled file."""
-    if isinstance(value, str | Path):
-        return f"{label}/{utf8_name(Path(value).name)}"
-    raise UsageError(f"a {type(value).__name__} has no file name to be called by: give an id for each thing")
-
-
-def names_of(label: str, values: Sequence[Any]) -> tuple[str, ...]:
-    """The ids of enrolled files; a second one of a name is told apart by its content."""
+def names_of(bundle: Bundle, label: str, values: Sequence[Any]) -> tuple[str, ...]:
+    """The ids of enrolled things; a second one of a name is told apart by its content."""
     names: list[str] = []
     for value in values:
-        name = name_of(label, value)
-        names.append(told_apart(label, value) if name in names else name)
+        name = f"{label}/{utf8_name(bundle.twin.input.identifier(value, key=bundle.fingerprint))}"
+        names.append(told_apart(label, value, name) if name in names else name)
     return tuple(names)
 
 
-def told_apart(label: str, value: Any) -> str:
+def told_apart(label: str, value: Any, name: str) -> str:
     """The id of a file whose name other content has: with a piece of its hash, so the same each time."""
+    if not isinstance(value, str | Path) or name != f"{label}/{utf8_name(Path(value).name)}":
+        return name
     path = Path(value)
     return f"{label}/{path.stem}-{content_hash(path)[:HASH_LETTERS]}{path.suffix}"
 

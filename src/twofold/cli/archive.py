@@ -92,7 +92,7 @@ def index(
 def search(
     bundle: Path,
     index: str,
-    query: list[Path],
+    query: list[str],
     /,
     *,
     count: Count = 10,
@@ -126,8 +126,8 @@ def search(
     from twofold.files import write_atomically
     from twofold.store.index import Index
 
-    asked = queries(query)
     known = loaded(bundle, device)
+    asked = queries(query, known)
     with Index.open(index) as kept:
         with terminal.stages(quiet=json) as watch:
             kept.watch(watch)
@@ -273,20 +273,21 @@ def decided(decisions: Sequence[str | None]) -> int:
     return YES if found & {None, "same"} else UNSURE if "unsure" in found else NO
 
 
-def queries(given: Sequence[Path]) -> dict[str, Any]:
-    """Name and thing of each query: a file, each file of a folder, each row of a table."""
+def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
+    """Name and thing of each query: a file (or a text), each file of a folder, each row of a table."""
     from twofold.data.items import Items
     from twofold.data.tables import SUFFIXES
 
     found: dict[str, Any] = {}
-    for path in given:
+    for word in given:
+        path = Path(word)
         if path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file()):
             with naming_left_out():
                 items = Items.open(path, levels=0)
             before = f"{path}/" if len(given) > 1 else ""  # two folders may hold files of one name
             found |= {before + name: value for name, value in zip(items.ids, items.values, strict=True)}
         else:
-            found[str(path)] = path
+            found[word] = bundle.twin.input.argument(word)
     return found
 
 

@@ -27,8 +27,8 @@ Gates = Annotated[tuple[str, ...], Parameter(name="--gate", consume_multiple=Fal
 
 def verify(
     bundle: Path,
-    a: Path | None = None,
-    b: Path | None = None,
+    a: str | None = None,
+    b: str | None = None,
     /,
     *,
     pairs: Path | None = None,
@@ -45,8 +45,8 @@ def verify(
 
     Args:
         bundle: a calibrated bundle.
-        a: one file.
-        b: the other file.
+        a: one file; for a bundle of texts the text itself, @FILE for what a file holds, or - for standard input.
+        b: the other one.
         pairs: a table with the columns a and b, and group if each group has its own threshold.
         scores_only: with --pairs, write scores instead of verdicts; this needs no threshold, so any bundle will do.
         group: the group of both files, if each group has its own threshold; any: the overall threshold.
@@ -61,7 +61,7 @@ def verify(
     from twofold.files import write_atomically
 
     if (pairs is None) == (a is None or b is None):
-        raise UsageError("give either two files, or --pairs TABLE")
+        raise UsageError("give either two files (or texts), or --pairs TABLE")
     if scores_only and pairs is None:
         raise UsageError("--scores-only is for --pairs TABLE; one verdict shows its score in any case")
     if scores_only and group is not None:
@@ -79,7 +79,8 @@ def verify(
         table = wording.verdicts(listed, verdicts, json=json)
         print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES
-    verdict = judge(known, a, b, group=group)
+    things = [known.twin.input.argument(word) for word in (a, b) if word is not None]
+    verdict = judge(known, *things, group=group)
     print_json(asdict(verdict)) if json else show(wording.verdict(verdict))
     return {"same": YES, "different": NO, "unsure": UNSURE}[verdict.decision]
 
@@ -87,7 +88,7 @@ def verify(
 def identify(
     bundle: Path,
     index: str,
-    query: list[Path],
+    query: list[str],
     /,
     *,
     group: MaybeLabel = None,
@@ -113,11 +114,11 @@ def identify(
     from twofold.apps.verify import identify_all
     from twofold.store.index import Index
 
-    asked = queries(query)
     known = loaded(bundle, device)
+    asked = queries(query, known)
     with Index.open(index) as gallery:
-        if list(asked.values()) == query:  # one file: one answer, or one error
-            found = find(known, gallery, query[0], group=group, template=template, exact=exact)
+        if list(asked) == query[:1]:  # one file: one answer, or one error
+            found = find(known, gallery, asked[query[0]], group=group, template=template, exact=exact)
             print_json(asdict(found)) if json else show(wording.identification(found))
             return decided([found.decision])
         many = identify_all(known, gallery, asked, group=group, template=template, exact=exact)
@@ -137,7 +138,7 @@ def enrol(
     bundle: Path,
     index: str,
     label: Label,
-    files: list[Path],
+    files: list[str],
     /,
     *,
     replace: Flag = False,
@@ -154,7 +155,7 @@ def enrol(
         bundle: what `twofold train` wrote.
         index: an index; created if it does not exist.
         label: who or what the files show.
-        files: one or more files.
+        files: one or more files; for a bundle of texts the texts themselves, @FILE, or - for standard input.
         replace: replace everything that LABEL was enrolled with before.
         expires: the date from which they are no longer found, such as 2027-12-31; not in the past.
         gate: minimum quality of each file, --gate sharpness=40 (contrast, norm; brightness=[40,220]); can be given
@@ -175,7 +176,8 @@ def enrol(
     known = loaded(bundle, device)
     with opened_index(index, known, protect=protect) as gallery:
         put = update if replace else remember
-        ids = put(known, gallery, label, files, expires=expires, gate=asked, keep_source=keep_source)
+        things = [known.twin.input.argument(word) for word in files]
+        ids = put(known, gallery, label, things, expires=expires, gate=asked, keep_source=keep_source)
         enrolled = len(gallery.labels)
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}
     if known.calibration is None:

@@ -59,7 +59,7 @@ class Input(Protocol):
         ...
 
     def facts(self) -> dict[str, Any]:
-        """What an encoder's builder may want to know, and the kind of thing: `{"kind": "pictures", "size": (35, 35)}`."""
+        """What an encoder's builder may want to know: `{"kind": "pictures", "channels": 1, "size": (35, 35)}`."""
         ...
 
     def argument(self, word: str) -> Any:
@@ -68,6 +68,14 @@ class Input(Protocol):
 
     def arguments(self) -> dict[str, Any]:
         """Flat arguments that rebuild it."""
+        ...
+
+    def identifier(self, value: Any, *, key: str) -> str:
+        """A name for one of an identity's things, which an index may keep; a digest is keyed by `key`.
+
+        Raises:
+            UsageError: it has none; the caller must give an id.
+        """
         ...
 
     def augmentation(self, **settings: Any) -> Augmentation:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
-from twofold.errors import RecipeError, UnreadableInput, nearest
+from twofold.errors import RecipeError, UnreadableInput, UsageError, nearest
 from twofold.inputs.image_augment import Augment, augmentation
 from twofold.inputs.image_colour import PAPER
 from twofold.inputs.image_decoding import RULES, decode, describe
@@ -134,6 +134,16 @@ class Image:
         if self.rules == 1:  # as it was before there were others, so that old bundles keep their fingerprint
             del fields["rules"]
         return fields
+
+    def identifier(self, value: object, *, key: str = "") -> str:
+        """The name of a picture's file.
+
+        Raises:
+            UsageError: it is not a file.
+        """
+        if isinstance(value, str | Path):
+            return Path(value).name
+        raise UsageError(f"a {type(value).__name__} has no file name to be called by: give an id for each thing")
 
     def augmentation(self, **settings: Any) -> Augment:
         """This type's training-time augmentation; the settings are the fields of `Augment`.

@@ -19,6 +19,7 @@ from jaxtyping import Int
 from twofold.errors import RecipeError, UnreadableInput, nearest
 from twofold.inputs.padded import Padded, padded
 from twofold.inputs.text_augment import TextAugment, text_augmentation
+from twofold.places import file_at
 
 __all__ = ["Text"]
 
@@ -122,11 +123,23 @@ class Text:
         """A word of the command line as a text: itself, what the file of `@FILE` holds, or standard input for `-`.
 
         Raises:
-            UnreadableInput: the file cannot be read, or is not UTF-8.
+            UnreadableInput: the file cannot be read, or is not UTF-8; or the word is the name of a file.
         """
         if word == "-":
             return _decoded(sys.stdin.buffer.read(LARGEST_TEXT * 4 + 1))
-        return _decoded(Path(word[1:])) if word.startswith("@") else word
+        if word.startswith("@"):
+            return _decoded(Path(word[1:]))
+        if file_at(Path(word)):
+            raise UnreadableInput(f"{word} is a file, and this bundle compares texts: write @{word} for what it holds")
+        return word
+
+    def identifier(self, value: object, *, key: str) -> str:
+        """A keyed digest of the text in its normal form, 12 hexadecimal digits.
+
+        It gives away no more than the embedding beside it: only who has the bundle can try guesses.
+        """
+        text = self.plain(_decoded(value)).encode()
+        return hashlib.blake2b(text, digest_size=6, key=key.encode()[:64]).hexdigest()
 
     def augmentation(self, **settings: Any) -> TextAugment:
         """This type's training-time augmentation; the settings are the fields of `TextAugment`.

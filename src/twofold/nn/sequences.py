@@ -5,7 +5,6 @@ items of the batch.
 """
 
 import math
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,7 +20,11 @@ __all__ = ["SEQUENCE_POOLS", "SequenceEncoder", "gru", "lstm", "text_cnn", "tran
 SEQUENCE_POOLS = ("mean", "max", "attention", "last")
 """How the states of a sequence become a vector."""
 
+HEAD_WIDTH = 32
+"""Numbers of one head of attention, as in MiniLM (Wang et al. 2020)."""
+
 States = Float[Tensor, "items longest width"]
+Found = Float[Tensor, "items longest found"]
 Mask = Bool[Tensor, "items longest"]
 
 
@@ -61,7 +64,7 @@ class Recurrence(nn.Module):
         super().__init__()
         self.layers = layers
 
-    def forward(self, states: States, mask: Mask) -> States:
+    def forward(self, states: States, mask: Mask) -> Found:
         with torch.autocast(states.device.type, enabled=False):
             packed = nn.utils.rnn.pack_padded_sequence(
                 states.float(), mask.sum(dim=1).cpu(), batch_first=True, enforce_sorted=False
@@ -77,11 +80,12 @@ class WindowConvolutions(nn.Module):
 
     def __init__(self, width: int, channels: int, windows: tuple[int, ...]):
         super().__init__()
-        self.windows = nn.ModuleList(nn.Conv1d(width, channels, size, padding="same") for size in windows)
+        self.windows = nn.ModuleList(nn.Conv1d(width, channels, size) for size in windows)
 
-    def forward(self, states: States, mask: Mask) -> States:
-        found = torch.cat([F.relu(window(states.mT)) for window in self.windows], dim=1).mT
-        return found.masked_fill(~mask[..., None], 0)
+    def forward(self, states: States, mask: Mask) -> Found:
+        across = states.mT
+        found = [F.relu(window(F.pad(across, _beside(window.kernel_size[0])))) for window in self.windows]
+        return torch.cat(found, dim=1).mT.masked_fill(~mask[..., None], 0)
 
 
 class AttentionLayers(nn.Module):
@@ -105,7 +109,11 @@ class AttentionLayer(nn.Module):
     def __init__(self, width: int, *, heads: int, dropout: float):
         super().__init__()
         self.heads = heads
-        self.before, self.projections, self.out = nn.LayerNorm(width), nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.before, self.projections, self.out = (
+            nn.LayerNorm(width),
+            nn.Linear(width, 3 * width),
+            nn.Linear(width, width),
+        )
         self.wide = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
         )
@@ -152,6 +160,9 @@ class SequencePool(nn.Module):
         return torch.cat([last[:, :half], states[:, 0, half:]], dim=1)
 
 
+BOTH_WAYS = {"batch_first": True, "bidirectional": True}
+
+
 @builder(kinds=("symbols", "series"))
 def lstm(
     *,
@@ -160,12 +171,11 @@ def lstm(
     dim: int = 128,
     width: int = 128,
     layers: int = 1,
-    both_ways: bool = True,
     pool: str = "max",
     dropout: float = 0.1,
     unit_norm: bool = True,
 ) -> SequenceEncoder:
-    """A (bidirectional) LSTM with pooled states (Mueller & Thyagarajan 2016; max pooling: Conneau et al. 2017).
+    """A bidirectional LSTM with pooled states (Mueller & Thyagarajan 2016; max pooling: Conneau et al. 2017).
 
     Args:
         symbols: how many symbols there are; for sequences of symbols.
@@ -173,12 +183,13 @@ def lstm(
         dim: length of an embedding.
         width: of the first layer, and of the states in each direction.
         layers: on top of each other.
-        both_ways: also from the end to the beginning.
         pool: one of `SEQUENCE_POOLS`.
         dropout: fraction of features that is dropped in training, between layers and before the projection.
         unit_norm: whether embeddings have length 1.
     """
-    return _recurrent(nn.LSTM, symbols, channels, width, layers, both_ways, (pool, dim, dropout, unit_norm))
+    cells = nn.LSTM(width, width, layers, dropout=dropout if layers > 1 else 0.0, **BOTH_WAYS)
+    head = SequencePool(pool, 2 * width, dim, dropout=dropout, both_ways=True)
+    return SequenceEncoder(_first(symbols, channels, width), Recurrence(cells), head, dim=dim, unit_norm=unit_norm)
 
 
 @builder(kinds=("symbols", "series"))
@@ -189,13 +200,14 @@ def gru(
     dim: int = 128,
     width: int = 128,
     layers: int = 1,
-    both_ways: bool = True,
     pool: str = "max",
     dropout: float = 0.1,
     unit_norm: bool = True,
 ) -> SequenceEncoder:
-    """A (bidirectional) GRU (Cho et al. 2014) with pooled states; the arguments are those of `lstm`."""
-    return _recurrent(nn.GRU, symbols, channels, width, layers, both_ways, (pool, dim, dropout, unit_norm))
+    """A bidirectional GRU (Cho et al. 2014) with pooled states; the arguments are those of `lstm`."""
+    cells = nn.GRU(width, width, layers, dropout=dropout if layers > 1 else 0.0, **BOTH_WAYS)
+    head = SequencePool(pool, 2 * width, dim, dropout=dropout, both_ways=True)
+    return SequenceEncoder(_first(symbols, channels, width), Recurrence(cells), head, dim=dim, unit_norm=unit_norm)
 
 
 @builder(kinds=("symbols", "series"))
@@ -229,7 +241,6 @@ def transformer(
     dim: int = 128,
     width: int = 128,
     layers: int = 3,
-    heads: int = 4,
     pool: str = "mean",
     dropout: float = 0.1,
     unit_norm: bool = True,
@@ -237,30 +248,14 @@ def transformer(
     """A transformer encoder (Vaswani et al. 2017) with pooled states.
 
     Args:
-        width: of all layers; a multiple of `heads`.
-        heads: of attention in each layer.
+        width: of all layers; each head of attention has 32 numbers.
+        layers: on top of each other.
     """
-    if width % (2 * heads):
-        raise RecipeError(f"width = {width} must be a multiple of twice heads = {heads}")
-    trunk = AttentionLayers(width, layers=layers, heads=heads, dropout=dropout)
+    if width % HEAD_WIDTH:
+        raise RecipeError(f"width = {width} must be a multiple of {HEAD_WIDTH}, the width of a head")
+    trunk = AttentionLayers(width, layers=layers, heads=width // HEAD_WIDTH, dropout=dropout)
     head = SequencePool(pool, width, dim, dropout=dropout)
     return SequenceEncoder(_first(symbols, channels, width), trunk, head, dim=dim, unit_norm=unit_norm)
-
-
-def _recurrent(
-    kind: Callable[..., nn.LSTM | nn.GRU],
-    symbols: int | None,
-    channels: int | None,
-    width: int,
-    layers: int,
-    both_ways: bool,
-    rest: tuple[str, int, float, bool],
-) -> SequenceEncoder:
-    pool, dim, dropout, unit_norm = rest
-    between = dropout if layers > 1 else 0.0
-    cells = kind(width, width, layers, batch_first=True, bidirectional=both_ways, dropout=between)
-    head = SequencePool(pool, width * (2 if both_ways else 1), dim, dropout=dropout, both_ways=both_ways)
-    return SequenceEncoder(_first(symbols, channels, width), Recurrence(cells), head, dim=dim, unit_norm=unit_norm)
 
 
 def _first(symbols: int | None, channels: int | None, width: int) -> nn.Module:
@@ -268,6 +263,11 @@ def _first(symbols: int | None, channels: int | None, width: int) -> nn.Module:
     if (symbols is None) == (channels is None):
         raise RecipeError("a sequence is of symbols or of channels: give one of the two numbers, not both")
     return nn.Linear(channels, width) if channels is not None else nn.Embedding(symbols or 0, width)
+
+
+def _beside(window: int) -> tuple[int, int]:
+    """Zeros before and after a sequence, so that a window gives as many places as there were."""
+    return (window - 1) // 2, window // 2
 
 
 def _positions(states: States) -> Float[Tensor, "longest width"]:

@@ -99,7 +99,7 @@ class Stored:
 
 
 class _Mapped(Sequence[np.ndarray]):
-    """Arrays of one dtype in a file without a name, which differ in length at most; array i is rows[i] to rows[i + 1]."""
+    """Arrays of one dtype in a file without a name, which differ in length at most, one after the other."""
 
     def __init__(self, rows: np.ndarray, ends: Int[np.ndarray, " n"]) -> None:
         self.rows, self.ends = rows, ends

@@ -1,0 +1,93 @@
+"""Encoders of sequences: an item's vector depends on the item alone, and training reaches every weight."""
+
+import numpy as np
+import pytest
+import torch
+
+from twofold import nn as encoders
+from twofold.build import seeded, twin
+from twofold.config import Recipe
+from twofold.errors import RecipeError, UsageError
+from twofold.inputs.padded import Padded, padded
+from twofold.nn.builder import built_from, kinds_of
+from twofold.nn.sequences import SEQUENCE_POOLS
+
+NAMES = [name for name in encoders.__all__ if "symbols" in kinds_of(getattr(encoders, name))]
+SMALL = {"dim": 8, "width": 32}
+
+
+def batch(lengths=(7, 1, 4), symbols=30, seed=0):
+    random = np.random.default_rng(seed)
+    return padded([random.integers(1, symbols, length) for length in lengths])
+
+
+@pytest.fixture(params=[(name, pool) for name in NAMES for pool in SEQUENCE_POOLS], ids=str)
+def encoder(request):
+    name, pool = request.param
+    with seeded(0):
+        return getattr(encoders, name)(symbols=30, pool=pool, **SMALL).eval()
+
+
+def test_a_vector_depends_on_its_item_alone(encoder):
+    given = batch()
+    together = encoder(given)
+    assert together.shape == (3, 8) and torch.allclose(together.norm(dim=1), torch.ones(3), atol=1e-5)
+    alone = torch.cat([encoder(given[row : row + 1]) for row in range(3)])
+    assert (alone - together).abs().max() < 1e-6
+    wider = torch.cat([given.values, torch.full((3, 9), 29)], dim=1)
+    spoilt = torch.where(torch.arange(16) < given.lengths[:, None], wider, 17)
+    assert (encoder(Padded(spoilt, given.lengths)) - together).abs().max() < 1e-6
+
+
+def test_every_weight_learns(encoder):
+    encoder.train()
+    encoder(batch((9, 5, 7))).pow(3).sum().backward()
+    still = [name for name, weight in encoder.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert not still
+
+
+def test_the_order_of_symbols_counts(encoder):
+    a = padded([np.array([3, 4, 5, 6, 7])])
+    b = padded([np.array([7, 6, 5, 4, 3])])
+    assert (encoder(a) - encoder(b)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_series_are_taken_too(name):
+    made = getattr(encoders, name)(channels=3, **SMALL)
+    values = padded([np.ones((5, 3), np.float32), np.ones((2, 3), np.float32)])
+    assert made(values).shape == (2, 8)
+    assert built_from(made)["channels"] == 3
+    with pytest.raises(RecipeError, match="of symbols or of channels"):
+        getattr(encoders, name)(**SMALL)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_gives_float32_vectors(name):
+    made = getattr(encoders, name)(symbols=30, **SMALL).eval()
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        halved = made(batch())
+    assert halved.dtype == torch.float32
+    assert (halved - made(batch())).abs().max() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("input", "encoder", "said"),
+    [
+        ("Text", "resnet18", "resnet18 takes pictures, and the input Text gives symbols: take one of gru, lstm"),
+        ("Image", "lstm", "lstm takes symbols or series, and the input Image gives pictures: take one of conv4"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_with_what_does(input, encoder, said):
+    with pytest.raises(RecipeError, match=said):
+        twin(Recipe.model_validate({"input": input, "encoder": encoder}))
+
+
+def test_pictures_given_to_an_encoder_of_sequences():
+    with pytest.raises(UsageError, match="takes sequences"):
+        encoders.lstm(symbols=30)(torch.zeros(2, 3, 8, 8))
+
+
+def test_an_unknown_pool():
+    with pytest.raises(RecipeError, match="pool = 'middle' does not pool sequences"):
+        encoders.lstm(symbols=30, pool="middle")
