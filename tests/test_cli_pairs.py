@@ -12,7 +12,7 @@ from PIL import Image as Picture
 from small_bundles import of_pictures
 from twofold import cli
 from twofold.bundle import Bundle
-from twofold.data.pair_splits import components, split_pairs
+from twofold.data.pair_splits import pair_components, split_pairs
 from twofold.data.pairs import Pairs
 from twofold.data.synthetic import glyphs
 from twofold.errors import NotEnoughData
@@ -167,10 +167,10 @@ def test_a_component_is_what_shares_files_contents_or_people(folder, tmp_path):
     for name, content in {"a": "1", "b": "2", "c": "1", "d": "4", "e": "5", "f": "6"}.items():
         (tmp_path / name).write_text(content)
     plain = [("a", "b", 1), ("c", "d", 0), ("e", "f", 1)]
-    found = components(Pairs.from_table(write(tmp_path, plain, identities=False)))
+    found = pair_components(Pairs.from_table(write(tmp_path, plain, identities=False)))
     assert found[0] == found[1] != found[2]  # a and c have one content
     owned = [("a", "b", 1, "x", "x"), ("e", "f", 0, "x", "y")]
-    assert len(set(components(Pairs.from_table(write(tmp_path, owned))))) == 1
+    assert len(set(pair_components(Pairs.from_table(write(tmp_path, owned))))) == 1
 
 
 def test_graded_scores_where_they_can_be_used_and_where_not(run, folder, model, tmp_path):

@@ -134,6 +134,8 @@ class Recipe(_Part):
             where the hardware multiplies in it, float32 elsewhere.
         clip_norm: largest gradient norm; None: not clipped.
         ema: decay of the moving average of the weights, which is then what is validated and kept; None: off.
+        monitor: what chooses the best weights, measured on the validation part: `eer` or `recall_at_1` of items, `eer`
+            or `auc` of pairs, `spearman` or `pearson` of graded pairs.
         patience: stop after so many epochs without improvement of `monitor` on unseen identities; None: never.
         validate_every: epochs between two looks at the validation identities.
         copies: an embedding is the mean over so many warped copies of the input (the first is the input itself).
@@ -161,7 +163,7 @@ class Recipe(_Part):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     clip_norm: float | None = Field(default=None, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1)
-    monitor: Literal["eer", "recall_at_1"] = "eer"
+    monitor: Literal["eer", "recall_at_1", "auc", "spearman", "pearson"] = "eer"
     patience: int | None = Field(default=None, ge=1)
     validate_every: int = Field(default=1, ge=1)
     copies: int = Field(default=1, ge=1)

@@ -34,7 +34,7 @@ def evaluation(found: Evaluation) -> str:
     items = f"{found.items} items, " if found.items else ""
     lines.append(
         f"{found.estimates[0].confidence:.0%} intervals, resampling {counted(found.units, found.unit)}; "
-        f"{items}{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs"
+        f"{items}{_pairs(found)}"
     )
     lines += narrower(found)
     if found.threshold is not None:
@@ -43,6 +43,12 @@ def evaluation(found: Evaluation) -> str:
             f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} ({found.standing}): {held}"
         )
     return "\n".join([*lines, *found.notes])
+
+
+def _pairs(found: Evaluation) -> str:
+    if not found.genuine_pairs + found.impostor_pairs:
+        return "graded pairs"
+    return f"{found.genuine_pairs} genuine and {found.impostor_pairs} impostor pairs"
 
 
 def evaluation_told(found: Evaluation) -> dict[str, Any]:

@@ -263,7 +263,8 @@ def _chance(found: Verdict) -> str:
 def verdicts(pairs: Pairs, found: Sequence[Verdict], *, json: bool = False) -> str:
     """One row per pair, as CSV or JSON: the two things, and everything that a verdict holds."""
     ends = zip(pairs.index_a, pairs.index_b, found, strict=True)
-    rows = [{"a": pairs.ids[a], "b": pairs.ids[b], **asdict(verdict)} for a, b, verdict in ends]
+    left, right = pairs.columns
+    rows = [{left: pairs.ids[a], right: pairs.ids[b], **asdict(verdict)} for a, b, verdict in ends]
     if json:
         return dumps(rows, indent=1) + "\n"
     return written_rows(list(rows[0]), rows).decode()

@@ -1,6 +1,6 @@
 """How well a bundle does on identities that it has never seen: every number with its interval."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -10,10 +10,12 @@ from jaxtyping import Float
 from twofold.admission import judging_pairs
 from twofold.bundle import Bundle
 from twofold.data.items import Items
+from twofold.data.pair_splits import pair_components
 from twofold.data.pairs import Pairs, things_of
 from twofold.embedding import deciding, embed_readable, embed_readable_pairs, pair_scores
 from twofold.errors import IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
+from twofold.metrics.correlation import correlations
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.intervals import agrees
 from twofold.metrics.pairs import AllPairs, OneKind, PairList, PairSource, SampledPairs, ScoreBlock
@@ -26,8 +28,10 @@ __all__ = [
     "by_group",
     "evaluate",
     "evaluate_crossfitted",
+    "evaluate_pair_vectors",
     "evaluate_pairs",
     "evaluate_vectors",
+    "judged_pairs",
     "listed_pairs",
     "things_of",
 ]
@@ -264,29 +268,88 @@ def evaluate_pairs(
     Every pair of the list counts once, as public protocols have it, while `evaluate` counts identities. Intervals
     resample the identities of the table (`identity_a`, `identity_b`). Without these they resample pairs,
     which is too narrow where pairs share people: `unit` and `notes` say so. Of the table that the bundle was trained
-    from, the pairs that training kept aside as "test" are used.
+    from, the pairs that training kept aside as "test" are used. Of graded answers the numbers are correlations.
 
     Args:
         far: as in `evaluate`.
         watch: as in `evaluate`.
 
     Raises:
-        DataError: the answers are missing, or graded.
+        DataError: the answers are missing.
         IdentityOverlap: identities or files were trained on, or the threshold was found on them.
         NotEnoughData: no genuine or no impostor pairs.
     """
-    pairs.refuse_graded("error rates")
-    pairs, told = judging_pairs(bundle.provenance, pairs, "test")
-    things = things_of(pairs)
-    notes = list(told)
-    _refuse_calibrated(bundle, things)
+    pairs, vectors, notes = judged_pairs(bundle, pairs, watch=watch)
+    return evaluate_pair_vectors(bundle, pairs, vectors, far=far, confidence=confidence, seed=seed, notes=notes)
+
+
+def judged_pairs(
+    bundle: Bundle, pairs: Pairs, *, watch: Watch | None = None
+) -> tuple[Pairs, Float[np.ndarray, "things dim"], tuple[str, ...]]:
+    """The pairs that may judge the bundle, the vectors of their things, and what should be said of the choice.
+
+    Raises:
+        DataError, IdentityOverlap: as `evaluate_pairs`.
+    """
+    _ = pairs.targets  # answers are needed, before anything is embedded
+    pairs, notes = judging_pairs(bundle.provenance, pairs, "test")
+    _refuse_calibrated(bundle, things_of(pairs))
     pairs, vectors = embed_readable_pairs(bundle, pairs, progress=_stage(watch, "embedding"))
+    return pairs, vectors, notes
+
+
+def evaluate_pair_vectors(
+    bundle: Bundle,
+    pairs: Pairs,
+    vectors: Float[np.ndarray, "things dim"],
+    *,
+    far: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
+    notes: Sequence[str] = (),
+) -> Evaluation:
+    """`evaluate_pairs` of what `judged_pairs` gave; nothing is embedded again."""
+    if pairs.graded:
+        return _graded(bundle, pairs, vectors, confidence=confidence, seed=seed, notes=notes)
     unit, listed = "pair" if pairs.identity is None else "identity", listed_pairs(bundle, pairs, vectors)
     asked = _far(bundle, far)
     numbers = _verification(bundle, listed, far=asked, unit=unit, confidence=confidence, seed=seed)
     if unit == "pair":
-        notes.append("no columns identity_a, identity_b: intervals resample pairs (too narrow)")
-    return _evaluation(bundle, listed, numbers, unit=unit, far=asked, items=len(pairs.ids), seed=seed, notes=notes)
+        notes = (*notes, "no columns identity_a, identity_b: intervals resample pairs (too narrow)")
+    return _evaluation(
+        bundle, listed, numbers, unit=unit, far=asked, items=len(pairs.ids), seed=seed, notes=list(notes)
+    )
+
+
+def _graded(
+    bundle: Bundle,
+    pairs: Pairs,
+    vectors: Float[np.ndarray, "things dim"],
+    *,
+    confidence: float,
+    seed: int,
+    notes: Sequence[str],
+) -> Evaluation:
+    """How well the scores agree with graded answers; pairs that share a thing are resampled together."""
+    units = pair_components(pairs)
+    count = len(np.unique(units))
+    found = pair_scores(bundle, vectors[pairs.index_a], vectors[pairs.index_b])
+    unit = "group of pairs that share things" if count < len(pairs) else "pair"
+    told = correlations(found, pairs.targets, units, unit=unit, confidence=confidence, seed=seed)
+    return Evaluation(
+        estimates=tuple(told.values()),
+        unit=unit,
+        units=count,
+        items=len(pairs.ids),
+        genuine_pairs=0,
+        impostor_pairs=0,
+        threshold=None,
+        far=_far(bundle, None),
+        standing="estimate",
+        holds=None,
+        seed=seed,
+        notes=(*notes, f"{len(pairs)} pairs are graded, so that correlations stand in place of error rates"),
+    )
 
 
 def listed_pairs(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "things dim"]) -> PairList:

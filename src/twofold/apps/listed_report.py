@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from twofold import __version__
-from twofold.admission import judging_pairs
-from twofold.apps.evaluate import Watch, evaluate_pairs, listed_pairs
+from twofold.apps.evaluate import Watch, evaluate_pair_vectors, judged_pairs, listed_pairs
 from twofold.apps.evaluation_report import evaluation_report
 from twofold.apps.report_sections import (
     HARD_KINDS,
@@ -28,7 +27,6 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.data.scores import Scores
 from twofold.devices import device_of
-from twofold.embedding import embed_readable_pairs
 from twofold.metrics.pairs import PairBlock
 from twofold.report.measured import Hard, Report
 
@@ -81,14 +79,14 @@ def pairs_report(
     Raises:
         DataError, IdentityOverlap, NotEnoughData: as in `evaluate_pairs`.
     """
-    found = evaluate_pairs(bundle, pairs, far=far, confidence=confidence, seed=seed, watch=watch)
-    pairs, _ = judging_pairs(bundle.provenance, pairs, "test")
-    progress = None if watch is None else partial(watch, "embedding")
-    pairs, vectors = embed_readable_pairs(bundle, pairs, progress=progress)
+    pairs.refuse_graded("the curves of a page")
+    pairs, vectors, notes = judged_pairs(bundle, pairs, watch=watch)
+    asked = {"far": far, "confidence": confidence, "seed": seed}
+    found = evaluate_pair_vectors(bundle, pairs, vectors, notes=notes, **asked)
     listed = listed_pairs(bundle, pairs, vectors)
     known = bundle.calibration and bundle.calibration.deciding
     threshold = threshold_of(known, listed, found)
-    look = partial(shown_as, bundle) if pictures else lambda _: None
+    look = partial(shown_as, bundle) if pictures else None
     (block,) = listed
     return Report(
         title=f"How well {bundle.twin.input.name.lower()} pairs are told apart",
@@ -106,10 +104,17 @@ def _hardest_listed(
     *,
     threshold: float,
     known: Calibration | None,
-    look: Callable[[Any], np.ndarray | str | None],
+    look: Callable[[Any], np.ndarray | str | None] | None,
 ) -> Iterator[Hard]:
-    """The listed pairs that were decided worst, of each kind."""
-    owners = pairs.ids if pairs.identity is None else tuple(pairs.identities[code] for code in pairs.identity)
+    """The listed pairs that were decided worst, of each kind; a text that is not to be shown goes by its row."""
+    hidden = look is None and pairs.noun != "file"
+
+    def named(row: int, thing: int) -> str:
+        return f"row {row + 1}" if hidden else pairs.ids[thing]
+
+    def owned(row: int, thing: int) -> str:
+        return named(row, thing) if pairs.identity is None else pairs.identities[pairs.identity[thing]]
+
     for same, kind in HARD_KINDS.items():
         rows = np.flatnonzero(block.same == same)
         worst = rows[np.argsort(block.scores[rows] if same else -block.scores[rows], kind="stable")[:HARDEST]]
@@ -120,9 +125,9 @@ def _hardest_listed(
                 wrong=bool(score >= threshold) != same,
                 score=score,
                 probability=None if known is None else known.probability(score),
-                ids=(pairs.ids[a], pairs.ids[b]),
-                labels=(owners[a], owners[b]),
-                shown=(look(pairs.values[a]), look(pairs.values[b])),
+                ids=(named(row, a), named(row, b)),
+                labels=(owned(row, a), owned(row, b)),
+                shown=(None, None) if look is None else (look(pairs.values[a]), look(pairs.values[b])),
             )
 
 

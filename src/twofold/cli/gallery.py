@@ -47,7 +47,8 @@ def verify(
         bundle: a calibrated bundle.
         a: one file; for a bundle of texts the text itself, @FILE for what a file holds, or - for standard input.
         b: the other one.
-        pairs: a table with the columns a and b, and group if each group has its own threshold.
+        pairs: a table with the columns a and b (files), or text_a and text_b, and group if each group has its own
+            threshold.
         scores_only: with --pairs, write scores instead of verdicts; this needs no threshold, so any bundle will do.
         group: the group of both files, if each group has its own threshold; any: the overall threshold.
         out: write the verdicts (or scores) of --pairs to this CSV file; by default to the terminal.
@@ -75,7 +76,7 @@ def verify(
             return YES
         all_pairs = len(listed)
         listed, verdicts, unreadable = verify_readable_pairs(known, listed, group=group)
-        say_unreadable(unreadable, all_pairs - len(listed), all_pairs, "verdict")
+        say_unreadable(unreadable, all_pairs - len(listed), all_pairs, "verdict", noun=listed.noun)
         table = wording.verdicts(listed, verdicts, json=json)
         print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES

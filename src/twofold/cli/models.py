@@ -88,9 +88,9 @@ def train(
     On several GPUs or processors: torchrun --nproc-per-node N -m twofold train ...
 
     Args:
-        recipe: a built-in name (face, signature, character, photo, generic) or a TOML file.
-        data: a folder with one sub-folder per identity, a table with path and label, or a table of pairs (columns a, b
-            and same, or score).
+        recipe: a built-in name (face, signature, character, photo, generic, text, names) or a TOML file.
+        data: a folder with one sub-folder per identity, a table with path (or text) and label, or a table of pairs
+            (columns a and b, or text_a and text_b; and same, or score).
         out: where to write the bundle.
         settings: change the recipe, --set loss.margin=0.3; may be repeated.
         seed: the same seed gives the same weights.

@@ -32,7 +32,7 @@ NAMED = 5
 
 
 def opened_pairs(data: Path) -> "Pairs | None":
-    """The pairs of a table with the columns a and b, which is said in one line; None where DATA is anything else."""
+    """The pairs of a table (columns a and b, or text_a and text_b), said in one line; None where DATA is no such."""
     from twofold.data.pairs import Pairs
 
     if not Pairs.found(data):
@@ -144,8 +144,9 @@ def scored_table(bundle: "Bundle", pairs: "Pairs", *, json: bool) -> str:
 
     count = len(pairs)
     pairs, scores, unreadable = score_readable_pairs(bundle, pairs)
-    say_unreadable(unreadable, count - len(pairs), count, "score")
-    rows: list[dict[str, object]] = [{"a": pairs.ids[a], "b": pairs.ids[b]} for a, b in _ends(pairs)]
+    say_unreadable(unreadable, count - len(pairs), count, "score", noun=pairs.noun)
+    left, right = pairs.columns
+    rows: list[dict[str, object]] = [{left: pairs.ids[a], right: pairs.ids[b]} for a, b in _ends(pairs)]
     for row, score, (a, b), place in zip(rows, scores.tolist(), _ends(pairs), range(len(rows)), strict=True):
         row["score"] = score
         if pairs.answers is not None and not pairs.graded:
@@ -158,12 +159,12 @@ def scored_table(bundle: "Bundle", pairs: "Pairs", *, json: bool) -> str:
     return dumps(rows, indent=1) + "\n" if json else written_rows(list(rows[0]), rows).decode()
 
 
-def say_unreadable(unreadable: dict[str, str], left_out: int, count: int, what: str) -> None:
-    """Name files that could not be read, and say how many pairs that costs."""
+def say_unreadable(unreadable: dict[str, str], left_out: int, count: int, what: str, *, noun: str = "file") -> None:
+    """Name files (or texts) that could not be read, and say how many pairs that costs."""
     for reason in list(unreadable.values())[:NAMED]:
         say(reason)
     if unreadable:
-        say(f"{counted(len(unreadable), 'file')} cannot be read: {left_out} of {count} pairs have no {what}")
+        say(f"{counted(len(unreadable), noun)} cannot be read: {left_out} of {count} pairs have no {what}")
 
 
 def _ends(pairs: "Pairs") -> list[tuple[int, int]]:

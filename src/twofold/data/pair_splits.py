@@ -5,37 +5,25 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Int
 
+from twofold.data.components import components
 from twofold.data.pairs import Pairs
 from twofold.data.splits import shuffled_names
 from twofold.errors import NotEnoughData
 
-__all__ = ["components", "split_pairs"]
+__all__ = ["pair_components", "split_pairs"]
 
 
-def components(pairs: Pairs) -> Int[np.ndarray, " pairs"]:
-    """The component of each pair: two pairs that share a file, a content or an identity are in one."""
-    # roots of a union-find over things; a thing is first joined to those of its content and of its identity
-    root = np.arange(len(pairs.ids))
-
-    def find(thing: int) -> int:
-        while root[thing] != thing:
-            root[thing] = root[root[thing]]
-            thing = int(root[thing])
-        return thing
-
-    def join(a: int, b: int) -> None:
-        first, second = sorted((find(a), find(b)))
-        root[second] = first
-
+def pair_components(pairs: Pairs) -> Int[np.ndarray, " pairs"]:
+    """The component of each pair: two pairs that share a thing, a content or an identity are in one."""
+    first, second = pairs.index_a.tolist(), pairs.index_b.tolist()
     owners = [pairs.content_hashes()]
     owners += [] if pairs.identity is None else [tuple(map(str, pairs.identity))]
     for names in owners:
-        first: dict[str, int] = {}
+        leader: dict[str, int] = {}
         for thing, name in enumerate(names):
-            join(first.setdefault(name, thing), thing)
-    for a, b in zip(pairs.index_a.tolist(), pairs.index_b.tolist(), strict=True):
-        join(a, b)
-    return np.array([find(int(a)) for a in pairs.index_a], dtype=np.int64)
+            first.append(leader.setdefault(name, thing))
+            second.append(thing)
+    return components(len(pairs.ids), first, second)[pairs.index_a]
 
 
 def split_pairs(pairs: Pairs, shares: Mapping[str, float], *, seed: int = 0) -> dict[str, Pairs]:
@@ -50,7 +38,7 @@ def split_pairs(pairs: Pairs, shares: Mapping[str, float], *, seed: int = 0) -> 
     asked = {part: share for part, share in shares.items() if share > 0}
     if len(asked) == 1:
         return dict.fromkeys(asked, pairs)
-    component = components(pairs)
+    component = pair_components(pairs)
     roots, sizes = np.unique(component, return_counts=True)
     place = {name: at for at, name in enumerate(shuffled_names([pairs.ids[root] for root in roots], seed))}
     order = sorted(range(len(roots)), key=lambda at: (-sizes[at], place[pairs.ids[roots[at]]]))
@@ -70,15 +58,15 @@ def split_pairs(pairs: Pairs, shares: Mapping[str, float], *, seed: int = 0) -> 
 
 
 def _useful(part: Pairs, pairs: Pairs) -> bool:
-    """Whether a part has pairs of both kinds, or of any where they are graded."""
-    return len(part) > 0 and (pairs.graded or len(np.unique(part.targets)) > 1)
+    """Whether a part has pairs of every kind that there is, or any where they are graded."""
+    return len(part) > 0 and (pairs.graded or len(np.unique(part.targets)) == len(np.unique(pairs.targets)))
 
 
 def _hanging(told: str, pairs: Pairs, sizes: Int[np.ndarray, " components"]) -> str:
     """Why the pairs cannot be split, and the way out."""
     return (
-        f"the pairs hang together too much to be split: the largest of {len(sizes)} groups that share files or people "
-        f"has {int(sizes.max())} of {len(pairs)} pairs, and {told}, not of both kinds. Train on all of them (--set "
+        f"the pairs hang together too much to be split: the largest of {len(sizes)} groups that share {pairs.noun}s or "
+        f"people has {int(sizes.max())} of {len(pairs)} pairs, and {told}, not of both kinds. Train on all of them (--set "
         "split.train=1 --set split.valid=0 --set split.calibrate=0 --set split.test=0), and calibrate and evaluate on "
         "tables of other people; or take out the pairs that link the groups"
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -23,15 +24,17 @@ class Pairs:
     """Pairs of things, each thing held once.
 
     Attributes:
-        values, ids: the things that stand in any pair, as in Items.
+        values, ids: the things that stand in any pair, as in Items; a text is its own id.
         index_a, index_b: the two things of each pair.
         answers: 1 for the same, 0 for different, or a graded score; None where the table does not say.
         identity: who each thing belongs to, a code into `identities`; None where the table does not say.
         groups: the group of each pair; None where the table does not say.
+        grades: whether answers count as graded though they are all 0 or 1, as in a part of a graded table.
+        columns: what the two columns of the table are called.
         notes: what was found out by looking, in words.
     """
 
-    values: tuple[Path, ...]
+    values: tuple[Any, ...]
     ids: tuple[str, ...]
     index_a: Int[np.ndarray, " pairs"]
     index_b: Int[np.ndarray, " pairs"]
@@ -39,28 +42,33 @@ class Pairs:
     identity: Int[np.ndarray, " things"] | None = None
     identities: tuple[str, ...] = ()
     groups: tuple[str, ...] | None = None
+    grades: bool = False
+    columns: tuple[str, str] = tables.ENDS[0]
     notes: tuple[str, ...] = ()
 
     @classmethod
     def from_table(cls, path: str | Path) -> "Pairs":
         """Pairs of a CSV, TSV or Parquet table.
 
-        Columns: `a` and `b`, files relative to the table's folder; `same` (1 or 0, true or false, yes or no) or `score`
-        (a number, larger for more alike), if the truth is known; `identity_a` and `identity_b`, if there are; `group`,
-        where each group has a threshold of its own.
+        Columns: `a` and `b`, files relative to the table's folder, or `text_a` and `text_b`, or `sequence_a` and
+        `sequence_b`; `same` (1 or 0, true or false, yes or no) or `score` (a number, larger for more alike), if the
+        truth is known; `identity_a` and `identity_b`, if there are; `group`, where each group has a threshold of its
+        own.
 
         Raises:
-            DataError: a missing column or file, an unreadable answer, two identities for one file; names the line.
+            DataError: a missing column or file, an unreadable answer, two identities for one thing; names the line.
             NotEnoughData: no rows.
             MissingExtra: Parquet without the extra `data`.
         """
         table = tables.read(Path(path))
-        names = table.column("a") + table.column("b")
-        files = tables.located(table, "a") + tables.located(table, "b")
+        ends = tables.ends_of(table) or tables.ENDS[0]
+        names = table.column(ends[0]) + table.column(ends[1])
+        files = ends == tables.ENDS[0]
+        things = tables.located(table, ends[0]) + tables.located(table, ends[1]) if files else names
         index, ids = coded(names)
-        where = dict(zip(names, files, strict=True))
+        where = dict(zip(names, things, strict=True))
         answers = _answers(table)
-        said = f"{counted(len(table.places), 'pair')} of {counted(len(ids), 'file')}"
+        said = f"{counted(len(table.places), 'pair')} of {counted(len(ids), _noun(ends))}"
         identity, identities = _identities(table, index, ids)
         return cls(
             values=tuple(where[name] for name in ids),
@@ -71,17 +79,17 @@ class Pairs:
             identity=identity,
             identities=identities,
             groups=table.column("group") if "group" in table.columns else None,
+            columns=ends,
             notes=(said if answers is None else f"{said}, {_said(answers)}",),
         )
 
     @staticmethod
     def found(path: str | Path) -> bool:
-        """Whether a path is a table with the columns a and b: pairs, and no items."""
+        """Whether a path is a table with two columns of things to compare: pairs, and no items."""
         path = Path(path)
         if path.suffix.lower() not in tables.SUFFIXES or not path.is_file():
             return False
-        columns = tables.read(path).columns
-        return {"a", "b"} <= columns.keys() and "label" not in columns
+        return tables.ends_of(tables.read(path)) is not None
 
     def __len__(self) -> int:
         return len(self.index_a)
@@ -98,6 +106,7 @@ class Pairs:
             index_b=self.index_b[index],
             answers=None if self.answers is None else self.answers[index],
             groups=None if self.groups is None else tuple(self.groups[i] for i in index),
+            grades=self.answers is not None and self.graded,
         )
 
     def alone(self) -> "Pairs":
@@ -114,9 +123,19 @@ class Pairs:
         )
 
     @property
+    def noun(self) -> str:
+        """What one of the things is called: a file, a text, a sequence."""
+        return _noun(self.columns)
+
+    @property
+    def positive(self) -> bool:
+        """Whether all pairs are the same, so that nothing says what is different."""
+        return not self.graded and bool((self.targets == 1.0).all())
+
+    @property
     def graded(self) -> bool:
         """Whether the answers say how much alike two things are, and not only whether they are the same."""
-        return not np.isin(self.targets, (0.0, 1.0)).all()
+        return self.grades or not np.isin(self.targets, (0.0, 1.0)).all()
 
     def refuse_graded(self, what: str) -> None:
         """Raise DataError where the answers are graded: `what` cannot be told from them."""
@@ -155,6 +174,10 @@ def things_of(pairs: Pairs) -> Items:
         identities=names,
         forged=np.zeros(len(pairs.ids), dtype=bool),
     )
+
+
+def _noun(columns: tuple[str, str]) -> str:
+    return "file" if columns == tables.ENDS[0] else columns[0].removesuffix("_a")
 
 
 def _said(answers: Float[np.ndarray, " pairs"]) -> str:

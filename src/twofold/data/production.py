@@ -21,7 +21,7 @@ __all__ = ["ProductionScores"]
 
 LINES = (".jsonl", ".ndjson", ".json")
 
-ENDS = (("identity_a", "identity_b", "identity"), ("a", "b", "thing"))
+ENDS = (("identity_a", "identity_b", "identity"), *((*ends, "thing") for ends in tables.ENDS))
 """Columns that say what the two sides of a pair are, the better first."""
 
 VECTORS = 2000

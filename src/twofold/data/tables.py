@@ -11,12 +11,18 @@ from twofold.errors import DataError, MissingExtra, NotEnoughData
 from twofold.places import file_at
 from twofold.plurals import counted
 
-__all__ = ["CONTENTS", "SUFFIXES", "Table", "located", "parts_of", "read", "rows_as_items"]
+__all__ = ["CONTENTS", "ENDS", "SUFFIXES", "Table", "ends_of", "located", "parts_of", "read", "rows_as_items"]
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 CONTENTS = ("path", "text", "sequence")
 KNOWN = (*CONTENTS, "label", "group", "source", "forgery_of")
-MEANINGFUL = frozenset({*KNOWN, "a", "b", "same", "score", "identity_a", "identity_b", "vector", "at", "split", "part"})
+ENDS = (("a", "b"), ("text_a", "text_b"), ("sequence_a", "sequence_b"))
+"""Columns that hold the two things of a pair: the names of files, or texts and sequences themselves."""
+
+MEANINGFUL = frozenset(
+    {*KNOWN, *(name for ends in ENDS for name in ends), "same", "score", "identity_a", "identity_b"}
+    | {"vector", "at", "split", "part", "id"}
+)
 """Columns that mean something to one command or another."""
 LONGEST_PATH = 4096  # of Linux; what is longer is not a path, and would fill the screen
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?")  # no codes like 007, which are text
@@ -126,6 +132,21 @@ def located(table: Table, column: str) -> tuple[Path, ...]:
     return paths
 
 
+def ends_of(table: Table) -> tuple[str, str] | None:
+    """The two columns that make a table one of pairs; None where it is not, or where its rows have labels.
+
+    Raises:
+        DataError: more than one such pair of columns.
+    """
+    found = [ends for ends in ENDS if set(ends) <= table.columns.keys()]
+    if not found or "label" in table.columns:
+        return None
+    if len(found) > 1:
+        said = " and ".join(", ".join(ends) for ends in found)
+        raise DataError(f"{table.path.name} has two kinds of pairs, {said}: leave one of them")
+    return found[0]
+
+
 def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     """The rows of a table with `path` (or `text`, `sequence`) and `label` as a listing.
 
@@ -206,11 +227,11 @@ def _labels(table: Table) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
 
 
 def _ids(table: Table, content: str) -> tuple[str, ...]:
-    """File names, made unique where one stands in two rows; the row's number for text."""
-    if content != "path":
+    """File names; of texts the column `id`, or the row's number. Made unique where one stands in two rows."""
+    if content != "path" and "id" not in table.columns:
         return tuple(f"row {number + 1}" for number in range(len(table.places)))
     seen: dict[str, int] = {}
-    return tuple(_numbered(name, seen) for name in table.columns[content])
+    return tuple(_numbered(name, seen) for name in table.column(content if content == "path" else "id"))
 
 
 def _numbered(name: str, seen: dict[str, int]) -> str:

@@ -10,6 +10,7 @@ from twofold.losses.pairs import (
     binary_cross_entropy,
     contrastive,
     pair_contrastive,
+    pair_cosent,
     pair_cross_entropy,
     pair_regression,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "multi_similarity",
     "nt_xent",
     "pair_contrastive",
+    "pair_cosent",
     "pair_cross_entropy",
     "pair_regression",
     "roadmap",

@@ -11,12 +11,19 @@ from torch.nn import functional
 
 from twofold.comparison import Comparison
 from twofold.errors import BatchError, UsageError
-from twofold.losses.arguments import LARGEST, check_flag, check_number, is_plain
+from twofold.losses.arguments import COLDEST, LARGEST, check_flag, check_number, is_plain
 from twofold.losses.blocks import Term, over_rows
 from twofold.losses.distance_blocks import Rows
 from twofold.losses.pairing import References, pair_up
 
-__all__ = ["binary_cross_entropy", "contrastive", "pair_contrastive", "pair_cross_entropy", "pair_regression"]
+__all__ = [
+    "binary_cross_entropy",
+    "contrastive",
+    "pair_contrastive",
+    "pair_cosent",
+    "pair_cross_entropy",
+    "pair_regression",
+]
 
 
 def contrastive(
@@ -148,20 +155,56 @@ def pair_cross_entropy(
 
 
 def pair_regression(
-    distances: Float[Tensor, "n"], targets: Float[Tensor, "n"], *, best: float = 1.0
+    distances: Float[Tensor, "n"],
+    targets: Float[Tensor, "n"],
+    *,
+    best: float = 1.0,
+    lowest: float = 0.0,
+    highest: float = 1.0,
 ) -> Float[Tensor, ""]:
-    """Graded scores: mean of (best - d - target)^2 (Reimers and Gurevych 2019, regression objective).
+    """Graded scores: mean of (best - d - t)^2, t = (target - lowest) / (highest - lowest) (Reimers and Gurevych 2019,
+    regression objective).
 
     Args:
-        targets: similarity of each pair, larger is more alike, in units of the distance.
-        best: target of a pair at distance 0: 1 makes best - d the cosine similarity for cosine distances.
+        targets: similarity of each pair, larger is more alike.
+        best: what `highest` becomes: 1 makes best - d the cosine similarity for cosine distances.
+        lowest, highest: the grades of things that have nothing in common and of the same things: 1 and 5 for grades
+            from 1 to 5.
 
     Raises:
-        BatchError: lists that do not fit, or a number that is not finite.
+        BatchError: lists that do not fit, or a number that is not finite. UsageError: a number out of its range.
     """
     check_number("best", best, -LARGEST)
+    check_number("lowest", lowest, -LARGEST)
+    check_number("highest", highest, -LARGEST)
+    if lowest >= highest:
+        raise UsageError(f"lowest {lowest} is not below highest {highest}: the more alike, the higher the grade")
     _check_pairs(distances, targets)
-    return (best - distances - targets).square().mean()
+    return (best - distances - (targets - lowest) / (highest - lowest)).square().mean()
+
+
+def pair_cosent(
+    distances: Float[Tensor, "n"], targets: Float[Tensor, "n"], *, temperature: float = 0.05
+) -> Float[Tensor, ""]:
+    """Graded scores by their order alone: log(1 + sum over i, j with t_i > t_j of e^((d_i - d_j) / temperature)).
+
+    A pair of pairs counts where the more alike one is farther apart (CoSENT; Su 2022). Memory is linear in n: sorted by
+    target, the inner sum is a running one.
+
+    Raises:
+        BatchError: lists that do not fit, a number that is not finite, or targets that are all equal.
+        UsageError: a temperature out of its range.
+    """
+    check_number("temperature", temperature, COLDEST)
+    _check_pairs(distances, targets)
+    order = torch.argsort(targets, stable=True)
+    sorted_targets, scaled = targets[order], distances[order] / temperature
+    below = torch.searchsorted(sorted_targets, sorted_targets)  # how many have a lower grade than each
+    graded = below > 0
+    if not bool(graded.any()):
+        raise BatchError(f"all {len(targets)} pairs of the batch have the same grade: an order takes two grades")
+    running = torch.logcumsumexp(-scaled, 0)
+    return functional.softplus(torch.logsumexp(scaled[graded] + running[below[graded] - 1], 0))
 
 
 def hinges(rows: Rows, positive_margin: float, negative_margin: float, *, squared: bool = False) -> tuple[Term, Term]:

@@ -248,6 +248,7 @@ class PairFeed:
         self.augment = build.augmentation(recipe, input)
         self.stored = Stored(input, source.values, seconds=seconds, known=decoded(source, input))
         self.source, self.recipe, self.seed, self.share, self.device = source, recipe, seed, share, device
+        self.partners = _partners(source) if isinstance(source, Pairs) and source.positive else None
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, each an array (3, pairs): first item, second item, how alike they are."""
@@ -279,15 +280,38 @@ class PairFeed:
         return _parts(len(np.unique(planned[:2])), self.share[1])
 
     def batch(self, planned: Float[np.ndarray, "3 pairs"], epoch: int) -> tuple[Any, PairBatch]:
-        """This process's part of the items of one planned batch, and the pairs among the items of the whole batch."""
+        """This process's part of the items of one planned batch, and the pairs among the items of the whole batch.
+
+        Where all pairs are the same, these are all that are listed of the batch's items, not the drawn ones alone:
+        two things that are known to be the same must not serve as different ones.
+        """
         items, rows = np.unique(planned[:2].astype(np.int64), return_inverse=True)
         mine = items[_part(len(items), self.share)]
         batch = _made(self, mine, np.zeros_like(mine), epoch=epoch)
-        a, b = torch.from_numpy(rows.reshape(2, -1))
-        return batch, PairBatch(a=a, b=b, targets=torch.from_numpy(planned[2].astype(np.float32)))
+        ends, targets = rows.reshape(2, -1), planned[2].astype(np.float32)
+        if self.partners is not None:
+            ends = _linked(items, self.partners)
+            targets = np.ones(ends.shape[1], np.float32)
+        a, b = torch.from_numpy(ends)
+        return batch, PairBatch(a=a, b=b, targets=torch.from_numpy(targets))
 
 
 Feed = ItemFeed | PairFeed
+
+
+def _partners(pairs: Pairs) -> dict[int, list[int]]:
+    """The things that each thing is listed with."""
+    partners: dict[int, list[int]] = {}
+    for one, other in zip(pairs.index_a.tolist(), pairs.index_b.tolist(), strict=True):
+        partners.setdefault(one, []).append(other)
+    return partners
+
+
+def _linked(items: Int[np.ndarray, "n"], partners: Mapping[int, Sequence[int]]) -> Int[np.ndarray, "2 pairs"]:
+    """Rows of the pairs that are listed among these items."""
+    row = {item: place for place, item in enumerate(items.tolist())}
+    ends = [(row[one], row[other]) for one in row for other in partners.get(one, ()) if other in row]
+    return np.array(ends, np.int64).T.copy()
 
 
 def pairs_of_batch(recipe: Recipe) -> int:

@@ -33,7 +33,7 @@ from twofold.train.outcome import bundle_of, class_names, leaks
 from twofold.train.run import Run, reorder
 from twofold.train.split import Dealt, deal, deal_again, deal_from, refuse_other_data, trained_on
 from twofold.train.step import step
-from twofold.train.validate import Validation
+from twofold.train.validate import Looking, validation_of
 from twofold.train.warm_start import take_weights
 from twofold.twin import Twin
 
@@ -45,7 +45,7 @@ Watch = Callable[[Progress], None]
 def fit(
     twin: Twin,
     train: Items | Pairs,
-    valid: Items | None = None,
+    valid: Items | Pairs | None = None,
     *,
     recipe: Recipe | None = None,
     seed: int = 0,
@@ -56,7 +56,8 @@ def fit(
     """Train `twin` so that what is the same in `train` comes close together; the twin itself is changed.
 
     Args:
-        valid: items of identities that are not in `train`; the weights that do best on them are kept. None: the last.
+        valid: items of identities, or pairs of things, that are not in `train`; the weights that do best on them are
+            kept. None: the last.
         recipe: loss, batches, optimiser, and so on; its input, encoder and comparison give way to those of `twin`.
         seed: of data order, augmentation and dropout. The same seed gives the same weights on the same machine.
         loss: your own loss(embeddings, labels, *, comparison) instead of the recipe's (`losses.external` wraps others).
@@ -223,7 +224,7 @@ class Material:
     """
 
     train: Items | Pairs
-    valid: Items | None
+    valid: Items | Pairs | None
     provenance: Provenance
     notes: tuple[str, ...] = ()
     named: tuple[str, ...] = ()
@@ -247,11 +248,12 @@ def _fit(
     left = None if recipe.max_seconds is None else recipe.max_seconds - (monotonic() - material.began)
     feed = _feed(twin, train, recipe, seed, pairs=loss is None and of_pairs(recipe), seconds=left)
     with build.seeded(seed):
-        aim = objective(recipe, twin, classes=feed.classes, loss=loss)
+        linked = isinstance(train, Pairs) and train.positive
+        aim = objective(recipe, twin, classes=feed.classes, loss=loss, linked=linked)
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     run.ancestor, run.budget.began = material.ancestor, material.began
     run.provenance, run.class_names = material.provenance, class_names(feed, material.provenance)
-    validation = None if valid is None else Validation(valid, twin.input, seconds=left)
+    validation = None if valid is None else validation_of(valid, twin.input, seconds=left)
     if state is not None:
         run.resume(state)
     if (slow := slowdown(run.precision, twin.device)) and slow not in run.notes:
@@ -278,7 +280,7 @@ def _feed(twin: Twin, train: Items | Pairs, recipe: Recipe, seed: int, *, pairs:
 
 
 def _learn(
-    run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, validation: Validation | None, watch: Watch | None
+    run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, validation: Looking | None, watch: Watch | None
 ) -> None:
     """All epochs that are left, a look at unseen identities after each."""
     while run.epoch < run.recipe.epochs and not run.stopped:

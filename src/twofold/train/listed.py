@@ -17,19 +17,20 @@ from twofold.data.items import Items
 from twofold.data.pair_splits import split_pairs
 from twofold.data.pairs import Pairs, things_of
 from twofold.data.scores import Scores
+from twofold.data.splits import PARTS
 from twofold.devices import training_device
 from twofold.embedding import embed_readable_pairs, pair_scores
-from twofold.errors import DataError, RecipeError
+from twofold.errors import DataError, NotEnoughData, RecipeError
 from twofold.results import Progress, Standing
 from twofold.train.checkpoint import Checkpoints
 from twofold.train.feed import pairs_of_batch
 from twofold.train.fit import fit, fit_recipe
-from twofold.train.objective import of_pairs
+from twofold.train.objective import of_classes, of_pairs
 
 __all__ = ["calibrate_pairs", "fit_material", "fit_pairs", "for_pairs", "parts_of_pairs"]
 
-OF_ANSWERS, OF_GRADES = "pair_contrastive", "pair_regression"
-"""The losses that are chosen for pairs that are the same or not, and for graded pairs."""
+OF_ANSWERS, OF_GRADES, OF_POSITIVES = "pair_contrastive", "pair_regression", "nt_xent"
+"""The losses that are chosen for pairs that are the same or not, for graded pairs, and for pairs all the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,19 +44,25 @@ class ForPairs:
 def for_pairs(recipe: Recipe, pairs: Pairs, *, fixed: Collection[str] = ()) -> ForPairs:
     """The recipe with a loss of pairs, and without what needs batches of labelled items.
 
+    Where all pairs are the same, a loss of batches stays: what is linked by pairs is a class of the batch.
+
     Args:
-        fixed: settings that the user chose, by their names for --set; a loss among them stays.
+        fixed: settings that the user chose, by their names for --set; a loss and a monitor among them stay.
 
     Raises:
         DataError: graded scores, and a chosen loss that takes none; or pairs of one kind only.
-        RecipeError: a chosen loss that needs labelled items.
+        RecipeError: a chosen loss that needs labelled items, or a number to monitor that pairs do not have.
     """
+    if not pairs.graded and pairs.positive:
+        return _for_positive(recipe, pairs, fixed)
     chosen = any(name.split(".")[0] == "loss" for name in fixed)
     wanted = OF_GRADES if pairs.graded else OF_ANSWERS
     notes, changed = [], recipe
     if not of_pairs(recipe) and not chosen:
         notes.append(f"a table of pairs: the loss is {wanted} in place of {recipe.loss.name} (--set loss.name=...)")
         changed = changed.model_copy(update={"loss": Piece(name=wanted)})
+    if pairs.graded and changed.loss.name == OF_GRADES:
+        changed = _scaled(changed, pairs, notes)
     if not of_pairs(changed):
         raise RecipeError(
             f"loss {recipe.loss.name!r} needs labelled items, and this is a table of pairs: leave --set loss.name out, "
@@ -67,19 +74,56 @@ def for_pairs(recipe: Recipe, pairs: Pairs, *, fixed: Collection[str] = ()) -> F
             f"takes 0 and 1 only: give --set loss.name={OF_GRADES}, or the column same in place of score"
         )
     if not pairs.graded and len(np.unique(pairs.targets)) < 2:
-        kind = "the same" if pairs.targets[0] else "different"
-        raise DataError(f"all {len(pairs)} pairs are {kind}: to learn from pairs takes both kinds; add the other")
-    without = {"miner": None, "memory": 0, "hard_classes": None, "groups_per_batch": None}
-    changed = changed.model_copy(update=without)
+        raise DataError(f"all {len(pairs)} pairs are different: to learn from pairs takes some of the same; add them")
+    return _without_labels(changed, pairs, fixed, notes)
+
+
+def _scaled(recipe: Recipe, pairs: Pairs, notes: list[str]) -> Recipe:
+    """Grades beyond 0 to 1 are brought there, by the lowest and the highest of the table, unless the recipe says."""
+    low, high = float(pairs.targets.min()), float(pairs.targets.max())
+    if {"lowest", "highest"} & recipe.loss.arguments.keys() or (low >= 0 and high <= 1):
+        return recipe
+    notes.append(
+        f"grades from {low:g} to {high:g}: {low:g} means nothing in common and {high:g} the same "
+        "(--set loss.lowest=..., --set loss.highest=...)"
+    )
+    return recipe.model_copy(
+        update={"loss": Piece(name=OF_GRADES, **{**recipe.loss.arguments, "lowest": low, "highest": high})}
+    )
+
+
+def _for_positive(recipe: Recipe, pairs: Pairs, fixed: Collection[str]) -> ForPairs:
+    """The recipe for pairs that are all the same: its loss of batches, or NT-Xent."""
+    if not of_pairs(recipe) and not of_classes(recipe):
+        notes = [f"all pairs are the same: other things of a batch serve as different ones (loss {recipe.loss.name})"]
+        return _without_labels(recipe, pairs, fixed, notes)
+    if any(name.split(".")[0] == "loss" for name in fixed):
+        raise DataError(
+            f"all {len(pairs)} pairs are the same, and loss {recipe.loss.name!r} takes both kinds: add pairs that are "
+            "different, or choose a loss of batches (--set loss.name=nt_xent)"
+        )
+    notes = [f"all pairs are the same: other things of a batch serve as different ones (loss {OF_POSITIVES})"]
+    return _without_labels(recipe.model_copy(update={"loss": Piece(name=OF_POSITIVES)}), pairs, fixed, notes)
+
+
+def _without_labels(recipe: Recipe, pairs: Pairs, fixed: Collection[str], notes: list[str]) -> ForPairs:
+    """The recipe without what needs labels, with a number to monitor that these pairs have, and enough epochs."""
+    measured = ("spearman", "pearson") if pairs.graded else ("eer", "recall_at_1" if pairs.positive else "auc")
+    if recipe.monitor not in measured and "monitor" in fixed:
+        raise RecipeError(f"monitor = {recipe.monitor!r} is not measured of these pairs: {' or '.join(measured)}")
+    monitor = recipe.monitor if recipe.monitor in measured else measured[0]
+    without = {"miner": None, "memory": 0, "hard_classes": None, "groups_per_batch": None, "monitor": monitor}
+    changed = recipe.model_copy(update=without)
     if "epochs" not in fixed:
         changed, longer = long_enough(changed, _steps_of_epoch(changed, pairs))
-        notes += longer
+        notes = [*notes, *longer]
     return ForPairs(recipe=changed, notes=tuple(notes))
 
 
 def _steps_of_epoch(recipe: Recipe, pairs: Pairs) -> int:
-    """Steps of one epoch of all pairs, of which the rarer kind is shown again and again."""
-    rows = len(pairs) if pairs.graded else 2 * int(np.unique(pairs.targets, return_counts=True)[1].max())
+    """Steps of one epoch of all pairs; where there are two kinds, the rarer one is shown again and again."""
+    one_kind = pairs.graded or pairs.positive
+    rows = len(pairs) if one_kind else 2 * int(np.unique(pairs.targets, return_counts=True)[1].max())
     return math.ceil(rows / pairs_of_batch(recipe))
 
 
@@ -102,7 +146,8 @@ def fit_pairs(
 ) -> Bundle:
     """Train on a table of pairs, split by what hangs together, and remember what was kept aside.
 
-    The shares of the split are those of the pairs. Nothing chooses among epochs, so that the share `valid` trains, too.
+    The shares of the split are those of the pairs. Where the share `valid` cannot be had, it trains, too, and nothing
+    chooses among epochs.
 
     Args:
         fixed, device: as in `twofold.train.fit.fit_recipe`.
@@ -112,9 +157,17 @@ def fit_pairs(
     """
     fitted, parts = parts_of_pairs(recipe, pairs, fixed=fixed, seed=seed)
     twin = build.twin(fitted.recipe, seed=seed).to(training_device(device))
-    bundle = fit(twin, parts["train"], recipe=fitted.recipe, seed=seed, checkpoints=checkpoints, watch=watch)
+    bundle = fit(
+        twin,
+        parts["train"],
+        parts.get("valid"),
+        recipe=fitted.recipe,
+        seed=seed,
+        checkpoints=checkpoints,
+        watch=watch,
+    )
     records = bundle.provenance
-    for name in parts.keys() - {"train"}:
+    for name in parts.keys() - {"train", "valid"}:
         records = records.with_part(name, parts[name])
     counts = ", ".join(f"{len(part)} {name}" for name, part in parts.items())
     notes = [*fitted.notes, f"pairs: {counts}"]
@@ -124,15 +177,20 @@ def fit_pairs(
 def parts_of_pairs(
     recipe: Recipe, pairs: Pairs, *, fixed: Collection[str] = (), seed: int = 0
 ) -> tuple[ForPairs, dict[str, Pairs]]:
-    """The recipe as `for_pairs` fits it, and the pairs that train, calibrate and test.
+    """The recipe as `for_pairs` fits it, and the pairs that train, choose (if there are enough), calibrate and test.
 
     Raises:
         DataError, RecipeError: as `for_pairs`. NotEnoughData: as `split_pairs`.
     """
     fitted = for_pairs(recipe, pairs, fixed=fixed)
     shares = fitted.recipe.split
-    asked = {"train": shares.train + shares.valid, "calibrate": shares.calibrate, "test": shares.test}
-    return fitted, split_pairs(pairs, asked, seed=seed)
+    asked = {name: getattr(shares, name) for name in PARTS}
+    try:
+        return fitted, split_pairs(pairs, asked, seed=seed)
+    except NotEnoughData:
+        if not shares.valid:
+            raise
+    return fitted, split_pairs(pairs, {**asked, "train": shares.train + shares.valid, "valid": 0.0}, seed=seed)
 
 
 def calibrate_pairs(

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from twofold import build, losses
 from twofold.config import Piece, Recipe
+from twofold.data.components import components
 from twofold.errors import RecipeError, UsageError
 from twofold.losses.pairing import References
 from twofold.train.compatibility import check_pairing
 from twofold.train.feed import PairBatch
 from twofold.twin import Twin
 
-__all__ = ["Objective", "check", "objective", "of_pairs"]
+__all__ = ["Objective", "check", "objective", "of_classes", "of_pairs"]
 
 
 class Objective(NamedTuple):
@@ -55,11 +56,14 @@ def check(recipe: Recipe) -> None:
         )
 
 
-def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., Tensor] | None) -> Objective:
+def objective(
+    recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., Tensor] | None, linked: bool = False
+) -> Objective:
     """The recipe's loss and miner, or the user's loss.
 
     Args:
         classes: number of training classes; 0 when batches hold pairs.
+        linked: all pairs are the same, so that what is linked by them is a class of the batch.
         loss: the user's own loss instead of the recipe's.
 
     Raises:
@@ -80,6 +84,8 @@ def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., T
     if classes == 0:
         if recipe.hard_classes:
             raise RecipeError("hard_classes needs batches of labelled items, and these are batches of pairs: drop it")
+        if linked and not of_pairs(recipe):
+            return Objective(_over_linked(made, twin), False, modules)
         if loss is None and not of_pairs(recipe):
             raise RecipeError(f"loss {recipe.loss.name!r} needs labelled items; for a list of pairs: {_pair_losses()}")
         return Objective(_over_pairs(made, twin), False, modules)
@@ -94,6 +100,11 @@ def objective(recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., T
     return Objective(whole, loss is None and not modules, modules)
 
 
+def of_classes(recipe: Recipe) -> bool:
+    """Whether the recipe's loss has weights for each class, so that it must know all classes beforehand."""
+    return recipe.loss.name in losses.__all__ and inspect.isclass(getattr(losses, recipe.loss.name))
+
+
 def of_pairs(recipe: Recipe) -> bool:
     """Whether the recipe's loss looks at pairs (distances, targets) instead of at a batch (embeddings, labels)."""
     return recipe.loss.name in losses.__all__ and _takes(getattr(losses, recipe.loss.name))[0] == "distances"
@@ -104,6 +115,20 @@ def _over_pairs(loss: Callable[..., Tensor], twin: Twin) -> Callable[[Tensor, An
         return loss(twin.comparison.pairs(embeddings[pairs.a], embeddings[pairs.b]), pairs.targets)
 
     return over_pairs
+
+
+def _over_linked(loss: Callable[..., Tensor], twin: Twin) -> Callable[[Tensor, Any, References], Tensor]:
+    """A batch loss over pairs that are all the same: other things of the batch are the different ones.
+
+    In-batch negatives (Henderson et al. 2017, section 4.4) from both sides of the pairs, as in NT-Xent; what is linked
+    in the batch, directly or through others, is never taken for different.
+    """
+
+    def over_linked(embeddings: Tensor, pairs: PairBatch, references: References) -> Tensor:
+        labels = components(len(embeddings), pairs.a.tolist(), pairs.b.tolist())
+        return loss(embeddings, torch.from_numpy(labels).to(embeddings.device), comparison=twin.comparison)
+
+    return over_linked
 
 
 def _mined(

@@ -22,7 +22,7 @@ from twofold.train.distributed import Processes
 from twofold.train.memory import Memory
 from twofold.train.optim import Average, Plateau, learning_rate_factor, optimiser
 from twofold.train.prototypes import Prototypes
-from twofold.train.validate import Validation
+from twofold.train.validate import Looking
 from twofold.twin import Twin
 
 __all__ = ["Pace", "Run"]
@@ -175,7 +175,7 @@ class Run:
             if self.prototypes and self.recipe.hard_classes and self.epoch > 0:  # at first nothing is known
                 self.groups = self.prototypes.groups(self.recipe.hard_classes, seed=self.seed, epoch=self.epoch)
 
-    def look(self, validation: Validation | None, *, last: bool) -> None:
+    def look(self, validation: Looking | None, *, last: bool) -> None:
         """After an epoch: validate, remember the best, decide whether to stop."""
         self.epoch, self.index = self.epoch + 1, 0
         line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.pace.losses))}
@@ -186,7 +186,7 @@ class Run:
         line |= self.pace.numbers()
         self.history.append(line)
 
-    def _measured(self, validation: Validation) -> dict[str, float]:
+    def _measured(self, validation: Looking) -> dict[str, float]:
         """What the weights do on the validation items; on few of them where time is over and nothing is compared."""
         began = time.monotonic()
         quick = self.cut and self.best is None

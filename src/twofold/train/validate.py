@@ -1,23 +1,29 @@
-"""How a training run does on identities that it does not learn from."""
+"""How a training run does on identities, or on pairs, that it does not learn from."""
 
 import copy
+from typing import Protocol
 
 import numpy as np
+import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from twofold.contract import score_from_distance
+from twofold.data.components import components
 from twofold.data.decoded import decoded
 from twofold.data.items import Items, paired_identities
+from twofold.data.pairs import Pairs, things_of
 from twofold.embedding import embed_arrays, scores
 from twofold.errors import NotEnoughData
 from twofold.inputs import Input
-from twofold.metrics.pairs import AllPairs, Impostors, OneKind
+from twofold.metrics.correlation import pearson, spearman
+from twofold.metrics.pairs import AllPairs, Impostors, OneKind, PairList
 from twofold.metrics.retrieval import recall_at_k
-from twofold.metrics.verification import eer, tally
+from twofold.metrics.verification import auc, eer, tally
 from twofold.train.feed import Stored
 from twofold.twin import Twin
 
-__all__ = ["Validation"]
+__all__ = ["Looking", "PairValidation", "Validation", "validation_of"]
 
 MOST = 2000
 """Items that are looked at; of larger validation sets whole identities are left out, the same ones each time."""
@@ -25,6 +31,67 @@ MOST = 2000
 
 QUICK = 200
 """Items of a look for which there is no time, and whose number is compared with no other: about a second."""
+
+
+class Looking(Protocol):
+    """What a run asks after each epoch."""
+
+    def measure(
+        self, twin: Twin, weights: dict[str, Tensor], *, precision: str, quick: bool = False
+    ) -> dict[str, float]:
+        """The numbers of `twin` with `weights`; see `Recipe.monitor`."""
+        ...
+
+
+def validation_of(valid: Items | Pairs, input: Input, *, seconds: float | None = None) -> Looking:
+    """The look at items, or at pairs; pairs that are all the same are looked at as items, each component a class."""
+    if isinstance(valid, Pairs) and not valid.positive:
+        return PairValidation(valid, input, seconds=seconds)
+    return Validation(_linked(valid) if isinstance(valid, Pairs) else valid, input, seconds=seconds)
+
+
+def _linked(pairs: Pairs) -> Items:
+    """What stands in the pairs, with the components that they make as classes."""
+    classes = components(len(pairs.ids), pairs.index_a, pairs.index_b)
+    return Items.from_arrays(pairs.values, [pairs.ids[code] for code in classes], ids=pairs.ids)
+
+
+class PairValidation:
+    """Validation pairs, decoded once, and a second twin to try weights on.
+
+    Args:
+        seconds: what is left of the training's time; None: no limit.
+    """
+
+    def __init__(self, valid: Pairs, input: Input, *, seconds: float | None = None) -> None:
+        self.pairs = valid if len(valid) <= MOST else valid.take(np.arange(MOST)).alone()
+        known = decoded(things_of(self.pairs), input)
+        self.stored = Stored(input, self.pairs.values, seconds=seconds, known=known)
+        self.twin: Twin | None = None
+
+    def measure(
+        self, twin: Twin, weights: dict[str, Tensor], *, precision: str, quick: bool = False
+    ) -> dict[str, float]:
+        """Equal error rate and AUC of pairs, the correlations of graded ones; embedded as in training.
+
+        Args:
+            quick: of the first pairs alone.
+        """
+        if self.twin is None:
+            self.twin = copy.deepcopy(twin)
+        self.twin.load_state_dict(weights)
+        rows = np.arange(len(self.pairs))[: QUICK if quick else None]
+        ends = np.stack([self.pairs.index_a[rows], self.pairs.index_b[rows]])
+        places, index = np.unique(ends, return_inverse=True)
+        vectors = torch.from_numpy(embed_arrays(self.twin, self.stored.take(places), precision=precision))
+        a, b = (vectors[side].to(self.twin.device) for side in index.reshape(2, -1))
+        with torch.inference_mode():
+            distances = self.twin.comparison.pairs(a, b).double().cpu().numpy()
+        found, answers = score_from_distance(self.twin.comparison.name, distances), self.pairs.targets[rows]
+        if self.pairs.graded:
+            return {"spearman": spearman(found, answers), "pearson": pearson(found, answers)}
+        counts = tally(PairList(found, answers == 1.0, first=ends[0], second=ends[1], weigh="pairs"))
+        return {"eer": float(eer(counts)), "auc": float(auc(counts))}
 
 
 class Validation:
