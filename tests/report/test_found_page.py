@@ -23,7 +23,7 @@ def page(decision="same", threshold=0.5, hits=HITS, pictures=(GREY, None), **mor
         far=0.01,
         standing=None if threshold is None else "certified",
     )
-    shown = [Shown(found=found, picture=GREY, pictures=pictures)]
+    shown = [Shown(found=found, asked=GREY, hits=pictures)]
     return found_page(shown, title="What is like these", facts={"index": "i"}, **more)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from twofold.apps.doctor import FIX, Reader, Reading, diagnosis, worst_first
+from twofold.apps.doctor import FIX, Reading, diagnosis, worst_first
 from twofold.apps.survey import Survey, survey
 from twofold.bundle import Bundle
 from twofold.config import Recipe
@@ -20,6 +20,7 @@ from twofold.data.items import Items
 from twofold.data.label_noise import ENOUGH, Doubts, doubtful_labels
 from twofold.data.listing import some
 from twofold.errors import DataError
+from twofold.inputs import Input
 from twofold.inputs.image_traits import coarse_features, flat_edges
 from twofold.metrics.sites import CHANCE
 from twofold.plurals import counted
@@ -64,7 +65,7 @@ class _Case:
 
 def checkup(
     items: Items,
-    reader: Reader | Bundle,
+    reader: Input | Bundle,
     *,
     recipe: Recipe | None = None,
     fixed: Collection[str] = (),
@@ -113,7 +114,7 @@ def checkup(
 
 def _opened(
     items: Items,
-    reader: Reader | Bundle,
+    reader: Input | Bundle,
     against: Items | Sequence[str] | None,
     progress: Callable[[int, int], None] | None,
 ) -> _Case:
@@ -300,7 +301,7 @@ def _doubtful(case: _Case, places: Int[np.ndarray, "n"], doubts: Doubts, feature
 def _traits(case: _Case, seed: int) -> None:
     """Traits that tell genuine from impostor pairs."""
     items, known = case.items, case.known
-    places = np.flatnonzero(known.pictures[: len(items)])
+    places = np.flatnonzero(known.described[: len(items)])
     columns: dict[str, np.ndarray] = {name: values[places] for name, values in known.traits.items()}
     if items.source is not None:
         places = places if columns else np.arange(len(items))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from twofold.apps.indexing import CONTENT, SOURCE
+from twofold.apps.indexing import CONTENT, SOURCE, TEXT
 from twofold.apps.quality import Gate, measured
 from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
@@ -142,7 +142,9 @@ def embeddings_of(bundle: Bundle, label: str, things: dict[str, Any], *, gate: G
     vectors = np.concatenate(parts)
     if bundle.contract.distance == "cosine":  # an encoder without unit_norm is compared by direction too
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    sources = tuple(map(source_of, values)) if keep_source else None
+    pictures = bundle.twin.input.facts().get("kind") == "pictures"  # of which a string is a path
+    things = [Path(value) if pictures and isinstance(value, str) else value for value in values]
+    sources = tuple(source_of(value, key=bundle.fingerprint) for value in things) if keep_source else None
     return Embeddings(
         ids=tuple(names),
         labels=(label,) * len(names),
@@ -152,12 +154,13 @@ def embeddings_of(bundle: Bundle, label: str, things: dict[str, Any], *, gate: G
     )
 
 
-def source_of(value: Any) -> dict[str, str]:
-    """Where a thing lies, and the SHA-256 by which it is known not to have changed."""
-    if not isinstance(value, str | Path):
+def source_of(value: Any, *, key: str) -> dict[str, str]:
+    """Where a thing lies or what it says, and the hash by which it is known not to have changed."""
+    if isinstance(value, str):
+        return {TEXT: value, CONTENT: content_hash(value, key=key)}
+    if not isinstance(value, Path):
         return {}
-    path = Path(value).absolute()
-    return {SOURCE: utf8_name(str(path)), CONTENT: content_hash(path)}
+    return {SOURCE: utf8_name(str(value.absolute())), CONTENT: content_hash(value)}
 
 
 def embedded(bundle: Bundle, values: Sequence[Any], gate: Gate) -> Float[np.ndarray, "n dim"]:

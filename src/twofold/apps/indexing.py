@@ -18,10 +18,11 @@ from twofold.results import Embeddings, Indexed, Sharded
 from twofold.store.index import Index
 from twofold.store.shards import Shards, check_parquet, digest
 
-__all__ = ["CONTENT", "SOURCE", "embed_shards", "index_items", "index_shards"]
+__all__ = ["CONTENT", "SOURCE", "TEXT", "embed_shards", "index_items", "index_shards"]
 
-CONTENT, SOURCE, GROUP = "content", "source", "group"
-"""Keys of the metadata that we set: SHA-256 of the thing, where it came from (only if asked), and its group."""
+CONTENT, SOURCE, GROUP, TEXT = "content", "source", "group", "text"
+"""Keys of the metadata that we set: a hash of the thing, where it came from or what it says (only if asked), and its
+group."""
 
 TOGETHER = 128  # things of one transaction: what a kill may cost, and a step of the bar
 ROWS = 4096  # of a part
@@ -39,7 +40,7 @@ def index_items(
 
     Args:
         keep_source: keep the path of each thing as the metadata "source" (law 7: only if the user asks for it), in the
-            place of what a table's column "source" says.
+            place of what a table's column "source" says; of a text the text itself, as "text".
         watch: called with ("indexing", done, total).
 
     Raises:
@@ -52,7 +53,7 @@ def index_items(
     embedded = known = replaced = changed = 0
     tell(watch, "indexing", 0, len(items))
     for places in spans(len(items), TOGETHER):
-        part = described(items.take(places), keep_source=keep_source, unreadable=unreadable)
+        part = described(items.take(places), key=bundle.fingerprint, keep_source=keep_source, unreadable=unreadable)
         same, fresh, others = known_to(index, part)
         made = embedded_of(bundle, part.take(fresh), unreadable=unreadable)
         replaced += len(others.intersection(made.ids))
@@ -122,7 +123,9 @@ def embed_shards(
     embedded = written = 0
     tell(watch, "embedding", 0, total)
     for part in mine:
-        things = described(items.take(shards.span(part)), keep_source=keep_source, unreadable=unreadable)
+        things = described(
+            items.take(shards.span(part)), key=bundle.fingerprint, keep_source=keep_source, unreadable=unreadable
+        )
         made_of = digest(bundle.fingerprint, things.ids, labels_of(things), things.metadata or ())
         if not shards.has(part, made_of):
             pieces = []
@@ -149,12 +152,16 @@ def spans(items: int, rows: int) -> Iterator[range]:
         yield range(start, min(start + rows, items))
 
 
-def described(items: Items, *, keep_source: bool, unreadable: dict[str, str]) -> Items:
-    """The items with the metadata that an index keeps; those whose bytes cannot be had are named and left out."""
+def described(items: Items, *, key: str, keep_source: bool, unreadable: dict[str, str]) -> Items:
+    """The items with the metadata that an index keeps; those whose bytes cannot be had are named and left out.
+
+    Args:
+        key: of the hashes of short texts.
+    """
     kept, metadata = [], []
     for place, (name, value) in enumerate(zip(items.ids, items.values, strict=True)):
         try:
-            found: dict[str, Any] = {CONTENT: content_hash(value)}
+            found: dict[str, Any] = {CONTENT: content_hash(value, key=key)}
         except UnreadableInput as error:
             unreadable[name] = str(error)
             continue
@@ -164,6 +171,8 @@ def described(items: Items, *, keep_source: bool, unreadable: dict[str, str]) ->
             found[SOURCE] = items.sources[items.source[place]]
         if keep_source and isinstance(value, Path):
             found[SOURCE] = utf8_name(str(value.absolute()))
+        if keep_source and isinstance(value, str):
+            found[TEXT] = value
         kept.append(place)
         metadata.append({**(items.metadata[place] if items.metadata else {}), **found})
     return replace(items.take(kept), metadata=tuple(metadata))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twofold.apps.bridge import Bridge, Pairs, toll
-from twofold.apps.indexing import CONTENT, SOURCE
+from twofold.apps.indexing import CONTENT, SOURCE, TEXT
 from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
@@ -92,7 +92,7 @@ def with_source(index: Index, names: Sequence[str]) -> set[str]:
         part = index.get(names[start : start + TOGETHER])
         for name, metadata in zip(part.ids, part.metadata or ({},) * len(part.ids), strict=True):
             source = metadata.get(SOURCE)
-            if source is not None and unchanged(Path(str(source)), metadata.get(CONTENT)):
+            if TEXT in metadata or (source is not None and unchanged(Path(str(source)), metadata.get(CONTENT))):
                 found.add(name)
     return found
 
@@ -183,6 +183,8 @@ def carried(bundle: Bundle, bridge: Bridge | None, found: Embeddings, *, sourced
         each.pop(BRIDGED, None)
         if name not in sourced:
             each[BRIDGED] = True
+        if TEXT in each:
+            each[CONTENT] = content_hash(str(each[TEXT]), key=bundle.fingerprint)
     return replace(found, vectors=vectors, fingerprint=bundle.fingerprint, metadata=tuple(metadata))
 
 
@@ -208,9 +210,10 @@ def put(index: Index, target: Index, items: Embeddings) -> None:
             )
 
 
-def sources_of(found: Embeddings) -> list[Path]:
-    """Where items come from; the current folder where that is not known, which nobody reads."""
-    return [Path(str(each.get(SOURCE, "."))) for each in found.metadata or ({},) * len(found.ids)]
+def sources_of(found: Embeddings) -> list[Path | str]:
+    """The text of each item, or where it comes from; the current folder where neither is known, which nobody reads."""
+    known = found.metadata or ({},) * len(found.ids)
+    return [str(each[TEXT]) if TEXT in each else Path(str(each.get(SOURCE, "."))) for each in known]
 
 
 def made(bundle: Bundle, values: Sequence[Any]) -> np.ndarray:

@@ -6,19 +6,23 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from twofold.bundle import Bundle
 from twofold.embedding import embed_read, read_all
 from twofold.errors import PoorQuality, UsageError
-from twofold.inputs import Image
 
 __all__ = ["Gate", "Quality", "measure"]
 
-PICTURE = ("sharpness", "contrast", "brightness")
+MEASURED = ("sharpness", "contrast", "brightness", "length")
+"""What an input type may measure (`Input.quality`)."""
+
 UNIT_TOLERANCE = 1e-3
 LIGHTEST = 255  # grey value of white
-EXAMPLES = "sharpness=40, contrast=10, norm=5 and brightness=[40,220]"
+EXAMPLES = "sharpness=40, contrast=10, length=5, norm=5 and brightness=[40,220]"
+
+LEAST = ("sharpness", "contrast", "length", "norm")
+"""What a gate bounds from below."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,17 +30,16 @@ class Quality:
     """What was measured of one thing, as the encoder sees it; None: it cannot be measured of such a thing.
 
     Attributes:
-        sharpness: variance of the Laplacian of the grey picture in [0, 255] (Pech-Pacheco et al. 2000); a blurred
-            picture of the same scene has less.
-        contrast: standard deviation of its grey values.
-        brightness: their mean.
+        sharpness, contrast, brightness: of a picture (see `Image.quality`).
+        length: units of a text.
         norm: length of the embedding before it is brought to 1; None where the encoder does that itself.
     """
 
     sharpness: float | None
     contrast: float | None
     brightness: float | None
-    norm: float | None
+    length: float | None = None
+    norm: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class Gate:
     """What a thing must reach to be enrolled. What is usual depends on the data: look at `measure` of good ones first.
 
     Attributes:
-        sharpness, contrast, norm: the smallest that will do; None: any. By default only a picture of one single grey,
+        sharpness, contrast, length, norm: the smallest that will do; None: any. By default only a picture of one single grey,
             on which nothing can be seen, is refused.
         brightness: the smallest and the largest that will do.
         judge: your own: takes the thing as given and as read, and says what is wrong with it, or None.
@@ -53,11 +56,12 @@ class Gate:
     sharpness: float | None = None
     contrast: float | None = 1.0
     brightness: tuple[float, float] | None = None
+    length: float | None = None
     norm: float | None = None
     judge: Callable[[Any, np.ndarray], str | None] | None = None
 
     def __post_init__(self) -> None:
-        for key in ("sharpness", "contrast", "norm"):
+        for key in LEAST:
             value = getattr(self, key)
             if value is not None and not 0 <= value < math.inf:
                 raise UsageError(f"gate {key}={value!r}: a number from 0 on belongs there, as in {EXAMPLES}")
@@ -90,7 +94,7 @@ class Gate:
         Raises:
             PoorQuality: names the thing, what is wrong with it, and the values.
         """
-        for key in ("sharpness", "contrast", "norm"):
+        for key in LEAST:
             measured, wanted = getattr(found, key), getattr(self, key)
             if wanted is not None and measured is not None and measured < wanted:
                 raise PoorQuality(
@@ -110,10 +114,14 @@ class Gate:
     def refuse_useless(self, bundle: Bundle, *, unit: bool) -> None:
         """Raise UsageError for what cannot be measured with this bundle."""
         asked = [
-            key for key in PICTURE if getattr(self, key) not in (None, type(self).__dataclass_fields__[key].default)
+            key for key in MEASURED if getattr(self, key) not in (None, type(self).__dataclass_fields__[key].default)
         ]
-        if asked and not isinstance(bundle.twin.input, Image):
-            raise UsageError(f"{asked[0]} is measured of pictures, this bundle reads {bundle.twin.input.name}")
+        told = bundle.twin.input.quality(bundle.twin.input.example())
+        if useless := [key for key in asked if key not in told]:
+            raise UsageError(
+                f"{useless[0]} is not measured of what this bundle reads ({bundle.twin.input.name}): "
+                f"there is {' and '.join(told) or 'nothing'}"
+            )
         if self.norm is not None and unit:
             raise UsageError("the encoder gives vectors of length 1, so their norm says nothing: leave norm out")
 
@@ -136,19 +144,10 @@ def measured(
     unit = bool(np.all(np.abs(norms - 1) < UNIT_TOLERANCE))
     found = []
     for array, norm in zip(arrays, norms, strict=True):
-        shown = picture_quality(array) if isinstance(bundle.twin.input, Image) else (None, None, None)
-        sharpness, contrast, brightness = shown
-        length = None if unit else float(norm)
-        found.append((Quality(sharpness=sharpness, contrast=contrast, brightness=brightness, norm=length), unit))
+        told = bundle.twin.input.quality(array)
+        known = {name: told.get(name) for name in MEASURED}
+        found.append((Quality(**known, norm=None if unit else float(norm)), unit))
     return found
-
-
-def picture_quality(picture: UInt8[np.ndarray, "height width channels"]) -> tuple[float, float, float]:
-    """Sharpness, contrast and brightness."""
-    grey = picture.mean(axis=2, dtype=np.float64)
-    inner = grey[1:-1, 1:-1]
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
-    return float(laplacian.var()) if laplacian.size else 0.0, float(grey.std()), float(grey.mean())
 
 
 def is_number(value: Any) -> bool:

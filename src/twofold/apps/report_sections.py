@@ -46,10 +46,7 @@ def of_pairs(
 
 def shown_as(bundle: Bundle, value: Any) -> np.ndarray | str | None:
     """A thing as the network sees it, if that can be looked at; texts as they are."""
-    array = bundle.twin.input.read(value)
-    if array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] in (1, 3):
-        return array[:, :, 0] if array.shape[2] == 1 else array
-    return value if isinstance(value, str) else None
+    return bundle.twin.input.show(value)
 
 
 def pair_counts(found: Evaluation) -> dict[str, str]:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from twofold.apps.doctor import Reader, Reading
+from twofold.apps.doctor import Reading
 from twofold.bundle import Bundle
 from twofold.copies.hashing import SIDE, grey_plane
 from twofold.data.hashes import content_hash
 from twofold.embedding import embed_arrays
 from twofold.errors import UnreadableInput
-from twofold.inputs.image_traits import traits
+from twofold.inputs import Input
 
 __all__ = ["Survey", "survey"]
 
@@ -29,13 +29,15 @@ class Survey:
         reading: contents, and what cannot be read.
         pictures: which items are pictures.
         planes: grey on a grid of 32 x 32; zeros where there is no picture.
-        traits: name -> numbers of each item, of those traits that all pictures have; zeros where there is no picture.
+        described: which items have traits.
+        traits: name -> numbers of each item, of those traits that all of these have; zeros elsewhere.
         vectors: of the bundle's encoder; zeros where unreadable; None without a bundle.
     """
 
     reading: Reading
     pictures: Bool[np.ndarray, "n"]
     planes: UInt8[np.ndarray, "n 32 32"]
+    described: Bool[np.ndarray, "n"]
     traits: dict[str, Float[np.ndarray, "n _"]]
     vectors: Float[np.ndarray, "n dim"] | None
 
@@ -48,7 +50,7 @@ class Survey:
 
 
 def survey(
-    values: Sequence[Any], reader: Reader | Bundle, *, progress: Callable[[int, int], None] | None = None
+    values: Sequence[Any], reader: Input | Bundle, *, progress: Callable[[int, int], None] | None = None
 ) -> Survey:
     """Read every value once, in order.
 
@@ -57,31 +59,35 @@ def survey(
         progress: called with (done, total) after every item.
     """
     bundle = reader if isinstance(reader, Bundle) else None
-    read = bundle.twin.input.read if bundle else reader.read  # pyright: ignore[reportAttributeAccessIssue]
+    input = reader.twin.input if isinstance(reader, Bundle) else reader
     same: dict[str, list[int]] = defaultdict(list)
     unreadable: dict[int, str] = {}
     planes = np.zeros((len(values), SIDE, SIDE), np.uint8)
+    pictures = np.zeros(len(values), dtype=bool)
     told: dict[int, dict[str, tuple[float, ...]]] = {}
     embedder = _Embedder(bundle, len(values)) if bundle else None
     for place, value in enumerate(values):
         try:
-            array = read(value)
+            array = input.read(value)
             same[content_hash(array)].append(place)
+            if known := input.traits(value, array):
+                told[place] = known
             if _is_picture(array):
                 planes[place] = grey_plane(array)
-                told[place] = traits(value, array)
+                pictures[place] = True
             if embedder:
                 embedder.add(place, array)
         except UnreadableInput as error:
             unreadable[place] = str(error)
         if progress:
             progress(place + 1, len(values))
-    pictures = np.zeros(len(values), dtype=bool)
-    pictures[list(told)] = True
+    described = np.zeros(len(values), dtype=bool)
+    described[list(told)] = True
     return Survey(
         reading=Reading(same=dict(same), unreadable=unreadable),
         pictures=pictures,
         planes=planes,
+        described=described,
         traits=_columns(told, len(values)),
         vectors=embedder.finished() if embedder else None,
     )

@@ -161,6 +161,7 @@ def collect(
     """
     bundle = reader if isinstance(reader, Bundle) else None
     input = reader.twin.input if isinstance(reader, Bundle) else reader
+    key = reader.fingerprint if isinstance(reader, Bundle) else ""
     places: list[int] = []
     seen: list[Seen] = []
     unreadable: dict[str, str] = {}
@@ -169,7 +170,9 @@ def collect(
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start in range(0, len(items), TOGETHER):
             part = range(start, min(start + TOGETHER, len(items)))
-            looked = pool.map(lambda place: _look(items.values[place], input, cached, keep=bundle is not None), part)
+            looked = pool.map(
+                lambda place: _look(items.values[place], input, cached, key=key, keep=bundle is not None), part
+            )
             waiting: list[tuple[int, np.ndarray]] = []
             for place, found in zip(part, looked, strict=True):
                 if isinstance(found, str):
@@ -199,11 +202,16 @@ def collect(
 
 
 def _look(
-    value: Any, input: Input, cached: Callable[[str], tuple[Seen, np.ndarray | None] | None], *, keep: bool
+    value: Any,
+    input: Input,
+    cached: Callable[[str], tuple[Seen, np.ndarray | None] | None],
+    *,
+    key: str,
+    keep: bool,
 ) -> tuple[Seen, np.ndarray | None, np.ndarray | None] | str:
     """(what is known, the array for an encoder, the vector that is known), or why it cannot be read."""
     try:
-        content = content_hash(value)
+        content = content_hash(value, key=key)
         old = cached(content)
         if old is not None and (old[1] is not None or not keep):
             return _dated(old[0], value), None, old[1] if old[1] is not None else np.zeros(0)

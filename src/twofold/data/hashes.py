@@ -1,6 +1,7 @@
 """What two things are when they are exactly the same: the SHA-256 of their content."""
 
 import hashlib
+import hmac
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,16 @@ from twofold.errors import UnreadableInput
 __all__ = ["content_hash"]
 
 
-def content_hash(value: Any) -> str:
+SHORT = 64
+"""Bytes of a text under which a dictionary finds it by its plain hash: names, addresses, numbers."""
+
+
+def content_hash(value: Any, *, key: str = "") -> str:
     """SHA-256 of one raw thing, as 64 hexadecimal digits.
+
+    Args:
+        key: hashes of texts and bytes of less than 64 bytes are keyed with it (HMAC), so that who sees them cannot
+            look them up.
 
     Raises:
         UnreadableInput: a file that cannot be read, or a thing that is neither path, text, bytes nor array.
@@ -24,9 +33,10 @@ def content_hash(value: Any) -> str:
         except OSError as error:
             raise UnreadableInput(f"{value} cannot be read: {error.strerror}") from error
     if isinstance(value, str):
-        return hashlib.sha256(value.encode()).hexdigest()
+        value = value.encode()
     if isinstance(value, bytes):
-        return hashlib.sha256(value).hexdigest()
+        keyed = key and len(value) < SHORT
+        return (hmac.digest(key.encode(), value, "sha256") if keyed else hashlib.sha256(value).digest()).hex()
     if isinstance(value, np.ndarray) and value.dtype != object:
         head = f"{value.dtype.str} {value.shape}\0".encode()
         return hashlib.sha256(head + np.ascontiguousarray(value).tobytes()).hexdigest()

@@ -66,7 +66,7 @@ def _hanging(told: str, pairs: Pairs, sizes: Int[np.ndarray, " components"]) -> 
     """Why the pairs cannot be split, and the way out."""
     return (
         f"the pairs hang together too much to be split: the largest of {len(sizes)} groups that share {pairs.noun}s or "
-        f"people has {int(sizes.max())} of {len(pairs)} pairs, and {told}, not of both kinds. Train on all of them (--set "
-        "split.train=1 --set split.valid=0 --set split.calibrate=0 --set split.test=0), and calibrate and evaluate on "
-        "tables of other people; or take out the pairs that link the groups"
+        f"people has {int(sizes.max())} of {len(pairs)} pairs, and {told}, not of both kinds. Train on all of them "
+        "(--set split.train=1 --set split.valid=0 --set split.calibrate=0 --set split.test=0), and calibrate and "
+        "evaluate on tables of other people; or take out the pairs that link the groups"
     )

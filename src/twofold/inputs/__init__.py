@@ -9,7 +9,10 @@ from jaxtyping import Int
 from twofold.inputs.image import Image
 from twofold.inputs.text import Text
 
-__all__ = ["Image", "Text"]
+__all__ = ["Image", "Shown", "Text"]
+
+Shown = np.ndarray | str | None
+"""What can be shown of a thing: a picture (uint8), a text, or nothing."""
 
 
 @runtime_checkable
@@ -68,6 +71,22 @@ class Input(Protocol):
 
     def arguments(self) -> dict[str, Any]:
         """Flat arguments that rebuild it."""
+        ...
+
+    def show(self, value: Any, *, side: int | None = None) -> Shown:
+        """What a page may show of a raw thing: a picture or a text; None where there is nothing to see (any more).
+
+        Args:
+            side: of a picture, in pixels, as it is; None: what the encoder sees.
+        """
+        ...
+
+    def quality(self, array: np.ndarray) -> dict[str, float]:
+        """What can be measured of something that was read, which a gate may ask for: sharpness, length, ..."""
+        ...
+
+    def traits(self, value: Any, array: np.ndarray) -> dict[str, tuple[float, ...]]:
+        """What should not tell genuine from impostor pairs, and may: brightness, the size of a file, length, ..."""
         ...
 
     def identifier(self, value: Any, *, key: str) -> str:

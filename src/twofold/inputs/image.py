@@ -16,8 +16,12 @@ from twofold.errors import RecipeError, UnreadableInput, UsageError, nearest
 from twofold.inputs.image_augment import Augment, augmentation
 from twofold.inputs.image_colour import PAPER
 from twofold.inputs.image_decoding import RULES, decode, describe
+from twofold.inputs.image_traits import traits
 
 __all__ = ["Image"]
+
+SMALLEST = 8
+"""Pixels a side from which on a picture has traits."""
 
 FITS = ("stretch", "pad", "crop")
 
@@ -134,6 +138,38 @@ class Image:
         if self.rules == 1:  # as it was before there were others, so that old bundles keep their fingerprint
             del fields["rules"]
         return fields
+
+    def show(self, value: object, *, side: int | None = None) -> UInt8[np.ndarray, "..."] | None:
+        """A picture as the encoder sees it; with `side` in its own shape, no larger than that; None: it is not there.
+
+        Raises:
+            UnreadableInput: without `side`, as `read`.
+        """
+        if side is None:
+            array = self.read(value)
+            return array[:, :, 0] if self.channels == 1 else array
+        try:
+            picture = decode(value, side=side, background=255)
+        except UnreadableInput:
+            return None
+        picture.thumbnail((side, side))
+        return np.asarray(picture)
+
+    def quality(self, array: UInt8[np.ndarray, "height width channels"]) -> dict[str, float]:
+        """Sharpness, contrast and brightness.
+
+        sharpness: variance of the Laplacian of the grey picture in [0, 255] (Pech-Pacheco et al. 2000); a blurred
+        picture of the same scene has less. contrast: standard deviation of its grey values. brightness: their mean.
+        """
+        grey = array.mean(axis=2, dtype=np.float64)
+        inner = grey[1:-1, 1:-1]
+        laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
+        sharpness = float(laplacian.var()) if laplacian.size else 0.0
+        return {"sharpness": sharpness, "contrast": float(grey.std()), "brightness": float(grey.mean())}
+
+    def traits(self, value: object, array: UInt8[np.ndarray, "height width channels"]) -> dict[str, tuple[float, ...]]:
+        """Light, colour and the file's own numbers; of pictures of some pixels only."""
+        return traits(value, array) if min(array.shape[:2]) >= SMALLEST else {}
 
     def identifier(self, value: object, *, key: str = "") -> str:
         """The name of a picture's file.

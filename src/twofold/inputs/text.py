@@ -133,6 +133,27 @@ class Text:
             raise UnreadableInput(f"{word} is a file, and this bundle compares texts: write @{word} for what it holds")
         return word
 
+    def show(self, value: object, *, side: int | None = None) -> str | None:
+        """The text as it was written; None where it cannot be read (any more)."""
+        try:
+            return _decoded(value)
+        except UnreadableInput:
+            return None
+
+    def quality(self, array: Int[np.ndarray, "length"]) -> dict[str, float]:
+        """length: how many units were read."""
+        return {"length": float(len(array))}
+
+    def traits(self, value: object, array: Int[np.ndarray, "length"]) -> dict[str, tuple[float, ...]]:
+        """Length, capitals, digits: what says how something was written, and not what."""
+        text = _decoded(value)
+        share = 1 / len(text)
+        return {
+            "length of the text": (float(np.log1p(len(text))),),
+            "share of capital letters": (sum(map(str.isupper, text)) * share,),
+            "share of digits": (sum(map(str.isdigit, text)) * share,),
+        }
+
     def identifier(self, value: object, *, key: str) -> str:
         """A keyed digest of the text in its normal form, 12 hexadecimal digits.
 

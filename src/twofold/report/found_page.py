@@ -18,23 +18,24 @@ SAID = {
     "unsure": "unsure",
     "different": "nothing like it",
 }
-UNTOLD = ("content", "source")
-"""Metadata that a page need not say: a hash, and a path of the machine that it was made on."""
+UNTOLD = ("content", "source", "text")
+"""Metadata that a page need not say: a hash, a path of the machine that it was made on, and a text that it shows."""
 
-Picture = UInt8[np.ndarray, "..."] | None
+Look = UInt8[np.ndarray, "..."] | str | None
+"""A picture, a text, or nothing that can be shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """One query with its pictures.
+    """One query and what it found.
 
     Attributes:
-        picture: of the query. pictures: of its hits, in their order. None: no picture can be shown.
+        asked: what the query looks like. hits: what its hits look like, in their order.
     """
 
     found: Found
-    picture: Picture
-    pictures: Sequence[Picture]
+    asked: Look
+    hits: Sequence[Look]
 
 
 def found_page(shown: Sequence[Shown], *, title: str, facts: Mapping[str, str], left_out: int = 0) -> str:
@@ -66,13 +67,17 @@ def _promise(shown: Sequence[Shown]) -> str:
 
 def _missing(shown: Sequence[Shown]) -> str:
     """What to do where queries can be shown, and nothing that was found."""
-    found = [picture for each in shown for picture in each.pictures]
-    if not found or any(picture is not None for picture in found) or all(each.picture is None for each in shown):
+    found = [look for each in shown for look in each.hits]
+    if not found or any(look is not None for look in found) or all(each.asked is None for each in shown):
         return ""
-    return (
-        '<p class="detail">The pictures of these hits are not shown, because the index does not keep their '
-        "paths. Search with <code>--pictures FOLDER</code>, or index with <code>--keep-source</code>.</p>"
-    )
+    if any(isinstance(each.asked, str) for each in shown):
+        told = "These hits are not shown, because the index does not keep texts. Index with <code>--keep-source</code>."
+    else:
+        told = (
+            "The pictures of these hits are not shown, because the index does not keep their paths. Search with "
+            "<code>--pictures FOLDER</code>, or index with <code>--keep-source</code>."
+        )
+    return f'<p class="detail">{told}</p>'
 
 
 def _query(shown: Shown) -> str:
@@ -80,12 +85,9 @@ def _query(shown: Shown) -> str:
     badge = (
         "" if found.decision is None else f'<p><span class="badge {found.decision}">{SAID[found.decision]}</span></p>'
     )
-    asked = (
-        f'<figure><img src="{data_uri(shown.picture, photo=True)}" alt=""></figure>'
-        if shown.picture is not None
-        else ""
-    )
-    hits = "\n".join(_hit(hit, picture, found) for hit, picture in zip(found.hits, shown.pictures, strict=True))
+    told = shown.asked is None or (isinstance(shown.asked, str) and shown.asked == found.query)
+    asked = "" if told else f"<figure>{_look(shown.asked)}</figure>"
+    hits = "\n".join(_hit(hit, look, found) for hit, look in zip(found.hits, shown.hits, strict=True))
     none = "" if found.hits else '<p class="detail">no item passes the filter</p>'
     return (
         f'<section class="query"><div class="asked">{asked}<h2>{_text(found.query)}</h2>{badge}</div>\n'
@@ -93,20 +95,23 @@ def _query(shown: Shown) -> str:
     )
 
 
-def _hit(hit: Hit, picture: Picture, found: Found) -> str:
+def _look(look: Look) -> str:
+    if look is None:
+        return '<span class="nothing"></span>'
+    if isinstance(look, str):
+        return f'<blockquote class="words">{_text(look)}</blockquote>'
+    return f'<img src="{data_uri(look, photo=True)}" alt="">'
+
+
+def _hit(hit: Hit, look: Look, found: Found) -> str:
     same = found.threshold is not None and hit.score >= found.threshold
-    image = (
-        f'<img src="{data_uri(picture, photo=True)}" alt="">'
-        if picture is not None
-        else '<span class="nothing"></span>'
-    )
     sure = "" if hit.probability is None else f" <span>probability {hit.probability:.2f}</span>"
     others = {key: value for key, value in (hit.metadata or {}).items() if key not in UNTOLD}
     known = "".join(f"<dt>{_text(key)}</dt><dd>{_text(str(value))}</dd>" for key, value in others.items())
     last = hit.id.rsplit("/", maxsplit=1)[-1]
     name = f'<span class="id" title="{_text(hit.id)}">{_text(last)}</span>' if hit.id != hit.label else ""
     return (
-        f'<li class="hit{" same" if same else ""}">{image}<span class="score">{hit.score:.3f}{sure}</span>'
+        f'<li class="hit{" same" if same else ""}">{_look(look)}<span class="score">{hit.score:.3f}{sure}</span>'
         f'<span class="name">{"✓ " if same else ""}{_text(hit.label)}</span>{name}'
         f"{f'<dl>{known}</dl>' if known else ''}</li>"
     )
