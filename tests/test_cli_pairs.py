@@ -134,7 +134,7 @@ def test_files_that_cannot_be_read_are_named_and_their_pairs_left_out(run, folde
     table = write(folder, [*rows(), *more, ("0-0.png", "1-1.png", 1, "id0", "id1")], name="flawed.csv")
     code, out, _ = run("doctor", table, "--recipe", "character", *QUICK, *SHARES)
     assert code == 0 and "1 of 49 items cannot be read" in out and "1 of 51 pairs have such a file" in out
-    assert "1 pairs are of two equal files (1-0.png and 1-0.png)" in out
+    assert "1 pair is of two equal files (1-0.png and 1-0.png)" in out
     assert "2 rows say both same and different of two files" in out
     code, out, _ = run("doctor", table, "--recipe", "character", *QUICK, *SHARES, "--strict", "--json")
     assert code == 2 and json.loads(out)["findings"][0]["code"] == "unreadable"
@@ -147,10 +147,18 @@ def test_files_that_cannot_be_read_are_named_and_their_pairs_left_out(run, folde
         assert code in (0, 2) and "Traceback" not in err
 
 
-def test_a_table_of_one_kind_is_refused_before_anything_is_trained(run, folder):
-    table = write(folder, [row for row in rows() if row[2]], name="same.csv")
+def test_a_table_of_one_kind(run, folder, tmp_path):
+    table = write(folder, [row for row in rows() if not row[2]], name="different.csv")
     code, out, _ = run("doctor", table, "--recipe", "character", *QUICK)
-    assert code == 2 and "all 24 pairs are the same" in out and "next:" not in out
+    assert code == 2 and "all 24 pairs are different" in out and "next:" not in out
+    table = write(folder, [row for row in rows() if row[2]], name="same.csv")
+    code, out, _ = run("doctor", table, "--recipe", "character", *QUICK, *SHARES)
+    assert code == 0 and "all 24 pairs are the same" in out and "next:" in out
+    code, _, err = run("train", "character", table, "-o", tmp_path / "same", *QUICK, *SHARES)
+    assert code == 0 and "other things of a batch serve as different ones (loss nt_xent)" in err
+    assert all(line["loss"] > 0 for line in Bundle.load(tmp_path / "same").training["history"])
+    code, _, err = run("train", "character", table, "-o", tmp_path / "n", *QUICK, "--set", "loss.name=pair_contrastive")
+    assert code == 2 and "--set loss.name=nt_xent" in err
 
 
 def test_pairs_that_hang_together_cannot_be_split(run, folder, tmp_path):
@@ -180,9 +188,12 @@ def test_graded_scores_where_they_can_be_used_and_where_not(run, folder, model, 
     assert code == 0 and "pair_regression" in err
     code, _, err = run("train", "character", table, "-o", tmp_path / "h", *QUICK, "--set", "loss.name=pair_contrastive")
     assert code == 2 and "--set loss.name=pair_regression" in err
-    for command in (["calibrate", model, table, "-o", tmp_path / "c"], ["evaluate", model, table]):
-        code, _, err = run(*command)
-        assert code == 2 and "need the column same with 0 or 1 in place of score" in err
+    code, _, err = run("calibrate", model, table, "-o", tmp_path / "c")
+    assert code == 2 and "need the column same with 0 or 1 in place of score" in err
+    code, out, _ = run("evaluate", tmp_path / "g", table)
+    assert code == 0 and "pearson" in out and "graded" in out and "impostor" not in out
+    code, _, err = run("evaluate", tmp_path / "g", table, "--report", tmp_path / "g.html")
+    assert code == 2 and "the curves of a page need the column same" in err
 
 
 def test_a_loss_of_labelled_items_is_refused_with_those_of_pairs(run, table, tmp_path):

@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from scipy import stats
 from torch import nn
 
 from twofold.apps import evaluate as module
@@ -13,7 +14,7 @@ from twofold.calibration.pairs import calibrate
 from twofold.comparison import WeightedL1
 from twofold.data.pairs import Pairs
 from twofold.data.synthetic import clusters
-from twofold.embedding import scores
+from twofold.embedding import embed_values, pair_scores, scores
 from twofold.errors import DataError, IdentityOverlap, UnknownName, UsageError
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import eer, tally
@@ -110,10 +111,21 @@ def test_pairs_with_identities_and_without(listed):
 
 
 def test_pairs_that_cannot_be_judged(listed):
-    with pytest.raises(DataError, match="the pairs have graded scores"):
-        evaluate_pairs(bundle(), replace(listed, answers=listed.answers / 2))
+    with pytest.raises(DataError, match="the pairs have no answers"):
+        evaluate_pairs(bundle(), replace(listed, answers=None))
     with pytest.raises(IdentityOverlap, match="1 of 30 identities were trained on"):
         evaluate_pairs(bundle(train=("identity 3",)), listed)
+
+
+def test_graded_pairs_are_judged_by_correlations(listed):
+    answers = listed.answers * 3 + np.arange(len(listed)) % 3
+    found = evaluate_pairs(bundle(), replace(listed, answers=answers))
+    assert [each.name for each in found.estimates] == ["pearson", "spearman"] and "graded" in found.notes[-1]
+    vectors = embed_values(bundle(), listed.values)
+    scores = pair_scores(bundle(), vectors[listed.index_a], vectors[listed.index_b])
+    assert found.number("pearson").value == pytest.approx(stats.pearsonr(scores, answers)[0])
+    assert found.number("spearman").value == pytest.approx(stats.spearmanr(scores, answers)[0])
+    assert found.number("pearson").low < found.number("pearson").value < found.number("pearson").high
 
 
 def test_large_data_takes_a_sample_of_the_impostor_pairs_and_says_so(monkeypatch):

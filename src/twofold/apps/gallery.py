@@ -19,6 +19,7 @@ from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
 from twofold.embedding import embed_read, read_all
 from twofold.errors import StoreError, UsageError
+from twofold.inputs.optional import identifier
 from twofold.printable import utf8_name
 from twofold.results import Embeddings, Erasure
 from twofold.store.arguments import utc
@@ -192,7 +193,10 @@ def names_of(bundle: Bundle, label: str, values: Sequence[Any]) -> tuple[str, ..
     """The ids of enrolled things; a second one of a name is told apart by its content."""
     names: list[str] = []
     for value in values:
-        name = f"{label}/{utf8_name(bundle.twin.input.identifier(value, key=bundle.fingerprint))}"
+        known = identifier(bundle.twin.input, value, key=bundle.fingerprint)
+        if known is None:
+            raise UsageError(f"a {type(value).__name__} has no file name to be called by: give an id for each thing")
+        name = f"{label}/{utf8_name(known)}"
         names.append(told_apart(label, value, name) if name in names else name)
     return tuple(names)
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from twofold.bundle import Bundle
 from twofold.embedding import embed_read, read_all
 from twofold.errors import PoorQuality, UsageError
+from twofold.inputs.optional import quality as input_quality
 
 __all__ = ["Gate", "Quality", "measure"]
 
@@ -47,7 +48,7 @@ class Gate:
     """What a thing must reach to be enrolled. What is usual depends on the data: look at `measure` of good ones first.
 
     Attributes:
-        sharpness, contrast, length, norm: the smallest that will do; None: any. By default only a picture of one single grey,
+        sharpness, contrast, length, norm: the smallest that will do; None: any. By default only a picture of one grey,
             on which nothing can be seen, is refused.
         brightness: the smallest and the largest that will do.
         judge: your own: takes the thing as given and as read, and says what is wrong with it, or None.
@@ -116,7 +117,7 @@ class Gate:
         asked = [
             key for key in MEASURED if getattr(self, key) not in (None, type(self).__dataclass_fields__[key].default)
         ]
-        told = bundle.twin.input.quality(bundle.twin.input.example())
+        told = input_quality(bundle.twin.input, bundle.twin.input.example())
         if useless := [key for key in asked if key not in told]:
             raise UsageError(
                 f"{useless[0]} is not measured of what this bundle reads ({bundle.twin.input.name}): "
@@ -144,7 +145,7 @@ def measured(
     unit = bool(np.all(np.abs(norms - 1) < UNIT_TOLERANCE))
     found = []
     for array, norm in zip(arrays, norms, strict=True):
-        told = bundle.twin.input.quality(array)
+        told = input_quality(bundle.twin.input, array)
         known = {name: told.get(name) for name in MEASURED}
         found.append((Quality(**known, norm=None if unit else float(norm)), unit))
     return found

@@ -7,6 +7,7 @@ import numpy as np
 
 from twofold.bundle import Bundle
 from twofold.contract import Calibration
+from twofold.inputs.optional import show
 from twofold.metrics.curves import reliability, trade_off
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import tally, threshold_at_far
@@ -46,7 +47,7 @@ def of_pairs(
 
 def shown_as(bundle: Bundle, value: Any) -> np.ndarray | str | None:
     """A thing as the network sees it, if that can be looked at; texts as they are."""
-    return bundle.twin.input.show(value)
+    return show(bundle.twin.input, value)
 
 
 def pair_counts(found: Evaluation) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from twofold.apps.indexing import SOURCE, TEXT
 from twofold.bundle import Bundle
+from twofold.inputs.optional import show
 from twofold.report.found_page import Shown, found_page
 from twofold.results import Found, Hit
 from twofold.store.index import Index
@@ -27,7 +28,7 @@ def search_page(bundle: Bundle, index: Index, found: Mapping[Any, Found], *, pic
         found: query (a raw thing) -> what was found for it.
         pictures: the folder that was indexed.
     """
-    look = partial(bundle.twin.input.show, side=SIDE)
+    look = partial(show, bundle.twin.input, side=SIDE)
     shown = [
         Shown(
             found=each,

@@ -15,6 +15,7 @@ from twofold.data.hashes import content_hash
 from twofold.embedding import embed_arrays
 from twofold.errors import UnreadableInput
 from twofold.inputs import Input
+from twofold.inputs.optional import traits
 
 __all__ = ["Survey", "survey"]
 
@@ -70,7 +71,7 @@ def survey(
         try:
             array = input.read(value)
             same[content_hash(array)].append(place)
-            if known := input.traits(value, array):
+            if known := traits(input, value, array):
                 told[place] = known
             if _is_picture(array):
                 planes[place] = grey_plane(array)

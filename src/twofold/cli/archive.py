@@ -277,6 +277,7 @@ def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
     """Name and thing of each query: a file (or a text), each file of a folder, each row of a table."""
     from twofold.data.items import Items
     from twofold.data.tables import SUFFIXES
+    from twofold.inputs.optional import argument
 
     found: dict[str, Any] = {}
     for word in given:
@@ -287,7 +288,7 @@ def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
             before = f"{path}/" if len(given) > 1 else ""  # two folders may hold files of one name
             found |= {before + name: value for name, value in zip(items.ids, items.values, strict=True)}
         else:
-            found[word] = bundle.twin.input.argument(word)
+            found[word] = argument(bundle.twin.input, word)
     return found
 
 

@@ -60,6 +60,7 @@ def verify(
     from twofold.apps.verify import verify_readable_pairs
     from twofold.data.pairs import Pairs
     from twofold.files import write_atomically
+    from twofold.inputs.optional import argument
 
     if (pairs is None) == (a is None or b is None):
         raise UsageError("give either two files (or texts), or --pairs TABLE")
@@ -80,7 +81,7 @@ def verify(
         table = wording.verdicts(listed, verdicts, json=json)
         print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES
-    things = [known.twin.input.argument(word) for word in (a, b) if word is not None]
+    things = [argument(known.twin.input, word) for word in (a, b) if word is not None]
     verdict = judge(known, *things, group=group)
     print_json(asdict(verdict)) if json else show(wording.verdict(verdict))
     return {"same": YES, "different": NO, "unsure": UNSURE}[verdict.decision]
@@ -177,7 +178,9 @@ def enrol(
     known = loaded(bundle, device)
     with opened_index(index, known, protect=protect) as gallery:
         put = update if replace else remember
-        things = [known.twin.input.argument(word) for word in files]
+        from twofold.inputs.optional import argument
+
+    things = [argument(known.twin.input, word) for word in files]
         ids = put(known, gallery, label, things, expires=expires, gate=asked, keep_source=keep_source)
         enrolled = len(gallery.labels)
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}

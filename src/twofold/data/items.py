@@ -121,8 +121,8 @@ class Items:
         if (ends := tables.ends_of(table)) is not None:
             raise DataError(
                 f"{path} is a table of pairs (columns {ends[0]} and {ends[1]}), and labelled items are wanted: a "
-                "folder with one sub-folder per identity, or a table with the columns path and label. Pairs are for train, "
-                "calibrate, evaluate and verify --pairs (in Python: Pairs)"
+                "folder with one sub-folder per identity, or a table with the columns path and label. Pairs are for "
+                "train, calibrate, evaluate and verify --pairs (in Python: Pairs)"
             )
         return _from_listing(tables.rows_as_items(table, labelled=labelled))
 

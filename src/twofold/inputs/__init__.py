@@ -9,10 +9,7 @@ from jaxtyping import Int
 from twofold.inputs.image import Image
 from twofold.inputs.text import Text
 
-__all__ = ["Image", "Shown", "Text"]
-
-Shown = np.ndarray | str | None
-"""What can be shown of a thing: a picture (uint8), a text, or nothing."""
+__all__ = ["Image", "Text"]
 
 
 @runtime_checkable
@@ -35,7 +32,8 @@ class Augmentation(Protocol):
 class Input(Protocol):
     """How one kind of raw thing becomes a batch; a frozen dataclass whose fields are its whole state.
 
-    An input type may have `left_out`: what a bundle's description that lacks a field, since it is older, means by it.
+    An input type may have `left_out`: what a bundle's description that lacks a field, since it is older, means by it;
+    and the methods that `inputs.optional` asks for: `show`, `quality`, `traits`, `identifier`, `argument`.
     """
 
     name: ClassVar[str]
@@ -65,36 +63,8 @@ class Input(Protocol):
         """What an encoder's builder may want to know: `{"kind": "pictures", "channels": 1, "size": (35, 35)}`."""
         ...
 
-    def argument(self, word: str) -> Any:
-        """What a word of the command line stands for: a path, or a text itself."""
-        ...
-
     def arguments(self) -> dict[str, Any]:
         """Flat arguments that rebuild it."""
-        ...
-
-    def show(self, value: Any, *, side: int | None = None) -> Shown:
-        """What a page may show of a raw thing: a picture or a text; None where there is nothing to see (any more).
-
-        Args:
-            side: of a picture, in pixels, as it is; None: what the encoder sees.
-        """
-        ...
-
-    def quality(self, array: np.ndarray) -> dict[str, float]:
-        """What can be measured of something that was read, which a gate may ask for: sharpness, length, ..."""
-        ...
-
-    def traits(self, value: Any, array: np.ndarray) -> dict[str, tuple[float, ...]]:
-        """What should not tell genuine from impostor pairs, and may: brightness, the size of a file, length, ..."""
-        ...
-
-    def identifier(self, value: Any, *, key: str) -> str:
-        """A name for one of an identity's things, which an index may keep; a digest is keyed by `key`.
-
-        Raises:
-            UsageError: it has none; the caller must give an id.
-        """
         ...
 
     def augmentation(self, **settings: Any) -> Augmentation:

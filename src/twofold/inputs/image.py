@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
-from twofold.errors import RecipeError, UnreadableInput, UsageError, nearest
+from twofold.errors import RecipeError, UnreadableInput, nearest
 from twofold.inputs.image_augment import Augment, augmentation
 from twofold.inputs.image_colour import PAPER
 from twofold.inputs.image_decoding import RULES, decode, describe
@@ -128,10 +128,6 @@ class Image:
         """What a builder of encoders may want to know."""
         return {"kind": "pictures", "channels": self.channels, "size": self.shape}
 
-    def argument(self, word: str) -> Path:
-        """A word of the command line as the path of a picture."""
-        return Path(word)
-
     def arguments(self) -> dict[str, Any]:
         """Flat values that rebuild this type, also after a trip through JSON: `Image(**arguments)`."""
         fields = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
@@ -170,16 +166,6 @@ class Image:
     def traits(self, value: object, array: UInt8[np.ndarray, "height width channels"]) -> dict[str, tuple[float, ...]]:
         """Light, colour and the file's own numbers; of pictures of some pixels only."""
         return traits(value, array) if min(array.shape[:2]) >= SMALLEST else {}
-
-    def identifier(self, value: object, *, key: str = "") -> str:
-        """The name of a picture's file.
-
-        Raises:
-            UsageError: it is not a file.
-        """
-        if isinstance(value, str | Path):
-            return Path(value).name
-        raise UsageError(f"a {type(value).__name__} has no file name to be called by: give an id for each thing")
 
     def augmentation(self, **settings: Any) -> Augment:
         """This type's training-time augmentation; the settings are the fields of `Augment`.

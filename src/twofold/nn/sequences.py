@@ -40,8 +40,8 @@ class SequenceEncoder(nn.Module):
         self.first, self.trunk, self.head = first, trunk, head
         self.dim, self.unit_norm = dim, unit_norm
 
-    def forward(self, batch: Padded) -> Float[Tensor, "items dim"]:
-        """Embeds sequences; float32 also under autocast, of length 1 where `unit_norm` is set.
+    def forward(self, batch: object) -> Float[Tensor, "items dim"]:
+        """Embeds a `Padded` batch of sequences; float32 also under autocast, of length 1 where `unit_norm` is set.
 
         Raises:
             UsageError: the batch is not one of sequences.
@@ -138,7 +138,7 @@ class SequencePool(nn.Module):
         if pool not in SEQUENCE_POOLS:
             raise RecipeError(f"pool = {pool!r} does not pool sequences: {nearest(pool, SEQUENCE_POOLS)}")
         self.pool, self.both_ways = pool, both_ways
-        self.query = nn.Linear(width, 1) if pool == "attention" else None
+        self.query = nn.Linear(width, 1, bias=False) if pool == "attention" else None
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, dim))
 
     def forward(self, states: States, mask: Mask) -> Float[Tensor, "items dim"]:

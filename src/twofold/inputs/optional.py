@@ -1,0 +1,54 @@
+"""What an input type may say of its things beyond what training needs, and what counts where it says nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Shown", "argument", "identifier", "quality", "show", "traits"]
+
+Shown = np.ndarray | str | None
+"""What can be shown of a thing: a picture (uint8), a text, or nothing."""
+
+
+def show(input: Any, value: Any, *, side: int | None = None) -> Shown:
+    """What a page may show of a raw thing: by its method `show`; else nothing.
+
+    Args:
+        side: of a picture, in pixels, in its own shape; None: what the encoder sees.
+    """
+    method = getattr(input, "show", None)
+    return None if method is None else method(value, side=side)
+
+
+def quality(input: Any, array: np.ndarray) -> dict[str, float]:
+    """What can be measured of something that was read, for a gate: by its method `quality`; else nothing."""
+    method = getattr(input, "quality", None)
+    return {} if method is None else method(array)
+
+
+def traits(input: Any, value: Any, array: np.ndarray) -> dict[str, tuple[float, ...]]:
+    """What should not tell genuine from impostor pairs, and may: by its method `traits`; else nothing."""
+    method = getattr(input, "traits", None)
+    return {} if method is None else method(value, array)
+
+
+def identifier(input: Any, value: Any, *, key: str) -> str | None:
+    """A name for one of an identity's things, which an index may keep: by its method `identifier`, else a file's name.
+
+    Args:
+        key: of a digest, where the thing itself must not be its name.
+
+    Returns:
+        None where it has none, so that the caller must give one.
+    """
+    method = getattr(input, "identifier", None)
+    if method is not None:
+        return method(value, key=key)
+    return Path(value).name if isinstance(value, str | Path) else None
+
+
+def argument(input: Any, word: str) -> Any:
+    """What a word of the command line stands for: by its method `argument`, else a path."""
+    method = getattr(input, "argument", None)
+    return Path(word) if method is None else method(word)
