@@ -124,9 +124,7 @@ def test_the_norm_is_a_gate_where_the_encoder_leaves_it(tmp_path: Path, draw: Dr
 def test_what_is_no_picture_has_no_sharpness(tmp_path: Path) -> None:
     bundle = of_vectors()
     with Index.create(tmp_path / "store", bundle.contract) as index:
-        with pytest.raises(
-            UsageError, match="sharpness is not measured of what this bundle reads .Vector.: there is nothing"
-        ):
+        with pytest.raises(UsageError, match=r"sharpness is not measured of what .* \(Vector\): there is nothing"):
             enrol(bundle, index, "anna", [np.ones(32, np.float32)], ids=["1"], gate=Gate(sharpness=3))
         enrol(bundle, index, "anna", [np.ones(32, np.float32)], ids=["1"])
         with pytest.raises(PoorQuality, match="a ndarray: no good"):
@@ -137,9 +135,7 @@ def test_what_is_no_picture_has_no_sharpness(tmp_path: Path) -> None:
     "settings", [{"sharp": 3}, {"sharpness": "much"}, {"brightness": 3}, {"brightness": [1, 2, 3]}, {"norm": True}]
 )
 def test_settings_of_a_gate(settings: dict) -> None:
-    with pytest.raises(
-        UsageError, match=r"there are sharpness=40, contrast=10, length=5, norm=5 and brightness=\[40,220\]"
-    ):
+    with pytest.raises(UsageError, match=r"there are sharpness=40, .* length=5, norm=5 and brightness=\[40,220\]"):
         Gate.of(settings)
 
 

@@ -170,6 +170,7 @@ def enrol(
     from twofold.apps.gallery import enrol as remember
     from twofold.apps.gallery import update
     from twofold.apps.quality import Gate
+    from twofold.inputs.optional import argument
     from twofold.store.index import Index
 
     asked = Gate.of(dict(setting(each, option="--gate", example="sharpness=40") for each in gate))
@@ -178,9 +179,7 @@ def enrol(
     known = loaded(bundle, device)
     with opened_index(index, known, protect=protect) as gallery:
         put = update if replace else remember
-        from twofold.inputs.optional import argument
-
-    things = [argument(known.twin.input, word) for word in files]
+        things = [argument(known.twin.input, word) for word in files]
         ids = put(known, gallery, label, things, expires=expires, gate=asked, keep_source=keep_source)
         enrolled = len(gallery.labels)
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}
