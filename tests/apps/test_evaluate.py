@@ -120,7 +120,8 @@ def test_pairs_that_cannot_be_judged(listed):
 def test_graded_pairs_are_judged_by_correlations(listed):
     answers = listed.answers * 3 + np.arange(len(listed)) % 3
     found = evaluate_pairs(bundle(), replace(listed, answers=answers))
-    assert [each.name for each in found.estimates] == ["pearson", "spearman"] and "graded" in found.notes[-1]
+    assert [each.name for each in found.estimates] == ["pearson", "spearman"] and "graded" in found.notes[0]
+    assert found.unit == "pair" and "share things, in 1 group: intervals resample pairs" in found.notes[1]
     vectors = embed_values(bundle(), listed.values)
     scores = pair_scores(bundle(), vectors[listed.index_a], vectors[listed.index_b])
     assert found.number("pearson").value == pytest.approx(stats.pearsonr(scores, answers)[0])

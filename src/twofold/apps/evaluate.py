@@ -21,6 +21,7 @@ from twofold.metrics.intervals import agrees
 from twofold.metrics.pairs import AllPairs, OneKind, PairList, PairSource, SampledPairs, ScoreBlock
 from twofold.metrics.sites import BySite, sites_of_identities
 from twofold.metrics.skilled import SKILLED, estimates_by_kind
+from twofold.plurals import counted
 from twofold.ranking import ranking
 from twofold.results import Estimate, Evaluation
 
@@ -38,6 +39,9 @@ __all__ = [
 
 EPISODES = 1000
 NOBODY = np.zeros(0, np.int64)
+
+FEWEST_GROUPS = 20
+"""Groups of pairs that share things, from which on these are resampled: fewer tell nothing of their own spread."""
 
 LARGE = 1 << 25
 """From so many pairs (8,192 items) error rates take all genuine pairs and a sample of the impostor pairs."""
@@ -331,10 +335,14 @@ def _graded(
     notes: Sequence[str],
 ) -> Evaluation:
     """How well the scores agree with graded answers; pairs that share a thing are resampled together."""
-    units = pair_components(pairs)
-    count = len(np.unique(units))
+    units, unit = pair_components(pairs), "group of pairs that share things"
+    said = [f"{len(pairs)} pairs are graded, so that correlations stand in place of error rates"]
+    if (count := len(np.unique(units))) < FEWEST_GROUPS:
+        said.append(f"the pairs share things, in {counted(count, 'group')}: intervals resample pairs (too narrow)")
+        units = np.arange(len(pairs))
+    if (count := len(np.unique(units))) == len(pairs):
+        unit = "pair"
     found = pair_scores(bundle, vectors[pairs.index_a], vectors[pairs.index_b])
-    unit = "group of pairs that share things" if count < len(pairs) else "pair"
     told = correlations(found, pairs.targets, units, unit=unit, confidence=confidence, seed=seed)
     return Evaluation(
         estimates=tuple(told.values()),
@@ -348,7 +356,7 @@ def _graded(
         standing="estimate",
         holds=None,
         seed=seed,
-        notes=(*notes, f"{len(pairs)} pairs are graded, so that correlations stand in place of error rates"),
+        notes=(*notes, *said),
     )
 
 
