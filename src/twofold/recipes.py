@@ -131,19 +131,18 @@ def text() -> Recipe:
 
 
 def names() -> Recipe:
-    """Names and short records, cut into characters: typing errors, abbreviations, another order of the words."""
+    """Names and short records, cut into pieces of words: spelling, abbreviations, another order of the words."""
     return Recipe.model_validate(
         {
-            "input": {"name": "Text", "unit": "characters", "longest": 64},
-            "augment": {"word_dropout": 0.1, "drop": 0.05, "double": 0.02, "swap": 0.03, "replace": 0.03},
-            "encoder": {"name": "text_cnn", "dim": 256, "width": 128},
-            "loss": {"name": "supcon", "temperature": 0.1},
-            "p": 64,
+            "input": {"name": "Text", "unit": "ngrams", "longest": 512},
+            "augment": {"word_dropout": 0.3, "drop": 0.1},
+            "encoder": {"name": "bag", "dim": 512},
+            "loss": {"name": "nt_xent", "temperature": 0.1},
+            "p": 128,
             "k": 2,
-            "epochs": 30,
-            "optimiser": {"learning_rate": 2e-3, "weight_decay": 0.01},
-            "clip_norm": 1.0,
-            "ema": 0.99,
+            "epochs": 6,
+            "fewest_steps": FEWEST_STEPS,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.0},
         }
     )
 

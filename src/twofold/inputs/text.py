@@ -18,14 +18,20 @@ from jaxtyping import Int
 
 from twofold.errors import RecipeError, UnreadableInput, nearest
 from twofold.inputs.padded import Padded, padded
-from twofold.inputs.text_augment import TextAugment, text_augmentation
+from twofold.inputs.text_augment import BLANK, TextAugment, text_augmentation
 from twofold.places import file_at
 
 __all__ = ["Text"]
 
-UNITS = {"bytes": 257, "characters": 8192, "words": 32_768}
+UNITS = {"bytes": 257, "characters": 8192, "words": 32_768, "ngrams": 32_768}
 """What a text is cut into, and how many symbols there are by default. 8,192 keep all alphabets apart (Unicode up to
 U+1FFE); of Chinese, Japanese and Korean some characters share a symbol."""
+
+NGRAMS = (2, 3, 4)
+"""Letters of a piece of a word, whose ends count as letters."""
+
+FIRST_HASHED = 258
+"""Symbols below are those of bytes, a blank among them; pieces and words are hashed to the others."""
 
 FORMS = ("NFC", "NFKC", "none")
 
@@ -38,7 +44,8 @@ class Text:
     """Texts as sequences of symbols. Every choice that turns a text into what the encoder sees stands here.
 
     Attributes:
-        unit: "characters", "bytes" (UTF-8) or "words" (divided at blanks).
+        unit: "characters", "bytes" (UTF-8), "words" (divided at blanks), or "ngrams": all pieces of two to four letters
+            of each word with its ends, and a blank between words; what is spelt alike shares most of them.
         longest: a text of more units is cut there.
         form: Unicode normalisation, "NFKC" (full-width letters, ligatures and the like become plain ones), "NFC" or
             "none".
@@ -67,7 +74,8 @@ class Text:
             raise RecipeError(f"longest = {self.longest} must be positive")
         if self.symbols == 0:
             object.__setattr__(self, "symbols", UNITS[self.unit])
-        if self.symbols < 2 or (self.unit == "bytes" and self.symbols < UNITS["bytes"]):
+        hashed = self.unit in ("words", "ngrams")
+        if self.symbols < 2 or (self.unit == "bytes" and self.symbols < 257) or (hashed and self.symbols < 2000):
             raise RecipeError(f"symbols = {self.symbols} is too few for {self.unit}: {UNITS[self.unit]} is the default")
 
     def read(self, value: object) -> Int[np.ndarray, "length"]:
@@ -83,15 +91,18 @@ class Text:
             UnreadableInput: not a text, not UTF-8, too large, or nothing in it.
         """
         text = self.plain(_decoded(value))
-        units = text.split() if self.unit == "words" else text
-        if not text.strip():
+        if not text:
             raise UnreadableInput("the text is empty: leave it out, or give some words")
-        cut = units[: self.longest]
         if self.unit == "words":
-            return np.array([_hashed(word, self.symbols) for word in cut], np.int32)
-        if self.unit == "bytes":
-            return np.frombuffer(text.encode()[: self.longest], np.uint8).astype(np.int32) + 1
-        return np.array([1 + ord(letter) % (self.symbols - 1) for letter in cut], np.int32)
+            found = [_hashed(word, self.symbols) for word in text.split()[: self.longest]]
+        elif self.unit == "ngrams":
+            pieces = [_pieces(word, self.symbols) for word in text.split()[: self.longest]]
+            found = [symbol for word in pieces for symbol in (*word, BLANK)][:-1]
+        elif self.unit == "bytes":
+            found = [1 + byte for byte in text.encode()[: self.longest]]
+        else:
+            found = [1 + ord(letter) % (self.symbols - 1) for letter in text[: self.longest]]
+        return np.array(found[: self.longest], np.int32)
 
     def plain(self, text: str) -> str:
         """A text in its normal form: Unicode form, case, and single blanks."""
@@ -173,7 +184,16 @@ class Text:
 
 @functools.lru_cache(maxsize=65_536)
 def _hashed(word: str, symbols: int) -> int:
-    return 1 + int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big") % (symbols - 1)
+    number = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "big")
+    return FIRST_HASHED + number % (symbols - FIRST_HASHED)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _pieces(word: str, symbols: int) -> tuple[int, ...]:
+    """The pieces of one word, hashed: of "ab" its " a", "ab", "b ", " ab", "ab ", " ab "."""
+    whole = f" {word} "
+    spans = ((start, size) for size in NGRAMS for start in range(len(whole) - size + 1))
+    return tuple(_hashed(whole[start : start + size], symbols) for start, size in spans)
 
 
 def _decoded(value: object) -> str:

@@ -10,10 +10,10 @@ from jaxtyping import Int
 from twofold.errors import RecipeError, nearest
 from twofold.inputs.padded import Padded, padded
 
-__all__ = ["TextAugment", "text_augmentation"]
+__all__ = ["BLANK", "TextAugment", "text_augmentation"]
 
 BLANK = 1 + ord(" ")
-"""The symbol of a blank, of bytes and of characters alike."""
+"""The symbol of a blank, of bytes, of characters and between the pieces of words alike."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,10 @@
 from twofold.nn.cnn import conv4, koch, vgg11, vgg16
 from twofold.nn.efficientnet import efficientnet_lite0
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
-from twofold.nn.sequences import gru, lstm, text_cnn, transformer
+from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
 
 __all__ = [
+    "bag",
     "conv4",
     "efficientnet_lite0",
     "gru",

@@ -44,6 +44,9 @@ READING = 0.3
 TRIED = 64
 """Items that are read to learn how long all of them will take."""
 
+TOGETHER = 256
+"""Items that are read at a time, where all are wanted once."""
+
 SIZED = 4
 """Items that are read to learn how much memory all of them will take."""
 
@@ -90,6 +93,12 @@ class Stored:
         sizes = [array.nbytes for array in read_all(self.input, [self.values[i] for i in places], self.threads)]
         share = len(self.values) / max(len(places), 1)
         return (time.perf_counter() - began) * share, sum(sizes) * share
+
+    def some(self, most: int) -> Iterator[np.ndarray]:
+        """The arrays of all values, or of so many spread over them."""
+        places = np.unique(np.linspace(0, len(self.values) - 1, min(most, len(self.values))).astype(int))
+        for start in range(0, len(places), TOGETHER):
+            yield from self.take(places[start : start + TOGETHER])
 
     def take(self, indices: Int[np.ndarray, "n"]) -> list[np.ndarray]:
         """The arrays at `indices`."""

@@ -200,6 +200,9 @@ def _as_before(recipe: Recipe, state: State, fixed: Collection[str]) -> Adapted:
     return Adapted(recipe=recipe.model_copy(update=kept))
 
 
+PREPARED = 200_000
+"""Things of the training part, at most, from which an encoder learns what it must know beforehand."""
+
 KNOWN_FOLDS = (
     "these identities are to be cross-fitted, but the bundle of --from was trained on some of them, so that no fold "
     "would be unseen: set split.folds=0 (--set), or train on other identities"
@@ -250,6 +253,8 @@ def _fit(
     with build.seeded(seed):
         linked = isinstance(train, Pairs) and train.positive
         aim = objective(recipe, twin, classes=feed.classes, loss=loss, linked=linked)
+    if (prepare := getattr(twin.encoder, "prepare", None)) is not None:
+        prepare(feed.stored.some(PREPARED))
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     run.ancestor, run.budget.began = material.ancestor, material.began
     run.provenance, run.class_names = material.provenance, class_names(feed, material.provenance)
