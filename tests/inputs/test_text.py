@@ -13,7 +13,7 @@ from twofold.inputs.text import LARGEST_TEXT, Text
 
 def test_it_is_an_input():
     assert isinstance(Text(), Input)
-    assert Text(**Text(unit="words", symbols=99).arguments()) == Text(unit="words", symbols=99)
+    assert Text(**Text(unit="words", symbols=9999).arguments()) == Text(unit="words", symbols=9999)
 
 
 def test_characters_and_bytes_are_their_own_numbers():
@@ -25,6 +25,17 @@ def test_equal_words_are_equal_symbols_wherever_they_stand():
     a, b = Text(unit="words").read("red car"), Text(unit="words").read("car, a red  car")
     assert a.tolist() == [b[2], b[3]]
     assert len(set(Text(unit="words").read("one two three four").tolist())) == 4
+
+
+def test_pieces_of_words_have_their_ends_and_a_blank_between():
+    text = Text(unit="ngrams")
+    one, two = text.read("ab"), text.read("ab cd")
+    assert len(one) == 6 and two[:6].tolist() == one.tolist() and two[6] == 1 + ord(" ") and len(two) == 13
+    assert set(text.read("cd").tolist()) == set(two[7:].tolist())
+    assert (one > 257).all() and len(set(two.tolist())) == 13
+    assert len(Text(unit="ngrams", longest=5).read("abcdef")) == 5
+    shared = np.isin(text.read("Katherine"), text.read("Katharine"))
+    assert 0.4 < shared.mean() < 1 and not np.isin(text.read("Bob"), text.read("Eve")).any()
 
 
 @pytest.mark.parametrize(
@@ -91,6 +102,7 @@ def test_words_of_the_command_line(tmp_path, monkeypatch):
         ({"form": "NFX"}, "is not a Unicode form"),
         ({"longest": 0}, "longest = 0 must be positive"),
         ({"unit": "bytes", "symbols": 100}, "symbols = 100 is too few for bytes"),
+        ({"unit": "ngrams", "symbols": 300}, "symbols = 300 is too few for ngrams"),
     ],
 )
 def test_fields_that_do_not_fit(settings, said):

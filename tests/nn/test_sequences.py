@@ -12,7 +12,7 @@ from twofold.inputs.padded import Padded, padded
 from twofold.nn.builder import built_from, kinds_of
 from twofold.nn.sequences import SEQUENCE_POOLS
 
-NAMES = [name for name in encoders.__all__ if "symbols" in kinds_of(getattr(encoders, name))]
+NAMES = [name for name in encoders.__all__ if "series" in kinds_of(getattr(encoders, name))]
 SMALL = {"dim": 8, "width": 32}
 
 
@@ -74,7 +74,7 @@ def test_half_precision_gives_float32_vectors(name):
 @pytest.mark.parametrize(
     ("input", "encoder", "said"),
     [
-        ("Text", "resnet18", "resnet18 takes pictures, and the input Text gives symbols: take one of gru, lstm"),
+        ("Text", "resnet18", "resnet18 takes pictures, and the input Text gives symbols: take one of bag, gru"),
         ("Image", "lstm", "lstm takes symbols or series, and the input Image gives pictures: take one of conv4"),
     ],
 )
@@ -86,6 +86,28 @@ def test_what_does_not_fit_together_is_refused_with_what_does(input, encoder, sa
 def test_pictures_given_to_an_encoder_of_sequences():
     with pytest.raises(UsageError, match="takes sequences"):
         encoders.lstm(symbols=30)(torch.zeros(2, 3, 8, 8))
+
+
+def test_a_bag_of_symbols_depends_on_its_item_alone_and_on_no_order():
+    with seeded(0):
+        bag = encoders.bag(symbols=30, dim=8).eval()
+    given = batch()
+    together = bag(given)
+    assert torch.allclose(together.norm(dim=1), torch.ones(3), atol=1e-5)
+    assert (torch.cat([bag(given[row : row + 1]) for row in range(3)]) - together).abs().max() < 1e-6
+    turned = Padded(given.values[:1].flip(1), given.lengths[:1])
+    assert (bag(turned) - together[:1]).abs().max() < 1e-6
+    one = bag(padded([np.array([7])]))[0]
+    assert torch.allclose(one, torch.nn.functional.normalize(bag.table.weight[7], dim=0), atol=1e-6)
+
+
+def test_a_bag_weighs_symbols_by_rarity_once():
+    bag = encoders.bag(symbols=10, dim=4)
+    bag.prepare([np.array([1, 1, 2]), np.array([1, 3]), np.array([1])])
+    weights = (10 * bag.weights.weight[:, 0]).exp()
+    assert weights[[1, 2, 9]].tolist() == pytest.approx([np.log(4 / 4) + 1, np.log(4 / 2) + 1, np.log(4) + 1], rel=1e-5)
+    bag.prepare([np.array([5])])
+    assert (10 * bag.weights.weight[:, 0]).exp().tolist() == weights.tolist()
 
 
 def test_an_unknown_pool():

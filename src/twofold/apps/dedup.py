@@ -108,6 +108,7 @@ def dedup(
     rule = rule or Copies(keep=keep)
     reader = Image(size=128, max_pixels=100_000_000) if reader is None else reader
     bundle = reader if isinstance(reader, Bundle) else None
+    reads_pictures = isinstance(reader if bundle is None else bundle.twin.input, Image)
     limit = _limit(bundle, threshold, against)
     kept = load_cache(cache, reader, mirrored=rule.mirrored)
     items, notes = distinct(items)
@@ -123,7 +124,9 @@ def dedup(
         perhaps=perhaps,
         items=len(known) + len(known.unreadable),
         new=new,
-        rule=_rule_in_words(bundle, limit, rule, against=against is not None, asked=threshold is not None),
+        rule=_rule_in_words(
+            bundle, limit, rule, pictures=reads_pictures, against=against is not None, asked=threshold is not None
+        ),
         threshold=COPY if limit is None else limit,
         unreadable=known.unreadable,
         notes=(*((kept.note,) if kept.note else ()), *notes, *search.notes),
@@ -405,12 +408,17 @@ def _limit(bundle: Bundle | None, threshold: float | None, against: Index | None
     return None if bundle.calibration is None else bundle.calibration.threshold
 
 
-def _rule_in_words(bundle: Bundle | None, limit: float | None, rule: Copies, *, against: bool, asked: bool) -> str:
+def _rule_in_words(
+    bundle: Bundle | None, limit: float | None, rule: Copies, *, pictures: bool, against: bool, asked: bool
+) -> str:
     if rule.strictness == "exact":
         return "equal bytes"
+    if not pictures and limit is None and not against:
+        return "equal contents (calibrate the bundle, or give --threshold, to find what is nearly the same)"
     pixels = "pictures that fit into each other, turned, cut or written on, and differ nowhere in detail or colour"
     more = {"strict": " (strictly)", "loose": " (doubtful ones as well)"}.get(rule.strictness, "")
     pixels += (", mirror images, too" if rule.mirrored else "") + more
+    pixels = pixels if pictures else "equal contents"
     if bundle is None or (limit is None and not against):
         return pixels
     if limit is None:

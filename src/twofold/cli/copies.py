@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from twofold.cli.options import YES, Flag, Json, print_json, say, show
+from twofold.cli.options import YES, Flag, Json, MaybeOutFile, print_json, say, show
 from twofold.cli.values import OutFile, Threshold
 from twofold.errors import UsageError
 from twofold.plurals import counted
 
 if TYPE_CHECKING:
+    from twofold.bundle import Bundle
     from twofold.copies.trash import Moved
     from twofold.data.items import Items
     from twofold.report.groups_page import Face
@@ -38,6 +39,7 @@ def dedup(
     cache: Path | None = None,
     memory: Annotated[Path | None, Parameter(show=False)] = None,
     report: OutFile = None,
+    out: MaybeOutFile = None,
     apply: Path | None = None,
     link: Flag = False,
     device: str | None = None,
@@ -50,7 +52,7 @@ def dedup(
     Args:
         bundle: optional: a bundle, or the word pretrained, which finds more copies. Without it DATA comes first.
         data: a folder, a table, or vectors (npy: rows, without a bundle).
-        against: an index: items of DATA near one of its items are copies of that.
+        against: an index, or other DATA: items of DATA near one of its items are copies of that.
         threshold: minimum score at which vectors count as the same; by default the bundle's, if it is calibrated.
         keep: which file of a group to propose to keep: largest, oldest or first.
         strictness: exact (equal bytes), strict, normal, or loose (doubtful copies as well).
@@ -58,6 +60,7 @@ def dedup(
         cache: a folder that stores what was read, by content; the next call reads and compares only what is new.
         memory: the old name of --cache.
         report: write a review page to this file; it exports your decisions as a CSV.
+        out: write the groups to this CSV: cluster, id, role, score, probability, and of texts the words that differ.
         apply: carry out the decisions in such a CSV; or, given the undo list, undo them.
         link: with --apply, replace files with exactly the same bytes by hard links to the kept file. Others stay.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
@@ -91,24 +94,56 @@ def dedup(
         for undo in unfinished(data):
             say(f"an earlier --apply was cut off; take it back first: {_command(data, undo)}")
         look = partial(find, items, reader, rule=rule, threshold=threshold, cache=cache)
+        texts = {name: value for name, value in zip(items.ids, items.values, strict=True) if isinstance(value, str)}
         with terminal.stages(quiet=json) as watch:
-            found = look(watch=watch) if against is None else _against(against, partial(look, watch=watch))
+            looking = partial(look, watch=watch)
+            found = looking() if against is None else _against(against, looking, reader, texts, quiet=json)
         if report is not None:
             _write_page(report, found, items, data)
+        if out is not None:
+            _write_table(out, found, texts, reader)
     seconds = time.monotonic() - started
     if json:
         print_json(asdict(found) | {"seconds": seconds})
     else:
-        show(_told(found, seconds))
-        if report is not None:
-            show(f"look through {report}, export decisions.csv, then: {_command(data, Path('decisions.csv'))}")
+        show(_told(found, seconds), *_written(report, out, data))
     return YES
 
 
-def _against(place: str, look: Callable[..., "Groups"]) -> "Groups":
+def _written(report: Path | None, out: Path | None, data: Path) -> list[str]:
+    """What was written where, and what to do with it."""
+    lines = [] if out is None else [f"the groups are in {out}"]
+    if report is not None:
+        lines.append(f"look through {report}, export decisions.csv, then: {_command(data, Path('decisions.csv'))}")
+    return lines
+
+
+def _against(
+    place: str, look: Callable[..., "Groups"], bundle: "Bundle | None", texts: dict[str, str], *, quiet: bool
+) -> "Groups":
+    """The copies of what an index holds, or of other data, which is indexed for the time being.
+
+    Args:
+        texts: id -> text; those of the other data join them, under names of their own.
+    """
+    import tempfile
+    from dataclasses import replace
+
+    from twofold.apps.indexing import index_items
+    from twofold.cli.archive import opened
     from twofold.store.index import Index
 
-    with Index.open(place) as index:
+    other = Path(place)
+    if Index.found(place) or not other.exists():
+        with Index.open(place) as index:
+            return look(against=index)
+    if bundle is None:
+        raise UsageError(f"--against {place} compares vectors: give a bundle as well")
+    items = opened(other, 0, quiet=quiet)
+    items = replace(items, ids=tuple(f"{other.name}: {name}" for name in items.ids))
+    texts |= {name: value for name, value in zip(items.ids, items.values, strict=True) if isinstance(value, str)}
+    with tempfile.TemporaryDirectory() as folder, Index.create(Path(folder) / "index", bundle.contract) as index:
+        index_items(bundle, index, items)
         return look(against=index)
 
 
@@ -147,6 +182,15 @@ def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> No
     write_atomically(report, page.encode("utf-8", "backslashreplace"))
 
 
+def _write_table(out: Path, found: "Groups", texts: dict[str, str], bundle: "Bundle | None") -> None:
+    from twofold.files import write_atomically
+    from twofold.report.groups_table import groups_table
+
+    calibration = None if bundle is None else bundle.calibration
+    sure = None if calibration is None else calibration.deciding.probability
+    write_atomically(out, groups_table(found, texts, probability=sure))
+
+
 def _drawn(value: object) -> "Face":
     """A thumbnail and facts of a file; the file may be gone by now."""
     import numpy as np
@@ -155,6 +199,8 @@ def _drawn(value: object) -> "Face":
     from twofold.inputs.image_decoding import decode
     from twofold.report.groups_page import Face
 
+    if isinstance(value, str):
+        return _worded(value)
     size = _bytes(value)
     try:
         picture = decode(value, side=320, background=255)
@@ -172,11 +218,20 @@ def _named(value: object, report: Path) -> "Face":
 
     from twofold.report.groups_page import Face
 
+    if isinstance(value, str):
+        return _worded(value)
     size = _bytes(value)
     address = None
     if isinstance(value, Path):
         address = quote(os.fsencode(Path(os.path.relpath(value, report.parent)).as_posix()))
     return Face(picture=None, facts=f"{size / 1e3:,.0f} kB", bytes=size, address=address)
+
+
+def _worded(text: str) -> "Face":
+    """A text, as it is."""
+    from twofold.report.groups_page import Face
+
+    return Face(picture=None, facts=counted(len(text), "character"), bytes=len(text.encode()), text=text)
 
 
 def _bytes(value: object) -> int:

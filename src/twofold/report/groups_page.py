@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from twofold.printable import printable_lines
 from twofold.report.page import data_uri, document
+from twofold.report.words import differing
 from twofold.results import CopyFile, Group, Groups
 
 __all__ = ["Face", "groups_page"]
@@ -51,6 +52,7 @@ class Face:
     """What is shown of one thing: a thumbnail (None: it has none), a line of facts, and its size in bytes.
 
     Attributes:
+        text: of a text what it says; in a group, the words that the kept one lacks are marked.
         address: where its picture lies, relative to the page, for a thing without a thumbnail.
     """
 
@@ -58,6 +60,7 @@ class Face:
     facts: str
     bytes: int
     address: str | None = None
+    text: str | None = None
 
 
 def groups_page(
@@ -259,10 +262,18 @@ def _copy(
     if here.picture is not None or here.address is not None:
         address = _text(here.address or "") if here.picture is None else data_uri(here.picture, photo=True)
         shown = f'<img src="{address}" alt="" loading="lazy">'
+    if here.text is not None:
+        shown = _words(here.text, here.text if score is None else face(kept).text or "")
     said = '<span class="best">proposed to stay</span>' if score is None else f"alike {score:.3f}"
     over = "" if score is None else _over(table, kept, name)
     caption = f"<strong>{_text(name)}</strong>{_text(here.facts)}<br>{said}"
     return _card(place, shown, caption, goes=goes, over=over)
+
+
+def _words(text: str, kept: str) -> str:
+    """A text, with the words marked that the kept one lacks."""
+    words = (f"<mark>{_text(word)}</mark>" if new else _text(word) for word, new in differing(text, kept))
+    return f'<blockquote class="words">{" ".join(words)}</blockquote>'
 
 
 def _over(table: _Table, kept: str, name: str) -> str:
