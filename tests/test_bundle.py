@@ -56,7 +56,7 @@ def test_every_flipped_byte_is_found(tmp_path):
         content = bytearray((folder / name).read_bytes())
         content[len(content) // 2] ^= 1
         (folder / name).write_bytes(content)
-        with pytest.raises(DamagedBundle, match="is not as it was written"):
+        with pytest.raises(DamagedBundle, match="is not what was written"):
             Bundle.load(folder)
 
 

@@ -335,7 +335,7 @@ def test_two_thresholds_and_settings_on_the_command_line(run, model, people, tmp
     assert (code, told["confidence"], told["rejection"]["frr"]) == (0, 0.9, 0.2)
     assert told["reject_threshold"] <= told["threshold"]
     assert "did you mean 'confidence'" in said(run, *words, "--set", "confidense=0.9")
-    assert "--set seed=x: a whole number belongs there" in said(run, *words, "--set", "seed=x")
+    assert "--set seed=x: must be a whole number" in said(run, *words, "--set", "seed=x")
 
 
 def test_scores_of_any_model_on_the_command_line(run, tmp_path):
@@ -353,7 +353,7 @@ def test_scores_of_any_model_on_the_command_line(run, tmp_path):
     assert code == 0 and "for a false-accept rate of 0.1" in out
     assert "the threshold was found on" in said(run, "evaluate", tmp_path / "contract.json", tmp_path / "v.npy")
     (tmp_path / "s.csv").write_text("score,same\n0.1,0\n0.9,1\n")
-    assert "nobody said whose the pairs are" in said(run, "calibrate", tmp_path / "s.csv", "--far", "0.1")
+    assert "the identities of the pairs are not given" in said(run, "calibrate", tmp_path / "s.csv", "--far", "0.1")
 
 
 def test_a_threshold_for_many_on_the_command_line(run, model, people, tmp_path):

@@ -55,7 +55,7 @@ def test_a_life(run, model, people, tmp_path):
     enrol_all(run, model, people, index)
     asked = ("identify", model, index, people / "anna" / "0.png", "--json")
     assert json.loads(run(*asked)[1])["label"] == "anna"
-    assert run("revoke", index, "anna") == (0, "anna is kept, and not matched any more: 2 items changed\n", "")
+    assert run("revoke", index, "anna") == (0, "anna is kept, but no longer matched: 2 items changed\n", "")
     assert json.loads(run(*asked)[1])["candidates"][0]["label"] != "anna"
     assert run("enrol", model, index, "anna", people / "bert" / "0.png")[0] == 2
     assert json.loads(run("revoke", index, "anna", "--lift", "--json")[1]) == {
@@ -180,7 +180,7 @@ def test_options_of_enrol(run, model, people, tmp_path):
     assert json.loads(run("info", index, "--json")[1])["items"] == 1
     code, _, complained = run("enrol", model, index, "anna", photo, "--protect")
     assert code == 2
-    assert f"{index} is there and not protected: twofold rekey {index} --new KEYFILE protects it" in complained
+    assert f"{index} exists and is not protected: twofold rekey {index} --new KEYFILE protects it" in complained
 
 
 def test_keys(run, model, people, tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ def run(capsys, monkeypatch, tmp_path):
 
 def test_the_bare_command_shows_the_usual_path_and_what_was_done(run, tmp_path):
     code, out, _ = run()
-    assert code == 0 and "✓" not in out and "no bundle lies in this folder yet" in out
+    assert code == 0 and "✓" not in out and "there is no bundle in this folder yet" in out
     place = of_pictures().save(tmp_path / "models" / "mine")
     code, out, _ = run()
     assert [line.split()[2] for line in out.splitlines() if line.startswith("✓")] == ["train", "calibrate"]

@@ -62,7 +62,7 @@ def test_nothing_is_replaced_unasked(run, people, model, tmp_path):
     state = next(model.with_name("people.training").glob("step-*"))
     state.rename(model.with_name("gone.training") / state.name)
     code, _, err = run("train", "character", people, "-o", model.with_name("gone"), *QUICK)
-    assert code == 2 and "--resume goes on from it, --force begins anew" in err
+    assert code == 2 and "--resume continues it, --force starts over" in err
     assert (model / "manifest.json").read_bytes() == before
 
 
@@ -104,7 +104,7 @@ def test_a_training_that_is_asked_to_end_keeps_its_state_at_once(run, people, tm
     before = signal.getsignal(number)
     ended, _, err = run(*command)
     assert (ended, signal.getsignal(number)) == (code, before)
-    assert "training was asked to end at step 2; --resume goes on from step 2" in err
+    assert "training was asked to end at step 2; --resume continues from step 2" in err
     assert [state.name for state in (tmp_path / "m.training").glob("step-*")] == ["step-000000002"]
     assert run(*command, "--resume")[0] == 0
 

@@ -121,6 +121,6 @@ def test_monitor_says_by_its_exit_code(run, tmp_path):
     code, out, _ = run("monitor", contract, tmp_path / "healthy.jsonl", *settings, "--json")
     assert code == 0 and json.loads(out)["false_alarms"] == 0.05
     code, _, err = run("monitor", contract, tmp_path / "healthy.jsonl", "--set", "looks=x")
-    assert code == 2 and "a whole number belongs there" in err
+    assert code == 2 and "must be a whole number" in err
     code, _, err = run("monitor", contract, tmp_path / "none.jsonl")
     assert code == 2 and "cannot be read" in err

@@ -48,7 +48,7 @@ def test_what_no_field_takes(key, value):
 @pytest.mark.parametrize("value", NO_NUMBER, ids=repr)
 @pytest.mark.parametrize("key", numbers(int, float))
 def test_true_and_texts_are_not_numbers(key, value):
-    assert "a number belongs there" in refused(key, value)
+    assert "must be a number" in refused(key, value)
 
 
 @pytest.mark.parametrize("value", [10**30, 1.5, -1], ids=repr)
@@ -81,7 +81,7 @@ def parameters(package, *wanted):
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "3", 10**30, [3]], ids=repr)
 @pytest.mark.parametrize(("piece", "name"), list(parameters(nn, int)))
 def test_sizes_of_encoders(piece, name, value):
-    with pytest.raises(RecipeError, match=rf"encoder\.{name} = .*: a whole number from 1 to 65,536 belongs there"):
+    with pytest.raises(RecipeError, match=rf"encoder\.{name} = .*: must be a whole number from 1 to 65,536"):
         build.twin(Recipe(encoder={"name": piece, name: value}))
 
 
@@ -96,7 +96,7 @@ def test_sizes_of_encoders(piece, name, value):
 )
 def test_arguments_of_pieces_are_of_the_type_that_is_written(kind, piece, name):
     make = {"encoder": build.twin, "input": build.twin, "loss": only_loss, "miner": lambda of: build.miner(of.miner)}
-    with pytest.raises(RecipeError, match=rf"{kind}\.{name} = \[\[1\]\]: .* belongs there"):
+    with pytest.raises(RecipeError, match=rf"{kind}\.{name} = \[\[1\]\]: must be"):
         make[kind](Recipe(**{kind: {"name": piece, name: [[1]]}}))
 
 

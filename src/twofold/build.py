@@ -190,7 +190,7 @@ def _refuse_unfit(piece: Piece, kind: str, takes: Mapping[str, inspect.Parameter
         right = whole or type(value) is wanted or (wanted is float and type(value) is int)
         if not right or (whole and kind == "encoder" and not 1 <= value <= WIDEST):
             bounds = f" from 1 to {WIDEST:,}" if wanted is int and kind == "encoder" else ""
-            raise RecipeError(f"{kind}.{name} = {value!r}: {WANTED[wanted]}{bounds} belongs there")
+            raise RecipeError(f"{kind}.{name} = {value!r}: must be {WANTED[wanted]}{bounds}")
 
 
 def _refuse_unknown(piece: Piece, kind: str, takes: Any) -> None:

@@ -389,7 +389,7 @@ def _check(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file():
             raise DamagedBundle(f"{folder / name} is missing: restore the bundle from a copy")
         if sha256_file(folder / name) != files.get(name):
-            raise DamagedBundle(f"{folder / name} is not as it was written (SHA-256): restore the bundle from a copy")
+            raise DamagedBundle(f"{folder / name} is not what was written (SHA-256): restore the bundle from a copy")
     return manifest
 
 

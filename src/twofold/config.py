@@ -33,7 +33,7 @@ def _refuse_not_finite(section: str, arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         numbers = value if isinstance(value, list | tuple) else [value]
         if any(isinstance(number, float) and not math.isfinite(number) for number in numbers):
-            raise RecipeError(f"{section}.{name} = {value}: a finite number belongs there")
+            raise RecipeError(f"{section}.{name} must be a finite number, not {value}")
 
 
 class Piece(BaseModel):
@@ -66,9 +66,9 @@ class _Part(BaseModel):
         wanted = cls.model_fields[str(info.field_name)].annotation
         kinds = {*get_args(wanted)} or {wanted}
         if isinstance(value, bool | str) and type(value) not in kinds and kinds & {int, float}:
-            raise ValueError(f"a number belongs there, not {'a text' if isinstance(value, str) else 'true or false'}")
+            raise ValueError(f"must be a number, not {'a text' if isinstance(value, str) else 'true or false'}")
         if isinstance(value, int) and not isinstance(value, bool) and int in kinds and value > MOST:
-            raise ValueError(f"a number of at most {MOST:,} belongs there")
+            raise ValueError(f"must be at most {MOST:,}")
         return value
 
 

@@ -110,7 +110,9 @@ def embed_readable_pairs(
     known = np.array([name in place for name in pairs.ids])
     kept = pairs.take(np.flatnonzero(known[pairs.index_a] & known[pairs.index_b])).alone()
     if not len(kept):
-        raise UnreadableInput(f"each of {len(pairs)} pairs has a file that cannot be read: mend them, or give others")
+        raise UnreadableInput(
+            f"each of {len(pairs)} pairs has a file that cannot be read: repair the files, or give others"
+        )
     return kept, vectors[[place[name] for name in kept.ids]]
 
 

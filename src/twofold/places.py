@@ -12,14 +12,14 @@ __all__ = ["REMEDIES", "check_file_place", "check_folder_place", "file_at", "is_
 
 # what the system refuses, and what its user can do about it; any other errno is told in the system's words
 REMEDIES = {
-    errno.EACCES: "choose a place where you may write, or have the permissions changed",
-    errno.EPERM: "choose a place where you may write, or have the permissions changed",
+    errno.EACCES: "choose a place where you may write, or change the permissions",
+    errno.EPERM: "choose a place where you may write, or change the permissions",
     errno.EROFS: "the file system is read-only: choose another place",
     errno.ENOSPC: "the disk is full: free some space or choose another disk",
     errno.EDQUOT: "your quota is used up: free some space or choose another disk",
     errno.EFBIG: "the file is too large for this file system: choose another disk",
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "its symbolic links lead in a circle: mend or remove them",
+    errno.ELOOP: "its symbolic links form a loop: repair or remove them",
     errno.EISDIR: "it is a folder: give a file",
     errno.ENOTDIR: "a part of the path is a file, not a folder: correct the path",
     errno.ENOENT: "correct the path",

@@ -81,7 +81,7 @@ def items(found: Items) -> str:
 def findings(found: Sequence[Finding]) -> str:
     """A doctor's findings, the worst first, each with its remedy."""
     if not found:
-        return "nothing stands against training on this data"
+        return "no problems found: this data can be trained on"
     order = sorted(found, key=lambda finding: list(SIGNS).index(finding.level))
     return "\n".join(
         f"{SIGNS[f.level]} {f.message}\n  {f.remedy}" if f.remedy else f"{SIGNS[f.level]} {f.message}" for f in order
@@ -350,7 +350,7 @@ def found(result: Found) -> str:
         words = {"same": "found", "unsure": "unsure", "different": "nothing like it"}
         said = (
             f"{words[result.decision or 'different']}, threshold {result.threshold:.4f}, "
-            f"false-accept rate {result.far:g} a comparison ({result.standing})"
+            f"false-accept rate {result.far:g} per comparison ({result.standing})"
         )
     return "\n".join([f"{result.query}: {said}", *map(_hit, result.hits)])
 

@@ -240,7 +240,7 @@ class TestShards:
         try:
             found = Shards.open(out).read(0)
         except DamagedIndex as error:
-            assert "is not as it was written: delete it" in str(error)
+            assert "is not what was written: delete it" in str(error)
         else:
             assert found.ids == whole.ids
             np.testing.assert_array_equal(found.vectors, whole.vectors)

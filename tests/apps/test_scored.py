@@ -42,7 +42,9 @@ def test_a_contract_is_not_judged_on_the_scores_it_was_made_from():
 
 def test_pairs_of_nobody_certify_nothing():
     pairs = nameless(vectors(40))
-    with pytest.raises(CannotCertify, match=r"nobody said whose the pairs are .* so nothing can be certified"):
+    with pytest.raises(
+        CannotCertify, match=r"the identities of the pairs are not given .* so nothing can be certified"
+    ):
         calibrate_scores(pairs, far=0.1)
     contract = calibrate_scores(pairs, far=0.1, standing="estimate")
     known = contract.calibration

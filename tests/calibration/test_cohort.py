@@ -93,11 +93,11 @@ def test_a_cohort_is_kept_in_the_bundle_and_protected(tmp_path):
     assert np.allclose(embed(done, drawn.take([0])).vectors, embed(kept, drawn.take([0])).vectors)
     path = tmp_path / "bundle" / "cohort.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    with pytest.raises(DamagedBundle, match=r"cohort\.safetensors is not as it was written"):
+    with pytest.raises(DamagedBundle, match=r"cohort\.safetensors is not what was written"):
         Bundle.load(tmp_path / "bundle")
     plain = calibrate(kept, drawn, far=0.2, standing="estimate").save(tmp_path / "plain")
     (plain / "cohort.safetensors").write_bytes(b"planted")
-    with pytest.raises(DamagedBundle, match=r"cohort\.safetensors is not as it was written"):
+    with pytest.raises(DamagedBundle, match=r"cohort\.safetensors is not what was written"):
         Bundle.load(plain)
 
 

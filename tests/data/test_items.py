@@ -185,7 +185,7 @@ def test_arrays() -> None:
     assert items.values[0].shape == (2,)
     with pytest.raises(DataError, match="2 values, 3 ids, 3 labels"):
         Items.from_arrays(np.zeros((2, 2)), [1, 2, 3])
-    with pytest.raises(DataError, match="ids must be unique: a stand twice"):
+    with pytest.raises(DataError, match="ids must be unique: a appear more than once"):
         Items.from_arrays(np.zeros((2, 2)), [1, 2], ids=["a", "a"])
     with pytest.raises(NotEnoughData, match="there are no items"):
         Items.from_arrays([], [])
@@ -355,7 +355,7 @@ def test_a_folder_that_may_not_be_read_is_left_out_and_named(tmp_path, monkeypat
 @pytest.mark.parametrize("levels", [0, 1, 2])
 def test_the_data_themselves_must_be_readable(tmp_path, monkeypatch, levels):
     closing(monkeypatch, fill(tmp_path / "shut", "a/1.png").name)
-    with pytest.raises(DataError, match=r"shut cannot be read \(Permission denied\): have its permissions changed"):
+    with pytest.raises(DataError, match=r"shut cannot be read \(Permission denied\): check its permissions"):
         Items.from_folder(tmp_path / "shut", levels=levels)
 
 

@@ -123,11 +123,11 @@ class TestDescription:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"fit": "padd"}, r"fit = 'padd' is no way to fit a picture: did you mean 'pad'\?"),
+        ({"fit": "padd"}, r"fit = 'padd' is not a way to fit a picture: did you mean 'pad'\?"),
         ({"channels": 4}, "channels = 4 is not possible"),
         ({"size": 0}, "size = 0 .* must be positive"),
         ({"size": [1, 2, 3]}, r"size = \[1, 2, 3\] is not possible"),
-        ({"background": 256}, "background = 256 is no grey value"),
+        ({"background": 256}, "background = 256 is not a grey value"),
         ({"mean": [0.5, 0.5]}, "mean = .* does not fit 3 channels"),
         ({"mean": float("nan")}, "mean = nan does not fit"),
         ({"std": 0.0}, "std = 0.0 must be positive"),

@@ -314,8 +314,8 @@ def test_a_switch_is_true_or_false(name, value):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rotations": 10}, r"augment\.rotations is no setting of pictures: did you mean 'rotation'\?"),
-        ({"background": 3}, r"augment\.background is no setting of pictures"),
+        ({"rotations": 10}, r"augment\.rotations is not a setting for pictures: did you mean 'rotation'\?"),
+        ({"background": 3}, r"augment\.background is not a setting for pictures"),
         ({"rotation": -1}, r"augment\.rotation = -1 is not possible: a number from 0 \(off\) to 180"),
         ({"scale": 1.5}, r"augment\.scale = 1\.5 is not possible: a number from 0 \(off\) to 0\.9"),
         ({"fill": "white"}, r"augment\.fill = 'white' is not possible"),

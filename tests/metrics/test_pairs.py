@@ -182,7 +182,7 @@ def test_a_list_can_be_gone_through_twice():
 
 
 def test_scores_that_are_no_numbers_are_refused():
-    with pytest.raises(DataError, match=r"1 of 2 scores are not finite \(the first is nan\): look at the vectors"):
+    with pytest.raises(DataError, match=r"1 of 2 scores are not finite \(the first is nan\): check the vectors"):
         PairList(np.array([0.5, np.nan]), np.array([True, False]), first=np.array([0, 0]), second=np.array([0, 1]))
     source = AllPairs(lambda rows, cols: np.full((len(rows), len(cols)), np.inf), np.array([0, 0, 1]))
     with pytest.raises(DataError, match="3 of 3 scores"):

@@ -179,7 +179,7 @@ def test_too_small_pictures_are_refused_when_building():
 
 
 def test_an_unknown_pool_is_refused_with_the_nearest():
-    with pytest.raises(RecipeError, match=r"pool = 'avarage' is no pooling: did you mean 'average'\?"):
+    with pytest.raises(RecipeError, match=r"pool = 'avarage' is not a pooling: did you mean 'average'\?"):
         encoders.conv4(pool="avarage")
 
 

@@ -360,9 +360,9 @@ def test_a_cut_file_is_found(written: Path) -> None:
         ("PRAGMA user_version=3", r"store has format 3, this twofold reads 2: upgrade twofold"),
         ("PRAGMA user_version=1", r"store has format 1, never released; this twofold reads 2: build it again"),
         ("CREATE TRIGGER t AFTER INSERT ON items BEGIN DELETE FROM items; END", r"the tables of .* are not those of"),
-        ("UPDATE pinned SET contract = '{}'", r"what .* is pinned to is not as it was written"),
-        ("UPDATE state SET items = 3", r"the state of .* is not as it was written"),
-        ("DELETE FROM state", r"the state of .* is not as it was written"),
+        ("UPDATE pinned SET contract = '{}'", r"what .* is pinned to is not what was written"),
+        ("UPDATE state SET items = 3", r"the state of .* is not what was written"),
+        ("DELETE FROM state", r"the state of .* is not what was written"),
     ],
 )
 def test_a_foreign_hand_is_noticed(written: Path, statement: str, message: str) -> None:

@@ -120,7 +120,7 @@ def test_remove_takes_items_and_nothing_else(index: Index, make: Make) -> None:
     index.add(make(PEOPLE))
     index.remove(["anna/2", "carl/1"])
     assert set(index.ids) == {"anna/1", "anna/3", "bert/1", "bert/2"}
-    with pytest.raises(StoreError, match=r"holds no item 'carl/1': look at index.ids"):
+    with pytest.raises(StoreError, match=r"holds no item 'carl/1': see index.ids for those it holds"):
         index.remove(["anna/1", "carl/1"])
     assert "anna/1" in index
     with pytest.raises(StoreError, match=r"holds no item 'carl/1'"):
@@ -354,8 +354,8 @@ def test_a_check_reads_every_row(index: Index, make: Make) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ids": ("a", "b", "a")}, r"the id 'a' stands twice in one call \(1 such ids\): give each item its own"),
-        ({"ids": ("a", "", "c")}, r"'' is no id or label: give a text that is not empty"),
+        ({"ids": ("a", "b", "a")}, r"the id 'a' appears twice in one call \(1 such ids\): give each item its own"),
+        ({"ids": ("a", "", "c")}, r"'' is not a valid id or label: give a text that is not empty"),
         ({"vectors": np.zeros((3, 5), np.float32)}, r"vectors of shape \(3, 5\): this index takes \(n, 16\)"),
         ({"vectors": np.full((3, 16), np.nan)}, r"the vector of 'a' has NaN, infinity or more than 1e\+15 in it"),
         ({"vectors": np.ones((3, 16))}, r"the vector of 'a' has length 4: an index for the cosine keeps unit vectors"),

@@ -75,7 +75,7 @@ def test_remove_takes_items_and_nothing_else(index: Index, make: Make) -> None:
     index.add(make(PEOPLE))
     index.remove(["anna/2", "carl/1"])
     assert index.ids == ("anna/1", "anna/3", "bert/1", "bert/2")
-    with pytest.raises(StoreError, match=r"holds no item 'carl/1': look at index.ids"):
+    with pytest.raises(StoreError, match=r"holds no item 'carl/1': see index.ids for those it holds"):
         index.remove(["anna/1", "carl/1"])
     assert "anna/1" in index
 
@@ -127,10 +127,10 @@ def test_two_open_at_once_see_each_other(index: Index, make: Make) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ids": ("a", "b", "a")}, r"the id 'a' stands twice in one call \(1 such ids\): give each item its own"),
+        ({"ids": ("a", "b", "a")}, r"the id 'a' appears twice in one call \(1 such ids\): give each item its own"),
         ({"ids": ("a", "b")}, r"2 ids, 3 labels and 3 vectors: give one of each"),
-        ({"ids": ("a", "", "c")}, r"'' is no id or label: give a text that is not empty"),
-        ({"labels": ("a", "b", "\udcff")}, r"'\\udcff' is no id or label"),
+        ({"ids": ("a", "", "c")}, r"'' is not a valid id or label: give a text that is not empty"),
+        ({"labels": ("a", "b", "\udcff")}, r"'\\udcff' is not a valid id or label"),
         ({"vectors": np.zeros((3, 5), np.float32)}, r"vectors of shape \(3, 5\): this index takes \(n, 16\)"),
         ({"vectors": np.full((3, 16), np.nan)}, r"the vector of 'a' has NaN, infinity or more than 1e\+15 in it"),
         ({"vectors": np.full((3, 16), np.inf)}, r"the vector of 'a' has NaN, infinity"),

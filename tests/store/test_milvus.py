@@ -81,7 +81,7 @@ def test_a_changed_row_is_never_served(index: Any, make: Make) -> None:
     index.add(given)
     row = index.engine._client.query(index.engine._name, filter='id == "a"', output_fields=["*"])[0]
     index.engine._client.upsert(index.engine._name, [{**row, "label": "b", "tags": []}])
-    message = r"the row 'a' of milvus\+file:.* is not as it was written \(SHA-256\)"
+    message = r"the row 'a' of milvus\+file:.* is not what was written \(SHA-256\)"
     for look in (lambda: index.get(["a"]), lambda: list(index.blocks()), lambda: index.search(given.vectors, 3)):
         with pytest.raises(DamagedIndex, match=message):
             look()
@@ -101,7 +101,7 @@ def test_large_calls_go_in_parts(index: Any, make: Make, monkeypatch: pytest.Mon
 
 
 def test_what_is_too_large_is_refused(place: str, index: Index, contract: Contract, make: Make) -> None:
-    with pytest.raises(StoreError, match="is no id or label for this engine: give at most 1024 bytes"):
+    with pytest.raises(StoreError, match="is not a valid id or label for this engine: give at most 1024 bytes"):
         index.add(make(["x" * 1025]))
     with pytest.raises(StoreError, match="metadata of 60009 letters: Milvus keeps 60000 bytes for an item"):
         index.add(replace(make(["a"]), metadata=({"k": "x" * 60_000},)))
@@ -196,7 +196,7 @@ def test_tries_to_connect_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> Non
         ("milvus://host/a?nprobe=3", r"\['nprobe'\] in an address of Milvus mean nothing here"),
         ("milvus://host/a?index=HSNW", "index=HSNW: did you mean 'HNSW'"),
         ("milvus://anna:pass/word@host/a", "in user and password write @ as %40, / as %2F"),
-        ("milvus://host:port/a", "this is no address of an engine: give one like milvus://"),
+        ("milvus://host:port/a", "this is not the address of an engine: give one like milvus://"),
     ],
 )
 def test_addresses_that_are_none(place: str, message: str) -> None:

@@ -99,7 +99,7 @@ def test_a_changed_row_is_never_served(index: Index, admin: Any, make: Make) -> 
     given = make(["a", "b", "c"])
     index.add(given)
     admin.execute("UPDATE test_a_changed_row_is_never_served SET label = 'b' WHERE id = 'a'")
-    message = r"the row 'a' of postgresql:.* is not as it was written \(SHA-256\)"
+    message = r"the row 'a' of postgresql:.* is not what was written \(SHA-256\)"
     for look in (lambda: index.get(["a"]), lambda: list(index.blocks()), lambda: index.search(given.vectors, 3)):
         with pytest.raises(DamagedIndex, match=message):
             look()
@@ -167,7 +167,7 @@ def test_a_user_without_rights_is_told(index: Index, place: str, admin: Any, mak
     try:
         with Index.open(place.replace("postgres:@", "reader:@")) as reader:
             assert len(reader) == 0
-            with pytest.raises(StoreError, match=r"permission denied .* look at the rights of the user in the address"):
+            with pytest.raises(StoreError, match=r"permission denied .* check the rights of the user in the address"):
                 reader.add(make(["a"]))
     finally:
         admin.execute("DROP OWNED BY reader")
@@ -175,7 +175,7 @@ def test_a_user_without_rights_is_told(index: Index, place: str, admin: Any, mak
 
 
 def test_names_too_long_for_a_key_are_refused(index: Index, make: Make) -> None:
-    with pytest.raises(StoreError, match="is no id or label for this engine: give at most 1024 bytes"):
+    with pytest.raises(StoreError, match="is not a valid id or label for this engine: give at most 1024 bytes"):
         index.add(make(["x" * 1025]))
     assert "a\0b" not in index
     with pytest.raises(StoreError, match="holds no item"):
@@ -205,7 +205,9 @@ def test_a_table_needs_a_plain_name(place: str) -> None:
 
 def test_an_address_that_is_none_is_not_repeated() -> None:
     for login in (f"anna:{SECRET}", "anna:12/word", "anna:s3cr@t"):
-        with pytest.raises(StoreError, match="this is no address of an engine: give one like postgresql://") as caught:
+        with pytest.raises(
+            StoreError, match="this is not the address of an engine: give one like postgresql://"
+        ) as caught:
             Index.open(f"postgresql://{login}@host/db?table=a")
         told = str(caught.value)
         assert not any(part in told for part in ("s3cr", "t/word", "12"))

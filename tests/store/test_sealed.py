@@ -328,7 +328,7 @@ def test_a_check_looks_at_the_log_if_a_key_is_at_hand(index: Index, monkeypatch:
     assert inspect(index.path).findings == ()
     monkeypatch.setenv("TWOFOLD_KEY", KEY.text)
     (finding,) = inspect(index.path).findings
-    assert finding.message == "the audit log is not as it was written from entry 1 on"
+    assert finding.message == "the audit log is not what was written from entry 1 on"
 
 
 def test_many_vectors_of_a_protected_index_are_searched_in_memory(

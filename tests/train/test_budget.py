@@ -90,7 +90,7 @@ def test_an_interruption_in_the_cool_down_says_where_a_training_goes_on(clock, t
     def asked():
         return clock.now >= 18
 
-    with pytest.raises(Interrupted, match="asked to end at step 18; --resume goes on from step 16"):
+    with pytest.raises(Interrupted, match="asked to end at step 18; --resume continues from step 16"):
         trained(watch=clock.step, max_seconds=20.0, checkpoints=Checkpoints(tmp_path, asked=asked))
 
 

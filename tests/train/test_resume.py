@@ -65,7 +65,7 @@ def whole(tmp_path_factory):
 def test_a_training_that_was_asked_to_end_goes_on_bit_for_bit(stop, whole, tmp_path):
     asked = iter(range(1, 100))
     where = Checkpoints(tmp_path, asked=lambda: next(asked) == stop)
-    with pytest.raises(Interrupted, match=f"asked to end at step {stop}; --resume goes on from step {stop}"):
+    with pytest.raises(Interrupted, match=f"asked to end at step {stop}; --resume continues from step {stop}"):
         trained(checkpoints=where)
     resumed = trained(checkpoints=Checkpoints(tmp_path, resume=True, keep=100))
     assert torch.equal(weights(resumed), weights(whole[0]))
@@ -103,7 +103,7 @@ def test_the_last_states_stay_and_a_damaged_one_gives_way_to_the_one_before(whol
     tensors.write_bytes(content)
     resumed = trained(checkpoints=Checkpoints(tmp_path, resume=True))
     assert torch.equal(weights(resumed), weights(whole[0]))
-    assert "is not as it was written" in resumed.training["notes"][0]
+    assert "is not what was written" in resumed.training["notes"][0]
     (states[0] / checkpoint.STATE).write_text("{")
     Checkpoints(tmp_path).states[-1].joinpath(checkpoint.STATE).write_text("{")
     with pytest.raises(DamagedBundle, match="holds no state of a training to go on from: train without --resume"):
@@ -143,7 +143,7 @@ def test_sigterm_saves_and_exits_143(tmp_path):
     running.send_signal(signal.SIGTERM)
     _, complaint = running.communicate(timeout=120)
     assert running.returncode == 143, complaint
-    assert "--resume goes on from step" in complaint
+    assert "--resume continues from step" in complaint
     done = subprocess.run(
         [*command, "--resume", "--max-time", "0.01"], capture_output=True, text=True, check=False, env=environment
     )

@@ -86,7 +86,7 @@ def test_grown_data_is_dealt_beside_what_is_known(ancestor, data):
 
 def test_another_head_begins_anew_and_other_encoders_are_refused(ancestor, data):
     child = fit_recipe(recipe(encoder={"name": "conv4", "dim": 6, "width": 4}), data, device="cpu", ancestor=ancestor)
-    assert "the encoder's head begins anew: dim is 6, that of the bundle 4" in child.training["notes"]
+    assert "the encoder's head starts from random weights: dim is 6, that of the bundle 4" in child.training["notes"]
     trunk = [name for name in weights(child) if name.startswith("encoder.trunk")]
     for name in trunk:
         torch.testing.assert_close(weights(child)[name], weights(ancestor)[name], rtol=0, atol=1e-6)

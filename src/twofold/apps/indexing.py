@@ -79,7 +79,7 @@ def index_shards(index: Index, folder: str | Path, *, watch: Watch | None = None
 
     Raises:
         FingerprintMismatch: the index holds vectors of another model.
-        StoreError: parts are missing. DamagedIndex: a part is not as it was written; the parts before it are in.
+        StoreError: parts are missing. DamagedIndex: a part is not what was written; the parts before it are in.
     """
     shards = Shards.open(folder)
     index.refuse_other(shards.contract.fingerprint)

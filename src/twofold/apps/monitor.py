@@ -161,8 +161,8 @@ def _notes(found: ProductionScores, parts: list[Moved]) -> list[str]:
         notes.append(f"pairs from {found.span[0]} to {found.span[1]}")
     if found.unit == "pair":
         notes.append(
-            "nobody said whose the pairs are (identity_a and identity_b, or a and b): the rate of false alarms holds "
-            "only if no two pairs share anybody"
+            "the identities of the pairs are not given (identity_a and identity_b, or a and b): the rate of false "
+            "alarms holds only if no two pairs share anybody"
         )
     if found.undrawn:
         notes.append(
@@ -171,8 +171,8 @@ def _notes(found: ProductionScores, parts: list[Moved]) -> list[str]:
     if found.unowned:
         persons = max(part.units for part in parts)
         notes.append(
-            f"nobody said whose the vectors are: their scores suggest about {persons} persons, who were counted "
-            "in place of vectors; labels of vectors would tell more"
+            f"the identities of the vectors are not given: their scores suggest about {persons} people, who were "
+            "counted in place of vectors; labels of vectors would tell more"
         )
     elif found.unit == "thing":
         notes.append(

@@ -314,7 +314,7 @@ def judge(calibration: Calibration, score: float, *, group: str | None = None) -
         UsageError: the score is NaN.
     """
     if np.isnan(score):
-        raise UsageError("the score is NaN, which is not an answer: look at the vectors that were compared")
+        raise UsageError("the score is NaN, which is not an answer: check the vectors that were compared")
     return Verdict(
         decision=calibration.decide(float(score)),
         score=float(score),

@@ -90,7 +90,7 @@ def group_calibrations(
     for name, known in groups.items():
         try:
             if known.unit == "pair" and standing != "estimate":
-                raise CannotCertify("nobody said whose the pairs are (columns identity_a and identity_b)")
+                raise CannotCertify("the identities of the pairs are not given (columns identity_a and identity_b)")
             found[name] = calibration(
                 known.by_site,
                 far=far,

@@ -263,7 +263,7 @@ def opened_index(place: str, bundle: "Bundle", *, protect: bool) -> "Index":
     found = Index.open(place)
     if protect and not getattr(found, "protected", False):
         found.close()
-        raise UsageError(f"{place} is there and not protected: twofold rekey {place} --new KEYFILE protects it")
+        raise UsageError(f"{place} exists and is not protected: twofold rekey {place} --new KEYFILE protects it")
     return found
 
 
@@ -301,11 +301,11 @@ def filters(given: tuple[str, ...]) -> dict[str, Any] | None:
             raise UsageError(f"--where {text}: write it as key=value, or key=low..high")
         if (bounds := bounds_of(text, value)) is not None:
             if key in wanted:
-                raise UsageError(f"--where {text}: {key} stands there twice; a range stands alone")
+                raise UsageError(f"--where {text}: {key} is given twice, and a range allows no second condition")
             wanted[key] = bounds
             continue
         if isinstance(wanted.setdefault(key, []), dict):
-            raise UsageError(f"--where {text}: {key} stands there twice; a range stands alone")
+            raise UsageError(f"--where {text}: {key} is given twice, and a range allows no second condition")
         # a number may have been kept as one, or as a text
         wanted[key] += [value] if number(value) is None else [value, number(value)]
     return wanted or None

@@ -23,7 +23,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # it has its own line and code here
     help_epilogue=(
         f"With every command: --max-pixels N reads pictures of up to N pixels (25 million unless you say otherwise), "
-        f"--encoder MODULE:FUNCTION --trust-code has your own code make the encoder (in training, and whenever "
+        f"--encoder MODULE:FUNCTION --trust-code lets your own code make the encoder (in training, and whenever "
         f"such a bundle is read), --debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
     ),
 )

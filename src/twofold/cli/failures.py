@@ -34,7 +34,7 @@ def failure(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
     if isinstance(error, TwofoldError):
         return TERMINATED if isinstance(error, Interrupted) else WRONG, _line(f"{error}{_meant(words)}")
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED, _line(str(error) or "interrupted; what is on the disk is whole")
+        return INTERRUPTED, _line(str(error) or "interrupted; what was written to disk is complete")
     if isinstance(error, BrokenPipeError):  # `| head` has read enough
         return BROKEN_PIPE, ""
     if isinstance(error, OSError) and (error.filename is not None or error.errno in REMEDIES):

@@ -175,7 +175,7 @@ def enrol(
 
     asked = Gate.of(dict(setting(each, option="--gate", example="sharpness=40") for each in gate))
     if kind_of(label) == "INDEX" and not Index.found(index):
-        raise UsageError(f"{label} is an index, and INDEX stands before LABEL")
+        raise UsageError(f"{label} is an index, and INDEX comes before LABEL")
     known = loaded(bundle, device)
     with opened_index(index, known, protect=protect) as gallery:
         put = update if replace else remember
@@ -267,7 +267,7 @@ def _forget_records(place: Path, labels: list[str], files: tuple[Path, ...], *, 
         show(f"{label}: {'taken out of ' + ', '.join(found) if found else 'not in the records'}")
     show(
         f"{counted(contents, 'file', 'is')} taken out of the records of {place}. Its weights cannot forget: where that "
-        "matters, train anew without them. The bundle can no longer tell that it was trained on them"
+        "matters, train again without them. The bundle can no longer tell that it was trained on them"
     )
     return YES
 
@@ -305,7 +305,7 @@ def revoke(index: str, label: Label, /, *, lift: Flag = False, json: Json = Fals
     with local_index(index) as gallery:
         changed = gallery.restore(label) if lift else gallery.revoke(label)
     told = {"label": label, "revoked": not lift, "changed": changed}
-    state = "is matched again" if lift else "is kept, and not matched any more"
+    state = "is matched again" if lift else "is kept, but no longer matched"
     print_json(told) if json else show(f"{label} {state}: {counted(changed, 'item')} changed")
     return YES
 

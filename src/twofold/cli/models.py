@@ -118,7 +118,7 @@ def train(
     Bundle.check_place(out, replace=force or resume)
     if kept.states and not (force or resume):
         raise UsageError(
-            f"{kept.folder} holds the state of an interrupted training: --resume goes on from it, --force begins anew"
+            f"{kept.folder} holds the state of an interrupted training: --resume continues it, --force starts over"
         )
     training_device(device)
     known = None if ancestor is None else Bundle.load(ancestor)
@@ -180,7 +180,7 @@ def _fitted(
             raise
         except KeyboardInterrupt:
             if states := kept.states:
-                say(f"{states[-1]} keeps the state of the training: the same command with --resume goes on from there")
+                say(f"{states[-1]} holds the state of the training: run the same command with --resume to continue")
             raise
     return bundle if processes.first else None
 
@@ -239,7 +239,7 @@ def calibrate(
     chosen |= {"far": far, "frr": frr, "standing": "estimate" if estimate else standing}
     if data is None:
         if many["fpir"] or groups or cohort:
-            raise UsageError("fpir, groups and cohort take a bundle: give BUNDLE and DATA")
+            raise UsageError("fpir, groups and cohort need a bundle: give BUNDLE and DATA")
         return _calibrate_scores(bundle, out, distance=distance, prior=prior, site=site, json=json, chosen=chosen)
     from twofold import next_steps, terminal
     from twofold.bundle import Bundle

@@ -86,7 +86,7 @@ def settings_over(given: tuple[str, ...], known: dict[str, Any]) -> dict[str, An
         wanted = type(known[key])
         value = float(value) if wanted is float and type(value) is int else value
         if known[key] is not None and type(value) is not wanted:
-            raise UsageError(f"--set {key}={value}: {KINDS[wanted]} belongs there, for example {known[key]!r}")
+            raise UsageError(f"--set {key}={value}: must be {KINDS[wanted]}, for example {known[key]!r}")
         try:
             SETTINGS.get(key, _anything)(None, value)
         except ValueError as error:

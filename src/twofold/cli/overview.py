@@ -105,7 +105,7 @@ def usual_path(folder: Path) -> str:
     )
     wide = max(len(command) for command, _, _ in steps)
     lines = [f"{'✓' if done else ' '} {command:{wide}}  {what}" for command, what, done in steps]
-    found = "no bundle lies in this folder yet" if bundle is None else f"{model} is trained"
+    found = "there is no bundle in this folder yet" if bundle is None else f"{model} is trained"
     if bundle is not None:
         found += " and calibrated" if calibrated else ", and not calibrated yet"
     return "\n".join(

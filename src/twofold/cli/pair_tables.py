@@ -62,7 +62,7 @@ def calibrated_on_pairs(
 def check_pairs(recipe: "Recipe", pairs: "Pairs", fixed: tuple[str, ...], ancestor: Path | None = None) -> None:
     """See that a recipe can be trained on these pairs."""
     if ancestor is not None:
-        raise UsageError("--from begins with a bundle for labelled items: leave it out with a table of pairs")
+        raise UsageError("--from needs a bundle for labelled items: leave it out with a table of pairs")
     from twofold.train.listed import for_pairs
     from twofold.train.objective import check
 
@@ -120,7 +120,7 @@ def refuse_pairs(data: Path, command: str) -> None:
 
     if Pairs.found(data):
         raise UsageError(
-            f"{data} is a table of pairs, and {command} looks at labelled items: give a folder with one sub-folder an "
+            f"{data} is a table of pairs, and {command} looks at labelled items: give a folder with one sub-folder per "
             "identity, or a table with the columns path and label; `twofold train` takes pairs as they are"
         )
 

@@ -107,7 +107,7 @@ class Contract:
                 "run `twofold calibrate BUNDLE DATA --far 1e-2`"
             )
         if math.isnan(score):
-            raise UsageError("the score is NaN, which is not an answer: look at the vectors that were compared")
+            raise UsageError("the score is NaN, which is not an answer: check the vectors that were compared")
         return self.calibration.decide(float(score)), self.calibration.probability(float(score))
 
     def with_calibration(self, calibration: Calibration | None) -> "Contract":

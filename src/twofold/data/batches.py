@@ -245,7 +245,7 @@ def _group_of_classes(
 ) -> Int[np.ndarray, " classes"]:
     first = group[classes.order[classes.start]]
     if (np.repeat(first, classes.count) != group[classes.order]).any():
-        raise DataError("items of one class stand in more than one group: batches by group need one group a class")
+        raise DataError("items of one class stand in more than one group: batches by group need one group per class")
     return first
 
 

@@ -94,7 +94,7 @@ class _Walk:
         except OSError as error:
             said = error.strerror or str(error)
             if not folder:
-                raise DataError(f"{self.root} cannot be read ({said}): have its permissions changed") from None
+                raise DataError(f"{self.root} cannot be read ({said}): check its permissions") from None
             self._leave(f"{folder.rstrip('/')}/ ({said})")
         return sorted(folders, key=natural), sorted(others, key=natural)
 

@@ -351,7 +351,7 @@ def _check_lengths(listing: Listing) -> None:
     if len(set(listing.ids)) < len(listing.ids):
         seen: set[str] = set()
         twice = [name for name in listing.ids if name in seen or seen.add(name)]
-        raise DataError(f"ids must be unique: {some(twice)} stand twice")
+        raise DataError(f"ids must be unique: {some(twice)} appear more than once")
 
 
 def _recoded(codes: Int[np.ndarray, " m"], table: tuple[str, ...]) -> tuple[Int[np.ndarray, " m"], tuple[str, ...]]:

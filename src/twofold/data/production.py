@@ -65,7 +65,7 @@ class ProductionScores:
         """
         wrong = int((~np.isfinite(vectors).all(axis=1)).sum())
         if wrong:
-            raise DataError(f"{wrong} of {len(vectors)} vectors have numbers that are not finite: look at them")
+            raise DataError(f"{wrong} of {len(vectors)} vectors have numbers that are not finite: check them")
         if len(vectors) < 2:
             raise NotEnoughData(f"{counted(len(vectors), 'vector', 'makes')} no pair")
         drawn = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:VECTORS])
@@ -100,7 +100,7 @@ class ProductionScores:
             return cls(scores=columns[0], same=same, first=ends[0], second=ends[1], unit=unit, dim=scores.dim)
         found = np.asarray(scores, dtype=np.float64).ravel()
         if not np.isfinite(found).all():
-            raise DataError(f"{int((~np.isfinite(found)).sum())} of {len(found)} scores are not finite: look at them")
+            raise DataError(f"{int((~np.isfinite(found)).sum())} of {len(found)} scores are not finite: check them")
         each = np.arange(len(found))
         return cls(scores=found, same=np.full(len(found), -1), first=each, second=each)
 

@@ -20,7 +20,8 @@ from twofold.plurals import counted
 __all__ = ["NO_IDENTITIES", "Scores", "unlabelled"]
 
 NO_IDENTITIES = (
-    "nobody said whose the pairs are (columns identity_a and identity_b): pairs that share people are not independent"
+    "the identities of the pairs are not given (columns identity_a and identity_b): pairs that share people are "
+    "not independent"
 )
 
 
@@ -30,7 +31,7 @@ class Scores:
 
     Attributes:
         pairs: scores, truth, and the identities of either side.
-        unit: "identity"; "pair" where nobody said whose pairs they are, so that nothing can be certified.
+        unit: "identity"; "pair" where the identities are not given, so that nothing can be certified.
         identities: how many there are; 0 where nobody said.
         dim, distance: of the vectors that the scores were made from; 0 and "score" where the scores were given.
         sites: the site of each identity of `pairs`, where those recruited together are not independent; else None.
@@ -135,9 +136,9 @@ class Scores:
             beside = _beside(path)
             if beside is None:
                 raise DataError(
-                    f"{path.name} says not whose its vectors are: put a table {path.stem}.csv beside it, with a column "
-                    "label and a row for each vector. Pairs that share people are not independent, so nothing can be "
-                    "told without identities"
+                    f"{path.name} does not say whose its vectors are: put a table {path.stem}.csv beside it, with a "
+                    "column label and a row for each vector. Pairs that share people are not independent, so "
+                    "nothing can be told without identities"
                 )
             return _with_labels(_array(path), tables.read(beside), distance)
         table = tables.read(path)
@@ -235,7 +236,7 @@ def _beside(path: Path) -> Path | None:
 
 
 def unlabelled(path: Path) -> Float[np.ndarray, "n dim"] | None:
-    """Vectors in a file that says not whose they are: an array with no table beside it, a table without labels.
+    """Vectors in a file that does not say whose they are: an array with no table beside it, a table without labels.
 
     Raises:
         DataError: it cannot be read.

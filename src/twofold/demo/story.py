@@ -86,7 +86,7 @@ def examined(findings: Sequence[Finding]) -> Step:
     notes = "; ".join(finding.message for finding in findings if finding.level == "note")
     return Step(
         title="Examine",
-        text=(said or "Nothing stands against training: no unreadable picture, no copy under two names.")
+        text=(said or "No problems found: every picture can be read, and no copy goes by two names.")
         + (f"\n{notes[0].upper()}{notes[1:]}." if notes else ""),
     )
 

@@ -36,8 +36,8 @@ class Image:
             middle.
         background: grey value in [0, 255] behind transparent pixels and beside padded ones; 255 is white paper. Where
             a drawing on transparency could not be seen on it, its opposite is taken (rules 2).
-        mean: what is subtracted, for pixels in [0, 1]; one number, or one a channel. `mean=1.0` makes white paper zero.
-        std: what is divided by afterwards; one number, or one a channel.
+        mean: subtracted from pixels in [0, 1]; one number, or one per channel. `mean=1.0` makes white paper zero.
+        std: divides the rest; one number, or one per channel.
         max_pixels: larger pictures are refused from their header, before a pixel is decoded. The environment variable
             TWOFOLD_MAX_PIXELS overrides it.
         rules: version of the rules by which a file becomes pixels. 1, of bundles from before there were two: colour
@@ -177,7 +177,7 @@ class Image:
 
 def _check_fields(image: Image) -> None:
     if image.fit not in FITS:
-        raise RecipeError(f"fit = {image.fit!r} is no way to fit a picture: {nearest(image.fit, FITS)}")
+        raise RecipeError(f"fit = {image.fit!r} is not a way to fit a picture: {nearest(image.fit, FITS)}")
     if image.channels not in (1, 3):
         raise RecipeError(f"channels = {image.channels} is not possible: 1 (grey) or 3 (RGB)")
     if not isinstance(image.size, int) and len(image.size) != 2:
@@ -187,11 +187,13 @@ def _check_fields(image: Image) -> None:
     if image.rules not in range(1, RULES + 1):
         raise RecipeError(f"rules = {image.rules} is unknown: this twofold knows 1 to {RULES}")
     if not 0 <= image.background <= 255:
-        raise RecipeError(f"background = {image.background} is no grey value: 0 (black) to 255 (white)")
+        raise RecipeError(f"background = {image.background} is not a grey value: 0 (black) to 255 (white)")
     for name, value in (("mean", image.mean), ("std", image.std)):
         numbers = (value,) if isinstance(value, int | float) else tuple(value)
         if len(numbers) not in (1, image.channels) or not all(map(math.isfinite, numbers)):
-            raise RecipeError(f"{name} = {value} does not fit {image.channels} channels: one number, or one a channel")
+            raise RecipeError(
+                f"{name} = {value} does not fit {image.channels} channels: one number, or one per channel"
+            )
         if name == "std" and min(numbers) <= 0:
             raise RecipeError(f"std = {value} must be positive")
 

@@ -145,7 +145,7 @@ def augmentation(settings: dict[str, Any], *, size: tuple[int, int], background:
     known = {field.name for field in fields(Augment)} - {"background"}
     for name in settings:
         if name not in known:
-            raise RecipeError(f"augment.{name} is no setting of pictures: {nearest(name, known)}")
+            raise RecipeError(f"augment.{name} is not a setting for pictures: {nearest(name, known)}")
     augment = Augment(**settings, background=background)
     if augment.quarter_turns_as_classes and size[0] != size[1]:
         raise RecipeError(

@@ -221,7 +221,7 @@ def check(embeddings: Float[Tensor, "n dim"], labels: Int[Tensor, "n"], what: st
     if not isfinite(float(embeddings.detach().sum())) and not bool(embeddings.isfinite().all()):
         row = int((~embeddings.isfinite().all(1)).nonzero()[0])
         raise BatchError(
-            f"row {row} of the {what} (label {int(labels[row])}) holds NaN or infinity: look at that input, "
+            f"row {row} of the {what} (label {int(labels[row])}) holds NaN or infinity: check that input, "
             "or lower the learning rate"
         )
 

@@ -349,7 +349,7 @@ def finite(scores: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     wrong = scores[~np.isfinite(scores)]
     if len(wrong):
         raise DataError(
-            f"{len(wrong)} of {scores.size} scores are not finite (the first is {wrong[0]}): look at the "
+            f"{len(wrong)} of {scores.size} scores are not finite (the first is {wrong[0]}): check the "
             "vectors they come from"
         )
     return scores.astype(np.float64, copy=False)

@@ -37,7 +37,7 @@ def estimates_by_kind(
     """Every number of `estimates` against random impostors; against skilled ones, where there are such, as skilled_*.
 
     Args:
-        unit: "pair" where nobody said whose the pairs are: no kind can then be told.
+        unit: "pair" where the identities of the pairs are not given: no kind can then be told.
     """
 
     def numbers(some: PairSource) -> dict[str, Estimate]:

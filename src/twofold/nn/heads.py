@@ -147,7 +147,7 @@ def encoder_for(
 
 def _pool(name: str, channels: int) -> nn.Module:
     if name not in POOLS:
-        raise RecipeError(f"pool = {name!r} is no pooling: {nearest(name, POOLS)}")
+        raise RecipeError(f"pool = {name!r} is not a pooling: {nearest(name, POOLS)}")
     if name == "attention":
         return AttentionPool(channels)
     return {"average": AveragePool, "max": MaxPool, "generalised_mean": GeneralisedMeanPool, "flatten": nn.Flatten}[

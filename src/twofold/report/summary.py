@@ -119,7 +119,7 @@ def advice(report: Report) -> tuple[str, ...]:
             )
     if any(hard.wrong and hard.kind == "false accept" for hard in report.hard):
         said.append("Look at the hardest false accepts in the page: two labels for one thing show up there first.")
-    return (*said,) or ("Nothing stands against using it on data like this.",)
+    return (*said,) or ("No problems found with using it on data like this.",)
 
 
 def rate(found: Estimate) -> str:

@@ -39,11 +39,13 @@ def check_names(embeddings: Embeddings) -> None:
     if len(names) < len(ids):
         twice = [name for name, times in Counter(ids).items() if times > 1]
         raise StoreError(
-            f"the id {twice[0]!r} stands twice in one call ({len(twice)} such ids): give each item its own"
+            f"the id {twice[0]!r} appears twice in one call ({len(twice)} such ids): give each item its own"
         )
     names.update(labels)
     if not all_fit(names) and (wrong := [name for name in names if not all_fit({name})]):
-        raise StoreError(f"{wrong[0]!r} is no id or label: give a text that is not empty, is UTF-8 and has no NUL")
+        raise StoreError(
+            f"{wrong[0]!r} is not a valid id or label: give a text that is not empty, is UTF-8 and has no NUL"
+        )
 
 
 def all_fit(names: Set[str]) -> bool:

@@ -61,7 +61,7 @@ def entries(connection: sqlite3.Connection, of: tuple[bytes, str] | None = None)
 
 
 def broken(connection: sqlite3.Connection, state: State, *, key: bytes) -> int | None:
-    """The first entry that is not as it was written, or that is missing; None: the log is whole."""
+    """The first entry that is not what was written, or that is missing; None: the log is whole."""
     chain, last = bytes(32), 0
     for *entry, hashed in connection.execute(SELECT):
         try:

@@ -70,7 +70,7 @@ def cleaned(database: Database, pieces: Sequence[bytes], steps: Sequence[str]) -
             return replace(searches[-1], leftovers=searches[0].left)
     raise StoreError(
         f"{searches[-1].left} places in the files of {database.folder} still hold bytes of them: if that folder has "
-        "files of somebody else in it, take those out"
+        "other files in it, take those out"
     )
 
 

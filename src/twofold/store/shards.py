@@ -134,7 +134,7 @@ class Shards:
         """The rows of a part, each byte checked.
 
         Raises:
-            StoreError: it is not there yet. DamagedIndex: it is not as it was written.
+            StoreError: it is not there yet. DamagedIndex: it is not what was written.
             FingerprintMismatch is for the index to raise: a part says itself whose vectors it holds.
         """
         footer = self._footer(part)
@@ -187,7 +187,7 @@ class Shards:
             raise self._damaged(part) from error
 
     def _damaged(self, part: int) -> DamagedIndex:
-        return DamagedIndex(f"{self.path(part)} is not as it was written: delete it, and embed again")
+        return DamagedIndex(f"{self.path(part)} is not what was written: delete it, and embed again")
 
 
 def digest(fingerprint: str, ids: Sequence[str], labels: Sequence[str], metadata: Sequence[Any]) -> str:

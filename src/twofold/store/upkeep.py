@@ -89,10 +89,10 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None, wat
         codes = {finding.code for finding in findings}
         if repair and codes & REBUILT and "damaged-contract" not in codes:
             rebuild(database, seen)
-            repaired.append(f"wrote {seen.items} whole items into a new database in the place of the old one")
+            repaired.append(f"wrote {seen.items} whole items into a new database, which replaced the old one")
         elif repair and "unfinished-erasure" in codes:
             erase(database, whole=True)
-            repaired.append("finished the erasure: the database was written anew")
+            repaired.append("finished the erasure: the database was rewritten")
     if repaired and (folder / CACHE).exists():
         drop_cache(folder)  # of other rows, or of rows that are erased
         repaired.append("dropped the cache: the next search that needs it builds it again")
@@ -184,7 +184,7 @@ def rows(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             level="fatal",
             code="damaged-state",
-            message="the state of the index is not as it was written",
+            message="the state of the index is not what was written",
             remedy="restore the index from a copy; or --repair counts the whole items again",
         )
     elif seen.state.generation < seen.acknowledged:
@@ -193,14 +193,14 @@ def rows(seen: Seen) -> Iterator[Finding]:
             code="lost-writes",
             message=f"the index stands at write {seen.state.generation}, and write {seen.acknowledged} was "
             "acknowledged: its write-ahead log is damaged or missing",
-            remedy="restore the index from a copy; or --repair goes on with what stands there",
+            remedy="restore the index from a copy; or let --repair keep what is there",
         )
     elif not seen.counted():
         yield Finding(
             level="fatal",
             code="lost-rows",
             message=f"{seen.items} whole items stand there where {seen.state.items} were written",
-            remedy="restore the index from a copy; or --repair goes on with those that stand there",
+            remedy="restore the index from a copy; or let --repair keep those that are there",
         )
 
 
@@ -221,7 +221,7 @@ def log(database: Database, seen: Seen) -> Iterator[Finding]:
             yield Finding(
                 level="warning",
                 code="broken-audit",
-                message=f"the audit log is not as it was written from entry {first} on",
+                message=f"the audit log is not what was written from entry {first} on",
                 remedy="find out who wrote to the file; a repair leaves the log as it is",
             )
 

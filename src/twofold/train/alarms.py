@@ -48,7 +48,7 @@ class Alarms:
         if not bool(finite.all()):
             raise TrainingError(
                 f"{int((~finite).sum())} of {len(finite)} embeddings hold NaN or infinity, that of item "
-                f"{int((~finite).nonzero()[0])} of the batch first: look at that input. {_SLOWER}, or train in float32"
+                f"{int((~finite).nonzero()[0])} of the batch first: check that input. {_SLOWER}, or train in float32"
             )
         if step % EVERY == 0 and isinstance(labels, Tensor) and len(torch.unique(labels)) >= LEAST_CLASSES:
             self._collapsed(embeddings)

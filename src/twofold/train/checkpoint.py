@@ -99,7 +99,7 @@ class State(NamedTuple):
     """What a training goes on from.
 
     Attributes:
-        damaged: a line about each newer state that is not as it was written.
+        damaged: a line about each newer state that is not what was written.
     """
 
     tensors: Tensors
@@ -126,7 +126,7 @@ def load(folder: str | Path) -> tuple[Tensors, dict[str, Any]]:
     """What `save` wrote.
 
     Raises:
-        DamagedBundle: missing, or not as it was written.
+        DamagedBundle: missing, or not what was written.
     """
     path = Path(folder)
     try:
@@ -135,7 +135,7 @@ def load(folder: str | Path) -> tuple[Tensors, dict[str, Any]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedBundle(f"the checkpoint {path} cannot be read ({error})") from None
     if not intact:
-        raise DamagedBundle(f"the checkpoint {path} is not as it was written (SHA-256)")
+        raise DamagedBundle(f"the checkpoint {path} is not what was written (SHA-256)")
     try:
         return safetensors.torch.load_file(path / TENSORS), dict(state["numbers"])
     except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:

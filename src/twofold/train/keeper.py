@@ -55,7 +55,7 @@ class Keeper:
         if self.run.processes.agreed(self.asked is not None and self.asked()):
             self.keep()
             step = self.run.step if self.frozen is None else self.frozen
-            raise Interrupted(f"training was asked to end at step {self.run.step}; --resume goes on from step {step}")
+            raise Interrupted(f"training was asked to end at step {self.run.step}; --resume continues from step {step}")
         if self.checkpoints and time.monotonic() - self.kept > self.checkpoints.seconds:
             self.keep()
         elif self.run.index % GOOD_STEPS == 0:

@@ -52,7 +52,7 @@ def check(recipe: Recipe) -> None:
     if not bool(value.isfinite()):
         raise RecipeError(
             f"loss {recipe.loss.name!r} with {recipe.loss.arguments} is {float(value):g} for random embeddings: "
-            "look at its arguments"
+            "check its arguments"
         )
 
 

@@ -169,8 +169,8 @@ def refuse_other_data(contents: Sequence[str], earlier: Provenance, parts: Itera
         there += int(part.holding(hashes).sum())
     if there < LEAST_KNOWN * recorded:
         raise DataError(
-            f"the training began with other data: of its {recorded} items {there} are in DATA now, and it goes on from "
-            f"{LEAST_KNOWN:.0%} of them on. Give the data it began with, or train without --resume"
+            f"the training began with other data: of its {recorded} items {there} are in DATA now, and it needs "
+            f"{LEAST_KNOWN:.0%} of them to continue. Give the data it began with, or train without --resume"
         )
 
 

@@ -36,11 +36,13 @@ def take_weights(twin: Twin, ancestor: Bundle) -> tuple[str, ...]:
     twin.load_state_dict(mine | taken)
     notes = [f"began with the weights of the bundle {ancestor.fingerprint[:12]}"]
     if head:
-        notes.append(f"the encoder's head begins anew: dim is {twin.dim}, that of the bundle {ancestor.twin.dim}")
+        notes.append(
+            f"the encoder's head starts from random weights: dim is {twin.dim}, that of the bundle {ancestor.twin.dim}"
+        )
     if twin.comparison.name != ancestor.twin.comparison.name:
         notes.append(f"compared by {twin.comparison.name}, the bundle by {ancestor.twin.comparison.name}")
     elif anew:
-        notes.append(f"the weights of {twin.comparison.name} begin anew")
+        notes.append(f"the weights of {twin.comparison.name} start from scratch")
     return tuple(notes)
 
 

@@ -216,7 +216,7 @@ class Approximate:
         """Read every byte.
 
         Raises:
-            DamagedIndex: one is not as it was written.
+            DamagedIndex: one is not what was written.
         """
         for column in self.columns.values():
             column.checked[:] = False

@@ -40,7 +40,7 @@ class Column:
         """Compare blocks with their hashes, each once.
 
         Raises:
-            DamagedIndex: one is not as it was written.
+            DamagedIndex: one is not what was written.
         """
         self.compare(self.array, blocks[~self.checked[blocks]].tolist())
         self.checked[blocks] = True
@@ -82,7 +82,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """What `sealed` wrote.
 
     Raises:
-        DamagedIndex: it is not there, or not as it was written.
+        DamagedIndex: it is not there, or not what was written.
     """
     try:
         found = json.loads((folder / MANIFEST).read_bytes())
@@ -93,4 +93,4 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise DamagedIndex(f"{folder} holds no whole cache") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
-    raise DamagedIndex(f"{folder / MANIFEST} is not as it was written (SHA-256)")
+    raise DamagedIndex(f"{folder / MANIFEST} is not what was written (SHA-256)")

@@ -54,7 +54,7 @@ UNKNOWN = "whether a write of this call was kept is not known. Open the index ag
 REASONS: tuple[tuple[type[Exception], str], ...] = (
     (errors.DeadlockDetected, "another process writes the same items: nothing of this call was kept, repeat it"),
     (errors.UniqueViolation, "another process does the same: nothing of this call was kept, repeat it"),
-    (errors.InsufficientPrivilege, "{error}: look at the rights of the user in the address"),
+    (errors.InsufficientPrivilege, "{error}: check the rights of the user in the address"),
     (errors.UndefinedTable, "the table is gone ({error}): restore it from a backup, or build it again"),
     (errors.FeatureNotSupported, "{error}: pgvector must be installed on the server"),
     (errors.DiskFull, "the server's disk is full: nothing of this call was kept; make room and repeat it"),

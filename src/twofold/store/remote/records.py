@@ -57,10 +57,10 @@ class Record(NamedTuple):
 
 
 def checked(record: Record, found: bytes, place: str) -> Record:
-    """The record, or an error where it is not as it was written."""
+    """The record, or an error where it is not what was written."""
     if record.digest() != found:
         raise DamagedIndex(
-            f"the row {record.id!r} of {place} is not as it was written (SHA-256): somebody or something else changed "
+            f"the row {record.id!r} of {place} is not what was written (SHA-256): somebody or something else changed "
             "it. Add the item again, or remove it"
         )
     return record
@@ -70,13 +70,15 @@ def check_long(names: Iterable[str]) -> None:
     """Refuse ids and labels that a key of the engines cannot hold."""
     for name in names:
         if len(name.encode()) > LONGEST:
-            raise StoreError(f"{name[:40]!r}... is no id or label for this engine: give at most {LONGEST} bytes")
+            raise StoreError(
+                f"{name[:40]!r}... is not a valid id or label for this engine: give at most {LONGEST} bytes"
+            )
 
 
 def refuse_missing(ids: Sequence[str], found: Container[str], place: str) -> None:
     """Raise StoreError for the first id that is not there."""
     if missing := [name for name in ids if name not in found]:
-        raise StoreError(f"{place} holds no item {missing[0]!r}: look at index.ids")
+        raise StoreError(f"{place} holds no item {missing[0]!r}: see index.ids for those it holds")
 
 
 def embeddings(contract: Contract, records: Sequence[Record]) -> Embeddings:

@@ -41,7 +41,7 @@ def stands(folder: Path) -> bool:
     try:
         return stat.S_ISREG((folder / TRUTH).stat().st_mode)
     except PermissionError as error:
-        raise StoreError(f"{folder} may not be looked into by this user: look at its rights") from error
+        raise StoreError(f"{folder} may not be opened by this user: check its permissions") from error
     except (OSError, ValueError):  # not there, a loop of links, or no path at all
         return False
 
@@ -119,9 +119,9 @@ REASONS = {
     "SQLITE_LOCKED": "another use of {place} holds it: end that first",
     "SQLITE_READONLY_DBMOVED": "{place} was moved, deleted or replaced while it was open: open the index again",
     "SQLITE_READONLY": "{place} cannot be written: its disk, its folder or its file is read-only; nothing was changed",
-    "SQLITE_CANTOPEN": "{place} cannot be opened: look at the rights of its folder and file; nothing was changed",
-    "SQLITE_PERM": "{place} may not be used by this user: look at the rights of its folder and file",
-    "SQLITE_AUTH": "{place} may not be used by this user: look at the rights of its folder and file",
+    "SQLITE_CANTOPEN": "{place} cannot be opened: check the permissions of its folder and file; nothing was changed",
+    "SQLITE_PERM": "{place} may not be used by this user: check the permissions of its folder and file",
+    "SQLITE_AUTH": "{place} may not be used by this user: check the permissions of its folder and file",
     "SQLITE_PROTOCOL": "{place} cannot be locked: its disk does not lock files as SQLite needs it (a network disk?); "
     "keep the index on a local disk",
     "SQLITE_NOLFS": "the disk of {place} does not take files so large: keep the index on another disk",

@@ -202,7 +202,7 @@ class Database:
         ).fetchone()
         found = Pinned.of(record)
         if found is None:
-            raise damaged(f"what {self.folder} is pinned to is not as it was written (SHA-256)")
+            raise damaged(f"what {self.folder} is pinned to is not what was written (SHA-256)")
         return found
 
     def state(self) -> State:
@@ -218,7 +218,7 @@ class Database:
         ).fetchone()
         found = State.of(record)
         if found is None:
-            raise damaged(f"the state of {self.folder} is not as it was written (SHA-256)")
+            raise damaged(f"the state of {self.folder} is not what was written (SHA-256)")
         return found
 
     def rows(self, condition: str = "NOT INDEXED ORDER BY row", values: Sequence[Any] = ()) -> Iterator[Row]:
@@ -253,7 +253,7 @@ class Database:
         """Rows by number.
 
         Raises:
-            DamagedIndex: one is not as it was written, or not there.
+            DamagedIndex: one is not what was written, or not there.
         """
         tail = "WHERE row IN (SELECT value FROM json_each(?))"
         listed = json.dumps([int(number) for number in numbers])
@@ -270,7 +270,7 @@ class Database:
         """
         found = self.standing(names)
         if missing := [name for name in names if name not in found]:
-            raise StoreError(f"{self.folder} holds no item {missing[0]!r}: look at index.ids")
+            raise StoreError(f"{self.folder} holds no item {missing[0]!r}: see index.ids for those it holds")
         return [found[name] for name in names]
 
     def standing(self, names: Sequence[str]) -> dict[str, Row]:

@@ -117,7 +117,7 @@ def _digest(number: int, generation: int, parts: Parts) -> bytes:
 
 
 def parse(found: tuple[Any, ...]) -> Row | None:
-    """The row of a record with `COLUMNS`; None where it is not as it was written."""
+    """The row of a record with `COLUMNS`; None where it is not what was written."""
     number, generation, *parts, hashed = found
     name, label, added, expires, revoked, metadata, vector = parts
     try:
@@ -219,7 +219,7 @@ class State:
 
     @classmethod
     def of(cls, record: Any) -> "State | None":
-        """The state of a record; None where it is not as it was written."""
+        """The state of a record; None where it is not what was written."""
         try:
             generation, items, last, checksum, erasing, floor, audits, chain, hashed = record
             state = cls(
@@ -258,7 +258,7 @@ class Pinned:
 
     @classmethod
     def of(cls, record: Any) -> "Pinned | None":
-        """What a record of bytes says; None where it is not as it was written."""
+        """What a record of bytes says; None where it is not what was written."""
         try:
             contract, audit_key, protection, hashed = record
             if digest(contract, audit_key, protection) != hashed:
