@@ -1,7 +1,7 @@
 """Every test runs with the shapes of twofold's tensors checked: jaxtyping's annotations, enforced by beartype."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -19,3 +19,16 @@ def no_bfloat16_by_default() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(precision, "native_bfloat16", lambda device: False)
         yield
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Call a command: its exit code, what it printed, and what it complained."""
+    from exit_codes import exit_code
+
+    def call(*words: object) -> tuple[int, str, str]:
+        code = exit_code(*words)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call

@@ -15,23 +15,10 @@ import pytest
 from PIL import Image as Picture
 
 import twofold
-from twofold import cli
+from exit_codes import exit_code
 from twofold.data.synthetic import clusters, glyphs
 
 FAST = ["--set", "epochs=2", "--set", "p=8", "--set", "input.size=24", "--set", "encoder.width=8", "--set", "copies=1"]
-
-
-@pytest.fixture
-def run(capsys):
-    """Call a command: its exit code, what it printed, and what it complained."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
 
 
 def write(folder: Path, items) -> Path:
@@ -50,12 +37,8 @@ def people(tmp_path_factory):
 def model(people, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "people"
     words = ["train", "character", people, "-o", out, *FAST, "--set", "split.calibrate=0.4", "--set", "split.train=0.4"]
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(word) for word in words])
-    assert ended.value.code == 0
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["calibrate", str(out), str(people), "--far", "0.2"])
-    assert ended.value.code == 0
+    assert exit_code(*words) == 0
+    assert exit_code("calibrate", out, people, "--far", 0.2) == 0
     return out
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from twofold import build, cli
+from twofold import build
 from twofold.apps.indexing import index_items
 from twofold.apps.pruning import prune, vanished
 from twofold.bundle import Bundle
@@ -23,19 +23,6 @@ from twofold.store import Index
 RECIPE = Recipe(
     input={"name": "Image", "size": [16, 16], "channels": 1}, encoder={"name": "resnet_small", "dim": 16, "width": 8}
 )
-
-
-@pytest.fixture
-def run(capsys):
-    """Call a command: its exit code, what it printed, and what it complained."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,13 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from twofold import cli
+from exit_codes import exit_code
 
 
 def run(capsys, *words):
-    with pytest.raises(SystemExit) as end:
-        cli.main(["dedup", *map(str, words)])
+    code = exit_code("dedup", *words)
     out = capsys.readouterr()
-    return end.value.code, out.out, out.err
+    return code, out.out, out.err
 
 
 @pytest.fixture

@@ -7,16 +7,15 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from twofold.cli import main
+from exit_codes import exit_code
 from twofold.data.items import Items
 from twofold.data.synthetic import glyphs
 
 
 def told(capsys, *words) -> tuple[int, dict]:
-    with pytest.raises(SystemExit) as done:
-        main(["doctor", *map(str, words), "--json"])
+    code = exit_code("doctor", *words, "--json")
     out = json.loads(capsys.readouterr().out)
-    return int(done.value.code or 0), out | {"codes": {finding["code"] for finding in out["findings"]}}
+    return code, out | {"codes": {finding["code"] for finding in out["findings"]}}
 
 
 @pytest.fixture
@@ -45,6 +44,5 @@ def test_parts_of_a_table_and_the_cleaned_one(capsys, table: Path) -> None:
 
 
 def test_the_terminal_says_where_the_table_is(capsys, table: Path) -> None:
-    with pytest.raises(SystemExit):
-        main(["doctor", str(table), "--fix", str(table.with_name("clean.csv"))])
+    exit_code("doctor", table, "--fix", table.with_name("clean.csv"))
     assert "clean.dropped.csv names the others with their reasons" in capsys.readouterr().out.replace("\n", " ")

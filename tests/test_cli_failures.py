@@ -9,20 +9,8 @@ from pathlib import Path
 import pytest
 
 import twofold
-from twofold import cli
 from twofold.cli.failures import failure
 from twofold.store import Index
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
 
 
 def raising(monkeypatch, error):

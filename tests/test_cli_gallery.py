@@ -8,24 +8,14 @@ import pytest
 from PIL import Image as Picture
 
 from small_bundles import of_pictures
-from twofold import cli
 from twofold.bundle import Bundle
 from twofold.store.protection.protect import new_key
 
 
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Call a command: its exit code, what it printed, and what it complained."""
+@pytest.fixture(autouse=True)
+def no_key(monkeypatch):
     for name in ("TWOFOLD_KEY", "TWOFOLD_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
-
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from exit_codes import exit_code
 from small_bundles import of_pictures
 from twofold import cli
 
@@ -138,8 +139,7 @@ def desk(tmp_path_factory):
         (desk / place).write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(desk)
-        with pytest.raises(SystemExit):
-            cli.main(["enrol", "m", "gallery", "anna", "a.png"])
+        exit_code("enrol", "m", "gallery", "anna", "a.png")
         yield desk
 
 

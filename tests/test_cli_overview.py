@@ -6,24 +6,16 @@ import tomllib
 import pytest
 
 from small_bundles import of_pictures
-from twofold import cli, recipes
+from twofold import recipes
 from twofold.config import Recipe
 from twofold.data.synthetic import glyphs
 from twofold.results import Verdict
 from twofold.wording import verdict
 
 
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
+@pytest.fixture(autouse=True)
+def empty_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-
-    def ran(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main(list(map(str, words)))
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return ran
 
 
 def test_the_bare_command_shows_the_usual_path_and_what_was_done(run, tmp_path):

@@ -5,7 +5,6 @@ import sys
 import pytest
 from PIL import Image as Picture
 
-from twofold import cli
 from twofold.bundle import Bundle
 from twofold.data.synthetic import glyphs
 from twofold.errors import UsageError
@@ -37,17 +36,6 @@ SETTINGS = (
 )
 QUICK = [word for setting in (*SETTINGS, "split.test=0.2") for word in ("--set", setting)]
 OWN = ["--encoder", "own_code_of_a_test:tiny", "--trust-code"]
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from exit_codes import exit_code
 from small_bundles import of_pictures
-from twofold import cli
 from twofold.bundle import Bundle
 from twofold.data.pair_splits import pair_components, split_pairs
 from twofold.data.pairs import Pairs
@@ -28,17 +28,6 @@ SHARES = [
     for setting in ("split.train=0.5", "split.valid=0", "split.calibrate=0.25", "split.test=0.25")
     for word in ("--set", setting)
 ]
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
 
 
 def write(folder, rows, *, answers="same", identities=True, name="pairs.csv"):
@@ -75,9 +64,7 @@ def table(folder):
 @pytest.fixture(scope="module")
 def model(table, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "m"
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["train", "character", str(table), "-o", str(out), *QUICK, *SHARES])
-    assert ended.value.code == 0
+    assert exit_code("train", "character", table, "-o", out, *QUICK, *SHARES) == 0
     return out
 
 

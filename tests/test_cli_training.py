@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from twofold import cli
+from exit_codes import exit_code
 from twofold.bundle import Bundle
 from twofold.cli import models
 from twofold.data.items import Items
@@ -19,17 +19,6 @@ from twofold.terminal import TrainingBar
 QUICK = ["--set", "epochs=1", "--set", "p=4", "--set", "k=2", "--set", "encoder.width=4", "--set", "copies=1"]
 SPLIT = ["split.train=0.5", "split.valid=0.1", "split.calibrate=0.2", "split.test=0.2", "split.folds=0"]
 QUICK += [word for setting in (*SPLIT, "input.size=16") for word in ("--set", setting)]
-
-
-@pytest.fixture
-def run(capsys):
-    def run(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return ended.value.code, out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +34,7 @@ def people(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(people, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "people"
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["train", "character", str(people), "-o", str(out), *QUICK])
-    assert ended.value.code == 0
+    assert exit_code("train", "character", people, "-o", out, *QUICK) == 0
     return out
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from twofold import cli
 from twofold.cli.commands import NAMES, app
 
 BAD = {
@@ -14,17 +13,6 @@ BAD = {
 BELOW_ALL = {"--p": ["0", "1"], "--k": ["0", "1"], "--count": ["0"], "--levels": ["3"], "--max-time": ["0", "-1"]}
 RATES = ["0", "1", "2", "-0.1", "5e-324"]
 RATE_NAMES = {"--far", "--frr", "--false-alarms"}
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
 
 
 def arguments(command):

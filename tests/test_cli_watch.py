@@ -7,23 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from twofold import Recipe, cli
+from twofold import Recipe
 from twofold.data.items import Items
 from twofold.data.synthetic import clusters, glyphs
 from twofold.train.fit import fit_recipe
-
-
-@pytest.fixture
-def run(capsys):
-    """Call a command: its exit code, what it printed, and what it complained."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture(scope="module")

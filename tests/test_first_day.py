@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from twofold import cli, next_steps
+from twofold import next_steps
 from twofold.data.synthetic import glyphs
 from twofold.measured_words import agreement, evaluation_told, narrower, said_of
 from twofold.metrics.intervals import agrees
@@ -15,19 +15,6 @@ from twofold.results import Estimate, Evaluation
 
 FAST = {"epochs": 2, "input.size": 16, "input.channels": 1, "encoder.width": 8, "encoder.dim": 8}
 SETTINGS = [word for name, value in FAST.items() for word in ("--set", f"{name}={value}")]
-
-
-@pytest.fixture
-def run(capsys):
-    """Call a command: its exit code, and what it printed on both streams."""
-
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
 
 
 def write(folder: Path, classes: int, each: int) -> Path:

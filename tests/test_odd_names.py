@@ -12,7 +12,6 @@ import safetensors.numpy
 
 import small_bundles
 from twofold import bundle as bundle_file
-from twofold import cli
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.data.items import Items
@@ -21,17 +20,6 @@ from twofold.files import sha256_file
 from twofold.printable import utf8_name
 
 ODD = ["cat[copy].png", "[bold]x.png", "\x1b[2J.png", "a\nb.png", " blank .png", "=1+1.png", "x\udcff.png", "-5.png"]
-
-
-@pytest.fixture
-def run(capsys):
-    def call(*words):
-        with pytest.raises(SystemExit) as ended:
-            cli.main([str(word) for word in words])
-        printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
-
-    return call
 
 
 def picture(path, seed):

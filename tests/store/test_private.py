@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from exit_codes import Run
 from small_bundles import of_vectors
-from twofold import cli, files
+from twofold import files
 from twofold.contract import Contract
 from twofold.results import Embeddings
 from twofold.store import Index
@@ -54,19 +55,15 @@ def test_an_index_is_its_owners_alone(
     is_private(tmp_path / "store")
 
 
-def test_an_open_index_is_said_and_mended(
-    tmp_path: Path, make: Make, contract: Contract, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_open_index_is_said_and_mended(tmp_path: Path, make: Make, contract: Contract, run: Run) -> None:
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(["a/1"]))
     (tmp_path / "store").chmod(0o755)
     (tmp_path / "store" / "truth.sqlite").chmod(0o644)
     (finding,) = inspect(tmp_path / "store").findings
     assert (finding.level, finding.code) == ("warning", "readable-by-others")
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["check", str(tmp_path / "store"), "--repair"])
-    assert ended.value.code == 0
-    assert "repair: let only the owner in" in capsys.readouterr().out
+    code, out, _ = run("check", tmp_path / "store", "--repair")
+    assert code == 0 and "repair: let only the owner in" in out
     is_private(tmp_path / "store")
     with Index.open(tmp_path / "store") as index:
         assert index.ids == ("a/1",)

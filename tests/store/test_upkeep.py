@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twofold import cli
+from exit_codes import Run
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings
@@ -173,20 +173,13 @@ def test_a_torn_page_costs_only_what_stood_in_it(tmp_path: Path, make: Make, con
         assert {finding.code for finding in found.findings} & {"damaged-contract", "unreadable"}
 
 
-def test_the_command(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["check", str(written)])
-    assert (ended.value.code, capsys.readouterr().out) == (0, "40 whole items, all as it was written\n")
+def test_the_command(written: Path, run: Run) -> None:
+    assert run("check", written)[:2] == (0, "40 whole items, all as it was written\n")
     change(written, "DELETE FROM items WHERE row = 5")
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["check", str(written)])
-    assert ended.value.code == 1
-    assert "39 whole items stand there where 40 were written" in capsys.readouterr().out.replace("\n", " ")
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["check", str(written), "--repair", "--json"])
-    told = json.loads(capsys.readouterr().out)
-    assert (ended.value.code, told["items"], told["findings"]) == (0, 39, [])
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["check", str(written / "nothing")])
-    assert ended.value.code == 2
-    assert "is not an index" in capsys.readouterr().err
+    code, out, _ = run("check", written)
+    assert code == 1 and "39 whole items stand there where 40 were written" in out.replace("\n", " ")
+    code, out, _ = run("check", written, "--repair", "--json")
+    told = json.loads(out)
+    assert (code, told["items"], told["findings"]) == (0, 39, [])
+    code, _, err = run("check", written / "nothing")
+    assert code == 2 and "is not an index" in err
