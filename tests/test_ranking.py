@@ -102,7 +102,7 @@ def test_only_many_items_get_looks_in_half_precision_and_only_where_that_is_fast
 
     monkeypatch.setattr(module, "_half_is_faster", lambda dim: True)
     assert not half()
-    monkeypatch.setattr(module, "MANY", 100)
+    monkeypatch.setattr(module, "HALF_FROM", 100)
     assert half()
     monkeypatch.setattr(module, "_half_is_faster", lambda dim: False)
     assert not half()

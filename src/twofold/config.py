@@ -22,7 +22,7 @@ from pydantic import (
 
 from twofold.errors import RecipeError, nearest
 
-MOST = 10**9
+LARGEST_COUNT = 10**9
 """No count in a recipe is larger: it fits every integer of torch, and no data set has more items."""
 
 __all__ = ["Optimiser", "Piece", "Recipe", "Schedule", "Split"]
@@ -67,8 +67,8 @@ class _Part(BaseModel):
         kinds = {*get_args(wanted)} or {wanted}
         if isinstance(value, bool | str) and type(value) not in kinds and kinds & {int, float}:
             raise ValueError(f"must be a number, not {'a text' if isinstance(value, str) else 'true or false'}")
-        if isinstance(value, int) and not isinstance(value, bool) and int in kinds and value > MOST:
-            raise ValueError(f"must be at most {MOST:,}")
+        if isinstance(value, int) and not isinstance(value, bool) and int in kinds and value > LARGEST_COUNT:
+            raise ValueError(f"must be at most {LARGEST_COUNT:,}")
         return value
 
 

@@ -41,7 +41,7 @@ __all__ = [
 
 Progress = Callable[[int, int], None]
 
-BATCH = 256
+READ_AT_ONCE = 256
 """Items that are read before they are embedded, where some may have to be left out."""
 
 AT_ONCE = 256
@@ -77,8 +77,8 @@ def embed_readable(
     reasons: dict[int, str] = {}
     kept: list[int] = []
     vectors: list[np.ndarray] = []
-    for start in range(0, len(items), BATCH):
-        places = range(start, min(start + BATCH, len(items)))
+    for start in range(0, len(items), READ_AT_ONCE):
+        places = range(start, min(start + READ_AT_ONCE, len(items)))
         read = _readable(bundle.twin.input, [items.values[place] for place in places])
         reasons |= {place: each for place, each in zip(places, read, strict=True) if isinstance(each, str)}
         kept += [place for place in places if place not in reasons]

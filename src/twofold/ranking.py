@@ -22,7 +22,7 @@ __all__ = ["Cosines", "ranking"]
 HANDFUL = 8
 """Tiles that a thread takes at a time: with one, handing them out takes longer than they do (measured)."""
 
-MANY = 8192
+HALF_FROM = 8192
 """Items from which on a first look in half precision pays."""
 
 AT_ONCE = 1 << 13
@@ -46,7 +46,7 @@ def ranking(twin: Twin, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
         DataError: a vector is not finite.
     """
     if twin.comparison.name == "cosine":
-        return Cosines(vectors, half=len(vectors) >= MANY and _half_is_faster(vectors.shape[1]))
+        return Cosines(vectors, half=len(vectors) >= HALF_FROM and _half_is_faster(vectors.shape[1]))
 
     def score(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         sides = (torch.from_numpy(vectors[index]).to(twin.device) for index in (rows, cols))

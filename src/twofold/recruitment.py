@@ -12,7 +12,7 @@ from twofold.metrics.sites import MOST, BySite, Dependence, dependence, sites_of
 
 __all__ = ["pairs_of", "site_dependence"]
 
-EACH = 4
+ITEMS_EACH = 4
 """Items of an identity that tell whether its site matters: their mean is known well enough beside other identities."""
 
 
@@ -53,4 +53,4 @@ def _few_of_each(part: Items, *, seed: int) -> Int[np.ndarray, "some"]:
     owner = part.identity[dealt]
     rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
     chosen = generator.permutation(np.unique(owner))[:MOST]
-    return np.sort(dealt[(rank < EACH) & np.isin(owner, chosen)])
+    return np.sort(dealt[(rank < ITEMS_EACH) & np.isin(owner, chosen)])

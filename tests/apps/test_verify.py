@@ -98,7 +98,7 @@ def test_pairs_embed_each_thing_once(picture: Callable, tmp_path: Path, monkeypa
         return embed_values(bundle, values)
 
     monkeypatch.setattr(app, "embed_values", counted)
-    monkeypatch.setattr(app, "BATCH", 3)
+    monkeypatch.setattr(app, "THINGS_AT_ONCE", 3)
     verdicts = verify_pairs(bundle, pairs)
     assert embedded == [3, 2]
     assert len(verdicts) == 25

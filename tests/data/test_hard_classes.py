@@ -49,7 +49,7 @@ def test_groups_are_those_of_the_definition(size, seed, protected, block):
     nearest = np.sort(prototypes @ prototypes.T, axis=1)[:, -2]
     bound = np.full(41, np.inf) if within is None else np.maximum(within, np.quantile(nearest, 0.9) + 1e-6)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hard_classes, "BLOCK", block)
+        patch.setattr(hard_classes, "ROWS_AT_ONCE", block)
         groups = near_groups(prototypes, size=size, seed=seed, epoch=3, within=within)
     assert (groups == slow_groups(prototypes, size, seed, 3, bound)).all()
 

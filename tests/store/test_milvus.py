@@ -68,8 +68,8 @@ def test_each_kind_of_index_misses_little_and_exactly_nothing(
 def test_a_range_beyond_what_milvus_gives_is_read_whole(
     index: Any, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(milvus, "FEW", 5)
-    monkeypatch.setattr(milvus, "MOST", 20)
+    monkeypatch.setattr(milvus, "FIRST_HITS", 5)
+    monkeypatch.setattr(milvus, "MOST_HITS", 20)
     index.add(many(make, 60))
     (hits,) = index.search_range(make(["q"]).vectors, -1.0)
     assert len(hits) == 60

@@ -18,7 +18,10 @@ __all__ = ["Bridge", "Pairs", "toll"]
 HELD_OUT = 0.25  # share of the items, by identities, that a measured bridge has not seen
 QUERIES = 20  # with another item of their label; with fewer each has to find itself
 REPLICATES = 1000
-TOGETHER = 256
+"""Bootstrap samples: the ends of a 95 % interval are then known to some hundredths of its width."""
+
+QUERIES_AT_ONCE = 256
+"""Queries scored against all items at once: their scores stay a few hundred megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,11 +125,11 @@ def answers(
         itself: it is to find its own; else another one of its label.
     """
     right = np.empty(len(queries))
-    for start in range(0, len(queries), TOGETHER):
-        own = asking[start : start + TOGETHER]
-        found = scores(bundle.twin, queries[start : start + TOGETHER], gallery)
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        own = asking[start : start + QUERIES_AT_ONCE]
+        found = scores(bundle.twin, queries[start : start + QUERIES_AT_ONCE], gallery)
         if not itself:
             found[np.arange(len(own)), own] = -np.inf
         best = found.argmax(axis=1)
-        right[start : start + TOGETHER] = best == own if itself else codes[best] == codes[own]
+        right[start : start + QUERIES_AT_ONCE] = best == own if itself else codes[best] == codes[own]
     return right

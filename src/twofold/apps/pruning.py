@@ -11,9 +11,15 @@ from twofold.store.index import Index
 
 __all__ = ["layout_of", "prune", "vanished"]
 
-MOST = 0.1  # share of the items that may go unasked: a folder that is not mounted looks like one whose files are gone
-BLOCK = 4096
+PRUNED_UNASKED = (
+    0.1  # share of the items that may go unasked: a folder that is not mounted looks like one whose files are gone
+)
+IDS_AT_ONCE = 4096
+"""Ids asked about at once: bounds the size of one query."""
+
 SHOWN = 3
+"""Ids that a message names."""
+
 LOOKED = 256
 """Items that tell how their folder was listed."""
 
@@ -43,7 +49,7 @@ def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", 
         if lost(metadata, place)
         and not (place / name.removeprefix(prefix)).exists()  # listed in another way, it is there
     )
-    if len(gone) > MOST * len(own) and not force:
+    if len(gone) > PRUNED_UNASKED * len(own) and not force:
         shown = ", ".join(map(repr, gone[:SHOWN])) + (", ..." if gone[SHOWN:] else "")
         raise UsageError(
             f"{len(gone)} of {len(own)} items of {index.path} are not in {root} any more ({shown}), more than a tenth: "
@@ -83,8 +89,8 @@ def prune(index: Index, names: Sequence[str]) -> int:
     Their bytes may stay in the files until these are written anew: to erase a person, `forget`.
     """
     removed = 0
-    for start in range(0, len(names), BLOCK):
-        there = index.present(names[start : start + BLOCK])
+    for start in range(0, len(names), IDS_AT_ONCE):
+        there = index.present(names[start : start + IDS_AT_ONCE])
         index.remove(sorted(there))
         removed += len(there)
     return removed
@@ -92,8 +98,8 @@ def prune(index: Index, names: Sequence[str]) -> int:
 
 def described(index: Index, names: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Items with their metadata."""
-    for start in range(0, len(names), BLOCK):
-        block = index.get(names[start : start + BLOCK])
+    for start in range(0, len(names), IDS_AT_ONCE):
+        block = index.get(names[start : start + IDS_AT_ONCE])
         yield from zip(block.ids, block.metadata or ({},) * len(block.ids), strict=True)
 
 

@@ -19,7 +19,9 @@ from twofold.store.recall import recall_of
 
 __all__ = ["SHORTLIST", "judged", "recall", "search", "search_all", "search_vectors"]
 
-TOGETHER = 256
+QUERIES_AT_ONCE = 256
+"""Queries that are read before they are embedded; their arrays stay in memory until then."""
+
 
 SHORTLIST = 4000
 """Items that a learned comparison is asked about, of those whose embeddings lie nearest; of fewer items, all.
@@ -52,8 +54,8 @@ def search(
     """
     check_searchable(bundle, index)
     found: list[list[Hit]] = []
-    for start in range(0, len(queries), TOGETHER):
-        vectors = embed_values(bundle, queries[start : start + TOGETHER])
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        vectors = embed_values(bundle, queries[start : start + QUERIES_AT_ONCE])
         found += search_vectors(bundle, index, vectors, k=k, where=where, exact=exact)
     return [with_probabilities(bundle, hits) for hits in found]
 
@@ -78,8 +80,8 @@ def search_all(
     check_searchable(bundle, index)
     named = list(queries.items())
     found: list[Found] = []
-    for start in range(0, len(named), TOGETHER):
-        found += _found(bundle, index, dict(named[start : start + TOGETHER]), k=k, where=where, exact=exact)
+    for start in range(0, len(named), QUERIES_AT_ONCE):
+        found += _found(bundle, index, dict(named[start : start + QUERIES_AT_ONCE]), k=k, where=where, exact=exact)
     if found and all(each.unreadable for each in found):
         reason = found[0].unreadable or ""
         raise UnreadableInput(f"none of {len(found)} queries can be read; the first: {reason}" if found[1:] else reason)

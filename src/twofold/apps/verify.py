@@ -29,7 +29,9 @@ __all__ = [
     "verify_readable_pairs",
 ]
 
-BATCH = 256
+THINGS_AT_ONCE = 256
+"""Things that are read before they are embedded; their arrays stay in memory until then."""
+
 OF_ITEMS = "the threshold was set for single items: for means of several, the rate is an estimate"
 RESCORED = 100  # the best identities by plain scores, among whom the best by normalised ones is looked for
 
@@ -98,14 +100,14 @@ def score_readable_pairs(bundle: Bundle, pairs: Pairs) -> tuple[Pairs, Float[np.
 
 def spans(index: Int[np.ndarray, " n"]) -> list[Int[np.ndarray, " m"]]:
     """The index, a batch at a time."""
-    return [index[start : start + BATCH] for start in range(0, len(index), BATCH)]
+    return [index[start : start + THINGS_AT_ONCE] for start in range(0, len(index), THINGS_AT_ONCE)]
 
 
 def _readable(bundle: Bundle, pairs: Pairs) -> tuple[Pairs, Float[np.ndarray, "things dim"], dict[str, str]]:
     """The pairs of which both things can be read, the vectors of all things, and why some cannot be read."""
     vectors, unreadable = np.zeros((len(pairs.values), bundle.twin.dim), dtype=np.float32), {}
-    for start in range(0, len(pairs.values), BATCH):
-        things = read_or_why(bundle, list(pairs.values[start : start + BATCH]))
+    for start in range(0, len(pairs.values), THINGS_AT_ONCE):
+        things = read_or_why(bundle, list(pairs.values[start : start + THINGS_AT_ONCE]))
         whole = {place: thing for place, thing in enumerate(things) if not isinstance(thing, str)}
         unreadable |= {pairs.ids[start + n]: thing for n, thing in enumerate(things) if isinstance(thing, str)}
         if whole:
@@ -124,8 +126,8 @@ def _verdicts(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "n dim"],
     groups = (group,) * len(pairs) if given is None else given
     by_group = {each: calibration.of_group(each) for each in dict.fromkeys(groups)}
     verdicts = []
-    for start in range(0, len(pairs.index_a), BATCH):
-        part = slice(start, start + BATCH)
+    for start in range(0, len(pairs.index_a), THINGS_AT_ONCE):
+        part = slice(start, start + THINGS_AT_ONCE)
         found = pair_scores(bundle, vectors[pairs.index_a[part]], vectors[pairs.index_b[part]])
         verdicts += [judge(by_group[each], score, group=each) for each, score in zip(groups[part], found, strict=True)]
     return verdicts
@@ -191,8 +193,8 @@ def identify_all(
     asked = Asked(calibration=calibration, candidates=candidates, group=group, template=template, exact=exact)
     found: dict[str, Identification | str] = {}
     named = list(queries.items())
-    for start in range(0, len(named), BATCH):
-        names, values = zip(*named[start : start + BATCH], strict=True)
+    for start in range(0, len(named), THINGS_AT_ONCE):
+        names, values = zip(*named[start : start + THINGS_AT_ONCE], strict=True)
         things = read_or_why(bundle, values)
         vectors = iter(embed_read(bundle, [each for each in things if not isinstance(each, str)]))
         for name, thing in zip(names, things, strict=True):
@@ -303,8 +305,8 @@ def calibration_of(bundle: Bundle) -> Calibration:
 
 def embed_all(bundle: Bundle, values: Sequence[Any]) -> Float[np.ndarray, "n dim"]:
     """Vectors of any number of raw things, a batch at a time."""
-    starts = range(0, max(1, len(values)), BATCH)
-    return np.concatenate([embed_values(bundle, values[start : start + BATCH]) for start in starts])
+    starts = range(0, max(1, len(values)), THINGS_AT_ONCE)
+    return np.concatenate([embed_values(bundle, values[start : start + THINGS_AT_ONCE]) for start in starts])
 
 
 def judge(calibration: Calibration, score: float, *, group: str | None = None) -> Verdict:

@@ -15,8 +15,11 @@ __all__ = ["BOUND", "confounds", "forgery_confounds"]
 BOUND = 0.75
 """From here on (the interval's lower end) a trait is called a confound: chance is 0.5."""
 
-MOST = 1 << 18
-HAND = 32
+MOST_PAIRS = 1 << 18
+"""Impostor and genuine pairs of each kind, drawn by chance: an AUC is then known to some thousandths."""
+
+ITEMS_EACH = 32
+"""Items of an identity that take part: more of one identity tell nothing new of a trait."""
 
 
 def confounds(
@@ -38,7 +41,7 @@ def confounds(
         def score(rows: np.ndarray, cols: np.ndarray, values: np.ndarray = values) -> np.ndarray:
             return -_apart(values[rows, None], values[None, cols])
 
-        pairs = SampledPairs(score, labels, identity=identity, seed=seed, most=MOST)
+        pairs = SampledPairs(score, labels, identity=identity, seed=seed, most=MOST_PAIRS)
         if np.ptp(values, axis=0).any() and pairs.genuine and pairs.impostor and pairs.units > 2:
             found[name] = _auc(pairs, seed)
     return found
@@ -87,7 +90,7 @@ def _within(
     """Pairs within each identity that has forgeries, of which one item at least is genuine."""
     first, second = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for code in np.unique(identity[forged]):
-        members = generator.permutation(np.flatnonzero(identity == code))[:HAND]
+        members = generator.permutation(np.flatnonzero(identity == code))[:ITEMS_EACH]
         low, high = np.triu_indices(len(members), 1)
         kept = ~(forged[members[low]] & forged[members[high]])
         first.append(members[low[kept]])

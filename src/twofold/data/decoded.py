@@ -11,7 +11,7 @@ from twofold.data.items import Items
 
 __all__ = ["DecodingOnce", "decoded"]
 
-MOST = 1 << 30
+KEPT_BYTES = 1 << 30
 """Bytes of arrays that are handed on; of larger data every file is decoded again."""
 
 
@@ -41,7 +41,7 @@ class _Known:
 class DecodingOnce:
     """Reads as an input type does and keeps the arrays of files, as long as all of them together fit into memory."""
 
-    def __init__(self, input: Decoder, *, most: int = MOST) -> None:
+    def __init__(self, input: Decoder, *, most: int = KEPT_BYTES) -> None:
         self.input = input
         self.left = most
         self.arrays: dict[Path, np.ndarray] = {}

@@ -9,7 +9,7 @@ from twofold.errors import UsageError
 
 __all__ = ["look_alikes", "near_groups"]
 
-BLOCK = 256
+ROWS_AT_ONCE = 256
 """Rows of similarities that are held at once."""
 
 RARE = 0.1
@@ -61,7 +61,7 @@ def near_groups(
     opened = 0
     waiting = order[known[order]]
     while len(waiting):
-        similarity = prototypes[waiting[:BLOCK]] @ prototypes[waiting].T
+        similarity = prototypes[waiting[:ROWS_AT_ONCE]] @ prototypes[waiting].T
         opened = _open_groups(similarity, waiting, groups, prototypes=prototypes, bound=bound, size=size, opened=opened)
         waiting = waiting[groups[waiting] < 0]
     unknown = order[~known[order]]
@@ -84,9 +84,9 @@ def look_alikes(
     """
     bound = _bounds(prototypes, within, np.asarray(prototypes.any(axis=1)))
     pairs, similar = [np.zeros((0, 2), np.int64)], [np.zeros(0, prototypes.dtype)]
-    for start in range(0, len(prototypes), BLOCK):
-        similarity = prototypes[start : start + BLOCK] @ prototypes[start:].T
-        found = similarity > np.maximum(bound[start : start + BLOCK, None], bound[start:])
+    for start in range(0, len(prototypes), ROWS_AT_ONCE):
+        similarity = prototypes[start : start + ROWS_AT_ONCE] @ prototypes[start:].T
+        found = similarity > np.maximum(bound[start : start + ROWS_AT_ONCE, None], bound[start:])
         a, b = np.nonzero(np.triu(found, 1))
         pairs.append(np.stack([a, b], axis=1) + start)
         similar.append(similarity[a, b])
@@ -107,8 +107,8 @@ def _bounds(
     # every so many classes, 2,000 at most, say where a tenth of them has its nearest neighbour
     nearest = []
     sample = np.arange(0, len(among), max(1, len(among) // 2000))
-    for start in range(0, len(sample), BLOCK):
-        rows = sample[start : start + BLOCK]
+    for start in range(0, len(sample), ROWS_AT_ONCE):
+        rows = sample[start : start + ROWS_AT_ONCE]
         similarity = among[rows] @ among.T
         similarity[np.arange(len(rows)), rows] = -np.inf
         nearest.append(similarity.max(axis=1))

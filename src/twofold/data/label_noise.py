@@ -9,8 +9,14 @@ from jaxtyping import Bool, Float, Int
 __all__ = ["ENOUGH", "Doubts", "doubtful_labels"]
 
 NEIGHBOURS = 32
+"""Of an item that are looked at: some are of its own class, and every other class may vote."""
+
 VOTERS = 3
-BLOCK = 4096
+"""Neighbours of a class that speak for it: one alone may be wrongly labelled itself."""
+
+ROWS_AT_ONCE = 4096
+"""Items whose neighbours are looked for at once."""
+
 
 MARGIN = 0.6
 """By so much of the nearest neighbour's similarity another class must be nearer: precision .8 to 1 on invented
@@ -96,8 +102,8 @@ def _contradiction(
 ) -> tuple[Float[np.ndarray, "n"], Int[np.ndarray, "n"]]:
     """By how much the best other class leads an item's own (negative: it does not), and which class that is."""
     lead, better = np.zeros(len(labels)), np.zeros(len(labels), np.int64)
-    for start in range(0, len(labels), BLOCK):
-        rows = slice(start, start + BLOCK)
+    for start in range(0, len(labels), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
         classes = labels[near.place[rows]]
         equal = classes[:, :, None] == classes[:, None, :]
         votes = np.tril(equal, -1).sum(axis=2) < voters  # an item votes unless so many of its class are nearer

@@ -45,7 +45,8 @@ TRAINED_SCRIPTS = ("Latin", "phonetic", "Cyrillic", "arrows", "mathematics")
 
 MARKER = "demo.json"
 MEASURED = ("eer", "false_match_rate", "false_non_match_rate", "recall_at_1", "accuracy_20_way_1_shot")
-ROWS = 256
+ROWS_AT_ONCE = 256
+"""Test items compared with all others at once: a block stays below some megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,8 +271,8 @@ def _pairs(bundle: Bundle, test: Items, *, threshold: float, seed: int) -> tuple
         return scores(bundle.twin, vectors[rows], vectors[cols])
 
     worst_genuine, worst_impostor = (np.inf, 0, 0), (-np.inf, 0, 0)
-    for start in range(0, len(test), ROWS):
-        rows = np.arange(start, min(start + ROWS, len(test)))
+    for start in range(0, len(test), ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(test)))
         block = score(rows, np.arange(len(test)))
         same = test.labels[rows][:, None] == test.labels[None, :]
         worst_genuine = min(worst_genuine, _extreme(np.where(same, block, np.inf), start, np.argmin))

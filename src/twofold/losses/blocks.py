@@ -39,7 +39,7 @@ class Term(NamedTuple):
     negative: Float[Tensor, "rows cols"] | None
 
 
-FEW = 64
+NARROW = 64
 """A table of partners this many times narrower than the columns is not worth two matrix products (measured)."""
 
 RowLoss = Callable[[Rows], tuple[Term, ...]]
@@ -203,7 +203,7 @@ class _Sum:
         start, cols = view.seen.columns.start, view.block.shape[1]
         first, *further = self.gradients
         sums = first[view.seen.place], first[start : start + cols], *further
-        few = FEW * view.seen.partner.shape[1] < cols
+        few = NARROW * view.seen.partner.shape[1] < cols
         if term.negative is None and few and kernel.add_listed_gradients:
             kernel.add_listed_gradients(term.positive, (view.seen.positive, view.seen.partner), view.both, sums)
         else:

@@ -31,7 +31,7 @@ _AGREES = {
     None: "This data is too little to tell whether that holds.",
 }
 
-FEW = 50
+ROUGH_BELOW = 50
 """Fewer identities than this and the intervals' own promise was not measured (decision 014)."""
 
 
@@ -101,8 +101,10 @@ def advice(report: Report) -> tuple[str, ...]:
         )
     if known is not None:
         said += [f"{each[0].upper()}{each[1:]}." for each in known.warnings]
-    if found.units < FEW:
-        said.append(f"Test on more identities: with {found.units} the intervals are rough ({FEW} and more are good).")
+    if found.units < ROUGH_BELOW:
+        said.append(
+            f"Test on more identities: with {found.units} the intervals are rough ({ROUGH_BELOW} and more are good)."
+        )
     missed = named.get("false_non_match_rate")
     if missed is not None and missed.low > 0.1:
         said.append(

@@ -32,12 +32,14 @@ METRICS = {
     "manhattan": faiss.METRIC_L1,
 }
 
-FEW = 8  # below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
+FEW_QUERIES = 8  # below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
 LARGEST = 1e15  # number in a vector: beyond it squared distances leave float32
 UNIT_TOLERANCE = 1e-3  # how far the length of a row may be from 1 where the distance is the cosine
 MATRIX_QUERIES = 20  # from so many queries on faiss does best with a matrix product
 SPARE = 16  # neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
-BLOCK = 65_536
+ROWS_AT_ONCE = 65_536
+"""Rows scored in float64 at once: 128 MB of 256 numbers each."""
+
 SAME = 1e-12  # scores of one pair differ by less, whatever else is scored with it
 EDGE = 1e-9  # a product of many rows and one of few differ by less; those at the edge of a range are scored singly
 
@@ -113,7 +115,7 @@ def candidates(
     None: float32 cannot tell too many of the rows from the k-th (copies of one picture, say), so all are candidates.
     """
     metric = METRICS[distance]
-    few = len(queries) == 1 or (len(queries) < FEW and metric == faiss.METRIC_INNER_PRODUCT)
+    few = len(queries) == 1 or (len(queries) < FEW_QUERIES and metric == faiss.METRIC_INNER_PRODUCT)
     if metric == faiss.METRIC_L1 or few:
         keys, places = faiss.knn(queries, rows, min(k + SPARE, len(rows)), metric=metric)
         clear = np.full(len(keys), True) if keys.shape[1] == len(rows) else apart(metric, queries, rows, keys=keys, k=k)
@@ -167,8 +169,8 @@ def within(
 ) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
     """Positions and scores of all rows that score at least `score` (to 12 digits) with a query, best first."""
     near = []
-    for start in range(0, len(rows), BLOCK):
-        found = contract.scores(query, rows[start : start + BLOCK])[0]
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        found = contract.scores(query, rows[start : start + ROWS_AT_ONCE])[0]
         near.append(start + np.flatnonzero(found >= score - EDGE * max(1.0, abs(score))))
     places = np.concatenate([np.empty(0, np.int64), *near])
     # scored as `neighbours` does, so that the score of a hit, given as the range, finds that hit

@@ -23,7 +23,7 @@ __all__ = ["Search", "look", "pieces_of", "sweep"]
 SHORTEST = 6  # bytes: a shorter string stands in a large file by chance
 LONGEST_NAME = 256  # bytes; of a longer one its end
 WINDOW, STRIDE = 8, 16  # of a vector, a piece of 8 bytes every 16: no rest of 24 bytes escapes
-MOST = 20_000  # pieces; of more rows at once fewer pieces each
+MOST_PIECES = 20_000  # pieces; of more rows at once fewer pieces each
 CHUNK = 1 << 25  # bytes read at a time
 DESCRIPTORS = Path("/dev/fd")  # of this process, where there is such a folder
 TREES = (2, 5, 10, 13)  # first byte of a page that holds cells
@@ -52,7 +52,7 @@ def pieces_of(rows: Sequence[Row], others: Sequence[bytes] = ()) -> list[bytes]:
     found = {name[-LONGEST_NAME:] for name in names if len(name) >= SHORTEST}
     found.update(record for row in rows for record in short_records(row))
     long = [row.vector for row in rows] + list(others)
-    stride = max(STRIDE, STRIDE * (sum(map(len, long)) // STRIDE // MOST))
+    stride = max(STRIDE, STRIDE * (sum(map(len, long)) // STRIDE // MOST_PIECES))
     for each in long:
         windows = (each[place : place + WINDOW] for place in range(0, len(each) - WINDOW + 1, stride))
         found.update(window for window in windows if len(set(window)) > 3)  # zeros and ones stand everywhere

@@ -13,7 +13,9 @@ from twofold.store.sqlite.rows import Row, State, damaged
 
 __all__ = ["Follower", "MemoryRows", "vectors_of"]
 
-BLOCK = 4096
+ROWS_AT_ONCE = 4096
+"""Rows parsed at once: bounds what a first read holds beside the vectors."""
+
 NOTHING = State()
 
 
@@ -185,7 +187,7 @@ class Follower:
 
     def _take(self, rows: Iterator[tuple[Row, bytes]]) -> None:
         """Put rows into memory, a block at a time."""
-        while block := list(islice(rows, BLOCK)):
+        while block := list(islice(rows, ROWS_AT_ONCE)):
             numbers = np.array([row.number for row, _ in block], np.int64)
             vectors = vectors_of(self.database, self.contract, [row for row, _ in block])
             hashes = np.frombuffer(b"".join(hashed for _, hashed in block), np.uint8).reshape(len(block), 32)

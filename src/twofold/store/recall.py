@@ -10,8 +10,10 @@ from twofold.results import Embeddings, Estimate, Hit
 
 __all__ = ["recall_of"]
 
-CONFIDENCE, NORMAL = 0.95, 1.959963984540054
-BATCH = 256
+CONFIDENCE, NORMAL = 0.95, 1.959963984540054  # and the quantile of the normal distribution that goes with it
+QUERIES_AT_ONCE = 256
+"""Queries of one search, exact and not, of the sample."""
+
 EQUAL = 1e-9  # scores this near are one score
 
 
@@ -25,8 +27,8 @@ def recall_of(chosen: Embeddings, search: Callable[[np.ndarray, bool], list[list
     if not chosen.ids:
         raise StoreError("no items to measure a recall by: give a sample of at least 1, of an index that is not empty")
     found: list[float] = []
-    for start in range(0, len(chosen.ids), BATCH):
-        queries, names = chosen.vectors[start : start + BATCH], chosen.ids[start : start + BATCH]
+    for start in range(0, len(chosen.ids), QUERIES_AT_ONCE):
+        queries, names = chosen.vectors[start : start + QUERIES_AT_ONCE], chosen.ids[start : start + QUERIES_AT_ONCE]
         ours, truth = search(queries, False), search(queries, True)
         found += [share(*each, k=k) for each in zip(names, ours, truth, strict=True)]
     value = float(np.mean(found))

@@ -13,7 +13,9 @@ __all__ = ["ROUNDING", "Blocks", "block_rows", "crowded", "nearest", "sides", "s
 
 KEYS = 1 << 19  # of a block of rows with all queries: they stay in the cache of the processor
 ROUNDING = 2.0**-24
-MOST = 1024  # rows kept beside the k best because float32 cannot tell them apart; then the earliest of those
+"""Relative, of one operation in float32: half of the last of 24 binary digits."""
+
+MOST_TIES = 1024  # rows kept beside the k best because float32 cannot tell them apart; then the earliest of those
 POOL = 64  # a query
 WITHOUT_COPIES = np.int32(~0x70000000)  # of the sign, which an int16 that is widened fills up with
 
@@ -65,7 +67,7 @@ def nearest(
 
 def crowded(places: Int[np.ndarray, "_"], k: int) -> bool:
     """Whether `nearest` may have left out rows: float32 cannot tell more of them from the k-th than it keeps."""
-    return len(places) >= k + MOST
+    return len(places) >= k + MOST_TIES
 
 
 def within(
@@ -149,7 +151,7 @@ class _Nearest:
         rank = np.arange(len(who)) - starts[who]
         last = rank == self.k - 1
         self.floor[who[last]] = np.maximum(self.floor[who[last]], self.below(who[last], keys[last]))
-        kept = (keys >= self.floor[who]) & (rank < self.k + MOST)
+        kept = (keys >= self.floor[who]) & (rank < self.k + MOST_TIES)
         self.who, self.where, self.keys = who[kept], where[kept], keys[kept]
         self.waiting, self.room = [], max(POOL * len(self.floor), len(self.who))
 

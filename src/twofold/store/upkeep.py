@@ -28,8 +28,12 @@ from twofold.store.sqlite.rows import COLUMNS, State, parse, xor
 
 __all__ = ["inspect"]
 
-BLOCK = 4096
+ROWS_AT_ONCE = 4096
+"""Rows read in one query: bounds the memory of a check."""
+
 SHOWN = 20
+"""Faults or ids that a finding names."""
+
 HOPELESS = 5000
 """Readings that fail while no row could be read: the root of the table is gone."""
 
@@ -310,7 +314,7 @@ def salvaged(database: Database, seen: Seen) -> Iterator[list[tuple[Any, ...]]]:
 
 def read(database: Database, low: int, high: int) -> Iterator[list[tuple[Any, ...]]]:
     """Records with numbers above `low` up to `high`, from the table itself."""
-    query = f"SELECT {COLUMNS} FROM items NOT INDEXED WHERE row > ? AND row <= ? ORDER BY row LIMIT {BLOCK}"
+    query = f"SELECT {COLUMNS} FROM items NOT INDEXED WHERE row > ? AND row <= ? ORDER BY row LIMIT {ROWS_AT_ONCE}"
     while block := database.connection.execute(query, (low, high)).fetchall():
         yield block
         low = block[-1][0]

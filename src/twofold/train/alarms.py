@@ -22,13 +22,19 @@ PATIENCE = 4
 """Looks in a row that must say the same: new weights may stand still for a moment."""
 
 LEAST_SPREAD = 1e-3
+"""Spread below which all embeddings are one point (see `spread`)."""
+
 LEAST_RANK = 1.2
+"""Effective rank below which the embeddings lie on a line (see `effective_rank`)."""
+
 LEAST_CLASSES = 4
+"""Classes of a batch that is looked at: so few items of two or three may well lie on a line."""
 
 BLOWN_UP = 5.0
 """A loss this many times that of the first steps is worse than knowing nothing."""
 
-FIRST = 20
+FIRST_STEPS = 20
+"""Steps whose mean loss is compared with that of the last ones: single losses of a batch jump about."""
 
 
 class Alarms:
@@ -61,15 +67,15 @@ class Alarms:
         """
         if not math.isfinite(value):
             raise TrainingError(f"the loss is {value}: {_SLOWER}, or set clip_norm = 1.0")
-        if len(self.losses) == 2 * FIRST:  # the first steps stay, of the others the last
-            self.losses.pop(FIRST)
+        if len(self.losses) == 2 * FIRST_STEPS:  # the first steps stay, of the others the last
+            self.losses.pop(FIRST_STEPS)
         self.losses.append(value)
-        if len(self.losses) < 2 * FIRST:
+        if len(self.losses) < 2 * FIRST_STEPS:
             return
-        first, last = sum(self.losses[:FIRST]) / FIRST, sum(self.losses[FIRST:]) / FIRST
+        first, last = sum(self.losses[:FIRST_STEPS]) / FIRST_STEPS, sum(self.losses[FIRST_STEPS:]) / FIRST_STEPS
         if last > BLOWN_UP * first > 0:
             raise TrainingError(
-                f"the loss was {first:.3g} at first and is {last:.3g} over the last {FIRST} steps: it blows up. "
+                f"the loss was {first:.3g} at first and is {last:.3g} over the last {FIRST_STEPS} steps: it blows up. "
                 f"{_SLOWER}, lengthen schedule.warmup, or set clip_norm = 1.0"
             )
 

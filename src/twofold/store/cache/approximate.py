@@ -22,7 +22,7 @@ PLAIN = ("cosine", "euclidean", "squared_euclidean")
 """Distances that are searched here; others (Manhattan, learned ones) only exactly."""
 
 CHUNK = 16  # queries whose candidates are compared at once, in the cache of the processor
-BATCH = 1024  # queries whose lists are looked at together: half as many take a third longer
+QUERIES_AT_ONCE = 1024  # queries whose lists are looked at together: half as many take a third longer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,8 +126,8 @@ class Approximate:
             return [np.empty(0, np.int64) for _ in queries]
         plan = self.plan(k * len(self.numbers) / number)
         found: list[np.ndarray] = []
-        for start in range(0, len(queries), BATCH):
-            plain = self.space.plain(queries[start : start + BATCH])
+        for start in range(0, len(queries), QUERIES_AT_ONCE):
+            plain = self.space.plain(queries[start : start + QUERIES_AT_ONCE])
             if exact or plan is None:
                 near = nearest(plain, self._blocks(counting, len(plain)), k, error=self.space.error)
                 found += [self._all(own, query, counting, k) for own, query in zip(near, plain, strict=True)]

@@ -31,14 +31,20 @@ PROMISED = 0.99
 
 SURE = 1.64  # one-sided, 95 %
 TRIALS = 1024
+"""Queries that measure the recall of a plan: a recall of .99 is then known to .003."""
+
 NEIGHBOURS = {10: TRIALS, 100: 128}
 """For how many neighbours there is a plan, and on how many of the trials it is measured."""
 
 SHARES = (0.9915, 0.993, 0.9945, 0.996, 0.998)  # of the true neighbours whose lists are looked at
 COUNTS = (6, 8, 11, 15, 20, 26, 34, 44, 58, 76, 100)  # candidates a wanted neighbour, a row up to three times
-MOST = 3000  # candidates
+MOST_CANDIDATES = 3000
+"""Candidates of a plan, at most."""
+
 LARGEST = 60_000.0  # of float16
-BLOCK = 65_536
+ROWS_AT_ONCE = 65_536
+"""Rows that are widened to float32 at once: 64 MB of 256 numbers each."""
+
 COMPARING = 100.0  # cost of a candidate that is compared, in rows whose codes are scanned (measured)
 
 
@@ -141,9 +147,9 @@ def _space(block: np.ndarray, distance: str, dim: int) -> Space:
 def _coded(spare: Path, vectors: np.ndarray, trained: Trained, watch: Watch) -> Lists:
     """Lists and codes of all rows, in files and in memory."""
     lists, codes = np.empty((len(vectors), COPIES), "<i4"), []
-    for start in range(0, len(vectors), BLOCK):
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
         watch("sorting rows into lists", start, len(vectors))
-        block = widened(vectors[start : start + BLOCK])
+        block = widened(vectors[start : start + ROWS_AT_ONCE])
         own = lists[start : start + len(block)]
         own[:] = lists_of(trained, block)
         codes.append(codes_of(trained, block, own))
@@ -196,7 +202,7 @@ def _true(vectors: np.ndarray, queries: np.ndarray, trials: np.ndarray, k: int) 
 def _plan(lists: Lists, queries: np.ndarray, true: np.ndarray, gaps: np.ndarray) -> Plan | None:
     """The cheapest plan that keeps the promise; None: none does at less cost than comparing all rows."""
     k, rows = true.shape[1], int(lists.index.ntotal)
-    counts = sorted({min(k * each, MOST, rows) for each in COUNTS})
+    counts = sorted({min(k * each, MOST_CANDIDATES, rows) for each in COUNTS})
     keys = lists.trained.keys(queries)
     enough = []
     for share in SHARES:

@@ -11,10 +11,11 @@ from jaxtyping import Int
 
 from twofold.errors import DamagedIndex
 
-__all__ = ["MANIFEST", "ROWS", "Column", "block_hashes", "read_manifest", "sealed"]
+__all__ = ["BLOCK_ROWS", "MANIFEST", "Column", "block_hashes", "read_manifest", "sealed"]
 
 MANIFEST = "manifest.json"
-ROWS = 4096  # of a block
+BLOCK_ROWS = 4096
+"""Rows of a block, which has one hash: a read checks the blocks that it touches."""
 
 
 class Column:
@@ -25,7 +26,7 @@ class Column:
         self.hashes = hashes
         wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
         # a map of a file that is too short kills the process that reads behind its end
-        if not path.is_file() or path.stat().st_size != wanted or len(hashes) != -(-shape[0] // ROWS):
+        if not path.is_file() or path.stat().st_size != wanted or len(hashes) != -(-shape[0] // BLOCK_ROWS):
             raise DamagedIndex(f"{path} is not the file of {wanted} bytes that was written")
         self.array = np.memmap(path, dtype, "r", shape=shape)
         self.checked = np.zeros(len(hashes), bool)
@@ -48,18 +49,20 @@ class Column:
     def compare(self, table: np.ndarray, blocks: Iterable[int]) -> None:
         """As `check`, with what was read as `table`."""
         for block in blocks:
-            if _hash(table[block * ROWS : (block + 1) * ROWS]) != self.hashes[block]:
-                raise DamagedIndex(f"rows {block * ROWS} to {(block + 1) * ROWS - 1} of {self.path} are not as written")
+            if _hash(table[block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS]) != self.hashes[block]:
+                raise DamagedIndex(
+                    f"rows {block * BLOCK_ROWS} to {(block + 1) * BLOCK_ROWS - 1} of {self.path} are not as written"
+                )
 
     def rows(self, places: Int[np.ndarray, "*n"]) -> np.ndarray:
         """These rows, checked."""
         if not self.checked.all():
-            self.check(np.unique(places // ROWS))
+            self.check(np.unique(places // BLOCK_ROWS))
         return self.array.take(places, axis=0)
 
     def block(self, start: int, stop: int) -> np.ndarray:
         """Rows in a row, checked; a view."""
-        self.check(np.arange(start // ROWS, -(-stop // ROWS)))
+        self.check(np.arange(start // BLOCK_ROWS, -(-stop // BLOCK_ROWS)))
         return self.array[start:stop]
 
 
@@ -69,7 +72,7 @@ def _hash(rows: np.ndarray) -> str:
 
 def block_hashes(table: np.ndarray) -> list[str]:
     """SHA-256 of each block."""
-    return [_hash(table[start : start + ROWS]) for start in range(0, len(table), ROWS)]
+    return [_hash(table[start : start + BLOCK_ROWS]) for start in range(0, len(table), BLOCK_ROWS)]
 
 
 def sealed(facts: Mapping[str, Any]) -> bytes:

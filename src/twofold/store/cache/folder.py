@@ -29,7 +29,9 @@ __all__ = ["CACHE", "Cached", "damage", "drop_cache", "open_cache"]
 CACHE, LOCK = "cache", "cache.lock"
 STALE = 0.1  # share of rows written or deleted since, from which on the cache is built again
 BUILDING_SECONDS = 3600.0  # for another process to finish building
-BLOCK = 16_384
+ROWS_AT_ONCE = 16_384
+"""Rows read from the database at once while the cache is built."""
+
 
 Cached = tuple[Approximate, State]
 """A cache, and the state of the database that it stands for."""
@@ -121,7 +123,7 @@ def about(database: Database, state: State) -> dict[str, Any]:
 def blocks(database: Database, contract: Contract) -> Iterator[tuple[Int[np.ndarray, "b"], Float[np.ndarray, "b dim"]]]:
     """All rows, each checked against its hash."""
     rows = database.rows()
-    while block := list(islice(rows, BLOCK)):
+    while block := list(islice(rows, ROWS_AT_ONCE)):
         yield np.array([row.number for row in block], np.int64), vectors_of(database, contract, block)
 
 

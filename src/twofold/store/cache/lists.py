@@ -22,11 +22,14 @@ CODING = 512  # rows that are coded at once, in the cache of the processor
 COPIES = 3  # lists of a row
 ELSEWHERE = 1.5  # how much a further list is to differ in direction from those before (Sun et al. 2023, "SOAR", eq. 5)
 NEAREST = 3  # lists whose keys' mean is the level from which a query's reach counts
-BLOCK = 1024
+ROWS_AT_ONCE = 1024
+"""Rows compared with all centres at once: bounds the memory of a step."""
+
 ROUNDED = np.float32(1e-6)  # of a squared length: a row at its centre has no error that points anywhere
-FEW = 32  # rows whose keys stay in the cache of the processor
+CACHED_ROWS = 32  # rows whose keys stay in the cache of the processor
 LOOKS = 16  # codes of a part: four bits
-PARTS = 128
+MOST_PARTS = 128
+"""Parts of a vector, of two numbers or more: a code of half a byte for each."""
 
 
 class Trained:
@@ -86,7 +89,7 @@ def train(sample: Float[np.ndarray, "n dim"], lists: int, *, generator: np.rando
         lists: how many to begin with; those of fewer than 8 of the sample's rows are left out in the end.
     """
     dim = sample.shape[1]
-    part = max(2, -(-dim // PARTS))
+    part = max(2, -(-dim // MOST_PARTS))
     width = -(-(dim + 1) // part) * part
     rows, questions = lifted(sample, width), asked(sample, width)
     centres = rows[np.sort(generator.choice(len(rows), lists, replace=False))]
@@ -112,9 +115,9 @@ def _nearest(questions: np.ndarray, centres: np.ndarray, dim: int) -> np.ndarray
     near = centres.copy()
     near[:, dim] = np.square(centres[:, :dim]).sum(axis=1) * -0.5
     nearest = np.empty(len(questions), np.int64)
-    room = np.empty((BLOCK, len(centres)), np.float32)
-    for start in range(0, len(questions), BLOCK):
-        block = questions[start : start + BLOCK]
+    room = np.empty((ROWS_AT_ONCE, len(centres)), np.float32)
+    for start in range(0, len(questions), ROWS_AT_ONCE):
+        block = questions[start : start + ROWS_AT_ONCE]
         keys = np.matmul(block, near.T, out=room[: len(block)])
         nearest[start : start + len(keys)] = keys.argmax(axis=1)
     return nearest
@@ -130,14 +133,14 @@ def lists_of(trained: Trained, rows: Float[np.ndarray, "n dim"]) -> Int[np.ndarr
     found = np.zeros((len(rows), COPIES), np.int32)
     # rooms of which the system need not give new pages for each block: they cost more than what is done in them
     number = len(trained.centres)
-    room, rooms = np.empty((BLOCK, number), np.float32), np.empty((2, FEW, number), np.float32)
-    for start in range(0, len(rows), BLOCK):
-        block = rows[start : start + BLOCK]
+    room, rooms = np.empty((ROWS_AT_ONCE, number), np.float32), np.empty((2, CACHED_ROWS, number), np.float32)
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        block = rows[start : start + ROWS_AT_ONCE]
         squares = np.einsum("ij,ij->i", block, block)
         keys = trained.keys(block, out=room)
-        for few in range(0, len(block), FEW):
-            part = slice(few, few + FEW)
-            own = found[start + few : start + min(few + FEW, len(block))]
+        for few in range(0, len(block), CACHED_ROWS):
+            part = slice(few, few + CACHED_ROWS)
+            own = found[start + few : start + min(few + CACHED_ROWS, len(block))]
             _choose(keys[part], squares[part], trained.between, rooms=rooms[:, : len(own)], out=own)
     return found
 
@@ -249,8 +252,8 @@ def level(keys: Float[np.ndarray, "q lists"]) -> Float[np.ndarray, "q"]:
     """The mean key of a query's nearest lists. Which list happens to be the very nearest says less: from the mean of
     three on, a quarter fewer rows are looked at than from the first (measured on embeddings of text)."""
     total, number = np.zeros(len(keys), np.float32), min(NEAREST, keys.shape[1])
-    for start in range(0, len(keys), FEW):
-        few, own = keys[start : start + FEW].copy(), total[start : start + FEW]
+    for start in range(0, len(keys), CACHED_ROWS):
+        few, own = keys[start : start + CACHED_ROWS].copy(), total[start : start + CACHED_ROWS]
         each = np.arange(len(few))
         for _ in range(number):
             nearest = few.argmax(axis=1)

@@ -18,7 +18,9 @@ from twofold.store.sqlite.rows import Batch, Pinned, Row, damaged, xor
 
 __all__ = ["Sealed", "at_hand", "opened", "rekey", "rotation_of"]
 
-BLOCK = 4096
+ROWS_AT_ONCE = 4096
+"""Rows sealed again at once: memory stays bounded while an index is rekeyed."""
+
 
 Turn = Callable[[Float[np.ndarray, "n dim"]], Float[np.ndarray, "n dim"]]
 
@@ -147,7 +149,9 @@ def renew(database: Database, new: Sealed, turn: Turn) -> None:
     state, old = database.state(), database.seal
     last, number, hashes = 0, state.last, bytes(32)
     keys = {label: new_subject_key() for label in database.labels()}
-    while rows := list(database.rows("WHERE row > ? AND row <= ? ORDER BY row LIMIT ?", (last, state.last, BLOCK))):
+    while rows := list(
+        database.rows("WHERE row > ? AND row <= ? ORDER BY row LIMIT ?", (last, state.last, ROWS_AT_ONCE))
+    ):
         last = rows[-1].number
         plain = np.frombuffer(b"".join(old.unseal(database, row) for row in rows), "<f4").reshape(len(rows), -1)
         fresh = []

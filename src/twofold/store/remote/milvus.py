@@ -38,9 +38,9 @@ __all__ = ["MilvusEngine"]
 
 FIELDS = ["id", "label", "metadata", "vector", "hash"]
 NAMES = 1000  # ids in one filter
-BLOCK = 4096  # rows read at once
-FEW = 200  # hits of a range that are asked for first, of many queries at once
-MOST = 16_384  # hits that Milvus gives to one query
+ROWS_AT_ONCE = 4096  # rows read at once
+FIRST_HITS = 200  # hits of a range that are asked for first, of many queries at once
+MOST_HITS = 16_384  # hits that Milvus gives to one query
 MESSAGE = 16 * 2**20  # bytes of one call; Milvus takes 64 MB
 TEXTS = 512  # bytes of a row beside its vector, for a guess of a message's size
 LONGEST_METADATA = 60_000  # bytes; Milvus keeps 65,536
@@ -227,7 +227,7 @@ class MilvusEngine:
         if not (k := self.count(k)):
             return [[] for _ in queries]
         how = self._exactly() if exact else self._quickly(k + records.SPARE)
-        if how is None or self._compares_not() or k + records.SPARE > MOST:
+        if how is None or self._compares_not() or k + records.SPARE > MOST_HITS:
             return records.scan(self.plain, queries, self._matching(filters), k=k)
         hits = self._ranked(queries, k, filters, how)
         # too few rows that pass the filter stood in the lists that were probed
@@ -251,12 +251,12 @@ class MilvusEngine:
                 hits[number] = ranked[:k]
                 if len(near) == asked and not records.decided(self.plain, queries[number], near, hits=ranked, k=k):
                     again.append(number)
-            if again and asked == MOST:
+            if again and asked == MOST_HITS:
                 exact = records.scan(self.plain, queries[again], self._matching(filters), k=k)
                 for number, one in zip(again, exact, strict=True):
                     hits[number] = one
                 break
-            todo, asked = again, min(4 * asked, MOST)
+            todo, asked = again, min(4 * asked, MOST_HITS)
         return hits
 
     def shortlist(
@@ -276,10 +276,10 @@ class MilvusEngine:
         if self._compares_not() or exactly is None:
             return records.scan_range(self.plain, queries, self._matching(filters), score)
         how = {**exactly, "radius": self._radius(score)}
-        found = self._nearest(queries, FEW, filters, how)
-        full = [number for number, near in enumerate(found) if len(near) == FEW]
-        for number, near in zip(full, self._nearest(queries[full], MOST, filters, how), strict=True):
-            if len(near) == MOST:  # there may be more than Milvus gives
+        found = self._nearest(queries, FIRST_HITS, filters, how)
+        full = [number for number, near in enumerate(found) if len(near) == FIRST_HITS]
+        for number, near in zip(full, self._nearest(queries[full], MOST_HITS, filters, how), strict=True):
+            if len(near) == MOST_HITS:  # there may be more than Milvus gives
                 return records.scan_range(self.plain, queries, self._matching(filters), score)
             found[number] = near
         return records.in_range(self.plain, queries, found, score)
@@ -342,7 +342,7 @@ class MilvusEngine:
                 rows += self._client.query(self._name, filter=wanted, output_fields=fields, timeout=WAIT_SECONDS)
         return rows
 
-    def _pages(self, fields: list[str], wanted: str = "", rows: int = BLOCK) -> Iterator[list[dict[str, Any]]]:
+    def _pages(self, fields: list[str], wanted: str = "", rows: int = ROWS_AT_ONCE) -> Iterator[list[dict[str, Any]]]:
         """All rows that pass a filter, in pages."""
         with explain(self._address):
             pages = self._client.query_iterator(
@@ -356,7 +356,7 @@ class MilvusEngine:
                 yield page
             pages.close()
 
-    def _matching(self, filters: Sequence[Condition], rows: int = BLOCK) -> Iterator[list[Record]]:
+    def _matching(self, filters: Sequence[Condition], rows: int = ROWS_AT_ONCE) -> Iterator[list[Record]]:
         for page in self._pages(FIELDS, expression(filters), rows):
             yield [self._record(row) for row in page]
 

@@ -27,21 +27,21 @@ from twofold.store.remote.postgres_server import (
     register_vector,
     tables,
 )
-from twofold.store.remote.postgres_table import BLOCK, Table, record_of
+from twofold.store.remote.postgres_table import ROWS_AT_ONCE, Table, record_of
 from twofold.store.remote.records import Record
 
 __all__ = ["EXACT_UP_TO", "PostgresEngine"]
 
 EXACT_UP_TO = 50_000  # rows; a scan of so many of 128 numbers takes some tens of milliseconds
 EXPANSION = 200, 1000  # candidates that a search in the graph keeps: at least, at most (pgvector's limit)
-WALK = 100_000  # rows that a walk through the graph looks at, at most; it ends with fewer where more than FEW pass
+WALK = 100_000  # rows that a walk through the graph looks at, at most; fewer where more than ALL_COMPARED pass
 BUILD_MEMORY = "512MB"  # a graph that does not fit is built several times slower
 QUERIES = 64  # in one statement: bounds what one answer takes
-# Rows that pass a filter are all compared up to FEW, or FEW_ROOT times the root of all rows: what a walk meets for one
-# that passes grows with all rows, what a comparison costs with those that pass.
-FEW, FEW_ROOT = 5000, 12
+# Rows that pass a filter are all compared up to ALL_COMPARED, or ALL_COMPARED_ROOT times the root of all rows: what a
+# walk meets for one that passes grows with all rows, what a comparison costs with those that pass.
+ALL_COMPARED, ALL_COMPARED_ROOT = 5000, 12
 WORK_MEMORY = "64MB"  # in which those rows stay beside the queries; else they go through a file
-MANY = 16  # exact queries from which on reading all rows once beats a scan for each by the server
+MANY_QUERIES = 16  # exact queries from which on reading all rows once beats a scan for each by the server
 
 KINDS = {"string": "text", "number": "number", "boolean": "true or false", "null": "null"}
 """What `filters.kind` calls PostgreSQL's types of JSON."""
@@ -135,8 +135,8 @@ class PostgresEngine:
     def present(self, ids: Sequence[str]) -> set[str]:
         """Those of these ids that are there."""
         found: set[str] = set()
-        for start in range(0, len(ids), BLOCK):
-            asked = [name for name in ids[start : start + BLOCK] if "\0" not in name]
+        for start in range(0, len(ids), ROWS_AT_ONCE):
+            asked = [name for name in ids[start : start + ROWS_AT_ONCE] if "\0" not in name]
             found.update(name for (name,) in self.table.rows("SELECT id FROM {table} WHERE id = ANY(%s)", [asked]))
         return found
 
@@ -246,7 +246,7 @@ class PostgresEngine:
     ) -> list[list[Hit]]:
         if not (k := self.count(k)):
             return [[] for _ in queries]
-        if exact and len(queries) >= MANY:
+        if exact and len(queries) >= MANY_QUERIES:
             return records.scan(self.contract, queries, self.table.matching(filters), k=k)
         found = self._records(queries, k, filters, exact=exact)
         return [records.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
@@ -292,7 +292,7 @@ class PostgresEngine:
     def search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
-        if len(queries) >= MANY:
+        if len(queries) >= MANY_QUERIES:
             return records.scan_range(self.contract, queries, self.table.matching(filters), score)
         furthest = records.bound(self.contract, score)
         if self.contract.distance == "squared_euclidean":
@@ -313,7 +313,7 @@ class PostgresEngine:
             return condition, values
         estimate = "SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)"
         [(known,)] = self.table.rows(estimate, [self.table.address.table])
-        few = max(FEW, int(FEW_ROOT * max(known, 0) ** 0.5))
+        few = max(ALL_COMPARED, int(ALL_COMPARED_ROOT * max(known, 0) ** 0.5))
         rows = "SELECT row FROM {table} WHERE {condition} LIMIT %s"
         [([plan],)] = self.table.rows(f"EXPLAIN (FORMAT JSON) {rows}", [*values, few + 1], condition=condition)
         if plan["Plan"]["Plan Rows"] > few:

@@ -11,9 +11,9 @@ from twofold.store.remote.postgres_server import Address, Connection, explain, f
 from twofold.store.remote.records import Record, checked
 from twofold.store.sqlite.connection import closed
 
-__all__ = ["BLOCK", "Table", "graph_of", "record_of"]
+__all__ = ["ROWS_AT_ONCE", "Table", "graph_of", "record_of"]
 
-BLOCK = 8192  # rows read at once
+ROWS_AT_ONCE = 8192  # rows read at once
 COLUMNS = "id, label, metadata::text, vector, hash"
 
 OPERATORS = {"cosine": "<=>", "euclidean": "<->", "squared_euclidean": "<->", "manhattan": "<+>"}
@@ -68,7 +68,7 @@ class Table:
         for block in self.blocks(filters):
             yield [self.record(row) for row in block]
 
-    def blocks(self, filters: Sequence[Condition], rows: int = BLOCK) -> Iterator[list[Any]]:
+    def blocks(self, filters: Sequence[Condition], rows: int = ROWS_AT_ONCE) -> Iterator[list[Any]]:
         """All rows that pass a filter, in pages; what is written after the first page is left out."""
         condition, values = filtered(filters)
         [(end,)] = self.rows("SELECT coalesce(max(row), 0) FROM {table}")
