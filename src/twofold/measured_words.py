@@ -28,7 +28,7 @@ NARROW = 0.2
 
 @with_printable_data
 def evaluation(found: Evaluation) -> str:
-    """One line a number with its interval, then what it was measured on and whether the promise held."""
+    """One line per number with its interval, then what it was measured on and whether the promise held."""
     wide = max(len(estimate.name) for estimate in found.estimates)
     lines = [f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]{said_of(e)}" for e in found.estimates]
     items = f"{found.items} items, " if found.items else ""

@@ -121,7 +121,7 @@ def _is_picture(array: np.ndarray) -> bool:
 
 
 def _columns(told: dict[int, dict[str, tuple[float, ...]]], count: int) -> dict[str, Float[np.ndarray, "n _"]]:
-    """One array a trait, of the traits that all have."""
+    """One array per trait, of the traits that all have."""
     shared = set.intersection(*(set(each) for each in told.values())) if told else set()
     found = {}
     for name in next(iter(told.values()), {}):

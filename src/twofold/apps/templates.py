@@ -1,4 +1,4 @@
-"""One template an identity: the mean of its embeddings, in place of the best of them."""
+"""One template per identity: the mean of its embeddings, in place of the best of them."""
 
 from typing import Literal
 

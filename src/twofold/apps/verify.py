@@ -145,7 +145,7 @@ def identify(
 ) -> Identification:
     """Who is this? The best enrolled identity, or nobody when none reaches the threshold.
 
-    One enrolled example an identity is enough; with more, the best of them counts. After `calibrate_gallery` the
+    One enrolled example per identity is enough; with more, the best of them counts. After `calibrate_gallery` the
     threshold is the one for as many enrolled as were asked for, and `warning` says when there are more by now. Who is
     expired or revoked is not there.
 

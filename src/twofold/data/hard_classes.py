@@ -1,4 +1,4 @@
-"""Which classes are hard to tell apart, from one vector a class; decided by (seed, epoch) alone, no N x N array."""
+"""Which classes are hard to tell apart, from one vector per class; decided by (seed, epoch) alone, no N x N array."""
 
 from collections.abc import Iterator
 
@@ -39,7 +39,7 @@ def near_groups(
     2024, "NV-Retriever", section 3); see `look_alikes`.
 
     Args:
-        prototypes: one vector a class, of unit length; zeros for a class that is not known yet. Unknown classes stand
+        prototypes: one vector per class, of unit length; zeros for a class that is not known yet. Unknown classes stand
             in groups of their own, by chance.
         size: classes per group, at least 2.
         seed, epoch: the same give the same groups.
@@ -79,7 +79,7 @@ def look_alikes(
     classes exceed (RARE).
 
     Args:
-        prototypes: one vector a class, of unit length; zeros for a class that is not known yet.
+        prototypes: one vector per class, of unit length; zeros for a class that is not known yet.
         within: mean similarity of each class's items to its prototype.
     """
     bound = _bounds(prototypes, within, np.asarray(prototypes.any(axis=1)))

@@ -1,7 +1,7 @@
 """The engine under the batch losses: value and gradient, block of rows by block of rows, in the forward pass.
 
 A loss is a short function from the distances of some rows to `Term`s; the engine walks the rows, carries the gradient
-from the distances to the embeddings (two matrix products a block) and to the weights of a learned comparison, and
+from the distances to the embeddings (two matrix products per block) and to the weights of a learned comparison, and
 keeps nothing larger than the embeddings (law 4).
 """
 

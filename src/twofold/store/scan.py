@@ -16,7 +16,7 @@ ROUNDING = 2.0**-24
 """Relative, of one operation in float32: half of the last of 24 binary digits."""
 
 MOST_TIES = 1024  # rows kept beside the k best because float32 cannot tell them apart; then the earliest of those
-POOL = 64  # a query
+POOL = 64  # per query
 WITHOUT_COPIES = np.int32(~0x70000000)  # of the sign, which an int16 that is widened fills up with
 
 Blocks = Iterator[tuple[Int[np.ndarray, "b"], Float[np.ndarray, "b sides"]]]

@@ -1,4 +1,4 @@
-"""Prototypes: one vector a class, kept up to date from the training batches, to find the classes that look alike."""
+"""Prototypes: one vector per class, kept up to date from the training batches, to find the classes that look alike."""
 
 from collections.abc import Sequence
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 __all__ = ["COPIES", "Lists", "Trained", "codes_of", "level", "lists_of", "reached", "train"]
 
 ROUNDS = (4, 4, 2, 1, 1)  # of k-means: each takes every so-many-th row of the sample
-SAMPLE = 40  # rows a list, for k-means
+SAMPLE = 40  # rows per list, for k-means
 FEWEST = 8  # sampled rows of a list: a centre is never one row's vector, which an erasure could not take out
 CODED = 65_536  # rows for the codebooks
 CODING = 512  # rows that are coded at once, in the cache of the processor
