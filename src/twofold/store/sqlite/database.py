@@ -1,8 +1,8 @@
 """The rows of an index in SQLite, its only truth: durable once a call returns, hashed row by row, erased when asked.
 
 What makes it so, and what it cost in the kill tests: WAL with synchronous=FULL (an acknowledged row survives a kill and
-a power cut), secure_delete (a deleted row is overwritten), a SHA-256 per row and a checksum over all rows (a flipped bit,
-a row too many or too few is found on load). Nothing in the file is ever run: a foreign trigger or view is refused.
+a power cut), secure_delete (a deleted row is overwritten), a SHA-256 per row and a checksum over all rows (a flipped
+bit, a row too many or too few is found on load). Nothing in the file is ever run: a foreign trigger or view is refused.
 """
 
 import contextlib
