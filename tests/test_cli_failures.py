@@ -34,7 +34,7 @@ def raising(monkeypatch, error):
         (OSError(errno.ENOSPC, "No space left on device", "b/x"), 2, "b/x: No space left on device; the disk is full"),
         (OSError(errno.EACCES, "Permission denied", "b\n"), 2, "b\\n: Permission denied; choose a place"),
         (OSError(errno.ENAMETOOLONG, "File name too long", "b"), 2, "choose a shorter name"),
-        (OSError(errno.ELOOP, "Too many levels of symbolic links", "b"), 2, "lead in a circle"),
+        (OSError(errno.ELOOP, "Too many levels of symbolic links", "b"), 2, "form a loop"),
         (OSError(errno.EISDIR, "Is a directory", "b"), 2, "it is a folder"),
         (OSError(errno.EROFS, "Read-only file system", "b"), 2, "read-only: choose another place"),
         (OSError("a library's own words"), 70, "a library's own words"),

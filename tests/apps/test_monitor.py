@@ -121,7 +121,7 @@ def test_many_vectors_of_few_people_are_not_counted_as_independent(contract, peo
     found = [monitor(contract, ProductionScores.from_vectors(some.astype(np.float64))) for some in vectors]
     assert [drift.decision for drift in found] == [said] * 5
     assert all(0.75 * people <= drift.parts[0].units <= 1.33 * people for drift in found)
-    assert "persons, who were counted in place of vectors" in found[0].notes[0]
+    assert "people, who were counted in place of vectors" in found[0].notes[0]
 
 
 @pytest.mark.slow

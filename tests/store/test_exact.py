@@ -54,7 +54,7 @@ def test_a_block_at_a_time_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     rows, asked = (random.normal(size=(n, DIM)).astype(np.float32) for n in (90, 25))
     whole = neighbours(contract("euclidean"), asked, rows, k=40)
-    monkeypatch.setattr("twofold.store.exact.BLOCK", 13)
+    monkeypatch.setattr("twofold.store.exact.ROWS_AT_ONCE", 13)
     parts = neighbours(contract("euclidean"), asked, rows, k=40)
     for (places, scores), (others, same) in zip(whole, parts, strict=True):
         np.testing.assert_array_equal(places, others)

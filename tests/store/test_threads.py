@@ -183,7 +183,7 @@ def test_a_folder_that_may_not_be_looked_into(tmp_path: Path, monkeypatch: pytes
 
     monkeypatch.setattr(Path, "stat", refuse)
     for call in (Index.open, Index.found):
-        with pytest.raises(StoreError, match="may not be looked into by this user"):
+        with pytest.raises(StoreError, match="may not be opened by this user"):
             call(tmp_path / "store")
 
 
