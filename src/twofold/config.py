@@ -124,8 +124,8 @@ class Recipe(_Part):
         memory: embeddings of so many past items stand beside the batch as further pairs of the loss, from the end of
             the warm-up on (cross-batch memory); 0: none.
         hard_classes: batches are put together from groups of so many classes that the model finds most alike, drawn
-            anew each epoch; None: at random. Must divide `p`.
-        groups_per_batch: draw the identities of a batch from so many groups (alphabets, say); None: from all.
+            again each epoch; None: at random. Must divide `p`.
+        groups_per_batch: draw the identities of a batch from this many groups (alphabets, say); None: from all.
         epochs: an epoch shows every item about once (every variant of it, if the augmentation makes classes).
         fewest_steps: where few items train, so that `epochs` make fewer steps, `train` raises `epochs`; 0: never.
         max_seconds: training stops cleanly after so many seconds.

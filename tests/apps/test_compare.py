@@ -61,5 +61,5 @@ def test_scores_of_any_two_models():
     a, b = (Scores.from_vectors(each, items.labels) for each in (vectors[:, :8], vectors))
     assert compare_scores(a, b)[0].gain > 0
     nobody = Scores.from_arrays(np.zeros(2), np.array([True, False]), first=None, second=None)
-    with pytest.raises(DataError, match="one says whose the pairs are"):
+    with pytest.raises(DataError, match="only one of the two gives the identities of its pairs"):
         compare_scores(a, nobody)

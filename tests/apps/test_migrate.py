@@ -185,7 +185,7 @@ def test_neither_sources_nor_a_sample(tmp_path: Path, old: Bundle) -> None:
             migrate(index, new, target, old=old, sample=few)
         same = Items.from_arrays(list(np.repeat(vectors[:3], 20, axis=0)), np.repeat(labels[:3], 20))
         with pytest.raises(
-            NotEnoughData, match="identities: a bridge is measured on some that it has not seen: give 4"
+            NotEnoughData, match="identities: a bridge is measured on identities that it was not fitted to: give 4"
         ):
             migrate(index, new, target, old=old, sample=same)
         assert len(target) == 0

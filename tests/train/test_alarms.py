@@ -96,7 +96,7 @@ def test_validation_items_that_were_trained_on_are_said():
         {"input": {"name": "Image", "size": 16, "channels": 1}, "encoder": "conv4", "p": 4, "k": 2, "epochs": 1}
     )
     bundle = fit(build.twin(recipe, seed=0), items, again, recipe=recipe)
-    assert "16 of 16 validation items have the very content of training items" in bundle.training["notes"][0]
+    assert "16 of 16 validation items have exactly the content of training items" in bundle.training["notes"][0]
 
 
 def test_a_loss_that_blows_up():

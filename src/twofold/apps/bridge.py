@@ -96,7 +96,8 @@ def held_out(labels: tuple[str, ...], *, seed: int) -> Bool[np.ndarray, "n"]:
     names = sorted(set(labels))
     if len(names) < 4:
         raise NotEnoughData(
-            f"{counted(len(names), 'identity')}: a bridge is measured on some that it has not seen: give 4 or more"
+            f"{counted(len(names), 'identity')}: a bridge is measured on identities that it was not fitted to: "
+            "give 4 or more"
         )
     counts = Counter(labels)
     chosen: set[str] = set()

@@ -96,7 +96,9 @@ def compare_scores(
         DataError: the two are not of the same pairs, or one says whose they are and the other does not.
     """
     if a.unit != b.unit:
-        raise DataError(f"one says whose the pairs are ({a.unit}, {b.unit}): give identities with both")
+        raise DataError(
+            f"only one of the two gives the identities of its pairs ({a.unit}, {b.unit}): give them with both"
+        )
     return tuple(differences(a.pairs, b.pairs, far=far, confidence=confidence, unit=a.unit, seed=seed).values())
 
 

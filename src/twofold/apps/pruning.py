@@ -86,7 +86,7 @@ def _levels(name: str, label: str) -> int | None:
 def prune(index: Index, names: Sequence[str]) -> int:
     """Remove what `vanished` found, some thousand at a time; how many were still there.
 
-    Their bytes may stay in the files until these are written anew: to erase a person, `forget`.
+    Their bytes may stay in the files until these are rewritten: to erase a person, `forget`.
     """
     removed = 0
     for start in range(0, len(names), IDS_AT_ONCE):

@@ -154,7 +154,7 @@ def identify(
         candidates: how many identities to name, accepted or not.
         group: as in `verify`, of the query; the threshold is then that of one comparison inside the group.
         template: what an identity is compared by: its "best" item, or the "mean" of its embeddings. A threshold is
-            certified for items; by means it is an estimate. Means are made anew from all items with each call.
+            certified for items; by means it is an estimate. Means are computed from all items in each call.
         exact: as in `search`; means are always all compared.
 
     Raises:
@@ -186,7 +186,7 @@ def identify_all(
         For each name who it is, or why it cannot be read.
 
     Raises:
-        UnreadableInput: not one of the queries can be read. Else as `identify`.
+        UnreadableInput: not one of the queries can be read. Otherwise as `identify`.
     """
     calibration = calibration_of(bundle).of_group(group)
     check_searchable(bundle, index)

@@ -99,5 +99,5 @@ def _rates(far: float, frr: float | None) -> Iterator[tuple[float, float | None]
 def _option(instead: Standing, standing: Standing | None) -> list[str]:
     """How the command line asks for a standing."""
     if instead == "estimate":
-        return ["--estimate"] if standing == "estimate" else ["--estimate (measured, and certified for nothing)"]
+        return ["--estimate"] if standing == "estimate" else ["--estimate (measured, without a certificate)"]
     return [] if instead == (standing or "certified") else [f"--standing {instead}"]

@@ -264,7 +264,7 @@ def _calibrated(bundle: Bundle, items: Items, *, far: float, seed: int) -> tuple
 
 
 def _pairs(bundle: Bundle, test: Items, *, threshold: float, seed: int) -> tuple[Scores, list[tuple[int, int]]]:
-    """How all pairs score, and four of them: a genuine and an impostor one by lot, then the worst of each kind."""
+    """How all pairs score, and four of them: a genuine and an impostor one at random, then the worst of each kind."""
     vectors = embed(bundle, test).vectors
 
     def score(rows: Int[np.ndarray, " rows"], cols: Int[np.ndarray, " cols"]) -> np.ndarray:
@@ -348,7 +348,7 @@ def _share(name: str, happened: Bool[np.ndarray, " n"], queries: Items, *, seed:
 
 
 def _queries(one_shot: OneShot, seed: int) -> list[tuple[Items, int]]:
-    """A query of an enrolled character and one of a stranger, by lot."""
+    """A query of an enrolled character and one of a stranger, at random."""
     generator = np.random.default_rng(seed)
     asked = (one_shot.known, one_shot.strangers)
     return [(queries, int(generator.choice(len(queries)))) for queries in asked]

@@ -132,10 +132,10 @@ def evaluated(test: Items, numbers: Sequence[Estimate], scores: Scores) -> Step:
 
 
 def verified(test: Items, shown: Sequence[tuple[int, int, Verdict]], commands: Sequence[str]) -> Step:
-    """Some verdicts: two pairs drawn by lot, and the two that went most wrong."""
+    """Some verdicts: two pairs drawn at random, and the two that went most wrong."""
     return Step(
         title="Verify",
-        text="A pair of each kind drawn by lot; then the two worst of all: the least alike pair of one character, and "
+        text="A pair of each kind drawn at random; then the two worst of all: the least alike pair of one character, and "
         "the most alike pair of two.",
         rows=tuple(_verdict_row(test, a, b, verdict) for a, b, verdict in shown),
         commands=tuple(commands),

@@ -21,7 +21,7 @@ FAR = 1e30
 
 
 class Room:
-    """Memory for the blocks of one walk, used for each anew: fresh pages cost as much as what is written to them."""
+    """Memory for the blocks of one walk, reused for each: fresh pages cost as much as what is written to them."""
 
     def __init__(self, pairing: Pairing, like: Tensor, lane: int = 0) -> None:
         self.lane = lane

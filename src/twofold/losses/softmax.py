@@ -18,7 +18,7 @@ STEEPEST = 80.0
 """e^-80 is still a full float32 (the smallest is e^-87)."""
 
 HALVED = 16
-"""From so many blocks on two sweeps over half of the matrix beat one over all of it (measured)."""
+"""From this many blocks on, two sweeps over half of the matrix beat one over all of it (measured)."""
 
 
 def nt_xent(

@@ -24,7 +24,7 @@ LOOPED = 80
 """Up to so many positives a loop over them beats sorting (measured)."""
 
 HALVED = 8
-"""From so many blocks on, half of the matrix and the genuine pairs cost less than the whole (measured)."""
+"""From this many blocks on, half of the matrix and the genuine pairs cost less than the whole (measured)."""
 
 COMPARED = 2**18
 """Comparisons at a time: a megabyte (measured: 2^15 to 2^19)."""

@@ -15,7 +15,7 @@ CARD = "MODEL_CARD.md"
 def write_report(report: Report, page: str | Path, *, beside: str | Path | None = None) -> tuple[Path, ...]:
     """Write the page and, in the folder `beside`, the model card; returns what was written.
 
-    A bundle's folder takes a card: its manifest names the files that belong to the bundle, and saving the bundle anew
+    A bundle's folder takes a card: its manifest names the files that belong to the bundle, and saving the bundle again
     (a new calibration, say) leaves the card of the old one behind.
 
     Raises:

@@ -27,12 +27,12 @@ def erase(
     """Leave no byte of deleted rows in any file.
 
     First the write-ahead log is emptied. What SQLite has left in the database is nearly always in its indexes, where
-    names go in anywhere and pages split: these are built anew in a moment. Only where something is left in the table
-    itself, or nobody knows any more what to look for, the whole database is written anew.
+    names go in anywhere and pages split: these are rebuilt in a moment. Only where something is left in the table
+    itself, or nobody knows any more what to look for, the whole database is rewritten.
 
     Args:
         pieces: what to look for: `leftovers.pieces_of` the rows that were deleted.
-        whole: write the database anew, since earlier rows of a label were deleted whose bytes nobody knows.
+        whole: rewrite the database, since earlier rows of a label were deleted whose bytes nobody knows.
         swept: how many copies of the index, left by calls that were killed, were deleted before.
         noted: items by label, for the receipt in the audit log; {} for one without names, None for no receipt.
 

@@ -35,7 +35,7 @@ METRICS = {
 FEW_QUERIES = 8  # below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
 LARGEST = 1e15  # number in a vector: beyond it squared distances leave float32
 UNIT_TOLERANCE = 1e-3  # how far the length of a row may be from 1 where the distance is the cosine
-MATRIX_QUERIES = 20  # from so many queries on faiss does best with a matrix product
+MATRIX_QUERIES = 20  # from this many queries on, faiss does best with a matrix product
 SPARE = 16  # neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
 ROWS_AT_ONCE = 65_536
 """Rows scored in float64 at once: 128 MB of 256 numbers each."""

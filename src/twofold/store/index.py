@@ -343,7 +343,7 @@ class Index:
 
         Args:
             key: the new one, or the path of its file.
-            rotate: new keys for all subjects and a new rotation too: every vector is written anew.
+            rotate: new keys for all subjects and a new rotation too: every vector is rewritten.
 
         Raises:
             WrongKey: no key there, or another process was faster. StoreError: the disk or another writer is in the way.

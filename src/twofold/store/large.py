@@ -90,7 +90,7 @@ class Large:
         self.since = Follower(self.database, self.contract, self.cached[1])
 
     def asked(self, state: State, question: Callable[[Approximate, Follower], Told]) -> Told:
-        """The cache's answer; if a byte of it proves to be damaged on the way, that of one that was built anew."""
+        """The cache's answer; if a byte of it proves to be damaged on the way, that of one that was rebuilt."""
         cache, since = self.follow(state)
         try:
             return question(cache, since)

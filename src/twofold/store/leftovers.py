@@ -77,7 +77,7 @@ def look(folder: Path, pieces: Sequence[bytes], *, rewritten: bool = False) -> S
     Copies beside the folder that could not be swept away are read, too.
 
     Args:
-        rewritten: the database has just been written anew, so that pages without cells hold ends of living rows.
+        rewritten: the database has just been rewritten, so that pages without cells hold ends of living rows.
     """
     files = [path for place in (folder, *spares(folder)) for path in sorted(place.rglob("*")) if path.is_file()]
     left = searched = 0

@@ -1,6 +1,6 @@
 """The life of identities in a local index: replaced whole, ended by a date, revoked and restored, purged; all audited.
 
-A row is never changed: what changes is written anew, under a new number, in the transaction that drops the old row.
+A row is never changed: what changes is written again, under a new number, in the transaction that drops the old row.
 """
 
 from collections.abc import Callable, Sequence

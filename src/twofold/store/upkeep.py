@@ -116,7 +116,7 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None, wat
 
 
 REBUILT = {"damaged-pages", "damaged-rows", "damaged-state", "lost-rows", "lost-writes"}
-"""What a repair mends by writing the database anew."""
+"""What a repair fixes by rewriting the database."""
 
 
 def unreadable(error: DamagedIndex) -> Finding:

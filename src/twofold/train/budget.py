@@ -2,7 +2,7 @@
 
 When four fifths of the time for training are over and the rest of the schedule does not fit into what is left, the
 learning rate falls to its end over the last fifth (a cool-down; Haegele et al. 2024, section 3). The state before the
-cool-down is the one that a training goes on from, so that more time later gives the very weights of a training that
+cool-down is the one that a training continues from, so that more time later gives exactly the weights of one that
 was never cut (law 11).
 """
 

@@ -37,7 +37,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where a training run keeps its state and its log, how often, and whether it goes on from there.
+    """Where a training run keeps its state and its log, how often, and whether it continues from there.
 
     Attributes:
         folder: gets `step-N/` (all that goes on) for the last few states, and `log.jsonl`, one line per epoch.
@@ -96,7 +96,7 @@ def drop(states: Iterable[Path]) -> None:
 
 
 class State(NamedTuple):
-    """What a training goes on from.
+    """What a training continues from.
 
     Attributes:
         damaged: a line about each newer state that is not what was written.

@@ -99,7 +99,7 @@ def fit_recipe(
 ) -> Bundle:
     """Fit the recipe to the data, split by identity, train, and write down what was kept aside and what was changed.
 
-    A training that goes on (`checkpoints.resume`) keeps the split that it began with, whatever has become of the data:
+    A training that goes on (`checkpoints.resume`) keeps the split that it began with, even if the data has changed:
     see `train.split.deal_again`.
 
     Args:
@@ -175,7 +175,7 @@ def _adapted(
 
 
 def _dealt(items: Items, recipe: Recipe, seed: int, *, earlier: Provenance | None, known: Provenance | None) -> Dealt:
-    """The parts of the data: as before in a training that goes on, by what an ancestor knew, or anew."""
+    """The parts of the data: as before if a training continues, by what an ancestor knew, or dealt at random."""
     if earlier is not None:
         return deal_again(items, earlier)
     if known is not None:
@@ -192,7 +192,7 @@ def _state(checkpoints: Checkpoints | None) -> State | None:
 
 
 def _as_before(recipe: Recipe, state: State, fixed: Collection[str]) -> Adapted:
-    """The recipe as it was adapted when the training began, whatever has become of the data."""
+    """The recipe as it was adapted when the training began, even if the data has changed."""
     before = Recipe.model_validate(state.numbers["recipe"])
     kept = {name: getattr(before, name) for name in ADAPTED if name not in fixed}
     chosen = [name.removeprefix("split.") for name in fixed if name.startswith("split.")]
@@ -209,7 +209,7 @@ KNOWN_FOLDS = (
 )
 
 OLD_STATE = (
-    "the state was kept by a version that did not keep its split: identities were dealt anew, which is the same split "
+    "the state was kept by a version that did not keep its split: identities were dealt again, which is the same split "
     "only if the data has not changed since"
 )
 

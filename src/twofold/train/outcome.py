@@ -64,7 +64,7 @@ def leaks(train: Sequence[str], valid: Sequence[str] = ()) -> list[str]:
     if not leaked:
         return []
     return [
-        f"{leaked} of {len(valid)} validation items have the very content of training items, under other identities: "
+        f"{leaked} of {len(valid)} validation items have exactly the content of training items, under other identities: "
         "what is measured on them flatters; twofold doctor names them"
     ]
 

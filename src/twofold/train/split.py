@@ -1,4 +1,4 @@
-"""Which identities train, choose, calibrate and test (law 2); kept when a training goes on with changed data."""
+"""Which identities train, choose, calibrate and test (law 2); kept when a training continues with changed data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,7 +123,7 @@ def deal_again(items: Items, earlier: Provenance) -> Dealt:
     """The split that a training began with, for its data as it is now.
 
     An identity is known by the contents of its items, so that it may be renamed; by its name where none of its contents
-    is known. Identities that are new belong to no part: the training goes on without them.
+    is known. New identities belong to no part: the training continues without them.
 
     Raises:
         DataError: less than half of what the training began with is still there.

@@ -17,7 +17,7 @@ MAY_DIFFER = frozenset({"dim", "dropout", "weights"})
 
 
 def take_weights(twin: Twin, ancestor: Bundle) -> tuple[str, ...]:
-    """Give `twin` the weights of `ancestor`; what begins anew is said.
+    """Give `twin` the weights of `ancestor`; what starts from scratch is returned as notes.
 
     Raises:
         RecipeError: another input or encoder, so that the weights would mean nothing; says what differs.

@@ -138,14 +138,14 @@ def rekey(database: Database, key: Key, contract: Contract, *, rotate: bool = Fa
 
 
 def rewrap(database: Database, old: Protection, new: Protection) -> None:
-    """Wrap every subject's key anew."""
+    """Wrap every subject's key again."""
     keys = database.connection.execute("SELECT label, key FROM subjects").fetchall()
     rows = [(new.wrap(label, old.unwrap(label, wrapped)), label) for label, wrapped in keys]
     database.connection.executemany("UPDATE subjects SET key = ? WHERE label = ?", rows)
 
 
 def renew(database: Database, new: Sealed, turn: Turn) -> None:
-    """Write every row anew, its vector turned and sealed by new keys; dates and metadata stay."""
+    """Rewrite every row, its vector turned and sealed by new keys; dates and metadata stay."""
     state, old = database.state(), database.seal
     last, number, hashes = 0, state.last, bytes(32)
     keys = {label: new_subject_key() for label in database.labels()}
