@@ -105,7 +105,7 @@ def test_cohorts_that_cannot_be(items):
     with pytest.raises(NotCalibrated, match="calibrate plain scores first"):
         calibrate_cohort(bundle(), items, identities=20)
     done = calibrate(bundle(), items, far=0.1)
-    with pytest.raises(UsageError, match="a cohort of 1 identities, 200 of the nearest counting: both are at least 2"):
+    with pytest.raises(UsageError, match="a cohort of 1 identities, of which 200 count: both must be at least 2"):
         calibrate_cohort(done, items, identities=1)
     with pytest.raises(NotEnoughData, match="120 identities, of which 119 were to be the cohort"):
         calibrate_cohort(done, items, identities=119)

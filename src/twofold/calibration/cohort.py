@@ -45,9 +45,7 @@ def calibrate_cohort(
     if known is None:
         raise NotCalibrated("calibrate plain scores first: `twofold calibrate BUNDLE DATA --far 1e-2`")
     if min(identities, top) < 2:
-        raise UsageError(
-            f"a cohort of {identities} identities, of which the nearest {top} count: both must be at least 2"
-        )
+        raise UsageError(f"a cohort of {identities} identities, of which {top} count: both must be at least 2")
     refuse_crossfitted(bundle, items, "a cohort")
     part = bundle.part(items, "calibrate")
     bundle.refuse_trained(part)

@@ -135,8 +135,8 @@ def verified(test: Items, shown: Sequence[tuple[int, int, Verdict]], commands: S
     """Some verdicts: two pairs drawn at random, and the two that went most wrong."""
     return Step(
         title="Verify",
-        text="A pair of each kind drawn at random; then the two worst of all: the least alike pair of one character, and "
-        "the most alike pair of two.",
+        text="A pair of each kind drawn at random; then the two worst of all: the least alike pair of one character, "
+        "and the most alike pair of two.",
         rows=tuple(_verdict_row(test, a, b, verdict) for a, b, verdict in shown),
         commands=tuple(commands),
     )

@@ -42,7 +42,7 @@ class Keeper:
         self.kept = time.monotonic()
 
     def freeze(self) -> None:
-        """Keep the state as it is now, and none after it: what comes is a cool-down, which no training continues from."""
+        """Keep the state as it is now, and none after it: no training continues from a cool-down, which comes next."""
         self.keep()
         self.frozen = self.run.step
 

@@ -64,8 +64,8 @@ def leaks(train: Sequence[str], valid: Sequence[str] = ()) -> list[str]:
     if not leaked:
         return []
     return [
-        f"{leaked} of {len(valid)} validation items have exactly the content of training items, under other identities: "
-        "what is measured on them flatters; twofold doctor names them"
+        f"{leaked} of {len(valid)} validation items have exactly the content of training items, under other "
+        "identities: what is measured on them flatters; twofold doctor names them"
     ]
 
 
