@@ -307,8 +307,8 @@ def salvaged(database: Database, seen: Seen) -> Iterator[list[tuple[Any, ...]]]:
                 seen.unreachable.append(f"row {last + 1}")
                 continue
             middle = (last + top) // 2
-            for part in ((last, middle), (middle, top)):
-                heapq.heappush(todo, (part[0] - part[1], *part))
+            heapq.heappush(todo, (last - middle, last, middle))
+            heapq.heappush(todo, (middle - top, middle, top))
     seen.unreachable += [f"rows {low + 1} to {high}" for _, low, high in sorted(todo, key=lambda each: each[1])]
 
 
