@@ -1,55 +1,20 @@
 """Different pictures of one look, drawn by script: every two of a kind differ in something that a person sees.
 
-`CHOSEN` are the kinds by which the rule was chosen, `REPORTED` those by which it is reported; no kind stands in both.
+The rule for copies was chosen by these kinds. It is reported on those of bench/copies_reported.py.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import PIL.ImageDraw
 import PIL.ImageFilter
-import PIL.ImageFont
 
-__all__ = ["CHOSEN", "REPORTED", "drawn"]
+from stationery import Picture, font_of, paper, price_of, scene, word, words
 
-Draw = PIL.ImageDraw.ImageDraw
-Picture = PIL.Image.Image
+__all__ = ["CHOSEN", "Kind", "drawn"]
+
 Kind = Callable[[np.random.Generator], Picture]
-
-SYLLABLES = [
-    "ba",
-    "ce",
-    "di",
-    "fo",
-    "gu",
-    "ha",
-    "ke",
-    "li",
-    "mo",
-    "nu",
-    "pa",
-    "re",
-    "si",
-    "to",
-    "vu",
-    "wa",
-    "xe",
-    "yi",
-    "zo",
-    "an",
-    "er",
-    "il",
-    "on",
-    "ut",
-    "stra",
-    "bel",
-    "ghi",
-    "qua",
-    "tor",
-    "men",
-]
 
 
 def drawn(kind: Kind, count: int, *, seed: int) -> list[Picture]:
@@ -57,81 +22,28 @@ def drawn(kind: Kind, count: int, *, seed: int) -> list[Picture]:
     return [kind(np.random.default_rng((seed, place))) for place in range(count)]
 
 
-def _font(
-    size: float, generator: np.random.Generator | None = None
-) -> PIL.ImageFont.FreeTypeFont | PIL.ImageFont.ImageFont:
-    """Pillow's own; or by chance one of matplotlib's, where that is installed."""
-    if generator is not None:
-        try:
-            import matplotlib
-
-            folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-            names = (
-                "DejaVuSans.ttf",
-                "DejaVuSerif.ttf",
-                "DejaVuSansMono.ttf",
-                "STIXGeneral.ttf",
-                "DejaVuSans-Bold.ttf",
-            )
-            return PIL.ImageFont.truetype(str(folder / names[int(generator.integers(len(names)))]), size)
-        except (ImportError, OSError):
-            pass
-    return PIL.ImageFont.load_default(size=size)
-
-
-def _word(generator: np.random.Generator) -> str:
-    return "".join(generator.choice(SYLLABLES, int(generator.integers(1, 5))))
-
-
-def _words(generator: np.random.Generator, count: int) -> str:
-    return " ".join(_word(generator) for _ in range(count))
-
-
-def _paper(width: int, height: int, colour: int = 255) -> tuple[Picture, Draw]:
-    picture = PIL.Image.new("RGB", (width, height), (colour,) * 3)
-    return picture, PIL.ImageDraw.Draw(picture)
-
-
-def _price(generator: np.random.Generator) -> str:
-    return f"{int(generator.integers(1, 100))}.{int(generator.integers(100)):02}"
-
-
-def scene(generator: np.random.Generator, width: int = 320, height: int = 240) -> Picture:
-    """Squares of many sizes, with colours and edges: a spectrum like a photograph's."""
-    grid = np.zeros((height, width, 3))
-    for size in (80, 40, 20, 10, 5):
-        small = generator.standard_normal((-(-height // size), -(-width // size), 3))
-        small = small * 0.4 + small.mean(axis=2, keepdims=True) * 0.9
-        grid += np.kron(small * size, np.ones((size, size, 1)))[:height, :width]
-    grid = (grid - grid.min()) / np.ptp(grid) * 255
-    return PIL.Image.fromarray(grid.astype(np.uint8)).filter(PIL.ImageFilter.GaussianBlur(0.7))
-
-
-# chosen by -------------------------------------------------------------------------------------------------------
-
-
 def pages(generator: np.random.Generator) -> Picture:
     """Lines of random words, all of one layout, in one of several fonts."""
-    picture, draw = _paper(620, 877)
-    font = _font(14, generator if generator.random() < 0.5 else None)
+    picture, draw = paper(620, 877)
+    font = font_of(14, generator if generator.random() < 0.5 else None)
     for line in range(38):
-        draw.text((60, 60 + line * 20), _words(generator, 14)[:68], fill=(0, 0, 0), font=font)
+        draw.text((60, 60 + line * 20), words(generator, 14)[:68], fill=(0, 0, 0), font=font)
     return picture
 
 
 def receipts(generator: np.random.Generator) -> Picture:
     """The same shop, other goods and prices."""
-    picture, draw = _paper(300, 560, 248)
-    font = _font(15)
-    draw.text((70, 20), "CORNER  SHOP", fill=(20, 20, 20), font=_font(22))
+    picture, draw = paper(300, 560, 248)
+    font = font_of(15)
+    draw.text((70, 20), "CORNER  SHOP", fill=(20, 20, 20), font=font_of(22))
     draw.text((60, 52), "Main Street 4, Anytown", fill=(40, 40, 40), font=font)
     for line in range(14):
-        draw.text((24, 96 + 24 * line), _words(generator, 2)[:18], fill=(30, 30, 30), font=font)
-        draw.text((230, 96 + 24 * line), _price(generator), fill=(30, 30, 30), font=font)
+        draw.text((24, 96 + 24 * line), words(generator, 2)[:18], fill=(30, 30, 30), font=font)
+        draw.text((230, 96 + 24 * line), price_of(generator), fill=(30, 30, 30), font=font)
     draw.line((20, 440, 280, 440), fill=(0, 0, 0), width=2)
-    draw.text((24, 452), "TOTAL", fill=(0, 0, 0), font=_font(22))
+    draw.text((24, 452), "TOTAL", fill=(0, 0, 0), font=font_of(22))
     draw.text(
-        (206, 452), f"{int(generator.integers(100, 1000))}.{int(generator.integers(100)):02}", fill=0, font=_font(22)
+        (206, 452), f"{int(generator.integers(100, 1000))}.{int(generator.integers(100)):02}", fill=0, font=font_of(22)
     )
     draw.text((60, 505), "Thank you, come again", fill=(40, 40, 40), font=font)
     return picture
@@ -139,8 +51,8 @@ def receipts(generator: np.random.Generator) -> Picture:
 
 def tables(generator: np.random.Generator) -> Picture:
     """A grid of numbers under the same heads."""
-    picture, draw = _paper(640, 420)
-    font = _font(15)
+    picture, draw = paper(640, 420)
+    font = font_of(15)
     for column in range(6):
         draw.text((30 + column * 100, 20), f"Q{column + 1} 2024", fill=(0, 0, 0), font=font)
         for line in range(14):
@@ -156,27 +68,27 @@ def tables(generator: np.random.Generator) -> Picture:
 
 def barcodes(generator: np.random.Generator) -> Picture:
     """Bars of random widths, with their digits."""
-    picture, draw = _paper(360, 200)
+    picture, draw = paper(360, 200)
     place = 30
     while place < 326:
         width = int(generator.integers(1, 5)) * 2
         draw.rectangle((place, 20, place + width - 1, 150), fill=(0, 0, 0))
         place += width + int(generator.integers(1, 5)) * 2
     draw.text(
-        (80, 160), " ".join(str(digit) for digit in generator.integers(0, 10, 12)), fill=(0, 0, 0), font=_font(20)
+        (80, 160), " ".join(str(digit) for digit in generator.integers(0, 10, 12)), fill=(0, 0, 0), font=font_of(20)
     )
     return picture
 
 
 def slides(generator: np.random.Generator) -> Picture:
     """One template, another title and other points."""
-    picture, draw = _paper(640, 360, 250)
+    picture, draw = paper(640, 360, 250)
     draw.rectangle((0, 0, 640, 70), fill=(28, 58, 108))
     draw.rectangle((0, 340, 640, 360), fill=(200, 90, 30))
-    draw.text((30, 18), _words(generator, 3).title()[:30], fill=(255, 255, 255), font=_font(30))
+    draw.text((30, 18), words(generator, 3).title()[:30], fill=(255, 255, 255), font=font_of(30))
     for line in range(4):
         draw.ellipse((40, 108 + 56 * line, 50, 118 + 56 * line), fill=(28, 58, 108))
-        draw.text((66, 98 + 56 * line), _words(generator, 5)[:40], fill=(40, 40, 40), font=_font(22))
+        draw.text((66, 98 + 56 * line), words(generator, 5)[:40], fill=(40, 40, 40), font=font_of(22))
     return picture
 
 
@@ -193,7 +105,7 @@ def shirts(generator: np.random.Generator) -> Picture:
     colour = (
         PIL.Image.new("HSV", (1, 1), (step % 12 * 21, 220, 120 + 110 * (step // 12))).convert("RGB").getpixel((0, 0))
     )
-    picture, draw = _paper(300, 320)
+    picture, draw = paper(300, 320)
     outline = [(100, 40), (60, 60), (20, 120), (60, 150), (80, 120), (80, 290), (220, 290), (220, 120), (240, 150)]
     outline += [(280, 120), (240, 60), (200, 40), (180, 60), (120, 60)]
     draw.polygon(outline, fill=colour)
@@ -217,30 +129,27 @@ def skies(generator: np.random.Generator) -> Picture:
     return PIL.Image.fromarray(grid).convert("RGB")
 
 
-# reported by -----------------------------------------------------------------------------------------------------
-
-
 def letters(generator: np.random.Generator) -> Picture:
     """One letterhead, another addressee and text, in serifs."""
-    picture, draw = _paper(600, 800, 252)
+    picture, draw = paper(600, 800, 252)
     draw.rectangle((0, 0, 600, 12), fill=(120, 30, 40))
-    draw.text((400, 40), "Office of Works\nP.O. Box 17\nAnytown", fill=(60, 60, 60), font=_font(16))
+    draw.text((400, 40), "Office of Works\nP.O. Box 17\nAnytown", fill=(60, 60, 60), font=font_of(16))
     draw.text(
         (60, 140),
-        f"{_words(generator, 2).title()}\n{_word(generator).title()} {int(generator.integers(1, 99))}",
+        f"{words(generator, 2).title()}\n{word(generator).title()} {int(generator.integers(1, 99))}",
         fill=0,
-        font=_font(16),
+        font=font_of(16),
     )
     for line in range(int(generator.integers(16, 20))):
-        draw.text((60, 240 + 24 * line), _words(generator, 12)[:58], fill=(10, 10, 10), font=_font(16))
-    draw.text((60, 740), "Yours sincerely", fill=(10, 10, 10), font=_font(16))
+        draw.text((60, 240 + 24 * line), words(generator, 12)[:58], fill=(10, 10, 10), font=font_of(16))
+    draw.text((60, 740), "Yours sincerely", fill=(10, 10, 10), font=font_of(16))
     return picture
 
 
 def forms(generator: np.random.Generator) -> Picture:
     """A printed form, filled in by others."""
-    picture, draw = _paper(600, 780)
-    draw.text((150, 24), "APPLICATION FORM B-12", fill=(0, 0, 0), font=_font(24))
+    picture, draw = paper(600, 780)
+    draw.text((150, 24), "APPLICATION FORM B-12", fill=(0, 0, 0), font=font_of(24))
     names = (
         "Family name",
         "First name",
@@ -256,15 +165,15 @@ def forms(generator: np.random.Generator) -> Picture:
     for line, name in enumerate(names):
         top = 90 + 64 * line
         draw.rectangle((40, top, 560, top + 46), outline=(90, 90, 90))
-        draw.text((48, top + 4), name, fill=(90, 90, 90), font=_font(12))
+        draw.text((48, top + 4), name, fill=(90, 90, 90), font=font_of(12))
         ink = (20, 30, 140)
-        draw.text((180, top + 14), _words(generator, 2).title()[:26], fill=ink, font=_font(22))
+        draw.text((180, top + 14), words(generator, 2).title()[:26], fill=ink, font=font_of(22))
     return picture
 
 
 def music(generator: np.random.Generator) -> Picture:
     """Staves with random notes."""
-    picture, draw = _paper(600, 780)
+    picture, draw = paper(600, 780)
     for stave in range(8):
         top = 40 + 92 * stave
         for line in range(5):
@@ -280,10 +189,10 @@ def music(generator: np.random.Generator) -> Picture:
 
 def cards(generator: np.random.Generator) -> Picture:
     """Identity cards of one office: other name, number and portrait."""
-    picture, draw = _paper(480, 300, 235)
+    picture, draw = paper(480, 300, 235)
     for line in range(0, 300, 6):
         draw.line((0, line, 480, line + 30), fill=(205, 220, 235))
-    draw.text((20, 14), "CITY LIBRARY  ·  MEMBER", fill=(20, 60, 120), font=_font(24))
+    draw.text((20, 14), "CITY LIBRARY  ·  MEMBER", fill=(20, 60, 120), font=font_of(24))
     skin = tuple(int(value) for value in generator.integers((150, 100, 70), (240, 200, 180)))
     draw.rectangle((24, 70, 154, 250), fill=(180, 195, 210))
     draw.ellipse((54, 100, 124, 190), fill=skin)
@@ -294,9 +203,9 @@ def cards(generator: np.random.Generator) -> Picture:
         fill=tuple(int(v) for v in generator.integers(0, 120, 3)),
     )
     draw.ellipse((36, 190, 142, 290), fill=tuple(int(v) for v in generator.integers(0, 200, 3)))
-    draw.text((180, 90), _words(generator, 2).title()[:20], fill=(0, 0, 0), font=_font(24))
-    draw.text((180, 140), f"born {int(generator.integers(1940, 2010))}", fill=(0, 0, 0), font=_font(20))
-    draw.text((180, 190), f"No. {int(generator.integers(10**7, 10**8))}", fill=(0, 0, 0), font=_font(24))
+    draw.text((180, 90), words(generator, 2).title()[:20], fill=(0, 0, 0), font=font_of(24))
+    draw.text((180, 140), f"born {int(generator.integers(1940, 2010))}", fill=(0, 0, 0), font=font_of(20))
+    draw.text((180, 190), f"No. {int(generator.integers(10**7, 10**8))}", fill=(0, 0, 0), font=font_of(24))
     return picture
 
 
@@ -315,11 +224,11 @@ def matrix_codes(generator: np.random.Generator) -> Picture:
 
 def screens(generator: np.random.Generator) -> Picture:
     """A phone's screen with bars above and below, and another picture between them."""
-    picture, draw = _paper(270, 560, 0)
-    draw.text((12, 8), "9:41", fill=(255, 255, 255), font=_font(16))
+    picture, draw = paper(270, 560, 0)
+    draw.text((12, 8), "9:41", fill=(255, 255, 255), font=font_of(16))
     draw.rectangle((228, 10, 256, 22), outline=(255, 255, 255))
     draw.rectangle((0, 40, 270, 86), fill=(245, 245, 245))
-    draw.text((90, 50), "Photos", fill=(0, 90, 220), font=_font(22))
+    draw.text((90, 50), "Photos", fill=(0, 90, 220), font=font_of(22))
     picture.paste(scene(generator, 270, 202), (0, 170))
     for icon in range(4):
         draw.ellipse((24 + 64 * icon, 510, 54 + 64 * icon, 540), fill=(90, 90, 200))
@@ -328,14 +237,14 @@ def screens(generator: np.random.Generator) -> Picture:
 
 def letterboxed(generator: np.random.Generator) -> Picture:
     """Other frames of films between black bars."""
-    picture, _ = _paper(360, 300, 0)
+    picture, _ = paper(360, 300, 0)
     picture.paste(scene(generator, 360, 150), (0, 75))
     return picture
 
 
 def polaroids(generator: np.random.Generator) -> Picture:
     """Other pictures in the same white frame, broader below."""
-    picture, draw = _paper(300, 360, 246)
+    picture, draw = paper(300, 360, 246)
     draw.rectangle((0, 0, 299, 359), outline=(200, 200, 200), width=3)
     picture.paste(scene(generator, 250, 250), (25, 25))
     return picture
@@ -347,7 +256,7 @@ def watermarked(generator: np.random.Generator) -> Picture:
     mark = PIL.Image.new("L", picture.size, 0)
     draw = PIL.ImageDraw.Draw(mark)
     for row in range(4):
-        draw.text((10 - 30 * (row % 2), 10 + 58 * row), "SAMPLE © SAMPLE", fill=150, font=_font(36))
+        draw.text((10 - 30 * (row % 2), 10 + 58 * row), "SAMPLE © SAMPLE", fill=150, font=font_of(36))
     picture.paste((255, 255, 255), mask=mark)
     return picture
 
@@ -362,7 +271,7 @@ def mugs(generator: np.random.Generator) -> Picture:
     draw.ellipse((170, 90, 240, 180), outline=colour, width=14)
     draw.rectangle((80, 70, 190, 210), fill=colour)
     draw.ellipse((80, 55, 190, 88), fill=tuple(value // 2 for value in colour))
-    draw.text((100, 125), "MORNING", fill=(255, 255, 255), font=_font(18))
+    draw.text((100, 125), "MORNING", fill=(255, 255, 255), font=font_of(18))
     return picture
 
 
@@ -371,13 +280,13 @@ def labels(generator: np.random.Generator) -> Picture:
     picture = scene(np.random.default_rng(90), 260, 340).filter(PIL.ImageFilter.GaussianBlur(5))
     draw = PIL.ImageDraw.Draw(picture)
     draw.rectangle((30, 20, 230, 320), fill=(240, 235, 225))
-    draw.text((58, 40), "GOOD FARM", fill=(20, 90, 40), font=_font(26))
+    draw.text((58, 40), "GOOD FARM", fill=(20, 90, 40), font=font_of(26))
     step = int(generator.integers(12))
     hue = PIL.Image.new("HSV", (1, 1), (step * 21, 190, 210)).convert("RGB").getpixel((0, 0))
     draw.ellipse((80, 90, 180, 190), fill=hue)
     flavours = ["apple", "pear", "cherry", "plum", "grape", "orange", "lemon", "peach", "berry", "mango", "fig", "kiwi"]
-    draw.text((70, 215), flavours[step].upper(), fill=(60, 30, 30), font=_font(28))
-    draw.text((70, 270), "yoghurt 500 g", fill=(60, 60, 60), font=_font(18))
+    draw.text((70, 215), flavours[step].upper(), fill=(60, 30, 30), font=font_of(28))
+    draw.text((70, 270), "yoghurt 500 g", fill=(60, 60, 60), font=font_of(18))
     return picture
 
 
@@ -398,9 +307,6 @@ CHOSEN: dict[str, Kind] = {
     "framed": framed,
     "shirts": shirts,
     "skies": skies,
-}
-
-REPORTED: dict[str, Kind] = {
     "letters": letters,
     "forms": forms,
     "music": music,

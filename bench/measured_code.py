@@ -12,10 +12,22 @@ ROOT = Path(__file__).parents[1]
 PICTURES = ("src/twofold/inputs", "src/twofold/nn", "src/twofold/twin.py", "src/twofold/embedding.py")
 TRAINING = (*PICTURES, "src/twofold/losses", "src/twofold/train", "src/twofold/metrics")
 
+COPIES = (
+    "bench/attacks.py",
+    "bench/copies_negatives.py",
+    "bench/copies_pictures.py",
+    "bench/copies_real.py",
+    "bench/copies_reported.py",
+    "src/twofold/copies",
+    "src/twofold/apps/dedup.py",
+    "src/twofold/apps/dedup_against.py",
+)
+
 MEASURED: dict[str, tuple[str, ...]] = {
     "alarms": ("src/twofold/train/alarms.py", "src/twofold/train/step.py"),
     "certification": ("bench/certification.py", "src/twofold/metrics"),
-    "dedup": ("bench/dedup.py", "src/twofold/copies", "src/twofold/apps/dedup.py"),
+    "dedup": ("bench/dedup.py", *COPIES),
+    "copies_histories": ("bench/copies_histories.py", "src/twofold/copies", "src/twofold/apps/dedup.py"),
     "coverage": ("bench/coverage.py", "src/twofold/metrics"),
     "distributed": ("bench/distributed.py", "src/twofold/train"),
     "doctor": ("bench/doctor.py", "src/twofold/apps/doctor.py", "src/twofold/apps/checkup.py", "src/twofold/copies"),

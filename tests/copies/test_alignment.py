@@ -100,3 +100,20 @@ def test_a_cut_out_has_the_signature_of_the_picture_that_it_would_be():
     first = next(cut_signatures(planes))  # the upper left, nine tenths of each side
     drawn = [np.asarray(PIL.Image.fromarray(each).resize((64, 64), box=(0, 0, 57.6, 57.6))) for each in planes]
     assert ((first * signatures(np.stack(drawn))).sum(axis=1) > 0.99).all()
+
+
+def test_of_the_ways_of_a_pair_the_best_is_refined_as_it_would_be_alone():
+    whole, part = plane(scene(4)), plane(scene(4)[30:170, 60:200])
+    ways = np.stack([part, whole]), np.stack([whole, part])
+    alone, together = placements(*ways), placements(*ways, np.array([0, 0]))
+    assert alone[0][0].sum() > alone[0][1].sum() + 1
+    assert (together[0][0] == alone[0][0]).all() and (together[1][0] == alone[1][0]).all()
+    assert together[0][1].sum() <= alone[0][1].sum()  # never the best, and not refined
+
+
+def test_the_fit_of_two_pictures_as_they_lie_is_told_beside_the_best():
+    covered = scene(1)
+    covered[150:] = 255
+    _, _, unmoved = placements(plane(covered)[None], plane(scene(1))[None])
+    assert unmoved[0] > 0.9
+    assert placements(plane(np.rot90(scene(1)))[None], plane(scene(1))[None])[2][0] < 0.7

@@ -1,6 +1,6 @@
 """Near-duplicates: groups of things that are nearly the same, of one collection, a grown one, or against an index."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from twofold.apps.indexing import CONTENT, SOURCE
+from twofold.apps.dedup_against import DEFAULT, Indexed, beside
 from twofold.bundle import Bundle
 from twofold.copies.cache import Cache, load_cache, save_cache
 from twofold.copies.candidates import Pair, candidates
@@ -32,15 +32,8 @@ from twofold.store.index import Index
 
 __all__ = ["DEFAULT", "KEEP", "Copies", "Keep", "dedup", "dedup_vectors"]
 
-DEFAULT = 0.95
-"""Cosine from which on vectors count as the same where no calibration says better."""
-
 COPY = 0.9
 """Score from which on the judge calls two pictures copies."""
-
-ASKED = 256
-HITS = 5
-"""Of an index that are looked at for each thing."""
 
 DARK, BLURRED = 24.0, 0.06
 """Mean light under which a picture is dark; and mean second difference of its 64 x 64 plane, to its spread, under which
@@ -113,7 +106,7 @@ def dedup(
     kept = load_cache(cache, reader, mirrored=rule.mirrored)
     items, notes = distinct(items)
     known, new = collect(items, reader, embed=embed_read, cached=kept.known.get, progress=_told(watch, "reading"))
-    indexed = _beside(known, against, bundle, limit, watch=watch)
+    indexed = beside(known, against, bundle, limit, watch=watch)
     search = _Search(known, bundle, limit, indexed, rule=rule, kept=kept)
     found = search.run(watch)
     if cache is not None:
@@ -173,71 +166,6 @@ def _near_by_vector(space: Space, kept: int, others: Int[np.ndarray, "m"]) -> Fl
     return np.where(scores >= space.score, scores, -np.inf)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Indexed:
-    """What an index holds of things that look like ours; in one collection these stand behind ours.
-
-    Attributes:
-        known: names, and what could be read of their files. scores: (place of ours, number here) -> of the vectors.
-        unread: numbers of those of which nothing but the vector is known.
-    """
-
-    known: Collection
-    scores: Mapping[tuple[int, int], float]
-    unread: frozenset[int] = frozenset()
-
-
-def _beside(
-    known: Collection, index: Index | None, bundle: Bundle | None, limit: float | None, *, watch: Watch | None
-) -> _Indexed:
-    """The nearest of the index to each of ours, and all that reach the threshold."""
-    if index is None or bundle is None or known.vectors is None:
-        return _Indexed(known=Collection(ids=(), values=(), seen=()), scores={})
-    near = list(_hits(known, index, DEFAULT if limit is None else limit, watch))
-    names = list(dict.fromkeys(name for _, name, _ in near))
-    told: dict[str, Mapping[str, Any]] = {}
-    if names:
-        block = index.get(names)
-        told = dict(zip(block.ids, block.metadata or ({},) * len(names), strict=True))
-    files = {name: Path(str(told[name][SOURCE])) for name in names if Path(str(told[name].get(SOURCE, ""))).is_file()}
-    there: dict[str, Seen] = {}
-    if files:
-        listed = Items.from_arrays(list(files.values()), list(files), ids=list(files))
-        read, _ = collect(listed, bundle.twin.input, embed=embed_read)
-        there = dict(zip(read.ids, read.seen, strict=True))
-    blank = Seen(content="", pixels=0, size=0, time=0.0, stamp=0)
-    seen = [there.get(name) or replace(blank, content=told[name].get(CONTENT, f"index: {name}")) for name in names]
-    number = {name: place for place, name in enumerate(names)}
-    scores = {
-        (place, number[name]): score
-        for place, name, score in near
-        if not _itself(known.values[place], known.ids[place], name, files.get(name))
-    }
-    return _Indexed(
-        known=Collection(ids=tuple(names), values=tuple(files.get(name) for name in names), seen=tuple(seen)),
-        scores=scores,
-        unread=frozenset(number[name] for name in names if name not in there and CONTENT not in told[name]),
-    )
-
-
-def _hits(known: Collection, index: Index, limit: float, watch: Watch | None) -> Iterator[tuple[int, str, float]]:
-    for start in range(0, len(known), ASKED):
-        block = np.asarray(known.vectors[start : start + ASKED], np.float32)  # pyright: ignore[reportOptionalSubscript]
-        nearest_ones = index.search(block, min(HITS, max(len(index), 1)))
-        for place, hits in enumerate(zip(index.search_range(block, limit), nearest_ones, strict=True), start=start):
-            best = {hit.id: hit.score for part in hits for hit in part}
-            yield from ((place, name, score) for name, score in best.items())
-        if watch:
-            watch("searching the index", min(start + ASKED, len(known)), len(known))
-
-
-def _itself(value: Any, name: str, other: str, source: Path | None) -> bool:
-    """Whether what is indexed is this very thing: the same file; or the same name, where no file is known."""
-    if source is None:
-        return name == other
-    return isinstance(value, Path) and value.exists() and value.samefile(source)
-
-
 class _Search:
     """All rules together: contents, the judge of pictures, vectors, and what an index holds."""
 
@@ -246,7 +174,7 @@ class _Search:
         known: Collection,
         bundle: Bundle | None,
         limit: float | None,
-        indexed: _Indexed,
+        indexed: Indexed,
         *,
         rule: Copies,
         kept: Cache,

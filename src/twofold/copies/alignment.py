@@ -4,11 +4,11 @@ Pictures are 64 x 64 grey planes here. All places, sizes and turns are tried coa
 a size; the best is refined at 32 x 32 with fractions of a pixel.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
 from twofold.copies.hashing import SIDE as HASHED
 
@@ -20,7 +20,6 @@ __all__ = [
     "placements",
     "signatures",
     "turned_signatures",
-    "unmoved_fit",
     "views",
 ]
 
@@ -29,6 +28,9 @@ SIDE = 64
 
 COARSE = 16
 FINE = 32
+GRID = ((np.arange(FINE) + 0.5) / FINE - 0.5).astype(np.float32)
+"""Middles of the pixels of a square of 32 x 32, as shares of its side, about its own middle."""
+
 SMALLEST = 7
 """The smallest cut-out that is looked for: 7 of 16 of a side, a fifth of the area."""
 
@@ -44,7 +46,7 @@ FLAT = 50.0
 """A signature's length before it is one, under which there is nothing in the picture but one grey."""
 
 BLOCK = 128
-PLAIN, PROMISING = 0.9, 0.8
+PLAIN, PROMISING, RIVAL = 0.9, 0.8, 0.3
 STEPS = (1 / 32, 1 / 64, 1 / 128)
 """By these shares of the side a cut-out is moved and sized, and by as many times 64 degrees turned, to fit better."""
 
@@ -79,9 +81,15 @@ def _weighted(found: Float[np.ndarray, "n waves waves"]) -> Float[np.ndarray, "n
     return np.where(length > FLAT, weighted / np.maximum(length, FLAT), 0).astype(np.float32)
 
 
-def cut_signatures(planes: UInt8[np.ndarray, "n 64 64"]) -> Iterator[Float[np.ndarray, "n dim"]]:
-    """Signatures of many cut-outs of each picture, down to a quarter of its area, none of which is drawn."""
-    for kept in CUT:
+def cut_signatures(
+    planes: UInt8[np.ndarray, "n 64 64"], shares: Sequence[float] = CUT
+) -> Iterator[Float[np.ndarray, "n dim"]]:
+    """Signatures of many cut-outs of each picture, none of which is drawn.
+
+    Args:
+        shares: of the sides that they keep; by default down to a quarter of the area.
+    """
+    for kept in shares:
         waves = [_waves() @ _halved() @ _cut(start * (1 - kept), kept) for start in STARTS]
         rows = [each @ planes.astype(np.float32) for each in waves]
         for across in rows:
@@ -95,7 +103,7 @@ def turned_signatures(
     """Signatures of the middle of each picture, and of the middle after each of some small turns."""
     waves = _waves() @ _halved() @ _cut((1 - MIDDLE) / 2, MIDDLE)
 
-    def middle(planes: UInt8[np.ndarray, "n 64 64"]) -> Float[np.ndarray, "n dim"]:
+    def middle(planes: Shaped[np.ndarray, "n 64 64"]) -> Float[np.ndarray, "n dim"]:
         return _weighted(waves @ planes.astype(np.float32) @ waves.T)
 
     return middle(planes), (middle(_turned(planes, degrees)) for degrees in TURNS if degrees % 90)
@@ -132,26 +140,30 @@ def _pooled(planes: UInt8[np.ndarray, "n side side"], side: int) -> Float[np.nda
 
 
 def placements(
-    cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]
-) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"]]:
+    cut: UInt8[np.ndarray, "m 64 64"],
+    whole: UInt8[np.ndarray, "m 64 64"],
+    pairs: Int[np.ndarray, "m"] | None = None,
+) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"], Float[np.ndarray, "m"]]:
     """How well each picture fits somewhere into another one, and where.
+
+    Args:
+        pairs: the pair that each of the rows is a way for; of each pair only the best ways are refined. None: all are.
 
     Returns:
         (m, 3): correlation of the pixels, of their gradients (flat pictures agree in pixels by chance, not in edges),
         and the mean over the better half of 16 squares (the other half may be covered by letters), at the best place,
         size and turn; 1 for copies, brightness and contrast set aside. (m, 4): top, left and side of that place as
-        shares of the whole picture, and the degrees by which the cut one is turned counter-clockwise.
+        shares of the whole picture, and the degrees by which the cut one is turned counter-clockwise. (m,): the mean
+        over the better half of the squares where the one lies upon the other as it is.
     """
     fits, places = np.zeros((len(cut), 3), np.float32), np.zeros((len(cut), 4))
+    unmoved = np.zeros(len(cut), np.float32)
+    pairs = np.arange(len(cut)) if pairs is None else pairs
     for start in range(0, len(cut), BLOCK):
         part = slice(start, start + BLOCK)
-        fits[part], places[part] = _block(np.asarray(cut[part]), np.asarray(whole[part]))
-    return fits, places
-
-
-def unmoved_fit(cut: UInt8[np.ndarray, "64 64"], whole: UInt8[np.ndarray, "64 64"]) -> Float[np.ndarray, "3"]:
-    """How well one picture fits upon another as it lies."""
-    return _fit(cut[None], whole[None], np.array([[0.0, 0.0, 1.0, 0.0]]))[0]
+        found = _block(np.asarray(cut[part]), np.asarray(whole[part]), pairs[part])
+        fits[part], places[part], unmoved[part] = found
+    return fits, places, unmoved
 
 
 def matrices(
@@ -173,22 +185,30 @@ def matrices(
 
 
 def _block(
-    cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]
-) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"]]:
+    cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"], pairs: Int[np.ndarray, "m"]
+) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"], Float[np.ndarray, "m"]]:
     """Copies that lie as they are need no search; where nothing fits coarsely, finer steps do not help."""
     place = np.tile([0.0, 0.0, 1.0, 0.0], (len(cut), 1))
-    best = _fit(cut, whole, place)
+    best = _fit(_turned_back(cut, place), whole, place)
+    still = best[:, 2].copy()
     moved = np.flatnonzero(best.min(axis=1) < PLAIN)
     if not len(moved):
-        return best, place
+        return best, place, still
     place[moved] = _coarse(cut[moved], whole[moved])
-    fit = _fit(cut[moved], whole[moved], place[moved])
+    fit = _fit(_turned_back(cut[moved], place[moved]), whole[moved], place[moved])
     unmoved = fit.sum(axis=1) < best[moved].sum(axis=1)
     place[moved[unmoved]] = (0.0, 0.0, 1.0, 0.0)
     best[moved[~unmoved]] = fit[~unmoved]
-    promising = moved[best[moved].sum(axis=1) > PROMISING]
+    promising = moved[_promising(best.sum(axis=1), pairs)[moved]]
     best[promising], place[promising] = _refined(cut[promising], whole[promising], place[promising], best[promising])
-    return best, place
+    return best, place, still
+
+
+def _promising(fit: Float[np.ndarray, "m"], pairs: Int[np.ndarray, "m"]) -> Bool[np.ndarray, "m"]:
+    """Ways that fit at all, and nearly as well as the best one of their pair."""
+    best = np.full(int(pairs.max()) + 1, -np.inf)
+    np.maximum.at(best, pairs, fit)
+    return (fit > PROMISING) & (fit > best[pairs] - RIVAL)
 
 
 def _refined(
@@ -198,10 +218,10 @@ def _refined(
     best: Float[np.ndarray, "m 3"],
 ) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"]]:
     for step in STEPS if len(cut) else ():
-        old = place.copy()
+        old, still = place.copy(), _turned_back(cut, place)
         for change in _changes(step):
             tried = _inside(old + change)
-            value = _fit(cut, whole, tried)
+            value = _fit(_turned_back(cut, tried) if change[3] else still, whole, tried)
             better = value.sum(axis=1) > best.sum(axis=1)
             best[better], place[better] = value[better], tried[better]
     return best, place
@@ -226,14 +246,14 @@ def _inside(place: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m 4"]:
 
 def _coarse(cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]) -> Float[np.ndarray, "m 4"]:
     """(top, left, side, degrees) of the best fit on a grid of 16 x 16, for each pair."""
-    ground = _pooled(whole, COARSE)
+    ground, small = _pooled(whole, COARSE), _pooled(cut, FINE)
     best, place = np.full(len(cut), -2.0, np.float32), np.zeros((len(cut), 4))
-    turned = [_turned(cut, degrees).astype(np.float32) for degrees in TURNS]
+    turned = np.stack([_turned(small, degrees) for degrees in TURNS], axis=1)
     for size in range(SMALLEST, COARSE + 1):
         windows = np.lib.stride_tricks.sliding_window_view(ground, (size, size), axis=(1, 2))
         across = windows.shape[1]
         windows = _standard(windows.reshape(len(cut), -1, size * size))
-        views = np.stack([_resized(each, size).reshape(len(cut), -1) for each in turned], axis=1)
+        views = _resized(turned, size).reshape(len(cut), len(TURNS), -1)
         fits = (windows @ _standard(views).transpose(0, 2, 1)) / size**2
         flat = fits.reshape(len(cut), -1)
         first = flat.argmax(axis=1)
@@ -247,42 +267,40 @@ def _coarse(cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64
     return place
 
 
-def _turned(planes: UInt8[np.ndarray, "m 64 64"], degrees: float) -> UInt8[np.ndarray, "m 64 64"]:
+def _turned(planes: Shaped[np.ndarray, "m side side"], degrees: float) -> Float[np.ndarray, "m side side"]:
     """Each turned about its middle, counter-clockwise; what comes in at the corners has its mean grey."""
     if degrees % 90 == 0:
-        return np.rot90(planes, round(degrees / 90), axes=(1, 2))
+        return np.rot90(planes, round(degrees / 90), axes=(1, 2)).astype(np.float32)
     pixels = planes.reshape(len(planes), -1)
-    corners, weights, outside = _turn(degrees)
+    corners, weights, outside = _turn(degrees, planes.shape[1])
     found = sum(np.take(pixels, corner, axis=1) * weight for corner, weight in zip(corners, weights, strict=True))
-    return np.where(outside, pixels.mean(axis=1, keepdims=True), found).astype(np.uint8).reshape(planes.shape)
+    return np.where(outside, pixels.mean(axis=1, keepdims=True, dtype=np.float32), found).reshape(planes.shape)
 
 
 @cache
-def _turn(degrees: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _turn(degrees: float, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For each pixel of a turned plane the four that it lies between, their weights, and whether it lies outside."""
-    angle, middle = np.deg2rad(degrees), (SIDE - 1) / 2
-    down, right = np.meshgrid(np.arange(SIDE) - middle, np.arange(SIDE) - middle, indexing="ij")
+    angle, middle = np.deg2rad(degrees), (side - 1) / 2
+    down, right = np.meshgrid(np.arange(side) - middle, np.arange(side) - middle, indexing="ij")
     y = (np.sin(angle) * right + np.cos(angle) * down + middle).ravel()
     x = (np.cos(angle) * right - np.sin(angle) * down + middle).ravel()
-    outside = (np.minimum(y, x) < -0.5) | (np.maximum(y, x) > SIDE - 0.5)
-    y, x = np.clip(y, 0, SIDE - 1.001), np.clip(x, 0, SIDE - 1.001)
-    row, column = y.astype(np.int64), x.astype(np.int64)
-    y, x = (y - row).astype(np.float32), (x - column).astype(np.float32)
-    corners = np.stack([(row + i) * SIDE + column + j for i in (0, 1) for j in (0, 1)])
+    outside = (np.minimum(y, x) < -0.5) | (np.maximum(y, x) > side - 0.5)
+    (row, y), (column, x) = _between(y, side), _between(x, side)
+    corners = np.stack([(row + i) * side + column + j for i in (0, 1) for j in (0, 1)])
     return corners, np.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x]), outside
 
 
-def _resized(planes: Float[np.ndarray, "m 64 64"], size: int) -> Float[np.ndarray, "m size size"]:
+def _resized(planes: Float[np.ndarray, "m turns 32 32"], size: int) -> Float[np.ndarray, "m turns size size"]:
     rows = _rows(size)
     return rows @ planes @ rows.T
 
 
 @cache
-def _rows(size: int) -> Float[np.ndarray, "size 64"]:
-    edges = np.linspace(0, SIDE, size + 1)
-    start = np.arange(SIDE)
+def _rows(size: int) -> Float[np.ndarray, "size 32"]:
+    edges = np.linspace(0, FINE, size + 1)
+    start = np.arange(FINE)
     shared = np.minimum(edges[1:, None], start + 1) - np.maximum(edges[:-1, None], start)
-    return (np.clip(shared, 0, None) * size / SIDE).astype(np.float32)
+    return (np.clip(shared, 0, None) * size / FINE).astype(np.float32)
 
 
 def _standard(values: Float[np.ndarray, "... pixels"]) -> Float[np.ndarray, "... pixels"]:
@@ -291,25 +309,32 @@ def _standard(values: Float[np.ndarray, "... pixels"]) -> Float[np.ndarray, "...
     return np.where(spread > 1.0, centred / np.maximum(spread, 1.0), 0.0).astype(np.float32)
 
 
+Upright = tuple[Float[np.ndarray, "m 32 32"], Float[np.ndarray, "m 32 32"]]
+"""Pictures at 32 x 32, turned back; and 1 where they are inside, else 0."""
+
+
+def _turned_back(cut: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"]) -> Upright:
+    angle = np.deg2rad(place[:, 3])[:, None, None]
+    cos, sin = np.cos(angle), np.sin(angle)
+    down, right = GRID[:, None], GRID
+    seen_down, seen_right = cos * down + sin * right, cos * right - sin * down
+    inside = np.maximum(np.abs(seen_down), np.abs(seen_right)) < 0.5 - 0.5 / SIDE
+    one = _sampled(cut, (seen_down + 0.5) * SIDE - 0.5, (seen_right + 0.5) * SIDE - 0.5)
+    return one, inside.astype(np.float32)
+
+
 def _fit(
-    cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"]
+    upright: Upright, whole: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"]
 ) -> Float[np.ndarray, "m 3"]:
     """Correlations at 32 x 32, inside the turned square."""
-    top, left, side, degrees = place.T[:, :, None, None]
-    grid = (np.arange(FINE) + 0.5) / FINE - 0.5
-    down, right = np.meshgrid(grid, grid, indexing="ij")
-    angle = np.deg2rad(degrees)
-    # where a point of the upright cut-out stands in the whole, and in the picture that was turned
-    seen_down = np.cos(angle) * down + np.sin(angle) * right
-    seen_right = np.cos(angle) * right - np.sin(angle) * down
-    inside = (np.abs(seen_down) < 0.5 - 0.5 / SIDE) & (np.abs(seen_right) < 0.5 - 0.5 / SIDE)
-    one = _sampled(cut, (seen_down + 0.5) * SIDE - 0.5, (seen_right + 0.5) * SIDE - 0.5)
-    other = _sampled(whole, (top + (down + 0.5) * side) * SIDE - 0.5, (left + (right + 0.5) * side) * SIDE - 0.5)
+    one, inside = upright
+    other = _cut_out(whole, place)
     pixels = _correlation(one, other, inside)
-    edges = inside[:, 1:, 1:] & inside[:, :-1, 1:] & inside[:, 1:, :-1]
-    down_edges = _correlation(np.diff(one, axis=1)[:, :, 1:], np.diff(other, axis=1)[:, :, 1:], edges)
-    right_edges = _correlation(np.diff(one, axis=2)[:, 1:], np.diff(other, axis=2)[:, 1:], edges)
-    parts = _correlation(*(_parts(each) for each in (one, other, inside))).reshape(len(cut), -1)
+    edges = inside[:, 1:, 1:] * inside[:, :-1, 1:] * inside[:, 1:, :-1]
+    here, there = (each[:, 1:, 1:] for each in (one, other))
+    down_edges = _correlation(here - one[:, :-1, 1:], there - other[:, :-1, 1:], edges)
+    right_edges = _correlation(here - one[:, 1:, :-1], there - other[:, 1:, :-1], edges)
+    parts = _correlation(*(_parts(each) for each in (one, other, inside))).reshape(len(one), -1)
     half = np.sort(parts, axis=1)[:, parts.shape[1] // 2 :].mean(axis=1)
     return np.stack([pixels, (down_edges + right_edges) / 2, half], axis=1)
 
@@ -319,13 +344,31 @@ def _parts(planes: Shaped[np.ndarray, "m 32 32"]) -> Shaped[np.ndarray, "parts 8
     return planes.reshape(-1, 4, 8, 4, 8).transpose(0, 1, 3, 2, 4).reshape(-1, 8, 8)
 
 
+def _cut_out(whole: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m 32 32"]:
+    """The upright square of each picture, linearly between its pixels: rows first, then columns."""
+    top, left, side = place.T[:3, :, None]
+    row, y = _between((top + (GRID + 0.5) * side) * SIDE - 0.5)
+    column, x = _between((left + (GRID + 0.5) * side) * SIDE - 0.5)
+    number = np.arange(len(whole))[:, None]
+    rows = whole[number, row] * (1 - y)[:, :, None] + whole[number, row + 1] * y[:, :, None]
+    column, x = column[:, None], x[:, None]
+    return np.take_along_axis(rows, column, axis=2) * (1 - x) + np.take_along_axis(rows, column + 1, axis=2) * x
+
+
+def _between(
+    place: Float[np.ndarray, "..."], side: int = SIDE
+) -> tuple[Int[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+    """The pixel before each place, and how far it lies behind that."""
+    place = np.clip(place, 0, side - 1.001)
+    pixel = place.astype(np.int64)
+    return pixel, (place - pixel).astype(np.float32)
+
+
 def _sampled(
     planes: UInt8[np.ndarray, "m 64 64"], down: Float[np.ndarray, "m 32 32"], right: Float[np.ndarray, "m 32 32"]
 ) -> Float[np.ndarray, "m 32 32"]:
     """Pixels between pixels, linearly."""
-    down, right = np.clip(down, 0, SIDE - 1.001), np.clip(right, 0, SIDE - 1.001)
-    row, column = down.astype(np.int64), right.astype(np.int64)
-    y, x = (down - row).astype(np.float32), (right - column).astype(np.float32)
+    (row, y), (column, x) = _between(down), _between(right)
     pixels = planes.reshape(-1)
     corner = (np.arange(len(planes))[:, None, None] * SIDE + row) * SIDE + column
     upper = np.take(pixels, corner) * (1 - x) + np.take(pixels, corner + 1) * x
@@ -334,12 +377,14 @@ def _sampled(
 
 
 def _correlation(
-    one: Float[np.ndarray, "m h w"], other: Float[np.ndarray, "m h w"], inside: np.ndarray
+    one: Float[np.ndarray, "m h w"], other: Float[np.ndarray, "m h w"], inside: Float[np.ndarray, "m h w"]
 ) -> Float[np.ndarray, "m"]:
+    """Of the pixels that are inside, 0 where they hardly differ."""
     count = np.maximum(inside.sum(axis=(1, 2)), 1)
-    one, other = (
-        np.where(inside, each - (each * inside).sum(axis=(1, 2), keepdims=True) / count[:, None, None], 0)
-        for each in (one, other)
-    )
-    spread = np.sqrt(np.square(one).sum(axis=(1, 2)) * np.square(other).sum(axis=(1, 2)))
-    return (np.einsum("mij,mij->m", one, other) / np.maximum(spread, count)).astype(np.float32)
+    one, other = ((each - (_products(each, inside) / count)[:, None, None]) * inside for each in (one, other))
+    spread = np.sqrt(_products(one, one) * _products(other, other))
+    return _products(one, other) / np.maximum(spread, count)
+
+
+def _products(one: Float[np.ndarray, "m h w"], other: Float[np.ndarray, "m h w"]) -> Float[np.ndarray, "m"]:
+    return np.einsum("mij,mij->m", one, other)

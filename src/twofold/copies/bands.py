@@ -145,7 +145,15 @@ def largest(mask: Bool[np.ndarray, "rows columns"]) -> int:
 
 
 def smooth(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """1 2 1 both ways."""
-    wide = np.pad(image, 1, mode="edge")
-    down = wide[:-2] + 2 * wide[1:-1] + wide[2:]
-    return (down[:, :-2] + 2 * down[:, 1:-1] + down[:, 2:]) / 16
+    """1 2 1 both ways; the pixels of the rim are repeated beyond it."""
+    return _blended(_blended(image).T).T / 16
+
+
+def _blended(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """1 2 1 down the columns."""
+    found = 2 * image
+    found[1:] += image[:-1]
+    found[:-1] += image[1:]
+    found[0] += image[0]
+    found[-1] += image[-1]
+    return found

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
@@ -26,8 +26,13 @@ FINE_CHANGED = 0.35
 """The same among few pictures: of photographs under text, or changed in several ways, it finds more; strangers reach
 .22 in one pair of 10,000."""
 
-CUT_OUT, CUT_ALIKE = 3000, 0.6
-"""Up to so many pictures a hundred cut-outs of each are looked up; and the cosine from which on one counts."""
+CUT_OUT, CUT_ALIKE, CUT_PARTNERS = 3000, 0.6, 3
+"""Up to so many pictures a hundred cut-outs of each are looked up; the cosine from which on one counts; and pairs of a
+picture that are looked at for its cut-outs: smooth strangers pass that cosine by the dozen."""
+
+QUARTER, PART_ALIKE = (0.5,), 0.9
+"""Share of the sides that parts keep which are compared with the same part of another picture, and the cosine from
+which on one counts."""
 
 CROWD = 0.985
 """Cosine from which on one picture may stand for sixty-four and more where pairs are looked for."""
@@ -111,19 +116,23 @@ def _rows(
 def _cut_outs(
     cut: UInt8[np.ndarray, "n 64 64"], whole: UInt8[np.ndarray, "n 64 64"]
 ) -> tuple[Int[np.ndarray, "pairs 2"], Float[np.ndarray, "pairs"]]:
-    """Pairs of which one is near a cut-out of the other, or turned by some degrees; one may come several times."""
+    """Pairs of which one is near a cut-out of the other, or turned by some degrees; the best of each picture.
+
+    Also pairs that are near in one quarter, since letters may cover the others.
+    """
     known = signatures(whole)
     middle = turned_signatures(whole)[0]
     ends, scores = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
-    parts = ((cuts, known) for cuts in cut_signatures(cut))
-    turned = ((turn, middle) for turn in turned_signatures(cut)[1])
-    for one, other in chain(parts, turned):
+    parts = ((cuts, known, CUT_ALIKE) for cuts in cut_signatures(cut))
+    turned = ((turn, middle, CUT_ALIKE) for turn in turned_signatures(cut)[1])
+    quarters = zip(cut_signatures(cut, QUARTER), cut_signatures(whole, QUARTER), repeat(PART_ALIKE), strict=False)
+    for one, other, least in chain(parts, turned, quarters):
         alike = one @ other.T
         np.fill_diagonal(alike, 0)
-        first, second = np.nonzero(alike >= CUT_ALIKE)
+        first, second = np.nonzero(alike >= least)
         ends.append(np.sort(np.stack([first, second], axis=1), axis=1))
         scores.append(alike[first, second])
-    return np.concatenate(ends), np.concatenate(scores)
+    return _best_of_each(*_once(np.concatenate(ends), np.concatenate(scores)), most=CUT_PARTNERS)
 
 
 def _fine(planes: UInt8[np.ndarray, "n 64 64"]) -> Shaped[np.ndarray, "n dim"]:
@@ -191,17 +200,34 @@ def _best(ends: Int[np.ndarray, "m 2"], scores: np.ndarray, fine: np.ndarray) ->
             for part in np.array_split(ends, -(-len(ends) // STRIP))
         ]
     )
-    scores = np.maximum(scores, detail) + 0.5 * detail
+    ends, scores = _best_of_each(*_once(ends, np.maximum(scores, detail) + 0.5 * detail), most=PARTNERS)
+    return [
+        Pair(first=first, second=second, likeness=score)
+        for (first, second), score in zip(ends.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def _once(
+    ends: Int[np.ndarray, "m 2"], scores: Float[np.ndarray, "m"]
+) -> tuple[Int[np.ndarray, "pairs 2"], Float[np.ndarray, "pairs"]]:
+    """Each pair once, with its best score."""
     order = np.lexsort((-scores, ends[:, 1], ends[:, 0]))
     ends, scores = ends[order], scores[order]
-    first = np.append(True, (ends[1:] != ends[:-1]).any(axis=1))
-    ends, scores = ends[first], scores[first]
+    first = np.append(True, (ends[1:] != ends[:-1]).any(axis=1))[: len(ends)]
+    return ends[first], scores[first]
+
+
+def _best_of_each(
+    ends: Int[np.ndarray, "m 2"], scores: Float[np.ndarray, "m"], *, most: int
+) -> tuple[Int[np.ndarray, "pairs 2"], Float[np.ndarray, "pairs"]]:
+    """Pairs that are among the `most` best of one of their two, the best first."""
     order = np.lexsort((ends[:, 1], ends[:, 0], -scores))
-    left = np.full(int(ends.max()) + 1, PARTNERS)
-    found = []
-    for first_end, second, score in zip(*ends[order].T.tolist(), scores[order].tolist(), strict=True):
-        if left[first_end] > 0 or left[second] > 0:
-            left[first_end] -= 1
+    left = np.full(int(ends.max(initial=0)) + 1, most)
+    kept: list[int] = []
+    for place, (first, second) in zip(order.tolist(), ends[order].tolist(), strict=True):
+        if left[first] > 0 or left[second] > 0:
+            left[first] -= 1
             left[second] -= 1
-            found.append(Pair(first=first_end, second=second, likeness=score))
-    return found
+            kept.append(place)
+    chosen = np.array(kept, np.int64)
+    return ends[chosen], scores[chosen]

@@ -5,13 +5,14 @@ one layout agree in their broad shapes only.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import PIL.Image
 from jaxtyping import Bool, Float, Shaped
 
 from twofold.copies.bands import smooth
-from twofold.copies.registration import inside_of, same_resolution, shrunk, warped
+from twofold.copies.registration import inside_of, rescaled, same_resolution, shrunk, warped
 from twofold.copies.tones import blocks_of
 
 __all__ = ["Coarse", "coarsely", "tiny"]
@@ -98,47 +99,71 @@ def _small(
     if share >= 1:
         return one, other, matrix
     small, below = shrunk(one, share), shrunk(other, share)
-    matrix = matrix.copy()
     here, there = (
         np.array(after.shape[1::-1]) / before.shape[1::-1] for after, before in ((small, one), (below, other))
     )
-    matrix[:, :2] = there[:, None] * matrix[:, :2] / here[None, :]
-    matrix[:, 2] = there * matrix[:, 2]
-    return small, below, matrix
+    return small, below, rescaled(matrix, here, there)
 
 
-def _matched(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> tuple[float, int]:
+def _matched(
+    one: Float[np.ndarray, "h w"], other: Float[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]
+) -> tuple[float, int]:
     """What is left where both fit best, one of them smoothed; and how many times it was."""
-    best = (_left(*_levelled(one, other, inside), inside), 0)
-    for plane, second in ((one, other), (other, one)):
-        done = 0
-        for passes in PASSES[1:]:
-            for _ in range(passes - done):
-                plane = smooth(plane)
-            done = passes
-            best = min(best, (_left(*_levelled(plane, second, inside), inside), passes))
-    return best
+    both = np.stack([_smoothed(one), _smoothed(other)])
+    still = np.broadcast_to(np.stack([other, one])[:, None], both.shape)
+    left = _left(*_levelled(both, still, inside), inside)
+    place = divmod(int(left.argmin()), len(PASSES))
+    return float(left[place]), PASSES[place[1]]
 
 
-def _levelled(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _smoothed(plane: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "passes h w"]:
+    """The plane after each number of passes."""
+    return _smoothing(plane.shape[0]) @ plane @ _smoothing(plane.shape[1]).transpose(0, 2, 1)
+
+
+@cache
+def _smoothing(length: int) -> Float[np.ndarray, "passes length length"]:
+    """1 2 1 as matrices, one for each number of passes; the first and the last pixel are repeated beyond the rim."""
+    once = np.eye(length) / 2 + (np.eye(length, k=1) + np.eye(length, k=-1)) / 4
+    once[0, 0] = once[-1, -1] = 0.75
+    return np.stack([np.linalg.matrix_power(once, passes) for passes in PASSES]).astype(np.float32)
+
+
+def _levelled(
+    one: Float[np.ndarray, "... h w"], other: Float[np.ndarray, "... h w"], inside: Bool[np.ndarray, "h w"]
+) -> tuple[Float[np.ndarray, "... h w"], Float[np.ndarray, "... h w"]]:
     """Detail beside its broad surroundings, the second's light and contrast those of the first."""
-    a, b = one[inside] - one[inside].mean(), other[inside] - other[inside].mean()
-    gain = float(np.clip((a * b).sum() / max(float((a * a).sum()), 1e-6), 0.3, 3.0))
-    level = float(other[inside].mean() - gain * one[inside].mean())
-    other = np.where(inside, (other - level) / gain, one)
+    level, second = _mean(one, inside), _mean(other, inside)
+    a, b = one - level, other - second
+    gain = np.clip(_mean(a * b, inside) / np.maximum(_mean(a * a, inside), 1e-6 / inside.sum()), 0.3, 3.0)
+    other = np.where(inside, b / gain + level, one)
     around = _broad((one + other) / 2)
     return one - around, other - around
 
 
-def _broad(plane: np.ndarray) -> np.ndarray:
-    size = (max(plane.shape[1] // AROUND, 2), max(plane.shape[0] // AROUND, 2))
-    drawn = PIL.Image.fromarray(np.ascontiguousarray(plane, np.float32)).resize(size, PIL.Image.Resampling.BOX)
-    return np.asarray(drawn.resize(plane.shape[::-1], PIL.Image.Resampling.BILINEAR))
+def _mean(values: Float[np.ndarray, "... h w"], inside: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "... 1 1"]:
+    """Over the pixels that both pictures have."""
+    return (values * inside).sum(axis=(-2, -1), keepdims=True) / np.float32(inside.sum())
 
 
-def _left(one: np.ndarray, other: np.ndarray, inside: Bool[np.ndarray, "h w"]) -> float:
-    energy = (np.square(one[inside]).mean() + np.square(other[inside]).mean()) / 2
-    return float(np.square(one[inside] - other[inside]).mean() / max(float(energy), 1.0))
+def _broad(plane: Float[np.ndarray, "... h w"]) -> Float[np.ndarray, "... h w"]:
+    """Light and colour without what is smaller than AROUND pixels."""
+    return _broadening(plane.shape[-2]) @ plane @ _broadening(plane.shape[-1]).T
+
+
+@cache
+def _broadening(length: int) -> Float[np.ndarray, "length length"]:
+    """Made small, each pixel the mean of what it covers, and large again, linearly between these, as a matrix."""
+    unit = PIL.Image.fromarray(np.eye(length, dtype=np.float32))
+    small = unit.resize((length, max(length // AROUND, 2)), PIL.Image.Resampling.BOX)
+    return np.asarray(small.resize((length, length), PIL.Image.Resampling.BILINEAR))
+
+
+def _left(
+    one: Float[np.ndarray, "... h w"], other: Float[np.ndarray, "... h w"], inside: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "..."]:
+    energy = _mean((np.square(one) + np.square(other)) / 2, inside)
+    return (_mean(np.square(one - other), inside) / np.maximum(energy, 1.0))[..., 0, 0]
 
 
 def _colour(one: np.ndarray, other: np.ndarray, inside: Bool[np.ndarray, "h w"]) -> float:

@@ -11,11 +11,12 @@ import numpy as np
 import PIL.Image
 from jaxtyping import Float, UInt8
 
-from twofold.copies.alignment import matrices, placements, unmoved_fit
+from twofold.copies.alignment import matrices, placements
 from twofold.copies.coarse import coarsely, tiny
 from twofold.copies.judge import DIFFERENT, Verdict, coarse_verdict, verdict
 from twofold.copies.measured import compared
 from twofold.copies.reading import MAX_PIXELS, Collection, Seen, pages_of
+from twofold.copies.registration import LENIENT, STERN, USUAL, Demand
 from twofold.errors import UnreadableInput
 from twofold.inputs.image_decoding import decode
 
@@ -109,14 +110,15 @@ class Judge:
         ways: list[tuple[int, _Way]] = []
         for number, (first, second) in enumerate(pairs):
             ways += [(number, way) for way in self._ways(first, second)]
-        fits, places = placements(
-            np.stack([way.cut[0] for _, way in ways]), np.stack([way.whole[0] for _, way in ways])
-        )
+        cut, whole = (np.stack(planes) for planes in zip(*((way.cut[0], way.whole[0]) for _, way in ways), strict=True))
+        numbers = np.array([number for number, _ in ways])
+        fits, places, unmoved = placements(cut, whole, numbers)
+        straight = unmoved[np.unique(numbers, return_index=True)[1]]  # the first way of a pair: both whole
         best: list[Placed | None] = [None] * len(pairs)
         for (number, way), fit, place in zip(ways, fits, places, strict=True):
             old = best[number]
             if old is None or fit.sum() > old.fit.sum():
-                best[number] = Placed(way=way, fit=fit, place=place)
+                best[number] = Placed(way=way, fit=fit, place=place, unmoved=float(straight[number]))
         return [each for each in best if each is not None]
 
     def _ways(self, first: int, second: int) -> list["_Way"]:
@@ -141,7 +143,7 @@ class Judge:
         except (UnreadableInput, OSError):
             return GONE
         found = _closely(details[0], details[1], placed, colours=self.colours)
-        if found.says == "different" and _was_moved(placed) and _lies_as_it_is(*seen):
+        if found.says == "different" and _was_moved(placed) and placed.unmoved >= FITTING:
             found = max(found, _as_it_lies(*map(self._detail, pair), colours=self.colours), key=lambda each: each.score)
         return found
 
@@ -184,9 +186,12 @@ class _Way:
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
+    """The best way, how well it fits and where (`placements`); and how well the two fit as they lie."""
+
     way: _Way
     fit: Float[np.ndarray, "3"]
     place: Float[np.ndarray, "4"]
+    unmoved: float
 
 
 def _bases(seen: Seen) -> list[Base]:
@@ -215,13 +220,6 @@ UNMOVED, MOVED = (0.0, 0.0, 1.0, 0.0), 0.05
 """Top, left, side, degrees of a picture that lies as it is; and by how much it is elsewhere."""
 
 
-def _lies_as_it_is(one: Seen, other: Seen) -> bool:
-    """Whether half of a picture fits upon the other as it lies."""
-    if one.plane is None or other.plane is None:
-        return False
-    return bool(unmoved_fit(one.plane, other.plane)[2] >= FITTING)
-
-
 FITTING = 0.9
 """Fit of the better half of the squares from which on a picture may lie where it is, though letters, louder than what
 they were laid over, drew it elsewhere."""
@@ -242,30 +240,52 @@ def _closely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: boo
     """By fine detail; where one of the two has none, by what both have, and then never more than perhaps."""
     if placed.way.flipped:
         one = one[:, ::-1]
-    found = _finely(one, other, placed, colours=colours)
+    demand = _demand(placed)
+    found, agreement = _finely(one, other, placed, demand, colours=colours)
     if found.says == "copy" and tiny(one, other):
         return Verdict(says="perhaps", score=min(found.score, 0.89))
-    if found.says != "different":
+    if found.says != "different" or agreement < demand.best:
         return found
     matrix = matrix_of(placed, one.shape, other.shape)
     rough = coarse_verdict(coarsely(one.astype(np.float32), other.astype(np.float32), matrix))
     return found if rough.says == "different" else rough
 
 
-def _finely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: bool) -> Verdict:
+def _demand(placed: Placed) -> Demand:
+    """How much must agree roughly before two pictures are looked at closely.
+
+    Next to nothing where both lie as they are: strangers hardly do, and in a flat picture loud letters hide the rest.
+    """
+    if not _was_moved(placed):
+        return LENIENT
+    return STERN if placed.fit[1] < POOR[0] and placed.fit[2] < POOR[1] else USUAL
+
+
+POOR = (0.4, 0.8)
+"""Fit of edges and of the better half of the squares under which two pictures have to agree at the coarsest level: of
+418 copies two fitted so poorly, and these agreed to .8."""
+
+
+def _finely(
+    one: np.ndarray, other: np.ndarray, placed: Placed, demand: Demand, *, colours: bool
+) -> tuple[Verdict, float]:
     """At a quarter and a half of the detail first, where most different pictures are told apart already.
 
     A small picture is looked at once, as it is: made smaller again it would lose what the other one still has.
+
+    Returns:
+        also the share of the detail that agreed at first.
     """
-    found = DIFFERENT
+    found, agreement = DIFFERENT, 0.0
     small = min(max(one.shape[:2]), max(other.shape[:2])) <= FIRST * 1.2
     for side in (DETAIL,) if small else (GLANCE, FIRST, DETAIL):
         shown = [reduced(each, side) for each in (one, other)]
-        laid = compared(shown[0], shown[1], matrix_of(placed, shown[0].shape, shown[1].shape))
+        laid = compared(shown[0], shown[1], matrix_of(placed, shown[0].shape, shown[1].shape), demand=demand)
         found = verdict(laid, colours=colours)
+        agreement = max(agreement, laid.agreement)
         if found == DIFFERENT or (found.says == "different" and side > GLANCE):
             break
-    return found
+    return found, agreement
 
 
 def reduced(image: np.ndarray, side: int) -> Float[np.ndarray, "height width 3"]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from twofold.copies.bands import PLENTY, Band
 from twofold.copies.coarse import Coarse
 from twofold.copies.measured import PAPER, Compared
+from twofold.copies.registration import Apart
 
 __all__ = ["DIFFERENT", "UNKNOWN", "Verdict", "coarse_verdict", "verdict"]
 
@@ -47,13 +48,13 @@ MOSTLY, AGAINST, NOISY = 0.75, 0.03, 0.3
 good squares up to which all of it may be noise."""
 
 
-def verdict(found: Compared | None, *, colours: bool = True) -> Verdict:
+def verdict(found: Compared | Apart, *, colours: bool = True) -> Verdict:
     """What the measurements say; the rule is described in docs/dedup.md.
 
     Args:
         colours: whether another colour makes another picture.
     """
-    if found is None or (colours and found.colour > TINTED):
+    if isinstance(found, Apart) or (colours and found.colour > TINTED):
         return DIFFERENT
     shaded = found.light > SHADED
     plain = _told(found.whole, found, shaded=shaded)
@@ -84,9 +85,12 @@ def _beside_letters(found: Compared) -> Verdict:
     detailed = max(band.evidence for band in found.clear[:2])
     perfect = found.clear[0].agreement >= PERFECT
     drawn = found.foreign or found.lopsided < ONE_SIDED
-    if detailed <= DETAILED or not (drawn or (perfect and found.lopsided < TWO_SIDED)):
+    if detailed <= (SPARSE if perfect and drawn else DETAILED):
+        return DIFFERENT
+    if not (drawn or (perfect and found.lopsided < TWO_SIDED)):
         return DIFFERENT
     sure = over.says == "copy" and (found.foreign or (perfect and drawn)) and found.covered < COVERED
+    sure = sure and detailed > DETAILED
     return over if sure else _doubted(over)
 
 
@@ -152,9 +156,9 @@ BLOCKS = 4
 TINTED, SHADED = 0.02, 0.03
 """Shares of connected squares of another colour, and of another light."""
 
-COVERED, MOST, DETAILED = 0.35, 0.45, 0.4
-"""Shares: of pixels covered by letters in a sure copy, and at most; and of squares that must have detail of their
-own beside the letters."""
+COVERED, MOST, DETAILED, SPARSE = 0.35, 0.45, 0.4, 0.15
+"""Shares: of pixels covered by letters in a sure copy, and at most; of squares that must have detail of their own
+beside the letters; and of a flat picture, which may be a copy if its few details all agree."""
 
 ONE_SIDED, TWO_SIDED = 0.12, 0.5
 """Detail of the covered pixels in the picture with less of it, to that of the other: letters that only one of the two

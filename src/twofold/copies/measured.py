@@ -6,7 +6,7 @@ import numpy as np
 
 from twofold.copies.bands import SQUARE, Band, bands_of
 from twofold.copies.overlays import covering_of, foreign, lopsided
-from twofold.copies.registration import as_given, lay_over
+from twofold.copies.registration import LENIENT, Apart, Demand, as_given, lay_over
 from twofold.copies.tones import blocks_of, line_of, other_colours, other_light, paper_of
 
 __all__ = ["PAPER", "Compared", "compared"]
@@ -33,6 +33,7 @@ class Compared:
         colour: share of squares whose colour differs. light: share whose light differs. grey: one of the two is grey.
         paper: share of pixels of one light, as of a page. pixels: of the coarser picture.
         blocks: how much stronger steps between pixels are where JPEG's blocks meet, in tenths, in the poorer one.
+        agreement: share of the detail that agreed when they were laid over each other.
     """
 
     whole: tuple[Band, ...]
@@ -48,19 +49,23 @@ class Compared:
     paper: float
     pixels: int
     blocks: int
+    agreement: float
 
 
-def compared(one: np.ndarray, other: np.ndarray, matrix: np.ndarray, *, search: bool = True) -> Compared | None:
-    """Everything that is measured of two pictures; None where they cannot be laid over each other.
+def compared(
+    one: np.ndarray, other: np.ndarray, matrix: np.ndarray, *, search: bool = True, demand: Demand = LENIENT
+) -> Compared | Apart:
+    """Everything that is measured of two pictures, if they can be laid over each other.
 
     Args:
         one, other: light and two channels of colour.
         matrix: from pixels (x, y, 1) of the first to those of the second.
         search: whether that is rough, and a better one is looked for.
+        demand: what must agree in that search for the rest to be measured.
     """
-    laid = lay_over(one, other, matrix) if search else as_given(one, other, matrix)
-    if laid is None or laid.inside.sum() < 4 * SQUARE**2:
-        return None
+    laid = lay_over(one, other, matrix, demand=demand) if search else as_given(one, other, matrix)
+    if isinstance(laid, Apart) or laid.inside.sum() < 4 * SQUARE**2:
+        return Apart(agreement=laid.agreement)
     light, below, inside = laid.one[:, :, 0], laid.other[:, :, 0], laid.inside
     raw, clear, gain = below, inside, 1.0
     for _ in range(2):  # letters that cover a tenth of a flat picture would bend the line
@@ -90,4 +95,5 @@ def compared(one: np.ndarray, other: np.ndarray, matrix: np.ndarray, *, search: 
         paper=paper,
         pixels=int(inside.sum()),
         blocks=max(blocks_of(one[:, :, 0]), blocks_of(other[:, :, 0])),
+        agreement=laid.agreement,
     )
