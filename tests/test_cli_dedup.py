@@ -67,6 +67,7 @@ def test_vectors(capsys, tmp_path):
         (["{folder}", "--threshold", "0.9"], "a threshold and an index are about vectors: give a bundle as well"),
         (["{folder}/none.npy"], "cannot be read as an npy file of vectors"),
         (["{folder}/none.npy", "--cache", "x"], "vectors are compared as they are"),
+        (["{folder}/none.npy", "--out", "x.csv"], "vectors are compared as they are"),
         (["{folder}", "--apply", "{folder}/none.csv"], "none.csv cannot be read"),
     ],
 )

@@ -72,42 +72,63 @@ def dedup(
         cache = cache or memory
     if apply is not None:
         return _apply(data, apply, link=link, json=json)
-    from twofold import terminal
     from twofold.apps.dedup import Copies
-    from twofold.apps.dedup import dedup as find
-    from twofold.copies.trash import unfinished
+    from twofold.apps.dedup import dedup as of_items
 
     rule = Copies(keep=keep, strictness=strictness, mirrored=mirrored)
     started = time.monotonic()
     if data.suffix == ".npy":
-        if model is not None or report is not None or cache is not None or against is not None:
+        if any(each is not None for each in (model, report, out, cache, against)):
             raise UsageError("vectors are compared as they are: give nothing beside them but --threshold")
         found = _of_vectors(data, threshold, quiet=json)
     else:
-        from twofold.cli.archive import loaded, opened
-        from twofold.store.index import Index
-
-        if model is not None and Index.found(str(model)):
-            raise UsageError(f"{model} is an index, not a bundle: twofold dedup {data} --against {model}")
-        reader = None if model is None else loaded(model, device)
-        items = opened(data, 0 if data.is_dir() else None, quiet=json)
-        for undo in unfinished(data):
-            say(f"an earlier --apply was cut off; take it back first: {_command(data, undo)}")
-        look = partial(find, items, reader, rule=rule, threshold=threshold, cache=cache)
-        texts = {name: value for name, value in zip(items.ids, items.values, strict=True) if isinstance(value, str)}
-        with terminal.stages(quiet=json) as watch:
-            looking = partial(look, watch=watch)
-            found = looking() if against is None else _against(against, looking, reader, texts, quiet=json)
-        if report is not None:
-            _write_page(report, found, items, data)
-        if out is not None:
-            _write_table(out, found, texts, reader)
+        reader = _reader(model, data, device)
+        look = partial(of_items, reader=reader, rule=rule, threshold=threshold, cache=cache)
+        found = _of_files(data, reader, look, against=against, report=report, out=out, quiet=json)
     seconds = time.monotonic() - started
     if json:
         print_json(asdict(found) | {"seconds": seconds})
     else:
         show(_told(found, seconds), *_written(report, out, data))
     return YES
+
+
+def _reader(model: Path | None, data: Path, device: str | None) -> "Bundle | None":
+    from twofold.cli.archive import loaded
+    from twofold.store.index import Index
+
+    if model is not None and Index.found(str(model)):
+        raise UsageError(f"{model} is an index, not a bundle: twofold dedup {data} --against {model}")
+    return None if model is None else loaded(model, device)
+
+
+def _of_files(
+    data: Path,
+    reader: "Bundle | None",
+    look: Callable[..., "Groups"],
+    *,
+    against: str | None,
+    report: Path | None,
+    out: Path | None,
+    quiet: bool,
+) -> "Groups":
+    """Groups of a folder, a table or an archive, and what is written of them."""
+    from twofold import terminal
+    from twofold.cli.archive import opened
+    from twofold.copies.trash import unfinished
+
+    items = opened(data, 0 if data.is_dir() else None, quiet=quiet)
+    for undo in unfinished(data):
+        say(f"an earlier --apply was cut off; take it back first: {_command(data, undo)}")
+    texts = {name: value for name, value in zip(items.ids, items.values, strict=True) if isinstance(value, str)}
+    with terminal.stages(quiet=quiet) as watch:
+        look = partial(look, items, watch=watch)
+        found = look() if against is None else _against(against, look, reader, texts, quiet=quiet)
+    if report is not None:
+        _write_page(report, found, items, data)
+    if out is not None:
+        _write_table(out, found, texts, reader)
+    return found
 
 
 def _written(report: Path | None, out: Path | None, data: Path) -> list[str]:
