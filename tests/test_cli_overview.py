@@ -10,7 +10,7 @@ from twofold import recipes
 from twofold.config import Recipe
 from twofold.data.synthetic import glyphs
 from twofold.results import Verdict
-from twofold.wording import verdict
+from twofold.terminal.wording import verdict
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from twofold.cli import models
 from twofold.data.items import Items
 from twofold.data.synthetic import glyphs
 from twofold.inputs.image import Image
-from twofold.terminal import TrainingBar
+from twofold.terminal.bars import TrainingBar
 
 QUICK = ["--set", "epochs=1", "--set", "p=4", "--set", "k=2", "--set", "encoder.width=4", "--set", "copies=1"]
 SPLIT = ["split.train=0.5", "split.valid=0.1", "split.calibrate=0.2", "split.test=0.2", "split.folds=0"]

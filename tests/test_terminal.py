@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from twofold import terminal
 from twofold.report.story import Row, Scores, Step, Story
 from twofold.results import Estimate, Progress
+from twofold.terminal import bars, interruption, screen
 
 
 def shown(thing, *, colours=None, width: int = 80, encoding: str = "utf-8", soft_wrap: bool = False) -> str:
@@ -28,7 +28,7 @@ def diagonal() -> np.ndarray:
 
 
 def test_in_colour_a_picture_is_half_blocks_with_two_pixels_a_character() -> None:
-    text = shown(terminal.Picture(diagonal(), columns=28), colours="truecolor")
+    text = shown(screen.Picture(diagonal(), columns=28), colours="truecolor")
     assert text.count("▀") == 28 * 14
     assert "38;2;0;0;0" in text
     assert "48;2;255;255;255" in text
@@ -37,23 +37,23 @@ def test_in_colour_a_picture_is_half_blocks_with_two_pixels_a_character() -> Non
 def test_without_colour_a_picture_is_braille_with_eight_dots_a_character() -> None:
     # the first cell of 4 x 2 dots of a black square is full, white paper has none
     black = np.zeros((8, 4), np.uint8)
-    assert shown(terminal.Picture(black, columns=2)).split() == ["⣿⣿", "⣿⣿"]
+    assert shown(screen.Picture(black, columns=2)).split() == ["⣿⣿", "⣿⣿"]
     white = np.full((8, 4), 255, np.uint8)
-    assert set(shown(terminal.Picture(white, columns=2)).strip("\n")) == {"⠀", "\n"}
+    assert set(shown(screen.Picture(white, columns=2)).strip("\n")) == {"⠀", "\n"}
     corner = white.copy()
     corner[0, 0] = 0
-    assert shown(terminal.Picture(corner, columns=2))[0] == "⠁"
+    assert shown(screen.Picture(corner, columns=2))[0] == "⠁"
 
 
 def test_where_only_ascii_is_known_a_picture_is_shades() -> None:
-    text = shown(terminal.Picture(np.zeros((28, 28), np.uint8)), encoding="ascii")
+    text = shown(screen.Picture(np.zeros((28, 28), np.uint8)), encoding="ascii")
     assert text.split() == ["#" * 14] * 7
 
 
 def test_colour_pictures_are_shown_too() -> None:
     red = np.zeros((28, 28, 3), np.uint8)
     red[..., 0] = 255
-    assert "38;2;255;0;0" in shown(terminal.Picture(red), colours="truecolor")
+    assert "38;2;255;0;0" in shown(screen.Picture(red), colours="truecolor")
 
 
 def told() -> Story:
@@ -70,7 +70,7 @@ def told() -> Story:
 
 @pytest.mark.parametrize("soft_wrap", [False, True])
 def test_a_story_has_all_its_parts_and_wraps_at_words(soft_wrap: bool) -> None:
-    text = shown(terminal.story(told()), soft_wrap=soft_wrap)
+    text = shown(screen.story(told()), soft_wrap=soft_wrap)
     for part in (
         "Title",
         "1 Verify",
@@ -89,13 +89,13 @@ def test_a_story_has_all_its_parts_and_wraps_at_words(soft_wrap: bool) -> None:
 
 
 def test_a_command_stays_on_one_line_to_be_copied() -> None:
-    assert "run " + "x" * 90 in shown(terminal.story(told()), soft_wrap=True)
+    assert "run " + "x" * 90 in shown(screen.story(told()), soft_wrap=True)
 
 
 def test_a_story_in_ascii_and_on_a_narrow_screen() -> None:
     ascii_story = Story(title="T", lead="l", steps=(Step(title="S", text="t", scores=told().steps[0].scores),))
-    assert "#" in shown(terminal.story(ascii_story), encoding="ascii")
-    assert all(len(line) <= 50 for line in shown(terminal.story(told()), width=50).splitlines())
+    assert "#" in shown(screen.story(ascii_story), encoding="ascii")
+    assert all(len(line) <= 50 for line in shown(screen.story(told()), width=50).splitlines())
 
 
 def progress(**changes) -> Progress:
@@ -118,38 +118,38 @@ def progress(**changes) -> Progress:
 
 
 def test_training_numbers_are_loss_speed_validation_and_time_left() -> None:
-    assert terminal.training_numbers(progress()) == "loss 1.250, 100 items/s, 1.25 M pairs/s, 1:15 left"
-    later = terminal.training_numbers(progress(monitored=0.03, best=0.02, pairs_per_second=99.0))
+    assert bars.training_numbers(progress()) == "loss 1.250, 100 items/s, 1.25 M pairs/s, 1:15 left"
+    later = bars.training_numbers(progress(monitored=0.03, best=0.02, pairs_per_second=99.0))
     assert later == "loss 1.250, 100 items/s, 99 pairs/s, eer on unseen 0.0300 (best 0.0200), 1:15 left"
-    assert "25% of it waiting for data" in terminal.training_numbers(progress(waiting=0.25))
+    assert "25% of it waiting for data" in bars.training_numbers(progress(waiting=0.25))
 
 
 def test_bars_are_silent_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
-    with terminal.bar("reading") as report:
+    with bars.bar("reading") as report:
         report(1, 2)
-    with terminal.training() as watch:
+    with bars.training() as watch:
         watch.say("drawing")
         watch(progress())
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
-    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.0)
-    with terminal.training() as watch:
+    monkeypatch.setattr(bars, "LINE_SECONDS", 0.0)
+    with bars.training() as watch:
         watch(progress())
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("training, epoch 1 of 4, step ") and err.count("\n") == 1
-    with terminal.training(quiet=True) as watch:
+    with bars.training(quiet=True) as watch:
         watch(progress())
     assert capsys.readouterr() == ("", "")
 
 
 def test_bars_show_what_goes_on_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setattr(Console, "is_terminal", True)
-    with terminal.training() as watch:
+    with bars.training() as watch:
         watch.say("drawing")
         watch(progress())
-    with terminal.bar("reading") as report:
+    with bars.bar("reading") as report:
         report(1, 2)
     out, err = capsys.readouterr()
     assert out == ""
@@ -160,14 +160,14 @@ def test_bars_show_what_goes_on_in_a_terminal(capsys: pytest.CaptureFixture[str]
 
 def test_quiet_is_quiet_even_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setattr(Console, "is_terminal", True)
-    with terminal.training(quiet=True) as watch, terminal.bar("reading", quiet=True) as report:
+    with bars.training(quiet=True) as watch, bars.bar("reading", quiet=True) as report:
         watch(progress())
         report(1, 2)
     assert capsys.readouterr().err == ""
 
 
 def test_stages_follow_one_another_and_are_silent_where_no_terminal_is(capsys) -> None:
-    with terminal.stages() as watch:
+    with bars.stages() as watch:
         for what in ("embedding", "search"):
             for done in range(1, 4):
                 watch(what, done * 10**6, 3 * 10**6)
@@ -177,8 +177,8 @@ def test_stages_follow_one_another_and_are_silent_where_no_terminal_is(capsys) -
 def test_stages_show_what_is_done_now_with_its_speed(monkeypatch) -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=100, legacy_windows=False)
-    monkeypatch.setattr(terminal, "Console", lambda stderr: console)
-    with terminal.stages() as watch:
+    monkeypatch.setattr(bars, "Console", lambda stderr: console)
+    with bars.stages() as watch:
         for what in ("embedding", "search"):
             for done in range(1, 9):
                 watch(what, done * 10**6, 9 * 10**6)
@@ -188,15 +188,15 @@ def test_stages_show_what_is_done_now_with_its_speed(monkeypatch) -> None:
 
 
 def test_ctrl_c_is_noted_once_and_only_by_work_that_asks(capfd) -> None:
-    with terminal.ending() as asked, pytest.raises(KeyboardInterrupt):
+    with interruption.ending() as asked, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
-    with terminal.ending() as asked:
+    with interruption.ending() as asked:
         assert asked() == 0
         signal.raise_signal(signal.SIGINT)
         assert asked() == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert "Ctrl-C again ends at once" in capfd.readouterr().err
-    with terminal.ending() as asked:
+    with interruption.ending() as asked:
         signal.raise_signal(signal.SIGTERM)
         assert asked() == signal.SIGTERM

@@ -36,7 +36,7 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # what holds templates, names or ke
 OTHERS = 0o077  # the bits of everybody but the owner
 RANDOM_BYTES = 6  # in the name of a temporary file: two calls at once do not meet
 AT_FDCWD, RENAME_NOREPLACE, RENAME_EXCHANGE = -100, 1, 2  # of linux/fs.h
-NAME_BYTES = 200
+NAME_BYTES = 200  # of a name that is put between others: file systems take 255
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only a write meets these
 
 

@@ -37,6 +37,7 @@ KEPT = 400
 """Pairs of each kind, of which those that are shown are chosen: no two of the same two classes."""
 
 CLASSES, POINTS, MARKED = 15, 1500, 8
+"""Classes in the table of the worst, points on the map, classes with a colour there: what fits on a page."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from twofold.store.index import Index
 
 __all__ = ["layout_of", "prune", "vanished"]
 
-PRUNED_UNASKED = (
-    0.1  # share of the items that may go unasked: a folder that is not mounted looks like one whose files are gone
-)
+PRUNED_UNASKED = 0.1
+"""Share of the items that may go unasked: a folder that is not mounted looks like one whose files are gone."""
+
 IDS_AT_ONCE = 4096
 """Ids asked about at once: bounds the size of one query."""
 

@@ -58,11 +58,11 @@ def index(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
-    from twofold import terminal, wording
     from twofold.apps.indexing import index_items, index_shards
     from twofold.apps.pruning import prune as remove
     from twofold.apps.pruning import vanished
     from twofold.store.shards import Shards
+    from twofold.terminal import bars, wording
 
     if force and not prune:
         raise UsageError("--force is for --prune: give both, or neither")
@@ -74,7 +74,7 @@ def index(
     if not shards and levels is None:
         levels = _as_before(index, prefix)
     items = None if shards else prefixed(opened(data, levels, quiet=json, prune=prune), prefix)  # before a new index
-    with _whole_index(index, known, protect=protect) as kept, terminal.stages(quiet=json) as watch:
+    with _whole_index(index, known, protect=protect) as kept, bars.stages(quiet=json) as watch:
         if items is None:
             done = index_shards(kept, data, watch=watch)
         else:
@@ -120,16 +120,16 @@ def search(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print a list with one JSON object per query.
     """
-    from twofold import terminal, wording
     from twofold.apps.search import search_all
     from twofold.apps.search_page import search_page
     from twofold.files import write_atomically
     from twofold.store.index import Index
+    from twofold.terminal import bars, wording
 
     known = loaded(bundle, device)
     asked = queries(query, known)
     with Index.open(index) as kept:
-        with terminal.stages(quiet=json) as watch:
+        with bars.stages(quiet=json) as watch:
             kept.watch(watch)
             found = search_all(known, kept, asked, k=count, where=filters(where), exact=exact)
         for note in kept.notes:
@@ -170,15 +170,15 @@ def embed(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
-    from twofold import terminal, wording
     from twofold.apps.indexing import embed_shards
     from twofold.store.shards import check_parquet
+    from twofold.terminal import bars, wording
 
     check_parquet()
     share = share_of(shard, os.environ)
     known = loaded(bundle, device)
     items = opened(data, levels, quiet=json)
-    with terminal.stages(quiet=json) as watch:
+    with bars.stages(quiet=json) as watch:
         done = embed_shards(known, items, out, shard=share, keep_source=keep_source, watch=watch)
     print_json(asdict(done)) if json else show(wording.sharded(done, out, share))
     return YES

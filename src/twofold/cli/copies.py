@@ -113,15 +113,15 @@ def _of_files(
     quiet: bool,
 ) -> "Groups":
     """Groups of a folder, a table or an archive, and what is written of them."""
-    from twofold import terminal
     from twofold.cli.archive import opened
     from twofold.copies.trash import unfinished
+    from twofold.terminal import bars
 
     items = opened(data, 0 if data.is_dir() else None, quiet=quiet)
     for undo in unfinished(data):
         say(f"an earlier --apply was cut off; take it back first: {_command(data, undo)}")
     texts = {name: value for name, value in zip(items.ids, items.values, strict=True) if isinstance(value, str)}
-    with terminal.stages(quiet=quiet) as watch:
+    with bars.stages(quiet=quiet) as watch:
         look = partial(look, items, watch=watch)
         found = look() if against is None else _against(against, look, reader, texts, quiet=quiet)
     if report is not None:
@@ -171,14 +171,14 @@ def _against(
 def _of_vectors(path: Path, threshold: float | None, *, quiet: bool) -> "Groups":
     import numpy as np
 
-    from twofold import terminal
     from twofold.apps.dedup import DEFAULT, dedup_vectors
+    from twofold.terminal import bars
 
     try:
         rows = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as an npy file of vectors: {error}") from None
-    with terminal.bar("comparing", quiet=quiet) as progress:
+    with bars.bar("comparing", quiet=quiet) as progress:
         return dedup_vectors(rows, threshold=DEFAULT if threshold is None else threshold, progress=progress)
 
 

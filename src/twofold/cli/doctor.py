@@ -48,13 +48,14 @@ def doctor(
         strict: an unreadable file prevents training; by default such files are left out.
         json: print one JSON object.
     """
-    from twofold import build, next_steps, terminal, wording
+    from twofold import build
     from twofold.apps.checkup import checkup
     from twofold.bundle import Bundle
     from twofold.data.cleaning import write_cleaned
     from twofold.data.items import Items
     from twofold.data.tables import parts_of
     from twofold.recipes import find
+    from twofold.terminal import bars, next_steps, wording
     from twofold.train.objective import check
 
     changes = dict(setting(text) for text in settings)
@@ -70,7 +71,7 @@ def doctor(
         items = Items.open(data, levels=levels)
         others = parts_of(data) if against is None else Items.open(against, levels=levels)
     reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
-    with terminal.bar("reading", quiet=json) as progress:
+    with bars.bar("reading", quiet=json) as progress:
         found = checkup(items, reader, recipe=chosen, against=others, progress=progress, **asked)
     beside = None if fix is None else write_cleaned(items, found.dropped, fix)
     if json:
@@ -91,7 +92,7 @@ def doctor(
 
 def _told(found: "Sequence[Finding]", following: str, *, json: bool) -> int:
     """The findings on pairs, and the exit code that they make."""
-    from twofold import wording
+    from twofold.terminal import wording
 
     fatal = any(finding.level == "fatal" for finding in found)
     if json:

@@ -55,12 +55,12 @@ def verify(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print JSON.
     """
-    from twofold import wording
     from twofold.apps.verify import verify as judge
     from twofold.apps.verify import verify_readable_pairs
     from twofold.data.pairs import Pairs
     from twofold.files import write_atomically
     from twofold.inputs.optional import argument
+    from twofold.terminal import wording
 
     if (pairs is None) == (a is None or b is None):
         raise UsageError("give either two files (or texts), or --pairs TABLE")
@@ -111,10 +111,10 @@ def identify(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object; for many queries a list, each with its query.
     """
-    from twofold import wording
     from twofold.apps.verify import identify as find
     from twofold.apps.verify import identify_all
     from twofold.store.index import Index
+    from twofold.terminal import wording
 
     known = loaded(bundle, device)
     asked = queries(query, known)
@@ -220,10 +220,10 @@ def forget(
         return _forget_records(bundle, [utf8_name(name) for name in what], file, json=json)
     if len(what) < 3 or file:
         raise UsageError("forget takes BUNDLE INDEX LABELS, or --bundle BUNDLE LABELS (and --file) for its records")
-    from twofold import wording
     from twofold.apps.gallery import forget as erase
     from twofold.bundle import Bundle
     from twofold.store.index import Index
+    from twofold.terminal import wording
 
     place, index, labels = what[0], what[1], [utf8_name(name) for name in what[2:]]
     known = Bundle.load(place)
@@ -318,7 +318,7 @@ def purge(index: str, /, *, out: MaybeOutFile = None, json: Json = False) -> int
         out: write a receipt to this new JSON file; it contains labels and ids.
         json: print one JSON object.
     """
-    from twofold import wording
+    from twofold.terminal import wording
 
     with local_index(index) as gallery:
         if out is not None:

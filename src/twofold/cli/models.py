@@ -103,11 +103,11 @@ def train(
         strict: refuse to train if any file cannot be read; otherwise such files are left out.
         json: print one JSON object.
     """
-    from twofold import wording
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.devices import training_device
     from twofold.recipes import find
+    from twofold.terminal import wording
     from twofold.train.checkpoint import Checkpoints
     from twofold.train.objective import check
 
@@ -159,15 +159,16 @@ def _fitted(
     Args:
         asked: `fixed` and `seed`, as for `fit_recipe`.
     """
-    from twofold import precision, terminal
+    from twofold import precision
     from twofold.devices import training_device
+    from twofold.terminal import bars, interruption
     from twofold.train.distributed import started
     from twofold.train.listed import fit_material
 
     with (
         started(device) as (processes, device),
-        terminal.training(quiet=quiet or not processes.first) as watch,
-        terminal.ending() as ending,
+        bars.training(quiet=quiet or not processes.first) as watch,
+        interruption.ending() as ending,
     ):
         if not quiet and processes.first:
             say(precision.said(recipe.precision, training_device(device)))
@@ -241,10 +242,10 @@ def calibrate(
         if many["fpir"] or groups or cohort:
             raise UsageError("fpir, groups and cohort need a bundle: give BUNDLE and DATA")
         return _calibrate_scores(bundle, out, distance=distance, prior=prior, site=site, json=json, chosen=chosen)
-    from twofold import next_steps, terminal
     from twofold.bundle import Bundle
     from twofold.calibration.pairs import calibrate as certify
     from twofold.data.items import Items
+    from twofold.terminal import bars, next_steps
 
     known = loaded(bundle, device)
     if out is None and not bundle.exists():
@@ -259,7 +260,7 @@ def calibrate(
         return _finished(done, place, following, prior=prior, json=json)
     with naming_left_out(strict):
         items = Items.open(data, levels=levels).at_sites(site)
-        with terminal.bar("embedding", quiet=json) as progress:
+        with bars.bar("embedding", quiet=json) as progress:
             done = certify(known, items, progress=progress, **chosen)
         if known.crossfit_of(items) is None:
             for note in known.part(items, "calibrate").notes:
@@ -271,7 +272,7 @@ def calibrate(
 
 def _finished(done: "Bundle", place: Path, following: str, *, prior: float, json: bool) -> int:
     """A calibrated bundle is saved and told of."""
-    from twofold import wording
+    from twofold.terminal import wording
 
     done = done.with_calibration(done.calibration and done.calibration.with_prior(prior))
     done.save(place)
@@ -308,9 +309,9 @@ def _calibrate_scores(
     path: Path, out: Path | None, *, distance: str, prior: float, site: str, json: bool, chosen: dict[str, Any]
 ) -> int:
     """Scores or vectors of any model in, a contract out."""
-    from twofold import wording
     from twofold.calibration.pairs import calibrate_scores
     from twofold.data.scores import Scores
+    from twofold.terminal import wording
 
     if path.is_dir():
         raise UsageError(f"{path} is a bundle, to be calibrated on DATA: twofold calibrate {path} DATA")
@@ -335,13 +336,14 @@ def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, until: float, **
         until: when the doctor must have ended (`time.monotonic`).
         asked: `fixed` and `seed`, as for `fit_recipe`.
     """
-    from twofold import build, terminal
+    from twofold import build
     from twofold.apps.doctor import doctor as examine
     from twofold.data.decoded import DecodingOnce
+    from twofold.terminal import bars
 
     reader = DecodingOnce(build.check(recipe))
     asked |= {"recipe": recipe, "strict": strict}
-    with terminal.bar("doctor") as progress:
+    with bars.bar("doctor") as progress:
         try:
             findings = examine(items, reader, progress=_in_time(progress, until), **asked)
         except _OutOfTimeError as late:

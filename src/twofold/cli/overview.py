@@ -40,10 +40,10 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
         everything: every stored number, not only the main facts.
         json: print one JSON object.
     """
-    from twofold import next_steps, wording
     from twofold.bundle import Bundle
     from twofold.store.index import Index
     from twofold.store.shards import Shards
+    from twofold.terminal import next_steps, wording
 
     if Shards.found(path):
         parts = Shards.open(path)
@@ -83,12 +83,12 @@ def demo(*, out: Out = Path("twofold-demo"), seed: Seed = 0, json: Json = False)
         seed: the same seed gives the same numbers.
         json: print one JSON object.
     """
-    from twofold import terminal
     from twofold.demo import demo as run
+    from twofold.terminal import bars, screen
 
-    with terminal.training(quiet=json) as watch:
+    with bars.training(quiet=json) as watch:
         result = run(out, seed=seed, watch=watch, say=watch.say)
-    print_json(result.plain()) if json else show(terminal.story(result.story))
+    print_json(result.plain()) if json else show(screen.story(result.story))
     return YES
 
 

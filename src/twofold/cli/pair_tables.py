@@ -50,12 +50,12 @@ def calibrated_on_pairs(
     Args:
         further: a threshold was asked for that pairs cannot give.
     """
-    from twofold import terminal
+    from twofold.terminal import bars
     from twofold.train.listed import calibrate_pairs
 
     if further:
         raise UsageError("fpir, groups and cohort take labelled items: give a folder, or a table with path and label")
-    with terminal.bar("embedding", quiet=quiet) as progress:
+    with bars.bar("embedding", quiet=quiet) as progress:
         return calibrate_pairs(bundle, pairs, progress=progress, **chosen)
 
 
@@ -73,13 +73,14 @@ def findings_on_pairs(
     pairs: "Pairs", recipe: "Recipe", fixed: tuple[str, ...], *, seed: int, strict: bool, quiet: bool
 ) -> tuple[Finding, ...]:
     """What stands against training on these pairs: their files, their answers, and how they can be split."""
-    from twofold import build, terminal
+    from twofold import build
     from twofold.apps.doctor import worst_first
     from twofold.apps.listed_doctor import doctor_of_pairs, readable_pairs
+    from twofold.terminal import bars
     from twofold.train.listed import parts_of_pairs
     from twofold.train.objective import check
 
-    with terminal.bar("reading", quiet=quiet) as progress:
+    with bars.bar("reading", quiet=quiet) as progress:
         found = doctor_of_pairs(pairs, build.check(recipe), strict=strict, progress=progress)
     if pairs.answers is None or any(finding.level == "fatal" for finding in found):
         return found
@@ -127,8 +128,8 @@ def refuse_pairs(data: Path, command: str) -> None:
 
 def next_after_training(bundle: "Bundle", out: Path, data: Path, material: "Items | Pairs", *, levels: int) -> str:
     """What to do after training: calibrate on what was kept aside, if there is something."""
-    from twofold import next_steps
     from twofold.data.items import Items
+    from twofold.terminal import next_steps
 
     if isinstance(material, Items):
         return next_steps.after_training(bundle, out, data, material, levels=levels)

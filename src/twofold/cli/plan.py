@@ -34,9 +34,9 @@ def plan(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
-    from twofold import next_steps, wording
     from twofold.data.items import Items
     from twofold.recipes import find
+    from twofold.terminal import next_steps, wording
     from twofold.train.plan import plan as planned
 
     refuse_pairs(data, "plan")

@@ -22,15 +22,15 @@ def check(index: str, /, *, repair: Flag = False, json: Json = False) -> int:
             cache; nobody else should use the index meanwhile.
         json: print one JSON object.
     """
-    from twofold import terminal, wording
     from twofold.store.index import Index
     from twofold.store.upkeep import inspect
+    from twofold.terminal import bars, wording
 
     if "://" in index or index.startswith("milvus"):
         with Index.open(index) as opened:
             found = opened.check(repair=repair)
     else:
-        with terminal.stages(quiet=json) as watch:
+        with bars.stages(quiet=json) as watch:
             found = inspect(Path(index), repair=repair, watch=watch)
     print_json(asdict(found)) if json else show(wording.inspection(found))
     return YES if found.sound else NO
@@ -44,7 +44,7 @@ def audit(index: str, /, *, label: MaybeLabel = None, json: Json = False) -> int
         label: only entries about this name, which need not be enrolled any more.
         json: print a list with one JSON object per entry.
     """
-    from twofold import wording
+    from twofold.terminal import wording
 
     with local_index(index) as kept:
         entries = kept.audit(label)
@@ -106,10 +106,10 @@ def migrate(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
-    from twofold import terminal, wording
     from twofold.apps.migrate import migrate as bring_over
     from twofold.data.items import Items
     from twofold.store.index import Index
+    from twofold.terminal import bars, wording
 
     if (old is None) != (sample is None):
         raise UsageError("--old BUNDLE and --sample DATA go together: the sample is embedded by both models")
@@ -119,7 +119,7 @@ def migrate(
     with (
         Index.open(index) as source,
         opened_index(new_index, known, protect=protect) as target,
-        terminal.stages(quiet=json) as watch,
+        bars.stages(quiet=json) as watch,
     ):
         done = bring_over(source, known, target, old=before, sample=things, watch=watch)
     print_json(asdict(done)) if json else show(wording.migrated(done, index, new_index))

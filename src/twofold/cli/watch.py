@@ -63,13 +63,13 @@ def evaluate(
     if against is not None:
         with naming_left_out(strict):
             return _compare(bundle, against, data, **asked)
-    from twofold import next_steps, terminal, wording
     from twofold.apps.evaluate import evaluate as measure
     from twofold.apps.evaluate import evaluate_pairs
     from twofold.data.items import Items
+    from twofold.terminal import bars, next_steps, wording
 
     known, asked = loaded(bundle, device), {"far": far, "confidence": confidence, "seed": seed}
-    with naming_left_out(strict), terminal.stages(quiet=json) as watch:
+    with naming_left_out(strict), bars.stages(quiet=json) as watch:
         if (pairs := opened_pairs(data)) is not None:
             evaluation = evaluate_pairs(known, pairs, watch=watch, **asked)
             following = "" if known.calibration is None else next_steps.after_evaluating_pairs(bundle, data)
@@ -83,10 +83,10 @@ def evaluate(
 
 def _evaluate_scores(path: Path, data: Path, *, far: float | None, confidence: float, seed: int, json: bool) -> int:
     """`evaluate` of a contract, on scores or vectors of any model."""
-    from twofold import wording
     from twofold.apps.scored import evaluate_scores
     from twofold.contract import Contract
     from twofold.data.scores import Scores
+    from twofold.terminal import wording
 
     contract = Contract.load(path)
     listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
@@ -107,9 +107,9 @@ def _compare(
     json: bool,
 ) -> int:
     """By how much the second bundle is better."""
-    from twofold import wording
     from twofold.apps.compare import compare
     from twofold.data.items import Items
+    from twofold.terminal import wording
 
     known = loaded(first, device)
     rate = far or (known.calibration.far if known.calibration else 1e-2)
@@ -120,12 +120,12 @@ def _compare(
 
 def _report(bundle: Path, data: Path, page: Path, *, json: bool, **asked: Any) -> int:
     """`evaluate` with a page and a model card."""
-    from twofold import terminal, wording
     from twofold.apps.listed_report import opened_report
     from twofold.report.measured import numbers
     from twofold.report.writing import write_report
+    from twofold.terminal import bars, wording
 
-    with terminal.stages(quiet=json) as watch:
+    with bars.stages(quiet=json) as watch:
         found = opened_report(bundle, data, watch=watch, **asked)
     written = write_report(found, page, beside=bundle if bundle.is_dir() else None)
     print_json(numbers(found)) if json else show(wording.evaluation(found.evaluation))
@@ -148,9 +148,9 @@ def monitor(bundle: Path, scores: Path, /, *, false_alarms: Rate = 0.01, setting
             times.
         json: print one JSON object.
     """
-    from twofold import wording
     from twofold.apps.monitor import monitor as look
     from twofold.apps.monitor import opened
+    from twofold.terminal import wording
 
     chosen = settings_over(settings, MONITORING)
     contract, listed = opened(bundle, scores, distance=chosen["distance"])

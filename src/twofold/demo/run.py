@@ -60,7 +60,7 @@ class DemoResult:
         numbers: what was measured on the test characters, with intervals.
         verdicts, identifications: of the pairs and queries that the story shows.
         seconds: of every step.
-        story: the same in plain words with pictures; `terminal.story` and `report.page.page` show it.
+        story: the same in plain words with pictures; `terminal.screen.story` and `report.page.page` show it.
     """
 
     out: Path

@@ -16,11 +16,13 @@ from twofold.results import Estimate
 
 __all__ = ["cmc", "det", "embedding_map", "histogram", "marker", "percent", "reliability_diagram", "roc"]
 
+# of a plot and of its margins, which hold the names of ticks and axes; in units of the SVG
 WIDTH, HEIGHT = 440.0, 330.0
 LEFT, RIGHT, TOP, BOTTOM = 64.0, 24.0, 14.0, 48.0
 
 Values = Float[np.ndarray, "n"]
 
+# round ticks: of shares that may be tiny, of an axis from 0 to 1
 SHARES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 0.4, 0.6, 0.8, 0.95)
 FLOORS = (0.0, 0.2, 0.6, 0.8, 0.9, 0.96)
 """Where an axis that ends at 1 may start, so that its ticks are round."""

@@ -28,7 +28,7 @@ __all__ = ["KEY", "KEY_FILE", "Key", "Protection", "find_key", "new_key", "seal"
 KEY, KEY_FILE = "TWOFOLD_KEY", "TWOFOLD_KEY_FILE"  # names in the environment
 FORMAT = 1
 BYTES = 32  # of every key here: AES-256, HMAC-SHA256
-NONCE = 12
+NONCE = 12  # bytes: what AES-GCM takes without hashing it first (NIST SP 800-38D)
 NOT_SECRET = stat.S_IRWXO | stat.S_IWGRP  # modes of a key file: a group may read it (a service's), nobody else
 MAKE_ONE = "(umask 077; openssl rand -base64 32 > twofold.key)"
 

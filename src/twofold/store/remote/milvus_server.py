@@ -43,7 +43,7 @@ __all__ = [
 EXAMPLE = "milvus://user:password@host:19530/faces, or milvus+file:/folder/lite.db?collection=faces"
 CATALOGUE = "twofold_indexes"
 FORMAT = 1
-PORT = 19530
+PORT = 19530  # where Milvus listens unless told otherwise
 WAIT_SECONDS = 60.0  # for one call: else pymilvus tries again for many minutes when a server has gone
 CONNECT_SECONDS = 15.0  # to connect to a server that does not answer yet: it starts, or is busy
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between two tries to connect, doubled each time

@@ -1,4 +1,4 @@
-"""Measurements in plain words: numbers with their intervals, what they can and cannot tell."""
+"""Measurements in words: numbers with their intervals, what they can and cannot tell."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from typing import Any
 from twofold.plurals import counted
 from twofold.printable import with_printable_data
 from twofold.results import Difference, Estimate, Evaluation
-from twofold.train.plan import Plan, Promise
 
 __all__ = [
     "agreement",
@@ -18,7 +17,7 @@ __all__ = [
     "evaluation",
     "evaluation_told",
     "narrower",
-    "planned",
+    "rate",
     "said_of",
 ]
 
@@ -82,38 +81,6 @@ def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
     return "\n".join([*lines, f"on the same {counted(found[0].resampled, found[0].unit)}, left out of both at once"])
 
 
-def planned(found: Plan) -> str:
-    """What a training would promise, and how long it would take."""
-    how = f"cross-fitting in {found.recipe.split.folds} folds" if found.crossfitted else "the part kept aside"
-    lines = [
-        *found.notes,
-        f"{found.identities} identities with two items; {found.judging} will calibrate ({how})",
-        *map(_promised, found.promises),
-        f"training: {found.steps} steps, about {_duration(found.seconds)} here",
-    ]
-    return "\n".join(lines)
-
-
-def _promised(each: Promise) -> str:
-    """One rate: what it takes, and what this data gives."""
-    here = {
-        "certified": "enough to try for a certificate",
-        "estimate": "an estimate",
-        None: "nothing can be said",
-    }[each.standing]
-    more = f"; --set {each.setting} keeps enough aside for a certificate" if each.setting else ""
-    return (
-        f"  false-accept rate {each.far:g}: an estimate takes {each.estimated} identities that calibrate, a "
-        f"certificate {each.certified} or more; with this data: {here}{more}"
-    )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
 def agreement(found: Evaluation) -> str:
     """Whether the measured rate agrees with the promised one, or whether this data cannot tell."""
     if found.crossfitted:
@@ -141,3 +108,8 @@ def narrower(found: Evaluation) -> list[str]:
         f"{found.unit} (now {found.units})"
         + (", or ask for a larger --far" if any(each.name == "tar_at_far" for each in wide) else "")
     ]
+
+
+def rate(found: Estimate) -> str:
+    """A rate with its interval."""
+    return f"{found.value:.2%} [{found.low:.2%}, {found.high:.2%}]{said_of(found)}"

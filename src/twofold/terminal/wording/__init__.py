@@ -1,0 +1,40 @@
+"""Results in plain words, for the terminal: each function takes what a verb returned and gives text."""
+
+from twofold.terminal.wording.calibrate import calibrated
+from twofold.terminal.wording.doctor import cleaned, findings, items
+from twofold.terminal.wording.evaluate import differences, differences_told, evaluation, evaluation_told
+from twofold.terminal.wording.index import indexed, sharded
+from twofold.terminal.wording.info import facts, parts
+from twofold.terminal.wording.monitor import drift
+from twofold.terminal.wording.plan import planned
+from twofold.terminal.wording.search import found
+from twofold.terminal.wording.train import trained
+from twofold.terminal.wording.upkeep import audited, forgotten, inspection, migrated
+from twofold.terminal.wording.verify import identification, identified, verdict, verdicts
+
+__all__ = [
+    "audited",
+    "calibrated",
+    "cleaned",
+    "differences",
+    "differences_told",
+    "drift",
+    "evaluation",
+    "evaluation_told",
+    "facts",
+    "findings",
+    "forgotten",
+    "found",
+    "identification",
+    "identified",
+    "indexed",
+    "inspection",
+    "items",
+    "migrated",
+    "parts",
+    "planned",
+    "sharded",
+    "trained",
+    "verdict",
+    "verdicts",
+]
