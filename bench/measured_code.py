@@ -40,6 +40,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "groceries": ("bench/groceries.py", *TRAINING),
     "hostile": ("bench/hostile.py", "bench/hostile_cases.py", "src/twofold/inputs"),
     "losses": ("bench/losses.py", "src/twofold/losses", "src/twofold/distances.py", "src/twofold/lanes.py"),
+    "names": ("bench/names.py", "src/twofold/inputs/text.py", "src/twofold/nn/sequences.py", "src/twofold/recipes.py"),
     "omniglot": ("bench/omniglot.py", *TRAINING),
     "real_people": ("bench/real_people.py", "src/twofold/metrics"),
     "resume": ("bench/resume.py", "src/twofold/train"),
