@@ -39,7 +39,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "first_day": ("bench/first_day.py", *TRAINING),
     "groceries": ("bench/groceries.py", *TRAINING),
     "hostile": ("bench/hostile.py", "bench/hostile_cases.py", "src/twofold/inputs"),
-    "losses": ("bench/losses.py", "src/twofold/losses", "src/twofold/distances.py", "src/twofold/lanes.py"),
+    "losses": ("bench/losses.py", "src/twofold/losses", "src/twofold/distances.py"),
     "names": ("bench/names.py", "src/twofold/inputs/text.py", "src/twofold/nn/sequences.py", "src/twofold/recipes.py"),
     "omniglot": ("bench/omniglot.py", *TRAINING),
     "real_people": ("bench/real_people.py", "src/twofold/metrics"),

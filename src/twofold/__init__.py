@@ -22,7 +22,7 @@ _HOMES = {
     "enrol": "twofold.apps.gallery",
     "dedup": "twofold.apps.dedup",
     "evaluate": "twofold.apps.evaluate",
-    "evaluate_pairs": "twofold.apps.evaluate",
+    "evaluate_pairs": "twofold.apps.evaluate_pairs",
     "fit": "twofold.train.fit",
     "identify": "twofold.apps.verify",
     "losses": "twofold.losses",
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from twofold.apps.dedup import dedup as dedup
     from twofold.apps.doctor import doctor as doctor
     from twofold.apps.evaluate import evaluate as evaluate
-    from twofold.apps.evaluate import evaluate_pairs as evaluate_pairs
+    from twofold.apps.evaluate_pairs import evaluate_pairs as evaluate_pairs
     from twofold.apps.gallery import enrol as enrol
     from twofold.apps.monitor import monitor as monitor
     from twofold.apps.search import search as search

@@ -9,7 +9,8 @@ from scipy import stats
 from torch import nn
 
 from twofold.apps import evaluate as module
-from twofold.apps.evaluate import evaluate, evaluate_pairs, evaluate_vectors, ranking
+from twofold.apps.evaluate import evaluate, evaluate_vectors, ranking
+from twofold.apps.evaluate_pairs import evaluate_pairs
 from twofold.calibration.pairs import calibrate
 from twofold.comparison import WeightedL1
 from twofold.data.pairs import Pairs

@@ -1,47 +1,41 @@
 """How well a bundle does on identities that it has never seen: every number with its interval."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
-from twofold.admission import judging_pairs
 from twofold.bundle import Bundle
 from twofold.data.items import Items
-from twofold.data.pair_splits import pair_components
-from twofold.data.pairs import Pairs, things_of
-from twofold.embedding import deciding, embed_readable, embed_readable_pairs, pair_scores
+from twofold.embedding import deciding, embed_readable
 from twofold.errors import IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
-from twofold.metrics.correlation import correlations
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.intervals import agrees
-from twofold.metrics.pairs import AllPairs, OneKind, PairList, PairSource, SampledPairs, ScoreBlock
+from twofold.metrics.pairs import AllPairs, OneKind, PairSource, SampledPairs, ScoreBlock
 from twofold.metrics.sites import BySite, sites_of_identities
 from twofold.metrics.skilled import SKILLED, estimates_by_kind
-from twofold.plurals import counted
 from twofold.ranking import ranking
 from twofold.results import Estimate, Evaluation
 
 __all__ = [
+    "asked_far",
     "by_group",
     "evaluate",
     "evaluate_crossfitted",
-    "evaluate_pair_vectors",
-    "evaluate_pairs",
     "evaluate_vectors",
-    "judged_pairs",
-    "listed_pairs",
-    "things_of",
+    "evaluation",
+    "refuse_calibrated",
+    "stage",
+    "verified",
 ]
 
 EPISODES = 1000
-NOBODY = np.zeros(0, np.int64)
+"""Of one-shot trials: the share of right answers is then known to 1.6 points at worst."""
 
-FEWEST_GROUPS = 20
-"""Groups of pairs that share things, from which on these are resampled: fewer tell nothing of their own spread."""
+NOBODY = np.zeros(0, np.int64)
 
 LARGE = 1 << 25
 """From so many pairs (8,192 items) error rates take all genuine pairs and a sample of the impostor pairs."""
@@ -88,8 +82,8 @@ def evaluate(
         if (judged := bundle.crossfit_of(items)) is None:
             raise
         return evaluate_crossfitted(bundle, judged, far=far, confidence=confidence, seed=seed)
-    _refuse_calibrated(bundle, part)
-    part, vectors = embed_readable(bundle, part, progress=_stage(watch, "embedding"))
+    refuse_calibrated(bundle, part)
+    part, vectors = embed_readable(bundle, part, progress=stage(watch, "embedding"))
     found = _measured(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
     return replace(found, notes=(*part.notes, *found.notes))
 
@@ -118,7 +112,7 @@ def evaluate_vectors(
             f"{bundle.twin.dim} numbers: give one for each item, as `twofold embed` makes them"
         )
     bundle.refuse_trained(items)
-    _refuse_calibrated(bundle, items)
+    refuse_calibrated(bundle, items)
     return _measured(bundle, items, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
 
 
@@ -136,8 +130,8 @@ def _measured(
     pairs, unit = _pairs(score, part, seed=seed, watch=watch), "identity"
     if part.site is not None:
         pairs, unit = BySite(pairs, sites_of_identities(part.identity, part.site, part.identities)), "site"
-    asked = _far(bundle, far)
-    numbers = _verification(bundle, pairs, far=asked, unit=unit, confidence=confidence, seed=seed)
+    asked = asked_far(bundle, far)
+    numbers = verified(bundle, pairs, far=asked, unit=unit, confidence=confidence, seed=seed)
     notes = [SKILLED] if part.forged.any() else []
     within, untold = by_group(bundle, part, vectors, confidence=confidence, seed=seed)
     notes += untold
@@ -147,7 +141,7 @@ def _measured(
         identity=part.identity if part.site is None else part.site,
         confidence=confidence,
         seed=seed,
-        progress=_stage(watch, "search"),
+        progress=stage(watch, "search"),
     )
     numbers |= within
     for n_way in (5, 20):
@@ -158,7 +152,7 @@ def _measured(
             numbers[found.name] = found
         except NotEnoughData as error:
             notes.append(str(error))
-    return _evaluation(bundle, pairs, numbers, unit=unit, far=asked, items=len(part), seed=seed, notes=notes)
+    return evaluation(bundle, pairs, numbers, unit=unit, far=asked, items=len(part), seed=seed, notes=notes)
 
 
 def evaluate_crossfitted(
@@ -172,7 +166,7 @@ def evaluate_crossfitted(
     Raises:
         NotEnoughData: no genuine or no impostor pairs.
     """
-    asked, known = _far(bundle, far), bundle.calibration
+    asked, known = asked_far(bundle, far), bundle.calibration
     numbers = verification.estimates(found, far=asked, confidence=confidence, seed=seed)
     if known is not None:
         nested = found.beyond_thresholds(known.far)
@@ -184,7 +178,7 @@ def evaluate_crossfitted(
     ]
     if known is not None:
         notes.insert(1, "rates at the threshold: each fold at a threshold from all other folds")
-    done = _evaluation(bundle, found, numbers, unit="identity", far=asked, items=0, seed=seed, notes=notes)
+    done = evaluation(bundle, found, numbers, unit="identity", far=asked, items=0, seed=seed, notes=notes)
     return replace(done, holds=None, crossfitted=True)
 
 
@@ -219,7 +213,7 @@ def by_group(
 
 
 def _pairs(score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None) -> AllPairs | SampledPairs:
-    progress = _stage(watch, "error rates")
+    progress = stage(watch, "error rates")
     if len(part) * (len(part) - 1) // 2 <= LARGE:
         return AllPairs(
             score, part.labels, identity=part.identity, forged=part.forged, source=part.source, progress=progress
@@ -254,122 +248,13 @@ def _counts(pairs: PairSource) -> tuple[int, int]:
     return int(counts[1]), int(counts[0])
 
 
-def _stage(watch: Watch | None, name: str) -> Callable[[int, int], None] | None:
+def stage(watch: Watch | None, name: str) -> Callable[[int, int], None] | None:
+    """What tells how far one thing is, by `watch`."""
     return None if watch is None else partial(watch, name)
 
 
-def evaluate_pairs(
-    bundle: Bundle,
-    pairs: Pairs,
-    *,
-    far: float | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
-    watch: Watch | None = None,
-) -> Evaluation:
-    """Verification numbers of a bundle on a list of pairs with answers, such as LFW's View 1.
-
-    Every pair of the list counts once, as public protocols have it, while `evaluate` counts identities. Intervals
-    resample the identities of the table (`identity_a`, `identity_b`). Without these they resample pairs,
-    which is too narrow where pairs share people: `unit` and `notes` say so. Of the table that the bundle was trained
-    from, the pairs that training kept aside as "test" are used. Of graded answers the numbers are correlations.
-
-    Args:
-        far: as in `evaluate`.
-        watch: as in `evaluate`.
-
-    Raises:
-        DataError: the answers are missing.
-        IdentityOverlap: identities or files were trained on, or the threshold was found on them.
-        NotEnoughData: no genuine or no impostor pairs.
-    """
-    pairs, vectors, notes = judged_pairs(bundle, pairs, watch=watch)
-    return evaluate_pair_vectors(bundle, pairs, vectors, far=far, confidence=confidence, seed=seed, notes=notes)
-
-
-def judged_pairs(
-    bundle: Bundle, pairs: Pairs, *, watch: Watch | None = None
-) -> tuple[Pairs, Float[np.ndarray, "things dim"], tuple[str, ...]]:
-    """The pairs that may judge the bundle, the vectors of their things, and what should be said of the choice.
-
-    Raises:
-        DataError, IdentityOverlap: as `evaluate_pairs`.
-    """
-    _ = pairs.targets  # answers are needed, before anything is embedded
-    pairs, notes = judging_pairs(bundle.provenance, pairs, "test")
-    _refuse_calibrated(bundle, things_of(pairs))
-    pairs, vectors = embed_readable_pairs(bundle, pairs, progress=_stage(watch, "embedding"))
-    return pairs, vectors, notes
-
-
-def evaluate_pair_vectors(
-    bundle: Bundle,
-    pairs: Pairs,
-    vectors: Float[np.ndarray, "things dim"],
-    *,
-    far: float | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
-    notes: Sequence[str] = (),
-) -> Evaluation:
-    """`evaluate_pairs` of what `judged_pairs` gave; nothing is embedded again."""
-    if pairs.graded:
-        return _graded(bundle, pairs, vectors, confidence=confidence, seed=seed, notes=notes)
-    unit, listed = "pair" if pairs.identity is None else "identity", listed_pairs(bundle, pairs, vectors)
-    asked = _far(bundle, far)
-    numbers = _verification(bundle, listed, far=asked, unit=unit, confidence=confidence, seed=seed)
-    if unit == "pair":
-        notes = (*notes, "no columns identity_a, identity_b: intervals resample pairs (too narrow)")
-    return _evaluation(
-        bundle, listed, numbers, unit=unit, far=asked, items=len(pairs.ids), seed=seed, notes=list(notes)
-    )
-
-
-def _graded(
-    bundle: Bundle,
-    pairs: Pairs,
-    vectors: Float[np.ndarray, "things dim"],
-    *,
-    confidence: float,
-    seed: int,
-    notes: Sequence[str],
-) -> Evaluation:
-    """How well the scores agree with graded answers; pairs that share a thing are resampled together."""
-    units, unit = pair_components(pairs), "group of pairs that share things"
-    said = [f"{len(pairs)} pairs are graded, so that correlations stand in place of error rates"]
-    if (count := len(np.unique(units))) < FEWEST_GROUPS:
-        said.append(f"the pairs share things, in {counted(count, 'group')}: intervals resample pairs (too narrow)")
-        units = np.arange(len(pairs))
-    if (count := len(np.unique(units))) == len(pairs):
-        unit = "pair"
-    found = pair_scores(bundle, vectors[pairs.index_a], vectors[pairs.index_b])
-    told = correlations(found, pairs.targets, units, unit=unit, confidence=confidence, seed=seed)
-    return Evaluation(
-        estimates=tuple(told.values()),
-        unit=unit,
-        units=count,
-        items=len(pairs.ids),
-        genuine_pairs=0,
-        impostor_pairs=0,
-        threshold=None,
-        far=_far(bundle, None),
-        standing="estimate",
-        holds=None,
-        seed=seed,
-        notes=(*notes, *said),
-    )
-
-
-def listed_pairs(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "things dim"]) -> PairList:
-    """The pairs with the scores that verdicts go by; without identities each pair is a unit of its own."""
-    each = np.arange(len(pairs))
-    owners = [each if pairs.identity is None else pairs.identity[index] for index in (pairs.index_a, pairs.index_b)]
-    found = pair_scores(bundle, vectors[pairs.index_a], vectors[pairs.index_b])
-    # a public protocol weighs every pair of its list alike
-    return PairList(found, pairs.targets == 1.0, first=owners[0], second=owners[1], weigh="pairs")
-
-
-def _refuse_calibrated(bundle: Bundle, part: Items) -> None:
+def refuse_calibrated(bundle: Bundle, part: Items) -> None:
+    """Raise IdentityOverlap where the threshold was found on identities of these items."""
     used = () if bundle.calibration is None else bundle.calibrated(part)
     if used:
         raise IdentityOverlap(
@@ -379,13 +264,14 @@ def _refuse_calibrated(bundle: Bundle, part: Items) -> None:
         )
 
 
-def _far(bundle: Bundle, far: float | None) -> float:
+def asked_far(bundle: Bundle, far: float | None) -> float:
+    """The false-accept rate that was asked for, else the calibrated one, else 1e-2."""
     if far is not None:
         return far
     return 1e-2 if bundle.calibration is None else bundle.calibration.far
 
 
-def _verification(
+def verified(
     bundle: Bundle, pairs: PairSource, *, far: float, unit: str, confidence: float, seed: int
 ) -> dict[str, Estimate]:
     """Every number, at the threshold too if there is one."""
@@ -393,7 +279,7 @@ def _verification(
     return estimates_by_kind(pairs, far=far, threshold=threshold, confidence=confidence, unit=unit, seed=seed)
 
 
-def _evaluation(
+def evaluation(
     bundle: Bundle,
     pairs: PairSource,
     numbers: dict[str, Estimate],
@@ -404,6 +290,7 @@ def _evaluation(
     seed: int,
     notes: list[str],
 ) -> Evaluation:
+    """The numbers with what they were measured on, and whether the calibration's promise held."""
     calibration = bundle.calibration and bundle.calibration.deciding
     genuine, impostor = _counts(pairs)
     return Evaluation(

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from twofold import __version__
-from twofold.apps.evaluate import Watch, evaluate_pair_vectors, judged_pairs, listed_pairs
+from twofold.apps.evaluate import Watch
+from twofold.apps.evaluate_pairs import evaluate_pair_vectors, judged_pairs, listed_pairs
 from twofold.apps.evaluation_report import evaluation_report
 from twofold.apps.report_sections import (
     HARD_KINDS,

@@ -64,7 +64,7 @@ def evaluate(
         with naming_left_out(strict):
             return _compare(bundle, against, data, **asked)
     from twofold.apps.evaluate import evaluate as measure
-    from twofold.apps.evaluate import evaluate_pairs
+    from twofold.apps.evaluate_pairs import evaluate_pairs
     from twofold.data.items import Items
     from twofold.terminal import bars, next_steps, wording
 
