@@ -181,7 +181,7 @@ def test_an_evaluation_with_its_page(run, bundle, folder, tmp_path, names):
 def test_the_doctor_reads_texts(run, tmp_path, names):
     rows = [(text, name) for name in names[:6] for text in variants(name, np.random.default_rng(1))]
     flawed = table(tmp_path / "flawed.csv", ["text", "label"], [*rows, ("\0\0", names[0]), (names[0], names[1])])
-    code, out, _ = run("doctor", flawed, "--recipe", "names")
+    code, out, _ = run("doctor", flawed)
     assert "NUL characters" in out and "length of the text" in out and code in (0, 2)
 
 
@@ -214,7 +214,8 @@ def test_pairs_of_texts(run, tmp_path, names):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train", "face", "names.csv", "-o", "x"], "cannot be read"),
+        (["train", "face", "names.csv", "-o", "x"], "names.csv holds texts, and the recipe face reads pictures"),
+        (["index", "pretrained", "names.csv", "x"], "names.csv holds texts, and pretrained reads pictures"),
         (["train", "names", "pictures", "-o", "x"], "is not UTF-8"),
         (["train", "names", "names.csv", "-o", "x", "--set", "encoder=resnet18"], "(--set encoder=bag)"),
         (["train", "names", "missing.csv", "-o", "x"], "missing.csv has no column 'label'"),

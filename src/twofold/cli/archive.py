@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from twofold.cli.kinds import refuse_texts
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, naming_left_out, print_json, say, show
 from twofold.cli.values import Label, Looked, OutFile, OutFolder, PositiveCount
 from twofold.errors import UsageError
@@ -70,6 +71,7 @@ def index(
         raise UsageError(f"{data} is what twofold embed wrote, of which nothing vanishes: --prune wants the things")
     started = time.monotonic()
     known = loaded(bundle, device)
+    refuse_texts(data, known.twin.input, str(bundle))
     shards = Shards.found(data)
     if not shards and levels is None:
         levels = _as_before(index, prefix)

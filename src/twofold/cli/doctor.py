@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twofold.cli.kinds import recipe_for, refuse_texts
 from twofold.cli.options import WRONG, YES, Flag, Json, Set, naming_left_out, print_json, setting, show
 from twofold.cli.pair_tables import findings_on_pairs, opened_pairs
 from twofold.cli.values import Levels, OutFile, Seed
@@ -23,7 +24,7 @@ def doctor(
     data: Path,
     /,
     *,
-    recipe: str = "generic",
+    recipe: str | None = None,
     settings: Set = (),
     levels: Levels = 1,
     against: Path | None = None,
@@ -38,7 +39,8 @@ def doctor(
     Args:
         data: a folder with one sub-folder per identity, or a table with the columns path and label, and optionally
             split (or part): no item should be in two of these.
-        recipe: the recipe to train with: a built-in name or a TOML file.
+        recipe: the recipe to train with, a built-in name or a TOML file; by default generic, and names or text for
+            texts.
         settings: change the recipe as in `train`, --set p=8; can be given several times.
         levels: 2 for nested folders: group/identity/file.
         against: other data that must not overlap with DATA.
@@ -59,7 +61,13 @@ def doctor(
     from twofold.train.objective import check
 
     changes = dict(setting(text) for text in settings)
+    recipe = recipe or recipe_for(data)
     chosen = find(recipe).replace(changes)
+    reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
+    if isinstance(reader, Bundle):
+        refuse_texts(data, reader.twin.input, str(bundle))
+    else:
+        refuse_texts(data, reader, f"the recipe {recipe}")
     asked = {"fixed": tuple(changes), "seed": seed, "strict": strict}
     if (pairs := opened_pairs(data)) is not None:
         if further := [f"--{name}" for name, given in zip(PLAIN, (against, bundle, fix), strict=True) if given]:
@@ -70,7 +78,6 @@ def doctor(
     with naming_left_out(strict):
         items = Items.open(data, levels=levels)
         others = parts_of(data) if against is None else Items.open(against, levels=levels)
-    reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
     with bars.bar("reading", quiet=json) as progress:
         found = checkup(items, reader, recipe=chosen, against=others, progress=progress, **asked)
     beside = None if fix is None else write_cleaned(items, found.dropped, fix)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from twofold.cli.archive import loaded
+from twofold.cli.kinds import refuse_texts
 from twofold.cli.options import (
     YES,
     Flag,
@@ -103,6 +104,7 @@ def train(
         strict: refuse to train if any file cannot be read; otherwise such files are left out.
         json: print one JSON object.
     """
+    from twofold import build
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.devices import training_device
@@ -114,6 +116,7 @@ def train(
     began = time.monotonic()
     changes = dict(setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
     chosen = find(recipe).replace(changes)
+    refuse_texts(data, build.check(chosen), f"the recipe {recipe}")
     kept = Checkpoints(out.with_name(out.name + ".training"), resume=resume, began=began)
     Bundle.check_place(out, replace=force or resume)
     if kept.states and not (force or resume):
@@ -248,6 +251,7 @@ def calibrate(
     from twofold.terminal import bars, next_steps
 
     known = loaded(bundle, device)
+    refuse_texts(data, known.twin.input, str(bundle))
     if out is None and not bundle.exists():
         raise UsageError(f"{bundle} is not a folder to write a calibration into: say where with --out BUNDLE")
     place = out or bundle

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from twofold.cli.kinds import recipe_for
 from twofold.cli.options import YES, Json, Set, naming_left_out, print_json, setting, show
 from twofold.cli.pair_tables import refuse_pairs
 from twofold.cli.values import Levels, Rate, Seed
@@ -15,7 +16,7 @@ def plan(
     /,
     *,
     far: Rate = 1e-2,
-    recipe: str = "generic",
+    recipe: str | None = None,
     settings: Set = (),
     levels: Levels = 1,
     seed: Seed = 0,
@@ -27,7 +28,8 @@ def plan(
     Args:
         data: a folder with one sub-folder per identity, or a table.
         far: desired false-accept rate; 1e-2 is one impostor pair in a hundred.
-        recipe: the recipe to train with: a built-in name or a TOML file.
+        recipe: the recipe to train with, a built-in name or a TOML file; by default generic, and names or text for
+            texts.
         settings: change the recipe as in `train`, --set p=8; may be repeated.
         levels: 2 for nested folders: group/identity/file.
         seed: of the split.
@@ -41,6 +43,7 @@ def plan(
 
     refuse_pairs(data, "plan")
     changes = dict(setting(text) for text in settings)
+    recipe = recipe or recipe_for(data)
     with naming_left_out():
         items = Items.open(data, levels=levels)
     found = planned(find(recipe).replace(changes), items, far=far, fixed=tuple(changes), seed=seed, device=device)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.cli.archive import loaded
+from twofold.cli.kinds import refuse_texts
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, Set, naming_left_out, print_json, settings_over, show
 from twofold.cli.pair_tables import opened_pairs
 from twofold.cli.values import Levels, MaybeRate, OutFile, Rate
@@ -69,6 +70,7 @@ def evaluate(
     from twofold.terminal import bars, next_steps, wording
 
     known, asked = loaded(bundle, device), {"far": far, "confidence": confidence, "seed": seed}
+    refuse_texts(data, known.twin.input, str(bundle))
     with naming_left_out(strict), bars.stages(quiet=json) as watch:
         if (pairs := opened_pairs(data)) is not None:
             evaluation = evaluate_pairs(known, pairs, watch=watch, **asked)

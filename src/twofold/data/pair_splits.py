@@ -9,6 +9,7 @@ from twofold.data.components import components
 from twofold.data.pairs import Pairs
 from twofold.data.splits import shuffled_names
 from twofold.errors import NotEnoughData
+from twofold.plurals import counted
 
 __all__ = ["pair_components", "split_pairs"]
 
@@ -52,7 +53,8 @@ def split_pairs(pairs: Pairs, shares: Mapping[str, float], *, seed: int = 0) -> 
     parts = {name: pairs.take(np.flatnonzero(chosen == at)).alone() for at, name in enumerate(names)}
     for name, part in parts.items():
         if not _useful(part, pairs):
-            told = f"the part {name!r} ({asked[name] / total:.0%}) gets {len(part)} pairs"
+            kinds = "" if pairs.graded or pairs.positive else ", not of both kinds"
+            told = f"the part {name!r} ({asked[name] / total:.0%}) gets {counted(len(part), 'pair')}{kinds}"
             raise NotEnoughData(_hanging(told, pairs, sizes))
     return parts
 
@@ -66,7 +68,7 @@ def _hanging(told: str, pairs: Pairs, sizes: Int[np.ndarray, " components"]) -> 
     """Why the pairs cannot be split, and the way out."""
     return (
         f"the pairs hang together too much to be split: the largest of {len(sizes)} groups that share {pairs.noun}s or "
-        f"people has {int(sizes.max())} of {len(pairs)} pairs, and {told}, not of both kinds. Train on all of them "
+        f"people has {int(sizes.max())} of {len(pairs)} pairs, and {told}. Train on all of them "
         "(--set split.train=1 --set split.valid=0 --set split.calibrate=0 --set split.test=0), and calibrate and "
         "evaluate on tables of other people; or take out the pairs that link the groups"
     )
