@@ -90,7 +90,9 @@ def test_a_folder_of_another_shape_says_what_stands_there(
 def test_open_says_what_it_looked_for(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist: DATA is a folder with one sub-folder per identity or a table"):
         Items.open(tmp_path / "nothing")
-    with pytest.raises(DataError, match=r"movie.mp4 is neither a folder .* or a table \(.csv, .tsv, .parquet\)"):
+    with pytest.raises(
+        DataError, match=r"movie.mp4 is neither a folder .* or a table \(.csv, .tsv, .parquet, .jsonl, .ndjson\)"
+    ):
         Items.open(fill(tmp_path, "movie.mp4") / "movie.mp4")
     with pytest.raises(DataError, match="is not a folder"):
         Items.from_folder(tmp_path / "nothing")
@@ -417,3 +419,23 @@ def test_sites_of_a_table(tmp_path):
     items = Items.open(tmp_path / "t.csv")
     assert items.site is None and "1 row has no site, so that sites are not used" in items.notes
     assert items.at_sites("group").sites == ("g",)
+
+
+def test_json_lines_are_a_table(tmp_path):
+    lines = [
+        '{"text": "Anna Smith", "Label": "a", "born": 1970}',
+        "",
+        '{"text": " A. Smith ", "Label": "a", "born": null}',
+    ]
+    (tmp_path / "names.jsonl").write_text("\n".join([*lines, '{"text": "Bob", "Label": "b", "born": 1980}']))
+    items = Items.open(tmp_path / "names.jsonl")
+    assert items.values == ("Anna Smith", "A. Smith", "Bob") and items.names == ("a", "b")
+    assert items.metadata == ({"born": 1970}, {}, {"born": 1980})
+    (tmp_path / "names.jsonl").write_text('{"text": "x", "label": "a"}\n[1]\n')
+    with pytest.raises(DataError, match=r"names.jsonl, line 2: '\[1\]' is not an object"):
+        Items.open(tmp_path / "names.jsonl")
+
+
+def test_the_column_id_names_texts(tmp_path):
+    (tmp_path / "names.csv").write_text("id,text,label\nx,Anna,a\ny,Anne,a\nx,Bob,b\n")
+    assert Items.open(tmp_path / "names.csv").ids == ("x", "y", "x#2")

@@ -103,7 +103,7 @@ class Items:
 
     @classmethod
     def from_table(cls, path: str | Path, *, labelled: bool = True) -> "Items":
-        """Items of a CSV, TSV or Parquet table.
+        """Items of a table: CSV, TSV, JSON lines or Parquet.
 
         Columns: `path` (relative to the table's folder) or `text` or `sequence`; `label`; and if there are, `group`,
         `source`, `site`, and `forgery_of`, which names the label that the row imitates (its own label is then not

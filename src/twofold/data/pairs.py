@@ -48,7 +48,7 @@ class Pairs:
 
     @classmethod
     def from_table(cls, path: str | Path) -> "Pairs":
-        """Pairs of a CSV, TSV or Parquet table.
+        """Pairs of a table: CSV, TSV, JSON lines or Parquet.
 
         Columns: `a` and `b`, files relative to the table's folder, or `text_a` and `text_b`, or `sequence_a` and
         `sequence_b`; `same` (1 or 0, true or false, yes or no) or `score` (a number, larger for more alike), if the

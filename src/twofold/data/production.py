@@ -1,9 +1,8 @@
 """Scores of production, as far as anybody knows whose they are: JSON lines, tables, verdicts, vectors."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,6 +10,7 @@ from jaxtyping import Float, Int
 from twofold.contract import scores_block
 from twofold.data import tables
 from twofold.data.fields import number, truth
+from twofold.data.json_lines import LINES, read_lines
 from twofold.data.listing import coded
 from twofold.data.scores import Scores, unlabelled
 from twofold.data.tables import Table
@@ -19,7 +19,6 @@ from twofold.plurals import counted
 
 __all__ = ["ProductionScores"]
 
-LINES = (".jsonl", ".ndjson", ".json")
 
 ENDS = (("identity_a", "identity_b", "identity"), *((*ends, "thing") for ends in tables.ENDS))
 """Columns that say what the two sides of a pair are, the better first."""
@@ -121,8 +120,9 @@ class ProductionScores:
             NotEnoughData: nothing in it.
         """
         path = Path(path)
-        if path.suffix.lower() in LINES:
-            return _of_table(_lines(path))
+        if path.suffix.lower() in (*LINES, ".json"):
+            columns, places = read_lines(path, example='{"score": 0.71}')
+            return _of_table(Table(path=path, columns=columns, places=places))
         if path.suffix.lower() == ".npy" and _flat(path) is not None:
             return cls.of(np.asarray(_flat(path)))
         if path.suffix.lower() in tables.SUFFIXES:
@@ -142,42 +142,6 @@ def _flat(path: Path) -> np.ndarray | None:
     except (OSError, ValueError):
         return None
     return found if found.ndim == 1 and found.dtype.kind in "fiu" else None
-
-
-def _lines(path: Path) -> Table:
-    """JSON objects as a table of text."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read as UTF-8 text: {error}") from None
-    if text.lstrip().startswith("["):
-        rows, places = _parsed(text, path.name), []
-        places = [f"{path.name}, entry {number + 1}" for number in range(len(rows))]
-    else:
-        numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-        places = [f"{path.name}, line {number}" for number, _ in numbered]
-        rows = [_parsed(line, place) for (_, line), place in zip(numbered, places, strict=True)]
-    if not rows:
-        raise NotEnoughData(f'{path} is empty: each line is an object, such as {{"score": 0.71}}')
-    for row, place in zip(rows, places, strict=True):
-        if not isinstance(row, dict):
-            raise DataError(f'{place}: {str(row)[:30]!r} is not an object, such as {{"score": 0.71}}')
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {name: tuple(_text(row.get(name)) for row in rows) for name in names}
-    return Table(path=path, columns=columns, places=tuple(places))
-
-
-def _parsed(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{place}: no JSON ({error})") from None
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return ("1" if value else "0") if isinstance(value, bool) else str(value)
 
 
 def _of_table(table: Table) -> ProductionScores:

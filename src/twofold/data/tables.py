@@ -1,4 +1,4 @@
-"""CSV, TSV and Parquet as rows that know their place, so that an error can name the line."""
+"""CSV, TSV, JSON lines and Parquet as rows that know their place, so that an error can name the line."""
 
 import re
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from twofold.data.delimited import MOST_COLUMNS, read_rows
+from twofold.data.json_lines import LINES, read_lines
 from twofold.data.listing import Listing, some
 from twofold.errors import DataError, MissingExtra, NotEnoughData
 from twofold.places import file_at
@@ -13,7 +14,7 @@ from twofold.plurals import counted
 
 __all__ = ["CONTENTS", "ENDS", "SUFFIXES", "Table", "ends_of", "located", "parts_of", "read", "rows_as_items"]
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
+SUFFIXES = (".csv", ".tsv", ".parquet", *LINES)
 CONTENTS = ("path", "text", "sequence")
 KNOWN = (*CONTENTS, "label", "group", "source", "forgery_of")
 ENDS = (("a", "b"), ("text_a", "text_b"), ("sequence_a", "sequence_b"))
@@ -70,7 +71,8 @@ def read(path: Path) -> Table:
         raise DataError(f"{path} is a folder: give a table in it")
     if not path.exists():
         raise DataError(f"there is no table {path}")
-    table = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
+    ending = path.suffix.lower()
+    table = _parquet(path) if ending == ".parquet" else _objects(path) if ending in LINES else _text(path)
     if not table.places:
         raise NotEnoughData(f"{path} has no rows below its header")
     return table
@@ -81,6 +83,12 @@ def _text(path: Path) -> Table:
     names = _known_names(header)
     columns = {name: tuple(row[i] for _, row in rows) for i, name in enumerate(names)}
     return Table(path=path, columns=columns, places=tuple(f"{path.name}, line {number}" for number, _ in rows))
+
+
+def _objects(path: Path) -> Table:
+    columns, places = read_lines(path)
+    fields = zip(_known_names(list(columns)), columns.values(), strict=True)
+    return Table(path=path, columns={name: tuple(map(str.strip, field)) for name, field in fields}, places=places)
 
 
 def _known_names(header: Sequence[str]) -> list[str]:
