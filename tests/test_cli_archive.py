@@ -221,7 +221,7 @@ def test_a_column_named_source_is_metadata(run, folder, model, tmp_path):
 
 def test_shares_make_one_index(run, folder, model, tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
-    monkeypatch.setattr("twofold.apps.indexing.ROWS", 8)
+    monkeypatch.setattr("twofold.apps.indexing.PART_ROWS", 8)
     code, out, _ = run("embed", model, folder, tmp_path / "parts", "--shard", "2/2")
     assert (code, "share 2 of 2: 8 things in 1 part, 1 of them written" in out) == (0, True)
     assert "2 parts of other shares not yet in" in out

@@ -44,7 +44,9 @@ Progress = Callable[[int, int], None]
 READ_AT_ONCE = 256
 """Items that are read before they are embedded, where some may have to be left out."""
 
-AT_ONCE = 256
+EMBEDDED_AT_ONCE = 256
+"""Items that one pass embeds on a card, and at most on a processor (see `IN_CACHE`)."""
+
 IN_CACHE = 2**21  # bytes of raw input at once on a processor: 8 pictures of 224 x 224 take 34 ms each, 32 take 57
 
 
@@ -206,8 +208,8 @@ def _side_by_side(work: Callable[[Any], np.ndarray], batches: Sequence[Any]) -> 
 
 def _at_once(twin: Twin, arrays: Sequence[np.ndarray]) -> int:
     if not len(arrays) or twin.device.type != "cpu":
-        return AT_ONCE
-    return max(1, min(AT_ONCE, IN_CACHE // max(1, max(array.nbytes for array in arrays))))
+        return EMBEDDED_AT_ONCE
+    return max(1, min(EMBEDDED_AT_ONCE, IN_CACHE // max(1, max(array.nbytes for array in arrays))))
 
 
 def _mean_of_copies(

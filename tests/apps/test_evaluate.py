@@ -133,8 +133,8 @@ def test_graded_pairs_are_judged_by_correlations(listed):
 def test_large_data_takes_a_sample_of_the_impostor_pairs_and_says_so(monkeypatch):
     items, log = clusters(150, 4, spread=0.7), []
     whole = evaluate(bundle(), items)
-    monkeypatch.setattr(module, "LARGE", 1000)
-    monkeypatch.setattr(module, "MOST", 30_000)
+    monkeypatch.setattr(module, "SAMPLED_FROM", 1000)
+    monkeypatch.setattr(module, "SAMPLED_PAIRS", 30_000)
     found = evaluate(bundle(), items, watch=lambda *at: log.append(at))
     assert found.genuine_pairs == whole.genuine_pairs == 900
     assert 20_000 < found.impostor_pairs <= 30_000 < whole.impostor_pairs

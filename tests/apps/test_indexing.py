@@ -99,7 +99,7 @@ def test_what_is_known_is_not_embedded_again(bundle, index, folder, encoded):
 
 
 def test_it_goes_on_where_it_was_interrupted(bundle, index, folder, encoded, monkeypatch):
-    monkeypatch.setattr(indexing, "TOGETHER", 8)
+    monkeypatch.setattr(indexing, "IN_A_TRANSACTION", 8)
 
     def interrupted(what, done, total):
         if done == 8:
@@ -175,8 +175,8 @@ class TestShards:
     @pytest.fixture(autouse=True)
     def small_parts(self, monkeypatch):
         pytest.importorskip("pyarrow")
-        monkeypatch.setattr(indexing, "ROWS", 6)
-        monkeypatch.setattr(indexing, "TOGETHER", 4)
+        monkeypatch.setattr(indexing, "PART_ROWS", 6)
+        monkeypatch.setattr(indexing, "IN_A_TRANSACTION", 4)
 
     def test_many_shards_are_the_same_as_one(self, bundle, index, folder, tmp_path, encoded):
         items, out = Items.open(folder), tmp_path / "parts"

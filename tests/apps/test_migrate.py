@@ -225,7 +225,7 @@ def test_dates_and_revocations_go_with_them(tmp_path: Path, old: Bundle) -> None
 def test_cut_off_it_goes_on_and_nobody_comes_back(tmp_path: Path, old: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, labels = vectors_of(10, 3)
     new, sources = other_model(), files(tmp_path / "files", vectors)
-    monkeypatch.setattr(app, "TOGETHER", 7)
+    monkeypatch.setattr(app, "ITEMS_AT_ONCE", 7)
     with (
         filled(tmp_path / "old", old, vectors, labels, sources) as index,
         Index.create(tmp_path / "new", new.contract) as target,

@@ -37,10 +37,10 @@ EPISODES = 1000
 
 NOBODY = np.zeros(0, np.int64)
 
-LARGE = 1 << 25
+SAMPLED_FROM = 1 << 25
 """From so many pairs (8,192 items) error rates take all genuine pairs and a sample of the impostor pairs."""
 
-MOST = 1 << 24
+SAMPLED_PAIRS = 1 << 24
 """Genuine and impostor pairs that are then taken, about."""
 
 Watch = Callable[[str, int, int], None]
@@ -214,7 +214,7 @@ def by_group(
 
 def _pairs(score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None) -> AllPairs | SampledPairs:
     progress = stage(watch, "error rates")
-    if len(part) * (len(part) - 1) // 2 <= LARGE:
+    if len(part) * (len(part) - 1) // 2 <= SAMPLED_FROM:
         return AllPairs(
             score, part.labels, identity=part.identity, forged=part.forged, source=part.source, progress=progress
         )
@@ -225,7 +225,7 @@ def _pairs(score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None) ->
         forged=part.forged,
         source=part.source,
         seed=seed,
-        most=MOST,
+        most=SAMPLED_PAIRS,
         progress=progress,
     )
 

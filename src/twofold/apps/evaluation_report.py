@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from twofold.apps.evaluate import LARGE, MOST, Watch, evaluate_crossfitted, evaluate_vectors
+from twofold.apps.evaluate import SAMPLED_FROM, SAMPLED_PAIRS, Watch, evaluate_crossfitted, evaluate_vectors
 from twofold.apps.report_sections import (
     HARD_KINDS,
     HARDEST,
@@ -162,11 +162,11 @@ def _pairs(
     progress: Callable[[int, int], None] | None = None,
 ) -> PairSource:
     """All pairs, or a sample of them, against random impostors where forgeries are named."""
-    if len(labels) * (len(labels) - 1) // 2 <= LARGE:
+    if len(labels) * (len(labels) - 1) // 2 <= SAMPLED_FROM:
         every = AllPairs(score, labels, identity=units, forged=forged, source=source, progress=progress)
         return OneKind(every, "random")
     sampled = SampledPairs(
-        score, labels, identity=units, forged=forged, source=source, seed=seed, most=MOST, progress=progress
+        score, labels, identity=units, forged=forged, source=source, seed=seed, most=SAMPLED_PAIRS, progress=progress
     )
     return OneKind(sampled, "random")
 

@@ -28,7 +28,9 @@ from twofold.store.sqlite.rows import clock
 
 __all__ = ["enrol", "forget", "update"]
 
-BATCH = 256
+THINGS_AT_ONCE = 256
+"""Things that are read and embedded at once; their arrays stay in memory until then."""
+
 HASH_LETTERS = 8  # of a content hash in an id: among thousand files of one name two meet once in 10,000 galleries
 SAME_THING = 1e-3  # relative: how far two embeddings of one file may lie apart, since batches differ
 ANY = Gate()
@@ -139,7 +141,10 @@ def refuse_past(expires: str | date | None) -> None:
 def embeddings_of(bundle: Bundle, label: str, things: dict[str, Any], *, gate: Gate, keep_source: bool) -> Embeddings:
     """Embeddings of things by id, each of which has passed the gate."""
     names, values = list(things), list(things.values())
-    parts = [embedded(bundle, values[start : start + BATCH], gate) for start in range(0, len(values), BATCH)]
+    parts = [
+        embedded(bundle, values[start : start + THINGS_AT_ONCE], gate)
+        for start in range(0, len(values), THINGS_AT_ONCE)
+    ]
     vectors = np.concatenate(parts)
     if bundle.contract.distance == "cosine":  # an encoder without unit_norm is compared by direction too
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

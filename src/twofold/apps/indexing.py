@@ -24,9 +24,11 @@ CONTENT, SOURCE, GROUP, TEXT = "content", "source", "group", "text"
 """Keys of the metadata that we set: a hash of the thing, where it came from or what it says (only if asked), and its
 group."""
 
-TOGETHER = 128  # things of one transaction: what a kill may cost, and a step of the bar
-ROWS = 4096  # of a part
-THREADS = 2
+IN_A_TRANSACTION = 128  # things of one transaction: what a kill may cost, and a step of the bar
+PART_ROWS = 4096  # of a part
+READERS = 2
+"""Threads that decode: decoders release the interpreter, and embedding needs the other cores."""
+
 
 Watch = Callable[[str, int, int], None]
 
@@ -52,7 +54,7 @@ def index_items(
     unreadable: dict[str, str] = {}
     embedded = known = replaced = changed = 0
     tell(watch, "indexing", 0, len(items))
-    for places in spans(len(items), TOGETHER):
+    for places in spans(len(items), IN_A_TRANSACTION):
         part = described(items.take(places), key=bundle.fingerprint, keep_source=keep_source, unreadable=unreadable)
         same, fresh, others = known_to(index, part)
         made = embedded_of(bundle, part.take(fresh), unreadable=unreadable)
@@ -116,7 +118,7 @@ def embed_shards(
     if not 0 <= number < count:
         raise UsageError(f"shard {number} of {count} is none: they are numbered from 0 to {count - 1}")
     check_parquet()
-    shards = Shards(folder=Path(folder), contract=bundle.contract, items=len(items), rows=ROWS)
+    shards = Shards(folder=Path(folder), contract=bundle.contract, items=len(items), rows=PART_ROWS)
     shards.save()
     mine = [part for part in shards.parts if part % count == number]
     total, done, unreadable = sum(len(shards.span(part)) for part in mine), 0, {}
@@ -129,7 +131,7 @@ def embed_shards(
         made_of = digest(bundle.fingerprint, things.ids, labels_of(things), things.metadata or ())
         if not shards.has(part, made_of):
             pieces = []
-            for places in spans(len(things), TOGETHER):
+            for places in spans(len(things), IN_A_TRANSACTION):
                 pieces.append(embedded_of(bundle, things.take(places), unreadable=unreadable))
                 tell(watch, "embedding", done + places[-1] + 1, total)
             shards.write(part, joined(bundle, pieces), made_of)
@@ -235,7 +237,7 @@ def read_or_why(bundle: Bundle, values: Sequence[Any]) -> list[np.ndarray | str]
         except UnreadableInput as error:
             return str(error)
 
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(READERS) as pool:
         return list(pool.map(read, values))
 
 

@@ -24,8 +24,12 @@ BRIDGED = "bridged"
 """Key of the metadata that marks a vector which the new model has not made itself."""
 
 FEWEST = 50  # things embedded by both models, below which a bridge is not even measured
-MOST = 5000  # of them that are used
-TOGETHER = 256
+MOST_FOR_BRIDGE = 5000
+"""Things that both models embed for the bridge, at most."""
+
+ITEMS_AT_ONCE = 256
+"""Items that are carried over in one write: what an interruption may cost."""
+
 
 Watch = Callable[[str, int, int], None]
 
@@ -68,7 +72,7 @@ def migrate(
     sourced = with_source(index, names)
     bridge, pairs, cost = None, 0, None
     if lost := len(names) - len(sourced):
-        both = embedded_by_both(index, bundle, sorted(sourced)[:MOST], old=old, sample=sample)
+        both = embedded_by_both(index, bundle, sorted(sourced)[:MOST_FOR_BRIDGE], old=old, sample=sample)
         refuse_few(both, lost=lost, sourced=len(sourced), sample=sample)
         unit = bundle.contract.distance == "cosine"
         cost, pairs = toll(bundle, both, unit=unit, seed=seed), len(both.labels)
@@ -88,8 +92,8 @@ def migrate(
 def with_source(index: Index, names: Sequence[str]) -> set[str]:
     """Ids of the items whose source is there, with the bytes that it had where those are known."""
     found: set[str] = set()
-    for start in range(0, len(names), TOGETHER):
-        part = index.get(names[start : start + TOGETHER])
+    for start in range(0, len(names), ITEMS_AT_ONCE):
+        part = index.get(names[start : start + ITEMS_AT_ONCE])
         for name, metadata in zip(part.ids, part.metadata or ({},) * len(part.ids), strict=True):
             source = metadata.get(SOURCE)
             if TEXT in metadata or (source is not None and unchanged(Path(str(source)), metadata.get(CONTENT))):
@@ -113,15 +117,15 @@ def embedded_by_both(
     """Things that both models have embedded: items with a source, then those of the sample."""
     labels: list[str] = []
     before, after = [np.empty((0, index.contract.dim), np.float32)], [np.empty((0, bundle.twin.dim), np.float32)]
-    for start in range(0, len(sourced), TOGETHER):
-        part = index.get(sourced[start : start + TOGETHER])
+    for start in range(0, len(sourced), ITEMS_AT_ONCE):
+        part = index.get(sourced[start : start + ITEMS_AT_ONCE])
         labels += part.labels
         before.append(part.vectors)
         after.append(made(bundle, sources_of(part)))
     if old is not None and sample is not None:
-        for start in range(0, min(len(sample), MOST), TOGETHER):
-            values = sample.values[start : start + TOGETHER]
-            labels += [sample.names[code] for code in sample.labels[start : start + TOGETHER]]
+        for start in range(0, min(len(sample), MOST_FOR_BRIDGE), ITEMS_AT_ONCE):
+            values = sample.values[start : start + ITEMS_AT_ONCE]
+            labels += [sample.names[code] for code in sample.labels[start : start + ITEMS_AT_ONCE]]
             before.append(made(old, values))
             after.append(made(bundle, values))
     return Pairs(labels=tuple(labels), old=np.concatenate(before), new=np.concatenate(after))
@@ -161,12 +165,12 @@ def portions(index: Index, names: Sequence[str], *, last: set[str]) -> list[list
     """
     theirs: dict[str, list[str]] = {label: [] for label in sorted(last)}
     others: list[str] = []
-    for start in range(0, len(names), TOGETHER):
-        part = index.get(names[start : start + TOGETHER])
+    for start in range(0, len(names), ITEMS_AT_ONCE):
+        part = index.get(names[start : start + ITEMS_AT_ONCE])
         for name, label in zip(part.ids, part.labels, strict=True):
             theirs.get(label, others).append(name)
     return [
-        *(others[start : start + TOGETHER] for start in range(0, len(others), TOGETHER)),
+        *(others[start : start + ITEMS_AT_ONCE] for start in range(0, len(others), ITEMS_AT_ONCE)),
         *filter(None, theirs.values()),
     ]
 

@@ -19,6 +19,8 @@ MEASURED = ("sharpness", "contrast", "brightness", "length")
 """What an input type may measure (`Input.quality`)."""
 
 UNIT_TOLERANCE = 1e-3
+"""How far the length of a vector may be from 1 through rounding."""
+
 LIGHTEST = 255  # grey value of white
 EXAMPLES = "sharpness=40, contrast=10, length=5, norm=5 and brightness=[40,220]"
 

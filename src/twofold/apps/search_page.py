@@ -15,7 +15,7 @@ from twofold.store.index import Index
 __all__ = ["search_page"]
 
 QUERIES = 50  # on a page of some megabytes
-SIDE = 200  # pixels
+PICTURE_SIDE = 200  # pixels
 
 
 def search_page(bundle: Bundle, index: Index, found: Mapping[Any, Found], *, pictures: str | Path | None = None) -> str:
@@ -28,7 +28,7 @@ def search_page(bundle: Bundle, index: Index, found: Mapping[Any, Found], *, pic
         found: query (a raw thing) -> what was found for it.
         pictures: the folder that was indexed.
     """
-    look = partial(show, bundle.twin.input, side=SIDE)
+    look = partial(show, bundle.twin.input, side=PICTURE_SIDE)
     shown = [
         Shown(
             found=each,

@@ -19,7 +19,8 @@ from twofold.inputs.optional import traits
 
 __all__ = ["Survey", "survey"]
 
-BATCH = 256
+ARRAYS_HELD = 256
+"""Arrays that wait to be embedded together: all that is held of the items at a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,7 @@ class _Embedder:
     def add(self, place: int, array: np.ndarray) -> None:
         self.places.append(place)
         self.arrays.append(array)
-        if len(self.arrays) == BATCH:
+        if len(self.arrays) == ARRAYS_HELD:
             self.finished()
 
     def finished(self) -> Float[np.ndarray, "n dim"]:
