@@ -149,8 +149,8 @@ def embeddings_of(bundle: Bundle, label: str, things: dict[str, Any], *, gate: G
     if bundle.contract.distance == "cosine":  # an encoder without unit_norm is compared by direction too
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     pictures = bundle.twin.input.facts().get("kind") == "pictures"  # of which a string is a path
-    things = [Path(value) if pictures and isinstance(value, str) else value for value in values]
-    sources = tuple(source_of(value, key=bundle.fingerprint) for value in things) if keep_source else None
+    whole = [Path(value) if pictures and isinstance(value, str) else value for value in values]
+    sources = tuple(source_of(value, key=bundle.fingerprint) for value in whole) if keep_source else None
     return Embeddings(
         ids=tuple(names),
         labels=(label,) * len(names),
