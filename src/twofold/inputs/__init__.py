@@ -33,7 +33,7 @@ class Input(Protocol):
     """How one kind of raw thing becomes a batch; a frozen dataclass whose fields are its whole state.
 
     An input type may have `left_out`: what a bundle's description that lacks a field, since it is older, means by it;
-    and the methods that `inputs.optional` asks for: `show`, `quality`, `traits`, `identifier`, `argument`.
+    and the methods that `inputs.optional` asks for: `show`, `quality`, `traits`, `identifier`, `argument`, `data`.
     """
 
     name: ClassVar[str]

@@ -1,7 +1,8 @@
 """Texts: the input type that normalises a text and turns it into symbols.
 
-Nothing is learned from data beforehand. Bytes and characters are their own numbers, and words are hashed (feature
-hashing; Weinberger et al. 2009): a bundle holds no vocabulary, and so no words of its training data.
+Bytes and characters are their own numbers, and words are hashed (feature hashing; Weinberger et al. 2009): a bundle
+holds no vocabulary of them, and so no words of its training data. Subwords have a vocabulary of somebody else's making,
+which a bundle keeps as data.
 """
 
 import functools
@@ -17,15 +18,19 @@ import numpy as np
 from jaxtyping import Int
 
 from twofold.errors import RecipeError, UnreadableInput, nearest
+from twofold.inputs import vocabulary
 from twofold.inputs.padded import Padded, padded
 from twofold.inputs.text_augment import BLANK, TextAugment, text_augmentation
 from twofold.places import file_at
 
 __all__ = ["Text"]
 
-UNITS = {"bytes": 257, "characters": 8192, "words": 32_768, "ngrams": 32_768}
+UNITS = {"bytes": 257, "characters": 8192, "words": 32_768, "ngrams": 32_768, "subwords": 0}
 """What a text is cut into, and how many symbols there are by default. 8,192 keep all alphabets apart (Unicode up to
-U+1FFE); of Chinese, Japanese and Korean some characters share a symbol."""
+U+1FFE); of Chinese, Japanese and Korean some characters share a symbol. Of subwords the vocabulary knows."""
+
+FEWEST = {"bytes": 257, "characters": 2, "words": 2000, "ngrams": 2000}
+"""Symbols that there must be; with fewer, too many words share one."""
 
 NGRAMS = (2, 3, 4)
 """Letters of a piece of a word, whose ends count as letters."""
@@ -45,15 +50,18 @@ class Text:
 
     Attributes:
         unit: "characters", "bytes" (UTF-8), "words" (divided at blanks), or "ngrams": all pieces of two to four letters
-            of each word with its ends, and a blank between words; what is spelt alike shares most of them.
+            of each word with its ends, and a blank between words; what is spelt alike shares most of them. Or
+            "subwords", as a vocabulary cuts them (extra `text`).
         longest: a text of more units is cut there.
         form: Unicode normalisation, "NFKC" (full-width letters, ligatures and the like become plain ones), "NFC" or
             "none".
         lower: whether upper and lower case are the same (Unicode case folding).
         symbols: how many symbols there are; more characters or words than that share symbols. 0: by `unit`.
+        vocabulary: of subwords: "minilm", "wordllama", or the path of a tokenizer's JSON; kept as its SHA-256.
 
     Raises:
         RecipeError: a field that does not fit.
+        MissingExtra: subwords without the extra `text`, or without the package that carries the vocabulary.
     """
 
     unit: str = "characters"
@@ -61,6 +69,7 @@ class Text:
     form: str = "NFKC"
     lower: bool = True
     symbols: int = 0
+    vocabulary: str = ""
 
     name: ClassVar[str] = "Text"
     version: ClassVar[int] = 1
@@ -72,14 +81,34 @@ class Text:
             raise RecipeError(f"form = {self.form!r} is not a Unicode form: {nearest(self.form, FORMS)}")
         if self.longest < 1:
             raise RecipeError(f"longest = {self.longest} must be positive")
+        fewest = {**FEWEST, "subwords": self._subwords()}[self.unit]
+        default = UNITS[self.unit] or fewest
         if self.symbols == 0:
-            object.__setattr__(self, "symbols", UNITS[self.unit])
-        hashed = self.unit in ("words", "ngrams")
-        if self.symbols < 2 or (self.unit == "bytes" and self.symbols < 257) or (hashed and self.symbols < 2000):
-            raise RecipeError(f"symbols = {self.symbols} is too few for {self.unit}: {UNITS[self.unit]} is the default")
+            object.__setattr__(self, "symbols", default)
+        if self.symbols < fewest:
+            raise RecipeError(f"symbols = {self.symbols} is too few for {self.unit}: {default} is the default")
+
+    def _subwords(self) -> int:
+        """How many subwords there are, 0 where texts are cut otherwise; the vocabulary is found and known by its hash.
+
+        Raises:
+            RecipeError: subwords without a vocabulary, a vocabulary without subwords, or one that cannot be used.
+        """
+        if self.unit != "subwords":
+            if self.vocabulary:
+                raise RecipeError(f"a vocabulary is for unit = 'subwords', not {self.unit!r}: drop one of the two")
+            return 0
+        if not self.vocabulary:
+            known = " or ".join(map(repr, vocabulary.PACKAGED))
+            raise RecipeError(
+                f"unit = 'subwords' needs a vocabulary: input.vocabulary = {known}, or the path of a tokenizer.json"
+            )
+        object.__setattr__(self, "vocabulary", vocabulary.found(self.vocabulary))
+        vocabulary.tokenizer_of(self.vocabulary, self.longest)
+        return vocabulary.size_of(self.vocabulary)
 
     def read(self, value: object) -> Int[np.ndarray, "length"]:
-        """One text as symbols from 1 on.
+        """One text as symbols: from 1 on, or those of its vocabulary.
 
         Args:
             value: a text, or its UTF-8 bytes; or the path of a text file (a `pathlib.Path`).
@@ -93,6 +122,8 @@ class Text:
         text = self.plain(_decoded(value))
         if not text:
             raise UnreadableInput("the text is empty: leave it out, or give some words")
+        if self.unit == "subwords":
+            return self._cut(text)
         if self.unit == "words":
             found = [_hashed(word, self.symbols) for word in text.split()[: self.longest]]
         elif self.unit == "ngrams":
@@ -103,6 +134,13 @@ class Text:
         else:
             found = [1 + ord(letter) % (self.symbols - 1) for letter in text[: self.longest]]
         return np.array(found[: self.longest], np.int32)
+
+    def _cut(self, text: str) -> Int[np.ndarray, "length"]:
+        """A text in its normal form as subwords, with the vocabulary's own marks."""
+        found = vocabulary.tokenizer_of(self.vocabulary, self.longest).encode(text).ids
+        if not found:
+            raise UnreadableInput("nothing of the text is in the vocabulary: leave it out, or give some words")
+        return np.array(found, np.int32)
 
     def plain(self, text: str) -> str:
         """A text in its normal form: Unicode form, case, and single blanks."""
@@ -127,8 +165,13 @@ class Text:
         return {"kind": "symbols", "symbols": self.symbols}
 
     def arguments(self) -> dict[str, Any]:
-        """Flat values that rebuild this type."""
-        return asdict(self)
+        """Flat values that rebuild this type; a vocabulary as its hash."""
+        told = asdict(self)
+        return told if self.vocabulary else {name: value for name, value in told.items() if name != "vocabulary"}
+
+    def data(self) -> dict[str, bytes]:
+        """Files that a bundle keeps beside these values: the JSON of the vocabulary."""
+        return {"vocabulary": vocabulary.content_of(self.vocabulary)} if self.vocabulary else {}
 
     def argument(self, word: str) -> str:
         """A word of the command line as a text: itself, what the file of `@FILE` holds, or standard input for `-`.
@@ -179,7 +222,8 @@ class Text:
         Raises:
             RecipeError: an unknown setting, or a value that does not fit.
         """
-        return text_augmentation(settings, symbols=self.symbols)
+        marks = vocabulary.end_marks(self.vocabulary) if self.vocabulary else (0, 0)
+        return text_augmentation(settings, symbols=self.symbols, marks=marks)
 
 
 @functools.lru_cache(maxsize=65_536)

@@ -27,6 +27,7 @@ class TextAugment:
         swap: a unit changes places with the next one.
         replace: a unit becomes another one of the same text.
         symbols: how many symbols there are.
+        marks: how many symbols at the start and at the end are marks, which stay.
     """
 
     word_dropout: float = 0.0
@@ -35,6 +36,7 @@ class TextAugment:
     swap: float = 0.0
     replace: float = 0.0
     symbols: int
+    marks: tuple[int, int] = (0, 0)
 
     variants: ClassVar[int] = 1
 
@@ -45,6 +47,12 @@ class TextAugment:
         return padded(changed).to(batch.values.device)
 
     def _changed(self, text: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        start, end = self.marks[0], len(text) - self.marks[1]
+        if end <= start:
+            return text
+        return np.concatenate([text[:start], self._within(text[start:end], random), text[end:]])
+
+    def _within(self, text: np.ndarray, random: np.random.Generator) -> np.ndarray:
         text = self._without_words(text, random)
         text = _kept(text, random.random(len(text)) >= self.drop)
         text = np.repeat(text, 1 + (random.random(len(text)) < self.double))
@@ -65,16 +73,16 @@ def _kept(text: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return text[keep] if keep.any() else text
 
 
-def text_augmentation(settings: Mapping[str, Any], *, symbols: int) -> TextAugment:
+def text_augmentation(settings: Mapping[str, Any], *, symbols: int, marks: tuple[int, int]) -> TextAugment:
     """`TextAugment` of these settings.
 
     Raises:
         RecipeError: an unknown setting, or one that is not a probability.
     """
-    known = [field.name for field in fields(TextAugment) if field.name != "symbols"]
+    known = [field.name for field in fields(TextAugment) if field.name not in ("symbols", "marks")]
     for name, value in settings.items():
         if name not in known:
             raise RecipeError(f"augment.{name} is not a change of texts: {nearest(name, known)}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
             raise RecipeError(f"augment.{name} = {value!r}: a probability from 0 to less than 1 belongs there")
-    return TextAugment(**settings, symbols=symbols)
+    return TextAugment(**settings, symbols=symbols, marks=marks)

@@ -1,5 +1,6 @@
 """Encoders: each name here is a builder that a recipe may call, `encoder = "resnet18"`. One file an architecture."""
 
+from twofold.nn.bert import minilm
 from twofold.nn.cnn import conv4, koch, vgg11, vgg16
 from twofold.nn.efficientnet import efficientnet_lite0
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
@@ -12,6 +13,7 @@ __all__ = [
     "gru",
     "koch",
     "lstm",
+    "minilm",
     "resnet18",
     "resnet34",
     "resnet50",

