@@ -189,10 +189,11 @@ def test_own_encoder_must_be_given_again(tmp_path):
     assert back.twin.comparison.name == "euclidean"
 
 
-def test_the_word_pretrained_stands_for_the_model_out_of_the_box(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("word", "network"), [("pretrained", "efficientnet_lite0"), ("minilm", "minilm")])
+def test_a_word_stands_for_a_model_out_of_the_box(tmp_path, monkeypatch, word, network):
     monkeypatch.chdir(tmp_path)
     made = bundle()
-    monkeypatch.setattr(Bundle, "pretrained", lambda: made)
-    assert Bundle.load("pretrained") is made
-    bundle(**{"encoder.dim": 4}).save("pretrained")
-    assert Bundle.load("pretrained").twin.dim == 4, "a folder of that name is what it says"
+    monkeypatch.setattr(Bundle, "pretrained", {network: made}.get)
+    assert Bundle.load(word) is made
+    bundle(**{"encoder.dim": 4}).save(word)
+    assert Bundle.load(word).twin.dim == 4, "a folder of that name is what it says"

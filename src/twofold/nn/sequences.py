@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from twofold.errors import RecipeError, UsageError, nearest
 from twofold.inputs.padded import Padded
 from twofold.nn.builder import builder
+from twofold.nn.word_vectors import symbol_table
 
 __all__ = ["SEQUENCE_POOLS", "SequenceEncoder", "bag", "gru", "lstm", "text_cnn", "transformer"]
 
@@ -227,13 +228,14 @@ def bag(*, symbols: int, dim: int = 512, dropout: float = 0.0, unit_norm: bool =
 
 
 @builder(kinds=("symbols", "series"))
-def lstm(
+def lstm(  # noqa: PLR0913 - the flat arguments of a recipe
     *,
     symbols: int | None = None,
     channels: int | None = None,
     dim: int = 128,
     width: int = 128,
     layers: int = 1,
+    weights: str | None = None,
     pool: str = "max",
     dropout: float = 0.1,
     unit_norm: bool = True,
@@ -246,23 +248,28 @@ def lstm(
         dim: length of an embedding.
         width: of the first layer, and of the states in each direction.
         layers: on top of each other.
+        weights: "wordllama" starts from vectors of 256 numbers of its subwords (`pip install --no-deps wordllama`),
+            with the input's vocabulary "wordllama" and `width` 256.
         pool: one of `SEQUENCE_POOLS`.
         dropout: fraction of features that is dropped in training, between layers and before the projection.
         unit_norm: whether embeddings have length 1.
     """
     cells = nn.LSTM(width, width, layers, dropout=dropout if layers > 1 else 0.0, **BOTH_WAYS)
     head = SequencePool(pool, 2 * width, dim, dropout=dropout, both_ways=True)
-    return SequenceEncoder(_first(symbols, channels, width), Recurrence(cells), head, dim=dim, unit_norm=unit_norm)
+    return SequenceEncoder(
+        _first(symbols, channels, width, weights), Recurrence(cells), head, dim=dim, unit_norm=unit_norm
+    )
 
 
 @builder(kinds=("symbols", "series"))
-def gru(
+def gru(  # noqa: PLR0913 - the flat arguments of a recipe
     *,
     symbols: int | None = None,
     channels: int | None = None,
     dim: int = 128,
     width: int = 128,
     layers: int = 1,
+    weights: str | None = None,
     pool: str = "max",
     dropout: float = 0.1,
     unit_norm: bool = True,
@@ -270,17 +277,20 @@ def gru(
     """A bidirectional GRU (Cho et al. 2014) with pooled states; the arguments are those of `lstm`."""
     cells = nn.GRU(width, width, layers, dropout=dropout if layers > 1 else 0.0, **BOTH_WAYS)
     head = SequencePool(pool, 2 * width, dim, dropout=dropout, both_ways=True)
-    return SequenceEncoder(_first(symbols, channels, width), Recurrence(cells), head, dim=dim, unit_norm=unit_norm)
+    return SequenceEncoder(
+        _first(symbols, channels, width, weights), Recurrence(cells), head, dim=dim, unit_norm=unit_norm
+    )
 
 
 @builder(kinds=("symbols", "series"))
-def text_cnn(
+def text_cnn(  # noqa: PLR0913 - the flat arguments of a recipe
     *,
     symbols: int | None = None,
     channels: int | None = None,
     dim: int = 128,
     width: int = 128,
     windows: tuple[int, ...] = (2, 3, 4, 5),
+    weights: str | None = None,
     pool: str = "max",
     dropout: float = 0.1,
     unit_norm: bool = True,
@@ -293,7 +303,7 @@ def text_cnn(
     """
     trunk = WindowConvolutions(width, width, tuple(windows))
     head = SequencePool(pool, width * len(windows), dim, dropout=dropout)
-    return SequenceEncoder(_first(symbols, channels, width), trunk, head, dim=dim, unit_norm=unit_norm)
+    return SequenceEncoder(_first(symbols, channels, width, weights), trunk, head, dim=dim, unit_norm=unit_norm)
 
 
 @builder(kinds=("symbols", "series"))
@@ -321,11 +331,15 @@ def transformer(
     return SequenceEncoder(_first(symbols, channels, width), trunk, head, dim=dim, unit_norm=unit_norm)
 
 
-def _first(symbols: int | None, channels: int | None, width: int) -> nn.Module:
+def _first(symbols: int | None, channels: int | None, width: int, weights: str | None = None) -> nn.Module:
     """What brings a place to `width` numbers: a table of symbols, or a projection of its channels."""
     if (symbols is None) == (channels is None):
         raise RecipeError("a sequence is of symbols or of channels: give one of the two numbers, not both")
-    return nn.Linear(channels, width) if channels is not None else nn.Embedding(symbols or 0, width)
+    if channels is None:
+        return symbol_table(symbols or 0, width, weights=weights)
+    if weights is not None:
+        raise RecipeError(f"weights = {weights!r} are of subwords, and these are series: leave weights out")
+    return nn.Linear(channels, width)
 
 
 def _beside(window: int) -> tuple[int, int]:
