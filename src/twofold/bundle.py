@@ -30,7 +30,7 @@ from twofold.errors import (
     nearest,
 )
 from twofold.files import check_replaceable, new_folder, sha256_file
-from twofold.inputs import Input, vocabulary
+from twofold.inputs import Input, optional, vocabulary
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
 from twofold.places import check_folder_place, file_at, resolved
@@ -212,7 +212,7 @@ class Bundle:
             (folder / WEIGHTS).write_bytes(_weights(self.twin))
             (folder / DESCRIPTION).write_text(_json(self._description()), encoding="utf-8")
             (folder / RECORDS).write_bytes(safetensors.numpy.save(self.provenance.arrays()))
-            for name, content in getattr(self.twin.input, "data", dict)().items():
+            for name, content in optional.data(self.twin.input).items():
                 (folder / f"{name}.json").write_bytes(content)
             if self.cohort is not None:
                 (folder / COHORT).write_bytes(safetensors.numpy.save({"vectors": self.cohort}))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Shown", "argument", "identifier", "quality", "show", "traits"]
+__all__ = ["Shown", "argument", "data", "identifier", "quality", "show", "traits"]
 
 Shown = np.ndarray | str | None
 """What can be shown of a thing: a picture (uint8), a text, or nothing."""
@@ -52,3 +52,9 @@ def argument(input: Any, word: str) -> Any:
     """What a word of the command line stands for: by its method `argument`, else a path."""
     method = getattr(input, "argument", None)
     return Path(word) if method is None else method(word)
+
+
+def data(input: Any) -> dict[str, bytes]:
+    """Files that a bundle keeps for it, by the argument that is their hash: by its method `data`; else none."""
+    method = getattr(input, "data", None)
+    return {} if method is None else method()
