@@ -7,14 +7,15 @@ import torch
 
 import twofold.nn as encoders
 from twofold.errors import RecipeError, UsageError
-from twofold.nn.builder import built_from
+from twofold.nn.builder import PICTURES, built_from, kinds_of
 from twofold.nn.heads import POOLS, encoder_for
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 
 SMALL = {"koch": 65, "conv4": 28, "resnet_small": 28}
 DEEP = ("resnet34", "resnet50", "vgg16")
-WITH_DEEP_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in encoders.__all__]
-POOLED = [name for name in encoders.__all__ if "pool" in inspect.signature(getattr(encoders, name)).parameters]
+OF_PICTURES = [name for name in encoders.__all__ if kinds_of(getattr(encoders, name)) == PICTURES]
+WITH_DEEP_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in OF_PICTURES]
+POOLED = [name for name in OF_PICTURES if "pool" in inspect.signature(getattr(encoders, name)).parameters]
 
 
 def build(name: str, **arguments):
@@ -30,7 +31,7 @@ def pictures(name: str, count: int = 4, channels: int = 1) -> torch.Tensor:
     return torch.randn(count, channels, side, side, generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("name", encoders.__all__)
+@pytest.mark.parametrize("name", OF_PICTURES)
 class TestEveryEncoder:
     def test_maps_a_batch_to_unit_vectors_of_its_dim(self, name):
         encoder = build(name, unit_norm=True)
