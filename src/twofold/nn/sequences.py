@@ -248,8 +248,8 @@ def lstm(  # noqa: PLR0913 - the flat arguments of a recipe
         dim: length of an embedding.
         width: of the first layer, and of the states in each direction.
         layers: on top of each other.
-        weights: "wordllama" starts from vectors of 256 numbers of its subwords (`pip install --no-deps wordllama`),
-            with the input's vocabulary "wordllama" and `width` 256.
+        weights: "wordllama" starts from its vectors of subwords (`pip install --no-deps wordllama`), with the input's
+            vocabulary "wordllama" and a `width` of at most 256.
         pool: one of `SEQUENCE_POOLS`.
         dropout: fraction of features that is dropped in training, between layers and before the projection.
         unit_norm: whether embeddings have length 1.
