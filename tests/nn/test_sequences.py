@@ -13,6 +13,7 @@ from twofold.nn.builder import built_from, kinds_of
 from twofold.nn.sequences import SEQUENCE_POOLS
 
 NAMES = [name for name in encoders.__all__ if "series" in kinds_of(getattr(encoders, name))]
+CASES = [*((name, {"pool": pool}) for name in NAMES for pool in SEQUENCE_POOLS), ("minilm", {})]
 SMALL = {"dim": 8, "width": 32}
 
 
@@ -21,11 +22,11 @@ def batch(lengths=(7, 1, 4), symbols=30, seed=0):
     return padded([random.integers(1, symbols, length) for length in lengths])
 
 
-@pytest.fixture(params=[(name, pool) for name in NAMES for pool in SEQUENCE_POOLS], ids=str)
+@pytest.fixture(params=CASES, ids=str)
 def encoder(request):
-    name, pool = request.param
+    name, settings = request.param
     with seeded(0):
-        return getattr(encoders, name)(symbols=30, pool=pool, **SMALL).eval()
+        return getattr(encoders, name)(symbols=30, **settings, **SMALL).eval()
 
 
 def test_a_vector_depends_on_its_item_alone(encoder):
@@ -62,7 +63,7 @@ def test_series_are_taken_too(name):
         getattr(encoders, name)(**SMALL)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "minilm"])
 def test_half_precision_gives_float32_vectors(name):
     made = getattr(encoders, name)(symbols=30, **SMALL).eval()
     with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
