@@ -70,7 +70,8 @@ def _read(word: str) -> bytes:
     path = Path(word)
     if not file_at(path):
         raise RecipeError(
-            f"vocabulary = {word!r} is not a file: give the path of a tokenizer.json, or a word. {nearest(word, PACKAGED)}"
+            f"vocabulary = {word!r} is not a file: give the path of a tokenizer.json, or a word; "
+            f"{nearest(word, PACKAGED)}"
         )
     try:
         if path.stat().st_size > LARGEST_VOCABULARY:
