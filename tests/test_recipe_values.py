@@ -10,6 +10,7 @@ from twofold.apps.quality import Gate
 from twofold.config import Optimiser, Recipe, Schedule, Split
 from twofold.errors import RecipeError, TwofoldError, UsageError
 from twofold.losses import mining
+from twofold.nn.builder import kinds_of
 
 SECTIONS = {"": Recipe, "optimiser.": Optimiser, "schedule.": Schedule, "split.": Split}
 FIELDS = {before + name: field for before, model in SECTIONS.items() for name, field in model.model_fields.items()}
@@ -69,6 +70,11 @@ def test_pieces_of_the_wrong_kind(key, value):
         build.check(Recipe().replace({key: value}))
 
 
+def input_for(encoder):
+    """An input that gives what an encoder takes."""
+    return "Image" if "pictures" in kinds_of(getattr(nn, encoder)) else "Text"
+
+
 def parameters(package, *wanted):
     for piece in package.__all__:
         made = getattr(package, piece)
@@ -82,7 +88,7 @@ def parameters(package, *wanted):
 @pytest.mark.parametrize(("piece", "name"), list(parameters(nn, int)))
 def test_sizes_of_encoders(piece, name, value):
     with pytest.raises(RecipeError, match=rf"encoder\.{name} = .*: must be a whole number from 1 to 65,536"):
-        build.twin(Recipe(encoder={"name": piece, name: value}))
+        build.twin(Recipe(input=input_for(piece), encoder={"name": piece, name: value}))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,8 @@ def test_sizes_of_encoders(piece, name, value):
 def test_arguments_of_pieces_are_of_the_type_that_is_written(kind, piece, name):
     make = {"encoder": build.twin, "input": build.twin, "loss": only_loss, "miner": lambda of: build.miner(of.miner)}
     with pytest.raises(RecipeError, match=rf"{kind}\.{name} = \[\[1\]\]: must be"):
-        make[kind](Recipe(**{kind: {"name": piece, name: [[1]]}}))
+        given = {"input": input_for(piece)} if kind == "encoder" else {}
+        make[kind](Recipe(**given, **{kind: {"name": piece, name: [[1]]}}))
 
 
 def only_loss(recipe):
