@@ -124,7 +124,9 @@ def test_a_vocabulary_that_is_not_the_bundles_is_refused(file, tmp_path, change,
         told["files"]["vocabulary.json"] = sha256_file(kept)
         manifest.write_text(json.dumps(told))
     monkeypatch.setattr(vocabulary, "_contents", {})
-    with pytest.raises(DamagedBundle, match=r"vocabulary\.json (is missing|is not what was written|is not the vocabulary)"):
+    with pytest.raises(
+        DamagedBundle, match=r"vocabulary\.json (is missing|is not what was written|is not the vocabulary)"
+    ):
         Bundle.load(folder)
 
 

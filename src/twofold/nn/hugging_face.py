@@ -23,9 +23,9 @@ class HuggingFace(nn.Module):
         learned: arguments of the builder that were found in the folder, and that rebuild the model without it.
     """
 
-    def __init__(self, model: nn.Module, *, config: str, dim: int | None, unit_norm: bool):
+    def __init__(self, model: Any, *, config: str, dim: int | None, unit_norm: bool):
         super().__init__()
-        width = int(model.config.hidden_size)  # pyright: ignore[reportAttributeAccessIssue] - of transformers' models
+        width = int(model.config.hidden_size)
         self.model, self.dim, self.unit_norm = model, dim or width, unit_norm
         self.project = nn.Identity() if self.dim == width else nn.Linear(width, self.dim)
         self.learned = {"config": config, "dim": self.dim}

@@ -83,11 +83,13 @@ class WindowConvolutions(nn.Module):
 
     def __init__(self, width: int, channels: int, windows: tuple[int, ...]):
         super().__init__()
+        self.sizes = windows
         self.windows = nn.ModuleList(nn.Conv1d(width, channels, size) for size in windows)
 
     def forward(self, states: States, mask: Mask) -> Found:
         across = states.mT
-        found = [F.relu(window(F.pad(across, _beside(window.kernel_size[0])))) for window in self.windows]
+        pairs = zip(self.windows, self.sizes, strict=True)
+        found = [F.relu(window(F.pad(across, _beside(size)))) for window, size in pairs]
         return torch.cat(found, dim=1).mT.masked_fill(~mask[..., None], 0)
 
 
