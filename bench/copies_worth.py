@@ -1,4 +1,4 @@
-"""What `dedup` says of its own rule: the figures of bench/results/dedup_copies.json, as the package carries them.
+"""What `dedup` says of its own rule: figures of bench/results/dedup_*.json, as the package carries them.
 
     python bench/copies_worth.py
 
@@ -12,7 +12,8 @@ from typing import Any
 
 from attacks import FAMILIES
 
-RESULTS = Path(__file__).parent / "results" / "dedup_copies.json"
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("pictures", "different", "real", "triples")
 CARRIED = Path(__file__).parents[1] / "src" / "twofold" / "copies" / "worth.json"
 NOTES = {"lfw_one_each": "the pair is one photograph under two names, Andrew Caldecott and Andrew Gilligan"}
 """Wrong copies that were looked at, and what they are; said where exactly one was found."""
@@ -20,19 +21,25 @@ NOTES = {"lfw_one_each": "the pair is one photograph under two names, Andrew Cal
 
 def main() -> None:
     """Write the package's copy."""
-    line = json.loads(RESULTS.read_text(encoding="utf-8"))
-    CARRIED.write_text(json.dumps(worth_of(line), indent=1) + "\n", encoding="utf-8")
+    CARRIED.write_text(json.dumps(worth_of(measured()), indent=1) + "\n", encoding="utf-8")
 
 
-def worth_of(line: dict[str, Any]) -> dict[str, Any]:
+def measured() -> list[dict[str, Any]]:
+    """The committed line of each part that was measured."""
+    files = [RESULTS / f"dedup_{part}.json" for part in PARTS]
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.exists()]
+
+
+def worth_of(lines: list[dict[str, Any]]) -> dict[str, Any]:
     """Recall and precision by family, wrong copies by kind, triples; and how all of it was measured."""
-    found = {result["name"]: result for result in line["results"]}
+    found = {result["name"]: result for line in lines for result in line["results"]}
+    commits = ", ".join(dict.fromkeys(line["commit"] for line in lines))
     changes = {family: _change(found, family) for family in FAMILIES if f"{family}_recall" in found}
     kinds = [name.removeprefix("false_copies_") for name in found if name.startswith("false_copies_")]
     first, third = found[f"{next(iter(changes))}_recall"], found["third_copy_missed"]
     kind = found[f"false_copies_{kinds[0]}"]
     return {
-        "measured": f"bench/dedup.py at commit {line['commit']}: {first['anchor']} (seed {first['seed']}); "
+        "measured": f"bench/dedup.py at commit {commits}: {first['anchor']} (seed {first['seed']}); "
         f"different pictures (seed {kind['seed']}); {third['anchor']} (seed {third['seed']})",
         "changes": changes,
         "different": {name: _kind(found, name) for name in kinds},
