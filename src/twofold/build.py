@@ -21,7 +21,7 @@ from twofold.losses import mining
 from twofold.nn.builder import PICTURES, kinds_of
 from twofold.twin import Twin
 
-WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 """What belongs where a signature says int, and so on; other annotations are left to the function itself."""
 
 WIDEST = 2**16

@@ -66,7 +66,7 @@ class _Part(BaseModel):
         wanted = cls.model_fields[str(info.field_name)].annotation
         kinds = {*get_args(wanted)} or {wanted}
         if isinstance(value, bool | str) and type(value) not in kinds and kinds & {int, float}:
-            raise ValueError(f"must be a number, not {'a text' if isinstance(value, str) else 'true or false'}")
+            raise ValueError(f"must be a number, not {'text' if isinstance(value, str) else 'true or false'}")
         if isinstance(value, int) and not isinstance(value, bool) and int in kinds and value > LARGEST_COUNT:
             raise ValueError(f"must be at most {LARGEST_COUNT:,}")
         return value
@@ -275,7 +275,8 @@ def _explain(problem: dict[str, Any]) -> str:
     where = ".".join(keys)
     if problem["type"] == "extra_forbidden":
         return f"unknown recipe key {where!r}: {nearest(keys[-1], _fields(keys[:-1]))}"
-    return f"recipe key {where!r}: {problem['msg']}, got {problem['input']!r}"
+    said = problem["msg"].removeprefix("Value error, ")  # pydantic's word for what our own validators raise
+    return f"recipe key {where!r}: {said}, got {problem['input']!r}"
 
 
 def _fields(section: list[str]) -> list[str]:
