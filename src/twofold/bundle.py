@@ -1,7 +1,6 @@
 """Bundle: a trained twin in a folder of safetensors + JSON + hashes. No code ever comes out of it (law 9)."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,36 +15,47 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import nn
 
-from twofold import __version__, admission, build, inputs, recipes
-from twofold.config import Piece, Recipe
+from twofold import __version__, admission, build, recipes
+from twofold.bundle_files import (
+    COHORT,
+    CROSSFIT,
+    DESCRIPTION,
+    FORMAT,
+    MANIFEST,
+    OUT_OF_THE_BOX,
+    RECORDS,
+    WEIGHTS,
+    admit_vocabulary,
+    as_json,
+    check_parts,
+    crossfit_in,
+    description_of,
+    fingerprint_of,
+    manifest_of,
+    rebuilt,
+    records_in,
+    weights_of,
+)
+from twofold.config import Recipe
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.errors import (
-    BundleError,
     CannotWrite,
     DamagedBundle,
-    NewerFormat,
     UnknownName,
-    UsageError,
     nearest,
 )
 from twofold.files import check_replaceable, new_folder, sha256_file
-from twofold.inputs import Input, optional, vocabulary
+from twofold.inputs import optional
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
-from twofold.places import check_folder_place, file_at, resolved
+from twofold.places import check_folder_place, resolved
 from twofold.plurals import counted
 from twofold.provenance import Provenance
 from twofold.strict_json import plain_object
 from twofold.twin import Twin
 
 __all__ = ["Bundle"]
-
-FORMAT = 2
-MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
-COHORT, RECORDS, CROSSFIT = "cohort.safetensors", "provenance.safetensors", "crossfit.safetensors"
-VOCABULARY = "vocabulary.json"
-
 
 UNFIT = (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError, ArithmeticError, SafetensorError)
 """What rebuilding a twin from odd names, types and shapes can raise."""
@@ -57,14 +67,6 @@ WITH_NAMES = ("look_alikes", "named")
 
 PRETRAINED = {"efficientnet_lite0": recipes.photo, "minilm": recipes.minilm}
 """Networks with weights that a package carries, and the recipe that each is of."""
-
-FOREIGN = (
-    "this bundle was trained with an encoder of somebody's own ({name}), and a bundle never names code to run: name "
-    "the code that makes it, --encoder MODULE:FUNCTION --trust-code (in Python: the argument `encoder` of Bundle.load)"
-)
-
-OUT_OF_THE_BOX = {Path("pretrained"): "efficientnet_lite0", Path("minilm"): "minilm"}
-"""Words that stand for a path to a bundle where nobody has trained one, and the network that each means."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -121,8 +123,8 @@ class Bundle:
     @cached_property
     def fingerprint(self) -> str:
         """64 hexadecimal digits that change with the weights, the preprocessing, or the number of warped copies."""
-        weights = hashlib.sha256(_weights(self.twin)).hexdigest()
-        return _fingerprint(weights, _describe(self.twin), self.recipe, self.twin.input.version)
+        weights = hashlib.sha256(weights_of(self.twin)).hexdigest()
+        return fingerprint_of(weights, description_of(self.twin), self.recipe, self.twin.input.version)
 
     @property
     def contract(self) -> Contract:
@@ -209,8 +211,8 @@ class Bundle:
             CannotWrite: something else stands at `path`, or the disk does not take it.
         """
         with new_folder(path, marker=MANIFEST, private=True) as folder:
-            (folder / WEIGHTS).write_bytes(_weights(self.twin))
-            (folder / DESCRIPTION).write_text(_json(self._description()), encoding="utf-8")
+            (folder / WEIGHTS).write_bytes(weights_of(self.twin))
+            (folder / DESCRIPTION).write_text(as_json(self._description()), encoding="utf-8")
             (folder / RECORDS).write_bytes(safetensors.numpy.save(self.provenance.arrays()))
             for name, content in optional.data(self.twin.input).items():
                 (folder / f"{name}.json").write_bytes(content)
@@ -221,7 +223,7 @@ class Bundle:
                 (folder / CROSSFIT).write_bytes(safetensors.numpy.save(arrays))
             files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
             manifest = {"format": FORMAT, "twofold": __version__, "fingerprint": self.fingerprint, "files": files}
-            (folder / MANIFEST).write_text(_json(manifest), encoding="utf-8")
+            (folder / MANIFEST).write_text(as_json(manifest), encoding="utf-8")
         return Path(path)
 
     @classmethod
@@ -240,7 +242,7 @@ class Bundle:
         folder = Path(path)
         if folder in OUT_OF_THE_BOX and not folder.exists():
             return cls.pretrained(OUT_OF_THE_BOX[folder])
-        manifest = _check(folder)
+        manifest = manifest_of(folder)
         try:
             return cls._read(folder, manifest, encoder)
         except UNFIT as error:  # hashes that fit say who wrote it last, not that it is a bundle
@@ -254,19 +256,19 @@ class Bundle:
         """The bundle, from files whose hashes fit."""
         description = plain_object((folder / DESCRIPTION).read_bytes())
         recipe = Recipe.model_validate(description["recipe"])
-        _admit_vocabulary(folder, description["twin"]["input"])
-        twin = _rebuild(description["twin"], recipe, encoder)
-        _check_parts(folder, manifest, description, recipe, decoder=twin.input.version)
+        admit_vocabulary(folder, description["twin"]["input"])
+        twin = rebuilt(description["twin"], recipe, encoder)
+        check_parts(folder, manifest, description, recipe, decoder=twin.input.version)
         twin.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
         twin.eval()
         return cls(
             twin=twin,
             recipe=recipe,
             calibration=Contract.from_dict(description["contract"]).calibration,
-            provenance=_records(folder, description),
+            provenance=records_in(folder, description),
             training=dict(description["training"]),
             cohort=safetensors.numpy.load_file(folder / COHORT)["vectors"] if (folder / COHORT).is_file() else None,
-            crossfit=_crossfit(folder / CROSSFIT),
+            crossfit=crossfit_in(folder / CROSSFIT),
         )
 
     @classmethod
@@ -290,137 +292,8 @@ class Bundle:
 
     def _description(self) -> dict[str, Any]:
         return {
-            "twin": _describe(self.twin),
+            "twin": description_of(self.twin),
             "recipe": self.recipe.model_dump(mode="json"),
             "contract": self.contract.to_dict(),
             "training": {name: told for name, told in self.training.items() if name not in WITH_NAMES},
         }
-
-
-def _records(folder: Path, description: dict[str, Any]) -> Provenance:
-    """What the bundle knows of its data; bundles of format 1 held names and contents in plain text."""
-    if (folder / RECORDS).is_file():
-        return Provenance.from_arrays(safetensors.numpy.load_file(folder / RECORDS))
-    return Provenance.of_format_1(description["parts"], description["trained"])
-
-
-def _describe(twin: Twin) -> dict[str, Any]:
-    """What rebuilds a twin: names and flat arguments; of a foreign encoder only the structure's hash."""
-    encoder = built_from(twin.encoder)
-    return {
-        "input": {"name": twin.input.name, **twin.input.arguments()},
-        "encoder": encoder or {"structure": _structure(twin.encoder)},
-        "comparison": {"name": twin.comparison.name, **twin.comparison.arguments()},
-    }
-
-
-def _admit_vocabulary(folder: Path, described: Mapping[str, Any]) -> None:
-    """Make the vocabulary that the bundle keeps known, so that its input can be rebuilt from the hash.
-
-    Raises:
-        DamagedBundle: the description is of another vocabulary, or of none.
-    """
-    path = folder / VOCABULARY
-    if described.get("vocabulary") != (vocabulary.admit(path.read_bytes()) if path.is_file() else None):
-        raise DamagedBundle(f"{path} is not the vocabulary of this bundle: restore the bundle from a copy")
-
-
-def _rebuild(described: dict[str, Any], recipe: Recipe, encoder: nn.Module | None) -> Twin:
-    kind = getattr(inputs, str(described["input"]["name"]), None)
-    older = getattr(kind, "left_out", {})  # fields that came later
-    pieces = {"input": Piece(**older | described["input"]), "comparison": Piece(**described["comparison"])}
-    if "name" in described["encoder"]:
-        with build.own_encoder(None):
-            return build.twin(recipe.model_copy(update={**pieces, "encoder": Piece(**described["encoder"])}))
-    encoder = build.given_encoder() if encoder is None else encoder
-    if encoder is None:
-        raise UsageError(FOREIGN.format(name=recipe.encoder.name))
-    if _structure(encoder) != described["encoder"]["structure"]:
-        raise UsageError("the given encoder's weights differ in name or shape from those of the bundle")
-    like: Input = build.input(recipe.model_copy(update=pieces))
-    return Twin(like, encoder, described["comparison"]["name"])
-
-
-def _structure(module: nn.Module) -> str:
-    shapes = [f"{name} {tuple(tensor.shape)} {tensor.dtype}" for name, tensor in module.state_dict().items()]
-    return hashlib.sha256("\n".join(shapes).encode()).hexdigest()
-
-
-def _weights(twin: Twin) -> bytes:
-    return safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in twin.state_dict().items()})
-
-
-def _fingerprint(weights: str, twin: Mapping[str, Any], recipe: Recipe, decoder: int) -> str:
-    """The fingerprint of a bundle, from the SHA-256 of its weights and the description of its twin."""
-    described: dict[str, Any] = {"twin": twin, "copies": recipe.copies}
-    described["decoder"] = f"{twin['input']['name']} {decoder}"
-    if recipe.copies > 1:
-        described |= {"augment": recipe.augment, "strength": recipe.copies_strength}
-    return hashlib.sha256(f"{weights} {_json(described)}".encode()).hexdigest()
-
-
-def _check_parts(
-    folder: Path, manifest: Mapping[str, Any], description: Mapping[str, Any], recipe: Recipe, *, decoder: int
-) -> None:
-    """Refuse weights, description and threshold that fit their hashes but come from different bundles.
-
-    The fingerprint is computed from the files as they are, not from the rebuilt twin: code that has learned a new
-    argument since may describe the same twin in other words. An older decoder may have been the current one then.
-
-    Raises:
-        DamagedBundle: the weights and the description do not give the fingerprint that was written beside them.
-    """
-    written = {"the manifest": manifest["fingerprint"], "the threshold": description["contract"]["fingerprint"]}
-    weights = manifest["files"][WEIGHTS]
-    known = {_fingerprint(weights, description["twin"], recipe, version) for version in range(1, decoder + 1)}
-    for name, fingerprint in written.items():
-        if fingerprint not in known:
-            raise DamagedBundle(
-                f"{folder} is put together from different bundles: its weights and description have the fingerprint "
-                f"{max(known)[:12]}, and {name} is for {str(fingerprint)[:12]}: restore the bundle from a copy"
-            )
-
-
-def _check(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle, whose files are as they were written.
-
-    Raises:
-        BundleError: no bundle is there. NewerFormat: a later version wrote it. DamagedBundle: a byte has changed.
-    """
-    if not file_at(folder / MANIFEST):
-        raise BundleError(
-            f"{folder} is not a bundle: it holds no {MANIFEST}; `twofold train` makes one, and the words "
-            f"{' and '.join(map(str, OUT_OF_THE_BOX))} stand for ready ones"
-        )
-    try:
-        manifest = plain_object((folder / MANIFEST).read_bytes())
-        number, files, fingerprint = manifest["format"], dict(manifest["files"]), manifest["fingerprint"]
-        if type(number) is not int or type(fingerprint) is not str:
-            raise TypeError(f"format {number!r}, fingerprint {fingerprint!r}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedBundle(f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy") from None
-    if number > FORMAT:
-        raise NewerFormat(f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
-    beside = [name for name in (COHORT, RECORDS, CROSSFIT, VOCABULARY) if name in files or (folder / name).exists()]
-    if number >= 2 and RECORDS not in beside:
-        beside.append(RECORDS)
-    for name in (DESCRIPTION, WEIGHTS, *beside):
-        if not (folder / name).is_file():
-            raise DamagedBundle(f"{folder / name} is missing: restore the bundle from a copy")
-        if sha256_file(folder / name) != files.get(name):
-            raise DamagedBundle(f"{folder / name} is not what was written (SHA-256): restore the bundle from a copy")
-    return manifest
-
-
-def _crossfit(path: Path) -> CrossFit | None:
-    """The cross-fitted scores of a bundle that has some."""
-    if not path.is_file():
-        return None
-    try:
-        return CrossFit(**safetensors.numpy.load_file(path))
-    except TypeError:
-        raise DamagedBundle(f"{path} does not hold cross-fitted scores: restore the bundle from a copy") from None
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
