@@ -253,7 +253,7 @@ def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def step_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, Any]]:
     """`fit` over the bare step, for the LSTM of the recipe `text` and for the transformer of its size."""
-    size, steps, turns = (32, 2, 1) if options.quick else (128, 12, 5)
+    size, steps, turns = (16, 3, 1) if options.quick else (128, 12, 5)
     sentences = graded.sentences[: size * steps]
     items = Items.from_arrays(sentences, [str(number // 4) for number in range(len(sentences))])
     rows = []
