@@ -232,7 +232,9 @@ def of_records(count: int, *, quick: bool) -> list[dict[str, Any]]:
     rows = [(text, name) for name in judges for text in dict.fromkeys(seen[name][:2])]
     judging = Items.from_arrays([text for text, _ in rows], [name for _, name in rows])
     far = 1e-3 if quick else RECORD_RATE
+    print(f"trained: {time.process_time():.0f} s of processor time so far", flush=True)
     bundle = calibrate(bundle, judging, far=far, standing="certified")
+    print(f"calibrated: {time.process_time():.0f} s of processor time so far", flush=True)
     texts, owner = [written(each) for each in ours], list(range(count))
     for number in generator.permutation(count)[: count // 5].tolist():
         texts.append(varied(ours[number], generator))
