@@ -24,7 +24,7 @@ import PIL.Image
 
 from last_line import print_last_line, row
 from twofold import Items
-from twofold.apps.checkup import Checkup, checkup
+from twofold.apps.doctor import Checkup, checkup
 from twofold.data.synthetic import glyphs
 from twofold.inputs import Image
 

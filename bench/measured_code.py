@@ -30,7 +30,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "copies_histories": ("bench/copies_histories.py", "src/twofold/copies", "src/twofold/apps/dedup.py"),
     "coverage": ("bench/coverage.py", "src/twofold/metrics"),
     "distributed": ("bench/distributed.py", "src/twofold/train"),
-    "doctor": ("bench/doctor.py", "src/twofold/apps/doctor.py", "src/twofold/apps/checkup.py", "src/twofold/copies"),
+    "doctor": ("bench/doctor.py", "src/twofold/apps/diagnosis.py", "src/twofold/apps/doctor.py", "src/twofold/copies"),
     "drift": ("bench/drift.py", "src/twofold/metrics/drift.py", "src/twofold/metrics/jackknife.py"),
     "durability": ("bench/durability.py", "src/twofold/store", "src/twofold/files.py"),
     "engines": ("bench/engines.py", "src/twofold/store"),

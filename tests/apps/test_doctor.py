@@ -1,133 +1,198 @@
-"""The doctor: each trouble is planted, found, named and given a remedy."""
+"""The checkup: each fault is planted, found, named, and what is to be left out is said."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
-from twofold.apps.doctor import doctor
+from twofold import build
+from twofold.apps.doctor import Checkup, checkup
+from twofold.bundle import Bundle
 from twofold.config import Recipe
+from twofold.data.cleaning import write_cleaned
 from twofold.data.items import Items
-from twofold.errors import UnreadableInput
+from twofold.data.synthetic import glyphs
+from twofold.errors import DataError, NotEnoughData, UsageError
+from twofold.inputs import Image
 from twofold.results import Finding
 
-
-class Text:
-    """An input type that is not a picture: numbers separated by blanks."""
-
-    def read(self, value: Path) -> np.ndarray:
-        try:
-            return np.array([int(word) for word in value.read_text().split()])
-        except ValueError as error:
-            raise UnreadableInput(f"{value.name} is not made of numbers") from error
+READER = Image(size=48, channels=3)
 
 
-def folder(root: Path, sizes: list[int], **files: str) -> Items:
-    """`sizes[i]` different items of identity i, and more files by name (__ for the slash)."""
-    number = 0
-    for identity, size in enumerate(sizes):
-        (root / f"p{identity}").mkdir(parents=True)
-        for i in range(size):
-            number += 1
-            (root / f"p{identity}" / str(i)).write_text(f"{number}")
-    for name, text in files.items():
-        path = root / name.replace("__", "/")
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-    return Items.open(root)
+def written(root: Path, items: Items, *, seed: int = 0, **more: np.ndarray) -> Path:
+    """Glyphs as PNG files on paper of random colours, with more pictures by name (__ for the slash)."""
+    generator = np.random.default_rng(seed)
+    pictures = {f"{items.names[c]}/{i}": v for v, i, c in zip(items.values, items.ids, items.labels, strict=True)}
+    for name, picture in pictures.items():
+        save(root, name, tinted(picture, generator.integers(-25, 25, 3)))
+    for name, picture in more.items():
+        save(root, name.replace("__", "/"), picture)
+    return root
 
 
-def found(items: Items, settings: dict | None = None, **more: Any) -> dict[str, Finding]:
-    settings = settings or {}
-    findings = doctor(items, Text(), recipe=Recipe().replace(settings), fixed=tuple(settings), **more)
-    assert [f.level for f in findings] == sorted((f.level for f in findings), key=["fatal", "warning", "note"].index)
-    return {finding.code: finding for finding in findings}
+def tinted(picture: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    return np.clip(np.repeat(picture, 3, axis=2) * 0.7 + 40 + colour, 0, 255).astype(np.uint8)
 
 
-def test_sound_data_has_its_sizes_told_and_nothing_else(tmp_path: Path) -> None:
-    findings = found(folder(tmp_path, [4, 5, 6] * 40))
-    assert list(findings) == ["class-sizes", "adapted", "split"]
-    assert findings["class-sizes"].message == "120 classes of 4 to 6 items each, median 5"
-    assert findings["split"].message == "identities: 66 train, 12 valid, 30 calibrate, 12 test"
+def save(root: Path, name: str, picture: np.ndarray) -> None:
+    path = root / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.fromarray(picture).save(path)
 
 
-def test_unreadable_items_are_named_with_the_reason_and_left_out(tmp_path: Path) -> None:
-    items = folder(tmp_path, [2] * 10, p0__a="no number", p3__b="none")
-    finding = found(items)["unreadable"]
-    assert finding.level == "warning" and finding.files == ("p0/a", "p3/b")
-    assert finding.message == "2 of 22 items cannot be read (a is not made of numbers, b is not made of numbers)"
-    strict = found(items, strict=True)["unreadable"]
-    assert strict.level == "fatal" and "twofold doctor DATA --fix clean.csv" in strict.remedy
+def examined(items: Items, **more: Any) -> tuple[dict[str, Finding], Checkup]:
+    found = checkup(items, more.pop("reader", READER), **more)
+    return {finding.code: finding for finding in found.findings}, found
 
 
-def test_items_that_cannot_be_read_do_not_count(tmp_path: Path) -> None:
-    items = folder(tmp_path, [3] * 3, p0__a="x", p9__a="x", p9__b="y")
-    assert found(items)["class-sizes"].message == "3 classes of 3 to 3 items each, median 3"
-    wrong = {f"p{i}__{name}": "no number" for i in range(3) for name in "abcd"}
-    finding = found(folder(tmp_path / "most", [3] * 3, **wrong))["unreadable"]
-    assert finding.level == "fatal" and "is this the right recipe" in finding.remedy
+@pytest.fixture(scope="module")
+def sound() -> Items:
+    return glyphs(16, 8, size=48, jitter=0.03, seed=3)
 
 
-def test_equal_items_are_found_as_they_are_read(tmp_path: Path) -> None:
-    findings = found(folder(tmp_path, [2] * 10, p0__x="77", p5__y=" 77 ", p1__u="88", p1__v="88"))
-    across, within = findings["duplicates-across-classes"], findings["duplicates-within-classes"]
-    assert across.files == ("p0/x", "p5/y") and within.files == ("p1/u", "p1/v")
-    assert "1 content stands under more than one label" in across.message and "p0/x = p5/y" in across.message
-    assert across.level == within.level == "warning"
+def test_sound_data_is_not_accused(tmp_path: Path, sound: Items) -> None:
+    findings, found = examined(Items.open(written(tmp_path, sound)))
+    assert {f.level for f in found.findings} == {"note"} and not found.dropped
+    assert set(findings) == {"class-sizes", "adapted", "split", "confound-traits"}
 
 
-def test_one_class_and_singletons_only_are_fatal(tmp_path: Path) -> None:
-    one = found(folder(tmp_path / "one", [5]))["one-class"]
-    assert one.level == "fatal" and one.message == "there is only one class (p0), of 5 items"
-    alone = found(folder(tmp_path / "alone", [1] * 9))["singletons-only"]
-    assert alone.level == "fatal" and "each of the 9 classes has one item only" in alone.message
+def compressed(picture: np.ndarray) -> np.ndarray:
+    stream = io.BytesIO()
+    PIL.Image.fromarray(picture).save(stream, "JPEG", quality=50)
+    return np.asarray(PIL.Image.open(stream))
 
 
-def test_singletons_and_small_classes_are_noted(tmp_path: Path) -> None:
-    findings = found(folder(tmp_path, [1, 1, 4, *[3] * 20]))
-    assert findings["singletons"].files == ("p0/0", "p1/0")
-    assert findings["small-classes"].message == "22 of 23 classes have fewer than k=4 items"
+def test_near_copies_and_copies_are_found_and_one_is_kept(tmp_path: Path, sound: Items) -> None:
+    picture = tinted(sound.values[0], np.array([5, 0, 9]))
+    other = tinted(sound.values[80], np.array([0, 0, 0]))
+    more: dict[str, Any] = {
+        "glyph 0__a": picture,
+        "glyph 0__b": compressed(picture),
+        "glyph 0__c": picture,
+        "glyph 3__d": other[2:, 2:],
+    }
+    written(tmp_path, sound, **more)
+    items = Items.open(tmp_path)
+    findings, found = examined(items)
+    # a and c are equal; 0 (of another colour) and b are nearly so
+    assert findings["duplicates-within-classes"].files == ("glyph 0/a.png", "glyph 0/c.png")
+    assert set(findings["near-duplicates-within-classes"].files) == {f"glyph 0/{name}.png" for name in "0abc"}
+    assert findings["near-duplicates-across-classes"].files == ("glyph 3/d.png", "glyph 10/80.png")
+    dropped = {items.ids[place]: reason for place, reason in found.dropped.items()}
+    assert dropped.keys() == {*(f"glyph 0/{name}.png" for name in "abc"), "glyph 3/d.png", "glyph 10/80.png"}
+    assert dropped["glyph 0/c.png"] == "equal to glyph 0/a.png"
+    assert dropped["glyph 3/d.png"] == "nearly equal to glyph 10/80.png, which has another label"
 
 
-@pytest.mark.parametrize(
-    ("classes", "settings", "says"),
-    [
-        (20, {"p": 21}, "--set p=13 or less"),
-        (20, {"p": 15, "split.folds": 0, "split.calibrate": 0.2}, "--set p="),
-        (6, {"k": 4}, "--set k=2 or less"),
-        (6, {"split.folds": 5}, "set split.folds to 3 or less"),
-        (20, {"split.folds": 5, "split.calibrate": 0.2}, "leave one of the two out"),
-        (20, {"split.train": 0.9, "split.calibrate": 0.4}, "add up to 1"),
-        (20, {"groups_per_batch": 2}, "--levels 2 or a column group"),
-        (7, {"split.calibrate": 0.4}, "need 8, there are 7"),
-    ],
-)
-def test_settings_that_train_would_refuse_are_fatal_here(
-    tmp_path: Path, classes: int, settings: dict, says: str
-) -> None:
-    finding = found(folder(tmp_path, [2] * classes + [1] * 5), settings)["training"]
-    assert finding.level == "fatal" and says in finding.message
+def test_overlap_with_other_data(tmp_path: Path, sound: Items) -> None:
+    old = Items.open(written(tmp_path / "old", sound.take(range(40))))
+    picture = tinted(sound.values[3], np.zeros(3))
+    new = Items.open(written(tmp_path / "new", glyphs(5, 4, size=48, seed=9), x__a=picture, x__b=compressed(picture)))
+    new = new.where(identities=["x", "glyph 1"])
+    findings, found = examined(new, against=old)
+    assert "1 identity stands on two sides of these items, those compared with (glyph 1)" in (
+        findings["overlap-identities"].message
+    )
+    near = findings["overlap-near"]
+    assert set(near.files) == {"x/a.png", "x/b.png", "against: glyph 0/3.png"}
+    assert len(found.dropped) == len(new)
 
 
-def test_one_class_of_two_items_and_singletons(tmp_path: Path) -> None:
-    assert found(folder(tmp_path, [2, 1, 1]))["batch"].level == "fatal"
+def test_parts_of_a_table_that_share_identities_and_contents(tmp_path: Path, sound: Items) -> None:
+    items = Items.open(written(tmp_path, sound.take(range(32))))
+    parts = ["train"] * 20 + ["test"] * 12  # identity 2 has four items in either
+    findings, found = examined(items, against=parts)
+    assert findings["overlap-identities"].message.startswith("1 identity stands on two sides of test, train (glyph 2)")
+    assert list(found.dropped) == [16, 17, 18, 19]  # the larger part gives way
+    with pytest.raises(DataError, match="3 parts are given for 32 items"):
+        examined(items, against=["a", "b", "c"])
 
 
-def test_few_identities_are_trained_on_as_they_are(tmp_path: Path) -> None:
-    findings = doctor(folder(tmp_path, [2] * 7), Text())
-    assert not [finding for finding in findings if finding.level != "note"]
-    assert "identities: 7 train, 0 valid, 0 calibrate, 0 test" in [finding.message for finding in findings]
+def test_swapped_labels_are_found_where_neighbours_are_good(sound: Items) -> None:
+    labels = [sound.names[code] for code in sound.labels]
+    for place in (5, 42, 77, 101):
+        labels[place] = sound.names[(sound.labels[place] + 5) % 16]
+    items = Items.from_arrays(sound.values, labels)
+    findings, found = examined(items)
+    assert {"5", "42", "101"} <= set(findings["labels-doubtful"].files) <= {"5", "42", "77", "101"}
+    assert found.dropped[5] == "doubtful label: its neighbours are glyph 0"
 
 
-def test_strays_and_forgeries(tmp_path: Path) -> None:
-    findings = found(folder(tmp_path, [3] * 10, README="what this is", p1_forg__a="1001", p1_forg__b="1002"))
-    assert findings["strays"].files == ("README",)
-    assert findings["class-sizes"].message == "10 classes of 3 to 3 items each, median 3"
-    assert "singletons" not in findings and "training" not in findings
+def test_features_that_are_too_weak_accuse_nobody() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (60, 48, 48, 1)).astype(np.uint8)
+    findings, found = examined(Items.from_arrays(noise, [str(i // 6) for i in range(60)]))
+    assert "nearest neighbours agree with" in findings["labels-not-judged"].message and not found.dropped
 
 
-def test_progress_counts_every_item(tmp_path: Path) -> None:
-    steps: list[tuple[int, int]] = []
-    doctor(folder(tmp_path, [2, 2]), Text(), progress=lambda done, total: steps.append((done, total)))
-    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+def test_a_colour_that_tells_who_is_who_is_reported(sound: Items) -> None:
+    paper = np.random.default_rng(0).integers(-40, 40, (16, 3))
+    items = Items.from_arrays(
+        [tinted(value, paper[code]) for value, code in zip(sound.values, sound.labels, strict=True)], sound.labels
+    )
+    confound = examined(items)[0]["confound"]
+    assert confound.level == "warning" and "AUC of" in confound.message and "mean colour" in confound.message
+
+
+def test_a_source_and_forgeries_of_another_colour(tmp_path: Path, sound: Items) -> None:
+    rows = ["path,label,source,forgery_of"]
+    written(tmp_path, sound)
+    for value, name, code in zip(sound.values, sound.ids, sound.labels, strict=True):
+        label = sound.names[code]
+        rows.append(f"{label}/{name}.png,{label},scan {code},")
+        if int(name) % 4 == 0:
+            save(tmp_path, f"forged {name}", tinted(value[:, ::-1], np.array([60, 0, -60])))
+            rows.append(f"forged {name}.png,,scan f,{label}")
+    (tmp_path / "table.csv").write_text("\n".join(rows) + "\n")
+    findings = examined(Items.open(tmp_path / "table.csv"))[0]
+    assert "source 1.000 [" in findings["confound"].message
+    assert "mean colour" in findings["confound-forgeries"].message
+    assert "told from forgeries by a trivial trait" in findings["confound-forgeries"].message
+
+
+def test_names_that_the_eye_takes_for_one(tmp_path: Path) -> None:
+    pictures = glyphs(4, 4, size=48).values
+    names = ["Ana  Lo\u0301pez", "ana L\u00f3pez", "Bo", "Bert"]
+    findings = examined(Items.from_arrays(pictures, np.repeat(names, 4)))[0]
+    assert findings["names-alike"].message.startswith("1 label is written in more than one way (")
+    assert len(findings["names-alike"].files) == 8
+
+
+def test_a_bundle_serves_as_reader_and_gives_the_same_again(sound: Items) -> None:
+    recipe = Recipe.model_validate(
+        {"input": {"name": "Image", "size": 48, "channels": 1}, "encoder": {"name": "conv4", "dim": 16}}
+    )
+    bundle = Bundle(twin=build.twin(recipe, seed=0), recipe=recipe)
+    few = sound.take(range(64))  # to random weights all are alike: many pairs are looked at
+    once = examined(few, reader=bundle)[1]
+    assert once == examined(few, reader=bundle)[1]
+    told = " ".join(finding.message for finding in once.findings)
+    assert "by the bundle's vectors" in told
+
+
+def test_the_cleaned_table_is_readable_and_gives_reasons(tmp_path: Path, sound: Items) -> None:
+    items = Items.open(written(tmp_path / "data", sound.take(range(24))))
+    beside = write_cleaned(items, {3: "cannot be read", 5: "a, b"}, tmp_path / "clean.csv")
+    again = Items.open(tmp_path / "clean.csv")
+    assert [value.resolve() for value in again.values] == [items.values[i] for i in range(24) if i not in (3, 5)]
+    assert beside.read_text().splitlines()[1:] == [
+        "data/glyph 0/3.png,glyph 0,cannot be read",
+        'data/glyph 0/5.png,glyph 0,"a, b"',
+    ]
+    with pytest.raises(NotEnoughData, match="none of 24 items would be left: nothing was written"):
+        write_cleaned(items, dict.fromkeys(range(24), "no"), tmp_path / "clean.csv")
+    with pytest.raises(UsageError, match=r"must end in \.csv"):
+        write_cleaned(items, {}, tmp_path / "clean.txt")
+    with pytest.raises(UsageError, match="arrays in memory"):
+        write_cleaned(sound, {}, tmp_path / "clean.csv")
+
+
+def test_forgeries_go_with_the_last_genuine_item(tmp_path: Path) -> None:
+    for name in ("a/1", "a_forg/1", "b/1", "b/2"):
+        save(tmp_path, name, np.zeros((8, 8, 3), np.uint8))
+    items = Items.open(tmp_path)
+    beside = write_cleaned(items, {items.ids.index("a/1.png"): "unreadable"}, tmp_path / "clean.csv")
+    assert "a forgery of somebody of whom no genuine item is left" in beside.read_text()
+    assert Items.open(tmp_path / "clean.csv").identities == ("b",)

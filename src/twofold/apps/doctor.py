@@ -1,320 +1,372 @@
-"""The doctor: what is wrong with data, before a minute is spent on training. Any input type with a `read` will do."""
+"""The whole checkup of data: what its diagnosis says, copies, overlap, doubtful labels, confounds; what to leave out.
 
-import unicodedata
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+Each item is read once; memory is linear in the number of items, about two kilobytes per picture.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
+from twofold.apps.diagnosis import FIX, Reading, diagnosis, worst_first
+from twofold.apps.survey import Survey, survey
+from twofold.bundle import Bundle
 from twofold.config import Recipe
-from twofold.data.adaptation import adapted
-from twofold.data.hashes import content_hash
-from twofold.data.items import Items, Parts
+from twofold.copies.checkup_pairs import groups_of, near_copies
+from twofold.data.confounds import BOUND, confounds, forgery_confounds
+from twofold.data.items import Items
+from twofold.data.label_noise import ENOUGH, Doubts, doubtful_labels
 from twofold.data.listing import some
-from twofold.errors import DataError, UnreadableInput, UsageError
+from twofold.errors import DataError
+from twofold.inputs import Input
+from twofold.inputs.image_traits import coarse_features, flat_edges
+from twofold.metrics.sites import CHANCE
 from twofold.plurals import counted
-from twofold.results import Finding
+from twofold.recruitment import site_dependence
+from twofold.results import Estimate, Finding
 
-__all__ = [
-    "Reader",
-    "Reading",
-    "diagnosis",
-    "doctor",
-    "plain_name",
-    "read_each",
-    "unreadable_items",
-    "worst_first",
-]
-
-NAMED = 20
-"""Items that a message names before it says how many more there are; `Finding.files` has all."""
-
-MOST_UNREADABLE = 0.5
-"""Share of items that may be left out: of more unreadable ones the recipe or the folder is the wrong one."""
-
-FIX = "`twofold doctor DATA --fix clean.csv` writes a table without them"
-
-
-@runtime_checkable
-class Reader(Protocol):
-    """What the doctor needs of an input type."""
-
-    def read(self, value: Any) -> np.ndarray:
-        """One raw thing as an array, or UnreadableInput."""
-        ...
+__all__ = ["Checkup", "checkup", "doctor"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """What one pass over the items gave: content -> its positions, and position -> why it cannot be read."""
+class Checkup:
+    """What a checkup found.
 
-    same: dict[str, list[int]]
-    unreadable: dict[int, str]
+    Attributes:
+        findings: the worst first.
+        dropped: position -> why the item should be left out; `write_cleaned` takes it.
+    """
+
+    findings: tuple[Finding, ...]
+    dropped: dict[int, str]
 
 
-def doctor(
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    """The items, those that they are compared with behind them, and what was found so far.
+
+    Attributes:
+        ids, identity: by name, of all; an id of those compared with begins with "against: ".
+        side: code into `sides` of each, all equal where nothing is compared.
+    """
+
+    items: Items
+    ids: tuple[str, ...]
+    identity: tuple[str, ...]
+    side: Int[np.ndarray, "n"]
+    sides: tuple[str, ...]
+    known: Survey
+    values: tuple[Any, ...]
+    findings: list[Finding] = field(default_factory=list)
+    dropped: dict[int, str] = field(default_factory=dict)
+
+
+def checkup(
     items: Items,
-    input_type: Reader,
+    reader: Input | Bundle,
     *,
     recipe: Recipe | None = None,
     fixed: Collection[str] = (),
+    against: Items | Sequence[str] | None = None,
     seed: int = 0,
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Finding, ...]:
-    """Read every item once and say what stands against training, the worst first.
+) -> Checkup:
+    """Read every item once and say all that stands against training on them and against believing what is measured.
 
-    Found are: items that cannot be decoded; items that are exactly equal as they are read, within a class and (worse)
-    under two; labels that differ in case, blanks or Unicode form alone; one class only, singletons only; class sizes;
-    what `recipe` becomes for this data, and whether it can be trained; what lay in the folder and was left out.
-    `twofold.apps.checkup.checkup` looks deeper.
+    Beyond what `doctor` finds: near copies (recompressed, brighter, cut a little) within a class and under two;
+    identities and contents that stand on two sides; labels that the nearest neighbours contradict, if those are good
+    enough to say so; traits that should not tell genuine from impostor pairs and do; by a bundle's vectors, whether
+    identities of one site or group are alike, so that they are not independent.
 
     Args:
         items: what shall be trained on.
-        input_type: reads an item, as in training.
-        recipe: what shall be trained; None: the usual one.
-        fixed: settings of the recipe that must not be adapted to the data, as in `fit_recipe`.
-        seed: of the split.
-        strict: one item that cannot be decoded prevents training; else such items are left out.
+        reader: an input type that reads an item; or a bundle, whose vectors then judge labels and find more copies.
+        recipe, fixed, strict: as in `doctor`.
+        against: other items, of which none should be among `items`; or the part of each item (train, test, ...), of
+            which none should share an identity or a content.
+        seed: of random choices and of the split.
         progress: called with (done, total) after every item.
+
+    Raises:
+        DataError: not one part for each item.
+    """
+    case = _opened(items, reader, against, progress)
+    reading = _first(case.known.reading, len(items))
+    case.findings.extend(diagnosis(items, reading, recipe=recipe, fixed=fixed, seed=seed, strict=strict))
+    case.dropped.update(dict.fromkeys(reading.unreadable, "cannot be read"))
+    exact = [same for same in case.known.reading.same.values() if len(same) > 1]
+    _leave_out_copies(case, exact, "equal")
+    known = case.known
+    pairs = near_copies(known.planes, pictures=known.pictures, vectors=known.vectors, values=case.values)
+    near = _new_groups(groups_of(pairs), exact)
+    _near(case, near)
+    _leave_out_copies(case, near, "nearly equal")
+    _overlap(case, exact, near)
+    _incomplete(case)
+    _labels(case, seed)
+    _traits(case, seed)
+    _recruited_together(case, seed)
+    return Checkup(findings=worst_first(case.findings), dropped=dict(sorted(case.dropped.items())))
+
+
+def doctor(items: Items, reader: Input | Bundle, **asked: Any) -> tuple[Finding, ...]:
+    """What `twofold doctor` finds, the worst first: the findings of `checkup`, which takes the same arguments.
 
     Returns:
         findings: "fatal" ones prevent training, "warning" ones spoil its numbers, "note" ones are good to know. Each
         names its items in `files`; the message shows the first few.
     """
-    reading = read_each(items, input_type, progress)
-    return worst_first(diagnosis(items, reading, recipe=recipe, fixed=fixed, seed=seed, strict=strict))
+    return checkup(items, reader, **asked).findings
 
 
-def diagnosis(
+def _opened(
     items: Items,
-    reading: Reading,
-    *,
-    recipe: Recipe | None = None,
-    fixed: Collection[str] = (),
-    seed: int = 0,
-    strict: bool = False,
-) -> list[Finding]:
-    """What the labels and one pass over the items tell, in no order; see `doctor`."""
-    found = [*unreadable_items(items, reading, strict=strict), *_duplicates(items, reading), *_strays(items)]
-    readable = items.take([place for place in range(len(items)) if place not in reading.unreadable])
-    if not len(readable):
-        return found
-    return [*found, *_names(readable), *_classes(readable), *_trained(readable, recipe or Recipe(), fixed, seed)]
-
-
-def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Fatal findings, then warnings, then notes."""
-    return tuple(sorted(found, key=lambda finding: ("fatal", "warning", "note").index(finding.level)))
-
-
-def read_each(items: Items, input_type: Reader, progress: Callable[[int, int], None] | None) -> Reading:
-    """One pass over the items."""
-    same: dict[str, list[int]] = defaultdict(list)
-    unreadable: dict[int, str] = {}
-    for position, value in enumerate(items.values):
-        try:
-            same[content_hash(input_type.read(value))].append(position)
-        except UnreadableInput as error:
-            unreadable[position] = str(error)
-        if progress:
-            progress(position + 1, len(items))
-    return Reading(same=same, unreadable=unreadable)
-
-
-def unreadable_items(items: Items, reading: Reading, *, strict: bool) -> list[Finding]:
-    """What cannot be decoded: a warning, or fatal where it is too much or `strict`."""
-    if not reading.unreadable:
-        return []
-    share = len(reading.unreadable) / len(items)
-    fatal = strict or share > MOST_UNREADABLE
-    remedy = "they are left out; repair or delete them to get rid of this line"
-    if fatal:
-        remedy = f"repair them, or take them out of the data: {FIX}"
-    if share > MOST_UNREADABLE:
-        remedy = "is this the right recipe for such files? Repair them, or take them out of the data"
-    return [
-        Finding(
-            level="fatal" if fatal else "warning",
-            code="unreadable",
-            message=f"{len(reading.unreadable)} of {len(items)} items cannot be read "
-            f"({some(reading.unreadable.values(), NAMED)})",
-            remedy=remedy,
-            files=_ids(items, reading.unreadable),
+    reader: Input | Bundle,
+    against: Items | Sequence[str] | None,
+    progress: Callable[[int, int], None] | None,
+) -> _Case:
+    identity = tuple(items.identities[code] for code in items.identity)
+    if isinstance(against, Items):
+        return _Case(
+            items=items,
+            ids=(*items.ids, *(f"against: {name}" for name in against.ids)),
+            identity=(*identity, *(against.identities[code] for code in against.identity)),
+            side=np.repeat([0, 1], [len(items), len(against)]),
+            sides=("these items", "those compared with"),
+            known=survey([*items.values, *against.values], reader, progress=progress),
+            values=(*items.values, *against.values),
         )
-    ]
+    if against is not None and len(against) != len(items):
+        raise DataError(f"{len(against)} parts are given for {len(items)} items: one part for each is needed")
+    sides, side = np.unique(["all"] * len(items) if against is None else list(against), return_inverse=True)
+    known = survey(items.values, reader, progress=progress)
+    names, values = tuple(map(str, sides)), tuple(items.values)
+    return _Case(items=items, ids=items.ids, identity=identity, side=side, sides=names, known=known, values=values)
 
 
-def _duplicates(items: Items, reading: Reading) -> list[Finding]:
-    repeated = [same for same in reading.same.values() if len(same) > 1]
-    across = [same for same in repeated if len(set(items.labels[same])) > 1]
-    within = [same for same in repeated if len(set(items.labels[same])) == 1]
-    return [
-        *_equal(
-            items,
-            across,
-            code="duplicates-across-classes",
-            where="under more than one label",
-            remedy="at most one of the labels is right: keep that one. Such items teach that the same is different, "
-            f"and can carry what is tested into the training. {FIX}",
-        ),
-        *_equal(
-            items,
-            within,
-            code="duplicates-within-classes",
-            where="more than once in one class",
-            remedy="keep one of each: a genuine pair of copies is recognised without skill, so error rates look better "
-            f"than they are. {FIX}",
-        ),
-    ]
+def _first(reading: Reading, count: int) -> Reading:
+    """What was read of the first items."""
+    same = {content: [place for place in places if place < count] for content, places in reading.same.items()}
+    unreadable = {place: reason for place, reason in reading.unreadable.items() if place < count}
+    return Reading(same={content: places for content, places in same.items() if places}, unreadable=unreadable)
 
 
-def _equal(items: Items, groups: list[list[int]], *, code: str, where: str, remedy: str) -> list[Finding]:
-    if not groups:
-        return []
-    shown = some((" = ".join(_ids(items, same)) for same in groups), 3)
-    message = f"{counted(len(groups), 'content', 'stands')} {where}, exactly equal as they are read ({shown})"
-    files = _ids(items, [position for same in groups for position in same])
-    return [Finding(level="warning", code=code, message=message, remedy=remedy, files=files)]
+def _own(case: _Case, groups: Sequence[Sequence[int]]) -> list[list[int]]:
+    """The part of each group that is of the items themselves, where that is two or more."""
+    own = [[place for place in group if place < len(case.items)] for group in groups]
+    return [group for group in own if len(group) > 1]
 
 
-def _names(items: Items) -> list[Finding]:
-    """Labels that a reader takes for the same."""
-    alike: dict[str, list[str]] = defaultdict(list)
-    for name in items.identities:
-        alike[plain_name(name)].append(name)
-    groups = [names for names in alike.values() if len(names) > 1]
-    if not groups:
-        return []
-    codes = {name: code for code, name in enumerate(items.identities)}
-    told = np.isin(items.identity, [codes[name] for names in groups for name in names])
-    shown = some((" = ".join(map(repr, names)) for names in groups), 3)
-    return [
-        Finding(
-            level="warning",
-            code="names-alike",
-            message=f"{counted(len(groups), 'label', 'is')} written in more than one way ({shown})",
-            remedy="if they are one identity give them one label: else its items are taught to be different",
-            files=_ids(items, np.flatnonzero(told)),
-        )
-    ]
+def _new_groups(near: list[list[int]], exact: list[list[int]]) -> list[list[int]]:
+    """Groups of near copies that are not exact copies of each other alone."""
+    content = {place: number for number, same in enumerate(exact) for place in same}
+    return [group for group in near if len({content.get(place, -1 - place) for place in group}) > 1]
 
 
-def plain_name(name: str) -> str:
-    """A label without what the eye does not see: case, blanks, Unicode's several ways to write a letter."""
-    composed = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    seen = "".join(letter for letter in composed if unicodedata.category(letter) != "Cf")
-    return " ".join(seen.split())
+def _leave_out_copies(case: _Case, groups: list[list[int]], word: str) -> None:
+    """Of copies in one class the first stays; of copies under two labels none, since nobody knows which is right."""
+    for group in _own(case, groups):
+        torn = len(set(case.items.labels[group])) > 1
+        left = [place for place in group if place not in case.dropped]
+        for place in left if torn else left[1:]:
+            other = next(mate for mate in group if mate != place) if torn else left[0]
+            case.dropped[place] = f"{word} to {case.ids[other]}" + (", which has another label" if torn else "")
 
 
-def _sizes(items: Items) -> Int[np.ndarray, " classes"]:
-    """Items of each class, forgeries left out."""
-    return np.bincount(np.unique(items.labels[~items.forged], return_inverse=True)[1])
-
-
-def _classes(items: Items) -> list[Finding]:
-    sizes = _sizes(items)
-    if len(sizes) < 2:
-        return [
-            Finding(
-                level="fatal",
-                code="one-class",
-                message=f"there is only one class ({some(items.identities)}), of {counted(len(items), 'item')}",
-                remedy="give items of two or more identities: there is nothing to tell apart. In a folder each "
-                "identity has a sub-folder of its own",
-            )
-        ]
-    if sizes.max() < 2:
-        return [
-            Finding(
-                level="fatal",
-                code="singletons-only",
-                message=f"each of the {len(sizes)} classes has one item only, so nothing is known to be the same",
-                remedy="give at least two items of each identity. For folders of folders (group/identity/file) give "
-                "--levels 2",
-            )
-        ]
-    spread = f"{sizes.min()} to {sizes.max()} items each, median {np.median(sizes):g}"
-    found = [
-        Finding(level="note", code="class-sizes", message=f"{counted(len(sizes), 'class')} of {spread}", remedy="")
-    ]
-    counts = np.bincount(items.labels)[items.labels]
-    alone = np.flatnonzero((counts == 1) & ~items.forged)
-    if len(alone):
-        found.append(
-            Finding(
-                level="note",
-                code="singletons",
-                message=f"{len(alone)} of {len(sizes)} classes have one item only ({some(_ids(items, alone))})",
-                remedy="they serve as strangers only; a second item of each would teach more",
-                files=_ids(items, alone),
-            )
-        )
-    return found
-
-
-def _trained(items: Items, recipe: Recipe, fixed: Collection[str], seed: int) -> list[Finding]:
-    """What the recipe becomes for these items, and whether it can be trained on them."""
-    usable = int((_sizes(items) >= 2).sum())
-    if usable < 2:
-        # one class or singletons only are said already; here one class with a pair, and singletons
-        return [_alone()] if len(_sizes(items)) >= 2 and usable else []
-    try:
-        fitted = adapted(recipe, items, fixed=fixed, seed=seed)
-        parts = items.parts(fitted.recipe.split, seed=seed)
-    except (DataError, UsageError) as error:
-        return [Finding(level="fatal", code="training", message=str(error), remedy="")]
-    found = [Finding(level="note", code="adapted", message=note, remedy="") for note in fitted.notes]
-    found.append(Finding(level="note", code="split", message=_split_line(parts, fitted.recipe), remedy=""))
-    if (_sizes(items) < fitted.recipe.k).any():
-        found.append(_small_classes(items, fitted.recipe.k))
-    return found
-
-
-def _split_line(parts: Parts, recipe: Recipe) -> str:
-    """How many identities each part gets."""
-    counts = {name: len(names) for name, names in parts.names().items()}
-    if (folds := recipe.split.folds or 0) >= 2:
-        aside = f", {counts['test']} are kept aside to test" if counts["test"] else ""
-        return f"identities: {counts['train']} are trained on and judged by cross-fitting in {folds} folds{aside}"
-    return "identities: " + ", ".join(f"{count} {name}" for name, count in counts.items())
-
-
-def _alone() -> Finding:
-    return Finding(
-        level="fatal",
-        code="batch",
-        message="one class has two items or more: a batch takes two such classes",
-        remedy="give a second item of at least one more identity",
+def _near(case: _Case, groups: list[list[int]]) -> None:
+    labels = case.items.labels
+    own = _own(case, groups)
+    torn = [group for group in own if len(set(labels[group])) > 1]
+    _copies(
+        case,
+        torn,
+        code="near-duplicates-across-classes",
+        where="under more than one label",
+        remedy=f"look at them: it is one thing with a wrong label, or one identity with two names. {FIX}",
+    )
+    _copies(
+        case,
+        [group for group in own if len(set(labels[group])) == 1],
+        code="near-duplicates-within-classes",
+        where="more than once in one class",
+        remedy="keep one of each, or only count on them less: copies and shots of one moment are recognised without "
+        f"skill, so error rates look better than they are. {FIX}",
     )
 
 
-def _small_classes(items: Items, k: int) -> Finding:
-    sizes = _sizes(items)
+def _copies(case: _Case, groups: list[list[int]], *, code: str, where: str, remedy: str) -> None:
+    if groups:
+        shown = some((" ~ ".join(case.ids[place] for place in group[:4]) for group in groups), 3)
+        message = f"{counted(len(groups), 'group')} of nearly equal pictures {where} ({shown})"
+        files = tuple(case.ids[place] for group in groups for place in group)
+        case.findings.append(Finding(level="warning", code=code, message=message, remedy=remedy, files=files))
+
+
+def _overlap(case: _Case, exact: list[list[int]], near: list[list[int]]) -> None:
+    """What stands on two sides: identities by name, contents, near copies."""
+    by_name: dict[str, list[int]] = {}
+    for place, name in enumerate(case.identity):
+        by_name.setdefault(name, []).append(place)
+    for code, what, groups in (
+        ("overlap-identities", "identity", list(by_name.values())),
+        ("overlap-contents", "content", exact),
+        ("overlap-near", "near copy", near),
+    ):
+        torn = [group for group in groups if len(set(case.side[group])) > 1]
+        if not torn:
+            continue
+        first = (case.identity[g[0]] if what == "identity" else " = ".join(case.ids[i] for i in g[:3]) for g in torn)
+        places = _giving_way(case, torn)
+        said = counted(len(torn), what, "stands")
+        case.findings.append(
+            Finding(
+                level="warning",
+                code=code,
+                message=f"{said} on two sides of {', '.join(case.sides)} ({some(first, 3)})",
+                remedy="what is learned there is tested here: leave them out on one side",
+                files=tuple(case.ids[place] for group in torn for place in group),
+            )
+        )
+        for place in places:
+            case.dropped.setdefault(place, f"its {what} stands on another side too")
+
+
+def _giving_way(case: _Case, groups: list[list[int]]) -> list[int]:
+    """The items to be left out: of several parts the largest side of each group stays behind, of two data sets this."""
+    if len(case.ids) > len(case.items):
+        return [place for group in groups for place in group if place < len(case.items)]
+    size = np.bincount(case.side)
+    kept = [min(set(case.side[group].tolist()), key=lambda side: (size[side], side)) for group in groups]
+    return [place for group, side in zip(groups, kept, strict=True) for place in group if case.side[place] != side]
+
+
+def _incomplete(case: _Case) -> None:
+    """Formats without checksums (JPEG, WebP, BMP, raw TIFF) do not tell that a part of the picture was lost."""
+    flat = flat_edges(case.known.planes) & case.known.pictures
+    names = tuple(case.ids[place] for place in np.flatnonzero(flat[: len(case.items)]))
+    if names:
+        case.findings.append(
+            Finding(
+                level="warning",
+                code="flat-edge",
+                message=f"{counted(len(names), 'picture', 'ends')} in a flat area that begins in the middle of "
+                f"something ({some(names, 3)})",
+                remedy="look whether a part of them is missing, as after a broken copy, and replace those",
+                files=names,
+            )
+        )
+
+
+def _labels(case: _Case, seed: int) -> None:
+    """Doubtful labels of the items that are left, forgeries aside."""
+    items, known = case.items, case.known
+    if known.vectors is None and not known.pictures.any():
+        return
+    usable = (known.readable if known.vectors is not None else known.pictures)[: len(items)] & ~items.forged
+    copies = {place for same in known.reading.same.values() for place in same[1:]}
+    usable[[place for place in copies if place < len(items)]] = False
+    places = np.flatnonzero(usable)
+    if len(places) < 3:
+        return
+    vectors = coarse_features(known.planes[places]) if known.vectors is None else known.vectors[places]
+    doubts = doubtful_labels(vectors, items.labels[places], seed=seed)
+    if doubts is None:
+        return
+    feature = "coarse pixels and gradients" if known.vectors is None else "the bundle's vectors"
+    if doubts.accuracy < ENOUGH:
+        case.findings.append(_too_weak(doubts, feature))
+    elif len(doubts.suspects):
+        case.findings.append(_doubtful(case, places, doubts, feature))
+
+
+def _too_weak(doubts: Doubts, feature: str) -> Finding:
     return Finding(
         level="note",
-        code="small-classes",
-        message=f"{int((sizes < k).sum())} of {len(sizes)} classes have fewer than k={k} items",
-        remedy="they give a batch what they have; if most are so small, --set k lower",
+        code="labels-not-judged",
+        message=f"whether labels are wrong cannot be told by {feature}: nearest neighbours agree with "
+        f"{doubts.accuracy:.0%} of the labels, {ENOUGH:.0%} are needed",
+        remedy="train a model and give it as bundle: its vectors may be good enough",
     )
 
 
-def _strays(items: Items) -> list[Finding]:
-    if not items.strays:
-        return []
-    return [
-        Finding(
-            level="note",
-            code="strays",
-            message=f"left out of the folder: {some(items.strays)}",
-            remedy="nothing needs to be done if they are not items; else move them into the folder of their identity",
-            files=items.strays,
+def _doubtful(case: _Case, places: Int[np.ndarray, "n"], doubts: Doubts, feature: str) -> Finding:
+    items, told = case.items, []
+    for place, better in zip(places[doubts.suspects].tolist(), doubts.better.tolist(), strict=True):
+        told.append(f"{items.ids[place]}: rather {items.names[better]}")
+        case.dropped.setdefault(place, f"doubtful label: its neighbours are {items.names[better]}")
+    return Finding(
+        level="warning",
+        code="labels-doubtful",
+        message=f"{len(told)} of {len(places)} labels are contradicted by the nearest neighbours ({some(told, 3)}), by "
+        f"{feature}, which agree with {doubts.accuracy:.0%} of the labels and find {doubts.recall:.0%} of labels "
+        "swapped on purpose",
+        remedy=f"look at them: most are wrong, some are merely unusual. {FIX}",
+        files=tuple(items.ids[place] for place in places[doubts.suspects]),
+    )
+
+
+def _traits(case: _Case, seed: int) -> None:
+    """Traits that tell genuine from impostor pairs."""
+    items, known = case.items, case.known
+    places = np.flatnonzero(known.described[: len(items)])
+    columns: dict[str, np.ndarray] = {name: values[places] for name, values in known.traits.items()}
+    if items.source is not None:
+        places = places if columns else np.arange(len(items))
+        columns["source"] = items.source[places][:, None]
+    labels, identity, forged = items.labels[places], items.identity[places], items.forged[places]
+    drawn = ~forged
+    genuine = {name: values[drawn] for name, values in columns.items()}
+    found = confounds(genuine, labels[drawn], identity=identity[drawn], seed=seed)
+    _confounded(case, found, "pairs of different identities", code="confound")
+    found = forgery_confounds(columns, labels, identity=identity, forged=forged, seed=seed)
+    _confounded(case, found, "forgeries", code="confound-forgeries")
+
+
+def _confounded(case: _Case, found: dict[str, Estimate], whom: str, *, code: str) -> None:
+    said = [f"{name} {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]" for name, auc in found.items()]
+    strong = [text for text, auc in zip(said, found.values(), strict=True) if auc.low > BOUND]
+    if strong:
+        case.findings.append(
+            Finding(
+                level="warning",
+                code=code,
+                message=f"genuine pairs are told from {whom} by a trivial trait alone: AUC of {', '.join(strong)}, "
+                f"above {BOUND:g} even at the lower end of the 95 % interval over identities",
+                remedy="a model may learn the trait instead of the identity: collect each identity under several "
+                "conditions, or bring the trait to one value for all; ignore this if it is a true mark of the identity",
+            )
         )
-    ]
+    if said:
+        message = f"AUC of trivial traits, genuine pairs against {whom} (0.5 is chance): {', '.join(said)}"
+        case.findings.append(Finding(level="note", code=f"{code}-traits", message=message, remedy=""))
 
 
-def _ids(items: Items, positions: Any) -> tuple[str, ...]:
-    return tuple(items.ids[position] for position in positions)
+def _recruited_together(case: _Case, seed: int) -> None:
+    """Whether knowing the site, or the group, of identities tells anything about impostor scores."""
+    items, known = case.items, case.known
+    if known.vectors is None:
+        return
+    kept = np.flatnonzero(known.readable[: len(items)] & ~items.forged)
+    part, vectors = items.take(kept), known.vectors[kept]
+    said = part.site is not None
+    if (found := site_dependence(part, lambda rows, cols: vectors[rows] @ vectors[cols].T, seed=seed)) is None:
+        return
+    of = "site" if said else "group"
+    told = (
+        f"{found.explained:.0%} of what tells identities' impostor scores apart lies between {of}s, and impostor pairs "
+        f"of one {of} score {found.within:+.2f} standard deviations more"
+    )
+    if found.p_value > CHANCE:
+        message = f"identities of one {of} look independent: {told}, which chance explains (p = {found.p_value:.2g})"
+        case.findings.append(Finding(level="note", code="sites", message=message, remedy=""))
+        return
+    remedy = (
+        "calibrate and evaluate count sites in place of identities, since there is a column site"
+        if said
+        else "if groups say who was recruited together, calibrate by them: --set site=group, or name the column site"
+    )
+    message = f"identities of one {of} are not independent: {told} (p = {found.p_value:.2g})"
+    case.findings.append(Finding(level="warning", code="sites", message=message, remedy=remedy))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from twofold.apps.doctor import Reader, Reading, read_each, unreadable_items
+from twofold.apps.diagnosis import Reader, Reading, read_each, unreadable_items
 from twofold.data.components import components
 from twofold.data.listing import some
 from twofold.data.pairs import Pairs, things_of

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from twofold.apps.doctor import Reading
+from twofold.apps.diagnosis import Reading
 from twofold.bundle import Bundle
 from twofold.copies.hashing import SIDE, grey_plane
 from twofold.data.hashes import content_hash

@@ -51,7 +51,7 @@ def doctor(
         json: print one JSON object.
     """
     from twofold import build
-    from twofold.apps.checkup import checkup
+    from twofold.apps.doctor import checkup
     from twofold.bundle import Bundle
     from twofold.data.cleaning import write_cleaned
     from twofold.data.items import Items

@@ -341,7 +341,7 @@ def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, until: float, **
         asked: `fixed` and `seed`, as for `fit_recipe`.
     """
     from twofold import build
-    from twofold.apps.doctor import doctor as examine
+    from twofold.apps.diagnosis import diagnosed
     from twofold.data.decoded import DecodingOnce
     from twofold.terminal import bars
 
@@ -349,7 +349,7 @@ def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, until: float, **
     asked |= {"recipe": recipe, "strict": strict}
     with bars.bar("doctor") as progress:
         try:
-            findings = examine(items, reader, progress=_in_time(progress, until), **asked)
+            findings = diagnosed(items, reader, progress=_in_time(progress, until), **asked)
         except _OutOfTimeError as late:
             say(f"the doctor was stopped after {late} of {len(items)} items, to leave time for training")
             return items

@@ -74,7 +74,7 @@ def findings_on_pairs(
 ) -> tuple[Finding, ...]:
     """What stands against training on these pairs: their files, their answers, and how they can be split."""
     from twofold import build
-    from twofold.apps.doctor import worst_first
+    from twofold.apps.diagnosis import worst_first
     from twofold.apps.listed_doctor import doctor_of_pairs, readable_pairs
     from twofold.terminal import bars
     from twofold.train.listed import parts_of_pairs

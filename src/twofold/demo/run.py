@@ -16,7 +16,7 @@ import PIL.Image
 from jaxtyping import Bool, Int
 
 from twofold import build
-from twofold.apps.doctor import doctor
+from twofold.apps.diagnosis import diagnosed
 from twofold.apps.evaluate import evaluate
 from twofold.apps.verify import calibration_of, identify, verify
 from twofold.bundle import Bundle
@@ -132,7 +132,7 @@ def demo(
             drawn = drawn or alphabets()
             parts = _parts(drawn.items, seed)
         with clock("examine", "looking for what is wrong with the pictures"):
-            findings = doctor(drawn.items, build.input(settings), recipe=settings)
+            findings = diagnosed(drawn.items, build.input(settings), recipe=settings)
         with clock("train", "training"):
             bundle = fit(build.twin(settings, seed), parts.train, parts.valid, recipe=settings, seed=seed, watch=watch)
         judged = _judged(bundle, parts, folder, far=far, seed=seed, clock=clock)
