@@ -46,8 +46,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "resume": ("bench/resume.py", "src/twofold/train"),
     "search": ("bench/search.py", "src/twofold/store"),
     "standings": ("bench/standings.py", "bench/populations.py", "bench/unit_vectors.py", "src/twofold/metrics"),
-    "text_sick": ("bench/text.py", *TRAINING),
-    "text_stsb": ("bench/text.py", *TRAINING),
+    "text": ("bench/text.py", *TRAINING),
     "training": ("bench/training.py", "src/twofold/train", "src/twofold/losses", "src/twofold/nn"),
 }
 """Files and packages whose change may change a benchmark's figures. Of a name that is not here nothing is known."""

@@ -75,7 +75,7 @@ def main() -> None:
             results += found
             for line in found:
                 print(f"{line['name']:>36} {line['value']:9.4f} {line['unit']}", flush=True)
-    print_last_line(f"text_{options.set}", started, results)
+    print_last_line("text", started, results)
 
 
 def sick(folder: Path) -> Graded:
