@@ -186,3 +186,13 @@ def test_an_edge_of_a_drawing_is_no_block_of_jpeg():
     PIL.ImageDraw.Draw(picture).rectangle((0, 0, 255, 63), fill=20)
     assert blocks_of(np.asarray(picture, np.float32)) == 0
     assert blocks_of(np.asarray(jpeg(scene(1), 5).convert("L"), np.float32)) >= 4
+
+
+def test_which_of_two_pictures_comes_first_does_not_matter():
+    for seed in range(3):
+        stream = io.BytesIO()
+        scene(seed).save(stream, "JPEG", quality=40)
+        values = tuple(np.asarray(each) for each in (scene(seed), PIL.Image.open(stream)))
+        seen = tuple(picture_seen(value, content, Image(size=128)) for value, content in zip(values, "ab", strict=True))
+        known = Collection(ids=("0", "1"), values=values, seen=seen)
+        assert Judge(collection=known)([(0, 1)]) == Judge(collection=known)([(1, 0)])

@@ -20,7 +20,7 @@ __all__ = ["MARKER", "Cache", "load_cache", "save_cache"]
 
 MARKER = "dedup.json"
 FORMAT = 2
-JUDGE = 2
+JUDGE = 3
 """Number of the judge's rule: verdicts of another one are not taken over. Raise it with every change of the rule."""
 
 PLAIN = ("pixels", "size", "time", "stamp", "frames", "box", "light", "sharpness")

@@ -65,8 +65,9 @@ class Judge:
     _lock: Lock = field(default_factory=Lock)
 
     def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[Verdict]:
-        """One verdict a pair; places that are not pictures are copies where their contents are equal."""
+        """One verdict a pair, whichever comes first; places that are not pictures are copies if their contents are."""
         contents = [each.content for each in self.collection.seen]
+        pairs = [(first, second) if contents[first] <= contents[second] else (second, first) for first, second in pairs]
         told: list[Verdict | None] = [None] * len(pairs)
         new: list[int] = []
         for number, (first, second) in enumerate(pairs):
