@@ -35,6 +35,7 @@ bench-quick: $(VENV)/.dev
 	for bench in losses first_day embedding distributed training doctor alarms resume durability search hostile paths; do \
 		$(BIN)/python bench/$$bench.py --quick || exit 1; \
 	done
+	$(BIN)/python bench/names.py --quick --only records
 	$(BIN)/python bench/dedup.py --quick --families jpeg crop blur text rotation mirror watermark
 
 clean:

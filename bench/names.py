@@ -36,6 +36,9 @@ from twofold.recipes import names as recipe
 UNSEEN = 5000
 SPLITS, HALF, RATE = 50, 1000, 1e-3
 RESAMPLED = 1000
+SMALL = {"encoder.dim": 64, "input.symbols": 4096, "epochs": 2, "fewest_steps": 0}
+"""What --quick makes of the recipe."""
+
 TRAINED, CALIBRATED, RECORD_RATE = 4000, 10_400, 1e-6
 """Persons that train, and that calibrate with two spellings each: so many may certify the rate."""
 
@@ -55,7 +58,7 @@ def main() -> None:
             options.data, options.only, seeds=1 if options.quick else options.seeds, quick=options.quick
         )
     if options.only in (None, "records"):
-        results += of_records(2000 if options.quick else options.records, quick=options.quick)
+        results += of_records(1000 if options.quick else options.records, quick=options.quick)
     print_last_line("names", started, results)
 
 
@@ -65,7 +68,7 @@ def of_names(folder: Path, only: str | None, *, seeds: int, quick: bool) -> list
     names = shuffled(sorted(aliases), seed=0)
     unseen, seen = (names[:300], names[300:900]) if quick else (names[:UNSEEN], names[UNSEEN:])
     results: list[dict[str, Any]] = []
-    first = trained({name: [name, *aliases[name]] for name in seen}, seed=0)
+    first = trained({name: [name, *aliases[name]] for name in seen}, seed=0, quick=quick)
     if only in (None, "recall"):
         results += recall(first, seen, unseen, aliases, seeds=seeds)
     if only in (None, "rates"):
@@ -82,23 +85,24 @@ def read(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def shuffled(names: Sequence[str], *, seed: int) -> list[str]:
+def shuffled(names: list[str], *, seed: int) -> list[str]:
     """The names in another order."""
     return [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
 
 
-def trained(texts: dict[str, list[str]], *, seed: int) -> Bundle:
-    """The recipe `names`, trained on texts by what they are called."""
+def trained(texts: dict[str, list[str]], *, seed: int, quick: bool = False) -> Bundle:
+    """The recipe `names`, trained on texts by what they are called; with `quick` a small one, for a few steps."""
+    used = recipe().replace(SMALL if quick else {})
     rows = [(text, name) for name, spelt in texts.items() for text in dict.fromkeys(spelt)]
     items = Items.from_arrays([text for text, _ in rows], [name for _, name in rows])
-    return fit(build.twin(recipe(), seed=seed), items, recipe=recipe(), seed=seed)
+    return fit(build.twin(used, seed=seed), items, recipe=used, seed=seed)
 
 
 def recall(
     first: Bundle, seen: Sequence[str], unseen: Sequence[str], aliases: dict[str, list[str]], *, seeds: int
 ) -> list[dict[str, Any]]:
     """Share of rows whose alias finds a name that it is listed for."""
-    from rapidfuzz import fuzz, process
+    from rapidfuzz import fuzz, process  # pyright: ignore[reportMissingImports]
 
     place = {name: number for number, name in enumerate(unseen)}
     rows = [(alias, place[name]) for name in unseen for alias in aliases[name]]
@@ -155,7 +159,7 @@ def interval(values: np.ndarray, owner: np.ndarray) -> tuple[float, float]:
 
 
 def rates(
-    bundle: Bundle, unseen: Sequence[str], aliases: dict[str, list[str]], *, splits: int, half: int
+    bundle: Bundle, unseen: list[str], aliases: dict[str, list[str]], *, splits: int, half: int
 ) -> list[dict[str, Any]]:
     """In how many splits the true rate is above the certified one."""
     vectors = {name: embed_values(bundle, list(dict.fromkeys([name, *aliases[name]]))) for name in unseen}
@@ -227,8 +231,8 @@ def of_records(count: int, *, quick: bool) -> list[dict[str, Any]]:
     ours, others = people[:count], people[count:]
     seen = {str(n): [written(each), *(varied(each, generator) for _ in range(3))] for n, each in enumerate(others)}
     named = list(seen)
-    trainers, judges = (named[:300], named[300:800]) if quick else (named[:TRAINED], named[TRAINED:])
-    bundle = trained({name: seen[name] for name in trainers}, seed=0)
+    trainers, judges = (named[:300], named[300:700]) if quick else (named[:TRAINED], named[TRAINED:])
+    bundle = trained({name: seen[name] for name in trainers}, seed=0, quick=quick)
     rows = [(text, name) for name in judges for text in dict.fromkeys(seen[name][:2])]
     judging = Items.from_arrays([text for text, _ in rows], [name for _, name in rows])
     far = 1e-3 if quick else RECORD_RATE

@@ -211,7 +211,7 @@ def tuned(
 
 def embed_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Our seconds and those of sentence-transformers, in turns over parts of the same sentences."""
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import SentenceTransformer  # pyright: ignore[reportMissingImports]
 
     count = 200 if options.quick else SENTENCES
     sentences = np.random.default_rng(0).permutation(np.resize(np.array(graded.sentences, object), count))

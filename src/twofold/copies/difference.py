@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 
 from twofold.copies.comparing import Judge, detail_pixels, matrix_of, reduced
 from twofold.copies.reading import Collection, picture_seen
-from twofold.copies.registration import lay_over
+from twofold.copies.registration import Apart, lay_over
 from twofold.errors import UnreadableInput
 from twofold.inputs.image import Image
 
@@ -37,7 +37,7 @@ def differing(kept: Any, copy: Any) -> tuple[Shown, Shown, Shown] | None:
         turned = np.linalg.inv(np.vstack([matrix, [0.0, 0.0, 1.0]]))
         matrix = turned[:2]
     laid = lay_over(details[0], details[1], matrix)
-    if laid is None:
+    if isinstance(laid, Apart):
         return None
     apart = np.abs(laid.one - laid.other).max(axis=2) * LOUDER * laid.inside
     grey = 96 + 0.4 * laid.one[:, :, 0]

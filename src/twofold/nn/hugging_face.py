@@ -119,7 +119,7 @@ def _checked(model: Any) -> Any:
 
 def _transformers() -> Any:
     try:
-        import transformers
+        import transformers  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise MissingExtra(
             "a model of Hugging Face needs the package transformers: pip install 'twofold[hf]'"

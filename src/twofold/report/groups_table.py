@@ -35,8 +35,8 @@ def _rows(
     group: Group, role: str, texts: Mapping[str, Any], probability: Callable[[float], float] | None
 ) -> list[dict[str, object]]:
     kept = _text(texts, group.kept)
-    first = {"id": group.kept, "role": "kept", "text": kept}
-    rows: list[dict[str, object]] = [dict.fromkeys(COLUMNS[1:], "") | first]
+    empty: dict[str, object] = dict.fromkeys(COLUMNS[1:], "")
+    rows = [empty | {"id": group.kept, "role": "kept", "text": kept}]
     for name, score in zip(group.copies, group.scores, strict=True):
         text = _text(texts, name)
         rows.append(
