@@ -152,6 +152,13 @@ def test_copies_in_a_table_of_records(run, bundle, tmp_path):
     assert "Anna <mark>Albrecht</mark></blockquote>" in page.read_text()
 
 
+def test_a_rate_is_told_in_pairs_of_the_table(run, bundle, tmp_path, names):
+    many = table(tmp_path / "many.csv", ["text"], [(name,) for name in names[:40]])
+    code, said, _ = run("dedup", bundle, many)
+    assert code == 0 and "a false-accept rate of 0.05 lets up to 39 of 780 pairs" in said and "--far 1e-03" in said
+    assert "lets up to" not in run("dedup", bundle, many, "--threshold", "0.9")[1]
+
+
 def test_two_tables_are_linked(run, bundle, tmp_path):
     ours = table(tmp_path / "ours.csv", ["id", "text"], [("o1", "Anna Albrecht"), ("o2", "Zygmunt Quist")])
     theirs = table(tmp_path / "theirs.csv", ["id", "text"], [("t1", "Albrecht Anna"), ("t2", "Greta Grimaldi")])

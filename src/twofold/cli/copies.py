@@ -85,6 +85,8 @@ def dedup(
         reader = _reader(model, data, device)
         look = partial(of_items, reader=reader, rule=rule, threshold=threshold, cache=cache)
         found = _of_files(data, reader, look, against=against, report=report, out=out, quiet=json)
+        if threshold is None and against is None and reader is not None:
+            found = _expecting(found, reader)
     seconds = time.monotonic() - started
     if json:
         print_json(asdict(found) | {"seconds": seconds})
@@ -129,6 +131,21 @@ def _of_files(
     if out is not None:
         _write_table(out, found, texts, reader)
     return found
+
+
+def _expecting(found: "Groups", bundle: "Bundle") -> "Groups":
+    """With a note on how many pairs of different things may count as the same: the rate times all pairs."""
+    from dataclasses import replace
+
+    pairs = found.items * (found.items - 1) // 2
+    if bundle.calibration is None or (expected := bundle.calibration.far * pairs) < 1:
+        return found
+    note = (
+        f"a false-accept rate of {bundle.calibration.far:g} lets up to {expected:,.0f} of {pairs:,} pairs of different "
+        f"things count as the same: for a table of this size calibrate at a smaller one (--far {1 / pairs:.0e} lets one), "
+        "or ask for a higher --threshold"
+    )
+    return replace(found, notes=(*found.notes, note))
 
 
 def _written(report: Path | None, out: Path | None, data: Path) -> list[str]:
