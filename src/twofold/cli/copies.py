@@ -142,7 +142,7 @@ def _expecting(found: "Groups", bundle: "Bundle") -> "Groups":
         return found
     note = (
         f"a false-accept rate of {bundle.calibration.far:g} lets up to {expected:,.0f} of {pairs:,} pairs of different "
-        f"things count as the same: for a table of this size calibrate at a smaller one (--far {1 / pairs:.0e} lets one), "
+        f"things pass: calibrate at a smaller one for a table of this size (--far {1 / pairs:.0e} lets one), "
         "or ask for a higher --threshold"
     )
     return replace(found, notes=(*found.notes, note))
