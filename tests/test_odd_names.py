@@ -11,8 +11,8 @@ import pytest
 import safetensors.numpy
 
 import small_bundles
-from twofold import bundle as bundle_file
 from twofold.bundle import Bundle
+from twofold.bundle_files import fingerprint_of
 from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.errors import DamagedBundle, DataError, TwofoldError
@@ -165,7 +165,7 @@ def resealed_with_weights(folder, change):
     described = json.loads((folder / "bundle.json").read_text())
     recipe = Recipe.model_validate(described["recipe"])
     sha = sha256_file(folder / "weights.safetensors")
-    print_of = bundle_file._fingerprint(sha, described["twin"], recipe, 1)
+    print_of = fingerprint_of(sha, described["twin"], recipe, 1)
     described["contract"]["fingerprint"] = print_of
     (folder / "bundle.json").write_text(json.dumps(described))
     resealed(folder)
