@@ -21,7 +21,7 @@ from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.data.synthetic import glyphs
 from twofold.errors import DamagedBundle, Interrupted, RecipeError
-from twofold.train import budget, checkpoint
+from twofold.train import budget, checkpoint, keeper
 from twofold.train.checkpoint import Checkpoints
 from twofold.train.fit import fit
 
@@ -108,6 +108,17 @@ def test_the_last_states_stay_and_a_damaged_one_gives_way_to_the_one_before(whol
     Checkpoints(tmp_path).states[-1].joinpath(checkpoint.STATE).write_text("{")
     with pytest.raises(DamagedBundle, match="holds no state of a training to go on from: train without --resume"):
         trained(checkpoints=Checkpoints(tmp_path, resume=True))
+
+
+def test_of_large_weights_the_last_epoch_is_kept_and_others_now_and_then(whole, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(keeper, "LARGE", 0)
+    monkeypatch.setattr(checkpoint, "keep", lambda where, tensors, numbers: kept.append(numbers["epoch"]))
+    again = trained(checkpoints=Checkpoints(tmp_path / "large"))
+    assert kept == [SETTINGS["epochs"]] and torch.equal(weights(again), weights(whole[0]))
+    monkeypatch.setattr(keeper, "APART", 0.0)
+    trained(checkpoints=Checkpoints(tmp_path / "often"))
+    assert kept[1:] == [1, 2, 3]
 
 
 def test_another_profile_is_said(tmp_path, monkeypatch):

@@ -299,7 +299,7 @@ def _learn(
             keeper.keep()  # before the look: to go on is to do the rest of this epoch
         run.look(validation, last=bool(run.stopped) or run.epoch + 1 == run.recipe.epochs)
         if not run.cut:
-            keeper.keep()
+            keeper.after_epoch()
 
 
 def _one_epoch(run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, watch: Watch | None) -> None:

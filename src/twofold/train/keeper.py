@@ -13,6 +13,12 @@ from twofold.train.run import Run
 
 __all__ = ["Keeper"]
 
+LARGE = 32 << 20
+"""Bytes of weights from which on not every epoch is kept: of few items an epoch may take less than its state."""
+
+APART = 30.0
+"""Seconds between the states of large weights that the ends of epochs give."""
+
 GOOD_STEPS = 500
 """Steps between two states in memory that an alarm can go back to, beside the ends of epochs."""
 
@@ -30,6 +36,7 @@ class Keeper:
         self.asked = checkpoints.asked if checkpoints else None
         self.kept = time.monotonic()
         self.frozen: int | None = None
+        self.large = sum(each.nbytes for each in run.twin.parameters()) >= LARGE
         if self.checkpoints and not self.checkpoints.resume:
             checkpoint.drop(self.checkpoints.states)
         run.remember_good()
@@ -40,6 +47,12 @@ class Keeper:
         if self.checkpoints and self.frozen is None:
             checkpoint.keep(self.checkpoints, self.run.tensors(), self.run.numbers())
         self.kept = time.monotonic()
+
+    def after_epoch(self) -> None:
+        """Keep the state; of large weights at the end of the training, or half a minute after the last time."""
+        over = bool(self.run.stopped) or self.run.epoch == self.run.recipe.epochs
+        if over or not self.large or time.monotonic() - self.kept >= APART:
+            self.keep()
 
     def freeze(self) -> None:
         """Keep the state as it is now, and none after it: no training continues from a cool-down, which comes next."""
