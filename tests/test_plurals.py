@@ -15,6 +15,7 @@ from twofold.plurals import counted
         (12_000, "class", "stays", "12,000 classes stay"),
         (3, "batch", "was", "3 batches were"),
         (2, "key", "", "2 keys"),
+        (100, "epoch", "", "100 epochs"),
     ],
 )
 def test_counts(number, noun, verb, said):

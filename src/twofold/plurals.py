@@ -21,4 +21,5 @@ def counted(number: int, noun: str, verb: str = "", *, plural: str = "") -> str:
 def _plural(noun: str) -> str:
     if noun.endswith("y") and noun[-2] not in "aeiou":
         return f"{noun[:-1]}ies"
-    return f"{noun}es" if noun.endswith(("s", "x", "ch", "sh")) else f"{noun}s"
+    hissing = noun.endswith(("s", "x", "ch", "sh")) and not noun.endswith("epoch")  # its ch is a k
+    return f"{noun}es" if hissing else f"{noun}s"

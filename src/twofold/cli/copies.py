@@ -91,7 +91,7 @@ def dedup(
     if json:
         print_json(asdict(found) | {"seconds": seconds})
     else:
-        show(_told(found, seconds), *_written(report, out, data))
+        show(_told(found, seconds), *_written(found, report, out, data))
     return YES
 
 
@@ -148,11 +148,13 @@ def _expecting(found: "Groups", bundle: "Bundle") -> "Groups":
     return replace(found, notes=(*found.notes, note))
 
 
-def _written(report: Path | None, out: Path | None, data: Path) -> list[str]:
-    """What was written where, and what to do with it."""
+def _written(found: "Groups", report: Path | None, out: Path | None, data: Path) -> list[str]:
+    """What was written where, and what to do with it: files can be moved, rows of a table cannot."""
     lines = [] if out is None else [f"the groups are in {out}"]
-    if report is not None:
+    if report is not None and found.files:
         lines.append(f"look through {report}, export decisions.csv, then: {_command(data, Path('decisions.csv'))}")
+    elif report is not None:
+        lines.append(f"look through {report}")
     return lines
 
 
