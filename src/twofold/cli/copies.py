@@ -217,7 +217,7 @@ def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> No
         named=lambda name: _named(values[name], report) if name in values else _nothing(),
         laid=laid,
         title=f"Copies in {data.name or data}",
-        then=(_command(data, Path("decisions.csv")),),
+        then=(_command(data, Path("decisions.csv")),) if found.files else (),
     )
     write_atomically(report, page.encode("utf-8", "backslashreplace"))
 
