@@ -282,7 +282,7 @@ def compared(index: Index) -> tuple[int, int]:
 
 
 def outgrown(many: OpenSet, names: int, items: int) -> str | None:
-    """Why the rate that the threshold was set for does not hold for so many enrolled; None if it does."""
+    """Why the threshold's rate does not hold: more are enrolled than it was set for. None if it holds."""
     if names <= many.size and items <= many.size * many.enrolled:
         return None
     return (

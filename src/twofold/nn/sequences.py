@@ -257,10 +257,8 @@ def lstm(  # noqa: PLR0913 - the flat arguments of a recipe
         unit_norm: whether embeddings have length 1.
     """
     cells = nn.LSTM(width, width, layers, dropout=dropout if layers > 1 else 0.0, **BOTH_WAYS)
-    head = SequencePool(pool, 2 * width, dim, dropout=dropout, both_ways=True)
-    return SequenceEncoder(
-        _first(symbols, channels, width, weights), Recurrence(cells), head, dim=dim, unit_norm=unit_norm
-    )
+    first = _first(symbols, channels, width, weights)
+    return _recurrent(first, cells, pool, dropout=dropout, dim=dim, unit_norm=unit_norm)
 
 
 @builder(kinds=("symbols", "series"))
@@ -278,10 +276,8 @@ def gru(  # noqa: PLR0913 - the flat arguments of a recipe
 ) -> SequenceEncoder:
     """A bidirectional GRU (Cho et al. 2014) with pooled states; the arguments are those of `lstm`."""
     cells = nn.GRU(width, width, layers, dropout=dropout if layers > 1 else 0.0, **BOTH_WAYS)
-    head = SequencePool(pool, 2 * width, dim, dropout=dropout, both_ways=True)
-    return SequenceEncoder(
-        _first(symbols, channels, width, weights), Recurrence(cells), head, dim=dim, unit_norm=unit_norm
-    )
+    first = _first(symbols, channels, width, weights)
+    return _recurrent(first, cells, pool, dropout=dropout, dim=dim, unit_norm=unit_norm)
 
 
 @builder(kinds=("symbols", "series"))
@@ -331,6 +327,14 @@ def transformer(
     trunk = AttentionLayers(width, layers=layers, heads=width // HEAD_WIDTH, dropout=dropout)
     head = SequencePool(pool, width, dim, dropout=dropout)
     return SequenceEncoder(_first(symbols, channels, width), trunk, head, dim=dim, unit_norm=unit_norm)
+
+
+def _recurrent(
+    first: nn.Module, cells: nn.LSTM | nn.GRU, pool: str, *, dropout: float, dim: int, unit_norm: bool
+) -> SequenceEncoder:
+    """Recurrent cells of both directions between a first layer and a pool."""
+    head = SequencePool(pool, 2 * cells.hidden_size, dim, dropout=dropout, both_ways=True)
+    return SequenceEncoder(first, Recurrence(cells), head, dim=dim, unit_norm=unit_norm)
 
 
 def _first(symbols: int | None, channels: int | None, width: int, weights: str | None = None) -> nn.Module:
