@@ -27,6 +27,13 @@ def page(decision="same", threshold=0.5, hits=HITS, pictures=(GREY, None), **mor
     return found_page(shown, title="What is like these", facts={"index": "i"}, **more)
 
 
+def test_a_probability_that_contradicts_the_threshold_is_not_shown():
+    found = Found(query="q", hits=(), decision="same", threshold=0.5)
+    assert found.probability_of(Hit(id="a", label="a", score=0.7, probability=0.2)) is None
+    assert found.probability_of(Hit(id="a", label="a", score=0.7, probability=0.8)) == 0.8
+    assert found.probability_of(Hit(id="a", label="a", score=0.3, probability=0.2)) == 0.2
+
+
 def test_nothing_leaves_the_page_and_all_text_is_escaped():
     made = page()
     assert not re.search(r"(?:src|href)=[\"'](?!data:)", made)

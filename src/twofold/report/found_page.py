@@ -105,7 +105,8 @@ def _look(look: Look) -> str:
 
 def _hit(hit: Hit, look: Look, found: Found) -> str:
     same = found.threshold is not None and hit.score >= found.threshold
-    sure = "" if hit.probability is None else f" <span>probability {hit.probability:.2f}</span>"
+    likely = found.probability_of(hit)
+    sure = "" if likely is None else f" <span>probability {likely:.2f}</span>"
     others = {key: value for key, value in (hit.metadata or {}).items() if key not in UNTOLD}
     known = "".join(f"<dt>{_text(key)}</dt><dd>{_text(str(value))}</dd>" for key, value in others.items())
     last = hit.id.rsplit("/", maxsplit=1)[-1]

@@ -90,6 +90,12 @@ class Found:
     standing: Standing | None = None
     unreadable: str | None = None
 
+    def probability_of(self, hit: Hit) -> float | None:
+        """The probability of a hit; None where it contradicts the threshold, which keeps a false-accept rate."""
+        if hit.probability is None or self.threshold is None:
+            return hit.probability
+        return hit.probability if (hit.score >= self.threshold) == (hit.probability >= 0.5) else None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Identification:

@@ -19,9 +19,10 @@ def found(result: Found) -> str:
             f"{words[result.decision or 'different']}, threshold {result.threshold:.4f}, "
             f"false-accept rate {result.far:g} per comparison ({result.standing})"
         )
-    return "\n".join([f"{result.query}: {said}", *map(_hit, result.hits)])
+    return "\n".join([f"{result.query}: {said}", *(_hit(hit, result) for hit in result.hits)])
 
 
-def _hit(hit: Hit) -> str:
-    sure = "" if hit.probability is None else f"  {hit.probability:.3f}"
+def _hit(hit: Hit, result: Found) -> str:
+    known = result.probability_of(hit)
+    sure = "" if hit.probability is None else f"  {'-':5}" if known is None else f"  {known:.3f}"
     return f"  {hit.score:.4f}{sure}  {hit.label}" + (f"  {hit.id}" if hit.id != hit.label else "")
