@@ -93,12 +93,14 @@ def age(line: dict[str, Any], *, root: Path = ROOT) -> str:
     code = line.get("code")
     if code is None:
         return ", *of unknown code*"
-    return "" if _hashed()(code["paths"], root=root) == code["sha256"] else ", *stale*"
+    measured = _measured_code()
+    then = measured["RENEWED"].get(code["sha256"], code["sha256"])
+    return "" if measured["hashed"](code["paths"], root=root) == then else ", *stale*"
 
 
 @cache
-def _hashed() -> Any:
-    return runpy.run_path(str(ROOT / "bench" / "measured_code.py"))["hashed"]
+def _measured_code() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "bench" / "measured_code.py"))
 
 
 def _folded(fold: Fold, results: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:

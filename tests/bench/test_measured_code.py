@@ -22,12 +22,12 @@ def test_every_path_is_there(bench):
         assert not missing or name not in {path.stem for path in (ROOT / "bench" / "results").glob("*.json")}, name
 
 
-def test_the_hash_follows_code_and_not_comments(bench, tmp_path):
+def test_the_hash_follows_code_and_not_comments_or_layout(bench, tmp_path):
     (tmp_path / "package").mkdir()
     place = tmp_path / "package" / "a.py"
     place.write_text("x = 1\n", encoding="utf-8")
     first = bench.hashed(["package"], root=tmp_path)
-    place.write_text("# why\n\nx = 1   \n", encoding="utf-8")
+    place.write_text('"""What it holds."""\n\n# why\nx = (\n    1\n)\n"""What x is."""\n', encoding="utf-8")
     assert bench.hashed(["package"], root=tmp_path) == first
     place.write_text("x = 2\n", encoding="utf-8")
     changed = bench.hashed(["package"], root=tmp_path)
