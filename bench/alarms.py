@@ -2,10 +2,10 @@
 
     python bench/alarms.py [--quick]
 
-Twenty trainings get a NaN at a random step: in the loss, or in the gradient alone. Twenty collapse: from a random step
-on their last layer fades and their loss only pulls together. A NaN must be said in its own step, a collapse within 50.
-A hundred healthy trainings, of many losses, two encoders, learning rates and data sets, must not be stopped or sent
-back.
+Twenty trainings get a NaN at a random step: in the loss, or in the gradient alone. Twenty collapse:
+from a random step on their last layer fades and their loss only pulls together. A NaN must be said
+in its own step, a collapse within 50. A hundred healthy trainings, of many losses, two encoders,
+learning rates and data sets, must not be stopped or sent back.
 """
 
 import argparse
@@ -25,13 +25,26 @@ from twofold.results import Progress
 from twofold.train.fit import fit
 
 IN_TIME = {"nan": 1, "collapse": 50}
-HEALTHY_LOSSES = ("contrastive", "triplet", "nt_xent", "supcon", "multi_similarity", "circle", "smooth_ap", "ArcFace")
+HEALTHY_LOSSES = (
+    "contrastive",
+    "triplet",
+    "nt_xent",
+    "supcon",
+    "multi_similarity",
+    "circle",
+    "smooth_ap",
+    "ArcFace",
+)
 
 
 def main() -> None:
     """Inject, watch, and the last line."""
     parser = argparse.ArgumentParser(description="Training alarms")
-    parser.add_argument("--quick", action="store_true", help="2 injections of each kind and 8 short healthy trainings")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="2 injections of each kind and 8 short healthy trainings",
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     clock, generator = time.monotonic(), np.random.default_rng(0)
@@ -46,7 +59,9 @@ def main() -> None:
     alarms = [note for number in range(healthy) for note in healthy_training(number, epochs)]
     for note in alarms:
         print(f"false alarm: {note}")
-    anchor = f"{each} NaN (within 1 step), {each} collapses (within 50); conv4 on synthetic pictures"
+    anchor = (
+        f"{each} NaN (within 1 step), {each} collapses (within 50); conv4 on synthetic pictures"
+    )
     results = [
         row("injections_missed", missed, unit=f"of {2 * each}", goal=0, anchor=anchor),
         row("false_alarms", len(alarms), unit=f"in {healthy} healthy trainings", goal=0),
@@ -72,7 +87,8 @@ class Injected:
             return 10 * (embeddings - embeddings.mean(0).detach()).square().sum()
         if self.seed % 2:
             return value * math.nan
-        return value + (embeddings.sum() - embeddings.sum().detach()).abs().sqrt()  # finite, its slope is not
+        # finite, its slope is not
+        return value + (embeddings.sum() - embeddings.sum().detach()).abs().sqrt()
 
 
 def injected(kind: str, *, start: int, seed: int) -> int:
@@ -92,7 +108,8 @@ def injected(kind: str, *, start: int, seed: int) -> int:
             return 10**6
     except TrainingError:
         pass
-    # a training that was sent back stands at an earlier step than before; one that ended stands nowhere
+    # a training that was sent back stands at an earlier step than before; one that ended stands
+    # nowhere
     for before, after in zip(places, [*places[1:], (0, 0, 0)], strict=True):
         if after[:2] < before[:2]:
             return before[2] + 1 - start + 1
@@ -104,14 +121,20 @@ def healthy_training(number: int, epochs: int) -> list[str]:
     generator = np.random.default_rng(number)
     settings = {
         "loss": HEALTHY_LOSSES[number % len(HEALTHY_LOSSES)],
-        "encoder": {"name": ("conv4", "resnet_small")[number // 8 % 2], "dim": int(generator.choice([8, 32, 128]))},
+        "encoder": {
+            "name": ("conv4", "resnet_small")[number // 8 % 2],
+            "dim": int(generator.choice([8, 32, 128])),
+        },
         "optimiser": {"learning_rate": float(10 ** generator.uniform(-4, -2.3))},
         "precision": ("float32", resolved("auto", torch.device("cpu")))[number % 2],
     }
     if settings["loss"] == "triplet":
-        # not "hard": from random weights it does collapse at many learning rates (Schroff et al. 2015, section 3.2),
-        # the loss stays at the margin, and the alarm is right
-        settings["loss"] = {"name": "triplet", "mining": str(generator.choice(["all", "semi_hard"]))}
+        # not "hard": from random weights it does collapse at many learning rates (Schroff et al.
+        # 2015, section 3.2), the loss stays at the margin, and the alarm is right
+        settings["loss"] = {
+            "name": "triplet",
+            "mining": str(generator.choice(["all", "semi_hard"])),
+        }
     twin, items, recipe = made(number, epochs=epochs, **settings)
     try:
         bundle = fit(twin, items, recipe=recipe, seed=number)
@@ -122,7 +145,10 @@ def healthy_training(number: int, epochs: int) -> list[str]:
 
 def made(seed: int, **settings: Any) -> tuple[Any, Items, Recipe]:
     """A twin, its data and its recipe."""
-    table = {"input": {"name": "Image", "size": 28, "channels": 1}, "encoder": {"name": "conv4", "dim": 32}}
+    table = {
+        "input": {"name": "Image", "size": 28, "channels": 1},
+        "encoder": {"name": "conv4", "dim": 32},
+    }
     recipe = Recipe.model_validate(table | {"p": 8, "k": 4, "augment": {"rotation": 10}} | settings)
     generator = np.random.default_rng(seed)
     classes, each = int(generator.integers(12, 30)), 12

@@ -36,7 +36,9 @@ def resize(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Imag
 
 def blur(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
     """A Gaussian of 1 to 4 % of the side."""
-    return picture.filter(PIL.ImageFilter.GaussianBlur(generator.uniform(0.01, 0.04) * picture.width))
+    return picture.filter(
+        PIL.ImageFilter.GaussianBlur(generator.uniform(0.01, 0.04) * picture.width)
+    )
 
 
 def text(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
@@ -44,10 +46,15 @@ def text(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.
     changed = picture.copy()
     draw = PIL.ImageDraw.Draw(changed)
     for _ in range(int(generator.integers(1, 4))):
-        font = PIL.ImageFont.load_default(size=float(generator.uniform(0.07, 0.15)) * picture.height)
+        font = PIL.ImageFont.load_default(
+            size=float(generator.uniform(0.07, 0.15)) * picture.height
+        )
         words = "".join(generator.choice(list("ABCDEFGHKLMNOPRSTUVWXYZ "), 12))
         dark = bool(generator.integers(2))
-        place = (generator.uniform(-0.1, 0.3) * picture.width, generator.uniform(0, 0.85) * picture.height)
+        place = (
+            generator.uniform(-0.1, 0.3) * picture.width,
+            generator.uniform(0, 0.85) * picture.height,
+        )
         ink, rim = ((0, 0, 0), (255, 255, 255)) if dark else ((255, 255, 255), (0, 0, 0))
         draw.text(place, words, font=font, fill=ink, stroke_width=1, stroke_fill=rim)
     return changed
@@ -65,7 +72,9 @@ def strong(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Imag
     """Several at once: cut by up to 40 %, brighter or darker, text, small JPEG."""
     kept = generator.uniform(0.77, 1.0)
     left, top = generator.uniform(0, 1 - kept, 2) * picture.size
-    cut = picture.crop((int(left), int(top), int(left + kept * picture.width), int(top + kept * picture.height)))
+    cut = picture.crop(
+        (int(left), int(top), int(left + kept * picture.width), int(top + kept * picture.height))
+    )
     gain, offset = generator.uniform(0.6, 1.0), generator.uniform(0, 60)
     light = cut.point(lambda value: value * gain + offset)
     return _recompressed(text(light, generator), int(generator.integers(10, 40)))
@@ -106,7 +115,9 @@ def screenshot(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.
     for sign in range(4):
         left = (sign + 0.5) * width / 4 - size / 2
         draw.ellipse((left, high - 1.6 * size, left + size, high - 0.6 * size), fill=ink)
-    screen.paste(picture.resize((width, height), PIL.Image.Resampling.BICUBIC), (0, (high - height) // 2))
+    screen.paste(
+        picture.resize((width, height), PIL.Image.Resampling.BICUBIC), (0, (high - height) // 2)
+    )
     return screen
 
 
@@ -123,7 +134,9 @@ def brightness(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.
 
 def contrast(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
     """Times 0.6 to 1.4 about the middle grey."""
-    gain = float(generator.uniform(0.6, 0.85) if generator.integers(2) else generator.uniform(1.15, 1.4))
+    gain = float(
+        generator.uniform(0.6, 0.85) if generator.integers(2) else generator.uniform(1.15, 1.4)
+    )
     return picture.point(lambda value: (value - 128) * gain + 128)
 
 
@@ -134,7 +147,10 @@ def watermark(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.I
     size = float(generator.uniform(0.1, 0.2)) * picture.height
     opacity = int(generator.uniform(0.25, 0.5) * 255)
     for row in range(int(generator.integers(1, 4))):
-        place = (generator.uniform(-0.1, 0.2) * picture.width, (row * 0.3 + generator.uniform(0, 0.2)) * picture.height)
+        place = (
+            generator.uniform(-0.1, 0.2) * picture.width,
+            (row * 0.3 + generator.uniform(0, 0.2)) * picture.height,
+        )
         draw.text(place, "© SAMPLE PHOTO", font=PIL.ImageFont.load_default(size=size), fill=opacity)
     changed = picture.copy()
     changed.paste((255, 255, 255) if generator.integers(2) else (0, 0, 0), mask=mark)
@@ -151,7 +167,9 @@ def aspect(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Imag
 
 def eighth(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
     """To an eighth of the side, but no less than 16 pixels."""
-    return picture.resize((max(picture.width // 8, 16), max(picture.height // 8, 16)), PIL.Image.Resampling.BOX)
+    return picture.resize(
+        (max(picture.width // 8, 16), max(picture.height // 8, 16)), PIL.Image.Resampling.BOX
+    )
 
 
 def double(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
@@ -162,7 +180,8 @@ def double(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Imag
 def small_turn(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Image.Image:
     """By 3 to 7 degrees, with black corners."""
     return picture.rotate(
-        float(generator.uniform(3, 7)) * (1 if generator.integers(2) else -1), PIL.Image.Resampling.BICUBIC
+        float(generator.uniform(3, 7)) * (1 if generator.integers(2) else -1),
+        PIL.Image.Resampling.BICUBIC,
     )
 
 
@@ -170,7 +189,9 @@ def collage(picture: PIL.Image.Image, generator: np.random.Generator) -> PIL.Ima
     """Beside its own mirror image upside down, which stands for another picture."""
     both = PIL.Image.new("RGB", (2 * picture.width, picture.height))
     both.paste(picture, (0, 0))
-    both.paste(picture.transpose(PIL.Image.Transpose.TRANSVERSE).resize(picture.size), (picture.width, 0))
+    both.paste(
+        picture.transpose(PIL.Image.Transpose.TRANSVERSE).resize(picture.size), (picture.width, 0)
+    )
     return both
 
 
@@ -206,4 +227,7 @@ def _recompressed(picture: PIL.Image.Image, quality: int) -> PIL.Image.Image:
 
 def attacked(family: str, pictures: list[PIL.Image.Image], *, seed: int) -> list[PIL.Image.Image]:
     """One attack of the family on each picture; the same seed makes the same."""
-    return [FAMILIES[family](each, np.random.default_rng((seed, place))) for place, each in enumerate(pictures)]
+    return [
+        FAMILIES[family](each, np.random.default_rng((seed, place)))
+        for place, each in enumerate(pictures)
+    ]

@@ -2,15 +2,17 @@
 
     python bench/certification.py [--data DIR --bundle PATH] [--quick]
 
-Scores of impostor pairs are identity effect + identity effect + item effects + noise, all normal, so that the true rate
-at a threshold is known exactly; in "wolves" one identity in twenty is shifted by 1.5. A refusal is no violation, and is
-counted. Open set: strangers at galleries of 1,000 and 10,000, against fresh strangers at fresh galleries. Coverage:
-95 % intervals of 50 identities against the truth of the same population.
+Scores of impostor pairs are identity effect + identity effect + item effects + noise, all normal,
+so that the true rate at a threshold is known exactly; in "wolves" one identity in twenty is shifted
+by 1.5. A refusal is no violation, and is counted. Open set: strangers at galleries of 1,000 and
+10,000, against fresh strangers at fresh galleries. Coverage: 95 % intervals of 50 identities
+against the truth of the same population.
 
-With --data (Omniglot, as in bench/omniglot.py) and --bundle (trained on its background alphabets): calibrations on
-characters drawn from the evaluation alphabets, four drawings of each; the truth is the rate over all drawings of all
-the other characters. That truth is a sample itself, so that some of what counts as a violation is its own noise: half
-of the variance at 317 of 659 characters. So the rate over all 659 is given too, where noise errs the other way.
+With --data (Omniglot, as in bench/omniglot.py) and --bundle (trained on its background alphabets):
+calibrations on characters drawn from the evaluation alphabets, four drawings of each; the truth is
+the rate over all drawings of all the other characters. That truth is a sample itself, so that some
+of what counts as a violation is its own noise: half of the variance at 317 of 659 characters. So
+the rate over all 659 is given too, where noise errs the other way.
 """
 
 import argparse
@@ -45,9 +47,15 @@ FPIR = 0.05
 def main() -> None:
     """Certify and cover, then the last line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, help="Omniglot: the folder that holds images_evaluation")
-    parser.add_argument("--bundle", type=Path, help="a bundle that has not seen its evaluation alphabets")
-    parser.add_argument("--quick", action="store_true", help="few repeats, to see that everything runs")
+    parser.add_argument(
+        "--data", type=Path, help="Omniglot: the folder that holds images_evaluation"
+    )
+    parser.add_argument(
+        "--bundle", type=Path, help="a bundle that has not seen its evaluation alphabets"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few repeats, to see that everything runs"
+    )
     options = parser.parse_args()
     if (options.data is None) != (options.bundle is None):
         parser.error("--data and --bundle go together")
@@ -73,8 +81,17 @@ def main() -> None:
 def least_share(results: list[dict[str, Any]]) -> dict[str, Any]:
     """The smallest median share of the target, wolves apart, which have rows of their own."""
     name = "far_median_share_of_target"
-    shares = [each["value"] for each in results if each["name"].startswith(name) and "wolves" not in each["name"]]
-    return row(name, min(shares), goal=0.4, anchor="the smallest of those at each rate and on each data, wolves apart")
+    shares = [
+        each["value"]
+        for each in results
+        if each["name"].startswith(name) and "wolves" not in each["name"]
+    ]
+    return row(
+        name,
+        min(shares),
+        goal=0.4,
+        anchor="the smallest of those at each rate and on each data, wolves apart",
+    )
 
 
 def invented(name: str, far: float, repeats: int) -> list[dict[str, Any]]:
@@ -108,13 +125,19 @@ def thresholds(far: float, calibrations: Iterable[AllPairs]) -> list[float]:
     return found
 
 
-def certified(name: str, far: float, shares: list[float], *, identities: int) -> list[dict[str, Any]]:
+def certified(
+    name: str, far: float, shares: list[float], *, identities: int
+) -> list[dict[str, Any]]:
     """How often the true rate is above the asked one (`shares` above 1; NaN: refused), and its median share."""
     repeats, above = len(shares), int(np.sum(np.array(shares) > 1.0))
     refused = float(np.mean(np.isnan(shares)))
     interval = stats.binomtest(above, repeats).proportion_ci()
     said = f"{name}, {identities} identities, {repeats} calibrations, {refused:.0%} refused"
-    print(f"far {far:g}, {said}: {above / repeats:.1%} violations, median share {np.nanmedian(shares):.2f}", flush=True)
+    print(
+        f"far {far:g}, {said}: {above / repeats:.1%} violations, median share "
+        f"{np.nanmedian(shares):.2f}",
+        flush=True,
+    )
     suffix = f"{far:.0e}".replace("e-0", "e-") + ("" if name == "even" else f"_{name}")
     return [
         row(
@@ -124,7 +147,12 @@ def certified(name: str, far: float, shares: list[float], *, identities: int) ->
             goal=0.05,
             anchor=said,
         ),
-        row(f"far_median_share_of_target_{suffix}", float(np.nanmedian(shares)), goal=0.4, anchor=said),
+        row(
+            f"far_median_share_of_target_{suffix}",
+            float(np.nanmedian(shares)),
+            goal=0.4,
+            anchor=said,
+        ),
     ]
 
 
@@ -155,10 +183,15 @@ class Drawings:
         known.refuse_trained(items)
         vectors = embed(known, items).vectors[np.argsort(items.labels, kind="stable")]
         each = int(np.bincount(items.labels).min())
-        vectors = vectors.reshape(len(items.names), each, -1) / np.linalg.norm(vectors, axis=1).reshape(-1, each, 1)
+        vectors = vectors.reshape(len(items.names), each, -1) / np.linalg.norm(
+            vectors, axis=1
+        ).reshape(-1, each, 1)
         sample = np.random.default_rng(0).choice(len(items), 2000, replace=False)
         flat = vectors.reshape(len(items), -1)
-        return cls(vectors=vectors, **alike(flat, each, cut=float(np.quantile(flat[sample] @ flat[sample].T, 0.95))))
+        return cls(
+            vectors=vectors,
+            **alike(flat, each, cut=float(np.quantile(flat[sample] @ flat[sample].T, 0.95))),
+        )
 
     def chosen(self, identities: int, seed: int) -> np.ndarray:
         """The characters that calibrate."""
@@ -260,7 +293,8 @@ def cosines(vectors: np.ndarray, rows: np.ndarray, cols: np.ndarray) -> np.ndarr
 def covered(repeats: int) -> list[dict[str, Any]]:
     """Share of intervals that hold the truth."""
     threshold = float(stats.norm.isf(FMR)) * spread()
-    # a genuine pair holds one identity's effect twice, an impostor pair two effects once: the spreads differ
+    # a genuine pair holds one identity's effect twice, an impostor pair two effects once: the
+    # spreads differ
     genuine = math.sqrt(spread() ** 2 + 2.0 * EFFECT)
     steps = np.linspace(0.0, BONUS, 100_001)
     missed = stats.norm.cdf((steps - BONUS) / genuine)
@@ -290,14 +324,19 @@ def covered(repeats: int) -> list[dict[str, Any]]:
     for name, count in inside.items():
         interval = stats.binomtest(count, repeats).proportion_ci()
         print(f"coverage of {name}: {count / repeats:.1%} of {repeats}")
-        how = "at the threshold of these very pairs" if name == "fnmr_at_fmr" else "at a fixed threshold"
+        how = (
+            "at the threshold of these very pairs"
+            if name == "fnmr_at_fmr"
+            else "at a fixed threshold"
+        )
         rows.append(
             row(
                 f"coverage_{name}",
                 count / repeats,
                 interval=(float(interval.low), float(interval.high)),
                 goal=0.95,
-                anchor=f"{FEW} identities x {ITEMS}, {repeats} repeats" + ("" if name == "eer" else f", {how}"),
+                anchor=f"{FEW} identities x {ITEMS}, {repeats} repeats"
+                + ("" if name == "eer" else f", {how}"),
             )
         )
     return rows
@@ -307,7 +346,9 @@ def people(identities: int, wolves: float, seed: int) -> AllPairs:
     """All pairs of invented items of invented identities."""
     generator = np.random.default_rng(seed)
     labels = np.repeat(np.arange(identities), ITEMS)
-    effect = math.sqrt(EFFECT) * generator.normal(size=identities) + SHIFT * (generator.random(identities) < wolves)
+    effect = math.sqrt(EFFECT) * generator.normal(size=identities) + SHIFT * (
+        generator.random(identities) < wolves
+    )
     items = effect[labels] + ITEM * generator.normal(size=len(labels))
     scores = NOISE * generator.normal(size=(len(labels),) * 2)
     scores += items[:, None] + items[None, :]

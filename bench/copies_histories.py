@@ -2,10 +2,11 @@
 
     python bench/copies_histories.py [--histories 500] [--quick]
 
-A folder of small pictures goes through some changes: files are changed under their old name and time, swapped, renamed,
-deleted and brought back, damaged and mended, copied into a second folder of the same names; the options change as well.
-After each change the folder is looked through twice, with what all earlier looks have kept and from scratch. All that
-is found has to be equal: groups, doubts, facts of files, unreadable ones.
+A folder of small pictures goes through some changes: files are changed under their old name and
+time, swapped, renamed, deleted and brought back, damaged and mended, copied into a second folder of
+the same names; the options change as well. After each change the folder is looked through twice,
+with what all earlier looks have kept and from scratch. All that is found has to be equal: groups,
+doubts, facts of files, unreadable ones.
 """
 
 import argparse
@@ -44,10 +45,13 @@ def main() -> None:
             for name, value in one_history(Path(place), np.random.default_rng((8, seed))).items():
                 told[name] += value
     anchor = (
-        f"{count} histories, {told['looks']} looks with a cache and without, {told['copies']} copies found in them; "
+        f"{count} histories, {told['looks']} looks with a cache and without, {told['copies']} "
+        f"copies found in them; "
         f"of the pictures {told['unread']} were not read again"
     )
-    results = [row("cache_histories_wrong", told["wrong"], unit="histories", goal=0, anchor=anchor, seed=8)]
+    results = [
+        row("cache_histories_wrong", told["wrong"], unit="histories", goal=0, anchor=anchor, seed=8)
+    ]
     print(f"cache_histories_wrong {told['wrong']}  {anchor}")
     print_last_line("copies_histories", clock, results)
 
@@ -104,7 +108,9 @@ def picture(number: int) -> PIL.Image.Image:
     own = np.random.default_rng((8, 1, number))
     grid = np.zeros((SIDE, SIDE, 3))
     for size in (28, 14, 7):
-        grid += np.kron(own.standard_normal((SIDE // size, SIDE // size, 3)) * size, np.ones((size, size, 1)))
+        grid += np.kron(
+            own.standard_normal((SIDE // size, SIDE // size, 3)) * size, np.ones((size, size, 1))
+        )
     return PIL.Image.fromarray(((grid - grid.min()) / np.ptp(grid) * 255).astype(np.uint8))
 
 
@@ -126,7 +132,9 @@ def changed(root: Path, aside: Path, generator: np.random.Generator) -> None:
         one.write_bytes(second)
         other.write_bytes(first)
     elif way == 3:
-        files[int(generator.integers(len(files)))].rename(root / f"renamed{int(generator.integers(3))}.png")
+        files[int(generator.integers(len(files)))].rename(
+            root / f"renamed{int(generator.integers(3))}.png"
+        )
     elif way == 4:
         file = files[int(generator.integers(len(files)))]
         file.rename(aside / file.name)

@@ -43,7 +43,10 @@ def receipts(generator: np.random.Generator) -> Picture:
     draw.line((20, 440, 280, 440), fill=(0, 0, 0), width=2)
     draw.text((24, 452), "TOTAL", fill=(0, 0, 0), font=font_of(22))
     draw.text(
-        (206, 452), f"{int(generator.integers(100, 1000))}.{int(generator.integers(100)):02}", fill=0, font=font_of(22)
+        (206, 452),
+        f"{int(generator.integers(100, 1000))}.{int(generator.integers(100)):02}",
+        fill=0,
+        font=font_of(22),
     )
     draw.text((60, 505), "Thank you, come again", fill=(40, 40, 40), font=font)
     return picture
@@ -57,7 +60,10 @@ def tables(generator: np.random.Generator) -> Picture:
         draw.text((30 + column * 100, 20), f"Q{column + 1} 2024", fill=(0, 0, 0), font=font)
         for line in range(14):
             draw.text(
-                (34 + column * 100, 50 + 25 * line), str(int(generator.integers(10, 99999))), fill=(0, 0, 0), font=font
+                (34 + column * 100, 50 + 25 * line),
+                str(int(generator.integers(10, 99999))),
+                fill=(0, 0, 0),
+                font=font,
             )
     for line in range(16):
         draw.line((20, 44 + 25 * line, 620, 44 + 25 * line), fill=(150, 150, 150))
@@ -75,7 +81,10 @@ def barcodes(generator: np.random.Generator) -> Picture:
         draw.rectangle((place, 20, place + width - 1, 150), fill=(0, 0, 0))
         place += width + int(generator.integers(1, 5)) * 2
     draw.text(
-        (80, 160), " ".join(str(digit) for digit in generator.integers(0, 10, 12)), fill=(0, 0, 0), font=font_of(20)
+        (80, 160),
+        " ".join(str(digit) for digit in generator.integers(0, 10, 12)),
+        fill=(0, 0, 0),
+        font=font_of(20),
     )
     return picture
 
@@ -88,7 +97,9 @@ def slides(generator: np.random.Generator) -> Picture:
     draw.text((30, 18), words(generator, 3).title()[:30], fill=(255, 255, 255), font=font_of(30))
     for line in range(4):
         draw.ellipse((40, 108 + 56 * line, 50, 118 + 56 * line), fill=(28, 58, 108))
-        draw.text((66, 98 + 56 * line), words(generator, 5)[:40], fill=(40, 40, 40), font=font_of(22))
+        draw.text(
+            (66, 98 + 56 * line), words(generator, 5)[:40], fill=(40, 40, 40), font=font_of(22)
+        )
     return picture
 
 
@@ -103,10 +114,22 @@ def shirts(generator: np.random.Generator) -> Picture:
     """One shirt on white, in another colour each; every two far apart in hue or lightness."""
     step = int(generator.integers(24))
     colour = (
-        PIL.Image.new("HSV", (1, 1), (step % 12 * 21, 220, 120 + 110 * (step // 12))).convert("RGB").getpixel((0, 0))
+        PIL.Image.new("HSV", (1, 1), (step % 12 * 21, 220, 120 + 110 * (step // 12)))
+        .convert("RGB")
+        .getpixel((0, 0))
     )
     picture, draw = paper(300, 320)
-    outline = [(100, 40), (60, 60), (20, 120), (60, 150), (80, 120), (80, 290), (220, 290), (220, 120), (240, 150)]
+    outline = [
+        (100, 40),
+        (60, 60),
+        (20, 120),
+        (60, 150),
+        (80, 120),
+        (80, 290),
+        (220, 290),
+        (220, 120),
+        (240, 150),
+    ]
     outline += [(280, 120), (240, 60), (200, 40), (180, 60), (120, 60)]
     draw.polygon(outline, fill=colour)
     shade = np.random.default_rng(5).integers(0, 40, (32, 30)).astype(np.uint8)
@@ -133,15 +156,20 @@ def letters(generator: np.random.Generator) -> Picture:
     """One letterhead, another addressee and text, in serifs."""
     picture, draw = paper(600, 800, 252)
     draw.rectangle((0, 0, 600, 12), fill=(120, 30, 40))
-    draw.text((400, 40), "Office of Works\nP.O. Box 17\nAnytown", fill=(60, 60, 60), font=font_of(16))
+    draw.text(
+        (400, 40), "Office of Works\nP.O. Box 17\nAnytown", fill=(60, 60, 60), font=font_of(16)
+    )
     draw.text(
         (60, 140),
-        f"{words(generator, 2).title()}\n{word(generator).title()} {int(generator.integers(1, 99))}",
+        f"{words(generator, 2).title()}\n{word(generator).title()} "
+        f"{int(generator.integers(1, 99))}",
         fill=0,
         font=font_of(16),
     )
     for line in range(int(generator.integers(16, 20))):
-        draw.text((60, 240 + 24 * line), words(generator, 12)[:58], fill=(10, 10, 10), font=font_of(16))
+        draw.text(
+            (60, 240 + 24 * line), words(generator, 12)[:58], fill=(10, 10, 10), font=font_of(16)
+        )
     draw.text((60, 740), "Yours sincerely", fill=(10, 10, 10), font=font_of(16))
     return picture
 
@@ -204,8 +232,12 @@ def cards(generator: np.random.Generator) -> Picture:
     )
     draw.ellipse((36, 190, 142, 290), fill=tuple(int(v) for v in generator.integers(0, 200, 3)))
     draw.text((180, 90), words(generator, 2).title()[:20], fill=(0, 0, 0), font=font_of(24))
-    draw.text((180, 140), f"born {int(generator.integers(1940, 2010))}", fill=(0, 0, 0), font=font_of(20))
-    draw.text((180, 190), f"No. {int(generator.integers(10**7, 10**8))}", fill=(0, 0, 0), font=font_of(24))
+    draw.text(
+        (180, 140), f"born {int(generator.integers(1940, 2010))}", fill=(0, 0, 0), font=font_of(20)
+    )
+    draw.text(
+        (180, 190), f"No. {int(generator.integers(10**7, 10**8))}", fill=(0, 0, 0), font=font_of(24)
+    )
     return picture
 
 
@@ -219,7 +251,9 @@ def matrix_codes(generator: np.random.Generator) -> Picture:
     for row, column in ((2, 2), (2, 24), (24, 2)):
         cells[max(row - 1, 0) : row + 8, max(column - 1, 0) : column + 8] = 1
         cells[row : row + 7, column : column + 7] = finder
-    return PIL.Image.fromarray(np.kron(cells, np.ones((8, 8), np.uint8)) * np.uint8(255)).convert("RGB")
+    return PIL.Image.fromarray(np.kron(cells, np.ones((8, 8), np.uint8)) * np.uint8(255)).convert(
+        "RGB"
+    )
 
 
 def screens(generator: np.random.Generator) -> Picture:
@@ -256,7 +290,9 @@ def watermarked(generator: np.random.Generator) -> Picture:
     mark = PIL.Image.new("L", picture.size, 0)
     draw = PIL.ImageDraw.Draw(mark)
     for row in range(4):
-        draw.text((10 - 30 * (row % 2), 10 + 58 * row), "SAMPLE © SAMPLE", fill=150, font=font_of(36))
+        draw.text(
+            (10 - 30 * (row % 2), 10 + 58 * row), "SAMPLE © SAMPLE", fill=150, font=font_of(36)
+        )
     picture.paste((255, 255, 255), mask=mark)
     return picture
 
@@ -284,7 +320,20 @@ def labels(generator: np.random.Generator) -> Picture:
     step = int(generator.integers(12))
     hue = PIL.Image.new("HSV", (1, 1), (step * 21, 190, 210)).convert("RGB").getpixel((0, 0))
     draw.ellipse((80, 90, 180, 190), fill=hue)
-    flavours = ["apple", "pear", "cherry", "plum", "grape", "orange", "lemon", "peach", "berry", "mango", "fig", "kiwi"]
+    flavours = [
+        "apple",
+        "pear",
+        "cherry",
+        "plum",
+        "grape",
+        "orange",
+        "lemon",
+        "peach",
+        "berry",
+        "mango",
+        "fig",
+        "kiwi",
+    ]
     draw.text((70, 215), flavours[step].upper(), fill=(60, 30, 30), font=font_of(28))
     draw.text((70, 270), "yoghurt 500 g", fill=(60, 60, 60), font=font_of(18))
     return picture
@@ -292,7 +341,11 @@ def labels(generator: np.random.Generator) -> Picture:
 
 def dusks(generator: np.random.Generator) -> Picture:
     """Dark, nearly flat: a gradient, noise, and one lit window somewhere."""
-    grid = np.linspace(26, 8, 240)[:, None] + np.zeros((240, 320)) + generator.normal(0, 2.5, (240, 320))
+    grid = (
+        np.linspace(26, 8, 240)[:, None]
+        + np.zeros((240, 320))
+        + generator.normal(0, 2.5, (240, 320))
+    )
     row, column = int(generator.integers(100, 220)), int(generator.integers(20, 280))
     grid[row : row + 14, column : column + 12] += 90
     return PIL.Image.fromarray(np.clip(grid, 0, 255).astype(np.uint8)).convert("RGB")

@@ -75,21 +75,30 @@ class Looked:
         bundle: Bundle | None = None,
     ) -> None:
         values = tuple(np.asarray(picture.convert("RGB")) for picture in (*queries, *shown))
-        seen = tuple(picture_seen(value, str(place), Image(size=128)) for place, value in enumerate(values))
+        seen = tuple(
+            picture_seen(value, str(place), Image(size=128)) for place, value in enumerate(values)
+        )
         known = Collection(ids=tuple(map(str, range(len(values)))), values=values, seen=seen)
         vectors = None
         if bundle is not None:
             read = [bundle.twin.input.read(value) for value in values]
             vectors = np.concatenate(
-                [embed_read(bundle, read[start : start + TOGETHER]) for start in range(0, len(read), TOGETHER)]
+                [
+                    embed_read(bundle, read[start : start + TOGETHER])
+                    for start in range(0, len(read), TOGETHER)
+                ]
             )
         self.queries, self.judge = len(queries), Judge(collection=known, mirrored=mirrored)
-        self.pairs = [(pair.first, pair.second) for pair in candidates(seen, vectors, mirrored=mirrored)]
+        self.pairs = [
+            (pair.first, pair.second) for pair in candidates(seen, vectors, mirrored=mirrored)
+        ]
 
     def judged(self, pairs: Sequence[tuple[int, int]]) -> list[Verdict]:
         """Some pairs at once, as the product does."""
         return [
-            each for start in range(0, len(pairs), TOGETHER) for each in self.judge(pairs[start : start + TOGETHER])
+            each
+            for start in range(0, len(pairs), TOGETHER)
+            for each in self.judge(pairs[start : start + TOGETHER])
         ]
 
     def scores(self, count: int) -> np.ndarray:
@@ -102,9 +111,15 @@ class Looked:
         return found
 
 
-def pictures(folders: Sequence[Path], originals: int, distractors: int, families: Sequence[str]) -> list[dict]:
+def pictures(
+    folders: Sequence[Path], originals: int, distractors: int, families: Sequence[str]
+) -> list[dict]:
     """Every family: what the rule finds, and imagehash's four at their own precision of .99, on the same mixed set."""
-    mixed = [picture for kind in CHOSEN.values() for picture in drawn(kind, max(distractors // 40, 2), seed=2)]
+    mixed = [
+        picture
+        for kind in CHOSEN.values()
+        for picture in drawn(kind, max(distractors // 40, 2), seed=2)
+    ]
     shown = [*pictures_of(folders, originals + distractors), *mixed]
     hashes = {name: hashed(name, shown) for name in HASHES}
     where = ", ".join(folder.name for folder in folders) or "invented pictures"
@@ -129,11 +144,19 @@ def pictures(folders: Sequence[Path], originals: int, distractors: int, families
             f"{family}_wrong_perhaps": int((wrong > 0).sum() - (wrong >= 0.9).sum()),
         }
         goals = {f"{family}_recall": best, f"{family}_wrong_copies": 0}
-        results += [row(name, value, goal=goals.get(name), anchor=anchor, seed=1) for name, value in told.items()]
         results += [
-            row(f"{family}_recall_{name}_imagehash", value, anchor=anchor, seed=1) for name, value in theirs.items()
+            row(name, value, goal=goals.get(name), anchor=anchor, seed=1)
+            for name, value in told.items()
         ]
-        print(family, {name: round(value, 3) for name, value in {**told, **theirs}.items()}, flush=True)
+        results += [
+            row(f"{family}_recall_{name}_imagehash", value, anchor=anchor, seed=1)
+            for name, value in theirs.items()
+        ]
+        print(
+            family,
+            {name: round(value, 3) for name, value in {**told, **theirs}.items()},
+            flush=True,
+        )
     return results
 
 
@@ -141,37 +164,51 @@ def drawn_kinds(kinds: dict[str, Kind], count: int, *, role: str) -> list[dict]:
     """False copies among pairs of different pictures, by kind: all pairs that the candidates bring are judged."""
     results = []
     for name, kind in kinds.items():
-        unlike = list({picture.tobytes(): picture for picture in drawn(kind, count, seed=4)}.values())
+        unlike = list(
+            {picture.tobytes(): picture for picture in drawn(kind, count, seed=4)}.values()
+        )
         shown = Shown(pictures=unlike, labels=list(map(str, range(len(unlike)))))
         results += wrong_ones(name, shown, role=role)
     return results
 
 
-def found_kinds(data: Path | None, names: Sequence[str], count: int, network: str | None) -> list[dict]:
+def found_kinds(
+    data: Path | None, names: Sequence[str], count: int, network: str | None
+) -> list[dict]:
     """The same of real kinds; with a bundle also with the further candidates that its vectors bring."""
     bundle = Bundle.load(network) if network else None
     found, results = real_kinds(data, count) if data else {}, []
     for name in (name for name in names if name in found):
         results += wrong_ones(name, found[name], role="real pictures")
         if bundle is not None:
-            results += wrong_ones(f"{name}_with_network", found[name], role="real pictures", bundle=bundle)
+            results += wrong_ones(
+                f"{name}_with_network", found[name], role="real pictures", bundle=bundle
+            )
     return results
 
 
 def wrong_ones(name: str, shown: Shown, *, role: str, bundle: Bundle | None = None) -> list[dict]:
     """Pairs of one kind that are called copies, and that are called perhaps."""
     looked = Looked(shown.pictures, [], mirrored=False, bundle=bundle)
-    asked = [pair for pair in looked.pairs if not (shown.apart and len({shown.labels[place] for place in pair}) == 1)]
+    asked = [
+        pair
+        for pair in looked.pairs
+        if not (shown.apart and len({shown.labels[place] for place in pair}) == 1)
+    ]
     told = looked.judged(asked)
     count = len(shown.pictures)
     pairs = count * (count - 1) // 2
     if shown.apart:
         pairs -= sum(of * (of - 1) // 2 for of in Counter(shown.labels).values())
-    anchor = f"{count} different pictures, {pairs:,} pairs, of which {len(asked):,} were judged; {role}"
+    anchor = (
+        f"{count} different pictures, {pairs:,} pairs, of which {len(asked):,} were judged; {role}"
+    )
     results = []
     for what, says, goal in (("copies", "copy", 0), ("perhaps", "perhaps", None)):
         wrong = [pair for pair, each in zip(asked, told, strict=True) if each.says == says]
-        results.append(row(f"false_{what}_{name}", len(wrong), unit="pairs", goal=goal, anchor=anchor, seed=4))
+        results.append(
+            row(f"false_{what}_{name}", len(wrong), unit="pairs", goal=goal, anchor=anchor, seed=4)
+        )
         named = ", ".join("=".join(shown.labels[place] for place in pair) for pair in wrong[:5])
         print(name, what, len(wrong), named, anchor, flush=True)
     return results
@@ -200,10 +237,17 @@ def third_copies(folders: Sequence[Path], count: int) -> list[dict]:
 
 def three_sizes(picture: PIL.Image.Image, number: int) -> list[np.ndarray]:
     """The picture and two of its turns, one of them whole, one at .9 and one at .8 of its side."""
-    three = [picture, *(picture.transpose(PIL.Image.Transpose(2 + (number + turn) % 3)) for turn in (0, 1))]
+    three = [
+        picture,
+        *(picture.transpose(PIL.Image.Transpose(2 + (number + turn) % 3)) for turn in (0, 1)),
+    ]
     sizes = np.random.default_rng((3, number)).permutation([1.0, 0.9, 0.8])
     return [
-        np.asarray(each.resize((round(each.width * size), round(each.height * size)), PIL.Image.Resampling.BICUBIC))
+        np.asarray(
+            each.resize(
+                (round(each.width * size), round(each.height * size)), PIL.Image.Resampling.BICUBIC
+            )
+        )
         for each, size in zip(three, sizes, strict=True)
     ]
 
@@ -223,6 +267,8 @@ def found_at(scores: np.ndarray, precision: float = PRECISION) -> float:
     values = scores.ravel()
     order = np.argsort(-values, kind="stable")
     hits = np.cumsum(truth[order])
-    last = np.append(np.diff(values[order]) != 0, True) & (values[order] > -1 if values.min() == -1 else True)
+    last = np.append(np.diff(values[order]) != 0, True) & (
+        values[order] > -1 if values.min() == -1 else True
+    )
     good = last & (hits >= precision * np.arange(1, len(order) + 1))
     return float(hits[good][-1] / len(scores)) if good.any() else 0.0

@@ -19,7 +19,8 @@ class Shown:
     """Pictures, and what each is of: copies among those of one label are not counted, where that is said.
 
     Attributes:
-        apart: only pairs of different labels are wrong: two photographs of one person in a row may be equal.
+        apart: only pairs of different labels are wrong: two photographs of one person in a row may
+            be equal.
     """
 
     pictures: list[PIL.Image.Image]
@@ -45,18 +46,26 @@ def orl_all(data: Path, count: int) -> Shown:
 
 def lfw_one_each(data: Path, count: int) -> Shown:
     """One photograph of each of 250 people."""
-    people = {path.name.rsplit("_", 1)[0]: path for path in sorted((data / "lfw_view1_112").rglob("*.jpg"))}
+    people = {
+        path.name.rsplit("_", 1)[0]: path
+        for path in sorted((data / "lfw_view1_112").rglob("*.jpg"))
+    }
     return _read(list(people.values())[:250], lambda path: path.stem)
 
 
 def signatures(data: Path, count: int) -> Shown:
     """Of few writers all, so that most pairs that look alike are of one writer."""
-    return _read(sorted((data / "sigcomp2011_dutch_1bit").rglob("*.png"))[:count], lambda path: path.stem)
+    return _read(
+        sorted((data / "sigcomp2011_dutch_1bit").rglob("*.png"))[:count], lambda path: path.stem
+    )
 
 
 def characters(data: Path, count: int) -> Shown:
     """Drawings of letters, all of one person after the other's."""
-    return _read(sorted((data / "omniglot" / "images_background").rglob("*.png"))[:count], lambda path: path.stem)
+    return _read(
+        sorted((data / "omniglot" / "images_background").rglob("*.png"))[:count],
+        lambda path: path.stem,
+    )
 
 
 def shelf_variants(data: Path, count: int) -> Shown:
@@ -85,7 +94,10 @@ def _coil(data: Path, count: int, *, apart: bool) -> Shown:
     table = loadmat(file)
     pixels = np.asarray(table["X"], np.float64).T.reshape(-1, 32, 32).transpose(0, 2, 1)
     shown = min(len(pixels), VIEWS * -(-12 * count // VIEWS))
-    drawn = [PIL.Image.fromarray(np.rint(each * 255).astype(np.uint8)).convert("RGB") for each in pixels[:shown]]
+    drawn = [
+        PIL.Image.fromarray(np.rint(each * 255).astype(np.uint8)).convert("RGB")
+        for each in pixels[:shown]
+    ]
     labels = [str(label) for label in np.ravel(table["gnd"])[:shown]]
     return Shown(pictures=drawn, labels=labels, apart=apart)
 

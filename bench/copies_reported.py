@@ -1,7 +1,7 @@
 """Different pictures of one look on which the rule for copies is reported. It was not chosen by any of these kinds.
 
-Every two of a kind differ in something that a person sees. The kinds that the rule was chosen by are in
-bench/copies_negatives.py.
+Every two of a kind differ in something that a person sees. The kinds that the rule was chosen by
+are in bench/copies_negatives.py.
 """
 
 from itertools import pairwise
@@ -19,7 +19,9 @@ __all__ = ["BEFORE", "REPORTED"]
 BLACK, GREY, WHITE = (0, 0, 0), (150, 150, 150), (255, 255, 255)
 
 
-def colour_of(generator: np.random.Generator, low: int = 0, high: int = 230) -> tuple[int, int, int]:
+def colour_of(
+    generator: np.random.Generator, low: int = 0, high: int = 230
+) -> tuple[int, int, int]:
     """Any colour whose channels lie between two values."""
     red, green, blue = (int(value) for value in generator.integers(low, high, 3))
     return red, green, blue
@@ -56,7 +58,9 @@ def maps(generator: np.random.Generator) -> Picture:
     for _ in range(12):
         left, top = int(generator.integers(10, 380)), int(generator.integers(10, 370))
         draw.ellipse((left, top, left + 8, top + 8), fill=(200, 30, 30))
-        draw.text((left + 12, top - 5), word(generator).title()[:12], fill=(40, 40, 40), font=font_of(15))
+        draw.text(
+            (left + 12, top - 5), word(generator).title()[:12], fill=(40, 40, 40), font=font_of(15)
+        )
     return picture
 
 
@@ -72,7 +76,11 @@ def charts(generator: np.random.Generator) -> Picture:
         draw.rectangle((62 + 36 * bar, 310 - height, 84 + 36 * bar, 310), fill=(70, 130, 180))
         draw.text((64 + 36 * bar, 318), "JFMAMJJASOND"[bar], fill=(80, 80, 80), font=font_of(13))
     walk = np.clip(170 + np.cumsum(generator.normal(0, 28, 12)), 30, 300)
-    draw.line([(73 + 36 * bar, float(height)) for bar, height in enumerate(walk)], fill=(210, 90, 30), width=3)
+    draw.line(
+        [(73 + 36 * bar, float(height)) for bar, height in enumerate(walk)],
+        fill=(210, 90, 30),
+        width=3,
+    )
     return picture
 
 
@@ -102,12 +110,18 @@ def chess(generator: np.random.Generator) -> Picture:
     for row in range(8):
         for column in range(8):
             square = (50 * column, 50 * row, 50 * column + 50, 50 * row + 50)
-            draw.rectangle(square, fill=(240, 217, 181) if (row + column) % 2 == 0 else (181, 136, 99))
+            draw.rectangle(
+                square, fill=(240, 217, 181) if (row + column) % 2 == 0 else (181, 136, 99)
+            )
     for place in generator.permutation(64)[: int(generator.integers(10, 33))].tolist():
         row, column = divmod(place, 8)
         white = bool(generator.integers(2))
         body, ink = (WHITE, BLACK) if white else (BLACK, WHITE)
-        draw.ellipse((50 * column + 8, 50 * row + 8, 50 * column + 42, 50 * row + 42), fill=body, outline=BLACK)
+        draw.ellipse(
+            (50 * column + 8, 50 * row + 8, 50 * column + 42, 50 * row + 42),
+            fill=body,
+            outline=BLACK,
+        )
         piece = "KQRBNP"[int(generator.integers(6))]
         draw.text((50 * column + 18, 50 * row + 13), piece, fill=ink, font=font_of(20))
     return picture
@@ -141,7 +155,9 @@ def icon_sheets(generator: np.random.Generator) -> Picture:
         elif kind == 1:
             draw.rectangle(box, outline=ink, width=5)
         elif kind == 2:
-            draw.polygon([(left + 24, top), (left + 48, top + 48), (left, top + 48)], outline=ink, width=5)
+            draw.polygon(
+                [(left + 24, top), (left + 48, top + 48), (left, top + 48)], outline=ink, width=5
+            )
         elif kind == 3:
             draw.line((left, top, left + 48, top + 48), fill=ink, width=6)
             draw.line((left + 48, top, left, top + 48), fill=ink, width=6)
@@ -179,8 +195,13 @@ def knitting(generator: np.random.Generator) -> Picture:
         for column in range(36):
             left, top = 10 * column, 10 * row
             ink = (170, 40, 50) if cells[row, column] else (225, 220, 205)
-            draw.polygon([(left, top), (left + 5, top + 4), (left + 5, top + 10), (left, top + 6)], fill=ink)
-            draw.polygon([(left + 9, top), (left + 5, top + 4), (left + 5, top + 10), (left + 9, top + 6)], fill=ink)
+            draw.polygon(
+                [(left, top), (left + 5, top + 4), (left + 5, top + 10), (left, top + 6)], fill=ink
+            )
+            draw.polygon(
+                [(left + 9, top), (left + 5, top + 4), (left + 5, top + 10), (left + 9, top + 6)],
+                fill=ink,
+            )
     return picture
 
 
@@ -189,9 +210,15 @@ def product_cards(generator: np.random.Generator) -> Picture:
     picture, draw = paper(320, 420)
     draw.rectangle((4, 4, 315, 415), outline=(210, 210, 210), width=2)
     middle, ink = (160, 140), colour_of(generator, 20, 220)
-    kind, wide, high = int(generator.integers(3)), int(generator.integers(40, 110)), int(generator.integers(40, 100))
+    kind, wide, high = (
+        int(generator.integers(3)),
+        int(generator.integers(40, 110)),
+        int(generator.integers(40, 100)),
+    )
     box = (middle[0] - wide, middle[1] - high, middle[0] + wide, middle[1] + high)
-    (draw.ellipse, draw.rectangle, draw.rounded_rectangle)[kind](box, fill=ink, outline=(60, 60, 60), width=3)
+    (draw.ellipse, draw.rectangle, draw.rounded_rectangle)[kind](
+        box, fill=ink, outline=(60, 60, 60), width=3
+    )
     draw.text((20, 262), words(generator, 3)[:26].title(), fill=(30, 30, 30), font=font_of(20))
     for star in range(5):
         fill = (250, 170, 0) if star < generator.integers(1, 6) else (220, 220, 220)
@@ -215,7 +242,12 @@ def chats(generator: np.random.Generator) -> Picture:
         fill = (215, 248, 200) if mine else WHITE
         draw.rounded_rectangle((left, top, left + 196, top + 14 + 20 * lines), 10, fill=fill)
         for line in range(lines):
-            draw.text((left + 10, top + 6 + 20 * line), words(generator, 5)[:24], fill=BLACK, font=font_of(14))
+            draw.text(
+                (left + 10, top + 6 + 20 * line),
+                words(generator, 5)[:24],
+                fill=BLACK,
+                font=font_of(14),
+            )
         top += 26 + 20 * lines
     return picture
 

@@ -2,12 +2,13 @@
 
     python bench/copies_safety.py [--trees 2000] [--quick]
 
-Of each tree some files are decided to go and some to stay, by a table that may be wrong: files are changed, removed,
-renamed or swapped after it was written, the same file is named twice, under a link, or kept here and gone there. The
-table is applied in a process of its own, which may be killed at a random system call that changes a disk, or find the
-disk full there. Then three things are asked: is every content that stood in the tree still in it (a byte lost is a
-failure); does a killed or failed run leave everything in its place after the next one; and does the undo list bring
-back exactly the tree that was, times included.
+Of each tree some files are decided to go and some to stay, by a table that may be wrong: files are
+changed, removed, renamed or swapped after it was written, the same file is named twice, under a
+link, or kept here and gone there. The table is applied in a process of its own, which may be killed
+at a random system call that changes a disk, or find the disk full there. Then three things are
+asked: is every content that stood in the tree still in it (a byte lost is a failure); does a killed
+or failed run leave everything in its place after the next one; and does the undo list bring back
+exactly the tree that was, times included.
 """
 
 import argparse
@@ -40,16 +41,27 @@ def main() -> None:
     told = {"lost": 0, "undo": 0, "left": 0, "moved": 0, "refused": 0, "killed": 0, "full": 0}
     for seed in range(count):
         with tempfile.TemporaryDirectory() as place:
-            for name, value in one_tree(Path(place) / "data", np.random.default_rng((5, seed))).items():
+            for name, value in one_tree(
+                Path(place) / "data", np.random.default_rng((5, seed))
+            ).items():
                 told[name] += value
     anchor = (
-        f"{count} trees: {told['moved']} moved and undone, {told['refused']} refused, {told['killed']} killed, "
-        f"{told['full']} with a full disk; {told['left']} not whole after the next run, {told['undo']} undone inexactly"
+        f"{count} trees: {told['moved']} moved and undone, {told['refused']} refused, "
+        f"{told['killed']} killed, "
+        f"{told['full']} with a full disk; {told['left']} not whole after the next run, "
+        f"{told['undo']} undone inexactly"
     )
     results = [
         row("apply_trees", count, unit="trees", anchor=anchor, seed=5),
         row("apply_lost", told["lost"], unit="contents", goal=0, anchor=anchor, seed=5),
-        row("apply_inexact", told["left"] + told["undo"], unit="trees", goal=0, anchor=anchor, seed=5),
+        row(
+            "apply_inexact",
+            told["left"] + told["undo"],
+            unit="trees",
+            goal=0,
+            anchor=anchor,
+            seed=5,
+        ),
     ]
     for result in results:
         print(f"{result['name']:20} {result['value']}  {result['anchor']}")
@@ -88,17 +100,24 @@ def grown(root: Path, generator: np.random.Generator) -> None:
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     for number in range(int(generator.integers(3, 14))):
-        file = folders[int(generator.integers(len(folders)))] / NAMES[int(generator.integers(len(NAMES)))]
+        file = (
+            folders[int(generator.integers(len(folders)))]
+            / NAMES[int(generator.integers(len(NAMES)))]
+        )
         if os.path.lexists(file):
             continue
         kind = generator.random()
         others = files_of(root)
         if kind < 0.1 and others:
-            file.symlink_to(os.path.relpath(others[int(generator.integers(len(others)))], file.parent))
+            file.symlink_to(
+                os.path.relpath(others[int(generator.integers(len(others)))], file.parent)
+            )
         elif kind < 0.2 and others:
             file.hardlink_to(others[int(generator.integers(len(others)))])
         else:
-            content = f"content {int(generator.integers(number + 3))}".encode() * int(generator.integers(1, 4))
+            content = f"content {int(generator.integers(number + 3))}".encode() * int(
+                generator.integers(1, 4)
+            )
             file.write_bytes(content)
             moment = int(generator.integers(10**18, 17 * 10**17))
             os.utime(file, ns=(moment, moment))
@@ -116,7 +135,11 @@ def decided(root: Path, generator: np.random.Generator) -> list[str]:
     hashes = generator.random() < 0.7
     lines = ["group,path,decision,bytes" + (",time,sha256" if hashes else "")]
     links = generator.random() < 0.15  # a look leaves them out; a table written by hand may not
-    paths = [path for path in files_of(root) if links or not (path.is_symlink() or path.stat().st_nlink > 1)]
+    paths = [
+        path
+        for path in files_of(root)
+        if links or not (path.is_symlink() or path.stat().st_nlink > 1)
+    ]
     if links:
         paths += [root / "latest" / "a.jpg"] if (root / "latest" / "a.jpg").is_file() else []
     order = generator.permutation(len(paths))
@@ -131,7 +154,9 @@ def decided(root: Path, generator: np.random.Generator) -> list[str]:
         name = f"./{name}" if generator.random() < 0.02 else name
         name = f'"{name}"' if "," in name else name
         stat = file.stat()
-        more = f",{stat.st_mtime_ns},{hashlib.sha256(file.read_bytes()).hexdigest()}" if hashes else ""
+        more = (
+            f",{stat.st_mtime_ns},{hashlib.sha256(file.read_bytes()).hexdigest()}" if hashes else ""
+        )
         for _ in range(1 + int(generator.random() < 0.01)):
             lines.append(f"{group},{name},{decision},{stat.st_size}{more}")
     return lines
@@ -162,7 +187,11 @@ def meddled(root: Path, generator: np.random.Generator) -> None:
 
 def held(root: Path) -> set[bytes]:
     """Contents in the tree, the trash included."""
-    return {path.read_bytes() for path in root.rglob("*") if path.is_file() and path.suffix != ".unfinished"} - {b""}
+    return {
+        path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and path.suffix != ".unfinished"
+    } - {b""}
 
 
 def state(root: Path) -> dict[str, object]:
@@ -172,7 +201,13 @@ def state(root: Path) -> dict[str, object]:
         if TRASH not in path.parts:
             here = path.relative_to(root).as_posix()
             stat = path.lstat()
-            content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
+            content = (
+                path.readlink()
+                if path.is_symlink()
+                else path.read_bytes()
+                if path.is_file()
+                else None
+            )
             told[here] = (content, stat.st_ino, None if here == "." else stat.st_mtime_ns)
     return told
 

@@ -2,8 +2,8 @@
 
     python bench/copies_worth.py
 
-Every family of changes and every kind of different pictures that was measured is there, the bad ones too. A test sees
-that the package's copy is what this script makes of the committed results.
+Every family of changes and every kind of different pictures that was measured is there, the bad
+ones too. A test sees that the package's copy is what this script makes of the committed results.
 """
 
 import json
@@ -15,7 +15,10 @@ from attacks import FAMILIES
 RESULTS = Path(__file__).parent / "results"
 PARTS = ("pictures", "different", "real", "triples")
 CARRIED = Path(__file__).parents[1] / "src" / "twofold" / "copies" / "worth.json"
-NOTES = {"lfw_one_each": "the pair is one photograph under two names, Andrew Caldecott and Andrew Gilligan"}
+NOTES = {
+    "lfw_one_each": "the pair is one photograph under two names, Andrew Caldecott and Andrew "
+    "Gilligan"
+}
 """Wrong copies that were looked at, and what they are; said where exactly one was found."""
 
 
@@ -35,15 +38,20 @@ def worth_of(lines: list[dict[str, Any]]) -> dict[str, Any]:
     found = {result["name"]: result for line in lines for result in line["results"]}
     commits = ", ".join(dict.fromkeys(line["commit"] for line in lines))
     changes = {family: _change(found, family) for family in FAMILIES if f"{family}_recall" in found}
-    kinds = [name.removeprefix("false_copies_") for name in found if name.startswith("false_copies_")]
+    kinds = [
+        name.removeprefix("false_copies_") for name in found if name.startswith("false_copies_")
+    ]
     first, third = found[f"{next(iter(changes))}_recall"], found["third_copy_missed"]
     kind = found[f"false_copies_{kinds[0]}"]
     return {
-        "measured": f"bench/dedup.py at commit {commits}: {first['anchor']} (seed {first['seed']}); "
+        "measured": f"bench/dedup.py at commit {commits}: {first['anchor']} (seed "
+        f"{first['seed']}); "
         f"different pictures (seed {kind['seed']}); {third['anchor']} (seed {third['seed']})",
         "changes": changes,
         "different": {name: _kind(found, name) for name in kinds},
-        "third_copies": {what: found[f"third_copy_{what}"]["value"] for what in ("missed", "doubted")},
+        "third_copies": {
+            what: found[f"third_copy_{what}"]["value"] for what in ("missed", "doubted")
+        },
     }
 
 

@@ -2,9 +2,10 @@
 
     python bench/coverage.py [--quick]
 
-Scores are identity effect + identity effect + item effects + noise, all normal, so that every true number is known.
-With unequal numbers half of the identities have two items and the other half six, and those with six score .6 less with
-everybody: were items counted in place of identities, every number would be another one.
+Scores are identity effect + identity effect + item effects + noise, all normal, so that every true
+number is known. With unequal numbers half of the identities have two items and the other half six,
+and those with six score .6 less with everybody: were items counted in place of identities, every
+number would be another one.
 """
 
 import argparse
@@ -73,7 +74,9 @@ CASES = {
 def main() -> None:
     """Every case, then the last line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few repeats, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="few repeats, to see that everything runs"
+    )
     options = parser.parse_args()
     started, results = time.monotonic(), []
     for case, repeats in CASES.items():
@@ -107,17 +110,26 @@ def covered(case: Case, repeats: int) -> list[dict[str, Any]]:
     return [told(name, case, count, repeats) for name, count in inside.items()]
 
 
-NAMES = {"eer": "eer", "accuracy": "accuracy", "fmr": "false_match_rate", "fnmr": "false_non_match_rate"}
+NAMES = {
+    "eer": "eer",
+    "accuracy": "accuracy",
+    "fmr": "false_match_rate",
+    "fnmr": "false_non_match_rate",
+}
 
 
 def told(name: str, case: Case, count: int, repeats: int) -> dict[str, Any]:
     """One figure."""
     ends = stats.binomtest(count, repeats).proportion_ci()
     print(f"coverage of {name}, {case.name}: {count / repeats:.1%} of {repeats}", flush=True)
-    where = {"eer": "", "fnmr_at_fmr": ", at the threshold of these very pairs"}.get(name, ", at a fixed threshold")
+    where = {"eer": "", "fnmr_at_fmr": ", at the threshold of these very pairs"}.get(
+        name, ", at a fixed threshold"
+    )
     anchor = f"{case.identities} identities with {' or '.join(str(size) for size, _ in case.kinds)} items{where}"
     interval = (float(ends.low), float(ends.high))
-    return row(f"coverage_{name}_{case.name}", count / repeats, interval=interval, goal=0.95, anchor=anchor)
+    return row(
+        f"coverage_{name}_{case.name}", count / repeats, interval=interval, goal=0.95, anchor=anchor
+    )
 
 
 if __name__ == "__main__":

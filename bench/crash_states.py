@@ -1,9 +1,10 @@
 """Power cuts, without pulling a plug: what SQLite writes is recorded at its own border to the system, and every state
 that a disk may legally be in after a cut is made from it.
 
-A virtual file system around the default one (sqlite.org/vfs.html) notes writes, truncations, deletions and syncs of the
-very SQLite that Python uses. After a cut a file holds what was synced; of what was written since, each sector of 512
-bytes may have arrived or not, in any order, and so may a truncation, a new file or a deletion.
+A virtual file system around the default one (sqlite.org/vfs.html) notes writes, truncations,
+deletions and syncs of the very SQLite that Python uses. After a cut a file holds what was synced;
+of what was written since, each sector of 512 bytes may have arrived or not, in any order, and so
+may a truncation, a new file or a deletion.
 """
 
 import _sqlite3
@@ -118,7 +119,9 @@ class Recorder:
 
             ours = WRITE(noted_write), TRUNCATE(noted_truncate), SYNC(noted_sync)
             self.kept += [*ours, write, truncate, sync]
-            table.write, table.truncate, table.sync = (ctypes.cast(each, Pointer).value for each in ours)
+            table.write, table.truncate, table.sync = (
+                ctypes.cast(each, Pointer).value for each in ours
+            )
             self.methods[real] = table
         return self.methods[real]
 
@@ -210,7 +213,11 @@ def legal(events: list[Event], random: np.random.Generator) -> list[Event]:
     if way == 2:
         return first
     sectors = [piece for event in (first if way == 3 else events) for piece in torn(event)]
-    kept = [piece for piece, keep in zip(sectors, random.random(len(sectors)) < random.random(), strict=True) if keep]
+    kept = [
+        piece
+        for piece, keep in zip(sectors, random.random(len(sectors)) < random.random(), strict=True)
+        if keep
+    ]
     if way == 3:
         return kept
     return [kept[place] for place in random.permutation(len(kept))]
@@ -224,7 +231,9 @@ def torn(event: Event) -> Iterator[Event]:
     start = event.place
     while start < event.place + len(event.content):
         end = min((start // SECTOR + 1) * SECTOR, event.place + len(event.content))
-        yield Event("write", event.name, start, event.content[start - event.place : end - event.place])
+        yield Event(
+            "write", event.name, start, event.content[start - event.place : end - event.place]
+        )
         start = end
 
 

@@ -36,7 +36,11 @@ def stored(path: Path, *, cached: bool = False) -> Stored:
         index.add(items(tuple(f"second-{number}" for number in range(20)), "second"))
         index.remove(["first-3"])
         index.search(vectors_of(("q",), ""), 5)
-        entries = [entry for entry in path.rglob("*") if entry.is_file() and not entry.name.endswith("-shm")]
+        entries = [
+            entry
+            for entry in path.rglob("*")
+            if entry.is_file() and not entry.name.endswith("-shm")
+        ]
         files = {str(entry.relative_to(path)): entry.read_bytes() for entry in entries}
     found = answer(path.with_suffix(".whole"), files, cached=cached)
     if found is None or found[1]:
@@ -75,9 +79,14 @@ class Case(NamedTuple):
 
     def silent(self, folder: Path) -> bool:
         """Whether nobody is told, and the answer is another."""
-        files, of_cache = {**self.whole.files, self.name: self.spoilt()}, self.name.startswith("cache")
+        files, of_cache = (
+            {**self.whole.files, self.name: self.spoilt()},
+            self.name.startswith("cache"),
+        )
         if self.name == LOCK:  # which nobody looks at but to build
-            files = {name: content for name, content in files.items() if not name.startswith("cache/")}
+            files = {
+                name: content for name, content in files.items() if not name.startswith("cache/")
+            }
         found = answer(folder, files, cached=self.whole.cached)
         if found is None:
             return of_cache  # nothing is lost with a cache: it must be built again
@@ -115,8 +124,18 @@ def answer(folder: Path, files: dict[str, bytes], *, cached: bool) -> Any:
         with exact_rows(20 if cached else 1000), Index.open(folder) as index:
             found = index.get(index.ids)
             asked = vectors_of(("q",), "")
-            hits = [*index.search(asked, 5), *index.search(asked, 5, exact=True), *index.search_range(asked, -4.0)]
+            hits = [
+                *index.search(asked, 5),
+                *index.search(asked, 5, exact=True),
+                *index.search_range(asked, -4.0),
+            ]
             names = [[hit.id for hit in one] for one in hits]
-            return (found.ids, found.labels, found.vectors.tobytes(), index.contract, names), index.notes
+            return (
+                found.ids,
+                found.labels,
+                found.vectors.tobytes(),
+                index.contract,
+                names,
+            ), index.notes
     except TwofoldError:
         return None

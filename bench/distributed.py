@@ -2,9 +2,10 @@
 
     python bench/distributed.py [--quick]
 
-Every batch loss, every miner and every loss with proxies, on a network without batch statistics: one process with the
-whole batch is the reference; two processes (torchrun, gloo) with half of it each, and cached gradients in pieces of 16,
-must give its gradient and its logged loss. The errors are relative to the gradient's length, the largest of all losses.
+Every batch loss, every miner and every loss with proxies, on a network without batch statistics:
+one process with the whole batch is the reference; two processes (torchrun, gloo) with half of it
+each, and cached gradients in pieces of 16, must give its gradient and its logged loss. The errors
+are relative to the gradient's length, the largest of all losses.
 """
 
 import argparse
@@ -42,7 +43,9 @@ Found = dict[str, tuple[float, Tensor]]
 
 def main() -> None:
     """All settings, then the last line."""
-    parser = argparse.ArgumentParser(description="Gradients of several processes and of cached pieces")
+    parser = argparse.ArgumentParser(
+        description="Gradients of several processes and of cached pieces"
+    )
     parser.add_argument("--quick", action="store_true", help="the same: it takes seconds")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -61,9 +64,17 @@ def main() -> None:
         name = "" if dtype == torch.float64 else "_float32"
         for kind, found in (("", shared[dtype]), ("cached_", pieces)):
             gradient, loss = errors(alone, found)
-            print(f"{kind or '2 processes '}{dtype}: gradient {gradient:.1e}, loss {loss:.1e}, {len(found)} losses")
+            print(
+                f"{kind or '2 processes '}{dtype}: gradient {gradient:.1e}, loss {loss:.1e}, "
+                f"{len(found)} losses"
+            )
             results += [
-                row(f"{kind}gradient_relative_error{name}", gradient, unit="of its length", goal=goal),
+                row(
+                    f"{kind}gradient_relative_error{name}",
+                    gradient,
+                    unit="of its length",
+                    goal=goal,
+                ),
                 row(f"{kind}logged_loss_relative_error{name}", loss, unit="of the loss", goal=goal),
             ]
     print_last_line("distributed", clock, results)
@@ -75,8 +86,16 @@ def in_processes(count: int) -> dict[torch.dtype, Found]:
     """`measured` in so many processes."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "found.safetensors"
-        command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={count}", "--standalone"]
-        done = subprocess.run([*command, __file__, "--child", str(out)], capture_output=True, text=True, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            f"--nproc-per-node={count}",
+            "--standalone",
+        ]
+        done = subprocess.run(
+            [*command, __file__, "--child", str(out)], capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise SystemExit(f"{count} processes failed:\n{done.stderr}")
         kept = load_file(out)
@@ -103,7 +122,9 @@ def keep(found: dict[torch.dtype, Found], path: Path) -> None:
 
 def measured(dtype: torch.dtype, micro_batch: int | None = None) -> Found:
     """Logged loss and gradient of one step, for every loss and miner."""
-    batch_losses = [name for name in losses.__all__ if not name.startswith("pair_") and name != "external"]
+    batch_losses = [
+        name for name in losses.__all__ if not name.startswith("pair_") and name != "external"
+    ]
     found = {name: one(dtype, {"loss": name, "micro_batch": micro_batch}) for name in batch_losses}
     for miner in MINERS:
         found[miner] = one(dtype, {"loss": "triplet", "miner": miner, "micro_batch": micro_batch})
@@ -112,7 +133,9 @@ def measured(dtype: torch.dtype, micro_batch: int | None = None) -> Found:
 
 def one(dtype: torch.dtype, settings: dict[str, Any]) -> tuple[float, Tensor]:
     """This process's part of a step."""
-    recipe = Recipe.model_validate({"comparison": comparison(settings["loss"]), "precision": "float32"} | settings)
+    recipe = Recipe.model_validate(
+        {"comparison": comparison(settings["loss"]), "precision": "float32"} | settings
+    )
     with build.seeded(0):
         twin = Twin(Image(size=16, channels=1), Net(dtype))
         twin.comparison = build.comparison.named(recipe.comparison.name, dim=twin.dim)
@@ -123,7 +146,9 @@ def one(dtype: torch.dtype, settings: dict[str, Any]) -> tuple[float, Tensor]:
     part = pictures.split(sizes)[run.processes.rank]
     value = gradients(run, part, torch.arange(ITEMS) % CLASSES, aim, sizes=sizes)
     parameters = [*twin.parameters(), *run.modules.parameters()]
-    return value, torch.cat([parameter.grad.flatten() for parameter in parameters if parameter.grad is not None])
+    return value, torch.cat(
+        [parameter.grad.flatten() for parameter in parameters if parameter.grad is not None]
+    )
 
 
 def comparison(loss: str) -> str:
@@ -139,7 +164,9 @@ class Net(nn.Module):
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
         self.dtype = dtype
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(256, 64), nn.Tanh(), nn.Linear(64, self.dim))
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(256, 64), nn.Tanh(), nn.Linear(64, self.dim)
+        )
 
     def forward(self, batch: Tensor) -> Tensor:
         return self.layers(batch.to(self.dtype))
@@ -147,7 +174,9 @@ class Net(nn.Module):
 
 def errors(expected: Found, found: Found) -> tuple[float, float]:
     """The largest relative errors of gradient and loss."""
-    gradient = max(float((found[name][1] - g).norm() / g.norm()) for name, (_, g) in expected.items())
+    gradient = max(
+        float((found[name][1] - g).norm() / g.norm()) for name, (_, g) in expected.items()
+    )
     loss = max(abs(found[name][0] - value) / abs(value) for name, (value, _) in expected.items())
     return gradient, loss
 

@@ -2,13 +2,14 @@
 
     python bench/doctor.py [--data DIR] [--quick]
 
-Into sound pictures are planted: exact copies (within a class and under another label), near copies (recompressed, cut
-by 3 to 10 % of the side and brought back to size, brighter or darker), a second data set that shares a twentieth of the
-contents and two identities, 5 % labels swapped, and paper of one colour for each class: a strong one, whose AUC is
-clearly above the .75 from which on a trait is called a confound, and a faint one near it, which is printed with its
-AUC. Each fault is planted into a fresh copy of the data and looked for alone. --data: a folder of folders of real
-pictures (with --levels 2, of folders
-of those); without it the pictures are invented characters on paper of changing colour.
+Into sound pictures are planted: exact copies (within a class and under another label), near copies
+(recompressed, cut by 3 to 10 % of the side and brought back to size, brighter or darker), a second
+data set that shares a twentieth of the contents and two identities, 5 % labels swapped, and paper
+of one colour for each class: a strong one, whose AUC is clearly above the .75 from which on a trait
+is called a confound, and a faint one near it, which is printed with its AUC. Each fault is planted
+into a fresh copy of the data and looked for alone. --data: a folder of folders of real pictures
+(with --levels 2, of folders of those); without it the pictures are invented characters on paper of
+changing colour.
 """
 
 import argparse
@@ -35,7 +36,9 @@ SHARE = 20
 def main() -> None:
     """Plant, look, and the last line."""
     parser = argparse.ArgumentParser(description="Faults planted in data")
-    parser.add_argument("--data", type=Path, help="a folder of real pictures, one sub-folder per identity")
+    parser.add_argument(
+        "--data", type=Path, help="a folder of real pictures, one sub-folder per identity"
+    )
     parser.add_argument("--levels", type=int, default=1)
     parser.add_argument("--most", type=int, default=2000, help="items of --data that take part")
     parser.add_argument("--quick", action="store_true", help="200 items")
@@ -46,7 +49,13 @@ def main() -> None:
     print(f"{len(pictures)} pictures of {len(set(labels))} identities", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder), labels, pictures)
-        results = [*bench.copies(), *bench.near_copies(), *bench.overlap(), *bench.swapped(), *bench.confound()]
+        results = [
+            *bench.copies(),
+            *bench.near_copies(),
+            *bench.overlap(),
+            *bench.swapped(),
+            *bench.confound(),
+        ]
     for result in results:
         print(f"{result['name']:26} {result['value']:.3f}  {result['anchor']}")
     print_last_line("doctor", clock, results)
@@ -62,11 +71,16 @@ def invented(most: int) -> tuple[list[str], list[np.ndarray]]:
 
 def real(folder: Path, levels: int, most: int) -> tuple[list[str], list[np.ndarray]]:
     """Whole identities with two pictures and more, drawn by chance until there are enough, the largest first kept."""
-    items = Items.from_folder(folder, levels=levels, suffixes=frozenset({".png", ".jpg", ".jpeg", ".pgm"}))
+    items = Items.from_folder(
+        folder, levels=levels, suffixes=frozenset({".png", ".jpg", ".jpeg", ".pgm"})
+    )
     sizes = np.bincount(items.identity)
     order = np.random.default_rng(0).permutation(len(sizes))
     order = order[np.argsort(-np.minimum(sizes[order], 10), kind="stable")]
-    names = [items.identities[i] for i in order[: int(np.searchsorted(np.cumsum(sizes[order]), most)) + 1]]
+    names = [
+        items.identities[i]
+        for i in order[: int(np.searchsorted(np.cumsum(sizes[order]), most)) + 1]
+    ]
     items = items.where(identities=names)
     pictures = [np.asarray(PIL.Image.open(value).convert("RGB")) for value in items.values]
     return [items.identities[code] for code in items.identity], pictures
@@ -94,7 +108,9 @@ class Bench:
 
     def drawn(self) -> list[int]:
         """One item in twenty."""
-        return self.generator.permutation(len(self.labels))[: max(len(self.labels) // SHARE, 6)].tolist()
+        return self.generator.permutation(len(self.labels))[
+            : max(len(self.labels) // SHARE, 6)
+        ].tolist()
 
     def other(self, label: str) -> str:
         """Another label by chance."""
@@ -103,28 +119,55 @@ class Bench:
     def copies(self) -> list[dict]:
         """Exact copies, every second under another label."""
         places = self.drawn()
-        extra = [self.labels[i] if n % 2 else self.other(self.labels[i]) for n, i in enumerate(places)]
-        items = self.saved([*self.labels, *extra], [*self.pictures, *(self.pictures[i] for i in places)])
+        extra = [
+            self.labels[i] if n % 2 else self.other(self.labels[i]) for n, i in enumerate(places)
+        ]
+        items = self.saved(
+            [*self.labels, *extra], [*self.pictures, *(self.pictures[i] for i in places)]
+        )
         told = named(examined(items), "duplicates-within-classes", "duplicates-across-classes")
-        recall = np.mean([{f"{i}.png", f"{len(self.labels) + n}.png"} <= told for n, i in enumerate(places)])
-        return [row("exact_duplicate_recall", float(recall), goal=1.0, anchor=f"{len(places)} copies", seed=1)]
+        recall = np.mean(
+            [{f"{i}.png", f"{len(self.labels) + n}.png"} <= told for n, i in enumerate(places)]
+        )
+        return [
+            row(
+                "exact_duplicate_recall",
+                float(recall),
+                goal=1.0,
+                anchor=f"{len(places)} copies",
+                seed=1,
+            )
+        ]
 
     def near_copies(self) -> list[dict]:
         """Recompressed, cut, and brighter copies, a third each; and how many sound pictures are accused."""
         codes = ("near-duplicates-within-classes", "near-duplicates-across-classes")
         sound = named(examined(self.saved(self.labels, self.pictures)), *codes)
         places = self.drawn() + self.drawn()
-        ways: list[Callable[[np.ndarray, np.random.Generator], np.ndarray]] = [recompressed, cut, brighter]
+        ways: list[Callable[[np.ndarray, np.random.Generator], np.ndarray]] = [
+            recompressed,
+            cut,
+            brighter,
+        ]
         changed = [ways[n % 3](self.pictures[i], self.generator) for n, i in enumerate(places)]
-        items = self.saved([*self.labels, *(self.labels[i] for i in places)], [*self.pictures, *changed])
+        items = self.saved(
+            [*self.labels, *(self.labels[i] for i in places)], [*self.pictures, *changed]
+        )
         told = named(examined(items), *codes)
-        hit = np.array([{f"{i}.png", f"{len(self.labels) + n}.png"} <= told for n, i in enumerate(places)])
+        hit = np.array(
+            [{f"{i}.png", f"{len(self.labels) + n}.png"} <= told for n, i in enumerate(places)]
+        )
         each = ", ".join(f"{way.__name__} {hit[n::3].mean():.3f}" for n, way in enumerate(ways))
         anchor = f"{len(places)} copies: {each}"
         unplanted = len(sound) / len(self.labels)
         return [
             row("near_duplicate_recall", float(hit.mean()), goal=0.9, anchor=anchor, seed=1),
-            row("near_duplicates_unplanted", unplanted, unit="share of items", anchor="found in the data as it is"),
+            row(
+                "near_duplicates_unplanted",
+                unplanted,
+                unit="share of items",
+                anchor="found in the data as it is",
+            ),
         ]
 
     def overlap(self) -> list[dict]:
@@ -140,7 +183,10 @@ class Bench:
         others = self.saved(labels, [self.pictures[i] for i in [*second, *shared]])
         found = checkup(items, READER, against=others)
         contents, identities = named(found, "overlap-contents"), named(found, "overlap-identities")
-        hits = [{f"{first.index(i)}.png", f"against: {len(second) + n}.png"} <= contents for n, i in enumerate(shared)]
+        hits = [
+            {f"{first.index(i)}.png", f"against: {len(second) + n}.png"} <= contents
+            for n, i in enumerate(shared)
+        ]
         hits += [f"against: {n}.png" in identities for n in range(2)]
         anchor = f"{len(shared)} contents and 2 identities on both sides"
         return [row("overlap_recall", float(np.mean(hits)), goal=1.0, anchor=anchor, seed=1)]
@@ -153,7 +199,9 @@ class Bench:
         found = examined(self.saved(labels, self.pictures))
         told, planted = named(found, "labels-doubtful"), {f"{place}.png" for place in places}
         judged = [f.message for f in found.findings if f.code.startswith("labels-")]
-        anchor = f"{len(places)} swapped, {len(told)} named; {judged[0] if judged else 'nothing said'}"
+        anchor = (
+            f"{len(places)} swapped, {len(told)} named; {judged[0] if judged else 'nothing said'}"
+        )
         recall = len(told & planted) / len(planted)
         precision = len(told & planted) / len(told) if told else math.nan
         results = [row("label_noise_recall", recall, goal=0.7, anchor=anchor, seed=1)]
@@ -163,18 +211,37 @@ class Bench:
 
     def confound(self) -> list[dict]:
         """Paper of one colour a class, strong and faint: the strong one is reported, and without it nothing."""
-        before = [f for f in examined(self.saved(self.labels, self.pictures)).findings if f.code == "confound"]
+        before = [
+            f
+            for f in examined(self.saved(self.labels, self.pictures)).findings
+            if f.code == "confound"
+        ]
         rows = []
-        for name, strength, goal in (("confound_reported", 60, 1.0), ("faint_confound_reported", 30, None)):
+        for name, strength, goal in (
+            ("confound_reported", 60, 1.0),
+            ("faint_confound_reported", 30, None),
+        ):
             paper = {name: self.generator.uniform(-strength, strength, 3) for name in self.names}
-            coloured = [shaded(picture, paper[name]) for picture, name in zip(self.pictures, self.labels, strict=True)]
+            coloured = [
+                shaded(picture, paper[name])
+                for picture, name in zip(self.pictures, self.labels, strict=True)
+            ]
             found = examined(self.saved(self.labels, coloured)).findings
             said = {f.code: f.message for f in found if f.code.startswith("confound")}
             told = "mean colour" in said.get("confound", "")
             anchor = (
-                f"paper differs by {strength}: {said.get('confound', said.get('confound-traits', 'nothing said'))}; "
+                f"paper differs by {strength}: "
+                f"{said.get('confound', said.get('confound-traits', 'nothing said'))}; "
             )
-            rows.append(row(name, float(told), goal=goal, anchor=f"{anchor}as it is: {len(before)} warnings", seed=1))
+            rows.append(
+                row(
+                    name,
+                    float(told),
+                    goal=goal,
+                    anchor=f"{anchor}as it is: {len(before)} warnings",
+                    seed=1,
+                )
+            )
         return rows
 
 
@@ -211,12 +278,16 @@ def cut(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     side = generator.uniform(0.9, 0.97)
     left, top = generator.uniform(0, 1 - side, 2) * (width, height)
     box = (left, top, left + side * width, top + side * height)
-    return np.asarray(PIL.Image.fromarray(picture).resize((width, height), PIL.Image.Resampling.BICUBIC, box=box))
+    return np.asarray(
+        PIL.Image.fromarray(picture).resize((width, height), PIL.Image.Resampling.BICUBIC, box=box)
+    )
 
 
 def brighter(picture: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Contrast times 0.7 to 1, and 0 to 40 grey values added."""
-    return np.clip(picture * generator.uniform(0.7, 1) + generator.uniform(0, 40), 0, 255).astype(np.uint8)
+    return np.clip(picture * generator.uniform(0.7, 1) + generator.uniform(0, 40), 0, 255).astype(
+        np.uint8
+    )
 
 
 if __name__ == "__main__":

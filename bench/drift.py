@@ -2,11 +2,12 @@
 
     python bench/drift.py [--jobs 2] [--quick]
 
-Scores are identity effect + identity effect + item effects + noise, all normal; genuine pairs score 3 higher, by an
-amount that differs from person to person. Each run draws the people of a calibration (four items each) and other people
-for production, of whom some come much more often than others, with any share of genuine pairs; so the false alarms
-contain the calibration's own luck. "wolves": one identity in twenty is shifted by 1.5. Shifted: all scores, or those of
-genuine pairs, move by so many standard deviations of an impostor's noise.
+Scores are identity effect + identity effect + item effects + noise, all normal; genuine pairs score
+3 higher, by an amount that differs from person to person. Each run draws the people of a
+calibration (four items each) and other people for production, of whom some come much more often
+than others, with any share of genuine pairs; so the false alarms contain the calibration's own
+luck. "wolves": one identity in twenty is shifted by 1.5. Shifted: all scores, or those of genuine
+pairs, move by so many standard deviations of an impostor's noise.
 """
 
 import argparse
@@ -48,17 +49,27 @@ def main() -> None:
     """Count alarms, then the last line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--jobs", type=int, default=1, help="processes")
-    parser.add_argument("--quick", action="store_true", help="few repeats, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="few repeats, to see that everything runs"
+    )
     options = parser.parse_args()
     started, results = time.monotonic(), []
     with ProcessPoolExecutor(options.jobs) as pool:
         for case, repeats in cases(quick=options.quick):
-            found = np.array(list(pool.map(ratio, [case] * repeats, range(repeats), chunksize=max(repeats // 64, 1))))
+            found = np.array(
+                list(
+                    pool.map(
+                        ratio, [case] * repeats, range(repeats), chunksize=max(repeats // 64, 1)
+                    )
+                )
+            )
             results += [told(case, found[:, place], rate) for place, rate in enumerate(RATES)]
     for rate in RATES:
         worst = max(each["value"] for each in results if each["goal"] == rate)
         told_of = f"the largest of {sum(each['goal'] == rate for each in results)} settings"
-        results.insert(0, row(f"false_alarm_rate_worst_case_at_{rate:g}", worst, goal=rate, anchor=told_of))
+        results.insert(
+            0, row(f"false_alarm_rate_worst_case_at_{rate:g}", worst, goal=rate, anchor=told_of)
+        )
     print_last_line("drift", started, results)
 
 
@@ -72,8 +83,12 @@ def cases(*, quick: bool) -> list[tuple[Case, int]]:
                 name = "healthy_wolves" if wolves else "healthy"
                 case = Case(name=name, share=share, people=people, pairs=pairs, wolves=wolves)
                 listed.append((case, healthy))
-    for whole, kin in ((0.0, -1.0),) if quick else ((0.3, 0.0), (0.6, 0.0), (0.0, -0.5), (0.0, -1.0)):
-        moved = Case(name=f"all_{whole:g}_genuine_{kin:g}", share=0.95, moved=whole, genuine_moved=kin)
+    for whole, kin in (
+        ((0.0, -1.0),) if quick else ((0.3, 0.0), (0.6, 0.0), (0.0, -0.5), (0.0, -1.0))
+    ):
+        moved = Case(
+            name=f"all_{whole:g}_genuine_{kin:g}", share=0.95, moved=whole, genuine_moved=kin
+        )
         listed.append((moved, shifted))
         if not quick:
             others = [replace(moved, share=share) for share in (0.0, 0.5)]
@@ -88,7 +103,8 @@ def told(case: Case, ratios: np.ndarray, rate: float) -> dict[str, Any]:
     interval = stats.binomtest(int(alarms.sum()), len(alarms)).proportion_ci()
     truth = "known to be" if case.known else "unknown which"
     said = (
-        f"{case.calibrated} people calibrate, {case.people} in production with {case.pairs} pairs, {case.share:.0%} "
+        f"{case.calibrated} people calibrate, {case.people} in production with {case.pairs} "
+        f"pairs, {case.share:.0%} "
         f"genuine ({truth}), stated {rate:g}, {len(alarms)} runs"
     )
     print(f"{case.name}: {alarms.mean():.1%} alarms; {said}", flush=True)
@@ -111,9 +127,13 @@ def ratio(case: Case, seed: int) -> list[float]:
     return [shift(known, found, false_alarms=rate, genuine=share).ratio or 0.0 for rate in RATES]
 
 
-def effects(identities: int, wolves: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def effects(
+    identities: int, wolves: float, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """How near each identity is to everybody, and how much more its own items are alike."""
-    near = math.sqrt(EFFECT) * generator.normal(size=identities) + WOLF * (generator.random(identities) < wolves)
+    near = math.sqrt(EFFECT) * generator.normal(size=identities) + WOLF * (
+        generator.random(identities) < wolves
+    )
     return near, KIN * generator.normal(size=identities)
 
 
@@ -135,7 +155,9 @@ def production(case: Case, generator: np.random.Generator) -> Production:
     b = np.where(same, a, (a + generator.integers(1, case.people, case.pairs)) % case.people)
     scores = NOISE * generator.normal(size=case.pairs) + near[a] + near[b] + case.moved
     scores += ITEM * (generator.normal(size=case.pairs) + generator.normal(size=case.pairs))
-    return Production(scores=scores + same * (BONUS + kin[a] + case.genuine_moved), first=a, second=b)
+    return Production(
+        scores=scores + same * (BONUS + kin[a] + case.genuine_moved), first=a, second=b
+    )
 
 
 if __name__ == "__main__":

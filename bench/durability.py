@@ -2,22 +2,26 @@
 
     python bench/durability.py [--quick] [--only kills|cuts|damage|full|forget|speed]
 
-kills: a process adds, updates, removes, forgets, writes the database anew and empties the log, and is killed with -9 at
-any moment; all that it had acknowledged must stand, and nothing by half.
+kills: a process adds, updates, removes, forgets, writes the database anew and empties the log, and
+is killed with -9 at any moment; all that it had acknowledged must stand, and nothing by half.
 
-cuts: every write and sync of a run is recorded at SQLite's border to the system (`crash_states`), and legal states of
-the disk after a power cut are made from it: what was not synced dropped, reordered, torn by sectors of 512 bytes.
+cuts: every write and sync of a run is recorded at SQLite's border to the system (`crash_states`),
+and legal states of the disk after a power cut are made from it: what was not synced dropped,
+reordered, torn by sectors of 512 bytes.
 
-damage: bits are flipped and ends cut off in each kind of file: the database, its log, the mark, all files of the cache;
-its lock, which is empty, gets bytes. An index must read as it was written, or say that it is damaged; where it was the
-cache, both: it is built again, and that is said. Readers run in a process of their own, so that a crash is counted.
+damage: bits are flipped and ends cut off in each kind of file: the database, its log, the mark, all
+files of the cache; its lock, which is empty, gets bytes. An index must read as it was written, or
+say that it is damaged; where it was the cache, both: it is built again, and that is said. Readers
+run in a process of their own, so that a crash is counted.
 
-full: on a file system of 4 MB (a file-size limit where none can be mounted) adds fail with one clear line, all before
-stands, and work goes on when there is space again.
+full: on a file system of 4 MB (a file-size limit where none can be mounted) adds fail with one
+clear line, all before stands, and work goes on when there is space again.
 
-forget: random identities are forgotten at 100,000 items; then their bytes are looked for in every file.
+forget: random identities are forgotten at 100,000 items; then their bytes are looked for in every
+file.
 
-speed: durable adds of 512 numbers beside SQLite itself with the same pragmas, tables and rows, taking turns.
+speed: durable adds of 512 numbers beside SQLite itself with the same pragmas, tables and rows,
+taking turns.
 """
 
 import argparse
@@ -47,7 +51,9 @@ from twofold.store.sqlite.tables import make_tables
 
 def main() -> None:
     """Each part, then the last line."""
-    parser = argparse.ArgumentParser(description="What is left of an index after kills, cuts, damage and erasures")
+    parser = argparse.ArgumentParser(
+        description="What is left of an index after kills, cuts, damage and erasures"
+    )
     parser.add_argument("--quick", action="store_true", help="small counts, under a minute")
     parser.add_argument("--only", choices=tuple(PARTS))
     options = parser.parse_args()
@@ -75,7 +81,10 @@ def kill_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
     anchor = "add, update, remove, forget, rewriting the database, emptying the log; kill -9 at a random moment"
     names = ("acknowledged_lost", "phantoms", "duplicates")
     rows = [row("kills", kills, goal=1000, anchor=anchor)]
-    rows += [row(name, float(value), goal=0, anchor=anchor) for name, value in zip(names, total, strict=True)]
+    rows += [
+        row(name, float(value), goal=0, anchor=anchor)
+        for name, value in zip(names, total, strict=True)
+    ]
     size = 5000 if quick else 100_000
     large(folder / "large", size, 512)
     seconds = []
@@ -107,8 +116,10 @@ def cut_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
         except TwofoldError:
             lost += 1
     anchor = (
-        "writes, truncations and syncs recorded at SQLite's file system; what was not synced dropped, reordered, torn "
-        "by sectors of 512 bytes; lost: a state that is neither what was acknowledged nor that with the next call"
+        "writes, truncations and syncs recorded at SQLite's file system; what was not synced "
+        "dropped, reordered, torn "
+        "by sectors of 512 bytes; lost: a state that is neither what was acknowledged nor that "
+        "with the next call"
     )
     return [
         row("crash_states", count, goal=10_000, anchor=anchor, seed=0),
@@ -142,11 +153,13 @@ def damage_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
     flips, cuts = (150, 30) if quick else (10_000, 1000)
     plain, cached = stored(folder / "plain"), stored(folder / "cached", cached=True)
     random = np.random.default_rng(0)
-    # the database of an index with a cache is another matter: its rows are checked when they are read, not when opened
+    # the database of an index with a cache is another matter: its rows are checked when they are
+    # read, not when opened
     kinds = [(plain, name) for name in sorted(plain.files)]
     kinds += [(cached, name) for name in sorted(cached.files) if name.startswith("cache")]
     cases = [
-        Case(*kinds[number % len(kinds)], number < flips, int(random.integers(2**62))) for number in range(flips + cuts)
+        Case(*kinds[number % len(kinds)], number < flips, int(random.integers(2**62)))
+        for number in range(flips + cuts)
     ]
     silent = crashed = 0
     for start in range(0, len(cases), 250):
@@ -168,7 +181,9 @@ def full_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
     """Add until the disk is full, look, make room, go on."""
     place, size = folder / "small", 4 << 20
     place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True
+    )
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
@@ -178,7 +193,14 @@ def full_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
         if mounted.returncode == 0:
             subprocess.run(["umount", str(place)], check=False)
     how = "a tmpfs of 4 MB" if mounted.returncode == 0 else "a limit of 4 MB per file"
-    return [row("full_disk_lost", lost, goal=0, anchor=f"{how}: items lost, or calls that did not say why they failed")]
+    return [
+        row(
+            "full_disk_lost",
+            lost,
+            goal=0,
+            anchor=f"{how}: items lost, or calls that did not say why they failed",
+        )
+    ]
 
 
 def filled(place: Path, mounted: bool, size: int, limit: tuple[int, int]) -> int:
@@ -196,7 +218,9 @@ def filled(place: Path, mounted: bool, size: int, limit: tuple[int, int]) -> int
                 wrong = not any(word in str(error) for word in ("is full", "disk of"))
                 break
             truth, step = truth | dict.fromkeys(ids, str(step)), step + 1
-        lost = int(wrong) + int(dict(zip(index.ids, index.get(index.ids).labels, strict=True)) != truth)
+        lost = int(wrong) + int(
+            dict(zip(index.ids, index.get(index.ids).labels, strict=True)) != truth
+        )
         ballast.unlink()
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         lost += 50 - index.add(items(ids, str(step), dim=256))
@@ -218,13 +242,17 @@ def forget_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
             count = int(random.integers(1, 21))
             some, names = names[:count], names[count:]
             mine = index.get([name for name in index.ids if name.split("/")[0] in set(some)])
-            gone += [name.encode() for name in some] + [vector[8:16].tobytes() for vector in mine.vectors]
+            gone += [name.encode() for name in some] + [
+                vector[8:16].tobytes() for vector in mine.vectors
+            ]
             began = time.perf_counter()
             receipt = index.forget(some)
             slowest = max(slowest, time.perf_counter() - began)
             receipts += len(receipt.labels)
             left += receipt.left or 0
-    content = b"".join(entry.read_bytes() for entry in sorted((folder / "store").rglob("*")) if entry.is_file())
+    content = b"".join(
+        entry.read_bytes() for entry in sorted((folder / "store").rglob("*")) if entry.is_file()
+    )
     sample = [gone[place] for place in random.permutation(len(gone))[: 300 if quick else 1000]]
     left += sum(len(piece) for piece in sample if piece in content)
     anchor = f"{receipts} identities out of {size} items of {dim} numbers; receipts, and {len(sample)} pieces by hand"
@@ -253,9 +281,11 @@ def speed_rows(folder: Path, quick: bool) -> list[dict[str, Any]]:
                 interval=(low, high),
                 unit="x",
                 goal=0.8,
-                anchor=f"{count} adds of {size} x 512 numbers, each waited for; {size / np.median(ours[:, 0]):.0f} "
+                anchor=f"{count} adds of {size} x 512 numbers, each waited for; "
+                f"{size / np.median(ours[:, 0]):.0f} "
                 "vectors/s; bare: executemany of the same records into the same tables, "
-                f"{1000 * np.median(bare[:, 0]):.2f} ms a call; of processor time alone {processor:.2f}",
+                f"{1000 * np.median(bare[:, 0]):.2f} ms a call; of processor time alone "
+                f"{processor:.2f}",
             )
         )
     return rows
@@ -272,11 +302,26 @@ def raced(folder: Path, size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
             given = items(ids, f"label-{turn}", dim=512)
             vectors = given.vectors
             table = [
-                Row(turn * size + n + 1, 1, i, given.labels[n], "2026-01-01T00:00:00.000+00:00", None, None, "{}", v)
-                for n, (i, v) in enumerate(zip(ids, [vector.tobytes() for vector in vectors], strict=True))
+                Row(
+                    turn * size + n + 1,
+                    1,
+                    i,
+                    given.labels[n],
+                    "2026-01-01T00:00:00.000+00:00",
+                    None,
+                    None,
+                    "{}",
+                    v,
+                )
+                for n, (i, v) in enumerate(
+                    zip(ids, [vector.tobytes() for vector in vectors], strict=True)
+                )
             ]
             records = [(*each, each.digest()) for each in table]
-            for seconds, call in ((bare, lambda r=records: add(r)), (ours, lambda g=given: index.add(g))):
+            for seconds, call in (
+                (bare, lambda r=records: add(r)),
+                (ours, lambda g=given: index.add(g)),
+            ):
                 began = time.perf_counter(), time.process_time()
                 call()
                 seconds.append((time.perf_counter() - began[0], time.process_time() - began[1]))
@@ -291,7 +336,9 @@ def bare_sqlite(folder: Path) -> Iterator[Callable[[list[Any]], None]]:
 
         def add(records: list[Any]) -> None:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", records)
+            connection.executemany(
+                "INSERT INTO items VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", records
+            )
             connection.execute("COMMIT")
 
         yield add

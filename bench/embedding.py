@@ -2,10 +2,12 @@
 
     python bench/embedding.py [--quick]
 
-Both sides are given decoded pictures in memory and end with float32 vectors; stacking and normalising count on both.
-The bare side is the module in evaluation mode under `torch.inference_mode()`, in batches of 32 and with all of torch's
-threads in each operation. Wall seconds, the median of turns after one that warms up; that the vectors are equal is
-asserted. Beside other work the bare side's threads wait for each other: the ratio of two threads is of an idle machine.
+Both sides are given decoded pictures in memory and end with float32 vectors; stacking and
+normalising count on both. The bare side is the module in evaluation mode under
+`torch.inference_mode()`, in batches of 32 and with all of torch's threads in each operation. Wall
+seconds, the median of turns after one that warms up; that the vectors are equal is asserted. Beside
+other work the bare side's threads wait for each other: the ratio of two threads is of an idle
+machine.
 """
 
 import argparse
@@ -30,13 +32,17 @@ NETWORKS = {"efficientnet_lite0": (224, 3, 96), "resnet18": (112, 3, 192), "conv
 def main() -> None:
     """Each network at each number of threads, then the last line."""
     parser = argparse.ArgumentParser(description="Embedding beside the bare network")
-    parser.add_argument("--quick", action="store_true", help="few pictures, to see that both sides agree")
+    parser.add_argument(
+        "--quick", action="store_true", help="few pictures, to see that both sides agree"
+    )
     options = parser.parse_args()
     started, most, results = time.monotonic(), torch.get_num_threads(), []
     for threads in dict.fromkeys((1, most)):
         torch.set_num_threads(threads)
         for name in NETWORKS:
-            results += rows_of(name, threads, shrink=24 if options.quick else 1, turns=2 if options.quick else 7)
+            results += rows_of(
+                name, threads, shrink=24 if options.quick else 1, turns=2 if options.quick else 7
+            )
     for line in results:
         print(f"{line['name']:>40} {line['value']:12.4g} {line['unit']}", flush=True)
     print_last_line("embedding", started, results)
@@ -51,7 +57,9 @@ def rows_of(name: str, threads: int, *, shrink: int, turns: int) -> list[dict[st
         getattr(encoders, name)(channels=channels, size=side),
         comparison="cosine",
     ).eval()
-    pictures = np.random.default_rng(0).integers(0, 256, (count // shrink, *twin.input.example().shape), dtype=np.uint8)
+    pictures = np.random.default_rng(0).integers(
+        0, 256, (count // shrink, *twin.input.example().shape), dtype=np.uint8
+    )
     ratios, rates, apart = [], [], 0.0
     for _ in range(turns):
         bare_seconds, expected = timed(lambda: bare(twin, pictures))
@@ -71,8 +79,17 @@ def rows_of(name: str, threads: int, *, shrink: int, turns: int) -> list[dict[st
             anchor=f"{about}; the module as it comes, batches of {BARE}",
             seed=0,
         ),
-        row(f"{name}_{threads}_threads_rate", float(np.median(rates[1:])), unit="pictures/s", anchor=about),
-        row(f"{name}_{threads}_threads_largest_difference", apart, anchor=f"{about}; of unit vectors"),
+        row(
+            f"{name}_{threads}_threads_rate",
+            float(np.median(rates[1:])),
+            unit="pictures/s",
+            anchor=about,
+        ),
+        row(
+            f"{name}_{threads}_threads_largest_difference",
+            apart,
+            anchor=f"{about}; of unit vectors",
+        ),
     ]
 
 

@@ -2,9 +2,10 @@
 
     python bench/engines.py [--rows 10000 100000] [--engines local postgresql milvus-lite] [--quick]
 
-Vectors are synthetic: points of unit length around centres, 128 numbers each, with a label and metadata. PostgreSQL and
-milvus-lite run on this machine, as they come, so that a call costs no network. Times are those of the processor, ours
-and the server's, so that what else runs on the machine counts little; what waits for the disk is not in them.
+Vectors are synthetic: points of unit length around centres, 128 numbers each, with a label and
+metadata. PostgreSQL and milvus-lite run on this machine, as they come, so that a call costs no
+network. Times are those of the processor, ours and the server's, so that what else runs on the
+machine counts little; what waits for the disk is not in them.
 """
 
 import argparse
@@ -43,7 +44,10 @@ def main() -> None:
     sizes = [500, 1500] if options.quick else sorted(options.rows)
     clock, results = time.monotonic(), []
     for engine in options.engines:
-        with tempfile.TemporaryDirectory() as folder, place_of(engine, Path(folder)) as (place, server):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            place_of(engine, Path(folder)) as (place, server),
+        ):
             found = [measured(place, server, f"{engine}_{rows}", rows) for rows in sizes]
         results += [each for one in found for each in one.values()]
         results += slopes(engine, sizes, found)
@@ -82,20 +86,34 @@ def measured(place: str, server: int | None, name: str, rows: int) -> dict[str, 
         search = timed(server, lambda: index.search(queries, 10))
         exact = timed(server, lambda: index.search(queries[:10], 10, exact=True)) * QUERIES / 10
         some = timed(server, lambda: index.search(queries, 10, where={"shelf": 3}))
-        between = timed(server, lambda: index.search(queries, 10, where={"shelf": {"min": 3, "max": 3.5}}))
+        between = timed(
+            server, lambda: index.search(queries, 10, where={"shelf": {"min": 3, "max": 3.5}})
+        )
         recall = index.recall(10, sample=QUERIES)
         size = bytes_of(index, place)
         said = (
-            f"{name.rsplit('_', 1)[0]}, {rows} rows of {DIM} numbers, {QUERIES} queries a call, 10 hits with metadata"
+            f"{name.rsplit('_', 1)[0]}, {rows} rows of {DIM} numbers, {QUERIES} queries a "
+            f"call, 10 hits with metadata"
         )
     return {
-        "add": row(f"{name}_add_per_second", rows / seconds, unit="items/CPU s", anchor=f"calls of {CALL}; {said}"),
+        "add": row(
+            f"{name}_add_per_second",
+            rows / seconds,
+            unit="items/CPU s",
+            anchor=f"calls of {CALL}; {said}",
+        ),
         "search": row(f"{name}_search_ms", search * 1e3 / QUERIES, unit="CPU ms", anchor=said),
         "exact": row(
-            f"{name}_exact_ms", exact * 1e3 / QUERIES, unit="CPU ms", anchor=f"exact=True, 10 queries a call; {said}"
+            f"{name}_exact_ms",
+            exact * 1e3 / QUERIES,
+            unit="CPU ms",
+            anchor=f"exact=True, 10 queries a call; {said}",
         ),
         "filtered": row(
-            f"{name}_filtered_ms", some * 1e3 / QUERIES, unit="CPU ms", anchor=f"1 of 100 rows passes; {said}"
+            f"{name}_filtered_ms",
+            some * 1e3 / QUERIES,
+            unit="CPU ms",
+            anchor=f"1 of 100 rows passes; {said}",
         ),
         "ranged": row(
             f"{name}_ranged_ms",
@@ -104,9 +122,19 @@ def measured(place: str, server: int | None, name: str, rows: int) -> dict[str, 
             anchor=f"1 of 100 rows lies in the filter's range; {said}",
         ),
         "recall": row(
-            f"{name}_recall_at_10", recall.value, interval=(recall.low, recall.high), goal=0.99, anchor=said, seed=0
+            f"{name}_recall_at_10",
+            recall.value,
+            interval=(recall.low, recall.high),
+            goal=0.99,
+            anchor=said,
+            seed=0,
         ),
-        "bytes": row(f"{name}_bytes_per_item", size / rows, unit="bytes", anchor=f"files with indexes; {said}"),
+        "bytes": row(
+            f"{name}_bytes_per_item",
+            size / rows,
+            unit="bytes",
+            anchor=f"files with indexes; {said}",
+        ),
     }
 
 
@@ -116,7 +144,9 @@ def items(rows: int, *, seed: int) -> Iterator[Embeddings]:
     generator = np.random.default_rng([seed, 1])
     for start in range(0, rows, CALL):
         count = min(CALL, rows - start)
-        vectors = centres[generator.integers(len(centres), size=count)] + SPREAD * generator.normal(size=(count, DIM))
+        vectors = centres[generator.integers(len(centres), size=count)] + SPREAD * generator.normal(
+            size=(count, DIM)
+        )
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         numbers = range(start, start + count)
         yield Embeddings(
@@ -162,18 +192,30 @@ def bytes_of(index: Any, place: str) -> float:
     if place.startswith("postgresql"):
         return float(index.engine.table.rows("SELECT pg_total_relation_size('{table}')")[0][0])
     path = Path(place.removeprefix("milvus+file:").partition("?")[0])
-    folder = path / "collections" / index.engine._name if place.startswith("milvus") else Path(index.path)
+    folder = (
+        path / "collections" / index.engine._name
+        if place.startswith("milvus")
+        else Path(index.path)
+    )
     return float(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))
 
 
-def slopes(engine: str, sizes: list[int], found: list[dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
+def slopes(
+    engine: str, sizes: list[int], found: list[dict[str, dict[str, Any]]]
+) -> list[dict[str, Any]]:
     """How times grow from the smallest to the largest size: 1 is proportional, 0 not at all."""
     if len(sizes) < 2:
         return []
     grown = math.log(sizes[-1] / sizes[0])
-    said = f"log of the ratio of times over log of the ratio of rows, {sizes[0]} to {sizes[-1]} rows"
+    said = (
+        f"log of the ratio of times over log of the ratio of rows, {sizes[0]} to {sizes[-1]} rows"
+    )
     return [
-        row(f"{engine}_{what}_slope", math.log(found[-1][what]["value"] / found[0][what]["value"]) / grown, anchor=said)
+        row(
+            f"{engine}_{what}_slope",
+            math.log(found[-1][what]["value"] / found[0][what]["value"]) / grown,
+            anchor=said,
+        )
         for what in ("search", "exact", "filtered", "ranged")
     ]
 

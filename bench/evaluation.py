@@ -2,11 +2,12 @@
 
     python bench/evaluation.py [--quick] [--threads 2] [--million]
 
-Embeddings are 128-d, eight of a class, float32. Every figure comes from a fresh process: the time is that of the call
-alone, the peak is the process's resident memory, libraries and embeddings included. Both sides' numbers are asserted
-to be equal. The peer is measured in two ways: with k="max_bin_count", its best setting (as many neighbours as MAP@R
-looks at, from its own faiss index), at the size itself; and with its defaults, which rank all items for every query and
-cannot hold 100,000, so that this figure is extrapolated from two sizes, by the exponents that they gave.
+Embeddings are 128-d, eight of a class, float32. Every figure comes from a fresh process: the time
+is that of the call alone, the peak is the process's resident memory, libraries and embeddings
+included. Both sides' numbers are asserted to be equal. The peer is measured in two ways: with
+k="max_bin_count", its best setting (as many neighbours as MAP@R looks at, from its own faiss
+index), at the size itself; and with its defaults, which rank all items for every query and cannot
+hold 100,000, so that this figure is extrapolated from two sizes, by the exponents that they gave.
 """
 
 import argparse
@@ -35,10 +36,18 @@ Run = Callable[[str, int, int], dict[str, Any]]
 def main() -> None:
     """Every measurement in its own process, then the last line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="few embeddings, to see that everything runs and agrees")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few embeddings, to see that everything runs and agrees",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--million", action="store_true", help="10^6 embeddings too: about half an hour on two cores")
+    parser.add_argument(
+        "--million",
+        action="store_true",
+        help="10^6 embeddings too: about half an hour on two cores",
+    )
     parser.add_argument("--one", nargs=2, metavar=("SIDE", "ITEMS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -62,10 +71,17 @@ def against_best(size: int, threads: int, repeats: int, run: Run) -> list[dict[s
         for side, runs in found.items():
             runs.append(run(side, size, threads))
         assert_equal(found["ours"][-1], found["best"][-1])
-    ours, theirs = (statistics.median(run["seconds"] for run in found[side]) for side in ("ours", "best"))
-    ratios = sorted(b["seconds"] / a["seconds"] for a, b in zip(found["ours"], found["best"], strict=True))
+    ours, theirs = (
+        statistics.median(run["seconds"] for run in found[side]) for side in ("ours", "best")
+    )
+    ratios = sorted(
+        b["seconds"] / a["seconds"] for a, b in zip(found["ours"], found["best"], strict=True)
+    )
     peaks = [max(run["peak_mb"] for run in found[side]) for side in ("ours", "best")]
-    print(f"{size}: {theirs:.2f} s -> {ours:.2f} s, x {theirs / ours:.2f}; {peaks[1]:.0f} MB -> {peaks[0]:.0f} MB")
+    print(
+        f"{size}: {theirs:.2f} s -> {ours:.2f} s, x {theirs / ours:.2f}; {peaks[1]:.0f} MB -> "
+        f"{peaks[0]:.0f} MB"
+    )
     anchor = f"AccuracyCalculator 2.9.0, k='max_bin_count' (its own faiss index), {size} x {DIM}, {threads} thread(s)"
     label = of(size)
     return [
@@ -77,7 +93,12 @@ def against_best(size: int, threads: int, repeats: int, run: Run) -> list[dict[s
             goal=10,
             anchor=f"{anchor}; low and high: the worst and best repeat",
         ),
-        row(f"evaluation_{label}_seconds", ours, unit="s", anchor=f"{size} x {DIM}, {threads} thread(s)"),
+        row(
+            f"evaluation_{label}_seconds",
+            ours,
+            unit="s",
+            anchor=f"{size} x {DIM}, {threads} thread(s)",
+        ),
         row(
             f"evaluation_{label}_peak_mb",
             peaks[0],
@@ -88,7 +109,9 @@ def against_best(size: int, threads: int, repeats: int, run: Run) -> list[dict[s
     ]
 
 
-def against_default(size: int, small: tuple[int, int], threads: int, run: Run, *, ours: float) -> list[dict[str, Any]]:
+def against_default(
+    size: int, small: tuple[int, int], threads: int, run: Run, *, ours: float
+) -> list[dict[str, Any]]:
     """The peer's defaults at two sizes that it can hold, and what they would take at `size` by their exponents."""
     runs = [run("default", items, threads) for items in small]
     for items, found in zip(small, runs, strict=True):
@@ -98,17 +121,23 @@ def against_default(size: int, small: tuple[int, int], threads: int, run: Run, *
         exponent = math.log(runs[1][key] / runs[0][key]) / math.log(small[1] / small[0])
         laws[key] = exponent, runs[1][key] * (size / small[1]) ** exponent
     (time_exponent, seconds), (memory_exponent, megabytes) = laws.values()
-    print(f"{size}, defaults, EXTRAPOLATED: {seconds:.0f} s (exponent {time_exponent:.2f}), {megabytes / 1e3:.0f} GB")
+    print(
+        f"{size}, defaults, EXTRAPOLATED: {seconds:.0f} s (exponent {time_exponent:.2f}), "
+        f"{megabytes / 1e3:.0f} GB"
+    )
     said = (
-        f"EXTRAPOLATED from AccuracyCalculator's defaults at {small[0]} ({runs[0]['seconds']:.2f} s, "
-        f"{runs[0]['added_mb']:.0f} MB) and {small[1]} ({runs[1]['seconds']:.2f} s, {runs[1]['added_mb']:.0f} MB)"
+        f"EXTRAPOLATED from AccuracyCalculator's defaults at {small[0]} ({runs[0]['seconds']:.2f} "
+        f"s, "
+        f"{runs[0]['added_mb']:.0f} MB) and {small[1]} ({runs[1]['seconds']:.2f} s, "
+        f"{runs[1]['added_mb']:.0f} MB)"
     )
     return [
         row(
             f"evaluation_{of(size)}_default_time_ratio_extrapolated",
             seconds / ours,
             unit="x",
-            anchor=f"{said}, time grows with exponent {time_exponent:.2f}; ours is measured at {size}",
+            anchor=f"{said}, time grows with exponent {time_exponent:.2f}; ours is measured at "
+            f"{size}",
         ),
         row(
             f"evaluation_{of(size)}_default_peer_mb_extrapolated",
@@ -127,7 +156,12 @@ def rates(size: int, threads: int) -> list[dict[str, Any]]:
     name = f"evaluation_{of(size)}_error_rates"
     return [
         row(f"{name}_seconds", run["seconds"], unit="s", anchor=said),
-        row(f"{name}_peak_mb", run["peak_mb"], unit="MB", anchor="resident memory of a fresh process"),
+        row(
+            f"{name}_peak_mb",
+            run["peak_mb"],
+            unit="MB",
+            anchor="resident memory of a fresh process",
+        ),
     ]
 
 
@@ -183,7 +217,8 @@ def embeddings(items: int) -> tuple[np.ndarray, np.ndarray]:
     labels = np.arange(items) // PER_CLASS
     centres = generator.standard_normal((int(labels.max()) + 1, DIM), dtype=np.float32)
     vectors = generator.standard_normal((items, DIM), dtype=np.float32)
-    for start in range(0, items, 1 << 16):  # in place: the embeddings shall be what the memory is measured from
+    # in place: the embeddings shall be what the memory is measured from
+    for start in range(0, items, 1 << 16):
         part = slice(start, start + (1 << 16))
         vectors[part] = 1.4 * vectors[part] + centres[labels[part]]
         vectors[part] /= np.linalg.norm(vectors[part], axis=1, keepdims=True)
@@ -195,7 +230,9 @@ def ours(_: str, vectors: np.ndarray, labels: np.ndarray) -> Call:
     from twofold.metrics.retrieval import query_values
 
     score = scores(vectors)
-    return lambda: {name: float(np.nanmean(each)) for name, each in query_values(score, labels, ks=(1,)).items()}
+    return lambda: {
+        name: float(np.nanmean(each)) for name, each in query_values(score, labels, ks=(1,)).items()
+    }
 
 
 def error_rates(_: str, vectors: np.ndarray, labels: np.ndarray) -> Call:
@@ -241,7 +278,9 @@ def peer(side: str, vectors: np.ndarray, labels: np.ndarray) -> Call:
 
 def peak() -> float:
     """The most resident memory that this process has had, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1 << 20)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (
+        1024 if sys.platform == "linux" else 1 << 20
+    )
 
 
 def assert_equal(ours: dict[str, Any], theirs: dict[str, Any]) -> None:

@@ -2,9 +2,10 @@
 
     python bench/faces.py --data DIR [--lfw DIR] [--orl DIR] [--seeds 0 1 2] [--quick]
 
-ORL: DIR/orl_faces with s1 ... s40; trained on s1-s30, measured on s31-s40. LFW: DIR/lfw_view1_112 with
-`images/NAME/NAME_0001.jpg`, `view1_devtrain.txt`, `pairsDevTest.txt`; trained on the people of DevTrain, a tenth of
-whom is kept aside for the threshold; measured on the pairs of DevTest. No outside data. Intervals resample people.
+ORL: DIR/orl_faces with s1 ... s40; trained on s1-s30, measured on s31-s40. LFW: DIR/lfw_view1_112
+with `images/NAME/NAME_0001.jpg`, `view1_devtrain.txt`, `pairsDevTest.txt`; trained on the people of
+DevTrain, a tenth of whom is kept aside for the threshold; measured on the pairs of DevTest. No
+outside data. Intervals resample people.
 """
 
 import argparse
@@ -34,7 +35,9 @@ def main() -> None:
     parser.add_argument("--orl", type=Path, default=None)
     parser.add_argument("--lfw", type=Path, default=None)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--quick", action="store_true", help="seconds of training, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="seconds of training, to see that everything runs"
+    )
     options = parser.parse_args()
     started = time.monotonic()
     recipe = face().replace({"epochs": 2, "max_seconds": 8, "copies": 1} if options.quick else {})
@@ -42,7 +45,11 @@ def main() -> None:
     for seed in options.seeds[:1] if options.quick else options.seeds:
         results += orl(options.orl or options.data / "orl_faces", recipe, seed)
         results += lfw(options.lfw or options.data / "lfw_view1_112", recipe, seed)
-        print(*(f"{r['name']} {r['value']:.4f}" for r in results if r["seed"] == seed), sep="  ", flush=True)
+        print(
+            *(f"{r['name']} {r['value']:.4f}" for r in results if r["seed"] == seed),
+            sep="  ",
+            flush=True,
+        )
     print_last_line("faces", started, results)
 
 
@@ -62,7 +69,9 @@ def orl(folder: Path, recipe: Recipe, seed: int) -> list[dict[str, Any]]:
     return [
         figure("orl_eer", found["eer"], seed, anchor="10 unseen people; pixels: AUC .919"),
         figure("orl_auc", found["auc"], seed, anchor="pixels .919"),
-        figure("orl_one_shot_accuracy", one_shot, seed, anchor="10-way, 1,000 episodes; pixels .681"),
+        figure(
+            "orl_one_shot_accuracy", one_shot, seed, anchor="10-way, 1,000 episodes; pixels .681"
+        ),
     ]
 
 
@@ -75,13 +84,24 @@ def lfw(folder: Path, recipe: Recipe, seed: int) -> list[dict[str, Any]]:
     aside = embed(bundle, parts.valid).vectors
     a, b, same = balanced_pairs(parts.valid.labels, count=len(parts.valid) // 2 * 2, seed=0)
     labels = parts.valid.labels
-    chosen = PairList(paired(bundle, aside[a], aside[b]), same == 1, first=labels[a], second=labels[b], weigh="pairs")
+    chosen = PairList(
+        paired(bundle, aside[a], aside[b]),
+        same == 1,
+        first=labels[a],
+        second=labels[b],
+        weigh="pairs",
+    )
     threshold = float(best_threshold(tally(chosen)))
     pairs = dev_test(bundle, folder)
     found = estimates(pairs, threshold=threshold, far=0.01, unit="person")
     anchor = "1,000 pairs of DevTest, no outside data; pixels .614 (View 2)"
     return [
-        figure("lfw_accuracy", found["accuracy"], seed, anchor=f"{anchor}; threshold from {len(parts.valid)} aside"),
+        figure(
+            "lfw_accuracy",
+            found["accuracy"],
+            seed,
+            anchor=f"{anchor}; threshold from {len(parts.valid)} aside",
+        ),
         figure("lfw_eer", found["eer"], seed, anchor=anchor),
         figure("lfw_auc", found["auc"], seed, anchor=anchor),
         figure("lfw_tar_at_far_1e-2", found["tar_at_far"], seed, anchor=anchor),
@@ -91,14 +111,18 @@ def lfw(folder: Path, recipe: Recipe, seed: int) -> list[dict[str, Any]]:
 def people_of(listing: Path, images: Path) -> Items:
     """The pictures that a list names, `NAME/NAME_0001.jpg` a line."""
     names = [line.strip() for line in listing.read_text().splitlines() if line.strip()]
-    return Items.from_arrays([images / name for name in names], [name.split("/")[0] for name in names], ids=names)
+    return Items.from_arrays(
+        [images / name for name in names], [name.split("/")[0] for name in names], ids=names
+    )
 
 
 def dev_test(bundle: Bundle, folder: Path) -> PairList:
     """The pairs of pairsDevTest.txt: `NAME 1 2` is genuine, `NAME 1 OTHER 3` is not."""
     lines = [line.split("\t") for line in (folder / "pairsDevTest.txt").read_text().splitlines()]
     lines = [line for line in lines if len(line) in (3, 4)]
-    ends = [((line[0], line[1]), (line[-2] if len(line) == 4 else line[0], line[-1])) for line in lines]
+    ends = [
+        ((line[0], line[1]), (line[-2] if len(line) == 4 else line[0], line[-1])) for line in lines
+    ]
     files = sorted({end for pair in ends for end in pair})
     values = [folder / "images" / name / f"{name}_{int(number):04}.jpg" for name, number in files]
     vectors = embed(bundle, Items.from_arrays(values, [name for name, _ in files])).vectors
@@ -106,7 +130,13 @@ def dev_test(bundle: Bundle, folder: Path) -> PairList:
     person = np.unique([name for name, _ in files], return_inverse=True)[1]
     a, b = (np.array([place[pair[side]] for pair in ends]) for side in (0, 1))
     same = np.array([len(line) == 3 for line in lines])
-    return PairList(paired(bundle, vectors[a], vectors[b]), same, first=person[a], second=person[b], weigh="pairs")
+    return PairList(
+        paired(bundle, vectors[a], vectors[b]),
+        same,
+        first=person[a],
+        second=person[b],
+        weigh="pairs",
+    )
 
 
 def paired(bundle: Bundle, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -119,7 +149,9 @@ def paired(bundle: Bundle, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def figure(name: str, found: Estimate, seed: int, *, anchor: str) -> dict[str, Any]:
     """An estimate as a row of the last line."""
     unit = f"interval over {found.resampled} {found.unit}s"
-    return row(name, found.value, interval=(found.low, found.high), unit=unit, anchor=anchor, seed=seed)
+    return row(
+        name, found.value, interval=(found.low, found.high), unit=unit, anchor=anchor, seed=seed
+    )
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
 """Does a new user with little data come through? Every command is the one that the step before printed.
 
-    python bench/first_day.py [--data DIR] [--sources omniglot,orl] [--sizes 4,12,40] [--each 2,5] [--quick]
+    python bench/first_day.py [--data DIR] [--sources omniglot,orl] [--sizes 4,12,40] [--each 2,5]
+    [--quick]
 
-Folders of few identities are made, and from `twofold doctor` on the printed `next:` commands are run, until a verdict
-or an index is there. A dead end is a folder whose steps stop before that, or go in a circle; a broken hint is a printed
-command that fails, or an option of `calibrate` that a refusal offers and that is refused, too. Where no hint leads to a
-threshold, `calibrate` must say what would help. The recipes are the built-in ones with a small network and small
-pictures, and with the epochs that `train` chooses for the data (from 60 steps on). DIR holds the usual layouts of
-Omniglot (`omniglot/images_background/ALPHABET/CHARACTER/`), ORL (`orl_faces/sN/`) and the Grocery Store set
-(`grocery_store_160/train/KIND/.../`); those that are not there are left out. Without it the pictures are invented.
+Folders of few identities are made, and from `twofold doctor` on the printed `next:` commands are
+run, until a verdict or an index is there. A dead end is a folder whose steps stop before that, or
+go in a circle; a broken hint is a printed command that fails, or an option of `calibrate` that a
+refusal offers and that is refused, too. Where no hint leads to a threshold, `calibrate` must say
+what would help. The recipes are the built-in ones with a small network and small pictures, and with
+the epochs that `train` chooses for the data (from 60 steps on). DIR holds the usual layouts of
+Omniglot (`omniglot/images_background/ALPHABET/CHARACTER/`), ORL (`orl_faces/sN/`) and the Grocery
+Store set (`grocery_store_160/train/KIND/.../`); those that are not there are left out. Without it
+the pictures are invented.
 
-With Omniglot each threshold is also tried on the characters of `images_evaluation`: how often another character is
-accepted by the final model, as a multiple of the rate asked for; whether a rate was broken for which more than an
-estimate was claimed; and how often the true rate of an estimate is above what `calibrate` said fits, or was warned of.
+With Omniglot each threshold is also tried on the characters of `images_evaluation`: how often
+another character is accepted by the final model, as a multiple of the rate asked for; whether a
+rate was broken for which more than an estimate was claimed; and how often the true rate of an
+estimate is above what `calibrate` said fits, or was warned of.
 """
 
 import argparse
@@ -55,7 +59,12 @@ LAYOUTS = {
 }
 """Recipe, folder and pattern of the identities' folders."""
 
-REMEDIES = ("give DATA of other", "train again with --set epochs=", "train again on", "give more identities")
+REMEDIES = (
+    "give DATA of other",
+    "train again with --set epochs=",
+    "train again on",
+    "give more identities",
+)
 """What helps where no rate and no standing does."""
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".pgm", ".bmp"})
@@ -69,8 +78,10 @@ class Day:
 
     Attributes:
         steps: the commands that were run. dead, broken: why it stopped, or None.
-        share: measured false-accept rate as a multiple of the one asked for; claimed: more than an estimate.
-        fits: whether the measured rate is one that `calibrate` said fits; warned: whether it warned of the folds.
+        share: measured false-accept rate as a multiple of the one asked for; claimed: more than an
+            estimate.
+        fits: whether the measured rate is one that `calibrate` said fits; warned: whether it warned
+            of the folds.
     """
 
     name: str
@@ -92,7 +103,9 @@ def main() -> None:
     """All folders, and the last line."""
     parser = argparse.ArgumentParser(description="From a folder of few identities to a verdict")
     parser.add_argument("--data", type=lambda text: Path(text).resolve())
-    parser.add_argument("--sources", type=lambda text: text.split(","), help="of those: omniglot, orl, groceries")
+    parser.add_argument(
+        "--sources", type=lambda text: text.split(","), help="of those: omniglot, orl, groceries"
+    )
     parser.add_argument("--sizes", type=numbers, default=SIZES)
     parser.add_argument("--each", type=numbers, default=EACH)
     parser.add_argument("--quick", action="store_true", help="three folders of invented characters")
@@ -115,7 +128,11 @@ def main() -> None:
 
 def told(day: Day) -> str:
     """A line on one folder."""
-    rate = "" if day.share is None else f"{day.share:.2f} times the rate{'' if day.fits else ', above what fits'}"
+    rate = (
+        ""
+        if day.share is None
+        else f"{day.share:.2f} times the rate{'' if day.fits else ', above what fits'}"
+    )
     warned = ", warned" if day.warned else ""
     return f"{day.name:20} {' '.join(day.steps)} {rate}{warned} {day.trouble}"
 
@@ -135,7 +152,9 @@ def numbers(text: str) -> tuple[int, ...]:
 def sources(data: Path | None) -> list[str]:
     """The sets that are there; invented characters where none was named."""
     return (
-        ["glyphs"] if data is None else [name for name, (_, folder, _) in LAYOUTS.items() if (data / folder).is_dir()]
+        ["glyphs"]
+        if data is None
+        else [name for name, (_, folder, _) in LAYOUTS.items() if (data / folder).is_dir()]
     )
 
 
@@ -149,7 +168,9 @@ def written(place: Path, source: str, data: Path | None, *, count: int, items: i
             PIL.Image.fromarray(np.asarray(value).squeeze()).save(folder / f"{number}.png")
         return True
     _, folder, pattern = LAYOUTS[source]
-    found = {each: pictures(each) for each in sorted((data / folder).glob(pattern)) if each.is_dir()}
+    found = {
+        each: pictures(each) for each in sorted((data / folder).glob(pattern)) if each.is_dir()
+    }
     large = [each for each, files in found.items() if len(files) >= items]
     if len(large) < count:
         return False
@@ -187,7 +208,9 @@ def lived(name: str, recipe: Path, unseen: Items | None) -> Day:
     if day.steps[-1] not in ("verify", "index"):
         day.dead = f"nothing is said after {day.steps[-1]}"
     for far in ("0.01", "0.001"):
-        remedied(day, ["calibrate", f"models/{name}", name, "--far", far, "--out", "tried", "--force"])
+        remedied(
+            day, ["calibrate", f"models/{name}", name, "--far", far, "--out", "tried", "--force"]
+        )
     return day
 
 
@@ -221,7 +244,9 @@ def called(words: list[str]) -> tuple[int, str]:
 
 def following(printed: str) -> list[str]:
     """The words of the printed next command, without `twofold`."""
-    lines = [line.removeprefix("next: ") for line in printed.splitlines() if line.startswith("next: ")]
+    lines = [
+        line.removeprefix("next: ") for line in printed.splitlines() if line.startswith("next: ")
+    ]
     return shlex.split(lines[-1])[1:] if lines else []
 
 
@@ -231,7 +256,9 @@ def strangers(data: Path) -> Items | None:
     if not root.is_dir():
         return None
     items = Items.from_folder(root, levels=2)
-    first = [np.flatnonzero(items.labels == code)[:UNSEEN_ITEMS] for code in range(len(items.names))]
+    first = [
+        np.flatnonzero(items.labels == code)[:UNSEEN_ITEMS] for code in range(len(items.names))
+    ]
     return items.take(np.concatenate(first))
 
 
@@ -260,18 +287,22 @@ def results(days: list[Day]) -> list[dict]:
             "small_data_violation_rate",
             broken / len(claimed) if claimed else 0.0,
             goal=0.05,
-            anchor=f"{broken} of {len(claimed)} thresholds for which more than an estimate was claimed",
+            anchor=f"{broken} of {len(claimed)} thresholds for which more than an estimate was "
+            f"claimed",
         ),
     ]
     if shares:
         spread = f"of {len(shares)} thresholds; {min(shares):.2f} to {max(shares):.2f}"
-        rows.append(row("estimate_true_rate_share", float(np.median(shares)), anchor=f"median {spread}"))
+        rows.append(
+            row("estimate_true_rate_share", float(np.median(shares)), anchor=f"median {spread}")
+        )
         beyond = sum(not day.fits and not day.warned for day in days)
         rows.append(
             row(
                 "estimate_beyond_what_was_said",
                 beyond / len(shares),
-                anchor=f"{beyond} of {len(shares)} true rates above those that were said to fit, and without a warning",
+                anchor=f"{beyond} of {len(shares)} true rates above those that were said to fit, "
+                f"and without a warning",
             )
         )
     return rows

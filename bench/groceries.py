@@ -2,11 +2,11 @@
 
     python bench/groceries.py --data DIR [--seed 0] [--epochs 8] [--quick]
 
-DIR/grocery_store_160 (or DIR itself) in the public layout: `classes.csv`, `train.txt`, `val.txt`, `test.txt`,
-`iconic-images-and-descriptions`; photographs that a list names and that are not there are left out. Every class has one
-catalogue picture. Measured: the model out of the box on all classes; and, trained on half of the classes, on the other
-half, which is added to the index afterwards, without training. Everything goes through an index. Intervals resample
-classes.
+DIR/grocery_store_160 (or DIR itself) in the public layout: `classes.csv`, `train.txt`, `val.txt`,
+`test.txt`, `iconic-images-and-descriptions`; photographs that a list names and that are not there
+are left out. Every class has one catalogue picture. Measured: the model out of the box on all
+classes; and, trained on half of the classes, on the other half, which is added to the index
+afterwards, without training. Everything goes through an index. Intervals resample classes.
 """
 
 import argparse
@@ -40,7 +40,9 @@ class Shop(NamedTuple):
     def of(self, classes: np.ndarray) -> "Shop":
         """The photographs of some classes; the catalogue stays whole."""
         kept = np.flatnonzero(np.isin(self.photo_class, classes))
-        return self._replace(photos=[self.photos[i] for i in kept], photo_class=self.photo_class[kept])
+        return self._replace(
+            photos=[self.photos[i] for i in kept], photo_class=self.photo_class[kept]
+        )
 
 
 def main() -> None:
@@ -78,7 +80,12 @@ def out_of_the_box(shop: Shop) -> list[dict[str, Any]]:
         ranks = ranks_of(Bundle.pretrained(), shop, Path(folder) / "index")
     return [
         *recalls("frozen", ranks, shop, anchor=anchor),
-        *recalls("pixels", pixel_ranks(shop), shop, anchor=f"{anchor}; cosine of 16 x 16 pixels, the floor")[:1],
+        *recalls(
+            "pixels",
+            pixel_ranks(shop),
+            shop,
+            anchor=f"{anchor}; cosine of 16 x 16 pixels, the floor",
+        )[:1],
     ]
 
 
@@ -99,22 +106,33 @@ def trained(shop: Shop, recipe: Recipe, *, seed: int) -> list[dict[str, Any]]:
             found[name] = ranks_of(bundle, asked, place, among=new)
             seconds = time.monotonic() - began
         anchor = f"{len(asked.photos)} photographs of {len(new)} products that were added without training"
-        results += recalls(f"new_{name}", found[name], asked, anchor=f"{anchor}; {len(shop.names)} in the catalogue")
+        results += recalls(
+            f"new_{name}",
+            found[name],
+            asked,
+            anchor=f"{anchor}; {len(shop.names)} in the catalogue",
+        )
     gain = (found["tuned"] < 1).astype(float) - (found["frozen"] < 1)
-    results.append(figure("new_tuned_gain_at_1", gain, asked, anchor="the same photographs, tuned less frozen"))
+    results.append(
+        figure("new_tuned_gain_at_1", gain, asked, anchor="the same photographs, tuned less frozen")
+    )
     trained_for = tuned.training["seconds"]
     told = f"{recipe.epochs} epochs on {len(known)} classes; asking {seconds:.0f} s"
     return [*results, row("training_seconds", trained_for, unit="s", anchor=told, seed=seed)]
 
 
-def ranks_of(bundle: Bundle, shop: Shop, place: Path, among: np.ndarray | None = None) -> np.ndarray:
+def ranks_of(
+    bundle: Bundle, shop: Shop, place: Path, among: np.ndarray | None = None
+) -> np.ndarray:
     """At which place each photograph finds its product, 0 is the first; products of `among` (all) are added before."""
     chosen = np.arange(len(shop.names)) if among is None else among
     with Index.open(place) if Index.found(place) else Index.create(place, bundle.contract) as index:
         index_items(bundle, index, catalogue_of(shop, chosen))
         hits = search(bundle, index, shop.photos, k=len(index))
     wanted = [shop.names[number] for number in shop.photo_class]
-    return np.array([[hit.label for hit in each].index(name) for each, name in zip(hits, wanted, strict=True)])
+    return np.array(
+        [[hit.label for hit in each].index(name) for each, name in zip(hits, wanted, strict=True)]
+    )
 
 
 def pixel_ranks(shop: Shop) -> np.ndarray:
@@ -126,7 +144,10 @@ def pixel_ranks(shop: Shop) -> np.ndarray:
 
 def pixels(files: list[Path]) -> np.ndarray:
     """Unit vectors of 16 x 16 pixels, less their mean."""
-    small = [np.asarray(PIL.Image.open(file).convert("RGB").resize((16, 16)), np.float32).ravel() for file in files]
+    small = [
+        np.asarray(PIL.Image.open(file).convert("RGB").resize((16, 16)), np.float32).ravel()
+        for file in files
+    ]
     rows = np.stack(small)
     rows -= rows.mean(axis=1, keepdims=True)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -142,12 +163,17 @@ def items_of(shop: Shop, classes: np.ndarray) -> Items:
     """Photographs and catalogue pictures of some classes, to train on."""
     part = shop.of(classes)
     values = [*part.photos, *(shop.catalogue[number] for number in classes)]
-    return Items.from_arrays(values, [shop.names[number] for number in [*part.photo_class, *classes]])
+    return Items.from_arrays(
+        values, [shop.names[number] for number in [*part.photo_class, *classes]]
+    )
 
 
 def recalls(name: str, ranks: np.ndarray, shop: Shop, *, anchor: str) -> list[dict[str, Any]]:
     """Recall among the first one and the first five."""
-    return [figure(f"{name}_recall_at_{k}", (ranks < k).astype(float), shop, anchor=anchor) for k in (1, 5)]
+    return [
+        figure(f"{name}_recall_at_{k}", (ranks < k).astype(float), shop, anchor=anchor)
+        for k in (1, 5)
+    ]
 
 
 def figure(name: str, values: np.ndarray, shop: Shop, *, anchor: str) -> dict[str, Any]:
@@ -157,7 +183,11 @@ def figure(name: str, values: np.ndarray, shop: Shop, *, anchor: str) -> dict[st
     drawn = weighted_means(values, classes, identity_weights(count, REPLICATES, seed=0))
     found = estimate(name, float(values.mean()), replicates=drawn, resampled=count, unit="class")
     return row(
-        name, found.value, interval=(found.low, found.high), unit=f"interval over {count} classes", anchor=anchor
+        name,
+        found.value,
+        interval=(found.low, found.high),
+        unit=f"interval over {count} classes",
+        anchor=anchor,
     )
 
 
@@ -166,13 +196,23 @@ def read(data: Path, *, each: int | None) -> Shop:
     root = data / "grocery_store_160" if (data / "grocery_store_160").is_dir() else data
     with (root / "classes.csv").open(encoding="utf-8", newline="") as file:
         rows = sorted(list(csv.reader(file))[1:], key=lambda line: int(line[1]))
-    lines = [line.split(",") for part in ("train", "val", "test") for line in (root / f"{part}.txt").open()]
+    lines = [
+        line.split(",")
+        for part in ("train", "val", "test")
+        for line in (root / f"{part}.txt").open()
+    ]
     named = [(root / line[0].strip(), int(line[1])) for line in lines]
     there = [(path, number) for path, number in named if path.is_file()]
     if each is not None:
-        there = [(p, n) for n in range(len(rows)) for p, _ in [pair for pair in there if pair[1] == n][:each]]
+        there = [
+            (p, n)
+            for n in range(len(rows))
+            for p, _ in [pair for pair in there if pair[1] == n][:each]
+        ]
     photos, numbers = [path for path, _ in there], np.array([number for _, number in there])
-    return Shop(photos, numbers, [root / line[4].lstrip("/") for line in rows], [line[0] for line in rows])
+    return Shop(
+        photos, numbers, [root / line[4].lstrip("/") for line in rows], [line[0] for line in rows]
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """A hostile user: spoilt pictures, bundles, indexes and tables, odd names and options, and what is said to each.
 
-Each try is drawn from a seed and made by a process that can be killed, through the command line or the library. Right
-is the true answer or a refusal in one line (exit code 2). `tracebacks` counts crashes and internal errors, `hangs` more
-than a minute of processor time, `over_memory` more than 700 MB, `silent_wrong` another answer than the truth without a
-word, `unsafe_output` control characters in what is shown. Formats that cannot know of damage (no checksum) are counted
-apart, by name. Nothing is fetched: the network is drawn by chance.
+Each try is drawn from a seed and made by a process that can be killed, through the command line or
+the library. Right is the true answer or a refusal in one line (exit code 2). `tracebacks` counts
+crashes and internal errors, `hangs` more than a minute of processor time, `over_memory` more than
+700 MB, `silent_wrong` another answer than the truth without a word, `unsafe_output` control
+characters in what is shown. Formats that cannot know of damage (no checksum) are counted apart, by
+name. Nothing is fetched: the network is drawn by chance.
 
     python bench/hostile.py [--quick] [--tries 3000] [--only AREA:NUMBER]
 """
@@ -73,7 +74,11 @@ class Worker:
                 "apart": "",
             }
         found = json.loads(line)
-        return found | {"state": "memory", "detail": f"{found['bytes']:,} bytes"} if found["bytes"] else found
+        return (
+            found | {"state": "memory", "detail": f"{found['bytes']:,} bytes"}
+            if found["bytes"]
+            else found
+        )
 
     def started(self) -> "subprocess.Popen[str]":
         """The process, at work."""
@@ -123,7 +128,11 @@ def tried(world: World, cases: list[tuple[str, int]]) -> Counter[str]:
     worker, counts = Worker(world), Counter[str]()
     for area, number in cases:
         found = worker.try_case(area, number)
-        apart = f"silent_{found['apart']}" if found["state"] == "silent" and found["apart"] else found["state"]
+        apart = (
+            f"silent_{found['apart']}"
+            if found["state"] == "silent" and found["apart"]
+            else found["state"]
+        )
         counts[apart] += 1
         if apart in GOALS.values():
             print(
@@ -147,7 +156,10 @@ def chosen(arguments: argparse.Namespace) -> list[tuple[str, int]]:
     bombs = [(area, 0) for area in AREAS if area.startswith(BOMB)]
     if arguments.quick:
         bombs = bombs[arguments.seed :: QUICK_BOMBS]
-    drawn = [(areas[n % len(areas)], arguments.seed * 1_000_000 + n // len(areas)) for n in range(tries - len(bombs))]
+    drawn = [
+        (areas[n % len(areas)], arguments.seed * 1_000_000 + n // len(areas))
+        for n in range(tries - len(bombs))
+    ]
     return [*drawn, *bombs]
 
 
@@ -167,10 +179,14 @@ def main() -> None:
     anchor = ", ".join(f"{area} {n}" for area, n in areas.items())
     results = [row("tries", len(cases), anchor=anchor, seed=arguments.seed)]
     results += [
-        row(name, counts[state], goal=0, anchor="of all tries", seed=arguments.seed) for name, state in GOALS.items()
+        row(name, counts[state], goal=0, anchor="of all tries", seed=arguments.seed)
+        for name, state in GOALS.items()
     ]
     apart = sorted(name for name in counts if name.startswith("silent_"))
-    results += [row(name, counts[name], anchor="cannot know of the damage", seed=arguments.seed) for name in apart]
+    results += [
+        row(name, counts[name], anchor="cannot know of the damage", seed=arguments.seed)
+        for name in apart
+    ]
     print_last_line("hostile", started, results)
     sys.exit(any(counts[state] for state in GOALS.values()) if arguments.quick else 0)
 

@@ -24,7 +24,13 @@ def zeros(size: int) -> bytes:
 
 def tiff(strips: list[bytes], width: int, height: int, bits: list[int], **tags: int) -> bytes:
     """A TIFF of one directory; `tags` are named in `TAGS`."""
-    known = {256: [width], 257: [height], 258: bits, 262: [2 if len(bits) == 3 else 1], 277: [len(bits)]}
+    known = {
+        256: [width],
+        257: [height],
+        258: bits,
+        262: [2 if len(bits) == 3 else 1],
+        277: [len(bits)],
+    }
     known |= {TAGS[name]: [value] for name, value in tags.items()}
     places = list(np.cumsum([8, *map(len, strips)])[:-1].tolist())
     known |= {273: places, 279: list(map(len, strips))}
@@ -67,18 +73,26 @@ def avif_of_another_size() -> bytes:
 
 def bitmap(runs: bytes) -> bytes:
     """A run-length coded BMP of 5,000 x 5,000."""
-    header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, 54 + 1024, 40, 5000, 5000, 1, 8, 1, *[0] * 5)
+    header = struct.pack(
+        "<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, 54 + 1024, 40, 5000, 5000, 1, 8, 1, *[0] * 5
+    )
     return header + b"".join(bytes([k, k, k, 0]) for k in range(256)) + runs
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {
-    "tiff_deflate": lambda: tiff([zeros(3 * SIDE**2)], SIDE, SIDE, [8] * 3, compression=8, rows=SIDE),
+    "tiff_deflate": lambda: tiff(
+        [zeros(3 * SIDE**2)], SIDE, SIDE, [8] * 3, compression=8, rows=SIDE
+    ),
     "tiff_strip_of_2_GB": lambda: tiff([zeros(2**31)], 64, 64, [8], compression=8, rows=2**31),
     "tiff_lzw": lambda: saved("TIFF", compression="tiff_lzw"),
     "tiff_group_4": lambda: saved("TIFF", mode="1", compression="group4"),
     "tiff_jpeg": lambda: saved("TIFF", compression="jpeg"),
-    "tiff_16_bits": lambda: tiff([zeros(8 * SIDE**2)], SIDE, SIDE, [16] * 4, compression=8, rows=SIDE, kind=5),
-    "tiff_12_bits": lambda: tiff([zeros(9 * SIDE**2 // 2)], SIDE, SIDE, [12] * 3, compression=8, rows=SIDE),
+    "tiff_16_bits": lambda: tiff(
+        [zeros(8 * SIDE**2)], SIDE, SIDE, [16] * 4, compression=8, rows=SIDE, kind=5
+    ),
+    "tiff_12_bits": lambda: tiff(
+        [zeros(9 * SIDE**2 // 2)], SIDE, SIDE, [12] * 3, compression=8, rows=SIDE
+    ),
     "tiff_strips": lambda: tiff([b"\0\0\0"] * 65_535, 1, 65_535, [8] * 3, rows=1),
     "avif": lambda: saved("AVIF"),
     "avif_of_another_size": avif_of_another_size,

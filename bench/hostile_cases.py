@@ -39,9 +39,11 @@ class Case(NamedTuple):
         name: what was done.
         words: a command line; or empty, then `call` is made.
         call: a call of the library, which gives its answer.
-        like: words or a call whose answer is the truth: another answer must be a refusal or say so; None: any answer.
+        like: words or a call whose answer is the truth: another answer must be a refusal or say so;
+            None: any answer.
         refuse: whether nothing but a refusal is right.
-        apart: the name of a format that cannot know of the damage: a silent wrong answer is counted under it.
+        apart: the name of a format that cannot know of the damage: a silent wrong answer is counted
+            under it.
     """
 
     name: str
@@ -52,7 +54,8 @@ class Case(NamedTuple):
     apart: str = ""
 
 
-# ---------------------------------------------------------------------------------------------------- bytes
+# ----------------------------------------------------------------------------------------------------
+# bytes
 
 JUNK = (
     b"",
@@ -91,7 +94,8 @@ def spoilt(content: bytes, chance: Chance) -> tuple[str, bytes]:
     return kind, bytes(spoil)
 
 
-# ---------------------------------------------------------------------------------------------------- pictures
+# ----------------------------------------------------------------------------------------------------
+# pictures
 
 WRITERS: dict[str, tuple[str, dict[str, Any]]] = {
     "png": ("png", {}),
@@ -116,7 +120,9 @@ def pictures(world: World, scratch: Path, chance: Chance) -> Case:
     mode = str(chance.choice(["RGB", "L", "P"])) if form in ("png", "bmp", "tiff") else "RGB"
     stream = io.BytesIO()
     person = int(chance.integers(PEOPLE))
-    PIL.Image.open(world.picture(person, 0)).resize((48, 48)).convert(mode).save(stream, form, **settings)
+    PIL.Image.open(world.picture(person, 0)).resize((48, 48)).convert(mode).save(
+        stream, form, **settings
+    )
     whole, other = scratch / f"whole.{form}", str(world.picture(person, 1))
     whole.write_bytes(stream.getvalue())
     kind, content = spoilt(stream.getvalue(), chance)
@@ -131,7 +137,8 @@ def pictures(world: World, scratch: Path, chance: Chance) -> Case:
     )
 
 
-# ---------------------------------------------------------------------------------------------------- bundles
+# ----------------------------------------------------------------------------------------------------
+# bundles
 
 ODD: tuple[Any, ...] = (
     None,
@@ -192,7 +199,13 @@ def odd_json(file: Path, chance: Chance) -> str:
 
 def branches(plain: Any) -> Iterator[tuple[Any, Any]]:
     """Every place in JSON, as its holder and key."""
-    for key in list(plain) if isinstance(plain, dict) else range(len(plain)) if isinstance(plain, list) else ():
+    for key in (
+        list(plain)
+        if isinstance(plain, dict)
+        else range(len(plain))
+        if isinstance(plain, list)
+        else ()
+    ):
         yield plain, key
         yield from branches(plain[key])
 
@@ -220,11 +233,14 @@ def odd_tensors(file: Path, chance: Chance) -> str:
 def resealed(bundle: Path) -> None:
     """Hashes that fit."""
     manifest = json.loads((bundle / "manifest.json").read_text())
-    manifest["files"] = {path.name: sha256_file(path) for path in bundle.iterdir() if path.name != "manifest.json"}
+    manifest["files"] = {
+        path.name: sha256_file(path) for path in bundle.iterdir() if path.name != "manifest.json"
+    }
     (bundle / "manifest.json").write_text(json.dumps(manifest))
 
 
-# ---------------------------------------------------------------------------------------------------- indexes
+# ----------------------------------------------------------------------------------------------------
+# indexes
 
 
 def indexes(world: World, scratch: Path, chance: Chance) -> Case:
@@ -243,11 +259,14 @@ def indexes(world: World, scratch: Path, chance: Chance) -> Case:
         "check": ("check", "INDEX", "--json"),
     }
     way = str(chance.choice(list(ways)))
-    words, truth = (tuple(w.replace("INDEX", str(p)) for w in ways[way]) for p in (index, world.gallery))
+    words, truth = (
+        tuple(w.replace("INDEX", str(p)) for w in ways[way]) for p in (index, world.gallery)
+    )
     return Case(f"index {file.name} {done} {way}", words, like=None if way == "check" else truth)
 
 
-# ---------------------------------------------------------------------------------------------------- tables
+# ----------------------------------------------------------------------------------------------------
+# tables
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "items.csv": lambda path: shown_items(Items.open(path)),
@@ -294,12 +313,18 @@ def rewritten(text: str) -> dict[str, bytes]:
         "trailing header": "\n".join([f"{header},,", *rows]).encode(),
         "capitals": "\n".join([header.upper(), *rows]).encode(),
         "titles": "\n".join([header.title(), *rows]).encode(),
-        "blanks": "\n".join([header.replace(",", " , "), *(row.replace(",", " , ") for row in rows)]).encode(),
-        "quoted": "\n".join(",".join(f'"{field}"' for field in line.split(",")) for line in lines).encode(),
+        "blanks": "\n".join(
+            [header.replace(",", " , "), *(row.replace(",", " , ") for row in rows)]
+        ).encode(),
+        "quoted": "\n".join(
+            ",".join(f'"{field}"' for field in line.split(",")) for line in lines
+        ).encode(),
         "empty lines": text.replace("\n", "\n\n").encode(),
         "no last newline": text.rstrip("\n").encode(),
         # in a column of answers only: as the name of an identity, 1.0 is another one
-        "floats": (text.replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n") if "same" in header else text).encode(),
+        "floats": (
+            text.replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n") if "same" in header else text
+        ).encode(),
     }
 
 
@@ -310,7 +335,9 @@ def broken(text: str) -> dict[str, bytes]:
         "empty": b"",
         "header only": header.encode(),
         "header and newline": f"{header}\n".encode(),
-        "wide": ("\n".join([",".join(f"c{n}" for n in range(1_000_000)), ",".join(["1"] * 1_000_000)])).encode(),
+        "wide": (
+            "\n".join([",".join(f"c{n}" for n in range(1_000_000)), ",".join(["1"] * 1_000_000)])
+        ).encode(),
         "wide rows": f"{header}\n{'1,' * 1_000_000}\n".encode(),
         "long field": f"{header}\n{'x' * 3_000_000},1,1\n".encode(),
         "open quote": f'{header}\n"never closed,1,1\n'.encode(),
@@ -326,7 +353,9 @@ def tables(world: World, scratch: Path, chance: Chance) -> Case:
     name = str(chance.choice(list(READERS)))
     (scratch / "data").symlink_to(world.data)
     source, file = world.root / name, scratch / name
-    kind = str(chance.choice(["bytes", "rewritten", "broken"])) if name.endswith(".csv") else "bytes"
+    kind = (
+        str(chance.choice(["bytes", "rewritten", "broken"])) if name.endswith(".csv") else "bytes"
+    )
     read, like = READERS[name], None
     if kind == "bytes":
         done, content = spoilt(source.read_bytes(), chance)
@@ -339,7 +368,8 @@ def tables(world: World, scratch: Path, chance: Chance) -> Case:
     return Case(f"table {name} {done}", call=lambda: read(file), like=like, refuse=kind == "broken")
 
 
-# ---------------------------------------------------------------------------------------------------- options
+# ----------------------------------------------------------------------------------------------------
+# options
 
 PLACES = {
     "verify": ("BUNDLE", "PICTURE", "PICTURE"),
@@ -365,8 +395,32 @@ PLACES = {
 }
 """Commands that end in a moment, with what they are given."""
 
-NUMBERS = ("nan", "inf", "-inf", "-1", "-99999999999999999999", "1e400", "banana", "1,5", "0x10", "")
-TEXTS = ("", "\x1b[2J", "[bold]x[/]", "x" * 100_000, "a\nb", "\udcff", "../../x", "=1+1", "-", "%s{0}", "null", "ünï")
+NUMBERS = (
+    "nan",
+    "inf",
+    "-inf",
+    "-1",
+    "-99999999999999999999",
+    "1e400",
+    "banana",
+    "1,5",
+    "0x10",
+    "",
+)
+TEXTS = (
+    "",
+    "\x1b[2J",
+    "[bold]x[/]",
+    "x" * 100_000,
+    "a\nb",
+    "\udcff",
+    "../../x",
+    "=1+1",
+    "-",
+    "%s{0}",
+    "null",
+    "ünï",
+)
 PATHS = (
     *("", "none/there", "FILE", "FOLDER", "LOOP", "DEVNULL", "x" * 300, "\udcff", "a\nb", "NEW"),
     *("BUNDLE", "INDEX", "EMPTY"),
@@ -384,7 +438,9 @@ def options(world: World, scratch: Path, chance: Chance) -> Case:
     pool = NUMBERS if number else PATHS if "Path" in hint or name == "INDEX" else TEXTS
     value = pool[int(chance.integers(len(pool)))]
     if name.isupper():
-        place = min(sum(each.names[0].isupper() for each in found[: found.index(argument)]), len(words) - 1)
+        place = min(
+            sum(each.names[0].isupper() for each in found[: found.index(argument)]), len(words) - 1
+        )
         words[place] = value
     elif argument.hint is bool:
         words.append(name)
@@ -424,12 +480,44 @@ def places(world: World, scratch: Path) -> dict[str, str]:
     }
 
 
-# ---------------------------------------------------------------------------------------------------- names
+# ----------------------------------------------------------------------------------------------------
+# names
 
 NAMES = (
-    *("cat[copy]", "[bold red]x[b]", "\x1b[2J\x1b]0;title\x07", "a\nb", "a\rb", " blank ", "\t", "=1+1"),
-    *("@SUM(1)", "-rf", "--json", "x\udcff", "\udcc3(", "ünïcödé", "\u202egnp", "'quote\"", "a,b;c"),
-    *("%s%n{0}", "x" * 240, "null", "..x", "$(id)", "a\\b", "<script>", "CON", "\u2028", "e\u0301", "NaN"),
+    *(
+        "cat[copy]",
+        "[bold red]x[b]",
+        "\x1b[2J\x1b]0;title\x07",
+        "a\nb",
+        "a\rb",
+        " blank ",
+        "\t",
+        "=1+1",
+    ),
+    *(
+        "@SUM(1)",
+        "-rf",
+        "--json",
+        "x\udcff",
+        "\udcc3(",
+        "ünïcödé",
+        "\u202egnp",
+        "'quote\"",
+        "a,b;c",
+    ),
+    *(
+        "%s%n{0}",
+        "x" * 240,
+        "null",
+        "..x",
+        "$(id)",
+        "a\\b",
+        "<script>",
+        "CON",
+        "\u2028",
+        "e\u0301",
+        "NaN",
+    ),
     *("1e5", "007", "#1", "~", "*?"),
 )
 
@@ -442,7 +530,11 @@ def names(world: World, scratch: Path, chance: Chance) -> Case:
         folder = data / (label if person == 0 else f"person-{person}")
         shutil.copytree(world.data / f"person-{person}", folder)
     (data / label / "0.png").rename(data / label / f"{file[:200]}.png")
-    picture, bundle, new = str(data / label / f"{file[:200]}.png"), str(world.bundle), str(scratch / "new")
+    picture, bundle, new = (
+        str(data / label / f"{file[:200]}.png"),
+        str(world.bundle),
+        str(scratch / "new"),
+    )
     ways = {
         "index": ("index", bundle, str(data), new),
         "index json": ("index", bundle, str(data), new, "--json"),
@@ -463,7 +555,11 @@ def names(world: World, scratch: Path, chance: Chance) -> Case:
     }
     way = str(chance.choice([*ways, "round trip"]))
     if way == "round trip":
-        return Case(f"name {label!r} {file!r} {way}", call=lambda: round_trip(world, data, scratch), like=lambda: True)
+        return Case(
+            f"name {label!r} {file!r} {way}",
+            call=lambda: round_trip(world, data, scratch),
+            like=lambda: True,
+        )
     return Case(f"name {label[:20]!r} {file[:20]!r} {way}", ways[way])
 
 
@@ -473,7 +569,10 @@ def round_trip(world: World, data: Path, scratch: Path) -> bool:
     # a table in UTF-8 cannot name other files: those are left out, with their reason
     nameable = [utf8_name(str(value)) == str(value) for value in truth.values]
     part = truth.take(np.flatnonzero(nameable))
-    for words in (["doctor", str(data), "--fix", str(table)], ["index", str(world.bundle), str(data), str(new)]):
+    for words in (
+        ["doctor", str(data), "--fix", str(table)],
+        ["index", str(world.bundle), str(data), str(new)],
+    ):
         try:
             cli.main(words)
         except SystemExit as ended:
@@ -490,7 +589,9 @@ def bombs(world: World, scratch: Path, chance: Chance, *, name: str) -> Case:
     """A picture that costs much to decode, compared with another one: any answer within the bounds of a try."""
     path = scratch / f"{name}.bin"
     path.write_bytes(BOMBS[name]())
-    return Case(f"bomb {name}", ("verify", str(world.bundle), str(path), str(world.picture(0, 0)), "--json"))
+    return Case(
+        f"bomb {name}", ("verify", str(world.bundle), str(path), str(world.picture(0, 0)), "--json")
+    )
 
 
 def moves(world: World, scratch: Path, chance: Chance) -> Case:
@@ -499,13 +600,17 @@ def moves(world: World, scratch: Path, chance: Chance) -> Case:
         several = [name for name, words in PLACES.items() if len(words) > 1 and name != "rekey"]
         words = swapped_words((name := str(chance.choice(several)), *PLACES[name]), chance)
         known = places(world, scratch)
-        return Case(f"order {' '.join(words)}", tuple(known.get(word, word) for word in words), refuse=True)
+        return Case(
+            f"order {' '.join(words)}", tuple(known.get(word, word) for word in words), refuse=True
+        )
     chosen = [name for name in NAMES if not name.startswith("..")]
     picked = [chosen[place] for place in chance.choice(len(chosen), size=4, replace=False)]
     found = [f"{picked[0]}.png", f"{picked[1]}.png", f"{picked[2]}/{picked[3][:200]}.png"]
     link = bool(chance.integers(2))
     return Case(
-        f"decisions {found!a:.60}", call=lambda: moved_and_back(world, scratch, found, link=link), like=lambda: True
+        f"decisions {found!a:.60}",
+        call=lambda: moved_and_back(world, scratch, found, link=link),
+        like=lambda: True,
     )
 
 

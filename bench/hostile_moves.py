@@ -32,7 +32,9 @@ def moved_and_back(world: World, scratch: Path, names: list[str], *, link: bool)
     before = listed(data)
     size = (data / "kept.png").stat().st_size
     rows = [("kept.png", "keep"), *((utf8_name(name), "delete") for name in names)]
-    quoted = (f'1,"{name.replace(chr(34), chr(34) * 2)}",{decision},{size}' for name, decision in rows)
+    quoted = (
+        f'1,"{name.replace(chr(34), chr(34) * 2)}",{decision},{size}' for name, decision in rows
+    )
     table = scratch / "decisions.csv"
     table.write_bytes("\n".join(["group,path,decision,bytes", *quoted, ""]).encode())
     moved = apply_decisions(data, table, link=link)

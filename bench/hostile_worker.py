@@ -54,7 +54,9 @@ def tried(world: World, area: str, number: int) -> Outcome:
     """Draw a case and try it, in a folder that is gone afterwards."""
     scratch = Path(tempfile.mkdtemp(prefix="hostile-"))
     try:
-        case = AREAS[area](world, scratch, np.random.default_rng([number, sorted(AREAS).index(area)]))
+        case = AREAS[area](
+            world, scratch, np.random.default_rng([number, sorted(AREAS).index(area)])
+        )
         return judged(case, answered(case.words or case.call, scratch))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -75,7 +77,9 @@ def judged(case: Case, answer: Answer) -> Outcome:
     if case.refuse:
         return Outcome(case.name, "silent", f"accepted: {answer.code} {str(answer.out)[:SHOWN]}")
     if case.like is not None and (truth := answered(case.like, None)).out != answer.out:
-        return Outcome(case.name, "silent", f"{str(answer.out)[:SHOWN]} | {str(truth.out)[:SHOWN]}", case.apart)
+        return Outcome(
+            case.name, "silent", f"{str(answer.out)[:SHOWN]} | {str(truth.out)[:SHOWN]}", case.apart
+        )
     return Outcome(case.name, "fine")
 
 

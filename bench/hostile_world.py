@@ -60,28 +60,38 @@ def made(root: Path) -> World:
     for person in range(PEOPLE):
         face = generator.integers(0, 256, size=(6, 6, 3))
         for number in range(EACH):
-            pixels = np.kron(face, np.ones((SIDE // 6, SIDE // 6, 1))) + generator.normal(0, 8, (SIDE, SIDE, 3))
+            pixels = np.kron(face, np.ones((SIDE // 6, SIDE // 6, 1))) + generator.normal(
+                0, 8, (SIDE, SIDE, 3)
+            )
             world.picture(person, number).parent.mkdir(parents=True, exist_ok=True)
-            PIL.Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(world.picture(person, number))
+            PIL.Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+                world.picture(person, number)
+            )
     bundle = drawn().with_calibration(calibration())
     bundle.save(world.bundle)
     with Index.create(world.gallery, bundle.contract) as index:
         index_items(bundle, index, Items.open(world.data))
-    Contract(fingerprint="scores", dim=0, distance="score", calibration=calibration()).save(world.contract)
+    Contract(fingerprint="scores", dim=0, distance="score", calibration=calibration()).save(
+        world.contract
+    )
     tables(world)
     return world
 
 
 def drawn() -> Bundle:
     """A bundle whose network nobody has trained."""
-    recipe = Recipe().replace({"input.size": 16, "input.channels": 1, "encoder.dim": 8, "encoder.width": 8})
+    recipe = Recipe().replace(
+        {"input.size": 16, "input.channels": 1, "encoder.dim": 8, "encoder.width": 8}
+    )
     with torch.random.fork_rng():
         return Bundle(twin=build.twin(recipe, seed=0).eval(), recipe=recipe)
 
 
 def calibration() -> Calibration:
     """A threshold that is made up."""
-    rate = Estimate(name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9)
+    rate = Estimate(
+        name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9
+    )
     return Calibration(
         threshold=0.9,
         far=0.01,
@@ -109,10 +119,20 @@ def tables(world: World) -> None:
         for number in range(EACH)
     ]
     (world.root / "items.csv").write_text("\n".join(["path,label,site", *rows]) + "\n")
-    pairs = [f"data/person-{a}/0.png,data/person-{b}/1.png,{int(a == b)}" for a in range(4) for b in range(4)]
+    pairs = [
+        f"data/person-{a}/0.png,data/person-{b}/1.png,{int(a == b)}"
+        for a in range(4)
+        for b in range(4)
+    ]
     (world.root / "pairs.csv").write_text("\n".join(["a,b,same", *pairs]) + "\n")
-    scores = [f"{0.2 + 0.7 * (a == b) + a / 100 + b / 1000},{a},{b}" for a in range(9) for b in range(a, 9)]
-    (world.root / "scores.csv").write_text("\n".join(["score,identity_a,identity_b", *scores]) + "\n")
+    scores = [
+        f"{0.2 + 0.7 * (a == b) + a / 100 + b / 1000},{a},{b}"
+        for a in range(9)
+        for b in range(a, 9)
+    ]
+    (world.root / "scores.csv").write_text(
+        "\n".join(["score,identity_a,identity_b", *scores]) + "\n"
+    )
     lines = [json.dumps({"score": 0.5 + n / 100, "a": f"p{n}", "b": f"q{n}"}) for n in range(30)]
     (world.root / "scores.jsonl").write_text("\n".join(lines) + "\n")
     recipe = Recipe().replace({"epochs": 1, "input.size": 16, "encoder.width": 8})

@@ -30,8 +30,14 @@ def contract(dim: int) -> Contract:
 
 def vectors_of(ids: tuple[str, ...], version: str, dim: int = 16) -> np.ndarray:
     """Vectors that tell by their content whose they are, and of which version."""
-    seeds = np.frombuffer("".join(f"{name}{version}" for name in ids).encode()[-32:].rjust(32, b"-"), np.uint8)
-    return np.random.default_rng(seeds.astype(np.int64)).normal(size=(len(ids), dim)).astype(np.float32)
+    seeds = np.frombuffer(
+        "".join(f"{name}{version}" for name in ids).encode()[-32:].rjust(32, b"-"), np.uint8
+    )
+    return (
+        np.random.default_rng(seeds.astype(np.int64))
+        .normal(size=(len(ids), dim))
+        .astype(np.float32)
+    )
 
 
 def items(ids: tuple[str, ...], label: str, version: str = "", dim: int = 16) -> Embeddings:
@@ -98,7 +104,9 @@ def follow(truth: Truth, lines: list[str]) -> tuple[Truth, Truth]:
 
 def killed(path: Path, kills: int, *, seed: int) -> tuple[int, int, int]:
     """Kill a writer again and again: how many items were lost, appeared from nowhere, or stood there twice."""
-    environment = dict(os.environ, PYTHONPATH=str(Path(twofold.__file__).parents[1]), OMP_NUM_THREADS="1")
+    environment = dict(
+        os.environ, PYTHONPATH=str(Path(twofold.__file__).parents[1]), OMP_NUM_THREADS="1"
+    )
     command = [sys.executable, "-c", WRITER, str(path), str(Path(__file__).parent)]
     random, truth = np.random.default_rng(seed), Truth()
     lost = phantoms = twice = 0

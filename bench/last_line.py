@@ -56,7 +56,13 @@ def print_last_line(bench: str, started: float, results: list[dict[str, Any]]) -
 INSTRUCTIONS = ("avx", "amx", "asimd", "sve", "bf16", "i8mm")
 """How the names of vector instructions begin, as Linux lists them."""
 
-LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "OPENBLAS_CORETYPE", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+LIMITS = (
+    "ONEDNN_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+    "OPENBLAS_CORETYPE",
+    "OMP_WAIT_POLICY",
+    "GOMP_SPINCOUNT",
+)
 """What a user may set that decides which instructions are used and how threads wait."""
 
 
@@ -65,10 +71,15 @@ def machine() -> str:
     facts = _processor()
     model = facts.get("model name") or platform.processor() or platform.machine()
     flags = (facts.get("flags") or facts.get("Features") or "").split()
-    vectors = " ".join(sorted(flag for flag in flags if flag.startswith(INSTRUCTIONS))) or "instructions unknown"
+    vectors = (
+        " ".join(sorted(flag for flag in flags if flag.startswith(INSTRUCTIONS)))
+        or "instructions unknown"
+    )
     limits = [f"{name}={os.environ[name]}" for name in LIMITS if name in os.environ]
     system = f"{platform.system()}, Python {platform.python_version()}, torch {version('torch')}"
-    return ", ".join([model, f"{os.cpu_count()} cores", f"{_threads()} threads", vectors, *limits, system])
+    return ", ".join(
+        [model, f"{os.cpu_count()} cores", f"{_threads()} threads", vectors, *limits, system]
+    )
 
 
 def _processor() -> dict[str, str]:

@@ -2,18 +2,21 @@
 
     python bench/losses.py [--quick] [--threads 1 2] [--only supcon]
 
-The peer is pytorch-metric-learning 2.9.0; where sentence-transformers can be imported (6.2 installs beside torch 2.13.0
-for CPU, without torchvision; it is no dependency of ours), three of its batch losses are rows, too.
+The peer is pytorch-metric-learning 2.9.0; where sentence-transformers can be imported (6.2 installs
+beside torch 2.13.0 for CPU, without torchvision; it is no dependency of ours), three of its batch
+losses are rows, too.
 
-Time: ours and the peer take turns in one process on the same embeddings (128-d, eight of a class, spread over 16
-directions as trained embeddings are, so that the hinges have work), each loss and batch in a process of its own; value
-and gradient are asserted to be equal first, which is the warm-up. The figure is the ratio of the medians of the
-repeats, for one thread, and for two in the rows that say so. Rows called `busy` have two threads, and beside them a
-process that this benchmark starts and that does nothing but count.
+Time: ours and the peer take turns in one process on the same embeddings (128-d, eight of a class,
+spread over 16 directions as trained embeddings are, so that the hinges have work), each loss and
+batch in a process of its own; value and gradient are asserted to be equal first, which is the
+warm-up. The figure is the ratio of the medians of the repeats, for one thread, and for two in the
+rows that say so. Rows called `busy` have two threads, and beside them a process that this benchmark
+starts and that does nothing but count.
 
-Memory: the peak of torch's allocator beyond the inputs, ours counted as at least 1 MB; beside it (`resident`) the
-growth of the resident set at its peak, as the system counts it, each side in a fresh process after a small warm-up,
-where a side that stays below 1 MB counts as 1 MB. --quick: small batches in this process, to see that all agree.
+Memory: the peak of torch's allocator beyond the inputs, ours counted as at least 1 MB; beside it
+(`resident`) the growth of the resident set at its peak, as the system counts it, each side in a
+fresh process after a small warm-up, where a side that stays below 1 MB counts as 1 MB. --quick:
+small batches in this process, to see that all agree.
 """
 
 import argparse
@@ -72,16 +75,26 @@ CASES = {
     "contrastive": Case(2048, 128, 4, 10),
 }
 FURTHER = {
-    "sentence_transformers_all_triplets": Case(1024, 96, peer="sentence-transformers BatchAllTripletLoss"),
-    "sentence_transformers_batch_hard": Case(2048, 128, peer="sentence-transformers BatchHardSoftMarginTripletLoss"),
-    "sentence_transformers_nt_xent": Case(4096, 128, peer="sentence-transformers MultipleNegativesRankingLoss"),
+    "sentence_transformers_all_triplets": Case(
+        1024, 96, peer="sentence-transformers BatchAllTripletLoss"
+    ),
+    "sentence_transformers_batch_hard": Case(
+        2048, 128, peer="sentence-transformers BatchHardSoftMarginTripletLoss"
+    ),
+    "sentence_transformers_nt_xent": Case(
+        4096, 128, peer="sentence-transformers MultipleNegativesRankingLoss"
+    ),
 }
 
 
 def main() -> None:
     """Every row in its own process, then the last line."""
-    parser = argparse.ArgumentParser(description="Losses against pytorch-metric-learning and sentence-transformers")
-    parser.add_argument("--quick", action="store_true", help="small batches, to see that everything runs and agrees")
+    parser = argparse.ArgumentParser(
+        description="Losses against pytorch-metric-learning and sentence-transformers"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="small batches, to see that everything runs and agrees"
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", help="one loss")
     parser.add_argument("--one", nargs=3, metavar=("WHAT", "LOSS", "BATCH"), help=argparse.SUPPRESS)
@@ -106,11 +119,20 @@ def quick(chosen: dict[str, Case]) -> list[dict[str, Any]]:
     figures = []
     for name, case in chosen.items():
         timed, held = times(name, case.quick, repeats=3), allocated(name, case.quick)
-        figures += [time_row(name, case.quick, timed, 1), memory_row(name, case.quick, held, "memory")]
+        figures += [
+            time_row(name, case.quick, timed, 1),
+            memory_row(name, case.quick, held, "memory"),
+        ]
     name = next(iter(chosen))
     return [
         *figures,
-        time_row(name, SMALL[0], in_own_process("busy_times", name, SMALL[0], BUSY_THREADS), BUSY_THREADS, busy=True),
+        time_row(
+            name,
+            SMALL[0],
+            in_own_process("busy_times", name, SMALL[0], BUSY_THREADS),
+            BUSY_THREADS,
+            busy=True,
+        ),
     ]
 
 
@@ -120,13 +142,18 @@ def full(chosen: dict[str, Case], threads: list[int]) -> list[dict[str, Any]]:
     for name, case in chosen.items():
         for size in (*SMALL, case.batch) if name in CASES else (case.batch,):
             for count in threads:
-                figures.append(time_row(name, size, in_own_process("times", name, size, count), count))
+                figures.append(
+                    time_row(name, size, in_own_process("times", name, size, count), count)
+                )
             if name in CASES:
                 found = in_own_process("busy_times", name, size, BUSY_THREADS)
                 figures.append(time_row(name, size, found, BUSY_THREADS, busy=True))
-            figures.append(memory_row(name, size, in_own_process("allocated", name, size, 1), "memory"))
+            figures.append(
+                memory_row(name, size, in_own_process("allocated", name, size, 1), "memory")
+            )
         sides: dict[str, Any] = {
-            side: in_own_process(f"resident_{side}", name, case.batch, 1) for side in ("ours", "peer")
+            side: in_own_process(f"resident_{side}", name, case.batch, 1)
+            for side in ("ours", "peer")
         }
         figures.append(memory_row(name, case.batch, sides, "resident"))
     return figures
@@ -148,9 +175,17 @@ def time_row(
     ours, theirs = statistics.median(found["ours"]), statistics.median(found["peer"])
     ratios = sorted(b / a for a, b in zip(found["ours"], found["peer"], strict=True))
     how = f"{threads} thread(s){', beside one busy process' if busy else ''}"
-    print(f"{name:>34} {size:>5} {how} {theirs * 1e3:9.2f} -> {ours * 1e3:8.2f} ms  x {theirs / ours:7.2f}", flush=True)
+    print(
+        f"{name:>34} {size:>5} {how} {theirs * 1e3:9.2f} -> {ours * 1e3:8.2f} ms  x "
+        f"{theirs / ours:7.2f}",
+        flush=True,
+    )
     case = (CASES | FURTHER)[name]
-    ending = "busy_time_ratio" if busy else "time_ratio" + ("" if threads == 1 else f"_{threads}_threads")
+    ending = (
+        "busy_time_ratio"
+        if busy
+        else "time_ratio" + ("" if threads == 1 else f"_{threads}_threads")
+    )
     goal = case.faster if size == case.batch else 0.9 if size in SMALL else None
     return row(
         f"{name}_{size}_{ending}",
@@ -167,7 +202,8 @@ def memory_row(name: str, size: int, found: dict[str, int], kind: str) -> dict[s
     ours, theirs = (max(found["ours"], MEGABYTE), found["peer"])
     theirs = max(theirs, MEGABYTE) if kind == "resident" else theirs
     print(
-        f"{name:>34} {size:>5} {kind:>10}  {found['peer'] / MEGABYTE:9.1f} -> {found['ours'] / MEGABYTE:8.1f} MB"
+        f"{name:>34} {size:>5} {kind:>10}  {found['peer'] / MEGABYTE:9.1f} -> "
+        f"{found['ours'] / MEGABYTE:8.1f} MB"
         f"  x {theirs / ours:7.1f}",
         flush=True,
     )
@@ -186,7 +222,9 @@ def times(name: str, size: int, *, repeats: int = REPEATS) -> dict[str, list[flo
     (ours, theirs), (embeddings, labels) = pair(name), batch(size)
     assert_equal(ours, theirs, embeddings, labels)
     # Short steps are timed several at a time.
-    often = [max(1, min(50, round(0.02 / seconds(one, embeddings, labels, 1)))) for one in (ours, theirs)]
+    often = [
+        max(1, min(50, round(0.02 / seconds(one, embeddings, labels, 1)))) for one in (ours, theirs)
+    ]
     found: dict[str, list[float]] = {"ours": [], "peer": []}
     end = time.monotonic() + SECONDS
     while len(found["ours"]) < 3 or (len(found["ours"]) < repeats and time.monotonic() < end):
@@ -226,22 +264,34 @@ def resident_bytes(field: str) -> int:
     """A line of this process's status; where there is none, the peak."""
     status = Path("/proc/self/status")
     if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+            1 if sys.platform == "darwin" else 1024
+        )
     return int(re.findall(rf"{field}:\s+(\d+)", status.read_text())[0]) * 1024
 
 
 def alone(name: str, size: int) -> dict[str, Any]:
     """A batch that the peer cannot hold."""
     held = peak(pair(name)[0], *batch(size))
-    return row(f"{name}_{size}_peak_mb", held / MEGABYTE, unit="MB", goal=100, anchor="ours alone, torch's allocator")
+    return row(
+        f"{name}_{size}_peak_mb",
+        held / MEGABYTE,
+        unit="MB",
+        goal=100,
+        anchor="ours alone, torch's allocator",
+    )
 
 
 def batch(size: int) -> tuple[Tensor, Tensor]:
     """Embeddings with a gradient, and their classes."""
     generator = np.random.default_rng(0)
     labels = np.arange(size) // PER_CLASS
-    spread = generator.normal(size=(labels.max() + 1, 16))[labels] * 0.7 + generator.normal(size=(size, 16))
-    vectors = spread @ generator.normal(size=(16, DIM)) / 4 + 0.1 * generator.normal(size=(size, DIM))
+    spread = generator.normal(size=(labels.max() + 1, 16))[labels] * 0.7 + generator.normal(
+        size=(size, 16)
+    )
+    vectors = spread @ generator.normal(size=(16, DIM)) / 4 + 0.1 * generator.normal(
+        size=(size, DIM)
+    )
     return torch.from_numpy(vectors).float().requires_grad_(), torch.from_numpy(labels)
 
 
@@ -256,7 +306,9 @@ def pair(name: str) -> tuple[Loss, Loss]:
         theirs = {"nt_xent": peer.NTXentLoss(), "supcon": peer.SupConLoss()}[name]
         return lambda x, y: loss(x, y, comparison=cosine), theirs
     if name == "contrastive":
-        return lambda x, y: losses.contrastive(unit(x), y, comparison=euclidean), peer.ContrastiveLoss()
+        return lambda x, y: losses.contrastive(
+            unit(x), y, comparison=euclidean
+        ), peer.ContrastiveLoss()
     hinge = peer.TripletMarginLoss(margin=MARGIN)
     if name == "all_triplets":
         return lambda x, y: losses.triplet(unit(x), y, comparison=euclidean, margin=MARGIN), hinge
@@ -283,11 +335,15 @@ def further_pair(name: str) -> tuple[Loss, Loss]:
     if name == "sentence_transformers_batch_hard":
         soft = theirs.BatchHardSoftMarginTripletLoss(None)
         return (
-            lambda x, y: losses.triplet(unit(x), y, comparison=euclidean, margin=0.0, mining="hard", soft=True),
+            lambda x, y: losses.triplet(
+                unit(x), y, comparison=euclidean, margin=0.0, mining="hard", soft=True
+            ),
             lambda x, y: soft.compute_loss_from_embeddings([unit(x)], y),
         )
     # Each even item is a query, the next one its document: everything else is a negative.
-    ranking = theirs.MultipleNegativesRankingLoss(None, directions=("query_to_doc", "query_to_query"))
+    ranking = theirs.MultipleNegativesRankingLoss(
+        None, directions=("query_to_doc", "query_to_query")
+    )
     return (
         lambda x, y: losses.nt_xent(
             x[::2],
@@ -303,11 +359,16 @@ def further_pair(name: str) -> tuple[Loss, Loss]:
 def assert_equal(ours: Loss, theirs: Loss, embeddings: Tensor, labels: Tensor) -> None:
     """Value and gradient to 1e-8 in float64: in float32 rounding decides which triplets stand on the margin."""
     exact = embeddings.detach().double().requires_grad_()
-    (value, gradient), (expected, reference) = ((step(one, exact, labels)) for one in (ours, theirs))
+    (value, gradient), (expected, reference) = (
+        (step(one, exact, labels)) for one in (ours, theirs)
+    )
     off = abs(value - expected) / abs(expected)
     gradient_off = float((gradient - reference).norm() / reference.norm())
     if not off < 1e-8 or not gradient_off < 1e-8:
-        raise SystemExit(f"not equal: {value} and {expected}; gradients differ by {gradient_off:.1e} of their length")
+        raise SystemExit(
+            f"not equal: {value} and {expected}; gradients differ by {gradient_off:.1e} of their "
+            f"length"
+        )
 
 
 def step(loss: Loss, embeddings: Tensor, labels: Tensor) -> tuple[float, Tensor]:

@@ -10,7 +10,12 @@ __all__ = ["MEASURED", "RENEWED", "hashed", "measured_code"]
 
 ROOT = Path(__file__).parents[1]
 
-PICTURES = ("src/twofold/inputs", "src/twofold/nn", "src/twofold/twin.py", "src/twofold/embedding.py")
+PICTURES = (
+    "src/twofold/inputs",
+    "src/twofold/nn",
+    "src/twofold/twin.py",
+    "src/twofold/embedding.py",
+)
 TRAINING = (*PICTURES, "src/twofold/losses", "src/twofold/train", "src/twofold/metrics")
 
 COPIES = (
@@ -28,10 +33,19 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "alarms": ("src/twofold/train/alarms.py", "src/twofold/train/step.py"),
     "certification": ("bench/certification.py", "src/twofold/metrics"),
     "dedup": ("bench/dedup.py", *COPIES),
-    "copies_histories": ("bench/copies_histories.py", "src/twofold/copies", "src/twofold/apps/dedup.py"),
+    "copies_histories": (
+        "bench/copies_histories.py",
+        "src/twofold/copies",
+        "src/twofold/apps/dedup.py",
+    ),
     "coverage": ("bench/coverage.py", "src/twofold/metrics"),
     "distributed": ("bench/distributed.py", "src/twofold/train"),
-    "doctor": ("bench/doctor.py", "src/twofold/apps/diagnosis.py", "src/twofold/apps/doctor.py", "src/twofold/copies"),
+    "doctor": (
+        "bench/doctor.py",
+        "src/twofold/apps/diagnosis.py",
+        "src/twofold/apps/doctor.py",
+        "src/twofold/copies",
+    ),
     "drift": ("bench/drift.py", "src/twofold/metrics/drift.py", "src/twofold/metrics/jackknife.py"),
     "durability": ("bench/durability.py", "src/twofold/store", "src/twofold/files.py"),
     "engines": ("bench/engines.py", "src/twofold/store"),
@@ -41,12 +55,22 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "groceries": ("bench/groceries.py", *TRAINING),
     "hostile": ("bench/hostile.py", "bench/hostile_cases.py", "src/twofold/inputs"),
     "losses": ("bench/losses.py", "src/twofold/losses", "src/twofold/distances.py"),
-    "names": ("bench/names.py", "src/twofold/inputs/text.py", "src/twofold/nn/sequences.py", "src/twofold/recipes.py"),
+    "names": (
+        "bench/names.py",
+        "src/twofold/inputs/text.py",
+        "src/twofold/nn/sequences.py",
+        "src/twofold/recipes.py",
+    ),
     "omniglot": ("bench/omniglot.py", *TRAINING),
     "real_people": ("bench/real_people.py", "src/twofold/metrics"),
     "resume": ("bench/resume.py", "src/twofold/train"),
     "search": ("bench/search.py", "src/twofold/store"),
-    "standings": ("bench/standings.py", "bench/populations.py", "bench/unit_vectors.py", "src/twofold/metrics"),
+    "standings": (
+        "bench/standings.py",
+        "bench/populations.py",
+        "bench/unit_vectors.py",
+        "src/twofold/metrics",
+    ),
     "text": ("bench/text.py", *TRAINING),
     "training": ("bench/training.py", "src/twofold/train", "src/twofold/losses", "src/twofold/nn"),
 }
@@ -83,9 +107,15 @@ def _meaning(part: Any) -> str:
         return "".join(_meaning(one) for one in part if not _is_docstring(one))
     if not isinstance(part, ast.AST):
         return f"{part!r} "
-    fields = [(name, getattr(part, name, None)) for name in part._fields if name not in ("ctx", "kind")]
+    fields = [
+        (name, getattr(part, name, None)) for name in part._fields if name not in ("ctx", "kind")
+    ]
     return f"{type(part).__name__}({''.join(f'{name}={_meaning(v)}' for name, v in fields if v not in (None, []))})"
 
 
 def _is_docstring(part: Any) -> bool:
-    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) and isinstance(part.value.value, str)
+    return (
+        isinstance(part, ast.Expr)
+        and isinstance(part.value, ast.Constant)
+        and isinstance(part.value.value, str)
+    )

@@ -1,19 +1,23 @@
 """Names and records: an alias finds its name, a merge rate holds, and a table of records is cleaned.
 
-    python bench/names.py [--data DIR] [--only recall|rates|records] [--records 100000] [--seeds 3] [--quick]
+    python bench/names.py [--data DIR] [--only recall|rates|records] [--records 100000] [--seeds 3]
+    [--quick]
 
-recall: DIR holds person_match.train2 (a name, an alias, y). 5,000 names are kept unseen, the others train the recipe
-`names` as it is. Each alias of an unseen name is looked for among these names; a hit is any name that the alias is
-listed for. Beside it stands rapidfuzz's WRatio on the same queries, with an interval of the difference that resamples
-names. Every row of the file counts once, as in the figures known before.
+recall: DIR holds person_match.train2 (a name, an alias, y). 5,000 names are kept unseen, the others
+train the recipe `names` as it is. Each alias of an unseen name is looked for among these names; a
+hit is any name that the alias is listed for. Beside it stands rapidfuzz's WRatio on the same
+queries, with an interval of the difference that resamples names. Every row of the file counts once,
+as in the figures known before.
 
-rates: names never seen, 50 times split into 1,000 that calibrate (`calibrate_scores`, certified, 1e-3) and 1,000 that
-judge: how often another name is accepted there, and in how many splits more often than was promised.
+rates: names never seen, 50 times split into 1,000 that calibrate (`calibrate_scores`, certified,
+1e-3) and 1,000 that judge: how often another name is accepted there, and in how many splits more
+often than was promised.
 
-records: generated records (name, street, town, year of birth), each its own person, and variants of a fifth of them:
-slips of the pen, other order, initials, fields that are missing. Other persons train and calibrate. `dedup` cleans the
-table at the certified threshold; recall is of variants that stand with their record, precision of all proposed copies.
-The clock counts reading, embedding, searching and grouping, in one process.
+records: generated records (name, street, town, year of birth), each its own person, and variants of
+a fifth of them: slips of the pen, other order, initials, fields that are missing. Other persons
+train and calibrate. `dedup` cleans the table at the certified threshold; recall is of variants that
+stand with their record, precision of all proposed copies. The clock counts reading, embedding,
+searching and grouping, in one process.
 """
 
 import argparse
@@ -49,13 +53,20 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="the folder that holds person_match.train2")
     parser.add_argument("--only", choices=("recall", "rates", "records"))
     parser.add_argument("--records", type=int, default=100_000)
-    parser.add_argument("--seeds", type=int, default=3, help="trainings for recall; the first serves for rates")
-    parser.add_argument("--quick", action="store_true", help="little data, to see that everything runs")
+    parser.add_argument(
+        "--seeds", type=int, default=3, help="trainings for recall; the first serves for rates"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="little data, to see that everything runs"
+    )
     options = parser.parse_args()
     started, results = time.monotonic(), []
     if options.data is not None and options.only != "records":
         results += of_names(
-            options.data, options.only, seeds=1 if options.quick else options.seeds, quick=options.quick
+            options.data,
+            options.only,
+            seeds=1 if options.quick else options.seeds,
+            quick=options.quick,
         )
     if options.only in (None, "records"):
         results += of_records(1000 if options.quick else options.records, quick=options.quick)
@@ -72,7 +83,9 @@ def of_names(folder: Path, only: str | None, *, seeds: int, quick: bool) -> list
     if only in (None, "recall"):
         results += recall(first, seen, unseen, aliases, seeds=seeds)
     if only in (None, "rates"):
-        results += rates(first, unseen, aliases, splits=3 if quick else SPLITS, half=len(unseen) // 5)
+        results += rates(
+            first, unseen, aliases, splits=3 if quick else SPLITS, half=len(unseen) // 5
+        )
     return results
 
 
@@ -99,7 +112,12 @@ def trained(texts: dict[str, list[str]], *, seed: int, quick: bool = False) -> B
 
 
 def recall(
-    first: Bundle, seen: Sequence[str], unseen: Sequence[str], aliases: dict[str, list[str]], *, seeds: int
+    first: Bundle,
+    seen: Sequence[str],
+    unseen: Sequence[str],
+    aliases: dict[str, list[str]],
+    *,
+    seeds: int,
 ) -> list[dict[str, Any]]:
     """Share of rows whose alias finds a name that it is listed for."""
     from rapidfuzz import fuzz, process  # pyright: ignore[reportMissingImports]
@@ -111,7 +129,9 @@ def recall(
     for alias, owner in rows:
         owners[alias].add(owner)
     began = time.process_time()
-    fuzzy = [int(process.cdist([query], unseen, scorer=fuzz.WRatio)[0].argmax()) for query in queries]
+    fuzzy = [
+        int(process.cdist([query], unseen, scorer=fuzz.WRatio)[0].argmax()) for query in queries
+    ]
     print(f"WRatio: {time.process_time() - began:.0f} s of processor time", flush=True)
     theirs = hits(rows, owners, dict(zip(queries, fuzzy, strict=True)))
     ours = []
@@ -119,30 +139,54 @@ def recall(
         texts = {name: [name, *aliases[name]] for name in seen}
         bundle = first if seed == 0 else trained(texts, seed=seed)
         scores = embed_values(bundle, queries) @ embed_values(bundle, list(unseen)).T
-        ours.append(hits(rows, owners, dict(zip(queries, scores.argmax(axis=1).tolist(), strict=True))))
+        ours.append(
+            hits(rows, owners, dict(zip(queries, scores.argmax(axis=1).tolist(), strict=True)))
+        )
         print(f"seed {seed}: {ours[-1].mean():.4f}, WRatio {theirs.mean():.4f}", flush=True)
     single = np.array([len(alias.split()) == 1 for alias, _ in rows])
     owner = np.array([number for _, number in rows])
     found = np.mean(ours, axis=0)
-    seeded = f"mean of {seeds} trainings on {len(seen)} names" if seeds > 1 else f"trained on {len(seen)} names, seed 0"
+    seeded = (
+        f"mean of {seeds} trainings on {len(seen)} names"
+        if seeds > 1
+        else f"trained on {len(seen)} names, seed 0"
+    )
     anchor = (
-        f"{len(rows)} aliases among {len(unseen)} unseen names; {seeded}; any name of the alias; interval over names"
+        f"{len(rows)} aliases among {len(unseen)} unseen names; {seeded}; any name of the "
+        f"alias; interval over names"
     )
     return [
-        row("names_recall_at_1", found.mean(), interval=interval(found, owner), goal=0.74, anchor=anchor),
+        row(
+            "names_recall_at_1",
+            found.mean(),
+            interval=interval(found, owner),
+            goal=0.74,
+            anchor=anchor,
+        ),
         row(
             "names_recall_at_1_wratio",
             theirs.mean(),
             interval=interval(theirs, owner),
             anchor="rapidfuzz, same queries",
         ),
-        row("names_recall_gain", (found - theirs).mean(), interval=interval(found - theirs, owner), anchor="paired"),
-        row("names_recall_at_1_single_word", found[single].mean(), interval=interval(found[single], owner[single])),
+        row(
+            "names_recall_gain",
+            (found - theirs).mean(),
+            interval=interval(found - theirs, owner),
+            anchor="paired",
+        ),
+        row(
+            "names_recall_at_1_single_word",
+            found[single].mean(),
+            interval=interval(found[single], owner[single]),
+        ),
         row("names_recall_at_1_single_word_wratio", theirs[single].mean()),
     ]
 
 
-def hits(rows: Sequence[tuple[str, int]], owners: dict[str, set[int]], best: dict[str, int]) -> np.ndarray:
+def hits(
+    rows: Sequence[tuple[str, int]], owners: dict[str, set[int]], best: dict[str, int]
+) -> np.ndarray:
     """Whether each row's alias found a name that it is listed for."""
     return np.array([best[alias] in owners[alias] for alias, _ in rows], float)
 
@@ -152,7 +196,9 @@ def interval(values: np.ndarray, owner: np.ndarray) -> tuple[float, float]:
     drawn, generator = [], np.random.default_rng(0)
     codes = np.unique(owner, return_inverse=True)[1]
     for _ in range(RESAMPLED):
-        weights = np.bincount(generator.integers(0, codes.max() + 1, codes.max() + 1), minlength=codes.max() + 1)[codes]
+        weights = np.bincount(
+            generator.integers(0, codes.max() + 1, codes.max() + 1), minlength=codes.max() + 1
+        )[codes]
         drawn.append((values * weights).sum() / max(weights.sum(), 1))
     low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
@@ -162,7 +208,9 @@ def rates(
     bundle: Bundle, unseen: list[str], aliases: dict[str, list[str]], *, splits: int, half: int
 ) -> list[dict[str, Any]]:
     """In how many splits the true rate is above the certified one."""
-    vectors = {name: embed_values(bundle, list(dict.fromkeys([name, *aliases[name]]))) for name in unseen}
+    vectors = {
+        name: embed_values(bundle, list(dict.fromkeys([name, *aliases[name]]))) for name in unseen
+    }
     asked = RATE if half >= HALF else 5e-2
     measured, found = [], 0.0
     for split in range(splits):
@@ -178,7 +226,8 @@ def rates(
             "names_far_violation_rate",
             above,
             goal=0.05,
-            anchor=f"{splits} splits of unseen names, {half} calibrate and {half} judge, certified at {asked:g}; "
+            anchor=f"{splits} splits of unseen names, {half} calibrate and {half} judge, "
+            f"certified at {asked:g}; "
             f"median rate {np.median(measured):.2g}, genuine pairs rejected {found:.2f}",
         )
     ]
@@ -229,9 +278,14 @@ def of_records(count: int, *, quick: bool) -> list[dict[str, Any]]:
     generator = np.random.default_rng(0)
     people = [person(generator) for _ in range(count + TRAINED + CALIBRATED)]
     ours, others = people[:count], people[count:]
-    seen = {str(n): [written(each), *(varied(each, generator) for _ in range(3))] for n, each in enumerate(others)}
+    seen = {
+        str(n): [written(each), *(varied(each, generator) for _ in range(3))]
+        for n, each in enumerate(others)
+    }
     named = list(seen)
-    trainers, judges = (named[:300], named[300:700]) if quick else (named[:TRAINED], named[TRAINED:])
+    trainers, judges = (
+        (named[:300], named[300:700]) if quick else (named[:TRAINED], named[TRAINED:])
+    )
     bundle = trained({name: seen[name] for name in trainers}, seed=0, quick=quick)
     rows = [(text, name) for name in judges for text in dict.fromkeys(seen[name][:2])]
     judging = Items.from_arrays([text for text, _ in rows], [name for _, name in rows])
@@ -247,16 +301,34 @@ def of_records(count: int, *, quick: bool) -> list[dict[str, Any]]:
     began, worked = time.monotonic(), time.process_time()
     found = dedup(items, bundle)
     seconds, cpu = time.monotonic() - began, time.process_time() - worked
-    pairs = [(owner[int(group.kept)], owner[int(copy)]) for group in found.groups for copy in group.copies]
+    pairs = [
+        (owner[int(group.kept)], owner[int(copy)])
+        for group in found.groups
+        for copy in group.copies
+    ]
     right = sum(one == other for one, other in pairs)
     anchor = (
-        f"{count} generated records and {count // 5} variants; threshold certified at {far:g} on {len(judges)} other "
+        f"{count} generated records and {count // 5} variants; threshold certified at {far:g} on "
+        f"{len(judges)} other "
         f"persons; trained on {len(trainers)}"
     )
     return [
         row("records_recall", right / (count // 5), goal=0.9, anchor=anchor, seed=0),
-        row("records_precision", right / max(len(pairs), 1), goal=0.99, anchor=f"{len(pairs)} copies proposed", seed=0),
-        row("records_seconds", seconds, unit="s", goal=300, anchor=f"{cpu:.0f} s of processor time", seed=0),
+        row(
+            "records_precision",
+            right / max(len(pairs), 1),
+            goal=0.99,
+            anchor=f"{len(pairs)} copies proposed",
+            seed=0,
+        ),
+        row(
+            "records_seconds",
+            seconds,
+            unit="s",
+            goal=300,
+            anchor=f"{cpu:.0f} s of processor time",
+            seed=0,
+        ),
     ]
 
 
@@ -299,7 +371,12 @@ def slipped(text: str, generator: np.random.Generator) -> str:
     """One letter left out, doubled, changed or swapped with the next."""
     at = int(generator.integers(len(text) - 1))
     first, second = text[at : at + 2]
-    ways = (second, first + first + second, str(generator.choice(list("aeinrst"))) + second, second + first)
+    ways = (
+        second,
+        first + first + second,
+        str(generator.choice(list("aeinrst"))) + second,
+        second + first,
+    )
     return text[:at] + ways[int(generator.integers(len(ways)))] + text[at + 2 :]
 
 

@@ -2,12 +2,13 @@
 
     python bench/omniglot.py --data DIR [--seeds 0 1 2] [--work DIR] [--only NAME] [--quick]
 
-DIR has the standard public layout: `images_background/`, `images_evaluation/` (alphabet/character/drawing.png) and
-Lake's 20 runs as `one_shot/run01 ... run20`. Training sees background alphabets only. The recipe was chosen on six
-held-out background alphabets, and so is the threshold of the verification, with a bundle that has not seen them; the
-seeds then learn from all 30. Evaluation alphabets are touched once, at the end. With `--work`, bundles are kept there
-and used again; `--only NAME` makes one of them (held_out, minimal, 0, 1, ...) and stops, so that two can be made side
-by side. Training is counted in core seconds: 30 minutes on 2 cores are 3,600.
+DIR has the standard public layout: `images_background/`, `images_evaluation/`
+(alphabet/character/drawing.png) and Lake's 20 runs as `one_shot/run01 ... run20`. Training sees
+background alphabets only. The recipe was chosen on six held-out background alphabets, and so is the
+threshold of the verification, with a bundle that has not seen them; the seeds then learn from all
+30. Evaluation alphabets are touched once, at the end. With `--work`, bundles are kept there and
+used again; `--only NAME` makes one of them (held_out, minimal, 0, 1, ...) and stops, so that two
+can be made side by side. Training is counted in core seconds: 30 minutes on 2 cores are 3,600.
 """
 
 import argparse
@@ -28,7 +29,8 @@ from twofold.recipes import character
 from twofold.results import Progress
 from twofold.train.fit import fit
 
-MINIMAL = ("Balinese", "Early_Aramaic", "Greek", "Korean", "Latin")  # "background small 1" of the data set
+# "background small 1" of the data set
+MINIMAL = ("Balinese", "Early_Aramaic", "Greek", "Korean", "Latin")
 HELD_OUT = ("Arcadian", "Asomtavruli_(Georgian)", "Early_Aramaic", "Futurama", "Latin", "Tifinagh")
 """Drawn once, with seed 0, among the background alphabets of 20 characters and more."""
 
@@ -42,7 +44,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, default=None)
     parser.add_argument("--only", default=None)
-    parser.add_argument("--quick", action="store_true", help="seconds of training, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="seconds of training, to see that everything runs"
+    )
     options = parser.parse_args()
     started = time.monotonic()
     background = Items.from_folder(options.data / "images_background", levels=2)
@@ -67,11 +71,20 @@ def main() -> None:
         results += [
             one_shot("one_shot_20way_accuracy", known, runs, seed),
             *verification(known, thresholds, evaluation, seed, epochs=chooser.training["epochs"]),
-            row("training_core_seconds", known.training["core_seconds"], unit="s", goal=3600, seed=seed),
+            row(
+                "training_core_seconds",
+                known.training["core_seconds"],
+                unit="s",
+                goal=3600,
+                seed=seed,
+            ),
         ]
         print(*(f"{r['name']} {r['value']:.4f}" for r in results[-4:]), sep="  ", flush=True)
     correct = one_shot("minimal_error", bundle("minimal"), runs, options.seeds[0])
-    results.append(correct | {"value": 1 - correct["value"], "low": 1 - correct["high"], "high": 1 - correct["low"]})
+    results.append(
+        correct
+        | {"value": 1 - correct["value"], "low": 1 - correct["high"], "high": 1 - correct["low"]}
+    )
     print_last_line("omniglot", started, means(results) + results)
 
 
@@ -81,10 +94,14 @@ def made(name: str, background: Items, recipe: Recipe, work: Path | None) -> Bun
     if kept is not None and kept.exists():
         return Bundle.load(kept)
     if name == "held_out":
-        train = background.where(groups=[alphabet for alphabet in background.groups if alphabet not in HELD_OUT])
+        train = background.where(
+            groups=[alphabet for alphabet in background.groups if alphabet not in HELD_OUT]
+        )
         bundle = trained(train, background.where(groups=HELD_OUT), recipe, seed=0)
     elif name == "minimal":
-        bundle = trained(background.where(groups=MINIMAL), None, recipe.replace({"epochs": 40}), seed=0)
+        bundle = trained(
+            background.where(groups=MINIMAL), None, recipe.replace({"epochs": 40}), seed=0
+        )
     else:
         bundle = trained(background, None, recipe, seed=int(name))
     return bundle if kept is None else Bundle.load(bundle.save(kept))
@@ -97,7 +114,8 @@ def trained(train: Items, valid: Items | None, recipe: Recipe, *, seed: int) -> 
         if progress.step == progress.steps:
             print(
                 f"seed {seed} epoch {progress.epoch}/{progress.epochs} loss {progress.loss:.3f} "
-                f"{progress.items_per_second:.0f} items/s {progress.seconds:.0f} s eer {progress.monitored}",
+                f"{progress.items_per_second:.0f} items/s {progress.seconds:.0f} s eer "
+                f"{progress.monitored}",
                 flush=True,
             )
 
@@ -108,23 +126,40 @@ def one_shot(name: str, bundle: Bundle, runs: Path, seed: int) -> dict[str, Any]
     """Lake's protocol: 20 runs of 20 drawings by one person, each to be found among 20 drawings by another."""
     right: list[np.ndarray] = []
     for run in sorted(runs.glob("run*")):
-        said = [line.split() for line in (run / "class_labels.txt").read_text().splitlines() if line.strip()]
+        said = [
+            line.split()
+            for line in (run / "class_labels.txt").read_text().splitlines()
+            if line.strip()
+        ]
         support = sorted({answer for _, answer in said})
         items = embed_values(bundle, [runs / item for item, _ in said])
         classes = embed_values(bundle, [runs / answer for answer in support])
         best = scores(bundle.twin, items, classes).argmax(axis=1)
-        right.append(np.array([support[b] == answer for b, (_, answer) in zip(best, said, strict=True)], dtype=float))
+        right.append(
+            np.array(
+                [support[b] == answer for b, (_, answer) in zip(best, said, strict=True)],
+                dtype=float,
+            )
+        )
     values = np.concatenate(right)
     run_of = np.repeat(np.arange(len(right)), [len(run) for run in right])
     drawn = weighted_means(values, run_of, identity_weights(len(right), 1000, seed=0))
-    found = estimate(name, float(values.mean()), replicates=drawn, resampled=len(right), confidence=0.95, unit="run")
+    found = estimate(
+        name,
+        float(values.mean()),
+        replicates=drawn,
+        resampled=len(right),
+        confidence=0.95,
+        unit="run",
+    )
     return row(
         name,
         found.value,
         interval=(found.low, found.high),
         unit=f"share of {len(values)} trials; interval over {len(right)} runs",
         goal=0.98 if name.startswith("one_shot") else None,
-        anchor=f"Koch 2015 .920, people .955, BPL .967; mean over {bundle.recipe.copies} warped copies",
+        anchor=f"Koch 2015 .920, people .955, BPL .967; mean over {bundle.recipe.copies} warped "
+        f"copies",
         seed=seed,
     )
 
@@ -144,7 +179,10 @@ def verification(
     """Pairs of unseen characters, half of them same, at thresholds that other alphabets and a bundle of theirs gave."""
     vectors = embed(bundle, evaluation).vectors
     rows = []
-    for name, within in (("verification_accuracy", False), ("verification_within_alphabet_accuracy", True)):
+    for name, within in (
+        ("verification_accuracy", False),
+        ("verification_within_alphabet_accuracy", True),
+    ):
         pairs = listed(bundle, evaluation, vectors, within=within)
         found = estimates(pairs, threshold=thresholds[within], unit="alphabet")["accuracy"]
         rows.append(
@@ -154,7 +192,8 @@ def verification(
                 interval=(found.low, found.high),
                 unit=f"share of {PAIRS} pairs; interval over {found.resampled} alphabets",
                 goal=None if within else 0.97,
-                anchor=f"Koch 2015 .9342; threshold {thresholds[within]:.4f} from {len(HELD_OUT)} other alphabets, "
+                anchor=f"Koch 2015 .9342; threshold {thresholds[within]:.4f} from {len(HELD_OUT)} "
+                f"other alphabets, "
                 f"bundle of {epochs} epochs",
                 seed=seed,
             )
@@ -169,9 +208,13 @@ def listed(bundle: Bundle, items: Items, vectors: np.ndarray, *, within: bool) -
     members = [np.flatnonzero(items.labels == label) for label in range(len(items.names))]
     ends = np.empty((PAIRS, 2), dtype=np.int64)
     for place in range(0, PAIRS, 2):
-        first, second = generator.choice(members[generator.integers(len(members))], 2, replace=False)
+        first, second = generator.choice(
+            members[generator.integers(len(members))], 2, replace=False
+        )
         ends[place] = first, second
-        others = np.flatnonzero((items.labels != items.labels[first]) & ((group == group[first]) | (not within)))
+        others = np.flatnonzero(
+            (items.labels != items.labels[first]) & ((group == group[first]) | (not within))
+        )
         ends[place + 1] = first, generator.choice(others)
     same = np.arange(PAIRS) % 2 == 0
     paired = np.concatenate(
@@ -189,8 +232,16 @@ def means(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for name in dict.fromkeys(result["name"] for result in results):
         same = [result for result in results if result["name"] == name]
         if len(same) > 1:
-            mean = {key: float(np.mean([r[key] for r in same])) for key in ("value", "low", "high") if same[0][key]}
-            rows.append(same[0] | mean | {"seed": None, "unit": f"{same[0]['unit']}; mean over {len(same)} seeds"})
+            mean = {
+                key: float(np.mean([r[key] for r in same]))
+                for key in ("value", "low", "high")
+                if same[0][key]
+            }
+            rows.append(
+                same[0]
+                | mean
+                | {"seed": None, "unit": f"{same[0]['unit']}; mean over {len(same)} seeds"}
+            )
     return rows
 
 

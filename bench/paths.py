@@ -2,9 +2,10 @@
 
     python bench/paths.py [--list]
 
-Counted are distinct functions, lambdas and generator functions whose code lies in twofold, once each; comprehensions
-belong to the function that holds them, and what other packages run is not counted. Each call runs once before it is
-counted, so that imports and caches are not. `--list` names the functions, file by file.
+Counted are distinct functions, lambdas and generator functions whose code lies in twofold, once
+each; comprehensions belong to the function that holds them, and what other packages run is not
+counted. Each call runs once before it is counted, so that imports and caches are not. `--list`
+names the functions, file by file.
 """
 
 import argparse
@@ -66,8 +67,12 @@ def main() -> None:
             files = Counter(file for file, _ in visited)
             print(f"{name}: {len(visited)} functions in {len(files)} files")
             for file in sorted(files) if options.list else ():
-                print(f"  {file}: {', '.join(sorted(one for place, one in visited if place == file))}")
-            for unit, count, goal in zip(("functions", "files"), (len(visited), len(files)), GOALS[name], strict=True):
+                print(
+                    f"  {file}: {', '.join(sorted(one for place, one in visited if place == file))}"
+                )
+            for unit, count, goal in zip(
+                ("functions", "files"), (len(visited), len(files)), GOALS[name], strict=True
+            ):
                 results.append(row(f"{name}_{unit}", count, unit=unit, goal=goal))
     print_last_line("paths", started, results)
 
@@ -148,7 +153,9 @@ def pictures(folder: Path) -> Items:
 
 def small_bundle() -> Bundle:
     """An untrained network with a threshold that is made up."""
-    rate = Estimate(name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9)
+    rate = Estimate(
+        name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9
+    )
     calibration = Calibration(
         threshold=0.5,
         far=0.01,
@@ -166,7 +173,9 @@ def small_bundle() -> Bundle:
         impostor_pairs=9,
         seed=0,
     )
-    return Bundle(twin=build.twin(RECIPE, seed=0).eval(), recipe=RECIPE).with_calibration(calibration)
+    return Bundle(twin=build.twin(RECIPE, seed=0).eval(), recipe=RECIPE).with_calibration(
+        calibration
+    )
 
 
 @contextmanager
@@ -178,7 +187,9 @@ def filled(place: Path) -> Iterator[tuple[Index, np.ndarray]]:
     names = tuple(f"{number % 100}/{number}" for number in range(len(vectors)))
     labels = tuple(name.split("/")[0] for name in names)
     with Index.create(place, bundle.contract) as index:
-        index.add(Embeddings(ids=names, labels=labels, vectors=vectors, fingerprint=bundle.fingerprint))
+        index.add(
+            Embeddings(ids=names, labels=labels, vectors=vectors, fingerprint=bundle.fingerprint)
+        )
         yield index, vectors[:1] + 0.1
 
 

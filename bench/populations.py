@@ -1,8 +1,9 @@
 """Invented populations whose true false-accept rate is known, and fast counting of their pairs.
 
-An item scores `effect of its identity + effect of its own`; a pair of items scores the sum of both, and `kin` more
-where the identities are of one family. Effects are whole numbers of `QUANTUM`, so that sums are exact. All pairs above
-a threshold are then counted in O(n log n), which allows populations of thousands of identities.
+An item scores `effect of its identity + effect of its own`; a pair of items scores the sum of both,
+and `kin` more where the identities are of one family. Effects are whole numbers of `QUANTUM`, so
+that sums are exact. All pairs above a threshold are then counted in O(n log n), which allows
+populations of thousands of identities.
 """
 
 import math
@@ -14,7 +15,17 @@ from scipy import stats
 
 from twofold.metrics.pairs import AllPairs
 
-__all__ = ["MANY", "NOISE", "POPULATIONS", "QUANTUM", "Counted", "People", "Population", "Truth", "lowest"]
+__all__ = [
+    "MANY",
+    "NOISE",
+    "POPULATIONS",
+    "QUANTUM",
+    "Counted",
+    "People",
+    "Population",
+    "Truth",
+    "lowest",
+]
 
 QUANTUM = 2.0**-16
 EFFECT, ITEM = math.sqrt(0.15), 0.3
@@ -59,7 +70,9 @@ class People:
     def pairs(self, *, noise: float = 0.0, seed: int = 0) -> AllPairs:
         """Every pair for the product, with noise of single pairs if that is given."""
         size = len(self.level)
-        extra = noise * np.random.default_rng((seed, 7)).normal(size=(size, size) if noise else (1, 1))
+        extra = noise * np.random.default_rng((seed, 7)).normal(
+            size=(size, size) if noise else (1, 1)
+        )
 
         def score(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
             found = self.level[rows][:, None] + self.level[cols]
@@ -147,10 +160,16 @@ class Truth:
             return float(np.dot(found, shares) / shares.sum())
         at = math.ceil(threshold / QUANTUM)
         apart = self._reached(at)
-        return apart if not self.kin else (1 - self.together) * apart + self.together * self._reached(at - self.kin)
+        return (
+            apart
+            if not self.kin
+            else (1 - self.together) * apart + self.together * self._reached(at - self.kin)
+        )
 
     def _reached(self, at: int) -> float:
-        return 1.0 - float(np.searchsorted(self.level, (at - self.level)[::-1]).mean()) / len(self.level)
+        return 1.0 - float(np.searchsorted(self.level, (at - self.level)[::-1]).mean()) / len(
+            self.level
+        )
 
 
 def two(uniform: np.ndarray) -> np.ndarray:
@@ -178,7 +197,8 @@ class Population:
         item: standard deviation of an item's own effect, which `burst` items share.
         step: what scores are rounded to.
         families: their probabilities at the asked rate; `kin`: what two of one family score more.
-        sites: identities come from so many sites (0: each alone), whose effects have the deviation `site`.
+        sites: identities come from so many sites (0: each alone), whose effects have the deviation
+            `site`.
         covered: whether the assumption of a certificate holds.
     """
 
@@ -214,12 +234,20 @@ class Population:
     def truth(self, far: float) -> Truth:
         """What scores are like in the whole population."""
         uniform, each = (np.arange(TRUTH) + 0.5) / TRUTH, np.arange(TRUTH)
-        people = self._made(uniform, np.ones_like(each), each, far=far, generator=np.random.default_rng(0))
+        people = self._made(
+            uniform, np.ones_like(each), each, far=far, generator=np.random.default_rng(0)
+        )
         shares = self.families(far)
         return Truth(level=np.sort(people.level), kin=people.kin, together=float((shares**2).sum()))
 
     def _made(
-        self, uniform: np.ndarray, sizes: np.ndarray, site: np.ndarray, *, far: float, generator: np.random.Generator
+        self,
+        uniform: np.ndarray,
+        sizes: np.ndarray,
+        site: np.ndarray,
+        *,
+        far: float,
+        generator: np.random.Generator,
     ) -> People:
         identity = np.repeat(np.arange(len(uniform)), sizes)
         shares = self.families(far)
@@ -227,7 +255,9 @@ class Population:
         own = self.item * generator.normal(size=len(identity))
         place = np.arange(len(identity)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         own = own[np.arange(len(identity)) - place % self.burst]
-        level = self.effect(uniform, far) + self.site * generator.normal(size=int(site.max()) + 1)[site]
+        level = (
+            self.effect(uniform, far) + self.site * generator.normal(size=int(site.max()) + 1)[site]
+        )
         level = level[identity] + own
         if self.step:
             level = self.step * np.round(level / self.step)

@@ -2,10 +2,11 @@
 
     python bench/real_people.py [--omniglot DIR] [--lfw DIR] [--quick]
 
-Omniglot: DIR/images_evaluation, 659 characters of 20 alphabets, four drawings of each. LFW: DIR/images, up to two
-pictures of each person. A random half calibrates, fifty times; the rate at its threshold is measured on the other half,
-which is a sample itself (some of what counts as a violation is its own luck), and on all, where luck errs the other
-way. Every couple of identities counts once. Nothing was trained on either.
+Omniglot: DIR/images_evaluation, 659 characters of 20 alphabets, four drawings of each. LFW:
+DIR/images, up to two pictures of each person. A random half calibrates, fifty times; the rate at
+its threshold is measured on the other half, which is a sample itself (some of what counts as a
+violation is its own luck), and on all, where luck errs the other way. Every couple of identities
+counts once. Nothing was trained on either.
 """
 
 import argparse
@@ -28,7 +29,11 @@ from twofold.metrics.verification import tally
 HALVES = 50
 ASKED = {
     "omniglot": ((certify, "certified", 1e-2), (guarantee, "guaranteed", 2e-2)),
-    "lfw": ((certify, "certified", 1e-2), (certify, "certified", 1e-3), (guarantee, "guaranteed", 1e-2)),
+    "lfw": (
+        (certify, "certified", 1e-2),
+        (certify, "certified", 1e-3),
+        (guarantee, "guaranteed", 1e-2),
+    ),
 }
 """What the numbers of identities in a half allow: 329 characters, about 1,500 people."""
 
@@ -73,17 +78,23 @@ class Scored:
         starts = np.flatnonzero(np.append(True, np.diff(owner) > 0))
         sizes = np.diff(np.append(starts, len(owner)))
         hits = (self.scores[np.ix_(places, places)] >= threshold).astype(np.float32)
-        shares = np.add.reduceat(np.add.reduceat(hits, starts, axis=0), starts, axis=1) / np.outer(sizes, sizes)
+        shares = np.add.reduceat(np.add.reduceat(hits, starts, axis=0), starts, axis=1) / np.outer(
+            sizes, sizes
+        )
         np.fill_diagonal(shares, 0.0)
         return float(shares.sum() / (len(sizes) * (len(sizes) - 1.0)))
 
 
-def measured(name: str, bundle: Bundle, items: Items, *, each: int, quick: bool) -> list[dict[str, Any]]:
+def measured(
+    name: str, bundle: Bundle, items: Items, *, each: int, quick: bool
+) -> list[dict[str, Any]]:
     """Violations of every standing on one set of data."""
     scored = embedded(bundle, items, each=each, most=120 if quick else len(items.identities))
     identities, rows = int(scored.identity.max()) + 1, []
     for method, standing, far in ((certify, "certified", 0.1),) if quick else ASKED[name]:
-        shares = np.array([shared(scored, method, far, seed) for seed in range(3 if quick else HALVES)])
+        shares = np.array(
+            [shared(scored, method, far, seed) for seed in range(3 if quick else HALVES)]
+        )
         rows += told(f"{name}_{standing}_{far:.0e}".replace("e-0", "e-"), shares, identities // 2)
     return rows
 
@@ -97,7 +108,9 @@ def embedded(bundle: Bundle, items: Items, *, each: int, most: int) -> Scored:
     kept = order[(rank < each) & (owner < most)]
     vectors = embed(bundle, items.take(kept)).vectors
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return Scored(scores=vectors @ vectors.T, identity=np.unique(items.identity[kept], return_inverse=True)[1])
+    return Scored(
+        scores=vectors @ vectors.T, identity=np.unique(items.identity[kept], return_inverse=True)[1]
+    )
 
 
 def shared(scored: Scored, method: Any, far: float, seed: int) -> tuple[float, float]:
@@ -120,11 +133,23 @@ def told(name: str, shares: np.ndarray, identities: int) -> list[dict[str, Any]]
         ends = stats.binomtest(above, repeats).proportion_ci()
         refused = int(np.isnan(shares[:, place]).sum())
         said = f"{repeats} halves of {identities} identities, {refused} refused, "
-        said += f"median share {np.nanmedian(shares[:, place]):.2f}" if refused < repeats else "no share"
+        said += (
+            f"median share {np.nanmedian(shares[:, place]):.2f}"
+            if refused < repeats
+            else "no share"
+        )
         print(f"{name}{whom}: {above} of {repeats} above; {said}", flush=True)
         interval = (float(ends.low), float(ends.high))
         goal = None if place else 0.05
-        rows.append(row(f"real_violation_{name}{whom}", above / repeats, interval=interval, goal=goal, anchor=said))
+        rows.append(
+            row(
+                f"real_violation_{name}{whom}",
+                above / repeats,
+                interval=interval,
+                goal=goal,
+                anchor=said,
+            )
+        )
     return rows
 
 

@@ -2,10 +2,11 @@
 
     python bench/resume.py [--kills 50] [--quick]
 
-A process trains with dropout, augmentation, a moving average, a cross-batch memory and batches of look-alike classes,
-and keeps its state after every few steps. It gets SIGKILL at a random time, again and again, also while a state is
-being written, and goes on with --resume's code each time until it ends. Its weights and average must be those of a
-training that nobody disturbed; a state that cannot be read is counted wherever it turns up.
+A process trains with dropout, augmentation, a moving average, a cross-batch memory and batches of
+look-alike classes, and keeps its state after every few steps. It gets SIGKILL at a random time,
+again and again, also while a state is being written, and goes on with --resume's code each time
+until it ends. Its weights and average must be those of a training that nobody disturbed; a state
+that cannot be read is counted wherever it turns up.
 """
 
 import argparse
@@ -68,7 +69,10 @@ def main() -> None:
             counted, unreadable, trainings = counted + killed, unreadable + damaged, trainings + 1
             same = all(torch.equal(tensor, final(place)[name]) for name, tensor in expected.items())
             different += not same
-            print(f"training {trainings}: {killed} kills, {'the same' if same else 'NOT the same'}", flush=True)
+            print(
+                f"training {trainings}: {killed} kills, {'the same' if same else 'NOT the same'}",
+                flush=True,
+            )
     anchor = f"{trainings} trainings; state kept after every step; kills {LEAST:g} to {MOST:g} s after the start"
     results = [
         row("kills", counted, goal=50, anchor=anchor),
@@ -85,7 +89,10 @@ def disturbed(place: Path, generator: np.random.Generator, *, most: int) -> tupl
     kills = damaged = 0
     while True:
         process = subprocess.Popen(
-            [sys.executable, __file__, "--train", str(place)], env=os.environ, stdout=subprocess.PIPE, text=True
+            [sys.executable, __file__, "--train", str(place)],
+            env=os.environ,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         if process.stdout is None or process.stdout.readline() != "started\n":
             raise SystemExit("the training did not start")
@@ -107,15 +114,25 @@ def train(place: Path) -> None:
     recipe = Recipe.model_validate(RECIPE)
     checkpoints = Checkpoints(place, resume=bool(Checkpoints(place).states), seconds=0.0)
     print("started", flush=True)
-    fit(build.twin(recipe, seed=0), items(24, 0), items(8, 1), recipe=recipe, checkpoints=checkpoints)
+    fit(
+        build.twin(recipe, seed=0),
+        items(24, 0),
+        items(8, 1),
+        recipe=recipe,
+        checkpoints=checkpoints,
+    )
 
 
 def items(classes: int, seed: int) -> Items:
     """Noise pictures; each class its own pattern."""
     generator = np.random.default_rng(seed)
     patterns = generator.integers(0, 256, (classes, 1, 16, 16, 1))
-    pictures = np.clip(patterns + generator.normal(0, 60, (classes, 6, 16, 16, 1)), 0, 255).astype(np.uint8)
-    return Items.from_arrays(pictures.reshape(-1, 16, 16, 1), [f"{seed}-{index // 6}" for index in range(classes * 6)])
+    pictures = np.clip(patterns + generator.normal(0, 60, (classes, 6, 16, 16, 1)), 0, 255).astype(
+        np.uint8
+    )
+    return Items.from_arrays(
+        pictures.reshape(-1, 16, 16, 1), [f"{seed}-{index // 6}" for index in range(classes * 6)]
+    )
 
 
 def final(place: Path) -> dict[str, torch.Tensor]:
@@ -124,7 +141,11 @@ def final(place: Path) -> dict[str, torch.Tensor]:
     Hashes of names and contents are left out: each training draws a key of its own for them.
     """
     tensors = checkpoint.newest(Checkpoints(place)).tensors
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith(("provenance.", "classes."))}
+    return {
+        name: tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(("provenance.", "classes."))
+    }
 
 
 def readable(state: Path) -> bool:

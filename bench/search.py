@@ -1,14 +1,17 @@
 """Search among a million vectors: what the cache costs to build and to ask, beside a peer's graph; and exactly.
 
-    python bench/search.py [--quick] [--vectors FILE.npy] [--peer usearch|hnswlib] [--peer-index FILE]
+    python bench/search.py [--quick] [--vectors FILE.npy] [--peer usearch|hnswlib] [--peer-index
+    FILE]
 
-Both sides have one thread, are given the same float32 rows in memory and answer with the ten nearest; costs are CPU
-seconds. The peer's graph is built as it comes (hnswlib is not among the development packages, for it has to be
-compiled) and asked at the smallest breadth whose recall@10 is at least ours. Half of the queries warm up.
-`--vectors` takes real embeddings (n, dim), the last 10,000 are queries; without it clusters of clusters are drawn.
-`--peer-index` keeps the graph, with its CPU seconds, for another run.
+Both sides have one thread, are given the same float32 rows in memory and answer with the ten
+nearest; costs are CPU seconds. The peer's graph is built as it comes (hnswlib is not among the
+development packages, for it has to be compiled) and asked at the smallest breadth whose recall@10
+is at least ours. Half of the queries warm up. `--vectors` takes real embeddings (n, dim), the last
+10,000 are queries; without it clusters of clusters are drawn. `--peer-index` keeps the graph, with
+its CPU seconds, for another run.
 
-exact: 256 queries at once; faiss's Flat with its matrix product from 20 queries on, against our scan with its scores.
+exact: 256 queries at once; faiss's Flat with its matrix product from 20 queries on, against our
+scan with its scores.
 """
 
 import abc
@@ -35,19 +38,48 @@ from twofold.store.exact import neighbours
 DIM, K, QUERIES, BATCH = 128, 10, 10_000, 256
 ASKED = 2000
 BLOCK = 65_536
-BREADTHS = (20, 30, 40, 50, 60, 80, 100, 130, 160, 200, 250, 300, 350, 400, 500, 600, 800, 1200, 1600)
+BREADTHS = (
+    20,
+    30,
+    40,
+    50,
+    60,
+    80,
+    100,
+    130,
+    160,
+    200,
+    250,
+    300,
+    350,
+    400,
+    500,
+    600,
+    800,
+    1200,
+    1600,
+)
 
 
 def main() -> None:
     """Each part, then the last line."""
-    parser = argparse.ArgumentParser(description="The cache of a million rows beside a graph and faiss's Flat")
-    parser.add_argument("--quick", action="store_true", help="20,000 rows, to see that everything runs")
-    parser.add_argument("--vectors", type=Path, help="npy of unit float32 vectors; the last 10,000 are queries")
+    parser = argparse.ArgumentParser(
+        description="The cache of a million rows beside a graph and faiss's Flat"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="20,000 rows, to see that everything runs"
+    )
+    parser.add_argument(
+        "--vectors", type=Path, help="npy of unit float32 vectors; the last 10,000 are queries"
+    )
     parser.add_argument("--peer", choices=sorted(PEERS), default="usearch", help="whose graph")
     parser.add_argument("--peer-index", type=Path, help="where the graph is kept, or was")
     options = parser.parse_args()
-    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":  # threads that wait for each other burn CPU seconds
-        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"OPENBLAS_NUM_THREADS": "1"})
+    # threads that wait for each other burn CPU seconds
+    if os.environ.get("OPENBLAS_NUM_THREADS") != "1":
+        os.execve(
+            sys.executable, [sys.executable, *sys.argv], os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+        )
     faiss.omp_set_num_threads(1)
     started = time.monotonic()
     rows, queries, what = data(options.vectors, 20_000 if options.quick else 1_000_000)
@@ -56,7 +88,13 @@ def main() -> None:
     results = [exact_row(rows, queries, what)]
     with tempfile.TemporaryDirectory() as folder:
         results += approximate_rows(
-            Path(folder), rows, asked, true, what=what, peer=PEERS[options.peer], kept=options.peer_index
+            Path(folder),
+            rows,
+            asked,
+            true,
+            what=what,
+            peer=PEERS[options.peer],
+            kept=options.peer_index,
         )
     for line in results:
         print(f"{line['name']:>36} {line['value']:10.3f} {line['unit']}", flush=True)
@@ -76,14 +114,17 @@ def data(path: Path | None, rows: int) -> tuple[np.ndarray, np.ndarray, str]:
 def clusters(rows: int, *, seed: int = 0) -> np.ndarray:
     """Unit vectors of identities of very different sizes, ten items on average, in kinds of a hundred identities.
 
-    The cosine within an identity is about .75, within a kind .4, else 0; the spectrum falls off, as that of embeddings.
+    The cosine within an identity is about .75, within a kind .4, else 0; the spectrum falls off, as
+    that of embeddings.
     """
     generator = np.random.default_rng(seed)
     spectrum = 1 / (1 + np.arange(DIM) / 16)
     spectrum = (spectrum / np.sqrt(np.square(spectrum).sum())).astype(np.float32)
 
     def draw(count: int, scale: float) -> np.ndarray:
-        return generator.standard_normal((count, DIM), dtype=np.float32) * spectrum * np.float32(scale)
+        return (
+            generator.standard_normal((count, DIM), dtype=np.float32) * spectrum * np.float32(scale)
+        )
 
     identities, kinds = max(rows // 10, 1), max(rows // 1000, 1)
     centres = draw(kinds, 0.6)[generator.integers(kinds, size=identities)] + draw(identities, 0.6)
@@ -116,7 +157,8 @@ def exact_row(rows: np.ndarray, queries: np.ndarray, what: str) -> dict[str, Any
         interval=(min(ratios), max(ratios)),
         unit="x",
         goal=1.2,
-        anchor=f"wall seconds, {BATCH} queries at once, {what}; faiss Flat with a BLAS threshold of 20, float64 scores "
+        anchor=f"wall seconds, {BATCH} queries at once, {what}; faiss Flat with a BLAS threshold "
+        f"of 20, float64 scores "
         "on our side",
         seed=0,
     )
@@ -133,7 +175,10 @@ def approximate_rows(
     kept: Path | None,
 ) -> list[dict[str, Any]]:
     """Build, recall, queries a CPU second and memory of the cache, and of a peer at no less recall."""
-    blocks = ((np.arange(at, min(at + BLOCK, len(rows))), rows[at : at + BLOCK]) for at in range(0, len(rows), BLOCK))
+    blocks = (
+        (np.arange(at, min(at + BLOCK, len(rows))), rows[at : at + BLOCK])
+        for at in range(0, len(rows), BLOCK)
+    )
     about = {"items": len(rows)}
     built, cache = cpu_seconds(
         lambda: build(folder / "cache", blocks, distance="cosine", dim=rows.shape[1], about=about)
@@ -154,17 +199,43 @@ def approximate_rows(
         row("build_cpu_seconds", built, unit="s", anchor=what),
         row("peer_build_cpu_seconds", graph_seconds, unit="s", anchor=anchor),
         row(
-            "queries_per_cpu_second_ratio", peer_seconds / seconds, unit="x", goal=3.0, anchor=f"{anchor}; {at}", seed=0
+            "queries_per_cpu_second_ratio",
+            peer_seconds / seconds,
+            unit="x",
+            goal=3.0,
+            anchor=f"{anchor}; {at}",
+            seed=0,
         ),
-        row("queries_per_cpu_second", len(queries) / 2 / seconds, unit="queries/s", anchor=f"{what}; {at}"),
-        row("peer_queries_per_cpu_second", len(queries) / 2 / peer_seconds, unit="queries/s", anchor=f"{anchor}; {at}"),
-        row("recall_at_10", recall, goal=0.99, anchor=f"{what}; {len(queries)} queries that are none of the rows"),
+        row(
+            "queries_per_cpu_second",
+            len(queries) / 2 / seconds,
+            unit="queries/s",
+            anchor=f"{what}; {at}",
+        ),
+        row(
+            "peer_queries_per_cpu_second",
+            len(queries) / 2 / peer_seconds,
+            unit="queries/s",
+            anchor=f"{anchor}; {at}",
+        ),
+        row(
+            "recall_at_10",
+            recall,
+            goal=0.99,
+            anchor=f"{what}; {len(queries)} queries that are none of the rows",
+        ),
         row(
             "recall_at_10_as_measured_by_itself",
             plan.recall if plan else 1.0,
             anchor=f"on {min(TRIALS, len(rows) // 4)} of the rows",
         ),
-        row("resident_mb", memory, unit="MB", goal=300.0, anchor=f"{what}; after a search, beside the map"),
+        row(
+            "resident_mb",
+            memory,
+            unit="MB",
+            goal=300.0,
+            anchor=f"{what}; after a search, beside the map",
+        ),
     ]
 
 
@@ -190,7 +261,9 @@ def opened_alone(folder: Path, queries: np.ndarray) -> tuple[Approximate, float]
 
 def run(program: str, *arguments: str) -> str:
     """What a fresh interpreter prints."""
-    found = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True
+    )
     return found.stdout
 
 
@@ -285,7 +358,9 @@ def peer_graph(peer: Peer, rows: np.ndarray, kept: Path | None) -> tuple[float, 
     return seconds, peer
 
 
-def peer_asked(peer: Peer, queries: np.ndarray, true: np.ndarray, *, at_least: float) -> tuple[float, float, int]:
+def peer_asked(
+    peer: Peer, queries: np.ndarray, true: np.ndarray, *, at_least: float
+) -> tuple[float, float, int]:
     """CPU seconds at the smallest breadth with no less recall, the recall, and the breadth."""
     seconds, recall, breadth = 0.0, 0.0, 0
     for breadth in BREADTHS:
@@ -296,7 +371,9 @@ def peer_asked(peer: Peer, queries: np.ndarray, true: np.ndarray, *, at_least: f
     return seconds, recall, breadth
 
 
-def asked(search: Callable[[np.ndarray], list[np.ndarray]], queries: np.ndarray) -> tuple[float, list[np.ndarray]]:
+def asked(
+    search: Callable[[np.ndarray], list[np.ndarray]], queries: np.ndarray
+) -> tuple[float, list[np.ndarray]]:
     """CPU seconds of the second half of the queries, and the answers to all."""
     half = len(queries) // 2
     first = search(queries[:half])
@@ -306,7 +383,9 @@ def asked(search: Callable[[np.ndarray], list[np.ndarray]], queries: np.ndarray)
 
 def recall_of(found: np.ndarray, true: np.ndarray) -> float:
     """Share of the true neighbours that were found."""
-    return float(np.mean([np.isin(own, near).mean() for own, near in zip(true, found, strict=True)]))
+    return float(
+        np.mean([np.isin(own, near).mean() for own, near in zip(true, found, strict=True)])
+    )
 
 
 def cpu_seconds(work: Callable[[], Any]) -> tuple[float, Any]:

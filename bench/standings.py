@@ -2,10 +2,11 @@
 
     python bench/standings.py [--only guaranteed] [--quick]
 
-Each part draws people, finds a threshold, and compares the true rate there with the asked one (populations.py). Parts:
-"guaranteed" counts pairs in O(n log n), without noise of single pairs, which makes identities count for more;
-"certified" calls `certify` on every pair, with noise, and asks what is warned about; "sites" certifies by site. A
-refusal is no violation, and is counted. With --only the last line holds one part.
+Each part draws people, finds a threshold, and compares the true rate there with the asked one
+(populations.py). Parts: "guaranteed" counts pairs in O(n log n), without noise of single pairs,
+which makes identities count for more; "certified" calls `certify` on every pair, with noise, and
+asks what is warned about; "sites" certifies by site. A refusal is no violation, and is counted.
+With --only the last line holds one part.
 """
 
 import argparse
@@ -47,7 +48,9 @@ def main() -> None:
     parts = {"guaranteed": guaranteed, "certified": certified, "sites": by_site}
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", choices=sorted(parts), help="one part")
-    parser.add_argument("--quick", action="store_true", help="few repeats, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="few repeats, to see that everything runs"
+    )
     options = parser.parse_args()
     started, results = time.monotonic(), []
     for name, part in parts.items():
@@ -67,7 +70,8 @@ def guaranteed(*, quick: bool) -> list[dict[str, Any]]:
             for size, repeats in list(sizes.items())[:1] if quick else sizes.items():
                 allowed = largest_rate(far, size // 2)
                 assert allowed is not None, f"{size} identities guarantee nothing at {far:g}"
-                every = isinstance(population, UnitVectors) and size > MANY  # each of its pairs has to be scored
+                # each of its pairs has to be scored
+                every = isinstance(population, UnitVectors) and size > MANY
                 seeds = range(5 if quick else repeats // 5 if every else repeats)
                 found = [population.lowest(size, far, allowed, seed) for seed in seeds]
                 shares[size] = against(population.truth(far), found, far)
@@ -78,7 +82,9 @@ def guaranteed(*, quick: bool) -> list[dict[str, Any]]:
             if at in shares:
                 median = float(np.nanmedian(shares[at]))
                 least.append((median, name, far))
-                rows.append(row(f"guaranteed_share_{name}_{said(far)}", median, anchor=f"{at} identities"))
+                rows.append(
+                    row(f"guaranteed_share_{name}_{said(far)}", median, anchor=f"{at} identities")
+                )
     if least:
         rows += [least_share(least, far) for far in SIZES]
     return rows
@@ -99,13 +105,26 @@ def certified(*, quick: bool) -> list[dict[str, Any]]:
         for far, (size, repeats) in CERTIFIED.items():
             if far < 1e-2 and (quick or name not in RARE):
                 continue
-            found = [certificate(population.pairs(size, far, seed), far) for seed in range(5 if quick else repeats)]
-            shares = against(population.truth(far), [threshold for threshold, _ in found], far, noise=NOISE)
-            rows += told("certified", name, far, {size: shares}, goal=0.05 if population.covered else None)
+            found = [
+                certificate(population.pairs(size, far, seed), far)
+                for seed in range(5 if quick else repeats)
+            ]
+            shares = against(
+                population.truth(far), [threshold for threshold, _ in found], far, noise=NOISE
+            )
+            rows += told(
+                "certified", name, far, {size: shares}, goal=0.05 if population.covered else None
+            )
             warned[name, far] = list(zip(shares, [symptom for _, symptom in found], strict=True))
-    covered = [each for each in rows if each["name"].startswith("certified_share") and each["goal"] is not None]
+    covered = [
+        each
+        for each in rows
+        if each["name"].startswith("certified_share") and each["goal"] is not None
+    ]
     least = min(covered, key=lambda each: each["value"])
-    rows.append(row("certified_share", least["value"], goal=0.4, anchor=f"the smallest: {least['name']}"))
+    rows.append(
+        row("certified_share", least["value"], goal=0.4, anchor=f"the smallest: {least['name']}")
+    )
     return [*rows, *diagnosed(warned)]
 
 
@@ -122,8 +141,22 @@ def diagnosed(warned: dict[tuple[str, float], list[tuple[float, bool]]]) -> list
         recalled += broken.tolist()
         if len(broken):
             anchor = f"of {len(broken)} calibrations above the asked rate; {fired.mean():.0%} of all warned"
-            rows.append(row(f"diagnostic_recall_{name}_{said(far)}", float(broken.mean()), goal=0.9, anchor=anchor))
-    rows.append(row("diagnostic_false", worst[0], goal=0.1, anchor=f"the largest of covered populations: {worst[1]}"))
+            rows.append(
+                row(
+                    f"diagnostic_recall_{name}_{said(far)}",
+                    float(broken.mean()),
+                    goal=0.9,
+                    anchor=anchor,
+                )
+            )
+    rows.append(
+        row(
+            "diagnostic_false",
+            worst[0],
+            goal=0.1,
+            anchor=f"the largest of covered populations: {worst[1]}",
+        )
+    )
     if recalled:
         anchor = f"of {len(recalled)} calibrations above the asked rate, of populations that are not covered"
         rows.append(row("diagnostic_recall", float(np.mean(recalled)), goal=0.9, anchor=anchor))
@@ -140,7 +173,9 @@ def by_site(*, quick: bool) -> list[dict[str, Any]]:
         found = []
         for seed in range(3 if quick else 80):
             people = population.draw(size, far, np.random.default_rng(seed))
-            found.append(certificate(BySite(people.pairs(noise=NOISE, seed=seed), people.site), far)[0])
+            found.append(
+                certificate(BySite(people.pairs(noise=NOISE, seed=seed), people.site), far)[0]
+            )
         shares = against(population.truth(far), found, far, noise=NOISE)
         rows += told("site", f"{sites}_sites", far, {size: shares})
     worst = max(rows, key=lambda each: each["value"])
@@ -167,7 +202,8 @@ def told(
     above, tries = int((every > 1.0).sum()), len(every)
     interval = stats.binomtest(above, tries).proportion_ci()
     by_size = ", ".join(
-        f"{size:,}: {np.mean(found > 1.0):.1%} of {len(found)}, median share {np.nanmedian(found):.2f}"
+        f"{size:,}: {np.mean(found > 1.0):.1%} of {len(found)}, median share "
+        f"{np.nanmedian(found):.2f}"
         if np.isfinite(found).any()
         else f"{size:,}: all {len(found)} refused"
         for size, found in each.items()
@@ -176,10 +212,25 @@ def told(
     anchor = f"identities {by_size}{refused}"
     print(f"{kind} {name} {far:g}: {above / tries:.1%}; {anchor}", flush=True)
     ends = (float(interval.low), float(interval.high))
-    rows = [row(f"{kind}_violation_{name}_{said(far)}", above / tries, interval=ends, goal=goal, anchor=anchor)]
+    rows = [
+        row(
+            f"{kind}_violation_{name}_{said(far)}",
+            above / tries,
+            interval=ends,
+            goal=goal,
+            anchor=anchor,
+        )
+    ]
     if np.isfinite(every).any() and kind == "certified":
         share = float(np.nanmedian(every))
-        rows.append(row(f"certified_share_{name}_{said(far)}", share, goal=goal and 0.4, anchor="median, all sizes"))
+        rows.append(
+            row(
+                f"certified_share_{name}_{said(far)}",
+                share,
+                goal=goal and 0.4,
+                anchor="median, all sizes",
+            )
+        )
     return rows
 
 
@@ -188,7 +239,9 @@ def said(far: float) -> str:
     return f"{far:.0e}".replace("e-0", "e-")
 
 
-def against(truth: Truth | Sphere, thresholds: list[float], far: float, *, noise: float = 0.0) -> list[float]:
+def against(
+    truth: Truth | Sphere, thresholds: list[float], far: float, *, noise: float = 0.0
+) -> list[float]:
     """True rates at the thresholds as shares of the asked one; NaN where it was refused.
 
     With noise the rate is smooth: its logarithm is interpolated between 40 thresholds.

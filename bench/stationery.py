@@ -32,7 +32,9 @@ def font_of(
                 "STIXGeneral.ttf",
                 "DejaVuSans-Bold.ttf",
             )
-            return PIL.ImageFont.truetype(str(folder / names[int(generator.integers(len(names)))]), size)
+            return PIL.ImageFont.truetype(
+                str(folder / names[int(generator.integers(len(names)))]), size
+            )
         except (ImportError, OSError):
             pass
     return PIL.ImageFont.load_default(size=size)

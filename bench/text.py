@@ -2,15 +2,16 @@
 
     python bench/text.py --set sick|stsb --data DIR [--only PART] [--seeds 2] [--epochs N] [--quick]
 
-DIR in the public layout: SICK_train.txt, SICK_trial.txt and SICK_test_annotated.txt, or stsb-en-train.csv, -dev and
--test. The given training pairs train, the trial or dev pairs choose the epoch, and the test pairs are looked at once.
-SICK's protocol lets sentences of the test stand in training too, in other pairs.
+DIR in the public layout: SICK_train.txt, SICK_trial.txt and SICK_test_annotated.txt, or
+stsb-en-train.csv, -dev and -test. The given training pairs train, the trial or dev pairs choose the
+epoch, and the test pairs are looked at once. SICK's protocol lets sentences of the test stand in
+training too, in other pairs.
 
-frozen: MiniLM as others have trained it, and the mean of wordllama's static vectors.
-lstm (sick): a twin of bidirectional LSTMs that starts from static vectors and sees no outside pairs.
-minilm: a twin that starts from MiniLM, trained on the set's own pairs.
-embed: sentences embedded by us and by sentence-transformers with the same weights, in turns; processor seconds.
-steps: processor seconds of a step of `fit` over forward + backward + AdamW of the same network on the same texts.
+frozen: MiniLM as others have trained it, and the mean of wordllama's static vectors. lstm (sick): a
+twin of bidirectional LSTMs that starts from static vectors and sees no outside pairs. minilm: a
+twin that starts from MiniLM, trained on the set's own pairs. embed: sentences embedded by us and by
+sentence-transformers with the same weights, in turns; processor seconds. steps: processor seconds
+of a step of `fit` over forward + backward + AdamW of the same network on the same texts.
 """
 
 import argparse
@@ -51,23 +52,33 @@ class Graded(NamedTuple):
     @property
     def sentences(self) -> list[str]:
         """Every sentence once."""
-        return list(dict.fromkeys(text for part in (self.train, self.valid, self.test) for text in part.values))
+        return list(
+            dict.fromkeys(
+                text for part in (self.train, self.valid, self.test) for text in part.values
+            )
+        )
 
 
 def main() -> None:
     """Each part, then the last line."""
-    parser = argparse.ArgumentParser(description="graded sentence pairs, and the speed of encoders of texts")
+    parser = argparse.ArgumentParser(
+        description="graded sentence pairs, and the speed of encoders of texts"
+    )
     parser.add_argument("--set", choices=SETS, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--epochs", type=int, help="in place of those of the recipes")
-    parser.add_argument("--quick", action="store_true", help="few pairs and steps, to see that everything runs")
+    parser.add_argument(
+        "--quick", action="store_true", help="few pairs and steps, to see that everything runs"
+    )
     options = parser.parse_args()
     started = time.monotonic()
     graded = SETS[options.set](options.data)
     if options.quick:
-        graded = graded._replace(**{part: first(getattr(graded, part), 96) for part in ("train", "valid", "test")})
+        graded = graded._replace(
+            **{part: first(getattr(graded, part), 96) for part in ("train", "valid", "test")}
+        )
     results: list[dict[str, Any]] = []
     for name, part in PARTS.items():
         if options.only in (None, name) and not (name == "lstm" and options.set != "sick"):
@@ -84,8 +95,12 @@ def sick(folder: Path) -> Graded:
     for part in ("train", "trial", "test_annotated"):
         with (folder / f"SICK_{part}.txt").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-        parts.append(pairs([(r["sentence_A"], r["sentence_B"], float(r["relatedness_score"])) for r in rows]))
-    return Graded(*parts, loss={"name": "pair_regression", "lowest": 1.0, "highest": 5.0}, measure="pearson")
+        parts.append(
+            pairs([(r["sentence_A"], r["sentence_B"], float(r["relatedness_score"])) for r in rows])
+        )
+    return Graded(
+        *parts, loss={"name": "pair_regression", "lowest": 1.0, "highest": 5.0}, measure="pearson"
+    )
 
 
 def stsb(folder: Path) -> Graded:
@@ -122,15 +137,24 @@ def frozen_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, A
     static /= np.linalg.norm(static, axis=1, keepdims=True)
     means = (static[test.index_a] * static[test.index_b]).sum(axis=1).astype(np.float64)
     return [
-        *measured(f"{options.set}_minilm_frozen", scored(Bundle.pretrained("minilm"), test), test, anchor),
-        *measured(f"{options.set}_static_mean", means, test, f"{anchor}; mean of wordllama's 256-d vectors"),
+        *measured(
+            f"{options.set}_minilm_frozen", scored(Bundle.pretrained("minilm"), test), test, anchor
+        ),
+        *measured(
+            f"{options.set}_static_mean",
+            means,
+            test,
+            f"{anchor}; mean of wordllama's 256-d vectors",
+        ),
     ]
 
 
 def measured(name: str, scores: np.ndarray, test: Pairs, anchor: str) -> list[dict[str, Any]]:
     """Both correlations of scores with the answers."""
     both = {"pearson": pearson, "spearman": spearman}
-    return [row(f"{name}_{key}", of(scores, test.targets), anchor=anchor) for key, of in both.items()]
+    return [
+        row(f"{name}_{key}", of(scores, test.targets), anchor=anchor) for key, of in both.items()
+    ]
 
 
 def scored(bundle: Bundle, test: Pairs) -> np.ndarray:
@@ -146,7 +170,9 @@ def lstm_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, Any
 
 def minilm_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, Any]]:
     """A twin from MiniLM."""
-    return tuned("minilm", minilm_recipe(), graded, options, goal=0.88 if options.set == "sick" else 0.85)
+    return tuned(
+        "minilm", minilm_recipe(), graded, options, goal=0.88 if options.set == "sick" else 0.85
+    )
 
 
 def lstm_recipe() -> Recipe:
@@ -154,7 +180,13 @@ def lstm_recipe() -> Recipe:
     return Recipe.model_validate(
         {
             "input": {"name": "Text", "unit": "subwords", "vocabulary": "wordllama", "longest": 64},
-            "encoder": {"name": "lstm", "weights": "wordllama", "width": 128, "dim": 256, "dropout": 0.1},
+            "encoder": {
+                "name": "lstm",
+                "weights": "wordllama",
+                "width": 128,
+                "dim": 256,
+                "dropout": 0.1,
+            },
             "p": 16,
             "k": 4,
             "epochs": 10,
@@ -192,10 +224,15 @@ def tuned(
         found["pearson"].append(pearson(scores, graded.test.targets))
         found["spearman"].append(spearman(scores, graded.test.targets))
         history = [round(line[graded.measure], 4) for line in bundle.training["history"]]
-        print(f"{name} seed {seed}: {graded.measure} of the validation pairs, by epoch: {history}", flush=True)
+        print(
+            f"{name} seed {seed}: {graded.measure} of the validation pairs, by epoch: {history}",
+            flush=True,
+        )
     anchor = (
-        f"{graded.loss['name']}, {len(graded.train)} training pairs, epoch of {epochs} chosen on {len(graded.valid)}, "
-        f"{len(graded.test)} test pairs; {options.seeds} seed(s), the mean, and the worst and the best as interval"
+        f"{graded.loss['name']}, {len(graded.train)} training pairs, epoch of {epochs} chosen on "
+        f"{len(graded.valid)}, "
+        f"{len(graded.test)} test pairs; {options.seeds} seed(s), the mean, and the worst and the "
+        f"best as interval"
     )
     return [
         row(
@@ -214,7 +251,9 @@ def embed_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, An
     from sentence_transformers import SentenceTransformer  # pyright: ignore[reportMissingImports]
 
     count = 200 if options.quick else SENTENCES
-    sentences = np.random.default_rng(0).permutation(np.resize(np.array(graded.sentences, object), count))
+    sentences = np.random.default_rng(0).permutation(
+        np.resize(np.array(graded.sentences, object), count)
+    )
     bundle = Bundle.pretrained("minilm")
     peer = SentenceTransformer(str(WEIGHTS["all-minilm-l6-v2"].path().parent), device="cpu")
 
@@ -227,20 +266,34 @@ def embed_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, An
     ratios, spent, difference = [], {"ours": 0.0, "theirs": 0.0}, 0.0
     for turn, part in enumerate([sentences[:64], *np.array_split(sentences, TURNS)]):
         took, vectors = zip(
-            *(cpu_seconds(lambda of=of, part=part: of(part.tolist())) for of in (ours, theirs)), strict=True
+            *(cpu_seconds(lambda of=of, part=part: of(part.tolist())) for of in (ours, theirs)),
+            strict=True,
         )
         difference = max(difference, float(np.abs(vectors[0] - vectors[1]).max()))
         if turn:  # the first turn warms up
             ratios.append(took[1] / took[0])
             spent = {"ours": spent["ours"] + took[0], "theirs": spent["theirs"] + took[1]}
     anchor = (
-        f"processor seconds of sentence-transformers over ours, {count} sentences in {TURNS} turns, "
+        f"processor seconds of sentence-transformers over ours, {count} sentences in {TURNS} "
+        f"turns, "
         f"{torch.get_num_threads()} thread(s): {spent['theirs']:.1f} s and {spent['ours']:.1f} s"
     )
     ratio = spent["theirs"] / spent["ours"]
     return [
-        row("minilm_embed_ratio", ratio, interval=(min(ratios), max(ratios)), unit="x", goal=1.0, anchor=anchor),
-        row("minilm_embed_largest_difference", difference, goal=1e-5, anchor="any number of any vector"),
+        row(
+            "minilm_embed_ratio",
+            ratio,
+            interval=(min(ratios), max(ratios)),
+            unit="x",
+            goal=1.0,
+            anchor=anchor,
+        ),
+        row(
+            "minilm_embed_largest_difference",
+            difference,
+            goal=1e-5,
+            anchor="any number of any vector",
+        ),
     ]
 
 
@@ -257,9 +310,22 @@ def step_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, Any
     sentences = graded.sentences[: size * steps]
     items = Items.from_arrays(sentences, [str(number // 4) for number in range(len(sentences))])
     rows = []
-    for name, encoder in (("lstm", {"dim": 256, "width": 256}), ("transformer", {"dim": 256, "width": 256})):
-        settings = {"encoder": {"name": name, **encoder}, "p": size // 4, "k": 4, "epochs": 1, "precision": "float32"}
-        recipe = text().replace(settings | {"augment": {}}).model_copy(update={"clip_norm": None, "ema": None})
+    for name, encoder in (
+        ("lstm", {"dim": 256, "width": 256}),
+        ("transformer", {"dim": 256, "width": 256}),
+    ):
+        settings = {
+            "encoder": {"name": name, **encoder},
+            "p": size // 4,
+            "k": 4,
+            "epochs": 1,
+            "precision": "float32",
+        }
+        recipe = (
+            text()
+            .replace(settings | {"augment": {}})
+            .model_copy(update={"clip_norm": None, "ema": None})
+        )
         ratios = []
         for turn in range(turns + 1):
             bare = bare_seconds(recipe, sentences, size)
@@ -274,7 +340,8 @@ def step_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, Any
                 unit="x",
                 goal=STEP_GOAL,
                 anchor="processor seconds; forward + backward + AdamW on the same texts, "
-                f"{statistics.mean(lengths):.1f} words each, batch {size}, {torch.get_num_threads()} thread(s); "
+                f"{statistics.mean(lengths):.1f} words each, batch {size}, "
+                f"{torch.get_num_threads()} thread(s); "
                 f"median of {turns} turns",
             )
         )
@@ -284,7 +351,12 @@ def step_rows(graded: Graded, options: argparse.Namespace) -> list[dict[str, Any
 def fit_seconds(recipe: Recipe, items: Items) -> float:
     """Processor seconds a step of `fit`, from the end of its first step to the end of its last."""
     ends: list[float] = []
-    fit(build.twin(recipe, seed=0), items, recipe=recipe, watch=lambda _: ends.append(time.process_time()))
+    fit(
+        build.twin(recipe, seed=0),
+        items,
+        recipe=recipe,
+        watch=lambda _: ends.append(time.process_time()),
+    )
     return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
@@ -293,7 +365,9 @@ def bare_seconds(recipe: Recipe, sentences: list[str], size: int) -> float:
     twin = build.twin(recipe, seed=0)
     order = np.random.default_rng(0).permutation(len(sentences))
     arrays = [twin.input.read(sentences[place]) for place in order]
-    batches = [twin.input.stack(arrays[start : start + size]) for start in range(0, len(arrays), size)]
+    batches = [
+        twin.input.stack(arrays[start : start + size]) for start in range(0, len(arrays), size)
+    ]
     optimiser = torch.optim.AdamW(twin.encoder.parameters(), fused=True)
 
     def step(batch: Any) -> None:

@@ -2,22 +2,26 @@
 
     python bench/training.py [--quick] [--threads 2] [--only conv4|koch|eer|busy|face] [--data DIR]
 
-conv4: seconds a step of `fit` (28 x 28, data in memory, SupCon) over forward + backward + AdamW of the same network on
-one random batch of the same size; the sides take turns, and the interval is the best and the worst turn.
+conv4: seconds a step of `fit` (28 x 28, data in memory, SupCon) over forward + backward + AdamW of
+the same network on one random batch of the same size; the sides take turns, and the interval is the
+best and the worst turn.
 
-koch: pairs a second of `fit` on P x K batches, all pairs of a batch used, against the usual twin step: as many forward
-passes, each pair its own two pictures, all in one batch. That is the hard comparison; beside it stands the literal one,
-a forward pass, a backward pass and an optimiser step for every single pair.
+koch: pairs a second of `fit` on P x K batches, all pairs of a batch used, against the usual twin
+step: as many forward passes, each pair its own two pictures, all in one batch. That is the hard
+comparison; beside it stands the literal one, a forward pass, a backward pass and an optimiser step
+for every single pair.
 
-eer: seconds until the same equal error rate on unseen classes, for the two ways of using a batch: the worse of the two
-ways' best rates is the target. Same network, same head, same loss formula, one validation an epoch for both.
+eer: seconds until the same equal error rate on unseen classes, for the two ways of using a batch:
+the worse of the two ways' best rates is the target. Same network, same head, same loss formula, one
+validation an epoch for both.
 
-busy: seconds a step of the recipe `face` beside one process that computes without end, over what fair sharing would
-give: the processor seconds of a step with one thread, spread over threads that each get of a core what that process
-gets, so that other work on the machine counts for both. Two processes take turns: one whose threads wait as the command
-line sets it, one as OpenMP comes.
+busy: seconds a step of the recipe `face` beside one process that computes without end, over what
+fair sharing would give: the processor seconds of a step with one thread, spread over threads that
+each get of a core what that process gets, so that other work on the machine counts for both. Two
+processes take turns: one whose threads wait as the command line sets it, one as OpenMP comes.
 
-face: minutes of `twofold train face` on 40 x 10 pictures of 92 x 112: drawn, or those of --data DIR (s1/1.pgm, ...).
+face: minutes of `twofold train face` on 40 x 10 pictures of 92 x 112: drawn, or those of --data DIR
+(s1/1.pgm, ...).
 """
 
 import argparse
@@ -58,11 +62,17 @@ SMALL_FACE = {"input.size": QUICK_SIDE, "encoder.width": 8}
 
 def main() -> None:
     """Each part, then the last line."""
-    parser = argparse.ArgumentParser(description="Training steps against the bare network, and against single pairs")
-    parser.add_argument("--quick", action="store_true", help="few and small steps, to see that everything runs")
+    parser = argparse.ArgumentParser(
+        description="Training steps against the bare network, and against single pairs"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="few and small steps, to see that everything runs"
+    )
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--only", choices=("conv4", "koch", "eer", "busy", "face"))
-    parser.add_argument("--data", type=Path, help="pictures of faces for face: DIR/s1/1.pgm and so on")
+    parser.add_argument(
+        "--data", type=Path, help="pictures of faces for face: DIR/s1/1.pgm and so on"
+    )
     parser.add_argument("--rounds", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -94,7 +104,9 @@ def conv4_rows(quick: bool) -> list[dict[str, Any]]:
             bare = bare_seconds(size, steps, precision)
             for name, augment in (("", {}), ("_augmented", AUGMENT)):
                 recipe = conv4_recipe(size, steps, precision=precision, augment=augment)
-                seconds, waiting[name] = fit_seconds(Twin(Image(size=28, channels=1), conv4()), items, recipe)
+                seconds, waiting[name] = fit_seconds(
+                    Twin(Image(size=28, channels=1), conv4()), items, recipe
+                )
                 if turn:  # the first turn warms up
                     ratios[name].append(seconds / bare)
         for name, found in ratios.items():
@@ -106,7 +118,8 @@ def conv4_rows(quick: bool) -> list[dict[str, Any]]:
                     unit="x",
                     goal=AUGMENTED_GOAL if name else GOAL,
                     anchor=f"forward + backward + AdamW of the network, batch {size}, {precision}, "
-                    f"{torch.get_num_threads()} thread(s); {waiting[name]:.1%} of the last epoch waited for data",
+                    f"{torch.get_num_threads()} thread(s); {waiting[name]:.1%} of the last epoch "
+                    f"waited for data",
                 )
             )
     return rows
@@ -114,7 +127,13 @@ def conv4_rows(quick: bool) -> list[dict[str, Any]]:
 
 def conv4_recipe(size: int, steps: int, *, precision: str, augment: dict[str, float]) -> Recipe:
     """Batches of `size` items of eight a class; an epoch of the benchmark's items holds four."""
-    table = {"loss": "supcon", "p": size // 8, "k": 8, "epochs": max(1, steps // 4), "augment": augment}
+    table = {
+        "loss": "supcon",
+        "p": size // 8,
+        "k": 8,
+        "epochs": max(1, steps // 4),
+        "augment": augment,
+    }
     return Recipe.model_validate(table | {"precision": precision})
 
 
@@ -168,7 +187,13 @@ def koch_rows(quick: bool) -> list[dict[str, Any]]:
     p, k, steps = (2, 2, 1) if quick else (32, 8, 3)
     items = glyphs(classes=p, each=k, size=105)
     recipe = Recipe.model_validate(
-        {"loss": "binary_cross_entropy", "p": p, "k": k, "epochs": steps + 1, "precision": "float32"}
+        {
+            "loss": "binary_cross_entropy",
+            "p": p,
+            "k": k,
+            "epochs": steps + 1,
+            "precision": "float32",
+        }
     )
     seconds, _ = fit_seconds(koch_twin(), items, recipe)
     ours = p * k * (p * k - 1) / 2 / seconds
@@ -184,7 +209,12 @@ def koch_rows(quick: bool) -> list[dict[str, Any]]:
             goal=PAIRS_GOAL,
             anchor=f"{anchor}; each pair its own two forward passes, {p * k // 2} pairs per step",
         ),
-        row("koch_pairs_ratio_single", ours / singly, unit="x", anchor=f"{anchor}; the twins see one pair a step"),
+        row(
+            "koch_pairs_ratio_single",
+            ours / singly,
+            unit="x",
+            anchor=f"{anchor}; the twins see one pair a step",
+        ),
     ]
 
 
@@ -215,7 +245,11 @@ def pairs_of(items: Items, twin: Twin, pairs: int) -> Iterator[tuple[Tensor, Ten
     labels = torch.from_numpy(items.labels)
     while True:
         a = torch.randint(len(items), (pairs,), generator=generator)
-        b = torch.where(torch.arange(pairs) % 2 == 0, a ^ 1, torch.randint(len(items), (pairs,), generator=generator))
+        b = torch.where(
+            torch.arange(pairs) % 2 == 0,
+            a ^ 1,
+            torch.randint(len(items), (pairs,), generator=generator),
+        )
         yield everything[a], everything[b], (labels[a] == labels[b]).float()
 
 
@@ -227,7 +261,9 @@ def eer_rows(quick: bool) -> list[dict[str, Any]]:
     ways = ("binary_cross_entropy", "pair_cross_entropy")
     found = {loss: history(loss, parts.train, parts.valid, seconds) for loss in ways}
     target = max(min(line["eer"] for line in lines) for lines in found.values())
-    ours, pairs = (next(line["seconds"] for line in lines if line["eer"] <= target) for lines in found.values())
+    ours, pairs = (
+        next(line["seconds"] for line in lines if line["eer"] <= target) for lines in found.values()
+    )
     anchor = f"until an EER of {target:.3f} on unseen glyphs; conv4 and the learned head, at most {seconds:g} s each"
     return [
         row("equal_eer_all_pairs_seconds", ours, unit="s", anchor=anchor, seed=0),
@@ -239,7 +275,14 @@ def eer_rows(quick: bool) -> list[dict[str, Any]]:
 
 def history(loss: str, train: Items, valid: Items, seconds: float) -> list[dict[str, Any]]:
     """One line per epoch: equal error rate of unseen classes, and seconds since the start."""
-    table = {"loss": loss, "p": 16, "k": 4, "epochs": 1000, "max_seconds": seconds, "schedule": "constant"}
+    table = {
+        "loss": loss,
+        "p": 16,
+        "k": 4,
+        "epochs": 1000,
+        "max_seconds": seconds,
+        "schedule": "constant",
+    }
     with build.seeded(0):
         twin = Twin(Image(size=28, channels=1, mean=1.0, std=0.35), conv4(width=32), "WeightedL1")
     return fit(twin, train, valid, recipe=Recipe.model_validate(table)).training["history"]
@@ -248,14 +291,20 @@ def history(loss: str, train: Items, valid: Items, seconds: float) -> list[dict[
 def busy_rows(quick: bool) -> list[dict[str, Any]]:
     """Steps beside a process that computes, and alone; with threads that sleep soon, and as OpenMP comes."""
     steps, turns, threads = (1, 1, 2) if quick else (8, 5, 2)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     plain = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     brief = dict(plain)
     wait_briefly(brief)
-    found: dict[str, list[Turn]] = {name: [] for name in ("alone", "alone_openmp", "busy", "busy_openmp")}
+    found: dict[str, list[Turn]] = {
+        name: [] for name in ("alone", "alone_openmp", "busy", "busy_openmp")
+    }
     workers = ((1, brief), (threads, brief), (threads, plain))
     with contextlib.ExitStack() as stack:
-        one, ours, openmp = (stack.enter_context(worker(steps, *each, quick=quick)) for each in workers)
+        one, ours, openmp = (
+            stack.enter_context(worker(steps, *each, quick=quick)) for each in workers
+        )
         work = []
         for _ in range(turns):
             work.append(one().cpu)
@@ -266,17 +315,21 @@ def busy_rows(quick: bool) -> list[dict[str, Any]]:
     anchor = (
         f"face at {QUICK_SIDE if quick else 64} pixels a side, batches of 64, "
         f"{threads} threads on {cores} cores beside one busy process; "
-        f"{statistics.median(work):.2f} processor seconds a step with one thread; {turns} turns, the busy process got "
+        f"{statistics.median(work):.2f} processor seconds a step with one thread; {turns} turns, "
+        f"the busy process got "
         f"{statistics.median(turn.share for turn in found['busy']):.2f} of a core"
     )
 
     def fair(turn: Turn) -> float:
-        # a thread of ours should get what the busy process gets, but not more than three alike would on a quiet machine
+        # a thread of ours should get what the busy process gets, but not more than three alike
+        # would on a quiet machine
         return statistics.median(work) / (threads * min(turn.share, cores / (threads + 1), 1.0))
 
     numbers = {
         "busy_wall_over_fair": [turn.wall / fair(turn) for turn in found["busy"]],
-        "busy_wall_over_fair_as_openmp_waits": [turn.wall / fair(turn) for turn in found["busy_openmp"]],
+        "busy_wall_over_fair_as_openmp_waits": [
+            turn.wall / fair(turn) for turn in found["busy_openmp"]
+        ],
         "busy_wall_over_openmp": ratios(found["busy"], found["busy_openmp"]),
         "quiet_wall_over_openmp": ratios(found["alone"], found["alone_openmp"]),
     }
@@ -322,17 +375,23 @@ def beside(work: Callable[[], Turn]) -> Turn:
 def rounds(steps: int, *, quick: bool) -> None:
     """For each line that comes in, some steps of `face`; answers with wall and processor seconds a step."""
     items = glyphs(classes=32, each=8, size=64)
-    recipe = face().replace({"epochs": steps // 4 + 1, "precision": "float32"} | (SMALL_FACE if quick else {}))
+    recipe = face().replace(
+        {"epochs": steps // 4 + 1, "precision": "float32"} | (SMALL_FACE if quick else {})
+    )
     for _ in sys.stdin:
         ends: list[tuple[float, float]] = []
-        watch = partial(lambda ends, _: ends.append((time.perf_counter(), time.process_time())), ends)
+        watch = partial(
+            lambda ends, _: ends.append((time.perf_counter(), time.process_time())), ends
+        )
         fit(build.twin(recipe, seed=0), items, recipe=recipe, watch=watch)
         wall, cpu = (last - first for first, last in zip(ends[0], ends[-1], strict=True))
         print(json.dumps([wall / (len(ends) - 1), cpu / (len(ends) - 1)]), flush=True)
 
 
 @contextlib.contextmanager
-def worker(steps: int, threads: int, environment: dict[str, str], *, quick: bool) -> Iterator[Callable[[], Turn]]:
+def worker(
+    steps: int, threads: int, environment: dict[str, str], *, quick: bool
+) -> Iterator[Callable[[], Turn]]:
     """A process of its own, for OpenMP reads its settings once; calling what is yielded makes it do a round."""
     command = [sys.executable, __file__, "--rounds", str(steps), "--threads", str(threads)]
     command += ["--quick"] if quick else []
@@ -360,15 +419,30 @@ def face_rows(quick: bool, *, data: Path | None = None) -> list[dict[str, Any]]:
         rows = []
         for name, settings in (("", []), ("_without_folds", ["--set", "split.folds=0"])):
             out = f"{folder}/bundle{name}"
-            command = [sys.executable, "-m", "twofold", "train", "face", str(place), "-o", out, "--json", *settings]
+            command = [
+                sys.executable,
+                "-m",
+                "twofold",
+                "train",
+                "face",
+                str(place),
+                "-o",
+                out,
+                "--json",
+                *settings,
+            ]
             before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
             few = {"epochs": 2, "copies": 1} | SMALL_FACE if quick else {}
             command += [word for key, value in few.items() for word in ("--set", f"{key}={value}")]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
-            minutes, after = (time.monotonic() - started) / 60, resource.getrusage(resource.RUSAGE_CHILDREN)
+            minutes, after = (
+                (time.monotonic() - started) / 60,
+                resource.getrusage(resource.RUSAGE_CHILDREN),
+            )
             told = json.loads(done.stdout)
             anchor = (
-                f"{'drawn pictures' if data is None else data.name}; the last training: {told['epochs']} epochs, "
+                f"{'drawn pictures' if data is None else data.name}; the last training: "
+                f"{told['epochs']} epochs, "
                 f"{told['steps']} steps, {told['precision']}, {told['profile']['threads']} threads"
             )
             used = (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / 60

@@ -54,7 +54,9 @@ class UnitVectors:
     def pairs(self, identities: int, far: float, seed: int) -> AllPairs:
         """Every pair of two items each, for the product."""
         vectors = directions(identities, 2, seed)
-        return AllPairs(lambda rows, cols: vectors[rows] @ vectors[cols].T, np.repeat(np.arange(identities), 2))
+        return AllPairs(
+            lambda rows, cols: vectors[rows] @ vectors[cols].T, np.repeat(np.arange(identities), 2)
+        )
 
 
 def directions(identities: int, items: int, seed: int) -> np.ndarray:

@@ -23,7 +23,19 @@ PLAIN_ROWS = 20
 NOTE_LENGTH = 180
 """Characters of a note on the page; longer ones are cut, and whole in the JSON."""
 
-SHORT_UNITS = ("x", "s", "ms", "MB", "bytes", "CPU ms", "CPU s", "items/s", "items/CPU s", "queries/s", "pairs/s")
+SHORT_UNITS = (
+    "x",
+    "s",
+    "ms",
+    "MB",
+    "bytes",
+    "CPU ms",
+    "CPU s",
+    "items/s",
+    "items/CPU s",
+    "queries/s",
+    "pairs/s",
+)
 """Units that stand behind the number; what else stands in `unit` is a note."""
 
 HEAD = """# Figures
@@ -76,7 +88,8 @@ def _section(path: Path) -> str:
     parts = [
         f"## {about.get('heading', _words(path.stem).capitalize())}",
         about.get("question", ""),
-        f"`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, {line['seconds']:.0f} s"
+        f"`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, "
+        f"{line['seconds']:.0f} s"
         f"{age(line)}; [all {len(results)} figures](../bench/results/{path.name}).",
         _pictures(line["bench"]),
     ]
@@ -120,11 +133,17 @@ def _folded(fold: Fold, results: list[dict[str, Any]]) -> tuple[str, list[dict[s
     others = fold.others.format(count=len(left), names=", ".join(left)) if left else ""
     notes = {_notes(cell) for cells in rows.values() for cell in cells.values()}
     shared = f"Each figure: {notes.pop()}." if len(notes) == 1 and notes != {""} else ""
-    return "\n\n".join(part for part in (fold.title, shared, _matrix(fold, shown), others) if part), rest
+    return "\n\n".join(
+        part for part in (fold.title, shared, _matrix(fold, shown), others) if part
+    ), rest
 
 
 def _matrix(fold: Fold, rows: dict[str, dict[str, dict[str, Any]]]) -> str:
-    used = {key: text for key, text in fold.columns.items() if any(key in cells for cells in rows.values())}
+    used = {
+        key: text
+        for key, text in fold.columns.items()
+        if any(key in cells for cells in rows.values())
+    }
     lines = [
         [
             _words(row),
@@ -147,7 +166,15 @@ def _by_seed(results: list[dict[str, Any]]) -> str:
         one = next(iter(cells.values()))
         values = [_value(cells[seed]) if seed in cells else "" for seed in seeds]
         lines.append([_words(name), *values, _goal(one), _notes(one)])
-    return _table(["figure", *("mean" if seed is None else f"seed {seed}" for seed in seeds), "goal", "notes"], lines)
+    return _table(
+        [
+            "figure",
+            *("mean" if seed is None else f"seed {seed}" for seed in seeds),
+            "goal",
+            "notes",
+        ],
+        lines,
+    )
 
 
 def _plain(results: list[dict[str, Any]]) -> str:
@@ -159,7 +186,11 @@ def _plain(results: list[dict[str, Any]]) -> str:
         again = "as above" if notes and notes == before else notes
         lines.append([_words(result["name"]), _value(result), _goal(result), again])
         before = notes
-    left = f"\n\n{len(ordered) - PLAIN_ROWS} more are in the JSON." if len(ordered) > PLAIN_ROWS else ""
+    left = (
+        f"\n\n{len(ordered) - PLAIN_ROWS} more are in the JSON."
+        if len(ordered) > PLAIN_ROWS
+        else ""
+    )
     return _table(["figure", "value", "goal", "notes"], lines) + left if lines else ""
 
 
@@ -173,7 +204,9 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
 
 def _words(name: str) -> str:
     """`supcon_4096` as "supcon, 4,096"."""
-    return re.sub(r"(?<=\w) (\d{3,})(?= |$)", lambda found: f", {int(found[1]):,}", name.replace("_", " "))
+    return re.sub(
+        r"(?<=\w) (\d{3,})(?= |$)", lambda found: f", {int(found[1]):,}", name.replace("_", " ")
+    )
 
 
 def _value(result: dict[str, Any]) -> str:
@@ -205,7 +238,9 @@ def _beside_goal(result: dict[str, Any]) -> str:
 def _notes(result: dict[str, Any]) -> str:
     """What stands beside a figure: a unit that is a sentence, and what it is compared with."""
     unit = _unit(result)
-    notes = "; ".join(part for part in ("" if unit in SHORT_UNITS else unit, result.get("anchor") or "") if part)
+    notes = "; ".join(
+        part for part in ("" if unit in SHORT_UNITS else unit, result.get("anchor") or "") if part
+    )
     return textwrap.shorten(notes, NOTE_LENGTH, placeholder=" ...")
 
 
@@ -231,10 +266,14 @@ def loss_ratios(line: dict[str, Any]) -> Any:
             sizes.setdefault(part[1], []).append(int(part[2]))
     figure = Figure(figsize=(10, 0.45 * len(sizes) + 1.6), dpi=110, layout="constrained")
     for axes, kind, title in zip(
-        figure.subplots(1, 2, sharey=True), ("time", "memory"), ("times faster", "times less memory"), strict=True
+        figure.subplots(1, 2, sharey=True),
+        ("time", "memory"),
+        ("times faster", "times less memory"),
+        strict=True,
     ):
         for height, (name, batches) in enumerate(reversed(sizes.items())):
-            # Small batches need less than the 1 MB that counts at least, so their memory says nothing.
+            # Small batches need less than the 1 MB that counts at least, so their memory says
+            # nothing.
             drawn = sorted(batches) if kind == "time" else [max(batches)]
             _mark(axes, height, [found.get(f"{name}_{size}_{kind}_ratio") for size in drawn])
             two = found.get(f"{name}_{max(batches)}_{kind}_ratio_2_threads")
@@ -267,10 +306,24 @@ def _mark(axes: Any, height: int, batches: list[dict[str, Any] | None]) -> None:
         if one:
             axes.plot(one["value"], height, "o", color="tab:gray", ms=4)
     if large:
-        axes.plot([1, large["value"]], [height, height], color="tab:blue", lw=5, alpha=0.35, solid_capstyle="butt")
+        axes.plot(
+            [1, large["value"]],
+            [height, height],
+            color="tab:blue",
+            lw=5,
+            alpha=0.35,
+            solid_capstyle="butt",
+        )
         axes.plot(large["value"], height, "o", color="tab:blue", ms=9)
         text = f"{large['value']:,.0f}" if large["value"] >= 100 else f"{large['value']:.1f}"
-        axes.annotate(text, (large["value"], height), (0, 8), textcoords="offset points", fontsize=9, ha="center")
+        axes.annotate(
+            text,
+            (large["value"], height),
+            (0, 8),
+            textcoords="offset points",
+            fontsize=9,
+            ha="center",
+        )
         if large["goal"] is not None:
             axes.plot(large["goal"], height, "|", color="tab:red", ms=20, mew=2.5, zorder=4)
 

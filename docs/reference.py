@@ -20,5 +20,6 @@ def reference() -> str:
 if __name__ == "__main__":
     PAGE.write_text(reference(), encoding="utf-8")
     made = runpy.run_path(str(Path(__file__).with_name("figures.py")), run_name="figures")
-    made["PAGE"].write_text(made["figures"](), encoding="utf-8")  # a change of code makes figures stale
+    # a change of code makes figures stale
+    made["PAGE"].write_text(made["figures"](), encoding="utf-8")
     sys.exit(0)

@@ -12,12 +12,15 @@ from twofold.twin import Twin
 from vectors import Vector
 
 RECIPE = Recipe(
-    input={"name": "Image", "size": [16, 16], "channels": 1}, encoder={"name": "resnet_small", "dim": 8, "width": 8}
+    input={"name": "Image", "size": [16, 16], "channels": 1},
+    encoder={"name": "resnet_small", "dim": 8, "width": 8},
 )
 
 
 def calibration(threshold: float, reject: float | None = None) -> Calibration:
-    rate = Estimate(name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9)
+    rate = Estimate(
+        name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9
+    )
     return Calibration(
         threshold=threshold,
         far=0.01,
@@ -40,10 +43,18 @@ def calibration(threshold: float, reject: float | None = None) -> Calibration:
 
 def of_pictures(*, threshold: float = 0.5, **settings: object) -> Bundle:
     recipe = RECIPE.replace(settings)
-    return Bundle(twin=build.twin(recipe, seed=0).eval(), recipe=recipe).with_calibration(calibration(threshold))
+    return Bundle(twin=build.twin(recipe, seed=0).eval(), recipe=recipe).with_calibration(
+        calibration(threshold)
+    )
 
 
-def of_vectors(comparison: str = "cosine", *, dim: int = 32, threshold: float = 0.5, turn: np.ndarray | None = None):
+def of_vectors(
+    comparison: str = "cosine",
+    *,
+    dim: int = 32,
+    threshold: float = 0.5,
+    turn: np.ndarray | None = None,
+):
     """A twin that embeds a vector as itself, or turned by a matrix, as another model would."""
     import torch
 

@@ -29,7 +29,9 @@ RECIPE = Recipe(
 
 def bundle(**changes):
     recipe = RECIPE.replace(changes)
-    records = Provenance().with_part("train", Items.from_arrays(np.arange(6).reshape(3, 2), ["a", "b", "a"]))
+    records = Provenance().with_part(
+        "train", Items.from_arrays(np.arange(6).reshape(3, 2), ["a", "b", "a"])
+    )
     return Bundle(twin=build.twin(recipe, seed=0).eval(), recipe=recipe, provenance=records)
 
 
@@ -46,7 +48,9 @@ def test_there_and_back(tmp_path, values, comparison):
     assert (back.provenance, back.recipe) == (made.provenance, made.recipe)
     vectors = embed_values(made, values)
     np.testing.assert_array_equal(embed_values(back, values), vectors)
-    np.testing.assert_array_equal(scores(back.twin, vectors, vectors), scores(made.twin, vectors, vectors))
+    np.testing.assert_array_equal(
+        scores(back.twin, vectors, vectors), scores(made.twin, vectors, vectors)
+    )
 
 
 def test_every_flipped_byte_is_found(tmp_path):
@@ -144,7 +148,11 @@ def test_a_save_replaces_a_bundle_and_nothing_else(tmp_path):
 def test_the_fingerprint_is_of_weights_and_preprocessing():
     made = bundle()
     assert made.fingerprint == bundle().fingerprint == bundle(epochs=3).fingerprint
-    different = [bundle(copies=2), bundle(**{"input.size": [16, 24]}), bundle(comparison="manhattan")]
+    different = [
+        bundle(copies=2),
+        bundle(**{"input.size": [16, 24]}),
+        bundle(comparison="manhattan"),
+    ]
     moved = bundle()
     with torch.no_grad():
         next(moved.twin.parameters())[0] += 1e-3
@@ -189,7 +197,9 @@ def test_own_encoder_must_be_given_again(tmp_path):
     assert back.twin.comparison.name == "euclidean"
 
 
-@pytest.mark.parametrize(("word", "network"), [("pretrained", "efficientnet_lite0"), ("minilm", "minilm")])
+@pytest.mark.parametrize(
+    ("word", "network"), [("pretrained", "efficientnet_lite0"), ("minilm", "minilm")]
+)
 def test_a_word_stands_for_a_model_out_of_the_box(tmp_path, monkeypatch, word, network):
     monkeypatch.chdir(tmp_path)
     made = bundle()

@@ -18,25 +18,53 @@ import twofold
 from exit_codes import exit_code
 from twofold.data.synthetic import clusters, glyphs
 
-FAST = ["--set", "epochs=2", "--set", "p=8", "--set", "input.size=24", "--set", "encoder.width=8", "--set", "copies=1"]
+FAST = [
+    "--set",
+    "epochs=2",
+    "--set",
+    "p=8",
+    "--set",
+    "input.size=24",
+    "--set",
+    "encoder.width=8",
+    "--set",
+    "copies=1",
+]
 
 
 def write(folder: Path, items) -> Path:
-    for value, name, id in zip(items.values, [items.names[code] for code in items.labels], items.ids, strict=True):
+    for value, name, id in zip(
+        items.values, [items.names[code] for code in items.labels], items.ids, strict=True
+    ):
         (folder / name).mkdir(parents=True, exist_ok=True)
-        Picture.fromarray(np.asarray(value).squeeze()).save(folder / name / f"{id.replace('/', '-')}.png")
+        Picture.fromarray(np.asarray(value).squeeze()).save(
+            folder / name / f"{id.replace('/', '-')}.png"
+        )
     return folder
 
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory):
-    return write(tmp_path_factory.mktemp("data") / "people", glyphs(classes=60, each=6, size=24, seed=0))
+    return write(
+        tmp_path_factory.mktemp("data") / "people", glyphs(classes=60, each=6, size=24, seed=0)
+    )
 
 
 @pytest.fixture(scope="module")
 def model(people, tmp_path_factory):
     out = tmp_path_factory.mktemp("models") / "people"
-    words = ["train", "character", people, "-o", out, *FAST, "--set", "split.calibrate=0.4", "--set", "split.train=0.4"]
+    words = [
+        "train",
+        "character",
+        people,
+        "-o",
+        out,
+        *FAST,
+        "--set",
+        "split.calibrate=0.4",
+        "--set",
+        "split.train=0.4",
+    ]
     assert exit_code(*words) == 0
     assert exit_code("calibrate", out, people, "--far", 0.2) == 0
     return out
@@ -69,7 +97,10 @@ def test_the_whole_way(run, people, model, tmp_path):
     code, out, _ = run("verify", model, first, first, "--json")
     assert (code, json.loads(out)["decision"]) == (0, "same")
     stranger = files(people, unseen[1])[0]
-    scores = [json.loads(run("verify", model, first, other, "--json")[1])["score"] for other in (second, stranger)]
+    scores = [
+        json.loads(run("verify", model, first, other, "--json")[1])["score"]
+        for other in (second, stranger)
+    ]
     assert all(-1 <= score <= 1 for score in scores)
 
     index = tmp_path / "index"
@@ -116,7 +147,17 @@ def test_pairs_get_a_verdict_each(run, model, people, tmp_path):
 
 
 def test_a_training_goes_on_where_it_stopped(run, people, tmp_path):
-    words = ["train", "character", people, "-o", tmp_path / "m", *FAST, "--set", "split.folds=0", "--json"]
+    words = [
+        "train",
+        "character",
+        people,
+        "-o",
+        tmp_path / "m",
+        *FAST,
+        "--set",
+        "split.folds=0",
+        "--json",
+    ]
     code, out, _ = run(*words, "--max-time", 0.01)
     assert code == 0
     assert "seconds are over" in json.loads(out)["stopped"]
@@ -134,7 +175,9 @@ def bomb(path):
     packer, side = zlib.compressobj(9), 13_000
     lines = b"".join(packer.compress(bytes(side // 8 + 1)) for _ in range(side)) + packer.flush()
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
-    content = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+    content = (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+    )
     path.write_bytes(content)
     assert len(content) < 50_000
 
@@ -158,7 +201,9 @@ def test_one_class_is_not_enough(run, people, tmp_path):
 def test_what_stands_at_out_is_not_lost(run, people, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    assert "was not written by twofold" in said(run, "train", "character", people, "-o", tmp_path / "mine", *FAST)
+    assert "was not written by twofold" in said(
+        run, "train", "character", people, "-o", tmp_path / "mine", *FAST
+    )
     assert not (tmp_path / "mine.training").exists()
 
 
@@ -174,7 +219,11 @@ def test_a_text_named_jpg(run, people, model, tmp_path):
     folder = write(tmp_path / "data", glyphs(classes=12, each=4, size=16, seed=1))
     (next(folder.iterdir()) / "letter.jpg").write_text("Dear Sir or Madam")
     code, out, _ = run("doctor", folder)
-    assert "! 1 of 49 items cannot be read" in out and "letter.jpg" in out and "they are left out" in out
+    assert (
+        "! 1 of 49 items cannot be read" in out
+        and "letter.jpg" in out
+        and "they are left out" in out
+    )
     assert code == 0
     assert run("doctor", folder, "--strict")[0] == 2
 
@@ -188,7 +237,9 @@ def test_a_bomb(run, model, tmp_path):
 
 def test_sixteen_bits_and_mixed_sizes_are_read(run, model, tmp_path):
     deep = tmp_path / "deep.png"
-    Picture.fromarray((np.random.default_rng(0).random((31, 57)) * 65535).astype(np.uint16)).save(deep)
+    Picture.fromarray((np.random.default_rng(0).random((31, 57)) * 65535).astype(np.uint16)).save(
+        deep
+    )
     shallow = tmp_path / "shallow.png"
     pixels = (np.asarray(Picture.open(deep)) // 257).astype(np.uint8)
     Picture.fromarray(pixels).save(shallow)
@@ -285,7 +336,9 @@ def test_help_needs_no_torch():
         "sys.exit(f'imported {heavy}' if heavy else 0)"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
     assert "false-accept rate holds" in " ".join(done.stdout.replace("│", "").split())
 
@@ -301,7 +354,9 @@ def test_an_unsure_zone_ends_with_exit_code_3(run, model, people, tmp_path):
     bundle = twofold.Bundle.load(model)
     wide = dataclasses.replace(bundle.calibration, threshold=1.1, reject_threshold=-1.1)
     bundle.with_calibration(wide).save(tmp_path / "wide")
-    picture, other = files(people, bundle.part(twofold.Items.open(people), "test").identities[0])[:2]
+    picture, other = files(people, bundle.part(twofold.Items.open(people), "test").identities[0])[
+        :2
+    ]
     code, out, _ = run("verify", tmp_path / "wide", picture, other)
     assert (code, out[:7]) == (3, "unsure:")
     run("enrol", tmp_path / "wide", tmp_path / "index", "somebody", picture)
@@ -324,24 +379,43 @@ def test_two_thresholds_and_settings_on_the_command_line(run, model, people, tmp
 def test_scores_of_any_model_on_the_command_line(run, tmp_path):
     items = clusters(60, 3, spread=0.7)
     np.save(tmp_path / "v.npy", np.stack(items.values))
-    (tmp_path / "v.csv").write_text("\n".join(["label", *(items.names[label] for label in items.labels)]))
-    code, out, _ = run("calibrate", tmp_path / "v.npy", "--far", "0.1", "-o", tmp_path / "contract.json")
+    (tmp_path / "v.csv").write_text(
+        "\n".join(["label", *(items.names[label] for label in items.labels)])
+    )
+    code, out, _ = run(
+        "calibrate", tmp_path / "v.npy", "--far", "0.1", "-o", tmp_path / "contract.json"
+    )
     assert code == 0 and "from 60 unseen identities" in out
-    code, out, _ = run("calibrate", tmp_path / "v.npy", "--far", "0.1", "--set", "prior=0.1", "--json")
+    code, out, _ = run(
+        "calibrate", tmp_path / "v.npy", "--far", "0.1", "--set", "prior=0.1", "--json"
+    )
     assert json.loads(out)["calibration"]["prior"] == 0.1
     others = clusters(60, 3, spread=0.7, seed=1)
     np.save(tmp_path / "w.npy", np.stack(others.values))
     (tmp_path / "w.csv").write_text((tmp_path / "v.csv").read_text())
     code, out, _ = run("evaluate", tmp_path / "contract.json", tmp_path / "w.npy")
     assert code == 0 and "for a false-accept rate of 0.1" in out
-    assert "the threshold was found on" in said(run, "evaluate", tmp_path / "contract.json", tmp_path / "v.npy")
+    assert "the threshold was found on" in said(
+        run, "evaluate", tmp_path / "contract.json", tmp_path / "v.npy"
+    )
     (tmp_path / "s.csv").write_text("score,same\n0.1,0\n0.9,1\n")
-    assert "the identities of the pairs are not given" in said(run, "calibrate", tmp_path / "s.csv", "--far", "0.1")
+    assert "the identities of the pairs are not given" in said(
+        run, "calibrate", tmp_path / "s.csv", "--far", "0.1"
+    )
 
 
 def test_a_threshold_for_many_on_the_command_line(run, model, people, tmp_path):
     twofold.Bundle.load(model).save(tmp_path / "many")
-    words = ["calibrate", tmp_path / "many", people, "--far", "0.2", "--estimate", "--set", "fpir=0.2"]
+    words = [
+        "calibrate",
+        tmp_path / "many",
+        people,
+        "--far",
+        "0.2",
+        "--estimate",
+        "--set",
+        "fpir=0.2",
+    ]
     assert "go together" in said(run, *words)
     code, out, _ = run(*words, "--set", "gallery=2")
     assert code == 0 and "with 2 enrolled: threshold" in out and "an estimate" in out
@@ -361,7 +435,9 @@ def test_two_bundles_are_compared_on_the_same_identities(run, model, people, tmp
     assert json.loads(out)[0]["gain"] == 0.0
 
 
-def test_the_model_out_of_the_box_is_calibrated_into_a_folder(run, model, people, tmp_path, monkeypatch):
+def test_the_model_out_of_the_box_is_calibrated_into_a_folder(
+    run, model, people, tmp_path, monkeypatch
+):
     monkeypatch.setattr(twofold.Bundle, "pretrained", lambda name: twofold.Bundle.load(model))
     monkeypatch.chdir(tmp_path)
     assert run("info", "pretrained")[0] == 0

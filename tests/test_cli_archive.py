@@ -21,7 +21,8 @@ from twofold.errors import UsageError
 from twofold.store import Index
 
 RECIPE = Recipe(
-    input={"name": "Image", "size": [16, 16], "channels": 1}, encoder={"name": "resnet_small", "dim": 16, "width": 8}
+    input={"name": "Image", "size": [16, 16], "channels": 1},
+    encoder={"name": "resnet_small", "dim": 16, "width": 8},
 )
 
 
@@ -31,7 +32,9 @@ def folder(tmp_path_factory):
     drawn = glyphs(classes=6, each=4, size=16, seed=0)
     for number, (value, label) in enumerate(zip(drawn.values, drawn.labels, strict=True)):
         (place / f"c{label}").mkdir(exist_ok=True)
-        Picture.fromarray(np.asarray(value).squeeze()).save(place / f"c{label}" / f"{number % 4}.png")
+        Picture.fromarray(np.asarray(value).squeeze()).save(
+            place / f"c{label}" / f"{number % 4}.png"
+        )
     return place
 
 
@@ -43,23 +46,39 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def calibrated(model, tmp_path_factory):
-    known = calibrate(Bundle.load(model), glyphs(classes=30, each=4, size=16, seed=5), far=0.05, standing="estimate")
+    known = calibrate(
+        Bundle.load(model),
+        glyphs(classes=30, each=4, size=16, seed=5),
+        far=0.05,
+        standing="estimate",
+    )
     return known.save(tmp_path_factory.mktemp("models") / "calibrated")
 
 
 def test_the_whole_way(run, folder, model, tmp_path):
     code, out, said = run("index", model, folder, tmp_path / "i", "--keep-source")
     assert code == 0
-    assert "24 embedded, 0 known already; 24 items are new or changed" in out and "24 items of 6 labels" in out
+    assert (
+        "24 embedded, 0 known already; 24 items are new or changed" in out
+        and "24 items of 6 labels" in out
+    )
     assert "24 files of 6 identities" in said
-    assert "0 embedded, 24 known already; 0 items" in run("index", model, folder, tmp_path / "i", "--keep-source")[1]
+    assert (
+        "0 embedded, 24 known already; 0 items"
+        in run("index", model, folder, tmp_path / "i", "--keep-source")[1]
+    )
     code, out, _ = run("info", tmp_path / "i", "--json")
     assert (code, json.loads(out)["items"]) == (0, 24)
 
     query = folder / "c2" / "1.png"
-    code, out, _ = run("search", model, tmp_path / "i", query, "-k", 3, "--report", tmp_path / "page.html")
+    code, out, _ = run(
+        "search", model, tmp_path / "i", query, "-k", 3, "--report", tmp_path / "page.html"
+    )
     assert code == 0
-    assert out.startswith(f"{query}: what is most like it; the bundle has no threshold") and "1.0000  c2" in out
+    assert (
+        out.startswith(f"{query}: what is most like it; the bundle has no threshold")
+        and "1.0000  c2" in out
+    )
     assert (tmp_path / "page.html").read_text().count("data:image/jpeg") == 4
     code, out, _ = run("search", model, tmp_path / "i", folder / "c3", "-k", 2, "--json")
     told = json.loads(out)
@@ -91,7 +110,10 @@ def test_what_is_gone_is_pruned_but_never_much_of_it_unasked(run, folder, model,
     code, _, said = indexed("--prune")
     assert code == 2
     assert "4 of 23 items of" in said
-    assert "('a/c4/0.png', 'a/c4/1.png', 'a/c4/2.png', ...), more than a tenth: is all of it mounted" in said
+    assert (
+        "('a/c4/0.png', 'a/c4/1.png', 'a/c4/2.png', ...), more than a tenth: is all of it mounted"
+        in said
+    )
     (tmp_path / "unmounted").mkdir()
     assert run("index", model, tmp_path / "unmounted", place, "--prune", "--force")[0] == 2
     with Index.open(place) as index:
@@ -117,7 +139,8 @@ def test_what_lay_elsewhere_is_not_pruned(run, folder, model, tmp_path):
         index.add(replace(index.get(["1.png"]), ids=("by hand",), metadata=({},)))
         items = Items.from_folder(one, levels=0)
         with pytest.raises(
-            UsageError, match=r"1 of 9 items of .* are not in .* any more \('0.png'\), more than a tenth"
+            UsageError,
+            match=r"1 of 9 items of .* are not in .* any more \('0.png'\), more than a tenth",
         ):
             vanished(index, items, root=one)
         gone = vanished(index, items, root=one, force=True)
@@ -152,7 +175,10 @@ def test_a_calibrated_bundle_says_yes_or_no(run, folder, calibrated, tmp_path):
     (told,) = json.loads(out)
     assert (code, told["decision"], told["standing"]) == (0, "same", "estimate")
     assert told["hits"][0]["probability"] > 0.5
-    assert ": found, threshold " in run("search", calibrated, tmp_path / "i", folder / "c2" / "1.png")[1]
+    assert (
+        ": found, threshold "
+        in run("search", calibrated, tmp_path / "i", folder / "c2" / "1.png")[1]
+    )
     only = ("--where", "content=nothing")
     code, out, _ = run("search", calibrated, tmp_path / "i", folder / "c2" / "1.png", *only)
     assert (code, "nothing like it" in out) == (1, True)
@@ -161,7 +187,10 @@ def test_a_calibrated_bundle_says_yes_or_no(run, folder, calibrated, tmp_path):
 def test_two_folders_with_the_same_names(run, folder, model, tmp_path):
     run("index", model, folder / "c0", tmp_path / "i")
     _, out, _ = run("index", model, folder / "c1", tmp_path / "i")
-    assert "4 items took the place of other content under the same id" in out and "give --prefix" in out
+    assert (
+        "4 items took the place of other content under the same id" in out
+        and "give --prefix" in out
+    )
     _, out, _ = run("index", model, folder / "c2", tmp_path / "i", "--prefix", "two/")
     assert "took the place" not in out and "8 items of 8 labels" in out
     _, out, _ = run("search", model, tmp_path / "i", folder / "c2" / "3.png", "-k", 1)
@@ -169,13 +198,17 @@ def test_two_folders_with_the_same_names(run, folder, model, tmp_path):
 
 
 def test_a_table_is_searched_by_its_columns(run, folder, model, tmp_path):
-    rows = [f"{folder}/c{label}/0.png,{'red' if label < 3 else 'blue'},{label}" for label in range(6)]
+    rows = [
+        f"{folder}/c{label}/0.png,{'red' if label < 3 else 'blue'},{label}" for label in range(6)
+    ]
     (tmp_path / "shop.csv").write_text("\n".join(["path,colour,price", *rows]))
     assert "6 items of 6 labels" in run("index", model, tmp_path / "shop.csv", tmp_path / "i")[1]
 
     def found(*where):
         words = [word for each in where for word in ("--where", each)]
-        told = json.loads(run("search", model, tmp_path / "i", folder / "c0" / "0.png", *words, "--json")[1])
+        told = json.loads(
+            run("search", model, tmp_path / "i", folder / "c0" / "0.png", *words, "--json")[1]
+        )
         return sorted(hit["metadata"]["price"] for hit in told[0]["hits"])
 
     assert found("colour=blue") == [3, 4, 5]
@@ -183,17 +216,32 @@ def test_a_table_is_searched_by_its_columns(run, folder, model, tmp_path):
     assert found("price=4..", "colour=blue") == [4, 5]
     assert found("price=0", "price=5") == [0, 5]
     for where, says in [
-        ("Colour=red", "has the key 'Colour': did you mean 'colour'? Keys: colour (6 items), content (6 items), price"),
+        (
+            "Colour=red",
+            "has the key 'Colour': did you mean 'colour'? Keys: colour (6 items), content (6 "
+            "items), price",
+        ),
         ("size=3", "has the key 'size'"),
         ("colour=1..3", "the range of 'colour' is of numbers"),
         ("price=5..2", "the smaller end comes first, 2..5"),
         ("price=abc..3", "abc is not a number"),
         ("price=3..x", "x is not a number"),
     ]:
-        code, _, told = run("search", model, tmp_path / "i", folder / "c0" / "0.png", "--where", where)
+        code, _, told = run(
+            "search", model, tmp_path / "i", folder / "c0" / "0.png", "--where", where
+        )
         assert (code, says in told) == (2, True), told
     page = tmp_path / "page.html"
-    run("search", model, tmp_path / "i", folder / "c0" / "0.png", "--report", page, "--pictures", folder)
+    run(
+        "search",
+        model,
+        tmp_path / "i",
+        folder / "c0" / "0.png",
+        "--report",
+        page,
+        "--pictures",
+        folder,
+    )
     assert page.read_text().count("data:image/jpeg") == 7, "absolute paths lie where they lie"
 
 
@@ -215,7 +263,15 @@ def test_a_column_named_source_is_metadata(run, folder, model, tmp_path):
     rows = [f"{folder}/c{label}/0.png,{'museum' if label < 3 else 'archive'}" for label in range(6)]
     (tmp_path / "shop.csv").write_text("\n".join(["path,source", *rows]))
     run("index", model, tmp_path / "shop.csv", tmp_path / "i")
-    asked = ("search", model, tmp_path / "i", folder / "c0" / "0.png", "--where", "source=archive", "--json")
+    asked = (
+        "search",
+        model,
+        tmp_path / "i",
+        folder / "c0" / "0.png",
+        "--where",
+        "source=archive",
+        "--json",
+    )
     assert len(json.loads(run(*asked)[1])[0]["hits"]) == 3
 
 
@@ -226,13 +282,20 @@ def test_shares_make_one_index(run, folder, model, tmp_path, monkeypatch):
     assert (code, "share 2 of 2: 8 things in 1 part, 1 of them written" in out) == (0, True)
     assert "2 parts of other shares not yet in" in out
     code, out, _ = run("info", tmp_path / "parts", "--json")
-    assert [json.loads(out)[key] for key in ("kind", "items", "parts", "missing")] == ["embeddings", 24, 3, 2]
+    assert [json.loads(out)[key] for key in ("kind", "items", "parts", "missing")] == [
+        "embeddings",
+        24,
+        3,
+        2,
+    ]
     code, _, said = run("index", model, tmp_path / "parts", tmp_path / "i")
     assert (code, "2 of 3 parts are missing" in said) == (2, True)
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "is complete: twofold index" in run("embed", model, folder, tmp_path / "parts")[1]
-    assert "24 items are new or changed" in run("index", model, tmp_path / "parts", tmp_path / "i")[1]
+    assert (
+        "24 items are new or changed" in run("index", model, tmp_path / "parts", tmp_path / "i")[1]
+    )
 
 
 @pytest.mark.parametrize(
@@ -245,12 +308,21 @@ def test_shares_make_one_index(run, folder, model, tmp_path, monkeypatch):
         (["index", "{model}", "{tmp}/nothing", "{tmp}/i"], "does not exist"),
         (["search", "{model}", "{tmp}/none", "{folder}"], "none"),
         (["search", "{model}", "{tmp}/made", "{tmp}/nothing.png"], "nothing.png does not exist"),
-        (["search", "{model}", "{tmp}/made", "{folder}/c0/0.png", "--where", "colour"], "write it as key=value"),
+        (
+            ["search", "{model}", "{tmp}/made", "{folder}/c0/0.png", "--where", "colour"],
+            "write it as key=value",
+        ),
         (["search", "{model}", "{tmp}/made", "{folder}/c0/0.png", "-k", "0"], "at least 1"),
         (["search", "{other}", "{tmp}/made", "{folder}/c0/0.png"], "holds vectors of model"),
         (["index", "{other}", "{folder}", "{tmp}/made"], "holds vectors of model"),
-        (["index", "{model}", "{tmp}/texts", "{tmp}/i"], "none of 1 things can be read; the first:"),
-        (["embed", "{model}", "{folder}", "{tmp}/parts", "--shard", "0/2"], "--shard 0/2: write it as 1/8"),
+        (
+            ["index", "{model}", "{tmp}/texts", "{tmp}/i"],
+            "none of 1 things can be read; the first:",
+        ),
+        (
+            ["embed", "{model}", "{folder}", "{tmp}/parts", "--shard", "0/2"],
+            "--shard 0/2: write it as 1/8",
+        ),
     ],
 )
 def test_mistakes_are_one_clear_line(run, folder, model, tmp_path, words, says):
@@ -297,7 +369,15 @@ def test_a_range_stands_alone():
         ("1/4", {"RANK": "3", "WORLD_SIZE": "4"}, (0, 4)),
         (None, {"RANK": "3", "WORLD_SIZE": "4", "SLURM_PROCID": "0", "SLURM_NTASKS": "2"}, (3, 4)),
         (None, {"SLURM_PROCID": "1", "SLURM_NTASKS": "2"}, (1, 2)),
-        (None, {"SLURM_ARRAY_TASK_ID": "5", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_MIN": "2"}, (3, 4)),
+        (
+            None,
+            {
+                "SLURM_ARRAY_TASK_ID": "5",
+                "SLURM_ARRAY_TASK_COUNT": "4",
+                "SLURM_ARRAY_TASK_MIN": "2",
+            },
+            (3, 4),
+        ),
     ],
 )
 def test_shares(shard, environment, wanted):
@@ -331,7 +411,9 @@ def test_a_folder_that_grows_a_sub_folder_is_listed_as_before(run, folder, model
     assert code == 0 and "6 items" in out
 
 
-def test_what_is_on_the_disk_is_not_pruned_though_it_is_listed_otherwise(run, folder, model, tmp_path):
+def test_what_is_on_the_disk_is_not_pruned_though_it_is_listed_otherwise(
+    run, folder, model, tmp_path
+):
     run("index", model, folder, tmp_path / "i", "--levels", 0)
     (folder / "loose.png").write_bytes((folder / "c3" / "0.png").read_bytes())
     try:

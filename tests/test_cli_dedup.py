@@ -34,10 +34,14 @@ def test_the_whole_way(capsys, folder, tmp_path):
     assert "small.png" in page.read_text(encoding="utf-8")
     size = (folder / "small.png").stat().st_size
     table = tmp_path / "decisions.csv"
-    table.write_text(f"group,path,decision,bytes\n1,3.png,keep,0\n1,small.png,delete,{size}\n", encoding="utf-8")
+    table.write_text(
+        f"group,path,decision,bytes\n1,3.png,keep,0\n1,small.png,delete,{size}\n", encoding="utf-8"
+    )
     code, out, _ = run(capsys, folder, "--apply", table, "--json")
     told = json.loads(out)
-    assert code == 0 and list(told["moved"]) == ["small.png"] and not (folder / "small.png").exists()
+    assert (
+        code == 0 and list(told["moved"]) == ["small.png"] and not (folder / "small.png").exists()
+    )
     code, out, _ = run(capsys, folder, "--json")
     assert json.loads(out)["groups"] == []
     code, out, _ = run(capsys, folder, "--apply", told["undo"])
@@ -64,7 +68,10 @@ def test_vectors(capsys, tmp_path):
     ("words", "said"),
     [
         (["{folder}", "--keep", "biggest"], "keep = 'biggest' is not a rule"),
-        (["{folder}", "--threshold", "0.9"], "a threshold and an index are about vectors: give a bundle as well"),
+        (
+            ["{folder}", "--threshold", "0.9"],
+            "a threshold and an index are about vectors: give a bundle as well",
+        ),
         (["{folder}/none.npy"], "cannot be read as an npy file of vectors"),
         (["{folder}/none.npy", "--cache", "x"], "vectors are compared as they are"),
         (["{folder}/none.npy", "--out", "x.csv"], "vectors are compared as they are"),
@@ -84,7 +91,9 @@ def test_against_an_index(capsys, folder, tmp_path):
     from twofold.embedding import embed
     from twofold.store.index import Index
 
-    recipe = Recipe.model_validate({"input": {"name": "Image", "size": 32}, "encoder": {"name": "conv4", "width": 8}})
+    recipe = Recipe.model_validate(
+        {"input": {"name": "Image", "size": 32}, "encoder": {"name": "conv4", "width": 8}}
+    )
     bundle = Bundle(twin=build.twin(recipe, seed=0).eval(), recipe=recipe)
     bundle.save(tmp_path / "bundle")
     old = Items.open(folder, levels=0).take(np.array([0]))

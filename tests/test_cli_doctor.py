@@ -45,4 +45,7 @@ def test_parts_of_a_table_and_the_cleaned_one(capsys, table: Path) -> None:
 
 def test_the_terminal_says_where_the_table_is(capsys, table: Path) -> None:
     exit_code("doctor", table, "--fix", table.with_name("clean.csv"))
-    assert "clean.dropped.csv names the others with their reasons" in capsys.readouterr().out.replace("\n", " ")
+    assert (
+        "clean.dropped.csv names the others with their reasons"
+        in capsys.readouterr().out.replace("\n", " ")
+    )

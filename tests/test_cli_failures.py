@@ -28,11 +28,23 @@ def raising(monkeypatch, error):
         (AssertionError(), 70, "AssertionError"),
         (ValueError("first\nsecond\x1b[2J"), 70, "ValueError: first. This"),
         (MemoryError(), 2, "not enough memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), 2, "not enough memory"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            2,
+            "not enough memory",
+        ),
         (KeyboardInterrupt(), 130, "interrupted"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 141, ""),
-        (OSError(errno.ENOSPC, "No space left on device", "b/x"), 2, "b/x: No space left on device; the disk is full"),
-        (OSError(errno.EACCES, "Permission denied", "b\n"), 2, "b\\n: Permission denied; choose a place"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "b/x"),
+            2,
+            "b/x: No space left on device; the disk is full",
+        ),
+        (
+            OSError(errno.EACCES, "Permission denied", "b\n"),
+            2,
+            "b\\n: Permission denied; choose a place",
+        ),
         (OSError(errno.ENAMETOOLONG, "File name too long", "b"), 2, "choose a shorter name"),
         (OSError(errno.ELOOP, "Too many levels of symbolic links", "b"), 2, "form a loop"),
         (OSError(errno.EISDIR, "Is a directory", "b"), 2, "it is a folder"),
@@ -71,7 +83,9 @@ def test_an_empty_argument_is_not_this_folder(run):
 
 
 def test_data_cannot_forge_a_line_of_the_command():
-    code, line = failure(twofold.errors.UnknownLabel("nobody is called x\ntwofold: all is well\x1b[0m"), ["forget"])
+    code, line = failure(
+        twofold.errors.UnknownLabel("nobody is called x\ntwofold: all is well\x1b[0m"), ["forget"]
+    )
     assert code == 2
     assert line == "twofold: nobody is called x\\ntwofold: all is well\\x1b[0m\n"
 
@@ -111,6 +125,8 @@ def test_pillows_words_on_tags_are_not_repeated(tmp_path):
     script += "\n    warnings.warn('ours')\n    raise KeyboardInterrupt\nIndex.found = found\ncli.main()\n"
     environment = os.environ | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
     command = [sys.executable, "-c", script, "info", "b"]
-    done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        command, env=environment, check=False, capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.returncode == 130
     assert "EXIF" not in done.stderr and "ours" in done.stderr

@@ -24,7 +24,9 @@ def data(tmp_path, monkeypatch):
         for number in range(2):
             path = tmp_path / "data" / identity / f"{number}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            pixels = np.random.default_rng([ord(identity), number]).integers(0, 255, (24, 24), np.uint8)
+            pixels = np.random.default_rng([ord(identity), number]).integers(
+                0, 255, (24, 24), np.uint8
+            )
             PIL.Image.fromarray(pixels).save(path)
     (tmp_path / "data" / "lost+found").mkdir()
     (tmp_path / "data" / "round").symlink_to(tmp_path / "data")

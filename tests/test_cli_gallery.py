@@ -36,7 +36,9 @@ def people(tmp_path: Path) -> Path:
 
 def enrol_all(run, model: Path, people: Path, index: Path, *words: str) -> None:
     for folder in sorted(people.iterdir()):
-        code, _, complained = run("enrol", model, index, folder.name, *sorted(folder.iterdir()), *words)
+        code, _, complained = run(
+            "enrol", model, index, folder.name, *sorted(folder.iterdir()), *words
+        )
         assert code == 0, complained
 
 
@@ -45,7 +47,11 @@ def test_a_life(run, model, people, tmp_path):
     enrol_all(run, model, people, index)
     asked = ("identify", model, index, people / "anna" / "0.png", "--json")
     assert json.loads(run(*asked)[1])["label"] == "anna"
-    assert run("revoke", index, "anna") == (0, "anna is kept, but no longer matched: 2 items changed\n", "")
+    assert run("revoke", index, "anna") == (
+        0,
+        "anna is kept, but no longer matched: 2 items changed\n",
+        "",
+    )
     assert json.loads(run(*asked)[1])["candidates"][0]["label"] != "anna"
     assert run("enrol", model, index, "anna", people / "bert" / "0.png")[0] == 2
     assert json.loads(run("revoke", index, "anna", "--lift", "--json")[1]) == {
@@ -55,7 +61,11 @@ def test_a_life(run, model, people, tmp_path):
     }
     assert json.loads(run(*asked)[1])["label"] == "anna"
     assert json.loads(run(*asked, "--template", "mean")[1])["standing"] == "estimate"
-    assert run("expire", index, "bert", "2020-01-01") == (0, "bert is expired since 2020-01-01: 2 items changed\n", "")
+    assert run("expire", index, "bert", "2020-01-01") == (
+        0,
+        "bert is expired since 2020-01-01: 2 items changed\n",
+        "",
+    )
     assert json.loads(run(*asked)[1])["gallery"] == 2
     assert run("expire", index, "bert", "never")[0] == 0
     assert json.loads(run(*asked)[1])["gallery"] == 3
@@ -73,7 +83,9 @@ def test_a_life(run, model, people, tmp_path):
     assert run("revoke", index, "ann")[0] == 2
 
 
-def test_forgetting_gives_a_receipt_and_the_log_remembers_without_names(run, model, people, tmp_path):
+def test_forgetting_gives_a_receipt_and_the_log_remembers_without_names(
+    run, model, people, tmp_path
+):
     index, receipt = tmp_path / "index", tmp_path / "receipt.json"
     enrol_all(run, model, people, index)
     code, said, _ = run("forget", model, index, "anna", "carl", "-o", receipt)
@@ -83,7 +95,11 @@ def test_forgetting_gives_a_receipt_and_the_log_remembers_without_names(run, mod
     assert (told["labels"], len(told["ids"]), told["left"]) == (["anna", "carl"], 4, 0)
     assert told["index"] == str(index)
     events = json.loads(run("audit", index, "--label", "anna", "--json")[1])
-    assert [(event["event"], event["items"]) for event in events] == [("enrol", 2), ("forget", 2), ("erased", 2)]
+    assert [(event["event"], event["items"]) for event in events] == [
+        ("enrol", 2),
+        ("forget", 2),
+        ("erased", 2),
+    ]
     said = run("audit", index)[1]
     assert "anna" not in said
     assert len(said.splitlines()) == 8
@@ -98,7 +114,11 @@ def test_many_are_identified_at_once(run, model, people, tmp_path):
     code, said, _ = run("identify", model, index, people, people / "anna" / "1.png", "--json")
     told = {one["query"]: one for one in json.loads(said)}
     assert (code, len(told)) == (0, 7)  # one of the files stands in the folder, too
-    assert told[f"{people}/anna/0.png"]["label"] == told[str(people / "anna" / "1.png")]["label"] == "anna"
+    assert (
+        told[f"{people}/anna/0.png"]["label"]
+        == told[str(people / "anna" / "1.png")]["label"]
+        == "anna"
+    )
     assert "notes.png" in told[f"{people}/bert/notes.png"]["unreadable"]
     table.write_text("path\npeople/carl/0.png\npeople/bert/1.png\n")
     code, said, _ = run("identify", model, index, table)
@@ -106,7 +126,9 @@ def test_many_are_identified_at_once(run, model, people, tmp_path):
         "people/carl/0.png: carl",
         "people/bert/1.png: bert",
     ]
-    code, _, complained = run("identify", model, index, people / "bert" / "notes.png", people / "bert" / "notes.png")
+    code, _, complained = run(
+        "identify", model, index, people / "bert" / "notes.png", people / "bert" / "notes.png"
+    )
     assert (code, "notes.png" in complained) == (2, True)
 
 
@@ -136,7 +158,9 @@ def test_enrolling_before_calibrating_and_in_the_past(run, people, tmp_path):
     assert (code, "enrolled anna" in said, "run twofold calibrate" in told) == (0, True, True)
     code, _, complained = run(*asked, "--expires", "2020-01-01")
     assert (code, "2020-01-01 is in the past" in complained) == (2, True)
-    code, _, complained = run("identify", tmp_path / "plain", tmp_path / "index", people / "anna" / "0.png")
+    code, _, complained = run(
+        "identify", tmp_path / "plain", tmp_path / "index", people / "anna" / "0.png"
+    )
     assert (code, "no threshold yet" in complained) == (2, True)
 
 
@@ -165,12 +189,32 @@ def test_options_of_enrol(run, model, people, tmp_path):
     assert code == 2
     assert "0.png: its sharpness is" in complained
     assert run("enrol", model, index, "anna", photo, "--gate", "sharp=1")[0] == 2
-    assert run("enrol", model, index, "anna", photo, "--gate", "brightness=[1,254]", "--keep-source")[0] == 0
-    assert run("enrol", model, index, "anna", people / "bert" / "1.png", "--replace", "--expires", "2999-01-01")[0] == 0
+    assert (
+        run("enrol", model, index, "anna", photo, "--gate", "brightness=[1,254]", "--keep-source")[
+            0
+        ]
+        == 0
+    )
+    assert (
+        run(
+            "enrol",
+            model,
+            index,
+            "anna",
+            people / "bert" / "1.png",
+            "--replace",
+            "--expires",
+            "2999-01-01",
+        )[0]
+        == 0
+    )
     assert json.loads(run("info", index, "--json")[1])["items"] == 1
     code, _, complained = run("enrol", model, index, "anna", photo, "--protect")
     assert code == 2
-    assert f"{index} exists and is not protected: twofold rekey {index} --new KEYFILE protects it" in complained
+    assert (
+        f"{index} exists and is not protected: twofold rekey {index} --new KEYFILE protects it"
+        in complained
+    )
 
 
 def test_keys(run, model, people, tmp_path, monkeypatch):
@@ -187,7 +231,11 @@ def test_keys(run, model, people, tmp_path, monkeypatch):
     assert json.loads(run("info", index, "--json")[1])["protected"] is True
     asked = ("identify", model, index, people / "anna" / "0.png")
     assert run(*asked)[0] == 0
-    assert run("rekey", index) == (2, "", "twofold: nothing to renew: give --new KEYFILE, or --rotate, or both\n")
+    assert run("rekey", index) == (
+        2,
+        "",
+        "twofold: nothing to renew: give --new KEYFILE, or --rotate, or both\n",
+    )
     assert run("rekey", index, "--new", second) == (0, f"{index} has a new key: 6 items\n", "")
     code, _, complained = run(*asked)
     assert code == 2
@@ -195,7 +243,11 @@ def test_keys(run, model, people, tmp_path, monkeypatch):
     assert len(complained.splitlines()) == 1
     monkeypatch.setenv("TWOFOLD_KEY_FILE", str(second))
     assert run(*asked)[0] == 0
-    assert run("rekey", index, "--rotate") == (0, f"{index} has new keys and a new rotation: 6 items\n", "")
+    assert run("rekey", index, "--rotate") == (
+        0,
+        f"{index} has new keys and a new rotation: 6 items\n",
+        "",
+    )
     assert run(*asked)[0] == 0
     assert run("check", index)[0] == 0
     monkeypatch.setenv("TWOFOLD_KEY_FILE", str(tmp_path / "lost.key"))
@@ -218,9 +270,15 @@ def test_another_model(run, model, people, tmp_path):
     of_pictures(threshold=0.9, **{"encoder.dim": 12}).save(other)
     enrol_all(run, model, people, index, "--keep-source")
     code, said, _ = run("migrate", index, other, tmp_path / "new")
-    assert (code, said) == (0, f"6 items of {index} are in {tmp_path / 'new'} now: 6 embedded again, 0 over a bridge\n")
+    assert (code, said) == (
+        0,
+        f"6 items of {index} are in {tmp_path / 'new'} now: 6 embedded again, 0 over a bridge\n",
+    )
     assert run("identify", other, tmp_path / "new", people / "anna" / "0.png")[0] == 0
-    assert json.loads(run("info", tmp_path / "new", "--json")[1])["fingerprint"] == Bundle.load(other).fingerprint
+    assert (
+        json.loads(run("info", tmp_path / "new", "--json")[1])["fingerprint"]
+        == Bundle.load(other).fingerprint
+    )
     enrol_all(run, model, people, tmp_path / "second")
     code, _, complained = run("migrate", tmp_path / "second", other, tmp_path / "third")
     assert code == 2
@@ -236,7 +294,16 @@ def test_another_model(run, model, people, tmp_path):
     (people / "dora").mkdir()
     for number in range(9):
         Picture.fromarray(grey[::-1] // (number + 1)).save(people / "dora" / f"{number}.png")
-    words = ("migrate", tmp_path / "second", other, tmp_path / "third", "--old", model, "--sample", people)
+    words = (
+        "migrate",
+        tmp_path / "second",
+        other,
+        tmp_path / "third",
+        "--old",
+        model,
+        "--sample",
+        people,
+    )
     code, said, complained = run(*words)
     assert code == 0, complained
     assert "0 embedded again, 6 over a bridge" in said

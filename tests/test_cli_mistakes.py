@@ -88,11 +88,17 @@ MISTAKES = [
     (["dedup", "nowhere"], "nowhere"),
     (["evaluate", "m", "people", "--against", "m", "--report", "r.html"], "leave --against out"),
     # tables
-    (["train", "face", "missing.csv", "-o", "x"], "relative names are taken from the table's folder"),
+    (
+        ["train", "face", "missing.csv", "-o", "x"],
+        "relative names are taken from the table's folder",
+    ),
     (["train", "face", "unlabelled.csv", "-o", "x"], "label"),
     (["train", "face", "empty.csv", "-o", "x"], "empty.csv"),
     (["train", "face", "same.csv", "-o", "x"], "gets 0 pairs. Train on all of them"),
-    (["train", "face", "graded.csv", "-o", "x", "--set", "loss.name=pair_contrastive"], "loss.name=pair_regression"),
+    (
+        ["train", "face", "graded.csv", "-o", "x", "--set", "loss.name=pair_contrastive"],
+        "loss.name=pair_regression",
+    ),
     (["train", "face", "pairs.csv", "-o", "x", "--from", "m"], "leave it out"),
     (["plan", "pairs.csv"], "`twofold train` takes pairs"),
     (["index", "m", "pairs.csv", "new"], "verify --pairs"),
@@ -102,11 +108,24 @@ MISTAKES = [
     (["calibrate", "owners.csv", "--far", "0.1"], "--estimate"),
     (["calibrate", "pairs.csv", "--far", "0.1"], "column score"),
     (["verify", "m", "--pairs", "unlabelled.csv"], "no column 'a'"),
-    (["calibrate", "m", "pairs.csv", "--set", "groups=true", "-o", "y"], "a table with path and label"),
+    (
+        ["calibrate", "m", "pairs.csv", "--set", "groups=true", "-o", "y"],
+        "a table with path and label",
+    ),
 ]
 """What is typed, and what the answer must hold."""
 
-PYTHON = ("Traceback", "Index.", "Items.", "Pairs.", "from_table", "ids=[", "levels=", "encoder=...", "set p to")
+PYTHON = (
+    "Traceback",
+    "Index.",
+    "Items.",
+    "Pairs.",
+    "from_table",
+    "ids=[",
+    "levels=",
+    "encoder=...",
+    "set p to",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -156,14 +175,18 @@ def test_there_are_enough_of_them():
 
 
 @pytest.mark.parametrize(
-    ("words", "remedy"), MISTAKES, ids=lambda each: " ".join(each)[:60] if type(each) is list else ""
+    ("words", "remedy"),
+    MISTAKES,
+    ids=lambda each: " ".join(each)[:60] if type(each) is list else "",
 )
 def test_a_mistake_is_answered_with_what_to_do(words, remedy, capsys):
     code, out, err = answer(words, capsys)
     lines = err.splitlines()
     assert (code, out) == (2, ""), err
     # what was found by looking, or left out, may be said before
-    assert [line.startswith("twofold: ") for line in lines].count(True) == 1 and lines[-1].startswith("twofold: "), err
+    assert [line.startswith("twofold: ") for line in lines].count(True) == 1 and lines[
+        -1
+    ].startswith("twofold: "), err
     assert remedy in lines[-1], err
     assert not any(word in err for word in PYTHON), err
 

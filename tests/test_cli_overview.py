@@ -23,7 +23,10 @@ def test_the_bare_command_shows_the_usual_path_and_what_was_done(run, tmp_path):
     assert code == 0 and "✓" not in out and "there is no bundle in this folder yet" in out
     place = of_pictures().save(tmp_path / "models" / "mine")
     code, out, _ = run()
-    assert [line.split()[2] for line in out.splitlines() if line.startswith("✓")] == ["train", "calibrate"]
+    assert [line.split()[2] for line in out.splitlines() if line.startswith("✓")] == [
+        "train",
+        "calibrate",
+    ]
     assert "models/mine is trained and calibrated" in out
     told = json.loads((place / "bundle.json").read_text())
     told["contract"]["calibration"] = None
@@ -60,7 +63,9 @@ def test_info_leads_with_what_a_person_asks(run, tmp_path):
 def test_a_probability_says_of_what_and_never_contradicts_the_decision():
     known = {"score": 0.4, "threshold": 0.5, "far": 0.01, "standing": "certified"}
     said = verdict(Verdict(decision="different", probability=0.12, **known))
-    assert said.endswith("(certified); probability that they are the same 12.0% (if half of all pairs were)")
+    assert said.endswith(
+        "(certified); probability that they are the same 12.0% (if half of all pairs were)"
+    )
     assert "probability" not in verdict(Verdict(decision="different", probability=0.7, **known))
     rare = verdict(Verdict(decision="same", probability=0.9, prior=0.01, **known | {"score": 0.6}))
     assert "(if 0.01 of all pairs were)" in rare

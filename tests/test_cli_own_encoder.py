@@ -70,10 +70,17 @@ def test_the_whole_way_with_code_that_is_trusted(run, code, people):
     assert run("info", "m", *OWN)[0] == 0
     status, _, err = run("verify", "m", first, second)
     assert (status, err.count("\n")) == (2, 1)
-    assert "a bundle never names code to run" in err and "--encoder MODULE:FUNCTION --trust-code" in err
-    status, _, err = run("verify", "m", first, second, "--encoder", "own_code_of_a_test:other", "--trust-code")
+    assert (
+        "a bundle never names code to run" in err
+        and "--encoder MODULE:FUNCTION --trust-code" in err
+    )
+    status, _, err = run(
+        "verify", "m", first, second, "--encoder", "own_code_of_a_test:other", "--trust-code"
+    )
     assert status == 2 and "differ in name or shape" in err
-    assert "own_code_of_a_test" not in "".join(path.read_text() for path in people.parent.glob("m/*.json"))
+    assert "own_code_of_a_test" not in "".join(
+        path.read_text() for path in people.parent.glob("m/*.json")
+    )
     with pytest.raises(UsageError, match="--trust-code"):
         Bundle.load("m")
 
@@ -85,7 +92,10 @@ def test_the_whole_way_with_code_that_is_trusted(run, code, people):
         (["--trust-code"], "--encoder MODULE:FUNCTION"),
         (["--encoder", "resnet_small"], "--set encoder.name=resnet_small"),
         (["--encoder", "not_there_at_all:tiny", "--trust-code"], "cannot be imported"),
-        (["--encoder", "own_code_of_a_test:none", "--trust-code"], "has no function or class 'none'"),
+        (
+            ["--encoder", "own_code_of_a_test:none", "--trust-code"],
+            "has no function or class 'none'",
+        ),
         (["--encoder", "own_code_of_a_test:breaks", "--trust-code"], "takes no arguments"),
         (["--encoder=own_code_of_a_test:empty", "--trust-code"], "must return a torch.nn.Module"),
     ],

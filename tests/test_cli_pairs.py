@@ -118,18 +118,35 @@ def test_the_hints_from_the_doctor_of_a_large_table_to_its_verdicts(run, folder,
 def test_files_that_cannot_be_read_are_named_and_their_pairs_left_out(run, folder, model, tmp_path):
     (folder / "broken.png").write_bytes(b"no picture")
     more = [("broken.png", "0-0.png", 0, "nobody", "id0"), ("1-0.png", "1-0.png", 1, "id1", "id1")]
-    table = write(folder, [*rows(), *more, ("0-0.png", "1-1.png", 1, "id0", "id1")], name="flawed.csv")
+    table = write(
+        folder, [*rows(), *more, ("0-0.png", "1-1.png", 1, "id0", "id1")], name="flawed.csv"
+    )
     code, out, _ = run("doctor", table, "--recipe", "character", *QUICK, *SHARES)
-    assert code == 0 and "1 of 49 items cannot be read" in out and "1 of 51 pairs have such a file" in out
+    assert (
+        code == 0
+        and "1 of 49 items cannot be read" in out
+        and "1 of 51 pairs have such a file" in out
+    )
     assert "1 pair is of two equal files (1-0.png and 1-0.png)" in out
     assert "2 rows say both same and different of two files" in out
-    code, out, _ = run("doctor", table, "--recipe", "character", *QUICK, *SHARES, "--strict", "--json")
+    code, out, _ = run(
+        "doctor", table, "--recipe", "character", *QUICK, *SHARES, "--strict", "--json"
+    )
     assert code == 2 and json.loads(out)["findings"][0]["code"] == "unreadable"
     code, _, err = run("train", "character", table, "-o", tmp_path / "n", *QUICK, *SHARES)
-    assert code == 0 and "broken.png" in err and "1 of 51 pairs have such a file and are left out" in err
-    code, _, err = run("train", "character", table, "-o", tmp_path / "o", *QUICK, *SHARES, "--strict")
+    assert (
+        code == 0
+        and "broken.png" in err
+        and "1 of 51 pairs have such a file and are left out" in err
+    )
+    code, _, err = run(
+        "train", "character", table, "-o", tmp_path / "o", *QUICK, *SHARES, "--strict"
+    )
     assert code == 2 and "broken.png" in err
-    for words in (["calibrate", model, table, "-o", tmp_path / "c", "--far", "0.3", "--estimate"], ["evaluate", model]):
+    for words in (
+        ["calibrate", model, table, "-o", tmp_path / "c", "--far", "0.3", "--estimate"],
+        ["evaluate", model],
+    ):
         code, _, err = run(*words, *([table] if len(words) == 2 else []))
         assert code in (0, 2) and "Traceback" not in err
 
@@ -144,7 +161,16 @@ def test_a_table_of_one_kind(run, folder, tmp_path):
     code, _, err = run("train", "character", table, "-o", tmp_path / "same", *QUICK, *SHARES)
     assert code == 0 and "other things of a batch serve as different ones (loss nt_xent)" in err
     assert all(line["loss"] > 0 for line in Bundle.load(tmp_path / "same").training["history"])
-    code, _, err = run("train", "character", table, "-o", tmp_path / "n", *QUICK, "--set", "loss.name=pair_contrastive")
+    code, _, err = run(
+        "train",
+        "character",
+        table,
+        "-o",
+        tmp_path / "n",
+        *QUICK,
+        "--set",
+        "loss.name=pair_contrastive",
+    )
     assert code == 2 and "--set loss.name=nt_xent" in err
 
 
@@ -153,7 +179,11 @@ def test_pairs_that_hang_together_cannot_be_split(run, folder, tmp_path):
     chained = write(folder, [*rows(), *links], name="chained.csv")
     code, _, err = run("train", "character", chained, "-o", tmp_path / "m", *QUICK, *SHARES)
     assert code == 2 and err.splitlines()[-1].startswith("twofold: the pairs hang together")
-    assert "the largest of 1 groups" in err and "71 of 71 pairs" in err and "--set split.calibrate=0" in err
+    assert (
+        "the largest of 1 groups" in err
+        and "71 of 71 pairs" in err
+        and "--set split.calibrate=0" in err
+    )
     with pytest.raises(NotEnoughData, match="71 of 71"):
         split_pairs(Pairs.from_table(chained), {"train": 0.5, "test": 0.5})
 
@@ -173,7 +203,16 @@ def test_graded_scores_where_they_can_be_used_and_where_not(run, folder, model, 
     table = write(folder, graded, answers="score", name="graded.csv")
     code, _, err = run("train", "character", table, "-o", tmp_path / "g", *QUICK, *SHARES)
     assert code == 0 and "pair_regression" in err
-    code, _, err = run("train", "character", table, "-o", tmp_path / "h", *QUICK, "--set", "loss.name=pair_contrastive")
+    code, _, err = run(
+        "train",
+        "character",
+        table,
+        "-o",
+        tmp_path / "h",
+        *QUICK,
+        "--set",
+        "loss.name=pair_contrastive",
+    )
     assert code == 2 and "--set loss.name=pair_regression" in err
     code, _, err = run("calibrate", model, table, "-o", tmp_path / "c")
     assert code == 2 and "need the column same with 0 or 1 in place of score" in err
@@ -184,7 +223,9 @@ def test_graded_scores_where_they_can_be_used_and_where_not(run, folder, model, 
 
 
 def test_a_loss_of_labelled_items_is_refused_with_those_of_pairs(run, table, tmp_path):
-    code, _, err = run("train", "character", table, "-o", tmp_path / "m", *QUICK, "--set", "loss.name=supcon")
+    code, _, err = run(
+        "train", "character", table, "-o", tmp_path / "m", *QUICK, "--set", "loss.name=supcon"
+    )
     assert code == 2 and "pair_contrastive" in err and err.count("\n") <= 2
 
 
@@ -198,11 +239,14 @@ def test_scores_only_needs_no_threshold(run, table, tmp_path):
     place = of_pictures().with_calibration(None).save(tmp_path / "m")
     code, _, err = run("verify", place, "--pairs", table)
     assert code == 2 and "--scores-only" in err
-    code, _, _ = run("verify", place, "--pairs", table, "--scores-only", "-o", tmp_path / "scores.csv")
+    code, _, _ = run(
+        "verify", place, "--pairs", table, "--scores-only", "-o", tmp_path / "scores.csv"
+    )
     read = list(csv.DictReader((tmp_path / "scores.csv").read_text().splitlines()))
     assert (code, len(read)) == (0, 48) and np.isfinite([float(row["score"]) for row in read]).all()
     assert list(read[0]) == ["a", "b", "score", "same", "identity_a", "identity_b"]
-    assert run("calibrate", tmp_path / "scores.csv", "--far", "0.3", "--estimate")[0] in (0, 2)  # it reads them
+    # it reads them
+    assert run("calibrate", tmp_path / "scores.csv", "--far", "0.3", "--estimate")[0] in (0, 2)
     code, _, err = run("verify", place, "x.png", "y.png", "--scores-only")
     assert code == 2 and "--pairs" in err
 

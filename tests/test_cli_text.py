@@ -10,7 +10,20 @@ from twofold import cli
 from twofold.bundle import Bundle
 from twofold.store import Index
 
-FIRST = ("Anna", "Bert", "Clara", "Dora", "Emil", "Fritz", "Greta", "Hans", "Ida", "Jonas", "Klara", "Ludwig")
+FIRST = (
+    "Anna",
+    "Bert",
+    "Clara",
+    "Dora",
+    "Emil",
+    "Fritz",
+    "Greta",
+    "Hans",
+    "Ida",
+    "Jonas",
+    "Klara",
+    "Ludwig",
+)
 LAST = (
     "Albrecht",
     "Bergmann",
@@ -23,7 +36,16 @@ LAST = (
     "Ivanova",
     "Jensen",
 )
-SMALL = ["--set", "encoder.dim=32", "--set", "input.symbols=4096", "--set", "epochs=2", "--set", "fewest_steps=0"]
+SMALL = [
+    "--set",
+    "encoder.dim=32",
+    "--set",
+    "input.symbols=4096",
+    "--set",
+    "epochs=2",
+    "--set",
+    "fewest_steps=0",
+]
 
 
 def command(*words):
@@ -103,7 +125,9 @@ def test_words_in_a_file_and_pictures_given_to_a_bundle_of_texts(run, bundle, tm
 
 def test_a_gallery_of_texts_gives_away_none(run, bundle, tmp_path):
     index = tmp_path / "gallery"
-    code, out, _ = run("enrol", bundle, index, "customer 7", "Anna Albrecht", "Albrecht, Anna", "--json")
+    code, out, _ = run(
+        "enrol", bundle, index, "customer 7", "Anna Albrecht", "Albrecht, Anna", "--json"
+    )
     ids = json.loads(out)["ids"]
     assert code == 0 and len(set(ids)) == 2 and all(name.startswith("customer 7/") for name in ids)
     code, out, _ = run("identify", bundle, index, "ANNA ALBRECHT")
@@ -116,7 +140,9 @@ def test_an_index_of_a_table_is_searched_by_words(run, bundle, folder, tmp_path,
     customers = table(tmp_path / "customers.csv", ["id", "text", "born"], rows)
     code, out, _ = run("index", bundle, customers, tmp_path / "index", "--json")
     assert code == 0 and json.loads(out)["items"] == 30
-    code, out, _ = run("search", bundle, tmp_path / "index", names[4], "-k", "2", "--where", "born=1904", "--json")
+    code, out, _ = run(
+        "search", bundle, tmp_path / "index", names[4], "-k", "2", "--where", "born=1904", "--json"
+    )
     hits = json.loads(out)[0]["hits"]
     assert hits[0]["id"] == "c4" and hits[0]["score"] == pytest.approx(1, abs=1e-5)
     with Index.open(tmp_path / "index") as index:
@@ -140,13 +166,29 @@ def test_short_texts_are_hashed_with_a_key(run, bundle, tmp_path, names):
 
 
 def test_copies_in_a_table_of_records(run, bundle, tmp_path):
-    rows = [("c1", "Anna Albrecht"), ("c2", "Zygmunt Quist"), ("c3", "anna albrecht"), ("c4", "Albrecht, Anna")]
-    customers, out = table(tmp_path / "customers.csv", ["id", "text"], rows), tmp_path / "clusters.csv"
+    rows = [
+        ("c1", "Anna Albrecht"),
+        ("c2", "Zygmunt Quist"),
+        ("c3", "anna albrecht"),
+        ("c4", "Albrecht, Anna"),
+    ]
+    customers, out = (
+        table(tmp_path / "customers.csv", ["id", "text"], rows),
+        tmp_path / "clusters.csv",
+    )
     page = tmp_path / "page.html"
-    code, said, _ = run("dedup", bundle, customers, "--threshold", "0.5", "-o", out, "--report", page)
-    assert code == 0 and "a copy: equal contents; and scores of at least 0.5000 (as you asked)" in said
+    code, said, _ = run(
+        "dedup", bundle, customers, "--threshold", "0.5", "-o", out, "--report", page
+    )
+    assert (
+        code == 0 and "a copy: equal contents; and scores of at least 0.5000 (as you asked)" in said
+    )
     found = rows_of(out)
-    assert [(row["id"], row["role"]) for row in found] == [("c4", "kept"), ("c1", "copy"), ("c3", "copy")]
+    assert [(row["id"], row["role"]) for row in found] == [
+        ("c4", "kept"),
+        ("c1", "copy"),
+        ("c3", "copy"),
+    ]
     assert [row["differs"] for row in found] == ["", "Anna [Albrecht]", "anna [albrecht]"]
     assert all(0.5 < float(row["probability"]) <= 1 for row in found[1:])
     assert "Anna <mark>Albrecht</mark></blockquote>" in page.read_text()
@@ -155,13 +197,21 @@ def test_copies_in_a_table_of_records(run, bundle, tmp_path):
 def test_a_rate_is_told_in_pairs_of_the_table(run, bundle, tmp_path, names):
     many = table(tmp_path / "many.csv", ["text"], [(name,) for name in names[:40]])
     code, said, _ = run("dedup", bundle, many)
-    assert code == 0 and "a false-accept rate of 0.05 lets up to 39 of 780 pairs" in said and "--far 1e-03" in said
+    assert (
+        code == 0
+        and "a false-accept rate of 0.05 lets up to 39 of 780 pairs" in said
+        and "--far 1e-03" in said
+    )
     assert "lets up to" not in run("dedup", bundle, many, "--threshold", "0.9")[1]
 
 
 def test_two_tables_are_linked(run, bundle, tmp_path):
-    ours = table(tmp_path / "ours.csv", ["id", "text"], [("o1", "Anna Albrecht"), ("o2", "Zygmunt Quist")])
-    theirs = table(tmp_path / "theirs.csv", ["id", "text"], [("t1", "Albrecht Anna"), ("t2", "Greta Grimaldi")])
+    ours = table(
+        tmp_path / "ours.csv", ["id", "text"], [("o1", "Anna Albrecht"), ("o2", "Zygmunt Quist")]
+    )
+    theirs = table(
+        tmp_path / "theirs.csv", ["id", "text"], [("t1", "Albrecht Anna"), ("t2", "Greta Grimaldi")]
+    )
     out = tmp_path / "links.csv"
     assert run("dedup", bundle, ours, "--against", theirs, "--threshold", "0.5", "-o", out)[0] == 0
     found = rows_of(out)
@@ -179,7 +229,12 @@ def test_an_evaluation_with_its_page(run, bundle, folder, tmp_path, names):
     assert code == 0 and "eer" in out
     assert "How well text pairs are told apart" in page.read_text()
     hidden = tmp_path / "hidden.html"
-    assert run("evaluate", bundle, folder / "names.csv", "--report", hidden, "--set", "pictures=false")[0] == 0
+    assert (
+        run(
+            "evaluate", bundle, folder / "names.csv", "--report", hidden, "--set", "pictures=false"
+        )[0]
+        == 0
+    )
     turned = [", ".join(reversed(name.split())) for name in names]
     shown, untold = page.read_text(), hidden.read_text()
     assert any(text in shown for text in turned) and not any(text in untold for text in turned)
@@ -187,7 +242,11 @@ def test_an_evaluation_with_its_page(run, bundle, folder, tmp_path, names):
 
 def test_the_doctor_reads_texts(run, tmp_path, names):
     rows = [(text, name) for name in names[:6] for text in variants(name, np.random.default_rng(1))]
-    flawed = table(tmp_path / "flawed.csv", ["text", "label"], [*rows, ("\0\0", names[0]), (names[0], names[1])])
+    flawed = table(
+        tmp_path / "flawed.csv",
+        ["text", "label"],
+        [*rows, ("\0\0", names[0]), (names[0], names[1])],
+    )
     code, out, _ = run("doctor", flawed)
     assert "NUL characters" in out and "length of the text" in out and code in (0, 2)
 
@@ -196,10 +255,14 @@ def test_pairs_of_texts(run, tmp_path, names):
     random = np.random.default_rng(2)
     written = {name: variants(name, random) for name in names}
     same = [(written[name][0], written[name][n], 1) for name in names for n in (1, 2)]
-    other = [(written[a][0], written[b][3], 0) for a, b in zip(names[::2], names[1::2], strict=True)]
+    other = [
+        (written[a][0], written[b][3], 0) for a, b in zip(names[::2], names[1::2], strict=True)
+    ]
     ends = ["text_a", "text_b", "same"]
     pairs, model = table(tmp_path / "pairs.csv", ends, [*same, *other]), tmp_path / "model"
-    code, _, err = run("train", "names", pairs, "-o", model, *SMALL, "--set", "loss.name=pair_contrastive")
+    code, _, err = run(
+        "train", "names", pairs, "-o", model, *SMALL, "--set", "loss.name=pair_contrastive"
+    )
     assert code == 0 and "300 pairs of" in err and " texts" in err
     code, out, _ = run("verify", model, "--pairs", pairs, "--scores-only")
     first = next(csv.DictReader(out.splitlines()))
@@ -221,10 +284,19 @@ def test_pairs_of_texts(run, tmp_path, names):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train", "face", "names.csv", "-o", "x"], "names.csv holds texts, and the recipe face reads pictures"),
-        (["index", "pretrained", "names.csv", "x"], "names.csv holds texts, and pretrained reads pictures"),
+        (
+            ["train", "face", "names.csv", "-o", "x"],
+            "names.csv holds texts, and the recipe face reads pictures",
+        ),
+        (
+            ["index", "pretrained", "names.csv", "x"],
+            "names.csv holds texts, and pretrained reads pictures",
+        ),
         (["train", "names", "pictures", "-o", "x"], "is not UTF-8"),
-        (["train", "names", "names.csv", "-o", "x", "--set", "encoder=resnet18"], "(--set encoder=bag)"),
+        (
+            ["train", "names", "names.csv", "-o", "x", "--set", "encoder=resnet18"],
+            "(--set encoder=bag)",
+        ),
         (["train", "names", "missing.csv", "-o", "x"], "missing.csv has no column 'label'"),
         (
             ["train", "names", "graded.csv", "-o", "x", "--set", "loss.name=pair_contrastive"],
@@ -236,14 +308,20 @@ def test_pairs_of_texts(run, tmp_path, names):
 def test_what_does_not_fit_is_one_line(run, tmp_path, monkeypatch, words, said, names):
     monkeypatch.chdir(tmp_path)
     table(
-        tmp_path / "names.csv", ["text", "label"], [(text, name) for name in names[:6] for text in (name, name[::-1])]
+        tmp_path / "names.csv",
+        ["text", "label"],
+        [(text, name) for name in names[:6] for text in (name, name[::-1])],
     )
     table(tmp_path / "missing.csv", ["text"], [("a",), ("b",)])
-    table(tmp_path / "graded.csv", ["text_a", "text_b", "score"], [("a", "b", 0.5), ("c", "d", 0.1)])
+    table(
+        tmp_path / "graded.csv", ["text_a", "text_b", "score"], [("a", "b", 0.5), ("c", "d", 0.1)]
+    )
     table(tmp_path / "both.csv", ["a", "b", "text_a", "text_b", "same"], [("x", "y", "x", "y", 1)])
     for person in ("1", "2"):
         (tmp_path / "pictures" / person).mkdir(parents=True)
         for number in range(2):
-            (tmp_path / "pictures" / person / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes([number, 200]))
+            (tmp_path / "pictures" / person / f"{number}.png").write_bytes(
+                b"\x89PNG\r\n\x1a\n" + bytes([number, 200])
+            )
     code, _, err = run(*words)
     assert code == 2 and said in err and "Traceback" not in err

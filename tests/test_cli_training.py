@@ -16,8 +16,25 @@ from twofold.data.synthetic import glyphs
 from twofold.inputs.image import Image
 from twofold.terminal.bars import TrainingBar
 
-QUICK = ["--set", "epochs=1", "--set", "p=4", "--set", "k=2", "--set", "encoder.width=4", "--set", "copies=1"]
-SPLIT = ["split.train=0.5", "split.valid=0.1", "split.calibrate=0.2", "split.test=0.2", "split.folds=0"]
+QUICK = [
+    "--set",
+    "epochs=1",
+    "--set",
+    "p=4",
+    "--set",
+    "k=2",
+    "--set",
+    "encoder.width=4",
+    "--set",
+    "copies=1",
+]
+SPLIT = [
+    "split.train=0.5",
+    "split.valid=0.1",
+    "split.calibrate=0.2",
+    "split.test=0.2",
+    "split.folds=0",
+]
 QUICK += [word for setting in (*SPLIT, "input.size=16") for word in ("--set", setting)]
 
 
@@ -53,9 +70,13 @@ def test_nothing_is_replaced_unasked(run, people, model, tmp_path):
     assert (model / "manifest.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("setting", ["loss.temperature=inf", "loss.temperature=nan", "optimiser.learning_rate=inf"])
+@pytest.mark.parametrize(
+    "setting", ["loss.temperature=inf", "loss.temperature=nan", "optimiser.learning_rate=inf"]
+)
 def test_numbers_that_are_not_finite_are_one_line_before_anything_is_read(run, tmp_path, setting):
-    code, _, err = run("train", "character", tmp_path / "no data", "-o", tmp_path / "m", "--set", setting)
+    code, _, err = run(
+        "train", "character", tmp_path / "no data", "-o", tmp_path / "m", "--set", setting
+    )
     assert (code, err.count("\n")) == (2, 1) and "finite number" in err
 
 
@@ -78,7 +99,9 @@ def test_every_file_is_decoded_once(run, people, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_training_that_is_asked_to_end_keeps_its_state_at_once(run, people, tmp_path, monkeypatch, number, code):
+def test_a_training_that_is_asked_to_end_keeps_its_state_at_once(
+    run, people, tmp_path, monkeypatch, number, code
+):
     asked = []
 
     def watched(bar, progress):
@@ -113,6 +136,11 @@ def test_records_are_forgotten(run, people, model, tmp_path):
 
 def test_the_doctor_leaves_time_for_training(run, people, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "DOCTOR_TIME", 0.0)
-    code, _, err = run("train", "character", people, "-o", tmp_path / "m", *QUICK, "--max-time", "60")
-    assert code == 0 and "the doctor was stopped after 1 of 80 items, to leave time for training" in err
+    code, _, err = run(
+        "train", "character", people, "-o", tmp_path / "m", *QUICK, "--max-time", "60"
+    )
+    assert (
+        code == 0
+        and "the doctor was stopped after 1 of 80 items, to leave time for training" in err
+    )
     assert np.isfinite(Bundle.load(tmp_path / "m").training["seconds"])

@@ -7,10 +7,25 @@ import pytest
 from twofold.cli.commands import NAMES, app
 
 BAD = {
-    int: ["-1", "-99999999999999999999", "99999999999999999999", "nan", "1e3", "0x10", "banana", "1.5"],
+    int: [
+        "-1",
+        "-99999999999999999999",
+        "99999999999999999999",
+        "nan",
+        "1e3",
+        "0x10",
+        "banana",
+        "1.5",
+    ],
     float: ["nan", "inf", "-inf", "1e400", "banana", "1,5"],
 }
-BELOW_ALL = {"--p": ["0", "1"], "--k": ["0", "1"], "--count": ["0"], "--levels": ["3"], "--max-time": ["0", "-1"]}
+BELOW_ALL = {
+    "--p": ["0", "1"],
+    "--k": ["0", "1"],
+    "--count": ["0"],
+    "--levels": ["3"],
+    "--max-time": ["0", "-1"],
+}
 RATES = ["0", "1", "2", "-0.1", "5e-324"]
 RATE_NAMES = {"--far", "--frr", "--false-alarms"}
 
@@ -64,13 +79,35 @@ def test_numbers_out_of_range_are_refused_by_the_name_of_their_option(run, tmp_p
 
 def test_every_device_is_checked_before_anything_else(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with_device = [command for command in sorted(NAMES) if any("--device" in a.names for a in arguments(command))]
-    assert {"calibrate", "dedup", "embed", "enrol", "evaluate", "identify", "index", "migrate", "search", "train"} <= {
-        *with_device
-    }
+    with_device = [
+        command
+        for command in sorted(NAMES)
+        if any("--device" in a.names for a in arguments(command))
+    ]
+    assert {
+        "calibrate",
+        "dedup",
+        "embed",
+        "enrol",
+        "evaluate",
+        "identify",
+        "index",
+        "migrate",
+        "search",
+        "train",
+    } <= {*with_device}
     for command in with_device:
-        words = {"train": ["face", "m", "-o", "m"], "verify": ["m", "a", "b"], "enrol": ["m", "i", "l", "f"]}
-        words |= {"migrate": ["i", "m", "n"], "evaluate": ["m", "d"], "calibrate": ["m", "d"], "embed": ["m", "d", "o"]}
+        words = {
+            "train": ["face", "m", "-o", "m"],
+            "verify": ["m", "a", "b"],
+            "enrol": ["m", "i", "l", "f"],
+        }
+        words |= {
+            "migrate": ["i", "m", "n"],
+            "evaluate": ["m", "d"],
+            "calibrate": ["m", "d"],
+            "embed": ["m", "d", "o"],
+        }
         words |= {"dedup": ["m", "d"], "plan": ["d"]}
         code, _, err = run(command, *words.get(command, ["m", "d", "i"]), "--device", "banana")
         assert code == 2, (command, err)
@@ -106,7 +143,15 @@ def test_a_place_that_cannot_be_written_is_refused_first(run, tmp_path, monkeypa
     assert err.count("\n") == 1
     assert option[:20] in err
     assert any(
-        word in err for word in ("is a folder", "is a file", "is no folder", "there is no folder", "shorter", "circle")
+        word in err
+        for word in (
+            "is a folder",
+            "is a file",
+            "is no folder",
+            "there is no folder",
+            "shorter",
+            "circle",
+        )
     )
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "circle", "file"]
     assert Path("a/file").read_text() == "mine"

@@ -18,7 +18,9 @@ def people(tmp_path_factory):
     """Two groups of thirty characters, in folders."""
     folder, items = tmp_path_factory.mktemp("data") / "people", glyphs(60, 4, size=16)
     for place, value in enumerate(items.values):
-        inside = folder / ("day" if items.labels[place] % 2 else "night") / f"{items.labels[place]:02d}"
+        inside = (
+            folder / ("day" if items.labels[place] % 2 else "night") / f"{items.labels[place]:02d}"
+        )
         inside.mkdir(parents=True, exist_ok=True)
         Picture.fromarray(np.asarray(value).squeeze()).save(inside / f"{place}.png")
     return folder
@@ -40,9 +42,15 @@ def test_a_threshold_for_each_group(run, people, model):
     assert code == 0 and [each["name"] for each in told["groups"]] == ["day", "night"]
     pair = sorted((people / "day" / "01").iterdir())[:2]
     code, _, err = run("verify", model, *pair)
-    assert code == 2 and "no group was given, and each has a threshold of its own: day, night; or 'any'" in err
+    assert (
+        code == 2
+        and "no group was given, and each has a threshold of its own: day, night; or 'any'" in err
+    )
     code, out, _ = run("verify", model, *pair, "--group", "day", "--json")
-    assert code in (0, 1) and json.loads(out)["threshold"] == told["groups"][0]["calibration"]["threshold"]
+    assert (
+        code in (0, 1)
+        and json.loads(out)["threshold"] == told["groups"][0]["calibration"]["threshold"]
+    )
     assert "group 'noon' is not known" in run("verify", model, *pair, "--group", "noon")[2]
     code, _, err = run("identify", model, model, pair[0], "--group", "noon")
     assert code == 2
@@ -63,15 +71,29 @@ def test_pairs_have_a_page(run, people, model, tmp_path):
         for a in range(80):
             for b in (a ^ 1, (a + 7) % 80, (a + 13) % 80):
                 ends = others.labels[[a, b]]
-                writer.writerow([f"{a}.png", f"{b}.png", int(ends[0] == ends[1]), f"new{ends[0]}", f"new{ends[1]}"])
+                writer.writerow(
+                    [
+                        f"{a}.png",
+                        f"{b}.png",
+                        int(ends[0] == ends[1]),
+                        f"new{ends[0]}",
+                        f"new{ends[1]}",
+                    ]
+                )
             Picture.fromarray(np.asarray(others.values[a]).squeeze()).save(tmp_path / f"{a}.png")
     page = tmp_path / "report.html"
     code, out, err = run("evaluate", model, tmp_path / "pairs.csv", "--report", page, "--json")
     told = json.loads(out)
-    assert (code, err) == (0, "") and len(told["hard"]) == 12 and told["hard"][0]["kind"] == "false accept"
+    assert (
+        (code, err) == (0, "")
+        and len(told["hard"]) == 12
+        and told["hard"][0]["kind"] == "false accept"
+    )
     text = page.read_text(encoding="utf-8")
     assert "data:image/" in text and "new3" in text and "evaluate" in text
-    code, out, _ = run("evaluate", model, tmp_path / "pairs.csv", "--report", page, "--set", "pictures=false")
+    code, out, _ = run(
+        "evaluate", model, tmp_path / "pairs.csv", "--report", page, "--set", "pictures=false"
+    )
     assert code == 0 and "pictures=false" in page.read_text(encoding="utf-8")
     code, _, err = run("evaluate", model, tmp_path / "pairs.csv", "--set", "picture=false")
     assert code == 2 and "did you mean 'pictures'" in err
@@ -83,7 +105,11 @@ def scores_file(path, *, moved=0.0, identities=60, seed=1):
     a = generator.integers(0, len(vectors), 800)
     b = np.where(np.arange(800) % 2 == 0, a ^ 1, generator.integers(0, len(vectors), 800))
     lines = [
-        {"score": float(vectors[i] @ vectors[j]) + moved, "a": f"{items.labels[i]}", "b": f"{items.labels[j]}"}
+        {
+            "score": float(vectors[i] @ vectors[j]) + moved,
+            "a": f"{items.labels[i]}",
+            "b": f"{items.labels[j]}",
+        }
         for i, j in zip(a, b, strict=True)
     ]
     path.write_text("".join(json.dumps(each) + "\n" for each in lines))
@@ -97,10 +123,16 @@ def test_monitor_says_by_its_exit_code(run, tmp_path):
     contract = tmp_path / "contract.json"
     assert run("calibrate", tmp_path / "v.npy", "--far", "0.01", "-o", contract)[0] == 0
     code, out, _ = run("monitor", contract, scores_file(tmp_path / "healthy.jsonl"))
-    assert code == 0 and out.startswith("no drift: 800 pairs") and "false alarms in at most 0.01 of runs" in out
+    assert (
+        code == 0
+        and out.startswith("no drift: 800 pairs")
+        and "false alarms in at most 0.01 of runs" in out
+    )
     code, out, _ = run("monitor", contract, scores_file(tmp_path / "moved.jsonl", moved=0.25))
     assert code == 1 and out.startswith("drift") and "next: look at recent inputs" in out
-    code, out, _ = run("monitor", contract, scores_file(tmp_path / "few.jsonl", identities=12), "--json")
+    code, out, _ = run(
+        "monitor", contract, scores_file(tmp_path / "few.jsonl", identities=12), "--json"
+    )
     assert code == 3 and json.loads(out)["decision"] == "too little data"
     code, out, _ = run("monitor", contract, tmp_path / "few.jsonl")
     assert "next: collect more pairs" in out

@@ -24,12 +24,16 @@ def test_named_builds_it_again(name):
     assert isinstance(made, Comparison)
     assert made.name == name
     assert named(made.name, dim=3, **made.arguments()).name == name
-    torch.testing.assert_close(made.block(A.float(), B.float())[:, :4].diagonal(), made.pairs(A.float(), B[:4].float()))
+    torch.testing.assert_close(
+        made.block(A.float(), B.float())[:, :4].diagonal(), made.pairs(A.float(), B[:4].float())
+    )
 
 
 def test_weighted_l1_follows_its_formula_with_weights_of_both_signs():
     comparison = head(0.5, -2.0, 1.5)
-    slow = torch.stack([torch.stack([(comparison.weight * (a - b).abs()).sum() - 0.3 for b in B]) for a in A])
+    slow = torch.stack(
+        [torch.stack([(comparison.weight * (a - b).abs()).sum() - 0.3 for b in B]) for a in A]
+    )
     torch.testing.assert_close(comparison.block(A, B), slow)
     torch.testing.assert_close(comparison.pairs(A, B[:4]), slow[:, :4].diagonal())
 
@@ -49,9 +53,13 @@ def test_weighted_l1_keeps_float32_under_autocast():
 
 
 def test_unknown_names_and_arguments():
-    with pytest.raises(UnknownName, match=r"no distance is called 'euclid': did you mean 'euclidean'\?"):
+    with pytest.raises(
+        UnknownName, match=r"no distance is called 'euclid': did you mean 'euclidean'\?"
+    ):
         Plain("euclid")
-    with pytest.raises(UnknownName, match=r"no comparison is called 'WeightedL2': did you mean 'WeightedL1'\?"):
+    with pytest.raises(
+        UnknownName, match=r"no comparison is called 'WeightedL2': did you mean 'WeightedL1'\?"
+    ):
         named("WeightedL2", dim=3)
     with pytest.raises(UsageError, match="comparison 'cosine' takes no arguments, but got scale"):
         named("cosine", dim=3, scale=2)

@@ -24,7 +24,11 @@ def test_a_name_is_short_for_a_table():
 def test_replace_reaches_into_sections():
     recipe = Recipe(loss={"name": "triplet", "margin": 0.3})
     changed = recipe.replace({"epochs": 5, "loss.margin": 0.5, "optimiser.learning_rate": 0.1})
-    assert (changed.epochs, changed.loss.arguments, changed.optimiser.learning_rate) == (5, {"margin": 0.5}, 0.1)
+    assert (changed.epochs, changed.loss.arguments, changed.optimiser.learning_rate) == (
+        5,
+        {"margin": 0.5},
+        0.1,
+    )
     assert recipe.epochs == 30
 
 
@@ -45,7 +49,10 @@ def test_a_new_name_drops_the_old_arguments():
     ("table", "said"),
     [
         ({"epoch": 3}, "unknown recipe key 'epoch': did you mean 'epochs'?"),
-        ({"optimiser": {"lerning_rate": 1}}, "key 'optimiser.lerning_rate': did you mean 'learning_rate'?"),
+        (
+            {"optimiser": {"lerning_rate": 1}},
+            "key 'optimiser.lerning_rate': did you mean 'learning_rate'?",
+        ),
         ({"epochs": "many"}, "recipe key 'epochs'"),
         ({"p": 1}, "recipe key 'p'"),
         ({"optimiser": "adam"}, "recipe key 'optimiser.name'"),
@@ -74,8 +81,14 @@ def test_an_unknown_recipe_names_the_nearest():
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"p": 10, "hard_classes": 4}, "hard_classes = 4 must divide p = 10: choose a p that is a multiple of it"),
-        ({"p": 8, "hard_classes": 4, "groups_per_batch": 2}, "both say which classes meet in a batch: drop one"),
+        (
+            {"p": 10, "hard_classes": 4},
+            "hard_classes = 4 must divide p = 10: choose a p that is a multiple of it",
+        ),
+        (
+            {"p": 8, "hard_classes": 4, "groups_per_batch": 2},
+            "both say which classes meet in a batch: drop one",
+        ),
     ],
 )
 def test_classes_meet_in_a_batch_for_one_reason(settings, text):

@@ -27,7 +27,13 @@ PLAIN = ["cosine", "euclidean", "manhattan", "squared_euclidean"]
 
 def rate(name, value):
     return Estimate(
-        name=name, value=value, low=value / 2, high=value * 2, confidence=0.95, unit="identity", resampled=120
+        name=name,
+        value=value,
+        low=value / 2,
+        high=value * 2,
+        confidence=0.95,
+        unit="identity",
+        resampled=120,
     )
 
 
@@ -113,7 +119,12 @@ def test_decisions_with_and_without_an_unsure_zone():
         "different",
     ]
     unsure = CONTRACT.with_calibration(replace(CALIBRATION, reject_threshold=0.2))
-    assert [unsure.decide(score)[0] for score in (0.5, 0.49, 0.2, 0.19)] == ["same", "unsure", "unsure", "different"]
+    assert [unsure.decide(score)[0] for score in (0.5, 0.49, 0.2, 0.19)] == [
+        "same",
+        "unsure",
+        "unsure",
+        "different",
+    ]
 
 
 def test_probabilities_follow_platts_map_and_bayes():
@@ -134,7 +145,11 @@ def test_no_decision_without_a_threshold_or_of_nan():
         CONTRACT.decide(math.nan)
 
 
-BENT = replace(CALIBRATION, isotonic=Isotonic(scores=(0.0, 0.5, 1.0), log_odds=(-2.0, 1.0, 1.5)), platt_log_loss=0.3)
+BENT = replace(
+    CALIBRATION,
+    isotonic=Isotonic(scores=(0.0, 0.5, 1.0), log_odds=(-2.0, 1.0, 1.5)),
+    platt_log_loss=0.3,
+)
 TWO_THRESHOLDS = replace(CALIBRATION, reject_threshold=0.2, rejection=REJECTION)
 
 
@@ -174,16 +189,28 @@ def broken(**changes):
         ({"size": 3}, r"contract: unknown keys \['size'\]"),
         ({"format": "x"}, "the contract has format 'x', where 4 belongs"),
         ({"calibration": 3}, "calibration is 3, where a table belongs"),
-        ({"calibration__threshold": math.nan}, "calibration: threshold is nan, and a number must be finite"),
+        (
+            {"calibration__threshold": math.nan},
+            "calibration: threshold is nan, and a number must be finite",
+        ),
         ({"calibration__threshold": None}, "calibration: threshold is None"),
         ({"calibration__extra": 1}, r"calibration: unknown keys \['extra'\]"),
         ({"calibration__false_match": 0.1}, "false_match is 0.1, where a table belongs"),
         ({"calibration__false_match__low": "0"}, "estimate: low is '0'"),
         ({"calibration__prior": 1.0}, "prior 1.0 and far 0.01 lie between 0 and 1"),
         ({"calibration__reject_threshold": 0.6}, "reject_threshold 0.6 is above threshold 0.5"),
-        ({"calibration__isotonic": {"scores": [0, 1], "log_odds": [1, 0]}}, "the isotonic curve does not rise"),
-        ({"calibration__isotonic": {"scores": 3, "log_odds": [1]}}, "isotonic: scores is 3, where a list belongs"),
-        ({"calibration__rejection": {"frr": 0.1}}, r"rejection: unknown keys \[\], missing keys \['false_reject'"),
+        (
+            {"calibration__isotonic": {"scores": [0, 1], "log_odds": [1, 0]}},
+            "the isotonic curve does not rise",
+        ),
+        (
+            {"calibration__isotonic": {"scores": 3, "log_odds": [1]}},
+            "isotonic: scores is 3, where a list belongs",
+        ),
+        (
+            {"calibration__rejection": {"frr": 0.1}},
+            r"rejection: unknown keys \[\], missing keys \['false_reject'",
+        ),
     ],
 )
 def test_what_is_not_ours_is_refused(changes, text):
@@ -193,7 +220,9 @@ def test_what_is_not_ours_is_refused(changes, text):
 
 def test_whole_numbers_may_stand_for_floats_and_a_newer_format_is_named():
     assert Contract.from_dict(broken(calibration__threshold=1)).calibration.threshold == 1.0
-    with pytest.raises(NewerFormat, match="the contract has format 5, this twofold reads 4: update twofold"):
+    with pytest.raises(
+        NewerFormat, match="the contract has format 5, this twofold reads 4: update twofold"
+    ):
         Contract.from_dict(broken(format=5))
 
 
@@ -214,7 +243,11 @@ def test_a_contract_of_format_2_still_loads():
     assert plain["format"] == 2
     known = Contract.from_dict(plain).calibration
     assert (known.groups, known.normalised, known.reference) == ((), None, None)
-    assert known.open_set.size == 100 and known.isotonic == BENT.isotonic and known.rejection == REJECTION
+    assert (
+        known.open_set.size == 100
+        and known.isotonic == BENT.isotonic
+        and known.rejection == REJECTION
+    )
     assert Contract.from_dict(Contract.from_dict(plain).to_dict()).calibration == known
 
 
@@ -232,22 +265,39 @@ def test_a_contract_of_format_3_still_loads_and_its_yes_or_no_becomes_a_standing
 
 def test_a_group_decides_by_its_own_threshold_and_a_cohort_by_normalised_scores():
     day, night = replace(CALIBRATION, threshold=0.4), replace(CALIBRATION, threshold=0.7)
-    groups = (GroupCalibration(name="day", calibration=day), GroupCalibration(name="night", calibration=night))
+    groups = (
+        GroupCalibration(name="day", calibration=day),
+        GroupCalibration(name="night", calibration=night),
+    )
     grouped = replace(CALIBRATION, groups=groups)
     assert grouped.of_group("night") == night and grouped.of_group("any") == grouped
-    with pytest.raises(UnknownName, match="no group was given, and each has a threshold of its own: day, night; or 'a"):
+    with pytest.raises(
+        UnknownName,
+        match="no group was given, and each has a threshold of its own: day, night; or 'a",
+    ):
         grouped.of_group(None)
-    with pytest.raises(UnknownName, match="group 'noon' is not known, and each has a threshold of its own: day, night"):
+    with pytest.raises(
+        UnknownName,
+        match="group 'noon' is not known, and each has a threshold of its own: day, night",
+    ):
         grouped.of_group("noon")
-    with pytest.raises(UnknownName, match="group 'day': this calibration has one threshold for all"):
+    with pytest.raises(
+        UnknownName, match="group 'day': this calibration has one threshold for all"
+    ):
         CALIBRATION.of_group("day")
     fair = replace(CALIBRATION, normalised=Normalised(cohort=300, top=200, calibration=grouped))
-    assert fair.of_group("day") == day and fair.deciding == grouped and CALIBRATION.of_group(None) == CALIBRATION
+    assert (
+        fair.of_group("day") == day
+        and fair.deciding == grouped
+        and CALIBRATION.of_group(None) == CALIBRATION
+    )
     contract = replace(CONTRACT, calibration=fair)
     assert Contract.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
     rare = fair.with_prior(0.1)
     assert rare.of_group("day").probability(0.5) == pytest.approx(day.probability(0.5, prior=0.1))
-    broken = replace(fair, normalised=replace(fair.normalised, calibration=replace(CALIBRATION, prior=1.0)))
+    broken = replace(
+        fair, normalised=replace(fair.normalised, calibration=replace(CALIBRATION, prior=1.0))
+    )
     with pytest.raises(BundleError, match=r"prior 1\.0 and far"):
         Contract.from_dict(replace(CONTRACT, calibration=broken).to_dict())
 

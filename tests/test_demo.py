@@ -35,16 +35,24 @@ def test_only_the_scripts_for_training_are_trained_on(result: DemoResult, drawn)
     records = Bundle.load(result.out / "model").provenance
     trained = known(records, drawn.items, ["train", "valid"])
     latin = drawn.items.where(groups=["Latin"]).identities
-    assert [name for name, inside in zip(drawn.items.identities, trained, strict=True) if inside] == list(latin)
+    assert [
+        name for name, inside in zip(drawn.items.identities, trained, strict=True) if inside
+    ] == list(latin)
     assert sum(result.identities.values()) == len(drawn.items.identities)
 
 
-def test_the_bundle_and_the_index_that_it_leaves_answer_as_the_story_says(result: DemoResult) -> None:
+def test_the_bundle_and_the_index_that_it_leaves_answer_as_the_story_says(
+    result: DemoResult,
+) -> None:
     bundle = Bundle.load(result.out / "model")
     pictures = result.out / "pictures"
     again = [verify(bundle, pictures / f"{n}a.png", pictures / f"{n}b.png") for n in (1, 2, 3, 4)]
-    assert [verdict.decision for verdict in again] == [verdict.decision for verdict in result.verdicts]
-    np.testing.assert_allclose([v.score for v in again], [v.score for v in result.verdicts], atol=1e-5)
+    assert [verdict.decision for verdict in again] == [
+        verdict.decision for verdict in result.verdicts
+    ]
+    np.testing.assert_allclose(
+        [v.score for v in again], [v.score for v in result.verdicts], atol=1e-5
+    )
     with Index.open(result.out / "index") as index:
         found = identify(bundle, index, pictures / "query1.png")
     assert found.label == result.identifications[0].label
@@ -68,17 +76,26 @@ def test_the_story_shows_the_worst_pairs_too(result: DemoResult) -> None:
 def test_the_page_and_the_json_are_there(result: DemoResult) -> None:
     page = (result.out / "page.html").read_text(encoding="utf-8")
     assert all(f"</span> {step.title}</h2>" in page for step in result.story.steps)
-    assert json.loads((result.out / "demo.json").read_text()) == json.loads(json.dumps(result.plain()))
+    assert json.loads((result.out / "demo.json").read_text()) == json.loads(
+        json.dumps(result.plain())
+    )
     assert "story" not in result.plain()
 
 
 def test_the_commands_name_files_that_are_there(result: DemoResult) -> None:
-    commands = [command for step in result.story.steps for command in step.commands if str(result.out) in command]
+    commands = [
+        command
+        for step in result.story.steps
+        for command in step.commands
+        if str(result.out) in command
+    ]
     assert len(commands) == 4
     assert all(Path(word).exists() for command in commands for word in command.split()[2:])
 
 
-def test_an_earlier_demo_is_replaced_and_anything_else_is_left_alone(tmp_path: Path, drawn, result: DemoResult) -> None:
+def test_an_earlier_demo_is_replaced_and_anything_else_is_left_alone(
+    tmp_path: Path, drawn, result: DemoResult
+) -> None:
     with pytest.raises(CannotWrite):
         (tmp_path / "mine").write_text("precious")
         demo(tmp_path, settings=SMALL, drawn=drawn)

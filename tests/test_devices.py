@@ -46,9 +46,19 @@ def test_the_only_card_has_a_number_too(machine):
     ("asked", "cards", "built", "said"),
     [
         ("banana", 0, None, "--device banana: no such device. This machine has: cpu"),
-        ("cuda", 0, None, "--device cuda: this torch was built without CUDA. This machine has: cpu"),
+        (
+            "cuda",
+            0,
+            None,
+            "--device cuda: this torch was built without CUDA. This machine has: cpu",
+        ),
         ("cuda", 0, "12.8", "--device cuda: torch finds no CUDA card here. This machine has: cpu"),
-        ("cuda:1", 1, "12.8", "--device cuda:1: there is no card number 1. This machine has: cpu, cuda"),
+        (
+            "cuda:1",
+            1,
+            "12.8",
+            "--device cuda:1: there is no card number 1. This machine has: cpu, cuda",
+        ),
         ("cuda:x", 1, "12.8", "--device cuda:x: no such device. This machine has: cpu, cuda"),
         ("mps", 0, None, "--device mps: torch finds no Apple GPU here. This machine has: cpu"),
         ("meta", 0, None, "--device meta: no such device. This machine has: cpu"),
@@ -66,5 +76,7 @@ def test_training_needs_more_digits_than_apple_gpus_have(machine):
     machine(apple=True)
     assert device_of("mps") == torch.device("mps")
     assert training_device() == torch.device("cpu")
-    with pytest.raises(UsageError, match=r"--device mps: losses are added up in float64.*train with --device cpu"):
+    with pytest.raises(
+        UsageError, match=r"--device mps: losses are added up in float64.*train with --device cpu"
+    ):
         training_device("mps")

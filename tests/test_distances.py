@@ -22,7 +22,9 @@ ROTATES = ["cosine", "euclidean", "squared_euclidean"]
 SHIFTS = ["euclidean", "manhattan", "squared_euclidean"]
 
 
-def vectors(n: int, dim: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+def vectors(
+    n: int, dim: int = 5, seed: int = 0, dtype: torch.dtype = torch.float64
+) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=(n, dim))).to(dtype)
 
 
@@ -41,7 +43,9 @@ def test_every_distance_has_a_slow_definition():
 @pytest.mark.parametrize("name", NAMES)
 def test_pairs_and_block_follow_the_definition(name):
     a, b = vectors(7), vectors(7, seed=1)
-    slow = torch.tensor([[SLOW[name](x, y) for y in b.numpy()] for x in a.numpy()], dtype=torch.float64)
+    slow = torch.tensor(
+        [[SLOW[name](x, y) for y in b.numpy()] for x in a.numpy()], dtype=torch.float64
+    )
     torch.testing.assert_close(distances.pairs(name, a, b), slow.diagonal())
     torch.testing.assert_close(distances.block(name, a, b), slow)
     torch.testing.assert_close(getattr(distances, name)(a, b), slow.diagonal())
@@ -86,7 +90,9 @@ def test_gradients(name):
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_gradient_is_finite_at_equal_vectors(name, value):
     a = torch.full((3, 4), value, requires_grad=True)
-    (distances.pairs(name, a, a.detach()).sum() + distances.block(name, a, a.detach()).sum()).backward()
+    (
+        distances.pairs(name, a, a.detach()).sum() + distances.block(name, a, a.detach()).sum()
+    ).backward()
     assert a.grad is not None and bool(a.grad.isfinite().all())
 
 
@@ -114,20 +120,26 @@ def test_near_neighbours_keep_their_digits():
     a = vectors(20, 32, dtype=torch.float32)
     b = a + 1e-4 * vectors(20, 32, 1, torch.float32)
     exact = distances.block("euclidean", a.double(), b.double())
-    torch.testing.assert_close(distances.block("euclidean", a, b).double(), exact, rtol=1e-3, atol=0)
+    torch.testing.assert_close(
+        distances.block("euclidean", a, b).double(), exact, rtol=1e-3, atol=0
+    )
 
 
 @pytest.mark.parametrize("name", SHIFTS)
 def test_translation_changes_nothing(name):
     a, b, shift = vectors(6), vectors(5, seed=1), vectors(1, seed=2)
-    torch.testing.assert_close(distances.block(name, a + shift, b + shift), distances.block(name, a, b))
+    torch.testing.assert_close(
+        distances.block(name, a + shift, b + shift), distances.block(name, a, b)
+    )
 
 
 @pytest.mark.parametrize("name", ROTATES)
 def test_rotation_changes_nothing(name):
     a, b = vectors(6), vectors(5, seed=1)
     rotation = torch.linalg.qr(vectors(5, seed=2)).Q
-    torch.testing.assert_close(distances.block(name, a @ rotation, b @ rotation), distances.block(name, a, b))
+    torch.testing.assert_close(
+        distances.block(name, a @ rotation, b @ rotation), distances.block(name, a, b)
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -149,7 +161,9 @@ def test_no_cube_is_made(name):
 
 def test_unknown_name_and_shapes_that_do_not_fit(unchecked):
     a = vectors(3)
-    with pytest.raises(UnknownName, match=r"no distance is called 'cosin': did you mean 'cosine'\?"):
+    with pytest.raises(
+        UnknownName, match=r"no distance is called 'cosin': did you mean 'cosine'\?"
+    ):
         distances.pairs("cosin", a, a)
     with pytest.raises(BatchError, match="vectors of 5 and of 4 numbers cannot be compared"):
         distances.block("cosine", a, a[:, :4])

@@ -14,7 +14,9 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def blocks(page, language):
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return re.findall(
+        rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -64,7 +66,13 @@ def figures_script():
 
 
 def figures_of(results, *, folder, stem):
-    line = {"bench": stem, "commit": "0000000", "machine": "a machine", "seconds": 1.0, "results": results}
+    line = {
+        "bench": stem,
+        "commit": "0000000",
+        "machine": "a machine",
+        "seconds": 1.0,
+        "results": results,
+    }
     (folder / f"{stem}.json").write_text(json.dumps(line), encoding="utf-8")
     figures = figures_script()["figures"]
     figures.__globals__["RESULTS"] = folder
@@ -73,7 +81,13 @@ def figures_of(results, *, folder, stem):
 
 def test_figures_in_rows_and_columns_are_one_table(tmp_path):
     results = [
-        {"name": f"supcon_{size}_{kind}", "value": size / 100, "goal": goal, "unit": "x", "anchor": "a peer"}
+        {
+            "name": f"supcon_{size}_{kind}",
+            "value": size / 100,
+            "goal": goal,
+            "unit": "x",
+            "anchor": "a peer",
+        }
         for size, goal in ((64, 0.9), (4096, 9))
         for kind in ("time_ratio", "memory_ratio")
     ]
@@ -85,13 +99,22 @@ def test_figures_in_rows_and_columns_are_one_table(tmp_path):
 
 
 def test_figures_of_several_seeds_are_one_row(tmp_path):
-    results = [{"name": "orl_eer", "value": value, "seed": seed, "unit": "s"} for seed, value in ((0, 0.5), (1, 0.25))]
+    results = [
+        {"name": "orl_eer", "value": value, "seed": seed, "unit": "s"}
+        for seed, value in ((0, 0.5), (1, 0.25))
+    ]
     page = figures_of(results, folder=tmp_path, stem="faces")
-    assert "| figure | seed 0 | seed 1 |\n| --- | --- | --- |\n| orl eer | 0.5000 s | 0.2500 s |" in page
+    assert (
+        "| figure | seed 0 | seed 1 |\n| --- | --- | --- |\n| orl eer | 0.5000 s | 0.2500 s |"
+        in page
+    )
 
 
 def test_figures_with_a_goal_come_first_and_long_lists_end_in_the_json(tmp_path):
-    results = [{"name": f"figure_{letter}", "value": 1, "goal": None} for letter in "abcdefghijklmnopqrstuvwxyz"]
+    results = [
+        {"name": f"figure_{letter}", "value": 1, "goal": None}
+        for letter in "abcdefghijklmnopqrstuvwxyz"
+    ]
     results[25]["goal"] = 2
     page = figures_of(results, folder=tmp_path, stem="unheard_of")
     assert page.index("figure z") < page.index("figure a")

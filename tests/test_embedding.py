@@ -11,7 +11,14 @@ from twofold.inputs.image import Image
 from twofold.nn.folding import folded
 from twofold.twin import Twin
 
-SIDES = {"koch": 65, "conv4": 28, "resnet_small": 28, "efficientnet_lite0": 48, "resnet18": 32, "vgg11": 32}
+SIDES = {
+    "koch": 65,
+    "conv4": 28,
+    "resnet_small": 28,
+    "efficientnet_lite0": 48,
+    "resnet18": 32,
+    "vgg11": 32,
+}
 
 
 def twin_of(name, channels=3):
@@ -41,14 +48,18 @@ def test_batches_side_by_side_give_the_vectors_of_each_alone(name, channels):
     arrays = pictures(twin, 5)
     alone = np.concatenate([embed_arrays(twin, [array]) for array in arrays])
     for batch_size in (2, 3):
-        np.testing.assert_allclose(embed_arrays(twin, arrays, batch_size=batch_size), alone, atol=3e-6)
+        np.testing.assert_allclose(
+            embed_arrays(twin, arrays, batch_size=batch_size), alone, atol=3e-6
+        )
 
 
 def test_norms_are_gone_and_the_encoder_itself_is_untouched():
     twin = twin_of("resnet_small")
     before = {name: value.clone() for name, value in twin.encoder.state_dict().items()}
     run = folded(twin.encoder)
-    assert run is not None and not any(isinstance(part, torch.nn.BatchNorm2d) for part in run.modules())
+    assert run is not None and not any(
+        isinstance(part, torch.nn.BatchNorm2d) for part in run.modules()
+    )
     assert any(isinstance(part, torch.nn.BatchNorm2d) for part in twin.encoder.modules())
     embed_arrays(twin, pictures(twin, 8), batch_size=2)
     assert all((twin.encoder.state_dict()[name] == value).all() for name, value in before.items())
@@ -92,5 +103,7 @@ def test_modes_and_threads_are_as_before():
 def test_bfloat16_stays_near():
     twin = twin_of("resnet18")
     arrays = pictures(twin, 6)
-    exact, rough = (embed_arrays(twin, arrays, batch_size=2, precision=kind) for kind in ("float32", "bfloat16"))
+    exact, rough = (
+        embed_arrays(twin, arrays, batch_size=2, precision=kind) for kind in ("float32", "bfloat16")
+    )
     assert ((exact * rough).sum(axis=1) > 0.995).all() and (exact != rough).any()

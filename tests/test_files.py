@@ -27,7 +27,9 @@ def test_a_write_replaces_and_leaves_nothing_beside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_the_folder_is_synced_after_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_the_folder_is_synced_after_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     """Without it a power cut can take the new name back (law 10)."""
     done: list[str] = []
     real_sync, real_rename, real_replace = os.fsync, Path.rename, Path.replace
@@ -67,12 +69,16 @@ def test_a_link_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CannotWrite, match=r"cannot write .*none/one.json: No such file or directory"):
+    with pytest.raises(
+        CannotWrite, match=r"cannot write .*none/one.json: No such file or directory"
+    ):
         files.write_atomically(tmp_path / "none" / "one.json", b"x")
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_failing_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+def test_a_failing_disk_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     path = tmp_path / "one.json"
     files.write_atomically(path, b"old")
 
@@ -80,7 +86,9 @@ def test_a_failing_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(*((os, "fsync") if step == "fsync" else (Path, "replace")), full)
-    with pytest.raises(CannotWrite, match=r"No space left on device.*. What stood there before is unchanged"):
+    with pytest.raises(
+        CannotWrite, match=r"No space left on device.*. What stood there before is unchanged"
+    ):
         files.write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == {"one.json"}
@@ -90,7 +98,8 @@ def test_a_kill_in_the_middle_leaves_all_of_one(tmp_path: Path) -> None:
     path = tmp_path / "one.bin"
     code = (
         "import itertools, sys; from twofold.files import write_atomically\n"
-        "for n in itertools.count(): write_atomically(sys.argv[1], bytes([n % 256]) * 200_000); print(n, flush=True)"
+        "for n in itertools.count(): write_atomically(sys.argv[1], bytes([n % 256]) * 200_000); "
+        "print(n, flush=True)"
     )
     environment = dict(os.environ, PYTHONPATH=str(Path(files.__file__).parents[1]))
     for pause in (0, 1, 2):
@@ -120,13 +129,18 @@ def test_a_failing_block_leaves_the_old_folder(tmp_path: Path) -> None:
     target = tmp_path / "bundle"
     with files.new_folder(target, marker="manifest.json") as folder:
         (folder / "manifest.json").write_text("old")
-    with pytest.raises(ZeroDivisionError), files.new_folder(target, marker="manifest.json") as folder:
+    with (
+        pytest.raises(ZeroDivisionError),
+        files.new_folder(target, marker="manifest.json") as folder,
+    ):
         (folder / "manifest.json").write_text(str(1 / 0))
     assert (target / "manifest.json").read_text() == "old"
     assert names(tmp_path) == {"bundle"}
 
 
-def test_without_an_exchange_two_renames_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_exchange_two_renames_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "exchange", lambda one, other: False)
     test_a_new_folder_appears_whole(tmp_path)
 
@@ -140,7 +154,10 @@ def test_what_is_not_ours_is_not_replaced(tmp_path: Path, kind: str) -> None:
     else:
         target.write_text("keep me")
     with (
-        pytest.raises(CannotWrite, match=r"letters exists and holds no manifest.json: it was not written by twofold"),
+        pytest.raises(
+            CannotWrite,
+            match=r"letters exists and holds no manifest.json: it was not written by twofold",
+        ),
         files.new_folder(target, marker="manifest.json"),
     ):
         raise AssertionError("the block must not run")

@@ -87,11 +87,17 @@ def test_files_that_cannot_be_read_are_left_out_or_with_strict_refused(run, tmp_
 def test_what_can_be_asked_of_a_part_is_in_the_hint(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     data = write(tmp_path / "people", 20, 3)
-    code, out, _ = run("train", "generic", data, "-o", "m", *SETTINGS, "--set", "split.calibrate=0.3")
+    code, out, _ = run(
+        "train", "generic", data, "-o", "m", *SETTINGS, "--set", "split.calibrate=0.3"
+    )
     assert hint(out) == ["calibrate", "m", str(data), "--far", "0.2", "--estimate"]
     code, _, told = run("calibrate", "m", data, "--far", 0.1)
     # 6 of 20 people: no share of them certifies anything, so none is offered
-    assert code == 2 and "Only 6 of the 20 identities were kept aside" in told and "split.calibrate=" not in told
+    assert (
+        code == 2
+        and "Only 6 of the 20 identities were kept aside" in told
+        and "split.calibrate=" not in told
+    )
     assert "or calibrate with --estimate" in told
     assert run("calibrate", "m", data, "--far", 0.1, "--estimate")[0] == 0
 
@@ -127,19 +133,28 @@ def test_a_small_folder_is_trained_for_more_epochs_unless_they_are_chosen(run, t
 def test_a_plan_says_what_a_promise_takes_and_how_long_training_takes(run, tmp_path):
     data = write(tmp_path / "people", 14, 3)
     code, out, _ = run("plan", data, *SETTINGS)
-    assert code == 0 and "14 identities with two items; 14 will calibrate (cross-fitting in 3 folds)" in out
-    assert "false-accept rate 0.01: an estimate takes 26 identities that calibrate, a certificate 101 or more" in out
+    assert (
+        code == 0
+        and "14 identities with two items; 14 will calibrate (cross-fitting in 3 folds)" in out
+    )
+    assert (
+        "false-accept rate 0.01: an estimate takes 26 identities that calibrate, a certificate "
+        "101 or more" in out
+    )
     assert "training: " in out and " steps, about " in out
     assert hint(out)[:3] == ["train", "generic", str(data)]
 
 
 def estimate(low: float, high: float, name: str = "false_match_rate") -> Estimate:
     value = (low + high) / 2
-    return Estimate(name=name, value=value, low=low, high=high, confidence=0.95, unit="identity", resampled=20)
+    return Estimate(
+        name=name, value=value, low=low, high=high, confidence=0.95, unit="identity", resampled=20
+    )
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said"), [(0.0, 0.02, True), (0.0, 0.3, None), (0.02, 0.3, False), (0.011, 0.02, False)]
+    ("low", "high", "said"),
+    [(0.0, 0.02, True), (0.0, 0.3, None), (0.02, 0.3, False), (0.011, 0.02, False)],
 )
 def test_a_rate_agrees_only_where_the_data_could_have_shown_otherwise(low, high, said):
     assert agrees(estimate(low, high), 0.01) is said
@@ -162,7 +177,11 @@ def test_an_interval_that_says_nothing_is_said_to_and_what_would_narrow_it():
     assert "says nothing" in said_of(estimate(0.0, 0.954)) and not said_of(estimate(0.1, 0.3))
     assert [each["says_nothing"] for each in evaluation_told(found)["estimates"]] == [True, False]
     (line,) = narrower(found)
-    assert "tar_at_far" in line and "eer" not in line and "about 456 of the unit identity (now 20)" in line
+    assert (
+        "tar_at_far" in line
+        and "eer" not in line
+        and "about 456 of the unit identity (now 20)" in line
+    )
     assert agreement(found).startswith("too little data to tell")
 
 

@@ -20,7 +20,9 @@ SAID = r"^cannot write .*: No space left on device; the disk is full: .* What st
 
 
 def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def full_at(monkeypatch, nth, *names):
@@ -56,7 +58,9 @@ def test_a_checkpoint_whose_tensors_do_not_fit(tmp_path, monkeypatch):
     before = contents(tmp_path)
 
     def failing(*_):
-        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+        raise SafetensorError(
+            "Error while serializing: I/O error: No space left on device (os error 28)"
+        )
 
     monkeypatch.setattr(safetensors.torch, "save_file", failing)
     with pytest.raises(CannotWrite, match=SAID):
@@ -73,7 +77,9 @@ def test_a_checkpoint_whose_numbers_do_not_fit(tmp_path, monkeypatch):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("error", [ValueError("a fault"), FileNotFoundError(2, "No such file", "input.png")])
+@pytest.mark.parametrize(
+    "error", [ValueError("a fault"), FileNotFoundError(2, "No such file", "input.png")]
+)
 def test_other_errors_are_not_about_the_place(tmp_path, error):
     with pytest.raises(type(error)), new_folder(tmp_path / "x", marker="m"):
         raise error

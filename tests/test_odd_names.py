@@ -19,12 +19,23 @@ from twofold.errors import DamagedBundle, DataError, TwofoldError
 from twofold.files import sha256_file
 from twofold.printable import utf8_name
 
-ODD = ["cat[copy].png", "[bold]x.png", "\x1b[2J.png", "a\nb.png", " blank .png", "=1+1.png", "x\udcff.png", "-5.png"]
+ODD = [
+    "cat[copy].png",
+    "[bold]x.png",
+    "\x1b[2J.png",
+    "a\nb.png",
+    " blank .png",
+    "=1+1.png",
+    "x\udcff.png",
+    "-5.png",
+]
 
 
 def picture(path, seed):
     path.parent.mkdir(parents=True, exist_ok=True)
-    PIL.Image.fromarray(np.random.default_rng(seed).integers(0, 255, (24, 24), np.uint8)).save(os.fsencode(path), "png")
+    PIL.Image.fromarray(np.random.default_rng(seed).integers(0, 255, (24, 24), np.uint8)).save(
+        os.fsencode(path), "png"
+    )
     return path
 
 
@@ -45,7 +56,9 @@ def test_indexed_searched_and_shown_by_the_exact_name(run, bundle, data, tmp_pat
     assert run("index", bundle, data, tmp_path / "i", "--keep-source")[0] == 0
     code, out, _ = run("search", bundle, tmp_path / "i", data, "-k", "20", "--json")
     names = {hit["id"] for found in json.loads(out) for hit in found["hits"]}
-    assert {name.replace("\udcff", "\\xff") for name in ODD} <= {name.split("/", 1)[1] for name in names}
+    assert {name.replace("\udcff", "\\xff") for name in ODD} <= {
+        name.split("/", 1)[1] for name in names
+    }
     code, out, err = run("search", bundle, tmp_path / "i", data / "who0" / ODD[0])
     assert code in (0, 1, 3)
     assert "cat[copy].png" in out
@@ -59,7 +72,9 @@ def test_embedded_deduplicated_and_enrolled(run, bundle, data, tmp_path):
     assert code == 0 and "\x1b" not in out + err
     for name in ODD:
         label = name.removesuffix(".png")
-        code, out, err = run("enrol", bundle, tmp_path / "gallery", "--", label, next(data.rglob("*/x*.png")))
+        code, out, err = run(
+            "enrol", bundle, tmp_path / "gallery", "--", label, next(data.rglob("*/x*.png"))
+        )
         assert (code, "\x1b" in out + err) == (0, False)
     labels = json.loads(run("audit", tmp_path / "gallery", "--json")[1])
     assert len(labels) == len(ODD)
@@ -90,7 +105,10 @@ def test_an_unreadable_file_is_left_out_of_the_verdicts(run, bundle, tmp_path):
     table.write_text("a,b\n0.png,1.png\n0.png,bad.png\n1.png,2.png\n")
     code, out, err = run("verify", bundle, "--pairs", table, "--json")
     assert code == 0
-    assert [(row["a"], row["b"]) for row in json.loads(out)] == [("0.png", "1.png"), ("1.png", "2.png")]
+    assert [(row["a"], row["b"]) for row in json.loads(out)] == [
+        ("0.png", "1.png"),
+        ("1.png", "2.png"),
+    ]
     assert "bad.png" in err and "1 of 3 pairs have no verdict" in err
     table.write_text("a,b\n0.png,bad.png\n")
     code, _, err = run("verify", bundle, "--pairs", table)
@@ -100,11 +118,15 @@ def test_an_unreadable_file_is_left_out_of_the_verdicts(run, bundle, tmp_path):
 
 def resealed(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"] = {path.name: sha256_file(path) for path in folder.iterdir() if path.name != "manifest.json"}
+    manifest["files"] = {
+        path.name: sha256_file(path) for path in folder.iterdir() if path.name != "manifest.json"
+    }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("content", ["[" * 100_000, "null", "[]", "{}", '{"recipe": 1}', '{"a": NaN}', "", "\udcff"])
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, "null", "[]", "{}", '{"recipe": 1}', '{"a": NaN}', "", "\udcff"]
+)
 @pytest.mark.parametrize("name", ["bundle.json", "manifest.json"])
 def test_json_of_any_shape_is_called_damaged(bundle, tmp_path, name, content):
     folder = shutil.copytree(bundle, tmp_path / "b")
@@ -118,7 +140,11 @@ def test_json_of_any_shape_is_called_damaged(bundle, tmp_path, name, content):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        *((key, value) for key in ("recipe", "twin", "contract") for value in (None, [], -1, "x", {"a": 1})),
+        *(
+            (key, value)
+            for key in ("recipe", "twin", "contract")
+            for value in (None, [], -1, "x", {"a": 1})
+        ),
         *(("training", value) for value in (None, -1, "x")),
     ],
 )
@@ -135,7 +161,10 @@ def test_arguments_in_the_wrong_order_are_recognised(run, bundle, data, tmp_path
     run("index", bundle, data, tmp_path / "i")
     one, two = sorted(data.rglob("*[[]copy]*"))[0], sorted(data.rglob("*-5*"))[0]
     for words, meant in [
-        (["train", data, "face", "-o", tmp_path / "m"], ["train", "face", data, "-o", tmp_path / "m"]),
+        (
+            ["train", data, "face", "-o", tmp_path / "m"],
+            ["train", "face", data, "-o", tmp_path / "m"],
+        ),
         (["verify", one, two, bundle], ["verify", bundle, one, two]),
         (["search", tmp_path / "i", bundle, one], ["search", bundle, tmp_path / "i", one]),
         (["identify", bundle, one, tmp_path / "i"], ["identify", bundle, tmp_path / "i", one]),
@@ -155,7 +184,9 @@ def test_what_twofold_wrote_is_no_data(run, bundle, data, tmp_path):
     run("index", bundle, data, tmp_path / "i")
     assert "is a bundle (a trained model), not data" in run("dedup", bundle)[2]
     assert "is an index, not data" in run("doctor", tmp_path / "i")[2]
-    assert f"twofold dedup {data} --against {tmp_path / 'i'}" in run("dedup", tmp_path / "i", data)[2]
+    assert (
+        f"twofold dedup {data} --against {tmp_path / 'i'}" in run("dedup", tmp_path / "i", data)[2]
+    )
 
 
 def resealed_with_weights(folder, change):
@@ -176,16 +207,31 @@ def resealed_with_weights(folder, change):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda tensors: {f"other.{name}": tensor for name, tensor in tensors.items()}, "Missing key"),
-        (lambda tensors: {name: tensor[..., None] for name, tensor in tensors.items()}, "size mismatch"),
-        (lambda tensors: {name: each for name, each in tensors.items() if not name.endswith("weight")}, "Missing key"),
+        (
+            lambda tensors: {f"other.{name}": tensor for name, tensor in tensors.items()},
+            "Missing key",
+        ),
+        (
+            lambda tensors: {name: tensor[..., None] for name, tensor in tensors.items()},
+            "size mismatch",
+        ),
+        (
+            lambda tensors: {
+                name: each for name, each in tensors.items() if not name.endswith("weight")
+            },
+            "Missing key",
+        ),
         (lambda tensors: tensors | {"more": np.zeros(3, np.float32)}, "Unexpected key"),
     ],
 )
-def test_weights_of_another_network_are_one_line_though_every_hash_fits(run, bundle, tmp_path, change, says):
+def test_weights_of_another_network_are_one_line_though_every_hash_fits(
+    run, bundle, tmp_path, change, says
+):
     folder = shutil.copytree(bundle, tmp_path / "b")
     resealed_with_weights(folder, change)
-    with pytest.raises(DamagedBundle, match="does not describe a bundle that this twofold can rebuild") as caught:
+    with pytest.raises(
+        DamagedBundle, match="does not describe a bundle that this twofold can rebuild"
+    ) as caught:
         Bundle.load(folder)
     assert says in str(caught.value) and "\n" not in str(caught.value)
     code, _, err = run("info", folder)

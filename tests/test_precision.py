@@ -112,7 +112,9 @@ def test_the_bundle_says_what_was_chosen(processor, tmp_path):
 
 def test_bfloat16_that_is_imitated_trains_and_says_so(processor):
     processor()
-    with pytest.warns(SlowPrecision, match="has no bfloat16 arithmetic and imitates it: a step can take eight"):
+    with pytest.warns(
+        SlowPrecision, match="has no bfloat16 arithmetic and imitates it: a step can take eight"
+    ):
         known = trained({"precision": "bfloat16"})
     assert known.training["precision"] == "bfloat16"
     assert any("imitates it" in note for note in known.training["notes"])
@@ -136,7 +138,10 @@ def test_a_resumed_training_keeps_its_precision_to_the_bit(processor, tmp_path, 
     processor(bf16=kind != "bfloat16")
     resumed = trained(checkpoints=where)
     assert resumed.training["precision"] == kind
-    assert any(note.startswith(f"went on in {kind}, in which the training began") for note in resumed.training["notes"])
+    assert any(
+        note.startswith(f"went on in {kind}, in which the training began")
+        for note in resumed.training["notes"]
+    )
     for name, tensor in whole.twin.state_dict().items():
         assert torch.equal(tensor, resumed.twin.state_dict()[name]), name
 

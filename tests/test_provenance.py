@@ -20,7 +20,9 @@ FORMAT_1 = Path(__file__).parent / "bundle_format_1"
 
 
 def items(names, *, seed=0, each=3):
-    arrays = np.random.default_rng(seed).integers(0, 256, (len(names) * each, 4, 4, 1), dtype=np.uint8)
+    arrays = np.random.default_rng(seed).integers(
+        0, 256, (len(names) * each, 4, 4, 1), dtype=np.uint8
+    )
     return Items.from_arrays(arrays, np.repeat(names, each))
 
 
@@ -37,7 +39,12 @@ def data():
 def bundle(data):
     """Trained on s0 to s21, chosen on s22 and s23, s24 to s26 and s27 to s29 kept aside."""
     records = Provenance()
-    for part, low, high in (("train", 0, 22), ("valid", 22, 24), ("calibrate", 24, 27), ("test", 27, 30)):
+    for part, low, high in (
+        ("train", 0, 22),
+        ("valid", 22, 24),
+        ("calibrate", 24, 27),
+        ("test", 27, 30),
+    ):
         records = records.with_part(part, data.where(identities=named(30)[low:high]))
     return Bundle(twin=build.twin(RECIPE, seed=0).eval(), recipe=RECIPE, provenance=records)
 
@@ -55,7 +62,10 @@ def joined(*several):
 def test_of_the_training_data_the_parts_kept_aside_are_used(bundle, data):
     assert bundle.part(data, "test").identities == ("s27", "s28", "s29")
     assert bundle.part(data, "calibrate").identities == ("s24", "s25", "s26")
-    assert "the 3 of 30 identities that were kept aside as 'test' are used" in bundle.part(data, "test").notes[0]
+    assert (
+        "the 3 of 30 identities that were kept aside as 'test' are used"
+        in bundle.part(data, "test").notes[0]
+    )
     with pytest.raises(IdentityOverlap, match="24 of 30 identities were trained on"):
         bundle.refuse_trained(data)
 
@@ -64,7 +74,10 @@ def test_new_data_of_the_same_names_is_used_whole_and_that_is_said(bundle):
     other = items(named(30), seed=1)
     judges = bundle.part(other, "test")
     assert len(judges.identities) == 30
-    assert "24 of 30 identities have the names of identities that were trained on (s0, s1, s2 and 21" in judges.notes[0]
+    assert (
+        "24 of 30 identities have the names of identities that were trained on (s0, s1, s2 and 21"
+        in judges.notes[0]
+    )
     assert "all are used" in judges.notes[0]
     assert bundle.part(items(named(30, "new"), seed=1), "test").notes == ()
 
@@ -83,7 +96,9 @@ def test_two_identities_that_changed_names_are_still_told_apart(bundle, data):
     trained, aside = names.index("s0"), names.index("s27")
     names[trained], names[aside] = names[aside], names[trained]
     judges = bundle.part(relabelled(data, names), "test")
-    assert set(judges.identities) == {"s0", "s28", "s29"}, "the name s0 belongs to the pictures of s27 now"
+    assert set(judges.identities) == {"s0", "s28", "s29"}, (
+        "the name s0 belongs to the pictures of s27 now"
+    )
 
 
 def test_grown_data_leaves_the_new_ones_out_and_says_so(bundle, data):
@@ -93,8 +108,13 @@ def test_grown_data_leaves_the_new_ones_out_and_says_so(bundle, data):
 
 
 def test_new_data_with_copies_of_trained_things_is_refused(bundle, data):
-    mixed = joined(items(named(30, "new"), seed=2), relabelled(data.where(identities=["s1"]), ["copy"]))
-    with pytest.raises(IdentityOverlap, match=r"1 of 31 identities were trained on \(copy; 3 of 93 items are copies"):
+    mixed = joined(
+        items(named(30, "new"), seed=2), relabelled(data.where(identities=["s1"]), ["copy"])
+    )
+    with pytest.raises(
+        IdentityOverlap,
+        match=r"1 of 31 identities were trained on \(copy; 3 of 93 items are copies",
+    ):
         bundle.part(mixed, "test")
 
 
@@ -114,7 +134,9 @@ def test_no_name_and_no_plain_hash_is_written(bundle, data, tmp_path):
         assert content.encode() not in written
         assert bytes.fromhex(content)[:16] not in written
     again = Provenance().with_part("train", data)
-    assert not np.isin(again.parts["train"].names, bundle.provenance.parts["train"].names).all(), "another key"
+    assert not np.isin(again.parts["train"].names, bundle.provenance.parts["train"].names).all(), (
+        "another key"
+    )
 
 
 def test_records_return_as_they_were_and_damage_is_found(bundle):
@@ -123,7 +145,9 @@ def test_records_return_as_they_were_and_damage_is_found(bundle):
     with pytest.raises(DamagedBundle, match="records of trained identities are damaged"):
         Provenance.from_arrays(arrays | {"train.names": arrays["train.names"][::-1]})
     with pytest.raises(DamagedBundle, match="records of trained identities are damaged"):
-        Provenance.from_arrays({name: array for name, array in arrays.items() if name != "train.owners"})
+        Provenance.from_arrays(
+            {name: array for name, array in arrays.items() if name != "train.owners"}
+        )
     with pytest.raises(DamagedBundle, match="records of trained identities are damaged"):
         Provenance.from_arrays(arrays | {"train.owners": arrays["train.owners"] + 1000})
 
@@ -143,11 +167,16 @@ def test_a_bundle_of_format_1_still_knows_its_data(tmp_path):
     shutil.copytree(FORMAT_1, tmp_path / "old")
     old = Bundle.load(tmp_path / "old")
     assert old.provenance.counts == {"train": 6, "valid": 2, "calibrate": 2, "test": 2}
-    assert len(old.part(data, "calibrate").identities) == len(old.part(data, "test").identities) == 2
+    assert (
+        len(old.part(data, "calibrate").identities) == len(old.part(data, "test").identities) == 2
+    )
     with pytest.raises(IdentityOverlap, match="8 of 12 identities were trained on"):
         old.refuse_trained(data)
     other = glyphs(12, 3, size=16, seed=5)
-    assert set(other.identities) == set(data.identities) and len(old.part(other, "test").identities) == 12
+    assert (
+        set(other.identities) == set(data.identities)
+        and len(old.part(other, "test").identities) == 12
+    )
     alone = old.part(data, "test")
     assert old.part(alone, "test").identities == alone.identities
     saved = Bundle.load(old.save(tmp_path / "new"))

@@ -48,7 +48,10 @@ def test_exactly_these():
     ],
 )
 def test_paths_of_the_first_documentation_still_import(old: str, new: str, name: str) -> None:
-    before, now = importlib.import_module(f"twofold.train.{old}"), importlib.import_module(f"twofold.calibration.{new}")
+    before, now = (
+        importlib.import_module(f"twofold.train.{old}"),
+        importlib.import_module(f"twofold.calibration.{new}"),
+    )
     assert getattr(before, name) is getattr(now, name)
 
 

@@ -21,7 +21,9 @@ def clustered(items: int, *, dim: int = 32) -> np.ndarray:
     """Six of each class."""
     generator = np.random.default_rng(0)
     centres = generator.normal(size=(items // 6 + 1, dim))
-    return (centres[np.arange(items) // 6] + 0.9 * generator.normal(size=(items, dim))).astype(np.float32)
+    return (centres[np.arange(items) // 6] + 0.9 * generator.normal(size=(items, dim))).astype(
+        np.float32
+    )
 
 
 @pytest.fixture(params=[True, False], ids=["bfloat16", "float32"])
@@ -34,7 +36,9 @@ def cosines(request):
 def test_a_rough_look_is_off_by_no_more_than_it_says(cosines, scale):
     generator = np.random.default_rng(1)
     vectors = (scale * generator.normal(size=(300, 24))).astype(np.float32)
-    vectors[100:200] = vectors[:100] + (0.05 * scale * generator.normal(size=(100, 24))).astype(np.float32)
+    vectors[100:200] = vectors[:100] + (0.05 * scale * generator.normal(size=(100, 24))).astype(
+        np.float32
+    )
     score, order = cosines(vectors), generator.permutation(300)
     looks = score.arranged(order)(slice(0, 300), slice(0, 300)).ravel()
     exact = score(order, order).ravel()
@@ -54,7 +58,8 @@ def test_a_pair_has_one_score_whatever_is_asked_with_it(cosines, dim):
     whole = score.pairs(a, b)
     assert np.array_equal(whole, score.pairs(b, a))
     assert np.array_equal(whole[7:8], score.pairs(a[7:8], b[7:8]))
-    assert np.array_equal(whole, np.diag(score(a, b)))  # exact, so the order of the additions does not matter
+    # exact, so the order of the additions does not matter
+    assert np.array_equal(whole, np.diag(score(a, b)))
     unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float64)
     assert whole == pytest.approx(np.einsum("nd,nd->n", unit[a], unit[b]), abs=1e-6)
 
@@ -63,7 +68,12 @@ def test_a_copy_ties_wherever_it_stands(cosines):
     vectors = clustered(300, dim=67)
     vectors[211] = 4 * vectors[4]  # exactly
     score, everything = cosines(vectors), np.arange(300)
-    for cols in (everything, everything[::-1], np.delete(everything, [1, 2, 3]), np.array([4, 211])):
+    for cols in (
+        everything,
+        everything[::-1],
+        np.delete(everything, [1, 2, 3]),
+        np.array([4, 211]),
+    ):
         block = score(everything, cols)
         assert np.array_equal(block[:, cols == 4], block[:, cols == 211])
 

@@ -13,10 +13,24 @@ from twofold.losses import mining
 from twofold.nn.builder import kinds_of
 
 SECTIONS = {"": Recipe, "optimiser.": Optimiser, "schedule.": Schedule, "split.": Split}
-FIELDS = {before + name: field for before, model in SECTIONS.items() for name, field in model.model_fields.items()}
+FIELDS = {
+    before + name: field
+    for before, model in SECTIONS.items()
+    for name, field in model.model_fields.items()
+}
 PIECES = ("input", "encoder", "comparison", "loss", "miner")
 
-NEVER = ["banana\n\x1b[2J", [[1]], [None], {"a": 1}, float("nan"), float("inf"), -float("inf"), -3, 1.5j]
+NEVER = [
+    "banana\n\x1b[2J",
+    [[1]],
+    [None],
+    {"a": 1},
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    -3,
+    1.5j,
+]
 NO_NUMBER = [True, False, "5", ""]
 
 
@@ -63,7 +77,9 @@ def test_shares_of_training_are_shares(value):
     refused("schedule.at", [0.5, value])
 
 
-@pytest.mark.parametrize("value", [3, [1], True, {"dim": 3}, {"name": 3}, {"name": ["conv4"]}, {"name": "banana"}])
+@pytest.mark.parametrize(
+    "value", [3, [1], True, {"dim": 3}, {"name": 3}, {"name": ["conv4"]}, {"name": "banana"}]
+)
 @pytest.mark.parametrize("key", PIECES)
 def test_pieces_of_the_wrong_kind(key, value):
     with pytest.raises(TwofoldError, match=r"name|recipe key|no .* is called"):
@@ -80,14 +96,19 @@ def parameters(package, *wanted):
         made = getattr(package, piece)
         if callable(made) and not (package is inputs and piece != "Image"):
             for name, parameter in inspect.signature(made).parameters.items():
-                if parameter.annotation in wanted and parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+                if (
+                    parameter.annotation in wanted
+                    and parameter.kind is not inspect.Parameter.VAR_KEYWORD
+                ):
                     yield piece, name
 
 
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "3", 10**30, [3]], ids=repr)
 @pytest.mark.parametrize(("piece", "name"), list(parameters(nn, int)))
 def test_sizes_of_encoders(piece, name, value):
-    with pytest.raises(RecipeError, match=rf"encoder\.{name} = .*: must be a whole number from 1 to 65,536"):
+    with pytest.raises(
+        RecipeError, match=rf"encoder\.{name} = .*: must be a whole number from 1 to 65,536"
+    ):
         build.twin(Recipe(input=input_for(piece), encoder={"name": piece, name: value}))
 
 
@@ -95,13 +116,23 @@ def test_sizes_of_encoders(piece, name, value):
     ("kind", "piece", "name"),
     [
         (kind, piece, name)
-        for kind, package in (("encoder", nn), ("input", inputs), ("loss", losses), ("miner", mining))
+        for kind, package in (
+            ("encoder", nn),
+            ("input", inputs),
+            ("loss", losses),
+            ("miner", mining),
+        )
         for piece, name in parameters(package, int, float, bool, str)
         if name not in ("dim", "classes", "comparison") or kind == "encoder"
     ],
 )
 def test_arguments_of_pieces_are_of_the_type_that_is_written(kind, piece, name):
-    make = {"encoder": build.twin, "input": build.twin, "loss": only_loss, "miner": lambda of: build.miner(of.miner)}
+    make = {
+        "encoder": build.twin,
+        "input": build.twin,
+        "loss": only_loss,
+        "miner": lambda of: build.miner(of.miner),
+    }
     with pytest.raises(RecipeError, match=rf"{kind}\.{name} = \[\[1\]\]: must be"):
         given = {"input": input_for(piece)} if kind == "encoder" else {}
         make[kind](Recipe(**given, **{kind: {"name": piece, name: [[1]]}}))
@@ -123,7 +154,9 @@ def test_gates_are_finite(key, value):
         Gate.of({key: value})
 
 
-@pytest.mark.parametrize("value", [[40, float("nan")], [220, 40], [-1, 40], [0, 256], [1], 3, [True, 3]])
+@pytest.mark.parametrize(
+    "value", [[40, float("nan")], [220, 40], [-1, 40], [0, 256], [1], 3, [True, 3]]
+)
 def test_gates_of_brightness_are_a_range(value):
     with pytest.raises(UsageError, match=r"gate brightness=.*brightness=\[40,220\]"):
         Gate.of({"brightness": value})

@@ -14,10 +14,14 @@ from twofold.results import Estimate, Progress
 from twofold.terminal import bars, interruption, screen
 
 
-def shown(thing, *, colours=None, width: int = 80, encoding: str = "utf-8", soft_wrap: bool = False) -> str:
+def shown(
+    thing, *, colours=None, width: int = 80, encoding: str = "utf-8", soft_wrap: bool = False
+) -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     forced = colours is not None
-    console = Console(file=stream, width=width, color_system=colours, force_terminal=forced, legacy_windows=False)
+    console = Console(
+        file=stream, width=width, color_system=colours, force_terminal=forced, legacy_windows=False
+    )
     console.print(thing, soft_wrap=soft_wrap)
     stream.flush()
     return stream.buffer.getvalue().decode(encoding)
@@ -57,13 +61,34 @@ def test_colour_pictures_are_shown_too() -> None:
 
 
 def told() -> Story:
-    number = Estimate(name="true_rate", value=0.9, low=0.8, high=0.95, confidence=0.95, unit="identity", resampled=7)
+    number = Estimate(
+        name="true_rate",
+        value=0.9,
+        low=0.8,
+        high=0.95,
+        confidence=0.95,
+        unit="identity",
+        resampled=7,
+    )
     shares = np.array([0.25, 0.75])
-    scores = Scores(edges=np.array([0.0, 0.5, 1.0]), genuine=shares, impostor=shares[::-1].copy(), threshold=0.6)
-    row = Row(pictures=(diagonal(),) * 2, captions=("one", "other"), said="the same", detail="score 1", mark="right")
+    scores = Scores(
+        edges=np.array([0.0, 0.5, 1.0]), genuine=shares, impostor=shares[::-1].copy(), threshold=0.6
+    )
+    row = Row(
+        pictures=(diagonal(),) * 2,
+        captions=("one", "other"),
+        said="the same",
+        detail="score 1",
+        mark="right",
+    )
     words = "many words " * 20
     step = Step(
-        title="Verify", text=words, rows=(row,), numbers=(number,), scores=scores, commands=("run " + "x" * 90,)
+        title="Verify",
+        text=words,
+        rows=(row,),
+        numbers=(number,),
+        scores=scores,
+        commands=("run " + "x" * 90,),
     )
     return Story(title="Title", lead=words, steps=(step,))
 
@@ -93,7 +118,9 @@ def test_a_command_stays_on_one_line_to_be_copied() -> None:
 
 
 def test_a_story_in_ascii_and_on_a_narrow_screen() -> None:
-    ascii_story = Story(title="T", lead="l", steps=(Step(title="S", text="t", scores=told().steps[0].scores),))
+    ascii_story = Story(
+        title="T", lead="l", steps=(Step(title="S", text="t", scores=told().steps[0].scores),)
+    )
     assert "#" in shown(screen.story(ascii_story), encoding="ascii")
     assert all(len(line) <= 50 for line in shown(screen.story(told()), width=50).splitlines())
 
@@ -120,7 +147,10 @@ def progress(**changes) -> Progress:
 def test_training_numbers_are_loss_speed_validation_and_time_left() -> None:
     assert bars.training_numbers(progress()) == "loss 1.250, 100 items/s, 1.25 M pairs/s, 1:15 left"
     later = bars.training_numbers(progress(monitored=0.03, best=0.02, pairs_per_second=99.0))
-    assert later == "loss 1.250, 100 items/s, 99 pairs/s, eer on unseen 0.0300 (best 0.0200), 1:15 left"
+    assert (
+        later
+        == "loss 1.250, 100 items/s, 99 pairs/s, eer on unseen 0.0300 (best 0.0200), 1:15 left"
+    )
     assert "25% of it waiting for data" in bars.training_numbers(progress(waiting=0.25))
 
 
@@ -144,7 +174,9 @@ def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], monk
     assert capsys.readouterr() == ("", "")
 
 
-def test_bars_show_what_goes_on_in_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+def test_bars_show_what_goes_on_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
     monkeypatch.setattr(Console, "is_terminal", True)
     with bars.training() as watch:
         watch.say("drawing")

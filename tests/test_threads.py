@@ -32,5 +32,7 @@ def test_the_command_line_says_it_before_torch_is_loaded():
     )
     clean = {key: value for key, value in os.environ.items() if key not in SETTINGS}
     environment = clean | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
     assert done.stdout.split()[-1] == "1000", done.stderr

@@ -55,12 +55,16 @@ def test_a_dataclass_of_arrays_is_checked_when_it_is_made():
 def test_it_can_be_switched_off():
     config.update("jaxtyping_disable", True)
     try:
-        assert Embeddings(ids=("a",), labels=("a",), vectors=np.zeros((1, 3), np.int8), fingerprint="1").ids == ("a",)
+        assert Embeddings(
+            ids=("a",), labels=("a",), vectors=np.zeros((1, 3), np.int8), fingerprint="1"
+        ).ids == ("a",)
     finally:
         config.update("jaxtyping_disable", False)
 
 
 def test_what_names_no_array_is_left_as_it_is():
     assert not hasattr(nearest, "__wrapped__") and hasattr(distances.pairs, "__wrapped__")
-    assert names_array(list[Float[Tensor, "n d"]] | None) and names_array("Float[Tensor, 'n'] | str")
+    assert names_array(list[Float[Tensor, "n d"]] | None) and names_array(
+        "Float[Tensor, 'n'] | str"
+    )
     assert not names_array(dict[str, int]) and not names_array("str | None")

@@ -1,8 +1,9 @@
 """What is checked while tests run: the shapes of arrays that annotations state, by jaxtyping and beartype.
 
-Functions whose annotations name no array are left as they are: pyright checks those types. jaxtyping's own import hook
-wraps every function; that took eleven processor seconds of each test process before the first test, and made each call
-dearer. `TWOFOLD_CHECKED=all` checks every annotated function.
+Functions whose annotations name no array are left as they are: pyright checks those types.
+jaxtyping's own import hook wraps every function; that took eleven processor seconds of each test
+process before the first test, and made each call dearer. `TWOFOLD_CHECKED=all` checks every
+annotated function.
 """
 
 import ast
@@ -39,7 +40,9 @@ def install() -> None:
 class Finder(MetaPathFinder):
     """Finds the modules of twofold, and has them read by `Loader`."""
 
-    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Any = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         """The usual place, with our loader."""
         if fullname.partition(".")[0] != "twofold":
             return None
@@ -58,7 +61,8 @@ class Loader(SourceFileLoader):
         tree = ast.parse(self.get_data(path), path)
         for node in definitions(tree.body):
             decorator = ast.copy_location(ast.Name(DECORATOR, ast.Load()), node)
-            # a dataclass has its __init__ once its own decorator is done; a property or a cache hides its function
+            # a dataclass has its __init__ once its own decorator is done; a property or a cache
+            # hides its function
             place = 0 if isinstance(node, ast.ClassDef) else len(node.decorator_list)
             node.decorator_list.insert(place, decorator)
         return compile(tree, path, "exec", dont_inherit=True)
@@ -116,7 +120,8 @@ def with_shapes(function: Callable) -> Callable:
 
 def both_at_once(function: Callable) -> Callable:
     """Arguments and result in one call of beartype; of a generator the arguments alone, when it is called."""
-    if inspect.isgeneratorfunction(function):  # beartype's own would look at them later, among the shapes of others
+    # beartype's own would look at them later, among the shapes of others
+    if inspect.isgeneratorfunction(function):
         return jaxtyping.jaxtyped(function, typechecker=strictly)
     return jaxtyping.jaxtyped(strictly(function), typechecker=None)
 

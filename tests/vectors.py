@@ -47,13 +47,17 @@ class Vector:
 
 def bundle(**parts):
     return Bundle(
-        twin=Twin(Vector(), nn.Identity(), "cosine"), recipe=Recipe(), provenance=Provenance.of_format_1(parts, ())
+        twin=Twin(Vector(), nn.Identity(), "cosine"),
+        recipe=Recipe(),
+        provenance=Provenance.of_format_1(parts, ()),
     )
 
 
 def renamed(items):
     """The same things of other people: names that nobody has met."""
-    names, identities = (tuple(f"other {name}" for name in each) for each in (items.names, items.identities))
+    names, identities = (
+        tuple(f"other {name}" for name in each) for each in (items.names, items.identities)
+    )
     return replace(items, names=names, identities=identities)
 
 
@@ -61,5 +65,7 @@ def clustered(rows: int, seed: int = 0, dim: int = 16) -> np.ndarray:
     """Unit vectors, twenty about a centre."""
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(max(rows // 20, 1), dim))
-    vectors = centres[generator.integers(len(centres), size=rows)] + 0.4 * generator.normal(size=(rows, dim))
+    vectors = centres[generator.integers(len(centres), size=rows)] + 0.4 * generator.normal(
+        size=(rows, dim)
+    )
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

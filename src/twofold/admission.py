@@ -1,8 +1,8 @@
 """Which items may judge a model: identities that it was not trained on (law 2).
 
-Contents tell identities apart first, names second. A name alone proves little: folders of two data sets may both be
-called `s1`, `s2`, and so on. Names count only where the data shares contents with what the model knows, or where the
-contents were not recorded.
+Contents tell identities apart first, names second. A name alone proves little: folders of two data
+sets may both be called `s1`, `s2`, and so on. Names count only where the data shares contents with
+what the model knows, or where the contents were not recorded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,9 +31,12 @@ class _Census:
     """What is known of the identities of some items.
 
     Attributes:
-        share: of the items, those that training saw or kept aside. copies: how many have a trained content.
-        trained, named_trained: identities with a trained content; with the name of a trained identity.
-        aside: identities of each kept-aside part. new: those of which neither name nor content is known.
+        share: of the items, those that training saw or kept aside. copies: how many have a trained
+            content.
+        trained, named_trained: identities with a trained content; with the name of a trained
+            identity.
+        aside: identities of each kept-aside part. new: those of which neither name nor content is
+            known.
     """
 
     share: float
@@ -52,11 +55,12 @@ class _Census:
 def judges(provenance: Provenance, items: Items, part: str) -> Items:
     """Those of `items` that may judge the model as `part`; their `notes` say how they were chosen.
 
-    Of the data that the model was trained from, these are the identities kept aside as `part`; of other data all.
+    Of the data that the model was trained from, these are the identities kept aside as `part`; of
+    other data all.
 
     Raises:
-        IdentityOverlap: identities were trained on and none was kept aside as `part`, or new and trained items are
-            mixed, less than half of them known.
+        IdentityOverlap: identities were trained on and none was kept aside as `part`, or new and
+            trained items are mixed, less than half of them known.
     """
     census = _census(provenance, items)
     chosen = census.aside.get(part)
@@ -65,8 +69,10 @@ def judges(provenance: Provenance, items: Items, part: str) -> Items:
         return replace(items.where(identities=names), notes=_told_kept(census, part, chosen))
     if census.familiar and census.trained.any() and part not in provenance.parts:
         raise IdentityOverlap(
-            f"all {int(census.trained.sum())} identities were trained on and none was kept aside to {part}: give DATA "
-            f"of other identities, or train again on {CROSSFIT_FROM} or more, which training then judges by "
+            f"all {int(census.trained.sum())} identities were trained on and none was kept aside "
+            f"to {part}: give DATA "
+            f"of other identities, or train again on {CROSSFIT_FROM} or more, which training then "
+            f"judges by "
             "cross-fitting"
         )
     return replace(items, notes=refuse_trained(provenance, items))
@@ -102,11 +108,20 @@ def refuse_trained(provenance: Provenance, items: Items) -> tuple[str, ...]:
     if not (census.trained | (census.named_trained & (census.share > 0))).any():
         return _told_other(census, items)
     overlap = census.trained | census.named_trained
-    copies = f"; {census.copies} of {len(items)} items are copies of what was trained on" if census.copies else ""
-    rest = "only the others" if not census.familiar and census.copies else "identities that it has never seen"
+    copies = (
+        f"; {census.copies} of {len(items)} items are copies of what was trained on"
+        if census.copies
+        else ""
+    )
+    rest = (
+        "only the others"
+        if not census.familiar and census.copies
+        else "identities that it has never seen"
+    )
     raise IdentityOverlap(
         f"{int(overlap.sum())} of {len(items.identities)} identities were trained on "
-        f"({_some(items.identities, overlap)}{copies}), so that no rate measured on them would hold: give {rest}, or "
+        f"({_some(items.identities, overlap)}{copies}), so that no rate measured on them would "
+        f"hold: give {rest}, or "
         "the data that the model was trained from, whose kept-aside identities are then used"
     )
 
@@ -116,7 +131,9 @@ def known(provenance: Provenance, items: Items, parts: Sequence[str]) -> Mask:
     return _known(provenance, provenance.familiarity(items), items, parts)
 
 
-def _known(provenance: Provenance, familiarity: Familiarity, items: Items, parts: Sequence[str]) -> Mask:
+def _known(
+    provenance: Provenance, familiarity: Familiarity, items: Items, parts: Sequence[str]
+) -> Mask:
     found = np.zeros(len(items.identities), bool)
     for name in parts:
         if name in provenance.parts:
@@ -148,7 +165,10 @@ def _census(provenance: Provenance, items: Items) -> _Census:
     share = float(familiar.mean())
     if share >= LEAST_KNOWN:  # other items of the same name are further items of the same identity
         nothing = ~_any(familiarity.contents, (*TRAINED, *ASIDE), len(items.identities))
-        aside = {name: mask | (familiarity.names[name] & nothing & ~named) for name, mask in aside.items()}
+        aside = {
+            name: mask | (familiarity.names[name] & nothing & ~named)
+            for name, mask in aside.items()
+        }
     kept = _any(familiarity.contents, ASIDE, len(items.identities))
     new = ~(trained | named | named_aside | kept)
     return _Census(
@@ -171,12 +191,14 @@ def _any(masks: Mapping[str, np.ndarray], parts: Sequence[str], count: int) -> n
 
 def _told_kept(census: _Census, part: str, chosen: Mask) -> tuple[str, ...]:
     said = (
-        f"DATA is what the model was trained from: the {int(chosen.sum())} of {len(chosen)} identities that were kept "
+        f"DATA is what the model was trained from: the {int(chosen.sum())} of {len(chosen)} "
+        f"identities that were kept "
         f"aside as {part!r} are used"
     )
     if new := int(census.new.sum()):
         said += (
-            f"; {counted(new, 'identity', 'is')} new to the model and left out: give new ones on their own to use them"
+            f"; {counted(new, 'identity', 'is')} new to the model and left out: give new "
+            f"ones on their own to use them"
         )
     return (said,)
 
@@ -185,14 +207,18 @@ def _told_other(census: _Census, items: Items) -> tuple[str, ...]:
     said = []
     if alike := int(census.named_trained.sum()):
         said.append(
-            f"{alike} of {len(items.identities)} identities have the names of identities that were trained on "
-            f"({_some(items.identities, census.named_trained)}), but none of their contents: all are used, taken for "
-            "others of the same names. If they are the same ones in other files, these rates flatter the model"
+            f"{alike} of {len(items.identities)} identities have the names of identities that "
+            f"were trained on "
+            f"({_some(items.identities, census.named_trained)}), but none of their contents: all "
+            f"are used, taken for "
+            "others of the same names. If they are the same ones in other files, these rates "
+            "flatter the model"
         )
     aside = _any(census.aside, ASIDE, len(items.identities))
     if kept := int(aside.sum()):
         said.append(
-            f"{kept} of {len(aside)} identities were kept aside in training, the others are new: all are used"
+            f"{kept} of {len(aside)} identities were kept aside in training, the others are new: "
+            f"all are used"
             if kept < len(aside)
             else f"all {kept} identities were kept aside in training: all are used"
         )

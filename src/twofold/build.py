@@ -27,7 +27,17 @@ WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: 
 WIDEST = 2**16
 """Largest width, depth or dimension of an encoder: a layer of 65,536 x 65,536 weights takes 16 GB."""
 
-__all__ = ["augmentation", "check", "given_encoder", "input", "loss", "miner", "own_encoder", "seeded", "twin"]
+__all__ = [
+    "augmentation",
+    "check",
+    "given_encoder",
+    "input",
+    "loss",
+    "miner",
+    "own_encoder",
+    "seeded",
+    "twin",
+]
 
 
 def twin(recipe: Recipe, seed: int = 0) -> Twin:
@@ -43,7 +53,10 @@ def twin(recipe: Recipe, seed: int = 0) -> Twin:
             encoder = make()
         else:
             encoder = _call(
-                _encoder(recipe, raw.facts().get("kind", PICTURES[0])), recipe.encoder, "encoder", raw.facts()
+                _encoder(recipe, raw.facts().get("kind", PICTURES[0])),
+                recipe.encoder,
+                "encoder",
+                raw.facts(),
             )
         made = Twin(raw, encoder)
         made.comparison = _comparison(recipe.comparison, made.dim)
@@ -56,7 +69,8 @@ def _encoder(recipe: Recipe, kind: str) -> Callable[..., nn.Module]:
     if kind not in kinds_of(make):
         fit = [name for name in _names(encoders) if kind in kinds_of(getattr(encoders, name))]
         raise RecipeError(
-            f"the encoder {recipe.encoder.name} takes {' or '.join(kinds_of(make))}, and the input {recipe.input.name} "
+            f"the encoder {recipe.encoder.name} takes {' or '.join(kinds_of(make))}, and the "
+            f"input {recipe.input.name} "
             f"gives {kind}: take one of {', '.join(fit)} (--set encoder={fit[0]})"
         )
     return make
@@ -69,10 +83,12 @@ _own: ContextVar[Callable[[], nn.Module] | None] = ContextVar("own_encoder", def
 def own_encoder(make: Callable[[], nn.Module] | None) -> Iterator[None]:
     """Inside, every twin that is built has an encoder that `make` makes, whatever its recipe says.
 
-    A bundle never names code to run (law 9): who trains or loads one with an encoder of their own says so each time.
+    A bundle never names code to run (law 9): who trains or loads one with an encoder of their own
+    says so each time.
 
     Args:
-        make: called for each twin, so that two twins never share weights. None: encoders are those of recipes.
+        make: called for each twin, so that two twins never share weights. None: encoders are those
+            of recipes.
     """
     token = _own.set(make)
     try:
@@ -109,7 +125,9 @@ def input(recipe: Recipe) -> Input:
 def augmentation(recipe: Recipe, input: Input, *, strength: float = 1.0) -> Augmentation | None:
     """The augmentation that `[augment]` asks for, its numbers times `strength`; None when it asks for nothing."""
     settings = {
-        name: value * strength if isinstance(value, int | float) and not isinstance(value, bool) else value
+        name: value * strength
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else value
         for name, value in recipe.augment.items()
     }
     return input.augmentation(**settings) if settings else None
@@ -141,7 +159,10 @@ def seeded(seed: int):
 
 def _comparison(piece: Piece, dim: int) -> Comparison:
     if "dim" in piece.arguments:
-        raise RecipeError(f"comparison.dim = {piece.arguments['dim']!r}: it follows from encoder.dim; leave it out")
+        raise RecipeError(
+            f"comparison.dim = {piece.arguments['dim']!r}: it follows from encoder.dim; leave it "
+            f"out"
+        )
     return comparison.named(piece.name, dim=dim, **piece.arguments)
 
 
@@ -151,7 +172,9 @@ def _names(module: ModuleType) -> list[str]:
 
 def _find(package: ModuleType, piece: Piece, kind: str) -> Callable[..., Any]:
     if piece.name not in _names(package):
-        raise UnknownName(f"no {kind} is called {piece.name!r}: {nearest(piece.name, _names(package))}")
+        raise UnknownName(
+            f"no {kind} is called {piece.name!r}: {nearest(piece.name, _names(package))}"
+        )
     return getattr(package, piece.name)
 
 
@@ -173,7 +196,9 @@ def _frozen(value: Any) -> Any:
     return tuple(_frozen(part) for part in value) if isinstance(value, list | tuple) else value
 
 
-def _partial(function: Callable[..., Any], piece: Piece, kind: str, given: tuple[str, ...]) -> Callable[..., Any]:
+def _partial(
+    function: Callable[..., Any], piece: Piece, kind: str, given: tuple[str, ...]
+) -> Callable[..., Any]:
     takes = list(inspect.signature(function).parameters)[2:]
     _refuse_unknown(piece, kind, [name for name in takes if name not in given])
     _refuse_unfit(piece, kind, inspect.signature(function).parameters)

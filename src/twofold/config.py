@@ -66,8 +66,15 @@ class _Part(BaseModel):
         wanted = cls.model_fields[str(info.field_name)].annotation
         kinds = {*get_args(wanted)} or {wanted}
         if isinstance(value, bool | str) and type(value) not in kinds and kinds & {int, float}:
-            raise ValueError(f"must be a number, not {'text' if isinstance(value, str) else 'true or false'}")
-        if isinstance(value, int) and not isinstance(value, bool) and int in kinds and value > LARGEST_COUNT:
+            raise ValueError(
+                f"must be a number, not {'text' if isinstance(value, str) else 'true or false'}"
+            )
+        if (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and int in kinds
+            and value > LARGEST_COUNT
+        ):
             raise ValueError(f"must be at most {LARGEST_COUNT:,}")
         return value
 
@@ -84,8 +91,9 @@ class Optimiser(_Part):
 class Schedule(_Part):
     """Learning rate over training: linear warm-up for `warmup` of all steps, then by name.
 
-    `cosine` falls to `final` times the peak; `step` multiplies by `factor` after each of `at` (shares of training);
-    `plateau` multiplies by `factor` when the monitored number has not improved for `patience` epochs.
+    `cosine` falls to `final` times the peak; `step` multiplies by `factor` after each of `at`
+    (shares of training); `plateau` multiplies by `factor` when the monitored number has not
+    improved for `patience` epochs.
     """
 
     name: Literal["constant", "cosine", "step", "plateau"] = "cosine"
@@ -99,8 +107,8 @@ class Schedule(_Part):
 class Split(_Part):
     """Shares of the identities that train, choose, calibrate and test; `by_group` keeps groups whole.
 
-    With `folds` of 2 or more every identity trains and is judged, by a model of the other folds (cross-fitting).
-    0 or 1 turns that off; None leaves it to the number of identities.
+    With `folds` of 2 or more every identity trains and is judged, by a model of the other folds
+    (cross-fitting). 0 or 1 turns that off; None leaves it to the number of identities.
     """
 
     train: float = Field(default=0.7, gt=0)
@@ -117,28 +125,38 @@ class Recipe(_Part):
     Attributes:
         input, encoder, comparison: what the twin is made of.
         augment: settings of the input type's augmentation, in training only.
-        loss, miner: what is learned from, and which triplets of a batch the loss sees (None: the loss decides).
+        loss, miner: what is learned from, and which triplets of a batch the loss sees (None: the
+            loss decides).
         p, k: a batch holds `p` identities with `k` items each.
-        micro_batch: embed a batch in pieces of so many items, each a second time when its gradient is known: the same
-            gradient in the memory of one piece, for a third more arithmetic. None: all at once.
-        memory: embeddings of so many past items stand beside the batch as further pairs of the loss, from the end of
-            the warm-up on (cross-batch memory); 0: none.
-        hard_classes: batches are put together from groups of so many classes that the model finds most alike, drawn
-            again each epoch; None: at random. Must divide `p`.
-        groups_per_batch: draw the identities of a batch from this many groups (alphabets, say); None: from all.
-        epochs: an epoch shows every item about once (every variant of it, if the augmentation makes classes).
-        fewest_steps: where few items train, so that `epochs` make fewer steps, `train` raises `epochs`; 0: never.
+        micro_batch: embed a batch in pieces of so many items, each a second time when its gradient
+            is known: the same gradient in the memory of one piece, for a third more arithmetic.
+            None: all at once.
+        memory: embeddings of so many past items stand beside the batch as further pairs of the
+            loss, from the end of the warm-up on (cross-batch memory); 0: none.
+        hard_classes: batches are put together from groups of so many classes that the model finds
+            most alike, drawn again each epoch; None: at random. Must divide `p`.
+        groups_per_batch: draw the identities of a batch from this many groups (alphabets, say);
+            None: from all.
+        epochs: an epoch shows every item about once (every variant of it, if the augmentation makes
+            classes).
+        fewest_steps: where few items train, so that `epochs` make fewer steps, `train` raises
+            `epochs`; 0: never.
         max_seconds: training stops cleanly after so many seconds.
-        compile: let torch compile the encoder first; needs a C++ compiler, pays on GPUs and in long trainings.
-        precision: `bfloat16` runs the encoder under autocast; losses and statistics stay float32. `auto` is bfloat16
-            where the hardware multiplies in it, float32 elsewhere.
+        compile: let torch compile the encoder first; needs a C++ compiler, pays on GPUs and in long
+            trainings.
+        precision: `bfloat16` runs the encoder under autocast; losses and statistics stay float32.
+            `auto` is bfloat16 where the hardware multiplies in it, float32 elsewhere.
         clip_norm: largest gradient norm; None: not clipped.
-        ema: decay of the moving average of the weights, which is then what is validated and kept; None: off.
-        monitor: what chooses the best weights, measured on the validation part: `eer` or `recall_at_1` of items, `eer`
-            or `auc` of pairs, `spearman` or `pearson` of graded pairs.
-        patience: stop after so many epochs without improvement of `monitor` on unseen identities; None: never.
+        ema: decay of the moving average of the weights, which is then what is validated and kept;
+            None: off.
+        monitor: what chooses the best weights, measured on the validation part: `eer` or
+            `recall_at_1` of items, `eer` or `auc` of pairs, `spearman` or `pearson` of graded
+            pairs.
+        patience: stop after so many epochs without improvement of `monitor` on unseen identities;
+            None: never.
         validate_every: epochs between two looks at the validation identities.
-        copies: an embedding is the mean over so many warped copies of the input (the first is the input itself).
+        copies: an embedding is the mean over so many warped copies of the input (the first is the
+            input itself).
         copies_strength: the copies are warped with the numbers of `augment` times this.
     """
 
@@ -176,7 +194,9 @@ class Recipe(_Part):
         try:
             return handler(data)
         except ValidationError as error:
-            raise RecipeError("; ".join(_explain(dict(problem)) for problem in error.errors())) from None
+            raise RecipeError(
+                "; ".join(_explain(dict(problem)) for problem in error.errors())
+            ) from None
 
     @model_validator(mode="after")
     def _finite(self) -> "Recipe":
@@ -190,10 +210,13 @@ class Recipe(_Part):
     def _grouped(self) -> "Recipe":
         if self.hard_classes is not None and self.p % self.hard_classes:
             raise RecipeError(
-                f"hard_classes = {self.hard_classes} must divide p = {self.p}: choose a p that is a multiple of it"
+                f"hard_classes = {self.hard_classes} must divide p = {self.p}: choose a p that is "
+                f"a multiple of it"
             )
         if self.hard_classes is not None and self.groups_per_batch is not None:
-            raise RecipeError("hard_classes and groups_per_batch both say which classes meet in a batch: drop one")
+            raise RecipeError(
+                "hard_classes and groups_per_batch both say which classes meet in a batch: drop one"
+            )
         return self
 
     @classmethod
@@ -239,7 +262,11 @@ def _commented(text: str) -> str:
             seen.add(words)
             lines += [f"# {each}" for each in textwrap.wrap(words, 98)]
         lines.append(line)
-    unset = [name for name, field in Recipe.model_fields.items() if field.default is None and f"\n{name} =" not in text]
+    unset = [
+        name
+        for name, field in Recipe.model_fields.items()
+        if field.default is None and f"\n{name} =" not in text
+    ]
     if unset:
         lines.insert(0, f"# not set: {', '.join(unset)}")
     return "\n".join(lines) + "\n"
@@ -275,10 +302,15 @@ def _explain(problem: dict[str, Any]) -> str:
     where = ".".join(keys)
     if problem["type"] == "extra_forbidden":
         return f"unknown recipe key {where!r}: {nearest(keys[-1], _fields(keys[:-1]))}"
-    said = problem["msg"].removeprefix("Value error, ")  # pydantic's word for what our own validators raise
+    # pydantic's word for what our own validators raise
+    said = problem["msg"].removeprefix("Value error, ")
     return f"recipe key {where!r}: {said}, got {problem['input']!r}"
 
 
 def _fields(section: list[str]) -> list[str]:
-    models: dict[str, type[BaseModel]] = {"optimiser": Optimiser, "schedule": Schedule, "split": Split}
+    models: dict[str, type[BaseModel]] = {
+        "optimiser": Optimiser,
+        "schedule": Schedule,
+        "split": Split,
+    }
     return list(models[section[0]].model_fields if section else Recipe.model_fields)

@@ -33,7 +33,9 @@ def device_of(asked: str | torch.device | None = None) -> torch.device:
     # one card is listed as cuda, and cuda:0 names it too
     if name in known or (name == "cuda:0" and "cuda" in known):
         return torch.device(name)
-    raise UsageError(f"--device {asked}: {_reason(name, known)}. This machine has: {', '.join(known)}")
+    raise UsageError(
+        f"--device {asked}: {_reason(name, known)}. This machine has: {', '.join(known)}"
+    )
 
 
 def training_device(asked: str | torch.device | None = None) -> torch.device:
@@ -45,7 +47,8 @@ def training_device(asked: str | torch.device | None = None) -> torch.device:
     device = device_of(asked)
     if device.type == "mps":
         raise UsageError(
-            "--device mps: losses are added up in float64, which Apple's GPUs lack; train with --device cpu. "
+            "--device mps: losses are added up in float64, which Apple's GPUs lack; train with "
+            "--device cpu. "
             "A trained bundle embeds on mps"
         )
     return device
@@ -54,7 +57,11 @@ def training_device(asked: str | torch.device | None = None) -> torch.device:
 def _reason(name: str, known: Sequence[str]) -> str:
     kind, _, index = name.partition(":")
     if kind == "cuda" and not torch.cuda.is_available():
-        return "torch finds no CUDA card here" if torch.version.cuda else "this torch was built without CUDA"
+        return (
+            "torch finds no CUDA card here"
+            if torch.version.cuda
+            else "this torch was built without CUDA"
+        )
     if kind == "cuda" and index.isdecimal():
         return f"there is no card number {index}"
     if kind == "mps" and "mps" not in known:

@@ -1,7 +1,8 @@
 """How far apart two embeddings are: for lists of pairs, and for all pairs of two sets in one block.
 
-`__all__` is the table of names that a recipe can say. Half-precision input is raised to float32, float64 stays, and
-autocast is switched off inside: a distance never has fewer digits than float32 (law: precision is explicit).
+`__all__` is the table of names that a recipe can say. Half-precision input is raised to float32,
+float64 stays, and autocast is switched off inside: a distance never has fewer digits than float32
+(law: precision is explicit).
 """
 
 from collections.abc import Callable
@@ -35,7 +36,8 @@ ROUNDINGS = 64
 def cosine(a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]:
     """One minus the cosine of the angle: 1 - a.b / (|a| |b|), in [0, 2].
 
-    Computed as |a/|a| - b/|b||^2 / 2, the same number, which is exactly 0 for equal vectors and keeps its digits near
+    Computed as |a/|a| - b/|b||^2 / 2, the same number, which is exactly 0 for equal vectors and
+    keeps its digits near
     0. A zero vector has no direction: it is at 1, not alike, from everything, itself included.
     """
     a, b = _unit(_precise(a)), _unit(_precise(b))
@@ -67,11 +69,15 @@ def pairs(name: str, a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Fl
     """
     _check(name, a, b)
     if len(a) != len(b):
-        raise BatchError(f"{len(a)} and {len(b)} vectors make no pairs: give two lists of equal length")
+        raise BatchError(
+            f"{len(a)} and {len(b)} vectors make no pairs: give two lists of equal length"
+        )
     return _FUNCTIONS[name](a, b)
 
 
-def block(name: str, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]) -> Float[Tensor, "rows cols"]:
+def block(
+    name: str, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]
+) -> Float[Tensor, "rows cols"]:
     """Distance `name` between every a[i] and every b[j]; nothing of size rows x cols x dim is made.
 
     Raises:
@@ -90,16 +96,18 @@ class Kernel:
 
     Attributes:
         turned: the rows' side of prepared vectors.
-        distances: (rows, inner) turned, (cols, inner), room for the result or None -> (rows, cols), fast, with the
-            error of the Gram form: near 0 about 1e-7 of the squared length, of either sign, and its root for the
-            Euclidean one.
-        add_gradients: gradient of the block (which it may overwrite), the block, the vectors, and the sums over rows
-            and over columns to which it adds.
+        distances: (rows, inner) turned, (cols, inner), room for the result or None -> (rows, cols),
+            fast, with the error of the Gram form: near 0 about 1e-7 of the squared length, of
+            either sign, and its root for the Euclidean one.
+        add_gradients: gradient of the block (which it may overwrite), the block, the vectors, and
+            the sums over rows and over columns to which it adds.
         add_listed_gradients: the same for a narrow table of distances and its columns alone.
-        refined: writes those distances of a table again that the error of the Gram form would spoil: the table, the
-            columns that it is about (rows, places; None: all), and the vectors. None: there is no such error, and
-            `add_gradients` does not look at the block. Otherwise it finds no slope where a distance is infinite.
-        tie: two distances are equal if they differ by no more than this, which rounding alone can do.
+        refined: writes those distances of a table again that the error of the Gram form would
+            spoil: the table, the columns that it is about (rows, places; None: all), and the
+            vectors. None: there is no such error, and `add_gradients` does not look at the block.
+            Otherwise it finds no slope where a distance is infinite.
+        tie: two distances are equal if they differ by no more than this, which rounding alone can
+            do.
         near: no distance above this needs to be refined.
     """
 
@@ -117,9 +125,10 @@ def prepare(
 ) -> tuple[Float[Tensor, "n inner"], Callable[[Float[Tensor, "n inner"]], Float[Tensor, "n dim"]]]:
     """Vectors on which `kernel` works, once per batch, and the way back for their gradient.
 
-    A block is then one matrix product: the Gram forms |a|^2 + |b|^2 - 2 a.b and 1/2 + 1/2 - a.b are the product of
-    the turned (-2 a, |a|^2, 1) or (-a, 1/2, 1) with (b, 1, |b|^2) or (b, 1, 1/2). Euclidean vectors are centred
-    first: without it a common offset of 1000 eats every digit. Any other comparison takes the vectors as they are.
+    A block is then one matrix product: the Gram forms |a|^2 + |b|^2 - 2 a.b and 1/2 + 1/2 - a.b are
+    the product of the turned (-2 a, |a|^2, 1) or (-a, 1/2, 1) with (b, 1, |b|^2) or (b, 1, 1/2).
+    Euclidean vectors are centred first: without it a common offset of 1000 eats every digit. Any
+    other comparison takes the vectors as they are.
     """
     x, dtype = _precise(x.detach()), x.dtype
     if name not in PRODUCTS:
@@ -156,13 +165,18 @@ def kernel(name: str, vectors: Float[Tensor, "n inner"]) -> Kernel:
     length = float(vectors[:, SQUARE].max()) ** 0.5
     turned = partial(_turned, 1 if name == "cosine" else 2)
     if name == "euclidean":
-        # No distance is less than the product's own error, by which a gradient would otherwise be divided.
+        # No distance is less than the product's own error, by which a gradient would otherwise be
+        # divided.
         root = partial(_root, eps * length**2 + 1e-30)
         near = 2 * eps**0.25 * length + 2e-15
         parts = root, _add_root_gradients, _add_listed_root_gradients, partial(_refined_root, near)
         return Kernel(turned, *parts, tie=ROUNDINGS * eps * length, near=near)
     slopes: dict[str, float] = {"scale": 1} if name == "cosine" else {"scale": 2, "squares": 1}
-    parts = _product, partial(_add_product_gradients, **slopes), partial(_add_listed_gradients, **slopes)
+    parts = (
+        _product,
+        partial(_add_product_gradients, **slopes),
+        partial(_add_listed_gradients, **slopes),
+    )
     return Kernel(turned, *parts, tie=2 * ROUNDINGS * eps * length**2)
 
 
@@ -179,7 +193,13 @@ def _product(
 
 
 def _add_product_gradients(
-    gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors, *, scale: float, squares: float = 0
+    gradient: Tensor,
+    distances: Tensor,
+    vectors: Vectors,
+    sums: Vectors,
+    *,
+    scale: float,
+    squares: float = 0,
 ) -> None:
     """d = -scale a.b + ..., where `a` is turned, that is -scale a; squares: the slope by |a|^2 and by |b|^2."""
     (a, b), (of_rows, of_columns) = vectors, sums
@@ -191,11 +211,19 @@ def _add_product_gradients(
 
 
 def _add_listed_gradients(
-    gradient: Tensor, listed: Listed, vectors: Vectors, sums: Vectors, *, scale: float, squares: float = 0
+    gradient: Tensor,
+    listed: Listed,
+    vectors: Vectors,
+    sums: Vectors,
+    *,
+    scale: float,
+    squares: float = 0,
 ) -> None:
     (_, columns), (a, b), (of_rows, of_columns) = listed, vectors, sums
     each, weight = columns.reshape(-1), gradient * (squares or 1)
-    of_columns[:, :-WIDER].index_add_(0, each, (weight[:, :, None] * a[:, None, :-WIDER]).flatten(0, 1))
+    of_columns[:, :-WIDER].index_add_(
+        0, each, (weight[:, :, None] * a[:, None, :-WIDER]).flatten(0, 1)
+    )
     theirs = b.index_select(0, each).view(*columns.shape, -1)[:, :, :-WIDER]
     of_rows[:, :-WIDER].add_(torch.bmm(weight[:, None], theirs)[:, 0], alpha=-scale)
     if squares:
@@ -209,25 +237,34 @@ def _root(
     return _product(a, b, out).clamp_(min=floor).sqrt_()
 
 
-def _add_root_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors) -> None:
+def _add_root_gradients(
+    gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors
+) -> None:
     _add_product_gradients(gradient.div_(distances), distances, vectors, sums, scale=2, squares=0.5)
 
 
-def _add_listed_root_gradients(gradient: Tensor, listed: Listed, vectors: Vectors, sums: Vectors) -> None:
+def _add_listed_root_gradients(
+    gradient: Tensor, listed: Listed, vectors: Vectors, sums: Vectors
+) -> None:
     table = listed[0]
     slopes = (gradient / table).masked_fill_(table == 0, 0)
     _add_listed_gradients(slopes, listed, vectors, sums, scale=2, squares=0.5)
 
 
 def _refined_root(
-    limit: float, table: Float[Tensor, "rows places"], columns: Int[Tensor, "rows places"] | None, vectors: Vectors
+    limit: float,
+    table: Float[Tensor, "rows places"],
+    columns: Int[Tensor, "rows places"] | None,
+    vectors: Vectors,
 ) -> None:
     """Small distances from the differences, a bounded number at a time; a vector is at exactly 0 from itself."""
     a, b = vectors
     near = (table < limit).nonzero()
     for some in near.split(max(1, 2**18 // a.shape[1])) if len(near) else ():
         i, place = some.unbind(1)
-        differences = a[i, :-WIDER] / -2 - b[place if columns is None else columns[i, place], :-WIDER]
+        differences = (
+            a[i, :-WIDER] / -2 - b[place if columns is None else columns[i, place], :-WIDER]
+        )
         table[i, place] = torch.linalg.vector_norm(differences, dim=1)
 
 
@@ -238,14 +275,18 @@ def _manhattan(
     return torch.cdist(a, b, p=1.0)  # noqa: TID251
 
 
-def _add_manhattan_gradients(gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors) -> None:
+def _add_manhattan_gradients(
+    gradient: Tensor, distances: Tensor, vectors: Vectors, sums: Vectors
+) -> None:
     (a, b), (of_rows, of_columns) = vectors, sums
     backward = torch.ops.aten._cdist_backward
     of_columns += backward(gradient.T.contiguous(), b, a, 1.0, distances.T.contiguous())
     of_rows += backward(gradient.contiguous(), a, b, 1.0, distances)
 
 
-def listed(name: str, x: Float[Tensor, "n dim"], partner: Int[Tensor, "n places"]) -> Float[Tensor, "n places"]:
+def listed(
+    name: str, x: Float[Tensor, "n dim"], partner: Int[Tensor, "n places"]
+) -> Float[Tensor, "n places"]:
     """Distance `name`, one of `PRODUCTS`, between each item and its partners, from the differences; no gradient."""
     vectors, _ = prepare(name, x)
     vectors, table = vectors[:, :-WIDER].contiguous(), vectors.new_empty(partner.shape)
@@ -261,7 +302,10 @@ def listed(name: str, x: Float[Tensor, "n dim"], partner: Int[Tensor, "n places"
 
 
 def sum_of_listed(
-    name: str, x: Float[Tensor, "n dim"], partner: Int[Tensor, "n places"], weighted: tuple[Tensor, Tensor]
+    name: str,
+    x: Float[Tensor, "n dim"],
+    partner: Int[Tensor, "n places"],
+    weighted: tuple[Tensor, Tensor],
 ) -> Float[Tensor, ""]:
     """Sum of the weighted distances between each item and its partners, differentiable by the items.
 
@@ -320,7 +364,9 @@ class _Block(torch.autograd.Function):
         distances, a, b = ctx.saved_tensors
         sums = a.new_zeros(len(a) + len(b), a.shape[1])
         distances = distances.masked_fill(distances == 0, torch.inf)
-        ctx.kernel.add_gradients(gradients[0].clone(), distances, (a, b), (sums[: len(a)], sums[len(a) :]))
+        ctx.kernel.add_gradients(
+            gradients[0].clone(), distances, (a, b), (sums[: len(a)], sums[len(a) :])
+        )
         return None, None, ctx.back(sums)
 
 
@@ -340,4 +386,6 @@ def _check(name: str, a: Float[Tensor, "rows dim1"], b: Float[Tensor, "cols dim2
         raise BatchError(f"vectors of {a.shape[1]} and of {b.shape[1]} numbers cannot be compared")
 
 
-_FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {name: globals()[name] for name in __all__}
+_FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    name: globals()[name] for name in __all__
+}

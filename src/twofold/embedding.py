@@ -47,10 +47,13 @@ READ_AT_ONCE = 256
 EMBEDDED_AT_ONCE = 256
 """Items that one pass embeds on a card, and at most on a processor (see `IN_CACHE`)."""
 
-IN_CACHE = 2**21  # bytes of raw input at once on a processor: 8 pictures of 224 x 224 take 34 ms each, 32 take 57
+# bytes of raw input at once on a processor: 8 pictures of 224 x 224 take 34 ms each, 32 take 57
+IN_CACHE = 2**21
 
 
-def embed(bundle: Bundle, items: Items, *, batch_size: int = 256, progress: Progress | None = None) -> Embeddings:
+def embed(
+    bundle: Bundle, items: Items, *, batch_size: int = 256, progress: Progress | None = None
+) -> Embeddings:
     """The vectors of `items`, with their ids and labels, pinned to the bundle's fingerprint.
 
     Args:
@@ -64,7 +67,11 @@ def embed(bundle: Bundle, items: Items, *, batch_size: int = 256, progress: Prog
     vectors = np.concatenate(parts) if parts else np.zeros((0, bundle.twin.dim), np.float32)
     labels = tuple(items.names[code] for code in items.labels)
     return Embeddings(
-        ids=items.ids, labels=labels, vectors=vectors, fingerprint=bundle.fingerprint, metadata=items.metadata
+        ids=items.ids,
+        labels=labels,
+        vectors=vectors,
+        fingerprint=bundle.fingerprint,
+        metadata=items.metadata,
     )
 
 
@@ -82,7 +89,9 @@ def embed_readable(
     for start in range(0, len(items), READ_AT_ONCE):
         places = range(start, min(start + READ_AT_ONCE, len(items)))
         read = _readable(bundle.twin.input, [items.values[place] for place in places])
-        reasons |= {place: each for place, each in zip(places, read, strict=True) if isinstance(each, str)}
+        reasons |= {
+            place: each for place, each in zip(places, read, strict=True) if isinstance(each, str)
+        }
         kept += [place for place in places if place not in reasons]
         vectors.append(embed_read(bundle, [each for each in read if not isinstance(each, str)]))
         if progress:
@@ -113,7 +122,8 @@ def embed_readable_pairs(
     kept = pairs.take(np.flatnonzero(known[pairs.index_a] & known[pairs.index_b])).alone()
     if not len(kept):
         raise UnreadableInput(
-            f"each of {len(pairs)} pairs has a file that cannot be read: repair the files, or give others"
+            f"each of {len(pairs)} pairs has a file that cannot be read: repair the files, or "
+            f"give others"
         )
     return kept, vectors[[place[name] for name in kept.ids]]
 
@@ -155,16 +165,20 @@ def embed_arrays(
 ) -> Float[np.ndarray, "n dim"]:
     """The vectors of what `twin.input.read` returned: the mean over `copies`, of which all but the first are warped.
 
-    The same warps serve every item, so that a vector depends on its item alone. Where the twin's vectors have unit
-    length, their mean is brought back to it. On a processor, several batches of one of our encoders are run side by
-    side by a folded copy: the same vectors to float rounding, some 1e-7.
+    The same warps serve every item, so that a vector depends on its item alone. Where the twin's
+    vectors have unit length, their mean is brought back to it. On a processor, several batches of
+    one of our encoders are run side by side by a folded copy: the same vectors to float rounding,
+    some 1e-7.
 
     Args:
         batch_size: None: as many as are fast on the twin's device.
     """
     rows = batch_size or _at_once(twin, arrays)
     order = _by_length(arrays)
-    batches = [[arrays[place] for place in order[start : start + rows]] for start in range(0, len(arrays), rows)]
+    batches = [
+        [arrays[place] for place in order[start : start + rows]]
+        for start in range(0, len(arrays), rows)
+    ]
     run = folded(twin.encoder) if len(batches) > 1 and twin.device.type == "cpu" else None
     used = twin if run is None else Twin(twin.input, run, comparison=twin.comparison)
 
@@ -184,7 +198,10 @@ def embed_arrays(
         vectors[order] = np.concatenate(parts)
     if not np.isfinite(vectors).all():
         row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-        raise TrainingError(f"the encoder gave a vector with NaN or infinity for input {row}: its weights are spoilt")
+        raise TrainingError(
+            f"the encoder gave a vector with NaN or infinity for input {row}: its weights are "
+            f"spoilt"
+        )
     return vectors
 
 
@@ -196,7 +213,8 @@ def _by_length(arrays: Sequence[np.ndarray]) -> Int[np.ndarray, "n"]:
 def _side_by_side(work: Callable[[Any], np.ndarray], batches: Sequence[Any]) -> list[np.ndarray]:
     """`work` of every batch, as many at once as torch has threads, with one thread for each.
 
-    Threads that share an operation wait for each other at its end: with other work on the machine, for long.
+    Threads that share an operation wait for each other at its end: with other work on the machine,
+    for long.
     """
     threads = torch.get_num_threads()
     try:
@@ -229,7 +247,8 @@ def _mean_of_copies(
 def read_all(input: Input, values: Sequence[Any], threads: int = 2) -> Iterator[np.ndarray]:
     """`input.read` of every value, in order; decoders release the interpreter, so threads help."""
     if len(values) == 1 or (len(values) and isinstance(values[0], np.ndarray)):
-        yield from map(input.read, values)  # nothing is decoded: threads would cost more than they give
+        # nothing is decoded: threads would cost more than they give
+        yield from map(input.read, values)
         return
     with ThreadPoolExecutor(threads) as pool:
         yield from pool.map(input.read, values)
@@ -238,20 +257,26 @@ def read_all(input: Input, values: Sequence[Any], threads: int = 2) -> Iterator[
 def deciding(bundle: Bundle, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
     """The scores that verdicts go by, of any of the vectors with any: normalised where the calibration has a cohort."""
 
-    def plain(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+    def plain(
+        rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]
+    ) -> Float[np.ndarray, "rows cols"]:
         return scores(bundle.twin, vectors[rows], vectors[cols])
 
     statistics = cohort_of(bundle, vectors)
     return plain if statistics is None else as_norm(plain, statistics)
 
 
-def cohort_of(bundle: Bundle, vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n 2"] | None:
+def cohort_of(
+    bundle: Bundle, vectors: Float[np.ndarray, "n dim"]
+) -> Float[np.ndarray, "n 2"] | None:
     """Mean and deviation of each vector's best scores with the bundle's cohort; None where it has none."""
     known, cohort = bundle.calibration and bundle.calibration.normalised, bundle.cohort
     if known is None or cohort is None:
         return None
 
-    def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+    def score(
+        rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]
+    ) -> Float[np.ndarray, "rows cols"]:
         return scores(bundle.twin, vectors[rows], cohort[cols])
 
     return cohort_statistics(score, len(vectors), np.arange(len(cohort)), top=known.top)
@@ -262,11 +287,15 @@ def scores(
 ) -> Float[np.ndarray, "rows cols"]:
     """Scores (larger = more alike), float64, of every row of `a` with every row of `b`, by the twin's comparison."""
     with torch.inference_mode():
-        distance = twin.comparison.block(torch.from_numpy(a).to(twin.device), torch.from_numpy(b).to(twin.device))
+        distance = twin.comparison.block(
+            torch.from_numpy(a).to(twin.device), torch.from_numpy(b).to(twin.device)
+        )
     return score_from_distance(twin.comparison.name, distance.cpu().numpy().astype(np.float64))
 
 
-def pair_scores(bundle: Bundle, a: Float[np.ndarray, "n dim"], b: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n"]:
+def pair_scores(
+    bundle: Bundle, a: Float[np.ndarray, "n dim"], b: Float[np.ndarray, "n dim"]
+) -> Float[np.ndarray, "n"]:
     """Score of a[i] and b[i] by the bundle's comparison, float64; normalised where the calibration has a cohort."""
     device, comparison = bundle.twin.device, bundle.twin.comparison
     with torch.inference_mode():

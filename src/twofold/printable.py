@@ -14,10 +14,12 @@ __all__ = ["printable", "printable_lines", "utf8_name", "with_printable_data"]
 
 P = ParamSpec("P")
 
-# Cc: controls, and with them every escape sequence. Cf: bidirectional overrides, joiners, tags. Cs: a byte of a file
-# name that is not UTF-8. Zl, Zp: line and paragraph separators. Co, Cn: private and unassigned, drawn as anything.
+# Cc: controls, and with them every escape sequence. Cf: bidirectional overrides, joiners, tags. Cs:
+# a byte of a file name that is not UTF-8. Zl, Zp: line and paragraph separators. Co, Cn: private
+# and unassigned, drawn as anything.
 UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Co", "Cn"})
-# without these two, emoji and the scripts of South Asia and Iran fall apart; alone they move nothing
+# without these two, emoji and the scripts of South Asia and Iran fall apart; alone they move
+# nothing
 JOINERS = frozenset("\u200c\u200d")
 
 

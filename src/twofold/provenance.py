@@ -1,7 +1,8 @@
 """What a model remembers of the data it was made from: keyed hashes of identities and contents, part by part (law 2).
 
-No name and no content is kept. Whoever holds a bundle can still test a guess ("was Anna in it?"), because the key lies
-beside the hashes; precomputed tables and comparisons between two bundles are what the key prevents.
+No name and no content is kept. Whoever holds a bundle can still test a guess ("was Anna in it?"),
+because the key lies beside the hashes; precomputed tables and comparisons between two bundles are
+what the key prevents.
 """
 
 import hmac
@@ -52,7 +53,8 @@ class Part:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Part) and all(
-            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("names", "contents", "owners")
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("names", "contents", "owners")
         )
 
     __hash__ = None  # pyright: ignore[reportAssignmentType] - arrays have no hash
@@ -66,7 +68,9 @@ class Part:
         keys, owners = _keys(contents)[order], owners[order]
         fresh = np.ones(len(keys), bool)
         fresh[1:] = (keys[1:] != keys[:-1]) | (owners[1:] != owners[:-1])
-        return cls(names=_rows(kept), contents=_rows(keys[fresh]), owners=owners[fresh].astype(np.int64))
+        return cls(
+            names=_rows(kept), contents=_rows(keys[fresh]), owners=owners[fresh].astype(np.int64)
+        )
 
     def holding(self, contents: Hashes) -> Bool[np.ndarray, " n"]:
         """Which contents of the part are among these."""
@@ -94,7 +98,9 @@ class Part:
         kept = ~np.isin(_keys(self.contents), _keys(contents))
         kept &= (self.owners < 0) | ~np.append(gone, False)[self.owners]
         place = np.cumsum(~gone) - 1
-        owners = np.where(self.owners[kept] < 0, NOBODY, np.append(place, NOBODY)[self.owners[kept]])
+        owners = np.where(
+            self.owners[kept] < 0, NOBODY, np.append(place, NOBODY)[self.owners[kept]]
+        )
         return Part.made(self.names[~gone], self.contents[kept], owners)
 
 
@@ -104,7 +110,8 @@ class Familiarity:
 
     Attributes:
         items: which items have a content that stands in a part, for each part.
-        contents: which identities have such an item. names: which identities are called as one of the part.
+        contents: which identities have such an item. names: which identities are called as one of
+            the part.
     """
 
     items: Mapping[str, Bool[np.ndarray, " n"]]
@@ -118,8 +125,9 @@ class Provenance:
 
     Attributes:
         salt: the key of all hashes, drawn by chance.
-        parts: "train", "valid" (trained on), "calibrate", "test" (kept aside), "ancestor" (what the model that this
-            training began with had been trained on), "calibrated", "cohort" (what the threshold was found on).
+        parts: "train", "valid" (trained on), "calibrate", "test" (kept aside), "ancestor" (what the
+            model that this training began with had been trained on), "calibrated", "cohort" (what
+            the threshold was found on).
     """
 
     salt: bytes = field(default_factory=lambda: secrets.token_bytes(HASH_BYTES))
@@ -131,10 +139,15 @@ class Provenance:
         return {name: len(part) for name, part in self.parts.items()}
 
     @classmethod
-    def of_format_1(cls, names: Mapping[str, Sequence[str]], contents: Sequence[str]) -> "Provenance":
+    def of_format_1(
+        cls, names: Mapping[str, Sequence[str]], contents: Sequence[str]
+    ) -> "Provenance":
         """The records of bundles that held names and SHA-256 of trained contents in plain text."""
         known = cls()
-        parts = {part: Part.made(known.hashed_names(each), _none(), _nobody(0)) for part, each in names.items()}
+        parts = {
+            part: Part.made(known.hashed_names(each), _none(), _nobody(0))
+            for part, each in names.items()
+        }
         if contents:
             hashed = known.hashed_contents(contents)
             train = parts.get("train", Part.made(_none(), _none(), _nobody(0)))
@@ -143,14 +156,18 @@ class Provenance:
 
     def hashed_names(self, names: Sequence[str]) -> Hashes:
         """Keyed hashes of identities' names; how Unicode writes a letter does not matter."""
-        return self._hashed(b"name\0" + unicodedata.normalize("NFC", name).encode() for name in names)
+        return self._hashed(
+            b"name\0" + unicodedata.normalize("NFC", name).encode() for name in names
+        )
 
     def hashed_contents(self, contents: Sequence[str]) -> Hashes:
         """Keyed hashes of contents, each given by its SHA-256 in hexadecimal digits."""
         return self._hashed(b"content\0" + bytes.fromhex(content) for content in contents)
 
     def _hashed(self, messages: Iterable[bytes]) -> Hashes:
-        digests = b"".join(hmac.digest(self.salt, message, "sha256")[:HASH_BYTES] for message in messages)
+        digests = b"".join(
+            hmac.digest(self.salt, message, "sha256")[:HASH_BYTES] for message in messages
+        )
         return np.frombuffer(digests, np.uint8).reshape(-1, HASH_BYTES)
 
     def with_part(self, name: str, items: Items | Pairs) -> "Provenance":
@@ -172,7 +189,9 @@ class Provenance:
 
     def without(self, *names: str) -> "Provenance":
         """Without these parts."""
-        return replace(self, parts={name: part for name, part in self.parts.items() if name not in names})
+        return replace(
+            self, parts={name: part for name, part in self.parts.items() if name not in names}
+        )
 
     def joined(self, name: str, *parts: Part) -> "Provenance":
         """With further parts, hashed with the same key, added to one; no part where nothing is in it."""
@@ -186,7 +205,9 @@ class Provenance:
     def forgotten(self, names: Sequence[str], contents: Sequence[str] = ()) -> "Provenance":
         """Without these identities (and their contents) and without these contents, in any part."""
         hashes = self.hashed_names(names), self.hashed_contents(contents)
-        return replace(self, parts={name: part.without(*hashes) for name, part in self.parts.items()})
+        return replace(
+            self, parts={name: part.without(*hashes) for name, part in self.parts.items()}
+        )
 
     @property
     def items(self) -> int:
@@ -208,14 +229,20 @@ class Provenance:
             told[name] = np.zeros(len(items.identities), bool)
             told[name][items.identity[items_known]] = True
         return Familiarity(
-            items=known, contents=told, names={name: _among(names, part.names) for name, part in self.parts.items()}
+            items=known,
+            contents=told,
+            names={name: _among(names, part.names) for name, part in self.parts.items()},
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """As flat arrays, for safetensors."""
         told: dict[str, np.ndarray] = {"salt": np.frombuffer(self.salt, np.uint8)}
         for name, part in self.parts.items():
-            told |= {f"{name}.names": part.names, f"{name}.contents": part.contents, f"{name}.owners": part.owners}
+            told |= {
+                f"{name}.names": part.names,
+                f"{name}.contents": part.contents,
+                f"{name}.owners": part.owners,
+            }
         return told
 
     @classmethod
@@ -229,12 +256,19 @@ class Provenance:
         parts = {}
         try:
             for name in names:
-                part = Part(**{key: np.array(arrays[f"{name}.{key}"]) for key in ("names", "contents", "owners")})
+                part = Part(
+                    **{
+                        key: np.array(arrays[f"{name}.{key}"])
+                        for key in ("names", "contents", "owners")
+                    }
+                )
                 _check(part)
                 parts[name] = part
             return cls(salt=np.asarray(arrays["salt"], np.uint8).tobytes(), parts=parts)
         except (KeyError, TypeError, ValueError) as error:
-            raise DamagedBundle(f"the records of trained identities are damaged ({error!r})") from None
+            raise DamagedBundle(
+                f"the records of trained identities are damaged ({error!r})"
+            ) from None
 
 
 def _check(part: Part) -> None:
@@ -246,7 +280,9 @@ def _check(part: Part) -> None:
             raise ValueError("hashes that are not sorted")
     if part.owners.dtype != np.int64 or part.owners.shape != (len(part.contents),):
         raise ValueError(f"owners of shape {part.owners.shape}, {part.owners.dtype}")
-    if len(part.owners) and not NOBODY <= part.owners.min() <= part.owners.max() < max(len(part.names), 1):
+    if len(part.owners) and not NOBODY <= part.owners.min() <= part.owners.max() < max(
+        len(part.names), 1
+    ):
         raise ValueError(f"owners up to {part.owners.max()} of {len(part.names)} identities")
 
 

@@ -39,19 +39,25 @@ so float64 holds each of them exactly: a score does not depend on the order in w
 def ranking(twin: Twin, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
     """Scores that rank as those of `embedding.scores` do.
 
-    Cosines are exact (`Cosines`): equal vectors tie on every processor. Most pairs get a rough look only, in half
-    precision where there are many and this processor multiplies faster in it.
+    Cosines are exact (`Cosines`): equal vectors tie on every processor. Most pairs get a rough look
+    only, in half precision where there are many and this processor multiplies faster in it.
 
     Raises:
         DataError: a vector is not finite.
     """
     if twin.comparison.name == "cosine":
-        return Cosines(vectors, half=len(vectors) >= HALF_FROM and _half_is_faster(vectors.shape[1]))
+        return Cosines(
+            vectors, half=len(vectors) >= HALF_FROM and _half_is_faster(vectors.shape[1])
+        )
 
     def score(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
         sides = (torch.from_numpy(vectors[index]).to(twin.device) for index in (rows, cols))
         with torch.inference_mode():
-            return score_from_distance(twin.comparison.name, twin.comparison.block(*sides)).cpu().numpy()
+            return (
+                score_from_distance(twin.comparison.name, twin.comparison.block(*sides))
+                .cpu()
+                .numpy()
+            )
 
     return score
 
@@ -59,10 +65,10 @@ def ranking(twin: Twin, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
 class Cosines:
     """Cosine similarities of fixed-point vectors: exact in float64, and rough in fewer digits (see `metrics.glances`).
 
-    A rough look is a product in float32, or one in bfloat16 that is seen as the 16-bit integer of the same bits: for
-    scores above 0 these have the same order, and integers are compared in a third of the time. How far a look is off
-    is bounded, not guessed: by Cauchy and Schwarz from what each vector lost to its rounding (`slack`), and by the
-    rounding of the product.
+    A rough look is a product in float32, or one in bfloat16 that is seen as the 16-bit integer of
+    the same bits: for scores above 0 these have the same order, and integers are compared in a
+    third of the time. How far a look is off is bounded, not guessed: by Cauchy and Schwarz from
+    what each vector lost to its rounding (`slack`), and by the rounding of the product.
 
     Args:
         vectors: float32, of any length.
@@ -77,7 +83,9 @@ class Cosines:
         self.slack = 0.0
         self.pool = _single_threads(threads) if (threads := torch.get_num_threads()) > 1 else None
 
-    def __call__(self, rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+    def __call__(
+        self, rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]
+    ) -> Float[np.ndarray, "rows cols"]:
         return self._unit(rows) @ self._unit(cols).T
 
     def pairs(self, a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
@@ -91,7 +99,8 @@ class Cosines:
     def arranged(self, order: Int[np.ndarray, "n"]) -> Callable[[slice, slice], np.ndarray]:
         """Rough looks at tiles of the items in this order; a tile is overwritten by the next of its shape."""
         items = torch.empty(self.fixed.shape, dtype=torch.bfloat16 if self.half else torch.float32)
-        # sums of dim products in float32 are off by at most dim * 2^-24 (Higham 2002, eq. 3.5); twice that, to be sure
+        # sums of dim products in float32 are off by at most dim * 2^-24 (Higham 2002, eq. 3.5);
+        # twice that, to be sure
         summed = 2.0**-23 * (items.shape[1] + 1)
         for start in range(0, len(order), AT_ONCE):
             part = slice(start, start + AT_ONCE)
@@ -107,7 +116,9 @@ class Cosines:
         if not self.pool:
             return map(function, spans)
         parts = [spans[start : start + HANDFUL] for start in range(0, len(spans), HANDFUL)]
-        return chain.from_iterable(self.pool.map(lambda part: [function(span) for span in part], parts))
+        return chain.from_iterable(
+            self.pool.map(lambda part: [function(span) for span in part], parts)
+        )
 
     def least(self, scores: Float[np.ndarray, "n"]) -> Shaped[np.ndarray, "n"]:
         """What a pair of such a score looks like at least; anything for bfloat16 below 0, whose order is another."""

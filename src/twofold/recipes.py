@@ -46,7 +46,14 @@ def face() -> Recipe:
     return Recipe.model_validate(
         {
             "input": {"name": "Image", "size": 64, "channels": 1},
-            "augment": {"flip": True, "rotation": 10, "scale": 0.1, "shift": 0.08, "brightness": 0.2, "contrast": 0.2},
+            "augment": {
+                "flip": True,
+                "rotation": 10,
+                "scale": 0.1,
+                "shift": 0.08,
+                "brightness": 0.2,
+                "contrast": 0.2,
+            },
             "encoder": {"name": "resnet_small", "dim": 128, "stem_stride": 2},
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,
@@ -65,7 +72,13 @@ def signature() -> Recipe:
     return Recipe.model_validate(
         {
             "input": {"name": "Image", "size": [64, 128], "channels": 1, "fit": "pad"},
-            "augment": {"rotation": 5, "scale": 0.1, "shear": 0.1, "shift": 0.05, "fill": "background"},
+            "augment": {
+                "rotation": 5,
+                "scale": 0.1,
+                "shear": 0.1,
+                "shift": 0.05,
+                "fill": "background",
+            },
             "encoder": {"name": "resnet_small", "dim": 128, "stem_stride": 2},
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,
@@ -83,7 +96,14 @@ def generic() -> Recipe:
     return Recipe.model_validate(
         {
             "input": {"name": "Image", "size": 64, "channels": 3},
-            "augment": {"flip": True, "rotation": 10, "scale": 0.2, "shift": 0.1, "brightness": 0.2, "contrast": 0.2},
+            "augment": {
+                "flip": True,
+                "rotation": 10,
+                "scale": 0.2,
+                "shift": 0.1,
+                "brightness": 0.2,
+                "contrast": 0.2,
+            },
             "encoder": {"name": "resnet_small", "dim": 128, "stem_stride": 2},
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,
@@ -100,8 +120,21 @@ def photo() -> Recipe:
     """Photographs of anything: starts from ImageNet weights (extra `weights`), so that few pictures go a long way."""
     return Recipe.model_validate(
         {
-            "input": {"name": "Image", "size": 224, "channels": 3, "mean": 127 / 255, "std": 128 / 255},
-            "augment": {"flip": True, "rotation": 10, "scale": 0.2, "shift": 0.1, "brightness": 0.2, "contrast": 0.2},
+            "input": {
+                "name": "Image",
+                "size": 224,
+                "channels": 3,
+                "mean": 127 / 255,
+                "std": 128 / 255,
+            },
+            "augment": {
+                "flip": True,
+                "rotation": 10,
+                "scale": 0.2,
+                "shift": 0.1,
+                "brightness": 0.2,
+                "contrast": 0.2,
+            },
             "encoder": {"name": "efficientnet_lite0", "weights": "imagenet"},
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,
@@ -180,6 +213,8 @@ def find(name: str) -> Recipe:
     if name.endswith(".toml") or Path(name).is_file():
         return Recipe.read(name)
     if name not in __all__:
-        raise UnknownName(f"no recipe is called {name!r}, and it is not a TOML file: {nearest(name, __all__)}")
+        raise UnknownName(
+            f"no recipe is called {name!r}, and it is not a TOML file: {nearest(name, __all__)}"
+        )
     make: Callable[[], Recipe] = globals()[name]
     return make()

@@ -22,7 +22,9 @@ def pairs_of(part: Items, score: ScoreBlock) -> PairSource:
     Raises:
         DataError: an identity stands at two sites.
     """
-    pairs = AllPairs(score, part.labels, identity=part.identity, forged=part.forged, source=part.source)
+    pairs = AllPairs(
+        score, part.labels, identity=part.identity, forged=part.forged, source=part.source
+    )
     if part.site is None:
         return pairs
     return BySite(pairs, sites_of_identities(part.identity, part.site, part.identities))

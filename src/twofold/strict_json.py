@@ -34,15 +34,24 @@ def table(kind: Any, plain: Any, *, older: bool) -> Any:
     """A dataclass from exactly its own keys, each of its declared type; an older format may lack late ones.
 
     Raises:
-        BundleError: a key is missing or unknown, a value is of the wrong type, or a number is not finite.
+        BundleError: a key is missing or unknown, a value is of the wrong type, or a number is not
+            finite.
     """
     name, types = kind.__name__.lower(), get_type_hints(kind)
     declared = {field.name: field for field in fields(kind)}
     late = {key for key, field in declared.items() if older and field.default is not MISSING}
-    unknown, missing = sorted(plain.keys() - declared.keys()), sorted(declared.keys() - plain.keys() - late)
+    unknown, missing = (
+        sorted(plain.keys() - declared.keys()),
+        sorted(declared.keys() - plain.keys() - late),
+    )
     if unknown or missing:
-        raise BundleError(f"{name}: unknown keys {unknown}, missing keys {missing}: not written by us")
-    known = {key: _value(value, types[key], f"{name}: {key}", older=older) for key, value in plain.items()}
+        raise BundleError(
+            f"{name}: unknown keys {unknown}, missing keys {missing}: not written by us"
+        )
+    known = {
+        key: _value(value, types[key], f"{name}: {key}", older=older)
+        for key, value in plain.items()
+    }
     return kind(**known)
 
 
@@ -53,7 +62,9 @@ def _value(value: Any, declared: Any, where: str, *, older: bool) -> Any:
         return None
     if tables := [each for each in wanted if is_dataclass(each)]:
         if not isinstance(value, dict):
-            raise BundleError(f"{where.split(': ')[-1]} is {value!r}, where a table belongs: calibrate again")
+            raise BundleError(
+                f"{where.split(': ')[-1]} is {value!r}, where a table belongs: calibrate again"
+            )
         return table(tables[0], value, older=older)
     if get_origin(wanted[0]) is tuple:
         if not isinstance(value, list | tuple):

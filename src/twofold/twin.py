@@ -19,18 +19,23 @@ class Twin(nn.Module):
     Args:
         input: how a raw thing becomes a tensor; its normalisation constants belong to the twin.
         encoder: any module that maps a normalised batch to float (batch, dim).
-        comparison: the name of a distance, or a comparison (a learned head is an nn.Module and is trained along).
+        comparison: the name of a distance, or a comparison (a learned head is an nn.Module and is
+            trained along).
 
     Attributes:
         dim: length of an embedding.
     """
 
-    def __init__(self, input: Input, encoder: nn.Module, comparison: str | Comparison = "cosine") -> None:
+    def __init__(
+        self, input: Input, encoder: nn.Module, comparison: str | Comparison = "cosine"
+    ) -> None:
         super().__init__()
         self.input = input
         self.encoder = encoder
         self.dim = _dim(input, encoder)
-        self.comparison = named(comparison, dim=self.dim) if isinstance(comparison, str) else comparison
+        self.comparison = (
+            named(comparison, dim=self.dim) if isinstance(comparison, str) else comparison
+        )
 
     @property
     def device(self) -> torch.device:
@@ -58,5 +63,8 @@ def _dim(input: Input, encoder: nn.Module) -> int:
         out = encoder(input.normalise(input.stack([input.example()]).to(parameter.device)))
     encoder.train(training)
     if out.ndim != 2:
-        raise UsageError(f"an encoder maps a batch to (batch, dim); this one returned {tuple(out.shape)} for one input")
+        raise UsageError(
+            f"an encoder maps a batch to (batch, dim); this one returned {tuple(out.shape)} for "
+            f"one input"
+        )
     return int(out.shape[1])

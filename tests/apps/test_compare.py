@@ -27,7 +27,11 @@ class Cut(nn.Module):
 
 
 def worse(**parts):
-    return Bundle(twin=Twin(Vector(), Cut(), "cosine"), recipe=Recipe(), provenance=Provenance.of_format_1(parts, ()))
+    return Bundle(
+        twin=Twin(Vector(), Cut(), "cosine"),
+        recipe=Recipe(),
+        provenance=Provenance.of_format_1(parts, ()),
+    )
 
 
 def test_a_bundle_that_knows_more_is_better():
@@ -48,7 +52,10 @@ def test_thresholds_are_compared_where_they_were_found_elsewhere():
 
 def test_identities_that_one_of_them_was_trained_on_are_refused():
     items = clusters(20, 3)
-    for a, b in ((worse(train=items.identities[:1]), bundle()), (worse(), bundle(train=items.identities[:1]))):
+    for a, b in (
+        (worse(train=items.identities[:1]), bundle()),
+        (worse(), bundle(train=items.identities[:1])),
+    ):
         with pytest.raises(IdentityOverlap, match="1 of 20 identities were trained on"):
             compare(a, b, items)
     kept = bundle(train=items.identities[:10], test=items.identities[10:])

@@ -70,7 +70,11 @@ PLANTED = {
 @pytest.fixture
 def bundle():
     recipe = Recipe.model_validate(
-        {"input": {"name": "Image", "size": 32}, "encoder": {"name": "conv4", "width": 8}, "loss": "triplet"}
+        {
+            "input": {"name": "Image", "size": 32},
+            "encoder": {"name": "conv4", "width": 8},
+            "loss": "triplet",
+        }
     )
     with build.seeded(0):
         twin = build.twin(recipe)
@@ -102,7 +106,9 @@ def test_what_cannot_be_read_is_named(folder):
     (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing")
     found = dedup(Items.open(folder, levels=0))
     assert sets(found) == PLANTED
-    assert list(found.unreadable) == ["broken.png"] and "broken.png" in found.unreadable["broken.png"]
+    assert (
+        list(found.unreadable) == ["broken.png"] and "broken.png" in found.unreadable["broken.png"]
+    )
     assert found.items == 16
 
 
@@ -135,7 +141,9 @@ def test_a_cache_serves_every_rule(tmp_path):
         assert len(dedup(items, cache=cache, rule=Copies(mirrored=mirrored)).groups) == mirrored
 
 
-def test_what_cannot_be_read_while_it_is_compared_is_compared_the_next_time(folder, tmp_path, monkeypatch):
+def test_what_cannot_be_read_while_it_is_compared_is_compared_the_next_time(
+    folder, tmp_path, monkeypatch
+):
     items, cache = Items.from_folder(folder, levels=0), tmp_path / "cache"
     with monkeypatch.context() as patched:
 
@@ -158,7 +166,9 @@ def test_a_cache_of_another_model_is_refused(folder, tmp_path, bundle):
 
 
 def test_a_calibrated_bundle_brings_its_threshold(folder, bundle):
-    rate = Estimate(name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9)
+    rate = Estimate(
+        name="rate", value=0.01, low=0.0, high=0.02, confidence=0.95, unit="identity", resampled=9
+    )
     calibration = Calibration(
         threshold=-0.9,
         far=0.01,
@@ -179,7 +189,8 @@ def test_a_calibrated_bundle_brings_its_threshold(folder, bundle):
     items = Items.open(folder, levels=0)
     found = dedup(items, bundle.with_calibration(calibration))
     assert (
-        "scores of at least -0.9000 (the bundle's threshold for a false-accept rate of 0.01, certified)" in found.rule
+        "scores of at least -0.9000 (the bundle's threshold for a false-accept rate of 0.01, "
+        "certified)" in found.rule
     )
     assert len(found.groups) == 1 and found.copies == 14 and found.threshold == -0.9
     assert "(as you asked)" in dedup(items, bundle, threshold=0.99999).rule
@@ -188,8 +199,12 @@ def test_a_calibrated_bundle_brings_its_threshold(folder, bundle):
 
 def test_against_an_index(folder, tmp_path, bundle):
     items = Items.open(folder, levels=0)
-    old = items.take(np.array([place for place, name in enumerate(items.ids) if not name.startswith("z")]))
-    new = items.take(np.array([place for place, name in enumerate(items.ids) if name.startswith("z")]))
+    old = items.take(
+        np.array([place for place, name in enumerate(items.ids) if not name.startswith("z")])
+    )
+    new = items.take(
+        np.array([place for place, name in enumerate(items.ids) if name.startswith("z")])
+    )
     with Index.create(tmp_path / "index", bundle.contract) as index:
         index.add(embed(bundle, old))
         found = dedup(new, bundle, against=index, threshold=0.99999)
@@ -213,7 +228,12 @@ def test_vectors_that_exist_already():
     rows[10], rows[20] = rows[3] + 0.01 * rows[4], rows[3]
     found = dedup_vectors(rows)
     assert [(group.kept, set(group.copies)) for group in found.groups] == [("3", {"10", "20"})]
-    named = Embeddings(ids=tuple(f"x{i}" for i in range(30)), labels=("a",) * 30, vectors=rows, fingerprint="f" * 64)
+    named = Embeddings(
+        ids=tuple(f"x{i}" for i in range(30)),
+        labels=("a",) * 30,
+        vectors=rows,
+        fingerprint="f" * 64,
+    )
     assert dedup_vectors(named, threshold=0.9).groups[0].kept == "x3"
     with pytest.raises(UsageError, match=r"vectors of shape \(30,\)"):
         dedup_vectors(rows[:, 0])
@@ -234,13 +254,18 @@ def test_thousands_that_are_nearly_the_same_are_one_group():
 def test_frames_that_are_nearly_the_same_are_one_group_with_the_preferred_kept(monkeypatch):
     shown = np.asarray(scene(0))
     rng = np.random.default_rng(0)
-    frames = [np.clip(shown + rng.normal(0, 4, shown.shape), 0, 255).astype(np.uint8) for _ in range(80)]
+    frames = [
+        np.clip(shown + rng.normal(0, 4, shown.shape), 0, 255).astype(np.uint8) for _ in range(80)
+    ]
     items = Items.from_arrays([*frames, np.asarray(scene(1)), shown[::2, ::2]], list(range(82)))
     looked = []
     monkeypatch.setattr(
-        "twofold.copies.comparing.compared", lambda *given, **how: looked.append(given) or compared(*given, **how)
+        "twofold.copies.comparing.compared",
+        lambda *given, **how: looked.append(given) or compared(*given, **how),
     )
-    found = dedup(items, Image(size=64), keep=lambda known, place: (known.ids[place] != "77", place))
+    found = dedup(
+        items, Image(size=64), keep=lambda known, place: (known.ids[place] != "77", place)
+    )
     assert [(group.kept, len(group.copies)) for group in found.groups] == [("77", 80)]
     assert len(looked) < 320  # of 3,200 pairs
 
@@ -248,7 +273,9 @@ def test_frames_that_are_nearly_the_same_are_one_group_with_the_preferred_kept(m
 def test_a_grown_crowd_has_the_groups_of_one_call(tmp_path):
     shown = np.asarray(scene(0))
     rng = np.random.default_rng(0)
-    frames = [np.clip(shown + rng.normal(0, 4, shown.shape), 0, 255).astype(np.uint8) for _ in range(150)]
+    frames = [
+        np.clip(shown + rng.normal(0, 4, shown.shape), 0, 255).astype(np.uint8) for _ in range(150)
+    ]
     items = Items.from_arrays([*frames, np.asarray(scene(1))], list(range(151)))
     dedup(items.take(np.arange(100)), Image(size=64), cache=tmp_path / "cache")
     grown = dedup(items, Image(size=64), cache=tmp_path / "cache")

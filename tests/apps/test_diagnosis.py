@@ -40,8 +40,12 @@ def folder(root: Path, sizes: list[int], **files: str) -> Items:
 
 def found(items: Items, settings: dict | None = None, **more: Any) -> dict[str, Finding]:
     settings = settings or {}
-    findings = diagnosed(items, Text(), recipe=Recipe().replace(settings), fixed=tuple(settings), **more)
-    assert [f.level for f in findings] == sorted((f.level for f in findings), key=["fatal", "warning", "note"].index)
+    findings = diagnosed(
+        items, Text(), recipe=Recipe().replace(settings), fixed=tuple(settings), **more
+    )
+    assert [f.level for f in findings] == sorted(
+        (f.level for f in findings), key=["fatal", "warning", "note"].index
+    )
     return {finding.code: finding for finding in findings}
 
 
@@ -56,7 +60,10 @@ def test_unreadable_items_are_named_with_the_reason_and_left_out(tmp_path: Path)
     items = folder(tmp_path, [2] * 10, p0__a="no number", p3__b="none")
     finding = found(items)["unreadable"]
     assert finding.level == "warning" and finding.files == ("p0/a", "p3/b")
-    assert finding.message == "2 of 22 items cannot be read (a is not made of numbers, b is not made of numbers)"
+    assert (
+        finding.message
+        == "2 of 22 items cannot be read (a is not made of numbers, b is not made of numbers)"
+    )
     strict = found(items, strict=True)["unreadable"]
     assert strict.level == "fatal" and "twofold doctor DATA --fix clean.csv" in strict.remedy
 
@@ -73,7 +80,10 @@ def test_equal_items_are_found_as_they_are_read(tmp_path: Path) -> None:
     findings = found(folder(tmp_path, [2] * 10, p0__x="77", p5__y=" 77 ", p1__u="88", p1__v="88"))
     across, within = findings["duplicates-across-classes"], findings["duplicates-within-classes"]
     assert across.files == ("p0/x", "p5/y") and within.files == ("p1/u", "p1/v")
-    assert "1 content stands under more than one label" in across.message and "p0/x = p5/y" in across.message
+    assert (
+        "1 content stands under more than one label" in across.message
+        and "p0/x = p5/y" in across.message
+    )
     assert across.level == within.level == "warning"
 
 
@@ -117,11 +127,15 @@ def test_one_class_of_two_items_and_singletons(tmp_path: Path) -> None:
 def test_few_identities_are_trained_on_as_they_are(tmp_path: Path) -> None:
     findings = diagnosed(folder(tmp_path, [2] * 7), Text())
     assert not [finding for finding in findings if finding.level != "note"]
-    assert "identities: 7 train, 0 valid, 0 calibrate, 0 test" in [finding.message for finding in findings]
+    assert "identities: 7 train, 0 valid, 0 calibrate, 0 test" in [
+        finding.message for finding in findings
+    ]
 
 
 def test_strays_and_forgeries(tmp_path: Path) -> None:
-    findings = found(folder(tmp_path, [3] * 10, README="what this is", p1_forg__a="1001", p1_forg__b="1002"))
+    findings = found(
+        folder(tmp_path, [3] * 10, README="what this is", p1_forg__a="1001", p1_forg__b="1002")
+    )
     assert findings["strays"].files == ("README",)
     assert findings["class-sizes"].message == "10 classes of 3 to 3 items each, median 3"
     assert "singletons" not in findings and "training" not in findings
@@ -129,5 +143,7 @@ def test_strays_and_forgeries(tmp_path: Path) -> None:
 
 def test_progress_counts_every_item(tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
-    diagnosed(folder(tmp_path, [2, 2]), Text(), progress=lambda done, total: steps.append((done, total)))
+    diagnosed(
+        folder(tmp_path, [2, 2]), Text(), progress=lambda done, total: steps.append((done, total))
+    )
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]

@@ -25,7 +25,10 @@ READER = Image(size=48, channels=3)
 def written(root: Path, items: Items, *, seed: int = 0, **more: np.ndarray) -> Path:
     """Glyphs as PNG files on paper of random colours, with more pictures by name (__ for the slash)."""
     generator = np.random.default_rng(seed)
-    pictures = {f"{items.names[c]}/{i}": v for v, i, c in zip(items.values, items.ids, items.labels, strict=True)}
+    pictures = {
+        f"{items.names[c]}/{i}": v
+        for v, i, c in zip(items.values, items.ids, items.labels, strict=True)
+    }
     for name, picture in pictures.items():
         save(root, name, tinted(picture, generator.integers(-25, 25, 3)))
     for name, picture in more.items():
@@ -79,10 +82,16 @@ def test_near_copies_and_copies_are_found_and_one_is_kept(tmp_path: Path, sound:
     findings, found = examined(items)
     # a and c are equal; 0 (of another colour) and b are nearly so
     assert findings["duplicates-within-classes"].files == ("glyph 0/a.png", "glyph 0/c.png")
-    assert set(findings["near-duplicates-within-classes"].files) == {f"glyph 0/{name}.png" for name in "0abc"}
+    assert set(findings["near-duplicates-within-classes"].files) == {
+        f"glyph 0/{name}.png" for name in "0abc"
+    }
     assert findings["near-duplicates-across-classes"].files == ("glyph 3/d.png", "glyph 10/80.png")
     dropped = {items.ids[place]: reason for place, reason in found.dropped.items()}
-    assert dropped.keys() == {*(f"glyph 0/{name}.png" for name in "abc"), "glyph 3/d.png", "glyph 10/80.png"}
+    assert dropped.keys() == {
+        *(f"glyph 0/{name}.png" for name in "abc"),
+        "glyph 3/d.png",
+        "glyph 10/80.png",
+    }
     assert dropped["glyph 0/c.png"] == "equal to glyph 0/a.png"
     assert dropped["glyph 3/d.png"] == "nearly equal to glyph 10/80.png, which has another label"
 
@@ -90,7 +99,11 @@ def test_near_copies_and_copies_are_found_and_one_is_kept(tmp_path: Path, sound:
 def test_overlap_with_other_data(tmp_path: Path, sound: Items) -> None:
     old = Items.open(written(tmp_path / "old", sound.take(range(40))))
     picture = tinted(sound.values[3], np.zeros(3))
-    new = Items.open(written(tmp_path / "new", glyphs(5, 4, size=48, seed=9), x__a=picture, x__b=compressed(picture)))
+    new = Items.open(
+        written(
+            tmp_path / "new", glyphs(5, 4, size=48, seed=9), x__a=picture, x__b=compressed(picture)
+        )
+    )
     new = new.where(identities=["x", "glyph 1"])
     findings, found = examined(new, against=old)
     assert "1 identity stands on two sides of these items, those compared with (glyph 1)" in (
@@ -105,7 +118,9 @@ def test_parts_of_a_table_that_share_identities_and_contents(tmp_path: Path, sou
     items = Items.open(written(tmp_path, sound.take(range(32))))
     parts = ["train"] * 20 + ["test"] * 12  # identity 2 has four items in either
     findings, found = examined(items, against=parts)
-    assert findings["overlap-identities"].message.startswith("1 identity stands on two sides of test, train (glyph 2)")
+    assert findings["overlap-identities"].message.startswith(
+        "1 identity stands on two sides of test, train (glyph 2)"
+    )
     assert list(found.dropped) == [16, 17, 18, 19]  # the larger part gives way
     with pytest.raises(DataError, match="3 parts are given for 32 items"):
         examined(items, against=["a", "b", "c"])
@@ -124,16 +139,27 @@ def test_swapped_labels_are_found_where_neighbours_are_good(sound: Items) -> Non
 def test_features_that_are_too_weak_accuse_nobody() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 48, 48, 1)).astype(np.uint8)
     findings, found = examined(Items.from_arrays(noise, [str(i // 6) for i in range(60)]))
-    assert "nearest neighbours agree with" in findings["labels-not-judged"].message and not found.dropped
+    assert (
+        "nearest neighbours agree with" in findings["labels-not-judged"].message
+        and not found.dropped
+    )
 
 
 def test_a_colour_that_tells_who_is_who_is_reported(sound: Items) -> None:
     paper = np.random.default_rng(0).integers(-40, 40, (16, 3))
     items = Items.from_arrays(
-        [tinted(value, paper[code]) for value, code in zip(sound.values, sound.labels, strict=True)], sound.labels
+        [
+            tinted(value, paper[code])
+            for value, code in zip(sound.values, sound.labels, strict=True)
+        ],
+        sound.labels,
     )
     confound = examined(items)[0]["confound"]
-    assert confound.level == "warning" and "AUC of" in confound.message and "mean colour" in confound.message
+    assert (
+        confound.level == "warning"
+        and "AUC of" in confound.message
+        and "mean colour" in confound.message
+    )
 
 
 def test_a_source_and_forgeries_of_another_colour(tmp_path: Path, sound: Items) -> None:
@@ -162,7 +188,10 @@ def test_names_that_the_eye_takes_for_one(tmp_path: Path) -> None:
 
 def test_a_bundle_serves_as_reader_and_gives_the_same_again(sound: Items) -> None:
     recipe = Recipe.model_validate(
-        {"input": {"name": "Image", "size": 48, "channels": 1}, "encoder": {"name": "conv4", "dim": 16}}
+        {
+            "input": {"name": "Image", "size": 48, "channels": 1},
+            "encoder": {"name": "conv4", "dim": 16},
+        }
     )
     bundle = Bundle(twin=build.twin(recipe, seed=0), recipe=recipe)
     few = sound.take(range(64))  # to random weights all are alike: many pairs are looked at
@@ -176,7 +205,9 @@ def test_the_cleaned_table_is_readable_and_gives_reasons(tmp_path: Path, sound: 
     items = Items.open(written(tmp_path / "data", sound.take(range(24))))
     beside = write_cleaned(items, {3: "cannot be read", 5: "a, b"}, tmp_path / "clean.csv")
     again = Items.open(tmp_path / "clean.csv")
-    assert [value.resolve() for value in again.values] == [items.values[i] for i in range(24) if i not in (3, 5)]
+    assert [value.resolve() for value in again.values] == [
+        items.values[i] for i in range(24) if i not in (3, 5)
+    ]
     assert beside.read_text().splitlines()[1:] == [
         "data/glyph 0/3.png,glyph 0,cannot be read",
         'data/glyph 0/5.png,glyph 0,"a, b"',
@@ -193,6 +224,8 @@ def test_forgeries_go_with_the_last_genuine_item(tmp_path: Path) -> None:
     for name in ("a/1", "a_forg/1", "b/1", "b/2"):
         save(tmp_path, name, np.zeros((8, 8, 3), np.uint8))
     items = Items.open(tmp_path)
-    beside = write_cleaned(items, {items.ids.index("a/1.png"): "unreadable"}, tmp_path / "clean.csv")
+    beside = write_cleaned(
+        items, {items.ids.index("a/1.png"): "unreadable"}, tmp_path / "clean.csv"
+    )
     assert "a forgery of somebody of whom no genuine item is left" in beside.read_text()
     assert Items.open(tmp_path / "clean.csv").identities == ("b",)

@@ -34,12 +34,20 @@ def test_the_numbers_of_a_calibrated_bundle():
     vectors = np.stack(items.values).astype(np.float64)
     pairs = AllPairs(lambda rows, cols: vectors[rows] @ vectors[cols].T, items.labels)
     assert found.number("eer").value == pytest.approx(eer(tally(pairs)), abs=1e-4)
-    assert (found.items, found.units, found.genuine_pairs, found.impostor_pairs) == (160, 40, 240, 12720 - 240)
+    assert (found.items, found.units, found.genuine_pairs, found.impostor_pairs) == (
+        160,
+        40,
+        240,
+        12720 - 240,
+    )
     assert (found.threshold, found.far, found.certified) == (done.calibration.threshold, 0.1, True)
     assert found.holds and found.number("false_match_rate").value < 0.12
     assert found.notes == ()
     for each in found.estimates:
-        assert each.low <= each.value <= each.high and (each.unit, each.confidence) == ("identity", 0.95)
+        assert each.low <= each.value <= each.high and (each.unit, each.confidence) == (
+            "identity",
+            0.95,
+        )
     json.dumps(asdict(found), allow_nan=False)
     assert evaluate(done, items) == found
     with pytest.raises(UnknownName, match="'ear' was not measured: did you mean 'eer'"):
@@ -63,7 +71,9 @@ def test_a_rate_that_does_not_hold_is_said():
 def test_identities_that_were_used_before_are_refused():
     items = clusters(50, 3)
     first, rest = items.identities[:40], items.identities[40:]
-    done = calibrate(bundle(train=("x",), calibrate=first), items.where(identities=list(first)), far=0.1)
+    done = calibrate(
+        bundle(train=("x",), calibrate=first), items.where(identities=list(first)), far=0.1
+    )
     with pytest.raises(IdentityOverlap, match="the threshold was found on 40 of 50 identities"):
         evaluate(done, items)
     with pytest.raises(IdentityOverlap, match="10 of 50 identities were trained on"):
@@ -74,7 +84,10 @@ def test_identities_that_were_used_before_are_refused():
     assert elsewhere.calibrated(items) == first
     with pytest.raises(IdentityOverlap, match="the threshold was found on 40 of 50 identities"):
         evaluate(elsewhere, items)
-    assert "calibrated" not in calibrate(done, items.where(identities=list(first)), far=0.2).provenance.parts
+    assert (
+        "calibrated"
+        not in calibrate(done, items.where(identities=list(first)), far=0.2).provenance.parts
+    )
 
 
 @pytest.fixture
@@ -104,7 +117,9 @@ def test_pairs_with_identities_and_without(listed):
     by_pair = evaluate_pairs(done, replace(listed, identity=None, identities=()))
     assert (found.unit, found.units, found.notes) == ("identity", 30, ())
     assert (by_pair.unit, by_pair.units) == ("pair", 400)
-    assert by_pair.notes == ("no columns identity_a, identity_b: intervals resample pairs (too narrow)",)
+    assert by_pair.notes == (
+        "no columns identity_a, identity_b: intervals resample pairs (too narrow)",
+    )
     assert found.number("accuracy").value == by_pair.number("accuracy").value > 0.85
     wide, narrow = found.number("accuracy"), by_pair.number("accuracy")
     assert wide.high - wide.low > narrow.high - narrow.low
@@ -121,13 +136,21 @@ def test_pairs_that_cannot_be_judged(listed):
 def test_graded_pairs_are_judged_by_correlations(listed):
     answers = listed.answers * 3 + np.arange(len(listed)) % 3
     found = evaluate_pairs(bundle(), replace(listed, answers=answers))
-    assert [each.name for each in found.estimates] == ["pearson", "spearman"] and "graded" in found.notes[0]
-    assert found.unit == "pair" and "share things, in 1 group: intervals resample pairs" in found.notes[1]
+    assert [each.name for each in found.estimates] == [
+        "pearson",
+        "spearman",
+    ] and "graded" in found.notes[0]
+    assert (
+        found.unit == "pair"
+        and "share things, in 1 group: intervals resample pairs" in found.notes[1]
+    )
     vectors = embed_values(bundle(), listed.values)
     scores = pair_scores(bundle(), vectors[listed.index_a], vectors[listed.index_b])
     assert found.number("pearson").value == pytest.approx(stats.pearsonr(scores, answers)[0])
     assert found.number("spearman").value == pytest.approx(stats.spearmanr(scores, answers)[0])
-    assert found.number("pearson").low < found.number("pearson").value < found.number("pearson").high
+    assert (
+        found.number("pearson").low < found.number("pearson").value < found.number("pearson").high
+    )
 
 
 def test_large_data_takes_a_sample_of_the_impostor_pairs_and_says_so(monkeypatch):
@@ -139,7 +162,8 @@ def test_large_data_takes_a_sample_of_the_impostor_pairs_and_says_so(monkeypatch
     assert found.genuine_pairs == whole.genuine_pairs == 900
     assert 20_000 < found.impostor_pairs <= 30_000 < whole.impostor_pairs
     assert found.notes == (
-        f"error rates are those of all 900 genuine pairs and of {found.impostor_pairs} of {whole.impostor_pairs} "
+        f"error rates are those of all 900 genuine pairs and of {found.impostor_pairs} of "
+        f"{whole.impostor_pairs} "
         "impostor pairs, drawn by chance (seed 0)",
     )
     assert found.number("eer").value == pytest.approx(whole.number("eer").value, rel=0.05)
@@ -153,13 +177,18 @@ def test_vectors_that_are_there_already():
     items = clusters(30, 3)
     vectors = np.stack(items.values).astype(np.float32)
     assert evaluate_vectors(bundle(), items, vectors) == evaluate(bundle(), items)
-    with pytest.raises(UsageError, match=r"vectors of shape \(89, 32\) for 90 items of a bundle whose vectors have 32"):
+    with pytest.raises(
+        UsageError,
+        match=r"vectors of shape \(89, 32\) for 90 items of a bundle whose vectors have 32",
+    ):
         evaluate_vectors(bundle(), items, vectors[1:])
     with pytest.raises(IdentityOverlap, match="1 of 30 identities were trained on"):
         evaluate_vectors(bundle(train=("identity 3",)), items, vectors)
 
 
-@pytest.mark.parametrize("comparison", ["cosine", "euclidean", "squared_euclidean", "manhattan", WeightedL1(8)])
+@pytest.mark.parametrize(
+    "comparison", ["cosine", "euclidean", "squared_euclidean", "manhattan", WeightedL1(8)]
+)
 def test_scores_for_ranking_are_the_scores(comparison):
     vectors = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
     twin, rows, cols = Twin(Vector(8), nn.Identity(), comparison), np.arange(5, 20), np.arange(40)

@@ -26,7 +26,9 @@ def trained():
     image, encoder = {"name": "Image", "size": 16, "channels": 1}, {"name": "conv4", "dim": 16}
     recipe = Recipe.model_validate({"input": image, "encoder": encoder, "epochs": 1})
     return fit_recipe(
-        recipe.replace({"split.calibrate": 0.4, "split.train": 0.4}), glyphs(40, 4, size=16), device="cpu"
+        recipe.replace({"split.calibrate": 0.4, "split.train": 0.4}),
+        glyphs(40, 4, size=16),
+        device="cpu",
     )
 
 
@@ -70,15 +72,21 @@ def test_the_hardest_pairs_are_the_hardest_of_each_two_classes(bundle, strangers
                 best[key] = max(best.get(key, -np.inf), -score[a, b] if same else score[a, b])
         hardest = sorted(best.values(), reverse=True)[: len(found)]
         assert len(found) == 6
-        assert [-each.score if same else each.score for each in found] == pytest.approx(hardest, abs=1e-6)
+        assert [-each.score if same else each.score for each in found] == pytest.approx(
+            hardest, abs=1e-6
+        )
         assert all(each.wrong == ((each.score >= report.threshold) != same) for each in found)
 
 
 def test_groups_count_their_own_pairs_and_the_worst_is_first(report):
     assert {part.name for part in report.groups} == {"one", "two", "three"}
-    assert {(part.items, part.genuine_pairs, part.impostor_pairs) for part in report.groups} == {(16, 24, 96)}
+    assert {(part.items, part.genuine_pairs, part.impostor_pairs) for part in report.groups} == {
+        (16, 24, 96)
+    }
     for parts in (report.groups, report.classes):
-        wrong = [(part.false_non_match_rate or 0.0) + (part.false_match_rate or 0.0) for part in parts]
+        wrong = [
+            (part.false_non_match_rate or 0.0) + (part.false_match_rate or 0.0) for part in parts
+        ]
         assert wrong == sorted(wrong, reverse=True)
 
 
@@ -102,7 +110,9 @@ def test_scores_of_any_model_have_curves_too():
     generator = np.random.default_rng(0)
     first, second = np.triu_indices(20)
     same = first == second
-    listed = Scores.from_arrays(generator.normal(size=len(same)) + 2.0 * same, same, first=first, second=second)
+    listed = Scores.from_arrays(
+        generator.normal(size=len(same)) + 2.0 * same, same, first=first, second=second
+    )
     found = scores_report(listed)
     assert found.ranks == found.groups == found.hard == ()
     assert found.evaluation.units == 20
@@ -113,7 +123,9 @@ def test_the_command_writes_a_page_and_a_card_and_the_bundle_still_loads(bundle,
     for value, id, label in zip(items.values, items.ids, items.labels, strict=True):
         folder = tmp_path / "data" / f"stranger{label}"
         folder.mkdir(parents=True, exist_ok=True)
-        PIL.Image.fromarray(np.asarray(value).squeeze()).save(folder / f"{id.replace('/', '-')}.png")
+        PIL.Image.fromarray(np.asarray(value).squeeze()).save(
+            folder / f"{id.replace('/', '-')}.png"
+        )
     bundle.save(tmp_path / "bundle")
     words = [
         "evaluate",

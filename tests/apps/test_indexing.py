@@ -22,7 +22,8 @@ from twofold.store import Index
 from twofold.store.shards import Shards
 
 RECIPE = Recipe(
-    input={"name": "Image", "size": [16, 16], "channels": 1}, encoder={"name": "resnet_small", "dim": 8, "width": 8}
+    input={"name": "Image", "size": [16, 16], "channels": 1},
+    encoder={"name": "resnet_small", "dim": 8, "width": 8},
 )
 
 
@@ -71,7 +72,13 @@ def test_an_index_holds_what_embed_gives(bundle, index, folder):
     items = Items.open(folder)
     told = []
     done = index_items(bundle, index, items, watch=lambda *progress: told.append(progress))
-    assert (done.things, done.embedded, done.changed, done.items, done.labels) == (20, 20, 20, 20, 5)
+    assert (done.things, done.embedded, done.changed, done.items, done.labels) == (
+        20,
+        20,
+        20,
+        20,
+        5,
+    )
     assert done.unreadable == {}
     assert told == [("indexing", 0, 20), ("indexing", 20, 20)]
     kept, wanted = index.get(items.ids), embed(bundle, items)
@@ -126,13 +133,25 @@ def test_what_cannot_be_read_is_named_and_left_out(bundle, index, folder):
 
 def test_columns_are_metadata_to_filter_by(bundle, index, folder):
     table = folder / "shop.csv"
-    rows = [f"c{label}/0.png,c{label},{'red' if label < 2 else 'blue'},{label}.5,g{label}" for label in range(5)]
+    rows = [
+        f"c{label}/0.png,c{label},{'red' if label < 2 else 'blue'},{label}.5,g{label}"
+        for label in range(5)
+    ]
     table.write_text("\n".join(["path,label,colour,price,group", *rows]))
     index_items(bundle, index, Items.open(table))
     query = [folder / "c0" / "0.png"]
-    assert {hit.label for hit in search(bundle, index, query)[0]} == {f"c{label}" for label in range(5)}
-    assert {hit.label for hit in search(bundle, index, query, where={"colour": "blue"})[0]} == {"c2", "c3", "c4"}
-    assert {hit.label for hit in search(bundle, index, query, where={"price": {"min": 1, "max": 3.5}})[0]} == {
+    assert {hit.label for hit in search(bundle, index, query)[0]} == {
+        f"c{label}" for label in range(5)
+    }
+    assert {hit.label for hit in search(bundle, index, query, where={"colour": "blue"})[0]} == {
+        "c2",
+        "c3",
+        "c4",
+    }
+    assert {
+        hit.label
+        for hit in search(bundle, index, query, where={"price": {"min": 1, "max": 3.5}})[0]
+    } == {
         "c1",
         "c2",
         "c3",
@@ -153,7 +172,12 @@ def test_a_learned_comparison_is_searched_exactly_and_filtered(tmp_path, folder)
         hits = search(learned, index, [folder / "c3" / "2.png"], k=3)[0]
         assert len(hits) == 3
         assert hits[0].metadata is not None
-        only = search(learned, index, [folder / "c3" / "2.png"], where={"content": hits[1].metadata["content"]})[0]
+        only = search(
+            learned,
+            index,
+            [folder / "c3" / "2.png"],
+            where={"content": hits[1].metadata["content"]},
+        )[0]
         assert [hit.id for hit in only] == [hits[1].id]
         assert search(learned, index, [folder / "c3" / "2.png"], where={"content": "none"}) == [[]]
 
@@ -181,14 +205,24 @@ class TestShards:
     def test_many_shards_are_the_same_as_one(self, bundle, index, folder, tmp_path, encoded):
         items, out = Items.open(folder), tmp_path / "parts"
         first = embed_shards(bundle, items, out, shard=(0, 2))
-        assert (first.things, first.embedded, first.parts, first.written, first.missing) == (12, 12, 2, 2, 2)
-        with pytest.raises(StoreError, match=r"2 of 4 parts are missing in .* \(the first is part-00001-of-00004"):
+        assert (first.things, first.embedded, first.parts, first.written, first.missing) == (
+            12,
+            12,
+            2,
+            2,
+            2,
+        )
+        with pytest.raises(
+            StoreError, match=r"2 of 4 parts are missing in .* \(the first is part-00001-of-00004"
+        ):
             index_shards(index, out)
         second = embed_shards(bundle, items, out, shard=(1, 2))
         assert (second.things, second.missing) == (8, 0)
         done = index_shards(index, out)
         assert (done.things, done.changed, done.items, done.labels) == (20, 20, 20, 5)
-        np.testing.assert_allclose(index.get(items.ids).vectors, embed(bundle, items).vectors, atol=1e-6)
+        np.testing.assert_allclose(
+            index.get(items.ids).vectors, embed(bundle, items).vectors, atol=1e-6
+        )
         assert index_shards(index, out).changed == 0
         assert index_items(bundle, index, items).embedded == 0, "contents are known from the parts"
         assert sum(encoded) == 20
@@ -215,16 +249,24 @@ class TestShards:
 
         with pytest.raises(KeyboardInterrupt):
             embed_shards(bundle, Items.open(folder), out, watch=killed)
-        assert {path.name for path in out.iterdir()} == {"embeddings.json", "part-00000-of-00004.parquet"}
+        assert {path.name for path in out.iterdir()} == {
+            "embeddings.json",
+            "part-00000-of-00004.parquet",
+        }
 
     def test_other_data_or_another_model_is_refused(self, bundle, folder, tmp_path):
         items, out = Items.open(folder), tmp_path / "parts"
         embed_shards(bundle, items, out)
-        with pytest.raises(StoreError, match=r"the things, whose number is 20, not 3: choose another folder"):
+        with pytest.raises(
+            StoreError, match=r"the things, whose number is 20, not 3: choose another folder"
+        ):
             embed_shards(bundle, items.take(range(3)), out)
         with pytest.raises(StoreError, match="holds vectors of model"):
             embed_shards(bundle_of(seed=1), items, out)
-        with Index.create(tmp_path / "other", bundle_of(seed=1).contract) as other, pytest.raises(FingerprintMismatch):
+        with (
+            Index.create(tmp_path / "other", bundle_of(seed=1).contract) as other,
+            pytest.raises(FingerprintMismatch),
+        ):
             index_shards(other, out)
         with pytest.raises(UsageError, match="shard 2 of 2 is none: they are numbered from 0 to 1"):
             embed_shards(bundle, items, out, shard=(2, 2))
@@ -246,7 +288,9 @@ class TestShards:
             np.testing.assert_array_equal(found.vectors, whole.vectors)
 
     def test_a_folder_that_holds_no_parts(self, bundle, tmp_path):
-        with pytest.raises(StoreError, match=r"holds no embeddings\.json: `twofold embed` makes such a folder"):
+        with pytest.raises(
+            StoreError, match=r"holds no embeddings\.json: `twofold embed` makes such a folder"
+        ):
             Shards.open(tmp_path)
         place = tmp_path / "embeddings.json"
         place.write_text("{")

@@ -21,7 +21,9 @@ from twofold.store.protection.rotation import orthogonal
 DIM = 32
 
 
-def vectors_of(people: int, each: int, *, seed: int = 0, noise: float = 0.4) -> tuple[np.ndarray, list[str]]:
+def vectors_of(
+    people: int, each: int, *, seed: int = 0, noise: float = 0.4
+) -> tuple[np.ndarray, list[str]]:
     """Unit vectors of people who are told apart, `each` a person."""
     random = np.random.default_rng(seed)
     centres = random.normal(size=(people, DIM)).repeat(each, axis=0)
@@ -37,14 +39,29 @@ def files(folder: Path, vectors: np.ndarray) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def filled(place: Path, bundle: Bundle, vectors: np.ndarray, labels: list[str], sources: Sequence[Path] = ()) -> Index:
+def filled(
+    place: Path,
+    bundle: Bundle,
+    vectors: np.ndarray,
+    labels: list[str],
+    sources: Sequence[Path] = (),
+) -> Index:
     index = Index.create(place, bundle.contract)
-    metadata = [{"number": n} | ({"source": str(sources[n])} if n < len(sources) else {}) for n in range(len(labels))]
+    metadata = [
+        {"number": n} | ({"source": str(sources[n])} if n < len(sources) else {})
+        for n in range(len(labels))
+    ]
     made = app.made(bundle, list(vectors))
     ids = tuple(f"{label}/{n}" for n, label in enumerate(labels))
     fingerprint = bundle.fingerprint
     index.add(
-        Embeddings(ids=ids, labels=tuple(labels), vectors=made, fingerprint=fingerprint, metadata=tuple(metadata))
+        Embeddings(
+            ids=ids,
+            labels=tuple(labels),
+            vectors=made,
+            fingerprint=fingerprint,
+            metadata=tuple(metadata),
+        )
     )
     return index
 
@@ -82,7 +99,9 @@ def test_what_has_a_source_is_embedded_again(tmp_path: Path, old: Bundle) -> Non
 
 
 @pytest.mark.parametrize("dim", [16, 32, 48])
-def test_without_sources_a_bridge_is_fitted_to_a_sample(tmp_path: Path, old: Bundle, dim: int) -> None:
+def test_without_sources_a_bridge_is_fitted_to_a_sample(
+    tmp_path: Path, old: Bundle, dim: int
+) -> None:
     vectors, labels = vectors_of(20, 4)
     new = other_model(dim)
     other, names = vectors_of(40, 4, seed=1)
@@ -122,7 +141,9 @@ def test_a_bridge_that_costs_something_says_so(tmp_path: Path) -> None:
         assert done.toll.bridged.value < done.toll.again.value - 0.1
         assert done.toll.bridged.low <= done.toll.bridged.value <= done.toll.bridged.high
         truth, over = app.made(new, list(vectors)), target.get(index.ids).vectors
-        assert np.einsum("nd,nd->n", truth, over).mean() == pytest.approx(done.toll.likeness, abs=0.05)
+        assert np.einsum("nd,nd->n", truth, over).mean() == pytest.approx(
+            done.toll.likeness, abs=0.05
+        )
 
 
 def test_items_with_a_source_are_the_sample_for_those_without(tmp_path: Path, old: Bundle) -> None:
@@ -138,10 +159,14 @@ def test_items_with_a_source_are_the_sample_for_those_without(tmp_path: Path, ol
         done = migrate(index, new, target)
         assert (done.items, done.embedded, done.bridged, done.pairs) == (120, 89, 31, 89)
         marked = [
-            name for name, each in zip(index.ids, target.get(index.ids).metadata or (), strict=True) if BRIDGED in each
+            name
+            for name, each in zip(index.ids, target.get(index.ids).metadata or (), strict=True)
+            if BRIDGED in each
         ]
         assert marked == [index.ids[5], *index.ids[90:]]
-        np.testing.assert_allclose(target.get(index.ids).vectors, app.made(new, list(vectors)), atol=1e-5)
+        np.testing.assert_allclose(
+            target.get(index.ids).vectors, app.made(new, list(vectors)), atol=1e-5
+        )
 
 
 def test_a_source_that_has_changed_is_none(tmp_path: Path, old: Bundle) -> None:
@@ -177,15 +202,22 @@ def test_neither_sources_nor_a_sample(tmp_path: Path, old: Bundle) -> None:
         Index.create(tmp_path / "new", new.contract) as target,
     ):
         with pytest.raises(
-            NotEnoughData, match=r"21 items have no source .* and can only be bridged; 9 have one, and there is no"
+            NotEnoughData,
+            match=r"21 items have no source .* and can only be bridged; 9 have one, and there is no",
         ):
             migrate(index, new, target)
         few = Items.from_arrays(list(vectors[:20]), labels[:20])
-        with pytest.raises(NotEnoughData, match=r"there is a sample of 20: give at least 50 things for both models"):
-            migrate(index, new, target, old=old, sample=few)
-        same = Items.from_arrays(list(np.repeat(vectors[:3], 20, axis=0)), np.repeat(labels[:3], 20))
         with pytest.raises(
-            NotEnoughData, match="identities: a bridge is measured on identities that it was not fitted to: give 4"
+            NotEnoughData, match=r"there is a sample of 20: give at least 50 things for both models"
+        ):
+            migrate(index, new, target, old=old, sample=few)
+        same = Items.from_arrays(
+            list(np.repeat(vectors[:3], 20, axis=0)), np.repeat(labels[:3], 20)
+        )
+        with pytest.raises(
+            NotEnoughData,
+            match="identities: a bridge is measured on identities that it was not fitted to: give "
+            "4",
         ):
             migrate(index, new, target, old=old, sample=same)
         assert len(target) == 0
@@ -202,7 +234,9 @@ def test_indexes_and_models_that_do_not_belong_together(tmp_path: Path, old: Bun
             migrate(index, third, target)
         with pytest.raises(FingerprintMismatch):
             migrate(index, new, target, old=third, sample=Items.from_arrays(list(vectors), labels))
-        with pytest.raises(StoreError, match=r"is of this very model \(.*\): there is nothing to migrate"):
+        with pytest.raises(
+            StoreError, match=r"is of this very model \(.*\): there is nothing to migrate"
+        ):
             migrate(index, old, index)
 
 
@@ -216,13 +250,20 @@ def test_dates_and_revocations_go_with_them(tmp_path: Path, old: Bundle) -> None
         index.expire("p001", "2999-01-01")
         index.expire("p002", "2020-01-01")
         index.revoke(["p003", "p004"])
-        people = [(each.label, each.items, each.expires, each.revoked is None) for each in index.enrolled()]
+        people = [
+            (each.label, each.items, each.expires, each.revoked is None)
+            for each in index.enrolled()
+        ]
         migrate(index, new, target)
-        assert [(e.label, e.items, e.expires, e.revoked is None) for e in target.enrolled()] == people
+        assert [
+            (e.label, e.items, e.expires, e.revoked is None) for e in target.enrolled()
+        ] == people
         assert target.standing() == (7, 21)
 
 
-def test_cut_off_it_goes_on_and_nobody_comes_back(tmp_path: Path, old: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cut_off_it_goes_on_and_nobody_comes_back(
+    tmp_path: Path, old: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     vectors, labels = vectors_of(10, 3)
     new, sources = other_model(), files(tmp_path / "files", vectors)
     monkeypatch.setattr(app, "ITEMS_AT_ONCE", 7)
@@ -231,7 +272,8 @@ def test_cut_off_it_goes_on_and_nobody_comes_back(tmp_path: Path, old: Bundle, m
         Index.create(tmp_path / "new", new.contract) as target,
     ):
         index.revoke(["p003", "p008"])
-        for calls in (2, 2, 1):  # the last two calls are the revoked ones; one is cut off between add and revoke
+        # the last two calls are the revoked ones; one is cut off between add and revoke
+        for calls in (2, 2, 1):
             count = 0
 
             def cut(*words: object, calls: int = calls) -> None:
@@ -242,7 +284,9 @@ def test_cut_off_it_goes_on_and_nobody_comes_back(tmp_path: Path, old: Bundle, m
 
             with pytest.raises(KeyboardInterrupt):
                 migrate(index, new, target, watch=cut)
-            assert {e.label for e in target.enrolled() if e.revoked} == {"p003", "p008"} & set(target.labels)
+            assert {e.label for e in target.enrolled() if e.revoked} == {"p003", "p008"} & set(
+                target.labels
+            )
         target.restore([label for label in ("p003", "p008") if label in target.labels])
         migrate(index, new, target)
         assert {e.label for e in target.enrolled() if e.revoked} == {"p003", "p008"}
@@ -267,4 +311,6 @@ def test_the_bridge_is_the_best_orthogonal_map(wide: int, narrow: int, unit: boo
         left, _, right = np.linalg.svd(near, full_matrices=False)
         assert likeness(left @ right) <= likeness(bridge.matrix) + 1e-9
     if unit:
-        np.testing.assert_allclose(np.linalg.norm(bridge(old.astype(np.float32)), axis=1), 1.0, atol=1e-6)
+        np.testing.assert_allclose(
+            np.linalg.norm(bridge(old.astype(np.float32)), axis=1), 1.0, atol=1e-6
+        )

@@ -16,7 +16,8 @@ from twofold.errors import DataError, UnreadableInput, UsageError
 from twofold.store import Index
 
 RECIPE = Recipe(
-    input={"name": "Image", "size": [16, 16], "channels": 1}, encoder={"name": "resnet_small", "dim": 8, "width": 8}
+    input={"name": "Image", "size": [16, 16], "channels": 1},
+    encoder={"name": "resnet_small", "dim": 8, "width": 8},
 )
 
 
@@ -46,16 +47,22 @@ def test_a_batch_gets_its_vectors_and_keeps_its_columns(bundle: Bundle, paths: l
 
 def test_bytes_are_embedded_as_their_files_are(bundle: Bundle, paths: list[str]) -> None:
     batch = {"bytes": np.array([Path(name).read_bytes() for name in paths], object)}
-    np.testing.assert_array_equal(Embedder(bundle, "bytes")(batch)["vector"], embed_values(bundle, paths))
+    np.testing.assert_array_equal(
+        Embedder(bundle, "bytes")(batch)["vector"], embed_values(bundle, paths)
+    )
 
 
-def test_a_bundle_is_loaded_from_its_folder(bundle: Bundle, paths: list[str], tmp_path: Path) -> None:
+def test_a_bundle_is_loaded_from_its_folder(
+    bundle: Bundle, paths: list[str], tmp_path: Path
+) -> None:
     bundle.save(tmp_path / "bundle")
     made = Embedder(str(tmp_path / "bundle"), device="cpu")({"path": np.array(paths)})
     np.testing.assert_allclose(made["vector"], embed_values(bundle, paths), atol=1e-6)
 
 
-def test_what_cannot_be_read_stops_or_is_named(bundle: Bundle, paths: list[str], tmp_path: Path) -> None:
+def test_what_cannot_be_read_stops_or_is_named(
+    bundle: Bundle, paths: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "letter.png").write_text("dear")
     batch = {"path": np.array([*paths, str(tmp_path / "letter.png")])}
     with pytest.raises(UnreadableInput, match=r"letter\.png"):
@@ -96,7 +103,9 @@ def test_ray_itself_maps_batches(bundle: Bundle, paths: list[str], tmp_path: Pat
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
     try:
         rows = data.from_items([{"path": name} for name in paths])
-        made = rows.map_batches(Embedder, fn_constructor_args=[str(tmp_path / "bundle")], concurrency=1, batch_size=4)
+        made = rows.map_batches(
+            Embedder, fn_constructor_args=[str(tmp_path / "bundle")], concurrency=1, batch_size=4
+        )
         found = {row["path"]: row["vector"] for row in made.take_all()}
     finally:
         ray.shutdown()

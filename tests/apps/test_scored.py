@@ -18,7 +18,9 @@ def vectors(identities=110, seed=0):
 
 def nameless(scores):
     blocks = list(scores.pairs)
-    values, same = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("scores", "same"))
+    values, same = (
+        np.concatenate([getattr(block, name) for block in blocks]) for name in ("scores", "same")
+    )
     return Scores.from_arrays(values, same, first=None, second=None)
 
 
@@ -43,7 +45,8 @@ def test_a_contract_is_not_judged_on_the_scores_it_was_made_from():
 def test_pairs_of_nobody_certify_nothing():
     pairs = nameless(vectors(40))
     with pytest.raises(
-        CannotCertify, match=r"the identities of the pairs are not given .* so nothing can be certified"
+        CannotCertify,
+        match=r"the identities of the pairs are not given .* so nothing can be certified",
     ):
         calibrate_scores(pairs, far=0.1)
     contract = calibrate_scores(pairs, far=0.1, standing="estimate")

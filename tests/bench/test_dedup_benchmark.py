@@ -54,7 +54,9 @@ def test_the_package_carries_what_was_measured():
 
 
 def test_a_triple_has_three_sizes():
-    sizes = sorted(each.shape[0] for each in copies_pictures.three_sizes(copies_pictures.invented(1), 4))
+    sizes = sorted(
+        each.shape[0] for each in copies_pictures.three_sizes(copies_pictures.invented(1), 4)
+    )
     assert sizes == [128, 144, 160]
 
 
@@ -64,7 +66,9 @@ def test_a_pair_has_one_number():
 
 def test_invented_pictures_differ():
     assert isinstance(copies_pictures.invented(1), PIL.Image.Image)
-    assert (np.asarray(copies_pictures.invented(1)) != np.asarray(copies_pictures.invented(2))).any()
+    assert (
+        np.asarray(copies_pictures.invented(1)) != np.asarray(copies_pictures.invented(2))
+    ).any()
 
 
 def test_kinds_of_both_sides_are_others_and_their_pictures_differ():
@@ -74,5 +78,6 @@ def test_kinds_of_both_sides_are_others_and_their_pictures_differ():
         one, other = copies_negatives.drawn(kind, 2, seed=2)
         assert one.mode == "RGB" and one.size == other.size, name
         assert (
-            one.tobytes() != other.tobytes() and one.tobytes() == copies_negatives.drawn(kind, 1, seed=2)[0].tobytes()
+            one.tobytes() != other.tobytes()
+            and one.tobytes() == copies_negatives.drawn(kind, 1, seed=2)[0].tobytes()
         )

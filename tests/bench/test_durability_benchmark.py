@@ -25,7 +25,10 @@ def values(rows: list[dict]) -> dict[str, float]:
 
 
 def test_power_cuts_lose_nothing(durability: ModuleType, tmp_path: Path) -> None:
-    assert values(durability.cut_rows(tmp_path, True)) == {"crash_states": 150, "crash_states_lost": 0}
+    assert values(durability.cut_rows(tmp_path, True)) == {
+        "crash_states": 150,
+        "crash_states_lost": 0,
+    }
 
 
 def test_power_cuts_would_be_noticed(durability: ModuleType, tmp_path: Path) -> None:
@@ -34,9 +37,14 @@ def test_power_cuts_would_be_noticed(durability: ModuleType, tmp_path: Path) -> 
     unsynced = [event for event in events if event.kind != "sync"]
     lost = 0
     for number, (place, files) in enumerate(durability.states(durable, unsynced, 60, seed=0)):
-        found = importlib.import_module("damaged_files").answer(tmp_path / str(number), files, cached=False)
+        found = importlib.import_module("damaged_files").answer(
+            tmp_path / str(number), files, cached=False
+        )
         done = sum(event.kind == "note" for event in unsynced[:place])
-        lost += found is None or dict(zip(found[0][0], found[0][1], strict=True)) not in truths[done : done + 2]
+        lost += (
+            found is None
+            or dict(zip(found[0][0], found[0][1], strict=True)) not in truths[done : done + 2]
+        )
     assert lost > 5
 
 
@@ -53,7 +61,9 @@ def test_a_small_limit_of_file_sizes_loses_nothing(
     durability: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        durability.subprocess, "run", lambda *words, **more: durability.subprocess.CompletedProcess(words, 1)
+        durability.subprocess,
+        "run",
+        lambda *words, **more: durability.subprocess.CompletedProcess(words, 1),
     )
     assert values(durability.full_rows(tmp_path, True)) == {"full_disk_lost": 0}
 
@@ -63,7 +73,9 @@ def test_the_forgotten_leave_nothing(durability: ModuleType, tmp_path: Path) -> 
     assert (found["erased_bytes_left"], found["forgotten"]) == (0, 40)
 
 
-def test_kills_lose_nothing(durability: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kills_lose_nothing(
+    durability: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PYTHONPATH", str(BENCH.parent / "src"))
     path = tmp_path / "store"
     durability.Index.create(path, durability.contract(16)).close()

@@ -14,9 +14,15 @@ ROOT = Path(__file__).parents[2]
 
 def test_quick_run():
     command = [sys.executable, str(ROOT / "bench" / "evaluation.py"), "--quick", "--threads", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "src")})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "src")}
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     line = json.loads(done.stdout.splitlines()[-1])
     names = {result["name"]: result for result in line["results"]}
-    assert {"evaluation_3k_time_ratio", "evaluation_3k_peak_mb", "evaluation_3k_error_rates_seconds"} <= set(names)
+    assert {
+        "evaluation_3k_time_ratio",
+        "evaluation_3k_peak_mb",
+        "evaluation_3k_error_rates_seconds",
+    } <= set(names)
     assert "EXTRAPOLATED" in names["evaluation_3k_default_time_ratio_extrapolated"]["anchor"]

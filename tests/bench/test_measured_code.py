@@ -19,7 +19,9 @@ def bench(monkeypatch):
 def test_every_path_is_there(bench):
     for name, paths in bench.MEASURED.items():
         missing = [path for path in paths if not (ROOT / path).exists()]
-        assert not missing or name not in {path.stem for path in (ROOT / "bench" / "results").glob("*.json")}, name
+        assert not missing or name not in {
+            path.stem for path in (ROOT / "bench" / "results").glob("*.json")
+        }, name
 
 
 def test_the_hash_follows_code_and_not_comments_or_layout(bench, tmp_path):
@@ -27,7 +29,9 @@ def test_the_hash_follows_code_and_not_comments_or_layout(bench, tmp_path):
     place = tmp_path / "package" / "a.py"
     place.write_text("x = 1\n", encoding="utf-8")
     first = bench.hashed(["package"], root=tmp_path)
-    place.write_text('"""What it holds."""\n\n# why\nx = (\n    1\n)\n"""What x is."""\n', encoding="utf-8")
+    place.write_text(
+        '"""What it holds."""\n\n# why\nx = (\n    1\n)\n"""What x is."""\n', encoding="utf-8"
+    )
     assert bench.hashed(["package"], root=tmp_path) == first
     place.write_text("x = 2\n", encoding="utf-8")
     changed = bench.hashed(["package"], root=tmp_path)
@@ -52,5 +56,6 @@ def test_a_last_line_records_its_code(bench, capsys):
     last_line.print_last_line("drift", 0.0, [])
     printed = json.loads(capsys.readouterr().out)
     assert (
-        printed["code"] == bench.measured_code("drift") and "src/twofold/metrics/drift.py" in printed["code"]["paths"]
+        printed["code"] == bench.measured_code("drift")
+        and "src/twofold/metrics/drift.py" in printed["code"]["paths"]
     )

@@ -38,6 +38,10 @@ def test_no_hop_is_added(paths, tmp_path: Path, name: str) -> None:
     items = paths.pictures(tmp_path / "pictures")
     one, other = items.values[:2]
     bundle = paths.small_bundle()
-    visited = paths.one_step(items) if name == "fit_step" else paths.counted(lambda: paths.verify(bundle, one, other))
+    visited = (
+        paths.one_step(items)
+        if name == "fit_step"
+        else paths.counted(lambda: paths.verify(bundle, one, other))
+    )
     functions, files = counts(visited)
     assert functions <= MOST[name][0] and files <= MOST[name][1], sorted(visited)

@@ -36,7 +36,9 @@ def test_the_threshold_is_the_products(bench, name):
     # the product takes the next score, the bench the lowest number: nothing scores in between
     assert below < quick <= found.threshold
     at = round(quick / bench.QUANTUM)
-    assert bench.Counted(people).rate(at) == pytest.approx(float(rates_at(counted, found.threshold)[0]))
+    assert bench.Counted(people).rate(at) == pytest.approx(
+        float(rates_at(counted, found.threshold)[0])
+    )
 
 
 @pytest.mark.parametrize("name", ["even", "families", "unequal"])
@@ -45,7 +47,9 @@ def test_the_true_rate_is_that_of_a_large_sample(bench, name):
     people = population.draw(4000, 0.05, np.random.default_rng(1))
     counted, truth = bench.Counted(people), population.truth(0.05)
     for threshold in (0.8, 1.2):
-        assert counted.rate(round(threshold / bench.QUANTUM)) == pytest.approx(truth.rate(threshold), rel=0.1)
+        assert counted.rate(round(threshold / bench.QUANTUM)) == pytest.approx(
+            truth.rate(threshold), rel=0.1
+        )
     assert truth.rate(1.2, noise=bench.NOISE) > truth.rate(1.2)
 
 
@@ -62,10 +66,17 @@ def test_unit_vectors(bench):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "figure"),
-    [("standings", "guaranteed_violation_heavy_tails_1e-2"), ("coverage", "coverage_eer_unequal_50")],
+    [
+        ("standings", "guaranteed_violation_heavy_tails_1e-2"),
+        ("coverage", "coverage_eer_unequal_50"),
+    ],
 )
 def test_quick_run(name, figure):
     command = [sys.executable, str(ROOT / "bench" / f"{name}.py"), "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "src")})
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT / "src")}
+    )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert figure in {result["name"] for result in json.loads(done.stdout.splitlines()[-1])["results"]}
+    assert figure in {
+        result["name"] for result in json.loads(done.stdout.splitlines()[-1])["results"]
+    }

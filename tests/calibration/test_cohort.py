@@ -73,19 +73,30 @@ def test_an_evaluation_judges_normalised_scores_and_refuses_the_cohort(items, fa
 def test_groups_and_galleries_go_by_normalised_scores_too(items, fair):
     grouped = replace(items, group=(items.identity % 2), groups=("even", "odd"))
     found = calibrate_groups(fair, grouped, far=0.2, standing="estimate")
-    done = with_groups(calibrate_gallery(fair, items, fpir=0.2, size=20, standing="estimate"), found)
+    done = with_groups(
+        calibrate_gallery(fair, items, fpir=0.2, size=20, standing="estimate"), found
+    )
     deciding = done.calibration.deciding
-    assert [each.name for each in deciding.groups] == ["even", "odd"] and deciding.open_set.identities == 60
+    assert [each.name for each in deciding.groups] == [
+        "even",
+        "odd",
+    ] and deciding.open_set.identities == 60
     assert sum(each.calibration.identities for each in deciding.groups) == 60
     assert done.calibration.groups == () and done.cohort is fair.cohort
     assert calibrate(done, items, far=0.2).cohort is None
 
 
 def test_a_cohort_is_kept_in_the_bundle_and_protected(tmp_path):
-    recipe = character().replace({"epochs": 1, "p": 8, "input.size": 16, "encoder.width": 4, "copies": 1})
+    recipe = character().replace(
+        {"epochs": 1, "p": 8, "input.size": 16, "encoder.width": 4, "copies": 1}
+    )
     drawn = glyphs(60, 3, size=16)
-    kept = fit_recipe(recipe.replace({"split.train": 0.2, "split.calibrate": 0.6}), drawn, device="cpu")
-    done = calibrate_cohort(calibrate(kept, drawn, far=0.2, standing="estimate"), drawn, identities=15)
+    kept = fit_recipe(
+        recipe.replace({"split.train": 0.2, "split.calibrate": 0.6}), drawn, device="cpu"
+    )
+    done = calibrate_cohort(
+        calibrate(kept, drawn, far=0.2, standing="estimate"), drawn, identities=15
+    )
 
     again = Bundle.load(done.save(tmp_path / "bundle"))
     assert np.array_equal(again.cohort, done.cohort) and again.calibration == done.calibration
@@ -105,7 +116,9 @@ def test_cohorts_that_cannot_be(items):
     with pytest.raises(NotCalibrated, match="calibrate plain scores first"):
         calibrate_cohort(bundle(), items, identities=20)
     done = calibrate(bundle(), items, far=0.1)
-    with pytest.raises(UsageError, match="a cohort of 1 identities, of which 200 count: both must be at least 2"):
+    with pytest.raises(
+        UsageError, match="a cohort of 1 identities, of which 200 count: both must be at least 2"
+    ):
         calibrate_cohort(done, items, identities=1)
     with pytest.raises(NotEnoughData, match="120 identities, of which 119 were to be the cohort"):
         calibrate_cohort(done, items, identities=119)

@@ -47,12 +47,15 @@ def test_verdicts_go_by_the_group_that_is_given(tmp_path):
     assert many.threshold == found["many"].threshold < few.threshold
     assert whole.threshold == plain.calibration.threshold and verify(plain, a, b).group is None
     with pytest.raises(
-        UnknownName, match="no group was given, and each has a threshold of its own: few, many; or 'any'"
+        UnknownName,
+        match="no group was given, and each has a threshold of its own: few, many; or 'any'",
     ):
         verify(done, a, b)
     with pytest.raises(UnknownName, match="group 'new' is not known"):
         verify(done, a, b, group="new")
-    with pytest.raises(UnknownName, match="group 'few': this calibration has one threshold for all"):
+    with pytest.raises(
+        UnknownName, match="group 'few': this calibration has one threshold for all"
+    ):
         verify(plain, a, b, group="few")
     with pytest.raises(NotCalibrated, match="calibrate for all pairs first"):
         with_groups(bundle(), found)
@@ -63,7 +66,9 @@ def test_verdicts_go_by_the_group_that_is_given(tmp_path):
 
 def test_pairs_of_a_table_have_groups(tmp_path):
     items = grouped(clusters(90, 3, spread=0.7), 40)
-    done = with_groups(calibrate(bundle(), items, far=0.1), calibrate_groups(bundle(), items, far=0.1))
+    done = with_groups(
+        calibrate(bundle(), items, far=0.1), calibrate_groups(bundle(), items, far=0.1)
+    )
     for name, value in zip("ab", items.values, strict=False):
         np.save(tmp_path / f"{name}.npy", value)
     (tmp_path / "pairs.csv").write_text("a,b,group\na.npy,b.npy,few\na.npy,b.npy,many\n")
@@ -77,7 +82,9 @@ def test_pairs_of_a_table_have_groups(tmp_path):
 
 def test_an_evaluation_judges_each_groups_threshold():
     items = grouped(clusters(90, 3, spread=0.7), 40)
-    done = with_groups(calibrate(bundle(), items, far=0.1), calibrate_groups(bundle(), items, far=0.1))
+    done = with_groups(
+        calibrate(bundle(), items, far=0.1), calibrate_groups(bundle(), items, far=0.1)
+    )
     others = renamed(grouped(clusters(90, 3, spread=0.7, seed=1), 40))
     found = evaluate(done, others)
     whole, few = found.number("false_match_rate"), found.number("false_match_rate (few)")
@@ -85,12 +92,17 @@ def test_an_evaluation_judges_each_groups_threshold():
     told = evaluate(done, replace(others, groups=("few", "new")))
     assert told.notes[0] == "group 'new' has no threshold of its own"
     assert told.notes[1].startswith("group 'many': 0 identities")
-    assert "the items have no groups" in evaluate(done, replace(others, group=None, groups=())).notes[0]
+    assert (
+        "the items have no groups"
+        in evaluate(done, replace(others, group=None, groups=())).notes[0]
+    )
 
 
 def test_a_group_that_is_too_small_is_named():
     items = grouped(clusters(90, 3, spread=0.7), 20)
-    with pytest.raises(CannotCertify, match="group 'few': 20 identities cannot show a false-accept rate of 0"):
+    with pytest.raises(
+        CannotCertify, match="group 'few': 20 identities cannot show a false-accept rate of 0"
+    ):
         calibrate_groups(bundle(), items, far=0.1)
     assert not calibrate_groups(bundle(), items, far=0.1, standing="estimate")["few"].certified
     with pytest.raises(NotEnoughData, match="group 'few': 3 genuine and 0 impostor pairs"):

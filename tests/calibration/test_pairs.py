@@ -19,21 +19,34 @@ from vectors import bundle
 
 def as_before(items):
     vectors = np.stack(items.values).astype(np.float64)
-    return AllPairs(lambda rows, cols: vectors[rows] @ vectors[cols].T, items.labels, identity=items.identity)
+    return AllPairs(
+        lambda rows, cols: vectors[rows] @ vectors[cols].T, items.labels, identity=items.identity
+    )
 
 
 def test_a_certified_threshold_and_what_is_written_down():
     items = clusters(110, 4, spread=0.7, uneven=0.3)
     done = calibrate(bundle(train=("somebody else",)), items, far=1e-2)
     found = done.calibration
-    assert (found.certified, found.far, found.confidence, found.method) == (True, 1e-2, 0.95, METHOD)
-    assert (found.identities, found.genuine_pairs, found.impostor_pairs) == (110, 110 * 6, 440 * 439 // 2 - 110 * 6)
+    assert (found.certified, found.far, found.confidence, found.method) == (
+        True,
+        1e-2,
+        0.95,
+        METHOD,
+    )
+    assert (found.identities, found.genuine_pairs, found.impostor_pairs) == (
+        110,
+        110 * 6,
+        440 * 439 // 2 - 110 * 6,
+    )
     match, non_match = rates_at(tally(as_before(items)), found.threshold)
     assert found.false_match.value == pytest.approx(match, abs=3e-5)
     assert found.false_non_match.value == pytest.approx(non_match, abs=1e-2)
     assert found.false_match.low < match < found.upper_bound <= 1e-2
     assert (found.false_match.unit, found.false_match.resampled) == ("identity", 110)
-    assert found.slope > 0 and found.probability(found.threshold + 0.4) > 0.9 > 0.1 > found.probability(-0.2)
+    assert found.slope > 0 and found.probability(
+        found.threshold + 0.4
+    ) > 0.9 > 0.1 > found.probability(-0.2)
     assert Contract.from_dict(done.contract.to_dict()) == done.contract
     assert done.contract.decide(found.threshold)[0] == "same"
     assert calibrate(bundle(), items, far=1e-2).calibration == found
@@ -61,12 +74,18 @@ def test_trained_identities_are_refused():
 def test_ten_people_certify_nothing_but_an_estimate_may_be_had():
     # forty people split up leave about ten to calibrate on
     items = clusters(10, 10, spread=0.7)
-    with pytest.raises(CannotCertify, match=r"10 identities cannot show a false-accept rate of 0\.01 with confidence"):
+    with pytest.raises(
+        CannotCertify,
+        match=r"10 identities cannot show a false-accept rate of 0\.01 with confidence",
+    ):
         calibrate(bundle(), items, far=1e-2)
     found = calibrate(bundle(), items, far=1e-2, standing="estimate").calibration
     assert (found.certified, found.method) == (False, "quantile")
     assert found.false_match.value <= 1e-2 < found.upper_bound
-    with pytest.raises(CannotCertify, match=r"4500 impostor pairs cannot even estimate a false-accept rate of 0\.0001"):
+    with pytest.raises(
+        CannotCertify,
+        match=r"4500 impostor pairs cannot even estimate a false-accept rate of 0\.0001",
+    ):
         calibrate(bundle(), items, far=1e-4, standing="estimate")
 
 
@@ -78,7 +97,10 @@ def test_data_without_genuine_pairs_is_refused():
 def test_forgeries_are_impostors_of_their_writer():
     writers = clusters(40, 6, spread=0.9)
     forged = np.arange(len(writers)) % 6 == 5
-    names = [f"forgery {i}" if fake else writers.names[writers.labels[i]] for i, fake in enumerate(forged)]
+    names = [
+        f"forgery {i}" if fake else writers.names[writers.labels[i]]
+        for i, fake in enumerate(forged)
+    ]
     plain = Items.from_arrays(list(writers.values), names)
     items = replace(plain, identity=writers.identity, identities=writers.identities, forged=forged)
     with_forgeries = calibrate(bundle(), items, far=0.1).calibration
@@ -103,9 +125,13 @@ def test_a_guarantee_is_taken_where_it_costs_little_and_said_where_it_costs_much
     dear = calibrate(bundle(), clusters(70, 3, spread=1.2), far=0.1).calibration
     assert dear.standing == "certified"
     assert dear.alternatives[0].false_non_match_rate > dear.false_non_match.value + 0.05
-    asked = calibrate(bundle(), clusters(70, 3, spread=1.2), far=0.1, standing="guaranteed").calibration
+    asked = calibrate(
+        bundle(), clusters(70, 3, spread=1.2), far=0.1, standing="guaranteed"
+    ).calibration
     assert asked.standing == "guaranteed" and asked.threshold == dear.alternatives[0].threshold
-    with pytest.raises(CannotCertify, match=r"40 identities cannot guarantee a rate of 0\.1 .* at least 58"):
+    with pytest.raises(
+        CannotCertify, match=r"40 identities cannot guarantee a rate of 0\.1 .* at least 58"
+    ):
         calibrate(bundle(), clusters(40, 3), far=0.1, standing="guaranteed")
 
 
@@ -124,7 +150,10 @@ def test_two_thresholds_leave_an_unsure_zone():
     assert found.reject_threshold < found.threshold
     assert found.rejection.false_reject.value <= found.rejection.upper_bound <= 0.05
     middle = (found.reject_threshold + found.threshold) / 2
-    decided = [done.contract.decide(score)[0] for score in (found.threshold, middle, found.reject_threshold - 1e-9)]
+    decided = [
+        done.contract.decide(score)[0]
+        for score in (found.threshold, middle, found.reject_threshold - 1e-9)
+    ]
     assert decided == ["same", "unsure", "different"]
     counted = tally(as_before(items))
     rates = [rates_at(counted, at) for at in (found.threshold, found.reject_threshold)]
@@ -142,25 +171,41 @@ def test_scores_that_leave_no_doubt_leave_no_unsure_zone():
 
 def test_false_rejects_that_cannot_be_shown_are_refused_or_estimated():
     pairs = as_before(clusters(40, 3, spread=1.1))
-    with pytest.raises(CannotCertify, match=r"40 identities with two items or more cannot show a false-reject rate"):
+    with pytest.raises(
+        CannotCertify, match=r"40 identities with two items or more cannot show a false-reject rate"
+    ):
         calibration(pairs, far=0.1, frr=0.05)
     found = calibration(pairs, far=0.1, frr=0.05, standing="estimate")
-    assert found.rejection.false_reject.value < 0.051 < found.rejection.upper_bound and not found.certified
-    with pytest.raises(CannotCertify, match=r"120 genuine pairs cannot even estimate a false-reject rate of 0\.001"):
+    assert (
+        found.rejection.false_reject.value < 0.051 < found.rejection.upper_bound
+        and not found.certified
+    )
+    with pytest.raises(
+        CannotCertify, match=r"120 genuine pairs cannot even estimate a false-reject rate of 0\.001"
+    ):
         calibration(pairs, far=0.1, frr=0.001, standing="estimate")
 
 
 def test_sites_are_the_unit_where_there_is_such_a_column():
     items = clusters(120, 3, spread=0.7)
-    at = replace(items, site=items.identity % 60, sites=tuple(f"site {number}" for number in range(60)))
+    at = replace(
+        items, site=items.identity % 60, sites=tuple(f"site {number}" for number in range(60))
+    )
     found = calibrate(bundle(), at, far=0.1).calibration
     assert (found.standing, found.identities, found.false_match.unit) == ("certified", 120, "site")
     assert found.false_match.resampled == 60
-    assert calibrate(bundle(), at.at_sites("none"), far=0.1).calibration.false_match.unit == "identity"
-    few = replace(items, site=items.identity % 8, sites=tuple(f"site {number}" for number in range(8)))
+    assert (
+        calibrate(bundle(), at.at_sites("none"), far=0.1).calibration.false_match.unit == "identity"
+    )
+    few = replace(
+        items, site=items.identity % 8, sites=tuple(f"site {number}" for number in range(8))
+    )
     with pytest.raises(CannotCertify, match="8 sites are too few to certify by site"):
         calibrate(bundle(), few, far=0.1)
-    assert calibrate(bundle(), few, far=0.1, standing="estimate").calibration.false_match.unit == "site"
+    assert (
+        calibrate(bundle(), few, far=0.1, standing="estimate").calibration.false_match.unit
+        == "site"
+    )
 
 
 def test_groups_whose_identities_are_alike_are_warned_about():
@@ -170,7 +215,11 @@ def test_groups_whose_identities_are_alike_are_warned_about():
     values = tuple(value + 0.15 * common[at] for value, at in zip(items.values, group, strict=True))
     alike = replace(items, values=values, group=group, groups=("a", "b", "c", "d"))
     said = calibrate(bundle(), alike, far=0.1, standing="certified").calibration.warnings
-    assert [each for each in said if "identities of one group score alike" in each and "--set site=group" in each]
+    assert [
+        each
+        for each in said
+        if "identities of one group score alike" in each and "--set site=group" in each
+    ]
     apart = replace(items, group=group, groups=("a", "b", "c", "d"))
     said = calibrate(bundle(), apart, far=0.1, standing="certified").calibration.warnings
     assert not any("group" in each for each in said)

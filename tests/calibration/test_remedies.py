@@ -17,8 +17,12 @@ def drawn(identities: int, apart: float, *, each: int = 3, seed: int = 0) -> All
     """Pairs of identities whose items lie around a place of their own on a line."""
     generator = np.random.default_rng(seed)
     labels = np.repeat(np.arange(identities), each)
-    places = apart * generator.standard_normal(identities)[labels] + generator.standard_normal(len(labels))
-    return AllPairs(lambda a, b: -np.abs(places[a][:, None] - places[b][None]), labels, identity=labels)
+    places = apart * generator.standard_normal(identities)[labels] + generator.standard_normal(
+        len(labels)
+    )
+    return AllPairs(
+        lambda a, b: -np.abs(places[a][:, None] - places[b][None]), labels, identity=labels
+    )
 
 
 def offers(refusal: str) -> list[dict]:
@@ -57,7 +61,8 @@ def test_some_of_these_are_refused_with_an_offer():
         with pytest.raises(CannotCertify) as refused:
             calibration(drawn(40, 6.0), far=1e-4 if standing else 1e-3, standing=standing)
         assert wanted in [
-            {name: given[name] for name in given if name != "standing"} for given in offers(str(refused.value))
+            {name: given[name] for name in given if name != "standing"}
+            for given in offers(str(refused.value))
         ]
 
 
@@ -71,5 +76,8 @@ def test_where_scores_mean_nothing_no_rate_is_offered():
 def test_a_larger_share_is_offered_only_where_it_would_do():
     assert share_for(33, 60) is None and share_for(15, 60) == 0.26
     assert "split.calibrate=0.26 to have 15" in more_aside(0.01, 6, 60, estimate=True)
-    assert more_aside(0.1, 6, 20, estimate=False) == ". Only 6 of the 20 identities were kept aside to calibrate"
+    assert (
+        more_aside(0.1, 6, 20, estimate=False)
+        == ". Only 6 of the 20 identities were kept aside to calibrate"
+    )
     assert more_aside(0.1, 20, 20, estimate=False) == ""

@@ -13,7 +13,9 @@ def scene(seed, side=240):
     rng = np.random.default_rng(seed)
     picture = np.zeros((side, side))
     for width in (60, 30, 15, 6):
-        picture += np.kron(rng.standard_normal((side // width, side // width)) * width, np.ones((width, width)))
+        picture += np.kron(
+            rng.standard_normal((side // width, side // width)) * width, np.ones((width, width))
+        )
     picture = (picture - picture.min()) / np.ptp(picture) * 255
     return np.repeat(picture.astype(np.uint8)[:, :, None], 3, axis=2)
 
@@ -34,14 +36,18 @@ CHANGES = {
     "turned": lambda p: np.rot90(p, 1),
     "upside down": lambda p: np.rot90(p, 2),
     "askew": lambda p: np.asarray(PIL.Image.fromarray(p).rotate(11, PIL.Image.Resampling.BICUBIC)),
-    "askew the other way": lambda p: np.asarray(PIL.Image.fromarray(p).rotate(-6, PIL.Image.Resampling.BICUBIC)),
+    "askew the other way": lambda p: np.asarray(
+        PIL.Image.fromarray(p).rotate(-6, PIL.Image.Resampling.BICUBIC)
+    ),
     "squeezed": lambda p: np.asarray(PIL.Image.fromarray(p).resize((90, 130))),
 }
 
 
 @pytest.mark.parametrize("name", list(CHANGES))
 def test_a_changed_picture_fits_into_its_original(name):
-    pixels, edges, half = np.mean([fit(CHANGES[name](scene(seed)), scene(seed)) for seed in range(2)], axis=0)
+    pixels, edges, half = np.mean(
+        [fit(CHANGES[name](scene(seed)), scene(seed)) for seed in range(2)], axis=0
+    )
     assert pixels > 0.85 and edges > 0.6 and half > 0.85
 
 
@@ -79,7 +85,9 @@ def test_a_blank_picture_has_no_signature():
 def test_views_are_turns_and_parts():
     planes = np.stack([plane(scene(3))])
     shown = list(views(planes))
-    assert len(shown) == 13 and all(each.shape == planes.shape and each.dtype == np.uint8 for each in shown)
+    assert len(shown) == 13 and all(
+        each.shape == planes.shape and each.dtype == np.uint8 for each in shown
+    )
     assert (shown[0] == np.rot90(planes[0])[None]).all()
     part = plane(scene(3)[12:228, 12:228])  # the middle nine tenths
     assert np.abs(shown[7].astype(int) - part).mean() < 3
@@ -96,9 +104,18 @@ def test_a_placement_is_a_matrix_between_pixels():
 
 
 def test_a_cut_out_has_the_signature_of_the_picture_that_it_would_be():
-    planes = np.random.default_rng(0).integers(0, 256, (2, 4, 4)).astype(np.uint8).repeat(16, axis=1).repeat(16, axis=2)
+    planes = (
+        np.random.default_rng(0)
+        .integers(0, 256, (2, 4, 4))
+        .astype(np.uint8)
+        .repeat(16, axis=1)
+        .repeat(16, axis=2)
+    )
     first = next(cut_signatures(planes))  # the upper left, nine tenths of each side
-    drawn = [np.asarray(PIL.Image.fromarray(each).resize((64, 64), box=(0, 0, 57.6, 57.6))) for each in planes]
+    drawn = [
+        np.asarray(PIL.Image.fromarray(each).resize((64, 64), box=(0, 0, 57.6, 57.6)))
+        for each in planes
+    ]
     assert ((first * signatures(np.stack(drawn))).sum(axis=1) > 0.99).all()
 
 

@@ -9,13 +9,17 @@ from twofold.inputs.image import Image
 
 
 def seen(pictures):
-    return [picture_seen(picture, str(place), Image(size=128)) for place, picture in enumerate(pictures)]
+    return [
+        picture_seen(picture, str(place), Image(size=128)) for place, picture in enumerate(pictures)
+    ]
 
 
 def scene(seed, widths, side=160):
     rng = np.random.default_rng(seed)
     grid = sum(
-        np.kron(rng.standard_normal((side // width, side // width)) * width, np.ones((width, width)))
+        np.kron(
+            rng.standard_normal((side // width, side // width)) * width, np.ones((width, width))
+        )
         for width in widths
     )
     grey = ((grid - grid.min()) / np.ptp(grid) * 255).astype(np.uint8)

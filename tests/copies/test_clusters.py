@@ -49,7 +49,8 @@ def test_the_order_of_pairs_does_not_matter():
 
 
 def test_members_of_a_crowd_are_asked_whether_they_are_near_the_kept_one():
-    at = np.array([0.0, 1.0, 1.1, 1.2, 1.9, 2.05])  # near: within 1; 1, 2, 3 and 5 stand as one, 4 alone
+    # near: within 1; 1, 2, 3 and 5 stand as one, 4 alone
+    at = np.array([0.0, 1.0, 1.1, 1.2, 1.9, 2.05])
 
     def alike(kept, others):
         apart = np.abs(at[others] - at[kept])

@@ -27,7 +27,10 @@ def test_the_hash_is_the_sign_of_cosine_coefficients_about_their_median() -> Non
     plane = planes(drawings(1))[0]
     middle = (np.arange(SIDE) + 0.5) / SIDE
     waves = [
-        [(plane * np.outer(np.cos(np.pi * u * middle), np.cos(np.pi * v * middle))).sum() for v in range(8)]
+        [
+            (plane * np.outer(np.cos(np.pi * u * middle), np.cos(np.pi * v * middle))).sum()
+            for v in range(8)
+        ]
         for u in range(8)
     ]
     # a wave integrated over a pixel is the wave at its middle, times sinc(k / 64)
@@ -43,7 +46,9 @@ def test_a_crop_s_hash_is_that_of_the_cut_out_picture() -> None:
     crop = (0.25, 0.125, 0.5)
     cut = planes([picture[32:96, 16:80] for picture in pictures])
     ours, theirs = perceptual_hashes(planes(pictures), crop=crop), perceptual_hashes(cut)
-    assert np.unpackbits(np.bitwise_xor(ours, theirs).astype(np.uint8), axis=1).sum(axis=1).max() <= 6
+    assert (
+        np.unpackbits(np.bitwise_xor(ours, theirs).astype(np.uint8), axis=1).sum(axis=1).max() <= 6
+    )
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 1), (37, 61, 3), (9, 150, 3), (100, 64, 4), (1, 1, 1)])
@@ -71,7 +76,10 @@ def test_altered_copies_are_candidates_and_correlate_and_strangers_do_not() -> N
     all_planes = planes([*pictures, *darker, *cut])
     found = candidates(all_planes)
     alike = aligned_correlation(all_planes, found) >= 0.95
-    pairs = {tuple(sorted(pair)) for pair in zip(found.cut[alike].tolist(), found.whole[alike].tolist(), strict=True)}
+    pairs = {
+        tuple(sorted(pair))
+        for pair in zip(found.cut[alike].tolist(), found.whole[alike].tolist(), strict=True)
+    }
     assert {(i, 40 + i) for i in range(10)} | {(i, 50 + i) for i in range(10)} <= pairs
     assert {(a % 10, b % 10) for a, b in pairs} == {(i, i) for i in range(10)}
 
@@ -79,7 +87,9 @@ def test_altered_copies_are_candidates_and_correlate_and_strangers_do_not() -> N
 def test_correlation_of_copies_is_one_and_of_one_grey_zero() -> None:
     both = np.concatenate([planes(drawings(2)), np.full((2, SIDE, SIDE), 77, np.uint8)])
     both[1] = 255 - both[0] // 2
-    pairs = Candidates(cut=np.array([0, 0, 2]), whole=np.array([0, 1, 3]), crop=np.zeros(3, np.int64))
+    pairs = Candidates(
+        cut=np.array([0, 0, 2]), whole=np.array([0, 1, 3]), crop=np.zeros(3, np.int64)
+    )
     same, negative, flat = aligned_correlation(both, pairs)
     assert abs(same - 1) < 1e-5 and negative <= 0 and flat == 0
 

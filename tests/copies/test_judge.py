@@ -17,8 +17,12 @@ from twofold.inputs.image import Image
 
 def judged(one, other, **how):
     values = tuple(np.asarray(each.convert("RGB")) for each in (one, other))
-    seen = tuple(picture_seen(value, str(place), Image(size=128)) for place, value in enumerate(values))
-    return Judge(collection=Collection(ids=("0", "1"), values=values, seen=seen), **how)([(0, 1)])[0]
+    seen = tuple(
+        picture_seen(value, str(place), Image(size=128)) for place, value in enumerate(values)
+    )
+    return Judge(collection=Collection(ids=("0", "1"), values=values, seen=seen), **how)([(0, 1)])[
+        0
+    ]
 
 
 def scene(seed, width=200, height=160):
@@ -36,8 +40,12 @@ def page(seed, lines=24):
     picture = PIL.Image.new("L", (420, 594), 255)
     draw = PIL.ImageDraw.Draw(picture)
     for line in range(lines):
-        words = " ".join("".join(rng.choice(list("abcdefghilmnoprstu"), rng.integers(2, 9))) for _ in range(9))
-        draw.text((40, 40 + 21 * line), words[:46], fill=0, font=PIL.ImageFont.load_default(size=14))
+        words = " ".join(
+            "".join(rng.choice(list("abcdefghilmnoprstu"), rng.integers(2, 9))) for _ in range(9)
+        )
+        draw.text(
+            (40, 40 + 21 * line), words[:46], fill=0, font=PIL.ImageFont.load_default(size=14)
+        )
     return picture.convert("RGB")
 
 
@@ -50,7 +58,14 @@ def jpeg(picture, quality):
 def lettered(picture):
     changed = picture.copy()
     draw = PIL.ImageDraw.Draw(changed)
-    draw.text((10, 60), "HOLIDAYS", fill=(255, 255, 255), stroke_width=1, stroke_fill=(0, 0, 0), font_size=26)
+    draw.text(
+        (10, 60),
+        "HOLIDAYS",
+        fill=(255, 255, 255),
+        stroke_width=1,
+        stroke_fill=(0, 0, 0),
+        font_size=26,
+    )
     return changed
 
 
@@ -138,9 +153,12 @@ def test_strictness():
 
 def test_a_small_copy_is_compared_with_all_the_detail_of_the_other():
     picture = scene(3, 320, 320).filter(PIL.ImageFilter.GaussianBlur(0.5))
-    small = picture.resize((248, 248), PIL.Image.Resampling.BICUBIC).transpose(PIL.Image.Transpose.ROTATE_90)
+    small = picture.resize((248, 248), PIL.Image.Resampling.BICUBIC).transpose(
+        PIL.Image.Transpose.ROTATE_90
+    )
     whole = judged(picture, small)
-    assert whole.says == "copy" and whole.score > 0.995  # at 256 pixels a side the finest detail of both was lost
+    # at 256 pixels a side the finest detail of both was lost
+    assert whole.says == "copy" and whole.score > 0.995
 
 
 def test_what_has_no_detail_may_be_a_copy():
@@ -175,10 +193,15 @@ def test_what_jpeg_destroyed_is_a_perhaps():
     assert judged(scene(1), jpeg(scene(2), 3)).says == "different"
 
 
-@pytest.mark.parametrize("way", [lambda p: p.filter(PIL.ImageFilter.GaussianBlur(9)), lambda p: p.resize((42, 59))])
+@pytest.mark.parametrize(
+    "way", [lambda p: p.filter(PIL.ImageFilter.GaussianBlur(9)), lambda p: p.resize((42, 59))]
+)
 def test_other_pages_that_cannot_be_read_are_never_copies(way):
     assert judged(page(1), way(page(1))).says != "different"
-    assert {judged(way(page(1)), way(page(2))).says, judged(page(1), way(page(2))).says} <= {"perhaps", "different"}
+    assert {judged(way(page(1)), way(page(2))).says, judged(page(1), way(page(2))).says} <= {
+        "perhaps",
+        "different",
+    }
 
 
 def test_an_edge_of_a_drawing_is_no_block_of_jpeg():
@@ -193,6 +216,9 @@ def test_which_of_two_pictures_comes_first_does_not_matter():
         stream = io.BytesIO()
         scene(seed).save(stream, "JPEG", quality=40)
         values = tuple(np.asarray(each) for each in (scene(seed), PIL.Image.open(stream)))
-        seen = tuple(picture_seen(value, content, Image(size=128)) for value, content in zip(values, "ab", strict=True))
+        seen = tuple(
+            picture_seen(value, content, Image(size=128))
+            for value, content in zip(values, "ab", strict=True)
+        )
         known = Collection(ids=("0", "1"), values=values, seen=seen)
         assert Judge(collection=known)([(0, 1)]) == Judge(collection=known)([(1, 0)])

@@ -24,9 +24,14 @@ def by_hand(vectors, score, distance):
     for j in range(len(vectors)):
         others = vectors[:j]
         if distance == "cosine":
-            values = others @ vectors[j] / np.linalg.norm(others, axis=1) / np.linalg.norm(vectors[j])
+            values = (
+                others @ vectors[j] / np.linalg.norm(others, axis=1) / np.linalg.norm(vectors[j])
+            )
         else:
-            values = -(np.linalg.norm(others - vectors[j], axis=1) ** (2 if distance == "squared_euclidean" else 1))
+            values = -(
+                np.linalg.norm(others - vectors[j], axis=1)
+                ** (2 if distance == "squared_euclidean" else 1)
+            )
         found |= {(i, j) for i in np.flatnonzero(values >= score).tolist()}
     return found
 
@@ -43,7 +48,9 @@ def tiny_cells(monkeypatch):
     monkeypatch.setattr(cells_module, "TRIALS", 200)
 
 
-@pytest.mark.parametrize(("distance", "score"), [("cosine", 0.9), ("euclidean", -1.6), ("squared_euclidean", -2.5)])
+@pytest.mark.parametrize(
+    ("distance", "score"), [("cosine", 0.9), ("euclidean", -1.6), ("squared_euclidean", -2.5)]
+)
 @pytest.mark.parametrize("kind", [np.float32, np.float16, np.float64])
 def test_exact_is_the_loop_over_all_pairs(distance, score, kind):
     vectors = planted(150).astype(kind)
@@ -127,7 +134,8 @@ def test_of_a_crowd_one_stands_for_all(request, cells, distance, score):
     found = near_pairs(vectors, score, distance=distance)
     wanted = by_hand(vectors, score, distance)
     assert np.bincount(found.same).max() > 300 and len(found.first) < 2000 < 50_000 < len(wanted)
-    for row in np.flatnonzero(found.same != np.arange(900)):  # all that one stands for are near each other
+    # all that one stands for are near each other
+    for row in np.flatnonzero(found.same != np.arange(900)):
         for other in np.flatnonzero(found.same == found.same[row])[:5]:
             assert row == other or (min(row, other), max(row, other)) in wanted
     alone = found.same == np.arange(900)
@@ -167,7 +175,10 @@ def test_progress_ends_at_the_total():
     [
         ({"distance": "manhattan"}, "near pairs by 'manhattan' are not found in cells"),
         ({"score": 1.5}, "score 1.5 is no threshold of cosine: give one below 1"),
-        ({"score": 0.5, "distance": "euclidean"}, "score 0.5 is no threshold of euclidean: give one below 0"),
+        (
+            {"score": 0.5, "distance": "euclidean"},
+            "score 0.5 is no threshold of euclidean: give one below 0",
+        ),
         ({"vectors": np.full((4, 2), np.nan, np.float32)}, "row 0 and 3 more hold NaN or infinity"),
     ],
 )
@@ -179,5 +190,7 @@ def test_what_cannot_be_is_said(change, said):
 
 def test_cells_of_more_vectors_are_refused():
     old = near_pairs(planted(60), 0.9)
-    with pytest.raises(UsageError, match="cells of 60 vectors are given with 30: give all, the old ones first"):
+    with pytest.raises(
+        UsageError, match="cells of 60 vectors are given with 30: give all, the old ones first"
+    ):
         near_pairs(planted(60)[:30], 0.9, known=old.cells)

@@ -15,7 +15,10 @@ from twofold.errors import LeftOut, UsageError
 
 def scene(seed, side=96):
     rng = np.random.default_rng(seed)
-    grid = sum(np.kron(rng.standard_normal((side // w, side // w, 3)) * w, np.ones((w, w, 1))) for w in (24, 12, 6, 3))
+    grid = sum(
+        np.kron(rng.standard_normal((side // w, side // w, 3)) * w, np.ones((w, w, 1)))
+        for w in (24, 12, 6, 3)
+    )
     return PIL.Image.fromarray(((grid - grid.min()) / np.ptp(grid) * 255).astype(np.uint8))
 
 
@@ -54,7 +57,9 @@ def test_a_copy_is_not_missed_because_of_a_third(tmp_path, largest):
     turns = {"upside down": 180, "upright": 0, "turned": 90}
     for name, degrees in turns.items():
         side = 120 if name == largest else 96
-        scene(7, 96).resize((side, side), PIL.Image.Resampling.BICUBIC).rotate(degrees).save(tmp_path / f"{name}.png")
+        scene(7, 96).resize((side, side), PIL.Image.Resampling.BICUBIC).rotate(degrees).save(
+            tmp_path / f"{name}.png"
+        )
     found = dedup(Items.from_folder(tmp_path, levels=0))
     assert [(group.kept, len(group.copies)) for group in found.groups] == [(f"{largest}.png", 2)]
 
@@ -63,7 +68,9 @@ def test_files_of_several_pages_are_copies_where_all_pages_are(tmp_path):
     pages = [scene(seed) for seed in range(4)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:3])
     pages[0].save(tmp_path / "b.tif", save_all=True, append_images=[pages[1], pages[3]])
-    pages[0].save(tmp_path / "c.tif", save_all=True, append_images=pages[1:3], compression="tiff_lzw")
+    pages[0].save(
+        tmp_path / "c.tif", save_all=True, append_images=pages[1:3], compression="tiff_lzw"
+    )
     pages[0].save(tmp_path / "d.png")
     assert sets(dedup(Items.from_folder(tmp_path, levels=0))) == {frozenset(("a.tif", "c.tif"))}
 
@@ -72,7 +79,9 @@ def test_what_is_inside_bars_and_borders():
     screen = np.zeros((128, 128, 3), np.uint8)
     screen[40:90] = np.asarray(scene(1, 144).resize((128, 50)))
     left, top, right, bottom = inner_box(screen)
-    assert (left, right) == (0.0, 1.0) and abs(top - 40 / 128) < 0.02 and abs(bottom - 90 / 128) < 0.02
+    assert (
+        (left, right) == (0.0, 1.0) and abs(top - 40 / 128) < 0.02 and abs(bottom - 90 / 128) < 0.02
+    )
     assert inner_box(np.asarray(scene(1, 144).resize((128, 128)))) == (0.0, 0.0, 1.0, 1.0)
 
 
@@ -85,7 +94,10 @@ def test_of_equal_size_the_colour_picture_the_deeper_and_the_better_stays(tmp_pa
     glass = picture.convert("RGBA")
     glass.putalpha(120)
     glass.save(tmp_path / "glass.png")
-    order = {name: quality_of(tmp_path / name) for name in ("colour.jpg", "poor.jpg", "grey16.png", "glass.png")}
+    order = {
+        name: quality_of(tmp_path / name)
+        for name in ("colour.jpg", "poor.jpg", "grey16.png", "glass.png")
+    }
     assert min(order, key=lambda name: order[name]) == "colour.jpg"
     assert order["poor.jpg"] < order["grey16.png"] < order["glass.png"]
     assert quality_of(tmp_path / "nothing.png") > order["glass.png"]
@@ -115,7 +127,11 @@ def test_histories_of_a_folder_give_with_a_cache_what_a_run_from_scratch_gives(t
             continue
         items = Items.from_folder(folder, levels=0)
         cached, fresh = dedup(items, cache=tmp_path / "cache"), dedup(items)
-        assert (cached.groups, cached.perhaps, cached.unreadable) == (fresh.groups, fresh.perhaps, fresh.unreadable)
+        assert (cached.groups, cached.perhaps, cached.unreadable) == (
+            fresh.groups,
+            fresh.perhaps,
+            fresh.unreadable,
+        )
 
 
 def test_exact_copies_only(folder):
@@ -123,13 +139,17 @@ def test_exact_copies_only(folder):
     scene(1).save(folder / "other.bmp")
     found = dedup(Items.from_folder(folder, levels=0), rule=Copies(strictness="exact"))
     assert sets(found) == {frozenset(("2024/p0.png", "again.png"))} and found.rule == "equal bytes"
-    with pytest.raises(UsageError, match="strictness = 'strikt' is not known: did you mean 'strict'"):
+    with pytest.raises(
+        UsageError, match="strictness = 'strikt' is not known: did you mean 'strict'"
+    ):
         Copies(strictness="strikt")
 
 
 def test_dark_and_blurred_pictures_are_listed(tmp_path):
     PIL.Image.fromarray(np.asarray(scene(1)) // 16).save(tmp_path / "dark.png")
-    scene(2).resize((8, 8)).resize((96, 96), PIL.Image.Resampling.BICUBIC).save(tmp_path / "soft.png")
+    scene(2).resize((8, 8)).resize((96, 96), PIL.Image.Resampling.BICUBIC).save(
+        tmp_path / "soft.png"
+    )
     scene(3).save(tmp_path / "sharp.png")
     found = dedup(Items.from_folder(tmp_path, levels=0))
     assert (found.dark, found.blurred) == (("dark.png",), ("soft.png",))

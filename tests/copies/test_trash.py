@@ -61,10 +61,19 @@ def test_nothing_decided_moves_nothing(data):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (["1,a.png,delete,5", "1,b.png,delete,5"], "nothing would be left of group 1: keep one of each"),
-        (["1,a.png,keep,5", "1,b.png,remove,5"], "line 3: the decision 'remove' is neither keep nor delete"),
+        (
+            ["1,a.png,delete,5", "1,b.png,delete,5"],
+            "nothing would be left of group 1: keep one of each",
+        ),
+        (
+            ["1,a.png,keep,5", "1,b.png,remove,5"],
+            "line 3: the decision 'remove' is neither keep nor delete",
+        ),
         (["1,a.png,keep,5", "1,z.png,delete,5"], "line 3: z.png is not a file in"),
-        (["1,a.png,keep,5", "1,b.png,delete,7"], "b.png has 5 bytes, and had 7 when it was looked at: look again"),
+        (
+            ["1,a.png,keep,5", "1,b.png,delete,7"],
+            "b.png has 5 bytes, and had 7 when it was looked at: look again",
+        ),
         (["1,a.png,keep,5", "1,../data/b.png,delete,5"], "lies outside"),
         (["1,a.png,keep,5", "1,/etc/hostname,delete,5"], "/etc/hostname lies outside"),
         (["1,a.png,keep,5", "1,b.png,delete,5", "1,b.png,delete,5"], "names b.png twice"),
@@ -86,7 +95,9 @@ def test_a_link_out_of_the_data_is_refused(data, tmp_path):
 
 
 def test_other_tables_and_places_are_refused(data, tmp_path):
-    with pytest.raises(DataError, match="has the columns path, label, where group, path, decision, bytes belong"):
+    with pytest.raises(
+        DataError, match="has the columns path, label, where group, path, decision, bytes belong"
+    ):
         apply_decisions(data, decided(data, "a.png,x", head="path,label"))
     with pytest.raises(DataError, match=r"nothing\.csv cannot be read: No such file"):
         apply_decisions(data, tmp_path / "nothing.csv")
@@ -112,7 +123,10 @@ def test_a_place_that_takes_no_file(data):
 def whole(data):
     """Every file and folder outside the trash: content and time."""
     return {
-        path.relative_to(data).as_posix(): (path.read_bytes() if path.is_file() else None, path.stat().st_mtime_ns)
+        path.relative_to(data).as_posix(): (
+            path.read_bytes() if path.is_file() else None,
+            path.stat().st_mtime_ns,
+        )
         for path in [data, *data.rglob("*")]
         if TRASH not in path.parts
     }
@@ -123,13 +137,31 @@ def whole(data):
     [
         (["1,gone.png,keep,5", "1,b.png,delete,5"], "gone.png is kept, but there is no such file"),
         (["1,a.png,keep,7", "1,b.png,delete,5"], "a.png has 5 bytes, and had 7"),
-        (["1,a.png,keep,5", "1,b.png,delete,5", "2,b.png,keep,5", "2,c.png,delete,5"], "both are the same file"),
+        (
+            ["1,a.png,keep,5", "1,b.png,delete,5", "2,b.png,keep,5", "2,c.png,delete,5"],
+            "both are the same file",
+        ),
         (["1,a.png,keep,5", "1,./b.png,delete,5", "1,b.png,delete,5"], "are the same file"),
-        (["1,a.png,keep,5", "1,./a.png,delete,5"], "a.png is kept in group 1, and ./a.png is to go"),
-        (["1,a.png,keep,5", "1,hard.png,delete,5"], "a.png is kept in group 1, and hard.png is to go"),
-        (["1,soft.png,keep,5", "1,a.png,delete,5"], "soft.png is reached through the link soft.png"),
-        (["1,a.png,keep,5", "1,latest/b.png,delete,9"], "latest/b.png is reached through the link latest"),
-        (["1,old,keep,", "1,b.png,delete,5"], "old is kept by an index, and where its file lies is not known"),
+        (
+            ["1,a.png,keep,5", "1,./a.png,delete,5"],
+            "a.png is kept in group 1, and ./a.png is to go",
+        ),
+        (
+            ["1,a.png,keep,5", "1,hard.png,delete,5"],
+            "a.png is kept in group 1, and hard.png is to go",
+        ),
+        (
+            ["1,soft.png,keep,5", "1,a.png,delete,5"],
+            "soft.png is reached through the link soft.png",
+        ),
+        (
+            ["1,a.png,keep,5", "1,latest/b.png,delete,9"],
+            "latest/b.png is reached through the link latest",
+        ),
+        (
+            ["1,old,keep,", "1,b.png,delete,5"],
+            "old is kept by an index, and where its file lies is not known",
+        ),
         (["1,a.png,keep,5", "1,b.png,delete"], "line 3: 3 fields, the header has 4"),
         (["1,a.png,keep,5", "1,b.png,delete,5,more"], "line 3: 5 fields, the header has 4"),
     ],
@@ -212,10 +244,14 @@ def stops_after(monkeypatch, count, error):
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_what_fails_is_taken_back_and_the_undo_list_is_named(data, monkeypatch, count, error):
     before = whole(data)
-    table = decided(data, "1,a.png,keep,5", "1,b.png,delete,5", "1,sub/b.png,delete,9", "1,c.png,delete,5")
+    table = decided(
+        data, "1,a.png,keep,5", "1,b.png,delete,5", "1,sub/b.png,delete,9", "1,c.png,delete,5"
+    )
     stops_after(monkeypatch, count, error)
     wanted = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else CannotWrite
-    with pytest.raises(wanted, match=r"Every file is in its place; the undo list is .*undo-.*\.csv"):
+    with pytest.raises(
+        wanted, match=r"Every file is in its place; the undo list is .*undo-.*\.csv"
+    ):
         apply_decisions(data, table)
     assert whole(data) == before and not unfinished(data)
 
@@ -232,7 +268,11 @@ def test_what_was_killed_is_taken_back_by_the_next_run(data, monkeypatch, count)
             apply_decisions(data, table)
     assert len(unfinished(data)) == 1
     moved = apply_decisions(data, decided(data, "1,a.png,keep,5"))
-    assert "an earlier run was cut off" in moved.notes[0] and whole(data) == before and not unfinished(data)
+    assert (
+        "an earlier run was cut off" in moved.notes[0]
+        and whole(data) == before
+        and not unfinished(data)
+    )
     again = apply_decisions(data, decided(data, *rows))
     assert len(again.files) == 3
     apply_decisions(data, again.undo)
@@ -241,14 +281,22 @@ def test_what_was_killed_is_taken_back_by_the_next_run(data, monkeypatch, count)
 
 def test_an_undo_that_was_cut_off_goes_on(data, monkeypatch):
     before = whole(data)
-    table = decided(data, "1,a.png,keep,5", "1,b.png,delete,5", "1,sub/b.png,delete,9", "1,c.png,delete,5")
+    table = decided(
+        data, "1,a.png,keep,5", "1,b.png,delete,5", "1,sub/b.png,delete,9", "1,c.png,delete,5"
+    )
     undo = apply_decisions(data, table).undo
     with monkeypatch.context() as patch:
         stops_after(patch, 1, OSError(5, "Input/output error"))
-        with pytest.raises(CannotWrite, match="1 of 3 files are back; the same command takes the others"):
+        with pytest.raises(
+            CannotWrite, match="1 of 3 files are back; the same command takes the others"
+        ):
             apply_decisions(data, undo)
     again = apply_decisions(data, undo)
-    assert "2 of its files were put back" in again.notes[0] and whole(data) == before and not unfinished(data)
+    assert (
+        "2 of its files were put back" in again.notes[0]
+        and whole(data) == before
+        and not unfinished(data)
+    )
 
 
 def test_undo_restores_the_times_of_folders_unless_they_have_changed(data):
@@ -272,13 +320,22 @@ def test_undo_says_what_is_nowhere(data):
 
 
 def test_sidecars_go_along_and_come_back(data):
-    for name in ("b.png.xmp", "b.xmp", "a.xmp", "c.json", "c.raw", "sub/b.AAE", "b.png.supplemental-metadata.json"):
+    for name in (
+        "b.png.xmp",
+        "b.xmp",
+        "a.xmp",
+        "c.json",
+        "c.raw",
+        "sub/b.AAE",
+        "b.png.supplemental-metadata.json",
+    ):
         (data / name).write_bytes(b"of " + name.encode())
     before = whole(data)
     rows = ["1,a.png,keep,5", "1,b.png,delete,5", "1,sub/b.png,delete,9", "1,c.png,delete,5"]
     moved = apply_decisions(data, decided(data, *rows))
     along = {"b.png.xmp", "b.xmp", "sub/b.AAE", "b.png.supplemental-metadata.json"}
-    assert set(moved.files) == {"b.png", "sub/b.png", "c.png", *along}  # c.json may be of c.raw, too, which stays
+    # c.json may be of c.raw, too, which stays
+    assert set(moved.files) == {"b.png", "sub/b.png", "c.png", *along}
     apply_decisions(data, moved.undo)
     assert whole(data) == before
 
@@ -298,9 +355,13 @@ def test_hard_links_stand_where_equal_files_were(data):
 def test_a_disk_below_the_data_has_a_trash_of_its_own(data, monkeypatch):
     disk = trash._top_of_disk
     monkeypatch.setattr(
-        trash, "_top_of_disk", lambda root, move: Path("sub") if move.path.startswith("sub/") else disk(root, move)
+        trash,
+        "_top_of_disk",
+        lambda root, move: Path("sub") if move.path.startswith("sub/") else disk(root, move),
     )
-    moved = apply_decisions(data, decided(data, "1,a.png,keep,5", "1,b.png,delete,5", "1,sub/b.png,delete,9"))
+    moved = apply_decisions(
+        data, decided(data, "1,a.png,keep,5", "1,b.png,delete,5", "1,sub/b.png,delete,9")
+    )
     assert moved.files == {"b.png": f"{TRASH}/b.png", "sub/b.png": f"sub/{TRASH}/b.png"}
     apply_decisions(data, moved.undo)
     assert (data / "sub" / "b.png").exists()
@@ -321,7 +382,10 @@ def test_two_runs_do_not_move_files_at_once(data):
 @pytest.mark.parametrize("text", ["hello\n", ""])
 def test_a_text_that_is_not_a_list_is_refused(data, text):
     (data.parent / "note.txt").write_text(text)
-    with pytest.raises((DataError, NotEnoughData), match=r"is neither a table of decisions nor an undo list|is empty"):
+    with pytest.raises(
+        (DataError, NotEnoughData),
+        match=r"is neither a table of decisions nor an undo list|is empty",
+    ):
         apply_decisions(data, data.parent / "note.txt")
 
 
@@ -334,7 +398,12 @@ def test_decisions_about_a_table_are_about_its_folder(data):
 @pytest.mark.parametrize("link", [False, True])
 def test_names_that_are_not_utf8_go_and_come_back(data, link):
     r"""Tables hold them with \xNN; a file that is really called so is another one."""
-    files = {b"x\xff.png": b"same", b"x\\xff.png": b"same", b"s\xe9b/y\xfe.png": b"same", b"keep\x80.png": b"same"}
+    files = {
+        b"x\xff.png": b"same",
+        b"x\\xff.png": b"same",
+        b"s\xe9b/y\xfe.png": b"same",
+        b"keep\x80.png": b"same",
+    }
     for name, content in files.items():
         place = Path(os.fsdecode(os.fsencode(data) + b"/" + name))
         place.parent.mkdir(exist_ok=True)

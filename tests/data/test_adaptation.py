@@ -17,7 +17,16 @@ def people(identities: int, each: int = 3) -> Items:
 
 @pytest.mark.parametrize(
     ("identities", "folds", "p"),
-    [(4, 0, 4), (11, 0, 11), (12, 3, 8), (16, 3, 10), (20, 3, 13), (40, 3, 16), (100, 3, 16), (101, 0, 16)],
+    [
+        (4, 0, 4),
+        (11, 0, 11),
+        (12, 3, 8),
+        (16, 3, 10),
+        (20, 3, 13),
+        (40, 3, 16),
+        (100, 3, 16),
+        (101, 0, 16),
+    ],
 )
 def test_few_identities_all_train_or_are_cross_fitted(identities, folds, p):
     found = adapted(Recipe(), people(identities)).recipe
@@ -39,7 +48,9 @@ def test_adapting_twice_changes_nothing_more():
 
 
 def test_shares_that_were_chosen_stay_and_the_others_fill_up():
-    split = adapted(Recipe().replace({"split.calibrate": 0.4}), people(40), fixed=["split.calibrate"]).recipe.split
+    split = adapted(
+        Recipe().replace({"split.calibrate": 0.4}), people(40), fixed=["split.calibrate"]
+    ).recipe.split
     assert (split.calibrate, split.folds) == (0.4, 0)
     assert split.train + split.valid + split.test == pytest.approx(0.6)
     assert split.train / split.test == pytest.approx(7)
@@ -48,7 +59,13 @@ def test_shares_that_were_chosen_stay_and_the_others_fill_up():
 def test_cross_fitting_may_keep_a_test_part():
     recipe = Recipe().replace({"split.folds": 4, "split.test": 0.2})
     split = adapted(recipe, people(40), fixed=["split.folds", "split.test"]).recipe.split
-    assert (split.train, split.valid, split.calibrate, split.test, split.folds) == (0.8, 0.0, 0.0, 0.2, 4)
+    assert (split.train, split.valid, split.calibrate, split.test, split.folds) == (
+        0.8,
+        0.0,
+        0.0,
+        0.2,
+        4,
+    )
 
 
 def test_turned_classes_count():
@@ -76,9 +93,13 @@ def test_a_fold_holds_four_identities_where_it_can():
 
 
 def test_few_items_are_trained_for_enough_steps_unless_the_epochs_are_chosen():
-    recipe = Recipe().replace({"epochs": 10, "fewest_steps": 40, "split.folds": 0, "split.train": 1.0})
+    recipe = Recipe().replace(
+        {"epochs": 10, "fewest_steps": 40, "split.folds": 0, "split.train": 1.0}
+    )
     few = adapted(recipe, people(8))
-    assert few.recipe.epochs == 40 and any(note.startswith("epochs=40 in place of 10") for note in few.notes)
+    assert few.recipe.epochs == 40 and any(
+        note.startswith("epochs=40 in place of 10") for note in few.notes
+    )
     assert adapted(recipe, people(8), fixed=["epochs"]).recipe.epochs == 10
     many = adapted(recipe, people(200))
     assert many.recipe.epochs == 10 and not any("epochs" in note for note in many.notes)

@@ -20,7 +20,12 @@ def labels_of(sizes: list[int], seed: int = 0) -> np.ndarray:
 
 
 @quick
-@given(st.lists(st.integers(1, 30), min_size=2, max_size=40), st.integers(2, 8), st.integers(2, 6), seeds)
+@given(
+    st.lists(st.integers(1, 30), min_size=2, max_size=40),
+    st.integers(2, 8),
+    st.integers(2, 6),
+    seeds,
+)
 def test_no_item_and_no_class_twice_in_a_batch(sizes: list[int], p: int, k: int, seed: int) -> None:
     labels = labels_of(sizes, seed)
     usable = sum(size >= 2 for size in sizes)
@@ -41,7 +46,9 @@ def test_no_item_and_no_class_twice_in_a_batch(sizes: list[int], p: int, k: int,
 
 @quick
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=30), st.integers(1, 6), seeds)
-def test_rows_hold_different_kinds_and_use_all_draws_that_can_be_used(draws: list[int], size: int, seed: int) -> None:
+def test_rows_hold_different_kinds_and_use_all_draws_that_can_be_used(
+    draws: list[int], size: int, seed: int
+) -> None:
     counts = np.array(draws)
     if (counts > 0).sum() < size:
         return
@@ -75,7 +82,9 @@ def test_plans_depend_on_seed_and_epoch_alone() -> None:
     labels = labels_of([6] * 9)
 
     def plan(seed: int, epoch: int) -> list[list[int]]:
-        return [batch.tolist() for batch in identity_batches(labels, p=3, k=2, seed=seed, epoch=epoch)]
+        return [
+            batch.tolist() for batch in identity_batches(labels, p=3, k=2, seed=seed, epoch=epoch)
+        ]
 
     assert plan(1, 2) == plan(1, 2)
     assert plan(1, 2) != plan(1, 3) and plan(1, 2) != plan(2, 2)
@@ -93,7 +102,9 @@ def test_singletons_fill_free_seats_in_turn() -> None:
     assert [len(batch) for batch in batches] == [16, 16]
     fillers = [item for batch in batches for item in batch if labels[item] >= 8]
     assert len(fillers) == len(set(fillers)) == 16
-    assert [len(batch) for batch in identity_batches(labels_of([4] * 8 + [1] * 9), p=4, k=4, seed=0)] == [16, 16]
+    assert [
+        len(batch) for batch in identity_batches(labels_of([4] * 8 + [1] * 9), p=4, k=4, seed=0)
+    ] == [16, 16]
 
 
 def test_forgeries_come_with_their_writer() -> None:
@@ -104,7 +115,10 @@ def test_forgeries_come_with_their_writer() -> None:
         for batch in identity_batches(labels, p=2, k=2, seed=0, epoch=epoch, identity=identity):
             writers = np.unique(identity[batch])
             assert len(writers) == 2 and len(np.unique(batch)) == len(batch) == 8
-            assert [((identity[batch] == w) & (labels[batch] >= 6)).sum() for w in writers] == [2, 2]
+            assert [((identity[batch] == w) & (labels[batch] >= 6)).sum() for w in writers] == [
+                2,
+                2,
+            ]
 
 
 @quick
@@ -112,10 +126,16 @@ def test_forgeries_come_with_their_writer() -> None:
 def test_batches_by_group_hold_that_many_groups(sizes: list[int], groups: int, seed: int) -> None:
     labels = labels_of(sizes, seed)
     group_of = np.arange(len(sizes)) % 4
-    for batch in identity_batches(labels, p=4, k=3, seed=seed, group=group_of[labels], groups_per_batch=groups):
+    for batch in identity_batches(
+        labels, p=4, k=3, seed=seed, group=group_of[labels], groups_per_batch=groups
+    ):
         classes = np.unique(labels[batch])
         shares = np.bincount(group_of[classes], minlength=4)
-        assert len(classes) == 4 and set(shares.tolist()) <= {0, 4 // groups} and (shares > 0).sum() == groups
+        assert (
+            len(classes) == 4
+            and set(shares.tolist()) <= {0, 4 // groups}
+            and (shares > 0).sum() == groups
+        )
 
 
 def test_a_group_with_few_classes_gives_what_it_has() -> None:
@@ -123,23 +143,35 @@ def test_a_group_with_few_classes_gives_what_it_has() -> None:
     group_of = np.array([0] * 7 + [1] * 2 + [2])
     batches = identity_batches(labels, p=4, k=2, seed=0, group=group_of[labels], groups_per_batch=1)
     # group 2 has one class: alone it would be a batch without an impostor
-    assert {frozenset(group_of[labels[batch]].tolist()) for batch in batches} == {frozenset({0}), frozenset({1})}
+    assert {frozenset(group_of[labels[batch]].tolist()) for batch in batches} == {
+        frozenset({0}),
+        frozenset({1}),
+    }
 
 
 def test_batches_that_cannot_be_made_say_why() -> None:
     labels = labels_of([2] * 5 + [1] * 9)
     group = np.zeros_like(labels)
-    with pytest.raises(NotEnoughData, match="p=6 classes per batch, but 5 have two items or more: --set p=5 or less"):
+    with pytest.raises(
+        NotEnoughData,
+        match="p=6 classes per batch, but 5 have two items or more: --set p=5 or less",
+    ):
         identity_batches(labels, p=6, k=2, seed=0)
-    with pytest.raises(NotEnoughData, match="1 classes have two items or more: a batch takes at least 2"):
+    with pytest.raises(
+        NotEnoughData, match="1 classes have two items or more: a batch takes at least 2"
+    ):
         identity_batches(labels_of([2, 1, 1]), p=2, k=2, seed=0)
-    with pytest.raises(UsageError, match="p=1, k=2: a batch needs at least 2 classes with at least 2 items"):
+    with pytest.raises(
+        UsageError, match="p=1, k=2: a batch needs at least 2 classes with at least 2 items"
+    ):
         identity_batches(labels, p=1, k=2, seed=0)
     with pytest.raises(UsageError, match="groups_per_batch=2, but the items have no groups"):
         identity_batches(labels, p=4, k=2, seed=0, groups_per_batch=2)
     with pytest.raises(UsageError, match="groups_per_batch=3 must divide p=4"):
         identity_batches(labels, p=4, k=2, seed=0, group=group, groups_per_batch=3)
-    with pytest.raises(NotEnoughData, match="groups_per_batch=2, but 1 groups have 1 or more classes of two items"):
+    with pytest.raises(
+        NotEnoughData, match="groups_per_batch=2, but 1 groups have 1 or more classes of two items"
+    ):
         identity_batches(labels, p=4, k=2, seed=0, group=group, groups_per_batch=2)
     with pytest.raises(DataError, match="items of one class stand in more than one group"):
         identity_batches(labels, p=4, k=2, seed=0, group=np.arange(len(labels)), groups_per_batch=1)
@@ -164,9 +196,14 @@ def test_each_genuine_pair_comes_before_any_comes_again_over_epochs_too() -> Non
     seen = []
     for epoch in range(6):
         a, b, target = balanced_pairs(labels, count=10, seed=3, epoch=epoch)
-        seen += [frozenset(pair) for pair in zip(a[target == 1].tolist(), b[target == 1].tolist(), strict=True)]
+        seen += [
+            frozenset(pair)
+            for pair in zip(a[target == 1].tolist(), b[target == 1].tolist(), strict=True)
+        ]
     rounds = [seen[:17]]
-    every = {frozenset(p) for p in itertools.combinations(range(12), 2) if len(set(labels[list(p)])) == 1}
+    every = {
+        frozenset(p) for p in itertools.combinations(range(12), 2) if len(set(labels[list(p)])) == 1
+    }
     assert all(set(once) == every for once in rounds) and seen[17:30] != seen[:13]
 
 
@@ -215,18 +252,26 @@ def test_episodes_learn_from_other_items_than_they_ask() -> None:
         assert len(np.unique(both)) == 20 and (labels[both] == labels[both[:, :1]]).all()
         assert len(np.unique(labels[both[:, 0]])) == 4 and labels[both].max() < 8
     again = list(episodes(labels, n_way=4, k_shot=2, queries=3, count=50, seed=0))
-    assert all((x.support == y.support).all() and (x.query == y.query).all() for x, y in zip(tasks, again, strict=True))
+    assert all(
+        (x.support == y.support).all() and (x.query == y.query).all()
+        for x, y in zip(tasks, again, strict=True)
+    )
 
 
 def test_episodes_within_a_group() -> None:
     labels = labels_of([3] * 9)
     group_of = np.array([0] * 4 + [1] * 3 + [2] * 2)
-    tasks = list(episodes(labels, n_way=3, k_shot=1, queries=1, count=30, seed=0, group=group_of[labels]))
+    tasks = list(
+        episodes(labels, n_way=3, k_shot=1, queries=1, count=30, seed=0, group=group_of[labels])
+    )
     assert {frozenset(group_of[labels[task.query]].ravel().tolist()) for task in tasks} == {
         frozenset({0}),
         frozenset({1}),
     }
-    with pytest.raises(NotEnoughData, match=r"n_way=5, but at most 4 classes in one group have k_shot \+ queries = 2"):
+    with pytest.raises(
+        NotEnoughData,
+        match=r"n_way=5, but at most 4 classes in one group have k_shot \+ queries = 2",
+    ):
         episodes(labels, n_way=5, k_shot=1, queries=1, count=1, seed=0, group=group_of[labels])
     with pytest.raises(UsageError, match="n_way=1, k_shot=1, queries=1, count=1"):
         episodes(labels, n_way=1, k_shot=1, queries=1, count=1, seed=0)

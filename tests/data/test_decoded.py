@@ -13,7 +13,9 @@ INPUT = Image(size=8, channels=1)
 def pictures(folder):
     for number in range(4):
         (folder / str(number // 2)).mkdir(exist_ok=True)
-        Picture.fromarray(np.full((8, 8), 9 * number, np.uint8)).save(folder / str(number // 2) / f"{number}.png")
+        Picture.fromarray(np.full((8, 8), 9 * number, np.uint8)).save(
+            folder / str(number // 2) / f"{number}.png"
+        )
     return Items.open(folder)
 
 

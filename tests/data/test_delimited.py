@@ -10,8 +10,40 @@ from twofold.data.delimited import escaped, read_rows, unescaped, written_rows
 from twofold.errors import DataError, NotEnoughData
 
 FIELDS = [
-    *("=1+1", "+1-2", "-x", "@SUM(A1)", "-5", "+3.5e2", " blank ", "\t", "\ttab", "a\rb", "a\nb", "a\r\nb", '"', "'"),
-    *("''", "'=1", "''=1", "' x '", "' x", "x '", "'tis", "", " ", "a,b;c", "\u00a0", "ünï", "'-5", "-", "=", "'x'"),
+    *(
+        "=1+1",
+        "+1-2",
+        "-x",
+        "@SUM(A1)",
+        "-5",
+        "+3.5e2",
+        " blank ",
+        "\t",
+        "\ttab",
+        "a\rb",
+        "a\nb",
+        "a\r\nb",
+        '"',
+        "'",
+    ),
+    *(
+        "''",
+        "'=1",
+        "''=1",
+        "' x '",
+        "' x",
+        "x '",
+        "'tis",
+        "",
+        " ",
+        "a,b;c",
+        "\u00a0",
+        "ünï",
+        "'-5",
+        "-",
+        "=",
+        "'x'",
+    ),
 ]
 
 
@@ -34,7 +66,9 @@ def test_escaping_is_undone_exactly():
 def test_no_spreadsheet_sees_a_formula():
     written = written_rows(["n", "a"], [{"n": 1, "a": field} for field in FIELDS]).decode()
     for _, field in csv.reader(io.StringIO(written, newline="")):
-        assert not field or (field[0] not in "=@\t\r" and (field[0] not in "+-" or field in ("-5", "+3.5e2")))
+        assert not field or (
+            field[0] not in "=@\t\r" and (field[0] not in "+-" or field in ("-5", "+3.5e2"))
+        )
 
 
 def table(path, content):
@@ -60,7 +94,10 @@ ROWS = [["ä.png", "1"], ["b.png", "2"]]
         TEXT.replace("\n", "\r\n").encode(),
         TEXT.replace("\n", "\r").encode(),
         TEXT.replace("\n", ",,\n").encode(),
-        TEXT.replace("label\n", "label,,\n").replace("1\n", "1,,\n").replace("2\n", "2,,\n").encode(),
+        TEXT.replace("label\n", "label,,\n")
+        .replace("1\n", "1,,\n")
+        .replace("2\n", "2,,\n")
+        .encode(),
         TEXT.replace("1\n", "1,,,\n").encode(),
         TEXT.replace(",", " , ").encode(),
         b"\n\n" + TEXT.replace("\n", "\n,\n").encode(),
@@ -75,7 +112,10 @@ def test_what_other_programs_write_is_read(tmp_path, content):
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (TEXT.encode("latin-1"), "line 2: byte 0xe4 is not UTF-8. Save it as UTF-8; from Windows or Latin-1: iconv -f"),
+        (
+            TEXT.encode("latin-1"),
+            "line 2: byte 0xe4 is not UTF-8. Save it as UTF-8; from Windows or Latin-1: iconv -f",
+        ),
         ("path,path\na,b\n", "two columns called 'path'"),
         ("path,,label\na,x,b\n", "column 2 of 3 has no name"),
         ("path,label\na\n", "line 2: 1 fields, the header has 2"),

@@ -16,7 +16,9 @@ def drawn() -> fonts.Alphabets:
     return alphabets(("Latin", "Greek"), most=60)
 
 
-def test_an_identity_is_a_character_in_at_least_four_fonts_and_its_group_the_script(drawn: fonts.Alphabets) -> None:
+def test_an_identity_is_a_character_in_at_least_four_fonts_and_its_group_the_script(
+    drawn: fonts.Alphabets,
+) -> None:
     items = drawn.items
     assert items.groups == ("Greek", "Latin")
     assert np.bincount(items.labels).min() >= 4
@@ -25,7 +27,9 @@ def test_an_identity_is_a_character_in_at_least_four_fonts_and_its_group_the_scr
     assert items.identities == items.names
 
 
-def test_a_picture_is_black_on_white_centred_and_fills_the_square_up_to_the_margin(drawn: fonts.Alphabets) -> None:
+def test_a_picture_is_black_on_white_centred_and_fills_the_square_up_to_the_margin(
+    drawn: fonts.Alphabets,
+) -> None:
     for page in drawn.items.values[::7]:
         assert page.dtype == np.uint8
         assert page.shape == (28, 28)
@@ -40,14 +44,18 @@ def test_no_picture_stands_twice_neither_in_a_character_nor_in_two(drawn: fonts.
     assert len(set(contents)) == len(contents)
 
 
-def test_look_alikes_are_left_out_and_named_with_whom_they_look_like(drawn: fonts.Alphabets) -> None:
+def test_look_alikes_are_left_out_and_named_with_whom_they_look_like(
+    drawn: fonts.Alphabets,
+) -> None:
     dropped = dict(drawn.look_alikes)
     assert dropped["greek capital letter alpha"] == "latin capital letter a"
     assert not set(dropped) & set(drawn.items.names)
     assert set(dropped.values()) <= set(drawn.items.names)
 
 
-def test_no_two_characters_that_are_left_are_alike_in_any_font_by_the_slow_way(drawn: fonts.Alphabets) -> None:
+def test_no_two_characters_that_are_left_are_alike_in_any_font_by_the_slow_way(
+    drawn: fonts.Alphabets,
+) -> None:
     items = drawn.items
     font = np.array([name.rpartition("/")[2] for name in items.ids])
     for name in ("DejaVu Sans", "STIX Italic"):
@@ -55,7 +63,9 @@ def test_no_two_characters_that_are_left_are_alike_in_any_font_by_the_slow_way(d
         for a in rows[::5]:
             for b in rows:
                 if a != b:
-                    ink_a, ink_b = (255.0 - items.values[row].astype(float).ravel() for row in (a, b))
+                    ink_a, ink_b = (
+                        255.0 - items.values[row].astype(float).ravel() for row in (a, b)
+                    )
                     assert ink_a @ ink_b / np.sqrt((ink_a @ ink_a) * (ink_b @ ink_b)) < 0.93 + 1e-5
 
 
@@ -79,9 +89,18 @@ def test_progress_counts_fonts() -> None:
 
 
 def test_every_script_is_in_unicode_and_no_two_overlap() -> None:
-    points = [point for ranges in fonts.SCRIPTS.values() for first, end in ranges for point in range(first, end)]
+    points = [
+        point
+        for ranges in fonts.SCRIPTS.values()
+        for first, end in ranges
+        for point in range(first, end)
+    ]
     assert len(points) == len(set(points))
-    assert all(any(unicodedata.name(chr(p), "") for p in range(*r)) for rs in fonts.SCRIPTS.values() for r in rs)
+    assert all(
+        any(unicodedata.name(chr(p), "") for p in range(*r))
+        for rs in fonts.SCRIPTS.values()
+        for r in rs
+    )
 
 
 def test_an_unknown_script_is_named_with_the_nearest() -> None:
@@ -95,7 +114,11 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
         alphabets(("Greek",))
 
 
-def test_without_its_fonts_matplotlib_is_to_be_reinstalled(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+def test_without_its_fonts_matplotlib_is_to_be_reinstalled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
     monkeypatch.setattr(fonts, "font_folder", lambda: tmp_path)
-    with pytest.raises(DataError, match="holds 0 of the 21 fonts to draw with: reinstall matplotlib"):
+    with pytest.raises(
+        DataError, match="holds 0 of the 21 fonts to draw with: reinstall matplotlib"
+    ):
         alphabets(("Greek",))

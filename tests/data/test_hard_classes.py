@@ -34,7 +34,9 @@ def slow_groups(prototypes, size, seed, epoch, bound):
         for other in sorted(free, key=lambda c: -float(prototypes[first] @ prototypes[c])):
             if len(members) == size:
                 break
-            if all(prototypes[m] @ prototypes[other] <= max(bound[m], bound[other]) for m in members):
+            if all(
+                prototypes[m] @ prototypes[other] <= max(bound[m], bound[other]) for m in members
+            ):
                 members.append(other)
         groups |= dict.fromkeys(members, opened)
         opened += 1
@@ -47,7 +49,11 @@ def test_groups_are_those_of_the_definition(size, seed, protected, block):
     prototypes /= np.linalg.norm(prototypes, axis=1, keepdims=True)
     within = np.random.default_rng(seed + 1).uniform(0.5, 1.0, 41) if protected else None
     nearest = np.sort(prototypes @ prototypes.T, axis=1)[:, -2]
-    bound = np.full(41, np.inf) if within is None else np.maximum(within, np.quantile(nearest, 0.9) + 1e-6)
+    bound = (
+        np.full(41, np.inf)
+        if within is None
+        else np.maximum(within, np.quantile(nearest, 0.9) + 1e-6)
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hard_classes, "ROWS_AT_ONCE", block)
         groups = near_groups(prototypes, size=size, seed=seed, epoch=3, within=within)
@@ -77,7 +83,9 @@ def test_two_names_of_one_identity_never_meet_and_are_reported():
     prototypes = clusters(20, 5, dim=32, spread=0.5)
     twice = [(3, 100), (40, 101), (77, 102)]
     rng = np.random.default_rng(2)
-    prototypes = unit(np.concatenate([prototypes, [prototypes[a] + 0.02 * rng.normal(size=32) for a, _ in twice]]))
+    prototypes = unit(
+        np.concatenate([prototypes, [prototypes[a] + 0.02 * rng.normal(size=32) for a, _ in twice]])
+    )
     within = np.full(len(prototypes), 0.95, np.float32)
     for epoch in range(5):
         groups = near_groups(prototypes, size=5, seed=0, epoch=epoch, within=within)
@@ -104,7 +112,9 @@ def test_unknown_classes_are_grouped_by_chance_and_never_with_known_ones():
     groups = near_groups(prototypes, size=4, seed=0, within=np.ones(20, np.float32))
     known = prototypes.any(axis=1)
     assert not set(groups[known]) & set(groups[~known])
-    nothing = near_groups(np.zeros((10, 3), np.float32), size=4, seed=0, within=np.ones(10, np.float32))
+    nothing = near_groups(
+        np.zeros((10, 3), np.float32), size=4, seed=0, within=np.ones(10, np.float32)
+    )
     assert sorted(np.bincount(nothing)) == [2, 4, 4]
     assert near_groups(np.zeros((0, 3), np.float32), size=4, seed=0).shape == (0,)
 
@@ -118,5 +128,7 @@ def test_batches_hold_whole_groups():
 
 
 def test_a_group_of_one_is_refused():
-    with pytest.raises(UsageError, match="size=1: a group of classes to tell apart needs at least 2"):
+    with pytest.raises(
+        UsageError, match="size=1: a group of classes to tell apart needs at least 2"
+    ):
         near_groups(clusters(2, 2), size=1, seed=0)

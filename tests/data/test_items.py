@@ -12,7 +12,14 @@ import pytest
 from twofold.data.folders import levels_of
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
-from twofold.errors import DataError, IdentityOverlap, LeftOut, NotEnoughData, UnreadableInput, UsageError
+from twofold.errors import (
+    DataError,
+    IdentityOverlap,
+    LeftOut,
+    NotEnoughData,
+    UnreadableInput,
+    UsageError,
+)
 
 
 def fill(root: Path, *files: str) -> Path:
@@ -28,20 +35,38 @@ def table(path: Path, header: str, *rows: str) -> Path:
 
 
 def test_many_folders_without_files_are_one_note(tmp_path: Path) -> None:
-    fill(tmp_path, "a/1.png", "a/2.png", "b/1.png", *(f"deep{number}/more/x.png" for number in range(5)))
+    fill(
+        tmp_path,
+        "a/1.png",
+        "a/2.png",
+        "b/1.png",
+        *(f"deep{number}/more/x.png" for number in range(5)),
+    )
     last = Items.from_folder(tmp_path).notes[-1]
     assert last == "5 folders hold no file that counts: deep0/, deep1/, deep2/, ..."
 
 
 def test_a_folder_is_read_in_natural_order_with_strays_named(tmp_path: Path) -> None:
-    fill(tmp_path, "s10/1.png", "s2/10.png", "s2/9.png", "README", "s2/more/x.png", ".git/config", "s2/.DS_Store")
+    fill(
+        tmp_path,
+        "s10/1.png",
+        "s2/10.png",
+        "s2/9.png",
+        "README",
+        "s2/more/x.png",
+        ".git/config",
+        "s2/.DS_Store",
+    )
     (tmp_path / "empty").mkdir()
     items = Items.from_folder(tmp_path)
     assert items.ids == ("s2/9.png", "s2/10.png", "s10/1.png")
     assert items.names == ("s2", "s10") and items.labels.tolist() == [0, 0, 1]
     assert items.values[0] == tmp_path / "s2/9.png"
     assert items.strays == ("README", "s2/more/")
-    assert items.notes == ("3 files of 2 identities, as identity/file", "empty/ holds no file that counts")
+    assert items.notes == (
+        "3 files of 2 identities, as identity/file",
+        "empty/ holds no file that counts",
+    )
     assert items.group is None and not items.forged.any()
 
 
@@ -49,7 +74,11 @@ def test_two_levels_make_groups(tmp_path: Path) -> None:
     fill(tmp_path, "Greek/alpha/1.png", "Greek/beta/1.png", "Latin/alpha/1.png", "Latin/readme.txt")
     items = Items.open(tmp_path, levels=2)
     assert items.names == ("Greek/alpha", "Greek/beta", "Latin/alpha")
-    assert items.groups == ("Greek", "Latin") and items.group is not None and items.group.tolist() == [0, 0, 1]
+    assert (
+        items.groups == ("Greek", "Latin")
+        and items.group is not None
+        and items.group.tolist() == [0, 0, 1]
+    )
     assert items.strays == ("Latin/readme.txt",)
 
 
@@ -64,17 +93,30 @@ def test_forgeries_stay_with_their_writer_and_are_nobodys_genuine(tmp_path: Path
     items = Items.from_folder(tmp_path)
     forged = np.flatnonzero(items.forged)
     assert [items.ids[i] for i in forged] == ["007_forg/1", "007_forg/2"]
-    assert len(set(items.labels[forged])) == 2 and not set(items.labels[forged]) & set(items.labels[~items.forged])
+    assert len(set(items.labels[forged])) == 2 and not set(items.labels[forged]) & set(
+        items.labels[~items.forged]
+    )
     assert [items.identities[items.identity[i]] for i in forged] == ["007", "007"]
     assert items.identities == ("007", "lone_forg")  # nobody called "lone" stands beside it
-    assert "2 of the files are forgeries of the identity that their folder is named after (007_forg)" in items.notes
+    assert (
+        "2 of the files are forgeries of the identity that their folder is named after (007_forg)"
+        in items.notes
+    )
 
 
 @pytest.mark.parametrize(
     ("files", "levels", "says"),
     [
-        (["a.png", "b.png"], 1, "0 sub-folders and 2 files in it. Put the files of each identity into a sub-folder"),
-        (["g/a/1.png"], 1, r"its sub-folders hold folders: for group/identity/file give --levels 2"),
+        (
+            ["a.png", "b.png"],
+            1,
+            "0 sub-folders and 2 files in it. Put the files of each identity into a sub-folder",
+        ),
+        (
+            ["g/a/1.png"],
+            1,
+            r"its sub-folders hold folders: for group/identity/file give --levels 2",
+        ),
         (["a/1.png"], 2, r"its sub-folders hold files: for identity/file give --levels 1"),
         (["faces.csv"], 1, r"but tables \(faces.csv\): give the path of the table itself"),
     ],
@@ -88,10 +130,14 @@ def test_a_folder_of_another_shape_says_what_stands_there(
 
 
 def test_open_says_what_it_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="does not exist: DATA is a folder with one sub-folder per identity or a table"):
+    with pytest.raises(
+        DataError,
+        match="does not exist: DATA is a folder with one sub-folder per identity or a table",
+    ):
         Items.open(tmp_path / "nothing")
     with pytest.raises(
-        DataError, match=r"movie.mp4 is neither a folder .* or a table \(.csv, .tsv, .parquet, .jsonl, .ndjson\)"
+        DataError,
+        match=r"movie.mp4 is neither a folder .* or a table \(.csv, .tsv, .parquet, .jsonl, .ndjson\)",
     ):
         Items.open(fill(tmp_path, "movie.mp4") / "movie.mp4")
     with pytest.raises(DataError, match="is not a folder"):
@@ -110,19 +156,27 @@ def test_a_table_of_files(tmp_path: Path) -> None:
         "x/f.png,,north,,anna",
     )
     items = Items.open(path)
-    assert items.ids == ("x/2.png", "x/1.png", "x/f.png") and items.values[1] == tmp_path / "x/1.png"
+    assert (
+        items.ids == ("x/2.png", "x/1.png", "x/f.png") and items.values[1] == tmp_path / "x/1.png"
+    )
     assert items.forged.tolist() == [False, False, True]
     assert items.names == ("anna", "forgery of anna: x/f.png") and items.identities == ("anna",)
     assert items.sources == ("", "roll 1") and items.groups == ("north",)
-    assert items.notes == ("3 rows with path, label, group, source, forgery_of", "1 of the rows are forgeries")
+    assert items.notes == (
+        "3 rows with path, label, group, source, forgery_of",
+        "1 of the rows are forgeries",
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "header", "row"), [("t.tsv", "text\tlabel", "a b\tc"), ("t.csv", "text;label", "a b;c")]
+    ("name", "header", "row"),
+    [("t.tsv", "text\tlabel", "a b\tc"), ("t.csv", "text;label", "a b;c")],
 )
 def test_texts_and_other_delimiters(tmp_path: Path, name: str, header: str, row: str) -> None:
     items = Items.open(table(tmp_path / name, "\ufeff" + header, row, "", row))
-    assert items.values == ("a b", "a b") and items.ids == ("row 1", "row 2") and items.names == ("c",)
+    assert (
+        items.values == ("a b", "a b") and items.ids == ("row 1", "row 2") and items.names == ("c",)
+    )
 
 
 def test_a_file_in_two_rows_keeps_ids_unique(tmp_path: Path) -> None:
@@ -134,10 +188,14 @@ def test_a_file_in_two_rows_keeps_ids_unique(tmp_path: Path) -> None:
 def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(pyarrow.table({"sequence": ["ACGT", "ACGA"], "label": [3, 10]}), tmp_path / "t.parquet")
+    parquet.write_table(
+        pyarrow.table({"sequence": ["ACGT", "ACGA"], "label": [3, 10]}), tmp_path / "t.parquet"
+    )
     items = Items.open(tmp_path / "t.parquet")
     assert items.values == ("ACGT", "ACGA") and items.names == ("3", "10")
-    parquet.write_table(pyarrow.table({"sequence": ["ACGT", None], "label": [3, 10]}), tmp_path / "t.parquet")
+    parquet.write_table(
+        pyarrow.table({"sequence": ["ACGT", None], "label": [3, 10]}), tmp_path / "t.parquet"
+    )
     with pytest.raises(DataError, match=r"t.parquet, row 2: the field 'sequence' is empty"):
         Items.open(tmp_path / "t.parquet")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
@@ -154,10 +212,19 @@ def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
         (["path,who", "1.png,a"], "t.csv has no column 'label': its columns are path, who"),
         (["path,who,forgery_of", "1.png,a,"], "t.csv has no column 'label'"),
         (["path,label", "1.png,a", "1.png,"], "t.csv, line 3: the field 'label' is empty"),
-        (["path,label,forgery_of", "1.png,a,", "1.png,,"], "t.csv, line 3: the field 'label' is empty"),
-        (["path,label,forgery_of", "1.png,a,", "1.png,,b"], "t.csv, line 3: a forgery of 'b', but no genuine row"),
+        (
+            ["path,label,forgery_of", "1.png,a,", "1.png,,"],
+            "t.csv, line 3: the field 'label' is empty",
+        ),
+        (
+            ["path,label,forgery_of", "1.png,a,", "1.png,,b"],
+            "t.csv, line 3: a forgery of 'b', but no genuine row",
+        ),
         (["path,label,group", "1.png,a,"], "t.csv, line 2: the field 'group' is empty"),
-        (["path,label", "1.png,a", "2.png,a"], r"t.csv, line 3: there is no file .*2.png \(1 of 2 files of the column"),
+        (
+            ["path,label", "1.png,a", "2.png,a"],
+            r"t.csv, line 3: there is no file .*2.png \(1 of 2 files of the column",
+        ),
         (["path,label", "1.png,a,b"], "t.csv, line 2: 3 fields, the header has 2"),
         (["path,path,label", "1.png,a,b"], "two columns called 'path'"),
         (["a,b,same", "1.png,2.png,1"], "is a table of pairs .* verify --pairs"),
@@ -183,7 +250,11 @@ def test_an_empty_table(tmp_path: Path) -> None:
 
 def test_arrays() -> None:
     items = Items.from_arrays(np.zeros((3, 2)), [10, 2, 10], group=["a", "b", "a"])
-    assert items.names == ("2", "10") and items.labels.tolist() == [1, 0, 1] and items.ids == ("0", "1", "2")
+    assert (
+        items.names == ("2", "10")
+        and items.labels.tolist() == [1, 0, 1]
+        and items.ids == ("0", "1", "2")
+    )
     assert items.values[0].shape == (2,)
     with pytest.raises(DataError, match="2 values, 3 ids, 3 labels"):
         Items.from_arrays(np.zeros((2, 2)), [1, 2, 3])
@@ -201,7 +272,9 @@ def test_take_and_where_make_codes_anew() -> None:
     assert items.where(identities=["z", "x"]).values == ("a", "c")
     assert items.where(identities=["z", "x"], groups=["h"]).values == ("c",)
     assert len(items.where(identities=[])) == 0
-    with pytest.raises(DataError, match="1 of 2 names are not among these 3 identity names: nobody"):
+    with pytest.raises(
+        DataError, match="1 of 2 names are not among these 3 identity names: nobody"
+    ):
         items.where(identities=["x", "nobody"])
     with pytest.raises(DataError, match="the items have no groups"):
         Items.from_arrays(["a"], ["x"]).where(groups=["g"])
@@ -211,7 +284,13 @@ def test_content_hashes(tmp_path: Path) -> None:
     fill(tmp_path, "a/1", "a/2")
     (tmp_path / "a/2").write_text("a/1")
     hashes = Items.open(tmp_path).content_hashes()
-    assert hashes[0] == hashes[1] == hashlib.sha256(b"a/1").hexdigest() == content_hash("a/1") == content_hash(b"a/1")
+    assert (
+        hashes[0]
+        == hashes[1]
+        == hashlib.sha256(b"a/1").hexdigest()
+        == content_hash("a/1")
+        == content_hash(b"a/1")
+    )
     zeros = np.zeros((2, 3), np.uint8)
     assert content_hash(zeros) == content_hash(zeros.copy(order="F")) != content_hash(zeros.T)
     with pytest.raises(UnreadableInput, match="gone cannot be read: No such file"):
@@ -237,7 +316,12 @@ def test_a_split_is_disjoint_whole_and_in_proportion() -> None:
         "calibrate": 10,
         "test": 10,
     }
-    assert [int((np.bincount(getattr(parts, part).labels) > 1).sum()) for part in names] == [42, 6, 6, 6]
+    assert [int((np.bincount(getattr(parts, part).labels) > 1).sum()) for part in names] == [
+        42,
+        6,
+        6,
+        6,
+    ]
     assert items.where(identities=names["test"]).ids == parts.test.ids
 
 
@@ -251,7 +335,9 @@ def test_a_split_depends_on_seed_not_on_the_order_of_rows() -> None:
 
 def test_a_small_set_gets_two_identities_a_part_or_an_error() -> None:
     assert [len(names) for names in sizes([2] * 8).split().names().values()] == [2, 2, 2, 2]
-    assert [len(names) for names in sizes([2] * 4).split(0.5, 0, calibrate=0.5, test=0).names().values()] == [
+    assert [
+        len(names) for names in sizes([2] * 4).split(0.5, 0, calibrate=0.5, test=0).names().values()
+    ] == [
         2,
         0,
         2,
@@ -260,7 +346,9 @@ def test_a_small_set_gets_two_identities_a_part_or_an_error() -> None:
     says = "identities with two items of one class: 4 parts of at least 2 need 8, there are 7"
     with pytest.raises(NotEnoughData, match=says):
         sizes([2] * 7 + [1] * 50).split()
-    with pytest.raises(UsageError, match=r"train=0.5, valid=0.1, calibrate=0.1, test=0.1 add up to 0.8"):
+    with pytest.raises(
+        UsageError, match=r"train=0.5, valid=0.1, calibrate=0.1, test=0.1 add up to 0.8"
+    ):
         sizes([2] * 9).split(0.5)
     with pytest.raises(UsageError, match="'identity' or by 'group'"):
         sizes([2] * 9).split(by="row")
@@ -295,7 +383,16 @@ def test_forgeries_stay_on_their_writers_side_of_a_split(tmp_path: Path) -> None
 
 
 def test_a_folder_without_labels(tmp_path: Path) -> None:
-    fill(tmp_path, "b.png", "10.png", "9.png", "deep/er/x.png", "deep/1.png", ".hidden/y.png", "notes.txt")
+    fill(
+        tmp_path,
+        "b.png",
+        "10.png",
+        "9.png",
+        "deep/er/x.png",
+        "deep/1.png",
+        ".hidden/y.png",
+        "notes.txt",
+    )
     items = Items.open(tmp_path, levels=0)
     assert items.ids == ("9.png", "10.png", "b.png", "notes.txt", "deep/1.png", "deep/er/x.png")
     assert [items.names[code] for code in items.labels] == list(items.ids), "each stands for itself"
@@ -346,9 +443,13 @@ def closing(monkeypatch, name, number=errno.EACCES):
 
 @pytest.mark.parametrize("levels", [0, 1, 2])
 def test_a_folder_that_may_not_be_read_is_left_out_and_named(tmp_path, monkeypatch, levels):
-    fill(tmp_path, "a/b/1.png", "lost+found/x/2.png") if levels != 1 else fill(tmp_path, "a/1.png", "lost+found/2.png")
+    fill(tmp_path, "a/b/1.png", "lost+found/x/2.png") if levels != 1 else fill(
+        tmp_path, "a/1.png", "lost+found/2.png"
+    )
     closing(monkeypatch, "lost+found")
-    with pytest.warns(LeftOut, match=r"1 folder or link is left out .*: lost\+found/ \(Permission denied\)$"):
+    with pytest.warns(
+        LeftOut, match=r"1 folder or link is left out .*: lost\+found/ \(Permission denied\)$"
+    ):
         items = Items.from_folder(tmp_path, levels=levels)
     assert len(items) == 1
     assert not any("lost+found" in note for note in items.notes)
@@ -357,13 +458,17 @@ def test_a_folder_that_may_not_be_read_is_left_out_and_named(tmp_path, monkeypat
 @pytest.mark.parametrize("levels", [0, 1, 2])
 def test_the_data_themselves_must_be_readable(tmp_path, monkeypatch, levels):
     closing(monkeypatch, fill(tmp_path / "shut", "a/1.png").name)
-    with pytest.raises(DataError, match=r"shut cannot be read \(Permission denied\): check its permissions"):
+    with pytest.raises(
+        DataError, match=r"shut cannot be read \(Permission denied\): check its permissions"
+    ):
         Items.from_folder(tmp_path / "shut", levels=levels)
 
 
 @pytest.mark.parametrize("levels", [0, 1, 2])
 def test_links_never_lead_in_a_circle(tmp_path, levels):
-    data = fill(tmp_path / "data", "a/1.png") if levels == 1 else fill(tmp_path / "data", "a/b/1.png")
+    data = (
+        fill(tmp_path / "data", "a/1.png") if levels == 1 else fill(tmp_path / "data", "a/b/1.png")
+    )
     (data / "up").symlink_to(tmp_path)
     (data / "self").symlink_to(data)
     (data / "again").symlink_to(data / "a")
@@ -373,8 +478,13 @@ def test_links_never_lead_in_a_circle(tmp_path, levels):
         items = Items.from_folder(data, levels=levels)
     said = str(caught[0].message)
     assert len(items) == 1
-    assert "up (a link to a folder above)" in said and "again (a link to a folder that is in the data already)" in said
-    assert "5 folders and links are left out" in said and f"one ({os.strerror(errno.ELOOP)})" in said
+    assert (
+        "up (a link to a folder above)" in said
+        and "again (a link to a folder that is in the data already)" in said
+    )
+    assert (
+        "5 folders and links are left out" in said and f"one ({os.strerror(errno.ELOOP)})" in said
+    )
 
 
 @pytest.mark.parametrize("levels", [0, 1])
@@ -403,7 +513,9 @@ def test_parquet_of_too_many_columns_is_refused_before_its_rows_are_read(tmp_pat
     parquet.write_table(pyarrow.table({f"c{n}": [1] for n in range(12)}), tmp_path / "wide.parquet")
     monkeypatch.setattr(tables, "MOST_COLUMNS", 10)
     monkeypatch.setattr(parquet, "read_table", lambda *_: pytest.fail("the rows were read"))
-    with pytest.raises(DataError, match=r"wide.parquet has 12 columns, more than 10: a row should be an item"):
+    with pytest.raises(
+        DataError, match=r"wide.parquet has 12 columns, more than 10: a row should be an item"
+    ):
         Items.open(tmp_path / "wide.parquet")
 
 
@@ -427,7 +539,9 @@ def test_json_lines_are_a_table(tmp_path):
         "",
         '{"text": " A. Smith ", "Label": "a", "born": null}',
     ]
-    (tmp_path / "names.jsonl").write_text("\n".join([*lines, '{"text": "Bob", "Label": "b", "born": 1980}']))
+    (tmp_path / "names.jsonl").write_text(
+        "\n".join([*lines, '{"text": "Bob", "Label": "b", "born": 1980}'])
+    )
     items = Items.open(tmp_path / "names.jsonl")
     assert items.values == ("Anna Smith", "A. Smith", "Bob") and items.names == ("a", "b")
     assert items.metadata == ({"born": 1970}, {}, {"born": 1980})

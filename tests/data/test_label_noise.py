@@ -8,13 +8,17 @@ from twofold.data.label_noise import doubtful_labels
 from twofold.data.synthetic import clusters
 
 
-def spoiled(identities: int, each: int, *, spread: float = 0.6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def spoiled(
+    identities: int, each: int, *, spread: float = 0.6
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vectors, labels with one in twenty swapped, and which ones those are."""
     items = clusters(identities, each, spread=spread, seed=2)
     generator = np.random.default_rng(0)
     swapped = np.sort(generator.permutation(len(items))[: len(items) // 20])
     labels = items.labels.copy()
-    labels[swapped] = (labels[swapped] + generator.integers(1, identities, len(swapped))) % identities
+    labels[swapped] = (
+        labels[swapped] + generator.integers(1, identities, len(swapped))
+    ) % identities
     return np.stack(items.values), labels, swapped
 
 
@@ -34,7 +38,9 @@ def test_scores_are_those_of_the_definition() -> None:
         similarity = vectors @ vectors[row]
         similarity[row] = -np.inf
         order = np.argsort(-similarity)[: label_noise.NEIGHBOURS]
-        above = (similarity[order] - similarity[order[-1]]) / (similarity[order[0]] - similarity[order[-1]])
+        above = (similarity[order] - similarity[order[-1]]) / (
+            similarity[order[0]] - similarity[order[-1]]
+        )
         score = {c: sum(above[labels[order] == c][:3]) / 3 for c in range(6)}
         own = score.pop(int(labels[row]))
         # a class without a neighbour cannot be the best other one, unless it is the item's own

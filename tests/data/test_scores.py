@@ -21,18 +21,24 @@ def write(path, rows):
 
 def listed(scores):
     blocks = list(scores.pairs)
-    return [np.concatenate([getattr(block, name) for block in blocks]) for name in ("scores", "same")]
+    return [
+        np.concatenate([getattr(block, name) for block in blocks]) for name in ("scores", "same")
+    ]
 
 
 def test_a_table_of_scores(tmp_path):
     header = ["score", "identity_a", "identity_b"]
-    path = write(tmp_path / "s.csv", [header, [0.9, "ann", "ann"], [0.2, "ann", "bob"], [-0.1, "bob", "cy"]])
+    path = write(
+        tmp_path / "s.csv", [header, [0.9, "ann", "ann"], [0.2, "ann", "bob"], [-0.1, "bob", "cy"]]
+    )
     found = Scores.open(path)
     assert (found.unit, found.identities, found.dim, found.distance) == ("identity", 3, 0, "score")
     values, same = listed(found)
     assert values.tolist() == [0.9, 0.2, -0.1] and same.tolist() == [True, False, False]
     # a skilled forgery: the same identity, but not genuine
-    forged = write(tmp_path / "f.csv", [[*header, "same"], [0.9, "ann", "ann", 1], [0.8, "ann", "ann", "no"]])
+    forged = write(
+        tmp_path / "f.csv", [[*header, "same"], [0.9, "ann", "ann", 1], [0.8, "ann", "ann", "no"]]
+    )
     assert listed(Scores.open(forged))[1].tolist() == [True, False]
     nobody = write(tmp_path / "n.tsv.csv", [["score", "same"], [0.9, 1], [0.2, 0]])
     found = Scores.open(nobody)
@@ -43,14 +49,21 @@ def test_vectors_in_tables_and_arrays(tmp_path):
     items = clusters(5, 3)
     vectors = np.stack(items.values)
     names = [items.names[label] for label in items.labels]
-    rows = [[json.dumps(vector.tolist()), name] for vector, name in zip(vectors, names, strict=True)]
+    rows = [
+        [json.dumps(vector.tolist()), name] for vector, name in zip(vectors, names, strict=True)
+    ]
     table = write(tmp_path / "v.csv", [["vector", "label"], *rows])
     np.save(tmp_path / "w.npy", vectors)
     write(tmp_path / "w.csv", [["label"], *([name] for name in names)])
     expected = tally(Scores.from_vectors(vectors.astype(np.float64), items.labels).pairs)
     for path in (table, tmp_path / "w.npy"):
         found = Scores.open(path)
-        assert (found.unit, found.identities, found.dim, found.distance) == ("identity", 5, vectors.shape[1], "cosine")
+        assert (found.unit, found.identities, found.dim, found.distance) == (
+            "identity",
+            5,
+            vectors.shape[1],
+            "cosine",
+        )
         assert tally(found.pairs).thresholds == pytest.approx(expected.thresholds)
     near = Scores.open(table, distance="euclidean")
     assert listed(near)[0].max() < 0.0
@@ -71,7 +84,12 @@ def test_parquet(tmp_path):
 
 
 def test_forgeries_stay_with_their_writer(tmp_path):
-    rows = [["vector", "label", "forgery_of"], ["[0, 1]", "a", ""], ["[1, 1]", "a", ""], ["[1, 0]", "", "a"]]
+    rows = [
+        ["vector", "label", "forgery_of"],
+        ["[0, 1]", "a", ""],
+        ["[1, 1]", "a", ""],
+        ["[1, 0]", "", "a"],
+    ]
     found = Scores.open(write(tmp_path / "v.csv", rows))
     assert found.identities == 1
     assert listed(found)[1].sum() == 1
@@ -85,9 +103,18 @@ def test_forgeries_stay_with_their_writer(tmp_path):
         ([["score", "identity_a"], [1, "x"]], "has no column 'identity_b'"),
         ([["score", "same"], ["high", 1]], r"bad.csv, line 2: score='high' is not a finite number"),
         ([["score", "same"], [0.1, "maybe"]], r"bad.csv, line 2: same='maybe' is neither 1 nor 0"),
-        ([["score", "identity_a", "identity_b", "same"], [0.1, "x", "y", 1]], "said to be the same, but of two identi"),
-        ([["vector"], ["[1, 2]"]], "has no column label: without identities no pair is known to be genuine"),
-        ([["vector", "label"], ["[1, 2]", "a"], ["[1]", "a"]], "line 3: the vector has 1 numbers, those before it"),
+        (
+            [["score", "identity_a", "identity_b", "same"], [0.1, "x", "y", 1]],
+            "said to be the same, but of two identi",
+        ),
+        (
+            [["vector"], ["[1, 2]"]],
+            "has no column label: without identities no pair is known to be genuine",
+        ),
+        (
+            [["vector", "label"], ["[1, 2]", "a"], ["[1]", "a"]],
+            "line 3: the vector has 1 numbers, those before it",
+        ),
         ([["vector", "label"], ["1 2", "a"]], "line 2: the vector '1 2' is not a list of numbers"),
     ],
 )
@@ -116,12 +143,16 @@ def test_sites_and_recordings_of_scores_and_vectors(tmp_path):
     )
     found = Scores.open(tmp_path / "s.csv")
     assert found.sites.tolist() == [1, 0, 1] and found.by_site.units == 2 and found.pairs.units == 3
-    (tmp_path / "s.csv").write_text("score,identity_a,identity_b,site_a,site_b\n0.9,x,x,Rome,Oslo\n")
+    (tmp_path / "s.csv").write_text(
+        "score,identity_a,identity_b,site_a,site_b\n0.9,x,x,Rome,Oslo\n"
+    )
     with pytest.raises(DataError, match="1 identities stand at several sites"):
         Scores.open(tmp_path / "s.csv")
     (tmp_path / "v.csv").write_text(
-        'vector,label,source,site\n"[1, 0]",x,1,Rome\n"[1, 0]",x,1,Rome\n"[0, 1]",x,2,Rome\n"[1, 1]",y,3,Oslo\n'
+        'vector,label,source,site\n"[1, 0]",x,1,Rome\n"[1, 0]",x,1,Rome\n"[0, 1]",x,2,Rome\n"[1, '
+        '1]",y,3,Oslo\n'
     )
     found = Scores.open(tmp_path / "v.csv")
     (block,) = found.pairs
-    assert found.sites.tolist() == [1, 0] and block.same.sum() == 2  # the pair of recording 1 is none
+    # the pair of recording 1 is none
+    assert found.sites.tolist() == [1, 0] and block.same.sum() == 2

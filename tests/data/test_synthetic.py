@@ -19,7 +19,10 @@ def test_glyphs_are_pictures_of_classes() -> None:
     items = glyphs(10, 6, size=20, seed=1)
     assert len(items) == 60 and len(items.names) == 10 and items.names[2] == "glyph 2"
     assert items.values[0].shape == (20, 20, 1) and items.values[0].dtype == np.uint8
-    assert min(value.min() for value in items.values) < 60 and max(value.max() for value in items.values) == 255
+    assert (
+        min(value.min() for value in items.values) < 60
+        and max(value.max() for value in items.values) == 255
+    )
     assert recall_at_1(items) > 0.5
     assert items.content_hashes() == glyphs(10, 6, size=20, seed=1).content_hashes()
     assert set(items.content_hashes()).isdisjoint(glyphs(10, 6, size=20, seed=2).content_hashes())
@@ -28,7 +31,9 @@ def test_glyphs_are_pictures_of_classes() -> None:
 def test_clusters_are_unit_vectors_whose_spread_is_known() -> None:
     items = clusters(200, 4, dim=64, spread=0.5, seed=0)
     vectors = np.stack(items.values)
-    assert vectors.dtype == np.float32 and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    assert vectors.dtype == np.float32 and np.allclose(
+        np.linalg.norm(vectors, axis=1), 1, atol=1e-6
+    )
     cosine = vectors @ vectors.T
     same = items.labels[:, None] == items.labels[None]
     genuine = cosine[same & ~np.eye(len(items), dtype=bool)].mean()
@@ -38,7 +43,9 @@ def test_clusters_are_unit_vectors_whose_spread_is_known() -> None:
     assert abs((vectors @ vectors.T)[~same].mean() - 0.3) < 0.03
 
 
-@pytest.mark.parametrize("draw", [lambda: glyphs(0, 3), lambda: glyphs(3, 3, size=4), lambda: clusters(3, 3, kin=1.0)])
+@pytest.mark.parametrize(
+    "draw", [lambda: glyphs(0, 3), lambda: glyphs(3, 3, size=4), lambda: clusters(3, 3, kin=1.0)]
+)
 def test_nothing_to_draw_is_an_error(draw) -> None:
     with pytest.raises(UsageError, match="="):
         draw()

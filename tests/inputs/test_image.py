@@ -40,7 +40,9 @@ class TestSize:
         assert (read[:, 6:] == 255).all()
 
     def test_pad_keeps_the_shape_and_adds_background(self):
-        read = Image(size=12, channels=1, fit="pad", background=99).read(np.zeros((10, 20), np.uint8))
+        read = Image(size=12, channels=1, fit="pad", background=99).read(
+            np.zeros((10, 20), np.uint8)
+        )
         assert (read[3:9] == 0).all()
         assert (read[:3] == 99).all()
         assert (read[9:] == 99).all()
@@ -61,14 +63,18 @@ class TestSize:
 class TestBatch:
     def test_stack_turns_hwc_arrays_into_a_bchw_tensor(self):
         input = Image(size=(4, 6))
-        arrays = [np.random.default_rng(i).integers(0, 256, (4, 6, 3), dtype=np.uint8) for i in range(5)]
+        arrays = [
+            np.random.default_rng(i).integers(0, 256, (4, 6, 3), dtype=np.uint8) for i in range(5)
+        ]
         batch = input.stack(arrays)
         assert batch.shape == (5, 3, 4, 6)
         assert batch.dtype == torch.uint8
         np.testing.assert_array_equal(batch[2].numpy(), arrays[2].transpose(2, 0, 1))
 
     def test_stack_refuses_what_read_did_not_make(self):
-        with pytest.raises(UnreadableInput, match=r"shape \(5, 6, 3\) .* cannot be stacked: \(4, 6, 3\) of uint8"):
+        with pytest.raises(
+            UnreadableInput, match=r"shape \(5, 6, 3\) .* cannot be stacked: \(4, 6, 3\) of uint8"
+        ):
             Image(size=(4, 6)).stack([np.zeros((5, 6, 3), np.uint8)])
 
     @pytest.mark.parametrize(
@@ -92,14 +98,24 @@ class TestBatch:
 class TestDescription:
     def test_arguments_rebuild_it_after_json(self):
         input = Image(
-            size=(35, 40), channels=3, fit="pad", mean=(0.4, 0.5, 0.6), std=0.2, background=0, max_pixels=9999
+            size=(35, 40),
+            channels=3,
+            fit="pad",
+            mean=(0.4, 0.5, 0.6),
+            std=0.2,
+            background=0,
+            max_pixels=9999,
         )
         again = Image(**json.loads(json.dumps(input.arguments())))
         assert again == input
         assert hash(again) == hash(input)
 
     def test_facts_for_the_builder(self):
-        assert Image(size=35, channels=1).facts() == {"kind": "pictures", "channels": 1, "size": (35, 35)}
+        assert Image(size=35, channels=1).facts() == {
+            "kind": "pictures",
+            "channels": 1,
+            "size": (35, 35),
+        }
 
     def test_example_is_what_read_returns(self):
         input = Image(size=(5, 6), channels=1, background=7)

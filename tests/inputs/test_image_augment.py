@@ -32,7 +32,9 @@ EVERYTHING = Augment(**GENTLE, quarter_turns_as_classes=True)
 def batch(count: int = 12, side: int = 21, channels: int = 1) -> torch.Tensor:
     """Smooth blobs, so that a half-pixel shift is a small change."""
     noise = np.random.default_rng(0).integers(0, 256, (count, channels, 5, 5), dtype=np.uint8)
-    big = torch.nn.functional.interpolate(torch.from_numpy(noise).float(), size=(side, side), mode="bicubic")
+    big = torch.nn.functional.interpolate(
+        torch.from_numpy(noise).float(), size=(side, side), mode="bicubic"
+    )
     return big.clamp(0, 255).round().to(torch.uint8)
 
 
@@ -48,10 +50,38 @@ class TestWarp:
     """The fused warp against a composition of 3 x 3 matrices and a loop over pixels."""
 
     PARTS = (
-        {"degrees": 0.0, "quarter": 0, "scale": (1.0, 1.0), "shear": (0.0, 0.0), "shift": (0.0, 0.0), "zoom": 1.0},
-        {"degrees": 25.0, "quarter": 0, "scale": (1.2, 0.8), "shear": (0.2, -0.1), "shift": (1.5, -2.0), "zoom": 0.8},
-        {"degrees": -10.0, "quarter": 1, "scale": (-1.0, 1.0), "shear": (0.0, 0.3), "shift": (0.0, 0.4), "zoom": 1.0},
-        {"degrees": 170.0, "quarter": 3, "scale": (0.7, 0.7), "shear": (-0.3, 0.0), "shift": (3.0, 0.0), "zoom": 0.6},
+        {
+            "degrees": 0.0,
+            "quarter": 0,
+            "scale": (1.0, 1.0),
+            "shear": (0.0, 0.0),
+            "shift": (0.0, 0.0),
+            "zoom": 1.0,
+        },
+        {
+            "degrees": 25.0,
+            "quarter": 0,
+            "scale": (1.2, 0.8),
+            "shear": (0.2, -0.1),
+            "shift": (1.5, -2.0),
+            "zoom": 0.8,
+        },
+        {
+            "degrees": -10.0,
+            "quarter": 1,
+            "scale": (-1.0, 1.0),
+            "shear": (0.0, 0.3),
+            "shift": (0.0, 0.4),
+            "zoom": 1.0,
+        },
+        {
+            "degrees": 170.0,
+            "quarter": 3,
+            "scale": (0.7, 0.7),
+            "shear": (-0.3, 0.0),
+            "shift": (3.0, 0.0),
+            "zoom": 0.6,
+        },
     )
     CENTRE = (1.0, -0.5)
 
@@ -74,7 +104,11 @@ class TestWarp:
             [[1 / part["zoom"], 0, 0], [0, 1 / part["zoom"], 0], [0, 0, 1]],
             [[part["scale"][0], 0, 0], [0, part["scale"][1], 0], [0, 0, 1]],
             [[1, part["shear"][0], 0], [part["shear"][1], 1, 0], [0, 0, 1]],
-            [[math.cos(angle), math.sin(angle), 0], [-math.sin(angle), math.cos(angle), 0], [0, 0, 1]],
+            [
+                [math.cos(angle), math.sin(angle), 0],
+                [-math.sin(angle), math.cos(angle), 0],
+                [0, 0, 1],
+            ],
             [[1, 0, part["shift"][0]], [0, 1, part["shift"][1]], [0, 0, 1]],
         ]
         forward = np.eye(3)
@@ -89,7 +123,9 @@ class TestWarp:
     @pytest.mark.parametrize("fill", [None, 200.0])
     @pytest.mark.parametrize("size", [(9, 9), (8, 11)])
     def test_pixels_against_a_loop(self, size, fill):
-        pictures = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (4, 2, *size)).astype(np.float32))
+        pictures = torch.from_numpy(
+            np.random.default_rng(0).uniform(0, 255, (4, 2, *size)).astype(np.float32)
+        )
         found = warp(pictures, self.maps(), fill=fill).numpy()
         height, width = size
         for item, part in enumerate(self.PARTS):
@@ -97,7 +133,9 @@ class TestWarp:
             for row in range(height):
                 for column in range(width):
                     x, y = inverse @ (column + 0.5 - width / 2, row + 0.5 - height / 2, 1)
-                    expected = self.bilinear(pictures[item].numpy(), y + height / 2 - 0.5, x + width / 2 - 0.5, fill)
+                    expected = self.bilinear(
+                        pictures[item].numpy(), y + height / 2 - 0.5, x + width / 2 - 0.5, fill
+                    )
                     np.testing.assert_allclose(found[item, :, row, column], expected, atol=0.02)
 
     @staticmethod
@@ -109,7 +147,10 @@ class TestWarp:
                 weight = (1 - abs(y - row)) * (1 - abs(x - column))
                 inside = 0 <= row < height and 0 <= column < width
                 if inside or fill is None:
-                    total += weight * picture[:, min(max(row, 0), height - 1), min(max(column, 0), width - 1)]
+                    total += (
+                        weight
+                        * picture[:, min(max(row, 0), height - 1), min(max(column, 0), width - 1)]
+                    )
                 else:
                     total += weight * fill
         return total
@@ -122,7 +163,9 @@ class TestWarp:
             # Pillow counts from the corner of the picture, we from its middle
             corner = (a, b, c + 20 - 20 * (a + b), d, e, f + 20 - 20 * (d + e))
             picture = PIL.Image.fromarray(pictures[item, 0].numpy())
-            expected = np.asarray(picture.transform((40, 40), PIL.Image.Transform.AFFINE, corner, 2)).astype(float)
+            expected = np.asarray(
+                picture.transform((40, 40), PIL.Image.Transform.AFFINE, corner, 2)
+            ).astype(float)
             # Pillow drops a pixel whose middle is outside where we fade; compare what both have
             both = (expected > 0) & (found[item, 0] > 0)
             assert both.mean() > 0.3
@@ -136,7 +179,9 @@ class TestQuarterTurns:
         pictures = batch(channels=3)
         for variant in range(4):
             turned = augment(pictures, keys(variant=variant))
-            np.testing.assert_array_equal(turned.numpy(), np.rot90(pictures.numpy(), variant, axes=(2, 3)))
+            np.testing.assert_array_equal(
+                turned.numpy(), np.rot90(pictures.numpy(), variant, axes=(2, 3))
+            )
 
     def test_they_add_to_a_rotation(self):
         augment = Augment(rotation=30.0, quarter_turns_as_classes=True)
@@ -145,7 +190,10 @@ class TestQuarterTurns:
         assert len({tensor.numpy().tobytes() for tensor in found}) == 4
 
     def test_oblong_pictures_are_refused(self):
-        with pytest.raises(RecipeError, match="quarter_turns_as_classes needs square pictures, and these are 20 x 30"):
+        with pytest.raises(
+            RecipeError,
+            match="quarter_turns_as_classes needs square pictures, and these are 20 x 30",
+        ):
             Image(size=(20, 30)).augmentation(quarter_turns_as_classes=True)
 
     def test_a_variant_that_does_not_exist_is_refused(self):
@@ -268,7 +316,9 @@ class TestSettings:
 
     def test_erasing_covers_up_to_the_stated_area(self):
         white = torch.full((300, 1, 30, 30), 255, dtype=torch.uint8)
-        painted = (Augment(erasing=0.3, fill="background", background=0)(white, keys(300)) == 0).float()
+        painted = (
+            Augment(erasing=0.3, fill="background", background=0)(white, keys(300)) == 0
+        ).float()
         area = painted.mean(dim=(1, 2, 3))
         assert 0.27 < area.max() < 0.33
         assert area.mean().item() == pytest.approx(0.15, abs=0.03)
@@ -294,7 +344,12 @@ class TestSettings:
         assert Image(size=8, background=7).augmentation(fill="background").background == 7
 
     def test_crop_shows_a_window_inside(self):
-        rows = torch.arange(40, dtype=torch.uint8).mul(6)[None, None, :, None].expand(100, 1, 40, 40).contiguous()
+        rows = (
+            torch.arange(40, dtype=torch.uint8)
+            .mul(6)[None, None, :, None]
+            .expand(100, 1, 40, 40)
+            .contiguous()
+        )
         shown = Augment(crop=0.5)(rows, keys(100)).float()
         span = (shown[:, 0, -1, 0] - shown[:, 0, 0, 0]) / (39 * 6)
         assert span.min() > 0.48 and span.max() <= 1.0
@@ -307,16 +362,24 @@ def test_a_switch_is_true_or_false(name, value):
     augment = object.__new__(Augment)
     for field, default in {**vars(Augment()), name: value}.items():
         object.__setattr__(augment, field, default)
-    with pytest.raises(RecipeError, match=rf"augment\.{name} = {value} is not possible: true or false"):
+    with pytest.raises(
+        RecipeError, match=rf"augment\.{name} = {value} is not possible: true or false"
+    ):
         augment.__post_init__()
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rotations": 10}, r"augment\.rotations is not a setting for pictures: did you mean 'rotation'\?"),
+        (
+            {"rotations": 10},
+            r"augment\.rotations is not a setting for pictures: did you mean 'rotation'\?",
+        ),
         ({"background": 3}, r"augment\.background is not a setting for pictures"),
-        ({"rotation": -1}, r"augment\.rotation = -1 is not possible: a number from 0 \(off\) to 180"),
+        (
+            {"rotation": -1},
+            r"augment\.rotation = -1 is not possible: a number from 0 \(off\) to 180",
+        ),
         ({"scale": 1.5}, r"augment\.scale = 1\.5 is not possible: a number from 0 \(off\) to 0\.9"),
         ({"fill": "white"}, r"augment\.fill = 'white' is not possible"),
     ],

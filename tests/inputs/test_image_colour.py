@@ -11,8 +11,12 @@ from PIL import ImageCms
 from twofold.errors import UnreadableInput
 from twofold.inputs.image import Image
 
-P3 = np.array([[0.51512, 0.2412, -0.00105], [0.29198, 0.69225, 0.04189], [0.1571, 0.06657, 0.78407]]).T
-SRGB = np.array([[0.43607, 0.22249, 0.01392], [0.38515, 0.71687, 0.09708], [0.14307, 0.06061, 0.7141]]).T
+P3 = np.array(
+    [[0.51512, 0.2412, -0.00105], [0.29198, 0.69225, 0.04189], [0.1571, 0.06657, 0.78407]]
+).T
+SRGB = np.array(
+    [[0.43607, 0.22249, 0.01392], [0.38515, 0.71687, 0.09708], [0.14307, 0.06061, 0.7141]]
+).T
 """Primaries as columns of XYZ, adapted to D50."""
 
 D50 = (0.9642, 1.0, 0.8249)
@@ -40,7 +44,9 @@ def profile(primaries: np.ndarray | None, space: bytes = b"RGB ") -> bytes:
         table += name + struct.pack(">II", 132 + 12 * len(tags) + len(body), len(content))
         body += content
     size = 128 + len(table) + len(body)
-    head = struct.pack(">I4sI4s4s4s12s4s", size, b"lcms", 0x02400000, b"mntr", space, b"XYZ ", bytes(12), b"acsp")
+    head = struct.pack(
+        ">I4sI4s4s4s12s4s", size, b"lcms", 0x02400000, b"mntr", space, b"XYZ ", bytes(12), b"acsp"
+    )
     return head.ljust(68, b"\0") + fixed(*D50).ljust(60, b"\0") + table + body
 
 
@@ -69,7 +75,8 @@ def test_a_wide_gamut_is_brought_to_srgb(kind):
     found = Image(size=(6, 8)).read(data).astype(float)
     assert np.abs(found - expected).max() < 4
     assert np.abs(found - values).max() > 20
-    np.testing.assert_array_equal(Image(size=(6, 8), rules=1).read(data), values)  # as old bundles were trained
+    # as old bundles were trained
+    np.testing.assert_array_equal(Image(size=(6, 8), rules=1).read(data), values)
 
 
 def test_a_phone_s_jpeg_too():
@@ -108,18 +115,24 @@ def test_a_profile_that_says_nothing_changes_nothing(name):
         "empty": b"",
     }[name]
     values = colours()
-    np.testing.assert_array_equal(Image(size=(6, 8)).read(saved(PIL.Image.fromarray(values), icc_profile=made)), values)
+    np.testing.assert_array_equal(
+        Image(size=(6, 8)).read(saved(PIL.Image.fromarray(values), icc_profile=made)), values
+    )
 
 
 def icon(shape: str, ink: tuple[int, int, int]) -> bytes:
     alpha = np.zeros((40, 40), np.uint8)
     rows, columns = np.mgrid[0:40, 0:40]
     ring = np.hypot(rows - 20, columns - 20)
-    alpha[{"disc": ring < 12, "ring": (ring > 9) & (ring < 15), "bar": abs(rows - 20) < 5}[shape]] = 255
+    alpha[
+        {"disc": ring < 12, "ring": (ring > 9) & (ring < 15), "bar": abs(rows - 20) < 5}[shape]
+    ] = 255
     return saved(PIL.Image.fromarray(np.dstack([np.full((40, 40, 3), ink, np.uint8), alpha])))
 
 
-@pytest.mark.parametrize("ink", [(255, 255, 255), (240, 240, 240), (0, 0, 0), (128, 128, 128), (255, 255, 0)])
+@pytest.mark.parametrize(
+    "ink", [(255, 255, 255), (240, 240, 240), (0, 0, 0), (128, 128, 128), (255, 255, 0)]
+)
 @pytest.mark.parametrize("background", [0, 128, 255])
 def test_different_drawings_stay_different_whatever_their_colour(ink, background):
     input = Image(size=40, background=background)
@@ -150,7 +163,9 @@ def test_what_is_padded_has_the_same_background():
 
 
 def test_a_picture_that_is_transparent_all_over_is_refused():
-    with pytest.raises(UnreadableInput, match="is transparent all over, so that nothing can be seen"):
+    with pytest.raises(
+        UnreadableInput, match="is transparent all over, so that nothing can be seen"
+    ):
         Image(size=8).read(np.zeros((6, 8, 4), np.uint8))
     assert (Image(size=8, rules=1).read(np.zeros((6, 8, 4), np.uint8)) == 255).all()
 

@@ -27,7 +27,8 @@ def test_a_cut_file_is_refused_at_every_length(kind):
     options = {"lossless": True} if kind == "WEBP" else {}
     data = saved(PIL.Image.fromarray(VALUES), kind, **options)
     COLOUR.read(data)
-    for length in range(len(data) - (kind in ("WEBP", "GIF"))):  # without the last: padding; the mark of no next frame
+    # without the last: padding; the mark of no next frame
+    for length in range(len(data) - (kind in ("WEBP", "GIF"))):
         with pytest.raises(UnreadableInput):
             COLOUR.read(data[:length])
 
@@ -42,7 +43,9 @@ class TestPnm:
         kind = {(1, True): 2, (3, True): 3, (1, False): 5, (3, False): 6}[channels, plain]
         head = b"P%d # a comment\n6 4\n# another\n%d\n" % (kind, most)
         words = " ".join(map(str, values.ravel())).encode()
-        data = head + (words if plain else values.astype(">u2" if most > 255 else np.uint8).tobytes())
+        data = head + (
+            words if plain else values.astype(">u2" if most > 255 else np.uint8).tobytes()
+        )
         np.testing.assert_array_equal((GREY if channels == 1 else COLOUR).read(data), expected)
 
     def test_bits(self):
@@ -110,7 +113,9 @@ def bmp_runs(runs: bytes, *, four: bool = False, size: tuple[int, int] = (6, 4))
     """A BMP of run lengths with a palette of greys."""
     colours = 16 if four else 256
     start = 54 + 4 * colours
-    header = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, start, 40, *size, 1, 8 - 4 * four, 1 + four, *[0] * 5)
+    header = struct.pack(
+        "<2sIHHIIiiHHIIiiII", b"BM", 0, 0, 0, start, 40, *size, 1, 8 - 4 * four, 1 + four, *[0] * 5
+    )
     return header + b"".join(bytes([k, k, k, 0]) for k in range(colours)) + runs
 
 
@@ -128,7 +133,9 @@ class TestRunLengths:
         np.testing.assert_array_equal(found[1], [0, 0, 4, 0, 0, 0])
         found = GREY.read(bmp_runs(b"\5\x3a\0\0\0\5\x12\x34\x50\0\0\1", four=True, size=(5, 2)))
         assert found.shape == (4, 6, 1)
-        raw = Image(size=(2, 5), channels=1).read(bmp_runs(b"\5\x3a\0\0\0\5\x12\x34\x50\0\0\1", four=True, size=(5, 2)))
+        raw = Image(size=(2, 5), channels=1).read(
+            bmp_runs(b"\5\x3a\0\0\0\5\x12\x34\x50\0\0\1", four=True, size=(5, 2))
+        )
         np.testing.assert_array_equal(raw[:, :, 0], [[1, 2, 3, 4, 5], [3, 10, 3, 10, 3]])
 
     @pytest.mark.parametrize(
@@ -204,13 +211,17 @@ class TestDamage:
     def test_a_bmp_that_is_longer_than_it_says(self):
         data = saved(PIL.Image.fromarray(VALUES), "BMP")
         COLOUR.read(data + b"\0\0")  # padded
-        with pytest.raises(UnreadableInput, match="is damaged: it has 166 bytes, and 134 by its header"):
+        with pytest.raises(
+            UnreadableInput, match="is damaged: it has 166 bytes, and 134 by its header"
+        ):
             COLOUR.read(data[:80] + bytes(32) + data[80:])
 
     def test_pictures_may_follow_each_other_in_a_ppm(self):
         data = saved(PIL.Image.fromarray(VALUES), "PPM")
         COLOUR.read(data + b"\n" + data)
-        with pytest.raises(UnreadableInput, match="5 bytes follow the picture, and not another one"):
+        with pytest.raises(
+            UnreadableInput, match="5 bytes follow the picture, and not another one"
+        ):
             COLOUR.read(data + b"other")
 
 
@@ -241,5 +252,7 @@ class TestIso:
             return real(name, *arguments, **named)
 
         monkeypatch.setattr(builtins, "__import__", without)
-        with pytest.raises(UnreadableInput, match=r"the extra heic: pip install 'twofold\[heic\]', or save it as"):
+        with pytest.raises(
+            UnreadableInput, match=r"the extra heic: pip install 'twofold\[heic\]', or save it as"
+        ):
             GREY.read(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(50))

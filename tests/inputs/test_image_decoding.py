@@ -21,7 +21,9 @@ COLOUR = Image(size=(6, 8), channels=3)
 def gradient(height: int = 6, width: int = 8) -> np.ndarray:
     """A picture in which no two corners are alike."""
     rows, columns = np.mgrid[0:height, 0:width]
-    return np.stack([rows * 255 / (height - 1), columns * 255 / (width - 1), 128 + 0 * rows], axis=2).astype(np.uint8)
+    return np.stack(
+        [rows * 255 / (height - 1), columns * 255 / (width - 1), 128 + 0 * rows], axis=2
+    ).astype(np.uint8)
 
 
 def saved(image: PIL.Image.Image, kind: str, **options) -> bytes:
@@ -40,7 +42,9 @@ def png(width: int, height: int, depth: int, colour: int, lines: bytes | None = 
     else:
         data = zlib.compress(lines)
     chunks += [(b"IDAT", data), (b"IEND", b"")]
-    parts = [struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks]
+    parts = [
+        struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
@@ -53,7 +57,9 @@ class TestFormats:
         np.testing.assert_array_equal(GREY.read(path)[:, :, 0], expected)
         np.testing.assert_array_equal(GREY.read(str(path)), GREY.read(path.read_bytes()))
 
-    @pytest.mark.parametrize(("kind", "options"), [("JPEG", {"quality": 98}), ("WEBP", {"quality": 100})])
+    @pytest.mark.parametrize(
+        ("kind", "options"), [("JPEG", {"quality": 98}), ("WEBP", {"quality": 100})]
+    )
     def test_lossy_files_come_back_nearly(self, kind, options):
         picture = PIL.Image.fromarray(gradient(60, 80))
         read = Image(size=(60, 80)).read(saved(picture, kind, **options))
@@ -80,7 +86,9 @@ class TestModes:
 
     def test_palette(self):
         picture = PIL.Image.fromarray(gradient()).quantize(colors=4)
-        np.testing.assert_array_equal(COLOUR.read(saved(picture, "PNG")), np.asarray(picture.convert("RGB")))
+        np.testing.assert_array_equal(
+            COLOUR.read(saved(picture, "PNG")), np.asarray(picture.convert("RGB"))
+        )
 
     def test_transparency_lies_on_white_paper(self):
         alpha = np.zeros((6, 8), np.uint8)
@@ -119,7 +127,9 @@ class TestModes:
 
     def test_colour_becomes_luma(self):
         picture = PIL.Image.new("RGB", (8, 6), (200, 100, 50))
-        assert (GREY.read(saved(picture, "PNG")) == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)).all()
+        assert (
+            GREY.read(saved(picture, "PNG")) == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
+        ).all()
 
     def test_grey_becomes_three_equal_channels(self):
         read = COLOUR.read(saved(PIL.Image.new("L", (8, 6), 77), "PNG"))
@@ -149,7 +159,9 @@ class TestSixteenBits:
 
     def test_array_and_pillow_image(self, input):
         np.testing.assert_array_equal(input.read(self.VALUES)[:, :, 0], self.EXPECTED)
-        np.testing.assert_array_equal(input.read(PIL.Image.fromarray(self.VALUES))[:, :, 0], self.EXPECTED)
+        np.testing.assert_array_equal(
+            input.read(PIL.Image.fromarray(self.VALUES))[:, :, 0], self.EXPECTED
+        )
 
     def test_colour_png_within_one_level(self):
         lines = b"".join(b"\x00" + np.repeat(row, 3).astype(">u2").tobytes() for row in self.VALUES)
@@ -159,12 +171,15 @@ class TestSixteenBits:
     @pytest.mark.parametrize("dtype", [np.int32, np.float32])
     def test_32_bits_are_refused(self, dtype):
         data = saved(PIL.Image.fromarray(np.ones((6, 8), dtype)), "TIFF")
-        with pytest.raises(UnreadableInput, match=r"has 32-bit samples .* save it with 8 or 16 bits per sample"):
+        with pytest.raises(
+            UnreadableInput, match=r"has 32-bit samples .* save it with 8 or 16 bits per sample"
+        ):
             GREY.read(data)
 
 
 class TestOrientation:
-    TURNED: ClassVar = {  # EXIF orientation -> what was done to the upright picture before it was stored
+    # EXIF orientation -> what was done to the upright picture before it was stored
+    TURNED: ClassVar = {
         1: lambda a: a,
         2: np.fliplr,
         3: lambda a: np.rot90(a, 2),
@@ -218,10 +233,16 @@ class TestArrays:
     @pytest.mark.parametrize(
         ("array", "message"),
         [
-            (np.zeros((3, 6, 8), np.uint8), r"an array of shape \(3, 6, 8\) and type uint8 is not a picture: give"),
+            (
+                np.zeros((3, 6, 8), np.uint8),
+                r"an array of shape \(3, 6, 8\) and type uint8 is not a picture: give",
+            ),
             (np.zeros((0, 8), np.uint8), r"shape \(0, 8\) .* is not a picture"),
             (np.zeros((6,), np.uint8), r"shape \(6,\) .* is not a picture"),
-            (np.zeros((6, 8), np.int64), "type int64 has no declared range: give uint8, uint16, bool, or floats"),
+            (
+                np.zeros((6, 8), np.int64),
+                "type int64 has no declared range: give uint8, uint16, bool, or floats",
+            ),
             (np.full((6, 8), 2.5), r"has values from 2.5 to 2.5: floats must lie in \[0, 1\]"),
             (np.full((6, 8), np.nan), "has values from nan to nan"),
         ],
@@ -236,18 +257,23 @@ class TestRefused:
         path = tmp_path / "notes.jpg"
         path.write_text("these are my notes")
         with pytest.raises(
-            UnreadableInput, match=r"notes\.jpg is not a picture \(it begins with b'these are my not'\).*PNG"
+            UnreadableInput,
+            match=r"notes\.jpg is not a picture \(it begins with b'these are my not'\).*PNG",
         ):
             GREY.read(path)
 
-    @pytest.mark.parametrize("start", [b"%!PS-Adobe-3.0 EPSF-3.0", b"%PDF-1.7", b"<svg xmlns=", b"RIFF0000AVI LIST"])
+    @pytest.mark.parametrize(
+        "start", [b"%!PS-Adobe-3.0 EPSF-3.0", b"%PDF-1.7", b"<svg xmlns=", b"RIFF0000AVI LIST"]
+    )
     def test_formats_that_are_not_on_the_list(self, start):
         with pytest.raises(UnreadableInput, match="is not a picture"):
             GREY.read(start + bytes(100))
 
     def test_an_empty_file_a_folder_and_nothing(self, tmp_path):
         (tmp_path / "empty.png").touch()
-        with pytest.raises(UnreadableInput, match=r"empty\.png is empty: replace it or leave it out"):
+        with pytest.raises(
+            UnreadableInput, match=r"empty\.png is empty: replace it or leave it out"
+        ):
             GREY.read(tmp_path / "empty.png")
         with pytest.raises(UnreadableInput, match="is a folder, not a picture"):
             GREY.read(tmp_path)
@@ -255,7 +281,9 @@ class TestRefused:
             GREY.read(str(tmp_path / "none.png"))
 
     def test_a_thing_of_another_type(self):
-        with pytest.raises(UnreadableInput, match="a value of type dict is not a picture: give a path"):
+        with pytest.raises(
+            UnreadableInput, match="a value of type dict is not a picture: give a path"
+        ):
             GREY.read({})
 
     def test_a_small_file_of_169_million_pixels(self, tmp_path):
@@ -272,7 +300,8 @@ class TestRefused:
     @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF", "PPM", "TIFF"])
     def test_the_limit_holds_for_every_format(self, kind):
         data = saved(PIL.Image.new("L", (40, 30)), kind)
-        size = 16 if kind == "JPEG" else 8  # a JPEG is decoded smaller as long as that leaves the size asked for
+        # a JPEG is decoded smaller as long as that leaves the size asked for
+        size = 16 if kind == "JPEG" else 8
         assert Image(size=8, max_pixels=1200).read(data).shape == (8, 8, 3)
         with pytest.raises(UnreadableInput, match="has 40 x 30"):
             Image(size=size, max_pixels=1199).read(data)
@@ -301,7 +330,9 @@ class TestRefused:
     def test_a_file_that_cannot_be_decoded_says_why(self, tmp_path):
         path = tmp_path / "cut.png"
         path.write_bytes(saved(PIL.Image.fromarray(gradient(40, 50)), "PNG")[:120])
-        with pytest.raises(UnreadableInput, match=r"cut\.png is cut: it has no end; replace it or leave it out"):
+        with pytest.raises(
+            UnreadableInput, match=r"cut\.png is cut: it has no end; replace it or leave it out"
+        ):
             GREY.read(path)
 
 

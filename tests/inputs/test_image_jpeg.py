@@ -26,7 +26,9 @@ WAYS = {
 def photograph(height: int, width: int, mode: str = "RGB") -> PIL.Image.Image:
     """Soft shapes and noise: every block has something in it, and the last one is not grey."""
     rng = np.random.default_rng(height)
-    coarse = np.clip(rng.normal(128, 60, (height // 16 + 2, width // 16 + 2, 3)), 0, 255).astype(np.uint8)
+    coarse = np.clip(rng.normal(128, 60, (height // 16 + 2, width // 16 + 2, 3)), 0, 255).astype(
+        np.uint8
+    )
     soft = PIL.Image.fromarray(coarse).resize((width, height), PIL.Image.Resampling.BICUBIC)
     noisy = np.asarray(soft) + rng.normal(0, 12, (height, width, 3))
     return PIL.Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).convert(mode)
@@ -118,8 +120,11 @@ def test_a_baseline_of_many_times_the_limit_is_refused():
     assert Image(size=8, max_pixels=20_000).read(data).shape == (8, 8, 3)
     with pytest.raises(UnreadableInput, match="has 640 x 480"):
         Image(size=8, max_pixels=19_000).read(data)
-    with pytest.raises(UnreadableInput, match="has 640 x 480"):  # its coefficients are held, whatever the size
-        Image(size=8, max_pixels=100_000).read(jpeg(PIL.Image.new("L", (640, 480)), progressive=True))
+    # its coefficients are held, whatever the size
+    with pytest.raises(UnreadableInput, match="has 640 x 480"):
+        Image(size=8, max_pixels=100_000).read(
+            jpeg(PIL.Image.new("L", (640, 480)), progressive=True)
+        )
 
 
 def test_a_progressive_of_hundreds_of_scans_is_refused_before_they_are_decoded():

@@ -59,5 +59,6 @@ def test_a_jpeg_is_not_decoded_below_the_size_that_was_asked() -> None:
     buffer = io.BytesIO()
     PIL.Image.new("L", (640, 480)).save(buffer, "JPEG")
     assert Image(size=240, max_pixels=80_000).read(buffer.getvalue()).shape[:2] == (240, 240)
-    with pytest.raises(UnreadableInput, match="has 640 x 480"):  # a half, within the limit, has 240 rows
+    # a half, within the limit, has 240 rows
+    with pytest.raises(UnreadableInput, match="has 640 x 480"):
         Image(size=320, max_pixels=80_000).read(buffer.getvalue())

@@ -11,13 +11,32 @@ from twofold.inputs.image import Image
 
 HEIGHT, WIDTH = 5, 11
 SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-DEPTHS = [(0, 1), (0, 2), (0, 4), (0, 8), (0, 16), (2, 8), (2, 16), (3, 1), (3, 2), (3, 4), (3, 8), (4, 8), (4, 16)]
+DEPTHS = [
+    (0, 1),
+    (0, 2),
+    (0, 4),
+    (0, 8),
+    (0, 16),
+    (2, 8),
+    (2, 16),
+    (3, 1),
+    (3, 2),
+    (3, 4),
+    (3, 8),
+    (4, 8),
+    (4, 16),
+]
 DEPTHS += [(6, 8), (6, 16)]
 PALETTE = np.random.default_rng(3).integers(0, 256, (256, 3))
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return (
+        struct.pack(">I", len(content))
+        + kind
+        + content
+        + struct.pack(">I", zlib.crc32(kind + content))
+    )
 
 
 def packed(values: np.ndarray, depth: int) -> bytes:
@@ -25,7 +44,9 @@ def packed(values: np.ndarray, depth: int) -> bytes:
     if depth >= 8:
         return b"".join(b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in rows)
     texts = ["".join(f"{int(value):0{depth}b}" for value in row) for row in rows]
-    return b"".join(b"\0" + int(t.ljust(-(-len(t) // 8) * 8, "0"), 2).to_bytes(-(-len(t) // 8)) for t in texts)
+    return b"".join(
+        b"\0" + int(t.ljust(-(-len(t) // 8) * 8, "0"), 2).to_bytes(-(-len(t) // 8)) for t in texts
+    )
 
 
 def written(values: np.ndarray, colour: int, depth: int, *extra: tuple[bytes, bytes]) -> bytes:
@@ -38,14 +59,20 @@ def written(values: np.ndarray, colour: int, depth: int, *extra: tuple[bytes, by
 
 
 def drawn(colour: int, depth: int) -> np.ndarray:
-    values = np.random.default_rng(10 * colour + depth).integers(0, 1 << depth, (HEIGHT, WIDTH, SAMPLES[colour]))
+    values = np.random.default_rng(10 * colour + depth).integers(
+        0, 1 << depth, (HEIGHT, WIDTH, SAMPLES[colour])
+    )
     values[0, 0], values[-1, -1] = 0, (1 << depth) - 1
     return values
 
 
 def reference(values: np.ndarray, colour: int, depth: int, clear: np.ndarray | None) -> np.ndarray:
     """By the definition: samples to 0..255, then laid on 255 by their alpha."""
-    shown = PALETTE[values[:, :, 0]].astype(float) if colour == 3 else values * 255.0 / ((1 << depth) - 1)
+    shown = (
+        PALETTE[values[:, :, 0]].astype(float)
+        if colour == 3
+        else values * 255.0 / ((1 << depth) - 1)
+    )
     alpha = np.ones(values.shape[:2])
     if colour in (4, 6):
         shown, alpha = shown[:, :, :-1], shown[:, :, -1] / 255
@@ -55,7 +82,11 @@ def reference(values: np.ndarray, colour: int, depth: int, clear: np.ndarray | N
 
 
 def read(data: bytes, colour: int) -> np.ndarray:
-    return Image(size=(HEIGHT, WIDTH), channels=1 if colour in (0, 4) else 3, rules=1).read(data).astype(float)
+    return (
+        Image(size=(HEIGHT, WIDTH), channels=1 if colour in (0, 4) else 3, rules=1)
+        .read(data)
+        .astype(float)
+    )
 
 
 @pytest.mark.parametrize(("colour", "depth"), DEPTHS)
@@ -74,7 +105,9 @@ def test_one_transparent_value(colour, depth):
     content = struct.pack(f">{len(chosen)}H", *chosen.tolist())
     clear = ~(values == chosen).all(axis=2)
     found = read(written(values, colour, depth, (b"tRNS", content)), colour)
-    assert np.abs(found - reference(values, colour, depth, clear)).max() <= (1.5 if depth == 16 else 0.5)
+    assert np.abs(found - reference(values, colour, depth, clear)).max() <= (
+        1.5 if depth == 16 else 0.5
+    )
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4, 8])
@@ -92,7 +125,8 @@ def test_transparent_palette_entries(depth, given):
 def test_no_flipped_bit_goes_by_unnoticed(colour, depth):
     data = written(drawn(colour, depth), colour, depth)
     expected = read(data, colour)
-    for place in range(0, 8 * len(data), 11):  # 11 and 8 share no factor: every bit of a byte has its turn
+    # 11 and 8 share no factor: every bit of a byte has its turn
+    for place in range(0, 8 * len(data), 11):
         damaged = bytearray(data)
         damaged[place // 8] ^= 1 << place % 8
         try:

@@ -25,7 +25,10 @@ def packed(rows: np.ndarray, bits: int, order: str) -> bytes:
     if bits in (8, 16):
         return rows.astype(f"{order}u{bits // 8}").tobytes()
     texts = ["".join(f"{int(value):0{bits}b}" for value in row) for row in rows]
-    return b"".join(int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8)) for text in texts)
+    return b"".join(
+        int(text.ljust(-(-len(text) // 8) * 8, "0"), 2).to_bytes(-(-len(text) // 8))
+        for text in texts
+    )
 
 
 def reversed_bits(data: bytes) -> bytes:
@@ -33,7 +36,11 @@ def reversed_bits(data: bytes) -> bytes:
 
 
 def written(
-    blocks: list[bytes], tags: dict[int, tuple[int, list[int]]], order: str = "<", *, big: bool = False
+    blocks: list[bytes],
+    tags: dict[int, tuple[int, list[int]]],
+    order: str = "<",
+    *,
+    big: bool = False,
 ) -> bytes:
     """A file of one directory: tag -> (type, values). `blocks` are its strips, or its tiles where tags say so."""
     tiled = 322 in tags
@@ -42,7 +49,10 @@ def written(
     for block in blocks:
         offsets.append(start + len(body))
         body += block + bytes(len(block) % 2)
-    tags = tags | {324 if tiled else 273: (4, offsets), 325 if tiled else 279: (4, [len(each) for each in blocks])}
+    tags = tags | {
+        324 if tiled else 273: (4, offsets),
+        325 if tiled else 279: (4, [len(each) for each in blocks]),
+    }
     lists, entries = b"", b""
     wide = "Q" if big else "I"
     for tag, (kind, values) in sorted(tags.items()):
@@ -56,17 +66,45 @@ def written(
         )
     directory = start + len(body) + len(lists)
     mark = b"II" if order == "<" else b"MM"
-    head = struct.pack(f"{order}HHHQ", 43, 8, 0, directory) if big else struct.pack(f"{order}HI", 42, directory)
+    head = (
+        struct.pack(f"{order}HHHQ", 43, 8, 0, directory)
+        if big
+        else struct.pack(f"{order}HI", 42, directory)
+    )
     count = struct.pack(order + ("Q" if big else "H"), len(tags))
     return mark + head + body + lists + count + entries + bytes(8 if big else 4)
 
 
 def described(bits: list[int], photometric: int, **more: list[int]) -> Tags:
-    tags = {256: (3, [WIDTH]), 257: (3, [HEIGHT]), 258: (3, bits), 262: (3, [photometric]), 277: (3, [len(bits)])}
-    names = {"compression": 259, "fill": 266, "rows": 278, "planar": 284, "predictor": 317, "map": 320, "most": 281}
-    names |= {"width": 322, "length": 323, "extra": 338, "format": 339, "low": 340, "high": 341, "orientation": 274}
+    tags = {
+        256: (3, [WIDTH]),
+        257: (3, [HEIGHT]),
+        258: (3, bits),
+        262: (3, [photometric]),
+        277: (3, [len(bits)]),
+    }
+    names = {
+        "compression": 259,
+        "fill": 266,
+        "rows": 278,
+        "planar": 284,
+        "predictor": 317,
+        "map": 320,
+        "most": 281,
+    }
+    names |= {
+        "width": 322,
+        "length": 323,
+        "extra": 338,
+        "format": 339,
+        "low": 340,
+        "high": 341,
+        "orientation": 274,
+    }
     names |= {"subsampling": 530}
-    return tags | {names[name]: (8 if name in ("low", "high") else 3, values) for name, values in more.items()}
+    return tags | {
+        names[name]: (8 if name in ("low", "high") else 3, values) for name, values in more.items()
+    }
 
 
 def drawn(bits: int, samples: int) -> np.ndarray:
@@ -96,7 +134,9 @@ def test_grey_of_every_depth(bits, photometric, order):
         data = packed(values, bits, order)
         data = reversed_bits(data) if fill == 2 else data
         file = written([data], described([bits], photometric, fill=[fill]), order, big=big)
-        np.testing.assert_array_equal(read(file), expected, err_msg=f"fill order {fill}, BigTIFF {big}")
+        np.testing.assert_array_equal(
+            read(file), expected, err_msg=f"fill order {fill}, BigTIFF {big}"
+        )
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -106,7 +146,9 @@ def test_grey_of_every_depth(bits, photometric, order):
 @pytest.mark.parametrize("compression", [1, 8])
 def test_strips_tiles_and_planes(arrangement, bits, order, samples, compression):
     values = drawn(bits, samples)
-    planes = [values[:, :, k : k + 1] for k in range(samples)] if "planes" in arrangement else [values]
+    planes = (
+        [values[:, :, k : k + 1] for k in range(samples)] if "planes" in arrangement else [values]
+    )
     more = {"planar": [2 if "planes" in arrangement else 1], "compression": [compression]}
     if "tiles" in arrangement:
         more |= {"width": [16], "length": [16]}
@@ -139,7 +181,8 @@ def test_compressions_of_samples_that_pillow_does_not_read(kind, bits):
 
 def test_the_checksum_of_deflated_samples_is_compared():
     values = drawn(8, 3)
-    data = bytearray(zlib.compress(packed(values, 8, "<"), 0))  # stored: nothing but the checksum can tell
+    # stored: nothing but the checksum can tell
+    data = bytearray(zlib.compress(packed(values, 8, "<"), 0))
     data[50] ^= 1
     with pytest.raises(UnreadableInput, match=r"is damaged \(.*incorrect data check"):
         read(written([bytes(data)], described([8] * 3, 2, compression=[8])), 3)
@@ -166,14 +209,18 @@ def test_palettes(bits, fill):
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize(("extra", "meaning"), [(None, "nothing"), (0, "nothing"), (1, "premultiplied"), (2, "alpha")])
+@pytest.mark.parametrize(
+    ("extra", "meaning"), [(None, "nothing"), (0, "nothing"), (1, "premultiplied"), (2, "alpha")]
+)
 def test_a_fourth_sample_is_transparency_only_where_it_is_declared(extra, meaning, bits):
     values = drawn(bits, 4)
     values[:, :, 3] = 0
     values[:, 10:, 3] = (1 << bits) - 1
     more = {} if extra is None else {"extra": [extra]}
     file = written([packed(values, bits, "<")], described([bits] * 4, 2, **more))
-    expected = eight(values[:, :, :3], (1 << bits) - 1) if meaning == "nothing" and bits == 8 else None
+    expected = (
+        eight(values[:, :, :3], (1 << bits) - 1) if meaning == "nothing" and bits == 8 else None
+    )
     found = read(file, 3)
     shown = values[:, :, :3] >> 8 if bits == 16 else values[:, :, :3]
     if meaning == "nothing":
@@ -210,7 +257,9 @@ def test_signed_samples_need_a_declared_black_and_white(bits):
     half = 1 << bits - 1
     values = drawn(bits, 1)
     raw = (values - half) % (1 << bits)
-    with pytest.raises(UnreadableInput, match=f"has signed {bits}-bit samples, and does not declare"):
+    with pytest.raises(
+        UnreadableInput, match=f"has signed {bits}-bit samples, and does not declare"
+    ):
         read(written([packed(raw, bits, "<")], described([bits], 1, format=[2])))
     for order in "<>":
         tags = described([bits], 1, format=[2], low=[-half], high=[half - 1])
@@ -236,13 +285,22 @@ def test_orientation_of_what_pillow_does_not_read(order):
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        (described([32], 1), r"has 32-bit samples \(unsigned\) .* save it with 8 or 16 bits per sample"),
-        (described([32], 1, format=[3]), r"has 32-bit samples \(floating-point\) whose range is not declared"),
+        (
+            described([32], 1),
+            r"has 32-bit samples \(unsigned\) .* save it with 8 or 16 bits per sample",
+        ),
+        (
+            described([32], 1, format=[3]),
+            r"has 32-bit samples \(floating-point\) whose range is not declared",
+        ),
         (described([16], 1, format=[3]), r"has 16-bit samples \(floating-point\)"),
         (described([5, 6, 5], 2), "samples of a kind that is not read"),
         (described([8], 9), "has colours of kind 9"),
         (described([8, 8], 2), "has 2 samples per pixel, 3 are needed"),
-        (described([8], 1, width=[30000], length=[30000]), "has tiles of 30000 x 30000 for 19 x 5 pixels|is cut"),
+        (
+            described([8], 1, width=[30000], length=[30000]),
+            "has tiles of 30000 x 30000 for 19 x 5 pixels|is cut",
+        ),
     ],
 )
 def test_kinds_without_a_meaning_are_refused(tags, message):
@@ -269,7 +327,10 @@ def test_a_large_picture_is_refused_from_its_header():
         tiff_image(io.BytesIO(written([b""], tags)), limit=LIMIT)
     with pytest.raises(UnreadableInput, match="samples of 8 bits per pixel"):
         tiff_image(
-            io.BytesIO(written([b""], described([8] * 200, 1) | {256: (4, [1000]), 257: (4, [1000])})), limit=LIMIT
+            io.BytesIO(
+                written([b""], described([8] * 200, 1) | {256: (4, [1000]), 257: (4, [1000])})
+            ),
+            limit=LIMIT,
         )
 
 
@@ -287,7 +348,8 @@ class TestDamage:
         return bytes(data)
 
     @pytest.mark.parametrize(
-        ("compression", "mode"), [("group4", "1"), ("tiff_adobe_deflate", "RGB"), ("tiff_lzw", "RGB")]
+        ("compression", "mode"),
+        [("group4", "1"), ("tiff_adobe_deflate", "RGB"), ("tiff_lzw", "RGB")],
     )
     def test_damage_is_refused_and_nothing_is_written(self, compression, mode, capfd):
         said = []
@@ -296,7 +358,9 @@ class TestDamage:
                 Image(size=40).read(self.spoilt(compression, place, mode))
             except UnreadableInput as error:
                 said.append(str(error))
-        assert len(said) >= 4 and all("is damaged" in each or "is cut" in each for each in said), said
+        assert len(said) >= 4 and all("is damaged" in each or "is cut" in each for each in said), (
+            said
+        )
         assert capfd.readouterr() == ("", "")
 
     def test_too_many_samples_are_not_logged(self, capfd):

@@ -17,7 +17,9 @@ def photograph(seed: int) -> np.ndarray:
 
 
 def flagged(*pictures: np.ndarray) -> list[bool]:
-    return flat_edges(np.stack([grey_plane(Image(size=112).read(each)) for each in pictures])).tolist()
+    return flat_edges(
+        np.stack([grey_plane(Image(size=112).read(each)) for each in pictures])
+    ).tolist()
 
 
 def test_a_lost_end_is_seen_however_the_picture_is_turned():
@@ -32,7 +34,9 @@ def test_a_bitmap_whose_end_was_filled_with_zeros_is_seen():
     buffer = io.BytesIO()
     PIL.Image.fromarray(photograph(1)).save(buffer, "PPM")
     data = buffer.getvalue()
-    assert flat_edges(grey_plane(Image(size=112).read(data[:30_000] + bytes(len(data) - 30_000)))[None])[0]
+    assert flat_edges(
+        grey_plane(Image(size=112).read(data[:30_000] + bytes(len(data) - 30_000)))[None]
+    )[0]
 
 
 def test_whole_pictures_are_not_flagged():

@@ -44,7 +44,8 @@ def test_uniform_is_uniform_and_slots_are_independent(varying):
     numbers = torch.stack([uniform(state, slot) for slot in range(20)])
     assert numbers.min() >= 0 and numbers.max() < 1
     counts = torch.stack([torch.histc(row, 20, 0, 1) for row in numbers])
-    chi_square = ((counts - 1000) ** 2 / 1000).sum(dim=1)  # 19 degrees of freedom: mean 19, deviation 6.2
+    # 19 degrees of freedom: mean 19, deviation 6.2
+    chi_square = ((counts - 1000) ** 2 / 1000).sum(dim=1)
     assert chi_square.max() < 50
     others = torch.corrcoef(numbers) - torch.eye(20)
     assert others.abs().max() < 5 / 20_000**0.5

@@ -30,7 +30,12 @@ def test_equal_words_are_equal_symbols_wherever_they_stand():
 def test_pieces_of_words_have_their_ends_and_a_blank_between():
     text = Text(unit="ngrams")
     one, two = text.read("ab"), text.read("ab cd")
-    assert len(one) == 6 and two[:6].tolist() == one.tolist() and two[6] == 1 + ord(" ") and len(two) == 13
+    assert (
+        len(one) == 6
+        and two[:6].tolist() == one.tolist()
+        and two[6] == 1 + ord(" ")
+        and len(two) == 13
+    )
     assert set(text.read("cd").tolist()) == set(two[7:].tolist())
     assert (one > 257).all() and len(set(two.tolist())) == 13
     assert len(Text(unit="ngrams", longest=5).read("abcdef")) == 5
@@ -111,7 +116,9 @@ def test_fields_that_do_not_fit(settings, said):
 
 
 def keys(count, seed=0):
-    return np.stack([np.full(count, seed), np.zeros(count), np.arange(count), np.zeros(count)], axis=1).astype(int)
+    return np.stack(
+        [np.full(count, seed), np.zeros(count), np.arange(count), np.zeros(count)], axis=1
+    ).astype(int)
 
 
 def test_changes_depend_on_the_key_alone():
@@ -120,7 +127,9 @@ def test_changes_depend_on_the_key_alone():
     batch = text.stack([text.read(words) for words in ("one two three", "four five", "six")])
     whole, alone = change(batch, keys(3)), change(batch[1:2], keys(3)[1:2])
     length = int(alone.lengths[0])
-    assert whole.values[1, :length].tolist() == alone.values[0].tolist() and whole.lengths[1] == length
+    assert (
+        whole.values[1, :length].tolist() == alone.values[0].tolist() and whole.lengths[1] == length
+    )
     assert change(batch, keys(3, seed=1)).values.tolist() != whole.values.tolist()
 
 

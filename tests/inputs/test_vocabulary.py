@@ -23,9 +23,17 @@ MARKS = [{"SpecialToken": {"id": mark, "type_id": 0}} for mark in ("[CLS]", "[SE
 
 def tokenizer(words=WORDS, marks=True):
     """The JSON of a WordPiece tokenizer, with the padding and the cut that such files come with."""
-    special = {mark: {"id": mark, "ids": [words.index(mark)], "tokens": [mark]} for mark in ("[CLS]", "[SEP]")}
+    special = {
+        mark: {"id": mark, "ids": [words.index(mark)], "tokens": [mark]}
+        for mark in ("[CLS]", "[SEP]")
+    }
     single = [MARKS[0], {"Sequence": {"id": "A", "type_id": 0}}, MARKS[1]]
-    wrapped = {"type": "TemplateProcessing", "single": single, "pair": single, "special_tokens": special}
+    wrapped = {
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": single,
+        "special_tokens": special,
+    }
     added = [
         {"id": words.index(each), "content": each, "special": True}
         | dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
@@ -34,17 +42,29 @@ def tokenizer(words=WORDS, marks=True):
     return json.dumps(
         {
             "version": "1.0",
-            "truncation": {"max_length": 4, "strategy": "LongestFirst", "stride": 0, "direction": "Right"},
+            "truncation": {
+                "max_length": 4,
+                "strategy": "LongestFirst",
+                "stride": 0,
+                "direction": "Right",
+            },
             "padding": {"strategy": {"Fixed": 16}, "direction": "Right", "pad_to_multiple_of": None}
             | {"pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"},
             "added_tokens": added,
-            "normalizer": {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True}
+            "normalizer": {
+                "type": "BertNormalizer",
+                "clean_text": True,
+                "handle_chinese_chars": True,
+            }
             | {"strip_accents": None, "lowercase": True},
             "pre_tokenizer": {"type": "BertPreTokenizer"},
             "post_processor": wrapped if marks else None,
             "decoder": None,
             "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##"}
-            | {"max_input_chars_per_word": 100, "vocab": {word: place for place, word in enumerate(words)}},
+            | {
+                "max_input_chars_per_word": 100,
+                "vocab": {word: place for place, word in enumerate(words)},
+            },
         }
     )
 
@@ -72,7 +92,9 @@ def test_texts_are_cut_into_subwords_with_the_marks_of_the_vocabulary(text):
     assert text.symbols == len(WORDS)
     assert text.read("Red CARS").tolist() == [2, 4, 5, 6, 3]
     assert text.read("red zebra").tolist() == [2, 4, 1, 3]
-    assert text.read("blue " * 9).tolist() == [2, 7, 7, 7, 7, 3], "cut at `longest`, and not where the file says"
+    assert text.read("blue " * 9).tolist() == [2, 7, 7, 7, 7, 3], (
+        "cut at `longest`, and not where the file says"
+    )
     assert text.read("☃").tolist() == [2, 1, 3]
 
 
@@ -125,7 +147,8 @@ def test_a_vocabulary_that_is_not_the_bundles_is_refused(file, tmp_path, change,
         manifest.write_text(json.dumps(told))
     monkeypatch.setattr(vocabulary, "_contents", {})
     with pytest.raises(
-        DamagedBundle, match=r"vocabulary\.json (is missing|is not what was written|is not the vocabulary)"
+        DamagedBundle,
+        match=r"vocabulary\.json (is missing|is not what was written|is not the vocabulary)",
     ):
         Bundle.load(folder)
 
@@ -133,9 +156,15 @@ def test_a_vocabulary_that_is_not_the_bundles_is_refused(file, tmp_path, change,
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"unit": "subwords"}, r"needs a vocabulary: input.vocabulary = 'minilm' or 'wordllama', or the path"),
+        (
+            {"unit": "subwords"},
+            r"needs a vocabulary: input.vocabulary = 'minilm' or 'wordllama', or the path",
+        ),
         ({"unit": "words", "vocabulary": "minilm"}, "is for unit = 'subwords', not 'words'"),
-        ({"unit": "subwords", "vocabulary": "minilma"}, r"'minilma' is not a file: .*did you mean 'minilm'\?"),
+        (
+            {"unit": "subwords", "vocabulary": "minilma"},
+            r"'minilma' is not a file: .*did you mean 'minilm'\?",
+        ),
         ({"unit": "subwords", "vocabulary": "sha256:" + "0" * 64}, "is known by its hash alone"),
     ],
 )
@@ -144,7 +173,9 @@ def test_vocabularies_that_cannot_be_found(settings, said):
         Text(**settings)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1, 2]", "\x00\x01", '{"model": {"type": "WordPiece"}}'])
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[1, 2]", "\x00\x01", '{"model": {"type": "WordPiece"}}']
+)
 def test_a_file_that_is_not_a_tokenizer(tmp_path, content):
     (tmp_path / "t.json").write_text(content)
     with pytest.raises(RecipeError, match="is not the JSON of a tokenizer"):
@@ -152,7 +183,9 @@ def test_a_file_that_is_not_a_tokenizer(tmp_path, content):
 
 
 def test_sizes_that_do_not_fit(file):
-    with pytest.raises(RecipeError, match="longest = 2 leaves no room: the vocabulary adds 2 marks"):
+    with pytest.raises(
+        RecipeError, match="longest = 2 leaves no room: the vocabulary adds 2 marks"
+    ):
         Text(unit="subwords", vocabulary=str(file), longest=2)
     with pytest.raises(RecipeError, match="symbols = 5 is too few for subwords: 9 is the default"):
         Text(unit="subwords", vocabulary=str(file), symbols=5)
@@ -162,7 +195,9 @@ def test_without_the_extra_it_is_named(file, monkeypatch):
     vocabulary.size_of.cache_clear()
     vocabulary.tokenizer_of.cache_clear()
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(MissingExtra, match=r"needs the package tokenizers: pip install 'twofold\[text\]'"):
+    with pytest.raises(
+        MissingExtra, match=r"needs the package tokenizers: pip install 'twofold\[text\]'"
+    ):
         Text(unit="subwords", vocabulary=str(file))
 
 
@@ -170,5 +205,7 @@ def test_without_the_extra_it_is_named(file, monkeypatch):
 def test_without_the_package_its_command_is_named(name, monkeypatch):
     absent = replace(vocabulary.PACKAGED[name], package="not-installed")
     monkeypatch.setitem(vocabulary.PACKAGED, name, absent)
-    with pytest.raises(MissingExtra, match="vocabulary are in the package not-installed: pip install --no-deps"):
+    with pytest.raises(
+        MissingExtra, match="vocabulary are in the package not-installed: pip install --no-deps"
+    ):
         Text(unit="subwords", vocabulary=name)

@@ -10,7 +10,16 @@ from twofold import losses
 from twofold.comparison import Plain
 from twofold.errors import BatchError, UsageError
 
-GIVEN = {"embeddings", "labels", "comparison", "references", "distances", "targets", "triplets", "mining"}
+GIVEN = {
+    "embeddings",
+    "labels",
+    "comparison",
+    "references",
+    "distances",
+    "targets",
+    "triplets",
+    "mining",
+}
 """What is not a number and no flag; tests of batches and of triplets see to these."""
 
 CASES = [
@@ -45,7 +54,9 @@ def test_out_of_range(name, argument, unchecked):
         *([2, "no"] if isinstance(usual, bool) else [True]),
     ]
     for value in wrong:
-        with pytest.raises(UsageError, match=f"{argument} must be {kind}.*, not {value!r}".replace("+", r"\+")):
+        with pytest.raises(
+            UsageError, match=f"{argument} must be {kind}.*, not {value!r}".replace("+", r"\+")
+        ):
             call(name, **{argument: value})
     call(name)
 

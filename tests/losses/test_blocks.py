@@ -44,7 +44,9 @@ def test_frozen_weights_get_no_gradient(batch):
     comparison.bias.requires_grad_(False)
     x = batch(8).requires_grad_()
     losses.binary_cross_entropy(x, torch.arange(8) % 3, comparison=comparison).backward()
-    assert comparison.bias.grad is None and comparison.weight.grad is not None and x.grad is not None
+    assert (
+        comparison.bias.grad is None and comparison.weight.grad is not None and x.grad is not None
+    )
 
 
 def test_the_gradient_scales_with_what_comes_after(batch):

@@ -40,7 +40,12 @@ class Miner(nn.Module):
 
 def trained(loss, **settings):
     recipe = RECIPE.replace(settings)
-    return fit(build.twin(recipe, seed=0), glyphs(classes=4, each=2, size=16, seed=0), recipe=recipe, loss=loss)
+    return fit(
+        build.twin(recipe, seed=0),
+        glyphs(classes=4, each=2, size=16, seed=0),
+        recipe=recipe,
+        loss=loss,
+    )
 
 
 def test_a_bare_one_is_answered_with_the_wrapper():
@@ -60,7 +65,10 @@ def test_a_miner_of_the_recipe_chooses(tmp_path):
     loss = Foreign()
     bundle = trained(external(loss), miner="batch_hard")
     assert all(len(given) == 3 for given in loss.seen) and loss.seen
-    assert bundle.save(tmp_path / "m") and type(bundle).load(tmp_path / "m").recipe.loss.name == f"{__name__}.Foreign"
+    assert (
+        bundle.save(tmp_path / "m")
+        and type(bundle).load(tmp_path / "m").recipe.loss.name == f"{__name__}.Foreign"
+    )
 
 
 def test_a_loss_without_triplets_and_a_miner():

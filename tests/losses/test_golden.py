@@ -20,7 +20,10 @@ def agree(ours, theirs, embeddings):
     mine, others = embeddings.clone().requires_grad_(), embeddings.clone().requires_grad_()
     value, expected = ours(mine), theirs(others)
     torch.testing.assert_close(value, expected, rtol=1e-6, atol=1e-6)
-    (ours_gradient,), (their_gradient,) = torch.autograd.grad(value, mine), torch.autograd.grad(expected, others)
+    (ours_gradient,), (their_gradient,) = (
+        torch.autograd.grad(value, mine),
+        torch.autograd.grad(expected, others),
+    )
     torch.testing.assert_close(ours_gradient, their_gradient, rtol=1e-6, atol=1e-6)
 
 
@@ -48,14 +51,18 @@ CASES = {
     "triplet_hard": (
         ("triplet", "euclidean", {"mining": "hard"}),
         lambda x: mined(
-            peer.TripletMarginLoss(margin=0.2, distance=EUCLIDEAN), peer_miners.BatchHardMiner(distance=EUCLIDEAN), x
+            peer.TripletMarginLoss(margin=0.2, distance=EUCLIDEAN),
+            peer_miners.BatchHardMiner(distance=EUCLIDEAN),
+            x,
         ),
     ),
     "triplet_semi_hard": (
         ("triplet", "cosine", {"mining": "semi_hard"}),
         lambda x: mined(
             peer.TripletMarginLoss(margin=0.2, distance=COSINE),
-            peer_miners.TripletMarginMiner(margin=0.2, type_of_triplets="semihard", distance=COSINE),
+            peer_miners.TripletMarginMiner(
+                margin=0.2, type_of_triplets="semihard", distance=COSINE
+            ),
             x,
         ),
     ),
@@ -65,7 +72,10 @@ CASES = {
         lambda x: peer.NTXentLoss(temperature=0.5, distance=EUCLIDEAN)(x, LABELS),
     ),
     "supcon": (("supcon", "cosine", {}), lambda x: peer.SupConLoss()(x, LABELS)),
-    "multi_similarity": (("multi_similarity", "cosine", {}), lambda x: peer.MultiSimilarityLoss()(x, LABELS)),
+    "multi_similarity": (
+        ("multi_similarity", "cosine", {}),
+        lambda x: peer.MultiSimilarityLoss()(x, LABELS),
+    ),
     "circle": (("circle", "cosine", {}), lambda x: peer.CircleLoss()(x, LABELS)),
 }
 
@@ -73,7 +83,11 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_batch_losses(case, batch):
     (name, comparison, settings), theirs = CASES[case]
-    agree(lambda x: getattr(losses, name)(x, LABELS, comparison=Plain(comparison), **settings), theirs, batch(24, 6))
+    agree(
+        lambda x: getattr(losses, name)(x, LABELS, comparison=Plain(comparison), **settings),
+        theirs,
+        batch(24, 6),
+    )
 
 
 def test_arc_face(batch):
@@ -102,5 +116,7 @@ def test_proxy_anchor(batch):
 def test_external_is_the_loss_itself(batch):
     theirs = peer.MultiSimilarityLoss()
     agree(
-        lambda x: losses.external(theirs)(x, LABELS, comparison=Plain("cosine")), lambda x: theirs(x, LABELS), batch(24)
+        lambda x: losses.external(theirs)(x, LABELS, comparison=Plain("cosine")),
+        lambda x: theirs(x, LABELS),
+        batch(24),
     )

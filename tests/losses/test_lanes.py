@@ -19,11 +19,16 @@ def with_threads():
 
 @pytest.mark.parametrize("comparison", [Plain("euclidean"), Plain("cosine"), WeightedL1(4)])
 @pytest.mark.parametrize("name", [*BATCH, "batch_hard"])
-def test_as_many_threads_as_there_are_give_the_same_bits(name, comparison, with_threads, monkeypatch):
+def test_as_many_threads_as_there_are_give_the_same_bits(
+    name, comparison, with_threads, monkeypatch
+):
     monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
     for room in ("softmax", "triplets"):
         monkeypatch.setattr(f"twofold.losses.{room}.HALVED", 2)
-    x, labels = torch.randn(60, 4, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 11
+    x, labels = (
+        torch.randn(60, 4, generator=torch.Generator().manual_seed(0)),
+        torch.arange(60) % 11,
+    )
     results = []
     for threads in (1, 2):
         with_threads(threads)
@@ -52,7 +57,11 @@ def test_an_error_in_a_lane_is_raised_and_the_threads_are_given_back(with_thread
 @pytest.mark.parametrize("rows", [1, 5, 12, 100])
 def test_every_row_is_in_one_block_of_one_lane(rows, monkeypatch):
     monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
-    pairs = pairing.pair_up(torch.randn(rows, 2), torch.arange(rows) % 2, None, genuine=False, impostor=False)
+    pairs = pairing.pair_up(
+        torch.randn(rows, 2), torch.arange(rows) % 2, None, genuine=False, impostor=False
+    )
     blocks = [block for lane in range(pairs.lanes) for block in pairs.blocks(lane)]
-    assert sorted(row for block in blocks for row in range(block.start, block.stop)) == list(range(rows))
+    assert sorted(row for block in blocks for row in range(block.start, block.stop)) == list(
+        range(rows)
+    )
     assert blocks and sorted(blocks, key=lambda block: block.start) == list(pairs.blocks())

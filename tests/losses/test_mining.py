@@ -16,7 +16,9 @@ def batch(seed: int = 0, n: int = 10) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=(n, 4)))
 
 
-def mined(name: str, embeddings: torch.Tensor, labels: torch.Tensor = LABELS, **settings) -> mining.Triplets:
+def mined(
+    name: str, embeddings: torch.Tensor, labels: torch.Tensor = LABELS, **settings
+) -> mining.Triplets:
     if name == "distance_weighted":
         settings["generator"] = torch.Generator().manual_seed(0)
     return getattr(mining, name)(embeddings, labels, **{"comparison": COSINE} | settings)
@@ -54,7 +56,9 @@ def test_labels_are_only_names_and_order_is_only_order(name):
 @pytest.mark.parametrize("name", mining.__all__)
 def test_references_are_columns_behind_the_batch(name):
     embeddings = batch()
-    anchor, positive, negative = mined(name, embeddings[:4], LABELS[:4], references=(embeddings[4:], LABELS[4:]))
+    anchor, positive, negative = mined(
+        name, embeddings[:4], LABELS[:4], references=(embeddings[4:], LABELS[4:])
+    )
     assert int(anchor.max()) < 4 <= max(int(positive.max()), int(negative.max()))
     assert torch.equal(LABELS[anchor], LABELS[positive])
     if name != "distance_weighted":
@@ -70,7 +74,13 @@ def test_batch_hard_is_the_farthest_positive_and_the_nearest_negative():
         positives = [p for p in range(10) if p != a and LABELS[p] == LABELS[a]]
         negatives = [n for n in range(10) if LABELS[n] != LABELS[a]]
         if positives:
-            expected.append((a, max(positives, key=lambda p: block[a, p]), min(negatives, key=lambda n: block[a, n])))
+            expected.append(
+                (
+                    a,
+                    max(positives, key=lambda p: block[a, p]),
+                    min(negatives, key=lambda n: block[a, n]),
+                )
+            )
     assert torch.stack(mining.batch_hard(embeddings, LABELS, comparison=COSINE)).T.tolist() == [
         list(t) for t in expected
     ]
@@ -86,7 +96,11 @@ def test_semi_hard_is_the_nearest_negative_beyond_the_positive(comparison):
         for p in range(10):
             if p != a and LABELS[p] == LABELS[a]:
                 farther = [n for n in negatives if block[a, n] > block[a, p]]
-                near = min(farther, key=lambda n: block[a, n]) if farther else max(negatives, key=lambda n: block[a, n])
+                near = (
+                    min(farther, key=lambda n: block[a, n])
+                    if farther
+                    else max(negatives, key=lambda n: block[a, n])
+                )
                 expected.add((a, p, near))
     got = torch.stack(mining.semi_hard(embeddings, LABELS, comparison=comparison)).T.tolist()
     assert {tuple(t) for t in got} == expected and len(got) == len(expected)
@@ -103,7 +117,9 @@ def test_distance_weighted_draws_by_the_inverse_density():
     generator = torch.Generator().manual_seed(1)
     counts = np.zeros(8)
     for _ in range(600):
-        drawn = mining.distance_weighted(embeddings, labels, comparison=COSINE, largest=1.9, generator=generator)
+        drawn = mining.distance_weighted(
+            embeddings, labels, comparison=COSINE, largest=1.9, generator=generator
+        )
         counts[drawn.negative[drawn.anchor == 0].numpy()] += 1
     np.testing.assert_allclose(counts / counts.sum(), weight / weight.sum(), atol=0.06)
 
@@ -112,7 +128,9 @@ def test_distance_weighted_agrees_on_the_sphere_and_draws_from_all_where_all_are
     unit = torch.nn.functional.normalize(batch(), dim=1)
     by_cosine = torch.stack(mined("distance_weighted", unit))
     for name in ("euclidean", "squared_euclidean"):
-        assert torch.equal(torch.stack(mined("distance_weighted", unit, comparison=Plain(name))), by_cosine)
+        assert torch.equal(
+            torch.stack(mined("distance_weighted", unit, comparison=Plain(name))), by_cosine
+        )
     assert len(mined("distance_weighted", unit, largest=0.0).anchor) == by_cosine.shape[1]
 
 

@@ -13,7 +13,9 @@ LABELS = torch.tensor([0, 1, 0, 1, 2, 2])
 def listed(embeddings, comparison):
     """All pairs of the batch as a list of distances and targets."""
     i, j = torch.triu_indices(6, 6, 1)
-    return comparison.pairs(embeddings[i], embeddings[j]), (LABELS[i] == LABELS[j]).to(embeddings.dtype)
+    return comparison.pairs(embeddings[i], embeddings[j]), (LABELS[i] == LABELS[j]).to(
+        embeddings.dtype
+    )
 
 
 def test_a_batch_is_its_list_of_pairs(batch):
@@ -56,7 +58,9 @@ def test_all_margins_kept_is_a_true_zero(batch):
 @pytest.mark.parametrize("name", ["pair_contrastive", "pair_cross_entropy", "pair_regression"])
 def test_lists_that_do_not_fit(name, unchecked):
     loss = getattr(losses, name)
-    with pytest.raises(BatchError, match=r"one distance and one target each, not \(2,\) and \(3,\)"):
+    with pytest.raises(
+        BatchError, match=r"one distance and one target each, not \(2,\) and \(3,\)"
+    ):
         loss(torch.ones(2), torch.ones(3))
     with pytest.raises(BatchError, match="the distance of pair 1 is NaN"):
         loss(torch.tensor([1.0, torch.nan]), torch.ones(2))

@@ -30,16 +30,23 @@ def compare(name: str):
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS)
-@pytest.mark.parametrize("name", [name for name in BATCH if name != "circle"])  # its weights are constants by design
+# its weights are constants by design
+@pytest.mark.parametrize("name", [name for name in BATCH if name != "circle"])
 def test_gradcheck(name, comparison, batch):
     embeddings, compared = batch(8), compare(comparison)
-    settings = {"temperature": 0.3} if "temperature" in inspect.signature(getattr(losses, name)).parameters else {}
+    settings = (
+        {"temperature": 0.3}
+        if "temperature" in inspect.signature(getattr(losses, name)).parameters
+        else {}
+    )
     weights = tuple(compared.parameters()) if isinstance(compared, WeightedL1) else ()
     inputs = (embeddings[:6].requires_grad_(), embeddings[6:].requires_grad_(), *weights)
 
     def value(rows, columns, *_):
         references = (columns, LABELS[6:])
-        return getattr(losses, name)(rows, LABELS[:6], comparison=compared, references=references, **settings)
+        return getattr(losses, name)(
+            rows, LABELS[:6], comparison=compared, references=references, **settings
+        )
 
     assert torch.autograd.gradcheck(value, inputs)
 
@@ -48,12 +55,17 @@ def test_gradcheck(name, comparison, batch):
 def test_gradcheck_with_weights(name, batch):
     loss, weights = make(name)
     inputs = (batch(8).requires_grad_(), *weights)
-    assert torch.autograd.gradcheck(lambda x, *_: loss(x, LABELS, comparison=Plain("cosine")), inputs)
+    assert torch.autograd.gradcheck(
+        lambda x, *_: loss(x, LABELS, comparison=Plain("cosine")), inputs
+    )
 
 
 @pytest.mark.parametrize("name", PAIR)
 def test_gradcheck_of_pair_losses(name, batch):
-    distances, targets = batch(8)[:, 0].abs().requires_grad_(), torch.tensor([1.0, 0, 0, 1, 1, 0, 1, 0]).double()
+    distances, targets = (
+        batch(8)[:, 0].abs().requires_grad_(),
+        torch.tensor([1.0, 0, 0, 1, 1, 0, 1, 0]).double(),
+    )
     assert torch.autograd.gradcheck(lambda d: getattr(losses, name)(d, targets), (distances,))
 
 
@@ -62,7 +74,9 @@ def test_order_is_only_order(name, batch):
     loss, _ = make(name)
     embeddings, order = batch(8), torch.tensor([3, 1, 7, 5, 0, 2, 4, 6])
     value = loss(embeddings, LABELS, comparison=Plain("cosine"))
-    torch.testing.assert_close(loss(embeddings[order], LABELS[order], comparison=Plain("cosine")), value)
+    torch.testing.assert_close(
+        loss(embeddings[order], LABELS[order], comparison=Plain("cosine")), value
+    )
 
 
 SETTINGS = [(name, {}) for name in BATCH] + [
@@ -78,7 +92,10 @@ SETTINGS = [(name, {}) for name in BATCH] + [
 @pytest.mark.parametrize(("name", "settings"), SETTINGS, ids=str)
 def test_rounding_decides_no_tie(name, settings, comparison):
     """float32 vectors on a grid, many equal, within a class and across; how a product rounds depends on its place."""
-    grid = torch.cat([torch.randint(4, (60, 3), generator=torch.Generator().manual_seed(0)), torch.ones(60, 1)], 1)
+    grid = torch.cat(
+        [torch.randint(4, (60, 3), generator=torch.Generator().manual_seed(0)), torch.ones(60, 1)],
+        1,
+    )
     grid[9] = grid[10] = grid[0]
     grid[18:27] = grid[18]
     labels, loss, compared = torch.arange(60) % 9, getattr(losses, name), compare(comparison)
@@ -99,7 +116,9 @@ def test_only_what_is_apart_counts_as_apart():
     same = labels[:, None] == labels
     far, near = d[same & (d > 1e-9)], (1 - d[~same]).clamp(min=0)
     expected = far.mean() + near.sum() / (near > 0).sum()
-    torch.testing.assert_close(losses.contrastive(embeddings, labels, comparison=Plain("cosine")).double(), expected)
+    torch.testing.assert_close(
+        losses.contrastive(embeddings, labels, comparison=Plain("cosine")).double(), expected
+    )
 
 
 @pytest.mark.parametrize("name", BATCH)
@@ -125,7 +144,9 @@ def test_what_the_distance_does_not_see_the_loss_does_not_see(name, batch):
 
 
 # Losses with proxies refuse a learned comparison: see test_proxies.
-CASES = [(n, c) for n in BATCH for c in COMPARISONS] + [(n, c) for n in WEIGHTED for c in COMPARISONS[:-1]]
+CASES = [(n, c) for n in BATCH for c in COMPARISONS] + [
+    (n, c) for n in WEIGHTED for c in COMPARISONS[:-1]
+]
 
 
 @pytest.mark.parametrize(("name", "comparison"), CASES)
@@ -149,7 +170,9 @@ def test_half_precision_and_autocast_keep_float32(name, comparison, batch):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         cast = loss(embeddings.detach().float(), LABELS, comparison=compared)
     assert value.dtype == cast.dtype == torch.float32
-    assert torch.equal(value.detach(), exact.detach()) and torch.equal(cast.detach(), exact.detach())
+    assert torch.equal(value.detach(), exact.detach()) and torch.equal(
+        cast.detach(), exact.detach()
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -164,7 +187,9 @@ def test_every_precision(name, dtype, batch):
     expected.backward()
     assert value.dtype == torch.promote_types(dtype, torch.float32) and x.grad.dtype == dtype
     torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=0)
-    assert float((x.grad - exact.grad).norm() / exact.grad.norm()) < max(2e-5, torch.finfo(dtype).eps)
+    assert float((x.grad - exact.grad).norm() / exact.grad.norm()) < max(
+        2e-5, torch.finfo(dtype).eps
+    )
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS)
@@ -186,7 +211,11 @@ def test_whatever_is_made_is_made_where_the_embeddings_are(name, comparison, bat
 
 @pytest.mark.parametrize("name", BATCH)
 def test_blocks_change_nothing(name, batch, monkeypatch):
-    embeddings, labels, loss = batch(50).requires_grad_(), torch.arange(50) % 9, getattr(losses, name)
+    embeddings, labels, loss = (
+        batch(50).requires_grad_(),
+        torch.arange(50) % 9,
+        getattr(losses, name),
+    )
     results = []
     for size in (2**20, 1):
         monkeypatch.setattr(pairing, "_block_bytes", lambda device, size=size: size)
@@ -224,7 +253,9 @@ def test_batches_that_a_loss_cannot_answer_for(name, batch, unchecked):
         with pytest.raises(BatchError, match=text):
             loss(embeddings, labels, comparison=cosine)
     for settings in ({}, {"mining": "hard"}) if name == "triplet" else ({},):
-        with pytest.raises(UsageError, match=r"comparison must be one of twofold.comparison.* not 'cosine'"):
+        with pytest.raises(
+            UsageError, match=r"comparison must be one of twofold.comparison.* not 'cosine'"
+        ):
             loss(x, LABELS, comparison="cosine", **settings)
     with pytest.raises(BatchError, match="references must be two tensors"):
         loss(x, LABELS, comparison=cosine, references=x)
@@ -241,5 +272,7 @@ def test_batches_that_a_loss_cannot_answer_for(name, batch, unchecked):
 def test_a_number_that_is_none_is_named(name, bad, batch):
     loss, x = make(name)[0], batch(8)
     x[5, 1] = bad
-    with pytest.raises(BatchError, match=r"row 5 of the embeddings \(label 2\) holds NaN or infinity"):
+    with pytest.raises(
+        BatchError, match=r"row 5 of the embeddings \(label 2\) holds NaN or infinity"
+    ):
         loss(x, LABELS, comparison=Plain("cosine"))

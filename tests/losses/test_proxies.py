@@ -14,7 +14,9 @@ LABELS = torch.tensor([0, 1, 0, 1, 2, 2])
 @pytest.mark.parametrize("name", WEIGHTED)
 def test_what_is_refused(name, batch, unchecked):
     loss, x = getattr(losses, name)(4, 3).double(), batch(6)
-    with pytest.raises(BatchError, match="row 4 has label 3, but there are proxies for the classes 0 to 2"):
+    with pytest.raises(
+        BatchError, match="row 4 has label 3, but there are proxies for the classes 0 to 2"
+    ):
         loss(x, torch.tensor([0, 1, 0, 1, 3, 2]))
     with pytest.raises(BatchError, match="embeddings have 3 numbers each, but the proxies 4"):
         loss(x[:, :3], LABELS)

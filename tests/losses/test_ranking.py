@@ -25,7 +25,9 @@ def average_precision(x):
 def test_roadmap_bounds_the_average_precision_from_above(temperature, batch):
     for seed in range(3):
         x = batch(24, 6, seed)
-        bound = losses.roadmap(x, LABELS, comparison=COSINE, temperature=temperature, calibration=0.0)
+        bound = losses.roadmap(
+            x, LABELS, comparison=COSINE, temperature=temperature, calibration=0.0
+        )
         assert float(bound) >= 1 - average_precision(x)
 
 

@@ -16,7 +16,9 @@ LAYOUTS = {
     "singletons": [0, 1, 2, 0, 1, 3, 0, 4, 5, 1, 6, 7],
     "two_classes": [0, 1] * 6,
 }
-COMPARISONS = {name: Plain(name) for name in ("cosine", "euclidean", "squared_euclidean", "manhattan")}
+COMPARISONS = {
+    name: Plain(name) for name in ("cosine", "euclidean", "squared_euclidean", "manhattan")
+}
 COMPARISONS["WeightedL1"] = WeightedL1(4).double()
 COMPARISONS["WeightedL1"].weight.data -= 0.45
 
@@ -52,7 +54,11 @@ def binary_cross_entropy(rows, balanced=True):
 
 def triplet(rows, margin=0.2, mining="all", soft=False):
     if mining == "hard":
-        rows = [([max(positive)], [min(negative)]) for positive, negative in rows if positive and negative]
+        rows = [
+            ([max(positive)], [min(negative)])
+            for positive, negative in rows
+            if positive and negative
+        ]
     listed = [(p, n) for positive, negative in rows for p in positive for n in negative]
     if mining == "semi_hard":
         listed = [(p, n) for p, n in listed if p < n < p + margin]
@@ -63,7 +69,9 @@ def triplet(rows, margin=0.2, mining="all", soft=False):
 
 def nt_xent(rows, temperature=0.07):
     each = [
-        -torch.log(torch.exp(-p / temperature) / sum(torch.exp(-d / temperature) for d in [p, *negative]))
+        -torch.log(
+            torch.exp(-p / temperature) / sum(torch.exp(-d / temperature) for d in [p, *negative])
+        )
         for positive, negative in rows
         for p in positive
     ]
@@ -75,15 +83,27 @@ def supcon(rows, temperature=0.1):
     for positive, negative in rows:
         if positive:
             everything = sum(torch.exp(-d / temperature) for d in positive + negative)
-            each.append(-mean([torch.log(torch.exp(-p / temperature) / everything) for p in positive]))
+            each.append(
+                -mean([torch.log(torch.exp(-p / temperature) / everything) for p in positive])
+            )
     return mean(each)
 
 
 def multi_similarity(rows, alpha=2.0, beta=50.0, base=0.5):
     each = []
     for positive, negative in rows:
-        pull = torch.log(1 + sum((torch.exp(alpha * (p - base)) for p in positive), torch.zeros(()).double())) / alpha
-        push = torch.log(1 + sum((torch.exp(beta * (base - n)) for n in negative), torch.zeros(()).double())) / beta
+        pull = (
+            torch.log(
+                1 + sum((torch.exp(alpha * (p - base)) for p in positive), torch.zeros(()).double())
+            )
+            / alpha
+        )
+        push = (
+            torch.log(
+                1 + sum((torch.exp(beta * (base - n)) for n in negative), torch.zeros(()).double())
+            )
+            / beta
+        )
         each.append(pull + push)
     return mean(each)
 
@@ -92,8 +112,15 @@ def circle(rows, margin=0.4, scale=80.0):
     each = []
     for positive, negative in rows:
         if positive and negative:
-            pull = torch.stack([scale * (p + margin).detach().clamp(min=0) * (p - margin) for p in positive])
-            push = torch.stack([scale * (1 + margin - n).detach().clamp(min=0) * (1 - margin - n) for n in negative])
+            pull = torch.stack(
+                [scale * (p + margin).detach().clamp(min=0) * (p - margin) for p in positive]
+            )
+            push = torch.stack(
+                [
+                    scale * (1 + margin - n).detach().clamp(min=0) * (1 - margin - n)
+                    for n in negative
+                ]
+            )
             each.append(torch.nn.functional.softplus(pull.logsumexp(0) + push.logsumexp(0)))
     return mean(each)
 
@@ -104,7 +131,9 @@ def smooth_ap(rows, temperature=0.01):
         if positive:
             precision = []
             for i, p in enumerate(positive):
-                ahead = [torch.sigmoid((p - q) / temperature) for j, q in enumerate(positive) if j != i]
+                ahead = [
+                    torch.sigmoid((p - q) / temperature) for j, q in enumerate(positive) if j != i
+                ]
                 beyond = [torch.sigmoid((p - n) / temperature) for n in negative]
                 precision.append((1 + sum(ahead)) / (1 + sum(ahead) + sum(beyond)))
             each.append(1 - mean(precision))
@@ -121,7 +150,9 @@ def roadmap(rows, temperature=0.01, calibration=0.5, positive_margin=0.1, negati
                 ahead = torch.zeros((), dtype=torch.float64)
                 for x in ((p - n) / temperature for n in negative):
                     step = torch.sigmoid(x) if x <= 0 else torch.sigmoid(x) + 0.5
-                    ahead = ahead + (step if x <= 5 else x - 5 + torch.sigmoid(torch.tensor(5.0).double()) + 0.5)
+                    ahead = ahead + (
+                        step if x <= 5 else x - 5 + torch.sigmoid(torch.tensor(5.0).double()) + 0.5
+                    )
                 bound.append(ahead / (rank + ahead))
             each.append(mean(bound))
     margins = contrastive(rows, positive_margin, negative_margin)
@@ -145,23 +176,36 @@ CASES = [(name, {}) for name in BATCH_LOSSES] + [
 @pytest.mark.parametrize("with_references", [False, True])
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
 def test_value_and_gradient(name, settings, with_references, layout, batch, monkeypatch):
-    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)  # blocks of eight rows: more than one block
+    # blocks of eight rows: more than one block
+    monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
     monkeypatch.setattr("twofold.losses.triplets.HALVED", 2)
     if name == "smooth_ap":  # at 0.01 its sigmoids are 0 or 1, and gradients say nothing
         settings = {"temperature": 0.1}
     labels, rows = torch.tensor(LAYOUTS[layout]), 9 if with_references else 12
     for title, comparison in COMPARISONS.items():
-        inputs = [batch(12).requires_grad_(), *(comparison.parameters() if title == "WeightedL1" else ())]
+        inputs = [
+            batch(12).requires_grad_(),
+            *(comparison.parameters() if title == "WeightedL1" else ()),
+        ]
         references = (inputs[0][rows:], labels[rows:]) if with_references else None
         loss = getattr(losses, name)(
-            inputs[0][:rows], labels[:rows], comparison=comparison, references=references, **settings
+            inputs[0][:rows],
+            labels[:rows],
+            comparison=comparison,
+            references=references,
+            **settings,
         )
-        d = comparison.pairs(inputs[0][:rows].repeat_interleave(12, 0), inputs[0].repeat(rows, 1)).reshape(rows, 12)
+        d = comparison.pairs(
+            inputs[0][:rows].repeat_interleave(12, 0), inputs[0].repeat(rows, 1)
+        ).reshape(rows, 12)
         slow = globals()[name](list(sides(d, labels.tolist(), labels.tolist())), **settings)
-        torch.testing.assert_close(loss, slow, rtol=1e-9, atol=1e-12, msg=lambda text, title=title: f"{title}: {text}")
+        torch.testing.assert_close(
+            loss, slow, rtol=1e-9, atol=1e-12, msg=lambda text, title=title: f"{title}: {text}"
+        )
         if slow.requires_grad:
             fast, loop = (
-                torch.autograd.grad(one, inputs, retain_graph=True, materialize_grads=True) for one in (loss, slow)
+                torch.autograd.grad(one, inputs, retain_graph=True, materialize_grads=True)
+                for one in (loss, slow)
             )
             torch.testing.assert_close(
                 fast, loop, rtol=1e-7, atol=1e-10, msg=lambda text, title=title: f"{title}: {text}"
@@ -174,4 +218,6 @@ def test_every_batch_loss_has_a_slow_definition():
         mine = inspect.signature(globals()[name]).parameters
         theirs = inspect.signature(getattr(losses, name)).parameters
         for setting in list(mine)[1:]:
-            assert mine[setting].default == theirs[setting].default or math.isnan(mine[setting].default)
+            assert mine[setting].default == theirs[setting].default or math.isnan(
+                mine[setting].default
+            )

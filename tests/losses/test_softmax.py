@@ -32,7 +32,9 @@ def both_ways(monkeypatch):
 
 @pytest.mark.parametrize("temperature", [0.026, 0.1, 3.0])
 def test_halves_are_the_whole(temperature, batch, both_ways):
-    torch.testing.assert_close(*both_ways(batch(26), temperature=temperature), rtol=1e-10, atol=1e-13)
+    torch.testing.assert_close(
+        *both_ways(batch(26), temperature=temperature), rtol=1e-10, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("temperature", [0.026, 0.1])
@@ -62,8 +64,11 @@ def test_processes_share_the_halves(batch, monkeypatch):
     x = batch(26)
     whole = losses.supcon(x, LABELS, comparison=COSINE)
     asked = [[], []]
-    for rank in range(2):  # each process's own sums and counts, of which the others then know the totals
-        with sharing(Share(rank, 2, lambda part, rank=rank: asked[rank].append(part.clone()) or part)):
+    # each process's own sums and counts, of which the others then know the totals
+    for rank in range(2):
+        with sharing(
+            Share(rank, 2, lambda part, rank=rank: asked[rank].append(part.clone()) or part)
+        ):
             losses.supcon(x, LABELS, comparison=COSINE)
     totals = [sum(parts) for parts in zip(*asked, strict=True)]
     value = 0.0

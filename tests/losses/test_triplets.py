@@ -22,12 +22,16 @@ def test_listed_triplets_follow_the_definition(batch):
     loss = losses.triplet(x, LABELS, comparison=comparison, triplets=chosen)
     torch.testing.assert_close(loss, sum(active) / len(active))
     soft = losses.triplet(x, LABELS, comparison=comparison, triplets=chosen, soft=True)
-    torch.testing.assert_close(soft, sum(torch.nn.functional.softplus(gap) for gap in gaps) / len(gaps))
+    torch.testing.assert_close(
+        soft, sum(torch.nn.functional.softplus(gap) for gap in gaps) / len(gaps)
+    )
 
 
 def test_listed_triplets_reach_into_the_references(batch):
     x = batch(8)
-    chosen = mining.batch_hard(x[:4], LABELS[:4], comparison=Plain("cosine"), references=(x[4:], LABELS[4:]))
+    chosen = mining.batch_hard(
+        x[:4], LABELS[:4], comparison=Plain("cosine"), references=(x[4:], LABELS[4:])
+    )
     settings = {"comparison": Plain("cosine"), "references": (x[4:], LABELS[4:])}
     torch.testing.assert_close(
         losses.triplet(x[:4], LABELS[:4], triplets=chosen, **settings),
@@ -53,17 +57,27 @@ def test_ties_count_once_in_both_ways(monkeypatch):
     values = []
     for few in (80, 0):
         monkeypatch.setattr(module, "LOOPED", few)
-        values.append(losses.triplet(x, labels, comparison=Plain("euclidean"), mining="semi_hard", margin=1.0))
+        values.append(
+            losses.triplet(x, labels, comparison=Plain("euclidean"), mining="semi_hard", margin=1.0)
+        )
     torch.testing.assert_close(values[0], values[1])
 
 
-@pytest.mark.parametrize("comparison", [Plain("euclidean"), Plain("cosine"), WeightedL1(4).double()])
+@pytest.mark.parametrize(
+    "comparison", [Plain("euclidean"), Plain("cosine"), WeightedL1(4).double()]
+)
 @pytest.mark.parametrize("mining_name", ["all", "semi_hard"])
 def test_halves_are_the_whole(mining_name, comparison, batch, monkeypatch):
     """In blocks of eight rows, with classes of many sizes that stand across their borders, and items alone."""
     monkeypatch.setattr(pairing, "_block_bytes", lambda device: 1)
-    x, labels = batch(50).requires_grad_(), torch.tensor([0, 0, 1, 2, 3, 1, 0, 4, 0, 1] * 4 + list(range(5, 15)))
-    inputs, results = [x, *(comparison.parameters() if isinstance(comparison, WeightedL1) else ())], []
+    x, labels = (
+        batch(50).requires_grad_(),
+        torch.tensor([0, 0, 1, 2, 3, 1, 0, 4, 0, 1] * 4 + list(range(5, 15))),
+    )
+    inputs, results = (
+        [x, *(comparison.parameters() if isinstance(comparison, WeightedL1) else ())],
+        [],
+    )
     for many in (1000, 2):
         monkeypatch.setattr(module, "HALVED", many)
         loss = losses.triplet(x, labels, comparison=comparison, mining=mining_name)
@@ -91,7 +105,9 @@ def test_halves_are_taken_only_where_they_are_safe(batch, monkeypatch):
 def test_all_margins_kept_is_a_true_zero_with_a_gradient():
     x = (torch.eye(2, 4).repeat(3, 1) * 5).requires_grad_()
     for mining_name in ("all", "hard", "semi_hard"):
-        loss = losses.triplet(x, torch.tensor([0, 1] * 3), comparison=Plain("euclidean"), mining=mining_name)
+        loss = losses.triplet(
+            x, torch.tensor([0, 1] * 3), comparison=Plain("euclidean"), mining=mining_name
+        )
         (gradient,) = torch.autograd.grad(loss, x)
         assert loss.item() == 0 and not bool(gradient.any())
 
@@ -102,13 +118,19 @@ def test_what_is_refused(batch):
     with pytest.raises(BatchError, match="no triplets were given"):
         losses.triplet(x, LABELS, comparison=cosine, triplets=(none, none, none))
     with pytest.raises(BatchError, match="negative index 8 is beyond the 8 items"):
-        losses.triplet(x, LABELS, comparison=cosine, triplets=tuple(torch.tensor([i]) for i in (0, 1, 8)))
+        losses.triplet(
+            x, LABELS, comparison=cosine, triplets=tuple(torch.tensor([i]) for i in (0, 1, 8))
+        )
     with pytest.raises(BatchError, match="anchor index -1 is beyond"):
-        losses.triplet(x, LABELS, comparison=cosine, triplets=tuple(torch.tensor([i]) for i in (-1, 1, 2)))
+        losses.triplet(
+            x, LABELS, comparison=cosine, triplets=tuple(torch.tensor([i]) for i in (-1, 1, 2))
+        )
     with pytest.raises(UsageError, match="soft has no margin"):
         losses.triplet(x, LABELS, comparison=cosine, mining="semi_hard", soft=True)
 
 
 def test_unknown_mining(batch, unchecked):
-    with pytest.raises(UsageError, match=r"no mining is called 'semihard': did you mean 'semi_hard'\?"):
+    with pytest.raises(
+        UsageError, match=r"no mining is called 'semihard': did you mean 'semi_hard'\?"
+    ):
         losses.triplet(batch(8), LABELS, comparison=Plain("cosine"), mining="semihard")

@@ -24,7 +24,9 @@ def people(identities, items=3, *, seed=0, effect=0.4):
     labels = np.repeat(np.arange(identities), items)
     effects = math.sqrt(effect) * generator.normal(size=identities)[labels]
     noise = generator.normal(size=(len(labels), len(labels)))
-    scores = effects[:, None] + effects[None, :] + noise + 4.0 * (labels[:, None] == labels[None, :])
+    scores = (
+        effects[:, None] + effects[None, :] + noise + 4.0 * (labels[:, None] == labels[None, :])
+    )
     return AllPairs(lambda rows, cols: scores[np.ix_(rows, cols)], labels)
 
 
@@ -33,7 +35,9 @@ def by_loop(pairs, threshold, confidence):
     accepted, impostors = np.zeros(pairs.units), np.zeros(pairs.units)
     of, hit = 0, 0
     for block in pairs:
-        for score, same, first, second in zip(block.scores, block.same, block.first, block.second, strict=True):
+        for score, same, first, second in zip(
+            block.scores, block.same, block.first, block.second, strict=True
+        ):
             if same:
                 continue
             of, hit = of + 1, hit + (score >= threshold)
@@ -42,7 +46,10 @@ def by_loop(pairs, threshold, confidence):
                 accepted[unit] += score >= threshold
     worst = np.argmax(accepted - hit / of * impostors)
     of, hit = of + impostors[worst], hit + accepted[worst]
-    accepted, impostors = np.append(accepted, accepted[worst]), np.append(impostors, impostors[worst])
+    accepted, impostors = (
+        np.append(accepted, accepted[worst]),
+        np.append(impostors, impostors[worst]),
+    )
     rate, size = hit / of, len(accepted)
     moved = (accepted - rate * impostors) ** 2
     variance = size / (size - 1) * moved.sum() / of**2
@@ -58,14 +65,18 @@ def test_the_bound_is_the_definition(confidence):
     thresholds = np.array([0.0, 1.5, 2.5])
     bounds, sizes = upper_bounds(pairs, thresholds, confidence=confidence)
     for place, threshold in enumerate(thresholds):
-        assert (bounds[place], sizes[place]) == pytest.approx(by_loop(pairs, threshold, confidence), rel=1e-3)
+        assert (bounds[place], sizes[place]) == pytest.approx(
+            by_loop(pairs, threshold, confidence), rel=1e-3
+        )
 
 
 def test_pairs_inside_a_unit_count_once():
     # forgeries: every writer's own pairs are impostors
     generator = np.random.default_rng(0)
     first = np.repeat(np.arange(30), 10)
-    pairs = PairList(generator.normal(size=300), np.zeros(300, dtype=bool), first=first, second=first)
+    pairs = PairList(
+        generator.normal(size=300), np.zeros(300, dtype=bool), first=first, second=first
+    )
     bounds, sizes = upper_bounds(pairs, np.array([1.0]))
     assert (bounds[0], sizes[0]) == pytest.approx(by_loop(pairs, 1.0, 0.95), rel=1e-3)
 
@@ -101,7 +112,8 @@ def test_few_identities_are_refused_with_the_number_that_would_do():
     assert [fewest_identities(far) for far in (1e-1, 1e-2, 1e-3)] == [33, 101, 317]
     for identities, far in ((10, 1e-2), (40, 1e-2), (120, 1e-3), (10, 1e-1)):
         text = (
-            f"{identities} identities cannot show a false-accept rate of {far:g} with confidence 0.95: it takes about"
+            f"{identities} identities cannot show a false-accept rate of {far:g} with "
+            f"confidence 0.95: it takes about"
         )
         with pytest.raises(CannotCertify, match=text) as refusal:
             certify(people(identities, 2), far)
@@ -121,15 +133,21 @@ def test_scores_of_few_values_are_told_to_be_too_coarse(step):
     rate = counted.false_match_rate[1]
     assert rate > 0.02
     told = (
-        rf"too coarse to certify a rate of 0.01: {rate:.3g} of the impostor pairs score {step:g} or more, and none of "
+        rf"too coarse to certify a rate of 0.01: {rate:.3g} of the impostor pairs score {step:g} or more, "
+        "and none of "
     )
     with pytest.raises(CannotCertify, match=told + rf"them scores {2 * step:g} or more"):
         certify(pairs, 0.01)
     assert certify(pairs, 0.2).threshold == step  # what the scores can tell is certified as ever
     low = AllPairs(
-        lambda rows, cols: np.where(same[np.ix_(rows, cols)], step * (noise[np.ix_(rows, cols)] > 0.3), -step), labels
+        lambda rows, cols: np.where(
+            same[np.ix_(rows, cols)], step * (noise[np.ix_(rows, cols)] > 0.3), -step
+        ),
+        labels,
     )
-    with pytest.raises(CannotCertify, match=r"genuine pairs score 0 or less, and none of them scores .* or less"):
+    with pytest.raises(
+        CannotCertify, match=r"genuine pairs score 0 or less, and none of them scores .* or less"
+    ):
         certify_rejection(low, 0.05)
 
 
@@ -138,7 +156,10 @@ def test_nothing_above_the_highest_value_is_said():
     noise = np.random.default_rng(0).random((300, 300))
     zeros_and_ones = ((noise + noise.T) / 2 < 0.2).astype(float)
     pairs = AllPairs(lambda rows, cols: zeros_and_ones[np.ix_(rows, cols)], labels)
-    with pytest.raises(CannotCertify, match="of the impostor pairs score 1 or more, and nothing scores more than that"):
+    with pytest.raises(
+        CannotCertify,
+        match="of the impostor pairs score 1 or more, and nothing scores more than that",
+    ):
         certify(pairs, 0.01)
 
 
@@ -155,7 +176,9 @@ def test_a_wolf_costs_certainty():
 
 
 def test_rates_and_confidences_outside_their_range():
-    with pytest.raises(UsageError, match=r"far is 0\.0 and confidence 0\.95: both lie between 0 and 1"):
+    with pytest.raises(
+        UsageError, match=r"far is 0\.0 and confidence 0\.95: both lie between 0 and 1"
+    ):
         certify(people(5), 0.0)
     with pytest.raises(UsageError, match="confidence 95"):
         certify(people(5), 0.1, confidence=95.0)
@@ -186,7 +209,11 @@ def test_false_rejects_are_certified_by_the_same_bound_upside_down():
     )
     below = np.nextafter(-found.threshold, np.inf)
     assert found.upper_bound == pytest.approx(by_loop(turned, below, 0.95)[0], rel=1e-3)
-    assert certify_rejection(pairs, 0.2).threshold > found.threshold > certify_rejection(pairs, 0.05).threshold
+    assert (
+        certify_rejection(pairs, 0.2).threshold
+        > found.threshold
+        > certify_rejection(pairs, 0.05).threshold
+    )
 
 
 def test_false_rejects_of_few_identities_are_refused():
@@ -200,7 +227,9 @@ def test_false_rejects_of_few_identities_are_refused():
     scores = generator.normal(size=(len(labels),) * 2)
     with pytest.raises(CannotCertify, match="40 identities with two items"):
         certify_rejection(AllPairs(lambda rows, cols: scores[np.ix_(rows, cols)], labels), 0.05)
-    with pytest.raises(UsageError, match=r"frr is 1\.0 and confidence 0\.95: both lie between 0 and 1"):
+    with pytest.raises(
+        UsageError, match=r"frr is 1\.0 and confidence 0\.95: both lie between 0 and 1"
+    ):
         certify_rejection(people(5), 1.0)
 
 

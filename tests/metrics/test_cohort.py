@@ -43,7 +43,10 @@ def test_who_is_near_everybody_counts_for_less():
     fair = AllPairs(as_norm(score, cohort_statistics(score, 300, cohort, top=150)), labels[known])
     assert eer(tally(fair)) < 0.8 * eer(tally(plain))
     # a rate is known better, since no identity makes most of the false matches
-    sizes = [upper_bounds(each, np.array([threshold_at_far(tally(each), 0.01)]))[1][0] for each in (plain, fair)]
+    sizes = [
+        upper_bounds(each, np.array([threshold_at_far(tally(each), 0.01)]))[1][0]
+        for each in (plain, fair)
+    ]
     assert sizes[1] > 2 * sizes[0]
 
 

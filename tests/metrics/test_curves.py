@@ -11,7 +11,9 @@ from twofold.metrics.pairs import AllPairs
 def made(classes=30, each=4, seed=0):
     generator = np.random.default_rng(seed)
     labels = np.repeat(np.arange(classes), each)
-    vectors = generator.normal(size=(classes, 4))[labels] + 0.5 * generator.normal(size=(classes * each, 4))
+    vectors = generator.normal(size=(classes, 4))[labels] + 0.5 * generator.normal(
+        size=(classes * each, 4)
+    )
     scores = -((vectors[:, None] - vectors[None]) ** 2).sum(-1)
     return scores, labels, AllPairs(lambda rows, cols: scores[np.ix_(rows, cols)], labels)
 
@@ -25,7 +27,9 @@ def test_trade_off_is_the_miss_rate_at_the_lowest_threshold_within_each_rate():
     scores, labels, pairs = made()
     curve = trade_off(pairs, points=12)
     score, same, _, _ = listed(scores, labels)
-    rates = {threshold: (score[~same] >= threshold).mean() for threshold in [*np.unique(score), np.inf]}
+    rates = {
+        threshold: (score[~same] >= threshold).mean() for threshold in [*np.unique(score), np.inf]
+    }
     for far, missed in zip(curve.false_match_rate, curve.false_non_match_rate, strict=True):
         allowed = [threshold for threshold, rate in rates.items() if rate <= far]
         assert missed == pytest.approx((score[same] < min(allowed)).mean())
@@ -54,7 +58,9 @@ def test_reliability_weighs_both_kinds_of_pairs_by_the_prior():
     assert found.observed == pytest.approx(
         [weight[(bins == at) & same].sum() / weight[bins == at].sum() for at in full]
     )
-    assert found.predicted == pytest.approx([np.average(p[bins == at], weights=weight[bins == at]) for at in full])
+    assert found.predicted == pytest.approx(
+        [np.average(p[bins == at], weights=weight[bins == at]) for at in full]
+    )
     assert found.weight.sum() == pytest.approx(1.0)
     assert (found.low <= found.observed).all()
     assert (found.observed <= found.high).all()
@@ -62,7 +68,9 @@ def test_reliability_weighs_both_kinds_of_pairs_by_the_prior():
 
 def test_rank_k_is_the_share_found_with_one_of_each_enrolled():
     scores, labels, _ = made(classes=8, each=2)
-    found = rank_k(lambda rows, cols: scores[np.ix_(rows, cols)], labels, ks=(1, 3, 8), galleries=1, seed=3)
+    found = rank_k(
+        lambda rows, cols: scores[np.ix_(rows, cols)], labels, ks=(1, 3, 8), galleries=1, seed=3
+    )
     order = np.random.default_rng(3).permutation(len(labels))
     enrolled = [next(row for row in order if labels[row] == label) for label in range(8)]
     ranks = [
@@ -71,7 +79,9 @@ def test_rank_k_is_the_share_found_with_one_of_each_enrolled():
         if probe not in enrolled
     ]
     assert [each.name for each in found] == ["rank_1", "rank_3"]
-    assert [each.value for each in found] == pytest.approx([np.mean(np.array(ranks) <= k) for k in (1, 3)])
+    assert [each.value for each in found] == pytest.approx(
+        [np.mean(np.array(ranks) <= k) for k in (1, 3)]
+    )
 
 
 def test_ties_count_by_chance():

@@ -23,7 +23,9 @@ def people(effect, sizes=2, seed=0):
 
 
 def test_symptoms_are_those_of_plain_loops():
-    pairs = people(np.random.default_rng(1).normal(size=40), np.random.default_rng(2).integers(1, 5, 40))
+    pairs = people(
+        np.random.default_rng(1).normal(size=40), np.random.default_rng(2).integers(1, 5, 40)
+    )
     found = symptoms(pairs, 2.0)
     (block,) = list(pairs)
     means, share = [], []
@@ -32,7 +34,10 @@ def test_symptoms_are_those_of_plain_loops():
         means.append(np.average(block.scores[of], weights=block.weights[of]))
         share.append(block.weights[of & (block.scores >= 2.0)].sum())
     impostor = ~block.same
-    assert (found.skewness, found.kurtosis) == (pytest.approx(stats.skew(means)), pytest.approx(stats.kurtosis(means)))
+    assert (found.skewness, found.kurtosis) == (
+        pytest.approx(stats.skew(means)),
+        pytest.approx(stats.kurtosis(means)),
+    )
     reached = block.weights[impostor & (block.scores >= 2.0)].sum()
     assert found.largest == pytest.approx(max(share) / reached)
     assert found.rate == pytest.approx(reached / block.weights[impostor].sum())
@@ -52,7 +57,10 @@ def test_heavy_tails_and_who_dominates_are_said():
     effect = 0.4 * stats.norm.ppf((np.arange(110) + 0.5) / 110)
     effect[-1] = 4.0
     tails, largest = said(people(effect), 2.5)
-    assert "identities differ more than usual" in tails and "with about 1,196 --standing guaranteed" in tails
+    assert (
+        "identities differ more than usual" in tails
+        and "with about 1,196 --standing guaranteed" in tails
+    )
     assert "a single identity takes part in" in largest
     assert said(people(effect), 2.5, certified=False) == ()
 
@@ -65,6 +73,8 @@ def test_few_identities_tell_nothing_of_tails():
 
 def test_rates_over_items_that_differ_are_said():
     sizes = np.where(np.arange(60) < 30, 1, 8)
-    effect = np.where(np.arange(60) < 30, 1.5, -1.5) + 0.1 * np.random.default_rng(0).normal(size=60)
+    effect = np.where(np.arange(60) < 30, 1.5, -1.5) + 0.1 * np.random.default_rng(0).normal(
+        size=60
+    )
     (told,) = said(people(effect, sizes), 2.0, certified=False)
     assert "counted by pairs of items the rate is" in told

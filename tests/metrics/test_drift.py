@@ -19,7 +19,11 @@ def calibrated(identities, seed, wolves=0.0):
     labels = np.repeat(np.arange(identities), 4)
     near, kin = people(identities, generator, wolves)
     items = near[labels] + ITEM * generator.normal(size=len(labels))
-    scores = math.sqrt(1 - 2 * EFFECT) * generator.normal(size=(len(labels),) * 2) + items[:, None] + items[None, :]
+    scores = (
+        math.sqrt(1 - 2 * EFFECT) * generator.normal(size=(len(labels),) * 2)
+        + items[:, None]
+        + items[None, :]
+    )
     scores += (labels[:, None] == labels[None, :]) * (BONUS + kin[labels][:, None])
     pairs = AllPairs(lambda rows, cols: scores[np.ix_(rows, cols)], labels)
     counted = tally(pairs)
@@ -27,7 +31,9 @@ def calibrated(identities, seed, wolves=0.0):
 
 
 def people(identities, generator, wolves):
-    near = math.sqrt(EFFECT) * generator.normal(size=identities) + 1.5 * (generator.random(identities) < wolves)
+    near = math.sqrt(EFFECT) * generator.normal(size=identities) + 1.5 * (
+        generator.random(identities) < wolves
+    )
     return near, 0.3 * generator.normal(size=identities)
 
 
@@ -53,7 +59,10 @@ def test_the_reference_is_shares_and_the_error_of_leaving_identities_out():
         ):
             hit, rows = block.scores[block.same == kind] >= score, block.same == kind
             ends = block.first[rows], block.second[rows]
-            parts = [(hit[(ends[0] == i) | (ends[1] == i)] - hit.mean()).sum() / len(hit) for i in range(30)]
+            parts = [
+                (hit[(ends[0] == i) | (ends[1] == i)] - hit.mean()).sum() / len(hit)
+                for i in range(30)
+            ]
             assert shares[place] == pytest.approx(hit.mean())
             assert variances[place] == pytest.approx(30 / 29 * np.square(parts).sum())
     assert list(known.scores) == sorted(set(known.scores)) and len(known.scores) <= 9
@@ -79,7 +88,10 @@ def test_what_no_mix_explains_is_drift():
     assert shift(known, pure, false_alarms=0.01, genuine=(1.0, 1.0)).ratio > 1.0
     # of genuine pairs that score like impostors only a known share can tell
     lost = stream(500, 4000, 0.9, 2, genuine_moved=-BONUS)
-    assert shift(known, lost, false_alarms=0.01).ratio < shift(known, lost, false_alarms=0.01, genuine=(0.9, 1)).ratio
+    assert (
+        shift(known, lost, false_alarms=0.01).ratio
+        < shift(known, lost, false_alarms=0.01, genuine=(0.9, 1)).ratio
+    )
 
 
 def test_pairs_that_share_people_are_not_counted_as_independent():
@@ -87,7 +99,10 @@ def test_pairs_that_share_people_are_not_counted_as_independent():
     few = stream(40, 20_000, 0.5, 3)
     alone = Production(scores=few.scores, first=np.arange(20_000), second=np.arange(20_000))
     # (20,000 pairs of forty people know little more than forty people do)
-    assert shift(known, few, false_alarms=0.01).smallest > 1.5 * shift(known, alone, false_alarms=0.01).smallest
+    assert (
+        shift(known, few, false_alarms=0.01).smallest
+        > 1.5 * shift(known, alone, false_alarms=0.01).smallest
+    )
 
 
 def test_too_few_tell_nothing():
@@ -111,5 +126,8 @@ def test_false_alarms_are_as_rare_as_stated(share, wolves):
     alarms = 0
     for seed in range(200):
         _, known = calibrated(101, seed, wolves)
-        alarms += shift(known, stream(100, 1000, share, seed, wolves=wolves), false_alarms=0.05).ratio > 1.0
+        alarms += (
+            shift(known, stream(100, 1000, share, seed, wolves=wolves), false_alarms=0.05).ratio
+            > 1.0
+        )
     assert alarms <= 17  # 200 x .05 and two standard errors of it

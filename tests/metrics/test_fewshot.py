@@ -46,7 +46,9 @@ def test_the_seed_decides():
     def score(rows, cols):
         return scores[np.ix_(rows, cols)]
 
-    one, two, three = (n_way_accuracy(score, LABELS, n_way=3, episodes=30, seed=seed) for seed in (0, 0, 1))
+    one, two, three = (
+        n_way_accuracy(score, LABELS, n_way=3, episodes=30, seed=seed) for seed in (0, 0, 1)
+    )
     assert one == two != three
 
 
@@ -65,7 +67,9 @@ def test_scores_of_few_items_are_asked_for_once_and_give_the_same(monkeypatch):
 
 
 def test_what_cannot_be_answered_is_refused():
-    with pytest.raises(NotEnoughData, match="8 classes have 2 items: 20-way 1-shot episodes need 20"):
+    with pytest.raises(
+        NotEnoughData, match="8 classes have 2 items: 20-way 1-shot episodes need 20"
+    ):
         n_way_accuracy(same, LABELS, n_way=20)
     with pytest.raises(UsageError, match="1000 episodes of 1 ways and 1 shots"):
         n_way_accuracy(same, LABELS, n_way=1)

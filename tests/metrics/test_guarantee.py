@@ -36,9 +36,13 @@ def test_the_bound_is_the_definitions(rate, trials):
 
 def test_without_an_error_the_bound_is_that_of_independent_trials():
     for trials in (30, 299, 5000):
-        assert upper_bound(0.0, trials, confidence=0.95) == pytest.approx(1.0 - 0.05 ** (1.0 / trials))
+        assert upper_bound(0.0, trials, confidence=0.95) == pytest.approx(
+            1.0 - 0.05 ** (1.0 / trials)
+        )
     assert fewest_guaranteed(1e-2) == 598 and fewest_guaranteed(1e-3) == 5990
-    assert largest_rate(1e-2, 298) is None and largest_rate(1e-2, 299) == pytest.approx(0.0, abs=1e-4)
+    assert largest_rate(1e-2, 298) is None and largest_rate(1e-2, 299) == pytest.approx(
+        0.0, abs=1e-4
+    )
 
 
 def test_the_bound_lies_between_clopper_and_pearson_and_hoeffding():
@@ -56,14 +60,18 @@ def test_the_bound_lies_between_clopper_and_pearson_and_hoeffding():
 def test_more_trials_and_larger_rates_allow_more():
     allowed = [largest_rate(0.01, trials) for trials in (299, 600, 2400, 20_000)]
     assert allowed == sorted(allowed) and allowed[-1] < 0.01
-    assert largest_rate(0.02, 600) > largest_rate(0.01, 600) > largest_rate(0.01, 600, confidence=0.99)
+    assert (
+        largest_rate(0.02, 600) > largest_rate(0.01, 600) > largest_rate(0.01, 600, confidence=0.99)
+    )
     assert upper_bound(largest_rate(0.01, 2400), 2400) == pytest.approx(0.01)
 
 
 def source(identities, each=2, *, seed=0, spread=0.4):
     generator = np.random.default_rng(seed)
     labels = np.repeat(np.arange(identities), each)
-    effect = spread * generator.normal(size=identities)[labels] + 0.3 * generator.normal(size=len(labels))
+    effect = spread * generator.normal(size=identities)[labels] + 0.3 * generator.normal(
+        size=len(labels)
+    )
 
     def score(rows, cols):
         return effect[rows][:, None] + effect[cols] + 3.0 * (labels[rows][:, None] == labels[cols])
@@ -88,14 +96,24 @@ def test_false_rejects_are_guaranteed_by_one_trial_for_each_identity():
 
 
 def test_what_cannot_be_guaranteed_is_refused():
-    with pytest.raises(CannotCertify, match=r"57 identities cannot guarantee a rate of 0\.1 .* it takes at least 58"):
+    with pytest.raises(
+        CannotCertify,
+        match=r"57 identities cannot guarantee a rate of 0\.1 .* it takes at least 58",
+    ):
         guarantee(source(57), 0.1)
-    with pytest.raises(CannotCertify, match=r"20 identities cannot guarantee a rate of 0\.1 .* it takes at least 29"):
+    with pytest.raises(
+        CannotCertify,
+        match=r"20 identities cannot guarantee a rate of 0\.1 .* it takes at least 29",
+    ):
         guarantee_rejection(source(20), 0.1)
     (block,) = source(60)
     kept = (block.first != 0) | (block.second != 1)
-    some = PairList(block.scores[kept], block.same[kept], first=block.first[kept], second=block.second[kept])
-    with pytest.raises(CannotCertify, match="not every two identities were compared, and a guarantee needs that"):
+    some = PairList(
+        block.scores[kept], block.same[kept], first=block.first[kept], second=block.second[kept]
+    )
+    with pytest.raises(
+        CannotCertify, match="not every two identities were compared, and a guarantee needs that"
+    ):
         guarantee(some, 0.1)
     for far, confidence in ((0.0, 0.95), (1.0, 0.95), (math.nan, 0.95), (0.1, 1.0)):
         with pytest.raises(UsageError, match="both lie between 0 and 1"):

@@ -21,7 +21,9 @@ def test_weights_are_draws_with_replacement_and_repeat():
     assert weights.mean() == 1.0 and weights.var() == pytest.approx(1 - 1 / 30, rel=0.05)
     assert (weights == identity_weights(30, 500, seed=3)).all()
     assert (weights != identity_weights(30, 500, seed=4)).any()
-    with pytest.raises(NotEnoughData, match="1 identities: an interval resamples identities, so give at least 2"):
+    with pytest.raises(
+        NotEnoughData, match="1 identities: an interval resamples identities, so give at least 2"
+    ):
         identity_weights(1, 10, seed=0)
 
 
@@ -34,7 +36,9 @@ def test_weighted_means_are_the_loop():
 
 
 def test_an_estimate_holds_its_value_and_leaves_out_nan():
-    found = estimate("eer", 5.0, replicates=np.array([1.0, 2.0, np.nan, 3.0]), resampled=4, confidence=0.5)
+    found = estimate(
+        "eer", 5.0, replicates=np.array([1.0, 2.0, np.nan, 3.0]), resampled=4, confidence=0.5
+    )
     assert (found.low, found.value, found.high) == (1.5, 5.0, 5.0)
     with pytest.raises(UsageError, match="confidence is 95"):
         estimate("eer", 0.5, replicates=np.array([1.0]), resampled=4, confidence=95.0)
@@ -51,7 +55,9 @@ def test_the_interval_of_a_mean_is_that_of_the_normal_theory():
 
 
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95, 0.975])
-@pytest.mark.parametrize(("a", "b"), [(1.0, 1.0), (0.5, 0.5), (1.0, 1e6), (7.3, 1e4), (3e4, 1e6), (40.0, 0.5)])
+@pytest.mark.parametrize(
+    ("a", "b"), [(1.0, 1.0), (0.5, 0.5), (1.0, 1e6), (7.3, 1e4), (3e4, 1e6), (40.0, 0.5)]
+)
 def test_beta_quantiles_are_scipys(share, a, b):
     assert beta_quantile(share, a, b) == pytest.approx(stats.beta.ppf(share, a, b), rel=1e-4)
 
@@ -59,5 +65,7 @@ def test_beta_quantiles_are_scipys(share, a, b):
 @pytest.mark.parametrize("freedom", [1.5, 3.0, 10.0, 300.0])
 def test_student_and_normal_quantiles_are_scipys(freedom):
     for share in (0.9, 0.95, 0.995):
-        assert student_quantile(share, freedom) == pytest.approx(stats.t.ppf(share, freedom), rel=1e-4)
+        assert student_quantile(share, freedom) == pytest.approx(
+            stats.t.ppf(share, freedom), rel=1e-4
+        )
         assert normal_quantile(share) == pytest.approx(stats.norm.ppf(share), rel=1e-9)

@@ -70,10 +70,19 @@ def test_a_rates_interval_is_its_formula():
     rate, without = shares.mean(), (shares.sum() - shares) / 39
     moved = (without - without.mean()) ** 2
     freedom = min(80 / (40 * (moved**2).sum() / moved.sum() ** 2 - 1), 39)
-    trials = rate * (1 - rate) / (39 / 40 * moved.sum()) * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, freedom)) ** 2
+    trials = (
+        rate
+        * (1 - rate)
+        / (39 / 40 * moved.sum())
+        * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, freedom)) ** 2
+    )
     low, high = rate_interval(rate, without)
-    assert low == pytest.approx(stats.beta.ppf(0.025, rate * trials, (1 - rate) * trials + 1), rel=1e-3)
-    assert high == pytest.approx(stats.beta.ppf(0.975, rate * trials + 1, (1 - rate) * trials), rel=1e-3)
+    assert low == pytest.approx(
+        stats.beta.ppf(0.025, rate * trials, (1 - rate) * trials + 1), rel=1e-3
+    )
+    assert high == pytest.approx(
+        stats.beta.ppf(0.975, rate * trials + 1, (1 - rate) * trials), rel=1e-3
+    )
     surer = rate_interval(rate, without, confidence=0.99)
     assert surer[0] < low < high < surer[1]
     twice = (shares.sum() + shares) / 41
@@ -89,9 +98,13 @@ def test_a_rate_of_nothing_is_not_known_to_be_nothing():
 
 
 def test_a_sum_of_two_rates():
-    apart = combined((0.1, 0.2), ((0.05, 0.2), (0.1, 0.4)), (0.5, 0.5), (np.array([1.0, -1, 0, 0]), np.eye(4)[3]))
+    apart = combined(
+        (0.1, 0.2), ((0.05, 0.2), (0.1, 0.4)), (0.5, 0.5), (np.array([1.0, -1, 0, 0]), np.eye(4)[3])
+    )
     assert apart[1] == pytest.approx(0.15 + math.hypot(0.05, 0.1), abs=1e-9)
-    along = combined((0.1, 0.2), ((0.05, 0.2), (0.1, 0.4)), (0.5, 0.5), (np.arange(4.0), np.arange(4.0)))
+    along = combined(
+        (0.1, 0.2), ((0.05, 0.2), (0.1, 0.4)), (0.5, 0.5), (np.arange(4.0), np.arange(4.0))
+    )
     assert along == pytest.approx((0.075, 0.3))
 
 
@@ -104,14 +117,22 @@ def test_a_differences_interval_is_that_of_normal_theory():
 
 
 def test_what_has_no_interval():
-    one = PairList(np.zeros(2), np.array([True, False]), first=np.zeros(2, dtype=int), second=np.zeros(2, dtype=int))
-    with pytest.raises(NotEnoughData, match="1 identities: an interval resamples identities, so give at least 2"):
+    one = PairList(
+        np.zeros(2),
+        np.array([True, False]),
+        first=np.zeros(2, dtype=int),
+        second=np.zeros(2, dtype=int),
+    )
+    with pytest.raises(
+        NotEnoughData, match="1 identities: an interval resamples identities, so give at least 2"
+    ):
         involved(one, np.zeros(1))
     for interval in (rate_interval, difference):
         with pytest.raises(UsageError, match="confidence is 95"):
             interval(0.5, np.zeros(3), confidence=95.0)
         with pytest.raises(
-            NotEnoughData, match="2 identities are too few for an interval: each is left out in turn, and only 1"
+            NotEnoughData,
+            match="2 identities are too few for an interval: each is left out in turn, and only 1",
         ):
             interval(0.5, np.array([0.5, np.nan]))
 
@@ -141,6 +162,8 @@ def test_the_interval_of_a_true_accept_rate_says_something_at_a_thousand_pairs()
 def test_a_difference_of_rates_stays_between_minus_one_and_one():
     generator = np.random.default_rng(0)
     each = np.arange(12)
-    a, b = (PairList(generator.normal(size=12), each < 6, first=each, second=each) for _ in range(2))
+    a, b = (
+        PairList(generator.normal(size=12), each < 6, first=each, second=each) for _ in range(2)
+    )
     for found in differences(a, b, far=0.2, unit="pair").values():
         assert -1 <= found.low <= found.gain <= found.high <= 1

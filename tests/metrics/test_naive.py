@@ -44,14 +44,20 @@ def weighed(labels, scores, weigh):
 def share(pairs, genuine, accepted):
     """Weighted share of the genuine or of the impostor pairs that are accepted."""
     total = sum(weight for _, same, weight in pairs if same == genuine)
-    return sum(weight for score, same, weight in pairs if same == genuine and accepted(score)) / total
+    return (
+        sum(weight for score, same, weight in pairs if same == genuine and accepted(score)) / total
+    )
 
 
 def curve(pairs):
     """(threshold, false-match rate, false-non-match rate) from accepting all to accepting none."""
     levels = sorted({score for score, *_ in pairs})
     return [
-        (at, share(pairs, False, lambda s, at=at: s >= at), share(pairs, True, lambda s, at=at: s < at))
+        (
+            at,
+            share(pairs, False, lambda s, at=at: s >= at),
+            share(pairs, True, lambda s, at=at: s < at),
+        )
         for at in [*levels, float("inf")]
     ]
 
@@ -62,7 +68,8 @@ def found(seed, weigh, kind):
     if kind == "listed":
         blocks = list(source)
         score, same, first, second = (
-            np.concatenate([getattr(block, name) for block in blocks]) for name in ("scores", "same", "first", "second")
+            np.concatenate([getattr(block, name) for block in blocks])
+            for name in ("scores", "same", "first", "second")
         )
         source = PairList(score, same, first=second, second=first, weigh=weigh)
     return tally(source), weighed(labels, scores, weigh)
@@ -98,7 +105,9 @@ def test_area_under_the_curve(both):
         for other, is_same, its_weight in pairs:
             if same and not is_same:
                 total += weight * its_weight
-                won += weight * its_weight * (1.0 if score > other else 0.5 if score == other else 0.0)
+                won += (
+                    weight * its_weight * (1.0 if score > other else 0.5 if score == other else 0.0)
+                )
     assert auc(counted) == pytest.approx(won / total)
 
 
@@ -120,9 +129,13 @@ def test_search_numbers(seed):
 
     for k in (1, 3, 5):
         hits = [hit_among_first(labels, scores, query, k) for query in range(len(labels))]
-        assert recall_at_k(score, labels, k=k) == pytest.approx(np.mean([hit for hit in hits if hit is not None]))
+        assert recall_at_k(score, labels, k=k) == pytest.approx(
+            np.mean([hit for hit in hits if hit is not None])
+        )
     each = [average_precision(labels, scores, query) for query in range(len(labels))]
-    assert map_at_r(score, labels) == pytest.approx(np.mean([value for value in each if value is not None]))
+    assert map_at_r(score, labels) == pytest.approx(
+        np.mean([value for value in each if value is not None])
+    )
 
 
 def hit_among_first(labels, scores, query, k):
@@ -147,7 +160,10 @@ def average_precision(labels, scores, query):
     for level in sorted({scores[query, i] for i in others}, reverse=True):
         above = [i for i in others if scores[query, i] > level]
         tied = [i for i in others if scores[query, i] == level]
-        here, before = len([i for i in tied if i in genuine]), len([i for i in above if i in genuine])
+        here, before = (
+            len([i for i in tied if i in genuine]),
+            len([i for i in above if i in genuine]),
+        )
         for place in range(len(tied)):
             rank = len(above) + place + 1
             if rank <= len(genuine) and here:
@@ -163,16 +179,24 @@ def test_strangers_taken_for_somebody(seed):
     labels = np.repeat(np.arange(60), sizes)
     scores = np.round(generator.normal(size=(len(labels),) * 2), 2)
     scores = np.maximum(scores, scores.T)
-    made = galleries(lambda rows, cols: scores[np.ix_(rows, cols)], labels, size=5, repeats=12, seed=seed)
+    made = galleries(
+        lambda rows, cols: scores[np.ix_(rows, cols)], labels, size=5, repeats=12, seed=seed
+    )
     rates = open_set(made, 0.2, estimate=True)
-    # an identity's probes of one gallery count as one: all its items, or those beside the one enrolled
+    # an identity's probes of one gallery count as one: all its items, or those beside the one
+    # enrolled
     once = [1.0 / (sizes[made.probe[trial]] - made.mated[trial]) for trial in range(len(made.best))]
     strangers = [trial for trial in range(len(made.best)) if not made.mated[trial]]
 
     def taken(at):
-        return sum(once[trial] for trial in strangers if made.best[trial] >= at) / sum(once[t] for t in strangers)
+        return sum(once[trial] for trial in strangers if made.best[trial] >= at) / sum(
+            once[t] for t in strangers
+        )
 
-    assert rates.false_positive.value == pytest.approx(taken(rates.threshold)) and taken(rates.threshold) <= 0.2 + 1e-9
+    assert (
+        rates.false_positive.value == pytest.approx(taken(rates.threshold))
+        and taken(rates.threshold) <= 0.2 + 1e-9
+    )
     mates = [trial for trial in range(len(made.best)) if made.mated[trial]]
     lost = [once[t] for t in mates if not (made.right[t] and made.best[t] >= rates.threshold)]
     assert rates.false_negative.value == pytest.approx(sum(lost) / sum(once[t] for t in mates))

@@ -27,7 +27,10 @@ def test_every_item_beside_the_enrolled_is_a_probe(monkeypatch):
 
     found = galleries(noted, labels, size=8, enrolled=2, repeats=3, seed=1)
     assert (found.size, found.repeats, len(found.best)) == (8, 3, 3 * (60 - 16))
-    assert found.mated.sum() == 3 * 8 and (found.enrolled.sum(), found.enrolled.max() <= 3 * 36) == (3 * 36 * 8, True)
+    assert found.mated.sum() == 3 * 8 and (
+        found.enrolled.sum(),
+        found.enrolled.max() <= 3 * 36,
+    ) == (3 * 36 * 8, True)
     for number, (probe, gallery) in enumerate(
         [(probe, cols) for rows, cols in asked for probe in rows],
     ):
@@ -49,14 +52,17 @@ def test_a_threshold_for_strangers_and_what_was_measured_at_it():
     strangers = found.best[~found.mated]
     rate = float((strangers >= told.threshold).mean())
     assert told.false_positive.value == rate
-    assert np.nextafter(told.threshold, -np.inf) in strangers  # just above the first that must not be accepted
+    # just above the first that must not be accepted
+    assert np.nextafter(told.threshold, -np.inf) in strangers
     assert 0.01 < told.false_positive.low < rate < told.upper_bound <= 0.1
     missed = ~(found.right & (found.best >= told.threshold))[found.mated]
     assert told.false_negative.value == missed.mean()
     assert told.false_negative.low < missed.mean() < told.false_negative.high
     assert (told.identities, told.false_positive.unit) == (120, "identity")
     plain = open_set(found, 0.1, estimate=True)
-    assert plain.threshold < told.threshold and plain.false_positive.value == pytest.approx(0.1, abs=2e-3)
+    assert plain.threshold < told.threshold and plain.false_positive.value == pytest.approx(
+        0.1, abs=2e-3
+    )
     larger = open_set(galleries(score, labels, size=80), 0.1)
     assert larger.threshold > told.threshold
 
@@ -75,9 +81,14 @@ def test_the_rate_is_not_that_of_independent_comparisons():
 
 def test_what_cannot_be_shown_is_refused():
     score, labels = people(40)
-    with pytest.raises(CannotCertify, match=r"40 identities cannot show a false-positive identification rate of 0\.01"):
+    with pytest.raises(
+        CannotCertify,
+        match=r"40 identities cannot show a false-positive identification rate of 0\.01",
+    ):
         open_set(galleries(score, labels, size=10), 0.01)
-    with pytest.raises(NotEnoughData, match="a gallery of 40 needs 40 identities with 1 items and strangers beside"):
+    with pytest.raises(
+        NotEnoughData, match="a gallery of 40 needs 40 identities with 1 items and strangers beside"
+    ):
         galleries(score, labels, size=40)
     with pytest.raises(NotEnoughData, match="40 identities, 0 of them with that many"):
         galleries(score, labels, size=5, enrolled=4)

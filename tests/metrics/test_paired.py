@@ -18,8 +18,12 @@ def two(identities=30, items=3, *, seed=0, better=0.0):
     labels = np.repeat(np.arange(identities), items)
     same = labels[:, None] == labels[None, :]
     effect = 0.5 * generator.normal(size=identities)[labels]
-    shared = effect[:, None] + effect[None, :] + 0.7 * generator.normal(size=same.shape) + 2.0 * same
-    return [shared + 0.15 * generator.normal(size=same.shape) + gain * same for gain in (0.0, better)], labels
+    shared = (
+        effect[:, None] + effect[None, :] + 0.7 * generator.normal(size=same.shape) + 2.0 * same
+    )
+    return [
+        shared + 0.15 * generator.normal(size=same.shape) + gain * same for gain in (0.0, better)
+    ], labels
 
 
 def source(scores, labels):
@@ -40,7 +44,9 @@ def test_the_interval_is_that_of_leaving_out_by_hand():
     moved = (gaps - gaps.mean()) ** 2
     freedom = min(80 / (40 * (moved**2).sum() / moved.sum() ** 2 - 1), 39)
     reach = stats.t.ppf(0.975, freedom) * math.sqrt(39 / 40 * moved.sum())
-    assert (found.low, found.high) == pytest.approx((found.gain - reach, found.gain + reach), abs=0.25 * reach)
+    assert (found.low, found.high) == pytest.approx(
+        (found.gain - reach, found.gain + reach), abs=0.25 * reach
+    )
 
 
 def test_what_two_models_share_cancels():
@@ -49,7 +55,9 @@ def test_what_two_models_share_cancels():
     found = differences(*pairs, far=0.05, thresholds=(2.0, 2.0))
     assert set(found) == {"eer", "auc", "tar_at_far", "false_match_rate", "false_non_match_rate"}
     alone = estimates(pairs[0])["eer"]
-    assert found["eer"].low > 0 and found["eer"].high - found["eer"].low < 0.9 * (alone.high - alone.low)
+    assert found["eer"].low > 0 and found["eer"].high - found["eer"].low < 0.9 * (
+        alone.high - alone.low
+    )
     assert found["false_non_match_rate"].gain > 0 and found["tar_at_far"].gain > 0
     back = differences(*reversed(pairs), far=0.05)["eer"]
     assert (back.gain, back.low, back.high) == pytest.approx(
@@ -60,13 +68,17 @@ def test_what_two_models_share_cancels():
 def test_a_model_is_no_better_than_itself():
     (a, _), labels = two()
     for each in differences(source(a, labels), source(3.0 * a + 1.0, labels)).values():
-        assert each.gain == pytest.approx(0.0, abs=1e-12) and each.low == pytest.approx(0.0, abs=5e-3)
+        assert each.gain == pytest.approx(0.0, abs=1e-12) and each.low == pytest.approx(
+            0.0, abs=5e-3
+        )
 
 
 def test_other_data_are_refused():
     (a, b), labels = two()
     kept = np.arange(len(labels)) != 4
-    with pytest.raises(DataError, match="the two were not scored on the same pairs: 30 and 30 identities"):
+    with pytest.raises(
+        DataError, match="the two were not scored on the same pairs: 30 and 30 identities"
+    ):
         differences(source(a, labels), source(b[np.ix_(kept, kept)], labels[kept]))
     (c, _), fewer = two(20)
     with pytest.raises(DataError, match="30 and 20 identities"):

@@ -13,7 +13,9 @@ def listed(source):
     return [
         (float(score), bool(same), int(first), int(second))
         for block in source
-        for score, same, first, second in zip(block.scores, block.same, block.first, block.second, strict=True)
+        for score, same, first, second in zip(
+            block.scores, block.same, block.first, block.second, strict=True
+        )
     ]
 
 
@@ -47,12 +49,15 @@ def weighed(source):
     return [
         (bool(same), int(first), int(second), float(weight))
         for block in source
-        for same, first, second, weight in zip(block.same, block.first, block.second, block.weights, strict=True)
+        for same, first, second, weight in zip(
+            block.same, block.first, block.second, block.weights, strict=True
+        )
     ]
 
 
 def test_forgeries_are_compared_with_what_they_imitate_and_with_nothing_else():
-    # writer 5: two signatures and two forgeries of one forger; writer 9: two signatures and a forgery
+    # writer 5: two signatures and two forgeries of one forger; writer 9: two signatures and a
+    # forgery
     labels, writer = np.array([0, 0, 1, 1, 2, 2, 3]), np.array([5, 5, 5, 5, 9, 9, 9])
     forged = np.array([False, False, True, True, False, False, True])
 
@@ -88,9 +93,13 @@ def test_every_identity_and_every_two_of_them_count_once(source):
     for same, first, second, weight in weighed(made):
         key = same, *sorted((first, second))
         sums[key] = sums.get(key, 0.0) + weight
-    genuine, impostor = ([value for key, value in sums.items() if key[0] == kind] for kind in (True, False))
+    genuine, impostor = (
+        [value for key, value in sums.items() if key[0] == kind] for kind in (True, False)
+    )
     assert len(genuine) == 5 and len(impostor) == 15
-    assert genuine == pytest.approx([genuine[0]] * 5) and impostor == pytest.approx([impostor[0]] * 15)
+    assert genuine == pytest.approx([genuine[0]] * 5) and impostor == pytest.approx(
+        [impostor[0]] * 15
+    )
     # of the mean 1, so that totals are numbers of pairs
     assert sum(genuine) == pytest.approx(1 + 3 + 36 + 1 + 10)
     assert sum(impostor) == pytest.approx(len(labels) * (len(labels) - 1) // 2 - 51)
@@ -105,7 +114,11 @@ def test_items_of_one_recording_count_as_one(source):
     labels = np.repeat(np.arange(4), [2, 6, 5, 3])
     recording = np.array([0, 1, 2, 2, 2, 3, 3, 4, 0, 0, 0, 0, 1, 9, 9, 9])
     scores = generator.normal(size=(len(labels),) * 2)
-    made = source(lambda rows, cols: np.maximum(scores, scores.T)[np.ix_(rows, cols)], labels, source=recording)
+    made = source(
+        lambda rows, cols: np.maximum(scores, scores.T)[np.ix_(rows, cols)],
+        labels,
+        source=recording,
+    )
     shares = {True: {}, False: {}}
     for a in range(len(labels)):
         for b in range(a + 1, len(labels)):
@@ -136,7 +149,9 @@ def test_recordings_of_one_item_each_change_nothing():
     def score(rows, cols):
         return np.zeros((len(rows), len(cols)))
 
-    assert weighed(AllPairs(score, labels, source=np.arange(12))) == weighed(AllPairs(score, labels))
+    assert weighed(AllPairs(score, labels, source=np.arange(12))) == weighed(
+        AllPairs(score, labels)
+    )
 
 
 def test_equal_numbers_of_items_weigh_exactly_one():
@@ -146,15 +161,20 @@ def test_equal_numbers_of_items_weigh_exactly_one():
 
 
 def test_rates_are_rates_over_identities():
-    # ten identities with one hard pair each way; the first has many easy items, and counts once all the same
+    # ten identities with one hard pair each way; the first has many easy items, and counts once all
+    # the same
     scores = np.array([1.0] * 90 + [0.0] * 9 + [0.9, 0.1])
     same = np.array([True] * 99 + [False, False])
     owner = np.append(np.where(np.arange(99) < 90, 0, np.arange(99) - 89), [1, 1])
     other = np.append(owner[:99], [2, 3])
     found = tally(PairList(scores, same, first=owner, second=other))
-    assert float(found.false_non_match_rate[np.searchsorted(found.thresholds, 0.5)]) == pytest.approx(0.9)
+    assert float(
+        found.false_non_match_rate[np.searchsorted(found.thresholds, 0.5)]
+    ) == pytest.approx(0.9)
     by_pairs = tally(PairList(scores, same, first=owner, second=other, weigh="pairs"))
-    assert float(by_pairs.false_non_match_rate[np.searchsorted(by_pairs.thresholds, 0.5)]) == pytest.approx(1 / 11)
+    assert float(
+        by_pairs.false_non_match_rate[np.searchsorted(by_pairs.thresholds, 0.5)]
+    ) == pytest.approx(1 / 11)
 
 
 def test_who_was_compared_with_whom_is_known():
@@ -169,29 +189,45 @@ def test_who_was_compared_with_whom_is_known():
     every = PairList(block.scores, block.same, first=block.first, second=block.second)
     assert every.crossed == 5
     kept = (block.first != 0) | (block.second != 4)
-    some = PairList(block.scores[kept], block.same[kept], first=block.first[kept], second=block.second[kept])
+    some = PairList(
+        block.scores[kept], block.same[kept], first=block.first[kept], second=block.second[kept]
+    )
     assert some.crossed == 0
 
 
 def test_a_list_can_be_gone_through_twice():
     source = PairList(
-        np.array([0.5, 0.1]), np.array([True, False]), first=np.array([30, 30]), second=np.array([30, -4])
+        np.array([0.5, 0.1]),
+        np.array([True, False]),
+        first=np.array([30, 30]),
+        second=np.array([30, -4]),
     )
     assert source.units == 2
     assert listed(source) == listed(source) == [(0.5, True, 1, 1), (0.1, False, 1, 0)]
 
 
 def test_scores_that_are_no_numbers_are_refused():
-    with pytest.raises(DataError, match=r"1 of 2 scores are not finite \(the first is nan\): check the vectors"):
-        PairList(np.array([0.5, np.nan]), np.array([True, False]), first=np.array([0, 0]), second=np.array([0, 1]))
-    source = AllPairs(lambda rows, cols: np.full((len(rows), len(cols)), np.inf), np.array([0, 0, 1]))
+    with pytest.raises(
+        DataError, match=r"1 of 2 scores are not finite \(the first is nan\): check the vectors"
+    ):
+        PairList(
+            np.array([0.5, np.nan]),
+            np.array([True, False]),
+            first=np.array([0, 0]),
+            second=np.array([0, 1]),
+        )
+    source = AllPairs(
+        lambda rows, cols: np.full((len(rows), len(cols)), np.inf), np.array([0, 0, 1])
+    )
     with pytest.raises(DataError, match="3 of 3 scores"):
         listed(source)
 
 
 def sizes_and_labels(seed=0, classes=60):
     generator = np.random.default_rng(seed)
-    return generator, generator.permutation(np.repeat(np.arange(classes), generator.integers(1, 9, classes)))
+    return generator, generator.permutation(
+        np.repeat(np.arange(classes), generator.integers(1, 9, classes))
+    )
 
 
 def test_a_sample_large_enough_is_every_pair(monkeypatch):
@@ -206,7 +242,9 @@ def test_a_sample_large_enough_is_every_pair(monkeypatch):
 
     sampled = SampledPairs(score, labels, identity=writer, progress=lambda *at: log.append(at))
     every = AllPairs(score, labels, identity=writer)
-    ends = [[(s, g, *sorted((a, b))) for s, g, a, b in listed(source)] for source in (sampled, every)]
+    ends = [
+        [(s, g, *sorted((a, b))) for s, g, a, b in listed(source)] for source in (sampled, every)
+    ]
     assert sorted(ends[0]) == sorted(ends[1])
     assert (sampled.units, sampled.genuine + sampled.impostor) == (every.units, len(ends[1]))
     assert sampled.genuine == sum(genuine for _, genuine, *_ in ends[1])
@@ -222,14 +260,18 @@ def test_a_sample_holds_all_genuine_pairs_and_impostors_drawn_alike():
     items = len(labels)
     drawn, taken = np.zeros((items, items)), []
     for seed in range(SEEDS):
-        source = SampledPairs(lambda rows, cols: rows[:, None] * 1e3 + cols, labels, seed=seed, most=700)
+        source = SampledPairs(
+            lambda rows, cols: rows[:, None] * 1e3 + cols, labels, seed=seed, most=700
+        )
         found = [(int(score // 1e3), int(score % 1e3), same) for score, same, *_ in listed(source)]
         assert len({tuple(sorted(pair[:2])) for pair in found}) == len(found)
         assert all(same == (labels[a] == labels[b]) for a, b, same in found)
         assert sum(same for *_, same in found) == source.genuine
         taken.append(len(found) - source.genuine)
         if not seed:  # the second time round as the first
-            assert found == [(int(score // 1e3), int(score % 1e3), same) for score, same, *_ in listed(source)]
+            assert found == [
+                (int(score // 1e3), int(score % 1e3), same) for score, same, *_ in listed(source)
+            ]
         for a, b, _ in found:
             drawn[a, b] += 1
             drawn[b, a] += 1
@@ -237,7 +279,9 @@ def test_a_sample_holds_all_genuine_pairs_and_impostors_drawn_alike():
     share = np.mean(taken) / source.impostor
     assert 400 < np.mean(taken) <= 700
     assert drawn[impostor].mean() / SEEDS == pytest.approx(share)
-    assert drawn[impostor].std() / SEEDS == pytest.approx(np.sqrt(share * (1 - share) / SEEDS), rel=0.15)
+    assert drawn[impostor].std() / SEEDS == pytest.approx(
+        np.sqrt(share * (1 - share) / SEEDS), rel=0.15
+    )
 
 
 def test_too_many_genuine_pairs_are_drawn_alike_too():
@@ -253,7 +297,8 @@ def test_too_many_genuine_pairs_are_drawn_alike_too():
     ]
     source = SampledPairs(lambda r, c: np.zeros((len(r), len(c))), labels)
     assert (source.genuine, source.impostor) == (828, 550)
-    assert np.mean([sum(each) for each in found]) == pytest.approx(828 / 5, rel=0.05)  # each draws one of 5 numbers
+    # each draws one of 5 numbers
+    assert np.mean([sum(each) for each in found]) == pytest.approx(828 / 5, rel=0.05)
 
 
 def test_a_sample_gives_the_numbers_of_all_pairs_within_its_intervals():

@@ -17,8 +17,12 @@ def two_kinds(genuine, impostor, *, identities=50, seed=0):
     generator = np.random.default_rng(seed)
     first = generator.integers(identities, size=len(genuine) + len(impostor))
     same = np.arange(len(first)) < len(genuine)
-    second = np.where(same, first, (first + generator.integers(1, identities, size=len(first))) % identities)
-    return PairList(np.concatenate([genuine, impostor]), same, first=first, second=second, weigh="pairs")
+    second = np.where(
+        same, first, (first + generator.integers(1, identities, size=len(first))) % identities
+    )
+    return PairList(
+        np.concatenate([genuine, impostor]), same, first=first, second=second, weigh="pairs"
+    )
 
 
 def test_platts_map_finds_the_odds_of_two_normals():
@@ -36,7 +40,9 @@ def test_platts_map_finds_the_odds_of_two_normals():
 
 def test_platts_map_stays_finite_and_modest_on_separable_scores():
     counted = Tally(
-        thresholds=np.array([0.0, 1.0, 2.0]), genuine=np.array([5.0, 5.0, 0.0]), impostor=np.array([9.0, 0.0, 0.0])
+        thresholds=np.array([0.0, 1.0, 2.0]),
+        genuine=np.array([5.0, 5.0, 0.0]),
+        impostor=np.array([9.0, 0.0, 0.0]),
     )
     slope, intercept = platt(counted, identities=8)
     assert 1 / (1 + math.exp(-(slope + intercept))) == pytest.approx(0.9, abs=1e-6)
@@ -45,9 +51,13 @@ def test_platts_map_stays_finite_and_modest_on_separable_scores():
 
 def test_platts_map_refuses_scores_that_run_backwards():
     counted = Tally(
-        thresholds=np.array([0.0, 1.0, 2.0]), genuine=np.array([5.0, 0.0, 0.0]), impostor=np.array([9.0, 9.0, 0.0])
+        thresholds=np.array([0.0, 1.0, 2.0]),
+        genuine=np.array([5.0, 0.0, 0.0]),
+        impostor=np.array([9.0, 9.0, 0.0]),
     )
-    with pytest.raises(CannotCertify, match="genuine pairs do not score higher than impostor pairs"):
+    with pytest.raises(
+        CannotCertify, match="genuine pairs do not score higher than impostor pairs"
+    ):
         platt(counted, identities=8)
     with pytest.raises(UsageError, match="prior is 0"):
         platt(counted, prior=0.0, identities=8)
@@ -59,7 +69,9 @@ def test_the_isotonic_curve_is_scikit_learns():
     scores, odds = isotonic(tally(pairs), identities=50)
     (block,) = pairs
     weights = np.where(block.same, 1 / 300, 1 / 500)
-    reference = IsotonicRegression(y_min=1 / 52, y_max=51 / 52).fit(block.scores, block.same, sample_weight=weights)
+    reference = IsotonicRegression(y_min=1 / 52, y_max=51 / 52).fit(
+        block.scores, block.same, sample_weight=weights
+    )
     # a score of the tally stands for the step up to the next one
     found = 1 / (1 + np.exp(-np.interp(block.scores, scores, odds)))
     assert np.mean(np.abs(found - reference.predict(block.scores))) < 2e-3
@@ -80,7 +92,9 @@ def test_the_curve_that_predicts_better_is_taken():
     found = probability_map(bent, tally(bent), prior=0.3)
     assert found.knots is not None and found.isotonic_log_loss < found.platt_log_loss
     assert found.knots[1][-1] == pytest.approx(math.log(51) + math.log(0.3 / 0.7))
-    assert probability_map(bent, tally(bent), prior=0.3).isotonic_log_loss == found.isotonic_log_loss
+    assert (
+        probability_map(bent, tally(bent), prior=0.3).isotonic_log_loss == found.isotonic_log_loss
+    )
 
 
 def test_too_few_identities_to_choose_take_platts_curve():

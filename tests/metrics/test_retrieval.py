@@ -82,7 +82,11 @@ def test_perfect_scores_and_their_intervals():
     assert (map_at_r(score, labels), recall_at_k(score, labels)) == (1.0, 1.0)
     found = estimates(score, labels, ks=(1, 3), replicates=50)
     assert set(found) == {"map_at_r", "recall_at_1", "recall_at_3"}
-    assert (found["recall_at_1"].value, found["recall_at_1"].low, found["recall_at_1"].resampled) == (1.0, 1.0, 3)
+    assert (
+        found["recall_at_1"].value,
+        found["recall_at_1"].low,
+        found["recall_at_1"].resampled,
+    ) == (1.0, 1.0, 3)
 
 
 def test_what_cannot_be_answered_is_refused():
@@ -104,14 +108,18 @@ def test_large_data_is_counted_and_agrees_with_sorting(kind, monkeypatch):
     labels = generator.permutation(np.repeat(np.arange(450), sizes))
     centres = generator.normal(size=(450, 16))
     # whole numbers: their products are exact, so that ties do not depend on how a processor adds
-    vectors = np.rint(8 * (centres[labels] + 0.5 * generator.normal(size=(len(labels), 16)))).astype(kind)
+    vectors = np.rint(
+        8 * (centres[labels] + 0.5 * generator.normal(size=(len(labels), 16)))
+    ).astype(kind)
     vectors[:40] = vectors[40:80]  # ties, across classes too
     log = []
 
     def score(rows, cols):
         return vectors[rows] @ vectors[cols].T
 
-    counted = query_values(score, labels, ks=(1, 5), progress=lambda done, total: log.append((done, total)))
+    counted = query_values(
+        score, labels, ks=(1, 5), progress=lambda done, total: log.append((done, total))
+    )
     monkeypatch.setattr(ranks, "CROWDED", 10**9)
     wanted = query_values(score, labels, ks=(1, 5))
     assert 12 * 100 < len(labels) < log[-1][0] == log[-1][1] < 0.7 * len(labels) ** 2

@@ -47,21 +47,39 @@ def test_sites_are_what_is_left_out():
 def test_an_identity_stands_at_one_site():
     identity, site = np.array([0, 0, 1, 2]), np.array([5, 5, 7, 5])
     assert sites_of_identities(identity, site, ("x", "y", "z")).tolist() == [5, 7, 5]
-    with pytest.raises(DataError, match=r"1 identities stand at several sites \('x' at 2\): give each one site"):
+    with pytest.raises(
+        DataError, match=r"1 identities stand at several sites \('x' at 2\): give each one site"
+    ):
         sites_of_identities(np.array([0, 0, 1]), np.array([5, 7, 7]), ("x", "y"))
 
 
 def test_few_sites_certify_nothing():
     pairs, at = people(110, 8)
-    with pytest.raises(CannotCertify, match=r"8 sites are too few to certify by site: .* it takes 60 sites and more"):
+    with pytest.raises(
+        CannotCertify,
+        match=r"8 sites are too few to certify by site: .* it takes 60 sites and more",
+    ):
         certify(BySite(pairs, at), 0.1)
     with pytest.raises(CannotCertify, match="8 sites are too few"):
         certify_rejection(BySite(pairs, at), 0.1)
     pairs, at = people(80, 70)
-    with pytest.raises(CannotCertify, match="80 identities at 70 sites are too few to certify: it takes at least 101"):
+    with pytest.raises(
+        CannotCertify,
+        match="80 identities at 70 sites are too few to certify: it takes at least 101",
+    ):
         certify(BySite(pairs, at), 0.01)
-    with pytest.raises(CannotCertify, match="80 identities from 70 sites are not independent, and a guarantee needs"):
-        offers(BySite(pairs, at), tally(pairs), far=0.1, frr=None, confidence=0.95, standing="guaranteed")
+    with pytest.raises(
+        CannotCertify,
+        match="80 identities from 70 sites are not independent, and a guarantee needs",
+    ):
+        offers(
+            BySite(pairs, at),
+            tally(pairs),
+            far=0.1,
+            frr=None,
+            confidence=0.95,
+            standing="guaranteed",
+        )
 
 
 def test_a_certificate_by_site_is_stricter_where_sites_differ():

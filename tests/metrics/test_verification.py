@@ -30,7 +30,9 @@ def people(identities=20, items=5, *, seed=0, spread=0.8, decimals=None):
     """Scores of items around random centres; rounded, they tie."""
     generator = np.random.default_rng(seed)
     labels = np.repeat(np.arange(identities), items)
-    vectors = generator.normal(size=(identities, 8))[labels] + spread * generator.normal(size=(len(labels), 8))
+    vectors = generator.normal(size=(identities, 8))[labels] + spread * generator.normal(
+        size=(len(labels), 8)
+    )
     scores = -np.linalg.norm(vectors[:, None] - vectors[None, :], axis=2)
     scores = scores if decimals is None else np.round(scores, decimals)
     return scores, labels
@@ -52,18 +54,26 @@ def test_numbers_are_those_of_scikit_learn(decimals):
     counted = tally(source(scores, labels, block=300))
     assert auc(counted) == pytest.approx(oracle.roc_auc_score(same, values), abs=1e-12)
     false_match, true_match, thresholds = oracle.roc_curve(same, values, drop_intermediate=False)
-    assert tar_at_far(counted, 0.05) == pytest.approx(true_match[false_match <= 0.05][-1], abs=1e-12)
-    assert threshold_at_far(counted, 0.05) == pytest.approx(thresholds[false_match <= 0.05][-1], abs=1e-12)
+    assert tar_at_far(counted, 0.05) == pytest.approx(
+        true_match[false_match <= 0.05][-1], abs=1e-12
+    )
+    assert threshold_at_far(counted, 0.05) == pytest.approx(
+        thresholds[false_match <= 0.05][-1], abs=1e-12
+    )
     crossing = np.interp(0.0, false_match - (1 - true_match), false_match)
     assert eer(counted) == pytest.approx(crossing, abs=1e-12)
     middle = float(np.median(values))
     decided = values >= middle
-    assert accuracy(counted, middle) == pytest.approx(oracle.accuracy_score(same, decided), abs=1e-12)
+    assert accuracy(counted, middle) == pytest.approx(
+        oracle.accuracy_score(same, decided), abs=1e-12
+    )
     assert rates_at(counted, middle)[0] == pytest.approx(decided[~same].mean(), abs=1e-12)
     assert rates_at(counted, middle)[1] == pytest.approx(1 - decided[same].mean(), abs=1e-12)
     tried = [np.mean(same == (values >= each)) for each in [*np.unique(values), np.inf]]
     assert best_accuracy(counted) == pytest.approx(max(tried), abs=1e-12)
-    assert best_threshold(counted) == pytest.approx([*np.unique(values), np.inf][int(np.argmax(tried))])
+    assert best_threshold(counted) == pytest.approx(
+        [*np.unique(values), np.inf][int(np.argmax(tried))]
+    )
 
 
 def test_the_grid_for_many_pairs_is_near_the_exact_numbers(monkeypatch):
@@ -99,10 +109,17 @@ def test_estimates_hold_their_values_and_repeat():
     counted = tally(pairs)
     assert curve["eer"].value == eer(counted)
     assert at["accuracy"].value == accuracy(counted, -2.5)
-    assert (at["false_match_rate"].value, at["false_non_match_rate"].value) == rates_at(counted, -2.5)
+    assert (at["false_match_rate"].value, at["false_non_match_rate"].value) == rates_at(
+        counted, -2.5
+    )
     for name, each in {**curve, **at}.items():
         assert each.low <= each.value <= each.high
-        assert (each.name, each.unit, each.resampled, each.confidence) == (name, "identity", 20, 0.95)
+        assert (each.name, each.unit, each.resampled, each.confidence) == (
+            name,
+            "identity",
+            20,
+            0.95,
+        )
         assert each.high - each.low < 0.5
     assert estimates(pairs, far=0.05, threshold=-2.5) == curve | at
 
@@ -149,7 +166,9 @@ def test_det_points_span_the_curve():
 
 
 def test_what_cannot_be_answered_is_refused():
-    with pytest.raises(NotEnoughData, match="0 genuine and 3 impostor pairs: both kinds are needed"):
+    with pytest.raises(
+        NotEnoughData, match="0 genuine and 3 impostor pairs: both kinds are needed"
+    ):
         tally(source(np.zeros((3, 3)), np.arange(3)))
     with pytest.raises(NotEnoughData, match="3 genuine and 0 impostor pairs"):
         tally(source(np.zeros((3, 3)), np.zeros(3, dtype=np.int64)))
@@ -158,8 +177,15 @@ def test_what_cannot_be_answered_is_refused():
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 1000), scale=st.floats(0.1, 10), offset=st.floats(-5, 5), decimals=st.integers(0, 3))
-def test_numbers_do_not_change_with_a_rising_map_or_the_order_of_items(seed, scale, offset, decimals):
+@given(
+    seed=st.integers(0, 1000),
+    scale=st.floats(0.1, 10),
+    offset=st.floats(-5, 5),
+    decimals=st.integers(0, 3),
+)
+def test_numbers_do_not_change_with_a_rising_map_or_the_order_of_items(
+    seed, scale, offset, decimals
+):
     scores, labels = people(6, 3, seed=seed, decimals=decimals)
     order = np.random.default_rng(seed).permutation(len(labels))
     one = tally(source(scores, labels))

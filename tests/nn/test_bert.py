@@ -47,7 +47,9 @@ def theirs():
         for name, shape in linear.items():
             tensors[f"encoder.layer.{layer}.{name}.weight"] = drawn(*shape)
             tensors[f"encoder.layer.{layer}.{name}.bias"] = drawn(shape[0])
-        norms += [f"encoder.layer.{layer}.{name}.LayerNorm" for name in ("attention.output", "output")]
+        norms += [
+            f"encoder.layer.{layer}.{name}.LayerNorm" for name in ("attention.output", "output")
+        ]
     for name in norms:
         tensors[f"{name}.weight"], tensors[f"{name}.bias"] = 1 + drawn(WIDTH), drawn(WIDTH)
     return tensors
@@ -55,7 +57,9 @@ def theirs():
 
 def loaded(theirs, **settings):
     with seeded(0):
-        encoder = minilm(symbols=SYMBOLS, width=WIDTH, layers=LAYERS, dim=settings.pop("dim", WIDTH), **settings)
+        encoder = minilm(
+            symbols=SYMBOLS, width=WIDTH, layers=LAYERS, dim=settings.pop("dim", WIDTH), **settings
+        )
     load(encoder, theirs)
     return encoder.eval()
 
@@ -74,7 +78,9 @@ def by_torch(theirs, symbols):
         parts = [f"{there}attention.self.{part}" for part in ("query", "key", "value")]
         with torch.no_grad():
             for kind in ("weight", "bias"):
-                getattr(layer.self_attn, f"in_proj_{kind}").copy_(torch.cat([theirs[f"{p}.{kind}"] for p in parts]))
+                getattr(layer.self_attn, f"in_proj_{kind}").copy_(
+                    torch.cat([theirs[f"{p}.{kind}"] for p in parts])
+                )
                 for own, name in (
                     (layer.self_attn.out_proj, "attention.output.dense"),
                     (layer.norm1, "attention.output.LayerNorm"),
@@ -89,7 +95,9 @@ def by_torch(theirs, symbols):
 
 
 def normed(states, theirs, name):
-    return nn.functional.layer_norm(states, (WIDTH,), theirs[f"{name}.weight"], theirs[f"{name}.bias"], 1e-12)
+    return nn.functional.layer_norm(
+        states, (WIDTH,), theirs[f"{name}.weight"], theirs[f"{name}.bias"], 1e-12
+    )
 
 
 def test_the_vectors_are_those_of_torchs_layers(theirs):
@@ -118,8 +126,14 @@ def test_new_weights_are_small_and_biases_nothing():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"weights": "all-minilm"}, r"weights = 'all-minilm' are not known: did you mean 'all-minilm-l6-v2'\?"),
-        ({"weights": "all-minilm-l6-v2", "symbols": 8192}, "symbols = 30522, not 8192: --set input.unit=subwords"),
+        (
+            {"weights": "all-minilm"},
+            r"weights = 'all-minilm' are not known: did you mean 'all-minilm-l6-v2'\?",
+        ),
+        (
+            {"weights": "all-minilm-l6-v2", "symbols": 8192},
+            "symbols = 30522, not 8192: --set input.unit=subwords",
+        ),
         ({"weights": "all-minilm-l6-v2", "layers": 3}, "are for layers = 6, not 3: leave it out"),
         ({"width": 100}, "width = 100 must be a multiple of 32"),
     ],
@@ -131,7 +145,9 @@ def test_arguments_that_do_not_fit(settings, said):
 
 def test_a_text_beyond_the_positions_is_refused():
     made = minilm(symbols=9, width=32, layers=1, dim=32)
-    with pytest.raises(UsageError, match=r"a text of 513 subwords: set input.longest = 512 or less"):
+    with pytest.raises(
+        UsageError, match=r"a text of 513 subwords: set input.longest = 512 or less"
+    ):
         made(padded([np.ones(513, np.int32)]))
 
 
@@ -155,7 +171,11 @@ class TestTheRealWeights:
         found = embed_values(bundle, SENTENCES)
         for sentence, vector in zip(SENTENCES, found, strict=True):
             with torch.inference_mode():
-                mean = network(**cutter([sentence], return_tensors="pt")).last_hidden_state[0].mean(dim=0)
+                mean = (
+                    network(**cutter([sentence], return_tensors="pt"))
+                    .last_hidden_state[0]
+                    .mean(dim=0)
+                )
             assert np.abs((mean / mean.norm()).numpy() - vector).max() < 1e-5
 
     def test_the_other_texts_of_a_batch_change_nothing(self, bundle):

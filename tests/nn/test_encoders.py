@@ -14,8 +14,12 @@ from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 SMALL = {"koch": 65, "conv4": 28, "resnet_small": 28}
 DEEP = ("resnet34", "resnet50", "vgg16")
 OF_PICTURES = [name for name in encoders.__all__ if kinds_of(getattr(encoders, name)) == PICTURES]
-WITH_DEEP_SLOW = [pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in OF_PICTURES]
-POOLED = [name for name in OF_PICTURES if "pool" in inspect.signature(getattr(encoders, name)).parameters]
+WITH_DEEP_SLOW = [
+    pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in OF_PICTURES
+]
+POOLED = [
+    name for name in OF_PICTURES if "pool" in inspect.signature(getattr(encoders, name)).parameters
+]
 
 
 def build(name: str, **arguments):
@@ -23,7 +27,9 @@ def build(name: str, **arguments):
     thin = {"width": 8} if "width" in inspect.signature(getattr(encoders, name)).parameters else {}
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(0)
-        return getattr(encoders, name)(**({"dim": 16, "channels": 1, "size": SMALL.get(name, 32)} | thin | arguments))
+        return getattr(encoders, name)(
+            **({"dim": 16, "channels": 1, "size": SMALL.get(name, 32)} | thin | arguments)
+        )
 
 
 def pictures(name: str, count: int = 4, channels: int = 1) -> torch.Tensor:
@@ -46,7 +52,10 @@ class TestEveryEncoder:
         unit = build(name, unit_norm=True).eval()
         assert not torch.allclose(raw(pictures(name)).norm(dim=1), torch.ones(4), atol=1e-2)
         torch.testing.assert_close(
-            torch.nn.functional.normalize(raw(pictures(name)), dim=1), unit(pictures(name)), atol=1e-5, rtol=1e-4
+            torch.nn.functional.normalize(raw(pictures(name)), dim=1),
+            unit(pictures(name)),
+            atol=1e-5,
+            rtol=1e-4,
         )
 
     def test_every_weight_gets_a_gradient(self, name):
@@ -82,7 +91,10 @@ class TestEveryEncoder:
         assert all(parameter.grad is not None for parameter in encoder.parameters())
 
     def test_another_number_of_channels_is_refused(self, name):
-        with pytest.raises(UsageError, match=r"this encoder takes pictures of 1 x .* was given 3 x .*: build it with"):
+        with pytest.raises(
+            UsageError,
+            match=r"this encoder takes pictures of 1 x .* was given 3 x .*: build it with",
+        ):
             build(name)(pictures(name, channels=3))
 
     def test_remembers_how_it_was_built(self, name):
@@ -96,8 +108,12 @@ class TestEveryEncoder:
 @pytest.mark.parametrize("name", WITH_DEEP_SLOW)
 def test_exports_with_a_free_batch_size(name):
     encoder = build(name).eval()
-    program = torch.export.export(encoder, (pictures(name, 2),), dynamic_shapes=({0: torch.export.Dim("batch")},))
-    torch.testing.assert_close(program.module()(pictures(name, 5)), encoder(pictures(name, 5)), atol=1e-5, rtol=1e-4)
+    program = torch.export.export(
+        encoder, (pictures(name, 2),), dynamic_shapes=({0: torch.export.Dim("batch")},)
+    )
+    torch.testing.assert_close(
+        program.module()(pictures(name, 5)), encoder(pictures(name, 5)), atol=1e-5, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("pool", POOLS)
@@ -121,7 +137,9 @@ def test_without_flatten_any_size_will_do(name):
 @pytest.mark.parametrize("name", ["koch", "conv4", "resnet_small"])
 def test_a_flattened_map_is_bound_to_its_size(name):
     side = SMALL[name]
-    with pytest.raises(UsageError, match=rf"takes pictures of 1 x {side} x {side} .* was given 1 x 72 x 72"):
+    with pytest.raises(
+        UsageError, match=rf"takes pictures of 1 x {side} x {side} .* was given 1 x 72 x 72"
+    ):
         build(name)(torch.randn(2, 1, 72, 72))
 
 
@@ -131,7 +149,8 @@ def test_oblong_pictures():
 
 @pytest.mark.parametrize(
     ("builder", "weights"),
-    # published counts less the 1000-way layer: 11,689,512 - 513,000; 21,797,672 - 513,000; 25,557,032 - 2,049,000
+    # published counts less the 1000-way layer: 11,689,512 - 513,000; 21,797,672 - 513,000;
+    # 25,557,032 - 2,049,000
     [(resnet18, 11_176_512), (resnet34, 21_284_672), (resnet50, 23_508_032)],
 )
 def test_resnets_have_the_published_number_of_weights(builder, weights):
@@ -147,8 +166,12 @@ def test_resnets_have_the_published_number_of_weights(builder, weights):
 )
 def test_vgg_has_the_convolutions_of_its_table(name, maps):
     trunk = getattr(encoders, name)().trunk
-    convolutions = sum(9 * fan_in * fan_out for fan_in, fan_out in zip([3, *maps], maps, strict=False))
-    assert sum(parameter.numel() for parameter in trunk.parameters()) == convolutions + 2 * sum(maps)
+    convolutions = sum(
+        9 * fan_in * fan_out for fan_in, fan_out in zip([3, *maps], maps, strict=False)
+    )
+    assert sum(parameter.numel() for parameter in trunk.parameters()) == convolutions + 2 * sum(
+        maps
+    )
 
 
 class TestKoch:
@@ -169,7 +192,10 @@ class TestKoch:
         assert embedding.min() >= 0 and embedding.max() <= 1
 
     def test_batch_normalisation_is_an_option(self):
-        assert any(isinstance(module, torch.nn.BatchNorm2d) for module in build("koch", batch_norm=True).modules())
+        assert any(
+            isinstance(module, torch.nn.BatchNorm2d)
+            for module in build("koch", batch_norm=True).modules()
+        )
 
 
 def test_too_small_pictures_are_refused_when_building():
@@ -180,7 +206,9 @@ def test_too_small_pictures_are_refused_when_building():
 
 
 def test_an_unknown_pool_is_refused_with_the_nearest():
-    with pytest.raises(RecipeError, match=r"pool = 'avarage' is not a pooling: did you mean 'average'\?"):
+    with pytest.raises(
+        RecipeError, match=r"pool = 'avarage' is not a pooling: did you mean 'average'\?"
+    ):
         encoders.conv4(pool="avarage")
 
 

@@ -24,7 +24,9 @@ SIZES = {"vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 1, "num_atte
 def kept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     torch.random.fork_rng()
-    transformers.BertModel(transformers.BertConfig(**SIZES, intermediate_size=64)).save_pretrained(folder)
+    transformers.BertModel(transformers.BertConfig(**SIZES, intermediate_size=64)).save_pretrained(
+        folder
+    )
     return folder
 
 
@@ -68,10 +70,16 @@ def test_a_bundle_needs_neither_the_folder_nor_its_files(folder, tmp_path):
             lambda folder: (folder / "config.json").unlink(),
             "is not a model of Hugging Face: config.json cannot be read",
         ),
-        (lambda folder: [file.unlink() for file in folder.glob("*.safetensors")], "holds no .*safetensors"),
+        (
+            lambda folder: [file.unlink() for file in folder.glob("*.safetensors")],
+            "holds no .*safetensors",
+        ),
         (
             lambda folder: (folder / "config.json").write_text(
-                json.dumps(json.loads((folder / "config.json").read_text()) | {"auto_map": {"AutoModel": "own.Model"}})
+                json.dumps(
+                    json.loads((folder / "config.json").read_text())
+                    | {"auto_map": {"AutoModel": "own.Model"}}
+                )
             ),
             "needs code of its own",
         ),

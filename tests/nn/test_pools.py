@@ -25,7 +25,9 @@ def test_average_and_max(features):
 def test_generalised_mean(features):
     pooled = GeneralisedMeanPool()(features)
     places = features[1, 2].flatten().tolist()
-    assert pooled[1, 2].item() == pytest.approx((sum(place**3 for place in places) / 20) ** (1 / 3), rel=1e-5)
+    assert pooled[1, 2].item() == pytest.approx(
+        (sum(place**3 for place in places) / 20) ** (1 / 3), rel=1e-5
+    )
 
 
 def test_generalised_mean_has_a_finite_gradient_at_zero():
@@ -43,7 +45,9 @@ def test_attention_is_a_weighted_mean(features):
         places = features[0].flatten(1).T
         keys = [(weight @ place + bias)[own] for place in places]
         weights = torch.stack([(pool.query[head] @ key) / math.sqrt(3) for key in keys]).exp()
-        expected = sum(w * place[own] for w, place in zip(weights / weights.sum(), places, strict=True))
+        expected = sum(
+            w * place[own] for w, place in zip(weights / weights.sum(), places, strict=True)
+        )
         torch.testing.assert_close(pooled[0, own], expected)
 
 

@@ -32,7 +32,9 @@ def encoder(request):
 def test_a_vector_depends_on_its_item_alone(encoder):
     given = batch()
     together = encoder(given)
-    assert together.shape == (3, 8) and torch.allclose(together.norm(dim=1), torch.ones(3), atol=1e-5)
+    assert together.shape == (3, 8) and torch.allclose(
+        together.norm(dim=1), torch.ones(3), atol=1e-5
+    )
     alone = torch.cat([encoder(given[row : row + 1]) for row in range(3)])
     assert (alone - together).abs().max() < 1e-6
     wider = torch.cat([given.values, torch.full((3, 9), 29)], dim=1)
@@ -43,7 +45,11 @@ def test_a_vector_depends_on_its_item_alone(encoder):
 def test_every_weight_learns(encoder):
     encoder.train()
     encoder(batch((9, 5, 7))).pow(3).sum().backward()
-    still = [name for name, weight in encoder.named_parameters() if weight.grad is None or not weight.grad.any()]
+    still = [
+        name
+        for name, weight in encoder.named_parameters()
+        if weight.grad is None or not weight.grad.any()
+    ]
     assert not still
 
 
@@ -75,8 +81,16 @@ def test_half_precision_gives_float32_vectors(name):
 @pytest.mark.parametrize(
     ("input", "encoder", "said"),
     [
-        ("Text", "resnet18", "resnet18 takes pictures, and the input Text gives symbols: take one of bag, gru"),
-        ("Image", "lstm", "lstm takes symbols or series, and the input Image gives pictures: take one of conv4"),
+        (
+            "Text",
+            "resnet18",
+            "resnet18 takes pictures, and the input Text gives symbols: take one of bag, gru",
+        ),
+        (
+            "Image",
+            "lstm",
+            "lstm takes symbols or series, and the input Image gives pictures: take one of conv4",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused_with_what_does(input, encoder, said):
@@ -95,7 +109,9 @@ def test_a_bag_of_symbols_depends_on_its_item_alone_and_on_no_order():
     given = batch()
     together = bag(given)
     assert torch.allclose(together.norm(dim=1), torch.ones(3), atol=1e-5)
-    assert (torch.cat([bag(given[row : row + 1]) for row in range(3)]) - together).abs().max() < 1e-6
+    assert (
+        torch.cat([bag(given[row : row + 1]) for row in range(3)]) - together
+    ).abs().max() < 1e-6
     turned = Padded(given.values[:1].flip(1), given.lengths[:1])
     assert (bag(turned) - together[:1]).abs().max() < 1e-6
     one = bag(padded([np.array([7])]))[0]
@@ -106,7 +122,9 @@ def test_a_bag_weighs_symbols_by_rarity_once():
     bag = encoders.bag(symbols=10, dim=4)
     bag.prepare([np.array([1, 1, 2]), np.array([1, 3]), np.array([1])])
     weights = (10 * bag.weights.weight[:, 0]).exp()
-    assert weights[[1, 2, 9]].tolist() == pytest.approx([np.log(4 / 4) + 1, np.log(4 / 2) + 1, np.log(4) + 1], rel=1e-5)
+    assert weights[[1, 2, 9]].tolist() == pytest.approx(
+        [np.log(4 / 4) + 1, np.log(4 / 2) + 1, np.log(4) + 1], rel=1e-5
+    )
     bag.prepare([np.array([5])])
     assert (10 * bag.weights.weight[:, 0]).exp().tolist() == weights.tolist()
 

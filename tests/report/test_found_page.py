@@ -9,7 +9,13 @@ from twofold.results import Found, Hit
 
 GREY = np.full((20, 30), 128, np.uint8)
 HITS = (
-    Hit(id="a/1.png", label="a & b", score=0.9, probability=0.97, metadata={"price": 3, "content": "0123abcd"}),
+    Hit(
+        id="a/1.png",
+        label="a & b",
+        score=0.9,
+        probability=0.97,
+        metadata={"price": 3, "content": "0123abcd"},
+    ),
     Hit(id="c", label="c", score=0.2, probability=0.01),
 )
 
@@ -44,7 +50,10 @@ def test_nothing_leaves_the_page_and_all_text_is_escaped():
 
 def test_what_the_threshold_decides_is_marked():
     made = page()
-    assert "From a score of 0.5000 on, two things count as the same" in made and "(certified, of one" in made
+    assert (
+        "From a score of 0.5000 on, two things count as the same" in made
+        and "(certified, of one" in made
+    )
     assert made.count('class="hit same"') == 1 and "✓ a &amp; b" in made
     assert '<span class="badge same">found</span>' in made
     assert "probability 0.97" in made

@@ -23,7 +23,9 @@ def files(page):
 
 
 def test_what_is_kept_is_proposed_to_stay_and_the_rest_to_go():
-    page = groups_page(found(Group(kept="a.png", copies=("b.png", "c.png"), scores=(0.99, 0.95))), face)
+    page = groups_page(
+        found(Group(kept="a.png", copies=("b.png", "c.png"), scores=(0.99, 0.95))), face
+    )
     assert page.count('class="copy"') == 1 and page.count('class="copy gone"') == 2
     assert files(page) == [
         [1, "a.png", 1000, 0, "", ""],
@@ -42,7 +44,9 @@ def test_nothing_is_fetched():
 
 def test_names_are_text_never_markup():
     bad = "<img src=x onerror=alert(1)>\"'&.png"
-    page = groups_page(found(Group(kept=bad, copies=(bad + "2",), scores=(1.0,))), face, title=bad, then=(bad,))
+    page = groups_page(
+        found(Group(kept=bad, copies=(bad + "2",), scores=(1.0,))), face, title=bad, then=(bad,)
+    )
     assert "<img src=x" not in page
     bad = "</script><script>alert(1)</script>"
     page = groups_page(found(Group(kept=bad, copies=(bad + "2",), scores=(1.0,))), face)
@@ -52,7 +56,8 @@ def test_names_are_text_never_markup():
 def test_what_an_index_holds_is_named_and_not_offered():
     page = groups_page(found(Group(kept="old", copies=("new",), scores=(0.97,), known=True)), face)
     assert (
-        "1 like old of the index" in page and '<script type="application/json" id="known">[[1,"old","","",""]]' in page
+        "1 like old of the index" in page
+        and '<script type="application/json" id="known">[[1,"old","","",""]]' in page
     )
     assert files(page) == [[1, "new", 1000, 1, "", ""]]
 
@@ -67,14 +72,25 @@ def test_what_a_file_was_goes_with_the_decisions():
 def test_doubtful_ones_come_first_and_perhaps_apart_proposed_to_stay():
     sure = Group(kept="a", copies=("b",), scores=(0.99,))
     doubtful = Group(kept="c", copies=("d",), scores=(0.91,))
-    page = groups_page(found(sure, doubtful, perhaps=(Group(kept="e", copies=("f",), scores=(0.6,)),)), face)
-    assert [file[1:4:2] for file in files(page)] == [["c", 0], ["d", 1], ["a", 0], ["b", 1], ["e", 0], ["f", 0]]
+    page = groups_page(
+        found(sure, doubtful, perhaps=(Group(kept="e", copies=("f",), scores=(0.6,)),)), face
+    )
+    assert [file[1:4:2] for file in files(page)] == [
+        ["c", 0],
+        ["d", 1],
+        ["a", 0],
+        ["b", 1],
+        ["e", 0],
+        ["f", 0],
+    ]
     assert page.count('class="group perhaps"') == 1 and "perhaps: 1 copy of e" in page
 
 
 def test_pictures_are_laid_over_each_other():
     shown = tuple(np.full((8, 8, 3), grey, np.uint8) for grey in (1, 2, 3))
-    page = groups_page(found(Group(kept="a", copies=("b",), scores=(1.0,))), face, laid=lambda kept, copy: shown)
+    page = groups_page(
+        found(Group(kept="a", copies=("b",), scores=(1.0,))), face, laid=lambda kept, copy: shown
+    )
     assert page.count("data-red=") == page.count("data-kept=") == page.count('class="compare"') == 1
 
 
@@ -82,7 +98,9 @@ def test_what_the_rule_never_decides_is_said():
     worth = {
         "measured": "by hand",
         "changes": {"small_turn": {"recall": 0.5, "copy_recall": 0.0, "copy_precision": None}},
-        "different": {"lfw": {"copies": 1, "perhaps": 2, "of": "3 pairs", "note": "one photograph"}},
+        "different": {
+            "lfw": {"copies": 1, "perhaps": 2, "of": "3 pairs", "note": "one photograph"}
+        },
         "never_decides": ["who it is"],
     }
     page = groups_page(found(Group(kept="a", copies=("b",), scores=(1.0,)), worth=worth), face)
@@ -110,7 +128,14 @@ def test_tens_of_thousands_are_in_sheets_and_their_pictures_where_they_lie():
 
 
 def test_the_rest_of_a_large_group_is_decided_on_as_one():
-    large = Group(kept="k", copies=tuple(f"c{i}" for i in range(50)), scores=tuple(1 - i / 1000 for i in range(50)))
+    large = Group(
+        kept="k",
+        copies=tuple(f"c{i}" for i in range(50)),
+        scores=tuple(1 - i / 1000 for i in range(50)),
+    )
     page = groups_page(found(large), face)
     assert len(files(page)) == 51 and page.count("<figure") == 25
-    assert "<strong>and 27 more</strong>0.0 MB<br>alike 0.951 and more" in page and 'data-files="24-50"' in page
+    assert (
+        "<strong>and 27 more</strong>0.0 MB<br>alike 0.951 and more" in page
+        and 'data-files="24-50"' in page
+    )

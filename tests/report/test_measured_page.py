@@ -22,7 +22,13 @@ from twofold.results import Estimate, Evaluation
 
 def estimate(name, value=0.1):
     return Estimate(
-        name=name, value=value, low=value / 2, high=min(value * 2, 1.0), confidence=0.95, unit="identity", resampled=60
+        name=name,
+        value=value,
+        low=value / 2,
+        high=min(value * 2, 1.0),
+        confidence=0.95,
+        unit="identity",
+        resampled=60,
     )
 
 
@@ -47,7 +53,15 @@ def known(*, standing="certified"):
 
 
 def told(**changes):
-    names = ("eer", "auc", "tar_at_far", "accuracy", "false_match_rate", "false_non_match_rate", "recall_at_1")
+    names = (
+        "eer",
+        "auc",
+        "tar_at_far",
+        "accuracy",
+        "false_match_rate",
+        "false_non_match_rate",
+        "recall_at_1",
+    )
     evaluation = Evaluation(
         estimates=tuple(estimate(name, 0.05) for name in names),
         unit="identity",
@@ -64,7 +78,11 @@ def told(**changes):
     )
     far = np.geomspace(1e-4, 0.999, 16)
     curve = Curve(
-        false_match_rate=far, false_non_match_rate=1 - far, low=0.9 * (1 - far), high=1 - far**2, confidence=0.95
+        false_match_rate=far,
+        false_non_match_rate=1 - far,
+        low=0.9 * (1 - far),
+        high=1 - far**2,
+        confidence=0.95,
     )
     shares = np.array([0.25, 0.75])
     diagonal = np.array([0.1, 0.9])
@@ -76,7 +94,12 @@ def told(**changes):
         "calibration": known(),
         "threshold": 0.5,
         "curve": curve,
-        "scores": Scores(edges=np.array([0.0, 0.5, 1.0]), genuine=shares, impostor=shares[::-1].copy(), threshold=0.5),
+        "scores": Scores(
+            edges=np.array([0.0, 0.5, 1.0]),
+            genuine=shares,
+            impostor=shares[::-1].copy(),
+            threshold=0.5,
+        ),
         "reliability": Reliability(
             predicted=diagonal,
             observed=diagonal,
@@ -125,7 +148,14 @@ def told(**changes):
 def test_nothing_is_fetched_and_no_name_is_markup():
     html = measured_page(told())
     assert not re.search(r"https?://|@import|url\(|<script", html)
-    for text in ("T &amp; T", "&lt;a&gt;", "a &lt;text&gt;", "g|&lt;1&gt;", "a &lt;note&gt;", "&lt;y&gt;"):
+    for text in (
+        "T &amp; T",
+        "&lt;a&gt;",
+        "a &lt;text&gt;",
+        "g|&lt;1&gt;",
+        "a &lt;note&gt;",
+        "&lt;y&gt;",
+    ):
         assert text in html
     assert not re.search("<a>|<y>|<text>|<note>|<1>", html)
     assert "prefers-color-scheme: dark" in html
@@ -172,8 +202,13 @@ def test_figures_are_well_formed_and_hold_no_nan():
 def test_a_curve_without_errors_can_be_drawn():
     none = np.zeros(4)
     far = np.array([1e-3, 1e-2, 0.1, 0.999])
-    curve = Curve(false_match_rate=far, false_non_match_rate=none, low=none, high=none + 0.1, confidence=0.95)
-    for figure in (plots.det(curve, at=(0.0, 0.0), eer=0.0), plots.roc(curve, at=(0.0, 0.0), eer=0.0)):
+    curve = Curve(
+        false_match_rate=far, false_non_match_rate=none, low=none, high=none + 0.1, confidence=0.95
+    )
+    for figure in (
+        plots.det(curve, at=(0.0, 0.0), eer=0.0),
+        plots.roc(curve, at=(0.0, 0.0), eer=0.0),
+    ):
         assert "nan" not in figure
 
 
@@ -205,7 +240,9 @@ def test_the_card_stands_beside_what_it_describes(tmp_path):
 def test_pca_finds_the_plane_that_vectors_lie_in():
     generator = np.random.default_rng(0)
     flat = generator.normal(size=(20, 2)) * [3.0, 1.0]
-    points, share = pca((flat @ np.linalg.qr(generator.normal(size=(5, 5)))[0][:2]).astype(np.float32))
+    points, share = pca(
+        (flat @ np.linalg.qr(generator.normal(size=(5, 5)))[0][:2]).astype(np.float32)
+    )
     assert share == pytest.approx(1.0, abs=1e-5)
     apart = np.linalg.norm(flat[:, None] - flat[None], axis=-1)
     assert np.linalg.norm(points[:, None] - points[None], axis=-1) == pytest.approx(apart, abs=1e-4)

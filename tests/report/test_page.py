@@ -34,11 +34,34 @@ class Balance(HTMLParser):
 
 def told() -> Story:
     picture = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    number = Estimate(name="true_rate", value=0.9, low=0.8, high=0.95, confidence=0.95, unit="identity", resampled=7)
+    number = Estimate(
+        name="true_rate",
+        value=0.9,
+        low=0.8,
+        high=0.95,
+        confidence=0.95,
+        unit="identity",
+        resampled=7,
+    )
     shares = np.array([0.25, 0.75])
-    scores = Scores(edges=np.array([0.0, 0.5, 1.0]), genuine=shares, impostor=shares[::-1].copy(), threshold=0.6)
-    row = Row(pictures=(picture, picture), captions=("a<b", '"c"'), said="yes & no", detail="why", mark="wrong")
-    step = Step(title="<One>", text="first\nsecond", rows=(row,), numbers=(number,), scores=scores, commands=("a > b",))
+    scores = Scores(
+        edges=np.array([0.0, 0.5, 1.0]), genuine=shares, impostor=shares[::-1].copy(), threshold=0.6
+    )
+    row = Row(
+        pictures=(picture, picture),
+        captions=("a<b", '"c"'),
+        said="yes & no",
+        detail="why",
+        mark="wrong",
+    )
+    step = Step(
+        title="<One>",
+        text="first\nsecond",
+        rows=(row,),
+        numbers=(number,),
+        scores=scores,
+        commands=("a > b",),
+    )
     return Story(title="T & T", lead="lead", steps=(step, Step(title="Two", text="end")))
 
 

@@ -14,7 +14,9 @@ def pairs(scores: list[float], same: list[bool]) -> PairList:
 
 
 def test_shares_of_each_kind_add_up_to_one_and_lie_where_the_scores_do() -> None:
-    shares = score_shares(pairs([0.0, 0.1, 0.9, 1.0], [False, False, True, True]), threshold=0.5, bins=10)
+    shares = score_shares(
+        pairs([0.0, 0.1, 0.9, 1.0], [False, False, True, True]), threshold=0.5, bins=10
+    )
     assert shares.edges[[0, -1]].tolist() == [0.0, 1.0]
     assert shares.genuine.sum() == shares.impostor.sum() == 1.0
     assert shares.impostor[:2].tolist() == [0.5, 0.5]

@@ -32,7 +32,9 @@ def contract() -> Contract:
 def make() -> Make:
     """`make(ids, labels=None, seed=0)`: random unit vectors with these ids."""
 
-    def embeddings(ids: Sequence[str], labels: Sequence[str] | None = None, seed: int = 0) -> Embeddings:
+    def embeddings(
+        ids: Sequence[str], labels: Sequence[str] | None = None, seed: int = 0
+    ) -> Embeddings:
         vectors = np.random.default_rng(seed).normal(size=(len(ids), DIM))
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         return Embeddings(
@@ -79,7 +81,9 @@ def started(folder: Path) -> tuple[subprocess.Popen[bytes], int] | None:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "milvus_lite", "server", "--data-dir", str(folder / str(port))]
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log)
+        server = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=log, stderr=log
+        )
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         ready = grpc.channel_ready_future(channel)
         while server.poll() is None:
@@ -90,7 +94,9 @@ def started(folder: Path) -> tuple[subprocess.Popen[bytes], int] | None:
 
 
 @pytest.fixture(params=ENGINES)
-def places(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Places:
+def places(
+    request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Places:
     """`places("one")`: the address of an index of that name, one for each test."""
     own = f"{request.node.originalname[:24]}_{time.time_ns()}".lower()
 
@@ -109,4 +115,6 @@ def places(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pyt
     if request.param == "milvus-file":
         pytest.importorskip("pymilvus")
         pytest.importorskip("milvus_lite")
-    return {"local": local, "milvus-file": file, "milvus-server": server, "postgresql": table}[request.param]
+    return {"local": local, "milvus-file": file, "milvus-server": server, "postgresql": table}[
+        request.param
+    ]

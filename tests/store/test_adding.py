@@ -18,7 +18,9 @@ Make = Callable[..., Embeddings]
 
 
 @pytest.fixture(params=["open", "protected"])
-def index(request: pytest.FixtureRequest, tmp_path: Path, contract: Contract, make: Make) -> Iterator[Index]:
+def index(
+    request: pytest.FixtureRequest, tmp_path: Path, contract: Contract, make: Make
+) -> Iterator[Index]:
     protect = new_key() if request.param == "protected" else False
     with Index.create(tmp_path / "store", contract, protect=protect) as index:
         index.add(make(["a/1", "a/2", "b/1"]))
@@ -107,7 +109,8 @@ def test_a_number_that_is_taken_is_damage(index: Index, make: Make) -> None:
     with index.engine.database.writing():
         index.engine.database.write_state(replace(index.engine.database.state(), last=1))
     with pytest.raises(
-        DamagedIndex, match=r"is not a readable database any more \(UNIQUE constraint failed: items.row"
+        DamagedIndex,
+        match=r"is not a readable database any more \(UNIQUE constraint failed: items.row",
     ):
         index.add(make(["d/1"]))
 
@@ -115,14 +118,35 @@ def test_a_number_that_is_taken_is_damage(index: Index, make: Make) -> None:
 def test_a_record_says_what_the_row_does() -> None:
     row = Row(3, 2, "a/1", "a", "2026-01-01", None, "2026-02-01", "{}", b"1234")
     plain = row._replace(revoked=None)
-    assert record_of(row) == (3, 2, "a/1", "a", "2026-01-01", "{}", b"1234", row.digest(), None, "2026-02-01")
+    assert record_of(row) == (
+        3,
+        2,
+        "a/1",
+        "a",
+        "2026-01-01",
+        "{}",
+        b"1234",
+        row.digest(),
+        None,
+        "2026-02-01",
+    )
     assert record_of(plain) == (3, 2, "a/1", "a", "2026-01-01", "{}", b"1234", plain.digest())
     assert record_of((*row[:8], bytearray(b"1234"))) == record_of(row)
-    assert len({row._replace(**change).digest() for change in ({}, {"number": 4}, {"id": "a", "label": "/1a"})}) == 3
+    assert (
+        len(
+            {
+                row._replace(**change).digest()
+                for change in ({}, {"number": 4}, {"id": "a", "label": "/1a"})
+            }
+        )
+        == 3
+    )
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
-def test_vectors_of_other_kinds_are_looked_at_as_float32(tmp_path: Path, make: Make, kind: type) -> None:
+def test_vectors_of_other_kinds_are_looked_at_as_float32(
+    tmp_path: Path, make: Make, kind: type
+) -> None:
     contract = Contract(fingerprint="1" * 64, dim=3, distance="euclidean")
     names = ["a/1", "a/2"]
     with Index.create(tmp_path / "store", contract) as index:
@@ -132,7 +156,9 @@ def test_vectors_of_other_kinds_are_looked_at_as_float32(tmp_path: Path, make: M
         for number in [np.inf, np.nan] if kind is np.float16 else [np.nan, 1.1e15, -1e30]:
             wrong = fine.copy()
             wrong[1, 2] = number
-            with pytest.raises(StoreError, match=r"the vector of 'a/2' has NaN, infinity or more than 1e\+15"):
+            with pytest.raises(
+                StoreError, match=r"the vector of 'a/2' has NaN, infinity or more than 1e\+15"
+            ):
                 index.add(replace(make(names), vectors=wrong))
         if kind is np.float64:
             with pytest.raises(StoreError, match="the vector of 'a/2' has NaN"):

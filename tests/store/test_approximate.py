@@ -22,7 +22,13 @@ FILES = ("books", "centre", "centres", "codes", "halves", "lists", "numbers", "v
 def cache_of(folder: Path, vectors: np.ndarray, distance: str = "cosine") -> Approximate:
     parts = np.array_split(np.arange(len(vectors)), 5)
     blocks = ((part * 3 + 7, vectors[part]) for part in parts)
-    return build(folder / "cache", blocks, distance=distance, dim=vectors.shape[1], about={"items": len(vectors)})
+    return build(
+        folder / "cache",
+        blocks,
+        distance=distance,
+        dim=vectors.shape[1],
+        about={"items": len(vectors)},
+    )
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean", "squared_euclidean"])
@@ -36,7 +42,9 @@ def test_the_true_neighbours_are_among_what_is_found(tmp_path: Path, distance: s
     true, scores = (np.stack([each[side][:10] for each in known]) for side in (0, 1))
     cache = cache_of(tmp_path, vectors, distance)
     found = cache.search(queries, 10)
-    recall = np.mean([np.isin(own * 3 + 7, near).mean() for own, near in zip(true, found, strict=True)])
+    recall = np.mean(
+        [np.isin(own * 3 + 7, near).mean() for own, near in zip(true, found, strict=True)]
+    )
     assert recall >= 0.98
     exactly = cache.search(queries, 10, exact=True)
     assert all(set(own * 3 + 7) <= set(near) for own, near in zip(true, exactly, strict=True))
@@ -58,8 +66,15 @@ def test_only_what_is_allowed_and_not_gone_is_found(tmp_path: Path) -> None:
         true = np.argsort(-vectors[:50] @ vectors[(rest - 7) // 3].T, axis=1)[:, :5]
         found = cache.search(vectors[:50], 5, allowed=allowed, gone=gone)
         assert all(np.isin(near, rest).all() for near in found)
-        assert np.mean([np.isin(rest[own], near).mean() for own, near in zip(true, found, strict=True)]) > 0.97
-    assert all(not len(near) for near in cache.search(vectors[:3], 5, allowed=np.empty(0, np.int64)))
+        assert (
+            np.mean(
+                [np.isin(rest[own], near).mean() for own, near in zip(true, found, strict=True)]
+            )
+            > 0.97
+        )
+    assert all(
+        not len(near) for near in cache.search(vectors[:3], 5, allowed=np.empty(0, np.int64))
+    )
 
 
 def test_the_same_rows_give_the_same_files(tmp_path: Path) -> None:
@@ -119,7 +134,9 @@ def test_many_equal_rows(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_cached_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="manhattan is searched exactly only; approximately there are: cosine"):
+    with pytest.raises(
+        StoreError, match="manhattan is searched exactly only; approximately there are: cosine"
+    ):
         cache_of(tmp_path, clustered(100), "manhattan")
     far = clustered(100)
     far[99] *= 1e7

@@ -49,12 +49,20 @@ def index(tmp_path: Path, contract: Contract) -> Iterator[Index]:
         yield index
 
 
-def brute(index: Index, queries: np.ndarray, k: int, **conditions: int) -> list[list[tuple[str, float]]]:
+def brute(
+    index: Index, queries: np.ndarray, k: int, **conditions: int
+) -> list[list[tuple[str, float]]]:
     every = index.get(index.ids)
-    kept = [row for row, each in enumerate(every.metadata or ()) if conditions.items() <= dict(each).items()]
+    kept = [
+        row
+        for row, each in enumerate(every.metadata or ())
+        if conditions.items() <= dict(each).items()
+    ]
     scores = index.contract.scores(queries, every.vectors[kept])
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return [[(every.ids[kept[row]], scores[q, row]) for row in best] for q, best in enumerate(order)]
+    return [
+        [(every.ids[kept[row]], scores[q, row]) for row in best] for q, best in enumerate(order)
+    ]
 
 
 def assert_found(index: Index, queries: np.ndarray, k: int = 5, **conditions: int) -> None:
@@ -63,20 +71,34 @@ def assert_found(index: Index, queries: np.ndarray, k: int = 5, **conditions: in
     true = brute(index, queries, k, **conditions)
     hits = [[(hit.id, hit.score) for hit in hits] for hits in found]
     assert (
-        np.mean([len({name for name, _ in a} & {name for name, _ in b}) / k for a, b in zip(hits, true, strict=True)])
+        np.mean(
+            [
+                len({name for name, _ in a} & {name for name, _ in b}) / k
+                for a, b in zip(hits, true, strict=True)
+            ]
+        )
         > 0.97
     )
     known = {
-        (q, name): score for q, best in enumerate(brute(index, queries, ROWS, **conditions)) for name, score in best
+        (q, name): score
+        for q, best in enumerate(brute(index, queries, ROWS, **conditions))
+        for name, score in best
     }
     for q, own in enumerate(hits):
         assert [score for _, score in own] == sorted((score for _, score in own), reverse=True)
-        np.testing.assert_allclose([score for _, score in own], [known[q, name] for name, _ in own], atol=1e-12)
-    assert exact_of(index, queries, k, **conditions) == [[name for name, _ in best] for best in true]
+        np.testing.assert_allclose(
+            [score for _, score in own], [known[q, name] for name, _ in own], atol=1e-12
+        )
+    assert exact_of(index, queries, k, **conditions) == [
+        [name for name, _ in best] for best in true
+    ]
 
 
 def exact_of(index: Index, queries: np.ndarray, k: int, **conditions: int) -> list[list[str]]:
-    return [[hit.id for hit in hits] for hits in index.search(queries, k, where=conditions or None, exact=True)]
+    return [
+        [hit.id for hit in hits]
+        for hits in index.search(queries, k, where=conditions or None, exact=True)
+    ]
 
 
 def test_an_index_of_many_rows(index: Index) -> None:
@@ -89,7 +111,9 @@ def test_an_index_of_many_rows(index: Index) -> None:
     assert {"reading rows", "sorting rows into lists", "measuring recall"} <= set(told)
     assert_found(index, queries, shelf=3)
     hits = index.search_range(queries[:5], 0.8)
-    true = [[name for name, score in own if score >= 0.8] for own in brute(index, queries[:5], ROWS)]
+    true = [
+        [name for name, score in own if score >= 0.8] for own in brute(index, queries[:5], ROWS)
+    ]
     assert [[hit.id for hit in own] for own in hits] == true
     assert len(index.notes) == 1
     with Index.open(index.path) as again:
@@ -104,9 +128,13 @@ def test_writes_are_seen_and_many_of_them_rebuild(index: Index) -> None:
         other.add(embeddings(range(50), seed=9))  # updates
         other.remove([f"item/{row}" for row in range(100, 180)])
     assert_found(index, np.concatenate([queries, clustered(50, seed=9)]))
-    assert not {f"item/{row}" for row in range(100, 180)} & {hit.id for own in index.search(queries, 50) for hit in own}
+    assert not {f"item/{row}" for row in range(100, 180)} & {
+        hit.id for own in index.search(queries, 50) for hit in own
+    }
     assert len(index.notes) == 1
-    index.add(replace(embeddings(range(400), seed=11), ids=tuple(f"new/{row}" for row in range(400))))
+    index.add(
+        replace(embeddings(range(400), seed=11), ids=tuple(f"new/{row}" for row in range(400)))
+    )
     assert_found(index, queries)
     assert "is too old: the cache was built from 2320 rows" in index.notes[1]
 
@@ -149,7 +177,9 @@ def test_a_check_reads_every_byte_of_the_cache_and_a_repair_builds_it_again(
     Approximate(index.path / "cache").check()
 
 
-def test_a_check_says_that_a_cache_is_anothers_or_half_there(index: Index, tmp_path: Path, contract: Contract) -> None:
+def test_a_check_says_that_a_cache_is_anothers_or_half_there(
+    index: Index, tmp_path: Path, contract: Contract
+) -> None:
     index.search(clustered(3))
     shutil.copytree(index.path / "cache", tmp_path / "cache")
     (index.path / "cache" / "codes").unlink()
@@ -168,7 +198,9 @@ def test_a_damaged_lock_of_the_cache_is_no_hindrance(index: Index) -> None:
     assert "the cache was built from 2000 rows" in index.notes[0]
 
 
-def test_a_cache_that_was_refused_is_tried_again(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_was_refused_is_tried_again(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
     queries, seconds = clustered(10, seed=5), [1000.0]
     monkeypatch.setattr("twofold.store.large.time.monotonic", lambda: seconds[0])
     with monkeypatch.context() as full:
@@ -200,11 +232,16 @@ def test_a_cache_of_an_older_format_is_built_again_and_said(index: Index) -> Non
     (index.path / "cache" / MANIFEST).write_bytes(sealed(facts | {"format": FORMAT - 1}))
     with Index.open(index.path) as again:
         assert again.search(queries) == before
-        assert f"has format {FORMAT - 1}, not {FORMAT}: the cache was built from 2000 rows" in again.notes[0]
+        assert (
+            f"has format {FORMAT - 1}, not {FORMAT}: the cache was built from 2000 rows"
+            in again.notes[0]
+        )
     assert read_manifest(index.path / "cache")["format"] == FORMAT
 
 
-def test_a_cache_of_another_index_is_not_used(index: Index, tmp_path: Path, contract: Contract) -> None:
+def test_a_cache_of_another_index_is_not_used(
+    index: Index, tmp_path: Path, contract: Contract
+) -> None:
     index.search(clustered(3))
     with Index.create(tmp_path / "other", contract) as other:
         other.add(embeddings(range(ROWS), seed=3))
@@ -237,7 +274,9 @@ def test_a_forgotten_person_is_gone_from_all_that_the_cache_learned(
         fresh.add(others)
         fresh.search(clustered(3))
         for name in set(FILES) - {"numbers"}:
-            assert (index.path / "cache" / name).read_bytes() == (fresh.path / "cache" / name).read_bytes(), name
+            assert (index.path / "cache" / name).read_bytes() == (
+                fresh.path / "cache" / name
+            ).read_bytes(), name
 
 
 def test_a_mean_of_few_rows_would_give_a_person_away(index: Index) -> None:
@@ -247,7 +286,8 @@ def test_a_mean_of_few_rows_would_give_a_person_away(index: Index) -> None:
         centres = cache.lists.trained.centres[:, :DIM]
         person, strangers = clustered(ROWS)[30:40], clustered(ROWS, seed=9)[30:40]
         own, others = (
-            np.linalg.norm(each[:, None] - centres, axis=2).min(axis=1).mean() for each in (person, strangers)
+            np.linalg.norm(each[:, None] - centres, axis=2).min(axis=1).mean()
+            for each in (person, strangers)
         )
     assert own < others
 
@@ -263,7 +303,9 @@ def test_forgetting_drops_the_cache_whoever_opened_it(index: Index, searched: bo
     assert not (index.path / "cache").exists()
 
 
-def test_a_cache_that_cannot_be_deleted_is_no_receipt(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_deleted_is_no_receipt(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index.search(clustered(3))
     monkeypatch.setattr(shutil, "rmtree", lambda path, **_: None)
     with pytest.raises(StoreError, match="a cache that is built again, cannot be deleted"):
@@ -287,7 +329,9 @@ print("built", flush=True)
 def test_a_build_that_is_killed_leaves_nothing(index: Index, stage: str) -> None:
     source = Path(building.__file__).parents[2]
     command = [sys.executable, "-c", BUILDER, str(index.path)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(source)})
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(source)}
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if line.strip() == stage:
@@ -305,7 +349,10 @@ def test_two_that_need_a_cache_build_it_once(index: Index) -> None:
     source = Path(building.__file__).parents[2]
     command = [sys.executable, "-c", BUILDER, str(index.path)]
     environment = os.environ | {"PYTHONPATH": str(source)}
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+    both = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        for _ in range(2)
+    ]
     told = [process.communicate()[0] for process in both]
     assert sum("sorting" in each for each in told) == 1
     assert all("built" in each for each in told)

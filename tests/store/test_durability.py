@@ -30,7 +30,11 @@ DIM, FINGERPRINT = 16, "1" * 64
 class IndexMachine(RuleBasedStateMachine):
     """Any order of add, update, remove, forget and reopen, against a dictionary and brute force."""
 
-    names = st.lists(st.sampled_from([f"{label}/{n}" for label in "abc" for n in range(4)]), max_size=5, unique=True)
+    names = st.lists(
+        st.sampled_from([f"{label}/{n}" for label in "abc" for n in range(4)]),
+        max_size=5,
+        unique=True,
+    )
     folder: Path  # set by the test
 
     @initialize(number=st.integers(0, 2**40))
@@ -43,11 +47,16 @@ class IndexMachine(RuleBasedStateMachine):
     @rule(names=names, label=st.sampled_from(["x", "y", "z"]))
     def add(self, names: list[str], label: str) -> None:
         vectors = self.random.normal(size=(len(names), DIM)).astype(np.float32)
-        added = Embeddings(ids=tuple(names), labels=(label,) * len(names), vectors=vectors, fingerprint=FINGERPRINT)
+        added = Embeddings(
+            ids=tuple(names), labels=(label,) * len(names), vectors=vectors, fingerprint=FINGERPRINT
+        )
         assert self.index.add(added) == len(names)
         assert self.index.add(added) == 0
-        self.truth = {name: row for name, row in self.truth.items() if name not in names}  # a new row goes behind
-        self.truth.update({name: (label, vector) for name, vector in zip(names, vectors, strict=True)})
+        # a new row goes behind
+        self.truth = {name: row for name, row in self.truth.items() if name not in names}
+        self.truth.update(
+            {name: (label, vector) for name, vector in zip(names, vectors, strict=True)}
+        )
 
     @rule(names=names)
     def remove(self, names: list[str]) -> None:
@@ -92,7 +101,9 @@ class IndexMachine(RuleBasedStateMachine):
 def test_any_order_of_calls(tmp_path: Path) -> None:
     machine = type("Machine", (IndexMachine,), {"folder": tmp_path})
     case = machine.TestCase
-    case.settings = settings(max_examples=20, stateful_step_count=15, deadline=None, derandomize=True, database=None)
+    case.settings = settings(
+        max_examples=20, stateful_step_count=15, deadline=None, derandomize=True, database=None
+    )
     case("runTest").runTest()
 
 
@@ -119,11 +130,18 @@ def test_many_kills_lose_nothing_that_was_acknowledged(tmp_path: Path, calls: Mo
 
 def pieces_left(folder: Path, pieces: list[bytes]) -> list[str]:
     """Files of a folder in which one of the pieces stands."""
-    return [str(file.name) for file in folder.iterdir() if any(piece in file.read_bytes() for piece in pieces)]
+    return [
+        str(file.name)
+        for file in folder.iterdir()
+        if any(piece in file.read_bytes() for piece in pieces)
+    ]
 
 
-@pytest.mark.parametrize("dim", [704, 2400])  # pages split and rows move; a row is spread over pages
-def test_the_forgotten_leaves_no_byte(tmp_path: Path, make: Make, contract: Contract, dim: int) -> None:
+# pages split and rows move; a row is spread over pages
+@pytest.mark.parametrize("dim", [704, 2400])
+def test_the_forgotten_leaves_no_byte(
+    tmp_path: Path, make: Make, contract: Contract, dim: int
+) -> None:
     random = np.random.default_rng(0)
     wide = replace(contract, dim=dim, distance="euclidean")
 
@@ -144,13 +162,18 @@ def test_the_forgotten_leaves_no_byte(tmp_path: Path, make: Make, contract: Cont
             given[person] = replace(given[person], vectors=np.vstack([given[person].vectors, old]))
         index.remove([given[people[0]].ids[0]])
         for person in people[:40]:
-            vectors = [bytes(row) for row in given[person].vectors.astype("<f4").view(np.uint8).reshape(-1, 32)]
+            vectors = [
+                bytes(row)
+                for row in given[person].vectors.astype("<f4").view(np.uint8).reshape(-1, 32)
+            ]
             pieces = [person.encode(), *vectors[:: dim // 80]]
             assert pieces_left(index.path, pieces)
             index.forget(person)
             assert pieces_left(index.path, pieces) == []
         assert index.labels == tuple(people[40:])
-        np.testing.assert_array_equal(index.get(given[people[50]].ids).vectors, given[people[50]].vectors)
+        np.testing.assert_array_equal(
+            index.get(given[people[50]].ids).vectors, given[people[50]].vectors
+        )
 
 
 def test_a_reader_delays_an_erasure_and_it_is_made_up_for(
@@ -164,7 +187,9 @@ def test_a_reader_delays_an_erasure_and_it_is_made_up_for(
         reader = sqlite3.connect(index.path / "truth.sqlite", isolation_level=None)
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM items").fetchone()
-        with pytest.raises(StoreError, match=r"the rows are deleted, but their bytes are not yet overwritten: "):
+        with pytest.raises(
+            StoreError, match=r"the rows are deleted, but their bytes are not yet overwritten: "
+        ):
             index.forget("anna-surname")
         assert index.labels == ("bert",)
         assert pieces_left(index.path, [b"anna-surname"])
@@ -206,7 +231,9 @@ def reader(place: Path, how: str) -> Iterator[subprocess.Popen]:
         yield process
 
 
-def test_reading_in_blocks_delays_no_erasure(tmp_path: Path, make: Make, contract: Contract) -> None:
+def test_reading_in_blocks_delays_no_erasure(
+    tmp_path: Path, make: Make, contract: Contract
+) -> None:
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(["a/1", "a/2", "b/1", "anna-surname/1", "c/1"]))
         with reader(index.path, "blocks") as other:
@@ -230,15 +257,20 @@ def test_who_reads_too_long_delays_an_erasure_and_both_are_told(
             assert other.stdout
             assert other.stdout.readline() == "3\n"
             message = (
-                rf"bytes are not yet overwritten: process {other.pid} \(.*\) reads .*: let it end. The next one to"
+                rf"bytes are not yet overwritten: process {other.pid} \(.*\) reads .*: "
+                "let it end. The next one to"
             )
             with pytest.raises(StoreError, match=message):
                 index.forget("anna-surname")
             out, _ = other.communicate("on\n")
         assert "this read of" in out
-        assert "an erasure waits 0.2: rows were deleted meanwhile whose bytes are not yet overwritten" in out
+        assert (
+            "an erasure waits 0.2: rows were deleted meanwhile whose bytes are not yet overwritten"
+            in out
+        )
         assert out.endswith("\n2\n")
-        # an erasure that comes later ends this one, too: its own pieces are not all there is to look for
+        # an erasure that comes later ends this one, too: its own pieces are not all there is to
+        # look for
         index.forget("bert")
         assert pieces_left(index.path, [b"anna-surname", b"bert"]) == []
         assert index.check().findings == ()
@@ -272,7 +304,8 @@ def test_a_second_writer_is_told(
         writer.execute("BEGIN IMMEDIATE")
         for call in (lambda: index.add(make(["bert/1"])), lambda: index.forget("anna")):
             with pytest.raises(
-                StoreError, match=r"process \d+ \(.*\) is writing to .*, and did not finish in 0.05 s: try"
+                StoreError,
+                match=r"process \d+ \(.*\) is writing to .*, and did not finish in 0.05 s: try",
             ):
                 call()
         assert [hit.id for hit in index.search(make(["q"]).vectors)[0]] == ["anna/1"]
@@ -286,7 +319,9 @@ def test_a_full_disk_keeps_what_stood(tmp_path: Path, make: Make, contract: Cont
         index.engine.database.connection.execute(
             "PRAGMA max_page_count=12"
         )  # SQLite then says what a full disk makes it say
-        with pytest.raises(StoreError, match="is full: this call was not kept, all before it was; make room"):
+        with pytest.raises(
+            StoreError, match="is full: this call was not kept, all before it was; make room"
+        ):
             index.add(make([f"bert/{number}" for number in range(2000)]))
         assert index.ids == ("anna/1",)
         index.engine.database.connection.execute("PRAGMA max_page_count=100000")
@@ -309,7 +344,8 @@ def test_a_changed_vector_names_its_row(written: Path) -> None:
     content = written.read_bytes()
     written.write_bytes(content.replace(vector, vector[:9] + bytes([vector[9] ^ 4]) + vector[10:]))
     with pytest.raises(
-        DamagedIndex, match=r"1 row is not as written .*: row 12 \(b'person-3/11'\): restore it from a copy"
+        DamagedIndex,
+        match=r"1 row is not as written .*: row 12 \(b'person-3/11'\): restore it from a copy",
     ):
         Index.open(written.parent)
 
@@ -318,7 +354,9 @@ def test_a_lost_row_is_missed(written: Path) -> None:
     with sqlite3.connect(written) as connection:
         connection.execute("DELETE FROM items WHERE row = 5")
     connection.close()
-    with pytest.raises(DamagedIndex, match="holds 39 whole rows where 40 were written: some are lost or foreign"):
+    with pytest.raises(
+        DamagedIndex, match="holds 39 whole rows where 40 were written: some are lost or foreign"
+    ):
         Index.open(written.parent)
 
 
@@ -339,7 +377,9 @@ def test_a_flipped_bit_is_found_or_harmless(written: Path, flips: int) -> None:
     truth = damage(written, content)
     random = np.random.default_rng(0)
     answers = []
-    for place, bit in zip(random.integers(0, len(content), flips), random.integers(0, 8, flips), strict=True):
+    for place, bit in zip(
+        random.integers(0, len(content), flips), random.integers(0, 8, flips), strict=True
+    ):
         spoilt = bytearray(content)
         spoilt[place] ^= 1 << bit
         answers.append(damage(written, bytes(spoilt)))
@@ -358,8 +398,14 @@ def test_a_cut_file_is_found(written: Path) -> None:
     [
         ("PRAGMA application_id=7", r"is a database of something else \(application 7\), no index"),
         ("PRAGMA user_version=3", r"store has format 3, this twofold reads 2: upgrade twofold"),
-        ("PRAGMA user_version=1", r"store has format 1, never released; this twofold reads 2: build it again"),
-        ("CREATE TRIGGER t AFTER INSERT ON items BEGIN DELETE FROM items; END", r"the tables of .* are not those of"),
+        (
+            "PRAGMA user_version=1",
+            r"store has format 1, never released; this twofold reads 2: build it again",
+        ),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON items BEGIN DELETE FROM items; END",
+            r"the tables of .* are not those of",
+        ),
         ("UPDATE pinned SET contract = '{}'", r"what .* is pinned to is not what was written"),
         ("UPDATE state SET items = 3", r"the state of .* is not what was written"),
         ("DELETE FROM state", r"the state of .* is not what was written"),
@@ -376,12 +422,15 @@ def test_a_foreign_hand_is_noticed(written: Path, statement: str, message: str) 
 def test_a_file_that_is_no_database(written: Path) -> None:
     written.write_text("dear diary, " * 1000)
     with pytest.raises(
-        DamagedIndex, match=r"truth.sqlite is not a readable database any more \(file is not a database\)"
+        DamagedIndex,
+        match=r"truth.sqlite is not a readable database any more \(file is not a database\)",
     ):
         Index.open(written.parent)
 
 
-def test_a_contract_of_a_later_format(tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_contract_of_a_later_format(
+    tmp_path: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = {**contract.to_dict(), "format": 99}
     monkeypatch.setattr(Contract, "to_dict", lambda self: plain)
     with pytest.raises(NewerFormat, match="the contract has format 99"):

@@ -18,7 +18,16 @@ Make = Callable[..., Embeddings]
 Places = Callable[[str], str]
 Rows = dict[str, tuple[str, bytes, str]]  # id -> label, vector, metadata
 PEOPLE = ["anna/1", "anna/2", "anna/3", "bert/1", "bert/2", "carl/1"]
-ODD = ['q"uote', "back\\slash", "apo'strophe", "ä ö 名", "tab\tand\nline", "{brace} %s", "a]b, [c", "-- DROP"]
+ODD = [
+    'q"uote',
+    "back\\slash",
+    "apo'strophe",
+    "ä ö 名",
+    "tab\tand\nline",
+    "{brace} %s",
+    "a]b, [c",
+    "-- DROP",
+]
 
 
 @pytest.fixture
@@ -29,23 +38,41 @@ def index(places: Places, contract: Contract) -> Iterator[Index]:
 
 def content(index: Index) -> Rows:
     found = index.get(index.ids)
-    rows = zip(found.ids, found.labels, found.vectors, found.metadata or [{}] * len(found.ids), strict=True)
-    return {name: (label, vector.tobytes(), json.dumps(extra, sort_keys=True)) for name, label, vector, extra in rows}
+    rows = zip(
+        found.ids, found.labels, found.vectors, found.metadata or [{}] * len(found.ids), strict=True
+    )
+    return {
+        name: (label, vector.tobytes(), json.dumps(extra, sort_keys=True))
+        for name, label, vector, extra in rows
+    }
 
 
 def rows_of(given: Embeddings) -> Rows:
     metadata = given.metadata or [{}] * len(given.ids)
     rows = zip(given.ids, given.labels, given.vectors.astype(np.float32), metadata, strict=True)
-    return {name: (label, vector.tobytes(), json.dumps(extra, sort_keys=True)) for name, label, vector, extra in rows}
+    return {
+        name: (label, vector.tobytes(), json.dumps(extra, sort_keys=True))
+        for name, label, vector, extra in rows
+    }
 
 
 def truth(contract: Contract, rows: Rows, query: np.ndarray, where: Any) -> dict[str, float]:
     """The exact score of every row that passes a filter."""
-    passing = [name for name, row in rows.items() if all(each.holds(json.loads(row[2])) for each in conditions(where))]
+    passing = [
+        name
+        for name, row in rows.items()
+        if all(each.holds(json.loads(row[2])) for each in conditions(where))
+    ]
     if not passing:
         return {}
     vectors = np.stack([np.frombuffer(rows[name][1], np.float32) for name in passing])
-    return dict(zip(passing, contract.scores(query[None].astype(np.float32), vectors)[0].tolist(), strict=True))
+    return dict(
+        zip(
+            passing,
+            contract.scores(query[None].astype(np.float32), vectors)[0].tolist(),
+            strict=True,
+        )
+    )
 
 
 def agrees(hits: Sequence[Hit], scores: dict[str, float], *, wanted: int) -> None:
@@ -61,13 +88,20 @@ def agrees(hits: Sequence[Hit], scores: dict[str, float], *, wanted: int) -> Non
 
 
 def test_what_was_added_comes_back_bit_for_bit(index: Index, places: Places, make: Make) -> None:
-    extra = tuple({"n": number, "x": number / 7, "ok": number > 2, "none": None, "s": "ü"} for number in range(6))
+    extra = tuple(
+        {"n": number, "x": number / 7, "ok": number > 2, "none": None, "s": "ü"}
+        for number in range(6)
+    )
     given = replace(make(PEOPLE), metadata=extra)
     assert index.add(given) == 6
     index.close()
     index.close()
     with Index.open(places("one")) as again:
-        assert (set(again.ids), again.labels, len(again)) == (set(given.ids), ("anna", "bert", "carl"), 6)
+        assert (set(again.ids), again.labels, len(again)) == (
+            set(given.ids),
+            ("anna", "bert", "carl"),
+            6,
+        )
         assert content(again) == rows_of(given)
         found = again.get(["carl/1", "anna/1"])
         assert (found.ids, found.labels, found.fingerprint) == (
@@ -86,7 +120,12 @@ def test_what_was_added_comes_back_bit_for_bit(index: Index, places: Places, mak
 def test_adding_again_changes_nothing_and_a_new_vector_replaces(index: Index, make: Make) -> None:
     index.add(make(PEOPLE))
     assert index.add(make(PEOPLE)) == 0
-    assert index.add(replace(make(PEOPLE), metadata=tuple({"n": 1} if n == 2 else {} for n in range(6)))) == 1
+    assert (
+        index.add(
+            replace(make(PEOPLE), metadata=tuple({"n": 1} if n == 2 else {} for n in range(6)))
+        )
+        == 1
+    )
     other = make(["bert/1", "dora/1"], ["berta", "dora"], seed=1)
     assert index.add(other) == 2
     assert index.labels == ("anna", "bert", "berta", "carl", "dora")
@@ -100,7 +139,9 @@ def test_names_of_any_kind_are_only_names(index: Index, make: Make) -> None:
     assert content(index) == rows_of(given)
     for name in ODD:
         assert name in index
-        assert [hit.id for hit in index.search(given.vectors[:1], 9, where={"k": name})[0]] == [name]
+        assert [hit.id for hit in index.search(given.vectors[:1], 9, where={"k": name})[0]] == [
+            name
+        ]
     index.remove(ODD[:2])
     assert index.forget([ODD[2], ODD[3]]).ids
     assert set(index.ids) == set(ODD[4:])
@@ -120,7 +161,9 @@ def test_remove_takes_items_and_nothing_else(index: Index, make: Make) -> None:
     index.add(make(PEOPLE))
     index.remove(["anna/2", "carl/1"])
     assert set(index.ids) == {"anna/1", "anna/3", "bert/1", "bert/2"}
-    with pytest.raises(StoreError, match=r"holds no item 'carl/1': see index.ids for those it holds"):
+    with pytest.raises(
+        StoreError, match=r"holds no item 'carl/1': see index.ids for those it holds"
+    ):
         index.remove(["anna/1", "carl/1"])
     assert "anna/1" in index
     with pytest.raises(StoreError, match=r"holds no item 'carl/1'"):
@@ -162,7 +205,11 @@ def random_metadata(rng: np.random.Generator) -> dict[str, Any]:
         "sold": [True, False, None, 1, "true"],
         "year": [2019, 2020, 2021.5, 2**40],
     }
-    return {key: values[rng.integers(len(values))] for key, values in choices.items() if rng.random() < 0.7}
+    return {
+        key: values[rng.integers(len(values))]
+        for key, values in choices.items()
+        if rng.random() < 0.7
+    }
 
 
 FILTERS: list[dict[str, Any] | None] = [
@@ -199,7 +246,9 @@ def test_any_sequence_of_operations_agrees_with_a_dictionary(
             queries = make(["q"] * 3, seed=1000 + step).vectors
             where = FILTERS[step % len(FILTERS)]
             for exact in (False, True):
-                for query, hits in zip(queries, index.search(queries, 7, where=where, exact=exact), strict=True):
+                for query, hits in zip(
+                    queries, index.search(queries, 7, where=where, exact=exact), strict=True
+                ):
                     agrees(hits, truth(contract, rows, query, where), wanted=7)
             compare_range(index, rows, queries, where)
         assert content(index) == rows
@@ -236,12 +285,16 @@ def compare_range(index: Index, rows: Rows, queries: np.ndarray, where: Any) -> 
     score = float(np.median(list(truth(index.contract, rows, queries[0], None).values())))
     for query, hits in zip(queries, index.search_range(queries, score, where=where), strict=True):
         expected = truth(index.contract, rows, query, where)
-        assert {hit.id for hit in hits} == {name for name, each in expected.items() if each >= score}
+        assert {hit.id for hit in hits} == {
+            name for name, each in expected.items() if each >= score
+        }
         agrees(hits, expected, wanted=len(hits))
 
 
 def test_a_filter_that_nothing_can_pass_says_so(index: Index, make: Make) -> None:
-    extra = tuple({"colour": "red", "size": number} if number else {"colour": None} for number in range(6))
+    extra = tuple(
+        {"colour": "red", "size": number} if number else {"colour": None} for number in range(6)
+    )
     index.add(replace(make(PEOPLE), metadata=extra))
     query = make(["q"]).vectors
     assert index.metadata_keys() == {"colour": {"text": 5, "null": 1}, "size": {"number": 5}}
@@ -265,7 +318,9 @@ def test_a_filter_that_nothing_can_pass_says_so(index: Index, make: Make) -> Non
             index.search_range(query, 2.0, where=where)
 
 
-def test_what_an_engine_does_not_keep_is_one_clear_line(index: Index, places: Places, make: Make) -> None:
+def test_what_an_engine_does_not_keep_is_one_clear_line(
+    index: Index, places: Places, make: Make
+) -> None:
     index.add(make(PEOPLE))
     calls: list[Callable[[], Any]] = [
         lambda: index.expire("anna", "2999-01-01"),
@@ -279,7 +334,9 @@ def test_what_an_engine_does_not_keep_is_one_clear_line(index: Index, places: Pl
         if not places("one").startswith(("milvus", "postgres")):
             call()
             continue
-        with pytest.raises(StoreError, match="keeps no dates, no revocations and no audit log: an index in"):
+        with pytest.raises(
+            StoreError, match="keeps no dates, no revocations and no audit log: an index in"
+        ):
             call()
 
 
@@ -354,15 +411,32 @@ def test_a_check_reads_every_row(index: Index, make: Make) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ids": ("a", "b", "a")}, r"the id 'a' appears twice in one call \(1 such ids\): give each item its own"),
+        (
+            {"ids": ("a", "b", "a")},
+            r"the id 'a' appears twice in one call \(1 such ids\): give each item its own",
+        ),
         ({"ids": ("a", "", "c")}, r"'' is not a valid id or label: give a text that is not empty"),
-        ({"vectors": np.zeros((3, 5), np.float32)}, r"vectors of shape \(3, 5\): this index takes \(n, 16\)"),
-        ({"vectors": np.full((3, 16), np.nan)}, r"the vector of 'a' has NaN, infinity or more than 1e\+15 in it"),
-        ({"vectors": np.ones((3, 16))}, r"the vector of 'a' has length 4: an index for the cosine keeps unit vectors"),
-        ({"metadata": ({"k": [1]}, {}, {})}, r"the metadata of 'a': 'k' is \[1\]: give a text, True, False, None"),
+        (
+            {"vectors": np.zeros((3, 5), np.float32)},
+            r"vectors of shape \(3, 5\): this index takes \(n, 16\)",
+        ),
+        (
+            {"vectors": np.full((3, 16), np.nan)},
+            r"the vector of 'a' has NaN, infinity or more than 1e\+15 in it",
+        ),
+        (
+            {"vectors": np.ones((3, 16))},
+            r"the vector of 'a' has length 4: an index for the cosine keeps unit vectors",
+        ),
+        (
+            {"metadata": ({"k": [1]}, {}, {})},
+            r"the metadata of 'a': 'k' is \[1\]: give a text, True, False, None",
+        ),
     ],
 )
-def test_what_does_not_fit_is_refused_whole(index: Index, make: Make, change: dict, message: str) -> None:
+def test_what_does_not_fit_is_refused_whole(
+    index: Index, make: Make, change: dict, message: str
+) -> None:
     index.add(make(PEOPLE))
     before = content(index)
     with pytest.raises(StoreError, match=message):
@@ -372,7 +446,8 @@ def test_what_does_not_fit_is_refused_whole(index: Index, make: Make, change: di
 
 def test_vectors_of_another_model_are_refused(index: Index, make: Make) -> None:
     with pytest.raises(
-        FingerprintMismatch, match=r"holds vectors of model 111111111111, these are of 222222222222: use"
+        FingerprintMismatch,
+        match=r"holds vectors of model 111111111111, these are of 222222222222: use",
     ):
         index.add(replace(make(PEOPLE), fingerprint="2" * 64))
     assert len(index) == 0
@@ -392,7 +467,9 @@ def test_a_place_is_taken_once_and_known_only_then(places: Places, contract: Con
         Index.open(places("two"))
 
 
-def test_a_learned_comparison_needs_the_bundle(places: Places, contract: Contract, make: Make) -> None:
+def test_a_learned_comparison_needs_the_bundle(
+    places: Places, contract: Contract, make: Make
+) -> None:
     with Index.create(places("one"), replace(contract, distance="WeightedL1")) as index:
         index.add(replace(make(["a"]), vectors=np.full((1, 16), 3.0)))
         with pytest.raises(StoreError, match=r"WeightedL1 is a learned comparison"):
@@ -400,7 +477,9 @@ def test_a_learned_comparison_needs_the_bundle(places: Places, contract: Contrac
         assert [block.ids for block in index.blocks()] == [("a",)]
 
 
-def test_a_shortlist_for_it_is_of_what_lies_near(places: Places, contract: Contract, make: Make) -> None:
+def test_a_shortlist_for_it_is_of_what_lies_near(
+    places: Places, contract: Contract, make: Make
+) -> None:
     given = make([f"{number % 9}/{number}" for number in range(60)])
     # of other lengths, so that the cosine would list others
     given = replace(given, vectors=given.vectors * np.arange(1, 61, dtype=np.float32)[:, None] / 20)

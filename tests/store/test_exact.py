@@ -25,9 +25,11 @@ def by_hand(distance: str, one: np.ndarray, other: np.ndarray) -> float:
         return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
     differences = np.abs(one - other)
     squares = float((differences**2).sum())
-    return {"manhattan": -float(differences.sum()), "euclidean": -(squares**0.5), "squared_euclidean": -squares}[
-        distance
-    ]
+    return {
+        "manhattan": -float(differences.sum()),
+        "euclidean": -(squares**0.5),
+        "squared_euclidean": -squares,
+    }[distance]
 
 
 @pytest.mark.parametrize("queries", [1, 19, 20, 50])
@@ -84,14 +86,17 @@ def test_rows_in_memory_follow_a_dictionary() -> None:
             before = len(exact)
             gone = random.choice(last, size=9, replace=False) + 1
             assert set(exact.drop(gone)) == {number for number in gone if number in truth}
-            assert not exact._vectors[len(exact) : before].any()  # what has gone is not kept in memory either
+            # what has gone is not kept in memory either
+            assert not exact._vectors[len(exact) : before].any()
             truth = {number: row for number, row in truth.items() if number not in gone}
         else:
             vectors = random.normal(size=(5, DIM)).astype(np.float32)
             numbers = np.arange(last + 1, last + 6)
             hashes = random.integers(0, 256, size=(5, 32), dtype=np.uint8)
             exact.put(numbers, vectors, hashes)
-            truth.update(dict(zip(numbers.tolist(), zip(vectors, hashes, strict=True), strict=True)))
+            truth.update(
+                dict(zip(numbers.tolist(), zip(vectors, hashes, strict=True), strict=True))
+            )
             last += 5
         assert exact.numbers.tolist() == list(truth)
         assert len(exact) == len(truth)

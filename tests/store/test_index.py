@@ -75,7 +75,9 @@ def test_remove_takes_items_and_nothing_else(index: Index, make: Make) -> None:
     index.add(make(PEOPLE))
     index.remove(["anna/2", "carl/1"])
     assert index.ids == ("anna/1", "anna/3", "bert/1", "bert/2")
-    with pytest.raises(StoreError, match=r"holds no item 'carl/1': see index.ids for those it holds"):
+    with pytest.raises(
+        StoreError, match=r"holds no item 'carl/1': see index.ids for those it holds"
+    ):
         index.remove(["anna/1", "carl/1"])
     assert "anna/1" in index
 
@@ -110,7 +112,9 @@ def test_blocks_give_every_item_once(index: Index, make: Make) -> None:
     index.add(given)
     blocks = list(index.blocks(rows=4))
     assert [len(block.ids) for block in blocks] == [4, 2]
-    np.testing.assert_array_equal(np.concatenate([block.vectors for block in blocks]), given.vectors)
+    np.testing.assert_array_equal(
+        np.concatenate([block.vectors for block in blocks]), given.vectors
+    )
 
 
 def test_two_open_at_once_see_each_other(index: Index, make: Make) -> None:
@@ -127,18 +131,32 @@ def test_two_open_at_once_see_each_other(index: Index, make: Make) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ids": ("a", "b", "a")}, r"the id 'a' appears twice in one call \(1 such ids\): give each item its own"),
+        (
+            {"ids": ("a", "b", "a")},
+            r"the id 'a' appears twice in one call \(1 such ids\): give each item its own",
+        ),
         ({"ids": ("a", "b")}, r"2 ids, 3 labels and 3 vectors: give one of each"),
         ({"ids": ("a", "", "c")}, r"'' is not a valid id or label: give a text that is not empty"),
         ({"labels": ("a", "b", "\udcff")}, r"'\\udcff' is not a valid id or label"),
-        ({"vectors": np.zeros((3, 5), np.float32)}, r"vectors of shape \(3, 5\): this index takes \(n, 16\)"),
-        ({"vectors": np.full((3, 16), np.nan)}, r"the vector of 'a' has NaN, infinity or more than 1e\+15 in it"),
+        (
+            {"vectors": np.zeros((3, 5), np.float32)},
+            r"vectors of shape \(3, 5\): this index takes \(n, 16\)",
+        ),
+        (
+            {"vectors": np.full((3, 16), np.nan)},
+            r"the vector of 'a' has NaN, infinity or more than 1e\+15 in it",
+        ),
         ({"vectors": np.full((3, 16), np.inf)}, r"the vector of 'a' has NaN, infinity"),
         ({"vectors": np.zeros((3, 16))}, r"the vector of 'a' is all zeros"),
-        ({"vectors": np.ones((3, 16))}, r"the vector of 'a' has length 4: an index for the cosine keeps unit vectors"),
+        (
+            {"vectors": np.ones((3, 16))},
+            r"the vector of 'a' has length 4: an index for the cosine keeps unit vectors",
+        ),
     ],
 )
-def test_what_does_not_fit_is_refused_whole(index: Index, make: Make, change: dict, message: str) -> None:
+def test_what_does_not_fit_is_refused_whole(
+    index: Index, make: Make, change: dict, message: str
+) -> None:
     index.add(make(PEOPLE))
     before = content(index)
     with pytest.raises(StoreError, match=message):
@@ -155,7 +173,8 @@ def test_a_row_is_named(index: Index, make: Make) -> None:
 
 def test_vectors_of_another_model_are_refused(index: Index, make: Make) -> None:
     with pytest.raises(
-        FingerprintMismatch, match=r"holds vectors of model 111111111111, these are of 222222222222: use"
+        FingerprintMismatch,
+        match=r"holds vectors of model 111111111111, these are of 222222222222: use",
     ):
         index.add(replace(make(PEOPLE), fingerprint="2" * 64))
     assert len(index) == 0
@@ -174,11 +193,14 @@ def test_odd_queries_are_refused(index: Index, make: Make) -> None:
     assert index.search(np.zeros((0, 16)) + 1.0, 3) == []
 
 
-def test_a_learned_comparison_needs_the_bundle(tmp_path: Path, contract: Contract, make: Make) -> None:
+def test_a_learned_comparison_needs_the_bundle(
+    tmp_path: Path, contract: Contract, make: Make
+) -> None:
     with Index.create(tmp_path / "learned", replace(contract, distance="WeightedL1")) as index:
         index.add(replace(make(["a"]), vectors=np.full((1, 16), 3.0)))
         with pytest.raises(
-            StoreError, match=r"WeightedL1 is a learned comparison.*twofold.apps.search.search\(bundle, index"
+            StoreError,
+            match=r"WeightedL1 is a learned comparison.*twofold.apps.search.search\(bundle, index",
         ):
             index.search(make(["q"]).vectors)
 
@@ -193,7 +215,9 @@ def test_forgetting_nobody_names_the_nearest(index: Index, make: Make) -> None:
 
 
 def test_an_index_is_never_written_over(index: Index, contract: Contract, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="store is an index already: open it, or choose another place"):
+    with pytest.raises(
+        StoreError, match="store is an index already: open it, or choose another place"
+    ):
         Index.create(index.path, contract)
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "dear.txt").write_text("keep me")
@@ -202,7 +226,9 @@ def test_an_index_is_never_written_over(index: Index, contract: Contract, tmp_pa
 
 
 def test_what_is_no_index_is_said(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"nothing is not an index: it holds no truth.sqlite; `twofold index`"):
+    with pytest.raises(
+        StoreError, match=r"nothing is not an index: it holds no truth.sqlite; `twofold index`"
+    ):
         Index.open(tmp_path / "nothing")
     assert not Index.found(tmp_path)
 
@@ -216,7 +242,9 @@ def test_an_unknown_distance_says_so_when_it_scores(contract: Contract) -> None:
         replace(contract, distance="WeightedL1").scores(np.ones((1, 16)), np.ones((1, 16)))
 
 
-@pytest.mark.skipif(not hasattr(os, "seteuid") or os.geteuid() != 0, reason="needs root to become somebody else")
+@pytest.mark.skipif(
+    not hasattr(os, "seteuid") or os.geteuid() != 0, reason="needs root to become somebody else"
+)
 def test_a_read_only_place_reads_and_says_that_it_cannot_write(index: Index, make: Make) -> None:
     index.add(make(PEOPLE))
     index.close()

@@ -89,7 +89,9 @@ def steps(last: int, *, every: bool) -> list[int]:
     return list(range(1, last + 1)) if every else [last // 3, 2 * last // 3]
 
 
-def check_every_step(make_index: Callable[[Path], Path], tmp_path: Path, where: str, *, every: bool) -> None:
+def check_every_step(
+    make_index: Callable[[Path], Path], tmp_path: Path, where: str, *, every: bool
+) -> None:
     last = killed(make_index(tmp_path / "whole"), where, 0)
     assert last
     for step in steps(last, every=every):
@@ -142,7 +144,9 @@ def test_a_repair_may_be_killed_at_every_step(
 
 
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_a_forget_may_be_killed_at_every_step(make_index: Callable[[Path], Path], tmp_path: Path, every: bool) -> None:
+def test_a_forget_may_be_killed_at_every_step(
+    make_index: Callable[[Path], Path], tmp_path: Path, every: bool
+) -> None:
     check_every_step(make_index, tmp_path, "forget", every=every)
 
 
@@ -171,7 +175,9 @@ def test_a_copy_beside_the_index_is_told_and_swept(written: Path, ending: str) -
         assert (receipt.swept, receipt.left, spare.exists()) == (1, 0, False)
 
 
-def test_a_copy_that_cannot_be_deleted_is_not_nothing(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_that_cannot_be_deleted_is_not_nothing(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Index.open(written) as index:
         copy_beside(written)
         monkeypatch.setattr("twofold.files.shutil.rmtree", lambda *_, **__: None)
@@ -180,7 +186,10 @@ def test_a_copy_that_cannot_be_deleted_is_not_nothing(written: Path, monkeypatch
 
 
 def test_a_repair_at_work_and_what_is_not_ours_are_left_alone(written: Path) -> None:
-    others = [written.with_name(name) for name in (".store.notes.tmp", ".other.0123456789ab.tmp", "store.old")]
+    others = [
+        written.with_name(name)
+        for name in (".store.notes.tmp", ".other.0123456789ab.tmp", "store.old")
+    ]
     for other in others:
         other.mkdir()
     spare = copy_beside(written)
@@ -215,7 +224,8 @@ def test_the_receipt_stands_in_the_index_without_names(written: Path) -> None:
         assert [(entry.event, entry.items) for entry in log] == [("forget", 4), ("erased", 4)]
         told = log[-1].receipt
         assert told == {
-            name: getattr(receipt, name) for name in ("pieces", "files", "searched", "leftovers", "swept", "left")
+            name: getattr(receipt, name)
+            for name in ("pieces", "files", "searched", "leftovers", "swept", "left")
         }
         assert told["left"] == 0 < told["pieces"]
         assert "surname" not in json.dumps([vars(entry) for entry in index.audit()])

@@ -33,7 +33,10 @@ def found(index: Index, make: Make) -> set[str]:
     assert {hit.label for hit in index.search_identities(query, 99)[0]} == hits
     assert {hit.label for hit in index.search(query, 99, exact=True)[0]} == hits
     assert {label for block in index.blocks() for label in block.labels} == hits
-    assert index.standing() == (len(hits), sum(each.items for each in index.enrolled() if each.label in hits))
+    assert index.standing() == (
+        len(hits),
+        sum(each.items for each in index.enrolled() if each.label in hits),
+    )
     return hits
 
 
@@ -52,7 +55,9 @@ def test_who_is_expired_is_neither_found_nor_counted(index: Index, make: Make) -
         assert found(again, make) == {"anna", "bert", "carl"}
 
 
-def test_it_ends_at_the_moment_and_not_before(index: Index, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_ends_at_the_moment_and_not_before(
+    index: Index, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from twofold.store import local
 
     index.expire("carl", "2030-06-01T12:00:00+02:00")
@@ -68,7 +73,9 @@ def test_who_is_revoked_is_kept_and_not_matched_until_restored(index: Index, mak
     assert found(index, make) == {"bert"}
     assert index.get(["anna/1"]).labels == ("anna",)
     assert [each.label for each in index.enrolled() if each.revoked] == ["anna", "carl"]
-    with pytest.raises(StoreError, match=r"'anna' is revoked since 20.*: restore it first, or forget it"):
+    with pytest.raises(
+        StoreError, match=r"'anna' is revoked since 20.*: restore it first, or forget it"
+    ):
         index.add(make(["anna/9"]))
     with pytest.raises(StoreError, match="'anna' is revoked since"):
         index.add(make(["anna/1"]))  # nor does adding the same again bring it back
@@ -139,7 +146,10 @@ def test_dates(index: Index) -> None:
     assert utc(None) is None
     assert utc("2027-12-31") == utc(date(2027, 12, 31)) == "2027-12-31T00:00:00+00:00"
     assert utc("2027-12-31T18:00:00+01:00") == "2027-12-31T17:00:00+00:00"
-    assert utc(datetime(2027, 1, 1, 5, tzinfo=UTC) + timedelta(microseconds=7)) == "2027-01-01T05:00:00+00:00"
+    assert (
+        utc(datetime(2027, 1, 1, 5, tzinfo=UTC) + timedelta(microseconds=7))
+        == "2027-01-01T05:00:00+00:00"
+    )
     for wrong in ("tomorrow", "31.12.2027", ""):
         with pytest.raises(UsageError, match=f"{wrong!r} is not a date: write it as 2027-12-31"):
             index.expire("anna", wrong)
@@ -164,7 +174,10 @@ def test_the_log_tells_what_happened_and_names_nobody(index: Index, make: Make) 
         ("erased", 1),
     ]
     assert [entry.number for entry in index.audit()] == list(range(1, 10))
-    assert [(entry.event, entry.items) for entry in index.audit("anna")] == [("forget", 3), ("erased", 3)]
+    assert [(entry.event, entry.items) for entry in index.audit("anna")] == [
+        ("forget", 3),
+        ("erased", 3),
+    ]
     assert index.audit("nobody") == ()
     assert all(len(entry.subject) == 64 for entry in index.audit())
     index.close()
@@ -185,7 +198,11 @@ def test_the_log_tells_what_happened_and_names_nobody(index: Index, make: Make) 
         ("DELETE FROM audit WHERE number = 2", 2),
         ("DELETE FROM audit WHERE number = 3", 3),
         ("DELETE FROM audit", 1),
-        ("INSERT INTO audit SELECT 4, at, event, subject, items, hash FROM audit WHERE number = 3", 4),
+        (
+            "INSERT INTO audit SELECT 4, at, event, subject, items, hash FROM audit WHERE number "
+            "= 3",
+            4,
+        ),
     ],
 )
 def test_a_changed_log_shows(index: Index, make: Make, statement: str, first: int | None) -> None:
@@ -214,4 +231,7 @@ def test_a_change_that_is_refused_is_not_logged(index: Index, make: Make) -> Non
 def test_forgetting_somebody_whose_items_are_gone_is_logged_too(index: Index, make: Make) -> None:
     index.remove(["carl/1"])
     assert index.forget("carl").ids == ()
-    assert [(entry.event, entry.items) for entry in index.audit("carl")] == [("forget", 0), ("erased", 0)]
+    assert [(entry.event, entry.items) for entry in index.audit("carl")] == [
+        ("forget", 0),
+        ("erased", 0),
+    ]

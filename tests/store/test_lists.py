@@ -4,7 +4,17 @@ import faiss
 import numpy as np
 import pytest
 
-from twofold.store.cache.lists import COPIES, ELSEWHERE, FEWEST, Trained, codes_of, level, lists_of, reached, train
+from twofold.store.cache.lists import (
+    COPIES,
+    ELSEWHERE,
+    FEWEST,
+    Trained,
+    codes_of,
+    level,
+    lists_of,
+    reached,
+    train,
+)
 from twofold.store.scan import widened
 
 DIM = 16
@@ -13,7 +23,9 @@ DIM = 16
 def clustered(rows: int, seed: int = 0, dim: int = DIM) -> np.ndarray:
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(max(rows // 20, 1), dim))
-    vectors = centres[generator.integers(len(centres), size=rows)] + 0.4 * generator.normal(size=(rows, dim))
+    vectors = centres[generator.integers(len(centres), size=rows)] + 0.4 * generator.normal(
+        size=(rows, dim)
+    )
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -72,8 +84,14 @@ def test_the_lists_that_a_query_reaches() -> None:
     keys = np.array([[5.0, 1.0, 4.0, 3.0], [0.0, 0.0, 0.0, 9.0]], np.float32)
     np.testing.assert_allclose(level(keys), [4.0, 3.0])
     np.testing.assert_allclose(level(keys[:, :1]), [5.0, 0.0])
-    assert [[place for place in own if place >= 0] for own in reached(keys, 1.0).tolist()] == [[0, 2, 3], [3]]
-    assert [[place for place in own if place >= 0] for own in reached(keys, -50.0).tolist()] == [[0], [3]]
+    assert [[place for place in own if place >= 0] for own in reached(keys, 1.0).tolist()] == [
+        [0, 2, 3],
+        [3],
+    ]
+    assert [[place for place in own if place >= 0] for own in reached(keys, -50.0).tolist()] == [
+        [0],
+        [3],
+    ]
 
 
 def test_float16_is_widened_bit_for_bit() -> None:

@@ -50,17 +50,29 @@ def index(tmp_path: Path, contract: Contract, make: Make) -> Iterator[Index]:
         ({"new": 1}, lambda m: False),
         ({"price": 3}, lambda m: m["price"] == 3),
         ({"price": {"min": 2.5, "max": 9}}, lambda m: 2.5 <= m["price"] <= 9),
-        ({"price": {"max": 5}, "colour": "green"}, lambda m: m["price"] <= 5 and m["colour"] == "green"),
+        (
+            {"price": {"max": 5}, "colour": "green"},
+            lambda m: m["price"] <= 5 and m["colour"] == "green",
+        ),
         ({"shelf": None}, lambda m: "shelf" not in m),
         ({"shelf": {"min": "r2"}}, lambda m: m.get("shelf", "") >= "r2"),
         ({"nothing": None}, lambda m: True),
     ],
 )
-def test_a_filter_lets_through_exactly_what_fits(index: Index, where: dict, passes: Callable) -> None:
+def test_a_filter_lets_through_exactly_what_fits(
+    index: Index, where: dict, passes: Callable
+) -> None:
     wanted = {name for name, metadata in zip(NAMES, METADATA, strict=True) if passes(metadata)}
-    assert wanted == {n for n, m in zip(NAMES, METADATA, strict=True) if all(c.holds(m) for c in conditions(where))}
+    assert wanted == {
+        n
+        for n, m in zip(NAMES, METADATA, strict=True)
+        if all(c.holds(m) for c in conditions(where))
+    }
     query = index.get(NAMES[:2]).vectors
-    for hits in (*index.search(query, 60, where=where), *index.search_range(query, -2.0, where=where)):
+    for hits in (
+        *index.search(query, 60, where=where),
+        *index.search_range(query, -2.0, where=where),
+    ):
         assert {hit.id for hit in hits} == wanted
         for hit in hits:
             assert hit.metadata == METADATA[NAMES.index(hit.id)]
@@ -76,7 +88,10 @@ def test_a_filter_lets_through_exactly_what_fits(index: Index, where: dict, pass
         ({"price": []}, "an empty list of values lets nothing pass"),
         ({"price": {"from": 1}}, r"\{'from': 1\} is not a range"),
         ({"price": {"min": 1, "max": "x"}}, "mixes a text and a number"),
-        ({"price": float("nan")}, "'price' is nan: give a text, True, False, None, or a finite number"),
+        (
+            {"price": float("nan")},
+            "'price' is nan: give a text, True, False, None, or a finite number",
+        ),
         ({"price": b"x"}, "'price' is b'x'"),
     ],
 )
@@ -97,7 +112,9 @@ def test_odd_metadata_is_refused(index: Index, make: Make, value: object) -> Non
 def test_metadata_comes_back_and_counts_as_content(index: Index, make: Make) -> None:
     assert index.get(NAMES).metadata == METADATA
     assert index.add(replace(make(NAMES), metadata=METADATA)) == 0
-    assert index.add(replace(make(NAMES), metadata=({**METADATA[0], "price": 7}, *METADATA[1:]))) == 1
+    assert (
+        index.add(replace(make(NAMES), metadata=({**METADATA[0], "price": 7}, *METADATA[1:]))) == 1
+    )
     assert next(iter(index.blocks(100))).metadata[-1] == {**METADATA[0], "price": 7}
 
 
@@ -106,7 +123,8 @@ def test_a_range_has_all_that_reach_it_and_nothing_else(index: Index) -> None:
     everything = index.search(queries, 60)
     for place in (0, 3, 20):
         for query, whole in zip(queries, everything, strict=True):
-            (found,) = index.search_range(query[None], whole[place].score)  # the score of a hit finds that hit
+            # the score of a hit finds that hit
+            (found,) = index.search_range(query[None], whole[place].score)
             assert [hit.id for hit in found] == [hit.id for hit in whole[: place + 1]]
     assert index.search_range(queries, 2.0) == [[]] * 5
     with pytest.raises(StoreError, match="the score is NaN"):
@@ -147,7 +165,9 @@ def test_recall_sees_what_a_search_misses(index: Index, monkeypatch: pytest.Monk
     assert found.low < 0.5 < found.high
 
 
-def test_memory_follows_what_another_process_writes(index: Index, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_follows_what_another_process_writes(
+    index: Index, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only what is new is read: the rows from the first on are not loaded again."""
     with Index.open(index.path) as other:
         other.add(make(["new/1", "new/2"], seed=3))
@@ -156,17 +176,24 @@ def test_memory_follows_what_another_process_writes(index: Index, make: Make, mo
         monkeypatch.setattr(Follower, "_begin", lambda self: pytest.fail("loaded again"))
         query = make(["q"], seed=9).vectors
         assert index.search(query, 99) == other.search(query, 99)
-        assert {hit.id for hit in index.search(query, 99)[0]} == {*NAMES, "new/1", "new/2"} - {NAMES[4]}
+        assert {hit.id for hit in index.search(query, 99)[0]} == {*NAMES, "new/1", "new/2"} - {
+            NAMES[4]
+        }
         assert "changed" in index.labels
 
 
-def test_who_is_far_behind_reads_everything_again(index: Index, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_far_behind_reads_everything_again(
+    index: Index, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("twofold.store.sqlite.database.KEPT_GONE", 0)
     monkeypatch.setattr("twofold.store.sqlite.database.PRUNE_EVERY", 1)
     with Index.open(index.path) as other:
         for number in range(40):
             other.remove([NAMES[number]])
-        assert other.engine.database.connection.execute("SELECT count(*) FROM gone").fetchone()[0] <= 40
+        assert (
+            other.engine.database.connection.execute("SELECT count(*) FROM gone").fetchone()[0]
+            <= 40
+        )
         assert other.engine.database.state().floor > 0
         assert {hit.id for hit in index.search(make(["q"]).vectors, 99)[0]} == set(NAMES[40:])
 
@@ -217,12 +244,16 @@ def test_names_that_are_part_of_others_do_not_delay_an_erasure(
         assert index.ids == ("anna-lena-marie/1", "anna-lena-marie/anna-lena/1")
 
 
-def test_names_in_random_order_leave_nothing(tmp_path: Path, make: Make, contract: Contract) -> None:
+def test_names_in_random_order_leave_nothing(
+    tmp_path: Path, make: Make, contract: Contract
+) -> None:
     """They split the pages of their index again and again."""
     order = np.random.default_rng(0).permutation(3000)
     with Index.create(tmp_path / "store", contract) as index:
         for start in range(0, 3000, 100):
-            index.add(make([f"person-{number:05}-surname/photo" for number in order[start : start + 100]]))
+            index.add(
+                make([f"person-{number:05}-surname/photo" for number in order[start : start + 100]])
+            )
         found = [index.forget(f"person-{number:05}-surname") for number in range(0, 3000, 150)]
         assert all(receipt.left == 0 for receipt in found)
         content = (index.path / "truth.sqlite").read_bytes()
@@ -230,7 +261,9 @@ def test_names_in_random_order_leave_nothing(tmp_path: Path, make: Make, contrac
 
 
 @pytest.mark.parametrize("place", [0, 1, 7, 8190, (1 << 16) - 3, (1 << 16) + 5])
-def test_pieces_are_found_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+def test_pieces_are_found_wherever_they_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
     monkeypatch.setattr(leftovers, "CHUNK", 1 << 16)
     random = np.random.default_rng(place)
     row = Row(300, 1, "anna/1", "a", "2026-01-01", None, None, "{}", random.bytes(64))
@@ -249,7 +282,10 @@ def test_pieces_are_found_wherever_they_stand(tmp_path: Path, monkeypatch: pytes
 def test_a_strange_file_in_the_folder_is_told(index: Index, make: Make) -> None:
     index.add(make(["anna-surname/1"]))
     (index.path / "notes.txt").write_text("anna-surname called")
-    with pytest.raises(StoreError, match=r"1 places in the files of .* still hold bytes of them: if that folder has"):
+    with pytest.raises(
+        StoreError,
+        match=r"1 places in the files of .* still hold bytes of them: if that folder has",
+    ):
         index.forget("anna-surname")
     (index.path / "notes.txt").unlink()
     index.close()
@@ -258,7 +294,9 @@ def test_a_strange_file_in_the_folder_is_told(index: Index, make: Make) -> None:
 
 
 @pytest.mark.parametrize("place", ["items", "items_by_label"])
-def test_a_copy_in_a_freed_place_is_found_and_rewritten(index: Index, make: Make, place: str) -> None:
+def test_a_copy_in_a_freed_place_is_found_and_rewritten(
+    index: Index, make: Make, place: str
+) -> None:
     """Such copies are left by pages that were split or joined; here one is put there."""
     index.add(make(["anna-surname/1"]))
     (page,) = index.engine.database.connection.execute(
@@ -280,7 +318,11 @@ def test_a_copy_in_a_freed_place_is_found_and_rewritten(index: Index, make: Make
 
 def test_short_names_are_forgotten(tmp_path: Path, make: Make, contract: Contract) -> None:
     with Index.create(tmp_path / "store", contract) as index:
-        index.add(make([f"{number}" for number in range(500)], [f"{number % 50}" for number in range(500)]))
+        index.add(
+            make(
+                [f"{number}" for number in range(500)], [f"{number % 50}" for number in range(500)]
+            )
+        )
         receipt = index.forget("7")
         assert (len(receipt.ids), receipt.left) == (10, 0)
 
@@ -296,7 +338,9 @@ with index.engine.database.writing():
 
 
 def writer(path: Path) -> subprocess.Popen:
-    environment = dict(os.environ, PYTHONPATH=str(Path(twofold.__file__).parents[1]), OMP_NUM_THREADS="1")
+    environment = dict(
+        os.environ, PYTHONPATH=str(Path(twofold.__file__).parents[1]), OMP_NUM_THREADS="1"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(path)], stdin=-1, stdout=-1, env=environment, text=True
     )
@@ -305,13 +349,17 @@ def writer(path: Path) -> subprocess.Popen:
     return process
 
 
-@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="the system does not tell who holds a lock")
+@pytest.mark.skipif(
+    not Path("/proc/locks").exists(), reason="the system does not tell who holds a lock"
+)
 def test_a_second_writer_is_told_who_the_first_is_and_a_killed_one_is_no_hindrance(
     index: Index, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "WAIT_SECONDS", 0.05)
     with Index.open(index.path) as second, writer(index.path) as process:
-        with pytest.raises(StoreError, match=rf"process {process.pid} \(python.*\) is writing to .*: try again"):
+        with pytest.raises(
+            StoreError, match=rf"process {process.pid} \(python.*\) is writing to .*: try again"
+        ):
             second.add(make(["late"]))
         assert len(second.search(make(["q"]).vectors, 99)[0]) == 60  # readers read on
         os.kill(process.pid, signal.SIGKILL)
@@ -336,7 +384,10 @@ def test_a_lost_end_of_the_log_is_noticed(index: Index, make: Make, tmp_path: Pa
     copy.mkdir()
     for name in ("truth.sqlite", "acknowledged"):
         (copy / name).write_bytes((index.path / name).read_bytes())
-    with pytest.raises(DamagedIndex, match=r"stands at write 1, and write 2 was acknowledged: its write-ahead log is"):
+    with pytest.raises(
+        DamagedIndex,
+        match=r"stands at write 1, and write 2 was acknowledged: its write-ahead log is",
+    ):
         Index.open(copy)
     found = twofold.store.upkeep.inspect(copy).findings
     assert {finding.code for finding in found if finding.level == "fatal"} == {"lost-writes"}

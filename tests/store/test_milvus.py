@@ -37,7 +37,9 @@ def index(place: str, contract: Contract) -> Iterator[Any]:
 
 def many(make: Make, number: int, seed: int = 0) -> Embeddings:
     metadata = tuple({"n": place, "rare": place % 100 == 0} for place in range(number))
-    return replace(make([f"{place % 50}/{place}" for place in range(number)], seed=seed), metadata=metadata)
+    return replace(
+        make([f"{place % 50}/{place}" for place in range(number)], seed=seed), metadata=metadata
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,11 @@ def test_a_changed_row_is_never_served(index: Any, make: Make) -> None:
     row = index.engine._client.query(index.engine._name, filter='id == "a"', output_fields=["*"])[0]
     index.engine._client.upsert(index.engine._name, [{**row, "label": "b", "tags": []}])
     message = r"the row 'a' of milvus\+file:.* is not what was written \(SHA-256\)"
-    for look in (lambda: index.get(["a"]), lambda: list(index.blocks()), lambda: index.search(given.vectors, 3)):
+    for look in (
+        lambda: index.get(["a"]),
+        lambda: list(index.blocks()),
+        lambda: index.search(given.vectors, 3),
+    ):
         with pytest.raises(DamagedIndex, match=message):
             look()
     assert not index.check().sound
@@ -100,10 +106,16 @@ def test_large_calls_go_in_parts(index: Any, make: Make, monkeypatch: pytest.Mon
     assert index.add(given) == 0
 
 
-def test_what_is_too_large_is_refused(place: str, index: Index, contract: Contract, make: Make) -> None:
-    with pytest.raises(StoreError, match="is not a valid id or label for this engine: give at most 1024 bytes"):
+def test_what_is_too_large_is_refused(
+    place: str, index: Index, contract: Contract, make: Make
+) -> None:
+    with pytest.raises(
+        StoreError, match="is not a valid id or label for this engine: give at most 1024 bytes"
+    ):
         index.add(make(["x" * 1025]))
-    with pytest.raises(StoreError, match="metadata of 60009 letters: Milvus keeps 60000 bytes for an item"):
+    with pytest.raises(
+        StoreError, match="metadata of 60009 letters: Milvus keeps 60000 bytes for an item"
+    ):
         index.add(replace(make(["a"]), metadata=({"k": "x" * 60_000},)))
     with pytest.raises(StoreError, match="metadata with 2100 keys: this engine finds up to 2048"):
         index.add(replace(make(["a"]), metadata=({str(number): number for number in range(2100)},)))
@@ -113,9 +125,15 @@ def test_what_is_too_large_is_refused(place: str, index: Index, contract: Contra
 
 
 def test_a_later_format_is_refused(index: Any, place: str) -> None:
-    row = index.engine._client.query("twofold_indexes", filter=f'id == "{index.engine._name}"', output_fields=["*"])[0]
-    index.engine._client.upsert("twofold_indexes", [{**row, "tags": [], "metadata": {"format": 99}}])
-    with pytest.raises(NewerFormat, match="has format 99, this twofold reads up to 1: upgrade twofold"):
+    row = index.engine._client.query(
+        "twofold_indexes", filter=f'id == "{index.engine._name}"', output_fields=["*"]
+    )[0]
+    index.engine._client.upsert(
+        "twofold_indexes", [{**row, "tags": [], "metadata": {"format": 99}}]
+    )
+    with pytest.raises(
+        NewerFormat, match="has format 99, this twofold reads up to 1: upgrade twofold"
+    ):
         Index.open(place)
 
 
@@ -124,7 +142,9 @@ def test_a_password_is_never_shown(contract: Contract, monkeypatch: pytest.Monke
     for login in ("anna:s3cr%40t", "s3cr%40tkey"):
         place = f"milvus://{login}@127.0.0.1:9/faces"
         for try_it in (lambda: Index.open(place), lambda: Index.create(place, contract)):  # noqa: B023
-            with pytest.raises(StoreError, match=r"milvus://127.0.0.1:9/faces cannot be reached") as caught:
+            with pytest.raises(
+                StoreError, match=r"milvus://127.0.0.1:9/faces cannot be reached"
+            ) as caught:
                 try_it()
             assert "s3cr" not in f"{caught.value!r} {caught.value.__cause__!r}"
         assert "s3cr" not in repr(server.Address.of(place))
@@ -149,7 +169,9 @@ def refusing(monkeypatch: pytest.MonkeyPatch, kinds: list[str]) -> list[dict[str
     def client(uri: str, **options: Any) -> Any:
         tries.append(options)
         if len(tries) <= len(kinds):
-            raise server.MilvusException(message="server unavailable") from Refusal(kinds[len(tries) - 1])
+            raise server.MilvusException(message="server unavailable") from Refusal(
+                kinds[len(tries) - 1]
+            )
         return object.__new__(kind)
 
     monkeypatch.setattr(server, "MilvusClient", client)
@@ -161,7 +183,8 @@ def test_a_server_that_does_not_answer_yet_is_asked_again(monkeypatch: pytest.Mo
     tries = refusing(monkeypatch, ["UNAVAILABLE"] * 3)
     server.connect(server.Address.of("milvus://host/faces"))
     assert len(tries) == 4
-    for options in tries:  # what a gRPC server tolerates without a word: nothing more often than every 5 minutes
+    # what a gRPC server tolerates without a word: nothing more often than every 5 minutes
+    for options in tries:
         assert options["grpc_options"]["grpc.keepalive_time_ms"] > 300_000
         assert not options["grpc_options"]["grpc.keepalive_permit_without_calls"]
 
@@ -177,7 +200,9 @@ def test_a_refusal_is_final(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
 def test_tries_to_connect_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     tries = refusing(monkeypatch, ["UNAVAILABLE"] * 10_000)
     monkeypatch.setattr(server, "CONNECT_SECONDS", 0.05)
-    with pytest.raises(StoreError, match=r"milvus://host/faces cannot be reached: server unavailable\. Look at the"):
+    with pytest.raises(
+        StoreError, match=r"milvus://host/faces cannot be reached: server unavailable\. Look at the"
+    ):
         server.connect(server.Address.of("milvus://host/faces"))
     assert 1 < len(tries) < 1000
 
@@ -205,7 +230,9 @@ def test_addresses_that_are_none(place: str, message: str) -> None:
 
 
 def test_an_address_says_where_and_as_whom() -> None:
-    address = server.Address.of("milvus://anna:a%40b@host/faces?database=shop&secure=true&index=DISKANN")
+    address = server.Address.of(
+        "milvus://anna:a%40b@host/faces?database=shop&secure=true&index=DISKANN"
+    )
     assert (address.uri, address.user, address.password) == ("https://host:19530", "anna", "a@b")
     assert (address.database, address.collection, address.kind) == ("shop", "faces", "DISKANN")
     assert server.Address.of("milvus+file:/a%20b/lite.db?collection=faces").uri == "/a b/lite.db"
@@ -216,9 +243,12 @@ def test_a_file_that_another_process_holds_is_said(tmp_path: Path, contract: Con
     place = f"milvus+file:{tmp_path}/lite.db?collection=one"
     hold = (
         "from milvus_lite import MilvusLite; import sys; "
-        f"db = MilvusLite({str(tmp_path / 'lite.db')!r}); print('held', flush=True); sys.stdin.read()"
+        f"db = MilvusLite({str(tmp_path / 'lite.db')!r}); print('held', flush=True); "
+        f"sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"held\n"
         with pytest.raises(StoreError, match="a file is held by one process at a time"):
@@ -240,5 +270,7 @@ def test_a_file_without_milvus_lite_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "milvus_lite", None)
     monkeypatch.setitem(sys.modules, "milvus_lite.server_manager", None)
-    with pytest.raises(MissingExtra, match=r"is a file, which needs milvus-lite: pip install 'twofold\[milvus\]'"):
+    with pytest.raises(
+        MissingExtra, match=r"is a file, which needs milvus-lite: pip install 'twofold\[milvus\]'"
+    ):
         Index.create(f"milvus+file:{tmp_path}/lite.db?collection=one", contract)

@@ -44,7 +44,9 @@ def admin(postgresql: str) -> Iterator[Any]:
 
 def many(make: Make, number: int, seed: int = 0) -> Embeddings:
     metadata = tuple({"n": place, "rare": place % 100 == 0} for place in range(number))
-    return replace(make([f"{place % 50}/{place}" for place in range(number)], seed=seed), metadata=metadata)
+    return replace(
+        make([f"{place % 50}/{place}" for place in range(number)], seed=seed), metadata=metadata
+    )
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean", "manhattan"])
@@ -62,9 +64,12 @@ def test_a_graph_is_built_and_misses_little(
         queries = make(["q"] * 20, seed=9).vectors
         exact = index.search(queries, 5, exact=True)
         alone = [index.search(query[None], 5, exact=True)[0] for query in queries]
-        for together, single in zip(exact, alone, strict=True):  # one pass over all rows here, one scan each there
+        # one pass over all rows here, one scan each there
+        for together, single in zip(exact, alone, strict=True):
             assert [hit.id for hit in together] == [hit.id for hit in single]
-            assert [hit.score for hit in together] == pytest.approx([hit.score for hit in single], abs=1e-9)
+            assert [hit.score for hit in together] == pytest.approx(
+                [hit.score for hit in single], abs=1e-9
+            )
         for hits in index.search(queries, 12, where={"rare": True}):
             assert len(hits) == 12
             assert all(hit.metadata == {"n": given.ids.index(hit.id), "rare": True} for hit in hits)
@@ -72,13 +77,16 @@ def test_a_graph_is_built_and_misses_little(
             assert {hit.id for hit in hits} == {"3/3", "4/4"}
 
 
-def test_the_graph_answers_and_not_a_scan(index: Any, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_graph_answers_and_not_a_scan(
+    index: Any, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(postgres, "EXACT_UP_TO", 2000)
     index.add(many(make, 2001))
     index.engine.table.connection.execute("SET enable_seqscan = off")  # the test's table is small
     inner = "SELECT row, {columns} FROM {table} WHERE {condition} ORDER BY {vector} {operator} {query} LIMIT 5"
     statement = index.engine.table.named(
-        f"EXPLAIN SELECT * FROM unnest(%s::vector[]) AS q(v), LATERAL ({inner}) r", index.engine.table.graph
+        f"EXPLAIN SELECT * FROM unnest(%s::vector[]) AS q(v), LATERAL ({inner}) r",
+        index.engine.table.graph,
     )
     plan = index.engine.table.connection.execute(statement, [[make(["q"]).vectors[0]]]).fetchall()
     assert any("_graph" in line for (line,) in plan)
@@ -89,7 +97,9 @@ def test_a_graph_that_cannot_be_built_is_said_and_loses_nothing(
 ) -> None:
     monkeypatch.setattr(postgres, "EXACT_UP_TO", 10)
     monkeypatch.setattr(postgres, "BUILD_MEMORY", "no memory")
-    with pytest.raises(StoreError, match="the items are kept, but their graph is not built, so searches scan: "):
+    with pytest.raises(
+        StoreError, match="the items are kept, but their graph is not built, so searches scan: "
+    ):
         index.add(many(make, 11))
     assert len(index) == 11
     assert len(index.search(make(["q"]).vectors, 3)[0]) == 3
@@ -100,7 +110,11 @@ def test_a_changed_row_is_never_served(index: Index, admin: Any, make: Make) -> 
     index.add(given)
     admin.execute("UPDATE test_a_changed_row_is_never_served SET label = 'b' WHERE id = 'a'")
     message = r"the row 'a' of postgresql:.* is not what was written \(SHA-256\)"
-    for look in (lambda: index.get(["a"]), lambda: list(index.blocks()), lambda: index.search(given.vectors, 3)):
+    for look in (
+        lambda: index.get(["a"]),
+        lambda: list(index.blocks()),
+        lambda: index.search(given.vectors, 3),
+    ):
         with pytest.raises(DamagedIndex, match=message):
             look()
     found = index.check()
@@ -141,20 +155,30 @@ def test_order_is_that_of_the_last_writing(index: Index, make: Make) -> None:
 
 
 def test_a_later_format_is_refused(index: Index, place: str, admin: Any) -> None:
-    admin.execute("UPDATE twofold_indexes SET format = 99 WHERE name = 'test_a_later_format_is_refused'")
-    with pytest.raises(NewerFormat, match="has format 99, this twofold reads up to 1: upgrade twofold"):
+    admin.execute(
+        "UPDATE twofold_indexes SET format = 99 WHERE name = 'test_a_later_format_is_refused'"
+    )
+    with pytest.raises(
+        NewerFormat, match="has format 99, this twofold reads up to 1: upgrade twofold"
+    ):
         Index.open(place)
 
 
 def test_a_table_that_is_gone_is_said(index: Index, admin: Any, make: Make) -> None:
     admin.execute("DROP TABLE test_a_table_that_is_gone_is_said")
-    with pytest.raises(StoreError, match=r"the table is gone .* restore it from a backup, or build it again"):
+    with pytest.raises(
+        StoreError, match=r"the table is gone .* restore it from a backup, or build it again"
+    ):
         index.add(make(["a"]))
 
 
 def test_a_broken_connection_is_said(index: Any, admin: Any, make: Make) -> None:
-    admin.execute("SELECT pg_terminate_backend(%s)", [index.engine.table.connection.info.backend_pid])
-    with pytest.raises(StoreError, match=r"the connection broke .* Open the index again and repeat it"):
+    admin.execute(
+        "SELECT pg_terminate_backend(%s)", [index.engine.table.connection.info.backend_pid]
+    )
+    with pytest.raises(
+        StoreError, match=r"the connection broke .* Open the index again and repeat it"
+    ):
         index.add(make(["a"]))
     with pytest.raises(StoreError, match="the connection broke"):
         len(index)
@@ -167,7 +191,10 @@ def test_a_user_without_rights_is_told(index: Index, place: str, admin: Any, mak
     try:
         with Index.open(place.replace("postgres:@", "reader:@")) as reader:
             assert len(reader) == 0
-            with pytest.raises(StoreError, match=r"permission denied .* check the rights of the user in the address"):
+            with pytest.raises(
+                StoreError,
+                match=r"permission denied .* check the rights of the user in the address",
+            ):
                 reader.add(make(["a"]))
     finally:
         admin.execute("DROP OWNED BY reader")
@@ -175,7 +202,9 @@ def test_a_user_without_rights_is_told(index: Index, place: str, admin: Any, mak
 
 
 def test_names_too_long_for_a_key_are_refused(index: Index, make: Make) -> None:
-    with pytest.raises(StoreError, match="is not a valid id or label for this engine: give at most 1024 bytes"):
+    with pytest.raises(
+        StoreError, match="is not a valid id or label for this engine: give at most 1024 bytes"
+    ):
         index.add(make(["x" * 1025]))
     assert "a\0b" not in index
     with pytest.raises(StoreError, match="holds no item"):
@@ -186,8 +215,14 @@ def test_names_too_long_for_a_key_are_refused(index: Index, make: Make) -> None:
 
 def test_a_password_is_never_shown(contract: Contract) -> None:
     place = "postgresql://anna:s3cr%40t%2Fword@127.0.0.1:9/faces?table=one&connect_timeout=2"
-    for try_it in (lambda: Index.open(place), lambda: Index.create(place, contract), lambda: Index.found(place)):
-        with pytest.raises(StoreError, match=r"postgresql://127.0.0.1:9/faces\?table=one cannot be reached") as caught:
+    for try_it in (
+        lambda: Index.open(place),
+        lambda: Index.create(place, contract),
+        lambda: Index.found(place),
+    ):
+        with pytest.raises(
+            StoreError, match=r"postgresql://127.0.0.1:9/faces\?table=one cannot be reached"
+        ) as caught:
             try_it()
         told = f"{caught.value!r} {caught.value.__cause__!r}"
         assert SECRET not in told
@@ -196,10 +231,18 @@ def test_a_password_is_never_shown(contract: Contract) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", ["postgresql://host/db", "postgresql://host/db?table=a;b", "postgresql://host/db?table=twofold_indexes"]
+    "place",
+    [
+        "postgresql://host/db",
+        "postgresql://host/db?table=a;b",
+        "postgresql://host/db?table=twofold_indexes",
+    ],
 )
 def test_a_table_needs_a_plain_name(place: str) -> None:
-    with pytest.raises(StoreError, match=r"is not a name for the table of an index: end the address with \?table=NAME"):
+    with pytest.raises(
+        StoreError,
+        match=r"is not a name for the table of an index: end the address with \?table=NAME",
+    ):
         Index.open(place)
 
 
@@ -228,7 +271,9 @@ def test_without_its_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "psycopg", None)
     for name in ("postgres", "postgres_table", "postgres_server"):
         monkeypatch.delitem(sys.modules, f"twofold.store.remote.{name}")
-    with pytest.raises(MissingExtra, match=r"psycopg and pgvector: pip install 'twofold\[postgres\]'"):
+    with pytest.raises(
+        MissingExtra, match=r"psycopg and pgvector: pip install 'twofold\[postgres\]'"
+    ):
         Index.open("postgresql://host/db?table=a")
 
 

@@ -55,7 +55,9 @@ def test_an_index_is_its_owners_alone(
     is_private(tmp_path / "store")
 
 
-def test_an_open_index_is_said_and_mended(tmp_path: Path, make: Make, contract: Contract, run: Run) -> None:
+def test_an_open_index_is_said_and_mended(
+    tmp_path: Path, make: Make, contract: Contract, run: Run
+) -> None:
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(["a/1"]))
     (tmp_path / "store").chmod(0o755)
@@ -68,11 +70,15 @@ def test_an_open_index_is_said_and_mended(tmp_path: Path, make: Make, contract: 
     with Index.open(tmp_path / "store") as index:
         assert index.ids == ("a/1",)
         (tmp_path / "store").chmod(0o755)
-        assert index.check(repair=True).repaired == ("let only the owner in: folders 0700, files 0600",)
+        assert index.check(repair=True).repaired == (
+            "let only the owner in: folders 0700, files 0600",
+        )
         assert index.search(make(["a/1"]).vectors)[0][0].id == "a/1"
 
 
-def test_parts_and_bundles_are_their_owners_alone(tmp_path: Path, make: Make, contract: Contract) -> None:
+def test_parts_and_bundles_are_their_owners_alone(
+    tmp_path: Path, make: Make, contract: Contract
+) -> None:
     given = make(["a/1", "b/1"])
     shards = Shards(folder=tmp_path / "parts", contract=contract, items=2, rows=4)
     shards.save()

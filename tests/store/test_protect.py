@@ -25,7 +25,9 @@ def no_key_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TWOFOLD_KEY_FILE", raising=False)
 
 
-def test_a_key_is_found_where_it_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_is_found_where_it_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "my.key"
     file.write_text(MASTER.text + "\n")
     file.chmod(0o600)
@@ -38,9 +40,12 @@ def test_a_key_is_found_where_it_is_looked_for(tmp_path: Path, monkeypatch: pyte
     assert find_key(file) == MASTER
 
 
-def test_what_is_no_key_is_said_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_key_is_said_and_never_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(
-        WrongKey, match=r"protected and no key is given: set TWOFOLD_KEY_FILE .*openssl rand -base64 32"
+        WrongKey,
+        match=r"protected and no key is given: set TWOFOLD_KEY_FILE .*openssl rand -base64 32",
     ):
         find_key()
     with pytest.raises(WrongKey, match=r"key file .*absent.key cannot be read \(No such file"):
@@ -50,14 +55,19 @@ def test_what_is_no_key_is_said_and_never_shown(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(WrongKey, match="cannot be read \\(it is not text\\)"):
         find_key(tmp_path / "binary.key")
     short = base64.b64encode(b"secret!" * 3).decode()
-    for text, message in [("not base64!", "holds no base64"), (short, "holds 21 bytes: a key is 32 random bytes")]:
+    for text, message in [
+        ("not base64!", "holds no base64"),
+        (short, "holds 21 bytes: a key is 32 random bytes"),
+    ]:
         monkeypatch.setenv("TWOFOLD_KEY", text)
         with pytest.raises(WrongKey, match=f"TWOFOLD_KEY {message}") as caught:
             find_key()
         assert text not in str(caught.value)
 
 
-@pytest.mark.parametrize(("mode", "secret"), [(0o600, True), (0o640, True), (0o644, False), (0o620, False)])
+@pytest.mark.parametrize(
+    ("mode", "secret"), [(0o600, True), (0o640, True), (0o644, False), (0o620, False)]
+)
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int, secret: bool) -> None:
     file = tmp_path / "my.key"
     file.write_text(MASTER.text)
@@ -65,7 +75,9 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path, mode: int, secret
     if secret:
         assert find_key(file) == MASTER
         return
-    with pytest.raises(WrongKey, match=rf"my.key is not secret: its mode is {mode:04o}, .* chmod 600 ") as caught:
+    with pytest.raises(
+        WrongKey, match=rf"my.key is not secret: its mode is {mode:04o}, .* chmod 600 "
+    ) as caught:
         find_key(file)
     assert MASTER.text not in str(caught.value)
 
@@ -97,7 +109,10 @@ def test_a_protection_opens_with_its_key_only(contract: Contract) -> None:
         ("[]", "not readable"),
         ('{"format": 1}', "not readable"),
         ('{"format": 1, "salt": "x", "secrets": "00"}', "not readable"),
-        ('{"format": 2, "salt": "00", "secrets": "00"}', "has format 2, this twofold reads 1: upgrade"),
+        (
+            '{"format": 2, "salt": "00", "secrets": "00"}',
+            "has format 2, this twofold reads 1: upgrade",
+        ),
     ],
 )
 def test_a_spoilt_protection_is_said(text: str, message: str) -> None:
@@ -113,7 +128,9 @@ def test_a_sealed_vector_opens_in_its_own_row_only(contract: Contract) -> None:
     assert VECTOR[:16] not in sealed
     assert len(sealed) == len(VECTOR) + 28
     for wrong in (("anna/2", "anna"), ("anna/1", "bert"), ("anna/1a", "nna")):
-        with pytest.raises(DamagedIndex, match=r"does not open \(AES-GCM\): restore it from a copy"):
+        with pytest.raises(
+            DamagedIndex, match=r"does not open \(AES-GCM\): restore it from a copy"
+        ):
             opened.unseal(key, *wrong, sealed)
     with pytest.raises(DamagedIndex):
         opened.unseal(new_subject_key(), "anna/1", "anna", sealed)
@@ -135,7 +152,9 @@ def test_every_flipped_bit_and_every_cut_is_found(contract: Contract) -> None:
             opened.unseal(key, "anna/1", "anna", sealed[:length])
 
 
-def test_the_same_thing_seals_to_the_same_bytes_and_another_to_another_nonce(contract: Contract) -> None:
+def test_the_same_thing_seals_to_the_same_bytes_and_another_to_another_nonce(
+    contract: Contract,
+) -> None:
     opened = Protection.create(MASTER, contract)
     key = new_subject_key()
     nonces = {opened.seal(key, f"anna/{n}", "anna", VECTOR)[:12] for n in range(500)}
@@ -153,7 +172,9 @@ def test_a_subjects_key_is_bound_to_its_subject(contract: Contract) -> None:
         opened.unwrap("bert", wrapped)
 
 
-def test_a_new_master_key_keeps_the_secrets_and_rotate_renews_the_rotation(contract: Contract) -> None:
+def test_a_new_master_key_keeps_the_secrets_and_rotate_renews_the_rotation(
+    contract: Contract,
+) -> None:
     old, other = Protection.create(MASTER, contract), new_key()
     new = old.renewed(other, rotate=False)
     assert (new.audit, new.rotation) == (old.audit, old.rotation)
@@ -167,11 +188,16 @@ def test_a_new_master_key_keeps_the_secrets_and_rotate_renews_the_rotation(contr
 
 
 @pytest.mark.parametrize("distance", ["manhattan", "WeightedL1"])
-def test_a_distance_that_a_rotation_changes_is_not_rotated(contract: Contract, distance: str) -> None:
+def test_a_distance_that_a_rotation_changes_is_not_rotated(
+    contract: Contract, distance: str
+) -> None:
     other = replace(contract, distance=distance)
     assert Protection.create(MASTER, other).rotation is None
     assert not json.loads(Protection.create(MASTER, other).text)["rotated"]
-    with pytest.raises(UsageError, match=f"{distance} changes when vectors are rotated .cosine, euclidean, squared_eu"):
+    with pytest.raises(
+        UsageError,
+        match=f"{distance} changes when vectors are rotated .cosine, euclidean, squared_eu",
+    ):
         Protection.create(MASTER, other, rotate=True)
     assert Protection.create(MASTER, contract, rotate=False).rotation is None
 

@@ -48,12 +48,17 @@ def test_another_secret_gives_templates_that_match_nothing() -> None:
 def test_it_is_the_same_for_ever() -> None:
     # a rotation that changed with a version would make every rotated index unreadable
     rounded = np.round(orthogonal(SECRET, 8), 9) + 0.0
-    assert sha256(rounded.tobytes()).hexdigest() == "0eaafbc597684b587eda8d48c8c2245ac3c04273250fe977c2361b705498c659"
+    assert (
+        sha256(rounded.tobytes()).hexdigest()
+        == "0eaafbc597684b587eda8d48c8c2245ac3c04273250fe977c2361b705498c659"
+    )
 
 
 def test_as_many_pairs_as_numbers_recover_it() -> None:
     # why it is claimed as renewability and no more
     vectors = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
     rotation = Rotation(SECRET, 32)
-    recovered = np.linalg.solve(vectors.astype(np.float64), rotation.turn(vectors).astype(np.float64))
+    recovered = np.linalg.solve(
+        vectors.astype(np.float64), rotation.turn(vectors).astype(np.float64)
+    )
     np.testing.assert_allclose(recovered.T, rotation.matrix, atol=1e-4)

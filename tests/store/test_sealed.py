@@ -41,7 +41,11 @@ def index(tmp_path: Path, contract: Contract, make: Make) -> Iterator[Index]:
 
 
 def files_with(folder: Path, pieces: list[bytes]) -> list[str]:
-    return [f.name for f in folder.rglob("*") if f.is_file() and any(piece in f.read_bytes() for piece in pieces)]
+    return [
+        f.name
+        for f in folder.rglob("*")
+        if f.is_file() and any(piece in f.read_bytes() for piece in pieces)
+    ]
 
 
 def parts_of(vectors: np.ndarray) -> list[bytes]:
@@ -51,9 +55,18 @@ def parts_of(vectors: np.ndarray) -> list[bytes]:
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean", "squared_euclidean", "manhattan"])
-def test_it_answers_as_an_open_one_does(tmp_path: Path, contract: Contract, make: Make, distance: str) -> None:
-    contract, given, query = replace(contract, distance=distance), make(PEOPLE), make(["q"], seed=9).vectors
-    with Index.create(tmp_path / "open", contract) as plain, Index.create(tmp_path / "s", contract, protect=KEY) as one:
+def test_it_answers_as_an_open_one_does(
+    tmp_path: Path, contract: Contract, make: Make, distance: str
+) -> None:
+    contract, given, query = (
+        replace(contract, distance=distance),
+        make(PEOPLE),
+        make(["q"], seed=9).vectors,
+    )
+    with (
+        Index.create(tmp_path / "open", contract) as plain,
+        Index.create(tmp_path / "s", contract, protect=KEY) as one,
+    ):
         for index in (plain, one):
             index.add(given)
         for search in (lambda i: i.search(query, 4), lambda i: i.search_range(query, -99.0)):
@@ -67,15 +80,20 @@ def test_it_answers_as_an_open_one_does(tmp_path: Path, contract: Contract, make
 
 
 def test_no_vector_can_be_read_in_its_files(index: Index, make: Make) -> None:
-    pieces = parts_of(make(PEOPLE).vectors) + parts_of(index.engine.rotation.turn(make(PEOPLE).vectors))
+    pieces = parts_of(make(PEOPLE).vectors) + parts_of(
+        index.engine.rotation.turn(make(PEOPLE).vectors)
+    )
     assert files_with(index.path, pieces) == []
     index.close()
     assert files_with(index.path, pieces) == []
     assert files_with(index.path, [KEY.secret, KEY.text.encode(), KEY.secret.hex().encode()]) == []
-    assert files_with(index.path, [b"anna-surname"]) == ["truth.sqlite"]  # names stay readable, as is said
+    # names stay readable, as is said
+    assert files_with(index.path, [b"anna-surname"]) == ["truth.sqlite"]
 
 
-def test_it_opens_with_its_key_only(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_opens_with_its_key_only(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index.close()
     with pytest.raises(WrongKey, match="is protected and no key is given"):
         Index.open(index.path)
@@ -96,7 +114,9 @@ def test_a_key_for_nothing(tmp_path: Path, contract: Contract) -> None:
     with pytest.raises(WrongKey, match="no key is given"):
         Index.create(tmp_path / "other", contract, protect=True)
     with pytest.raises(UsageError, match="manhattan changes when vectors are rotated"):
-        Index.create(tmp_path / "other", replace(contract, distance="manhattan"), protect=KEY, rotate=True)
+        Index.create(
+            tmp_path / "other", replace(contract, distance="manhattan"), protect=KEY, rotate=True
+        )
     assert not (tmp_path / "other").exists()
 
 
@@ -116,14 +136,19 @@ def test_rows_cannot_be_swapped(index: Index) -> None:
     found = {row.id: row.vector for row in index.engine.database.rows()}
     swap = {"anna-surname/1": "bert-surname/1", "bert-surname/1": "anna-surname/1"}
     forge(index, lambda row: row._replace(vector=found[swap.get(row.id, row.id)]))
-    with pytest.raises(DamagedIndex, match=r"is sealed for \('anna-surname/1', 'anna-surname'\) does not open"):
+    with pytest.raises(
+        DamagedIndex, match=r"is sealed for \('anna-surname/1', 'anna-surname'\) does not open"
+    ):
         Index.open(index.path, key=KEY)
 
 
 @pytest.mark.parametrize("field", ["id", "label"])
 def test_a_row_cannot_be_given_another_name(index: Index, field: str) -> None:
     names = {"anna-surname/1": "x", "anna-surname": "bert-surname"}
-    forge(index, lambda row: row._replace(**{field: names.get(getattr(row, field), getattr(row, field))}))
+    forge(
+        index,
+        lambda row: row._replace(**{field: names.get(getattr(row, field), getattr(row, field))}),
+    )
     with pytest.raises(DamagedIndex, match="does not open"):
         Index.open(index.path, key=KEY)
 
@@ -133,12 +158,17 @@ def test_subjects_keys_cannot_be_swapped_or_lost(index: Index) -> None:
     with sqlite3.connect(index.path / "truth.sqlite") as connection:
         keys = dict(connection.execute("SELECT label, key FROM subjects").fetchall())
         assert sorted(keys) == ["anna-surname", "bert-surname", "carl-surname"]
-        connection.execute("UPDATE subjects SET key = ? WHERE label = 'anna-surname'", (keys["bert-surname"],))
+        connection.execute(
+            "UPDATE subjects SET key = ? WHERE label = 'anna-surname'", (keys["bert-surname"],)
+        )
     with pytest.raises(DamagedIndex, match="does not open"):
         Index.open(index.path, key=KEY)
     with sqlite3.connect(index.path / "truth.sqlite") as connection:
         connection.execute("DELETE FROM subjects WHERE label = 'anna-surname'")
-    with pytest.raises(DamagedIndex, match=r"the key of 'anna-surname' in .* is gone, and 'anna-surname/1' cannot be"):
+    with pytest.raises(
+        DamagedIndex,
+        match=r"the key of 'anna-surname' in .* is gone, and 'anna-surname/1' cannot be",
+    ):
         Index.open(index.path, key=KEY)
     connection.close()
 
@@ -148,7 +178,9 @@ def test_a_flipped_bit_is_found(index: Index) -> None:
     file = index.path / "truth.sqlite"
     content = file.read_bytes()
     random, answers = np.random.default_rng(0), set()
-    for place, bit in zip(random.integers(0, len(content), 150), random.integers(0, 8, 150), strict=True):
+    for place, bit in zip(
+        random.integers(0, len(content), 150), random.integers(0, 8, 150), strict=True
+    ):
         spoilt = bytearray(content)
         spoilt[place] ^= 1 << bit
         file.write_bytes(bytes(spoilt))
@@ -157,14 +189,20 @@ def test_a_flipped_bit_is_found(index: Index) -> None:
                 answers.add(opened.get(opened.ids).vectors.tobytes())
         except StoreError as error:
             answers.add(type(error).__name__)
-    assert {each for each in answers if isinstance(each, str)} <= {"DamagedIndex", "StoreError", "WrongKey"}
+    assert {each for each in answers if isinstance(each, str)} <= {
+        "DamagedIndex",
+        "StoreError",
+        "WrongKey",
+    }
     assert len([each for each in answers if isinstance(each, bytes)]) == 1
 
 
 def test_forgetting_destroys_the_key_too(index: Index) -> None:
     with index.engine.database.reading():
         rows = [row for row in index.engine.database.rows() if row.label == "anna-surname"]
-        (wrapped,) = index.engine.database.connection.execute("SELECT key FROM subjects ORDER BY label").fetchone()
+        (wrapped,) = index.engine.database.connection.execute(
+            "SELECT key FROM subjects ORDER BY label"
+        ).fetchone()
     pieces = [
         b"anna-surname",
         wrapped[:8],
@@ -210,7 +248,8 @@ def test_rekey(index: Index, make: Make, rotate: bool) -> None:
         assert [entry.event for entry in opened.audit()] == ["enrol", "revoke", "rekey"]
         same = {row.id: row.vector == sealed[row.id] for row in opened.engine.database.rows()}
         assert set(same.values()) == {not rotate}
-        assert rotate or opened.add(make(PEOPLE[:2])) == 0  # after a rotation the last digits differ
+        # after a rotation the last digits differ
+        assert rotate or opened.add(make(PEOPLE[:2])) == 0
         opened.close()
     assert files_with(index.path, [key[:16] for (key,) in wrapped]) == []
     if rotate:
@@ -236,7 +275,9 @@ def test_an_open_index_gets_protection(tmp_path: Path, contract: Contract, make:
         index.rekey(KEY)
         assert index.protected
         assert files_with(index.path, parts_of(given.vectors)) == []
-        assert [(entry.event, entry.items) for entry in index.audit("dora-surname")] == [("enrol", 1)]
+        assert [(entry.event, entry.items) for entry in index.audit("dora-surname")] == [
+            ("enrol", 1)
+        ]
         assert [entry.event for entry in index.audit()] == ["enrol", "protect"]
         np.testing.assert_allclose(index.get(PEOPLE).vectors, given.vectors, atol=1e-7)
     assert files_with(index.path, parts_of(given.vectors)) == []
@@ -255,7 +296,9 @@ def test_another_process_with_the_old_key_is_told(index: Index, make: Make) -> N
             lambda: other.get(PEOPLE),
             lambda: other.rekey(new_key()),
         ):
-            with pytest.raises(WrongKey, match="was given another key since it was opened: open it again with that"):
+            with pytest.raises(
+                WrongKey, match="was given another key since it was opened: open it again with that"
+            ):
                 call()
         assert len(index) == 5
 
@@ -294,7 +337,9 @@ def test_a_kill_during_rekey_leaves_the_old_or_the_new(
     given, other = make(ids), Key(bytes(range(1, 33)))
     with Index.create(tmp_path / "store", contract, protect=KEY) as index:
         index.add(given)
-    environment = dict(os.environ, PYTHONPATH=str(Path(twofold.__file__).parents[1]), OMP_NUM_THREADS="1")
+    environment = dict(
+        os.environ, PYTHONPATH=str(Path(twofold.__file__).parents[1]), OMP_NUM_THREADS="1"
+    )
     random = np.random.default_rng(0)
     for _ in range(kills):
         command = [sys.executable, "-c", REKEYS, str(tmp_path / "store")]
@@ -319,7 +364,9 @@ def test_a_kill_during_rekey_leaves_the_old_or_the_new(
         assert len(fits) == 1
 
 
-def test_a_check_looks_at_the_log_if_a_key_is_at_hand(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_looks_at_the_log_if_a_key_is_at_hand(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index.forget("anna-surname")
     index.close()
     with sqlite3.connect(index.path / "truth.sqlite") as connection:

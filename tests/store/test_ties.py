@@ -33,11 +33,15 @@ def crowd(distance: str, rows: int = ROWS, seed: int = 0) -> np.ndarray:
 
 def embeddings(vectors: np.ndarray, seed: int = 0) -> Embeddings:
     """Ids that are not in the order of writing."""
-    names = tuple(f"item/{number:04}" for number in np.random.default_rng(seed).permutation(len(vectors)))
+    names = tuple(
+        f"item/{number:04}" for number in np.random.default_rng(seed).permutation(len(vectors))
+    )
     return Embeddings(ids=names, labels=names, vectors=vectors, fingerprint=FINGERPRINT)
 
 
-def by_hand(contract: Contract, given: Embeddings, query: np.ndarray, k: int) -> list[tuple[str, float]]:
+def by_hand(
+    contract: Contract, given: Embeddings, query: np.ndarray, k: int
+) -> list[tuple[str, float]]:
     """The definition: each row by itself, sorted by score, then by id."""
     each = [float(contract.each_score(query, row[None])[0]) for row in given.vectors]
     return sorted(zip(given.ids, each, strict=True), key=lambda one: (-one[1], one[0]))[:k]
@@ -47,7 +51,10 @@ def named(hits: Sequence[Hit]) -> list[tuple[str, float]]:
     return [(hit.id, hit.score) for hit in hits]
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("cosine", "manhattan", "squared_euclidean")]
+SLOW = [
+    pytest.param(name, marks=pytest.mark.slow)
+    for name in ("cosine", "manhattan", "squared_euclidean")
+]
 
 
 @pytest.mark.parametrize("distance", ["euclidean", *SLOW])
@@ -61,20 +68,32 @@ def test_every_engine_gives_the_one_answer(places: Callable[[str], str], distanc
             true = [by_hand(contract, given, query, k) for query in queries]
             assert [named(hits) for hits in index.search(queries, k, exact=exact)] == true
             for number in (0, QUERIES - 1):
-                assert named(index.search(queries[number : number + 1], k, exact=exact)[0]) == true[number]
+                assert (
+                    named(index.search(queries[number : number + 1], k, exact=exact)[0])
+                    == true[number]
+                )
             assert [named(hits) for hits in index.search(queries[:9], k, exact=exact)] == true[:9]
         score = true[0][-1][1]
         together = [*map(named, index.search_range(queries[:10], score))]
-        assert [named(index.search_range(queries[n : n + 1], score)[0]) for n in (0, 9)] == [together[0], together[9]]
+        assert [named(index.search_range(queries[n : n + 1], score)[0]) for n in (0, 9)] == [
+            together[0],
+            together[9],
+        ]
 
 
 @pytest.mark.parametrize("distance", sorted(METRICS))
-def test_batches_blocks_and_threads_change_nothing(distance: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_blocks_and_threads_change_nothing(
+    distance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contract = Contract(fingerprint=FINGERPRINT, dim=DIM, distance=distance)
     rows, queries = crowd(distance, 900), crowd(distance, 30, seed=2)
 
     def answers(size: int) -> list[tuple[list[int], list[float]]]:
-        found = [each for n in range(0, 30, size) for each in neighbours(contract, queries[n : n + size], rows, k=6)]
+        found = [
+            each
+            for n in range(0, 30, size)
+            for each in neighbours(contract, queries[n : n + size], rows, k=6)
+        ]
         return [(places.tolist(), scores.tolist()) for places, scores in found]
 
     whole = answers(30)
@@ -118,7 +137,10 @@ def test_a_large_index_answers_the_same_alone_and_in_a_batch(
         assert [*map(named, index.search(queries, 5, exact=True))] == true
         for exact in (True, False):
             together = [*map(named, index.search(queries, 5, exact=exact))]
-            alone = [named(index.search(queries[n : n + 1], 5, exact=exact)[0]) for n in range(len(queries))]
+            alone = [
+                named(index.search(queries[n : n + 1], 5, exact=exact)[0])
+                for n in range(len(queries))
+            ]
             assert alone == together
         assert index.notes
 
@@ -130,8 +152,15 @@ def test_the_score_of_a_pair_depends_on_the_pair_alone() -> None:
             contract = Contract(fingerprint=FINGERPRINT, dim=dim, distance=distance)
             rows = (random.normal(size=(300, dim)) + 10).astype(np.float32)
             whole = contract.each_score(rows[0], rows)
-            few: list[Any] = [contract.each_score(rows[0], rows[n : n + 1])[0] for n in range(0, 300, 37)]
+            few: list[Any] = [
+                contract.each_score(rows[0], rows[n : n + 1])[0] for n in range(0, 300, 37)
+            ]
             assert few == whole[::37].tolist()
-            assert whole[150:].tolist() == contract.each_score(rows[0], np.asfortranarray(rows[150:])).tolist()
-            np.testing.assert_allclose(whole, contract.scores(rows[:1], rows)[0], rtol=1e-9, atol=1e-6)
+            assert (
+                whole[150:].tolist()
+                == contract.each_score(rows[0], np.asfortranarray(rows[150:])).tolist()
+            )
+            np.testing.assert_allclose(
+                whole, contract.scores(rows[:1], rows)[0], rtol=1e-9, atol=1e-6
+            )
     assert replace(contract, distance="manhattan").each_score(rows[0], rows[:0]).shape == (0,)

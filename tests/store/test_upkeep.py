@@ -87,11 +87,18 @@ def test_what_a_repair_mends(written: Path, statement: str, code: str) -> None:
     with Index.open(written) as index:
         assert len(index) == found.items >= 39
         assert (
-            index.add(Embeddings(ids=(), labels=(), vectors=np.zeros((0, 16), np.float32), fingerprint="1" * 64)) == 0
+            index.add(
+                Embeddings(
+                    ids=(), labels=(), vectors=np.zeros((0, 16), np.float32), fingerprint="1" * 64
+                )
+            )
+            == 0
         )
 
 
-def test_rows_between_lost_pages_are_found_and_a_hopeless_search_ends(written: Path, monkeypatch) -> None:
+def test_rows_between_lost_pages_are_found_and_a_hopeless_search_ends(
+    written: Path, monkeypatch
+) -> None:
     lost, tried = range(11, 19), []
 
     def read(_: Database, low: int, high: int):
@@ -104,7 +111,9 @@ def test_rows_between_lost_pages_are_found_and_a_hopeless_search_ends(written: P
             raise sqlite3.DatabaseError("database disk image is malformed")
 
     monkeypatch.setattr(upkeep, "read", read)
-    monkeypatch.setattr(upkeep, "whole", lambda block, seen: setattr(seen, "items", seen.items + 1) or block)
+    monkeypatch.setattr(
+        upkeep, "whole", lambda block, seen: setattr(seen, "items", seen.items + 1) or block
+    )
     state_is_lost = False
     with contextlib.closing(Database.open(written)) as database:
         seen = Seen()
@@ -123,7 +132,8 @@ def test_what_a_repair_cannot_mend(written: Path) -> None:
     change(written, "UPDATE pinned SET contract = '{}'")
     assert codes(written) == {"damaged-contract"}
     change(written, "UPDATE audit SET event = 'enrol'")
-    assert codes(written) == {"damaged-contract"}  # without what it is pinned to the log cannot be checked
+    # without what it is pinned to the log cannot be checked
+    assert codes(written) == {"damaged-contract"}
     (written / "truth.sqlite").write_text("dear diary, " * 1000)
     assert codes(written) == {"unreadable"}
     assert not inspect(written, repair=True).sound
@@ -154,7 +164,9 @@ def test_an_unfinished_erasure_is_finished(written: Path, make: Make) -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_torn_page_costs_only_what_stood_in_it(tmp_path: Path, make: Make, contract: Contract, seed: int) -> None:
+def test_a_torn_page_costs_only_what_stood_in_it(
+    tmp_path: Path, make: Make, contract: Contract, seed: int
+) -> None:
     names = [f"p{number % 50}/{number}" for number in range(400)]
     with Index.create(tmp_path / "store", contract) as index:
         index.add(make(names))
@@ -177,7 +189,9 @@ def test_the_command(written: Path, run: Run) -> None:
     assert run("check", written)[:2] == (0, "40 whole items, all as it was written\n")
     change(written, "DELETE FROM items WHERE row = 5")
     code, out, _ = run("check", written)
-    assert code == 1 and "39 whole items stand there where 40 were written" in out.replace("\n", " ")
+    assert code == 1 and "39 whole items stand there where 40 were written" in out.replace(
+        "\n", " "
+    )
     code, out, _ = run("check", written, "--repair", "--json")
     told = json.loads(out)
     assert (code, told["items"], told["findings"]) == (0, 39, [])

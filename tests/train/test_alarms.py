@@ -19,13 +19,22 @@ from twofold.train.fit import fit
 def pictures(classes=8, each=8, seed=0):
     rng = np.random.default_rng(seed)
     patterns = rng.integers(0, 256, (classes, 1, 16, 16, 1))
-    noisy = np.clip(patterns + rng.normal(0, 60, (classes, each, 16, 16, 1)), 0, 255).astype(np.uint8)
-    return Items.from_arrays(noisy.reshape(-1, 16, 16, 1), [f"{seed}-{c}" for c in range(classes) for _ in range(each)])
+    noisy = np.clip(patterns + rng.normal(0, 60, (classes, each, 16, 16, 1)), 0, 255).astype(
+        np.uint8
+    )
+    return Items.from_arrays(
+        noisy.reshape(-1, 16, 16, 1), [f"{seed}-{c}" for c in range(classes) for _ in range(each)]
+    )
 
 
 def trained(loss=None, **settings):
-    table = {"input": {"name": "Image", "size": 16, "channels": 1}, "encoder": {"name": "conv4", "dim": 16}}
-    recipe = Recipe.model_validate(table | {"p": 4, "k": 2, "epochs": 20, "augment": {"noise": 0.1}} | settings)
+    table = {
+        "input": {"name": "Image", "size": 16, "channels": 1},
+        "encoder": {"name": "conv4", "dim": 16},
+    }
+    recipe = Recipe.model_validate(
+        table | {"p": 4, "k": 2, "epochs": 20, "augment": {"noise": 0.1}} | settings
+    )
     options = {"checkpoints": settings.pop("checkpoints")} if "checkpoints" in settings else {}
     return fit(build.twin(recipe, seed=0), pictures(), recipe=recipe, loss=loss, **options)
 
@@ -58,9 +67,16 @@ def test_one_bad_step_is_gone_back_over_with_half_of_the_rate():
 def test_a_second_bad_step_ends_the_training_with_its_cause(gradient, tmp_path):
     where = Checkpoints(tmp_path)
     spoilt = Spoilt(30, 1000, gradient=gradient)
-    cause = "the gradient's length is nan while the loss is finite" if gradient else "the loss is nan"
+    cause = (
+        "the gradient's length is nan while the loss is finite" if gradient else "the loss is nan"
+    )
     recipe = Recipe.model_validate(
-        {"input": {"name": "Image", "size": 16, "channels": 1}, "encoder": {"name": "conv4", "dim": 16}, "p": 4, "k": 2}
+        {
+            "input": {"name": "Image", "size": 16, "channels": 1},
+            "encoder": {"name": "conv4", "dim": 16},
+            "p": 4,
+            "k": 2,
+        }
     )
     items = pictures()
     with pytest.raises(TrainingError, match=rf"{cause}: Lower optimiser\.learning_rate"):
@@ -76,41 +92,65 @@ def test_embeddings_that_collapse_are_found_within_fifty_steps():
     def pull(embeddings, labels, *, comparison):
         return (embeddings - embeddings.mean(0).detach()).square().sum() * 100
 
-    with pytest.raises(TrainingError, match=r"the embeddings have collapsed: their spread is .* effective rank"):
+    with pytest.raises(
+        TrainingError, match=r"the embeddings have collapsed: their spread is .* effective rank"
+    ):
         trained(pull, epochs=100, optimiser={"learning_rate": 0.01})
 
 
 def test_a_weight_that_is_no_number_names_the_item():
-    recipe = Recipe.model_validate({"input": {"name": "Image", "size": 16, "channels": 1}, "encoder": "conv4"})
+    recipe = Recipe.model_validate(
+        {"input": {"name": "Image", "size": 16, "channels": 1}, "encoder": "conv4"}
+    )
     twin = build.twin(recipe, seed=0)
     with torch.no_grad():
         next(twin.parameters()).fill_(math.inf)
-    with pytest.raises(TrainingError, match=r"64 of 64 embeddings hold NaN or infinity, that of item 0 of the batch"):
+    with pytest.raises(
+        TrainingError,
+        match=r"64 of 64 embeddings hold NaN or infinity, that of item 0 of the batch",
+    ):
         fit(twin, pictures(32, 4), recipe=recipe)
 
 
 def test_validation_items_that_were_trained_on_are_said():
     items = pictures()
-    again = Items.from_arrays(list(items.values[:16]), [f"other-{index // 8}" for index in range(16)])
+    again = Items.from_arrays(
+        list(items.values[:16]), [f"other-{index // 8}" for index in range(16)]
+    )
     recipe = Recipe.model_validate(
-        {"input": {"name": "Image", "size": 16, "channels": 1}, "encoder": "conv4", "p": 4, "k": 2, "epochs": 1}
+        {
+            "input": {"name": "Image", "size": 16, "channels": 1},
+            "encoder": "conv4",
+            "p": 4,
+            "k": 2,
+            "epochs": 1,
+        }
     )
     bundle = fit(build.twin(recipe, seed=0), items, again, recipe=recipe)
-    assert "16 of 16 validation items have exactly the content of training items" in bundle.training["notes"][0]
+    assert (
+        "16 of 16 validation items have exactly the content of training items"
+        in bundle.training["notes"][0]
+    )
 
 
 def test_a_loss_that_blows_up():
     alarms = Alarms()
     for step in range(40):
         alarms.loss(1.0 + step % 3)
-    with pytest.raises(TrainingError, match=r"it blows up\. Lower optimiser\.learning_rate, lengthen schedule\.warmup"):
+    with pytest.raises(
+        TrainingError,
+        match=r"it blows up\. Lower optimiser\.learning_rate, lengthen schedule\.warmup",
+    ):
         for _ in range(40):
             alarms.loss(30.0)
 
 
 def test_a_moment_without_spread_is_no_alarm():
     alarms, labels = Alarms(), torch.arange(32) % 8
-    same, healthy = torch.ones(32, 4), torch.randn(32, 4, generator=torch.Generator().manual_seed(0))
+    same, healthy = (
+        torch.ones(32, 4),
+        torch.randn(32, 4, generator=torch.Generator().manual_seed(0)),
+    )
     for look in range(20):
         alarms.embeddings(healthy if look % PATIENCE == 0 else same, labels, step=look * EVERY)
     alarms.embeddings(same, torch.arange(32) % 3, step=0)

@@ -45,7 +45,10 @@ def pictures():
 
 def trained(watch=None, valid=None, **settings):
     options = {"checkpoints": settings.pop("checkpoints", None)}
-    table = {"input": {"name": "Image", "size": 16, "channels": 1}, "encoder": {"name": "conv4", "dim": 4, "width": 4}}
+    table = {
+        "input": {"name": "Image", "size": 16, "channels": 1},
+        "encoder": {"name": "conv4", "dim": 4, "width": 4},
+    }
     recipe = Recipe.model_validate(table | {"p": 4, "k": 2, "epochs": 6} | settings)
     return fit(build.twin(recipe, seed=1), pictures(), valid, recipe=recipe, watch=watch, **options)
 
@@ -90,7 +93,9 @@ def test_an_interruption_in_the_cool_down_says_where_a_training_goes_on(clock, t
     def asked():
         return clock.now >= 18
 
-    with pytest.raises(Interrupted, match="asked to end at step 18; --resume continues from step 16"):
+    with pytest.raises(
+        Interrupted, match="asked to end at step 18; --resume continues from step 16"
+    ):
         trained(watch=clock.step, max_seconds=20.0, checkpoints=Checkpoints(tmp_path, asked=asked))
 
 
@@ -103,7 +108,9 @@ def test_what_comes_before_the_first_step_counts(clock, monkeypatch):
 
     monkeypatch.setattr(Items, "content_hashes", slow)
     done = trained(watch=clock.step, max_seconds=20.0)
-    assert done.training["steps"] == 20 - 12, "the contents are hashed twice, for the records and for leaks"
+    assert done.training["steps"] == 20 - 12, (
+        "the contents are hashed twice, for the records and for leaks"
+    )
 
 
 def test_a_schedule_that_ends_in_time_is_left_alone():

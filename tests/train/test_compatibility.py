@@ -22,16 +22,44 @@ def test_every_loss_fits_a_comparison_as_it_is(loss):
 @pytest.mark.parametrize(
     ("loss", "comparison", "said"),
     [
-        ({"name": "contrastive", "negative_margin": 2.5}, "cosine", "loss.negative_margin = 2.5: distances by cosine"),
-        ({"name": "contrastive", "negative_margin": 1e30}, "euclidean", "at most 2; no pair can be that far apart"),
-        ({"name": "contrastive", "negative_margin": 0.0}, "cosine", "there would be nothing to learn"),
-        ({"name": "pair_contrastive", "positive_margin": -5}, "cosine", "loss.positive_margin = -5"),
+        (
+            {"name": "contrastive", "negative_margin": 2.5},
+            "cosine",
+            "loss.negative_margin = 2.5: distances by cosine",
+        ),
+        (
+            {"name": "contrastive", "negative_margin": 1e30},
+            "euclidean",
+            "at most 2; no pair can be that far apart",
+        ),
+        (
+            {"name": "contrastive", "negative_margin": 0.0},
+            "cosine",
+            "there would be nothing to learn",
+        ),
+        (
+            {"name": "pair_contrastive", "positive_margin": -5},
+            "cosine",
+            "loss.positive_margin = -5",
+        ),
         ({"name": "roadmap", "negative_margin": 9}, "squared_euclidean", "above 0 and at most 4"),
         ({"name": "triplet", "margin": 1e30}, "cosine", "loss.margin = 1e[+]30"),
         ({"name": "triplet", "margin": -5}, "cosine", "loss.margin = -5"),
-        ({"name": "triplet", "margin": 0.0, "mining": "semi_hard"}, "cosine", "above 0 and at most 2"),
-        ({"name": "triplet", "margin": "wide"}, "cosine", "a margin of a loss is a number, not 'wide'"),
-        ("binary_cross_entropy", "cosine", "takes a distance for a logit, and cosine .* comparison = 'WeightedL1'"),
+        (
+            {"name": "triplet", "margin": 0.0, "mining": "semi_hard"},
+            "cosine",
+            "above 0 and at most 2",
+        ),
+        (
+            {"name": "triplet", "margin": "wide"},
+            "cosine",
+            "a margin of a loss is a number, not 'wide'",
+        ),
+        (
+            "binary_cross_entropy",
+            "cosine",
+            "takes a distance for a logit, and cosine .* comparison = 'WeightedL1'",
+        ),
         ("pair_cross_entropy", "euclidean", "or a loss for plain distances .pair_contrastive"),
         ("ArcFace", "WeightedL1", "the weights of WeightedL1 would learn nothing"),
     ],
@@ -51,13 +79,17 @@ def test_embeddings_of_any_length_have_distances_without_bound():
 
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
-@pytest.mark.parametrize("key", ["loss.temperature", "optimiser.learning_rate", "encoder.dropout", "augment.rotation"])
+@pytest.mark.parametrize(
+    "key", ["loss.temperature", "optimiser.learning_rate", "encoder.dropout", "augment.rotation"]
+)
 def test_numbers_that_are_not_finite_are_no_recipe(key, value):
     with pytest.raises(RecipeError, match="finite number"):
         Recipe(loss="supcon").replace({key: value})
 
 
-@pytest.mark.parametrize("settings", [{"miner": "batch_hard", "loss": "supcon"}, {"memory": 8, "loss": "ArcFace"}])
+@pytest.mark.parametrize(
+    "settings", [{"miner": "batch_hard", "loss": "supcon"}, {"memory": 8, "loss": "ArcFace"}]
+)
 def test_pieces_that_do_not_go_together_are_seen_before_the_data(settings):
     with pytest.raises(TwofoldError):
         check(recipe(settings.pop("loss"), **settings))

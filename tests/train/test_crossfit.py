@@ -49,7 +49,10 @@ def test_nobody_is_judged_by_a_model_that_has_seen_them(items, monkeypatch):
     assert [len(names) for names in seen] == [8, 8, 8]
     for fold, names in enumerate(seen):
         inside = found.fold == fold
-        judged = {items.identities[code] for code in np.unique([found.first[inside], found.second[inside]])}
+        judged = {
+            items.identities[code]
+            for code in np.unique([found.first[inside], found.second[inside]])
+        }
         assert len(judged) == 4 and not judged & names
 
 
@@ -80,7 +83,9 @@ def test_rates_at_the_threshold_are_taken_fold_by_fold(items, bundle):
         everything = np.unique(pairs.scores[pairs.fold != fold]).astype(np.float64)
         threshold = min(t for t in [*everything, np.inf] if (others >= t).mean() <= 0.1)
         wrong += int((pairs.scores[(pairs.fold == fold) & ~pairs.same] >= threshold).sum())
-    assert done.number("false_match_rate").value == pytest.approx(wrong / int((~pairs.same).sum()), abs=0.01)
+    assert done.number("false_match_rate").value == pytest.approx(
+        wrong / int((~pairs.same).sum()), abs=0.01
+    )
     assert any("cross-fitted" in note for note in done.notes)
 
 
@@ -95,9 +100,14 @@ def test_a_saved_bundle_has_it_and_protects_it(items, bundle, tmp_path):
     bundle.save(tmp_path / "m")
     loaded = Bundle.load(tmp_path / "m")
     for field in dataclasses.fields(bundle.crossfit):
-        assert np.array_equal(getattr(loaded.crossfit, field.name), getattr(bundle.crossfit, field.name))
+        assert np.array_equal(
+            getattr(loaded.crossfit, field.name), getattr(bundle.crossfit, field.name)
+        )
     assert loaded.fingerprint == bundle.fingerprint
-    assert calibrate(loaded, items, far=0.1).calibration == calibrate(bundle, items, far=0.1).calibration
+    assert (
+        calibrate(loaded, items, far=0.1).calibration
+        == calibrate(bundle, items, far=0.1).calibration
+    )
     names = b"".join(path.read_bytes() for path in (tmp_path / "m").glob("crossfit*"))
     assert not any(name.encode() in names for name in items.identities)
     (tmp_path / "m" / "crossfit.safetensors").write_bytes(b"spoilt")
@@ -111,7 +121,13 @@ def test_an_interrupted_cross_fitting_goes_on_to_the_same_bundle(items, bundle, 
     states = Checkpoints(tmp_path / "states", asked=lambda: next(left, None) is None)
     with pytest.raises(Interrupted):
         fit_recipe(RECIPE, items, seed=1, device="cpu", checkpoints=states)
-    more = fit_recipe(RECIPE, items, seed=1, device="cpu", checkpoints=Checkpoints(tmp_path / "states", resume=True))
+    more = fit_recipe(
+        RECIPE,
+        items,
+        seed=1,
+        device="cpu",
+        checkpoints=Checkpoints(tmp_path / "states", resume=True),
+    )
     assert more.fingerprint == bundle.fingerprint
     assert np.array_equal(more.crossfit.scores, bundle.crossfit.scores)
 
@@ -119,7 +135,10 @@ def test_an_interrupted_cross_fitting_goes_on_to_the_same_bundle(items, bundle, 
 def test_progress_runs_over_all_trainings(items):
     shown = []
     fit_recipe(RECIPE, items, seed=1, device="cpu", watch=shown.append)
-    done = [(progress.epoch - 1 + progress.step / progress.steps) / progress.epochs for progress in shown]
+    done = [
+        (progress.epoch - 1 + progress.step / progress.steps) / progress.epochs
+        for progress in shown
+    ]
     assert done == sorted(done) and done[-1] == 1.0
     assert shown[-1].epochs == 4 * RECIPE.epochs
 

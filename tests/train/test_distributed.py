@@ -28,12 +28,41 @@ def test_torchrun_trains_one_bundle(tmp_path):
     for value, label, number in zip(items.values, items.labels, range(len(items)), strict=True):
         (data / items.names[label]).mkdir(parents=True, exist_ok=True)
         Picture.fromarray(value[:, :, 0]).save(data / items.names[label] / f"{number}.png")
-    settings = ["epochs=2", "p=6", "k=4", "memory=48", "micro_batch=5", "encoder.width=8", "copies=1", "split.folds=0"]
+    settings = [
+        "epochs=2",
+        "p=6",
+        "k=4",
+        "memory=48",
+        "micro_batch=5",
+        "encoder.width=8",
+        "copies=1",
+        "split.folds=0",
+    ]
     words = [word for setting in settings for word in ("--set", setting)]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "twofold"]
-    command += ["train", "character", str(data), "-o", str(out), "--device", "cpu", "--json", *words]
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "-m",
+        "twofold",
+    ]
+    command += [
+        "train",
+        "character",
+        str(data),
+        "-o",
+        str(out),
+        "--device",
+        "cpu",
+        "--json",
+        *words,
+    ]
     environment = os.environ | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500, env=environment)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=500, env=environment
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert told["epochs"] == 2

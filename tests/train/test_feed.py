@@ -35,7 +35,9 @@ def recipe(**settings):
 
 def item_feeds(world, **settings):
     items = pictures()
-    return [ItemFeed(items, IMAGE, recipe(**settings), 5, share=(rank, world)) for rank in range(world)]
+    return [
+        ItemFeed(items, IMAGE, recipe(**settings), 5, share=(rank, world)) for rank in range(world)
+    ]
 
 
 def pair_feeds(source, world, **settings):
@@ -81,12 +83,18 @@ def test_pairs_are_shared_by_their_items(drawn, listed):
         assert feeds[0].sizes(planned) == [len(batch) for batch, _ in parts]
         for _, theirs in parts:
             assert isinstance(theirs, PairBatch)
-            assert all(torch.equal(getattr(theirs, name), getattr(pairs, name)) for name in ("a", "b", "targets"))
+            assert all(
+                torch.equal(getattr(theirs, name), getattr(pairs, name))
+                for name in ("a", "b", "targets")
+            )
 
 
 def test_a_batch_smaller_than_the_number_of_processes_is_refused(listed):
     (feed, *_) = item_feeds(16)
-    with pytest.raises(NotEnoughData, match="a batch of 9 items cannot be shared by 16 processes: raise p, or start"):
+    with pytest.raises(
+        NotEnoughData,
+        match="a batch of 9 items cannot be shared by 16 processes: raise p, or start",
+    ):
         feed.plan(0)
     (feed, *_) = pair_feeds(listed, 16)
     with pytest.raises(NotEnoughData, match="cannot be shared by 16 processes"):
@@ -104,7 +112,9 @@ def test_decoded_arrays_are_the_same_from_memory_a_file_and_the_disk(monkeypatch
     assert again.arrays is None
     order = np.random.default_rng(0).permutation(len(values))
     for stored in (kept, mapped, again):
-        assert torch.equal(IMAGE.stack(stored.take(order)), IMAGE.stack([values[index] for index in order]))
+        assert torch.equal(
+            IMAGE.stack(stored.take(order)), IMAGE.stack([values[index] for index in order])
+        )
     assert list(tmp_path.iterdir()) == []
     assert not mapped.arrays.rows.flags.writeable
 
@@ -168,7 +178,9 @@ def test_groups_of_classes_come_into_a_batch_together():
     for planned in feed.plan(1, groups):
         labels = np.unique(feed.labels[planned])
         assert sorted(np.bincount(groups[labels], minlength=4)) == [0, 0, 2, 2]
-    assert any(len(np.unique(groups[np.unique(feed.labels[planned])])) > 2 for planned in feed.plan(1))
+    assert any(
+        len(np.unique(groups[np.unique(feed.labels[planned])])) > 2 for planned in feed.plan(1)
+    )
 
 
 def test_classes_have_names_and_variants_say_which():

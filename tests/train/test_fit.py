@@ -28,7 +28,9 @@ def pictures(classes=12, each=8, seed=0, size=16):
     """Classes of noisy random patterns: learnable in a few steps."""
     rng = np.random.default_rng(seed)
     patterns = rng.integers(0, 256, (classes, 1, size, size, 1))
-    noisy = np.clip(patterns + rng.normal(0, 60, (classes, each, size, size, 1)), 0, 255).astype(np.uint8)
+    noisy = np.clip(patterns + rng.normal(0, 60, (classes, each, size, size, 1)), 0, 255).astype(
+        np.uint8
+    )
     labels = [f"c{seed}-{c:02}" for c in range(classes) for _ in range(each)]
     return Items.from_arrays(noisy.reshape(-1, size, size, 1), labels)
 
@@ -116,7 +118,9 @@ def test_max_seconds_ends_cleanly():
     assert bundle.training["history"][-1]["eer"] is not None
 
 
-@pytest.mark.parametrize("name", ["contrastive", "triplet", "supcon", "ArcFace", "pair_contrastive"])
+@pytest.mark.parametrize(
+    "name", ["contrastive", "triplet", "supcon", "ArcFace", "pair_contrastive"]
+)
 def test_losses_of_every_kind_train(name):
     bundle = trained(recipe(loss=name))
     assert np.isfinite(bundle.training["history"][-1]["loss"])
@@ -124,7 +128,9 @@ def test_losses_of_every_kind_train(name):
 
 def test_compile_without_a_compiler_says_so(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(RecipeError, match="needs a C\\+\\+ compiler, and there is none: install g\\+\\+, or leave"):
+    with pytest.raises(
+        RecipeError, match="needs a C\\+\\+ compiler, and there is none: install g\\+\\+, or leave"
+    ):
         trained(recipe(compile=True))
 
 
@@ -136,13 +142,16 @@ def test_a_compiled_encoder_trains_as_well():
         "from twofold import Recipe, build, fit\n"
         "from twofold.data.synthetic import glyphs\n"
         "for switch in (False, True):\n"
-        "    recipe = Recipe(input={'name': 'Image', 'size': 16, 'channels': 1}, encoder='conv4', p=4, k=4, epochs=2)\n"
+        "    recipe = Recipe(input={'name': 'Image', 'size': 16, 'channels': 1}, encoder='conv4', "
+        "p=4, k=4, epochs=2)\n"
         "    recipe = recipe.replace({'compile': switch})\n"
         "    bundle = fit(build.twin(recipe), glyphs(8, 6, size=16), recipe=recipe)\n"
         "    print(bundle.training['history'][-1]['loss'])\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment
+    )
     assert done.returncode == 0, done.stderr
     plain, compiled = map(float, done.stdout.split())
     assert compiled == pytest.approx(plain, rel=1e-3)
@@ -193,8 +202,12 @@ def test_fit_recipe_writes_down_the_split():
         "test": 3,
     }
     kept = bundle.part(items, "calibrate")
-    assert len(kept.identities) == 3 and not set(kept.identities) & set(bundle.part(items, "test").identities)
-    assert kept.notes[0].startswith("DATA is what the model was trained from: the 3 of 30 identities")
+    assert len(kept.identities) == 3 and not set(kept.identities) & set(
+        bundle.part(items, "test").identities
+    )
+    assert kept.notes[0].startswith(
+        "DATA is what the model was trained from: the 3 of 30 identities"
+    )
     with pytest.raises(IdentityOverlap, match="were trained on"):
         bundle.refuse_trained(items)
 

@@ -26,7 +26,11 @@ def test_they_are_the_moving_averages_of_the_definition():
             if code in means:
                 near = np.mean(items @ (means[code] / np.linalg.norm(means[code])))
                 within[code] = 0.7 * within[code] + 0.3 * near if code in within else near
-            means[code] = 0.7 * means[code] + 0.3 * items.mean(axis=0) if code in means else items.mean(axis=0)
+            means[code] = (
+                0.7 * means[code] + 0.3 * items.mean(axis=0)
+                if code in means
+                else items.mean(axis=0)
+            )
             seen[code] += 1
     assert (prototypes.seen.numpy() == seen).all()
     for code, mean in means.items():

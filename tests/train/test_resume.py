@@ -48,7 +48,9 @@ def pictures(classes, seed):
 
 def trained(**options):
     recipe = Recipe.model_validate(SETTINGS | options.pop("settings", {}))
-    return fit(build.twin(recipe, seed=1), pictures(12, 0), pictures(6, 1), recipe=recipe, **options)
+    return fit(
+        build.twin(recipe, seed=1), pictures(12, 0), pictures(6, 1), recipe=recipe, **options
+    )
 
 
 def weights(bundle):
@@ -65,7 +67,9 @@ def whole(tmp_path_factory):
 def test_a_training_that_was_asked_to_end_goes_on_bit_for_bit(stop, whole, tmp_path):
     asked = iter(range(1, 100))
     where = Checkpoints(tmp_path, asked=lambda: next(asked) == stop)
-    with pytest.raises(Interrupted, match=f"asked to end at step {stop}; --resume continues from step {stop}"):
+    with pytest.raises(
+        Interrupted, match=f"asked to end at step {stop}; --resume continues from step {stop}"
+    ):
         trained(checkpoints=where)
     resumed = trained(checkpoints=Checkpoints(tmp_path, resume=True, keep=100))
     assert torch.equal(weights(resumed), weights(whole[0]))
@@ -74,7 +78,9 @@ def test_a_training_that_was_asked_to_end_goes_on_bit_for_bit(stop, whole, tmp_p
         if name.startswith(("provenance.", "classes.")):
             continue  # hashed with a key that each training draws anew
         assert torch.equal(tensor, tensors[name]), name
-    assert [line["loss"] for line in numbers["history"]] == [line["loss"] for line in whole[1][1]["history"]]
+    assert [line["loss"] for line in numbers["history"]] == [
+        line["loss"] for line in whole[1][1]["history"]
+    ]
     assert resumed.training["notes"] == []
 
 
@@ -106,14 +112,20 @@ def test_the_last_states_stay_and_a_damaged_one_gives_way_to_the_one_before(whol
     assert "is not what was written" in resumed.training["notes"][0]
     (states[0] / checkpoint.STATE).write_text("{")
     Checkpoints(tmp_path).states[-1].joinpath(checkpoint.STATE).write_text("{")
-    with pytest.raises(DamagedBundle, match="holds no state of a training to go on from: train without --resume"):
+    with pytest.raises(
+        DamagedBundle, match="holds no state of a training to go on from: train without --resume"
+    ):
         trained(checkpoints=Checkpoints(tmp_path, resume=True))
 
 
-def test_of_large_weights_the_last_epoch_is_kept_and_others_now_and_then(whole, tmp_path, monkeypatch):
+def test_of_large_weights_the_last_epoch_is_kept_and_others_now_and_then(
+    whole, tmp_path, monkeypatch
+):
     kept = []
     monkeypatch.setattr(keeper, "LARGE", 0)
-    monkeypatch.setattr(checkpoint, "keep", lambda where, tensors, numbers: kept.append(numbers["epoch"]))
+    monkeypatch.setattr(
+        checkpoint, "keep", lambda where, tensors, numbers: kept.append(numbers["epoch"])
+    )
     again = trained(checkpoints=Checkpoints(tmp_path / "large"))
     assert kept == [SETTINGS["epochs"]] and torch.equal(weights(again), weights(whole[0]))
     monkeypatch.setattr(keeper, "APART", 0.0)
@@ -142,11 +154,23 @@ def test_sigterm_saves_and_exits_143(tmp_path):
     for number, (value, label) in enumerate(zip(items.values, items.labels, strict=True)):
         (data / items.names[label]).mkdir(parents=True, exist_ok=True)
         Picture.fromarray(value[:, :, 0]).save(data / items.names[label] / f"{number}.png")
-    command = [sys.executable, "-m", "twofold", "train", "character", str(data), "-o", str(out), "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "twofold",
+        "train",
+        "character",
+        str(data),
+        "-o",
+        str(out),
+        "--json",
+    ]
     for setting in ("epochs=2000", "p=6", "encoder.width=8", "copies=1", "split.folds=0"):
         command += ["--set", setting]
     environment = os.environ | {"PYTHONPATH": str(Path(twofold.__file__).parents[1])}
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
     log = out.with_name("model.training") / "log.jsonl"
     while not log.exists():
         assert running.poll() is None, running.stderr.read()
@@ -156,7 +180,11 @@ def test_sigterm_saves_and_exits_143(tmp_path):
     assert running.returncode == 143, complaint
     assert "--resume continues from step" in complaint
     done = subprocess.run(
-        [*command, "--resume", "--max-time", "0.01"], capture_output=True, text=True, check=False, env=environment
+        [*command, "--resume", "--max-time", "0.01"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["epochs"] >= 1

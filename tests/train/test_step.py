@@ -19,7 +19,11 @@ from twofold.train.run import Run
 from twofold.train.step import gradients, step
 from twofold.twin import Twin
 
-BATCH = [name for name in losses.__all__ if name.islower() and not name.startswith("pair_") and name != "external"]
+BATCH = [
+    name
+    for name in losses.__all__
+    if name.islower() and not name.startswith("pair_") and name != "external"
+]
 
 
 class Net(nn.Module):
@@ -28,7 +32,9 @@ class Net(nn.Module):
     def __init__(self, *, dropout=0.0, norm=False):
         super().__init__()
         middle = nn.BatchNorm1d(32) if norm else nn.Identity()
-        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), middle, nn.Dropout(dropout), nn.Linear(32, 8))
+        self.layers = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 32), middle, nn.Dropout(dropout), nn.Linear(32, 8)
+        )
 
     def forward(self, batch):
         return self.layers.double()(batch.double())
@@ -90,7 +96,9 @@ def test_the_parts_of_a_loss_add_up(name, processes):
     value.backward()
     counts = [[] for _ in range(processes)]
     for rank in range(processes):
-        with sharing(Share(rank, processes, lambda count, rank=rank: counts[rank].append(count) or count)):
+        with sharing(
+            Share(rank, processes, lambda count, rank=rank: counts[rank].append(count) or count)
+        ):
             loss(x, labels, comparison=Plain("euclidean"))
     totals = [sum(each) for each in zip(*counts, strict=True)]
     shared, parts = x.clone().requires_grad_(), 0.0
@@ -148,8 +156,12 @@ def test_what_a_memory_says_is_the_loss_with_references():
     before = run.twin.embed(batch).detach()
     step(run, batch, labels, aim, sizes=[20])
     after = run.twin.embed(batch)
-    expected = losses.supcon(after, labels, comparison=Plain("euclidean"), references=(before.float().double(), labels))
-    assert gradients(run, batch, labels, aim, sizes=[20]) == pytest.approx(float(expected.detach()), rel=1e-6)
+    expected = losses.supcon(
+        after, labels, comparison=Plain("euclidean"), references=(before.float().double(), labels)
+    )
+    assert gradients(run, batch, labels, aim, sizes=[20]) == pytest.approx(
+        float(expected.detach()), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("settings", [{"loss": "ArcFace"}, {"loss": "pair_contrastive"}])
@@ -185,7 +197,9 @@ def test_a_loss_without_rows_is_divided_by_the_number_of_processes():
     shared, aim, batch, labels = made(loss="ArcFace")
     assert not aim.in_rows
     shared.processes = Beside(0, shared.twin.embed(batch[10:]).detach())
-    assert gradients(shared, batch[:10], labels, aim, sizes=[10, 10]) == pytest.approx(value, rel=1e-6)
+    assert gradients(shared, batch[:10], labels, aim, sizes=[10, 10]) == pytest.approx(
+        value, rel=1e-6
+    )
     proxies = [next(run.modules.parameters()).grad for run in (alone, shared)]
     torch.testing.assert_close(2 * proxies[1], proxies[0], rtol=1e-5, atol=1e-8)
 
@@ -212,7 +226,8 @@ def test_an_alarm_leaves_weights_and_optimiser_as_they_were(broken):
         value = aim.loss(embeddings, labels, references)
         if broken == "loss":
             return value * float("nan")
-        return value + (embeddings.sum() - embeddings.sum().detach()).abs().sqrt()  # 0, with a slope of infinity
+        # 0, with a slope of infinity
+        return value + (embeddings.sum() - embeddings.sum().detach()).abs().sqrt()
 
     with pytest.raises(TrainingError, match=r"Lower optimiser\.learning_rate"):
         step(run, batch, labels, aim._replace(loss=spoilt), sizes=[20])

@@ -37,8 +37,9 @@ class Pairs:
 class Bridge:
     """An orthogonal map between the vectors of two models, from mean to mean: `b = (a - mean_old) R + mean_new`.
 
-    R is the matrix with orthonormal rows or columns (whichever are fewer) that minimises `|A R - B|` (Schonemann 1966).
-    For the cosine both means are taken to be zero, and what comes out is brought to length 1.
+    R is the matrix with orthonormal rows or columns (whichever are fewer) that minimises `|A R -
+    B|` (Schonemann 1966). For the cosine both means are taken to be zero, and what comes out is
+    brought to length 1.
     """
 
     matrix: Float[np.ndarray, "old new"]
@@ -47,7 +48,9 @@ class Bridge:
     unit: bool
 
     @classmethod
-    def fit(cls, old: Float[np.ndarray, "n old"], new: Float[np.ndarray, "n new"], *, unit: bool) -> "Bridge":
+    def fit(
+        cls, old: Float[np.ndarray, "n old"], new: Float[np.ndarray, "n new"], *, unit: bool
+    ) -> "Bridge":
         """The bridge that brings each row of `old` as near as can be to the same row of `new`."""
         old, new = old.astype(np.float64), new.astype(np.float64)
         mean_old = np.zeros(old.shape[1]) if unit else old.mean(axis=0)
@@ -85,10 +88,13 @@ def toll(bundle: Bundle, pairs: Pairs, *, unit: bool, seed: int) -> Toll:
     drawn = resampled_means(found, owners, identities=units, replicates=REPLICATES, seed=seed)
     name = "finds_itself" if itself else "recall_at_1"
     told = {
-        key: estimate(name, float(each.mean()), replicates=drawn[key], resampled=units) for key, each in found.items()
+        key: estimate(name, float(each.mean()), replicates=drawn[key], resampled=units)
+        for key, each in found.items()
     }
     own = [float(scores(bundle.twin, pairs.new[[row]], over[[row]])[0, 0]) for row in asking]
-    return Toll(name=name, again=told["again"], bridged=told["bridged"], likeness=float(np.median(own)))
+    return Toll(
+        name=name, again=told["again"], bridged=told["bridged"], likeness=float(np.median(own))
+    )
 
 
 def held_out(labels: tuple[str, ...], *, seed: int) -> Bool[np.ndarray, "n"]:
@@ -96,7 +102,8 @@ def held_out(labels: tuple[str, ...], *, seed: int) -> Bool[np.ndarray, "n"]:
     names = sorted(set(labels))
     if len(names) < 4:
         raise NotEnoughData(
-            f"{counted(len(names), 'identity')}: a bridge is measured on identities that it was not fitted to: "
+            f"{counted(len(names), 'identity')}: a bridge is measured on identities that it was "
+            f"not fitted to: "
             "give 4 or more"
         )
     counts = Counter(labels)
@@ -132,5 +139,7 @@ def answers(
         if not itself:
             found[np.arange(len(own)), own] = -np.inf
         best = found.argmax(axis=1)
-        right[start : start + QUERIES_AT_ONCE] = best == own if itself else codes[best] == codes[own]
+        right[start : start + QUERIES_AT_ONCE] = (
+            best == own if itself else codes[best] == codes[own]
+        )
     return right

@@ -30,10 +30,10 @@ def compare(
 ) -> tuple[Difference, ...]:
     """How much better `b` is than `a` on identities that neither has seen, each number with the interval of its gain.
 
-    Of data that a bundle was trained from, the identities kept aside as "test" are used: those of both, where both
-    know the data. Where both were cross-fitted on it, in the same folds, their cross-fitted scores are compared. Where
-    both are calibrated, and on other identities than these, error rates at their thresholds are
-    compared too.
+    Of data that a bundle was trained from, the identities kept aside as "test" are used: those of
+    both, where both know the data. Where both were cross-fitted on it, in the same folds, their
+    cross-fitted scores are compared. Where both are calibrated, and on other identities than these,
+    error rates at their thresholds are compared too.
 
     Args:
         far: false-accept rate at which true-accept rates are compared, each at its own threshold.
@@ -51,7 +51,9 @@ def compare(
     a.refuse_trained(part)
     sides = [_pairs(bundle, part, progress) for bundle in (a, b)]
     thresholds = [
-        bundle.calibration.deciding.threshold for bundle in (a, b) if bundle.calibration and _fresh(bundle, part)
+        bundle.calibration.deciding.threshold
+        for bundle in (a, b)
+        if bundle.calibration and _fresh(bundle, part)
     ]
     found = differences(
         sides[0],
@@ -69,19 +71,27 @@ def _crossfitted(a: Bundle, b: Bundle, items: Items) -> tuple[CrossFit, CrossFit
         IdentityOverlap: only one of the two was cross-fitted.
         DataError: they were cross-fitted in other folds, which have other pairs.
     """
-    judged = tuple(bundle.crossfit_of(items) for bundle in (a, b) if "test" not in bundle.provenance.parts)
+    judged = tuple(
+        bundle.crossfit_of(items) for bundle in (a, b) if "test" not in bundle.provenance.parts
+    )
     known = [each for each in judged if each is not None]
     if not known:
         return None
     if len(known) == 1:
         raise IdentityOverlap(
-            "one of the two was cross-fitted on this data and has seen every identity of it, the other was not: "
-            "compare them on DATA of other identities, or train the other on this data with the same --seed"
+            "one of the two was cross-fitted on this data and has seen every identity of it, the "
+            "other was not: "
+            "compare them on DATA of other identities, or train the other on this data with the "
+            "same --seed"
         )
     first, second = known
-    if not all(np.array_equal(getattr(first, name), getattr(second, name)) for name in ("fold", "first", "second")):
+    if not all(
+        np.array_equal(getattr(first, name), getattr(second, name))
+        for name in ("fold", "first", "second")
+    ):
         raise DataError(
-            "the two were cross-fitted in other folds, so their scores are of other pairs: compare them on DATA of "
+            "the two were cross-fitted in other folds, so their scores are of other pairs: "
+            "compare them on DATA of "
             "other identities, or train both with the same --seed and the same split.folds"
         )
     return first, second
@@ -93,13 +103,19 @@ def compare_scores(
     """As `compare`, for the scores that any two models gave to the same pairs.
 
     Raises:
-        DataError: the two are not of the same pairs, or one says whose they are and the other does not.
+        DataError: the two are not of the same pairs, or one says whose they are and the other does
+            not.
     """
     if a.unit != b.unit:
         raise DataError(
-            f"only one of the two gives the identities of its pairs ({a.unit}, {b.unit}): give them with both"
+            f"only one of the two gives the identities of its pairs ({a.unit}, {b.unit}): give "
+            f"them with both"
         )
-    return tuple(differences(a.pairs, b.pairs, far=far, confidence=confidence, unit=a.unit, seed=seed).values())
+    return tuple(
+        differences(
+            a.pairs, b.pairs, far=far, confidence=confidence, unit=a.unit, seed=seed
+        ).values()
+    )
 
 
 def _fresh(bundle: Bundle, part: Items) -> bool:

@@ -51,7 +51,8 @@ class Copies:
     """What counts as a copy, and which one stays.
 
     Attributes:
-        keep: "largest", "oldest", "first", or a function (collection, position) -> sort key, the smallest kept.
+        keep: "largest", "oldest", "first", or a function (collection, position) -> sort key, the
+            smallest kept.
         strictness: "exact" (equal bytes), "strict", "normal", or "loose" (doubtful ones as well).
         mirrored: mirror images count, too.
     """
@@ -64,7 +65,10 @@ class Copies:
         if not callable(self.keep) and self.keep not in KEEP:
             raise UsageError(f"keep = {self.keep!r} is not a rule: {nearest(self.keep, KEEP)}")
         if self.strictness not in STRICTNESS:
-            raise UsageError(f"strictness = {self.strictness!r} is not known: {nearest(self.strictness, STRICTNESS)}")
+            raise UsageError(
+                f"strictness = {self.strictness!r} is not known: "
+                f"{nearest(self.strictness, STRICTNESS)}"
+            )
 
 
 def dedup(
@@ -80,23 +84,26 @@ def dedup(
 ) -> Groups:
     """Find groups of near-duplicates among things; each is read once, and no file is touched.
 
-    Pictures are copies of each other where one fits into the other and nothing differs locally (`copies.judge`). A
-    calibrated bundle adds pairs whose score reaches its threshold, and so does `threshold` for any bundle. Of all else
-    (texts, series, ...) those are copies, and things of equal content. Every copy was compared with the one that is
-    kept. Links, and second names of one file, are left out.
+    Pictures are copies of each other where one fits into the other and nothing differs locally
+    (`copies.judge`). A calibrated bundle adds pairs whose score reaches its threshold, and so does
+    `threshold` for any bundle. Of all else (texts, series, ...) those are copies, and things of
+    equal content. Every copy was compared with the one that is kept. Links, and second names of one
+    file, are left out.
 
     Args:
         reader: a bundle; or an input type; None: pictures, by their pixels alone.
         keep: which of a group stays, if `rule` does not say so.
         threshold: score of the bundle's vectors from which on two things are the same.
         against: what is in this index stays: things near it are its copies, in groups of their own.
-        cache: a folder where what was read is kept by content: the next call reads, embeds and compares what is new.
+        cache: a folder where what was read is kept by content: the next call reads, embeds and
+            compares what is new.
         rule: what counts as a copy, and which one stays.
         watch: called with (what is done, done, total).
 
     Raises:
-        UsageError: an unknown `keep` or strictness, or a threshold without a bundle. FingerprintMismatch: another
-        model's index or cache. BundleError: `cache` is something else.
+        UsageError: an unknown `keep` or strictness, or a threshold without a bundle.
+            FingerprintMismatch: another model's index or cache. BundleError: `cache` is something
+            else.
     """
     rule = rule or Copies(keep=keep)
     reader = Image(size=128, max_pixels=100_000_000) if reader is None else reader
@@ -105,12 +112,21 @@ def dedup(
     limit = _limit(bundle, threshold, against)
     kept = load_cache(cache, reader, mirrored=rule.mirrored)
     items, notes = distinct(items)
-    known, new = collect(items, reader, embed=embed_read, cached=kept.known.get, progress=_told(watch, "reading"))
+    known, new = collect(
+        items, reader, embed=embed_read, cached=kept.known.get, progress=_told(watch, "reading")
+    )
     indexed = beside(known, against, bundle, limit, watch=watch)
     search = _Search(known, bundle, limit, indexed, rule=rule, kept=kept)
     found = search.run(watch)
     if cache is not None:
-        save_cache(cache, reader, known, old=kept.known, verdicts=search.judge.known, mirrored=rule.mirrored)
+        save_cache(
+            cache,
+            reader,
+            known,
+            old=kept.known,
+            verdicts=search.judge.known,
+            mirrored=rule.mirrored,
+        )
     groups, perhaps = search.groups(found), search.perhaps(found)
     return Groups(
         groups=groups,
@@ -118,7 +134,12 @@ def dedup(
         items=len(known) + len(known.unreadable),
         new=new,
         rule=_rule_in_words(
-            bundle, limit, rule, pictures=reads_pictures, against=against is not None, asked=threshold is not None
+            bundle,
+            limit,
+            rule,
+            pictures=reads_pictures,
+            against=against is not None,
+            asked=threshold is not None,
         ),
         threshold=COPY if limit is None else limit,
         unreadable=known.unreadable,
@@ -140,7 +161,8 @@ def dedup_vectors(
     """Groups of vectors that exist already; the first of each group is kept.
 
     Args:
-        vectors: embeddings, or an array (n, dim), float32 or float16, a memory map as well; then row numbers are ids.
+        vectors: embeddings, or an array (n, dim), float32 or float16, a memory map as well; then
+            row numbers are ids.
         threshold: score from which on two are the same: a cosine, or minus a distance.
         distance: cosine, euclidean or squared_euclidean.
     """
@@ -151,9 +173,15 @@ def dedup_vectors(
     pairs = np.stack([found.first, found.second], axis=1)
     near = partial(_near_by_vector, Space.of(rows, threshold, distance))
     stars = star_groups(pairs, found.scores, rank=np.arange(len(rows)), same=found.same, alike=near)
-    ids: Sequence[str] | range = vectors.ids if isinstance(vectors, Embeddings) else range(len(rows))
+    ids: Sequence[str] | range = (
+        vectors.ids if isinstance(vectors, Embeddings) else range(len(rows))
+    )
     groups = tuple(
-        Group(kept=str(ids[star.kept]), copies=tuple(str(ids[i]) for i in star.others), scores=star.scores)
+        Group(
+            kept=str(ids[star.kept]),
+            copies=tuple(str(ids[i]) for i in star.others),
+            scores=star.scores,
+        )
         for star in stars
     )
     rule = f"{distance} score of the vectors at least {threshold:g}, as you asked"
@@ -161,7 +189,9 @@ def dedup_vectors(
     return Groups(groups=groups, notes=_bounded(found), recall=found.recall, **told)
 
 
-def _near_by_vector(space: Space, kept: int, others: Int[np.ndarray, "m"]) -> Float[np.ndarray, "m"]:
+def _near_by_vector(
+    space: Space, kept: int, others: Int[np.ndarray, "m"]
+) -> Float[np.ndarray, "m"]:
     scores = space.scores(np.full(len(others), kept), others)
     return np.where(scores >= space.score, scores, -np.inf)
 
@@ -183,7 +213,10 @@ class _Search:
         self.known = _joined(known, indexed.known)
         self.indexed, self.bundle, self.limit, self.rule = indexed, bundle, limit, rule
         self.judge = Judge(
-            collection=self.known, strictness=rule.strictness, mirrored=rule.mirrored, known=dict(kept.verdicts)
+            collection=self.known,
+            strictness=rule.strictness,
+            mirrored=rule.mirrored,
+            known=dict(kept.verdicts),
         )
         self.vectors = known.vectors
         self.notes: tuple[str, ...] = ()
@@ -205,10 +238,16 @@ class _Search:
         places = np.flatnonzero(self.known.pictures)
         if self.rule.strictness != "exact" and len(places) > 1:
             seen = [self.known.seen[place] for place in places.tolist()]
-            vectors = self.vectors[places] if self.vectors is not None and places[-1] < self.own else None
+            vectors = (
+                self.vectors[places] if self.vectors is not None and places[-1] < self.own else None
+            )
             told = _told(watch, "looking for candidates")
             found += [
-                Pair(first=int(places[each.first]), second=int(places[each.second]), likeness=each.likeness)
+                Pair(
+                    first=int(places[each.first]),
+                    second=int(places[each.second]),
+                    likeness=each.likeness,
+                )
                 for each in candidates(seen, vectors, mirrored=self.rule.mirrored, progress=told)
             ]
         found += [
@@ -218,7 +257,12 @@ class _Search:
         return found + self._by_vector(watch)
 
     def _by_vector(self, watch: Watch | None) -> list[Pair]:
-        if self.bundle is None or self.limit is None or self.vectors is None or self.rule.strictness == "exact":
+        if (
+            self.bundle is None
+            or self.limit is None
+            or self.vectors is None
+            or self.rule.strictness == "exact"
+        ):
             return []
         near = near_pairs(
             self.vectors,
@@ -242,7 +286,12 @@ class _Search:
         return [self._also_by_vector(pair, found) for pair, found in zip(pairs, told, strict=True)]
 
     def _also_by_vector(self, pair: tuple[int, int], found: Verdict) -> Verdict:
-        if found.says == "copy" or self.rule.strictness == "exact" or self.bundle is None or self.vectors is None:
+        if (
+            found.says == "copy"
+            or self.rule.strictness == "exact"
+            or self.bundle is None
+            or self.vectors is None
+        ):
             return found
         score, limit = self._score(*sorted(pair))
         if score is None or limit is None or score < limit:
@@ -279,7 +328,9 @@ class _Search:
         """About what the index holds first; its own further items are not offered."""
         told = []
         for star in found.stars:
-            members = [each for each in zip(star.others, star.scores, strict=True) if each[0] < self.own]
+            members = [
+                each for each in zip(star.others, star.scores, strict=True) if each[0] < self.own
+            ]
             if members:
                 told.append(self._group(star.kept, members))
         return tuple(sorted(told, key=lambda group: not group.known))
@@ -306,21 +357,34 @@ class _Search:
         named = {name for group in groups for name in (group.kept, *group.copies)}
         told = {}
         for place in reversed(range(len(self.known))):  # ours win where the index has the same name
-            value, seen, name = self.known.values[place], self.known.seen[place], self.known.ids[place]
+            value, seen, name = (
+                self.known.values[place],
+                self.known.seen[place],
+                self.known.ids[place],
+            )
             if name in named and isinstance(value, Path):
                 path = str(value.absolute()) if place >= self.own else name
-                told[name] = CopyFile(path=path, bytes=seen.size, time=seen.stamp, sha256=seen.content)
+                told[name] = CopyFile(
+                    path=path, bytes=seen.size, time=seen.stamp, sha256=seen.content
+                )
         return told
 
 
 def _joined(known: Collection, indexed: Collection) -> Collection:
     return replace(
-        known, ids=known.ids + indexed.ids, values=known.values + indexed.values, seen=known.seen + indexed.seen
+        known,
+        ids=known.ids + indexed.ids,
+        values=known.values + indexed.values,
+        seen=known.seen + indexed.seen,
     )
 
 
 def _odd(known: Collection, odd: Callable[[Seen], bool]) -> tuple[str, ...]:
-    return tuple(name for name, seen in zip(known.ids, known.seen, strict=True) if seen.plane is not None and odd(seen))
+    return tuple(
+        name
+        for name, seen in zip(known.ids, known.seen, strict=True)
+        if seen.plane is not None and odd(seen)
+    )
 
 
 def _limit(bundle: Bundle | None, threshold: float | None, against: Index | None) -> float | None:
@@ -337,7 +401,13 @@ def _limit(bundle: Bundle | None, threshold: float | None, against: Index | None
 
 
 def _rule_in_words(
-    bundle: Bundle | None, limit: float | None, rule: Copies, *, pictures: bool, against: bool, asked: bool
+    bundle: Bundle | None,
+    limit: float | None,
+    rule: Copies,
+    *,
+    pictures: bool,
+    against: bool,
+    asked: bool,
 ) -> str:
     if rule.strictness == "exact":
         return "equal bytes"
@@ -368,6 +438,7 @@ def _bounded(found: NearPairs) -> tuple[str, ...]:
     if not found.capped:
         return ()
     return (
-        f"{found.capped} things have more than {found.most} near ones before them; of those the first {found.most} "
+        f"{found.capped} things have more than {found.most} near ones before them; of those the "
+        f"first {found.most} "
         "were compared, so a very large group may be found as several",
     )

@@ -33,7 +33,8 @@ class Indexed:
     """What an index holds of things that look like ours; in one collection these stand behind ours.
 
     Attributes:
-        known: names, and what could be read of their files. scores: (place of ours, number here) -> of the vectors.
+        known: names, and what could be read of their files. scores: (place of ours, number here) ->
+            of the vectors.
         unread: numbers of those of which nothing but the vector is known.
     """
 
@@ -43,7 +44,12 @@ class Indexed:
 
 
 def beside(
-    known: Collection, index: Index | None, bundle: Bundle | None, limit: float | None, *, watch: Watch | None
+    known: Collection,
+    index: Index | None,
+    bundle: Bundle | None,
+    limit: float | None,
+    *,
+    watch: Watch | None,
 ) -> Indexed:
     """The nearest of the index to each of ours, and all that reach the threshold."""
     if index is None or bundle is None or known.vectors is None:
@@ -54,14 +60,21 @@ def beside(
     if names:
         block = index.get(names)
         told = dict(zip(block.ids, block.metadata or ({},) * len(names), strict=True))
-    files = {name: Path(str(told[name][SOURCE])) for name in names if Path(str(told[name].get(SOURCE, ""))).is_file()}
+    files = {
+        name: Path(str(told[name][SOURCE]))
+        for name in names
+        if Path(str(told[name].get(SOURCE, ""))).is_file()
+    }
     there: dict[str, Seen] = {}
     if files:
         listed = Items.from_arrays(list(files.values()), list(files), ids=list(files))
         read, _ = collect(listed, bundle.twin.input, embed=embed_read)
         there = dict(zip(read.ids, read.seen, strict=True))
     blank = Seen(content="", pixels=0, size=0, time=0.0, stamp=0)
-    seen = [there.get(name) or replace(blank, content=told[name].get(CONTENT, f"index: {name}")) for name in names]
+    seen = [
+        there.get(name) or replace(blank, content=told[name].get(CONTENT, f"index: {name}"))
+        for name in names
+    ]
     number = {name: place for place, name in enumerate(names)}
     scores = {
         (place, number[name]): score
@@ -69,17 +82,25 @@ def beside(
         if not _itself(known.values[place], known.ids[place], name, files.get(name))
     }
     return Indexed(
-        known=Collection(ids=tuple(names), values=tuple(files.get(name) for name in names), seen=tuple(seen)),
+        known=Collection(
+            ids=tuple(names), values=tuple(files.get(name) for name in names), seen=tuple(seen)
+        ),
         scores=scores,
-        unread=frozenset(number[name] for name in names if name not in there and CONTENT not in told[name]),
+        unread=frozenset(
+            number[name] for name in names if name not in there and CONTENT not in told[name]
+        ),
     )
 
 
-def _hits(known: Collection, index: Index, limit: float, watch: Watch | None) -> Iterator[tuple[int, str, float]]:
+def _hits(
+    known: Collection, index: Index, limit: float, watch: Watch | None
+) -> Iterator[tuple[int, str, float]]:
     for start in range(0, len(known), ASKED):
         block = np.asarray(known.vectors[start : start + ASKED], np.float32)  # pyright: ignore[reportOptionalSubscript]
         nearest_ones = index.search(block, min(HITS, max(len(index), 1)))
-        for place, hits in enumerate(zip(index.search_range(block, limit), nearest_ones, strict=True), start=start):
+        for place, hits in enumerate(
+            zip(index.search_range(block, limit), nearest_ones, strict=True), start=start
+        ):
             best = {hit.id: hit.score for part in hits for hit in part}
             yield from ((place, name, score) for name, score in best.items())
         if watch:

@@ -67,10 +67,10 @@ def diagnosed(
 ) -> tuple[Finding, ...]:
     """Read every item once and say what stands against training, the worst first.
 
-    Found are: items that cannot be decoded; items that are exactly equal as they are read, within a class and (worse)
-    under two; labels that differ in case, blanks or Unicode form alone; one class only, singletons only; class sizes;
-    what `recipe` becomes for this data, and whether it can be trained; what lay in the folder and was left out.
-    `twofold.apps.doctor` looks deeper.
+    Found are: items that cannot be decoded; items that are exactly equal as they are read, within a
+    class and (worse) under two; labels that differ in case, blanks or Unicode form alone; one class
+    only, singletons only; class sizes; what `recipe` becomes for this data, and whether it can be
+    trained; what lay in the folder and was left out. `twofold.apps.doctor` looks deeper.
 
     Args:
         items: what shall be trained on.
@@ -82,11 +82,13 @@ def diagnosed(
         progress: called with (done, total) after every item.
 
     Returns:
-        findings: "fatal" ones prevent training, "warning" ones spoil its numbers, "note" ones are good to know. Each
-        names its items in `files`; the message shows the first few.
+        findings: "fatal" ones prevent training, "warning" ones spoil its numbers, "note" ones are
+            good to know. Each names its items in `files`; the message shows the first few.
     """
     reading = read_each(items, input_type, progress)
-    return worst_first(diagnosis(items, reading, recipe=recipe, fixed=fixed, seed=seed, strict=strict))
+    return worst_first(
+        diagnosis(items, reading, recipe=recipe, fixed=fixed, seed=seed, strict=strict)
+    )
 
 
 def diagnosis(
@@ -99,19 +101,32 @@ def diagnosis(
     strict: bool = False,
 ) -> list[Finding]:
     """What the labels and one pass over the items tell, in no order; see `diagnosed`."""
-    found = [*unreadable_items(items, reading, strict=strict), *_duplicates(items, reading), *_strays(items)]
+    found = [
+        *unreadable_items(items, reading, strict=strict),
+        *_duplicates(items, reading),
+        *_strays(items),
+    ]
     readable = items.take([place for place in range(len(items)) if place not in reading.unreadable])
     if not len(readable):
         return found
-    return [*found, *_names(readable), *_classes(readable), *_trained(readable, recipe or Recipe(), fixed, seed)]
+    return [
+        *found,
+        *_names(readable),
+        *_classes(readable),
+        *_trained(readable, recipe or Recipe(), fixed, seed),
+    ]
 
 
 def worst_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
     """Fatal findings, then warnings, then notes."""
-    return tuple(sorted(found, key=lambda finding: ("fatal", "warning", "note").index(finding.level)))
+    return tuple(
+        sorted(found, key=lambda finding: ("fatal", "warning", "note").index(finding.level))
+    )
 
 
-def read_each(items: Items, input_type: Reader, progress: Callable[[int, int], None] | None) -> Reading:
+def read_each(
+    items: Items, input_type: Reader, progress: Callable[[int, int], None] | None
+) -> Reading:
     """One pass over the items."""
     same: dict[str, list[int]] = defaultdict(list)
     unreadable: dict[int, str] = {}
@@ -135,7 +150,9 @@ def unreadable_items(items: Items, reading: Reading, *, strict: bool) -> list[Fi
     if fatal:
         remedy = f"repair them, or take them out of the data: {FIX}"
     if share > MOST_UNREADABLE:
-        remedy = "is this the right recipe for such files? Repair them, or take them out of the data"
+        remedy = (
+            "is this the right recipe for such files? Repair them, or take them out of the data"
+        )
     return [
         Finding(
             level="fatal" if fatal else "warning",
@@ -158,7 +175,8 @@ def _duplicates(items: Items, reading: Reading) -> list[Finding]:
             across,
             code="duplicates-across-classes",
             where="under more than one label",
-            remedy="at most one of the labels is right: keep that one. Such items teach that the same is different, "
+            remedy="at most one of the labels is right: keep that one. Such items teach that the "
+            "same is different, "
             f"and can carry what is tested into the training. {FIX}",
         ),
         *_equal(
@@ -166,13 +184,16 @@ def _duplicates(items: Items, reading: Reading) -> list[Finding]:
             within,
             code="duplicates-within-classes",
             where="more than once in one class",
-            remedy="keep one of each: a genuine pair of copies is recognised without skill, so error rates look better "
+            remedy="keep one of each: a genuine pair of copies is recognised without skill, so "
+            "error rates look better "
             f"than they are. {FIX}",
         ),
     ]
 
 
-def _equal(items: Items, groups: list[list[int]], *, code: str, where: str, remedy: str) -> list[Finding]:
+def _equal(
+    items: Items, groups: list[list[int]], *, code: str, where: str, remedy: str
+) -> list[Finding]:
     if not groups:
         return []
     shown = some((" = ".join(_ids(items, same)) for same in groups), 3)
@@ -197,7 +218,8 @@ def _names(items: Items) -> list[Finding]:
             level="warning",
             code="names-alike",
             message=f"{counted(len(groups), 'label', 'is')} written in more than one way ({shown})",
-            remedy="if they are one identity give them one label: else its items are taught to be different",
+            remedy="if they are one identity give them one label: else its items are taught to be "
+            "different",
             files=_ids(items, np.flatnonzero(told)),
         )
     ]
@@ -222,8 +244,10 @@ def _classes(items: Items) -> list[Finding]:
             Finding(
                 level="fatal",
                 code="one-class",
-                message=f"there is only one class ({some(items.identities)}), of {counted(len(items), 'item')}",
-                remedy="give items of two or more identities: there is nothing to tell apart. In a folder each "
+                message=f"there is only one class ({some(items.identities)}), of "
+                f"{counted(len(items), 'item')}",
+                remedy="give items of two or more identities: there is nothing to tell apart. In "
+                "a folder each "
                 "identity has a sub-folder of its own",
             )
         ]
@@ -232,14 +256,21 @@ def _classes(items: Items) -> list[Finding]:
             Finding(
                 level="fatal",
                 code="singletons-only",
-                message=f"each of the {len(sizes)} classes has one item only, so nothing is known to be the same",
-                remedy="give at least two items of each identity. For folders of folders (group/identity/file) give "
+                message=f"each of the {len(sizes)} classes has one item only, so nothing is known "
+                f"to be the same",
+                remedy="give at least two items of each identity. For folders of folders "
+                "(group/identity/file) give "
                 "--levels 2",
             )
         ]
     spread = f"{sizes.min()} to {sizes.max()} items each, median {np.median(sizes):g}"
     found = [
-        Finding(level="note", code="class-sizes", message=f"{counted(len(sizes), 'class')} of {spread}", remedy="")
+        Finding(
+            level="note",
+            code="class-sizes",
+            message=f"{counted(len(sizes), 'class')} of {spread}",
+            remedy="",
+        )
     ]
     counts = np.bincount(items.labels)[items.labels]
     alone = np.flatnonzero((counts == 1) & ~items.forged)
@@ -248,7 +279,8 @@ def _classes(items: Items) -> list[Finding]:
             Finding(
                 level="note",
                 code="singletons",
-                message=f"{len(alone)} of {len(sizes)} classes have one item only ({some(_ids(items, alone))})",
+                message=f"{len(alone)} of {len(sizes)} classes have one item only "
+                f"({some(_ids(items, alone))})",
                 remedy="they serve as strangers only; a second item of each would teach more",
                 files=_ids(items, alone),
             )
@@ -267,8 +299,12 @@ def _trained(items: Items, recipe: Recipe, fixed: Collection[str], seed: int) ->
         parts = items.parts(fitted.recipe.split, seed=seed)
     except (DataError, UsageError) as error:
         return [Finding(level="fatal", code="training", message=str(error), remedy="")]
-    found = [Finding(level="note", code="adapted", message=note, remedy="") for note in fitted.notes]
-    found.append(Finding(level="note", code="split", message=_split_line(parts, fitted.recipe), remedy=""))
+    found = [
+        Finding(level="note", code="adapted", message=note, remedy="") for note in fitted.notes
+    ]
+    found.append(
+        Finding(level="note", code="split", message=_split_line(parts, fitted.recipe), remedy="")
+    )
     if (_sizes(items) < fitted.recipe.k).any():
         found.append(_small_classes(items, fitted.recipe.k))
     return found
@@ -310,7 +346,8 @@ def _strays(items: Items) -> list[Finding]:
             level="note",
             code="strays",
             message=f"left out of the folder: {some(items.strays)}",
-            remedy="nothing needs to be done if they are not items; else move them into the folder of their identity",
+            remedy="nothing needs to be done if they are not items; else move them into the "
+            "folder of their identity",
             files=items.strays,
         )
     ]

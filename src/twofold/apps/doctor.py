@@ -76,17 +76,19 @@ def checkup(
 ) -> Checkup:
     """Read every item once and say all that stands against training on them and against believing what is measured.
 
-    Beyond what `doctor` finds: near copies (recompressed, brighter, cut a little) within a class and under two;
-    identities and contents that stand on two sides; labels that the nearest neighbours contradict, if those are good
-    enough to say so; traits that should not tell genuine from impostor pairs and do; by a bundle's vectors, whether
-    identities of one site or group are alike, so that they are not independent.
+    Beyond what `doctor` finds: near copies (recompressed, brighter, cut a little) within a class
+    and under two; identities and contents that stand on two sides; labels that the nearest
+    neighbours contradict, if those are good enough to say so; traits that should not tell genuine
+    from impostor pairs and do; by a bundle's vectors, whether identities of one site or group are
+    alike, so that they are not independent.
 
     Args:
         items: what shall be trained on.
-        reader: an input type that reads an item; or a bundle, whose vectors then judge labels and find more copies.
+        reader: an input type that reads an item; or a bundle, whose vectors then judge labels and
+            find more copies.
         recipe, fixed, strict: as in `doctor`.
-        against: other items, of which none should be among `items`; or the part of each item (train, test, ...), of
-            which none should share an identity or a content.
+        against: other items, of which none should be among `items`; or the part of each item
+            (train, test, ...), of which none should share an identity or a content.
         seed: of random choices and of the split.
         progress: called with (done, total) after every item.
 
@@ -95,12 +97,16 @@ def checkup(
     """
     case = _opened(items, reader, against, progress)
     reading = _first(case.known.reading, len(items))
-    case.findings.extend(diagnosis(items, reading, recipe=recipe, fixed=fixed, seed=seed, strict=strict))
+    case.findings.extend(
+        diagnosis(items, reading, recipe=recipe, fixed=fixed, seed=seed, strict=strict)
+    )
     case.dropped.update(dict.fromkeys(reading.unreadable, "cannot be read"))
     exact = [same for same in case.known.reading.same.values() if len(same) > 1]
     _leave_out_copies(case, exact, "equal")
     known = case.known
-    pairs = near_copies(known.planes, pictures=known.pictures, vectors=known.vectors, values=case.values)
+    pairs = near_copies(
+        known.planes, pictures=known.pictures, vectors=known.vectors, values=case.values
+    )
     near = _new_groups(groups_of(pairs), exact)
     _near(case, near)
     _leave_out_copies(case, near, "nearly equal")
@@ -116,8 +122,8 @@ def doctor(items: Items, reader: Input | Bundle, **asked: Any) -> tuple[Finding,
     """What `twofold doctor` finds, the worst first: the findings of `checkup`, which takes the same arguments.
 
     Returns:
-        findings: "fatal" ones prevent training, "warning" ones spoil its numbers, "note" ones are good to know. Each
-        names its items in `files`; the message shows the first few.
+        findings: "fatal" ones prevent training, "warning" ones spoil its numbers, "note" ones are
+            good to know. Each names its items in `files`; the message shows the first few.
     """
     return checkup(items, reader, **asked).findings
 
@@ -140,18 +146,35 @@ def _opened(
             values=(*items.values, *against.values),
         )
     if against is not None and len(against) != len(items):
-        raise DataError(f"{len(against)} parts are given for {len(items)} items: one part for each is needed")
-    sides, side = np.unique(["all"] * len(items) if against is None else list(against), return_inverse=True)
+        raise DataError(
+            f"{len(against)} parts are given for {len(items)} items: one part for each is needed"
+        )
+    sides, side = np.unique(
+        ["all"] * len(items) if against is None else list(against), return_inverse=True
+    )
     known = survey(items.values, reader, progress=progress)
     names, values = tuple(map(str, sides)), tuple(items.values)
-    return _Case(items=items, ids=items.ids, identity=identity, side=side, sides=names, known=known, values=values)
+    return _Case(
+        items=items,
+        ids=items.ids,
+        identity=identity,
+        side=side,
+        sides=names,
+        known=known,
+        values=values,
+    )
 
 
 def _first(reading: Reading, count: int) -> Reading:
     """What was read of the first items."""
-    same = {content: [place for place in places if place < count] for content, places in reading.same.items()}
+    same = {
+        content: [place for place in places if place < count]
+        for content, places in reading.same.items()
+    }
     unreadable = {place: reason for place, reason in reading.unreadable.items() if place < count}
-    return Reading(same={content: places for content, places in same.items() if places}, unreadable=unreadable)
+    return Reading(
+        same={content: places for content, places in same.items() if places}, unreadable=unreadable
+    )
 
 
 def _own(case: _Case, groups: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -173,7 +196,9 @@ def _leave_out_copies(case: _Case, groups: list[list[int]], word: str) -> None:
         left = [place for place in group if place not in case.dropped]
         for place in left if torn else left[1:]:
             other = next(mate for mate in group if mate != place) if torn else left[0]
-            case.dropped[place] = f"{word} to {case.ids[other]}" + (", which has another label" if torn else "")
+            case.dropped[place] = f"{word} to {case.ids[other]}" + (
+                ", which has another label" if torn else ""
+            )
 
 
 def _near(case: _Case, groups: list[list[int]]) -> None:
@@ -185,14 +210,16 @@ def _near(case: _Case, groups: list[list[int]]) -> None:
         torn,
         code="near-duplicates-across-classes",
         where="under more than one label",
-        remedy=f"look at them: it is one thing with a wrong label, or one identity with two names. {FIX}",
+        remedy=f"look at them: it is one thing with a wrong label, or one identity with two "
+        f"names. {FIX}",
     )
     _copies(
         case,
         [group for group in own if len(set(labels[group])) == 1],
         code="near-duplicates-within-classes",
         where="more than once in one class",
-        remedy="keep one of each, or only count on them less: copies and shots of one moment are recognised without "
+        remedy="keep one of each, or only count on them less: copies and shots of one moment are "
+        "recognised without "
         f"skill, so error rates look better than they are. {FIX}",
     )
 
@@ -202,7 +229,9 @@ def _copies(case: _Case, groups: list[list[int]], *, code: str, where: str, reme
         shown = some((" ~ ".join(case.ids[place] for place in group[:4]) for group in groups), 3)
         message = f"{counted(len(groups), 'group')} of nearly equal pictures {where} ({shown})"
         files = tuple(case.ids[place] for group in groups for place in group)
-        case.findings.append(Finding(level="warning", code=code, message=message, remedy=remedy, files=files))
+        case.findings.append(
+            Finding(level="warning", code=code, message=message, remedy=remedy, files=files)
+        )
 
 
 def _overlap(case: _Case, exact: list[list[int]], near: list[list[int]]) -> None:
@@ -218,7 +247,10 @@ def _overlap(case: _Case, exact: list[list[int]], near: list[list[int]]) -> None
         torn = [group for group in groups if len(set(case.side[group])) > 1]
         if not torn:
             continue
-        first = (case.identity[g[0]] if what == "identity" else " = ".join(case.ids[i] for i in g[:3]) for g in torn)
+        first = (
+            case.identity[g[0]] if what == "identity" else " = ".join(case.ids[i] for i in g[:3])
+            for g in torn
+        )
         places = _giving_way(case, torn)
         said = counted(len(torn), what, "stands")
         case.findings.append(
@@ -239,8 +271,15 @@ def _giving_way(case: _Case, groups: list[list[int]]) -> list[int]:
     if len(case.ids) > len(case.items):
         return [place for group in groups for place in group if place < len(case.items)]
     size = np.bincount(case.side)
-    kept = [min(set(case.side[group].tolist()), key=lambda side: (size[side], side)) for group in groups]
-    return [place for group, side in zip(groups, kept, strict=True) for place in group if case.side[place] != side]
+    kept = [
+        min(set(case.side[group].tolist()), key=lambda side: (size[side], side)) for group in groups
+    ]
+    return [
+        place
+        for group, side in zip(groups, kept, strict=True)
+        for place in group
+        if case.side[place] != side
+    ]
 
 
 def _incomplete(case: _Case) -> None:
@@ -252,9 +291,11 @@ def _incomplete(case: _Case) -> None:
             Finding(
                 level="warning",
                 code="flat-edge",
-                message=f"{counted(len(names), 'picture', 'ends')} in a flat area that begins in the middle of "
+                message=f"{counted(len(names), 'picture', 'ends')} in a flat area that begins in "
+                f"the middle of "
                 f"something ({some(names, 3)})",
-                remedy="look whether a part of them is missing, as after a broken copy, and replace those",
+                remedy="look whether a part of them is missing, as after a broken copy, and "
+                "replace those",
                 files=names,
             )
         )
@@ -265,13 +306,17 @@ def _labels(case: _Case, seed: int) -> None:
     items, known = case.items, case.known
     if known.vectors is None and not known.pictures.any():
         return
-    usable = (known.readable if known.vectors is not None else known.pictures)[: len(items)] & ~items.forged
+    usable = (known.readable if known.vectors is not None else known.pictures)[
+        : len(items)
+    ] & ~items.forged
     copies = {place for same in known.reading.same.values() for place in same[1:]}
     usable[[place for place in copies if place < len(items)]] = False
     places = np.flatnonzero(usable)
     if len(places) < 3:
         return
-    vectors = coarse_features(known.planes[places]) if known.vectors is None else known.vectors[places]
+    vectors = (
+        coarse_features(known.planes[places]) if known.vectors is None else known.vectors[places]
+    )
     doubts = doubtful_labels(vectors, items.labels[places], seed=seed)
     if doubts is None:
         return
@@ -286,7 +331,8 @@ def _too_weak(doubts: Doubts, feature: str) -> Finding:
     return Finding(
         level="note",
         code="labels-not-judged",
-        message=f"whether labels are wrong cannot be told by {feature}: nearest neighbours agree with "
+        message=f"whether labels are wrong cannot be told by {feature}: nearest neighbours agree "
+        f"with "
         f"{doubts.accuracy:.0%} of the labels, {ENOUGH:.0%} are needed",
         remedy="train a model and give it as bundle: its vectors may be good enough",
     )
@@ -300,8 +346,10 @@ def _doubtful(case: _Case, places: Int[np.ndarray, "n"], doubts: Doubts, feature
     return Finding(
         level="warning",
         code="labels-doubtful",
-        message=f"{len(told)} of {len(places)} labels are contradicted by the nearest neighbours ({some(told, 3)}), by "
-        f"{feature}, which agree with {doubts.accuracy:.0%} of the labels and find {doubts.recall:.0%} of labels "
+        message=f"{len(told)} of {len(places)} labels are contradicted by the nearest neighbours "
+        f"({some(told, 3)}), by "
+        f"{feature}, which agree with {doubts.accuracy:.0%} of the labels and find "
+        f"{doubts.recall:.0%} of labels "
         "swapped on purpose",
         remedy=f"look at them: most are wrong, some are merely unusual. {FIX}",
         files=tuple(items.ids[place] for place in places[doubts.suspects]),
@@ -326,22 +374,29 @@ def _traits(case: _Case, seed: int) -> None:
 
 
 def _confounded(case: _Case, found: dict[str, Estimate], whom: str, *, code: str) -> None:
-    said = [f"{name} {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]" for name, auc in found.items()]
+    said = [
+        f"{name} {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]" for name, auc in found.items()
+    ]
     strong = [text for text, auc in zip(said, found.values(), strict=True) if auc.low > BOUND]
     if strong:
         case.findings.append(
             Finding(
                 level="warning",
                 code=code,
-                message=f"genuine pairs are told from {whom} by a trivial trait alone: AUC of {', '.join(strong)}, "
+                message=f"genuine pairs are told from {whom} by a trivial trait alone: AUC of "
+                f"{', '.join(strong)}, "
                 f"above {BOUND:g} even at the lower end of the 95 % interval over identities",
-                remedy="a model may learn the trait instead of the identity: collect each identity under several "
-                "conditions, or bring the trait to one value for all; ignore this if it is a true mark of the identity",
+                remedy="a model may learn the trait instead of the identity: collect each "
+                "identity under several "
+                "conditions, or bring the trait to one value for all; ignore this if it is a true "
+                "mark of the identity",
             )
         )
     if said:
         message = f"AUC of trivial traits, genuine pairs against {whom} (0.5 is chance): {', '.join(said)}"
-        case.findings.append(Finding(level="note", code=f"{code}-traits", message=message, remedy=""))
+        case.findings.append(
+            Finding(level="note", code=f"{code}-traits", message=message, remedy="")
+        )
 
 
 def _recruited_together(case: _Case, seed: int) -> None:
@@ -352,11 +407,16 @@ def _recruited_together(case: _Case, seed: int) -> None:
     kept = np.flatnonzero(known.readable[: len(items)] & ~items.forged)
     part, vectors = items.take(kept), known.vectors[kept]
     said = part.site is not None
-    if (found := site_dependence(part, lambda rows, cols: vectors[rows] @ vectors[cols].T, seed=seed)) is None:
+    if (
+        found := site_dependence(
+            part, lambda rows, cols: vectors[rows] @ vectors[cols].T, seed=seed
+        )
+    ) is None:
         return
     of = "site" if said else "group"
     told = (
-        f"{found.explained:.0%} of what tells identities' impostor scores apart lies between {of}s, and impostor pairs "
+        f"{found.explained:.0%} of what tells identities' impostor scores apart lies between "
+        f"{of}s, and impostor pairs "
         f"of one {of} score {found.within:+.2f} standard deviations more"
     )
     if found.p_value > CHANCE:
@@ -366,7 +426,8 @@ def _recruited_together(case: _Case, seed: int) -> None:
     remedy = (
         "calibrate and evaluate count sites in place of identities, since there is a column site"
         if said
-        else "if groups say who was recruited together, calibrate by them: --set site=group, or name the column site"
+        else "if groups say who was recruited together, calibrate by them: --set site=group, or "
+        "name the column site"
     )
     message = f"identities of one {of} are not independent: {told} (p = {found.p_value:.2g})"
     case.findings.append(Finding(level="warning", code="sites", message=message, remedy=remedy))

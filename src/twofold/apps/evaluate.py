@@ -58,17 +58,19 @@ def evaluate(
 ) -> Evaluation:
     """Verification, search and one-shot numbers of a bundle on unseen identities.
 
-    Of data that the bundle was trained from, the identities that training kept aside as "test" are used. Up to 8,192
-    items every pair is scored. Of more, search numbers still see every pair, while error rates take all genuine pairs
-    and about 2^24 impostor pairs, drawn by chance. `notes` says so, and what was left out because the data cannot give
-    it (20-way episodes of ten classes, say). Memory is linear in the items.
+    Of data that the bundle was trained from, the identities that training kept aside as "test" are
+    used. Up to 8,192 items every pair is scored. Of more, search numbers still see every pair,
+    while error rates take all genuine pairs and about 2^24 impostor pairs, drawn by chance. `notes`
+    says so, and what was left out because the data cannot give it (20-way episodes of ten classes,
+    say). Memory is linear in the items.
 
-    Where training was cross-fitted and kept nothing aside, error rates are those of the cross-fitted scores. Rates at
-    the threshold are then taken fold by fold, at a threshold from all other folds: no score judges a threshold that it
-    made.
+    Where training was cross-fitted and kept nothing aside, error rates are those of the
+    cross-fitted scores. Rates at the threshold are then taken fold by fold, at a threshold from all
+    other folds: no score judges a threshold that it made.
 
     Args:
-        far: false-accept rate at which the true-accept rate is wanted; None: that of the calibration, else 1e-2.
+        far: false-accept rate at which the true-accept rate is wanted; None: that of the
+            calibration, else 1e-2.
         seed: of the intervals, of the one-shot episodes and of the pairs that are drawn.
         watch: called with what is being done, and how far it is: (text, done, total).
 
@@ -108,7 +110,8 @@ def evaluate_vectors(
     """
     if vectors.shape != (len(items), bundle.twin.dim):
         raise UsageError(
-            f"vectors of shape {vectors.shape} for {len(items)} items of a bundle whose vectors have "
+            f"vectors of shape {vectors.shape} for {len(items)} items of a bundle whose vectors "
+            f"have "
             f"{bundle.twin.dim} numbers: give one for each item, as `twofold embed` makes them"
         )
     bundle.refuse_trained(items)
@@ -129,7 +132,10 @@ def _measured(
     score = deciding(bundle, vectors)
     pairs, unit = _pairs(score, part, seed=seed, watch=watch), "identity"
     if part.site is not None:
-        pairs, unit = BySite(pairs, sites_of_identities(part.identity, part.site, part.identities)), "site"
+        pairs, unit = (
+            BySite(pairs, sites_of_identities(part.identity, part.site, part.identities)),
+            "site",
+        )
     asked = asked_far(bundle, far)
     numbers = verified(bundle, pairs, far=asked, unit=unit, confidence=confidence, seed=seed)
     notes = [SKILLED] if part.forged.any() else []
@@ -152,11 +158,18 @@ def _measured(
             numbers[found.name] = found
         except NotEnoughData as error:
             notes.append(str(error))
-    return evaluation(bundle, pairs, numbers, unit=unit, far=asked, items=len(part), seed=seed, notes=notes)
+    return evaluation(
+        bundle, pairs, numbers, unit=unit, far=asked, items=len(part), seed=seed, notes=notes
+    )
 
 
 def evaluate_crossfitted(
-    bundle: Bundle, found: CrossFit, *, far: float | None = None, confidence: float = 0.95, seed: int = 0
+    bundle: Bundle,
+    found: CrossFit,
+    *,
+    far: float | None = None,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> Evaluation:
     """Error rates of models that had not seen the identities that they judge; search numbers cannot be had.
 
@@ -172,37 +185,56 @@ def evaluate_crossfitted(
         nested = found.beyond_thresholds(known.far)
         numbers |= verification.estimates_at(nested, 0.0, confidence=confidence, seed=seed)
     notes = [
-        f"cross-fitted: the {found.units} identities are judged in {found.folds} folds by models that had not seen "
+        f"cross-fitted: the {found.units} identities are judged in {found.folds} folds by models "
+        f"that had not seen "
         "them; the final model has seen all, and is as good or a little better",
-        "search and one-shot numbers need identities that the final model has not seen: evaluate on other data",
+        "search and one-shot numbers need identities that the final model has not seen: evaluate "
+        "on other data",
     ]
     if known is not None:
         notes.insert(1, "rates at the threshold: each fold at a threshold from all other folds")
-    done = evaluation(bundle, found, numbers, unit="identity", far=asked, items=0, seed=seed, notes=notes)
+    done = evaluation(
+        bundle, found, numbers, unit="identity", far=asked, items=0, seed=seed, notes=notes
+    )
     return replace(done, holds=None, crossfitted=True)
 
 
 def by_group(
-    bundle: Bundle, items: Items, vectors: Float[np.ndarray, "n dim"], *, confidence: float = 0.95, seed: int = 0
+    bundle: Bundle,
+    items: Items,
+    vectors: Float[np.ndarray, "n dim"],
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
 ) -> tuple[dict[str, Estimate], list[str]]:
     """Error rates inside each group at the group's own threshold, where there are such; and what could not be told."""
     if bundle.calibration is None or not (known := bundle.calibration.deciding.groups):
         return {}, []
     if items.group is None:
         return {}, [
-            f"the items have no groups: nothing is told of the thresholds of {', '.join(g.name for g in known)}"
+            f"the items have no groups: nothing is told of the thresholds of "
+            f"{', '.join(g.name for g in known)}"
         ]
     numbers: dict[str, Estimate] = {}
     notes = [
-        f"group {name!r} has no threshold of its own" for name in sorted({*items.groups} - {g.name for g in known})
+        f"group {name!r} has no threshold of its own"
+        for name in sorted({*items.groups} - {g.name for g in known})
     ]
     for each in known:
-        rows = np.flatnonzero(items.group == items.groups.index(each.name)) if each.name in items.groups else NOBODY
+        rows = (
+            np.flatnonzero(items.group == items.groups.index(each.name))
+            if each.name in items.groups
+            else NOBODY
+        )
         try:
             score, forged = deciding(bundle, vectors[rows]), items.forged[rows]
-            pairs = AllPairs(score, items.labels[rows], identity=items.identity[rows], forged=forged)
+            pairs = AllPairs(
+                score, items.labels[rows], identity=items.identity[rows], forged=forged
+            )
             random = OneKind(pairs, "random")
-            found = verification.estimates_at(random, each.calibration.threshold, confidence=confidence, seed=seed)
+            found = verification.estimates_at(
+                random, each.calibration.threshold, confidence=confidence, seed=seed
+            )
         except NotEnoughData as error:
             notes.append(f"group {each.name!r}: {error}")
             continue
@@ -212,11 +244,18 @@ def by_group(
     return numbers, notes
 
 
-def _pairs(score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None) -> AllPairs | SampledPairs:
+def _pairs(
+    score: ScoreBlock, part: Items, *, seed: int, watch: Watch | None
+) -> AllPairs | SampledPairs:
     progress = stage(watch, "error rates")
     if len(part) * (len(part) - 1) // 2 <= SAMPLED_FROM:
         return AllPairs(
-            score, part.labels, identity=part.identity, forged=part.forged, source=part.source, progress=progress
+            score,
+            part.labels,
+            identity=part.identity,
+            forged=part.forged,
+            source=part.source,
+            progress=progress,
         )
     return SampledPairs(
         score,
@@ -236,7 +275,8 @@ def _drawn(pairs: PairSource, genuine: int, impostor: int, *, seed: int) -> tupl
         return ()
     share = "all" if genuine == pairs.genuine else f"{genuine} of"
     return (
-        f"error rates are those of {share} {pairs.genuine} genuine pairs and of {impostor} of {pairs.impostor} "
+        f"error rates are those of {share} {pairs.genuine} genuine pairs and of {impostor} of "
+        f"{pairs.impostor} "
         f"impostor pairs, drawn by chance (seed {seed})",
     )
 
@@ -276,7 +316,9 @@ def verified(
 ) -> dict[str, Estimate]:
     """Every number, at the threshold too if there is one."""
     threshold = None if bundle.calibration is None else bundle.calibration.deciding.threshold
-    return estimates_by_kind(pairs, far=far, threshold=threshold, confidence=confidence, unit=unit, seed=seed)
+    return estimates_by_kind(
+        pairs, far=far, threshold=threshold, confidence=confidence, unit=unit, seed=seed
+    )
 
 
 def evaluation(

@@ -33,10 +33,11 @@ def evaluate_pairs(
 ) -> Evaluation:
     """Verification numbers of a bundle on a list of pairs with answers, such as LFW's View 1.
 
-    Every pair of the list counts once, as public protocols have it, while `evaluate` counts identities. Intervals
-    resample the identities of the table (`identity_a`, `identity_b`). Without these they resample pairs,
-    which is too narrow where pairs share people: `unit` and `notes` say so. Of the table that the bundle was trained
-    from, the pairs that training kept aside as "test" are used. Of graded answers the numbers are correlations.
+    Every pair of the list counts once, as public protocols have it, while `evaluate` counts
+    identities. Intervals resample the identities of the table (`identity_a`, `identity_b`). Without
+    these they resample pairs, which is too narrow where pairs share people: `unit` and `notes` say
+    so. Of the table that the bundle was trained from, the pairs that training kept aside as "test"
+    are used. Of graded answers the numbers are correlations.
 
     Args:
         far: as in `evaluate`.
@@ -48,7 +49,9 @@ def evaluate_pairs(
         NotEnoughData: no genuine or no impostor pairs.
     """
     pairs, vectors, notes = judged_pairs(bundle, pairs, watch=watch)
-    return evaluate_pair_vectors(bundle, pairs, vectors, far=far, confidence=confidence, seed=seed, notes=notes)
+    return evaluate_pair_vectors(
+        bundle, pairs, vectors, far=far, confidence=confidence, seed=seed, notes=notes
+    )
 
 
 def judged_pairs(
@@ -79,12 +82,24 @@ def evaluate_pair_vectors(
     """`evaluate_pairs` of what `judged_pairs` gave; nothing is embedded again."""
     if pairs.graded:
         return _graded(bundle, pairs, vectors, confidence=confidence, seed=seed, notes=notes)
-    unit, listed = "pair" if pairs.identity is None else "identity", listed_pairs(bundle, pairs, vectors)
+    unit, listed = (
+        "pair" if pairs.identity is None else "identity",
+        listed_pairs(bundle, pairs, vectors),
+    )
     asked = asked_far(bundle, far)
     numbers = verified(bundle, listed, far=asked, unit=unit, confidence=confidence, seed=seed)
     if unit == "pair":
         notes = (*notes, "no columns identity_a, identity_b: intervals resample pairs (too narrow)")
-    return evaluation(bundle, listed, numbers, unit=unit, far=asked, items=len(pairs.ids), seed=seed, notes=list(notes))
+    return evaluation(
+        bundle,
+        listed,
+        numbers,
+        unit=unit,
+        far=asked,
+        items=len(pairs.ids),
+        seed=seed,
+        notes=list(notes),
+    )
 
 
 def _graded(
@@ -100,7 +115,10 @@ def _graded(
     units, unit = pair_components(pairs), "group of pairs that share things"
     said = [f"{len(pairs)} pairs are graded, so that correlations stand in place of error rates"]
     if (count := len(np.unique(units))) < FEWEST_GROUPS:
-        said.append(f"the pairs share things, in {counted(count, 'group')}: intervals resample pairs (too narrow)")
+        said.append(
+            f"the pairs share things, in {counted(count, 'group')}: intervals resample pairs (too "
+            f"narrow)"
+        )
         units = np.arange(len(pairs))
     if (count := len(np.unique(units))) == len(pairs):
         unit = "pair"
@@ -122,10 +140,15 @@ def _graded(
     )
 
 
-def listed_pairs(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "things dim"]) -> PairList:
+def listed_pairs(
+    bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "things dim"]
+) -> PairList:
     """The pairs with the scores that verdicts go by; without identities each pair is a unit of its own."""
     each = np.arange(len(pairs))
-    owners = [each if pairs.identity is None else pairs.identity[index] for index in (pairs.index_a, pairs.index_b)]
+    owners = [
+        each if pairs.identity is None else pairs.identity[index]
+        for index in (pairs.index_a, pairs.index_b)
+    ]
     found = pair_scores(bundle, vectors[pairs.index_a], vectors[pairs.index_b])
     # a public protocol weighs every pair of its list alike
     return PairList(found, pairs.targets == 1.0, first=owners[0], second=owners[1], weigh="pairs")

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from twofold.apps.evaluate import SAMPLED_FROM, SAMPLED_PAIRS, Watch, evaluate_crossfitted, evaluate_vectors
+from twofold.apps.evaluate import (
+    SAMPLED_FROM,
+    SAMPLED_PAIRS,
+    Watch,
+    evaluate_crossfitted,
+    evaluate_vectors,
+)
 from twofold.apps.report_sections import (
     HARD_KINDS,
     HARDEST,
@@ -73,8 +79,8 @@ def evaluation_report(
 
     Args:
         far, confidence, seed, watch: as in `evaluate`.
-        pictures: whether the hardest pairs are shown as the network sees them; False: by their ids alone, since raw
-            inputs are private.
+        pictures: whether the hardest pairs are shown as the network sees them; False: by their ids
+            alone, since raw inputs are private.
         commands: what repeats it, to be printed at the end.
 
     Raises:
@@ -85,10 +91,14 @@ def evaluation_report(
     except IdentityOverlap:
         if (judged := bundle.crossfit_of(items)) is None:
             raise
-        return _crossfitted_report(bundle, judged, commands, far=far, confidence=confidence, seed=seed)
+        return _crossfitted_report(
+            bundle, judged, commands, far=far, confidence=confidence, seed=seed
+        )
     progress = None if watch is None else lambda done, total: watch("embedding", done, total)
     part, vectors = embed_readable(bundle, part, progress=progress)
-    found = evaluate_vectors(bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch)
+    found = evaluate_vectors(
+        bundle, part, vectors, far=far, confidence=confidence, seed=seed, watch=watch
+    )
     found = replace(found, notes=(*part.notes, *found.notes))
     known = bundle.calibration and bundle.calibration.deciding
     score = deciding(bundle, vectors)
@@ -120,7 +130,13 @@ def evaluation_report(
 
 
 def _crossfitted_report(
-    bundle: Bundle, judged: CrossFit, commands: Sequence[str], *, far: float | None, confidence: float, seed: int
+    bundle: Bundle,
+    judged: CrossFit,
+    commands: Sequence[str],
+    *,
+    far: float | None,
+    confidence: float,
+    seed: int,
 ) -> Report:
     """What cross-fitted scores have to tell; no item and no name is known of them, so that none is shown."""
     found = evaluate_crossfitted(bundle, judged, far=far, confidence=confidence, seed=seed)
@@ -130,7 +146,8 @@ def _crossfitted_report(
     return Report(
         title=f"How well {bundle.twin.input.name.lower()} pairs are told apart",
         **sections,
-        data={"identities": f"{judged.units:,}, judged by cross-fitting in {judged.folds} folds"} | pair_counts(found),
+        data={"identities": f"{judged.units:,}, judged by cross-fitting in {judged.folds} folds"}
+        | pair_counts(found),
         model=model_card(bundle),
         commands=tuple(commands),
     )
@@ -141,10 +158,18 @@ def _passes(watch: Watch | None) -> Callable[[int, int], None] | None:
     return None if watch is None else partial(watch, "what the page shows")
 
 
-def _listed(part: Items, score: ScoreBlock, *, seed: int, progress: Callable[[int, int], None] | None) -> PairSource:
+def _listed(
+    part: Items, score: ScoreBlock, *, seed: int, progress: Callable[[int, int], None] | None
+) -> PairSource:
     """All pairs of the items, by site where they have one."""
     pairs = _pairs(
-        score, part.labels, part.identity, forged=part.forged, source=part.source, seed=seed, progress=progress
+        score,
+        part.labels,
+        part.identity,
+        forged=part.forged,
+        source=part.source,
+        seed=seed,
+        progress=progress,
     )
     if part.site is None:
         return pairs
@@ -163,10 +188,19 @@ def _pairs(
 ) -> PairSource:
     """All pairs, or a sample of them, against random impostors where forgeries are named."""
     if len(labels) * (len(labels) - 1) // 2 <= SAMPLED_FROM:
-        every = AllPairs(score, labels, identity=units, forged=forged, source=source, progress=progress)
+        every = AllPairs(
+            score, labels, identity=units, forged=forged, source=source, progress=progress
+        )
         return OneKind(every, "random")
     sampled = SampledPairs(
-        score, labels, identity=units, forged=forged, source=source, seed=seed, most=SAMPLED_PAIRS, progress=progress
+        score,
+        labels,
+        identity=units,
+        forged=forged,
+        source=source,
+        seed=seed,
+        most=SAMPLED_PAIRS,
+        progress=progress,
     )
     return OneKind(sampled, "random")
 
@@ -190,7 +224,8 @@ def _groups(data: _Data) -> tuple[Part, ...]:
     if items.group is None or len(items.groups) < 2:
         return ()
     return _worst_first(
-        _group(data, name, np.flatnonzero(items.group == code)) for code, name in enumerate(items.groups)
+        _group(data, name, np.flatnonzero(items.group == code))
+        for code, name in enumerate(items.groups)
     )
 
 
@@ -202,8 +237,16 @@ def _group(data: _Data, name: str, rows: np.ndarray) -> Part:
     rates: dict[str, Any] = {"false_non_match_rate": None, "false_match_rate": None}
     try:
         forged = data.items.forged[rows]
-        pairs = _pairs(lambda a, b: data.score(rows[a], rows[b]), labels, identity, forged=forged, seed=data.seed)
-        for estimate in estimates_at(pairs, data.threshold, confidence=data.confidence, seed=data.seed).values():
+        pairs = _pairs(
+            lambda a, b: data.score(rows[a], rows[b]),
+            labels,
+            identity,
+            forged=forged,
+            seed=data.seed,
+        )
+        for estimate in estimates_at(
+            pairs, data.threshold, confidence=data.confidence, seed=data.seed
+        ).values():
             if estimate.name in rates:
                 rates[estimate.name] = estimate.value
                 rates[estimate.name.replace("rate", "interval")] = (estimate.low, estimate.high)
@@ -223,7 +266,9 @@ def _classes(data: _Data) -> tuple[Part, ...]:
     """The identities that are decided wrongly most often."""
     items = data.items
     codes, units = np.unique(items.identity, return_inverse=True)
-    pairs = _pairs(data.score, items.labels, units, forged=items.forged, seed=data.seed, progress=data.progress)
+    pairs = _pairs(
+        data.score, items.labels, units, forged=items.forged, seed=data.seed, progress=data.progress
+    )
     sizes, found = np.bincount(units), identity_rates(pairs, data.threshold)
     parts = [
         Part(
@@ -245,7 +290,12 @@ def _rate(wrong: np.integer, of: np.integer) -> float | None:
 
 
 def _worst_first(parts: Any) -> tuple[Part, ...]:
-    return tuple(sorted(parts, key=lambda part: -((part.false_non_match_rate or 0.0) + (part.false_match_rate or 0.0))))
+    return tuple(
+        sorted(
+            parts,
+            key=lambda part: -((part.false_non_match_rate or 0.0) + (part.false_match_rate or 0.0)),
+        )
+    )
 
 
 def _hardest(data: _Data, *, pictures: bool) -> tuple[Hard, ...]:
@@ -262,11 +312,15 @@ def _hardest(data: _Data, *, pictures: bool) -> tuple[Hard, ...]:
     for kind, best in kept.items():
         columns = [np.concatenate(column) for column in zip(*best, strict=True)]
         order = np.lexsort((columns[2], columns[1], columns[0] if kind else -columns[0]))
-        found += _distinct(data, (column[order] for column in columns), same=kind, pictures=pictures)
+        found += _distinct(
+            data, (column[order] for column in columns), same=kind, pictures=pictures
+        )
     return tuple(found)
 
 
-def _distinct(data: _Data, columns: Iterator[np.ndarray], *, same: bool, pictures: bool) -> Iterator[Hard]:
+def _distinct(
+    data: _Data, columns: Iterator[np.ndarray], *, same: bool, pictures: bool
+) -> Iterator[Hard]:
     """The first of the pairs, one of each two classes."""
     kind = HARD_KINDS[same]
     met: set[tuple[int, int]] = set()

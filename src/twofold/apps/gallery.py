@@ -1,6 +1,7 @@
 """The gallery: who is known, by one thing or more each; enrolled, updated and forgotten here, dated and revoked there.
 
-What needs no bundle is a method of the index: `expire`, `revoke`, `restore`, `purge`, `enrolled`, `audit`.
+What needs no bundle is a method of the index: `expire`, `revoke`, `restore`, `purge`, `enrolled`,
+`audit`.
 """
 
 from collections import Counter
@@ -31,8 +32,10 @@ __all__ = ["enrol", "forget", "update"]
 THINGS_AT_ONCE = 256
 """Things that are read and embedded at once; their arrays stay in memory until then."""
 
-HASH_LETTERS = 8  # of a content hash in an id: among thousand files of one name two meet once in 10,000 galleries
-SAME_THING = 1e-3  # relative: how far two embeddings of one file may lie apart, since batches differ
+# of a content hash in an id: among thousand files of one name two meet once in 10,000 galleries
+HASH_LETTERS = 8
+# relative: how far two embeddings of one file may lie apart, since batches differ
+SAME_THING = 1e-3
 ANY = Gate()
 
 
@@ -54,12 +57,13 @@ def enrol(
     Args:
         label: who or what it is; enrolling more of a known label adds to it.
         files: raw things that the bundle's input reads, or one path.
-        ids: a name for each; by default `label/file name`, with a piece of the content's hash where that name is taken
-            by other content (every phone has an IMG_0001.jpg).
-        expires: from when on these are neither found nor counted: 2027-12-31, or with a time (UTC unless it says so);
-            not in the past.
+        ids: a name for each; by default `label/file name`, with a piece of the content's hash where
+            that name is taken by other content (every phone has an IMG_0001.jpg).
+        expires: from when on these are neither found nor counted: 2027-12-31, or with a time (UTC
+            unless it says so); not in the past.
         gate: what each thing must reach.
-        keep_source: keep each file's path as the metadata "source", by which `migrate` can embed it again.
+        keep_source: keep each file's path as the metadata "source", by which `migrate` can embed it
+            again.
 
     Returns:
         The ids, under which the embeddings stand in the index.
@@ -68,8 +72,8 @@ def enrol(
         FingerprintMismatch: the index holds vectors of another model.
         UsageError: no files; two of one id; no file and no id; `expires` is not a date, or is past.
         PoorQuality: names the thing that does not pass the gate, and the value.
-        StoreError: an id is taken by other content, the label is revoked, the engine keeps no dates, or the disk does
-            not take it.
+        StoreError: an id is taken by other content, the label is revoked, the engine keeps no
+            dates, or the disk does not take it.
         UnreadableInput: names the file that cannot be decoded.
     """
     values, names = named(bundle, label, files, ids)
@@ -77,16 +81,20 @@ def enrol(
     refuse_past(expires)
     if expires is not None:
         index.check_dates()
-    found = embeddings_of(bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source)
+    found = embeddings_of(
+        bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source
+    )
     taken = taken_by_others(index, found)
     if taken and ids is not None:
         raise StoreError(
-            f"{taken[0]!r} is enrolled already, by other content: give another id, or remove that one first, "
+            f"{taken[0]!r} is enrolled already, by other content: give another id, or remove that "
+            f"one first, "
             f"index.remove([{taken[0]!r}])"
         )
     if taken:
         fresh = [
-            told_apart(label, value, name) if name in taken else name for name, value in zip(names, values, strict=True)
+            told_apart(label, value, name) if name in taken else name
+            for name, value in zip(names, values, strict=True)
         ]
         found = replace(found, ids=tuple(fresh))
     index.enrol(found, expires=expires) if index.keeps_dates else index.add(found)
@@ -107,14 +115,17 @@ def update(
     """Put new things in the place of all that an identity was enrolled with, in one step; arguments as in `enrol`.
 
     Raises:
-        UnknownLabel: nobody of that name is enrolled. StoreError: an id is another identity's. As `enrol` else.
+        UnknownLabel: nobody of that name is enrolled. StoreError: an id is another identity's. As
+            `enrol` else.
     """
     index.check_dates()
     values, names = named(bundle, label, files, ids)
     index.refuse_other(bundle.fingerprint)
     refuse_past(expires)
     index.known(label)
-    found = embeddings_of(bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source)
+    found = embeddings_of(
+        bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source
+    )
     index.enrol(found, expires=expires, whole=True)
     return names
 
@@ -125,7 +136,8 @@ def forget(bundle: Bundle, index: Index, labels: str | Sequence[str]) -> Erasure
     Raises:
         FingerprintMismatch: the index belongs to another bundle.
         UnknownLabel: nobody of that name is enrolled.
-        StoreError: the disk is in the way, or another process reads (then it is made up for at the next open).
+        StoreError: the disk is in the way, or another process reads (then it is made up for at the
+            next open).
     """
     index.refuse_other(bundle.fingerprint)
     return index.forget(labels)
@@ -135,10 +147,14 @@ def refuse_past(expires: str | date | None) -> None:
     """Refuse an end that has come already: nobody would ever be found by what is enrolled so."""
     end = utc(expires)
     if end is not None and end <= clock():
-        raise UsageError(f"{expires} is in the past (it is {clock()} now): give a later date, or none")
+        raise UsageError(
+            f"{expires} is in the past (it is {clock()} now): give a later date, or none"
+        )
 
 
-def embeddings_of(bundle: Bundle, label: str, things: dict[str, Any], *, gate: Gate, keep_source: bool) -> Embeddings:
+def embeddings_of(
+    bundle: Bundle, label: str, things: dict[str, Any], *, gate: Gate, keep_source: bool
+) -> Embeddings:
     """Embeddings of things by id, each of which has passed the gate."""
     names, values = list(things), list(things.values())
     parts = [
@@ -146,11 +162,14 @@ def embeddings_of(bundle: Bundle, label: str, things: dict[str, Any], *, gate: G
         for start in range(0, len(values), THINGS_AT_ONCE)
     ]
     vectors = np.concatenate(parts)
-    if bundle.contract.distance == "cosine":  # an encoder without unit_norm is compared by direction too
+    # an encoder without unit_norm is compared by direction too
+    if bundle.contract.distance == "cosine":
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     pictures = bundle.twin.input.facts().get("kind") == "pictures"  # of which a string is a path
     whole = [Path(value) if pictures and isinstance(value, str) else value for value in values]
-    sources = tuple(source_of(value, key=bundle.fingerprint) for value in whole) if keep_source else None
+    sources = (
+        tuple(source_of(value, key=bundle.fingerprint) for value in whole) if keep_source else None
+    )
     return Embeddings(
         ids=tuple(names),
         labels=(label,) * len(names),
@@ -173,7 +192,9 @@ def embedded(bundle: Bundle, values: Sequence[Any], gate: Gate) -> Float[np.ndar
     """Vectors of things, if all of them pass the gate."""
     arrays = list(read_all(bundle.twin.input, values))
     vectors = embed_read(bundle, arrays)
-    for value, array, (quality, unit) in zip(values, arrays, measured(bundle, arrays, vectors), strict=True):
+    for value, array, (quality, unit) in zip(
+        values, arrays, measured(bundle, arrays, vectors), strict=True
+    ):
         gate.refuse_useless(bundle, unit=unit)
         gate.check(called(value), value, array, quality)
     return vectors
@@ -200,7 +221,10 @@ def names_of(bundle: Bundle, label: str, values: Sequence[Any]) -> tuple[str, ..
     for value in values:
         known = identifier(bundle.twin.input, value, key=bundle.fingerprint)
         if known is None:
-            raise UsageError(f"a {type(value).__name__} has no file name to be called by: give an id for each thing")
+            raise UsageError(
+                f"a {type(value).__name__} has no file name to be called by: give an id for each "
+                f"thing"
+            )
         name = f"{label}/{utf8_name(known)}"
         names.append(told_apart(label, value, name) if name in names else name)
     return tuple(names)
@@ -223,12 +247,20 @@ def check_names(label: str, values: Sequence[Any], names: Sequence[str]) -> None
     if len(values) != len(names):
         raise UsageError(f"{len(names)} ids for {len(values)} things: give one for each")
     if twice := [name for name, times in Counter(names).items() if times > 1]:
-        raise UsageError(f"{twice[0]!r} would stand for two things: the same file is given twice, or the same id")
+        raise UsageError(
+            f"{twice[0]!r} would stand for two things: the same file is given twice, or the same id"
+        )
 
 
 def taken_by_others(index: Index, found: Embeddings) -> list[str]:
     """Those of the ids under which other content stands in the index, in the order given."""
     there = index.present(found.ids)
-    given = {name: vector for name, vector in zip(found.ids, found.vectors, strict=True) if name in there}
+    given = {
+        name: vector for name, vector in zip(found.ids, found.vectors, strict=True) if name in there
+    }
     olds = zip(given, index.get(list(given)).vectors, strict=True)
-    return [name for name, old in olds if np.linalg.norm(old - given[name]) > SAME_THING * np.linalg.norm(old)]
+    return [
+        name
+        for name, old in olds
+        if np.linalg.norm(old - given[name]) > SAME_THING * np.linalg.norm(old)
+    ]

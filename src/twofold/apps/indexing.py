@@ -34,20 +34,28 @@ Watch = Callable[[str, int, int], None]
 
 
 def index_items(
-    bundle: Bundle, index: Index, items: Items, *, keep_source: bool = False, watch: Watch | None = None
+    bundle: Bundle,
+    index: Index,
+    items: Items,
+    *,
+    keep_source: bool = False,
+    watch: Watch | None = None,
 ) -> Indexed:
     """Embed things and keep their vectors; those whose bytes the index knows are not embedded again.
 
-    Interrupted, it goes on where it stopped: call it again. A thing that cannot be read is left out and named.
+    Interrupted, it goes on where it stopped: call it again. A thing that cannot be read is left out
+    and named.
 
     Args:
-        keep_source: keep the path of each thing as the metadata "source" (law 7: only if the user asks for it), in the
-            place of what a table's column "source" says; of a text the text itself, as "text".
+        keep_source: keep the path of each thing as the metadata "source" (law 7: only if the user
+            asks for it), in the place of what a table's column "source" says; of a text the text
+            itself, as "text".
         watch: called with ("indexing", done, total).
 
     Raises:
         FingerprintMismatch: the index holds vectors of another model.
-        StoreError: the disk does not take it, or another process writes; what was indexed before stays.
+        StoreError: the disk does not take it, or another process writes; what was indexed before
+            stays.
         UnreadableInput: not one of the things can be read.
     """
     index.refuse_other(bundle.fingerprint)
@@ -55,7 +63,12 @@ def index_items(
     embedded = known = replaced = changed = 0
     tell(watch, "indexing", 0, len(items))
     for places in spans(len(items), IN_A_TRANSACTION):
-        part = described(items.take(places), key=bundle.fingerprint, keep_source=keep_source, unreadable=unreadable)
+        part = described(
+            items.take(places),
+            key=bundle.fingerprint,
+            keep_source=keep_source,
+            unreadable=unreadable,
+        )
         same, fresh, others = known_to(index, part)
         made = embedded_of(bundle, part.take(fresh), unreadable=unreadable)
         replaced += len(others.intersection(made.ids))
@@ -63,7 +76,9 @@ def index_items(
         changed += sum(index.add(each) for each in (same, made) if each.ids)
         tell(watch, "indexing", places[-1] + 1, len(items))
     if len(unreadable) == len(items):
-        raise UnreadableInput(f"none of {len(items)} things can be read; the first: {next(iter(unreadable.values()))}")
+        raise UnreadableInput(
+            f"none of {len(items)} things can be read; the first: {next(iter(unreadable.values()))}"
+        )
     return Indexed(
         things=len(items),
         embedded=embedded,
@@ -81,7 +96,8 @@ def index_shards(index: Index, folder: str | Path, *, watch: Watch | None = None
 
     Raises:
         FingerprintMismatch: the index holds vectors of another model.
-        StoreError: parts are missing. DamagedIndex: a part is not what was written; the parts before it are in.
+        StoreError: parts are missing. DamagedIndex: a part is not what was written; the parts
+            before it are in.
     """
     shards = Shards.open(folder)
     index.refuse_other(shards.contract.fingerprint)
@@ -90,7 +106,9 @@ def index_shards(index: Index, folder: str | Path, *, watch: Watch | None = None
         changed += index.add(embeddings)
         things += len(embeddings.ids)
         tell(watch, "indexing", part + 1, len(shards.parts))
-    return Indexed(things=things, embedded=0, changed=changed, items=len(index), labels=len(index.labels))
+    return Indexed(
+        things=things, embedded=0, changed=changed, items=len(index), labels=len(index.labels)
+    )
 
 
 def embed_shards(
@@ -104,19 +122,22 @@ def embed_shards(
 ) -> Sharded:
     """Write the vectors of things as parts of Parquet: of all things, or of every so many-th part.
 
-    The parts are the same however many work on them; one that is there, of the same things and the same model, is left
-    alone. No part is ever seen half-written.
+    The parts are the same however many work on them; one that is there, of the same things and the
+    same model, is left alone. No part is ever seen half-written.
 
     Args:
         shard: (i, n): the parts whose number leaves i when divided by n, i from 0 on.
         watch: called with ("embedding", done, total), in things of this shard.
 
     Raises:
-        UsageError: no such shard. StoreError: the folder holds something else. MissingExtra: pyarrow is not installed.
+        UsageError: no such shard. StoreError: the folder holds something else. MissingExtra:
+            pyarrow is not installed.
     """
     number, count = shard
     if not 0 <= number < count:
-        raise UsageError(f"shard {number} of {count} is none: they are numbered from 0 to {count - 1}")
+        raise UsageError(
+            f"shard {number} of {count} is none: they are numbered from 0 to {count - 1}"
+        )
     check_parquet()
     shards = Shards(folder=Path(folder), contract=bundle.contract, items=len(items), rows=PART_ROWS)
     shards.save()
@@ -126,7 +147,10 @@ def embed_shards(
     tell(watch, "embedding", 0, total)
     for part in mine:
         things = described(
-            items.take(shards.span(part)), key=bundle.fingerprint, keep_source=keep_source, unreadable=unreadable
+            items.take(shards.span(part)),
+            key=bundle.fingerprint,
+            keep_source=keep_source,
+            unreadable=unreadable,
         )
         made_of = digest(bundle.fingerprint, things.ids, labels_of(things), things.metadata or ())
         if not shards.has(part, made_of):
@@ -189,7 +213,8 @@ def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int], set[str
     rows = [
         row
         for row, place in enumerate(present)
-        if old.metadata is not None and old.metadata[row].get(CONTENT) == metadata[place].get(CONTENT)
+        if old.metadata is not None
+        and old.metadata[row].get(CONTENT) == metadata[place].get(CONTENT)
     ]
     places = [present[row] for row in rows]
     same = Embeddings(
@@ -213,10 +238,13 @@ def embedded_of(bundle: Bundle, items: Items, *, unreadable: dict[str, str]) -> 
     vectors = embed_read(bundle, [array for array in arrays if not isinstance(array, str)])
     lengths = np.linalg.norm(vectors, axis=1)
     for row in np.flatnonzero(lengths == 0):
-        unreadable[items.ids[kept[row]]] = "the encoder gives it a vector of zeros, which is like nothing"
+        unreadable[items.ids[kept[row]]] = (
+            "the encoder gives it a vector of zeros, which is like nothing"
+        )
     rows = np.flatnonzero(lengths > 0)
     vectors = vectors[rows]
-    if bundle.contract.distance == "cosine":  # an encoder without unit_norm is compared by direction, too
+    # an encoder without unit_norm is compared by direction, too
+    if bundle.contract.distance == "cosine":
         vectors = vectors / lengths[rows, None]
     part = items.take([kept[row] for row in rows])
     return Embeddings(
@@ -246,7 +274,9 @@ def joined(bundle: Bundle, pieces: Sequence[Embeddings]) -> Embeddings:
     return Embeddings(
         ids=tuple(name for piece in pieces for name in piece.ids),
         labels=tuple(label for piece in pieces for label in piece.labels),
-        vectors=np.concatenate([piece.vectors for piece in pieces] or [np.zeros((0, bundle.twin.dim), np.float32)]),
+        vectors=np.concatenate(
+            [piece.vectors for piece in pieces] or [np.zeros((0, bundle.twin.dim), np.float32)]
+        ),
         fingerprint=bundle.fingerprint,
         metadata=tuple(each for piece in pieces for each in piece.metadata or ()),
     )

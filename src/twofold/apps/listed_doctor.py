@@ -16,12 +16,17 @@ __all__ = ["doctor_of_pairs", "readable_pairs"]
 
 
 def doctor_of_pairs(
-    pairs: Pairs, input_type: Reader, *, strict: bool = False, progress: Callable[[int, int], None] | None = None
+    pairs: Pairs,
+    input_type: Reader,
+    *,
+    strict: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Finding, ...]:
     """Read every thing once and say what stands against these pairs, the worst first.
 
-    Found are: files or texts that cannot be read; pairs of two equal ones; pairs that are listed twice with different
-    answers; answers that contradict each other through a third thing; pairs of one kind only, or of few of one kind.
+    Found are: files or texts that cannot be read; pairs of two equal ones; pairs that are listed
+    twice with different answers; answers that contradict each other through a third thing; pairs of
+    one kind only, or of few of one kind.
 
     Args:
         input_type: reads a thing, as in training.
@@ -35,9 +40,15 @@ def doctor_of_pairs(
     if reading.unreadable:
         said = f"{len(pairs) - len(left)} of {len(pairs)} pairs have such a {pairs.noun} and are left out"
         found.append(Finding(level="note", code="pairs-left-out", message=said, remedy=""))
-    found += [*_equal(pairs, reading), *_contradicting(pairs, reading), *_intransitive(pairs, reading)]
+    found += [
+        *_equal(pairs, reading),
+        *_contradicting(pairs, reading),
+        *_intransitive(pairs, reading),
+    ]
     found += [*_one_kind(left), *_unbalanced(left)]
-    return tuple(sorted(found, key=lambda finding: ("fatal", "warning", "note").index(finding.level)))
+    return tuple(
+        sorted(found, key=lambda finding: ("fatal", "warning", "note").index(finding.level))
+    )
 
 
 def readable_pairs(pairs: Pairs, unreadable: frozenset[str]) -> Pairs:
@@ -66,8 +77,10 @@ def _equal(pairs: Pairs, reading: Reading) -> list[Finding]:
         Finding(
             level="warning",
             code="pairs-of-copies",
-            message=f"{counted(len(rows), 'pair', 'is')} of two equal {pairs.noun}s ({some(_named(pairs, rows), 3)})",
-            remedy="take them out: they are recognised without skill, so error rates look better than they are",
+            message=f"{counted(len(rows), 'pair', 'is')} of two equal {pairs.noun}s "
+            f"({some(_named(pairs, rows), 3)})",
+            remedy="take them out: they are recognised without skill, so error rates look better "
+            "than they are",
         )
     ]
 
@@ -77,7 +90,10 @@ def _contradicting(pairs: Pairs, reading: Reading) -> list[Finding]:
     if pairs.answers is None or pairs.graded:
         return []
     content, told = _contents(pairs, reading), defaultdict(set)
-    keys = [tuple(sorted(ends)) for ends in zip(content[pairs.index_a], content[pairs.index_b], strict=True)]
+    keys = [
+        tuple(sorted(ends))
+        for ends in zip(content[pairs.index_a], content[pairs.index_b], strict=True)
+    ]
     for key, answer in zip(keys, pairs.answers.tolist(), strict=True):
         told[key].add(answer)
     rows = np.flatnonzero([len(told[key]) > 1 for key in keys])
@@ -102,15 +118,23 @@ def _intransitive(pairs: Pairs, reading: Reading) -> list[Finding]:
     first, second = content[pairs.index_a], content[pairs.index_b]
     linked = components(len(content), first[pairs.answers == 1], second[pairs.answers == 1])
     torn = (pairs.answers == 0) & (linked[first] == linked[second]) & (first != second)
-    direct = {tuple(sorted(ends)) for ends in zip(first[pairs.answers == 1], second[pairs.answers == 1], strict=True)}
-    rows = [row for row in np.flatnonzero(torn) if tuple(sorted((first[row], second[row]))) not in direct]
+    direct = {
+        tuple(sorted(ends))
+        for ends in zip(first[pairs.answers == 1], second[pairs.answers == 1], strict=True)
+    }
+    rows = [
+        row
+        for row in np.flatnonzero(torn)
+        if tuple(sorted((first[row], second[row]))) not in direct
+    ]
     if not rows:
         return []
     return [
         Finding(
             level="warning",
             code="intransitive",
-            message=f"{counted(len(rows), 'pair', 'is')} called different, and the same through other pairs "
+            message=f"{counted(len(rows), 'pair', 'is')} called different, and the same through "
+            f"other pairs "
             f"({some(_named(pairs, np.array(rows)), 3)})",
             remedy="one of the pairs on the way is wrong, unless a thing may belong to several",
         )
@@ -130,7 +154,8 @@ def _unbalanced(pairs: Pairs) -> list[Finding]:
             level="note",
             code="unbalanced",
             message=f"{few} of {len(pairs)} pairs are {kind}",
-            remedy="batches show these again and again, so that both kinds count alike; more of them would teach more",
+            remedy="batches show these again and again, so that both kinds count alike; more of "
+            "them would teach more",
         )
     ]
 
@@ -147,11 +172,16 @@ def _one_kind(pairs: Pairs) -> list[Finding]:
                 level="note",
                 code="no-answers",
                 message="the table does not say which pairs are the same",
-                remedy="add a column same (1 or 0) to train, calibrate or evaluate; verify --pairs needs none",
+                remedy="add a column same (1 or 0) to train, calibrate or evaluate; verify "
+                "--pairs needs none",
             )
         ]
     if not len(pairs):
-        return [Finding(level="fatal", code="one-kind", message="no pair is left", remedy="mend or add some")]
+        return [
+            Finding(
+                level="fatal", code="one-kind", message="no pair is left", remedy="mend or add some"
+            )
+        ]
     if pairs.graded or len(np.unique(pairs.answers)) > 1:
         return []
     if pairs.positive:
@@ -164,7 +194,9 @@ def _one_kind(pairs: Pairs) -> list[Finding]:
             )
         ]
     message = f"all {len(pairs)} pairs are different"
-    return [Finding(level="fatal", code="one-kind", message=message, remedy="add pairs of the same")]
+    return [
+        Finding(level="fatal", code="one-kind", message=message, remedy="add pairs of the same")
+    ]
 
 
 def _named(pairs: Pairs, rows: np.ndarray) -> list[str]:

@@ -51,7 +51,11 @@ def scores_report(
     found = evaluate_scores(listed, contract=contract, far=far, confidence=confidence, seed=seed)
     known = None if contract is None else contract.calibration
     threshold = threshold_of(known, listed.pairs, found)
-    model = {} if contract is None else {"distance": contract.distance, "fingerprint": contract.fingerprint}
+    model = (
+        {}
+        if contract is None
+        else {"distance": contract.distance, "fingerprint": contract.fingerprint}
+    )
     return Report(
         title="How well these scores tell pairs apart",
         **of_pairs(found, listed.pairs, known=known, threshold=threshold, confidence=confidence),
@@ -114,11 +118,15 @@ def _hardest_listed(
         return f"row {row + 1}" if hidden else pairs.ids[thing]
 
     def owned(row: int, thing: int) -> str:
-        return named(row, thing) if pairs.identity is None else pairs.identities[pairs.identity[thing]]
+        return (
+            named(row, thing) if pairs.identity is None else pairs.identities[pairs.identity[thing]]
+        )
 
     for same, kind in HARD_KINDS.items():
         rows = np.flatnonzero(block.same == same)
-        worst = rows[np.argsort(block.scores[rows] if same else -block.scores[rows], kind="stable")[:HARDEST]]
+        worst = rows[
+            np.argsort(block.scores[rows] if same else -block.scores[rows], kind="stable")[:HARDEST]
+        ]
         for row in worst:
             a, b, score = int(pairs.index_a[row]), int(pairs.index_b[row]), float(block.scores[row])
             yield Hard(
@@ -128,7 +136,9 @@ def _hardest_listed(
                 probability=None if known is None else known.probability(score),
                 ids=(named(row, a), named(row, b)),
                 labels=(owned(row, a), owned(row, b)),
-                shown=(None, None) if look is None else (look(pairs.values[a]), look(pairs.values[b])),
+                shown=(None, None)
+                if look is None
+                else (look(pairs.values[a]), look(pairs.values[b])),
             )
 
 
@@ -158,12 +168,18 @@ def opened_report(
     bundle.twin.to(device_of(device))
     if Pairs.found(data):
         pairs = Pairs.from_table(data)
-        return pairs_report(bundle, pairs, far=far, seed=seed, pictures=pictures, commands=commands, watch=watch)
+        return pairs_report(
+            bundle, pairs, far=far, seed=seed, pictures=pictures, commands=commands, watch=watch
+        )
     items = Items.open(data, levels=levels)
-    return evaluation_report(bundle, items, far=far, seed=seed, pictures=pictures, commands=commands, watch=watch)
+    return evaluation_report(
+        bundle, items, far=far, seed=seed, pictures=pictures, commands=commands, watch=watch
+    )
 
 
-def _commands(model: Path, data: Path, *, far: float | None, pictures: bool, levels: int, seed: int) -> tuple[str, ...]:
+def _commands(
+    model: Path, data: Path, *, far: float | None, pictures: bool, levels: int, seed: int
+) -> tuple[str, ...]:
     words = ["twofold", "evaluate", str(model), str(data), "--report", "report.html"]
     words += [] if far is None else ["--far", f"{far:g}"]
     words += [] if levels == 1 else ["--levels", str(levels)]

@@ -46,33 +46,42 @@ def migrate(
 ) -> Migration:
     """Take all items of an index over into one of another model, dates and revocations with them.
 
-    Items whose "source" is known and unchanged are embedded again. The others need a bridge, fitted to those items and
-    to the `sample`, and are marked by the metadata "bridged". Interrupted, it goes on where it stopped: call it again.
+    Items whose "source" is known and unchanged are embedded again. The others need a bridge, fitted
+    to those items and to the `sample`, and are marked by the metadata "bridged". Interrupted, it
+    goes on where it stopped: call it again.
 
     Args:
         index: of the old model; it stays as it is.
         bundle: the new model.
         target: an index pinned to it, empty or begun.
-        old: the old model. sample: things that both models shall embed, where too few items have a source.
+        old: the old model. sample: things that both models shall embed, where too few items have a
+            source.
         seed: of the identities on which the bridge is measured.
         watch: called with (what, done, total).
 
     Raises:
         FingerprintMismatch: `target` is of another model, or `old` is not that of the index.
-        NotEnoughData: items without a source, and not enough things for a bridge: says how many there are.
-        StoreError: the two indexes are of one model, or the disk does not take it; what is over then stays.
+        NotEnoughData: items without a source, and not enough things for a bridge: says how many
+            there are.
+        StoreError: the two indexes are of one model, or the disk does not take it; what is over
+            then stays.
         UnreadableInput: names a source that is there and cannot be decoded.
     """
     target.refuse_other(bundle.fingerprint)
     if index.contract.fingerprint == bundle.fingerprint:
-        raise StoreError(f"{index.path} is of this very model ({bundle.fingerprint[:12]}): there is nothing to migrate")
+        raise StoreError(
+            f"{index.path} is of this very model ({bundle.fingerprint[:12]}): there is nothing to "
+            f"migrate"
+        )
     if old is not None:
         index.refuse_other(old.fingerprint)
     names = [name for name in index.ids if name not in target]
     sourced = with_source(index, names)
     bridge, pairs, cost = None, 0, None
     if lost := len(names) - len(sourced):
-        both = embedded_by_both(index, bundle, sorted(sourced)[:MOST_FOR_BRIDGE], old=old, sample=sample)
+        both = embedded_by_both(
+            index, bundle, sorted(sourced)[:MOST_FOR_BRIDGE], old=old, sample=sample
+        )
         refuse_few(both, lost=lost, sourced=len(sourced), sample=sample)
         unit = bundle.contract.distance == "cosine"
         cost, pairs = toll(bundle, both, unit=unit, seed=seed), len(both.labels)
@@ -96,7 +105,9 @@ def with_source(index: Index, names: Sequence[str]) -> set[str]:
         part = index.get(names[start : start + ITEMS_AT_ONCE])
         for name, metadata in zip(part.ids, part.metadata or ({},) * len(part.ids), strict=True):
             source = metadata.get(SOURCE)
-            if TEXT in metadata or (source is not None and unchanged(Path(str(source)), metadata.get(CONTENT))):
+            if TEXT in metadata or (
+                source is not None and unchanged(Path(str(source)), metadata.get(CONTENT))
+            ):
                 found.add(name)
     return found
 
@@ -112,11 +123,19 @@ def unchanged(source: Path, content: Any) -> bool:
 
 
 def embedded_by_both(
-    index: Index, bundle: Bundle, sourced: Sequence[str], *, old: Bundle | None, sample: Items | None
+    index: Index,
+    bundle: Bundle,
+    sourced: Sequence[str],
+    *,
+    old: Bundle | None,
+    sample: Items | None,
 ) -> Pairs:
     """Things that both models have embedded: items with a source, then those of the sample."""
     labels: list[str] = []
-    before, after = [np.empty((0, index.contract.dim), np.float32)], [np.empty((0, bundle.twin.dim), np.float32)]
+    before, after = (
+        [np.empty((0, index.contract.dim), np.float32)],
+        [np.empty((0, bundle.twin.dim), np.float32)],
+    )
     for start in range(0, len(sourced), ITEMS_AT_ONCE):
         part = index.get(sourced[start : start + ITEMS_AT_ONCE])
         labels += part.labels
@@ -136,8 +155,10 @@ def refuse_few(both: Pairs, *, lost: int, sourced: int, sample: Items | None) ->
     if len(both.labels) < FEWEST:
         given = "no sample" if sample is None else f"a sample of {len(sample)}"
         raise NotEnoughData(
-            f"{counted(lost, 'item', 'has')} no source that is still there as it was, and can only be bridged; "
-            f"{sourced} have one, and there is {given}: give at least {FEWEST} things for both models to embed "
+            f"{counted(lost, 'item', 'has')} no source that is still there as it was, and can "
+            f"only be bridged; "
+            f"{sourced} have one, and there is {given}: give at least {FEWEST} things for both "
+            f"models to embed "
             "(--old BUNDLE --sample DATA)"
         )
 
@@ -148,10 +169,13 @@ def revoked_in(index: Index, target: Index) -> set[str]:
     Raises:
         StoreError: the new index keeps no revocations.
     """
-    revoked = {each.label for each in index.enrolled() if each.revoked} if index.keeps_dates else set()
+    revoked = (
+        {each.label for each in index.enrolled() if each.revoked} if index.keeps_dates else set()
+    )
     if revoked and not target.keeps_dates:
         raise StoreError(
-            f"{counted(len(revoked), 'identity', 'is')} revoked, and {target.path} keeps no revocations: use a folder"
+            f"{counted(len(revoked), 'identity', 'is')} revoked, and {target.path} keeps no "
+            f"revocations: use a folder"
         )
     if target.keeps_dates and (over := revoked.intersection(target.labels)):
         target.revoke(sorted(over))
@@ -175,10 +199,16 @@ def portions(index: Index, names: Sequence[str], *, last: set[str]) -> list[list
     ]
 
 
-def carried(bundle: Bundle, bridge: Bridge | None, found: Embeddings, *, sourced: set[str]) -> Embeddings:
+def carried(
+    bundle: Bundle, bridge: Bridge | None, found: Embeddings, *, sourced: set[str]
+) -> Embeddings:
     """Items as the new model has them: embedded again, or brought over the bridge and marked."""
     again = [place for place, name in enumerate(found.ids) if name in sourced]
-    vectors = np.zeros((len(found.ids), bundle.twin.dim), np.float32) if bridge is None else bridge(found.vectors)
+    vectors = (
+        np.zeros((len(found.ids), bundle.twin.dim), np.float32)
+        if bridge is None
+        else bridge(found.vectors)
+    )
     if again:
         sources = sources_of(found)
         vectors[again] = made(bundle, [sources[place] for place in again])
@@ -210,7 +240,8 @@ def put(index: Index, target: Index, items: Embeddings) -> None:
             target.add(part)
         else:
             raise StoreError(
-                f"{part.ids[0]!r} expires {when}, and {target.path} keeps no dates: purge, or use a folder"
+                f"{part.ids[0]!r} expires {when}, and {target.path} keeps no dates: purge, or use "
+                f"a folder"
             )
 
 

@@ -44,16 +44,16 @@ def monitor(
 ) -> Drift:
     """Whether scores of production could come from the identities that the calibration was found on.
 
-    What is open in production, the share of genuine pairs, is left open: drift is what no share can explain. Pairs that
-    were said to be genuine, or impostors, are judged by themselves. Each group is judged by its own calibration, where
-    there is one. Variances count who takes part, not pairs.
+    What is open in production, the share of genuine pairs, is left open: drift is what no share can
+    explain. Pairs that were said to be genuine, or impostors, are judged by themselves. Each group
+    is judged by its own calibration, where there is one. Variances count who takes part, not pairs.
 
     Args:
         known: a calibrated bundle or contract; the scores are those that it decides by.
         false_alarms: chance that a run says "drift" though nothing has changed, at most.
         looks: that chance is for so many runs together (52: a look each week for a year).
-        genuine: at least this share of the pairs of unknown truth is genuine, if that is known: a model that takes
-            genuine pairs for impostors looks just like more impostors.
+        genuine: at least this share of the pairs of unknown truth is genuine, if that is known: a
+            model that takes genuine pairs for impostors looks just like more impostors.
 
     Raises:
         NotCalibrated: there is no calibration, or one that does not record what scores were like.
@@ -64,13 +64,17 @@ def monitor(
     """
     if not 0.0 < false_alarms < 1.0 or looks < 1 or not 0.0 <= genuine <= 1.0:
         raise UsageError(
-            f"false_alarms={false_alarms:g}, looks={looks}, genuine={genuine:g}: a rate between 0 and 1 (usual: 0.01), "
+            f"false_alarms={false_alarms:g}, looks={looks}, genuine={genuine:g}: a rate between 0 "
+            f"and 1 (usual: 0.01), "
             "at least one look, and a share from 0 to 1"
         )
     contract = known.contract if isinstance(known, Bundle) else known
     found = ProductionScores.of(scores)
     if found.dim and contract.dim and found.dim != contract.dim:
-        raise DataError(f"vectors of {found.dim} numbers, and the calibration is of {contract.dim}: another model's?")
+        raise DataError(
+            f"vectors of {found.dim} numbers, and the calibration is of {contract.dim}: another "
+            f"model's?"
+        )
     wanted = _parts(contract.calibration, found)
     rate = false_alarms / looks / len(wanted)
     parts = [_moved(found, each, rate=rate, genuine=genuine) for each in wanted]
@@ -85,9 +89,13 @@ def monitor(
     )
 
 
-def opened(model: str | Path, scores: str | Path, *, distance: str = "cosine") -> tuple[Contract, ProductionScores]:
+def opened(
+    model: str | Path, scores: str | Path, *, distance: str = "cosine"
+) -> tuple[Contract, ProductionScores]:
     """The contract and the scores at two paths; vectors are compared by the contract's distance, if it has one."""
-    contract = Contract.load(model) if Path(model).suffix == ".json" else Bundle.load(model).contract
+    contract = (
+        Contract.load(model) if Path(model).suffix == ".json" else Bundle.load(model).contract
+    )
     plain = contract.distance if contract.dim else distance
     return contract, ProductionScores.open(scores, distance=plain)
 
@@ -95,14 +103,20 @@ def opened(model: str | Path, scores: str | Path, *, distance: str = "cosine") -
 def _parts(calibration: Calibration | None, found: ProductionScores) -> list[_Part]:
     """Every kind of pairs, of every group where groups have thresholds of their own."""
     if calibration is None:
-        raise NotCalibrated("there is no calibration to compare with: `twofold calibrate BUNDLE DATA --far 1e-2`")
+        raise NotCalibrated(
+            "there is no calibration to compare with: `twofold calibrate BUNDLE DATA --far 1e-2`"
+        )
     if not len(found.scores):
         raise NotEnoughData("there are no scores to look at")
     deciding = calibration if found.dim else calibration.deciding
     groups = found.groups if deciding.groups else None
     parts = []
     for name in [""] if groups is None else dict.fromkeys(groups):
-        inside = np.ones(len(found.scores), bool) if groups is None else np.array([each == name for each in groups])
+        inside = (
+            np.ones(len(found.scores), bool)
+            if groups is None
+            else np.array([each == name for each in groups])
+        )
         for code, kind in KINDS.items():
             rows = np.flatnonzero(inside & (found.same == code))
             if len(rows):
@@ -115,10 +129,13 @@ def _reference(deciding: Calibration, group: str) -> Reference:
     try:
         known = deciding.of_group(group) if group else deciding
     except UnknownName as error:
-        raise UnknownName(f"production scores of a group that was not calibrated: {error}") from None
+        raise UnknownName(
+            f"production scores of a group that was not calibrated: {error}"
+        ) from None
     if known.reference is None:
         raise NotCalibrated(
-            "this calibration does not record what scores were like: it was made by an earlier version, or of pairs "
+            "this calibration does not record what scores were like: it was made by an earlier "
+            "version, or of pairs "
             "without identities; calibrate again, with identities"
         )
     return known.reference
@@ -128,7 +145,10 @@ def _moved(found: ProductionScores, wanted: _Part, *, rate: float, genuine: floa
     kind, rows = wanted.kind, wanted.rows
     share = {"genuine": (1.0, 1.0), "impostor": (0.0, 0.0), "mixed": (genuine, 1.0)}[kind]
     some = Production(
-        scores=found.scores[rows], first=found.first[rows], second=found.second[rows], unowned=found.unowned
+        scores=found.scores[rows],
+        first=found.first[rows],
+        second=found.second[rows],
+        unowned=found.unowned,
     )
     told = shift(wanted.reference, some, false_alarms=rate, genuine=share)
     decision: Decision = "too little data"
@@ -161,34 +181,40 @@ def _notes(found: ProductionScores, parts: list[Moved]) -> list[str]:
         notes.append(f"pairs from {found.span[0]} to {found.span[1]}")
     if found.unit == "pair":
         notes.append(
-            "the identities of the pairs are not given (identity_a and identity_b, or a and b): the rate of false "
+            "the identities of the pairs are not given (identity_a and identity_b, or a and b): "
+            "the rate of false "
             "alarms holds only if no two pairs share anybody"
         )
     if found.undrawn:
         notes.append(
-            f"{counted(found.undrawn, 'vector', 'was')} left out: of the others, drawn by chance, every pair was scored"
+            f"{counted(found.undrawn, 'vector', 'was')} left out: of the others, drawn by chance, "
+            f"every pair was scored"
         )
     if found.unowned:
         persons = max(part.units for part in parts)
         notes.append(
-            f"the identities of the vectors are not given: their scores suggest about {persons} people, who were "
+            f"the identities of the vectors are not given: their scores suggest about {persons} "
+            f"people, who were "
             "counted in place of vectors; labels of vectors would tell more"
         )
     elif found.unit == "thing":
         notes.append(
-            "the two sides of a pair were counted as independent things: where many are of one person, say so "
+            "the two sides of a pair were counted as independent things: where many are of one "
+            "person, say so "
             "(identity_a, identity_b, or labels of vectors), else there are too many alarms"
         )
     if any(part.kind == "mixed" for part in parts):
         notes.append(
-            "of pairs whose truth nobody knows, genuine ones that score like impostors look like more impostors: only "
+            "of pairs whose truth nobody knows, genuine ones that score like impostors look like "
+            "more impostors: only "
             "a sample of known truth (same), drawn by chance, or a known share (genuine) can tell"
         )
     few = [part for part in parts if part.decision == "too little data"]
     for part in few:
         whose = "" if part.group is None else f" of group {part.group!r}"
         notes.append(
-            f"{part.pairs} {part.kind} pairs{whose} with {part.units} that take part are too few to tell: at least "
+            f"{part.pairs} {part.kind} pairs{whose} with {part.units} that take part are too few "
+            f"to tell: at least "
             f"{FEWEST} must take part, and some pairs score on either side"
         )
     return notes

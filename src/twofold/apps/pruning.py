@@ -24,11 +24,13 @@ LOOKED = 256
 """Items that tell how their folder was listed."""
 
 
-def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", force: bool = False) -> tuple[str, ...]:
+def vanished(
+    index: Index, items: Items, *, root: str | Path, prefix: str = "", force: bool = False
+) -> tuple[str, ...]:
     """Ids of what indexing put into an index and is not among `items` any more.
 
-    Items without a content hash were added by hand and do not count. Where the index knows the path of an item, the
-    item counts only if the path was inside `root` and is not a file any more.
+    Items without a content hash were added by hand and do not count. Where the index knows the path
+    of an item, the item counts only if the path was inside `root` and is not a file any more.
 
     Args:
         items: all things that there are, with ids as they were indexed.
@@ -37,7 +39,8 @@ def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", 
         force: allow more than a tenth of the items to be gone.
 
     Raises:
-        UsageError: more than a tenth would go, as if a disk were missing or `items` were of another folder.
+        UsageError: more than a tenth would go, as if a disk were missing or `items` were of another
+            folder.
     """
     own = [name for name in index.ids if name.startswith(prefix)]
     there = set(items.ids)
@@ -52,8 +55,10 @@ def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", 
     if len(gone) > PRUNED_UNASKED * len(own) and not force:
         shown = ", ".join(map(repr, gone[:SHOWN])) + (", ..." if gone[SHOWN:] else "")
         raise UsageError(
-            f"{len(gone)} of {len(own)} items of {index.path} are not in {root} any more ({shown}), more than a tenth: "
-            "is all of it mounted, and has each folder its own prefix? --force prunes nevertheless; nothing was done"
+            f"{len(gone)} of {len(own)} items of {index.path} are not in {root} any more "
+            f"({shown}), more than a tenth: "
+            "is all of it mounted, and has each folder its own prefix? --force prunes "
+            "nevertheless; nothing was done"
         )
     return gone
 
@@ -61,8 +66,8 @@ def vanished(index: Index, items: Items, *, root: str | Path, prefix: str = "", 
 def layout_of(index: Index, *, prefix: str = "") -> int | None:
     """How a folder was listed when it was indexed: 0 files without labels, 1 label/file, 2 group/label/file.
 
-    Read from the items themselves, so that a folder that has grown a sub-folder since is listed as it was. None: the
-    index has no items with this prefix, or they tell nothing.
+    Read from the items themselves, so that a folder that has grown a sub-folder since is listed as
+    it was. None: the index has no items with this prefix, or they tell nothing.
     """
     names = [name for name in index.ids if name.startswith(prefix)][:LOOKED]
     if not names:
@@ -80,7 +85,10 @@ def _levels(name: str, label: str) -> int | None:
     parts = name.split("/")
     if label == name:
         return 0
-    return next((levels for levels in (1, 2) if len(parts) > levels and label == "/".join(parts[:levels])), None)
+    return next(
+        (levels for levels in (1, 2) if len(parts) > levels and label == "/".join(parts[:levels])),
+        None,
+    )
 
 
 def prune(index: Index, names: Sequence[str]) -> int:

@@ -35,7 +35,8 @@ class Quality:
     Attributes:
         sharpness, contrast, brightness: of a picture (see `Image.quality`).
         length: units of a text.
-        norm: length of the embedding before it is brought to 1; None where the encoder does that itself.
+        norm: length of the embedding before it is brought to 1; None where the encoder does that
+            itself.
     """
 
     sharpness: float | None
@@ -50,10 +51,11 @@ class Gate:
     """What a thing must reach to be enrolled. What is usual depends on the data: look at `measure` of good ones first.
 
     Attributes:
-        sharpness, contrast, length, norm: the smallest that will do; None: any. By default only a picture of one grey,
-            on which nothing can be seen, is refused.
+        sharpness, contrast, length, norm: the smallest that will do; None: any. By default only a
+            picture of one grey, on which nothing can be seen, is refused.
         brightness: the smallest and the largest that will do.
-        judge: your own: takes the thing as given and as read, and says what is wrong with it, or None.
+        judge: your own: takes the thing as given and as read, and says what is wrong with it, or
+            None.
     """
 
     sharpness: float | None = None
@@ -67,10 +69,16 @@ class Gate:
         for key in LEAST:
             value = getattr(self, key)
             if value is not None and not 0 <= value < math.inf:
-                raise UsageError(f"gate {key}={value!r}: a number from 0 on belongs there, as in {EXAMPLES}")
-        if self.brightness is not None and not 0 <= self.brightness[0] <= self.brightness[1] <= LIGHTEST:
+                raise UsageError(
+                    f"gate {key}={value!r}: a number from 0 on belongs there, as in {EXAMPLES}"
+                )
+        if (
+            self.brightness is not None
+            and not 0 <= self.brightness[0] <= self.brightness[1] <= LIGHTEST
+        ):
             raise UsageError(
-                f"gate brightness={list(self.brightness)}: the smallest and the largest belong there, from 0 to "
+                f"gate brightness={list(self.brightness)}: the smallest and the largest belong "
+                f"there, from 0 to "
                 f"{LIGHTEST}, as in brightness=[40,220]"
             )
 
@@ -83,11 +91,14 @@ class Gate:
         """
         known = [field.name for field in fields(cls) if field.name != "judge"]
         for key, value in settings.items():
-            pair = isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value))
+            pair = (
+                isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value))
+            )
             if key not in known or not (pair if key == "brightness" else is_number(value)):
                 raise UsageError(f"gate {key}={value!r}: there are {EXAMPLES}")
         fitting: dict[str, Any] = {
-            key: tuple(map(float, value)) if key == "brightness" else float(value) for key, value in settings.items()
+            key: tuple(map(float, value)) if key == "brightness" else float(value)
+            for key, value in settings.items()
         }
         return cls(**fitting)
 
@@ -101,14 +112,16 @@ class Gate:
             measured, wanted = getattr(found, key), getattr(self, key)
             if wanted is not None and measured is not None and measured < wanted:
                 raise PoorQuality(
-                    f"{name}: its {key} is {measured:.3g}, at least {wanted:g} is asked: give a better one, or ask "
+                    f"{name}: its {key} is {measured:.3g}, at least {wanted:g} is asked: give a "
+                    f"better one, or ask "
                     f"for less ({key}=...)"
                 )
         if self.brightness is not None and found.brightness is not None:
             low, high = self.brightness
             if not low <= found.brightness <= high:
                 raise PoorQuality(
-                    f"{name}: its brightness is {found.brightness:.3g}, between {low:g} and {high:g} is asked: it is "
+                    f"{name}: its brightness is {found.brightness:.3g}, between {low:g} and "
+                    f"{high:g} is asked: it is "
                     f"too {'dark' if found.brightness < low else 'bright'}"
                 )
         if self.judge is not None and (reason := self.judge(value, array)) is not None:
@@ -117,16 +130,21 @@ class Gate:
     def refuse_useless(self, bundle: Bundle, *, unit: bool) -> None:
         """Raise UsageError for what cannot be measured with this bundle."""
         asked = [
-            key for key in MEASURED if getattr(self, key) not in (None, type(self).__dataclass_fields__[key].default)
+            key
+            for key in MEASURED
+            if getattr(self, key) not in (None, type(self).__dataclass_fields__[key].default)
         ]
         told = input_quality(bundle.twin.input, bundle.twin.input.example())
         if useless := [key for key in asked if key not in told]:
             raise UsageError(
-                f"{useless[0]} is not measured of what this bundle reads ({bundle.twin.input.name}): "
+                f"{useless[0]} is not measured of what this bundle reads "
+                f"({bundle.twin.input.name}): "
                 f"there is {' and '.join(told) or 'nothing'}"
             )
         if self.norm is not None and unit:
-            raise UsageError("the encoder gives vectors of length 1, so their norm says nothing: leave norm out")
+            raise UsageError(
+                "the encoder gives vectors of length 1, so their norm says nothing: leave norm out"
+            )
 
 
 def measure(bundle: Bundle, values: Sequence[Any]) -> list[Quality]:

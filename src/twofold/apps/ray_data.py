@@ -23,17 +23,24 @@ class Embedder:
 
         data.map_batches(Embedder, fn_constructor_args=["models/shop"], concurrency=8, num_gpus=1)
 
-    Ray makes one in each of its actors, so that a bundle is loaded once there and not for each batch.
+    Ray makes one in each of its actors, so that a bundle is loaded once there and not for each
+    batch.
 
     Args:
         bundle: the folder of a bundle (each machine must see it), or the bundle.
         column: what to embed: paths, or bytes as `ray.data.read_binary_files` gives them.
-        skip: leave out what cannot be read and say why in the column "error" (vectors of NaN), rather than stop.
+        skip: leave out what cannot be read and say why in the column "error" (vectors of NaN),
+            rather than stop.
         device: "cpu", "cuda", ...; None: the GPU that Ray gave, if it gave one, else the processor.
     """
 
     def __init__(
-        self, bundle: str | Path | Bundle, column: str = "path", *, skip: bool = False, device: str | None = None
+        self,
+        bundle: str | Path | Bundle,
+        column: str = "path",
+        *,
+        skip: bool = False,
+        device: str | None = None,
     ) -> None:
         where = device_of(device)
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.load(bundle)
@@ -45,10 +52,13 @@ class Embedder:
         """The batch with the columns vector (float32, rows x dim) and fingerprint; with `skip` also error (text).
 
         Raises:
-            UsageError: the batch has no such column. UnreadableInput: a thing cannot be read, and `skip` is False.
+            UsageError: the batch has no such column. UnreadableInput: a thing cannot be read, and
+                `skip` is False.
         """
         if self.column not in batch:
-            raise UsageError(f"the batch has no column {self.column!r}: {nearest(self.column, batch)}")
+            raise UsageError(
+                f"the batch has no column {self.column!r}: {nearest(self.column, batch)}"
+            )
         errors = np.full(len(batch[self.column]), "", object)
         places, arrays = self._read([plain(value) for value in batch[self.column]], errors)
         vectors = np.full((len(errors), self.bundle.twin.dim), np.nan, np.float32)
@@ -57,7 +67,9 @@ class Embedder:
         made = {VECTOR: vectors, MODEL: np.full(len(errors), self.bundle.fingerprint, object)}
         return {**batch, **made, **({ERROR: errors} if self.skip else {})}
 
-    def _read(self, values: Sequence[Any], errors: np.ndarray) -> tuple[list[int], list[np.ndarray]]:
+    def _read(
+        self, values: Sequence[Any], errors: np.ndarray
+    ) -> tuple[list[int], list[np.ndarray]]:
         """Places and arrays of what can be read; with `skip` the others' errors are written down."""
         places, arrays = [], []
         for place, value in enumerate(values):
@@ -86,10 +98,15 @@ def embeddings_of(
     for column in (VECTOR, MODEL, id, *([label] if label else []), *metadata):
         if column not in batch:
             raise DataError(f"the batch has no column {column!r}: {nearest(column, batch)}")
-    kept = [place for place, error in enumerate(batch.get(ERROR, [""] * len(batch[id]))) if not error]
+    kept = [
+        place for place, error in enumerate(batch.get(ERROR, [""] * len(batch[id]))) if not error
+    ]
     models = {str(each) for each in batch[MODEL]}
     if len(models) != 1:
-        raise DataError(f"a batch of vectors of {len(models)} models: give one that holds rows of a single model")
+        raise DataError(
+            f"a batch of vectors of {len(models)} models: give one that holds rows of a single "
+            f"model"
+        )
     vectors = np.stack([np.asarray(each, np.float32) for each in batch[VECTOR]])
     return Embeddings(
         ids=tuple(str(batch[id][place]) for place in kept),

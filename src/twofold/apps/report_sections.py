@@ -14,26 +14,46 @@ from twofold.metrics.verification import tally, threshold_at_far
 from twofold.report.story import score_shares
 from twofold.results import Evaluation
 
-__all__ = ["HARDEST", "HARD_KINDS", "model_card", "of_pairs", "pair_counts", "shown_as", "threshold_of"]
+__all__ = [
+    "HARDEST",
+    "HARD_KINDS",
+    "model_card",
+    "of_pairs",
+    "pair_counts",
+    "shown_as",
+    "threshold_of",
+]
 
 HARDEST = 6
 """Pairs of each kind that are shown."""
 
-HARD_KINDS: dict[bool, Literal["false accept", "false reject"]] = {False: "false accept", True: "false reject"}
+HARD_KINDS: dict[bool, Literal["false accept", "false reject"]] = {
+    False: "false accept",
+    True: "false reject",
+}
 
 
 def threshold_of(known: Calibration | None, pairs: PairSource, found: Evaluation) -> float:
     """The calibrated threshold, or that at which the measured rate is the asked one."""
-    return known.threshold if known is not None else float(threshold_at_far(tally(pairs), found.far))
+    return (
+        known.threshold if known is not None else float(threshold_at_far(tally(pairs), found.far))
+    )
 
 
 def of_pairs(
-    found: Evaluation, pairs: PairSource, *, known: Calibration | None, threshold: float, confidence: float
+    found: Evaluation,
+    pairs: PairSource,
+    *,
+    known: Calibration | None,
+    threshold: float,
+    confidence: float,
 ) -> dict[str, Any]:
     """The sections that scores alone can give."""
     diagram = None
     if known is not None:
-        diagram = reliability(pairs, known.probabilities, prior=known.prior, confidence=confidence, seed=found.seed)
+        diagram = reliability(
+            pairs, known.probabilities, prior=known.prior, confidence=confidence, seed=found.seed
+        )
     return {
         "made": datetime.now(UTC).strftime("%Y-%m-%d"),
         "evaluation": found,
@@ -76,7 +96,11 @@ def model_card(bundle: Bundle) -> dict[str, str]:
     for name in ("epochs", "steps", "seed", "versions"):
         if name in training:
             told = training[name]
-            card[name] = ", ".join(f"{a} {b}" for a, b in told.items()) if isinstance(told, dict) else str(told)
+            card[name] = (
+                ", ".join(f"{a} {b}" for a, b in told.items())
+                if isinstance(told, dict)
+                else str(told)
+            )
     for part, count in bundle.provenance.counts.items():
         card[f"identities, {part}"] = f"{count:,}"
     return card | {"fingerprint": bundle.fingerprint}

@@ -24,10 +24,12 @@ def evaluate_scores(
     """Verification numbers of any model's scores; with a contract those at its threshold too.
 
     Args:
-        scores: of other identities than those of the contract's calibration. The very scores that it was made from are
-            refused; that only some of the identities are the same cannot be seen here.
+        scores: of other identities than those of the contract's calibration. The very scores that
+            it was made from are refused; that only some of the identities are the same cannot be
+            seen here.
         contract: from `calibrate_scores`; None: no threshold is judged.
-        far: false-accept rate at which the true-accept rate is wanted; None: the contract's, else 1e-2.
+        far: false-accept rate at which the true-accept rate is wanted; None: the contract's, else
+            1e-2.
 
     Raises:
         NotCalibrated: the contract has no calibration.
@@ -36,7 +38,8 @@ def evaluate_scores(
     """
     if contract is not None and contract.calibration is None:
         raise NotCalibrated(
-            "the contract has no calibration: `twofold calibrate SCORES.csv --far 1e-2 -o ...` makes one"
+            "the contract has no calibration: `twofold calibrate SCORES.csv --far 1e-2 -o ...` "
+            "makes one"
         )
     known = None if contract is None else contract.calibration
     if far is None:
@@ -44,7 +47,8 @@ def evaluate_scores(
     threshold = None if known is None else known.threshold
     if known is not None and _made_from(known, scores):
         raise IdentityOverlap(
-            "these are the scores that the threshold was found on, so error rates at it would look too good: evaluate "
+            "these are the scores that the threshold was found on, so error rates at it would "
+            "look too good: evaluate "
             "on scores of other identities"
         )
     pairs, unit = scores.by_site, scores.unit if scores.sites is None else "site"
@@ -73,15 +77,23 @@ def evaluate_scores(
 
 def _made_from(known: Calibration, scores: Scores) -> bool:
     """Whether rates and intervals at the threshold are to the last digits those of the calibration's own scores."""
-    if scores.identities != known.identities or not known.false_match.value + known.false_non_match.value:
+    if (
+        scores.identities != known.identities
+        or not known.false_match.value + known.false_non_match.value
+    ):
         return False
     random = scores.by_site if scores.unit == "pair" else of_kind(scores.by_site, "random")
     found = verification.estimates_at(
         random, known.threshold, confidence=known.confidence, unit=scores.unit, seed=known.seed
     )
-    recorded = (("false_match_rate", known.false_match), ("false_non_match_rate", known.false_non_match))
+    recorded = (
+        ("false_match_rate", known.false_match),
+        ("false_non_match_rate", known.false_non_match),
+    )
     return all(
-        math.isclose(getattr(found[name], part), getattr(earlier, part), rel_tol=1e-9, abs_tol=1e-12)
+        math.isclose(
+            getattr(found[name], part), getattr(earlier, part), rel_tol=1e-9, abs_tol=1e-12
+        )
         for name, earlier in recorded
         for part in ("value", "low", "high")
     )

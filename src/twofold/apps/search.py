@@ -44,8 +44,10 @@ def search(
 
     Args:
         queries: raw things that the bundle's input reads: paths, bytes, arrays.
-        where: only items whose metadata fit: for each key a value, a list of values, or {"min": x, "max": y}.
-        exact: compare with every item, where a large index, or a learned comparison, else looks among the likely ones.
+        where: only items whose metadata fit: for each key a value, a list of values, or {"min": x,
+            "max": y}.
+        exact: compare with every item, where a large index, or a learned comparison, else looks
+            among the likely ones.
 
     Raises:
         FingerprintMismatch: the index holds vectors of another model.
@@ -81,19 +83,40 @@ def search_all(
     named = list(queries.items())
     found: list[Found] = []
     for start in range(0, len(named), QUERIES_AT_ONCE):
-        found += _found(bundle, index, dict(named[start : start + QUERIES_AT_ONCE]), k=k, where=where, exact=exact)
+        found += _found(
+            bundle,
+            index,
+            dict(named[start : start + QUERIES_AT_ONCE]),
+            k=k,
+            where=where,
+            exact=exact,
+        )
     if found and all(each.unreadable for each in found):
         reason = found[0].unreadable or ""
-        raise UnreadableInput(f"none of {len(found)} queries can be read; the first: {reason}" if found[1:] else reason)
+        raise UnreadableInput(
+            f"none of {len(found)} queries can be read; the first: {reason}"
+            if found[1:]
+            else reason
+        )
     return found
 
 
 def _found(
-    bundle: Bundle, index: Index, queries: Mapping[str, Any], *, k: int, where: Where | None, exact: bool
+    bundle: Bundle,
+    index: Index,
+    queries: Mapping[str, Any],
+    *,
+    k: int,
+    where: Where | None,
+    exact: bool,
 ) -> list[Found]:
     things = read_or_why(bundle, list(queries.values()))
     vectors = embed_read(bundle, [each for each in things if not isinstance(each, str)])
-    hits = iter(search_vectors(bundle, index, vectors, k=k, where=where, exact=exact) if len(vectors) else [])
+    hits = iter(
+        search_vectors(bundle, index, vectors, k=k, where=where, exact=exact)
+        if len(vectors)
+        else []
+    )
     return [
         Found(query=name, hits=(), decision=None, unreadable=thing)
         if isinstance(thing, str)
@@ -123,7 +146,9 @@ def search_vectors(
     return index.search(vectors, k, where=where, exact=exact)
 
 
-def recall(bundle: Bundle, index: Index, *, k: int = 10, sample: int = 100, seed: int = 0) -> Estimate:
+def recall(
+    bundle: Bundle, index: Index, *, k: int = 10, sample: int = 100, seed: int = 0
+) -> Estimate:
     """As `index.recall`, by the bundle's own comparison: what a shortlist loses of the answer of a learned one.
 
     Raises:
@@ -184,7 +209,9 @@ def scan(
         for number, found in enumerate(scores(bundle.twin, vectors, block.vectors)):
             # an item that is not among the best of its own block is not among the best of all
             best = np.argsort(-found, kind="stable")[: None if identities else k]
-            merged = sorted([*kept[number], *hits_of(block, best, found)], key=lambda hit: (-hit.score, hit.id))
+            merged = sorted(
+                [*kept[number], *hits_of(block, best, found)], key=lambda hit: (-hit.score, hit.id)
+            )
             kept[number] = (best_of_each(merged) if identities else merged)[:k]
     if not any(kept):
         index.refuse_unmatched(filters)
@@ -202,7 +229,10 @@ def rescored(
 ) -> list[list[Hit]]:
     """As `scan`, of those items whose embeddings lie nearest."""
     check_count(k)
-    return [best_listed(bundle, index, vector[None], k=k, identities=identities, where=where) for vector in vectors]
+    return [
+        best_listed(bundle, index, vector[None], k=k, identities=identities, where=where)
+        for vector in vectors
+    ]
 
 
 def best_listed(
@@ -219,7 +249,9 @@ def best_listed(
     while True:
         (listed,) = index.shortlist(vector, deep, where=where)
         found = scores(bundle.twin, vector, listed.vectors.copy())[0]
-        hits = hits_of(listed, np.argsort(-found, kind="stable")[: None if identities else k], found)
+        hits = hits_of(
+            listed, np.argsort(-found, kind="stable")[: None if identities else k], found
+        )
         best = best_of_each(hits)[:k] if identities else hits
         if not listed.ids:
             index.refuse_unmatched(conditions(where))
@@ -251,5 +283,11 @@ def hits_of(block: Embeddings, rows: Sequence[int] | np.ndarray, found: np.ndarr
     """Some rows of a block as hits."""
     metadata = block.metadata or ({},) * len(block.ids)
     return [
-        Hit(id=block.ids[row], label=block.labels[row], score=float(found[row]), metadata=metadata[row]) for row in rows
+        Hit(
+            id=block.ids[row],
+            label=block.labels[row],
+            score=float(found[row]),
+            metadata=metadata[row],
+        )
+        for row in rows
     ]

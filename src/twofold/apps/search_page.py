@@ -18,11 +18,13 @@ QUERIES = 50  # on a page of some megabytes
 PICTURE_SIDE = 200  # pixels
 
 
-def search_page(bundle: Bundle, index: Index, found: Mapping[Any, Found], *, pictures: str | Path | None = None) -> str:
+def search_page(
+    bundle: Bundle, index: Index, found: Mapping[Any, Found], *, pictures: str | Path | None = None
+) -> str:
     """The page of what was found for each query: one HTML file that needs nothing else.
 
-    What a hit looks like is read from where the index says it came from, or is the text that it keeps (`keep_source`);
-    or is read from its id below `pictures`.
+    What a hit looks like is read from where the index says it came from, or is the text that it
+    keeps (`keep_source`); or is read from its id below `pictures`.
 
     Args:
         found: query (a raw thing) -> what was found for it.
@@ -33,7 +35,10 @@ def search_page(bundle: Bundle, index: Index, found: Mapping[Any, Found], *, pic
         Shown(
             found=each,
             asked=look(query),
-            hits=[None if (there := place_of(hit, pictures)) is None else look(there) for hit in each.hits],
+            hits=[
+                None if (there := place_of(hit, pictures)) is None else look(there)
+                for hit in each.hits
+            ],
         )
         for query, each in list(found.items())[:QUERIES]
     ]
@@ -43,7 +48,9 @@ def search_page(bundle: Bundle, index: Index, found: Mapping[Any, Found], *, pic
         "queries": f"{len(found):,}",
         "model": bundle.fingerprint[:12],
     }
-    return found_page(shown, title="What is like these", facts=facts, left_out=len(found) - len(shown))
+    return found_page(
+        shown, title="What is like these", facts=facts, left_out=len(found) - len(shown)
+    )
 
 
 def place_of(hit: Hit, pictures: str | Path | None) -> Path | str | None:

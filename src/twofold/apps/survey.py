@@ -32,7 +32,8 @@ class Survey:
         pictures: which items are pictures.
         planes: grey on a grid of 32 x 32; zeros where there is no picture.
         described: which items have traits.
-        traits: name -> numbers of each item, of those traits that all of these have; zeros elsewhere.
+        traits: name -> numbers of each item, of those traits that all of these have; zeros
+            elsewhere.
         vectors: of the bundle's encoder; zeros where unreadable; None without a bundle.
     """
 
@@ -52,12 +53,16 @@ class Survey:
 
 
 def survey(
-    values: Sequence[Any], reader: Input | Bundle, *, progress: Callable[[int, int], None] | None = None
+    values: Sequence[Any],
+    reader: Input | Bundle,
+    *,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Read every value once, in order.
 
     Args:
-        reader: an input type; or a bundle, whose own input type reads and whose encoder gives vectors.
+        reader: an input type; or a bundle, whose own input type reads and whose encoder gives
+            vectors.
         progress: called with (done, total) after every item.
     """
     bundle = reader if isinstance(reader, Bundle) else None
@@ -118,10 +123,17 @@ class _Embedder:
 
 
 def _is_picture(array: np.ndarray) -> bool:
-    return array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] in (1, 3) and min(array.shape[:2]) > 7
+    return (
+        array.dtype == np.uint8
+        and array.ndim == 3
+        and array.shape[2] in (1, 3)
+        and min(array.shape[:2]) > 7
+    )
 
 
-def _columns(told: dict[int, dict[str, tuple[float, ...]]], count: int) -> dict[str, Float[np.ndarray, "n _"]]:
+def _columns(
+    told: dict[int, dict[str, tuple[float, ...]]], count: int
+) -> dict[str, Float[np.ndarray, "n _"]]:
     """One array per trait, of the traits that all have."""
     shared = set.intersection(*(set(each) for each in told.values())) if told else set()
     found = {}

@@ -23,7 +23,9 @@ def means(index: Index) -> tuple[list[str], Float[np.ndarray, "identities dim"]]
         for label, vector in zip(block.labels, block.vectors.astype(np.float64), strict=True):
             total, count = totals.get(label, nothing)
             totals[label] = total + vector, count + 1
-    found = np.array([total / count for total, count in totals.values()]).reshape(-1, index.contract.dim)
+    found = np.array([total / count for total, count in totals.values()]).reshape(
+        -1, index.contract.dim
+    )
     if index.contract.distance == "cosine":
         # opposite vectors may cancel out, and have no direction then: their mean is like nothing
         found = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)

@@ -33,7 +33,8 @@ THINGS_AT_ONCE = 256
 """Things that are read before they are embedded; their arrays stay in memory until then."""
 
 OF_ITEMS = "the threshold was set for single items: for means of several, the rate is an estimate"
-RESCORED = 100  # the best identities by plain scores, among whom the best by normalised ones is looked for
+# the best identities by plain scores, among whom the best by normalised ones is looked for
+RESCORED = 100
 
 
 def verify(bundle: Bundle, a: Any, b: Any, *, group: str | None = None) -> Verdict:
@@ -41,7 +42,8 @@ def verify(bundle: Bundle, a: Any, b: Any, *, group: str | None = None) -> Verdi
 
     Args:
         a, b: raw things that the bundle's input reads: a path, bytes, an array.
-        group: which group both belong to, where each has a threshold of its own; "any": that of all pairs together.
+        group: which group both belong to, where each has a threshold of its own; "any": that of all
+            pairs together.
 
     Raises:
         NotCalibrated: the bundle has no threshold yet.
@@ -76,7 +78,8 @@ def verify_readable_pairs(
     """As `verify_pairs`, but pairs with a thing that cannot be decoded are left out and named.
 
     Returns:
-        the pairs that have a verdict, their verdicts, and why each unreadable thing could not be read.
+        the pairs that have a verdict, their verdicts, and why each unreadable thing could not be
+        read.
 
     Raises:
         UnreadableInput: not one of the pairs can be read. As `verify_pairs` else.
@@ -86,7 +89,9 @@ def verify_readable_pairs(
     return rest, _verdicts(bundle, rest, vectors, group=group), unreadable
 
 
-def score_readable_pairs(bundle: Bundle, pairs: Pairs) -> tuple[Pairs, Float[np.ndarray, " pairs"], dict[str, str]]:
+def score_readable_pairs(
+    bundle: Bundle, pairs: Pairs
+) -> tuple[Pairs, Float[np.ndarray, " pairs"], dict[str, str]]:
     """Scores in place of verdicts, which need no threshold; else as `verify_readable_pairs`.
 
     Returns:
@@ -103,23 +108,31 @@ def spans(index: Int[np.ndarray, " n"]) -> list[Int[np.ndarray, " m"]]:
     return [index[start : start + THINGS_AT_ONCE] for start in range(0, len(index), THINGS_AT_ONCE)]
 
 
-def _readable(bundle: Bundle, pairs: Pairs) -> tuple[Pairs, Float[np.ndarray, "things dim"], dict[str, str]]:
+def _readable(
+    bundle: Bundle, pairs: Pairs
+) -> tuple[Pairs, Float[np.ndarray, "things dim"], dict[str, str]]:
     """The pairs of which both things can be read, the vectors of all things, and why some cannot be read."""
     vectors, unreadable = np.zeros((len(pairs.values), bundle.twin.dim), dtype=np.float32), {}
     for start in range(0, len(pairs.values), THINGS_AT_ONCE):
         things = read_or_why(bundle, list(pairs.values[start : start + THINGS_AT_ONCE]))
         whole = {place: thing for place, thing in enumerate(things) if not isinstance(thing, str)}
-        unreadable |= {pairs.ids[start + n]: thing for n, thing in enumerate(things) if isinstance(thing, str)}
+        unreadable |= {
+            pairs.ids[start + n]: thing for n, thing in enumerate(things) if isinstance(thing, str)
+        }
         if whole:
             vectors[start + np.array(list(whole))] = embed_read(bundle, list(whole.values()))
     gone = np.isin(np.array(pairs.ids), list(unreadable))
     left = np.flatnonzero(~gone[pairs.index_a] & ~gone[pairs.index_b])
     if not len(left):
-        raise UnreadableInput(f"none of {len(pairs)} pairs can be read; the first: {next(iter(unreadable.values()))}")
+        raise UnreadableInput(
+            f"none of {len(pairs)} pairs can be read; the first: {next(iter(unreadable.values()))}"
+        )
     return pairs.take(left), vectors, unreadable
 
 
-def _verdicts(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "n dim"], *, group: str | None) -> list[Verdict]:
+def _verdicts(
+    bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "n dim"], *, group: str | None
+) -> list[Verdict]:
     """A verdict for each pair of embedded things."""
     calibration = calibration_of(bundle)
     given = pairs.groups if group is None else None
@@ -129,7 +142,10 @@ def _verdicts(bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "n dim"],
     for start in range(0, len(pairs.index_a), THINGS_AT_ONCE):
         part = slice(start, start + THINGS_AT_ONCE)
         found = pair_scores(bundle, vectors[pairs.index_a[part]], vectors[pairs.index_b[part]])
-        verdicts += [judge(by_group[each], score, group=each) for each, score in zip(groups[part], found, strict=True)]
+        verdicts += [
+            judge(by_group[each], score, group=each)
+            for each, score in zip(groups[part], found, strict=True)
+        ]
     return verdicts
 
 
@@ -145,16 +161,18 @@ def identify(
 ) -> Identification:
     """Who is this? The best enrolled identity, or nobody when none reaches the threshold.
 
-    One enrolled example per identity is enough; with more, the best of them counts. After `calibrate_gallery` the
-    threshold is the one for as many enrolled as were asked for, and `warning` says when there are more by now. Who is
-    expired or revoked is not there.
+    One enrolled example per identity is enough; with more, the best of them counts. After
+    `calibrate_gallery` the threshold is the one for as many enrolled as were asked for, and
+    `warning` says when there are more by now. Who is expired or revoked is not there.
 
     Args:
         query: a raw thing that the bundle's input reads.
         candidates: how many identities to name, accepted or not.
-        group: as in `verify`, of the query; the threshold is then that of one comparison inside the group.
-        template: what an identity is compared by: its "best" item, or the "mean" of its embeddings. A threshold is
-            certified for items; by means it is an estimate. Means are computed from all items in each call.
+        group: as in `verify`, of the query; the threshold is then that of one comparison inside the
+            group.
+        template: what an identity is compared by: its "best" item, or the "mean" of its embeddings.
+            A threshold is certified for items; by means it is an estimate. Means are computed from
+            all items in each call.
         exact: as in `search`; means are always all compared.
 
     Raises:
@@ -166,7 +184,9 @@ def identify(
     """
     calibration = calibration_of(bundle).of_group(group)
     check_searchable(bundle, index)
-    asked = Asked(calibration=calibration, candidates=candidates, group=group, template=template, exact=exact)
+    asked = Asked(
+        calibration=calibration, candidates=candidates, group=group, template=template, exact=exact
+    )
     return identified(bundle, index, embed_values(bundle, [query]), asked)
 
 
@@ -190,7 +210,9 @@ def identify_all(
     """
     calibration = calibration_of(bundle).of_group(group)
     check_searchable(bundle, index)
-    asked = Asked(calibration=calibration, candidates=candidates, group=group, template=template, exact=exact)
+    asked = Asked(
+        calibration=calibration, candidates=candidates, group=group, template=template, exact=exact
+    )
     found: dict[str, Identification | str] = {}
     named = list(queries.items())
     for start in range(0, len(named), THINGS_AT_ONCE):
@@ -217,7 +239,9 @@ class Asked:
     exact: bool
 
 
-def identified(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], asked: Asked) -> Identification:
+def identified(
+    bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], asked: Asked
+) -> Identification:
     """Who has this vector."""
     calibration, group, template = asked.calibration, asked.group, asked.template
     candidates, exact = asked.candidates, asked.exact
@@ -226,7 +250,9 @@ def identified(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"],
     else:
         hits = by_means(bundle, index, vector, candidates)
     if not hits:
-        raise StoreError(f"nobody in {index.path} counts: all are expired or revoked; enrol or restore somebody")
+        raise StoreError(
+            f"nobody in {index.path} counts: all are expired or revoked; enrol or restore somebody"
+        )
     verdict, many = judge(calibration, hits[0].score, group=group), calibration.open_set
     threshold = calibration.threshold if many is None else many.threshold
     decision = calibration.decide(verdict.score, threshold=threshold)
@@ -248,7 +274,12 @@ def identified(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"],
 
 
 def by_items(
-    bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], candidates: int, *, exact: bool
+    bundle: Bundle,
+    index: Index,
+    vector: Float[np.ndarray, "1 dim"],
+    candidates: int,
+    *,
+    exact: bool,
 ) -> list[Hit]:
     """The best item of each of the best identities."""
     wanted = candidates if bundle.cohort is None or candidates < 1 else max(candidates, RESCORED)
@@ -256,21 +287,32 @@ def by_items(
     return rescored(bundle, index, vector, hits)[:candidates]
 
 
-def by_means(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], candidates: int) -> list[Hit]:
+def by_means(
+    bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], candidates: int
+) -> list[Hit]:
     """The best identities by their means; a mean goes by the name of its identity."""
     if candidates < 1:
         raise StoreError(f"candidates is {candidates}: ask for at least 1")
     labels, templates = means(index)
-    found = pair_scores(bundle, np.repeat(vector, len(labels), axis=0), templates) if labels else np.empty(0)
+    found = (
+        pair_scores(bundle, np.repeat(vector, len(labels), axis=0), templates)
+        if labels
+        else np.empty(0)
+    )
     order = np.argsort(-found, kind="stable")[:candidates]
-    return [Hit(id=labels[place], label=labels[place], score=float(found[place])) for place in order]
+    return [
+        Hit(id=labels[place], label=labels[place], score=float(found[place])) for place in order
+    ]
 
 
-def rescored(bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], hits: Sequence[Hit]) -> list[Hit]:
+def rescored(
+    bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], hits: Sequence[Hit]
+) -> list[Hit]:
     """The hits by the scores that verdicts go by, best first; as they are, where these are the index's own."""
     if bundle.cohort is None:
         return list(hits)
-    enrolled = index.get([hit.id for hit in hits]).vectors.copy()  # an index's own are not to be written to
+    # an index's own are not to be written to
+    enrolled = index.get([hit.id for hit in hits]).vectors.copy()
     found = pair_scores(bundle, np.repeat(vector, len(hits), axis=0), enrolled)
     fair = [replace(hit, score=float(score)) for hit, score in zip(hits, found, strict=True)]
     return sorted(fair, key=lambda hit: -hit.score)
@@ -286,8 +328,10 @@ def outgrown(many: OpenSet, names: int, items: int) -> str | None:
     if names <= many.size and items <= many.size * many.enrolled:
         return None
     return (
-        f"{counted(names, 'identity', 'is')} enrolled with {counted(items, 'item')}; the rate {many.fpir:g} was "
-        f"measured for {many.size} with {many.enrolled} each, and is larger here: calibrate again, twofold calibrate "
+        f"{counted(names, 'identity', 'is')} enrolled with {counted(items, 'item')}; the rate "
+        f"{many.fpir:g} was "
+        f"measured for {many.size} with {many.enrolled} each, and is larger here: calibrate "
+        f"again, twofold calibrate "
         f"BUNDLE DATA --set fpir={many.fpir:g} --set gallery={names}"
     )
 
@@ -297,7 +341,8 @@ def calibration_of(bundle: Bundle) -> Calibration:
     if bundle.calibration is None:
         raise NotCalibrated(
             "this bundle has no threshold yet, so it can give no verdict: "
-            "run `twofold calibrate BUNDLE DATA --far 1e-2` on identities that it has not seen, or ask for scores "
+            "run `twofold calibrate BUNDLE DATA --far 1e-2` on identities that it has not seen, "
+            "or ask for scores "
             "alone (`twofold verify BUNDLE --pairs TABLE --scores-only`)"
         )
     return bundle.calibration
@@ -306,7 +351,9 @@ def calibration_of(bundle: Bundle) -> Calibration:
 def embed_all(bundle: Bundle, values: Sequence[Any]) -> Float[np.ndarray, "n dim"]:
     """Vectors of any number of raw things, a batch at a time."""
     starts = range(0, max(1, len(values)), THINGS_AT_ONCE)
-    return np.concatenate([embed_values(bundle, values[start : start + THINGS_AT_ONCE]) for start in starts])
+    return np.concatenate(
+        [embed_values(bundle, values[start : start + THINGS_AT_ONCE]) for start in starts]
+    )
 
 
 def judge(calibration: Calibration, score: float, *, group: str | None = None) -> Verdict:
@@ -316,7 +363,9 @@ def judge(calibration: Calibration, score: float, *, group: str | None = None) -
         UsageError: the score is NaN.
     """
     if np.isnan(score):
-        raise UsageError("the score is NaN, which is not an answer: check the vectors that were compared")
+        raise UsageError(
+            "the score is NaN, which is not an answer: check the vectors that were compared"
+        )
     return Verdict(
         decision=calibration.decide(float(score)),
         score=float(score),

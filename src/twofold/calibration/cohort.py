@@ -26,9 +26,10 @@ def calibrate_cohort(
 ) -> Bundle:
     """A copy of a calibrated bundle that tells scores in units of what both sides score against a cohort.
 
-    Some of the identities that calibrate are put aside by chance, and one vector of each goes into the bundle (vectors,
-    not inputs); all others calibrate the normalised scores, at the rates that the bundle was calibrated for. `verify`,
-    `identify` and `evaluate` then go by these; search and dedup stay with plain scores and their threshold.
+    Some of the identities that calibrate are put aside by chance, and one vector of each goes into
+    the bundle (vectors, not inputs); all others calibrate the normalised scores, at the rates that
+    the bundle was calibrated for. `verify`, `identify` and `evaluate` then go by these; search and
+    dedup stay with plain scores and their threshold.
 
     Args:
         identities: how many are the cohort; some hundreds are usual.
@@ -36,16 +37,21 @@ def calibrate_cohort(
 
     Raises:
         NotCalibrated: `calibrate` comes first.
-        CannotCertify: what is left cannot show the rate; says how many identities it takes beside the cohort.
+        CannotCertify: what is left cannot show the rate; says how many identities it takes beside
+            the cohort.
         NotEnoughData: no identities are left beside the cohort.
         UsageError: `identities` or `top` is below 2.
         IdentityOverlap: identities were trained on.
     """
     known = bundle.calibration
     if known is None:
-        raise NotCalibrated("calibrate plain scores first: `twofold calibrate BUNDLE DATA --far 1e-2`")
+        raise NotCalibrated(
+            "calibrate plain scores first: `twofold calibrate BUNDLE DATA --far 1e-2`"
+        )
     if min(identities, top) < 2:
-        raise UsageError(f"a cohort of {identities} identities, of which {top} count: both must be at least 2")
+        raise UsageError(
+            f"a cohort of {identities} identities, of which {top} count: both must be at least 2"
+        )
     refuse_crossfitted(bundle, items, "a cohort")
     part = bundle.part(items, "calibrate")
     bundle.refuse_trained(part)
@@ -54,7 +60,9 @@ def calibrate_cohort(
     plain = replace(known, normalised=None, groups=(), open_set=None)
     told = Normalised(cohort=len(cohort), top=top, calibration=plain)
     records = bundle.provenance.with_part("cohort", aside)
-    fair = replace(bundle, calibration=replace(known, normalised=told), cohort=cohort, provenance=records)
+    fair = replace(
+        bundle, calibration=replace(known, normalised=told), cohort=cohort, provenance=records
+    )
     rest, vectors = embed_readable(fair, rest, progress=progress)
     score = deciding(fair, vectors)
     found = calibration(
@@ -74,8 +82,10 @@ def _dealt(part: Items, identities: int, *, seed: int) -> tuple[Items, Items, It
     codes, first = np.unique(part.identity[~part.forged], return_index=True)
     if len(codes) < identities + 2:
         raise NotEnoughData(
-            f"{len(codes)} identities, of which {identities} were to be the cohort: others must be left to calibrate; "
-            "give more identities" + (f", or --set cohort={len(codes) - 2} or less" if len(codes) >= 4 else "")
+            f"{len(codes)} identities, of which {identities} were to be the cohort: others must "
+            f"be left to calibrate; "
+            "give more identities"
+            + (f", or --set cohort={len(codes) - 2} or less" if len(codes) >= 4 else "")
         )
     chosen = np.random.default_rng(seed).permutation(len(codes))[:identities]
     places = np.flatnonzero(~part.forged)[first[np.sort(chosen)]]

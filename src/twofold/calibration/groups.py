@@ -31,16 +31,18 @@ def calibrate_groups(
 ) -> dict[str, Calibration]:
     """For each group of `items` a calibration from the pairs inside it; `with_groups` lets a bundle decide by them.
 
-    One threshold for all can hold on the whole and fail for the members of a group, who are compared with each other
-    more often than chance would have it. Of data that the bundle was trained from, the identities kept aside as
-    "calibrate" are used.
+    One threshold for all can hold on the whole and fail for the members of a group, who are
+    compared with each other more often than chance would have it. Of data that the bundle was
+    trained from, the identities kept aside as "calibrate" are used.
 
     Args:
         items: with a group for each (folders of folders, or a column group).
-        far, frr, confidence, seed, standing: as in `calibrate`; every group's promise is one of its own.
+        far, frr, confidence, seed, standing: as in `calibrate`; every group's promise is one of its
+            own.
 
     Raises:
-        CannotCertify, NotEnoughData: a group is too small; names it. No other group is calibrated then.
+        CannotCertify, NotEnoughData: a group is too small; names it. No other group is calibrated
+            then.
         UsageError: the items have no groups.
         IdentityOverlap: identities were trained on.
     """
@@ -48,7 +50,8 @@ def calibrate_groups(
     part = bundle.outside_cohort(bundle.part(items, "calibrate"))
     if part.group is None:
         raise UsageError(
-            "the items have no groups: give folders of folders (--levels 2), or a table with a column group"
+            "the items have no groups: give folders of folders (--levels 2), or a table with a "
+            "column group"
         )
     bundle.refuse_trained(part)
     part, vectors = embed_readable(bundle, part)
@@ -57,7 +60,9 @@ def calibrate_groups(
         part.groups[code]: _pairs(bundle, part, vectors, np.flatnonzero(membership == code))
         for code in np.unique(membership)
     }
-    return group_calibrations(known, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing)
+    return group_calibrations(
+        known, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing
+    )
 
 
 def with_groups(bundle: Bundle, found: Mapping[str, Calibration]) -> Bundle:
@@ -67,7 +72,9 @@ def with_groups(bundle: Bundle, found: Mapping[str, Calibration]) -> Bundle:
         NotCalibrated: `calibrate` comes first; pairs across groups are decided by its threshold.
     """
     if bundle.calibration is None:
-        raise NotCalibrated("calibrate for all pairs first: `twofold calibrate BUNDLE DATA --far 1e-2`")
+        raise NotCalibrated(
+            "calibrate for all pairs first: `twofold calibrate BUNDLE DATA --far 1e-2`"
+        )
     groups = tuple(GroupCalibration(name=name, calibration=each) for name, each in found.items())
     return bundle.with_deciding(replace(bundle.calibration.deciding, groups=groups))
 
@@ -84,13 +91,16 @@ def group_calibrations(
     """As `calibrate_groups`, for the scores that any model gave to the pairs inside each group.
 
     Raises:
-        CannotCertify, NotEnoughData: a group is too small, or does not say whose its pairs are; names it.
+        CannotCertify, NotEnoughData: a group is too small, or does not say whose its pairs are;
+            names it.
     """
     found = {}
     for name, known in groups.items():
         try:
             if known.unit == "pair" and standing != "estimate":
-                raise CannotCertify("the identities of the pairs are not given (columns identity_a and identity_b)")
+                raise CannotCertify(
+                    "the identities of the pairs are not given (columns identity_a and identity_b)"
+                )
             found[name] = calibration(
                 known.by_site,
                 far=far,
@@ -113,5 +123,7 @@ def _pairs(bundle: Bundle, part: Items, vectors: np.ndarray, members: np.ndarray
     inside = part.take(members)
     pairs = pairs_of(inside, deciding(bundle, vectors[members]))
     if isinstance(pairs, BySite):
-        return Scores(pairs=pairs.pairs, unit="identity", identities=pairs.identities, sites=pairs.sites)
+        return Scores(
+            pairs=pairs.pairs, unit="identity", identities=pairs.identities, sites=pairs.sites
+        )
     return Scores(pairs=pairs, unit="identity", identities=pairs.units)

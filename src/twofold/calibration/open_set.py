@@ -32,16 +32,19 @@ def calibrate_gallery(
 ) -> Bundle:
     """A copy of a calibrated bundle whose `identify` takes strangers for somebody at most at the rate `fpir`.
 
-    The rate is measured: `size` identities are enrolled by chance, all others are strangers, again and again. It holds
-    for galleries of that size with `enrolled` items each; `identify` warns when the gallery has grown past it.
+    The rate is measured: `size` identities are enrolled by chance, all others are strangers, again
+    and again. It holds for galleries of that size with `enrolled` items each; `identify` warns when
+    the gallery has grown past it.
 
     Args:
-        fpir: false-positive identification rate asked for: strangers who are taken for one of those enrolled.
+        fpir: false-positive identification rate asked for: strangers who are taken for one of those
+            enrolled.
         size: how many identities are enrolled where the bundle is used.
         enrolled: how many items of each.
         seed: of the galleries.
-        standing: "estimate" takes the threshold at which the measured rate is `fpir`, without a bound; everything else
-            certifies it, which is the most that galleries drawn from the same identities can show.
+        standing: "estimate" takes the threshold at which the measured rate is `fpir`, without a
+            bound; everything else certifies it, which is the most that galleries drawn from the
+            same identities can show.
         progress: called with (done, total) items embedded.
 
     Raises:
@@ -51,7 +54,9 @@ def calibrate_gallery(
         IdentityOverlap: identities were trained on.
     """
     if bundle.calibration is None:
-        raise NotCalibrated("calibrate for one comparison first: `twofold calibrate BUNDLE DATA --far 1e-2`")
+        raise NotCalibrated(
+            "calibrate for one comparison first: `twofold calibrate BUNDLE DATA --far 1e-2`"
+        )
     refuse_crossfitted(bundle, items, "a threshold for identify")
     part = bundle.outside_cohort(bundle.part(items, "calibrate"))
     bundle.refuse_trained(part)
@@ -83,7 +88,9 @@ def _found(tried: Galleries, fpir: float, *, confidence: float, estimate: bool) 
     try:
         return open_set(tried, fpir, confidence=confidence, estimate=estimate)
     except CannotCertify as error:
-        raise CannotCertify(f"{error}{_remedies(tried, fpir, confidence=confidence, estimate=estimate)}") from None
+        raise CannotCertify(
+            f"{error}{_remedies(tried, fpir, confidence=confidence, estimate=estimate)}"
+        ) from None
 
 
 def _remedies(tried: Galleries, fpir: float, *, confidence: float, estimate: bool) -> str:
@@ -97,4 +104,8 @@ def _remedies(tried: Galleries, fpir: float, *, confidence: float, estimate: boo
                 open_set(tried, rate, confidence=confidence, estimate=instead)
                 found.append(f"--set fpir={rate:g}" + (" --estimate" if instead else ""))
                 break
-    return f"; or calibrate with {', or with '.join(found)}" if found else "; no larger rate could be shown either"
+    return (
+        f"; or calibrate with {', or with '.join(found)}"
+        if found
+        else "; no larger rate could be shown either"
+    )

@@ -46,19 +46,21 @@ def calibrate(
 ) -> Bundle:
     """A copy of the bundle that decides: "same" from a threshold on whose false-accept rate holds.
 
-    Of data that the bundle was trained from, the identities that training kept aside as "calibrate" are used. Where
-    training was cross-fitted instead, the scores that it wrote down are used, and the rates are always an estimate
-    (decision 041).
+    Of data that the bundle was trained from, the identities that training kept aside as "calibrate"
+    are used. Where training was cross-fitted instead, the scores that it wrote down are used, and
+    the rates are always an estimate (decision 041).
 
     Args:
         far: false-accept rate asked for, of one comparison of two different identities.
-        frr: false-reject rate of the answer "different". If given there are two thresholds, and between them the
-            answer is "unsure"; None: one threshold, and genuine pairs below it are lost at whatever rate.
-        confidence: that the true rate is at most `far`; so in at most 5 % of calibrations it is larger. That of
-            false rejects is a promise of its own, broken in 5 % too.
+        frr: false-reject rate of the answer "different". If given there are two thresholds, and
+            between them the answer is "unsure"; None: one threshold, and genuine pairs below it are
+            lost at whatever rate.
+        confidence: that the true rate is at most `far`; so in at most 5 % of calibrations it is
+            larger. That of false rejects is a promise of its own, broken in 5 % too.
         seed: of the intervals' bootstrap.
-        standing: what the promise rests on (see `twofold.results.Standing`). None: a guarantee if the data carry one
-            that costs few genuine pairs, else a certificate; an estimate has to be asked for.
+        standing: what the promise rests on (see `twofold.results.Standing`). None: a guarantee if
+            the data carry one that costs few genuine pairs, else a certificate; an estimate has to
+            be asked for.
         progress: called with (done, total) items embedded.
 
     Raises:
@@ -82,7 +84,9 @@ def calibrate(
     except NoMeaning as error:
         raise NoMeaning(f"{error}{_longer(bundle)}") from None
     except CannotCertify as error:
-        more = more_aside(far, len(part.identities), len(items.identities), estimate=standing == "estimate")
+        more = more_aside(
+            far, len(part.identities), len(items.identities), estimate=standing == "estimate"
+        )
         raise CannotCertify(f"{error}{more}") from None
     found = replace(found, warnings=(*found.warnings, *_of_groups(part, score, seed=seed)))
     return plain.with_calibration(found).calibrated_on(part)
@@ -94,8 +98,10 @@ def _of_groups(part: Items, score: ScoreBlock, *, seed: int) -> tuple[str, ...]:
     if found is None or found.p_value > CHANCE:
         return ()
     return (
-        f"identities of one group score alike with strangers or with each other (p = {found.p_value:.2g}): if they "
-        "were recruited by group, the rate holds less well than it says; calibrate by group (--set site=group)",
+        f"identities of one group score alike with strangers or with each other (p = "
+        f"{found.p_value:.2g}): if they "
+        "were recruited by group, the rate holds less well than it says; calibrate by group "
+        "(--set site=group)",
     )
 
 
@@ -105,7 +111,9 @@ def _crossfitted(bundle: Bundle, judged: CrossFit, **asked: Any) -> Calibration:
         found = calibration(judged, standing="estimate", **asked)
     except NoMeaning as error:
         raise NoMeaning(f"{error}{_longer(bundle)}") from None
-    return replace(found, method=CROSSFITTED, warnings=(*found.warnings, *spread_of_folds(judged, found.far)))
+    return replace(
+        found, method=CROSSFITTED, warnings=(*found.warnings, *spread_of_folds(judged, found.far))
+    )
 
 
 def _longer(bundle: Bundle) -> str:
@@ -132,16 +140,24 @@ def calibrate_scores(
         far, frr, confidence, seed, standing: as in `twofold.calibrate`.
 
     Raises:
-        CannotCertify: the data cannot show the rate, or does not say whose the pairs are (an estimate may still be had;
-            its intervals resample pairs, and are too narrow where pairs share people).
+        CannotCertify: the data cannot show the rate, or does not say whose the pairs are (an
+            estimate may still be had; its intervals resample pairs, and are too narrow where pairs
+            share people).
         NotEnoughData: no genuine or no impostor pair.
     """
     if scores.unit == "pair" and standing != "estimate":
         raise CannotCertify(
-            f"{NO_IDENTITIES}, so nothing can be certified; add the columns, or take an estimate (--estimate)"
+            f"{NO_IDENTITIES}, so nothing can be certified; add the columns, or take an estimate "
+            f"(--estimate)"
         )
     found = calibration(
-        scores.by_site, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing, unit=scores.unit
+        scores.by_site,
+        far=far,
+        frr=frr,
+        confidence=confidence,
+        seed=seed,
+        standing=standing,
+        unit=scores.unit,
     )
     return Contract(
         fingerprint="",
@@ -164,12 +180,13 @@ def calibration(
 ) -> Calibration:
     """The calibration that scored pairs of unseen identities give; works on the scores of any model.
 
-    Where there are skilled forgeries the thresholds are those of random impostors; what the forgeries do at them is
-    measured apart.
+    Where there are skilled forgeries the thresholds are those of random impostors; what the
+    forgeries do at them is measured apart.
 
     Args:
         far, frr, confidence, seed, standing: as in `calibrate`.
-        prior: share of genuine pairs for which the probability holds; it can be changed at each decision.
+        prior: share of genuine pairs for which the probability holds; it can be changed at each
+            decision.
         pairs: those `BySite` are certified by site, and their intervals leave sites out.
         unit: what an identity of `pairs` is.
 
@@ -179,7 +196,8 @@ def calibration(
     skilled, identities = None, pairs.units
     if isinstance(pairs, BySite):
         unit, identities = "site", pairs.identities
-    if unit != "pair":  # without identities both sides of every pair have one code: no kind can be told
+    # without identities both sides of every pair have one code: no kind can be told
+    if unit != "pair":
         skilled, pairs = of_kind(pairs, "skilled"), of_kind(pairs, "random")
     counted = tally(pairs)
     refuse_distances(counted)
@@ -189,7 +207,11 @@ def calibration(
     chosen = affordable(found)
     settings = {"confidence": confidence, "unit": unit, "seed": seed}
     measured = estimates_at(pairs, chosen.accept.threshold, **settings)
-    low, rejection = (None, None) if frr is None else _rejection(pairs, chosen, frr, accepted=measured, **settings)
+    low, rejection = (
+        (None, None)
+        if frr is None
+        else _rejection(pairs, chosen, frr, accepted=measured, **settings)
+    )
     known = unit != "pair"  # without identities nobody knows how far chance takes a share
     return Calibration(
         threshold=chosen.accept.threshold,
@@ -212,8 +234,12 @@ def calibration(
         isotonic=_isotonic(curve),
         platt_log_loss=curve.platt_log_loss,
         isotonic_log_loss=curve.isotonic_log_loss,
-        reference=reference(pairs, counted, threshold=chosen.accept.threshold, seed=seed) if known else None,
-        skilled_false_match=None if skilled is None else _skilled(skilled, chosen.accept.threshold, **settings),
+        reference=reference(pairs, counted, threshold=chosen.accept.threshold, seed=seed)
+        if known
+        else None,
+        skilled_false_match=None
+        if skilled is None
+        else _skilled(skilled, chosen.accept.threshold, **settings),
         alternatives=tuple(_alternative(each) for each in found if each is not chosen),
         warnings=_symptoms(pairs, chosen, far=far, confidence=confidence) if known else (),
     )
@@ -227,14 +253,18 @@ def _offers(pairs: PairSource, counted: Tally, **asked: Any) -> list[Offer]:
         raise CannotCertify(f"{error}{remedies(pairs, counted, **asked)}") from None
 
 
-def _symptoms(pairs: PairSource, chosen: Offer, *, far: float, confidence: float) -> tuple[str, ...]:
+def _symptoms(
+    pairs: PairSource, chosen: Offer, *, far: float, confidence: float
+) -> tuple[str, ...]:
     """What about the data makes the promise doubtful; of an estimate, which promises nothing, only unequal numbers."""
     needed = PRACTICAL * fewest_guaranteed(far, confidence=confidence)
     found = symptoms(pairs.pairs if isinstance(pairs, BySite) else pairs, chosen.accept.threshold)
     return found.warnings(certified=chosen.standing == "certified", needed=needed)
 
 
-def _skilled(pairs: PairSource, threshold: float, *, confidence: float, unit: str, seed: int) -> Estimate | None:
+def _skilled(
+    pairs: PairSource, threshold: float, *, confidence: float, unit: str, seed: int
+) -> Estimate | None:
     """Share of skilled forgeries accepted at a threshold; None where there are none."""
     if all(block.same.all() for block in pairs):
         return None
@@ -271,7 +301,8 @@ def _rejection(
         frr=frr,
         upper_bound=chosen.reject.upper_bound,
         false_reject=replace(rejected["false_non_match_rate"], name="false_reject_rate"),
-        unsure_genuine=accepted["false_non_match_rate"].value - rejected["false_non_match_rate"].value,
+        unsure_genuine=accepted["false_non_match_rate"].value
+        - rejected["false_non_match_rate"].value,
         unsure_impostor=rejected["false_match_rate"].value - accepted["false_match_rate"].value,
     )
 
@@ -281,7 +312,9 @@ def refuse_crossfitted(bundle: Bundle, items: Items, what: str) -> None:
     judged = bundle.crossfit_of(items)
     if judged is not None:
         raise IdentityOverlap(
-            f"all {judged.units} identities were trained on and judged by cross-fitting, and {what} takes the vectors "
-            "of identities that the model has not seen: give DATA of others, or train again with --set split.folds=0 "
+            f"all {judged.units} identities were trained on and judged by cross-fitting, and "
+            f"{what} takes the vectors "
+            "of identities that the model has not seen: give DATA of others, or train again with "
+            "--set split.folds=0 "
             "--set split.calibrate=0.4"
         )

@@ -36,7 +36,13 @@ def larger(rate: float) -> tuple[float, ...]:
 
 
 def remedies(
-    pairs: PairSource, counted: Tally, *, far: float, frr: float | None, confidence: float, standing: Standing | None
+    pairs: PairSource,
+    counted: Tally,
+    *,
+    far: float,
+    frr: float | None,
+    confidence: float,
+    standing: Standing | None,
 ) -> str:
     """The end of a refusal: which options `calibrate` would grant on these pairs, one for each standing.
 
@@ -56,7 +62,10 @@ def remedies(
                 offer(instead, pairs, counted, far=rate, frr=missed, confidence=confidence)
             except CannotCertify:
                 continue
-            options = [*([] if rate == far else [f"--far {rate:g}"]), *([] if missed == frr else [f"--frr {missed:g}"])]
+            options = [
+                *([] if rate == far else [f"--far {rate:g}"]),
+                *([] if missed == frr else [f"--frr {missed:g}"]),
+            ]
             found.append(" ".join([*options, *_option(instead, standing)]))
             break
     if not found:
@@ -99,5 +108,9 @@ def _rates(far: float, frr: float | None) -> Iterator[tuple[float, float | None]
 def _option(instead: Standing, standing: Standing | None) -> list[str]:
     """How the command line asks for a standing."""
     if instead == "estimate":
-        return ["--estimate"] if standing == "estimate" else ["--estimate (measured, without a certificate)"]
+        return (
+            ["--estimate"]
+            if standing == "estimate"
+            else ["--estimate (measured, without a certificate)"]
+        )
     return [] if instead == (standing or "certified") else [f"--standing {instead}"]

@@ -8,7 +8,13 @@ import numpy as np
 
 from twofold.errors import CannotCertify
 from twofold.metrics import certification, guarantee
-from twofold.metrics.certification import Certificate, Mirrored, certify, certify_rejection, upper_bounds
+from twofold.metrics.certification import (
+    Certificate,
+    Mirrored,
+    certify,
+    certify_rejection,
+    upper_bounds,
+)
 from twofold.metrics.guarantee import guarantee_rejection
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.sites import BySite
@@ -17,7 +23,11 @@ from twofold.results import Standing
 
 __all__ = ["METHODS", "Offer", "affordable", "fewest_estimated", "offer", "offers"]
 
-METHODS = {"guaranteed": guarantee.METHOD, "certified": certification.METHOD, "estimate": "quantile"}
+METHODS = {
+    "guaranteed": guarantee.METHOD,
+    "certified": certification.METHOD,
+    "estimate": "quantile",
+}
 
 PRICE = 0.05
 """Share of genuine pairs that a guarantee may reject beyond what a certificate rejects, and still be preferred: one
@@ -40,7 +50,13 @@ def fewest_estimated(far: float) -> int:
 
 
 def offers(
-    pairs: PairSource, counted: Tally, *, far: float, frr: float | None, confidence: float, standing: Standing | None
+    pairs: PairSource,
+    counted: Tally,
+    *,
+    far: float,
+    frr: float | None,
+    confidence: float,
+    standing: Standing | None,
 ) -> list[Offer]:
     """What the data carry, the strongest first: `standing` alone if it is given, else a guarantee and a certificate.
 
@@ -71,7 +87,13 @@ def affordable(found: list[Offer]) -> Offer:
 
 
 def offer(
-    standing: Standing, pairs: PairSource, counted: Tally, *, far: float, frr: float | None, confidence: float
+    standing: Standing,
+    pairs: PairSource,
+    counted: Tally,
+    *,
+    far: float,
+    frr: float | None,
+    confidence: float,
 ) -> Offer:
     """The thresholds of one standing.
 
@@ -80,8 +102,10 @@ def offer(
     """
     if standing == "guaranteed" and isinstance(pairs, BySite):
         raise CannotCertify(
-            f"{pairs.identities} identities from {pairs.units} sites are not independent, and a guarantee needs that: "
-            "take a certificate by site (--standing certified), or say that sites do not matter (--set site=none)"
+            f"{pairs.identities} identities from {pairs.units} sites are not independent, and a "
+            f"guarantee needs that: "
+            "take a certificate by site (--standing certified), or say that sites do not matter "
+            "(--set site=none)"
         )
     if standing == "guaranteed":
         accept = guarantee.guarantee(pairs, far, confidence=confidence, counted=counted)
@@ -100,11 +124,16 @@ def _estimated(pairs: PairSource, far: float, *, counted: Tally, confidence: flo
     threshold = float(threshold_at_far(counted, far))
     if counted.impostor[0] * far < 1.0:
         raise CannotCertify(
-            f"{round(float(counted.impostor[0]))} impostor pairs cannot even estimate a false-accept rate of {far:g}: "
+            f"{round(float(counted.impostor[0]))} impostor pairs cannot even estimate a "
+            f"false-accept rate of {far:g}: "
             f"it takes at least {math.ceil(1.0 / far)} of them; give more identities"
         )
     bounds, _ = upper_bounds(pairs, np.array([threshold]), confidence=confidence)
-    return Certificate(threshold=threshold, rate=float(rates_at(counted, threshold)[0]), upper_bound=float(bounds[0]))
+    return Certificate(
+        threshold=threshold,
+        rate=float(rates_at(counted, threshold)[0]),
+        upper_bound=float(bounds[0]),
+    )
 
 
 def _estimated_rejection(pairs: PairSource, frr: float, *, confidence: float) -> Certificate:
@@ -112,7 +141,8 @@ def _estimated_rejection(pairs: PairSource, frr: float, *, confidence: float) ->
     counted = tally(turned)
     if counted.impostor[0] * frr < 1.0:
         raise CannotCertify(
-            f"{round(float(counted.impostor[0]))} genuine pairs cannot even estimate a false-reject rate of {frr:g}: "
+            f"{round(float(counted.impostor[0]))} genuine pairs cannot even estimate a "
+            f"false-reject rate of {frr:g}: "
             f"it takes at least {math.ceil(1.0 / frr)} of them; give more items per identity"
         )
     highest = float(threshold_at_far(counted, frr))

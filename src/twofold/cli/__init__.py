@@ -42,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
         if arguments is None:
             stack.enter_context(warnings.catch_warnings())
             warnings.showwarning = _warn
-            # Pillow's words on tags that it skips: the pixels are sound, and what is not is refused in a line of ours
+            # Pillow's words on tags that it skips: the pixels are sound, and what is not is refused
+            # in a line of ours
             warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             words = [word for word in options if word != DEBUG]
@@ -93,7 +94,13 @@ def _answer(words: list[str]) -> int:
     helps = bool(HELP.intersection(words))
     shown = console(wrap=True) if helps and sys.stdout is not None else None
     with standard_output() if helps else contextlib.nullcontext():
-        code = app(words, console=shown, exit_on_error=False, print_error=False, result_action="return_value")
+        code = app(
+            words,
+            console=shown,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
     return code if isinstance(code, int) else YES
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["embed", "index", "search"]
 
-Conditions = Annotated[tuple[str, ...], Parameter(name="--where", consume_multiple=False, negative="")]
+Conditions = Annotated[
+    tuple[str, ...], Parameter(name="--where", consume_multiple=False, negative="")
+]
 Count = Annotated[PositiveCount, Parameter(name=["-k", "--count"])]
 
 
@@ -47,14 +49,16 @@ def index(
 
     Args:
         bundle: a bundle, or the word pretrained (pictures) or minilm (texts).
-        data: a folder of files, a folder with one sub-folder per label, a table with the column path (its other
-            columns can be used as filters), or what `twofold embed` wrote.
+        data: a folder of files, a folder with one sub-folder per label, a table with the column
+            path (its other columns can be used as filters), or what `twofold embed` wrote.
         index: a folder, created if it does not exist; or milvus://..., postgresql://...
         keep_source: store the path of each file, so that a page of results can show it.
         protect: encrypt a new index with the key from the environment.
-        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; detected by default.
+        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; detected by
+            default.
         prefix: text before each id, to tell two folders with the same file names apart.
-        prune: remove items that were indexed from DATA (ids that begin with the prefix) and no longer exist.
+        prune: remove items that were indexed from DATA (ids that begin with the prefix) and no
+            longer exist.
         force: prune even if more than a tenth of the items would go, as when a disk is not mounted.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
@@ -68,14 +72,18 @@ def index(
     if force and not prune:
         raise UsageError("--force is for --prune: give both, or neither")
     if prune and Shards.found(data):
-        raise UsageError(f"{data} is what twofold embed wrote, of which nothing vanishes: --prune wants the things")
+        raise UsageError(
+            f"{data} is what twofold embed wrote, of which nothing vanishes: --prune wants the "
+            f"things"
+        )
     started = time.monotonic()
     known = loaded(bundle, device)
     refuse_texts(data, known.twin.input, str(bundle))
     shards = Shards.found(data)
     if not shards and levels is None:
         levels = _as_before(index, prefix)
-    items = None if shards else prefixed(opened(data, levels, quiet=json, prune=prune), prefix)  # before a new index
+    # before a new index
+    items = None if shards else prefixed(opened(data, levels, quiet=json, prune=prune), prefix)
     with _whole_index(index, known, protect=protect) as kept, bars.stages(quiet=json) as watch:
         if items is None:
             done = index_shards(kept, data, watch=watch)
@@ -84,10 +92,14 @@ def index(
             gone = vanished(kept, items, root=root, prefix=prefix, force=force) if prune else ()
             done = index_items(known, kept, items, keep_source=keep_source, watch=watch)
             if gone:
-                done = replace(done, pruned=remove(kept, gone), items=len(kept), labels=len(kept.labels))
+                done = replace(
+                    done, pruned=remove(kept, gone), items=len(kept), labels=len(kept.labels)
+                )
         place = kept.path  # without the password that an address may hold
     seconds = time.monotonic() - started
-    print_json({**asdict(done), "seconds": seconds}) if json else show(wording.indexed(done, place, seconds))
+    print_json({**asdict(done), "seconds": seconds}) if json else show(
+        wording.indexed(done, place, seconds)
+    )
     return YES
 
 
@@ -112,11 +124,13 @@ def search(
     Args:
         bundle: the bundle that the index is pinned to, or the word pretrained or minilm.
         index: what `twofold index` wrote.
-        query: files, folders of files, or tables with the column path; unreadable files are named and left out.
+        query: files, folders of files, or tables with the column path; unreadable files are named
+            and left out.
         count: number of hits.
-        where: only items with this metadata: --where colour=red, --where price=2..5 (or 2.., dates); the same key
-            twice: either value.
-        exact: compare with every item; a large index or a learned comparison otherwise compares with likely ones only.
+        where: only items with this metadata: --where colour=red, --where price=2..5 (or 2..,
+            dates); the same key twice: either value.
+        exact: compare with every item; a large index or a learned comparison otherwise compares
+            with likely ones only.
         report: write a page with pictures to this file (one HTML file that opens offline).
         pictures: the folder that was indexed, for the page's pictures if the index has no paths.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
@@ -160,15 +174,18 @@ def embed(
 ) -> int:
     """Write the embeddings of DATA as Parquet into the folder OUT; existing parts are left alone.
 
-    On many machines: each writes its share of the parts into the same OUT, which `twofold index` then takes as DATA.
+    On many machines: each writes its share of the parts into the same OUT, which `twofold index`
+    then takes as DATA.
 
     Args:
         bundle: a bundle, or the word pretrained (pictures) or minilm (texts).
         data: as for `twofold index`.
         out: a folder.
-        shard: 2/8 does the second of eight shares; by default the share that torchrun or SLURM assigns, otherwise all.
+        shard: 2/8 does the second of eight shares; by default the share that torchrun or SLURM
+            assigns, otherwise all.
         keep_source: store the path of each file.
-        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; detected by default.
+        levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; detected by
+            default.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
@@ -201,7 +218,8 @@ def opened(data: Path, levels: int | None, *, quiet: bool, prune: bool = False) 
     """The items of DATA, labelled or not; what was found by looking is said.
 
     Args:
-        prune: what is not found will be deleted, so a folder that cannot be looked into is an error.
+        prune: what is not found will be deleted, so a folder that cannot be looked into is an
+            error.
     """
     from twofold.data.folders import levels_of
     from twofold.data.items import Items
@@ -251,7 +269,9 @@ def prefixed(items: "Items", prefix: str) -> "Items":
     """The items with other ids; and, where nobody has labelled them, with other labels, too."""
     if not prefix:
         return items
-    alone = all(items.names[code] == name for code, name in zip(items.labels, items.ids, strict=True))
+    alone = all(
+        items.names[code] == name for code, name in zip(items.labels, items.ids, strict=True)
+    )
     names = tuple(prefix + name for name in items.names) if alone else items.names
     return replace(items, ids=tuple(prefix + name for name in items.ids), names=names)
 
@@ -265,7 +285,9 @@ def opened_index(place: str, bundle: "Bundle", *, protect: bool) -> "Index":
     found = Index.open(place)
     if protect and not getattr(found, "protected", False):
         found.close()
-        raise UsageError(f"{place} exists and is not protected: twofold rekey {place} --new KEYFILE protects it")
+        raise UsageError(
+            f"{place} exists and is not protected: twofold rekey {place} --new KEYFILE protects it"
+        )
     return found
 
 
@@ -288,7 +310,9 @@ def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
             with naming_left_out():
                 items = Items.open(path, levels=0)
             before = f"{path}/" if len(given) > 1 else ""  # two folders may hold files of one name
-            found |= {before + name: value for name, value in zip(items.ids, items.values, strict=True)}
+            found |= {
+                before + name: value for name, value in zip(items.ids, items.values, strict=True)
+            }
         else:
             found[word] = argument(bundle.twin.input, word)
     return found
@@ -303,11 +327,15 @@ def filters(given: tuple[str, ...]) -> dict[str, Any] | None:
             raise UsageError(f"--where {text}: write it as key=value, or key=low..high")
         if (bounds := bounds_of(text, value)) is not None:
             if key in wanted:
-                raise UsageError(f"--where {text}: {key} is given twice, and a range allows no second condition")
+                raise UsageError(
+                    f"--where {text}: {key} is given twice, and a range allows no second condition"
+                )
             wanted[key] = bounds
             continue
         if isinstance(wanted.setdefault(key, []), dict):
-            raise UsageError(f"--where {text}: {key} is given twice, and a range allows no second condition")
+            raise UsageError(
+                f"--where {text}: {key} is given twice, and a range allows no second condition"
+            )
         # a number may have been kept as one, or as a text
         wanted[key] += [value] if number(value) is None else [value, number(value)]
     return wanted or None
@@ -323,17 +351,29 @@ def bounds_of(text: str, value: str) -> dict[str, Any] | None:
     known = [each for each in numbers.values() if each is not None]
     if known and len(known) < len(given):
         wrong = next(part for name, part in given.items() if numbers[name] is None)
-        raise UsageError(f"--where {text}: {wrong} is not a number, and the other end is: write low..high, as in 2..5")
+        raise UsageError(
+            f"--where {text}: {wrong} is not a number, and the other end is: write low..high, as "
+            f"in 2..5"
+        )
     bounds: dict[str, Any] = numbers if known else given
     if len(bounds) == 2 and bounds["min"] > bounds["max"]:
-        raise UsageError(f"--where {text}: nothing lies in that range: the smaller end comes first, {high}..{low}")
+        raise UsageError(
+            f"--where {text}: nothing lies in that range: the smaller end comes first, "
+            f"{high}..{low}"
+        )
     return bounds
 
 
 def number(text: str) -> int | float | None:
     """A text as the number that it is, or None."""
     try:
-        return int(text) if text.lstrip("-").isdigit() else float(text) if math.isfinite(float(text)) else None
+        return (
+            int(text)
+            if text.lstrip("-").isdigit()
+            else float(text)
+            if math.isfinite(float(text))
+            else None
+        )
     except ValueError:
         return None
 
@@ -350,7 +390,9 @@ def share_of(shard: str | None, environment: Mapping[str, str]) -> tuple[int, in
             return told(rank, world, environment)
     first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0") or 0)
     if "SLURM_ARRAY_TASK_ID" in environment and "SLURM_ARRAY_TASK_COUNT" in environment:
-        number, count = told("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", environment, first=first)
+        number, count = told(
+            "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT", environment, first=first
+        )
         return number, count
     return 0, 1
 

@@ -22,8 +22,10 @@ app = App(
     help="Are these two the same? Twin networks with a stated error rate.",
     suppress_keyboard_interrupt=False,  # it has its own line and code here
     help_epilogue=(
-        f"With every command: --max-pixels N reads pictures of up to N pixels (25 million unless you say otherwise), "
-        f"--encoder MODULE:FUNCTION --trust-code lets your own code make the encoder (in training, and whenever "
+        f"With every command: --max-pixels N reads pictures of up to N pixels (25 million unless "
+        f"you say otherwise), "
+        f"--encoder MODULE:FUNCTION --trust-code lets your own code make the encoder (in "
+        f"training, and whenever "
         f"such a bundle is read), --debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
     ),
 )

@@ -47,22 +47,28 @@ def dedup(
 ) -> int:
     """Find near-duplicates in DATA: pictures that match locally, or whatever a calibrated bundle considers the same.
 
-    No file is touched except by --apply, which moves files to DATA/.twofold-trash and writes an undo list.
+    No file is touched except by --apply, which moves files to DATA/.twofold-trash and writes an
+    undo list.
 
     Args:
-        bundle: optional: a bundle, or the word pretrained, which finds more copies. Without it DATA comes first.
+        bundle: optional: a bundle, or the word pretrained, which finds more copies. Without it DATA
+            comes first.
         data: a folder, a table, or vectors (npy: rows, without a bundle).
         against: an index, or other DATA: items of DATA near one of its items are copies of that.
-        threshold: minimum score at which vectors count as the same; by default the bundle's, if it is calibrated.
+        threshold: minimum score at which vectors count as the same; by default the bundle's, if it
+            is calibrated.
         keep: which file of a group to propose to keep: largest, oldest or first.
         strictness: exact (equal bytes), strict, normal, or loose (doubtful copies as well).
         mirrored: mirror images are copies too.
-        cache: a folder that stores what was read, by content; the next call reads and compares only what is new.
+        cache: a folder that stores what was read, by content; the next call reads and compares only
+            what is new.
         memory: the old name of --cache.
         report: write a review page to this file; it exports your decisions as a CSV.
-        out: write the groups to this CSV: cluster, id, role, score, probability, and of texts the words that differ.
+        out: write the groups to this CSV: cluster, id, role, score, probability, and of texts the
+            words that differ.
         apply: carry out the decisions in such a CSV; or, given the undo list, undo them.
-        link: with --apply, replace files with exactly the same bytes by hard links to the kept file. Others stay.
+        link: with --apply, replace files with exactly the same bytes by hard links to the kept
+            file. Others stay.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
@@ -79,7 +85,9 @@ def dedup(
     started = time.monotonic()
     if data.suffix == ".npy":
         if any(each is not None for each in (model, report, out, cache, against)):
-            raise UsageError("vectors are compared as they are: give nothing beside them but --threshold")
+            raise UsageError(
+                "vectors are compared as they are: give nothing beside them but --threshold"
+            )
         found = _of_vectors(data, threshold, quiet=json)
     else:
         reader = _reader(model, data, device)
@@ -100,7 +108,9 @@ def _reader(model: Path | None, data: Path, device: str | None) -> "Bundle | Non
     from twofold.store.index import Index
 
     if model is not None and Index.found(str(model)):
-        raise UsageError(f"{model} is an index, not a bundle: twofold dedup {data} --against {model}")
+        raise UsageError(
+            f"{model} is an index, not a bundle: twofold dedup {data} --against {model}"
+        )
     return None if model is None else loaded(model, device)
 
 
@@ -122,7 +132,11 @@ def _of_files(
     items = opened(data, 0 if data.is_dir() else None, quiet=quiet)
     for undo in unfinished(data):
         say(f"an earlier --apply was cut off; take it back first: {_command(data, undo)}")
-    texts = {name: value for name, value in zip(items.ids, items.values, strict=True) if isinstance(value, str)}
+    texts = {
+        name: value
+        for name, value in zip(items.ids, items.values, strict=True)
+        if isinstance(value, str)
+    }
     with bars.stages(quiet=quiet) as watch:
         look = partial(look, items, watch=watch)
         found = look() if against is None else _against(against, look, reader, texts, quiet=quiet)
@@ -141,8 +155,10 @@ def _expecting(found: "Groups", bundle: "Bundle") -> "Groups":
     if bundle.calibration is None or (expected := bundle.calibration.far * pairs) < 1:
         return found
     note = (
-        f"a false-accept rate of {bundle.calibration.far:g} lets up to {expected:,.0f} of {pairs:,} pairs of different "
-        f"things pass: calibrate at a smaller one for a table of this size (--far {1 / pairs:.0e} lets one), "
+        f"a false-accept rate of {bundle.calibration.far:g} lets up to {expected:,.0f} of "
+        f"{pairs:,} pairs of different "
+        f"things pass: calibrate at a smaller one for a table of this size (--far {1 / pairs:.0e} "
+        f"lets one), "
         "or ask for a higher --threshold"
     )
     return replace(found, notes=(*found.notes, note))
@@ -152,14 +168,22 @@ def _written(found: "Groups", report: Path | None, out: Path | None, data: Path)
     """What was written where, and what to do with it: files can be moved, rows of a table cannot."""
     lines = [] if out is None else [f"the groups are in {out}"]
     if report is not None and found.files:
-        lines.append(f"look through {report}, export decisions.csv, then: {_command(data, Path('decisions.csv'))}")
+        lines.append(
+            f"look through {report}, export decisions.csv, then: "
+            f"{_command(data, Path('decisions.csv'))}"
+        )
     elif report is not None:
         lines.append(f"look through {report}")
     return lines
 
 
 def _against(
-    place: str, look: Callable[..., "Groups"], bundle: "Bundle | None", texts: dict[str, str], *, quiet: bool
+    place: str,
+    look: Callable[..., "Groups"],
+    bundle: "Bundle | None",
+    texts: dict[str, str],
+    *,
+    quiet: bool,
 ) -> "Groups":
     """The copies of what an index holds, or of other data, which is indexed for the time being.
 
@@ -181,8 +205,15 @@ def _against(
         raise UsageError(f"--against {place} compares vectors: give a bundle as well")
     items = opened(other, 0, quiet=quiet)
     items = replace(items, ids=tuple(f"{other.name}: {name}" for name in items.ids))
-    texts |= {name: value for name, value in zip(items.ids, items.values, strict=True) if isinstance(value, str)}
-    with tempfile.TemporaryDirectory() as folder, Index.create(Path(folder) / "index", bundle.contract) as index:
+    texts |= {
+        name: value
+        for name, value in zip(items.ids, items.values, strict=True)
+        if isinstance(value, str)
+    }
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Index.create(Path(folder) / "index", bundle.contract) as index,
+    ):
         index_items(bundle, index, items)
         return look(against=index)
 
@@ -198,7 +229,9 @@ def _of_vectors(path: Path, threshold: float | None, *, quiet: bool) -> "Groups"
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read as an npy file of vectors: {error}") from None
     with bars.bar("comparing", quiet=quiet) as progress:
-        return dedup_vectors(rows, threshold=DEFAULT if threshold is None else threshold, progress=progress)
+        return dedup_vectors(
+            rows, threshold=DEFAULT if threshold is None else threshold, progress=progress
+        )
 
 
 def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> None:
@@ -222,7 +255,9 @@ def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> No
     write_atomically(report, page.encode("utf-8", "backslashreplace"))
 
 
-def _write_table(out: Path, found: "Groups", texts: dict[str, str], bundle: "Bundle | None") -> None:
+def _write_table(
+    out: Path, found: "Groups", texts: dict[str, str], bundle: "Bundle | None"
+) -> None:
     from twofold.files import write_atomically
     from twofold.report.groups_table import groups_table
 
@@ -271,7 +306,9 @@ def _worded(text: str) -> "Face":
     """A text, as it is."""
     from twofold.report.groups_page import Face
 
-    return Face(picture=None, facts=counted(len(text), "character"), bytes=len(text.encode()), text=text)
+    return Face(
+        picture=None, facts=counted(len(text), "character"), bytes=len(text.encode()), text=text
+    )
 
 
 def _bytes(value: object) -> int:
@@ -314,14 +351,19 @@ def _carried_out(moved: "Moved", data: Path) -> str:
     if moved.undo is not None:
         lines.append(f"{counted(len(moved.files), 'file', 'was')} moved to {data / TRASH}")
         if moved.linked:
-            lines.append(f"{counted(len(moved.linked), 'hard link', 'stands')} in the place of a file that went")
+            lines.append(
+                f"{counted(len(moved.linked), 'hard link', 'stands')} in the place of a file that "
+                f"went"
+            )
         lines.append(f"to undo it: {_command(data, moved.undo)}")
     elif moved.files:
         lines.append(f"{counted(len(moved.files), 'file', 'is')} back")
     elif not moved.left:
         lines.append("no file was moved: nothing was decided to go, or all is in its place already")
     if moved.left:
-        lines.append(f"{counted(len(moved.left), 'file', 'stays')}: not equal, byte by byte, to what is kept")
+        lines.append(
+            f"{counted(len(moved.left), 'file', 'stays')}: not equal, byte by byte, to what is kept"
+        )
     return "\n".join(lines)
 
 
@@ -340,24 +382,39 @@ def _told(found: "Groups", seconds: float) -> str:
         f"a copy: {found.rule}",
     ]
     for group in found.groups[:LISTED]:
-        alike = ", ".join(f"{name} {score:.3f}" for name, score in zip(group.copies[:4], group.scores, strict=False))
+        alike = ", ".join(
+            f"{name} {score:.3f}"
+            for name, score in zip(group.copies[:4], group.scores, strict=False)
+        )
         more = f" and {len(group.copies) - 4} more" if len(group.copies) > 4 else ""
         lines.append(f"  {group.kept}{' (in the index)' if group.known else ''} ~ {alike}{more}")
     if len(found.groups) > LISTED:
         lines.append(
-            f"  and {counted(len(found.groups) - LISTED, 'more group')}: --report groups.html or --json shows all"
+            f"  and {counted(len(found.groups) - LISTED, 'more group')}: --report groups.html or "
+            f"--json shows all"
         )
     if found.perhaps:
-        lines.append(f"perhaps copies, to be looked at ({sum(len(group.copies) for group in found.perhaps):,}):")
-        lines += [f"  {group.kept} ? {', '.join(group.copies[:4])}" for group in found.perhaps[: LISTED // 2]]
+        lines.append(
+            f"perhaps copies, to be looked at "
+            f"({sum(len(group.copies) for group in found.perhaps):,}):"
+        )
+        lines += [
+            f"  {group.kept} ? {', '.join(group.copies[:4])}"
+            for group in found.perhaps[: LISTED // 2]
+        ]
     for what, names in (("dark", found.dark), ("blurred", found.blurred)):
         if names:
-            lines.append(f"{len(names):,} {what}: {', '.join(names[:5])}{' ...' if names[5:] else ''}")
+            lines.append(
+                f"{len(names):,} {what}: {', '.join(names[:5])}{' ...' if names[5:] else ''}"
+            )
     lines += [f"! {note}" for note in found.notes]
     lines += [f"! {reason}" for reason in list(found.unreadable.values())[:5]]
     if len(found.unreadable) > 5:
         lines.append(f"! and {len(found.unreadable) - 5:,} more cannot be read")
     if found.recall is not None:
         r = found.recall
-        lines.append(f"of the near pairs {r.value:.2%} were found [{r.low:.2%}, {r.high:.2%}], by exact search of some")
+        lines.append(
+            f"of the near pairs {r.value:.2%} were found [{r.low:.2%}, {r.high:.2%}], by exact "
+            f"search of some"
+        )
     return "\n".join(lines)

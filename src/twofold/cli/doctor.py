@@ -6,7 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twofold.cli.kinds import recipe_for, refuse_texts
-from twofold.cli.options import WRONG, YES, Flag, Json, Set, naming_left_out, print_json, setting, show
+from twofold.cli.options import (
+    WRONG,
+    YES,
+    Flag,
+    Json,
+    Set,
+    naming_left_out,
+    print_json,
+    setting,
+    show,
+)
 from twofold.cli.pair_tables import findings_on_pairs, opened_pairs
 from twofold.cli.values import Levels, OutFile, Seed
 from twofold.errors import UsageError
@@ -37,15 +47,16 @@ def doctor(
     """Check DATA for problems before training; exit code 2 if it cannot be trained on.
 
     Args:
-        data: a folder with one sub-folder per identity, or a table with the columns path and label, and optionally
-            split (or part): no item should be in two of these.
-        recipe: the recipe to train with, a built-in name or a TOML file; by default generic, and names or text for
-            texts.
+        data: a folder with one sub-folder per identity, or a table with the columns path and label,
+            and optionally split (or part): no item should be in two of these.
+        recipe: the recipe to train with, a built-in name or a TOML file; by default generic, and
+            names or text for texts.
         settings: change the recipe as in `train`, --set p=8; can be given several times.
         levels: 2 for nested folders: group/identity/file.
         against: other data that must not overlap with DATA.
         bundle: a trained bundle, whose vectors check labels and find more near-duplicates.
-        fix: write a cleaned table OUT.csv, and OUT.dropped.csv with what was dropped and why; no file is changed.
+        fix: write a cleaned table OUT.csv, and OUT.dropped.csv with what was dropped and why; no
+            file is changed.
         seed: of random choices and of the split.
         strict: an unreadable file prevents training; by default such files are left out.
         json: print one JSON object.
@@ -70,10 +81,18 @@ def doctor(
         refuse_texts(data, reader, f"the recipe {recipe}")
     asked = {"fixed": tuple(changes), "seed": seed, "strict": strict}
     if (pairs := opened_pairs(data)) is not None:
-        if further := [f"--{name}" for name, given in zip(PLAIN, (against, bundle, fix), strict=True) if given]:
-            raise UsageError(f"{data} is a table of pairs, and {further[0]} is for labelled items: leave it out")
+        if further := [
+            f"--{name}" for name, given in zip(PLAIN, (against, bundle, fix), strict=True) if given
+        ]:
+            raise UsageError(
+                f"{data} is a table of pairs, and {further[0]} is for labelled items: leave it out"
+            )
         found = findings_on_pairs(pairs, chosen, quiet=json, **asked)
-        return _told(found, next_steps.after_checking(recipe, data, levels=1, settings=settings, seed=seed), json=json)
+        return _told(
+            found,
+            next_steps.after_checking(recipe, data, levels=1, settings=settings, seed=seed),
+            json=json,
+        )
     check(chosen)
     with naming_left_out(strict):
         items = Items.open(data, levels=levels)

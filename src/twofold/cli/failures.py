@@ -32,7 +32,9 @@ def failure(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
             said = f"{said.partition(' Did you mean')[0].rstrip('.')}: {hint}"
         return WRONG, _line(f"{said} (twofold {_command(words)}--help shows what it takes)")
     if isinstance(error, TwofoldError):
-        return TERMINATED if isinstance(error, Interrupted) else WRONG, _line(f"{error}{_meant(words)}")
+        return TERMINATED if isinstance(error, Interrupted) else WRONG, _line(
+            f"{error}{_meant(words)}"
+        )
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED, _line(str(error) or "interrupted; what was written to disk is complete")
     if isinstance(error, BrokenPipeError):  # `| head` has read enough
@@ -40,7 +42,11 @@ def failure(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
     if isinstance(error, OSError) and (error.filename is not None or error.errno in REMEDIES):
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]
         return WRONG, _line(f"{' and '.join(names)}: {remedy(error)}" if names else remedy(error))
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _allocator(error):
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or _allocator(error)
+    ):
         return WRONG, _line(MEMORY)
     doing = _command(words).strip() or " ".join(words)
     what = f"{type(error).__name__}: {_first_line(error)}".rstrip(": ")

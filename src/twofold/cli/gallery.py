@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from twofold.cli.archive import decided, loaded, opened_index, queries
-from twofold.cli.options import NO, UNSURE, YES, Flag, Json, MaybeOutFile, print_exactly, print_json, say, setting, show
+from twofold.cli.options import (
+    NO,
+    UNSURE,
+    YES,
+    Flag,
+    Json,
+    MaybeOutFile,
+    print_exactly,
+    print_json,
+    say,
+    setting,
+    show,
+)
 from twofold.cli.order import kind_of
 from twofold.cli.pair_tables import say_unreadable, scored_table
 from twofold.cli.values import Label, MaybeLabel
@@ -40,17 +52,20 @@ def verify(
 ) -> int:
     """Are A and B the same? Exit code 0 yes, 1 no, 3 unsure. With --pairs: a verdict per row of a table, exit code 0.
 
-    Pairs with an unreadable file are left out of the table and named on standard error. If no pair can be read, the
-    exit code is 2.
+    Pairs with an unreadable file are left out of the table and named on standard error. If no pair
+    can be read, the exit code is 2.
 
     Args:
         bundle: a calibrated bundle.
-        a: one file; for a bundle of texts the text itself, @FILE for what a file holds, or - for standard input.
+        a: one file; for a bundle of texts the text itself, @FILE for what a file holds, or - for
+            standard input.
         b: the other one.
-        pairs: a table with the columns a and b (files), or text_a and text_b, and group if each group has its own
+        pairs: a table with the columns a and b (files), or text_a and text_b, and group if each
+            group has its own threshold.
+        scores_only: with --pairs, write scores instead of verdicts; this needs no threshold, so any
+            bundle will do.
+        group: the group of both files, if each group has its own threshold; any: the overall
             threshold.
-        scores_only: with --pairs, write scores instead of verdicts; this needs no threshold, so any bundle will do.
-        group: the group of both files, if each group has its own threshold; any: the overall threshold.
         out: write the verdicts (or scores) of --pairs to this CSV file; by default to the terminal.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print JSON.
@@ -65,9 +80,13 @@ def verify(
     if (pairs is None) == (a is None or b is None):
         raise UsageError("give either two files (or texts), or --pairs TABLE")
     if scores_only and pairs is None:
-        raise UsageError("--scores-only is for --pairs TABLE; one verdict shows its score in any case")
+        raise UsageError(
+            "--scores-only is for --pairs TABLE; one verdict shows its score in any case"
+        )
     if scores_only and group is not None:
-        raise UsageError("--group chooses a threshold, and --scores-only uses none: leave one of them out")
+        raise UsageError(
+            "--group chooses a threshold, and --scores-only uses none: leave one of them out"
+        )
     known = loaded(bundle, device)
     if pairs is not None:
         listed = Pairs.from_table(pairs)
@@ -104,10 +123,13 @@ def identify(
     Args:
         bundle: a calibrated bundle.
         index: where `twofold enrol` put the identities.
-        query: files, folders of files, or tables with the column path; unreadable files are named and left out.
-        group: the group of the query, if each group has its own threshold; any: the overall threshold.
+        query: files, folders of files, or tables with the column path; unreadable files are named
+            and left out.
+        group: the group of the query, if each group has its own threshold; any: the overall
+            threshold.
         template: compare an identity with several files by its best file, or by their mean.
-        exact: compare with every item; a large index or a learned comparison otherwise compares with likely ones only.
+        exact: compare with every item; a large index or a learned comparison otherwise compares
+            with likely ones only.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object; for many queries a list, each with its query.
     """
@@ -120,7 +142,9 @@ def identify(
     asked = queries(query, known)
     with Index.open(index) as gallery:
         if list(asked) == query[:1]:  # one file: one answer, or one error
-            found = find(known, gallery, asked[query[0]], group=group, template=template, exact=exact)
+            found = find(
+                known, gallery, asked[query[0]], group=group, template=template, exact=exact
+            )
             print_json(asdict(found)) if json else show(wording.identification(found))
             return decided([found.decision])
         many = identify_all(known, gallery, asked, group=group, template=template, exact=exact)
@@ -157,11 +181,12 @@ def enrol(
         bundle: what `twofold train` wrote.
         index: an index; created if it does not exist.
         label: who or what the files show.
-        files: one or more files; for a bundle of texts the texts themselves, @FILE, or - for standard input.
+        files: one or more files; for a bundle of texts the texts themselves, @FILE, or - for
+            standard input.
         replace: replace everything that LABEL was enrolled with before.
         expires: the date from which they are no longer found, such as 2027-12-31; not in the past.
-        gate: minimum quality of each file, --gate sharpness=40 (contrast, norm; brightness=[40,220]); can be given
-            several times.
+        gate: minimum quality of each file, --gate sharpness=40 (contrast, norm;
+            brightness=[40,220]); can be given several times.
         keep_source: store the path of each file, so that `twofold migrate` can embed it again.
         protect: encrypt a new index with the key from the environment.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
@@ -180,13 +205,19 @@ def enrol(
     with opened_index(index, known, protect=protect) as gallery:
         put = update if replace else remember
         things = [argument(known.twin.input, word) for word in files]
-        ids = put(known, gallery, label, things, expires=expires, gate=asked, keep_source=keep_source)
+        ids = put(
+            known, gallery, label, things, expires=expires, gate=asked, keep_source=keep_source
+        )
         enrolled = len(gallery.labels)
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}
     if known.calibration is None:
-        say("the bundle has no threshold yet: before `identify` can answer, run twofold calibrate BUNDLE DATA")
+        say(
+            "the bundle has no threshold yet: before `identify` can answer, run twofold calibrate "
+            "BUNDLE DATA"
+        )
     print_json(told) if json else show(
-        f"enrolled {label} with {counted(len(ids), 'embedding')}; the index holds {counted(enrolled, 'label')}"
+        f"enrolled {label} with {counted(len(ids), 'embedding')}; the index holds "
+        f"{counted(enrolled, 'label')}"
     )
     return YES
 
@@ -202,16 +233,18 @@ def forget(
 ) -> int:
     """Erase every byte of LABELS from the index: forget BUNDLE INDEX LABELS. Reports what it searched for afterwards.
 
-    The audit log also keeps the numbers of the receipt, without names: `twofold audit INDEX --label LABEL`. A bundle
-    keeps keyed hashes of what it was trained on: forget --bundle BUNDLE LABELS removes them.
+    The audit log also keeps the numbers of the receipt, without names: `twofold audit INDEX --label
+    LABEL`. A bundle keeps keyed hashes of what it was trained on: forget --bundle BUNDLE LABELS
+    removes them.
 
     Args:
-        what: BUNDLE INDEX LABELS: the bundle that the index is pinned to, the index, and whom to forget. With --bundle
-            only the labels.
-        bundle: remove the labels from the training records of this bundle. Its weights cannot forget: train again
-            without these identities if that matters.
+        what: BUNDLE INDEX LABELS: the bundle that the index is pinned to, the index, and whom to
+            forget. With --bundle only the labels.
+        bundle: remove the labels from the training records of this bundle. Its weights cannot
+            forget: train again without these identities if that matters.
         file: with --bundle, also remove the record of this file's content; may be repeated.
-        out: write a receipt to this new JSON file. It contains the labels and ids, so protect it like those.
+        out: write a receipt to this new JSON file. It contains the labels and ids, so protect it
+            like those.
         json: print one JSON object.
     """
     if bundle is not None:
@@ -219,7 +252,10 @@ def forget(
             raise UsageError("--out is for the receipt of an index: leave it out with --bundle")
         return _forget_records(bundle, [utf8_name(name) for name in what], file, json=json)
     if len(what) < 3 or file:
-        raise UsageError("forget takes BUNDLE INDEX LABELS, or --bundle BUNDLE LABELS (and --file) for its records")
+        raise UsageError(
+            "forget takes BUNDLE INDEX LABELS, or --bundle BUNDLE LABELS (and --file) for its "
+            "records"
+        )
     from twofold.apps.gallery import forget as erase
     from twofold.bundle import Bundle
     from twofold.store.index import Index
@@ -234,11 +270,15 @@ def forget(
     if out is not None:
         write_receipt(out, index, receipt)
     still = {label: parts for label in labels if (parts := known.provenance.parts_of(label))}
-    print_json({**asdict(receipt), "in_bundle": still}) if json else show(wording.forgotten(receipt))
+    print_json({**asdict(receipt), "in_bundle": still}) if json else show(
+        wording.forgotten(receipt)
+    )
     for label, parts in still.items():
         say(
-            f"{label}: the bundle's records still know an identity of this name ({', '.join(parts)}); "
-            f"twofold forget --bundle {place} takes it out, while what its weights have learned stays"
+            f"{label}: the bundle's records still know an identity of this name "
+            f"({', '.join(parts)}); "
+            f"twofold forget --bundle {place} takes it out, while what its weights have learned "
+            f"stays"
         )
     return YES
 
@@ -255,7 +295,8 @@ def _forget_records(place: Path, labels: list[str], files: tuple[Path, ...], *, 
     cohort = [label for label, found in parts.items() if "cohort" in found]
     if cohort:
         raise UsageError(
-            f"{', '.join(cohort)}: the bundle's cohort keeps a vector of this identity. Calibrate again without it "
+            f"{', '.join(cohort)}: the bundle's cohort keeps a vector of this identity. Calibrate "
+            f"again without it "
             "(twofold calibrate), then forget"
         )
     replace(known, provenance=records).save(place)
@@ -266,8 +307,10 @@ def _forget_records(place: Path, labels: list[str], files: tuple[Path, ...], *, 
     for label, found in parts.items():
         show(f"{label}: {'taken out of ' + ', '.join(found) if found else 'not in the records'}")
     show(
-        f"{counted(contents, 'file', 'is')} taken out of the records of {place}. Its weights cannot forget: where that "
-        "matters, train again without them. The bundle can no longer tell that it was trained on them"
+        f"{counted(contents, 'file', 'is')} taken out of the records of {place}. Its weights "
+        f"cannot forget: where that "
+        "matters, train again without them. The bundle can no longer tell that it was trained on "
+        "them"
     )
     return YES
 
@@ -278,7 +321,8 @@ def expire(index: str, label: Label, date: str, /, *, json: Json = False) -> int
     Args:
         index: an index.
         label: who.
-        date: 2027-12-31, or with a time 2027-12-31T18:00:00+01:00 (UTC where it names no zone); never lifts it.
+        date: 2027-12-31, or with a time 2027-12-31T18:00:00+01:00 (UTC where it names no zone);
+            never lifts it.
         json: print one JSON object.
     """
     from twofold.store.arguments import utc
@@ -289,7 +333,9 @@ def expire(index: str, label: Label, date: str, /, *, json: Json = False) -> int
         changed, past = gallery.expire(label, end), end is not None and end <= clock()
     told = {"label": label, "expires": date, "changed": changed}
     state = "expires" if date == "never" or not past else "is expired since"
-    print_json(told) if json else show(f"{label} {state} {date}: {counted(changed, 'item')} changed")
+    print_json(told) if json else show(
+        f"{label} {state} {date}: {counted(changed, 'item')} changed"
+    )
     return YES
 
 
@@ -347,9 +393,14 @@ def check_receipt(path: Path, index: str) -> None:
     from twofold.places import is_special
 
     if path.resolve().is_relative_to(Path(index).resolve()):
-        raise UsageError(f"--out {path} lies inside the index, where nothing of the forgotten may stay: choose another")
+        raise UsageError(
+            f"--out {path} lies inside the index, where nothing of the forgotten may stay: choose "
+            f"another"
+        )
     if path.exists() and not is_special(path):
-        raise UsageError(f"--out {path} exists already: choose another name, so that no receipt is overwritten")
+        raise UsageError(
+            f"--out {path} exists already: choose another name, so that no receipt is overwritten"
+        )
 
 
 def write_receipt(path: Path, index: str, receipt: "Erasure") -> None:
@@ -357,4 +408,6 @@ def write_receipt(path: Path, index: str, receipt: "Erasure") -> None:
     from twofold.files import write_atomically
 
     told = {"index": str(index), **asdict(receipt)}
-    write_atomically(path, jsonlib.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n", private=True)
+    write_atomically(
+        path, jsonlib.dumps(told, indent=1, ensure_ascii=False).encode() + b"\n", private=True
+    )

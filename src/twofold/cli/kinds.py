@@ -33,7 +33,8 @@ def refuse_texts(data: Path, reader: "Input", what: str) -> None:
     """
     if reader.facts().get("kind", "pictures") == "pictures" and texts_of(data):
         raise UsageError(
-            f"{data} holds texts, and {what} reads pictures: the recipe {recipe_for(data)} reads texts "
+            f"{data} holds texts, and {what} reads pictures: the recipe {recipe_for(data)} reads "
+            f"texts "
             "(twofold train names, twofold train text)"
         )
 

@@ -89,15 +89,17 @@ def train(
     On several GPUs or processors: torchrun --nproc-per-node N -m twofold train ...
 
     Args:
-        recipe: a built-in name (face, signature, character, photo, generic, text, names) or a TOML file.
-        data: a folder with one sub-folder per identity, a table with path (or text) and label, or a table of pairs
-            (columns a and b, or text_a and text_b; and same, or score).
+        recipe: a built-in name (face, signature, character, photo, generic, text, names) or a TOML
+            file.
+        data: a folder with one sub-folder per identity, a table with path (or text) and label, or a
+            table of pairs (columns a and b, or text_a and text_b; and same, or score).
         out: where to write the bundle.
         settings: change the recipe, --set loss.margin=0.3; may be repeated.
         seed: the same seed gives the same weights.
         levels: 2 for nested folders: group/identity/file.
         resume: continue the interrupted training of OUT.
-        ancestor: start from the weights of this trained bundle. The input and the encoder must be the same.
+        ancestor: start from the weights of this trained bundle. The input and the encoder must be
+            the same.
         force: replace an existing bundle at OUT.
         max_time: stop cleanly after this many seconds.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
@@ -114,14 +116,17 @@ def train(
     from twofold.train.objective import check
 
     began = time.monotonic()
-    changes = dict(setting(text) for text in settings) | ({} if max_time is None else {"max_seconds": max_time})
+    changes = dict(setting(text) for text in settings) | (
+        {} if max_time is None else {"max_seconds": max_time}
+    )
     chosen = find(recipe).replace(changes)
     refuse_texts(data, build.check(chosen), f"the recipe {recipe}")
     kept = Checkpoints(out.with_name(out.name + ".training"), resume=resume, began=began)
     Bundle.check_place(out, replace=force or resume)
     if kept.states and not (force or resume):
         raise UsageError(
-            f"{kept.folder} holds the state of an interrupted training: --resume continues it, --force starts over"
+            f"{kept.folder} holds the state of an interrupted training: --resume continues it, "
+            f"--force starts over"
         )
     training_device(device)
     known = None if ancestor is None else Bundle.load(ancestor)
@@ -143,7 +148,10 @@ def train(
     if json:
         print_json({"bundle": str(out), "fingerprint": bundle.fingerprint, **bundle.training})
     else:
-        show(wording.trained(bundle, out), next_after_training(bundle, out, data, material, levels=levels))
+        show(
+            wording.trained(bundle, out),
+            next_after_training(bundle, out, data, material, levels=levels),
+        )
     return YES
 
 
@@ -177,14 +185,19 @@ def _fitted(
             say(precision.said(recipe.precision, training_device(device)))
         where = {"device": device, "checkpoints": replace(kept, asked=ending)}
         try:
-            bundle = fit_material(recipe, material, watch=watch, ancestor=ancestor, **where, **asked)
+            bundle = fit_material(
+                recipe, material, watch=watch, ancestor=ancestor, **where, **asked
+            )
         except Interrupted as ended:
             if ending() == signal.SIGINT:
                 raise KeyboardInterrupt(str(ended)) from None
             raise
         except KeyboardInterrupt:
             if states := kept.states:
-                say(f"{states[-1]} holds the state of the training: run the same command with --resume to continue")
+                say(
+                    f"{states[-1]} holds the state of the training: run the same command with "
+                    f"--resume to continue"
+                )
             raise
     return bundle if processes.first else None
 
@@ -209,23 +222,27 @@ def calibrate(
     """Find the threshold whose false-accept rate holds on identities the model has never seen.
 
     Args:
-        bundle: what `twofold train` wrote, or the word pretrained or minilm. Or, without DATA, scores or vectors of
-            any model (CSV, TSV, Parquet, npy) with their identities.
+        bundle: what `twofold train` wrote, or the word pretrained or minilm. Or, without DATA,
+            scores or vectors of any model (CSV, TSV, Parquet, npy) with their identities.
         data: the training data (the held-out identities are used), new data, or a table of pairs.
         far: false-accept rate that must hold; 1e-2 is one impostor pair in a hundred.
-        frr: false-reject rate that must hold below a second threshold; between the two the answer is unsure.
-        standing: what the rate rests on. guaranteed: holds for any population that the identities are drawn from
-            (about 600 identities for 1e-2). certified: holds unless a few rare identities make most of the false
-            accepts (about 100). estimate: the measured rate, without a bound. By default a guarantee if it costs few
-            genuine pairs, else a certificate.
+        frr: false-reject rate that must hold below a second threshold; between the two the answer
+            is unsure.
+        standing: what the rate rests on. guaranteed: holds for any population that the identities
+            are drawn from (about 600 identities for 1e-2). certified: holds unless a few rare
+            identities make most of the false accepts (about 100). estimate: the measured rate,
+            without a bound. By default a guarantee if it costs few genuine pairs, else a
+            certificate.
         estimate: short for --standing estimate.
         levels: 2 for nested folders: group/identity/file.
-        out: folder for the calibrated bundle; by default it replaces BUNDLE. For scores: the contract, a JSON file.
-        settings: --set confidence=0.99 (of each certificate), prior=0.01 (share of genuine pairs for which the
-            probability holds), seed=1 (of the bootstrap), distance=euclidean (of vectors without a bundle),
-            fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify: the rate at which strangers are named, with
-            this many identities and items of each), groups=true (also a threshold for each group of DATA), cohort=200
-            (hold out this many identities to normalise scores), site=group (identities of one group were recruited
+        out: folder for the calibrated bundle; by default it replaces BUNDLE. For scores: the
+            contract, a JSON file.
+        settings: --set confidence=0.99 (of each certificate), prior=0.01 (share of genuine pairs
+            for which the probability holds), seed=1 (of the bootstrap), distance=euclidean (of
+            vectors without a bundle), fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify:
+            the rate at which strangers are named, with this many identities and items of each),
+            groups=true (also a threshold for each group of DATA), cohort=200 (hold out this many
+            identities to normalise scores), site=group (identities of one group were recruited
             together: certify by group; site=none: ignore a column site); may be repeated.
         force: replace another bundle at OUT.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
@@ -234,17 +251,27 @@ def calibrate(
     """
     chosen = settings_over(settings, CALIBRATION)
     prior, distance = chosen.pop("prior"), chosen.pop("distance")
-    many = {"fpir": chosen.pop("fpir"), "size": chosen.pop("gallery"), "enrolled": chosen.pop("enrolled")}
+    many = {
+        "fpir": chosen.pop("fpir"),
+        "size": chosen.pop("gallery"),
+        "enrolled": chosen.pop("enrolled"),
+    }
     groups, cohort, site = chosen.pop("groups"), chosen.pop("cohort"), _site(chosen)
     if bool(many["fpir"]) != bool(many["size"]):
-        raise UsageError("--set fpir=0.01 and --set gallery=1000 go together: a rate, and for how many enrolled")
+        raise UsageError(
+            "--set fpir=0.01 and --set gallery=1000 go together: a rate, and for how many enrolled"
+        )
     if estimate and standing not in (None, "estimate"):
-        raise UsageError(f"--estimate and --standing {standing} contradict each other: give one of them")
+        raise UsageError(
+            f"--estimate and --standing {standing} contradict each other: give one of them"
+        )
     chosen |= {"far": far, "frr": frr, "standing": "estimate" if estimate else standing}
     if data is None:
         if many["fpir"] or groups or cohort:
             raise UsageError("fpir, groups and cohort need a bundle: give BUNDLE and DATA")
-        return _calibrate_scores(bundle, out, distance=distance, prior=prior, site=site, json=json, chosen=chosen)
+        return _calibrate_scores(
+            bundle, out, distance=distance, prior=prior, site=site, json=json, chosen=chosen
+        )
     from twofold.bundle import Bundle
     from twofold.calibration.pairs import calibrate as certify
     from twofold.data.items import Items
@@ -253,7 +280,9 @@ def calibrate(
     known = loaded(bundle, device)
     refuse_texts(data, known.twin.input, str(bundle))
     if out is None and not bundle.exists():
-        raise UsageError(f"{bundle} is not a folder to write a calibration into: say where with --out BUNDLE")
+        raise UsageError(
+            f"{bundle} is not a folder to write a calibration into: say where with --out BUNDLE"
+        )
     place = out or bundle
     Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
     if (pairs := opened_pairs(data)) is not None:
@@ -290,12 +319,20 @@ def _finished(done: "Bundle", place: Path, following: str, *, prior: float, json
 def _site(chosen: dict[str, Any]) -> Any:
     """What --set site says, taken out of the settings."""
     if (site := chosen.pop("site")) not in ("site", "group", "none"):
-        raise UsageError(f"--set site={site}: give site (a column of that name counts), group or none")
+        raise UsageError(
+            f"--set site={site}: give site (a column of that name counts), group or none"
+        )
     return site
 
 
 def _variants(
-    done: "Bundle", items: "Items", chosen: dict[str, Any], *, many: dict[str, Any], groups: bool, cohort: int
+    done: "Bundle",
+    items: "Items",
+    chosen: dict[str, Any],
+    *,
+    many: dict[str, Any],
+    groups: bool,
+    cohort: int,
 ) -> "Bundle":
     """A calibrated bundle with the further thresholds that were asked for; each goes by those before it."""
     from twofold.calibration.cohort import calibrate_cohort
@@ -305,12 +342,21 @@ def _variants(
     if cohort:
         done = calibrate_cohort(done, items, identities=cohort)
     if many["fpir"]:
-        done = calibrate_gallery(done, items, seed=chosen["seed"], standing=chosen["standing"], **many)
+        done = calibrate_gallery(
+            done, items, seed=chosen["seed"], standing=chosen["standing"], **many
+        )
     return with_groups(done, calibrate_groups(done, items, **chosen)) if groups else done
 
 
 def _calibrate_scores(
-    path: Path, out: Path | None, *, distance: str, prior: float, site: str, json: bool, chosen: dict[str, Any]
+    path: Path,
+    out: Path | None,
+    *,
+    distance: str,
+    prior: float,
+    site: str,
+    json: bool,
+    chosen: dict[str, Any],
 ) -> int:
     """Scores or vectors of any model in, a contract out."""
     from twofold.calibration.pairs import calibrate_scores
@@ -318,11 +364,15 @@ def _calibrate_scores(
     from twofold.terminal import wording
 
     if path.is_dir():
-        raise UsageError(f"{path} is a bundle, to be calibrated on DATA: twofold calibrate {path} DATA")
+        raise UsageError(
+            f"{path} is a bundle, to be calibrated on DATA: twofold calibrate {path} DATA"
+        )
     if out is not None:
         check_file_place(out, name="--out")
     if site == "group":
-        raise UsageError("--set site=group is for DATA of a bundle: name the column of scores or vectors site")
+        raise UsageError(
+            "--set site=group is for DATA of a bundle: name the column of scores or vectors site"
+        )
     scores = Scores.open(path, distance=distance)
     contract = calibrate_scores(replace(scores, sites=None) if site == "none" else scores, **chosen)
     if contract.calibration is not None:
@@ -333,7 +383,9 @@ def _calibrate_scores(
     return YES
 
 
-def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, until: float, **asked: Any) -> "Items":
+def _healthy(
+    items: "Items", recipe: "Recipe", *, strict: bool, until: float, **asked: Any
+) -> "Items":
     """Those of the items that can be read, if nothing that the doctor finds stands against training on them.
 
     Args:
@@ -351,17 +403,30 @@ def _healthy(items: "Items", recipe: "Recipe", *, strict: bool, until: float, **
         try:
             findings = diagnosed(items, reader, progress=_in_time(progress, until), **asked)
         except _OutOfTimeError as late:
-            say(f"the doctor was stopped after {late} of {len(items)} items, to leave time for training")
+            say(
+                f"the doctor was stopped after {late} of {len(items)} items, to leave time for "
+                f"training"
+            )
             return items
     reader.hand_on(items)
     fatal = [finding for finding in findings if finding.level == "fatal"]
     if fatal:
-        raise DataError("; ".join(filter(None, (f"{each.message}: {each.remedy}".rstrip(": ") for each in fatal))))
+        raise DataError(
+            "; ".join(
+                filter(None, (f"{each.message}: {each.remedy}".rstrip(": ") for each in fatal))
+            )
+        )
     for finding in findings:
         if finding.level == "warning" or finding.code == "adapted":
             say(f"{finding.message}: {finding.remedy}".rstrip(": "))
-    left_out = {name for finding in findings if finding.code == "unreadable" for name in finding.files}
-    return items.take([place for place, name in enumerate(items.ids) if name not in left_out]) if left_out else items
+    left_out = {
+        name for finding in findings if finding.code == "unreadable" for name in finding.files
+    }
+    return (
+        items.take([place for place, name in enumerate(items.ids) if name not in left_out])
+        if left_out
+        else items
+    )
 
 
 class _OutOfTimeError(Exception):

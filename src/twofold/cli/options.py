@@ -47,11 +47,15 @@ __all__ = [
 
 YES, NO, WRONG, UNSURE = 0, 1, 2, 3
 INTERNAL = 70  # EX_SOFTWARE of sysexits.h
-INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143  # 128 + SIGINT, SIGPIPE, SIGTERM, as shells count
+# 128 + SIGINT, SIGPIPE, SIGTERM, as shells count
+INTERRUPTED, BROKEN_PIPE, TERMINATED = 130, 141, 143
 EXIT_CODES = (
-    f"{YES} yes or done, {NO} no match or not sound, {WRONG} wrong use or bad data (one line says what), "
-    f"{UNSURE} unsure, {INTERNAL} internal error (a fault of twofold, never an answer; --debug shows where), "
-    f"{INTERRUPTED} interrupted, {BROKEN_PIPE} the output's reader is gone, {TERMINATED} training ended by SIGTERM"
+    f"{YES} yes or done, {NO} no match or not sound, {WRONG} wrong use or bad data (one line says "
+    f"what), "
+    f"{UNSURE} unsure, {INTERNAL} internal error (a fault of twofold, never an answer; --debug "
+    f"shows where), "
+    f"{INTERRUPTED} interrupted, {BROKEN_PIPE} the output's reader is gone, {TERMINATED} training "
+    f"ended by SIGTERM"
 )
 
 Out = Annotated[OutFolder, Parameter(name=["--out", "-o"])]
@@ -66,7 +70,9 @@ KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 """What --set takes for a value of each type."""
 
 
-def setting(text: str, *, option: str = "--set", example: str = "loss.margin=0.3") -> tuple[str, Any]:
+def setting(
+    text: str, *, option: str = "--set", example: str = "loss.margin=0.3"
+) -> tuple[str, Any]:
     """The key and the value of `key=value`, which an option was given."""
     key, sign, value = text.partition("=")
     if not sign:
@@ -86,7 +92,9 @@ def settings_over(given: tuple[str, ...], known: dict[str, Any]) -> dict[str, An
         wanted = type(known[key])
         value = float(value) if wanted is float and type(value) is int else value
         if known[key] is not None and type(value) is not wanted:
-            raise UsageError(f"--set {key}={value}: must be {KINDS[wanted]}, for example {known[key]!r}")
+            raise UsageError(
+                f"--set {key}={value}: must be {KINDS[wanted]}, for example {known[key]!r}"
+            )
         try:
             SETTINGS.get(key, _anything)(None, value)
         except ValueError as error:
@@ -141,7 +149,11 @@ def show(*things: Any) -> None:
     """Text and rich renderables on standard output; no markup in text, and empty text is left out."""
     if sys.stdout is None:  # closed by the caller: only the exit code is wanted
         return
-    safe = (printable_lines(thing) if isinstance(thing, str) else thing for thing in things if thing != "")
+    safe = (
+        printable_lines(thing) if isinstance(thing, str) else thing
+        for thing in things
+        if thing != ""
+    )
     with standard_output():
         console().print(*safe, sep="\n")
 

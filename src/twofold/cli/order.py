@@ -24,7 +24,12 @@ def ordered(app: App, words: Sequence[str]) -> str | None:
     command = app[words[0]]
     found = list(command.assemble_argument_collection())
     slots = SLOTS.get(words[0]) or [each.names[0] for each in found if each.names[0].isupper()]
-    valued = {name for each in found for name in each.names if name.startswith("-") and each.hint is not bool}
+    valued = {
+        name
+        for each in found
+        for name in each.names
+        if name.startswith("-") and each.hint is not bool
+    }
     places = positions(words, valued)[: len(slots)]
     given = [words[place] for place in places]
     known = {kind: word for word in given if (kind := kind_of(word)) in slots}

@@ -36,7 +36,8 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
     """Describe a bundle or an index: what it was made from, its threshold, its fingerprint.
 
     Args:
-        path: a bundle, an index (a folder or the address of an engine), or what `twofold embed` wrote.
+        path: a bundle, an index (a folder or the address of an engine), or what `twofold embed`
+            wrote.
         everything: every stored number, not only the main facts.
         json: print one JSON object.
     """
@@ -47,22 +48,44 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
 
     if Shards.found(path):
         parts = Shards.open(path)
-        told = {"kind": "embeddings", "items": parts.items, "parts": len(parts.parts), "missing": len(parts.missing())}
+        told = {
+            "kind": "embeddings",
+            "items": parts.items,
+            "parts": len(parts.parts),
+            "missing": len(parts.missing()),
+        }
         told |= parts.contract.to_dict()
     elif Index.found(path):
         with Index.open(path) as index:
-            told = {"kind": "index", "items": len(index), "labels": len(index.labels), **_standing(index)}
+            told = {
+                "kind": "index",
+                "items": len(index),
+                "labels": len(index.labels),
+                **_standing(index),
+            }
             told |= index.contract.to_dict()
     else:
         bundle = Bundle.load(path)
-        told = {"kind": "bundle", **bundle.contract.to_dict(), "recipe": bundle.recipe.model_dump(mode="json")}
+        told = {
+            "kind": "bundle",
+            **bundle.contract.to_dict(),
+            "recipe": bundle.recipe.model_dump(mode="json"),
+        }
         told |= {"parts": bundle.provenance.counts, "training": dict(bundle.training)}
         if not everything and not json:
-            told = {"kind": "bundle", **bundle.facts(), "identities": wording.parts(bundle.provenance.counts)}
+            told = {
+                "kind": "bundle",
+                **bundle.facts(),
+                "identities": wording.parts(bundle.provenance.counts),
+            }
     if json:
         print_json(told)
     else:
-        more = "" if everything else f"everything that is kept: {next_steps.command('info', path, '--all')}"
+        more = (
+            ""
+            if everything
+            else f"everything that is kept: {next_steps.command('info', path, '--all')}"
+        )
         show(wording.facts(told), more)
     return YES
 
@@ -98,8 +121,16 @@ def usual_path(folder: Path) -> str:
     model = "models/people" if bundle is None else bundle.relative_to(folder).as_posix()
     steps = (
         ("twofold doctor people/", "check the data before training", False),
-        (f"twofold train generic people/ -o {model}", "learn what the same means", bundle is not None),
-        (f"twofold calibrate {model} people/ --far 1e-2", "find a threshold whose error rate holds", calibrated),
+        (
+            f"twofold train generic people/ -o {model}",
+            "learn what the same means",
+            bundle is not None,
+        ),
+        (
+            f"twofold calibrate {model} people/ --far 1e-2",
+            "find a threshold whose error rate holds",
+            calibrated,
+        ),
         (f"twofold evaluate {model} people/", "measure it on identities it has not seen", False),
         (f"twofold verify {model} a.jpg b.jpg", "are these two the same?", False),
     )

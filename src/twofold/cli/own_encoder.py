@@ -37,11 +37,14 @@ def with_own_encoder(words: list[str], stack: ExitStack) -> list[str]:
         return kept
     if ":" not in spec:
         raise UsageError(
-            f"{ENCODER} {spec}: one of twofold's encoders is chosen with --set encoder.name={spec or 'NAME'}; code of "
+            f"{ENCODER} {spec}: one of twofold's encoders is chosen with --set "
+            f"encoder.name={spec or 'NAME'}; code of "
             f"your own with {ENCODER} MODULE:FUNCTION {TRUST}"
         )
     if not trusted:
-        raise UsageError(f"{ENCODER} {spec} runs code on this machine: if you trust it, add {TRUST}")
+        raise UsageError(
+            f"{ENCODER} {spec} runs code on this machine: if you trust it, add {TRUST}"
+        )
     from twofold import build
 
     stack.enter_context(build.own_encoder(_maker(spec)))
@@ -63,7 +66,10 @@ def _maker(spec: str) -> Any:
                 f"{ENCODER} {spec} failed ({type(error).__name__}: {error}): it takes no arguments"
             ) from error
         if not isinstance(made, nn.Module):
-            raise UsageError(f"{ENCODER} {spec} returned a {type(made).__name__}: it must return a torch.nn.Module")
+            raise UsageError(
+                f"{ENCODER} {spec} returned a {type(made).__name__}: it must return a "
+                f"torch.nn.Module"
+            )
         return made
 
     return make
@@ -76,12 +82,16 @@ def _found(spec: str, name: str, attribute: str) -> Any:
         module = importlib.import_module(name)
     except Exception as error:
         raise UsageError(
-            f"{ENCODER} {spec}: the module {name!r} cannot be imported ({type(error).__name__}: {error}); it is looked "
+            f"{ENCODER} {spec}: the module {name!r} cannot be imported ({type(error).__name__}: "
+            f"{error}); it is looked "
             "for in this folder and where Python finds packages"
         ) from error
     finally:
         sys.path.remove(here)
     found = getattr(module, attribute, None)
     if not callable(found):
-        raise UsageError(f"{ENCODER} {spec}: {name} has no function or class {attribute!r} that makes the encoder")
+        raise UsageError(
+            f"{ENCODER} {spec}: {name} has no function or class {attribute!r} that makes the "
+            f"encoder"
+        )
     return found

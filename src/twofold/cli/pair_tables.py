@@ -54,15 +54,22 @@ def calibrated_on_pairs(
     from twofold.train.listed import calibrate_pairs
 
     if further:
-        raise UsageError("fpir, groups and cohort take labelled items: give a folder, or a table with path and label")
+        raise UsageError(
+            "fpir, groups and cohort take labelled items: give a folder, or a table with path and "
+            "label"
+        )
     with bars.bar("embedding", quiet=quiet) as progress:
         return calibrate_pairs(bundle, pairs, progress=progress, **chosen)
 
 
-def check_pairs(recipe: "Recipe", pairs: "Pairs", fixed: tuple[str, ...], ancestor: Path | None = None) -> None:
+def check_pairs(
+    recipe: "Recipe", pairs: "Pairs", fixed: tuple[str, ...], ancestor: Path | None = None
+) -> None:
     """See that a recipe can be trained on these pairs."""
     if ancestor is not None:
-        raise UsageError("--from needs a bundle for labelled items: leave it out with a table of pairs")
+        raise UsageError(
+            "--from needs a bundle for labelled items: leave it out with a table of pairs"
+        )
     from twofold.train.listed import for_pairs
     from twofold.train.objective import check
 
@@ -70,7 +77,13 @@ def check_pairs(recipe: "Recipe", pairs: "Pairs", fixed: tuple[str, ...], ancest
 
 
 def findings_on_pairs(
-    pairs: "Pairs", recipe: "Recipe", fixed: tuple[str, ...], *, seed: int, strict: bool, quiet: bool
+    pairs: "Pairs",
+    recipe: "Recipe",
+    fixed: tuple[str, ...],
+    *,
+    seed: int,
+    strict: bool,
+    quiet: bool,
 ) -> tuple[Finding, ...]:
     """What stands against training on these pairs: their files, their answers, and how they can be split."""
     from twofold import build
@@ -91,17 +104,28 @@ def findings_on_pairs(
     except (DataError, UsageError) as error:
         return (Finding(level="fatal", code="training", message=str(error), remedy=""), *found)
     split = "pairs: " + ", ".join(f"{len(part)} {name}" for name, part in parts.items())
-    notes = [Finding(level="note", code="adapted", message=note, remedy="") for note in (*fitted.notes, split)]
+    notes = [
+        Finding(level="note", code="adapted", message=note, remedy="")
+        for note in (*fitted.notes, split)
+    ]
     return worst_first((*found, *notes))
 
 
 def unreadable_among(found: Sequence[Finding]) -> frozenset[str]:
     """The files that a doctor could not read."""
-    return frozenset(name for finding in found if finding.code == "unreadable" for name in finding.files)
+    return frozenset(
+        name for finding in found if finding.code == "unreadable" for name in finding.files
+    )
 
 
 def healthy_pairs(
-    pairs: "Pairs", recipe: "Recipe", fixed: tuple[str, ...], *, seed: int, strict: bool, quiet: bool
+    pairs: "Pairs",
+    recipe: "Recipe",
+    fixed: tuple[str, ...],
+    *,
+    seed: int,
+    strict: bool,
+    quiet: bool,
 ) -> "Pairs":
     """The pairs that can be read, if nothing that the doctor finds stands against training on them."""
     from twofold.apps.listed_doctor import readable_pairs
@@ -121,12 +145,16 @@ def refuse_pairs(data: Path, command: str) -> None:
 
     if Pairs.found(data):
         raise UsageError(
-            f"{data} is a table of pairs, and {command} looks at labelled items: give a folder with one sub-folder per "
-            "identity, or a table with the columns path and label; `twofold train` takes pairs as they are"
+            f"{data} is a table of pairs, and {command} looks at labelled items: give a folder "
+            f"with one sub-folder per "
+            "identity, or a table with the columns path and label; `twofold train` takes pairs as "
+            "they are"
         )
 
 
-def next_after_training(bundle: "Bundle", out: Path, data: Path, material: "Items | Pairs", *, levels: int) -> str:
+def next_after_training(
+    bundle: "Bundle", out: Path, data: Path, material: "Items | Pairs", *, levels: int
+) -> str:
     """What to do after training: calibrate on what was kept aside, if there is something."""
     from twofold.data.items import Items
     from twofold.terminal import next_steps
@@ -147,8 +175,12 @@ def scored_table(bundle: "Bundle", pairs: "Pairs", *, json: bool) -> str:
     pairs, scores, unreadable = score_readable_pairs(bundle, pairs)
     say_unreadable(unreadable, count - len(pairs), count, "score", noun=pairs.noun)
     left, right = pairs.columns
-    rows: list[dict[str, object]] = [{left: pairs.ids[a], right: pairs.ids[b]} for a, b in _ends(pairs)]
-    for row, score, (a, b), place in zip(rows, scores.tolist(), _ends(pairs), range(len(rows)), strict=True):
+    rows: list[dict[str, object]] = [
+        {left: pairs.ids[a], right: pairs.ids[b]} for a, b in _ends(pairs)
+    ]
+    for row, score, (a, b), place in zip(
+        rows, scores.tolist(), _ends(pairs), range(len(rows)), strict=True
+    ):
         row["score"] = score
         if pairs.answers is not None and not pairs.graded:
             row["same"] = int(pairs.answers[place])
@@ -160,12 +192,17 @@ def scored_table(bundle: "Bundle", pairs: "Pairs", *, json: bool) -> str:
     return dumps(rows, indent=1) + "\n" if json else written_rows(list(rows[0]), rows).decode()
 
 
-def say_unreadable(unreadable: dict[str, str], left_out: int, count: int, what: str, *, noun: str = "file") -> None:
+def say_unreadable(
+    unreadable: dict[str, str], left_out: int, count: int, what: str, *, noun: str = "file"
+) -> None:
     """Name files (or texts) that could not be read, and say how many pairs that costs."""
     for reason in list(unreadable.values())[:NAMED]:
         say(reason)
     if unreadable:
-        say(f"{counted(len(unreadable), noun)} cannot be read: {left_out} of {count} pairs have no {what}")
+        say(
+            f"{counted(len(unreadable), noun)} cannot be read: {left_out} of {count} pairs have "
+            f"no {what}"
+        )
 
 
 def _ends(pairs: "Pairs") -> list[tuple[int, int]]:

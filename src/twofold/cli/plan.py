@@ -28,8 +28,8 @@ def plan(
     Args:
         data: a folder with one sub-folder per identity, or a table.
         far: desired false-accept rate; 1e-2 is one impostor pair in a hundred.
-        recipe: the recipe to train with, a built-in name or a TOML file; by default generic, and names or text for
-            texts.
+        recipe: the recipe to train with, a built-in name or a TOML file; by default generic, and
+            names or text for texts.
         settings: change the recipe as in `train`, --set p=8; may be repeated.
         levels: 2 for nested folders: group/identity/file.
         seed: of the split.
@@ -46,10 +46,19 @@ def plan(
     recipe = recipe or recipe_for(data)
     with naming_left_out():
         items = Items.open(data, levels=levels)
-    found = planned(find(recipe).replace(changes), items, far=far, fixed=tuple(changes), seed=seed, device=device)
+    found = planned(
+        find(recipe).replace(changes),
+        items,
+        far=far,
+        fixed=tuple(changes),
+        seed=seed,
+        device=device,
+    )
     if json:
         print_json({**asdict(found), "recipe": found.recipe.model_dump(mode="json")})
     else:
-        following = next_steps.after_checking(recipe, data, levels=levels, settings=settings, seed=seed)
+        following = next_steps.after_checking(
+            recipe, data, levels=levels, settings=settings, seed=seed
+        )
         show(wording.items(items), wording.planned(found), following)
     return YES

@@ -7,7 +7,17 @@ __all__ = ["meant"]
 
 WITH_RECIPE = ("train", "doctor", "plan")
 OF_COMMAND = {
-    "calibrate": ("confidence", "prior", "seed", "distance", "fpir", "gallery", "enrolled", "groups", "cohort"),
+    "calibrate": (
+        "confidence",
+        "prior",
+        "seed",
+        "distance",
+        "fpir",
+        "gallery",
+        "enrolled",
+        "groups",
+        "cohort",
+    ),
     "evaluate": ("pictures", "seed", "confidence"),
     "monitor": ("looks", "genuine", "distance"),
 }
@@ -46,7 +56,8 @@ OTHERS = {
     "data": "the data as an argument, without an option",
     "top-k": "--count",
     "top": "--count",
-    "threshold": "the bundle that has the threshold: twofold calibrate BUNDLE DATA --far 1e-2 finds one",
+    "threshold": "the bundle that has the threshold: twofold calibrate BUNDLE DATA --far 1e-2 "
+    "finds one",
 }
 """Options that no command here has, and what takes their place."""
 
@@ -82,7 +93,9 @@ def _key(command: str, option: str) -> str:
     if name in Recipe.model_fields:
         return name
     sections = {"optimiser": Optimiser, "schedule": Schedule, "split": Split}
-    return next((f"{section}.{name}" for section, of in sections.items() if name in of.model_fields), "")
+    return next(
+        (f"{section}.{name}" for section, of in sections.items() if name in of.model_fields), ""
+    )
 
 
 def _value(words: Sequence[str], option: str) -> str:

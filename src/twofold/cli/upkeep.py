@@ -18,8 +18,8 @@ def check(index: str, /, *, repair: Flag = False, json: Json = False) -> int:
 
     Args:
         index: a folder, or the address of an engine.
-        repair: keep what is intact, drop what is damaged and name it, finish a pending erasure, rebuild a damaged
-            cache; nobody else should use the index meanwhile.
+        repair: keep what is intact, drop what is damaged and name it, finish a pending erasure,
+            rebuild a damaged cache; nobody else should use the index meanwhile.
         json: print one JSON object.
     """
     from twofold.store.index import Index
@@ -52,12 +52,14 @@ def audit(index: str, /, *, label: MaybeLabel = None, json: Json = False) -> int
     return YES
 
 
-def rekey(index: str, /, *, new: Path | None = None, rotate: Flag = False, json: Json = False) -> int:
+def rekey(
+    index: str, /, *, new: Path | None = None, rotate: Flag = False, json: Json = False
+) -> int:
     """Change the key of a protected INDEX, completely or not at all; encrypt one that is not protected.
 
-    The current key comes from the environment: TWOFOLD_KEY_FILE, the path of a key file, or TWOFOLD_KEY. Keep the old
-    key until this is done: if it is killed, either the old key fits or the new one. To make a new key:
-    (umask 077; openssl rand -base64 32 > twofold.key)
+    The current key comes from the environment: TWOFOLD_KEY_FILE, the path of a key file, or
+    TWOFOLD_KEY. Keep the old key until this is done: if it is killed, either the old key fits or
+    the new one. To make a new key: (umask 077; openssl rand -base64 32 > twofold.key)
 
     Args:
         index: an index in a folder.
@@ -73,8 +75,20 @@ def rekey(index: str, /, *, new: Path | None = None, rotate: Flag = False, json:
     with local_index(index) as kept:
         before, items = kept.protected, len(kept)
         kept.rekey(key, rotate=rotate)
-    did = "is protected now" if not before else "has new keys and a new rotation" if rotate else "has a new key"
-    told = {"index": index, "items": items, "was_protected": before, "rotated": rotate, "new_key": new is not None}
+    did = (
+        "is protected now"
+        if not before
+        else "has new keys and a new rotation"
+        if rotate
+        else "has a new key"
+    )
+    told = {
+        "index": index,
+        "items": items,
+        "was_protected": before,
+        "rotated": rotate,
+        "new_key": new is not None,
+    }
     print_json(told) if json else show(f"{index} {did}: {counted(items, 'item')}")
     return YES
 
@@ -93,15 +107,17 @@ def migrate(
 ) -> int:
     """Migrate INDEX to another model, into NEW_INDEX; INDEX stays as it is.
 
-    Items whose path is known are embedded again. The others are mapped by a bridge: an orthogonal map, fitted to
-    items that both models have embedded. What this costs in recall is measured and reported.
+    Items whose path is known are embedded again. The others are mapped by a bridge: an orthogonal
+    map, fitted to items that both models have embedded. What this costs in recall is measured and
+    reported.
 
     Args:
         index: an index of the old model.
         bundle: the new model.
         new_index: a new folder; an interrupted migration into it is continued.
         old: the old model, to embed --sample with.
-        sample: items for the bridge, if too few items of the index have a path: DATA, not necessarily enrolled.
+        sample: items for the bridge, if too few items of the index have a path: DATA, not
+            necessarily enrolled.
         protect: encrypt the new index with the key from the environment.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
@@ -112,7 +128,9 @@ def migrate(
     from twofold.terminal import bars, wording
 
     if (old is None) != (sample is None):
-        raise UsageError("--old BUNDLE and --sample DATA go together: the sample is embedded by both models")
+        raise UsageError(
+            "--old BUNDLE and --sample DATA go together: the sample is embedded by both models"
+        )
     known, before = loaded(bundle, device), None if old is None else loaded(old, device)
     with naming_left_out():
         things = None if sample is None else Items.open(sample)

@@ -42,7 +42,11 @@ def whole_number(low: int, high: int) -> Callable[[Any, Any], None]:
         if value is not None and type(value) is not int:
             raise ValueError("It must be a whole number")
         if value is not None and not low <= value <= high:
-            bounds = f"a whole number of at least {low}" if value < low else f"a whole number of at most {high}"
+            bounds = (
+                f"a whole number of at least {low}"
+                if value < low
+                else f"a whole number of at most {high}"
+            )
             raise ValueError(f"It must be {bounds}")
 
     return validate
@@ -83,7 +87,11 @@ def as_text(_: Any, tokens: Sequence[Any]) -> str:
 
 
 _levels = Parameter(converter=exact, validator=whole_number(0, 2))
-_rate = Parameter(validator=real_number(SMALLEST_RATE * 0.999, 1.0, means=f"at least {SMALLEST_RATE:g} and below 1"))
+_rate = Parameter(
+    validator=real_number(
+        SMALLEST_RATE * 0.999, 1.0, means=f"at least {SMALLEST_RATE:g} and below 1"
+    )
+)
 _file = Parameter(validator=writable(check_file_place))
 
 Levels = Annotated[int, Parameter(converter=exact, validator=whole_number(1, 2))]
@@ -96,11 +104,18 @@ Several = Annotated[int, Parameter(converter=exact, validator=whole_number(2, 2*
 """Of identities in a batch, or of items of each: one makes no pair."""
 Rate = Annotated[float, _rate]
 MaybeRate = Annotated[float | None, _rate]
-Seconds = Annotated[float | None, Parameter(validator=real_number(0.0, math.inf, means="a positive number of seconds"))]
+Seconds = Annotated[
+    float | None,
+    Parameter(validator=real_number(0.0, math.inf, means="a positive number of seconds")),
+]
 Label = Annotated[str, Parameter(converter=as_text)]
 MaybeLabel = Annotated[str | None, Parameter(converter=as_text)]
-Labels = Annotated[list[str], Parameter(converter=lambda _, tokens: [utf8_name(token.value) for token in tokens])]
-Threshold = Annotated[float | None, Parameter(validator=real_number(-math.inf, math.inf, means="a finite number"))]
+Labels = Annotated[
+    list[str], Parameter(converter=lambda _, tokens: [utf8_name(token.value) for token in tokens])
+]
+Threshold = Annotated[
+    float | None, Parameter(validator=real_number(-math.inf, math.inf, means="a finite number"))
+]
 OutFile = Annotated[Path | None, _file]
 OutFolder = Annotated[Path, Parameter(validator=writable(check_folder_place))]
 

@@ -6,7 +6,18 @@ from typing import Any
 
 from twofold.cli.archive import loaded
 from twofold.cli.kinds import refuse_texts
-from twofold.cli.options import NO, UNSURE, YES, Flag, Json, Set, naming_left_out, print_json, settings_over, show
+from twofold.cli.options import (
+    NO,
+    UNSURE,
+    YES,
+    Flag,
+    Json,
+    Set,
+    naming_left_out,
+    print_json,
+    settings_over,
+    show,
+)
 from twofold.cli.pair_tables import opened_pairs
 from twofold.cli.values import Levels, MaybeRate, OutFile, Rate
 from twofold.errors import UsageError
@@ -35,16 +46,19 @@ def evaluate(
     """Measure a bundle on identities it has never seen, every number with its interval.
 
     Args:
-        bundle: what `twofold train` wrote; or a contract (JSON) that `twofold calibrate SCORES` wrote.
-        data: the training data (the held-out identities are used), new data, or a table of pairs; with a contract:
-            scores or vectors.
-        far: false-accept rate at which to report the true-accept rate; by default the calibrated one.
+        bundle: what `twofold train` wrote; or a contract (JSON) that `twofold calibrate SCORES`
+            wrote.
+        data: the training data (the held-out identities are used), new data, or a table of pairs;
+            with a contract: scores or vectors.
+        far: false-accept rate at which to report the true-accept rate; by default the calibrated
+            one.
         against: another bundle: by how much is it better than the first on the same identities?
-        report: write a page with curves, hardest pairs, groups and a map to this file (one HTML file that opens
-            offline), and MODEL_CARD.md into the bundle's folder.
+        report: write a page with curves, hardest pairs, groups and a map to this file (one HTML
+            file that opens offline), and MODEL_CARD.md into the bundle's folder.
         levels: 2 for nested folders: group/identity/file.
-        settings: --set pictures=false (no pictures or texts of DATA on the page), seed=1 (of random choices),
-            confidence=0.9 (of the intervals; 0.95 on a page and with --against); may be repeated.
+        settings: --set pictures=false (no pictures or texts of DATA on the page), seed=1 (of random
+            choices), confidence=0.9 (of the intervals; 0.95 on a page and with --against); may be
+            repeated.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         strict: refuse unreadable files; by default they are left out.
         json: print one JSON object; with --report it holds the numbers of the page too.
@@ -74,16 +88,22 @@ def evaluate(
     with naming_left_out(strict), bars.stages(quiet=json) as watch:
         if (pairs := opened_pairs(data)) is not None:
             evaluation = evaluate_pairs(known, pairs, watch=watch, **asked)
-            following = "" if known.calibration is None else next_steps.after_evaluating_pairs(bundle, data)
+            following = (
+                "" if known.calibration is None else next_steps.after_evaluating_pairs(bundle, data)
+            )
         else:
             items = Items.open(data, levels=levels)
             evaluation = measure(known, items, watch=watch, **asked)
             following = next_steps.after_evaluating(known, bundle, data, items, levels=levels)
-    print_json(wording.evaluation_told(evaluation)) if json else show(wording.evaluation(evaluation), following)
+    print_json(wording.evaluation_told(evaluation)) if json else show(
+        wording.evaluation(evaluation), following
+    )
     return YES
 
 
-def _evaluate_scores(path: Path, data: Path, *, far: float | None, confidence: float, seed: int, json: bool) -> int:
+def _evaluate_scores(
+    path: Path, data: Path, *, far: float | None, confidence: float, seed: int, json: bool
+) -> int:
     """`evaluate` of a contract, on scores or vectors of any model."""
     from twofold.apps.scored import evaluate_scores
     from twofold.contract import Contract
@@ -92,8 +112,12 @@ def _evaluate_scores(path: Path, data: Path, *, far: float | None, confidence: f
 
     contract = Contract.load(path)
     listed = Scores.open(data, distance=contract.distance if contract.dim else "cosine")
-    evaluation = evaluate_scores(listed, contract=contract, far=far, confidence=confidence, seed=seed)
-    print_json(wording.evaluation_told(evaluation)) if json else show(wording.evaluation(evaluation))
+    evaluation = evaluate_scores(
+        listed, contract=contract, far=far, confidence=confidence, seed=seed
+    )
+    print_json(wording.evaluation_told(evaluation)) if json else show(
+        wording.evaluation(evaluation)
+    )
     return YES
 
 
@@ -115,8 +139,12 @@ def _compare(
 
     known = loaded(first, device)
     rate = far or (known.calibration.far if known.calibration else 1e-2)
-    found = compare(known, loaded(second, device), Items.open(data, levels=levels), far=rate, seed=seed)
-    print_json(wording.differences_told(found)) if json else show(wording.differences(found, first, second))
+    found = compare(
+        known, loaded(second, device), Items.open(data, levels=levels), far=rate, seed=seed
+    )
+    print_json(wording.differences_told(found)) if json else show(
+        wording.differences(found, first, second)
+    )
     return YES
 
 
@@ -136,18 +164,26 @@ def _report(bundle: Path, data: Path, page: Path, *, json: bool, **asked: Any) -
     return YES
 
 
-def monitor(bundle: Path, scores: Path, /, *, false_alarms: Rate = 0.01, settings: Set = (), json: Json = False) -> int:
+def monitor(
+    bundle: Path,
+    scores: Path,
+    /,
+    *,
+    false_alarms: Rate = 0.01,
+    settings: Set = (),
+    json: Json = False,
+) -> int:
     """Have production scores drifted from the calibration? Exit code 0 no drift, 1 drift, 3 too little data to tell.
 
     Args:
         bundle: a calibrated bundle, or a contract (JSON) that `twofold calibrate SCORES` wrote.
-        scores: production scores: JSON lines, CSV, TSV or Parquet with `score`, and if known `same`, `identity_a` and
-            `identity_b` (or `a` and `b`), `group`, `at`; the output of `verify --pairs`; or vectors, preferably with
-            labels.
+        scores: production scores: JSON lines, CSV, TSV or Parquet with `score`, and if known
+            `same`, `identity_a` and `identity_b` (or `a` and `b`), `group`, `at`; the output of
+            `verify --pairs`; or vectors, preferably with labels.
         false_alarms: how often a run may report drift if there is none.
-        settings: --set looks=52 (the rate of false alarms is for this many runs together), genuine=0.9 (at least this
-            share of the pairs is genuine), distance=euclidean (of vectors without a bundle); can be given several
-            times.
+        settings: --set looks=52 (the rate of false alarms is for this many runs together),
+            genuine=0.9 (at least this share of the pairs is genuine), distance=euclidean (of
+            vectors without a bundle); can be given several times.
         json: print one JSON object.
     """
     from twofold.apps.monitor import monitor as look
@@ -156,6 +192,12 @@ def monitor(bundle: Path, scores: Path, /, *, false_alarms: Rate = 0.01, setting
 
     chosen = settings_over(settings, MONITORING)
     contract, listed = opened(bundle, scores, distance=chosen["distance"])
-    found = look(contract, listed, false_alarms=false_alarms, looks=chosen["looks"], genuine=chosen["genuine"] or 0.0)
+    found = look(
+        contract,
+        listed,
+        false_alarms=false_alarms,
+        looks=chosen["looks"],
+        genuine=chosen["genuine"] or 0.0,
+    )
     print_json(asdict(found)) if json else show(wording.drift(found))
     return {"no drift": YES, "drift": NO, "too little data": UNSURE}[found.decision]

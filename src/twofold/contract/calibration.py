@@ -38,9 +38,11 @@ class Rejection:
 
     Attributes:
         frr: false-reject rate that was asked for: genuine pairs below the lower threshold.
-        upper_bound: the upper confidence bound of that rate; at most `frr` unless the standing is "estimate".
+        upper_bound: the upper confidence bound of that rate; at most `frr` unless the standing is
+            "estimate".
         false_reject: the rate measured on the calibration data, with its interval.
-        unsure_genuine, unsure_impostor: measured shares of genuine and impostor pairs that stay undecided.
+        unsure_genuine, unsure_impostor: measured shares of genuine and impostor pairs that stay
+            undecided.
     """
 
     frr: float
@@ -64,8 +66,8 @@ class OpenSet:
 
     Attributes:
         threshold: score from which on the best enrolled identity is named.
-        fpir: false-positive identification rate asked for: strangers taken for somebody, at `size` identities enrolled
-            with `enrolled` items each.
+        fpir: false-positive identification rate asked for: strangers taken for somebody, at `size`
+            identities enrolled with `enrolled` items each.
         standing, upper_bound: as in Calibration, of that rate.
         false_positive, false_negative: measured rates, with intervals.
         identities, repeats: how much data that was, and how many galleries were made.
@@ -103,34 +105,39 @@ class Alternative:
 class Calibration:
     """What unseen identities taught about a bundle's scores: a threshold, what it costs, and a probability map.
 
-    `P(same | score) = 1 / (1 + exp(-(slope * score + intercept)))`, Platt 1999, for pairs of which the share `prior`
-    is genuine; where `isotonic` is given, its log-odds take the place of the line.
+    `P(same | score) = 1 / (1 + exp(-(slope * score + intercept)))`, Platt 1999, for pairs of which
+    the share `prior` is genuine; where `isotonic` is given, its log-odds take the place of the
+    line.
 
     Attributes:
         threshold: score from which on two inputs count as the same.
         far: false-accept rate that was asked for.
-        standing: what `far` rests on. "guaranteed" and "certified": an upper confidence bound of the false-accept rate
-            at `threshold` is at most `far` (and one of the false-reject rate below `reject_threshold` at most
-            `rejection.frr`); the bound of the first holds for any population. "estimate": the thresholds are plain
-            quantiles of the data.
+        standing: what `far` rests on. "guaranteed" and "certified": an upper confidence bound of
+            the false-accept rate at `threshold` is at most `far` (and one of the false-reject rate
+            below `reject_threshold` at most `rejection.frr`); the bound of the first holds for any
+            population. "estimate": the thresholds are plain quantiles of the data.
         confidence: of the bound, and of the two intervals below.
         method: how the bound was found.
-        upper_bound: the upper confidence bound of the false-accept rate at the threshold; at most `far` unless
-            the standing is "estimate".
-        false_match, false_non_match: rates measured at the threshold on the calibration data, with intervals.
+        upper_bound: the upper confidence bound of the false-accept rate at the threshold; at most
+            `far` unless the standing is "estimate".
+        false_match, false_non_match: rates measured at the threshold on the calibration data, with
+            intervals.
         identities, genuine_pairs, impostor_pairs: how much data that was.
         seed: of the bootstrap.
-        reject_threshold: score below which the decision is "different" when there is an unsure zone between it and
-            `threshold`; None: no such zone.
+        reject_threshold: score below which the decision is "different" when there is an unsure zone
+            between it and `threshold`; None: no such zone.
         rejection: what `reject_threshold` promises.
-        isotonic: the curve of the probability, where it predicts unseen identities better than Platt's; else None.
+        isotonic: the curve of the probability, where it predicts unseen identities better than
+            Platt's; else None.
         open_set: the threshold for naming one of many; None: that of one comparison is used.
-        platt_log_loss, isotonic_log_loss: of both on identities that they were not fitted to; None: not known.
+        platt_log_loss, isotonic_log_loss: of both on identities that they were not fitted to; None:
+            not known.
         groups: calibrations for pairs inside a group.
-        normalised: the calibration of scores that a cohort normalises; verdicts then go by it, and this one is for
-            plain scores (of an index, say).
+        normalised: the calibration of scores that a cohort normalises; verdicts then go by it, and
+            this one is for plain scores (of an index, say).
         reference: what `monitor` compares production with; None: not known.
-        skilled_false_match: share of skilled forgeries accepted at `threshold`; None: there were none.
+        skilled_false_match: share of skilled forgeries accepted at `threshold`; None: there were
+            none.
         alternatives: what the other standings that the data carry would have cost.
         warnings: what about the calibration data makes the promise doubtful, a sentence each.
     """
@@ -177,7 +184,8 @@ class Calibration:
         """The calibration that decides about a pair of a group; "any": the one for all pairs together.
 
         Raises:
-            UnknownName: there are groups and none is given, or another one; or there are no groups and one is given.
+            UnknownName: there are groups and none is given, or another one; or there are no groups
+                and one is given.
         """
         deciding = self.deciding
         known = {each.name: each.calibration for each in deciding.groups}
@@ -185,13 +193,15 @@ class Calibration:
             return deciding
         if not known:
             raise UnknownName(
-                f"group {group!r}: this calibration has one threshold for all; for one in each group: "
+                f"group {group!r}: this calibration has one threshold for all; for one in each "
+                f"group: "
                 "twofold calibrate BUNDLE DATA --set groups=true"
             )
         if group not in known:
             said = "no group was given" if group is None else f"group {group!r} is not known"
             raise UnknownName(
-                f"{said}, and each has a threshold of its own: {', '.join(sorted(known))}; or {ANY!r}, "
+                f"{said}, and each has a threshold of its own: {', '.join(sorted(known))}; or "
+                f"{ANY!r}, "
                 "the threshold for all pairs together"
             )
         return known[group]
@@ -230,16 +240,27 @@ class Calibration:
         moved, curve = self._moved(prior), self.isotonic
         if curve is not None:
             curve = replace(curve, log_odds=tuple(each + moved for each in curve.log_odds))
-        nested = self.normalised and replace(self.normalised, calibration=self.normalised.calibration.with_prior(prior))
-        groups = tuple(replace(each, calibration=each.calibration.with_prior(prior)) for each in self.groups)
+        nested = self.normalised and replace(
+            self.normalised, calibration=self.normalised.calibration.with_prior(prior)
+        )
+        groups = tuple(
+            replace(each, calibration=each.calibration.with_prior(prior)) for each in self.groups
+        )
         return replace(
-            self, prior=prior, intercept=self.intercept + moved, isotonic=curve, groups=groups, normalised=nested
+            self,
+            prior=prior,
+            intercept=self.intercept + moved,
+            isotonic=curve,
+            groups=groups,
+            normalised=nested,
         )
 
     def _moved(self, prior: float) -> float:
         """How far another prior moves the log-odds."""
         if not 0.0 < prior < 1.0:
-            raise UsageError(f"prior is {prior}: the share of genuine pairs lies between 0 and 1, both excluded")
+            raise UsageError(
+                f"prior is {prior}: the share of genuine pairs lies between 0 and 1, both excluded"
+            )
         return math.log(prior / (1 - prior)) - math.log(self.prior / (1 - self.prior))
 
     def decide(self, score: float, *, threshold: float | None = None) -> Decision:
@@ -283,11 +304,17 @@ def check(calibration: Calibration) -> None:
     low, high = calibration.reject_threshold, calibration.threshold
     if not 0.0 < calibration.prior < 1.0 or not 0.0 < calibration.far < 1.0:
         raise BundleError(
-            f"calibration: prior {calibration.prior} and far {calibration.far} lie between 0 and 1: calibrate again"
+            f"calibration: prior {calibration.prior} and far {calibration.far} lie between 0 and "
+            f"1: calibrate again"
         )
     if low is not None and low > high:
-        raise BundleError(f"calibration: reject_threshold {low} is above threshold {high}: calibrate again")
+        raise BundleError(
+            f"calibration: reject_threshold {low} is above threshold {high}: calibrate again"
+        )
     if (curve := calibration.isotonic) is not None:
         rising = all(np.diff(curve.scores) > 0) and all(np.diff(curve.log_odds) >= 0)
         if not curve.scores or len(curve.scores) != len(curve.log_odds) or not rising:
-            raise BundleError("calibration: the isotonic curve does not rise, or its two lists differ: calibrate again")
+            raise BundleError(
+                "calibration: the isotonic curve does not rise, or its two lists differ: "
+                "calibrate again"
+            )

@@ -1,7 +1,7 @@
 """What a search node must know of a bundle: distance -> score -> probability -> decision, in numpy alone.
 
-Law 1 rules here: below this file everything is a distance (smaller = more alike), from here outwards everything is a
-score (larger = more alike), thresholds too.
+Law 1 rules here: below this file everything is a distance (smaller = more alike), from here
+outwards everything is a score (larger = more alike), thresholds too.
 """
 
 import json
@@ -72,20 +72,26 @@ class Contract:
             UnknownName: the comparison is learned, so that its weights (the bundle) are needed.
         """
         if not a.shape[1] == b.shape[1] == self.dim:
-            raise UsageError(f"vectors of {a.shape[1]} and {b.shape[1]} numbers: this bundle's have {self.dim}")
+            raise UsageError(
+                f"vectors of {a.shape[1]} and {b.shape[1]} numbers: this bundle's have {self.dim}"
+            )
         return scores_block(self.distance, a, b)
 
-    def each_score(self, query: Float[np.ndarray, "dim"], rows: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n"]:
+    def each_score(
+        self, query: Float[np.ndarray, "dim"], rows: Float[np.ndarray, "n dim"]
+    ) -> Float[np.ndarray, "n"]:
         """Scores of one vector with each row, float64; what a row scores depends on nothing but the two vectors.
 
-        `scores` is a matrix product, whose last digits depend on what else is in it, so that ties fall differently.
+        `scores` is a matrix product, whose last digits depend on what else is in it, so that ties
+        fall differently.
 
         Raises:
             UnknownName: the comparison is learned.
         """
         if self.distance not in _EACH:
             raise UnknownName(
-                f"{self.distance!r} is not a plain distance: load the bundle. {nearest(self.distance, _EACH)}"
+                f"{self.distance!r} is not a plain distance: load the bundle. "
+                f"{nearest(self.distance, _EACH)}"
             )
         found = np.empty(len(rows))
         wide = np.asarray(query, np.float64)
@@ -107,7 +113,9 @@ class Contract:
                 "run `twofold calibrate BUNDLE DATA --far 1e-2`"
             )
         if math.isnan(score):
-            raise UsageError("the score is NaN, which is not an answer: check the vectors that were compared")
+            raise UsageError(
+                "the score is NaN, which is not an answer: check the vectors that were compared"
+            )
         return self.calibration.decide(float(score)), self.calibration.probability(float(score))
 
     def with_calibration(self, calibration: Calibration | None) -> "Contract":
@@ -120,7 +128,9 @@ class Contract:
         Raises:
             CannotWrite: the folder is missing or read-only, or the disk is full.
         """
-        write_atomically(path, (json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n").encode())
+        write_atomically(
+            path, (json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n").encode()
+        )
         return Path(path)
 
     @classmethod
@@ -128,7 +138,8 @@ class Contract:
         """Read a contract that `save` wrote.
 
         Raises:
-            BundleError: no such file, no JSON, or no contract. NewerFormat: a later version wrote it.
+            BundleError: no such file, no JSON, or no contract. NewerFormat: a later version wrote
+                it.
         """
         try:
             plain = plain_object(Path(path).read_bytes())
@@ -146,13 +157,18 @@ class Contract:
 
         Raises:
             NewerFormat: a later version of twofold wrote it.
-            BundleError: a key is missing or unknown, a value is of the wrong type, or a number is not finite.
+            BundleError: a key is missing or unknown, a value is of the wrong type, or a number is
+                not finite.
         """
         found = plain.get("format") if isinstance(plain, dict) else None
         if isinstance(found, int) and found > FORMAT:
-            raise NewerFormat(f"the contract has format {found}, this twofold reads {FORMAT}: update twofold")
+            raise NewerFormat(
+                f"the contract has format {found}, this twofold reads {FORMAT}: update twofold"
+            )
         if type(found) is not int or found < 1:
-            raise BundleError(f"the contract has format {found!r}, where {FORMAT} belongs: this is not a contract")
+            raise BundleError(
+                f"the contract has format {found!r}, where {FORMAT} belongs: this is not a contract"
+            )
         rest = {key: value for key, value in plain.items() if key != "format"}
         rest = _with_standing(rest) if found < 4 else rest
         contract = table(cls, rest, older=found < FORMAT)
@@ -180,12 +196,13 @@ def scores_block(
     """Scores of a plain distance between every row of `a` and every row of `b`, float64, without torch.
 
     Raises:
-        UnknownName: no plain distance is called so (a learned comparison needs its weights: use the bundle).
+        UnknownName: no plain distance is called so (a learned comparison needs its weights: use the
+            bundle).
     """
     if name not in _DISTANCES:
         raise UnknownName(
-            f"{name!r} is not a plain distance, so a contract alone cannot compute it: load the bundle. "
-            + nearest(name, _DISTANCES)
+            f"{name!r} is not a plain distance, so a contract alone cannot compute it: load the "
+            f"bundle. " + nearest(name, _DISTANCES)
         )
     return score_from_distance(name, _DISTANCES[name](a.astype(np.float64), b.astype(np.float64)))
 
@@ -219,7 +236,8 @@ def _manhattan(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return total
 
 
-EACH_ROWS = 4096  # rows that are compared at once in float64: 4 MB of 128 numbers, in the cache of the processor
+# rows that are compared at once in float64: 4 MB of 128 numbers, in the cache of the processor
+EACH_ROWS = 4096
 
 
 def _each_cosine(query: np.ndarray, rows: np.ndarray) -> np.ndarray:

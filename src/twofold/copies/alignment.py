@@ -1,7 +1,7 @@
 """Is one picture another one, cut, turned, squeezed, blurred, written on? Pixels laid over each other say so.
 
-Pictures are 64 x 64 grey planes here. All places, sizes and turns are tried coarsely at 16 x 16, as one matrix product
-a size; the best is refined at 32 x 32 with fractions of a pixel.
+Pictures are 64 x 64 grey planes here. All places, sizes and turns are tried coarsely at 16 x 16, as
+one matrix product a size; the best is refined at 32 x 32 with fractions of a pixel.
 """
 
 from collections.abc import Iterator, Sequence
@@ -66,8 +66,9 @@ def signatures(planes: UInt8[np.ndarray, "n side side"]) -> Float[np.ndarray, "n
 
     Zeros for a picture of one grey.
 
-    Each is weighted by its frequency, since natural pictures have spectra that fall like 1 / f: then all count the
-    same, and unrelated pictures are as good as orthogonal. It is the perceptual hash before its bits are taken.
+    Each is weighted by its frequency, since natural pictures have spectra that fall like 1 / f:
+    then all count the same, and unrelated pictures are as good as orthogonal. It is the perceptual
+    hash before its bits are taken.
     """
     grey = _pooled(planes, HASHED)
     return _weighted(_waves() @ grey @ _waves().T)
@@ -133,7 +134,9 @@ def _cut(start: float, kept: float) -> Float[np.ndarray, "64 64"]:
     return np.clip(shared, 0, None).astype(np.float32) / np.float32(kept)
 
 
-def _pooled(planes: UInt8[np.ndarray, "n side side"], side: int) -> Float[np.ndarray, "n small small"]:
+def _pooled(
+    planes: UInt8[np.ndarray, "n side side"], side: int
+) -> Float[np.ndarray, "n small small"]:
     step = planes.shape[1] // side
     parts = planes.reshape(len(planes), side, step, side, step)
     return parts.mean(axis=(2, 4), dtype=np.float32)
@@ -147,14 +150,16 @@ def placements(
     """How well each picture fits somewhere into another one, and where.
 
     Args:
-        pairs: the pair that each of the rows is a way for; of each pair only the best ways are refined. None: all are.
+        pairs: the pair that each of the rows is a way for; of each pair only the best ways are
+            refined. None: all are.
 
     Returns:
-        (m, 3): correlation of the pixels, of their gradients (flat pictures agree in pixels by chance, not in edges),
-        and the mean over the better half of 16 squares (the other half may be covered by letters), at the best place,
-        size and turn; 1 for copies, brightness and contrast set aside. (m, 4): top, left and side of that place as
-        shares of the whole picture, and the degrees by which the cut one is turned counter-clockwise. (m,): the mean
-        over the better half of the squares where the one lies upon the other as it is.
+        (m, 3): correlation of the pixels, of their gradients (flat pictures agree in pixels by
+        chance, not in edges), and the mean over the better half of 16 squares (the other half may
+        be covered by letters), at the best place, size and turn; 1 for copies, brightness and
+        contrast set aside. (m, 4): top, left and side of that place as shares of the whole picture,
+        and the degrees by which the cut one is turned counter-clockwise. (m,): the mean over the
+        better half of the squares where the one lies upon the other as it is.
     """
     fits, places = np.zeros((len(cut), 3), np.float32), np.zeros((len(cut), 4))
     unmoved = np.zeros(len(cut), np.float32)
@@ -167,7 +172,9 @@ def placements(
 
 
 def matrices(
-    places: Float[np.ndarray, "m 4"], cut: Shaped[np.ndarray, "m 2"], whole: Shaped[np.ndarray, "m 2"]
+    places: Float[np.ndarray, "m 4"],
+    cut: Shaped[np.ndarray, "m 2"],
+    whole: Shaped[np.ndarray, "m 2"],
 ) -> Float[np.ndarray, "m 2 3"]:
     """The placements as matrices from pixels (x, y, 1) of the cut picture to those of the whole one.
 
@@ -177,7 +184,9 @@ def matrices(
     top, left, side, degrees = places.T
     angle = np.deg2rad(degrees)
     cos, sin = np.cos(angle) * side, np.sin(angle) * side
-    turn = np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1).transpose(0, 2, 1)
+    turn = np.stack(
+        [np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1
+    ).transpose(0, 2, 1)
     middle = np.stack([left + side / 2, top + side / 2], axis=1)
     linear = whole[:, :, None] * turn / cut[:, None, :]
     shift = whole * middle - np.einsum("mij,mj->mi", linear, cut / 2)
@@ -185,7 +194,9 @@ def matrices(
 
 
 def _block(
-    cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"], pairs: Int[np.ndarray, "m"]
+    cut: UInt8[np.ndarray, "m 64 64"],
+    whole: UInt8[np.ndarray, "m 64 64"],
+    pairs: Int[np.ndarray, "m"],
 ) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"], Float[np.ndarray, "m"]]:
     """Copies that lie as they are need no search; where nothing fits coarsely, finer steps do not help."""
     place = np.tile([0.0, 0.0, 1.0, 0.0], (len(cut), 1))
@@ -200,7 +211,9 @@ def _block(
     place[moved[unmoved]] = (0.0, 0.0, 1.0, 0.0)
     best[moved[~unmoved]] = fit[~unmoved]
     promising = moved[_promising(best.sum(axis=1), pairs)[moved]]
-    best[promising], place[promising] = _refined(cut[promising], whole[promising], place[promising], best[promising])
+    best[promising], place[promising] = _refined(
+        cut[promising], whole[promising], place[promising], best[promising]
+    )
     return best, place, still
 
 
@@ -244,7 +257,9 @@ def _inside(place: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m 4"]:
     return place
 
 
-def _coarse(cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]) -> Float[np.ndarray, "m 4"]:
+def _coarse(
+    cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]
+) -> Float[np.ndarray, "m 4"]:
     """(top, left, side, degrees) of the best fit on a grid of 16 x 16, for each pair."""
     ground, small = _pooled(whole, COARSE), _pooled(cut, FINE)
     best, place = np.full(len(cut), -2.0, np.float32), np.zeros((len(cut), 4))
@@ -261,20 +276,30 @@ def _coarse(cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64
         value = np.arctanh(np.clip(flat[np.arange(len(cut)), first], -1, 0.999)) * size
         where, turn = np.divmod(first, len(TURNS))
         top, left = np.divmod(where, across)
-        here = np.stack([top / COARSE, left / COARSE, np.full(len(cut), size / COARSE), np.array(TURNS)[turn]], axis=1)
+        here = np.stack(
+            [top / COARSE, left / COARSE, np.full(len(cut), size / COARSE), np.array(TURNS)[turn]],
+            axis=1,
+        )
         better = value > best
         best, place[better] = np.where(better, value, best), here[better]
     return place
 
 
-def _turned(planes: Shaped[np.ndarray, "m side side"], degrees: float) -> Float[np.ndarray, "m side side"]:
+def _turned(
+    planes: Shaped[np.ndarray, "m side side"], degrees: float
+) -> Float[np.ndarray, "m side side"]:
     """Each turned about its middle, counter-clockwise; what comes in at the corners has its mean grey."""
     if degrees % 90 == 0:
         return np.rot90(planes, round(degrees / 90), axes=(1, 2)).astype(np.float32)
     pixels = planes.reshape(len(planes), -1)
     corners, weights, outside = _turn(degrees, planes.shape[1])
-    found = sum(np.take(pixels, corner, axis=1) * weight for corner, weight in zip(corners, weights, strict=True))
-    return np.where(outside, pixels.mean(axis=1, keepdims=True, dtype=np.float32), found).reshape(planes.shape)
+    found = sum(
+        np.take(pixels, corner, axis=1) * weight
+        for corner, weight in zip(corners, weights, strict=True)
+    )
+    return np.where(outside, pixels.mean(axis=1, keepdims=True, dtype=np.float32), found).reshape(
+        planes.shape
+    )
 
 
 @cache
@@ -290,7 +315,9 @@ def _turn(degrees: float, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return corners, np.stack([(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x]), outside
 
 
-def _resized(planes: Float[np.ndarray, "m turns 32 32"], size: int) -> Float[np.ndarray, "m turns size size"]:
+def _resized(
+    planes: Float[np.ndarray, "m turns 32 32"], size: int
+) -> Float[np.ndarray, "m turns size size"]:
     rows = _rows(size)
     return rows @ planes @ rows.T
 
@@ -344,7 +371,9 @@ def _parts(planes: Shaped[np.ndarray, "m 32 32"]) -> Shaped[np.ndarray, "parts 8
     return planes.reshape(-1, 4, 8, 4, 8).transpose(0, 1, 3, 2, 4).reshape(-1, 8, 8)
 
 
-def _cut_out(whole: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"]) -> Float[np.ndarray, "m 32 32"]:
+def _cut_out(
+    whole: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"]
+) -> Float[np.ndarray, "m 32 32"]:
     """The upright square of each picture, linearly between its pixels: rows first, then columns."""
     top, left, side = place.T[:3, :, None]
     row, y = _between((top + (GRID + 0.5) * side) * SIDE - 0.5)
@@ -352,7 +381,10 @@ def _cut_out(whole: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"
     number = np.arange(len(whole))[:, None]
     rows = whole[number, row] * (1 - y)[:, :, None] + whole[number, row + 1] * y[:, :, None]
     column, x = column[:, None], x[:, None]
-    return np.take_along_axis(rows, column, axis=2) * (1 - x) + np.take_along_axis(rows, column + 1, axis=2) * x
+    return (
+        np.take_along_axis(rows, column, axis=2) * (1 - x)
+        + np.take_along_axis(rows, column + 1, axis=2) * x
+    )
 
 
 def _between(
@@ -365,7 +397,9 @@ def _between(
 
 
 def _sampled(
-    planes: UInt8[np.ndarray, "m 64 64"], down: Float[np.ndarray, "m 32 32"], right: Float[np.ndarray, "m 32 32"]
+    planes: UInt8[np.ndarray, "m 64 64"],
+    down: Float[np.ndarray, "m 32 32"],
+    right: Float[np.ndarray, "m 32 32"],
 ) -> Float[np.ndarray, "m 32 32"]:
     """Pixels between pixels, linearly."""
     (row, y), (column, x) = _between(down), _between(right)
@@ -377,14 +411,20 @@ def _sampled(
 
 
 def _correlation(
-    one: Float[np.ndarray, "m h w"], other: Float[np.ndarray, "m h w"], inside: Float[np.ndarray, "m h w"]
+    one: Float[np.ndarray, "m h w"],
+    other: Float[np.ndarray, "m h w"],
+    inside: Float[np.ndarray, "m h w"],
 ) -> Float[np.ndarray, "m"]:
     """Of the pixels that are inside, 0 where they hardly differ."""
     count = np.maximum(inside.sum(axis=(1, 2)), 1)
-    one, other = ((each - (_products(each, inside) / count)[:, None, None]) * inside for each in (one, other))
+    one, other = (
+        (each - (_products(each, inside) / count)[:, None, None]) * inside for each in (one, other)
+    )
     spread = np.sqrt(_products(one, one) * _products(other, other))
     return _products(one, other) / np.maximum(spread, count)
 
 
-def _products(one: Float[np.ndarray, "m h w"], other: Float[np.ndarray, "m h w"]) -> Float[np.ndarray, "m"]:
+def _products(
+    one: Float[np.ndarray, "m h w"], other: Float[np.ndarray, "m h w"]
+) -> Float[np.ndarray, "m"]:
     return np.einsum("mij,mij->m", one, other)

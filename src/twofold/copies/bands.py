@@ -1,8 +1,8 @@
 """Two pictures in one frame, band of detail by band (Burt and Adelson 1983), square by square.
 
-Each square is taken apart into what its rows share, what its columns share, and the rest: lines of text at the same
-places make rows agree, never the rest. A poor JPEG, a blur or a change of size lowers all squares alike, which is
-measured on the pair itself and held to be noise.
+Each square is taken apart into what its rows share, what its columns share, and the rest: lines of
+text at the same places make rows agree, never the rest. A poor JPEG, a blur or a change of size
+lowers all squares alike, which is measured on the pair itself and held to be noise.
 """
 
 from dataclasses import dataclass
@@ -35,11 +35,15 @@ class Band:
     """What one band of detail says; shares are of the squares that lie inside both pictures.
 
     Attributes:
-        squares: how many. ratio: energy of the weaker picture to that of the stronger. energy: standard deviation.
-        evidence, good, bad: shares of squares. worst: share of the largest connected set of bad ones.
+        squares: how many. ratio: energy of the weaker picture to that of the stronger. energy:
+            standard deviation.
+        evidence, good, bad: shares of squares. worst: share of the largest connected set of bad
+            ones.
         agreement: mean likeness, each square counted by its energy. noise: standard deviation.
-        bad_energy: share of the evidence's energy in bad squares. stark: bad squares far above the noise.
-        steady: what is left is as loud in busy squares as in quiet ones, as the grain of a sensor is.
+        bad_energy: share of the evidence's energy in bad squares. stark: bad squares far above the
+            noise.
+        steady: what is left is as loud in busy squares as in quiet ones, as the grain of a sensor
+            is.
     """
 
     squares: int
@@ -75,10 +79,16 @@ def _band(one: np.ndarray, other: np.ndarray, counted: np.ndarray, floor: float)
         ((a * a).mean(axis=(2, 3)), (b * b).mean(axis=(2, 3)), (a * b).mean(axis=(2, 3)))
         for a, b in zip(_apart(cut(one)), _apart(cut(other)), strict=True)
     ]
-    mine, theirs = (float(sum(part[which][inside].sum() for part in parts) / squares) for which in (0, 1))
+    mine, theirs = (
+        float(sum(part[which][inside].sum() for part in parts) / squares) for which in (0, 1)
+    )
     weaker, stronger = sorted((mine, theirs))
     # the louder picture is turned down: a blur and a resize take energy from all squares alike
-    down = ((theirs + 0.1) / (mine + 0.1), 1.0) if mine > theirs else (1.0, (mine + 0.1) / (theirs + 0.1))
+    down = (
+        ((theirs + 0.1) / (mine + 0.1), 1.0)
+        if mine > theirs
+        else (1.0, (mine + 0.1) / (theirs + 0.1))
+    )
     parts = [(a * down[0], b * down[1], ab * np.sqrt(down[0] * down[1])) for a, b, ab in parts]
     energy = np.add.reduce([(a + b) / 2 for a, b, _ in parts])
     left = np.add.reduce([(a + b) / 2 - ab for a, b, ab in parts])
@@ -108,7 +118,9 @@ def _steady(left: Float[np.ndarray, "squares"], energy: Float[np.ndarray, "squar
     """Whether the rest of the busiest third is hardly louder than that of the quietest."""
     if len(left) < 12:
         return False
-    quiet, busy = (float(np.median(part)) for part in np.array_split(left[np.argsort(energy)], 3)[::2])
+    quiet, busy = (
+        float(np.median(part)) for part in np.array_split(left[np.argsort(energy)], 3)[::2]
+    )
     return quiet > PLENTY / 4 and busy < STEADY * quiet
 
 
@@ -121,7 +133,9 @@ def cut(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "rows columns 8 8
     return cut.transpose(0, 2, 1, 3)
 
 
-def _apart(squares: Float[np.ndarray, "rows columns 8 8"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _apart(
+    squares: Float[np.ndarray, "rows columns 8 8"],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What is left beside rows and columns; the rows; the columns. Their energies add up."""
     squares = squares - squares.mean(axis=(2, 3), keepdims=True)
     rows, columns = squares.mean(axis=3, keepdims=True), squares.mean(axis=2, keepdims=True)

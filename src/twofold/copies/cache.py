@@ -46,7 +46,8 @@ def _kind(reader: Input | Bundle) -> str:
 def load_cache(path: str | Path | None, reader: Input | Bundle, *, mirrored: bool = False) -> Cache:
     """What earlier calls have kept; nothing where there is no cache yet.
 
-    Verdicts are taken over only where the same rule made them, and mirror images counted, or did not, as they do now.
+    Verdicts are taken over only where the same rule made them, and mirror images counted, or did
+    not, as they do now.
 
     Raises:
         BundleError: the folder is something else. NewerFormat: a later version wrote it.
@@ -61,12 +62,17 @@ def load_cache(path: str | Path | None, reader: Input | Bundle, *, mirrored: boo
     try:
         told = plain_object((folder / MARKER).read_text(encoding="utf-8"))
         if told["format"] > FORMAT:
-            raise NewerFormat(f"{path} has format {told['format']}, this twofold reads {FORMAT}: update twofold")
+            raise NewerFormat(
+                f"{path} has format {told['format']}, this twofold reads {FORMAT}: update twofold"
+            )
         if told["format"] < FORMAT:
-            return Cache(note=f"{path} was kept by an older version, by names: everything is read anew")
+            return Cache(
+                note=f"{path} was kept by an older version, by names: everything is read anew"
+            )
         if told["reader"] != _kind(reader):
             raise FingerprintMismatch(
-                f"{path} was made by another model or reader: name another folder, or delete this one"
+                f"{path} was made by another model or reader: name another folder, or delete this "
+                f"one"
             )
         return _restored(folder, told, verdicts=_rule(mirrored=mirrored))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
@@ -118,7 +124,9 @@ def save_cache(
     spare = [content for content in old if content not in known][-max(len(known), 1000) :]
     known |= {content: old[content] for content in spare}
     place = {content: number for number, content in enumerate(known)}
-    planes, inners = ([getattr(seen, name) for seen, _ in known.values()] for name in ("plane", "inner"))
+    planes, inners = (
+        [getattr(seen, name) for seen, _ in known.values()] for name in ("plane", "inner")
+    )
     arrays = {"planes": _stacked(planes), "inners": _stacked(inners)}
     if known and all(vector is not None for _, vector in known.values()):
         arrays["vectors"] = np.stack([vector for _, vector in known.values() if vector is not None])

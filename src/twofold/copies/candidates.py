@@ -78,9 +78,19 @@ def candidates(
     few = len(planes) <= FEW
     parts = [_met(*_rows(planes, seen, views=few, mirrored=mirrored), ALIKE, progress=progress)]
     fine, whole = _fine(planes), np.arange(len(planes))
-    parts.append(_met(fine, whole, np.ones(len(planes), bool), FINE_ALIKE if len(planes) > SMALL else FINE_CHANGED))
+    parts.append(
+        _met(
+            fine,
+            whole,
+            np.ones(len(planes), bool),
+            FINE_ALIKE if len(planes) > SMALL else FINE_CHANGED,
+        )
+    )
     if len(planes) <= CUT_OUT:
-        parts += [_cut_outs(each, planes) for each in ((planes, planes[:, :, ::-1]) if mirrored else (planes,))]
+        parts += [
+            _cut_outs(each, planes)
+            for each in ((planes, planes[:, :, ::-1]) if mirrored else (planes,))
+        ]
     if vectors is not None and few:
         parts.append(_nearest_before(vectors))
     elif vectors is not None:
@@ -99,7 +109,9 @@ def _rows(
     inside = [place for place, each in enumerate(seen) if each.inner is not None]
     shown = [(np.arange(len(planes)), planes)]
     if inside:
-        shown.append((np.array(inside), np.stack([each.inner for each in seen if each.inner is not None])))
+        shown.append(
+            (np.array(inside), np.stack([each.inner for each in seen if each.inner is not None]))
+        )
     if mirrored:
         shown += [(owner, each[:, :, ::-1]) for owner, each in shown]
     parts, owners, wholes = [], [], []
@@ -125,7 +137,12 @@ def _cut_outs(
     ends, scores = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
     parts = ((cuts, known, CUT_ALIKE) for cuts in cut_signatures(cut))
     turned = ((turn, middle, CUT_ALIKE) for turn in turned_signatures(cut)[1])
-    quarters = zip(cut_signatures(cut, QUARTER), cut_signatures(whole, QUARTER), repeat(PART_ALIKE), strict=False)
+    quarters = zip(
+        cut_signatures(cut, QUARTER),
+        cut_signatures(whole, QUARTER),
+        repeat(PART_ALIKE),
+        strict=False,
+    )
     for one, other, least in chain(parts, turned, quarters):
         alike = one @ other.T
         np.fill_diagonal(alike, 0)
@@ -139,12 +156,18 @@ def _fine(planes: UInt8[np.ndarray, "n 64 64"]) -> Shaped[np.ndarray, "n dim"]:
     """Detail of 32 x 32 means, beside what their neighbours have in common; of unit length, zeros without detail."""
     parts = []
     for start in range(0, len(planes), STRIP):
-        grey = planes[start : start + STRIP].reshape(-1, FINE, 2, FINE, 2).mean(axis=(2, 4), dtype=np.float32)
+        grey = (
+            planes[start : start + STRIP]
+            .reshape(-1, FINE, 2, FINE, 2)
+            .mean(axis=(2, 4), dtype=np.float32)
+        )
         wide = np.pad(grey, ((0, 0), (1, 1), (1, 1)), mode="edge")
         around = sum(wide[:, i : i + FINE, j : j + FINE] for i in range(3) for j in range(3)) / 9
         detail = (grey - around).reshape(len(grey), -1)
         length = np.linalg.norm(detail, axis=1, keepdims=True)
-        parts.append(np.where(length > FINE, detail / np.maximum(length, FINE), 0).astype(np.float16))
+        parts.append(
+            np.where(length > FINE, detail / np.maximum(length, FINE), 0).astype(np.float16)
+        )
     return np.concatenate(parts)
 
 
@@ -158,7 +181,9 @@ def _met(
 ) -> tuple[Int[np.ndarray, "pairs 2"], Float[np.ndarray, "pairs"]]:
     """Pairs of pictures of which a whole one is near something of the other; each also with what stands for it."""
     told = rows.any(axis=1)
-    rows, owner, whole = (rows, owner, whole) if told.all() else (rows[told], owner[told], whole[told])
+    rows, owner, whole = (
+        (rows, owner, whole) if told.all() else (rows[told], owner[told], whole[told])
+    )
     found = near_pairs(rows, score, crowd=CROWD, check=False, progress=progress)
     others = np.flatnonzero(found.same != np.arange(len(found.same)))
     first = np.concatenate([found.first, found.same[others]])
@@ -169,7 +194,9 @@ def _met(
     return ends.astype(np.int64), scores[kept]
 
 
-def _nearest_before(vectors: Shaped[np.ndarray, "n dim"]) -> tuple[Int[np.ndarray, "pairs 2"], np.ndarray]:
+def _nearest_before(
+    vectors: Shaped[np.ndarray, "n dim"],
+) -> tuple[Int[np.ndarray, "pairs 2"], np.ndarray]:
     """Each vector with its nearest among those before it."""
     unit = np.asarray(vectors, np.float32)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
@@ -200,7 +227,9 @@ def _best(ends: Int[np.ndarray, "m 2"], scores: np.ndarray, fine: np.ndarray) ->
             for part in np.array_split(ends, -(-len(ends) // STRIP))
         ]
     )
-    ends, scores = _best_of_each(*_once(ends, np.maximum(scores, detail) + 0.5 * detail), most=PARTNERS)
+    ends, scores = _best_of_each(
+        *_once(ends, np.maximum(scores, detail) + 0.5 * detail), most=PARTNERS
+    )
     return [
         Pair(first=first, second=second, likeness=score)
         for (first, second), score in zip(ends.tolist(), scores.tolist(), strict=True)

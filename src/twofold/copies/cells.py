@@ -1,7 +1,8 @@
 """Cells: which vectors have to be compared with each other so that near pairs meet, in far fewer products than n^2 / 2.
 
-Some of the vectors are pivots; each vector goes to its `probes` nearest pivots, so two vectors meet where they share
-one. How many pivots and probes it takes is measured: on pairs made to be exactly as alike as the threshold asks.
+Some of the vectors are pivots; each vector goes to its `probes` nearest pivots, so two vectors meet
+where they share one. How many pivots and probes it takes is measured: on pairs made to be exactly
+as alike as the threshold asks.
 """
 
 from dataclasses import dataclass, replace
@@ -35,10 +36,12 @@ _PLAIN = ("cosine", "euclidean", "squared_euclidean")
 class Space:
     """Vectors in which being near is an inner product of at least `bound`; gathered in float32, whatever they are.
 
-    Cosine: of unit vectors. Euclidean: <x, y> - |x|^2 / 2 - |y|^2 / 2 = -distance^2 / 2, after centring.
+    Cosine: of unit vectors. Euclidean: <x, y> - |x|^2 / 2 - |y|^2 / 2 = -distance^2 / 2, after
+    centring.
 
     Attributes:
-        vectors: any float type, a memory map as well. scale: 1 / length where cosine needs it. centre: of Euclidean.
+        vectors: any float type, a memory map as well. scale: 1 / length where cosine needs it.
+            centre: of Euclidean.
         score: the threshold as a score of `distance`. bound: the threshold as an inner product.
     """
 
@@ -57,15 +60,25 @@ class Space:
             UsageError: another distance, a score that cannot be, or vectors that are not finite.
         """
         if distance not in _PLAIN:
-            raise UsageError(f"near pairs by {distance!r} are not found in cells: {nearest(distance, _PLAIN)}")
+            raise UsageError(
+                f"near pairs by {distance!r} are not found in cells: {nearest(distance, _PLAIN)}"
+            )
         bound = _bound(score, distance)
         lengths = _lengths(vectors)
         if distance == "cosine":
             unit = bool(np.abs(lengths - 1.0).max(initial=0.0) < 1e-3)
-            scale = None if unit else np.divide(1.0, lengths, where=lengths > 0, out=np.zeros_like(lengths))
+            scale = (
+                None
+                if unit
+                else np.divide(1.0, lengths, where=lengths > 0, out=np.zeros_like(lengths))
+            )
             return cls(vectors=vectors, distance=distance, score=score, bound=bound, scale=scale)
         step = max(len(vectors) // BLOCK, 1)
-        centre = np.asarray(vectors[::step], np.float64).mean(axis=0).astype(np.float32) if len(vectors) else None
+        centre = (
+            np.asarray(vectors[::step], np.float64).mean(axis=0).astype(np.float32)
+            if len(vectors)
+            else None
+        )
         return cls(vectors=vectors, distance=distance, score=score, bound=bound, centre=centre)
 
     def at(self, score: float) -> "Space":
@@ -94,12 +107,17 @@ class Space:
             return float(np.sqrt((1 + self.bound) / 2))
         return self.bound / 4
 
-    def scores(self, first: Int[np.ndarray, "pairs"], second: Int[np.ndarray, "pairs"]) -> Float[np.ndarray, "pairs"]:
+    def scores(
+        self, first: Int[np.ndarray, "pairs"], second: Int[np.ndarray, "pairs"]
+    ) -> Float[np.ndarray, "pairs"]:
         """Scores of pairs, summed in float64, so that a pair's score does not depend on the pairs beside it."""
         found = np.empty(len(first), np.float32)
         for start in range(0, len(first), BLOCK // 4):
             part = slice(start, start + BLOCK // 4)
-            one, other = self.plain(first[part]).astype(np.float64), self.plain(second[part]).astype(np.float64)
+            one, other = (
+                self.plain(first[part]).astype(np.float64),
+                self.plain(second[part]).astype(np.float64),
+            )
             if self.distance == "cosine":
                 found[part] = (one * other).sum(axis=1)
             else:
@@ -107,7 +125,9 @@ class Space:
                 found[part] = -(square if self.distance == "squared_euclidean" else np.sqrt(square))
         return found
 
-    def just_near(self, rows: Int[np.ndarray, "m"], generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def just_near(
+        self, rows: Int[np.ndarray, "m"], generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The rows, and for each a vector just as near as the threshold asks, off in a direction that the data has."""
         one, other = self.plain(rows), self.plain(generator.permutation(rows))
         away = other - self.plain(generator.permutation(rows))
@@ -126,7 +146,9 @@ def _bound(score: float, distance: str) -> float:
     """A score as an inner product of the space, if it can be one."""
     largest = 1.0 if distance == "cosine" else 0.0
     if not (-1.0 < score < largest if distance == "cosine" else score < largest):
-        raise UsageError(f"score {score:g} is no threshold of {distance}: give one below {largest:g}")
+        raise UsageError(
+            f"score {score:g} is no threshold of {distance}: give one below {largest:g}"
+        )
     if distance == "cosine":
         return score
     return score / 2 if distance == "squared_euclidean" else -(score**2) / 2
@@ -135,10 +157,14 @@ def _bound(score: float, distance: str) -> float:
 def _lengths(vectors: Shaped[np.ndarray, "n dim"]) -> Float[np.ndarray, "n"]:
     lengths = np.empty(len(vectors), np.float32)
     for start in range(0, len(vectors), BLOCK):
-        lengths[start : start + BLOCK] = np.linalg.norm(np.asarray(vectors[start : start + BLOCK], np.float32), axis=1)
+        lengths[start : start + BLOCK] = np.linalg.norm(
+            np.asarray(vectors[start : start + BLOCK], np.float32), axis=1
+        )
     bad = np.flatnonzero(~np.isfinite(lengths))
     if len(bad):
-        raise UsageError(f"row {bad[0]} and {len(bad) - 1} more hold NaN or infinity: leave them out")
+        raise UsageError(
+            f"row {bad[0]} and {len(bad) - 1} more hold NaN or infinity: leave them out"
+        )
     return lengths
 
 
@@ -149,8 +175,10 @@ class Cells:
     Attributes:
         pivots: right sides of the pivots; none where everything meets everything.
         assigned: the cells of each vector.
-        same: of each vector the one that stands for it: an equal one, or one that it crowds about; its own number else.
-        met: share of trial pairs at the threshold that met, when the cells were planned. planned: for so many vectors.
+        same: of each vector the one that stands for it: an equal one, or one that it crowds about;
+            its own number else.
+        met: share of trial pairs at the threshold that met, when the cells were planned. planned:
+            for so many vectors.
     """
 
     pivots: Float[np.ndarray, "cells sides"]
@@ -166,7 +194,9 @@ class Cells:
 
     def extended(self, space: Space) -> "Cells":
         """With the further vectors that stand behind those that are there."""
-        more = _assigned(space, np.arange(len(self.assigned), len(space.vectors)), self.pivots, self.probes)
+        more = _assigned(
+            space, np.arange(len(self.assigned), len(space.vectors)), self.pivots, self.probes
+        )
         same = np.concatenate([self.same, np.arange(len(self.same), len(space.vectors))])
         return replace(self, assigned=np.concatenate([self.assigned, more]), same=same)
 
@@ -178,24 +208,33 @@ class Cells:
         return np.split(places[order], ends[:-1])
 
 
-def routed(space: Space, rows: Int[np.ndarray, "n"], different: Int[np.ndarray, "m"], *, seed: int) -> Cells:
+def routed(
+    space: Space, rows: Int[np.ndarray, "n"], different: Int[np.ndarray, "m"], *, seed: int
+) -> Cells:
     """Cells for these rows: the cheapest of those in which trial pairs meet often enough.
 
     Args:
-        different: those of the rows that are not equal to another; pivots and trials are drawn from them.
+        different: those of the rows that are not equal to another; pivots and trials are drawn from
+            them.
     """
     if len(different) <= SMALL:
         none = np.zeros((0, space.vectors.shape[1]), np.float32)
         assigned = np.zeros((len(rows), 1), np.uint16)
-        return Cells(pivots=none, assigned=assigned, same=np.arange(len(rows)), met=1.0, planned=len(rows))
+        return Cells(
+            pivots=none, assigned=assigned, same=np.arange(len(rows)), met=1.0, planned=len(rows)
+        )
     generator = np.random.default_rng(seed)
-    drawn = generator.choice(different, min(PIVOTS[-1], len(different) // 32) + TRIALS, replace=False)
+    drawn = generator.choice(
+        different, min(PIVOTS[-1], len(different) // 32) + TRIALS, replace=False
+    )
     pivots = space.sides(space.plain(drawn[TRIALS:]))[1]
     one, other = space.just_near(drawn[:TRIALS], generator)
     count, probes, met = _cheapest(space, pivots, one, other, total=len(different))
     pivots = np.ascontiguousarray(pivots[:count])
     assigned = _assigned(space, rows, pivots, probes)
-    return Cells(pivots=pivots, assigned=assigned, same=np.arange(len(rows)), met=met, planned=len(rows))
+    return Cells(
+        pivots=pivots, assigned=assigned, same=np.arange(len(rows)), met=met, planned=len(rows)
+    )
 
 
 def _cheapest(
@@ -212,7 +251,15 @@ def _cheapest(
         order = np.argsort(-here[:, :count], axis=1)[:, : probes + 1]
         load = np.bincount(order.ravel(), minlength=count).astype(np.float64)
         meetings = (load * (load - 1)).sum() / len(one) / (len(one) - 1) * total**2 / 2
-        plans.append((met[probes] < AIM, total * count * ROUTING + meetings, count, probes + 1, float(met[probes])))
+        plans.append(
+            (
+                met[probes] < AIM,
+                total * count * ROUTING + meetings,
+                count,
+                probes + 1,
+                float(met[probes]),
+            )
+        )
     reaching = [plan for plan in plans if not plan[0]] or [max(plans, key=lambda plan: plan[4])]
     _, _, count, probes, met = min(reaching, key=lambda plan: plan[1])
     return count, probes, met
@@ -220,7 +267,9 @@ def _cheapest(
 
 def _ranks(values: Float[np.ndarray, "m cells"]) -> Int[np.ndarray, "m cells"]:
     ranks = np.empty(values.shape, np.int32)
-    np.put_along_axis(ranks, np.argsort(-values, axis=1), np.arange(values.shape[1], dtype=np.int32)[None], axis=1)
+    np.put_along_axis(
+        ranks, np.argsort(-values, axis=1), np.arange(values.shape[1], dtype=np.int32)[None], axis=1
+    )
     return ranks
 
 
@@ -232,5 +281,7 @@ def _assigned(
         faiss.cvar.distance_compute_blas_threshold = MATRIX_QUERIES
         for start in range(0, len(rows), BLOCK):
             left = np.ascontiguousarray(space.sides(space.plain(rows[start : start + BLOCK]))[0])
-            assigned[start : start + BLOCK] = faiss.knn(left, pivots, probes, metric=faiss.METRIC_INNER_PRODUCT)[1]
+            assigned[start : start + BLOCK] = faiss.knn(
+                left, pivots, probes, metric=faiss.METRIC_INNER_PRODUCT
+            )[1]
     return assigned

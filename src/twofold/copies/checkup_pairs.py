@@ -35,14 +35,15 @@ def near_copies(
 ) -> Int[np.ndarray, "pairs 2"]:
     """Pairs of near copies: pictures by their hashes, then by their aligned pixels.
 
-    With vectors the two nearest of each item are candidates too, in every alignment; where things are not pictures,
-    those are near copies whose cosine similarity is at least 0.999.
+    With vectors the two nearest of each item are candidates too, in every alignment; where things
+    are not pictures, those are near copies whose cosine similarity is at least 0.999.
 
     Args:
         planes: grey pictures; those that are none, and all of one grey, are left out.
         vectors: of an encoder, or None.
-        values: what the pictures were read from: then the judge of `dedup` looks at each pair, and no pair in which it
-            sees a difference is one. Another colour of the paper is none here: it leaks all the same.
+        values: what the pictures were read from: then the judge of `dedup` looks at each pair, and
+            no pair in which it sees a difference is one. Another colour of the paper is none here:
+            it leaks all the same.
 
     Returns:
         (first, second) with first < second, sorted.
@@ -75,7 +76,9 @@ def _undoubted(
         with suppress(UnreadableInput):
             seen[place] = picture_seen(values[place], str(place), reader)
     known = Collection(
-        ids=tuple(map(str, seen)), values=tuple(values[place] for place in seen), seen=tuple(seen.values())
+        ids=tuple(map(str, seen)),
+        values=tuple(values[place] for place in seen),
+        seen=tuple(seen.values()),
     )
     number = {place: row for row, place in enumerate(seen)}
     asked = [row for row, pair in enumerate(pairs.tolist()) if set(pair) <= number.keys()]
@@ -88,10 +91,16 @@ def _undoubted(
     return kept
 
 
-def _nearest(vectors: Float[np.ndarray, "n dim"]) -> tuple[Int[np.ndarray, "m 2"], Float[np.ndarray, "m"]]:
+def _nearest(
+    vectors: Float[np.ndarray, "n dim"],
+) -> tuple[Int[np.ndarray, "m 2"], Float[np.ndarray, "m"]]:
     """Each item with its two nearest others, and their cosine similarity."""
-    unit = np.ascontiguousarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32)
-    similarity, place = faiss.knn(unit, unit, min(NEAREST + 1, len(unit)), metric=faiss.METRIC_INNER_PRODUCT)
+    unit = np.ascontiguousarray(
+        vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12), np.float32
+    )
+    similarity, place = faiss.knn(
+        unit, unit, min(NEAREST + 1, len(unit)), metric=faiss.METRIC_INNER_PRODUCT
+    )
     row = np.repeat(np.arange(len(unit)), place.shape[1])
     other = row != place.ravel()
     return np.stack([row, place.ravel()], axis=1)[other].astype(np.int64), similarity.ravel()[other]
@@ -100,7 +109,9 @@ def _nearest(vectors: Float[np.ndarray, "n dim"]) -> tuple[Int[np.ndarray, "m 2"
 def _every_alignment(pairs: Int[np.ndarray, "m 2"]) -> Candidates:
     both = np.concatenate([pairs, pairs[:, ::-1]])
     crops = np.repeat(np.arange(len(CROPS)), len(both))
-    return Candidates(cut=np.tile(both[:, 0], len(CROPS)), whole=np.tile(both[:, 1], len(CROPS)), crop=crops)
+    return Candidates(
+        cut=np.tile(both[:, 0], len(CROPS)), whole=np.tile(both[:, 1], len(CROPS)), crop=crops
+    )
 
 
 def groups_of(pairs: Int[np.ndarray, "pairs 2"]) -> list[list[int]]:

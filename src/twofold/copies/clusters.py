@@ -32,15 +32,16 @@ def star_groups(
 ) -> list[Star]:
     """The first in rank keeps all that are near it and not taken yet; then the next; and so on.
 
-    What is near a copy but not near the one that is kept stands for itself, so that nobody is thrown away for being
-    like something that is thrown away. The result depends on the pairs and ranks only, not on their order.
+    What is near a copy but not near the one that is kept stands for itself, so that nobody is
+    thrown away for being like something that is thrown away. The result depends on the pairs and
+    ranks only, not on their order.
 
     Args:
         pairs: near ones.
         rank: who is preferred, the lowest first; all different.
         same: of each position one that stands for it in `pairs`, the same for all of a crowd.
-        alike: says how near the members of a crowd are to the one that is kept, and whether they are; None: those of a
-            crowd are equal in content, and as near as what stands for them.
+        alike: says how near the members of a crowd are to the one that is kept, and whether they
+            are; None: those of a crowd are equal in content, and as near as what stands for them.
 
     Returns:
         groups of two and more, in the order of the positions of those kept.
@@ -63,17 +64,27 @@ def star_groups(
         free[kept] = False
         part = slice(start[here], start[here + 1])
         beside = dict(zip([here, *near[part].tolist()], [1.0, *values[part].tolist()], strict=True))
-        members = {place: value for each, value in beside.items() for place in crowds.get(each, [each]) if free[place]}
+        members = {
+            place: value
+            for each, value in beside.items()
+            for place in crowds.get(each, [each])
+            if free[place]
+        }
         if alike is not None and not crowds.keys().isdisjoint(beside):
             asked = len(members)
             members = _near_enough(kept, members, alike)
             for each in crowds.keys() & beside.keys():
-                if each != here or 2 * len(members) >= asked:  # else it is no crowd: its members stand for themselves
+                # else it is no crowd: its members stand for themselves
+                if each != here or 2 * len(members) >= asked:
                     heappush(waiting, (int(rank[crowds[each][0]]), each))
         free[list(members)] = False
         if members:
             order = sorted(members, key=lambda place: (-members[place], rank[place]))
-            groups.append(Star(kept=kept, others=tuple(order), scores=tuple(members[place] for place in order)))
+            groups.append(
+                Star(
+                    kept=kept, others=tuple(order), scores=tuple(members[place] for place in order)
+                )
+            )
     return sorted(groups, key=lambda group: group.kept)
 
 

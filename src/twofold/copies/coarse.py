@@ -1,7 +1,7 @@
 """What two pictures share where one of them has no fine detail: both at the resolution that both have.
 
-The sharper one is blurred until it is as soft as the other. Copies then agree in all that is left; pages and forms of
-one layout agree in their broad shapes only.
+The sharper one is blurred until it is as soft as the other. Copies then agree in all that is left;
+pages and forms of one layout agree in their broad shapes only.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,8 @@ class Coarse:
     """How alike two pictures are at the resolution that both have.
 
     Attributes:
-        left: share of the detail in which they differ still: 0 for equal ones, about 2 for strangers.
+        left: share of the detail in which they differ still: 0 for equal ones, about 2 for
+            strangers.
         side: pixels of the longer side at which they were compared.
         colour: the largest distance of their colours, broadly.
         passes: times that the sharper one was smoothed.
@@ -62,12 +63,15 @@ def tiny(one: Shaped[np.ndarray, "h w 3"], other: Shaped[np.ndarray, "height wid
 
 
 def coarsely(
-    one: Float[np.ndarray, "h w 3"], other: Float[np.ndarray, "height width 3"], matrix: Float[np.ndarray, "2 3"]
+    one: Float[np.ndarray, "h w 3"],
+    other: Float[np.ndarray, "height width 3"],
+    matrix: Float[np.ndarray, "2 3"],
 ) -> Coarse | None:
     """Two pictures of which one has no fine detail (tiny, blurred, a poor JPEG, or both flat); None where both have.
 
     Args:
-        one, other: light and colour. matrix: roughly from pixels of the first to those of the second.
+        one, other: light and colour. matrix: roughly from pixels of the first to those of the
+            second.
     """
     small = tiny(one, other)
     blocky = max(blocks_of(each[:, :, 0]) for each in (one, other)) >= BLOCKY
@@ -88,7 +92,10 @@ def coarsely(
 
 def _soft(one: Float[np.ndarray, "h w"], other: Float[np.ndarray, "height width"]) -> bool:
     fine = [float(np.square(each - smooth(smooth(each))).mean()) for each in (one, other)]
-    shares = sorted(energy / max(float(each.var()), 1.0) for energy, each in zip(fine, (one, other), strict=True))
+    shares = sorted(
+        energy / max(float(each.var()), 1.0)
+        for energy, each in zip(fine, (one, other), strict=True)
+    )
     return max(fine) < NOTHING or shares[0] < GONE * shares[1]
 
 
@@ -100,7 +107,8 @@ def _small(
         return one, other, matrix
     small, below = shrunk(one, share), shrunk(other, share)
     here, there = (
-        np.array(after.shape[1::-1]) / before.shape[1::-1] for after, before in ((small, one), (below, other))
+        np.array(after.shape[1::-1]) / before.shape[1::-1]
+        for after, before in ((small, one), (below, other))
     )
     return small, below, rescaled(matrix, here, there)
 
@@ -130,18 +138,24 @@ def _smoothing(length: int) -> Float[np.ndarray, "passes length length"]:
 
 
 def _levelled(
-    one: Float[np.ndarray, "... h w"], other: Float[np.ndarray, "... h w"], inside: Bool[np.ndarray, "h w"]
+    one: Float[np.ndarray, "... h w"],
+    other: Float[np.ndarray, "... h w"],
+    inside: Bool[np.ndarray, "h w"],
 ) -> tuple[Float[np.ndarray, "... h w"], Float[np.ndarray, "... h w"]]:
     """Detail beside its broad surroundings, the second's light and contrast those of the first."""
     level, second = _mean(one, inside), _mean(other, inside)
     a, b = one - level, other - second
-    gain = np.clip(_mean(a * b, inside) / np.maximum(_mean(a * a, inside), 1e-6 / inside.sum()), 0.3, 3.0)
+    gain = np.clip(
+        _mean(a * b, inside) / np.maximum(_mean(a * a, inside), 1e-6 / inside.sum()), 0.3, 3.0
+    )
     other = np.where(inside, b / gain + level, one)
     around = _broad((one + other) / 2)
     return one - around, other - around
 
 
-def _mean(values: Float[np.ndarray, "... h w"], inside: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, "... 1 1"]:
+def _mean(
+    values: Float[np.ndarray, "... h w"], inside: Bool[np.ndarray, "h w"]
+) -> Float[np.ndarray, "... 1 1"]:
     """Over the pixels that both pictures have."""
     return (values * inside).sum(axis=(-2, -1), keepdims=True) / np.float32(inside.sum())
 
@@ -160,7 +174,9 @@ def _broadening(length: int) -> Float[np.ndarray, "length length"]:
 
 
 def _left(
-    one: Float[np.ndarray, "... h w"], other: Float[np.ndarray, "... h w"], inside: Bool[np.ndarray, "h w"]
+    one: Float[np.ndarray, "... h w"],
+    other: Float[np.ndarray, "... h w"],
+    inside: Bool[np.ndarray, "h w"],
 ) -> Float[np.ndarray, "..."]:
     energy = _mean((np.square(one) + np.square(other)) / 2, inside)
     return (_mean(np.square(one - other), inside) / np.maximum(energy, 1.0))[..., 0, 0]

@@ -51,8 +51,10 @@ class Judge:
     """Verdicts about pairs of places of a collection of pictures.
 
     Attributes:
-        strictness: one of STRICTNESS. mirrored: mirror images count, too. colours: another colour is another picture.
-        known: verdicts about pairs of contents, of this and earlier runs. asked: how many were made anew.
+        strictness: one of STRICTNESS. mirrored: mirror images count, too. colours: another colour
+            is another picture.
+        known: verdicts about pairs of contents, of this and earlier runs. asked: how many were made
+            anew.
     """
 
     collection: Collection
@@ -67,7 +69,10 @@ class Judge:
     def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[Verdict]:
         """One verdict a pair, whichever comes first; places that are not pictures are copies if their contents are."""
         contents = [each.content for each in self.collection.seen]
-        pairs = [(first, second) if contents[first] <= contents[second] else (second, first) for first, second in pairs]
+        pairs = [
+            (first, second) if contents[first] <= contents[second] else (second, first)
+            for first, second in pairs
+        ]
         told: list[Verdict | None] = [None] * len(pairs)
         new: list[int] = []
         for number, (first, second) in enumerate(pairs):
@@ -78,18 +83,25 @@ class Judge:
             else:
                 told[number] = self.known.get(self._key(first, second))
                 new += [number] if told[number] is None else []
-        for number, found in zip(new, self._compared([pairs[number] for number in new]), strict=True):
+        for number, found in zip(
+            new, self._compared([pairs[number] for number in new]), strict=True
+        ):
             told[number] = found
             if found is not GONE:
                 self.known[self._key(*pairs[number])] = found
         return [self._by_strictness(each) for each in told if each is not None]
 
     def _key(self, first: int, second: int) -> tuple[str, str]:
-        one, other = sorted((self.collection.seen[first].content, self.collection.seen[second].content))
+        one, other = sorted(
+            (self.collection.seen[first].content, self.collection.seen[second].content)
+        )
         return one, other
 
     def _both_pictures(self, first: int, second: int) -> bool:
-        return self.collection.seen[first].plane is not None and self.collection.seen[second].plane is not None
+        return (
+            self.collection.seen[first].plane is not None
+            and self.collection.seen[second].plane is not None
+        )
 
     def _by_strictness(self, found: Verdict) -> Verdict:
         if self.strictness == "loose" and found.says == "perhaps":
@@ -111,15 +123,21 @@ class Judge:
         ways: list[tuple[int, _Way]] = []
         for number, (first, second) in enumerate(pairs):
             ways += [(number, way) for way in self._ways(first, second)]
-        cut, whole = (np.stack(planes) for planes in zip(*((way.cut[0], way.whole[0]) for _, way in ways), strict=True))
+        cut, whole = (
+            np.stack(planes)
+            for planes in zip(*((way.cut[0], way.whole[0]) for _, way in ways), strict=True)
+        )
         numbers = np.array([number for number, _ in ways])
         fits, places, unmoved = placements(cut, whole, numbers)
-        straight = unmoved[np.unique(numbers, return_index=True)[1]]  # the first way of a pair: both whole
+        # the first way of a pair: both whole
+        straight = unmoved[np.unique(numbers, return_index=True)[1]]
         best: list[Placed | None] = [None] * len(pairs)
         for (number, way), fit, place in zip(ways, fits, places, strict=True):
             old = best[number]
             if old is None or fit.sum() > old.fit.sum():
-                best[number] = Placed(way=way, fit=fit, place=place, unmoved=float(straight[number]))
+                best[number] = Placed(
+                    way=way, fit=fit, place=place, unmoved=float(straight[number])
+                )
         return [each for each in best if each is not None]
 
     def _ways(self, first: int, second: int) -> list["_Way"]:
@@ -130,7 +148,9 @@ class Judge:
                     found.append(_Way(one=one, other=other, cut=cut, whole=whole))
                     if self.mirrored:
                         flipped = (np.ascontiguousarray(cut[0][:, ::-1]), cut[1])
-                        found.append(_Way(one=one, other=other, cut=flipped, whole=whole, flipped=True))
+                        found.append(
+                            _Way(one=one, other=other, cut=flipped, whole=whole, flipped=True)
+                        )
         return found
 
     def _verdict(self, pair: tuple[int, int], placed: "Placed") -> Verdict:
@@ -145,7 +165,11 @@ class Judge:
             return GONE
         found = _closely(details[0], details[1], placed, colours=self.colours)
         if found.says == "different" and _was_moved(placed) and placed.unmoved >= FITTING:
-            found = max(found, _as_it_lies(*map(self._detail, pair), colours=self.colours), key=lambda each: each.score)
+            found = max(
+                found,
+                _as_it_lies(*map(self._detail, pair), colours=self.colours),
+                key=lambda each: each.score,
+            )
         return found
 
     def _detail(self, place: int) -> UInt8[np.ndarray, "height width 3"]:
@@ -167,7 +191,9 @@ class Judge:
             return DIFFERENT
         pages = [pages_of(self.collection.values[place], MOST_PAGES) for place in pair]
         told = [_of_pictures(first, second) for first, second in zip(*pages, strict=True)]
-        return min(told, key=lambda each: (("different", "perhaps", "copy").index(each.says), each.score))
+        return min(
+            told, key=lambda each: (("different", "perhaps", "copy").index(each.says), each.score)
+        )
 
 
 STRICT = 0.98
@@ -198,7 +224,11 @@ class Placed:
 def _bases(seen: Seen) -> list[Base]:
     if seen.plane is None:
         return []
-    return [(seen.plane, WHOLE)] if seen.inner is None else [(seen.plane, WHOLE), (seen.inner, seen.box)]
+    return (
+        [(seen.plane, WHOLE)]
+        if seen.inner is None
+        else [(seen.plane, WHOLE), (seen.inner, seen.box)]
+    )
 
 
 def detail_pixels(value: object) -> UInt8[np.ndarray, "height width 3"]:
@@ -213,7 +243,10 @@ def detail_pixels(value: object) -> UInt8[np.ndarray, "height width 3"]:
 
 def _was_moved(placed: Placed) -> bool:
     """Whether a picture was laid elsewhere than it is."""
-    still = placed.way.cut[1] == WHOLE == placed.way.whole[1] and np.abs(placed.place - UNMOVED).max() < MOVED
+    still = (
+        placed.way.cut[1] == WHOLE == placed.way.whole[1]
+        and np.abs(placed.place - UNMOVED).max() < MOVED
+    )
     return not (still or placed.way.flipped)
 
 
@@ -234,7 +267,9 @@ def _as_it_lies(one: np.ndarray, other: np.ndarray, *, colours: bool) -> Verdict
         return DIFFERENT
     matrix = np.hstack([np.diag(share), np.zeros((2, 1))])
     found = verdict(compared(one, other, matrix, search=False), colours=colours)
-    return Verdict(says="perhaps", score=0.89) if found.says == "copy" and tiny(one, other) else found
+    return (
+        Verdict(says="perhaps", score=0.89) if found.says == "copy" and tiny(one, other) else found
+    )
 
 
 def _closely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: bool) -> Verdict:
@@ -255,7 +290,8 @@ def _closely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: boo
 def _demand(placed: Placed) -> Demand:
     """How much must agree roughly before two pictures are looked at closely.
 
-    Next to nothing where both lie as they are: strangers hardly do, and in a flat picture loud letters hide the rest.
+    Next to nothing where both lie as they are: strangers hardly do, and in a flat picture loud
+    letters hide the rest.
     """
     if not _was_moved(placed):
         return LENIENT
@@ -272,7 +308,8 @@ def _finely(
 ) -> tuple[Verdict, float]:
     """At a quarter and a half of the detail first, where most different pictures are told apart already.
 
-    A small picture is looked at once, as it is: made smaller again it would lose what the other one still has.
+    A small picture is looked at once, as it is: made smaller again it would lose what the other one
+    still has.
 
     Returns:
         also the share of the detail that agreed at first.
@@ -281,7 +318,9 @@ def _finely(
     small = min(max(one.shape[:2]), max(other.shape[:2])) <= FIRST * 1.2
     for side in (DETAIL,) if small else (GLANCE, FIRST, DETAIL):
         shown = [reduced(each, side) for each in (one, other)]
-        laid = compared(shown[0], shown[1], matrix_of(placed, shown[0].shape, shown[1].shape), demand=demand)
+        laid = compared(
+            shown[0], shown[1], matrix_of(placed, shown[0].shape, shown[1].shape), demand=demand
+        )
         found = verdict(laid, colours=colours)
         agreement = max(agreement, laid.agreement)
         if found == DIFFERENT or (found.says == "different" and side > GLANCE):
@@ -298,10 +337,15 @@ def reduced(image: np.ndarray, side: int) -> Float[np.ndarray, "height width 3"]
     return np.asarray(drawn.resize(size, PIL.Image.Resampling.BILINEAR)).astype(np.float32)
 
 
-def matrix_of(placed: Placed, one: tuple[int, ...], other: tuple[int, ...]) -> Float[np.ndarray, "2 3"]:
+def matrix_of(
+    placed: Placed, one: tuple[int, ...], other: tuple[int, ...]
+) -> Float[np.ndarray, "2 3"]:
     """From pixels of the one to pixels of the other, each with its border."""
     sizes, corners = [], []
-    for shape, (left, top, right, bottom) in ((one, placed.way.cut[1]), (other, placed.way.whole[1])):
+    for shape, (left, top, right, bottom) in (
+        (one, placed.way.cut[1]),
+        (other, placed.way.whole[1]),
+    ):
         size = np.array([shape[1], shape[0]], np.float64)
         corners.append(size * (left, top))
         sizes.append(size * (right - left, bottom - top))
@@ -312,7 +356,11 @@ def matrix_of(placed: Placed, one: tuple[int, ...], other: tuple[int, ...]) -> F
 
 def _of_pictures(first: PIL.Image.Image, second: PIL.Image.Image) -> Verdict:
     """Two pictures that lie as they are."""
-    if first.size == second.size and first.mode == second.mode and first.tobytes() == second.tobytes():
+    if (
+        first.size == second.size
+        and first.mode == second.mode
+        and first.tobytes() == second.tobytes()
+    ):
         return EQUAL
     one, other = detail_pixels(first), detail_pixels(second)
     size = [np.array([[each.shape[1], each.shape[0]]], np.float64) for each in (one, other)]

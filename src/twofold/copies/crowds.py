@@ -18,15 +18,22 @@ BLOCK = 1 << 14
 
 
 def without_crowds(
-    space: Space, cells: Sequence[Int[np.ndarray, "_"]], same: Int[np.ndarray, "n"], *, since: int, seed: int
+    space: Space,
+    cells: Sequence[Int[np.ndarray, "_"]],
+    same: Int[np.ndarray, "n"],
+    *,
+    since: int,
+    seed: int,
 ) -> Int[np.ndarray, "n"]:
     """`same`, with each row from `since` on that crowds about another set to that one.
 
-    What lies within half the distance of one is near everybody else there, so no pair is lost among them. What is near
-    some of a crowd, but not near the one that stands for it, is not found to be near any of it.
+    What lies within half the distance of one is near everybody else there, so no pair is lost among
+    them. What is near some of a crowd, but not near the one that stands for it, is not found to be
+    near any of it.
 
     Args:
-        cells: rows that meet, ascending, in each cell. same: who stands for whom already; those stay.
+        cells: rows that meet, ascending, in each cell. same: who stands for whom already; those
+            stay.
     """
     same = same.copy()
     leads = np.zeros(len(same), bool)
@@ -82,6 +89,8 @@ def _join(
     return joined
 
 
-def _inside(space: Space, rows: Int[np.ndarray, "m"], others: Int[np.ndarray, "k"]) -> Bool[np.ndarray, "m k"]:
+def _inside(
+    space: Space, rows: Int[np.ndarray, "m"], others: Int[np.ndarray, "k"]
+) -> Bool[np.ndarray, "m k"]:
     """Whether they are half as far apart as the threshold allows, or less."""
     return space.sides(space.plain(rows))[0] @ space.sides(space.plain(others))[1].T >= space.half

@@ -72,7 +72,9 @@ def root_of(data: str | Path) -> Path:
     path = Path(data)
     root = path.parent if path.is_file() else path
     if not root.is_dir():
-        raise DataError(f"{data} is not a folder: decisions are carried out in the folder that was looked at")
+        raise DataError(
+            f"{data} is not a folder: decisions are carried out in the folder that was looked at"
+        )
     return root
 
 
@@ -104,7 +106,9 @@ def names_on_disk(root: Path, rows: list[Row]) -> list[Row]:
             if "\\x" in part and not os.path.lexists(here / part):
                 if here not in entries:
                     names = [each.name for each in here.iterdir()] if here.is_dir() else []
-                    entries[here] = {stored: name for name in names if (stored := utf8_name(name)) != name}
+                    entries[here] = {
+                        stored: name for name in names if (stored := utf8_name(name)) != name
+                    }
                 part = entries[here].get(part, part)
             here = here / part
         return str(here) if Path(path).is_absolute() else here.relative_to(root).as_posix()
@@ -116,8 +120,9 @@ def checked(root: Path, rows: list[Row], table: Path) -> tuple[list[Decided], li
     """(kept, going): every row looked up on the disk, before anything moves.
 
     Raises:
-        DataError: a decision that is none, a file that is missing, changed, a link or outside the data, one that is
-            named twice, one that is kept here and goes there, or a group of which nothing would be left.
+        DataError: a decision that is none, a file that is missing, changed, a link or outside the
+            data, one that is named twice, one that is kept here and goes there, or a group of which
+            nothing would be left.
     """
     kept: list[Decided] = []
     going: list[Decided] = []
@@ -125,10 +130,14 @@ def checked(root: Path, rows: list[Row], table: Path) -> tuple[list[Decided], li
     for number, row in enumerate(rows, start=2):
         decision = row["decision"]
         if decision not in ("keep", "delete"):
-            raise DataError(f"{table}, line {number}: the decision {decision!r} is neither keep nor delete")
+            raise DataError(
+                f"{table}, line {number}: the decision {decision!r} is neither keep nor delete"
+            )
         groups[row["group"]].append(decision)
     if empty := [name for name, decided in groups.items() if "keep" not in decided]:
-        raise DataError(f"nothing would be left of group {some(empty)}: keep one of each, or take its lines out")
+        raise DataError(
+            f"nothing would be left of group {some(empty)}: keep one of each, or take its lines out"
+        )
     concerned = {name for name, decided in groups.items() if "delete" in decided}
     for number, row in enumerate(rows, start=2):
         if row["group"] in concerned:  # where nothing goes, nothing has to be kept
@@ -146,16 +155,19 @@ def _looked_up(root: Path, row: Row, where: str) -> Decided:
     if not file.is_file():
         if keeps and not row["bytes"]:
             raise DataError(
-                f"{where}: {path} is kept by an index, and where its file lies is not known, so it cannot be checked: "
+                f"{where}: {path} is kept by an index, and where its file lies is not known, so "
+                f"it cannot be checked: "
                 "index with --keep-source, or keep one file of the group"
             )
         why = "is kept, but there is no such file" if keeps else "is not a file"
         raise DataError(f"{where}: {path} {why} in {root}: look again. No file was moved")
     state = State.of(file)
-    unknown = keeps and row["bytes"] in ("", "0")  # tables written by hand; an empty file is kept by nobody
+    # tables written by hand; an empty file is kept by nobody
+    unknown = keeps and row["bytes"] in ("", "0")
     if not unknown and str(state.bytes) != row["bytes"]:
         raise DataError(
-            f"{where}: {path} has {state.bytes} bytes, and had {row['bytes']} when it was looked at: look again"
+            f"{where}: {path} has {state.bytes} bytes, and had {row['bytes']} when it was looked "
+            f"at: look again"
         )
     digest = _unchanged(file, path, row, where)
     return Decided(path=path, file=file, group=row["group"], state=state, digest=digest)
@@ -171,9 +183,13 @@ def _unchanged(file: Path, path: str, row: Row, where: str) -> str | None:
     try:
         digest = sha256_file(file)
     except OSError as error:
-        raise DataError(f"{where}: {path} cannot be read: {error.strerror}. No file was moved") from None
+        raise DataError(
+            f"{where}: {path} cannot be read: {error.strerror}. No file was moved"
+        ) from None
     if digest != wanted:
-        raise DataError(f"{where}: the content of {path} has changed since it was looked at: look again")
+        raise DataError(
+            f"{where}: the content of {path} has changed since it was looked at: look again"
+        )
     return digest
 
 
@@ -181,7 +197,9 @@ def _file(root: Path, path: str, where: str, *, anywhere: bool) -> Path:
     """Where a row's file lies. Links, what lies outside the data and what lies in the trash are refused."""
     parts = Path(path).parts
     if not path or (Path(path).is_absolute() and not anywhere) or ".." in parts:
-        raise DataError(f"{where}: {path} lies outside {root}: decisions are about files of the data")
+        raise DataError(
+            f"{where}: {path} lies outside {root}: decisions are about files of the data"
+        )
     if TRASH in parts:
         raise DataError(f"{where}: {path} lies in the trash: it was moved there by an earlier list")
     file = root / path
@@ -189,13 +207,17 @@ def _file(root: Path, path: str, where: str, *, anywhere: bool) -> Path:
         return file.resolve()
     real = root.resolve()
     if not file.parent.resolve().is_relative_to(real):
-        raise DataError(f"{where}: {path} lies outside {root}: decisions are about files of the data")
+        raise DataError(
+            f"{where}: {path} lies outside {root}: decisions are about files of the data"
+        )
     here = real
     for part in parts:
         here = here / part
         if here.is_symlink():
             link = here.relative_to(real)
-            raise DataError(f"{where}: {path} is reached through the link {link}: name the file itself")
+            raise DataError(
+                f"{where}: {path} is reached through the link {link}: name the file itself"
+            )
     return file
 
 
@@ -203,19 +225,26 @@ def _refuse_twice(going: list[Decided], table: Path) -> None:
     seen: dict[tuple[int, int], str] = {}
     for each in going:
         if (other := seen.setdefault(each.state.file, each.path)) != each.path:
-            raise DataError(f"{table}: {other} and {each.path} are the same file: take one of them out")
+            raise DataError(
+                f"{table}: {other} and {each.path} are the same file: take one of them out"
+            )
     paths = [each.path for each in going]
     if len(set(paths)) < len(paths):
-        raise DataError(f"{table} names {some(sorted({path for path in paths if paths.count(path) > 1}))} twice")
+        raise DataError(
+            f"{table} names {some(sorted({path for path in paths if paths.count(path) > 1}))} twice"
+        )
 
 
 def _refuse_kept_and_gone(kept: Iterable[Decided], going: list[Decided]) -> None:
     """Compared as device and inode, and as real path: names may differ in case, in Unicode, or by a link."""
-    gone = {each.state.file: each.path for each in going} | {os.path.realpath(each.file): each.path for each in going}
+    gone = {each.state.file: each.path for each in going} | {
+        os.path.realpath(each.file): each.path for each in going
+    }
     for each in kept:
         other = gone.get(each.state.file, gone.get(os.path.realpath(each.file)))
         if other is not None:
             raise DataError(
-                f"{each.path} is kept in group {each.group}, and {other} is to go, but both are the same file: "
+                f"{each.path} is kept in group {each.group}, and {other} is to go, but both are "
+                f"the same file: "
                 "keep it everywhere, or keep another one in that group. No file was moved"
             )

@@ -26,7 +26,10 @@ Shown = UInt8[np.ndarray, "height width 3"]
 def differing(kept: Any, copy: Any) -> tuple[Shown, Shown, Shown] | None:
     """The kept picture, the copy in its frame, and where they differ, in red; None where they cannot be laid over."""
     try:
-        seen = tuple(picture_seen(value, str(place), Image(size=128)) for place, value in enumerate((kept, copy)))
+        seen = tuple(
+            picture_seen(value, str(place), Image(size=128))
+            for place, value in enumerate((kept, copy))
+        )
         details = [reduced(detail_pixels(value), SIDE) for value in (kept, copy)]
     except UnreadableInput:
         return None
@@ -42,7 +45,11 @@ def differing(kept: Any, copy: Any) -> tuple[Shown, Shown, Shown] | None:
     apart = np.abs(laid.one - laid.other).max(axis=2) * LOUDER * laid.inside
     grey = 96 + 0.4 * laid.one[:, :, 0]
     shown = np.stack([np.maximum(grey, apart), grey - apart / 2, grey - apart / 2], axis=2)
-    return _rgb(laid.one), _rgb(laid.other * laid.inside[:, :, None] + 128 * ~laid.inside[:, :, None]), _bytes(shown)
+    return (
+        _rgb(laid.one),
+        _rgb(laid.other * laid.inside[:, :, None] + 128 * ~laid.inside[:, :, None]),
+        _bytes(shown),
+    )
 
 
 def _rgb(image: np.ndarray) -> Shown:

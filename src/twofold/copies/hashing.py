@@ -1,7 +1,7 @@
 """Perceptual hashes: 63 bits of a picture that survive recompression, brightness and small crops; and who is near whom.
 
-Hashes are matrix products over a batch, so that a crop's hash costs what a whole picture's does: a cosine wave over a
-crop is another row of the matrix, and no pixel is resampled.
+Hashes are matrix products over a batch, so that a crop's hash costs what a whole picture's does: a
+cosine wave over a crop is another row of the matrix, and no pixel is resampled.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,15 @@ import faiss
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-__all__ = ["CROPS", "SIDE", "Candidates", "aligned_correlation", "candidates", "grey_plane", "perceptual_hashes"]
+__all__ = [
+    "CROPS",
+    "SIDE",
+    "Candidates",
+    "aligned_correlation",
+    "candidates",
+    "grey_plane",
+    "perceptual_hashes",
+]
 
 SIDE = 32
 """Pixels a side of the grey plane that a picture is hashed from."""
@@ -21,7 +29,15 @@ SIDE = 32
 WAVES = 8
 WHOLE = (0.0, 0.0, 1.0)
 
-CROPS = (WHOLE, *((x * (1 - s), y * (1 - s), s) for s in (0.95, 0.9) for x in (0.0, 0.5, 1.0) for y in (0.0, 0.5, 1.0)))
+CROPS = (
+    WHOLE,
+    *(
+        (x * (1 - s), y * (1 - s), s)
+        for s in (0.95, 0.9)
+        for x in (0.0, 0.5, 1.0)
+        for y in (0.0, 0.5, 1.0)
+    ),
+)
 """(top, left, side) as shares of a picture: the cut-outs that are looked up among whole pictures."""
 
 NEIGHBOURS = 8
@@ -31,11 +47,13 @@ STEPS = (0.02, 0.01)
 """By these shares of the side a cut-out is moved and sized to fit better: 0.6 and 0.3 of 32 pixels."""
 
 
-def grey_plane(picture: UInt8[np.ndarray, "height width channels"], side: int = SIDE) -> UInt8[np.ndarray, "side side"]:
+def grey_plane(
+    picture: UInt8[np.ndarray, "height width channels"], side: int = SIDE
+) -> UInt8[np.ndarray, "side side"]:
     """A picture's mean grey values on a grid of squares, each pixel counted by the area that it shares with a cell.
 
-    No matrix product: BLAS splits even products of this size over its threads, and these wait for each other at every
-    call. That took 32 ms instead of 1 on a processor with other work to do.
+    No matrix product: BLAS splits even products of this size over its threads, and these wait for
+    each other at every call. That took 32 ms instead of 1 on a processor with other work to do.
     """
     grey = picture[:, :, 0].astype(np.uint16)
     for channel in range(1, picture.shape[2]):
@@ -44,13 +62,17 @@ def grey_plane(picture: UInt8[np.ndarray, "height width channels"], side: int = 
     return np.rint(_averaged(np.ascontiguousarray(rows.T), side).T).astype(np.uint8)
 
 
-def _averaged(lines: Float[np.ndarray, "pixels across"], cells: int) -> Float[np.ndarray, "cells across"]:
+def _averaged(
+    lines: Float[np.ndarray, "pixels across"], cells: int
+) -> Float[np.ndarray, "cells across"]:
     place, weight = _shares(len(lines), cells)
     return np.einsum("ckw,ck->cw", lines[place], weight)
 
 
 @cache
-def _shares(pixels: int, cells: int) -> tuple[Int[np.ndarray, "cells most"], Float[np.ndarray, "cells most"]]:
+def _shares(
+    pixels: int, cells: int
+) -> tuple[Int[np.ndarray, "cells most"], Float[np.ndarray, "cells most"]]:
     """Which pixels each cell covers, and the share that each pixel has in the cell's mean."""
     edges = np.linspace(0, pixels, cells + 1)
     first = np.floor(edges[:-1]).astype(np.int64)
@@ -72,7 +94,10 @@ def _cosines(start: float, side: float) -> Float[np.ndarray, "waves pixels"]:
     """Cosine waves cos(pi k (x - start) / side), k < 8, integrated over each pixel's part of the crop (DCT-II)."""
     edges = np.clip(np.arange(SIDE + 1) / SIDE, start, start + side)
     phase = np.pi * (edges - start) / side
-    waves = [np.diff(edges) / side, *(np.diff(np.sin(k * phase)) / (np.pi * k) for k in range(1, WAVES))]
+    waves = [
+        np.diff(edges) / side,
+        *(np.diff(np.sin(k * phase)) / (np.pi * k) for k in range(1, WAVES)),
+    ]
     return np.array(waves, dtype=np.float32)
 
 
@@ -81,7 +106,8 @@ def perceptual_hashes(
 ) -> UInt8[np.ndarray, "n 8"]:
     """64 bits per picture: which of the 8 x 8 lowest cosine coefficients lie above their median (Zauner 2010, pHash).
 
-    The constant wave is left out of the median, and its bit is 0, so brightness and contrast change nothing.
+    The constant wave is left out of the median, and its bit is 0, so brightness and contrast change
+    nothing.
 
     Args:
         planes: of `grey_plane`.
@@ -104,11 +130,14 @@ class Candidates:
     crop: Int[np.ndarray, "n"]
 
 
-def candidates(planes: UInt8[np.ndarray, "n 32 32"], *, radius: int = 10, neighbours: int = NEIGHBOURS) -> Candidates:
+def candidates(
+    planes: UInt8[np.ndarray, "n 32 32"], *, radius: int = 10, neighbours: int = NEIGHBOURS
+) -> Candidates:
     """Pictures whose hashes differ in at most `radius` bits, the one whole or cut a little: candidates, not findings.
 
-    Each cut-out looks up its nearest whole pictures, so memory is linear in n however many are alike. Of the cut-outs
-    that fit, the one with the fewest differing bits is kept, the larger of equals.
+    Each cut-out looks up its nearest whole pictures, so memory is linear in n however many are
+    alike. Of the cut-outs that fit, the one with the fewest differing bits is kept, the larger of
+    equals.
     """
     index = faiss.IndexBinaryFlat(8 * WAVES)
     index.add(perceptual_hashes(planes))
@@ -129,12 +158,14 @@ def candidates(planes: UInt8[np.ndarray, "n 32 32"], *, radius: int = 10, neighb
     return Candidates(cut=cut, whole=whole, crop=crop)
 
 
-def aligned_correlation(planes: UInt8[np.ndarray, "n 32 32"], found: Candidates) -> Float[np.ndarray, "candidates"]:
+def aligned_correlation(
+    planes: UInt8[np.ndarray, "n 32 32"], found: Candidates
+) -> Float[np.ndarray, "candidates"]:
     """How alike the pictures of each candidate are, brightness and contrast set aside: the pixels' correlation.
 
-    Taken at the cut-out that was found, and, where that is promising, at 27 around it, then at 27 half as far around
-    the best of those. 1 for copies; 0 where one is of a single grey. Thin lines lose their correlation by half a pixel,
-    hence the search.
+    Taken at the cut-out that was found, and, where that is promising, at 27 around it, then at 27
+    half as far around the best of those. 1 for copies; 0 where one is of a single grey. Thin lines
+    lose their correlation by half a pixel, hence the search.
     """
     crops = np.array(CROPS)[found.crop]
     best = np.zeros(len(found.cut))
@@ -157,11 +188,15 @@ def _alike(
     """Each cut-out that occurs at the places, with the places where it does."""
     known, code = np.unique(crops[places], axis=0, return_inverse=True)
     order = np.argsort(code.ravel(), kind="stable")
-    for crop, here in zip(known, np.split(order, np.cumsum(np.bincount(code.ravel()))[:-1]), strict=False):
+    for crop, here in zip(
+        known, np.split(order, np.cumsum(np.bincount(code.ravel()))[:-1]), strict=False
+    ):
         yield (float(crop[0]), float(crop[1]), float(crop[2])), places[here]
 
 
-def _around(top: float, left: float, side: float, step: float) -> Iterator[tuple[float, float, float]]:
+def _around(
+    top: float, left: float, side: float, step: float
+) -> Iterator[tuple[float, float, float]]:
     for other in (side, side - step, min(side + step, 1.0)):
         shift = (side - other) / 2
         for down, right in product((0.0, -step, step), repeat=2):

@@ -1,7 +1,8 @@
 """Are two pictures copies? What differs locally decides, after one was laid over the other.
 
-Letters, digits, bars, a face are told from each other in some square of some band of detail; what lowers all squares
-alike (a poor JPEG, a blur, a change of size) is noise. How it is measured stands in `bands`, `tones` and `overlays`.
+Letters, digits, bars, a face are told from each other in some square of some band of detail; what
+lowers all squares alike (a poor JPEG, a blur, a change of size) is noise. How it is measured stands
+in `bands`, `tones` and `overlays`.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,9 @@ def _standing(bands: tuple[Band, ...], absent: float) -> tuple[int | None, float
         evidence = band.evidence * band.squares
         if band.ratio < absent or evidence < FEW:
             continue
-        against = band.bad_energy > AGAINST or band.worst * band.squares > max(2.0, 0.01 * band.squares)
+        against = band.bad_energy > AGAINST or band.worst * band.squares > max(
+            2.0, 0.01 * band.squares
+        )
         agrees = band.good >= MOSTLY * band.evidence
         if agrees and not against:
             finest = number if finest is None else finest
@@ -89,7 +92,9 @@ def _beside_letters(found: Compared) -> Verdict:
         return DIFFERENT
     if not (drawn or (perfect and found.lopsided < TWO_SIDED)):
         return DIFFERENT
-    sure = over.says == "copy" and (found.foreign or (perfect and drawn)) and found.covered < COVERED
+    sure = (
+        over.says == "copy" and (found.foreign or (perfect and drawn)) and found.covered < COVERED
+    )
     sure = sure and detailed > DETAILED
     return over if sure else _doubted(over)
 
@@ -104,7 +109,11 @@ def coarse_verdict(found: Coarse | None) -> Verdict:
     if found is None or found.colour > COLOURED:
         return DIFFERENT
     limit = COARSE / found.side
-    return Verdict(says="perhaps", score=0.5 + 0.39 * (1 - found.left / limit)) if found.left <= limit else DIFFERENT
+    return (
+        Verdict(says="perhaps", score=0.5 + 0.39 * (1 - found.left / limit))
+        if found.left <= limit
+        else DIFFERENT
+    )
 
 
 COARSE, COLOURED = 4.0, 16.0
@@ -113,7 +122,9 @@ the side reach .045 and blurred pages of one layout .09; .25 at 16, where strang
 which JPEG of quality 3 brings to 14."""
 
 
-def _told(bands: tuple[Band, ...], found: Compared, *, shaded: bool, absent: float = ABSENT) -> Verdict:
+def _told(
+    bands: tuple[Band, ...], found: Compared, *, shaded: bool, absent: float = ABSENT
+) -> Verdict:
     finest, good, against = _standing(bands, absent)
     if against or shaded:
         return DIFFERENT
@@ -134,14 +145,17 @@ def _told(bands: tuple[Band, ...], found: Compared, *, shaded: bool, absent: flo
 def _sure(bands: tuple[Band, ...], finest: int, found: Compared) -> tuple[bool, bool]:
     """Whether the finest band that speaks is enough, and whether it is a coarse one.
 
-    A coarse one is where nothing finer is left: JPEG's blocks are all there is, or both are smooth. Then, and in small
-    pictures, it is enough only in a photograph that has detail everywhere: of an unreadable page it says nothing.
+    A coarse one is where nothing finer is left: JPEG's blocks are all there is, or both are smooth.
+    Then, and in small pictures, it is enough only in a photograph that has detail everywhere: of an
+    unreadable page it says nothing.
     """
     filled = found.paper < SHEET and max(band.evidence for band in bands[:3]) >= FILLED
     smooth = finest >= 1 and all(band.energy**2 < PLENTY for band in bands[:finest])
     if smooth or (finest == 2 and found.blocks >= BLOCKS):
         agrees = bands[finest].agreement >= CERTAIN
-        return filled and agrees and (not smooth or bands[finest].good >= bands[finest].evidence), True
+        return filled and agrees and (
+            not smooth or bands[finest].good >= bands[finest].evidence
+        ), True
     second = finest == 1 and (bands[1].agreement >= CERTAIN or bands[0].steady)
     return (finest == 0 or second) and (filled or found.pixels >= SMALL), False
 

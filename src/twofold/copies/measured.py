@@ -25,14 +25,19 @@ class Compared:
     """What speaks for and against two pictures being copies.
 
     Attributes:
-        whole: bands of everything. clear: of what is left beside the pixels that differ strongly (letters laid over);
-            as `whole` where there are none, and on paper.
-        covered: share of those pixels. foreign: whether what covers is drawn: of two colours, or shining through.
-        lopsided: finest detail of the covered pixels in the picture that has less of it there, to that of the other.
-        gain: contrast of the second to the first. inside: share of the first that the second covers.
-        colour: share of squares whose colour differs. light: share whose light differs. grey: one of the two is grey.
+        whole: bands of everything. clear: of what is left beside the pixels that differ strongly
+            (letters laid over); as `whole` where there are none, and on paper.
+        covered: share of those pixels. foreign: whether what covers is drawn: of two colours, or
+            shining through.
+        lopsided: finest detail of the covered pixels in the picture that has less of it there, to
+            that of the other.
+        gain: contrast of the second to the first. inside: share of the first that the second
+            covers.
+        colour: share of squares whose colour differs. light: share whose light differs. grey: one
+            of the two is grey.
         paper: share of pixels of one light, as of a page. pixels: of the coarser picture.
-        blocks: how much stronger steps between pixels are where JPEG's blocks meet, in tenths, in the poorer one.
+        blocks: how much stronger steps between pixels are where JPEG's blocks meet, in tenths, in
+            the poorer one.
         agreement: share of the detail that agreed when they were laid over each other.
     """
 
@@ -53,7 +58,12 @@ class Compared:
 
 
 def compared(
-    one: np.ndarray, other: np.ndarray, matrix: np.ndarray, *, search: bool = True, demand: Demand = LENIENT
+    one: np.ndarray,
+    other: np.ndarray,
+    matrix: np.ndarray,
+    *,
+    search: bool = True,
+    demand: Demand = LENIENT,
 ) -> Compared | Apart:
     """Everything that is measured of two pictures, if they can be laid over each other.
 
@@ -70,7 +80,8 @@ def compared(
     raw, clear, gain = below, inside, 1.0
     for _ in range(2):  # letters that cover a tenth of a flat picture would bend the line
         gain, offset, spread = line_of(light[clear], raw[clear])
-        below = np.where(inside, (raw - offset) / gain, light)  # outside nothing is said, in no band
+        # outside nothing is said, in no band
+        below = np.where(inside, (raw - offset) / gain, light)
         covering = covering_of(light, below, spread / gain) & inside
         clear = inside & ~covering if covering.sum() < MOST_COVERED * inside.sum() else clear
     covering = inside & ~clear
@@ -79,7 +90,9 @@ def compared(
     whole, beside = bands_of(light, below, inside), None
     if covered and paper < PAPER:
         between = np.where(covering, (light + below) / 2, 0)
-        beside = bands_of(np.where(covering, between, light), np.where(covering, between, below), clear)
+        beside = bands_of(
+            np.where(covering, between, light), np.where(covering, between, below), clear
+        )
     grey, colour = other_colours(laid, gain, clear)
     return Compared(
         whole=whole,

@@ -38,14 +38,18 @@ class NearPairs:
     """Pairs of rows at or above a score.
 
     Attributes:
-        first, second: rows, first < second, sorted by (second, first); only such as stand for themselves.
+        first, second: rows, first < second, sorted by (second, first); only such as stand for
+            themselves.
         scores: float32, of the contract's kind: larger is more alike.
-        same: of each row the one that stands for it: the earliest whose vector is exactly equal, or one of 64 and more
-            that lie within half the distance of it, so that all of them are near each other; its own number else.
-        most, capped: a row keeps `most` of the partners before it, the earliest; so many rows had more.
-        recall: share of the pairs that were found, measured by exact search for some rows; None: the search was exact,
-            or was not checked.
-        cells: hand them back with further vectors behind these, and only pairs with a new one are looked for.
+        same: of each row the one that stands for it: the earliest whose vector is exactly equal, or
+            one of 64 and more that lie within half the distance of it, so that all of them are near
+            each other; its own number else.
+        most, capped: a row keeps `most` of the partners before it, the earliest; so many rows had
+            more.
+        recall: share of the pairs that were found, measured by exact search for some rows; None:
+            the search was exact, or was not checked.
+        cells: hand them back with further vectors behind these, and only pairs with a new one are
+            looked for.
     """
 
     first: Int[np.ndarray, "pairs"]
@@ -71,26 +75,31 @@ def near_pairs(
 ) -> NearPairs:
     """All pairs of rows whose score is at least `score`.
 
-    Up to 8,192 rows exactly. Above, rows meet in cells (`copies.cells`), in as many as it takes for 99.6 % of trial
-    pairs just at the threshold to meet. Memory: 2 bytes a cell of each row, 12 a pair, 40 a row, and the vectors.
+    Up to 8,192 rows exactly. Above, rows meet in cells (`copies.cells`), in as many as it takes for
+    99.6 % of trial pairs just at the threshold to meet. Memory: 2 bytes a cell of each row, 12 a
+    pair, 40 a row, and the vectors.
 
     Args:
-        vectors: float32 or float16, a memory map as well. Where they are ordered by preference, what is kept of too
-            many pairs are those with the preferred.
+        vectors: float32 or float16, a memory map as well. Where they are ordered by preference,
+            what is kept of too many pairs are those with the preferred.
         score: cosine similarity, or minus a distance.
         distance: cosine, euclidean or squared_euclidean.
         crowd: score from which one row may stand for another; None: `score`.
-        known: cells of the first rows, of an earlier result: pairs among those are known, and not looked for again.
+        known: cells of the first rows, of an earlier result: pairs among those are known, and not
+            looked for again.
         check: measure the recall; costs 512 exact searches.
         progress: called with (done, total) of the rows that were compared, counted in every cell.
 
     Raises:
-        UsageError: another distance, an impossible threshold, vectors that are not finite, or cells of more vectors.
+        UsageError: another distance, an impossible threshold, vectors that are not finite, or cells
+            of more vectors.
     """
     space = Space.of(vectors, score, distance)
     since = 0 if known is None else len(known.assigned)
     if since > len(vectors):
-        raise UsageError(f"cells of {since} vectors are given with {len(vectors)}: give all, the old ones first")
+        raise UsageError(
+            f"cells of {since} vectors are given with {len(vectors)}: give all, the old ones first"
+        )
     cells = _planned(space, known, space if crowd is None else space.at(crowd), seed=seed)
     rows, same = _alone(cells.same), cells.same
     search = _Search(space, since)
@@ -116,13 +125,18 @@ def _planned(space: Space, known: Cells | None, tight: Space, *, seed: int) -> C
     since, everything = 0 if known is None else len(known.assigned), np.arange(len(space.vectors))
     same = _earliest_equal(space.vectors)
     rows = _alone(same)
-    old = known if known is not None and len(known.pivots) and len(same) <= GROWN * known.planned else None
+    old = (
+        known
+        if known is not None and len(known.pivots) and len(same) <= GROWN * known.planned
+        else None
+    )
     cells = old.extended(space) if old else routed(space, everything, rows, seed=seed)
     if known is not None:
         same[:since] = known.same
         same = same[same]
     same = without_crowds(tight, cells.members(_alone(same)), same, since=since, seed=seed)
-    if old is None and len(_alone(same)) < SPOILT * len(rows):  # most pivots lie in crowds, and serve nobody else
+    # most pivots lie in crowds, and serve nobody else
+    if old is None and len(_alone(same)) < SPOILT * len(rows):
         cells = routed(space, everything, _alone(same), seed=seed)
     return replace(cells, same=same)
 
@@ -135,9 +149,9 @@ def _alone(same: Int[np.ndarray, "n"]) -> Int[np.ndarray, "_"]:
 def _earliest_equal(vectors: Shaped[np.ndarray, "n dim"]) -> Int[np.ndarray, "n"]:
     """Of each row the first that is equal to the bit, by 64 bits of a sum with odd factors, then by comparison."""
     codes = np.empty(len(vectors), np.uint64)
-    factors = np.random.default_rng(0).integers(0, 2**63, vectors.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(
-        1
-    )
+    factors = np.random.default_rng(0).integers(
+        0, 2**63, vectors.shape[1], dtype=np.uint64
+    ) * np.uint64(2) + np.uint64(1)
     for start in range(0, len(vectors), TOLD):
         block = np.ascontiguousarray(vectors[start : start + TOLD], np.float32).view(np.uint32)
         codes[start : start + TOLD] = (block * factors).sum(axis=1)
@@ -159,7 +173,9 @@ class _Leaf:
     start: int
 
 
-def _leaves(space: Space, rows: Int[np.ndarray, "n"], cells: Cells, *, since: int, seed: int) -> Iterator[_Leaf]:
+def _leaves(
+    space: Space, rows: Int[np.ndarray, "n"], cells: Cells, *, since: int, seed: int
+) -> Iterator[_Leaf]:
     """Every cell with a row from `since` on, in pieces of bounded work; a huge one as cells of its own."""
     for cell in cells.members(rows):
         if len(cell) < 2 or cell[-1] < since:
@@ -215,7 +231,9 @@ class _Search:
         first, second = (leaf.rows[np.concatenate(ends)] for ends in zip(*found, strict=True))
         return first.astype(np.int32), second.astype(np.int32)
 
-    def tile(self, left: np.ndarray, right: np.ndarray, places: Int[np.ndarray, "m"]) -> Iterator[Part]:
+    def tile(
+        self, left: np.ndarray, right: np.ndarray, places: Int[np.ndarray, "m"]
+    ) -> Iterator[Part]:
         """Pairs of these places with those before each, in strips; who has partners enough is asked no further."""
         room = np.full(len(places), self.most)
         start, end, width = 0, int(places[-1]), STRIP
@@ -233,7 +251,9 @@ class _Search:
 
     def trimmed(self) -> Part:
         """All pairs, sorted; where they are too many, each row keeps half as many partners, until they fit."""
-        keys = np.concatenate([second.astype(np.int64) << 32 | first for first, second in self.parts])
+        keys = np.concatenate(
+            [second.astype(np.int64) << 32 | first for first, second in self.parts]
+        )
         keys = np.unique(keys)  # two rows may meet in several cells
         first, second = (keys & 0xFFFFFFFF).astype(np.int32), (keys >> 32).astype(np.int32)
         while True:
@@ -257,7 +277,9 @@ def _recall(search: _Search, rows: Int[np.ndarray, "n"], *, seed: int) -> Estima
     """Share of found pairs among those that exact search finds for some rows; None where it finds none."""
     space, (first, second) = search.space, search.parts[0]
     new = rows[rows >= search.since]
-    asked = np.sort(np.random.default_rng(seed + 1).choice(new, min(CHECKED, len(new)), replace=False))
+    asked = np.sort(
+        np.random.default_rng(seed + 1).choice(new, min(CHECKED, len(new)), replace=False)
+    )
     left = space.sides(space.plain(asked))[0]
     found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
     for start in range(0, len(rows), TILE * 32):

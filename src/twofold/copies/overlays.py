@@ -46,7 +46,9 @@ def lopsided(one: np.ndarray, other: np.ndarray, covering: np.ndarray) -> float:
     of the two has not, or two pictures of the same kind of contents."""
     if not covering.any():
         return 1.0
-    energy = sorted(float(np.square((each - smooth(smooth(each)))[covering]).mean()) for each in (one, other))
+    energy = sorted(
+        float(np.square((each - smooth(smooth(each)))[covering]).mean()) for each in (one, other)
+    )
     return energy[0] / max(energy[1], 1e-9)
 
 
@@ -56,7 +58,9 @@ INKED, SHINING = 0.55, 0.6
 
 def _inked(values: np.ndarray) -> float:
     """Share of values in the two fullest ranges of 24."""
-    counts = np.bincount(np.clip(values, -64, 319).astype(np.int64) // 8 + 8, minlength=48).astype(np.float64)
+    counts = np.bincount(np.clip(values, -64, 319).astype(np.int64) // 8 + 8, minlength=48).astype(
+        np.float64
+    )
     taken = 0.0
     for _ in range(2):
         together = np.convolve(counts, np.ones(3), mode="same")

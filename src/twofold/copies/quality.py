@@ -27,8 +27,10 @@ class Quality:
     """What speaks for keeping a picture; the least is the best.
 
     Attributes:
-        transparent: something shines through it. grey: it has no colour. shallow: minus bits per sample.
-        blocks: how much stronger edges are at every eighth pixel (JPEG), in tenths. compressed: mean of its JPEG steps.
+        transparent: something shines through it. grey: it has no colour. shallow: minus bits per
+            sample.
+        blocks: how much stronger edges are at every eighth pixel (JPEG), in tenths. compressed:
+            mean of its JPEG steps.
         blurred: minus the logarithm of its detail, in halves.
     """
 
@@ -50,7 +52,12 @@ def best_first(known: Collection, places: Sequence[int]) -> list[int]:
     def key(place: int) -> tuple[int, Quality, int, int]:
         seen = known.seen[place]
         judged = seen.plane is not None and counts[seen.pixels] > 1
-        return -seen.pixels, quality_of(known.values[place]) if judged else Quality(), -seen.size, place
+        return (
+            -seen.pixels,
+            quality_of(known.values[place]) if judged else Quality(),
+            -seen.size,
+            place,
+        )
 
     return sorted(places, key=key)
 
@@ -62,7 +69,9 @@ def quality_of(value: Any) -> Quality:
         drawn = decode(value, side=1 << 15, background=255, max_pixels=MAX_PIXELS)
     except (UnreadableInput, OSError, TypeError, AttributeError, ValueError):
         return Quality(transparent=True, grey=True, shallow=0)
-    small = np.asarray(drawn.convert("RGB").resize((64, 64), PIL.Image.Resampling.BOX)).astype(np.float32)
+    small = np.asarray(drawn.convert("RGB").resize((64, 64), PIL.Image.Resampling.BOX)).astype(
+        np.float32
+    )
     light = np.asarray(drawn.convert("L")).astype(np.float32)
     return Quality(
         transparent=transparent,
@@ -79,7 +88,8 @@ def _header(value: Any) -> tuple[int, bool, int]:
     if isinstance(value, np.ndarray):
         return 8 * value.dtype.itemsize, False, 0
     with PIL.Image.open(value) as image:
-        # Pillow turns 16 bits a colour into 8 when it reads the pixels; before that the header says so
+        # Pillow turns 16 bits a colour into 8 when it reads the pixels; before that the header says
+        # so
         raw = str(image.tile[0][3]) if image.tile else ""
         depth = 16 if image.mode.startswith("I") or "16" in raw else 8
         tables = getattr(image, "quantization", None)
@@ -98,5 +108,11 @@ def _detail(light: np.ndarray) -> float:
     if min(light.shape) < 3:
         return 0.0
     return float(
-        np.abs(light[1:-1, 1:-1] * 4 - light[:-2, 1:-1] - light[2:, 1:-1] - light[1:-1, :-2] - light[1:-1, 2:]).mean()
+        np.abs(
+            light[1:-1, 1:-1] * 4
+            - light[:-2, 1:-1]
+            - light[2:, 1:-1]
+            - light[1:-1, :-2]
+            - light[1:-1, 2:]
+        ).mean()
     )

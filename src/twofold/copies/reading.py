@@ -36,10 +36,12 @@ class Seen:
     """What is known of one thing.
 
     Attributes:
-        content: SHA-256 of its bytes as they are. pixels: width x height, 0 where it is not a picture.
+        content: SHA-256 of its bytes as they are. pixels: width x height, 0 where it is not a
+            picture.
         size, time, stamp: bytes; last change in seconds, and in nanoseconds.
         frames: pages or frames. plane: grey; None where it is not a picture.
-        box: left, top, right, bottom of what is inside bars and borders, as shares; inner: its plane, None without one.
+        box: left, top, right, bottom of what is inside bars and borders, as shares; inner: its
+            plane, None without one.
         light: mean of the plane. sharpness: its mean second difference, to its spread.
     """
 
@@ -122,7 +124,9 @@ def distinct(items: Items) -> tuple[Items, tuple[str, ...]]:
     if links:
         notes.append(f"{counted(len(links), 'link')} left out: {_few(links)}")
     if twice:
-        notes.append(f"{counted(len(twice), 'further name')} of the same file left out: {_few(twice)}")
+        notes.append(
+            f"{counted(len(twice), 'further name')} of the same file left out: {_few(twice)}"
+        )
     return (items if len(kept) == len(items) else items.take(kept)), tuple(notes)
 
 
@@ -154,7 +158,8 @@ def collect(
     """Read every item once, in order; what cannot be read is named. Also returns how many were not cached.
 
     Args:
-        reader: an input type; or a bundle, whose own input type reads and whose encoder gives vectors.
+        reader: an input type; or a bundle, whose own input type reads and whose encoder gives
+            vectors.
         embed: vectors of a bundle for arrays that its input type has read.
         cached: what is known of a content already, with its vector.
         progress: called with (done, total).
@@ -171,7 +176,10 @@ def collect(
         for start in range(0, len(items), TOGETHER):
             part = range(start, min(start + TOGETHER, len(items)))
             looked = pool.map(
-                lambda place: _look(items.values[place], input, cached, key=key, keep=bundle is not None), part
+                lambda place: _look(
+                    items.values[place], input, cached, key=key, keep=bundle is not None
+                ),
+                part,
             )
             waiting: list[tuple[int, np.ndarray]] = []
             for place, found in zip(part, looked, strict=True):
@@ -188,7 +196,9 @@ def collect(
                 places.append(place)
                 seen.append(what)
             if bundle and vectors is not None and waiting:
-                vectors[[row for row, _ in waiting]] = embed(bundle, [array for _, array in waiting])
+                vectors[[row for row, _ in waiting]] = embed(
+                    bundle, [array for _, array in waiting]
+                )
             if progress:
                 progress(part[-1] + 1, len(items))
     known = Collection(
@@ -217,7 +227,11 @@ def _look(
             return _dated(old[0], value), None, old[1] if old[1] is not None else np.zeros(0)
         array = input.read(value) if keep or not isinstance(input, Image) else None
         if isinstance(input, Image):
-            return picture_seen(value, content, input), array if array is not None else np.zeros(0), None
+            return (
+                picture_seen(value, content, input),
+                array if array is not None else np.zeros(0),
+                None,
+            )
     except UnreadableInput as error:
         return str(error)
     size, time, stamp = _dates(value, array.nbytes if array is not None else 0)
@@ -240,14 +254,20 @@ def _dated(seen: Seen, value: Any) -> Seen:
 def picture_seen(value: Any, content: str, input: Image) -> Seen:
     """What is known of a picture after one look at it."""
     drawn = decode(value, side=LOOKED, background=input.background, max_pixels=input.max_pixels)
-    array = np.asarray(drawn.convert("RGB").resize((LOOKED, LOOKED), PIL.Image.Resampling.BILINEAR, reducing_gap=2.0))
+    array = np.asarray(
+        drawn.convert("RGB").resize(
+            (LOOKED, LOOKED), PIL.Image.Resampling.BILINEAR, reducing_gap=2.0
+        )
+    )
     size, time, stamp = _dates(value, array.nbytes)
     pixels, frames = _header(value, drawn)
     box = inner_box(array)
     inner = None
     if box != (0.0, 0.0, 1.0, 1.0):
         edges = [round(share * LOOKED) for share in box]
-        inner = grey_plane(np.ascontiguousarray(array[edges[1] : edges[3], edges[0] : edges[2]]), SIDE)
+        inner = grey_plane(
+            np.ascontiguousarray(array[edges[1] : edges[3], edges[0] : edges[2]]), SIDE
+        )
     plane = grey_plane(array, SIDE)
     grey = plane.astype(np.float32)
     return Seen(
@@ -278,7 +298,8 @@ def _header(value: Any, drawn: PIL.Image.Image) -> tuple[int, int]:
     try:
         with PIL.Image.open(value) as image:
             return width * height, int(getattr(image, "n_frames", 1))
-    except (OSError, ValueError, SyntaxError):  # read by our own reader, unknown to Pillow: one page, as far as we know
+    # read by our own reader, unknown to Pillow: one page, as far as we know
+    except (OSError, ValueError, SyntaxError):
         return width * height, 1
 
 
@@ -312,7 +333,11 @@ def inner_box(array: UInt8[np.ndarray, "128 128 3"]) -> tuple[float, float, floa
             top += 1
         while bottom > top and rows[bottom - 1]:
             bottom -= 1
-        columns = _flat(array[top:bottom].transpose(1, 0, 2)) if bottom > top else np.ones(array.shape[1], bool)
+        columns = (
+            _flat(array[top:bottom].transpose(1, 0, 2))
+            if bottom > top
+            else np.ones(array.shape[1], bool)
+        )
         while left < right and columns[left]:
             left += 1
         while right > left and columns[right - 1]:

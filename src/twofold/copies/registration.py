@@ -70,8 +70,10 @@ class Laid:
     """Two pictures in one frame.
 
     Attributes:
-        one: colours of the first, at the lower resolution of the two. other: of the second, where it falls.
-        inside: where both are. matrix: from pixels of `one` to those of the second picture as it was given.
+        one: colours of the first, at the lower resolution of the two. other: of the second, where
+            it falls.
+        inside: where both are. matrix: from pixels of `one` to those of the second picture as it
+            was given.
         agreement: the largest share of the detail that agreed at one of the levels.
     """
 
@@ -89,7 +91,9 @@ class Apart:
     agreement: float
 
 
-def lay_over(one: np.ndarray, other: np.ndarray, matrix: Matrix, *, demand: Demand = LENIENT) -> Laid | Apart:
+def lay_over(
+    one: np.ndarray, other: np.ndarray, matrix: Matrix, *, demand: Demand = LENIENT
+) -> Laid | Apart:
     """The second picture in the frame of the first, starting from a rough matrix.
 
     Args:
@@ -117,7 +121,11 @@ def lay_over(one: np.ndarray, other: np.ndarray, matrix: Matrix, *, demand: Dema
             return Apart(agreement=agreement)
         least = STRANGERS
         matrix = rescaled(here, 1 / scale, 1 / onto)
-    return _laid(one, other, matrix, agreement) if agreement >= demand.best else Apart(agreement=agreement)
+    return (
+        _laid(one, other, matrix, agreement)
+        if agreement >= demand.best
+        else Apart(agreement=agreement)
+    )
 
 
 def as_given(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> Laid:
@@ -126,9 +134,12 @@ def as_given(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> Laid:
 
 
 def _laid(one: np.ndarray, other: np.ndarray, matrix: Matrix, agreement: float) -> Laid:
-    laid = np.stack([warped(other[:, :, c], matrix, one.shape[:2]) for c in range(other.shape[2])], axis=2)
+    laid = np.stack(
+        [warped(other[:, :, c], matrix, one.shape[:2]) for c in range(other.shape[2])], axis=2
+    )
     inside = inside_of(matrix, one.shape[:2], other.shape[:2])
-    for edge in (inside, inside.T):  # what lies beside the picture in the other one begins within a pixel or two
+    # what lies beside the picture in the other one begins within a pixel or two
+    for edge in (inside, inside.T):
         edge[:EDGE] = edge[-EDGE:] = False
     return Laid(one=one, other=laid, inside=inside, matrix=matrix, agreement=agreement)
 
@@ -138,20 +149,35 @@ def warped(image: Float[np.ndarray, "h w"], matrix: Matrix, shape: tuple[int, in
     return _drawn(PIL.Image.fromarray(np.ascontiguousarray(image, np.float32)), matrix, shape)
 
 
-def _drawn(image: PIL.Image.Image, matrix: Matrix, shape: tuple[int, int]) -> Float[np.ndarray, "h w"]:
+def _drawn(
+    image: PIL.Image.Image, matrix: Matrix, shape: tuple[int, int]
+) -> Float[np.ndarray, "h w"]:
     size, data = (shape[1], shape[0]), tuple(matrix.ravel().tolist())
-    return np.asarray(image.transform(size, PIL.Image.Transform.AFFINE, data, PIL.Image.Resampling.BILINEAR))
+    return np.asarray(
+        image.transform(size, PIL.Image.Transform.AFFINE, data, PIL.Image.Resampling.BILINEAR)
+    )
 
 
-def same_resolution(one: np.ndarray, other: np.ndarray, matrix: Matrix) -> tuple[np.ndarray, np.ndarray, Matrix]:
+def same_resolution(
+    one: np.ndarray, other: np.ndarray, matrix: Matrix
+) -> tuple[np.ndarray, np.ndarray, Matrix]:
     """The finer of the two made as coarse as the other."""
-    finer = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # pixels of the second to one of the first
+    # pixels of the second to one of the first
+    finer = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if finer > 1.05:
         small = shrunk(other, 1 / finer)
-        return one, small, rescaled(matrix, np.ones(2), np.array(small.shape[1::-1]) / other.shape[1::-1])
+        return (
+            one,
+            small,
+            rescaled(matrix, np.ones(2), np.array(small.shape[1::-1]) / other.shape[1::-1]),
+        )
     if finer < 0.95:
         small = shrunk(one, finer)
-        return small, other, rescaled(matrix, np.array(small.shape[1::-1]) / one.shape[1::-1], np.ones(2))
+        return (
+            small,
+            other,
+            rescaled(matrix, np.array(small.shape[1::-1]) / one.shape[1::-1], np.ones(2)),
+        )
     return one, other, matrix
 
 
@@ -189,24 +215,37 @@ def _contrast(image: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     return detail / (np.sqrt(np.maximum(around(detail * detail), 0)) + EVEN)
 
 
-def inside_of(matrix: Matrix, shape: tuple[int, int], other: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+def inside_of(
+    matrix: Matrix, shape: tuple[int, int], other: tuple[int, int]
+) -> Bool[np.ndarray, "h w"]:
     x, y = np.arange(shape[1]) + 0.5, np.arange(shape[0])[:, None] + 0.5
     right, down = (row[0] * x + row[1] * y + row[2] for row in matrix)
     return (right > 0.5) & (right < other[1] - 0.5) & (down > 0.5) & (down < other[0] - 0.5)
 
 
-def _stepped(one: np.ndarray, other: PIL.Image.Image, matrix: Matrix) -> tuple[Matrix, float, float]:
+def _stepped(
+    one: np.ndarray, other: PIL.Image.Image, matrix: Matrix
+) -> tuple[Matrix, float, float]:
     """A step of Gauss and Newton over all squares, those that disagree left out by degrees (Lucas and Kanade 1981).
 
     Returns:
-        the better matrix, by how many pixels it moves a corner, and the share of the detail that agreed before.
+        the better matrix, by how many pixels it moves a corner, and the share of the detail that
+        agreed before.
     """
     laid = _drawn(other, matrix, one.shape)
     inside = inside_of(matrix, one.shape, (other.height, other.width))
     differ = np.where(inside, laid - one, 0)
     right, down = _slopes(((laid + one) / 2), inside)
     energy = np.where(inside, one * one + laid * laid, 0)
-    products = (right * right, right * down, down * down, right * differ, down * differ, differ * differ, energy)
+    products = (
+        right * right,
+        right * down,
+        down * down,
+        right * differ,
+        down * differ,
+        differ * differ,
+        energy,
+    )
     *pulls, left, energy = _squares(np.stack(products))
     energy = energy + 1e-3
     weight = np.clip(1 - left / energy / DISAGREE, 0, 1) ** 2
@@ -214,7 +253,12 @@ def _stepped(one: np.ndarray, other: PIL.Image.Image, matrix: Matrix) -> tuple[M
     # from squares about the middle to pixels
     height, width = (SQUARE * count for count in weight.shape)
     step = np.stack(
-        [moved[:, 1] / width, moved[:, 2] / height, moved[:, 0] - moved[:, 1] / 2 - moved[:, 2] / 2], axis=1
+        [
+            moved[:, 1] / width,
+            moved[:, 2] / height,
+            moved[:, 0] - moved[:, 1] / 2 - moved[:, 2] / 2,
+        ],
+        axis=1,
     )
     turn = np.eye(3)
     turn[:2] += step
@@ -244,9 +288,15 @@ def _moved(pulls: Float[np.ndarray, "5 rows columns"]) -> Float[np.ndarray, "2 3
 
 
 @cache
-def _geometry(rows: int, columns: int) -> tuple[Float[np.ndarray, "squares 3"], Float[np.ndarray, "squares 9"]]:
+def _geometry(
+    rows: int, columns: int
+) -> tuple[Float[np.ndarray, "squares 3"], Float[np.ndarray, "squares 9"]]:
     """(1, x, y) of each square about the middle, and the products of these with each other."""
-    y, x = np.meshgrid((np.arange(rows) + 0.5) / rows - 0.5, (np.arange(columns) + 0.5) / columns - 0.5, indexing="ij")
+    y, x = np.meshgrid(
+        (np.arange(rows) + 0.5) / rows - 0.5,
+        (np.arange(columns) + 0.5) / columns - 0.5,
+        indexing="ij",
+    )
     place = np.stack([np.ones(x.size), x.ravel(), y.ravel()], axis=1)
     return place, (place[:, :, None] * place[:, None]).reshape(-1, 9)
 

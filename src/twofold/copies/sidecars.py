@@ -16,7 +16,9 @@ def sidecars(files: Sequence[Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for folder in {file.parent: None for file in files}:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_file() and not entry.is_symlink())
+        names = sorted(
+            entry.name for entry in folder.iterdir() if entry.is_file() and not entry.is_symlink()
+        )
         going = {file.name for file in files if file.parent == folder}
         staying = {Path(name).stem for name in names if name not in going and not _is_sidecar(name)}
         for name in names:
@@ -31,5 +33,6 @@ def _is_sidecar(name: str) -> bool:
 
 def _belongs(name: str, going: Iterable[str], staying: set[str]) -> bool:
     of = Path(name).stem  # a.jpg of a.jpg.xmp, a of a.xmp
-    whole = of in going or any(of.startswith(f"{each}.") for each in going)  # also a.jpg.supplemental-metadata.json
+    # also a.jpg.supplemental-metadata.json
+    whole = of in going or any(of.startswith(f"{each}.") for each in going)
     return whole or (of not in staying and of in {Path(each).stem for each in going})

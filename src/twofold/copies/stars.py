@@ -34,8 +34,8 @@ def stars_of(
 ) -> Found:
     """Judge pairs until it is known what hangs together; then, within that, judge all against the preferred one.
 
-    Whatever is no copy of the preferred one stands for itself, or for those of the rest that are copies of it: nothing
-    goes for being like something that goes.
+    Whatever is no copy of the preferred one stands for itself, or for those of the rest that are
+    copies of it: nothing goes for being like something that goes.
 
     Args:
         pairs: that may be copies, the most alike first. contents: equal ones are copies.
@@ -49,14 +49,24 @@ def stars_of(
         while len(left) > 1:
             kept, others = left[0], left[1:]
             found = _against(kept, others, told, judging)
-            near = [(place, each.score) for place, each in zip(others, found, strict=True) if each.says == "copy"]
+            near = [
+                (place, each.score)
+                for place, each in zip(others, found, strict=True)
+                if each.says == "copy"
+            ]
             doubts += [
-                (kept, place, each.score) for place, each in zip(others, found, strict=True) if each.says == "perhaps"
+                (kept, place, each.score)
+                for place, each in zip(others, found, strict=True)
+                if each.says == "perhaps"
             ]
             near.sort(key=lambda each: -each[1])
             if near:
                 stars.append(
-                    Star(kept=kept, others=tuple(place for place, _ in near), scores=tuple(score for _, score in near))
+                    Star(
+                        kept=kept,
+                        others=tuple(place for place, _ in near),
+                        scores=tuple(score for _, score in near),
+                    )
                 )
             for place, _ in near:
                 stands[place] = kept
@@ -103,7 +113,9 @@ def _together(
     return [members for members in lists.values() if len(members) > 1], doubts, told
 
 
-def _against(kept: int, others: Sequence[int], told: dict[tuple[int, int], Verdict], judging: Judging) -> list[Verdict]:
+def _against(
+    kept: int, others: Sequence[int], told: dict[tuple[int, int], Verdict], judging: Judging
+) -> list[Verdict]:
     pairs = [(min(kept, place), max(kept, place)) for place in others]
     new = [pair for pair in pairs if pair not in told]
     for start in range(0, len(new), TOGETHER):
@@ -119,4 +131,7 @@ def _doubts(pairs: list[tuple[int, int, float]], stands: list[int]) -> list[tupl
         one, other = sorted((stands[first], stands[second]))
         if one != other:
             best[one, other] = max(best.get((one, other), 0.0), score)
-    return sorted(((one, other, score) for (one, other), score in best.items()), key=lambda each: (-each[2], each[:2]))
+    return sorted(
+        ((one, other, score) for (one, other), score in best.items()),
+        key=lambda each: (-each[2], each[:2]),
+    )

@@ -9,11 +9,13 @@ from twofold.copies.registration import Laid
 __all__ = ["blocks_of", "line_of", "other_colours", "other_light", "paper_of"]
 
 
-def line_of(one: Float[np.ndarray, "pixels"], other: Float[np.ndarray, "pixels"]) -> tuple[float, float, float]:
+def line_of(
+    one: Float[np.ndarray, "pixels"], other: Float[np.ndarray, "pixels"]
+) -> tuple[float, float, float]:
     """(gain, offset, spread of the rest): the second's light as a line of the first's, those far off it left out.
 
-    From two starts, the better of which is taken: all pixels alike; and those of which the light is the same already,
-    without which loud letters over a flat picture would make the line.
+    From two starts, the better of which is taken: all pixels alike; and those of which the light is
+    the same already, without which loud letters over a flat picture would make the line.
     """
     step = -(-len(one) // ENOUGH)
     one, other = one[::step], other[::step]
@@ -32,7 +34,9 @@ def _line(one: np.ndarray, other: np.ndarray, weight: np.ndarray) -> tuple[float
         total = weight.sum()
         middle, level = (weight * one).sum() / total, (weight * other).sum() / total
         spread_of = max(float((weight * (one - middle) ** 2).sum()), 1e-6)
-        gain = min(max(float((weight * (one - middle) * (other - level)).sum()) / spread_of, 0.3), 3.0)
+        gain = min(
+            max(float((weight * (one - middle) * (other - level)).sum()) / spread_of, 0.3), 3.0
+        )
         offset = float(level - gain * middle)
         left = np.abs(other - gain * one - offset)
         spread = 1.5 * median_of(left) + 2

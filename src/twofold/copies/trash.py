@@ -1,7 +1,7 @@
 """Decisions about copies carried out: files go to a trash folder of the data, can come back, and none is deleted.
 
-All or nothing: the undo list is on the disk before the first file moves. What fails is taken back at once; what was
-killed is taken back by the next call.
+All or nothing: the undo list is on the disk before the first file moves. What fails is taken back
+at once; what was killed is taken back by the next call.
 """
 
 import os
@@ -12,7 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from unicodedata import normalize
 
-from twofold.copies.decisions import TRASH, Decided, Row, State, checked, decisions_table, names_on_disk, root_of
+from twofold.copies.decisions import (
+    TRASH,
+    Decided,
+    Row,
+    State,
+    checked,
+    decisions_table,
+    names_on_disk,
+    root_of,
+)
 from twofold.copies.sidecars import sidecars
 from twofold.data.delimited import written_rows
 from twofold.data.listing import some
@@ -35,8 +44,8 @@ class Moved:
     """What was moved: from -> to, relative to the data; and the list that undoes it (None: this was the undoing).
 
     Attributes:
-        linked: where a hard link to the kept file now stands -> the kept file. left: what stays since a hard link would
-            change its content. notes: what else there is to say.
+        linked: where a hard link to the kept file now stands -> the kept file. left: what stays
+            since a hard link would change its content. notes: what else there is to say.
     """
 
     files: dict[str, str]
@@ -59,8 +68,8 @@ class _Move:
 def apply_decisions(data: str | Path, decisions: str | Path, *, link: bool = False) -> Moved:
     """Move the files that were decided to go into `.twofold-trash`; or, given an undo list, move them back.
 
-    Sidecar files (photo.jpg.xmp, photo.xmp) go with their file. Files on another disk below the data go to a trash
-    folder at the top of that disk, so that nothing is ever copied.
+    Sidecar files (photo.jpg.xmp, photo.xmp) go with their file. Files on another disk below the
+    data go to a trash folder at the top of that disk, so that nothing is ever copied.
 
     Args:
         data: the folder that was looked at, or the table.
@@ -68,8 +77,9 @@ def apply_decisions(data: str | Path, decisions: str | Path, *, link: bool = Fal
         link: put a hard link to the kept file where a file of exactly its content was. Others stay.
 
     Raises:
-        DataError: no such table, a decision that is none, a file that is missing, changed, outside the data, a link, or
-            both kept and to go; or a group of which nothing would be left. Nothing was moved.
+        DataError: no such table, a decision that is none, a file that is missing, changed, outside
+            the data, a link, or both kept and to go; or a group of which nothing would be left.
+            Nothing was moved.
         CannotWrite: a file cannot be moved. What was moved before is back in its place.
     """
     root = root_of(data)
@@ -94,7 +104,10 @@ def apply_decisions(data: str | Path, decisions: str | Path, *, link: bool = Fal
 
 def unfinished(data: str | Path) -> tuple[Path, ...]:
     """Undo lists of runs that were killed; the next `apply_decisions` takes those back first."""
-    return tuple(mark.with_suffix("") for mark in sorted((root_of(data) / TRASH).glob(f"undo-*.csv{UNFINISHED}")))
+    return tuple(
+        mark.with_suffix("")
+        for mark in sorted((root_of(data) / TRASH).glob(f"undo-*.csv{UNFINISHED}"))
+    )
 
 
 @contextmanager
@@ -110,7 +123,9 @@ def _alone(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise CannotWrite(f"another run is moving files of {root}: wait until it has ended") from None
+            raise CannotWrite(
+                f"another run is moving files of {root}: wait until it has ended"
+            ) from None
         yield
     finally:
         os.close(handle)
@@ -149,7 +164,10 @@ def _with_sidecars(root: Path, moves: list[_Move], kept: list[Decided]) -> list[
     going = [root / move.path for move in moves if not move.linked_to]
     fixed = {each.file for each in kept} | {root / move.path for move in moves}
     found = [file for file in sidecars(going) if file not in fixed]
-    more = [_Move(path=file.relative_to(root).as_posix(), target="", state=State.of(file)) for file in found]
+    more = [
+        _Move(path=file.relative_to(root).as_posix(), target="", state=State.of(file))
+        for file in found
+    ]
     return [*moves, *more]
 
 
@@ -162,7 +180,10 @@ def _targets(root: Path, moves: list[_Move]) -> list[_Move]:
         inside = Path(move.path).relative_to(disk)
         trash = root / disk / TRASH
         if trash.is_symlink() or (trash.exists() and not trash.is_dir()):
-            raise CannotWrite(f"{trash} is not a folder of its own, so nothing can be kept there. No file was moved")
+            raise CannotWrite(
+                f"{trash} is not a folder of its own, so nothing can be kept there. No file was "
+                f"moved"
+            )
         target, number = disk / TRASH / inside, 1
         while _plain_name(target) in taken or os.path.lexists(root / target):
             target = disk / TRASH / inside.with_stem(f"{inside.stem}-{number}")
@@ -204,7 +225,11 @@ def _carry_out(root: Path, moves: list[_Move], kept: list[Decided]) -> Path:
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"interrupted: {told}") from None
         if isinstance(error, OSError):
-            reason = " ".join(filter(None, [error.strerror or str(error), error.filename and f"({error.filename})"]))
+            reason = " ".join(
+                filter(
+                    None, [error.strerror or str(error), error.filename and f"({error.filename})"]
+                )
+            )
             raise CannotWrite(f"cannot move files to {root / TRASH}: {reason}. {told}") from error
         raise
     return undo
@@ -236,11 +261,15 @@ def _undo_list(root: Path, moves: list[_Move]) -> Path:
     try:
         undo.parent.mkdir(exist_ok=True)
     except OSError as error:
-        raise CannotWrite(f"cannot make {undo.parent}: {error.strerror}. No file was moved") from error
+        raise CannotWrite(
+            f"cannot make {undo.parent}: {error.strerror}. No file was moved"
+        ) from error
     try:
         write_atomically(undo, table)
     except CannotWrite as error:
-        raise CannotWrite(f"the undo list cannot be written, so no file was moved: {error}") from error
+        raise CannotWrite(
+            f"the undo list cannot be written, so no file was moved: {error}"
+        ) from error
     return undo
 
 
@@ -265,7 +294,9 @@ def _undo_rows(rows: list[Row], table: Path) -> list[Row]:
                 decoded = [os.fsdecode(bytes.fromhex(part.strip("-"))) for part in raw.split(" ")]
                 names = dict(zip(UNDO_LIST[:3], decoded, strict=True))
             except ValueError:
-                raise DataError(f"{table}: raw {raw!r} does not stand for three names: restore the list") from None
+                raise DataError(
+                    f"{table}: raw {raw!r} does not stand for three names: restore the list"
+                ) from None
         found.append(row | names)
     return found
 
@@ -286,7 +317,9 @@ def _recover(root: Path) -> tuple[str, ...]:
     for undo in unfinished(root):
         rows, _ = decisions_table(undo)
         back = _back(root, rows, undo)
-        told.append(f"an earlier run was cut off: {len(back)} of its files were put back ({undo.name})")
+        told.append(
+            f"an earlier run was cut off: {len(back)} of its files were put back ({undo.name})"
+        )
     return tuple(told)
 
 
@@ -298,7 +331,8 @@ def _back(root: Path, rows: list[Row], table: Path) -> dict[str, str]:
     """Move everything of an undo list back: from -> to. What is in its place already stays there.
 
     Raises:
-        DataError: a path outside the data, a place that is taken, or a file that is nowhere. Nothing was moved.
+        DataError: a path outside the data, a place that is taken, or a file that is nowhere.
+            Nothing was moved.
     """
     moves, nowhere = [], []
     rows = _undo_rows(rows, table)
@@ -311,10 +345,15 @@ def _back(root: Path, rows: list[Row], table: Path) -> dict[str, str]:
                 nowhere.append(row["path"])
             continue
         if os.path.lexists(place) and not _is_our_link(root, row):
-            raise DataError(f"{row['path']} stands there again: move it away, or take its line out of {table}")
+            raise DataError(
+                f"{row['path']} stands there again: move it away, or take its line out of {table}"
+            )
         moves.append(row)
     if nowhere:
-        raise DataError(f"{some(nowhere)} of {table} is neither in its place nor in the trash: take its line out")
+        raise DataError(
+            f"{some(nowhere)} of {table} is neither in its place nor in the trash: take its line "
+            f"out"
+        )
     times = _times_to_restore(root, rows, table)
     if moves and table.parent.samefile(root / TRASH):
         table.with_name(table.name + UNFINISHED).touch()
@@ -333,12 +372,14 @@ def _move_back(root: Path, rows: list[Row]) -> None:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             if row.get("linked_to") and os.path.lexists(place):
-                away.replace(place)  # the name of the hard link; its content stays with the kept file
+                # the name of the hard link; its content stays with the kept file
+                away.replace(place)
             else:
                 rename_without_replacing(away, place)
         except OSError as error:
             raise CannotWrite(
-                f"cannot move {row['moved_to']} back to {row['path']}: {error.strerror}. {number} of {len(rows)} files "
+                f"cannot move {row['moved_to']} back to {row['path']}: {error.strerror}. {number} "
+                f"of {len(rows)} files "
                 "are back; the same command takes the others"
             ) from error
         folders |= {away.parent, place.parent}
@@ -349,7 +390,11 @@ def _move_back(root: Path, rows: list[Row]) -> None:
 def _times_to_restore(root: Path, rows: list[Row], table: Path) -> dict[Path, int]:
     """Folders and the times they had: those that nobody has changed since the files were moved, or that are gone."""
     cut_off, finished = table.with_name(table.name + UNFINISHED).exists(), table.stat().st_mtime_ns
-    times = {root / row["path"]: int(row["time"]) for row in rows if not row["moved_to"] and row.get("time")}
+    times = {
+        root / row["path"]: int(row["time"])
+        for row in rows
+        if not row["moved_to"] and row.get("time")
+    }
     return {
         folder: time
         for folder, time in times.items()
@@ -365,6 +410,10 @@ def _is_our_link(root: Path, row: Row) -> bool:
 def _inside(root: Path, path: str) -> Path:
     """A file of the data; links that lead out of it, and .., are refused."""
     file = root / path
-    if Path(path).is_absolute() or not file.parent.resolve().is_relative_to(root.resolve()) or ".." in Path(path).parts:
+    if (
+        Path(path).is_absolute()
+        or not file.parent.resolve().is_relative_to(root.resolve())
+        or ".." in Path(path).parts
+    ):
         raise DataError(f"{path} lies outside {root}: decisions are about files of the data")
     return file

@@ -64,7 +64,8 @@ class Adapted:
 def adapted(recipe: Recipe, items: Items, *, fixed: Collection[str] = (), seed: int = 0) -> Adapted:
     """The recipe with p, k, the shares of the split, the folds and the epochs that suit these identities.
 
-    Shares and folds that differ from the default stay as they are, and so does every setting in `fixed`.
+    Shares and folds that differ from the default stay as they are, and so does every setting in
+    `fixed`.
 
     Args:
         fixed: settings that the user chose, by their names for --set ("p", "split.calibrate").
@@ -84,7 +85,9 @@ def adapted(recipe: Recipe, items: Items, *, fixed: Collection[str] = (), seed: 
     if recipe.groups_per_batch is not None:
         _check_groups(recipe, items.parts(split, seed=seed).train)
     if "epochs" not in fixed:
-        recipe, longer = long_enough(recipe, steps_of_epoch(recipe, items.parts(split, seed=seed).train))
+        recipe, longer = long_enough(
+            recipe, steps_of_epoch(recipe, items.parts(split, seed=seed).train)
+        )
         more += longer
     return Adapted(recipe=recipe, notes=(*notes, *more))
 
@@ -108,7 +111,8 @@ def long_enough(recipe: Recipe, steps: int) -> tuple[Recipe, list[str]]:
         return recipe, []
     note = (
         f"epochs={epochs} in place of {recipe.epochs}: an epoch of this data is {steps} "
-        f"{'step' if steps == 1 else 'steps'}, and {recipe.fewest_steps} are needed (--set epochs=N for another number)"
+        f"{'step' if steps == 1 else 'steps'}, and {recipe.fewest_steps} are needed (--set "
+        f"epochs=N for another number)"
     )
     return recipe.model_copy(update={"epochs": epochs}), [note]
 
@@ -136,13 +140,16 @@ def _split(split: Split, count: int, fixed: Collection[str]) -> tuple[Split, lis
         folds = fold_count(count)
         found, _ = _crossfitted(split, folds, chosen, count)
         return found, [
-            f"{count} identities are too few to keep some aside: cross-fitting in {folds} folds (split.folds), each "
-            f"identity judged by a model that has not seen it; about {folds} times the time of one training"
+            f"{count} identities are too few to keep some aside: cross-fitting in {folds} folds "
+            f"(split.folds), each "
+            f"identity judged by a model that has not seen it; about {folds} times the time of "
+            f"one training"
         ]
     if count < CROSSFIT_FROM:
         nothing = dict.fromkeys(JUDGING, 0.0)
         return split.model_copy(update={"train": 1.0, "folds": 0, **nothing}), [
-            f"all {count} identities train and none is kept aside: it takes {CROSSFIT_FROM} to calibrate as well"
+            f"all {count} identities train and none is kept aside: it takes {CROSSFIT_FROM} to "
+            f"calibrate as well"
         ]
     share = round(min(max(usual.calibrate, JUDGES / count), LARGEST_SHARE), 3)
     if share == usual.calibrate:
@@ -150,22 +157,28 @@ def _split(split: Split, count: int, fixed: Collection[str]) -> tuple[Split, lis
     train = round(usual.train + usual.calibrate - share, 3)
     update = {"train": train, "calibrate": share, "folds": 0}
     return split.model_copy(update=update), [
-        f"split.calibrate={share:g} and split.train={train:g}, so that about {int(share * count)} of {count} "
+        f"split.calibrate={share:g} and split.train={train:g}, so that about {int(share * count)} "
+        f"of {count} "
         "identities calibrate"
     ]
 
 
 def _crossfitted(split: Split, folds: int, chosen: set[str], count: int) -> tuple[Split, list[str]]:
     """Every identity trains and is judged; only a test part may be kept aside, where it was asked for."""
-    if aside := sorted(chosen & {"valid", "calibrate"} - {part for part in JUDGING if not getattr(split, part)}):
+    if aside := sorted(
+        chosen & {"valid", "calibrate"} - {part for part in JUDGING if not getattr(split, part)}
+    ):
         raise NotEnoughData(
-            f"split.folds={folds} judges every identity, so that nothing is left for split.{aside[0]}: leave one of "
+            f"split.folds={folds} judges every identity, so that nothing is left for "
+            f"split.{aside[0]}: leave one of "
             "the two out"
         )
     if folds > count // 2:
         raise NotEnoughData(
-            f"{count} identities with two items cannot make {folds} folds of at least 2: set split.folds to "
-            f"{max(count // 2, 2)} or less" + ("" if count >= 4 else ", or give at least 4 identities")
+            f"{count} identities with two items cannot make {folds} folds of at least 2: set "
+            f"split.folds to "
+            f"{max(count // 2, 2)} or less"
+            + ("" if count >= 4 else ", or give at least 4 identities")
         )
     test = split.test if "test" in chosen else 0.0
     return split.model_copy(
@@ -199,26 +212,32 @@ def _fewest_classes(recipe: Recipe, items: Items, seed: int) -> int:
     return min(int((np.bincount(each.labels[~each.forged]) >= 2).sum()) for each in trained)
 
 
-def _batch(recipe: Recipe, usable: int, largest: int, fixed: Collection[str]) -> tuple[Recipe, list[str]]:
+def _batch(
+    recipe: Recipe, usable: int, largest: int, fixed: Collection[str]
+) -> tuple[Recipe, list[str]]:
     """p no larger than the classes, k no larger than the largest class."""
     changes: dict[str, int | None] = {}
     if recipe.p > usable:
         if "p" in fixed:
             raise NotEnoughData(
-                f"a batch of p={recipe.p} classes was asked for, and {usable} classes with two items are there to "
+                f"a batch of p={recipe.p} classes was asked for, and {usable} classes with two "
+                f"items are there to "
                 f"train on: --set p={usable} or less, or leave it out"
             )
         changes |= _smaller(recipe, usable)
     if recipe.k > largest:
         if "k" in fixed:
             raise NotEnoughData(
-                f"k={recipe.k} items of each class were asked for, and the largest class has {largest}: --set "
+                f"k={recipe.k} items of each class were asked for, and the largest class has "
+                f"{largest}: --set "
                 f"k={largest} or less, or leave it out"
             )
         changes["k"] = largest
     if not changes:
         return recipe, []
-    said = ", ".join(f"{name}={'off' if value is None else value}" for name, value in changes.items())
+    said = ", ".join(
+        f"{name}={'off' if value is None else value}" for name, value in changes.items()
+    )
     note = f"{said}: {usable} classes with two items train, the largest has {largest}"
     return recipe.model_copy(update=changes), [note]
 
@@ -227,10 +246,16 @@ def _check_groups(recipe: Recipe, train: Items) -> None:
     """Plan one epoch, to see that batches of groups can be filled."""
     if train.group is None:
         raise NotEnoughData(
-            "groups_per_batch needs items with groups: give --levels 2 or a column group, or leave it out"
+            "groups_per_batch needs items with groups: give --levels 2 or a column group, or "
+            "leave it out"
         )
     identity_batches(
-        train.labels, p=recipe.p, k=recipe.k, seed=0, group=train.group, groups_per_batch=recipe.groups_per_batch
+        train.labels,
+        p=recipe.p,
+        k=recipe.k,
+        seed=0,
+        group=train.group,
+        groups_per_batch=recipe.groups_per_batch,
     )
 
 

@@ -6,7 +6,9 @@ from jaxtyping import Int, Shaped
 __all__ = ["another", "arranged", "runs", "scattered", "turns", "unranked"]
 
 
-def runs(ordered: Shaped[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " runs"], Int[np.ndarray, " runs"]]:
+def runs(
+    ordered: Shaped[np.ndarray, " n"],
+) -> tuple[Int[np.ndarray, " runs"], Int[np.ndarray, " runs"]]:
     """Where each run of equal values in an ordered array begins, and how long it is."""
     begins = np.ones(len(ordered), dtype=bool)
     begins[1:] = ordered[1:] != ordered[:-1]
@@ -14,12 +16,15 @@ def runs(ordered: Shaped[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " runs"], I
     return start, np.diff(start, append=len(ordered))
 
 
-def arranged(draws: Int[np.ndarray, " kinds"], size: int, rng: np.random.Generator) -> Int[np.ndarray, "rows size"]:
+def arranged(
+    draws: Int[np.ndarray, " kinds"], size: int, rng: np.random.Generator
+) -> Int[np.ndarray, "rows size"]:
     """Rows of `size` different kinds, in which each kind stands as often as it is drawn, as far as that can be.
 
-    There can be R rows if sum(min(draws, R)) >= size * R; the largest R is taken, kinds drawn more often than R are cut
-    to R, and fewer than `size` surplus draws are left out at random. Kinds in random order then take the rows of one
-    random permutation after the other; a permutation begins with rows that a kind that straddles two has not yet.
+    There can be R rows if sum(min(draws, R)) >= size * R; the largest R is taken, kinds drawn more
+    often than R are cut to R, and fewer than `size` surplus draws are left out at random. Kinds in
+    random order then take the rows of one random permutation after the other; a permutation begins
+    with rows that a kind that straddles two has not yet.
     """
     rows = _most_rows(draws, size)
     kinds = np.repeat(np.arange(len(draws)), np.minimum(draws, rows))
@@ -79,11 +84,13 @@ def unranked(rank: Int[np.ndarray, " m"]) -> tuple[Int[np.ndarray, " m"], Int[np
     return rank - high * (high - 1) // 2, high
 
 
-def scattered(places: Int[np.ndarray, " m"], total: int, rng: np.random.Generator) -> Int[np.ndarray, " m"]:
+def scattered(
+    places: Int[np.ndarray, " m"], total: int, rng: np.random.Generator
+) -> Int[np.ndarray, " m"]:
     """A random permutation of range(total), evaluated at some places only: memory for the places, not for `total`.
 
-    Four Feistel rounds on the next even power of two, walked until inside the range (Black & Rogaway 2002,
-    "Ciphers with arbitrary finite domains"). For shuffling, not for secrets.
+    Four Feistel rounds on the next even power of two, walked until inside the range (Black &
+    Rogaway 2002, "Ciphers with arbitrary finite domains"). For shuffling, not for secrets.
     """
     half = max(1, (total - 1).bit_length() + 1 >> 1)
     mask = np.uint64((1 << half) - 1)
@@ -110,7 +117,8 @@ def another(
 ) -> Int[np.ndarray, " m"]:
     """For each first item a random item with the same `inside` and another `unlike`; -1 where there is none.
 
-    Sorted by (inside, unlike), the forbidden items are one block inside the allowed range: no rejection is needed.
+    Sorted by (inside, unlike), the forbidden items are one block inside the allowed range: no
+    rejection is needed.
     """
     if not len(first):
         return first

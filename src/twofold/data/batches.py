@@ -14,7 +14,8 @@ from twofold.errors import DataError, NotEnoughData, UsageError
 
 __all__ = ["Episode", "balanced_pairs", "episodes", "hard_batches", "identity_batches"]
 
-# the first word of each plan's seed, so that two plans of one seed have nothing to do with each other
+# the first word of each plan's seed, so that two plans of one seed have nothing to do with each
+# other
 _IDENTITY, _PAIRS, _EPISODES, _HARD = 1, 2, 3, 5
 
 
@@ -48,28 +49,30 @@ def identity_batches(
 ) -> list[Int[np.ndarray, " _"]]:
     """One epoch of batches of P classes x K items, the food of every batch loss.
 
-    No item stands twice in a batch, no class twice. Each item of a class with at least K items is drawn about once an
-    epoch (which items a remainder leaves out changes with the epoch); less often only where a class is so large that it
-    cannot be in that many batches, and for the last fewer than P draws that fill no batch. A class with 2 to K - 1
-    items gives what it has. Items that are alone in their class make no genuine pair, so they only fill seats that
-    stay free of the p * k, each once before any comes again.
+    No item stands twice in a batch, no class twice. Each item of a class with at least K items is
+    drawn about once an epoch (which items a remainder leaves out changes with the epoch); less
+    often only where a class is so large that it cannot be in that many batches, and for the last
+    fewer than P draws that fill no batch. A class with 2 to K - 1 items gives what it has. Items
+    that are alone in their class make no genuine pair, so they only fill seats that stay free of
+    the p * k, each once before any comes again.
 
     Args:
         labels: class of each item.
         p: classes per batch.
         k: items per class, at least 2.
         seed, epoch: the same give the same batches.
-        group: group of each item, one per class; with `groups_per_batch` = g a batch takes p / g classes from each of g
-            groups, or all classes of a group that has fewer.
-        identity: where given, each class also brings up to k of the items that are alone in their class and have its
-            identity (forgeries of a writer), on top of the p * k.
+        group: group of each item, one per class; with `groups_per_batch` = g a batch takes p / g
+            classes from each of g groups, or all classes of a group that has fewer.
+        identity: where given, each class also brings up to k of the items that are alone in their
+            class and have its identity (forgeries of a writer), on top of the p * k.
 
     Returns:
         a list, in the order of training; within a batch the items of a class stand together.
 
     Raises:
         UsageError: p, k or groups_per_batch that mean nothing.
-        NotEnoughData: fewer than p classes (or g groups) that can fill a batch: how many there are, and the remedy.
+        NotEnoughData: fewer than p classes (or g groups) that can fill a batch: how many there are,
+            and the remedy.
     """
     _check_batch(p, k, group=group, groups_per_batch=groups_per_batch)
     rng = np.random.default_rng([_IDENTITY, seed, epoch])
@@ -100,36 +103,57 @@ def hard_batches(
 ) -> list[Int[np.ndarray, " _"]]:
     """`identity_batches` of groups of look-alike classes; what is over of larger classes comes at random.
 
-    All classes of a group stand in its batches, so there are as many of these as its smallest class fills. Items that
-    would be left out by that, K or more of a class, make further batches, among the others in the order of training.
+    All classes of a group stand in its batches, so there are as many of these as its smallest class
+    fills. Items that would be left out by that, K or more of a class, make further batches, among
+    the others in the order of training.
 
     Raises:
         UsageError, NotEnoughData: as `identity_batches`.
     """
     plan = identity_batches(
-        labels, p=p, k=k, seed=seed, epoch=epoch, group=groups, groups_per_batch=groups_per_batch, identity=identity
+        labels,
+        p=p,
+        k=k,
+        seed=seed,
+        epoch=epoch,
+        group=groups,
+        groups_per_batch=groups_per_batch,
+        identity=identity,
     )
     seated = np.zeros(len(labels), dtype=bool)
     seated[np.concatenate(plan)] = True
     most = int(labels.max()) + 1
-    left, drawn = np.bincount(labels[~seated], minlength=most), np.bincount(labels[seated], minlength=most)
+    left, drawn = (
+        np.bincount(labels[~seated], minlength=most),
+        np.bincount(labels[seated], minlength=most),
+    )
     over = (left >= k) | ((left >= 2) & (drawn == 0))
     rest = np.flatnonzero(~seated & over[labels])
     if over.sum() >= p:
-        plan += [rest[batch] for batch in identity_batches(labels[rest], p=p, k=k, seed=seed, epoch=epoch)]
+        plan += [
+            rest[batch]
+            for batch in identity_batches(labels[rest], p=p, k=k, seed=seed, epoch=epoch)
+        ]
     order = np.random.default_rng([_HARD, seed, epoch]).permutation(len(plan))
     return [plan[index] for index in order]
 
 
-def _check_batch(p: int, k: int, *, group: Int[np.ndarray, " n"] | None, groups_per_batch: int | None) -> None:
+def _check_batch(
+    p: int, k: int, *, group: Int[np.ndarray, " n"] | None, groups_per_batch: int | None
+) -> None:
     if p < 2 or k < 2:
-        raise UsageError(f"p={p}, k={k}: a batch needs at least 2 classes with at least 2 items of each")
+        raise UsageError(
+            f"p={p}, k={k}: a batch needs at least 2 classes with at least 2 items of each"
+        )
     if groups_per_batch is None:
         return
     if group is None:
         raise UsageError(f"groups_per_batch={groups_per_batch}, but the items have no groups")
     if groups_per_batch < 1 or p % groups_per_batch:
-        raise UsageError(f"groups_per_batch={groups_per_batch} must divide p={p}: choose a p that is a multiple of it")
+        raise UsageError(
+            f"groups_per_batch={groups_per_batch} must divide p={p}: choose a p that is a "
+            f"multiple of it"
+        )
 
 
 def _by_class(labels: Int[np.ndarray, " n"], rng: np.random.Generator) -> _Classes:
@@ -139,20 +163,26 @@ def _by_class(labels: Int[np.ndarray, " n"], rng: np.random.Generator) -> _Class
     return _Classes(order=order, start=start, count=count)
 
 
-def _draws(count: Int[np.ndarray, " classes"], k: int, rng: np.random.Generator) -> Int[np.ndarray, " classes"]:
+def _draws(
+    count: Int[np.ndarray, " classes"], k: int, rng: np.random.Generator
+) -> Int[np.ndarray, " classes"]:
     """How often each class is drawn this epoch: n / k on average, so each of its items is drawn once on average."""
     whole, rest = np.divmod(count, k)
     draws = whole + (rng.random(len(count)) < rest / k)
     return np.where(count < k, count >= 2, draws).astype(np.int64)
 
 
-def _plan_whole(draws: Int[np.ndarray, " classes"], p: int, rng: np.random.Generator) -> list[Int[np.ndarray, " _"]]:
+def _plan_whole(
+    draws: Int[np.ndarray, " classes"], p: int, rng: np.random.Generator
+) -> list[Int[np.ndarray, " _"]]:
     usable = int((draws > 0).sum())
     if usable < p:
         raise NotEnoughData(
-            f"p={p} classes per batch, but {usable} have two items or more: --set p={usable} or less, or give more"
+            f"p={p} classes per batch, but {usable} have two items or more: --set p={usable} or "
+            f"less, or give more"
             if usable >= 2
-            else f"{usable} classes have two items or more: a batch takes at least 2. Give more items of the same class"
+            else f"{usable} classes have two items or more: a batch takes at least 2. Give more "
+            f"items of the same class"
         )
     return list(arranged(draws, p, rng))
 
@@ -176,7 +206,8 @@ def _plan_groups(
             inside.append([members[row] for row in plan])
     if len(inside) < groups_per_batch:
         raise NotEnoughData(
-            f"groups_per_batch={groups_per_batch}, but {len(inside)} groups have {least} or more classes of two "
+            f"groups_per_batch={groups_per_batch}, but {len(inside)} groups have {least} or more "
+            f"classes of two "
             "items or more: set it lower, or train without groups"
         )
     left = [iter(plans) for plans in inside]
@@ -184,7 +215,9 @@ def _plan_groups(
     return [np.concatenate([next(left[code]) for code in row]) for row in rows]
 
 
-def _seated(plan: list[Int[np.ndarray, " _"]], classes: _Classes, k: int) -> list[Int[np.ndarray, " _"]]:
+def _seated(
+    plan: list[Int[np.ndarray, " _"]], classes: _Classes, k: int
+) -> list[Int[np.ndarray, " _"]]:
     """The items of each batch: a class's j-th draw of the epoch takes its j-th k items, the last one its last k."""
     drawn = np.concatenate(plan)
     turn = turns(drawn)
@@ -194,7 +227,10 @@ def _seated(plan: list[Int[np.ndarray, " _"]], classes: _Classes, k: int) -> lis
     items = classes.order[np.minimum(start[:, None] + seats, len(classes.order) - 1)]
     valid = seats < count[:, None]
     ends = np.cumsum([len(row) for row in plan])
-    return [items[end - len(row) : end][valid[end - len(row) : end]] for row, end in zip(plan, ends, strict=True)]
+    return [
+        items[end - len(row) : end][valid[end - len(row) : end]]
+        for row, end in zip(plan, ends, strict=True)
+    ]
 
 
 def _with_forgeries(
@@ -219,7 +255,9 @@ def _with_forgeries(
         for code in np.unique(identity[batch]).tolist():
             if code in mine:
                 items = mine[code]
-                brought.append(items.take(np.arange(turn[code], turn[code] + min(k, len(items))), mode="wrap"))
+                brought.append(
+                    items.take(np.arange(turn[code], turn[code] + min(k, len(items))), mode="wrap")
+                )
                 turn[code] += k
         wider.append(np.concatenate(brought))
     return wider
@@ -245,7 +283,10 @@ def _group_of_classes(
 ) -> Int[np.ndarray, " classes"]:
     first = group[classes.order[classes.start]]
     if (np.repeat(first, classes.count) != group[classes.order]).any():
-        raise DataError("items of one class stand in more than one group: batches by group need one group per class")
+        raise DataError(
+            "items of one class stand in more than one group: batches by group need one group per "
+            "class"
+        )
     return first
 
 
@@ -260,16 +301,17 @@ def balanced_pairs(
 ) -> tuple[Int[np.ndarray, " count"], Int[np.ndarray, " count"], Int[np.ndarray, " count"]]:
     """Pairs of items, genuine and impostor in turn, so that any even slice is half of each.
 
-    Genuine pairs are drawn without repeats, from one epoch to the next as well, until all have been used; then anew in
-    another order. The impostor pair after each genuine pair has the same first item, so that no item's identity tells
-    the answer.
+    Genuine pairs are drawn without repeats, from one epoch to the next as well, until all have been
+    used; then anew in another order. The impostor pair after each genuine pair has the same first
+    item, so that no item's identity tells the answer.
 
     Args:
         labels: class of each item.
         count: pairs, an even number.
         seed, epoch: the same give the same pairs.
-        identity: where given, an impostor is of another identity, except that an item whose identity has forgeries
-            (items of another class) meets one of those in every other impostor pair, by chance.
+        identity: where given, an impostor is of another identity, except that an item whose
+            identity has forgeries (items of another class) meets one of those in every other
+            impostor pair, by chance.
         group: where given, an impostor comes from the same group, if that holds another identity.
 
     Returns:
@@ -280,10 +322,14 @@ def balanced_pairs(
         NotEnoughData: no genuine or no impostor pair.
     """
     if count < 2 or count % 2:
-        raise UsageError(f"count={count}: half of the pairs are genuine, so it must be even and at least 2")
+        raise UsageError(
+            f"count={count}: half of the pairs are genuine, so it must be even and at least 2"
+        )
     identity = labels if identity is None else identity
     if len(labels) == 0 or int(identity.min()) == int(identity.max()):
-        raise NotEnoughData("all items have one identity: impostor pairs need two. Give items of more identities")
+        raise NotEnoughData(
+            "all items have one identity: impostor pairs need two. Give items of more identities"
+        )
     rng = np.random.default_rng([_PAIRS, seed, epoch])
     first, second = _genuine(labels, count // 2, seed=seed, epoch=epoch)
     swap = rng.random(len(first)) < 0.5
@@ -302,12 +348,17 @@ def _genuine(
     ends = np.cumsum(sizes * (sizes - 1) // 2)
     total = int(ends[-1])
     if not total:
-        raise NotEnoughData(f"none of {len(sizes)} classes has two items, so there is no genuine pair: give more items")
+        raise NotEnoughData(
+            f"none of {len(sizes)} classes has two items, so there is no genuine pair: give more "
+            f"items"
+        )
     places = epoch * count + np.arange(count)
     ranks = np.empty(count, dtype=np.int64)
     for cycle in np.unique(places // total).tolist():
         now = places // total == cycle
-        ranks[now] = scattered(places[now] % total, total, np.random.default_rng([_PAIRS, seed, cycle, 0]))
+        ranks[now] = scattered(
+            places[now] % total, total, np.random.default_rng([_PAIRS, seed, cycle, 0])
+        )
     code = np.searchsorted(ends, ranks, side="right")
     rank = ranks - (ends[code] - sizes[code] * (sizes[code] - 1) // 2)
     low, high = unranked(rank)
@@ -349,24 +400,33 @@ def episodes(
         labels: class of each item; classes with fewer than k_shot + queries items are left out.
         count: number of tasks.
         seed, epoch: the same give the same tasks.
-        group: where given, all classes of a task come from one group (chosen by its number of classes).
+        group: where given, all classes of a task come from one group (chosen by its number of
+            classes).
 
     Raises:
         UsageError: n_way below 2, or k_shot, queries or count below 1.
         NotEnoughData: fewer than n_way classes (in any group) that are large enough.
     """
     if n_way < 2 or min(k_shot, queries, count) < 1:
-        raise UsageError(f"n_way={n_way}, k_shot={k_shot}, queries={queries}, count={count}: 2, 1, 1 and 1 at least")
+        raise UsageError(
+            f"n_way={n_way}, k_shot={k_shot}, queries={queries}, count={count}: 2, 1, 1 and 1 at "
+            f"least"
+        )
     rng = np.random.default_rng([_EPISODES, seed, epoch])
     classes = _by_class(labels, rng)
     large = classes.count >= k_shot + queries
-    groups = np.zeros(len(large), np.int64) if group is None else _group_of_classes(labels, group, classes)
+    groups = (
+        np.zeros(len(large), np.int64)
+        if group is None
+        else _group_of_classes(labels, group, classes)
+    )
     pools = [np.flatnonzero(large & (groups == code)) for code in np.unique(groups)]
     most = max((len(pool) for pool in pools), default=0)
     if most < n_way:
         where = "" if group is None else " in one group"
         raise NotEnoughData(
-            f"n_way={n_way}, but at most {most} classes{where} have k_shot + queries = {k_shot + queries} items: lower "
+            f"n_way={n_way}, but at most {most} classes{where} have k_shot + queries = "
+            f"{k_shot + queries} items: lower "
             "n_way, k_shot or queries, or give more items"
         )
     pools = [pool for pool in pools if len(pool) >= n_way]
@@ -385,6 +445,8 @@ def _tasks(
     weights = np.array([len(pool) for pool in pools], dtype=np.float64)
     for code in rng.choice(len(pools), size=count, p=weights / weights.sum()):
         ways = rng.choice(pools[code], size=n_way, replace=False)
-        drawn = [rng.choice(classes.count[way], size=k_shot + queries, replace=False) for way in ways]
+        drawn = [
+            rng.choice(classes.count[way], size=k_shot + queries, replace=False) for way in ways
+        ]
         items = classes.order[classes.start[ways][:, None] + np.stack(drawn)]
         yield Episode(support=items[:, :k_shot], query=items[:, k_shot:])

@@ -19,8 +19,8 @@ __all__ = ["write_cleaned"]
 def write_cleaned(items: Items, dropped: Mapping[int, str], out: str | Path) -> Path:
     """Write OUT.csv, which `Items.from_table` reads, and OUT.dropped.csv with a reason for each item left out.
 
-    The files themselves are not touched; paths are relative to the table. Forgeries of somebody of whom no genuine item
-    is left go as well.
+    The files themselves are not touched; paths are relative to the table. Forgeries of somebody of
+    whom no genuine item is left go as well.
 
     Args:
         dropped: position -> reason.
@@ -37,14 +37,19 @@ def write_cleaned(items: Items, dropped: Mapping[int, str], out: str | Path) -> 
     if out.suffix.lower() != ".csv":
         raise UsageError(f"the cleaned table {out} must end in .csv")
     if not all(isinstance(value, str | Path) for value in items.values):
-        raise UsageError("a cleaned table can name files or texts, but these items are arrays in memory")
+        raise UsageError(
+            "a cleaned table can name files or texts, but these items are arrays in memory"
+        )
     reasons = dict(dropped) | _nameless(items)
     reasons |= _orphans(items, reasons)
     kept = [place for place in range(len(items)) if place not in reasons]
     if not kept:
         raise NotEnoughData(f"none of {len(items)} items would be left: nothing was written")
     beside = out.with_name(f"{out.stem}.dropped.csv")
-    write_atomically(beside, _csv([{**_row(items, i, out), "reason": reasons[i]} for i in sorted(reasons)], items))
+    write_atomically(
+        beside,
+        _csv([{**_row(items, i, out), "reason": reasons[i]} for i in sorted(reasons)], items),
+    )
     write_atomically(out, _csv([_row(items, i, out) for i in kept], items))
     return beside
 
@@ -81,5 +86,9 @@ def _row(items: Items, place: int, out: Path) -> dict[str, Any]:
 
 
 def _csv(rows: Sequence[dict[str, Any]], items: Items) -> bytes:
-    columns = list(rows[0]) if rows else ["path" if isinstance(items.values[0], Path) else "text", "label", "reason"]
+    columns = (
+        list(rows[0])
+        if rows
+        else ["path" if isinstance(items.values[0], Path) else "text", "label", "reason"]
+    )
     return written_rows(columns, rows)

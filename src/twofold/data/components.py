@@ -9,7 +9,9 @@ __all__ = ["components"]
 
 
 def components(
-    count: int, first: Iterable[int] | Int[np.ndarray, " links"], second: Iterable[int] | Int[np.ndarray, " links"]
+    count: int,
+    first: Iterable[int] | Int[np.ndarray, " links"],
+    second: Iterable[int] | Int[np.ndarray, " links"],
 ) -> Int[np.ndarray, " count"]:
     """The smallest number of the component of each of `count` things, of which first[i] and second[i] are linked.
 

@@ -31,9 +31,9 @@ def confounds(
 ) -> dict[str, Estimate]:
     """How well each trait alone tells genuine from impostor pairs: the AUC of minus the traits' Euclidean distance.
 
-    Whole numbers are names (of a source): two are equal or not. Of many pairs some are drawn; intervals leave
-    identities out. Traits that are the same for all are left out, and all of them where there is no genuine or no
-    impostor pair.
+    Whole numbers are names (of a source): two are equal or not. Of many pairs some are drawn;
+    intervals leave identities out. Traits that are the same for all are left out, and all of them
+    where there is no genuine or no impostor pair.
     """
     found = {}
     for name, values in traits.items():
@@ -67,7 +67,9 @@ def forgery_confounds(
     for name, values in traits.items():
         if np.ptp(values, axis=0).any():
             scores = -_apart(values[first], values[second])
-            found[name] = _auc(PairList(scores, same, first=identity[first], second=identity[second]), seed)
+            found[name] = _auc(
+                PairList(scores, same, first=identity[first], second=identity[second]), seed
+            )
     return found
 
 

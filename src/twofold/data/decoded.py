@@ -59,10 +59,16 @@ class DecodingOnce:
     def hand_on(self, items: Items) -> None:
         """Let whoever decodes these items, or some of them, take the arrays."""
         if self.arrays:
-            items.__dict__["_decoded"] = _Known((self.input.name, self.input.arguments()), self.arrays)
+            items.__dict__["_decoded"] = _Known(
+                (self.input.name, self.input.arguments()), self.arrays
+            )
 
 
 def decoded(items: Any, input: Decoder) -> Mapping[Any, np.ndarray]:
     """The arrays of files of these items that this input type has made already."""
     known = items.__dict__.get("_decoded")
-    return known.arrays if known is not None and known.made_by == (input.name, input.arguments()) else {}
+    return (
+        known.arrays
+        if known is not None and known.made_by == (input.name, input.arguments())
+        else {}
+    )

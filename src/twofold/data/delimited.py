@@ -1,8 +1,9 @@
 """Delimited text (CSV, TSV): the one reader and the one writer; what is written is read back to the character.
 
-A spreadsheet takes a field that begins with =, +, - or @ for a formula. Such a field gets an apostrophe in front, which
-spreadsheets take for "this is text". A field with blanks at its ends is put between apostrophes, since readers drop
-blanks. Reading takes both off again. `escaped` and `unescaped` are exact inverses of each other.
+A spreadsheet takes a field that begins with =, +, - or @ for a formula. Such a field gets an
+apostrophe in front, which spreadsheets take for "this is text". A field with blanks at its ends is
+put between apostrophes, since readers drop blanks. Reading takes both off again. `escaped` and
+`unescaped` are exact inverses of each other.
 """
 
 import csv
@@ -48,7 +49,8 @@ def read_rows(path: Path) -> Rows:
     Empty columns at the end are dropped, and so are blanks at the ends of a field.
 
     Raises:
-        DataError: another encoding, a row of another width, a column without a name or twice, too many columns.
+        DataError: another encoding, a row of another width, a column without a name or twice, too
+            many columns.
         NotEnoughData: the file is empty.
     """
     text = decoded(path)
@@ -61,10 +63,16 @@ def read_rows(path: Path) -> Rows:
     if not lines:
         raise NotEnoughData(f"{path} is empty: the first line names the columns")
     header, rows = lines[0][1], lines[1:]
-    while header and not header[-1] and not any(len(row) >= len(header) and row[len(header) - 1] for _, row in rows):
+    while (
+        header
+        and not header[-1]
+        and not any(len(row) >= len(header) and row[len(header) - 1] for _, row in rows)
+    ):
         header.pop()
     _check_header(path, header)
-    return Rows(tuple(header), [(number, _fitted(path, number, row, len(header))) for number, row in rows])
+    return Rows(
+        tuple(header), [(number, _fitted(path, number, row, len(header))) for number, row in rows]
+    )
 
 
 def written_rows(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> bytes:
@@ -116,8 +124,10 @@ def decoded(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not {encoding.upper().removesuffix('-SIG')}. "
-            f"Save it as UTF-8; from Windows or Latin-1: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8-{path.name}"
+            f"{path}, line {line}: byte 0x{content[error.start]:02x} is not "
+            f"{encoding.upper().removesuffix('-SIG')}. "
+            f"Save it as UTF-8; from Windows or Latin-1: iconv -f WINDOWS-1252 -t UTF-8 "
+            f"{path.name} > utf8-{path.name}"
         ) from None
 
 
@@ -150,7 +160,8 @@ def _field(value: object) -> str:
 def _delimiter(header: str, path: Path) -> str:
     if path.suffix.lower() == ".tsv":
         return "\t"
-    return max(",;\t", key=header.count)  # spreadsheets in half of Europe write semicolons into .csv
+    # spreadsheets in half of Europe write semicolons into .csv
+    return max(",;\t", key=header.count)
 
 
 def _lines(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -173,11 +184,15 @@ def _long_fields() -> Iterator[None]:
 def _check_header(path: Path, header: list[str]) -> None:
     if len(header) > MOST_COLUMNS:
         raise DataError(
-            f"{path.name} has {len(header):,} columns, more than {MOST_COLUMNS:,}: a row should be an item or a pair; "
+            f"{path.name} has {len(header):,} columns, more than {MOST_COLUMNS:,}: a row should "
+            f"be an item or a pair; "
             "are rows and columns exchanged?"
         )
     if "" in header:
-        raise DataError(f"{path.name}: column {header.index('') + 1} of {len(header)} has no name in the first line")
+        raise DataError(
+            f"{path.name}: column {header.index('') + 1} of {len(header)} has no name in the "
+            f"first line"
+        )
     if len(set(header)) < len(header):
         twice = next(name for name in header if header.count(name) > 1)
         raise DataError(f"{path.name} has two columns called {twice[:80]!r}: rename or remove one")

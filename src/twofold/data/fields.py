@@ -22,7 +22,8 @@ def truth(field: str, place: str) -> bool:
     value = _float(word)
     if value not in (0.0, 1.0):
         raise DataError(
-            f"{place}: same={field[:40]!r} is neither 1 nor 0 (or true, false, yes, no, same, different); for grades "
+            f"{place}: same={field[:40]!r} is neither 1 nor 0 (or true, false, yes, no, same, "
+            f"different); for grades "
             "between, call the column score"
         )
     return value == 1.0
@@ -36,7 +37,11 @@ def number(field: str, place: str, column: str = "score") -> float:
     """
     value = _float(field)
     if not math.isfinite(value):
-        comma = " (write the decimal point as a point)" if math.isfinite(_float(field.replace(",", "."))) else ""
+        comma = (
+            " (write the decimal point as a point)"
+            if math.isfinite(_float(field.replace(",", ".")))
+            else ""
+        )
         raise DataError(f"{place}: {column}={field[:40]!r} is not a finite number{comma}")
     return value
 

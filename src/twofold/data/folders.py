@@ -14,24 +14,31 @@ __all__ = ["FORGERY_ENDINGS", "levels_of", "refuse_products", "scan"]
 
 FORGERY_ENDINGS = ("_forg", "_forged", "_forgery")
 
-LEFT_BY_SYSTEMS = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"})
+LEFT_BY_SYSTEMS = frozenset(
+    {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "$recycle.bin"}
+)
 """Files and folders that Windows, macOS and network disks leave among pictures (lower case); none is ever an item."""
 
-PRODUCTS = {("manifest.json", "bundle.json"): "a bundle (a trained model)", ("truth.sqlite",): "an index"}
+PRODUCTS = {
+    ("manifest.json", "bundle.json"): "a bundle (a trained model)",
+    ("truth.sqlite",): "an index",
+}
 """What twofold writes, by the files that are in its folder."""
 
 
 def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
     """List a folder whose sub-folders are identities.
 
-    Hidden files and folders, and what systems leave behind (Thumbs.db), are skipped. The order is natural (s2 before
-    s10) and does not depend on the file system. A link to a folder elsewhere is followed once. A folder that may not
-    be read, and a link that leads back into the data or in a circle, is left out with a warning, `LeftOut`.
+    Hidden files and folders, and what systems leave behind (Thumbs.db), are skipped. The order is
+    natural (s2 before s10) and does not depend on the file system. A link to a folder elsewhere is
+    followed once. A folder that may not be read, and a link that leads back into the data or in a
+    circle, is left out with a warning, `LeftOut`.
 
     Args:
         path: the folder.
-        levels: 1: `identity/file`; 2: `group/identity/file`, with "group/identity" as the identity's name; 0: files at
-            any depth, which nobody has labelled, so that each stands for itself.
+        levels: 1: `identity/file`; 2: `group/identity/file`, with "group/identity" as the
+            identity's name; 0: files at any depth, which nobody has labelled, so that each stands
+            for itself.
         suffixes: lower-case endings (".png") that count; None: every regular file counts.
 
     Raises:
@@ -39,7 +46,9 @@ def scan(path: Path, levels: int, suffixes: frozenset[str] | None) -> Listing:
         NotEnoughData: no file stands where it should; says what stands there instead.
     """
     if levels not in (0, 1, 2):
-        raise UsageError(f"levels is {levels}: it is 1 (identity/file), 2 (group/identity/file) or 0 (no labels)")
+        raise UsageError(
+            f"levels is {levels}: it is 1 (identity/file), 2 (group/identity/file) or 0 (no labels)"
+        )
     if not path.is_dir():
         raise DataError(f"{path} is not a folder: give a folder with one sub-folder per identity")
     walk = _Walk(path, suffixes)
@@ -54,7 +63,9 @@ def refuse_products(path: Path) -> None:
     """Raise DataError for a folder that twofold wrote, whose files are not data."""
     for names, product in PRODUCTS.items():
         if all((path / name).is_file() for name in names):
-            raise DataError(f"{path} is {product}, not data: give the folder or the table of your files as DATA")
+            raise DataError(
+                f"{path} is {product}, not data: give the folder or the table of your files as DATA"
+            )
 
 
 def levels_of(path: Path) -> int:
@@ -69,7 +80,8 @@ class _Walk:
 
     Attributes:
         suffixes: endings that count; None: all.
-        strays: what is not where items are. closed: folders and links that cannot be followed, with the reason.
+        strays: what is not where items are. closed: folders and links that cannot be followed, with
+            the reason.
         followed: where the links led that were followed, so that none is followed twice.
     """
 
@@ -94,7 +106,9 @@ class _Walk:
         except OSError as error:
             said = error.strerror or str(error)
             if not folder:
-                raise DataError(f"{self.root} cannot be read ({said}): check its permissions") from None
+                raise DataError(
+                    f"{self.root} cannot be read ({said}): check its permissions"
+                ) from None
             self._leave(f"{folder.rstrip('/')}/ ({said})")
         return sorted(folders, key=natural), sorted(others, key=natural)
 
@@ -115,7 +129,10 @@ class _Walk:
             part.startswith(".") for part in target.relative_to(root).parts
         )
         if within or above or target in self.followed:
-            self._leave(f"{folder} (a link to {'a folder above' if above else 'a folder that is in the data already'})")
+            self._leave(
+                f"{folder} (a link to "
+                f"{'a folder above' if above else 'a folder that is in the data already'})"
+            )
             return False
         self.followed.add(target)
         return True
@@ -177,7 +194,9 @@ def _unlabelled(walk: _Walk) -> Listing:
         waiting += reversed(deeper)
         found += walk.counted(here, others)
     if not found:
-        raise NotEnoughData(f"{walk.root} and its sub-folders hold no file that counts: give a folder with files")
+        raise NotEnoughData(
+            f"{walk.root} and its sub-folders hold no file that counts: give a folder with files"
+        )
     names = _as_text(tuple(found))
     return Listing(
         values=tuple(walk.root / file for file in found),
@@ -194,8 +213,15 @@ def _as_text(names: tuple[str, ...]) -> tuple[str, ...]:
     text = tuple(map(utf8_name, names))
     if text != names and len(set(text)) < len(set(names)):
         known: dict[str, str] = {}
-        one = next(name for name, shown in zip(names, text, strict=True) if known.setdefault(shown, name) != name)
-        raise DataError(f"two names would both be stored as {utf8_name(one)!r}, one of them is not UTF-8: rename it")
+        one = next(
+            name
+            for name, shown in zip(names, text, strict=True)
+            if known.setdefault(shown, name) != name
+        )
+        raise DataError(
+            f"two names would both be stored as {utf8_name(one)!r}, one of them is not UTF-8: "
+            f"rename it"
+        )
     return text
 
 
@@ -241,13 +267,16 @@ def _listing(path: Path, levels: int, found: list[tuple[str, str]]) -> Listing:
     if forgeries:
         forged = sorted((folder for folder in folders if writers[folder]), key=natural)
         said.append(
-            f"{forgeries} of the files are forgeries of the identity that their folder is named after ({some(forged)})"
+            f"{forgeries} of the files are forgeries of the identity that their folder is named "
+            f"after ({some(forged)})"
         )
     return Listing(
         values=tuple(path / file for _, file in found),
         ids=_as_text(tuple(file for _, file in found)),
         labels=tuple(None if writers[folder] else utf8_name(folder) for folder, _ in found),
         identities=identities,
-        groups=_as_text(tuple(folder.split("/")[0] for folder, _ in found)) if levels == 2 else None,
+        groups=_as_text(tuple(folder.split("/")[0] for folder, _ in found))
+        if levels == 2
+        else None,
         notes=tuple(said),
     )

@@ -1,7 +1,8 @@
 """The demo's data: the same character drawn in the free fonts that matplotlib ships. Nothing is downloaded.
 
-An identity is a character, its items are the fonts that have it, its group is its script. Law 2 is served before any
-split: characters that are one picture (Latin A, Greek Alpha, Cyrillic A; o and O) become one identity, not two.
+An identity is a character, its items are the fonts that have it, its group is its script. Law 2 is
+served before any split: characters that are one picture (Latin A, Greek Alpha, Cyrillic A; o and O)
+become one identity, not two.
 """
 
 import importlib.util
@@ -62,11 +63,14 @@ SCRIPTS = {
 }
 """Script -> ranges of code points, the end excluded."""
 
-# the Computer Modern files hold Greek and accents at code points of their own: only ASCII stands where it should
+# the Computer Modern files hold Greek and accents at code points of their own: only ASCII stands
+# where it should
 _ASCII_ONLY = "cm"
-# a code point that is assigned to nothing for ever: a font draws its "I have no such character" box for it
+# a code point that is assigned to nothing for ever: a font draws its "I have no such character" box
+# for it
 _NOBODY = "\U0010fffe"
-_KINDS = ("L", "N", "Sm", "So")  # letters, numbers, symbols; dots, dashes and accents alone are too much alike
+# letters, numbers, symbols; dots, dashes and accents alone are too much alike
+_KINDS = ("L", "N", "Sm", "So")
 _EM_PIXELS = 48
 _MARGIN_PIXELS = 2
 
@@ -78,9 +82,10 @@ class Alphabets:
     """Characters drawn in fonts.
 
     Attributes:
-        items: one item per character and font, "greek small letter xi/DejaVu Serif"; groups are the scripts.
-        look_alikes: what was left out, because in some font it is the picture of a character that was kept:
-            (name that was left out, name that was kept).
+        items: one item per character and font, "greek small letter xi/DejaVu Serif"; groups are the
+            scripts.
+        look_alikes: what was left out, because in some font it is the picture of a character that
+            was kept: (name that was left out, name that was kept).
         fonts: the fonts used.
     """
 
@@ -100,14 +105,15 @@ def alphabets(
 ) -> Alphabets:
     """Draw the characters of `scripts` in every font that has them; a drawing that another font also gave counts once.
 
-    A picture is black on white, HW uint8, `size` x `size`: the ink's bounding box, brought to the same size and
-    centred, so that neither place nor size says what a character is (o and O are then the same, and count as such).
+    A picture is black on white, HW uint8, `size` x `size`: the ink's bounding box, brought to the
+    same size and centred, so that neither place nor size says what a character is (o and O are then
+    the same, and count as such).
 
     Args:
         scripts: of `SCRIPTS`.
         least: characters that fewer fonts draw differently are left out.
-        alike: two characters are look-alikes if in some font the cosine between their pictures' ink reaches this; the
-            one of the higher code point is left out.
+        alike: two characters are look-alikes if in some font the cosine between their pictures' ink
+            reaches this; the one of the higher code point is left out.
         most: at most so many characters a script, those with the lowest code points.
         progress: called with (done, total) after every font.
 
@@ -119,7 +125,8 @@ def alphabets(
     files = [path for name in FONTS if (path := font_folder() / f"{name}.ttf").is_file()]
     if len(files) < least:
         raise DataError(
-            f"{font_folder()} holds {len(files)} of the {len(FONTS)} fonts to draw with: reinstall matplotlib"
+            f"{font_folder()} holds {len(files)} of the {len(FONTS)} fonts to draw with: "
+            f"reinstall matplotlib"
         )
     script_of = _candidates(scripts)
     pictures: Pictures = {character: {} for character in script_of}
@@ -128,7 +135,9 @@ def alphabets(
         if progress:
             progress(done, len(files))
     different = {character: _without_copies(drawn) for character, drawn in pictures.items()}
-    pictures = _first({c: drawn for c, drawn in different.items() if len(drawn) >= least}, script_of, most)
+    pictures = _first(
+        {c: drawn for c, drawn in different.items() if len(drawn) >= least}, script_of, most
+    )
     kept, look_alikes = _without_look_alikes(pictures, alike)
     chosen = {character: pictures[character] for character in kept}
     return Alphabets(
@@ -162,14 +171,17 @@ def _candidates(scripts: Sequence[str]) -> dict[str, str]:
         for first, end in SCRIPTS[script]:
             characters = map(chr, range(first, end))
             script_of |= {
-                character: script for character in characters if unicodedata.category(character).startswith(_KINDS)
+                character: script
+                for character in characters
+                if unicodedata.category(character).startswith(_KINDS)
             }
     return dict(sorted(script_of.items()))
 
 
 def _draw_all(pictures: Pictures, path: Path, size: int) -> None:
     """Add the drawings of one font to `pictures`."""
-    # the basic layout gives the same glyphs whether or not libraqm is there: Arabic letters in their isolated form
+    # the basic layout gives the same glyphs whether or not libraqm is there: Arabic letters in
+    # their isolated form
     font = ImageFont.truetype(str(path), _EM_PIXELS, layout_engine=ImageFont.Layout.BASIC)
     missing = _grey(font.getmask(_NOBODY))
     for character, drawn in pictures.items():
@@ -177,7 +189,9 @@ def _draw_all(pictures: Pictures, path: Path, size: int) -> None:
             continue
         ink = font.getmask(character)
         if (box := ink.getbbox()) is not None and (grey := _grey(ink)) != missing:
-            drawn[FONTS[path.stem]] = _centred(PIL.Image.frombytes("L", ink.size, grey).crop(box), size)
+            drawn[FONTS[path.stem]] = _centred(
+                PIL.Image.frombytes("L", ink.size, grey).crop(box), size
+            )
 
 
 def _grey(ink: Any) -> bytes:
@@ -188,7 +202,9 @@ def _grey(ink: Any) -> bytes:
 def _centred(ink: PIL.Image.Image, size: int) -> UInt8[np.ndarray, "size size"]:
     scale = (size - 2 * _MARGIN_PIXELS) / max(ink.size)
     width, height = (max(1, round(side * scale)) for side in ink.size)
-    smaller = ink.resize((width, height), PIL.Image.Resampling.BOX if scale < 1 else PIL.Image.Resampling.BILINEAR)
+    smaller = ink.resize(
+        (width, height), PIL.Image.Resampling.BOX if scale < 1 else PIL.Image.Resampling.BILINEAR
+    )
     page = np.full((size, size), 255, dtype=np.uint8)
     top, left = (size - height) // 2, (size - width) // 2
     page[top : top + height, left : left + width] = 255 - np.asarray(smaller)
@@ -198,7 +214,11 @@ def _centred(ink: PIL.Image.Image, size: int) -> UInt8[np.ndarray, "size size"]:
 def _without_copies(drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """One drawing of each: some "oblique" arrows are the upright ones, and a pair of copies would teach nothing."""
     seen: set[bytes] = set()
-    return {font: page for font, page in drawn.items() if not ((key := page.tobytes()) in seen or seen.add(key))}
+    return {
+        font: page
+        for font, page in drawn.items()
+        if not ((key := page.tobytes()) in seen or seen.add(key))
+    }
 
 
 def _first(pictures: Pictures, script_of: dict[str, str], most: int | None) -> Pictures:
@@ -212,7 +232,9 @@ def _first(pictures: Pictures, script_of: dict[str, str], most: int | None) -> P
     return first
 
 
-def _without_look_alikes(pictures: Pictures, alike: float) -> tuple[list[str], list[tuple[str, str]]]:
+def _without_look_alikes(
+    pictures: Pictures, alike: float
+) -> tuple[list[str], list[tuple[str, str]]]:
     """Which characters stay, and (left out, whom it looks like) for the others."""
     characters = list(pictures)
     nearest_cosine = _alikeness(pictures)
@@ -232,10 +254,14 @@ def _alikeness(pictures: Pictures) -> Float[np.ndarray, "n n"]:
     characters = list(pictures)
     largest = np.zeros((len(characters), len(characters)), dtype=np.float32)
     for font in FONTS.values():
-        rows = np.array([row for row, c in enumerate(characters) if font in pictures[c]], dtype=np.int64)
+        rows = np.array(
+            [row for row, c in enumerate(characters) if font in pictures[c]], dtype=np.int64
+        )
         if not len(rows):
             continue
-        ink = np.stack([255.0 - pictures[characters[row]][font].ravel().astype(np.float32) for row in rows])
+        ink = np.stack(
+            [255.0 - pictures[characters[row]][font].ravel().astype(np.float32) for row in rows]
+        )
         ink /= np.linalg.norm(ink, axis=1, keepdims=True)
         block = np.ix_(rows, rows)
         largest[block] = np.maximum(largest[block], ink @ ink.T)

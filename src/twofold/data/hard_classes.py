@@ -29,21 +29,24 @@ def near_groups(
 ) -> Int[np.ndarray, "classes"]:
     """Puts each class with those that are nearest to it into a group of `size`, to be told apart in one batch.
 
-    Classes are taken in random order; one that has no group yet opens one, and the nearest classes without a group join
-    it, nearest first, until it is full. The last groups may be smaller, and hold what is left, near or not. Another
-    epoch begins elsewhere, so that a class meets different neighbours.
+    Classes are taken in random order; one that has no group yet opens one, and the nearest classes
+    without a group join it, nearest first, until it is full. The last groups may be smaller, and
+    hold what is left, near or not. Another epoch begins elsewhere, so that a class meets different
+    neighbours.
 
-    Two classes whose prototypes are nearer to each other than the items of either class are to their own may be one
-    identity under two labels: such look-alikes never stand in one group, since to push them apart would teach the
-    network a mistake. The bound is the positive's own similarity, as for hard negatives in retrieval (Moreira et al.
-    2024, "NV-Retriever", section 3); see `look_alikes`.
+    Two classes whose prototypes are nearer to each other than the items of either class are to
+    their own may be one identity under two labels: such look-alikes never stand in one group, since
+    to push them apart would teach the network a mistake. The bound is the positive's own
+    similarity, as for hard negatives in retrieval (Moreira et al. 2024, "NV-Retriever", section 3);
+    see `look_alikes`.
 
     Args:
-        prototypes: one vector per class, of unit length; zeros for a class that is not known yet. Unknown classes stand
-            in groups of their own, by chance.
+        prototypes: one vector per class, of unit length; zeros for a class that is not known yet.
+            Unknown classes stand in groups of their own, by chance.
         size: classes per group, at least 2.
         seed, epoch: the same give the same groups.
-        within: mean similarity of each class's items to its prototype; None: no class is kept from another.
+        within: mean similarity of each class's items to its prototype; None: no class is kept from
+            another.
 
     Returns:
         the group of each class, numbered from 0 in the order in which they were opened.
@@ -62,7 +65,15 @@ def near_groups(
     waiting = order[known[order]]
     while len(waiting):
         similarity = prototypes[waiting[:ROWS_AT_ONCE]] @ prototypes[waiting].T
-        opened = _open_groups(similarity, waiting, groups, prototypes=prototypes, bound=bound, size=size, opened=opened)
+        opened = _open_groups(
+            similarity,
+            waiting,
+            groups,
+            prototypes=prototypes,
+            bound=bound,
+            size=size,
+            opened=opened,
+        )
         waiting = waiting[groups[waiting] < 0]
     unknown = order[~known[order]]
     groups[unknown] = opened + np.arange(len(unknown)) // size
@@ -74,9 +85,9 @@ def look_alikes(
 ) -> tuple[Int[np.ndarray, "pairs 2"], Float[np.ndarray, "pairs"]]:
     """Pairs of classes that may be one identity under two labels, most alike first, and how similar they are.
 
-    Classes a and b are suspected when s(a, b) > max(w(a), w(b), r): s is the similarity of their prototypes, w that of
-    a class's items to its own prototype on average, and r the similarity to the nearest other class that a tenth of the
-    classes exceed (RARE).
+    Classes a and b are suspected when s(a, b) > max(w(a), w(b), r): s is the similarity of their
+    prototypes, w that of a class's items to its own prototype on average, and r the similarity to
+    the nearest other class that a tenth of the classes exceed (RARE).
 
     Args:
         prototypes: one vector per class, of unit length; zeros for a class that is not known yet.

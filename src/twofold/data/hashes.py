@@ -20,11 +20,12 @@ def content_hash(value: Any, *, key: str = "") -> str:
     """SHA-256 of one raw thing, as 64 hexadecimal digits.
 
     Args:
-        key: hashes of texts and bytes of less than 64 bytes are keyed with it (HMAC), so that who sees them cannot
-            look them up.
+        key: hashes of texts and bytes of less than 64 bytes are keyed with it (HMAC), so that who
+            sees them cannot look them up.
 
     Raises:
-        UnreadableInput: a file that cannot be read, or a thing that is neither path, text, bytes nor array.
+        UnreadableInput: a file that cannot be read, or a thing that is neither path, text, bytes
+            nor array.
     """
     if isinstance(value, Path):
         try:
@@ -36,8 +37,12 @@ def content_hash(value: Any, *, key: str = "") -> str:
         value = value.encode()
     if isinstance(value, bytes):
         keyed = key and len(value) < SHORT
-        return (hmac.digest(key.encode(), value, "sha256") if keyed else hashlib.sha256(value).digest()).hex()
+        return (
+            hmac.digest(key.encode(), value, "sha256") if keyed else hashlib.sha256(value).digest()
+        ).hex()
     if isinstance(value, np.ndarray) and value.dtype != object:
         head = f"{value.dtype.str} {value.shape}\0".encode()
         return hashlib.sha256(head + np.ascontiguousarray(value).tobytes()).hexdigest()
-    raise UnreadableInput(f"a {type(value).__name__} has no content to hash: give a path, a text, bytes or an array")
+    raise UnreadableInput(
+        f"a {type(value).__name__} has no content to hash: give a path, a text, bytes or an array"
+    )

@@ -1,6 +1,7 @@
 """Items: what one learns from, by reference, with who it belongs to. Nothing is decoded here.
 
-Law 2 rules: `labels` say which items are genuine to each other, `identity` is what a split may not tear apart.
+Law 2 rules: `labels` say which items are genuine to each other, `identity` is what a split may not
+tear apart.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,17 +27,21 @@ __all__ = ["Items", "Parts", "paired_identities"]
 class Items:
     """References to labelled things.
 
-    Two items are genuine to each other if and only if their `labels` are equal. A forgery has a label of its own (so it
-    is nobody's genuine) and the identity of the writer that it imitates (so a split keeps it on the writer's side).
+    Two items are genuine to each other if and only if their `labels` are equal. A forgery has a
+    label of its own (so it is nobody's genuine) and the identity of the writer that it imitates (so
+    a split keeps it on the writer's side).
 
     Attributes:
         values: file paths, texts or arrays: whatever an input type reads.
-        ids: one unique name per item: the path inside the folder, the path in the table, or a number.
-        labels: class codes from 0 on; `names[labels[i]]` is the class of item i. Codes follow the names' natural order.
+        ids: one unique name per item: the path inside the folder, the path in the table, or a
+            number.
+        labels: class codes from 0 on; `names[labels[i]]` is the class of item i. Codes follow the
+            names' natural order.
         identity: codes into `identities`; equal to the class except for forgeries.
         group: codes into `groups` (an alphabet, a camera), or None.
         source: codes into `sources` (the recording or photograph that it was cut from), or None.
-        site: codes into `sites` (where its identity was recruited: people of one site are not independent), or None.
+        site: codes into `sites` (where its identity was recruited: people of one site are not
+            independent), or None.
         forged: True for forgeries.
         strays: what lay in the folder and was left out.
         notes: what was found out by looking, in words.
@@ -78,21 +83,26 @@ class Items:
             return cls.from_table(path, labelled=levels > 0)
         state = "is neither" if path.exists() else "does not exist: DATA is"
         raise DataError(
-            f"{path} {state} a folder with one sub-folder per identity or a table ({', '.join(tables.SUFFIXES)}) with "
+            f"{path} {state} a folder with one sub-folder per identity or a table "
+            f"({', '.join(tables.SUFFIXES)}) with "
             "the columns path (or text, sequence) and label"
         )
 
     @classmethod
-    def from_folder(cls, path: str | Path, *, levels: int = 1, suffixes: frozenset[str] | None = None) -> "Items":
+    def from_folder(
+        cls, path: str | Path, *, levels: int = 1, suffixes: frozenset[str] | None = None
+    ) -> "Items":
         """Items of a folder with one sub-folder per identity.
 
-        A sub-folder `X_forg` (`X_forged`, `X_forgery`) next to `X` holds forgeries of X. Hidden files are skipped,
-        files outside the identity folders are `strays`. Files are not opened: the doctor finds the undecodable ones.
+        A sub-folder `X_forg` (`X_forged`, `X_forgery`) next to `X` holds forgeries of X. Hidden
+        files are skipped, files outside the identity folders are `strays`. Files are not opened:
+        the doctor finds the undecodable ones.
 
         Args:
             path: the folder.
-            levels: 1: `identity/file`; 2: `group/identity/file`, labelled "group/identity"; 0: files at any depth that
-                nobody has labelled: each is a class of its own, named by its id.
+            levels: 1: `identity/file`; 2: `group/identity/file`, labelled "group/identity"; 0:
+                files at any depth that nobody has labelled: each is a class of its own, named by
+                its id.
             suffixes: lower-case endings (".png") that count; None: every file counts.
 
         Raises:
@@ -105,12 +115,13 @@ class Items:
     def from_table(cls, path: str | Path, *, labelled: bool = True) -> "Items":
         """Items of a table: CSV, TSV, JSON lines or Parquet.
 
-        Columns: `path` (relative to the table's folder) or `text` or `sequence`; `label`; and if there are, `group`,
-        `source`, `site`, and `forgery_of`, which names the label that the row imitates (its own label is then not
-        used). All other columns are the items' `metadata`.
+        Columns: `path` (relative to the table's folder) or `text` or `sequence`; `label`; and if
+        there are, `group`, `source`, `site`, and `forgery_of`, which names the label that the row
+        imitates (its own label is then not used). All other columns are the items' `metadata`.
 
         Args:
-            labelled: False takes a table without the column `label`, too: each row is then a class of its own.
+            labelled: False takes a table without the column `label`, too: each row is then a class
+                of its own.
 
         Raises:
             DataError: a column or a file is missing, a label is empty; names the line.
@@ -120,8 +131,10 @@ class Items:
         table = tables.read(Path(path))
         if (ends := tables.ends_of(table)) is not None:
             raise DataError(
-                f"{path} is a table of pairs (columns {ends[0]} and {ends[1]}), and labelled items are wanted: a "
-                "folder with one sub-folder per identity, or a table with the columns path and label. Pairs are for "
+                f"{path} is a table of pairs (columns {ends[0]} and {ends[1]}), and labelled "
+                f"items are wanted: a "
+                "folder with one sub-folder per identity, or a table with the columns path and "
+                "label. Pairs are for "
                 "train, calibrate, evaluate and verify --pairs (in Python: Pairs)"
             )
         return _from_listing(tables.rows_as_items(table, labelled=labelled))
@@ -174,8 +187,12 @@ class Items:
         index = np.asarray(index, dtype=np.int64)
         labels, names = _recoded(self.labels[index], self.names)
         identity, identities = _recoded(self.identity[index], self.identities)
-        group, groups = (None, ()) if self.group is None else _recoded(self.group[index], self.groups)
-        source, sources = (None, ()) if self.source is None else _recoded(self.source[index], self.sources)
+        group, groups = (
+            (None, ()) if self.group is None else _recoded(self.group[index], self.groups)
+        )
+        source, sources = (
+            (None, ()) if self.source is None else _recoded(self.source[index], self.sources)
+        )
         site, sites = (None, ()) if self.site is None else _recoded(self.site[index], self.sites)
         taken = Items(
             values=tuple(self.values[i] for i in index),
@@ -199,7 +216,9 @@ class Items:
             taken.__dict__["_decoded"] = decoded
         return taken
 
-    def where(self, *, identities: Sequence[str] | None = None, groups: Sequence[str] | None = None) -> "Items":
+    def where(
+        self, *, identities: Sequence[str] | None = None, groups: Sequence[str] | None = None
+    ) -> "Items":
         """The items of these identities (their forgeries with them), of these groups, or of both, in the old order.
 
         Raises:
@@ -210,7 +229,9 @@ class Items:
             keep &= np.isin(self.identity, _codes(identities, self.identities, "identity"))
         if groups is not None:
             if self.group is None:
-                raise DataError(f"groups {some(groups)} were asked for, but the items have no groups")
+                raise DataError(
+                    f"groups {some(groups)} were asked for, but the items have no groups"
+                )
             keep &= np.isin(self.group, _codes(groups, self.groups, "group"))
         return self.take(np.flatnonzero(keep))
 
@@ -223,7 +244,9 @@ class Items:
         if of == "none":
             return replace(self, site=None, sites=())
         if of == "group" and self.group is None:
-            raise DataError("the items have no groups to be sites: give a column group, or folders of folders")
+            raise DataError(
+                "the items have no groups to be sites: give a column group, or folders of folders"
+            )
         return self if of == "site" else replace(self, site=self.group, sites=self.groups)
 
     def split(
@@ -238,8 +261,9 @@ class Items:
     ) -> "Parts":
         """Four parts that share no identity; the same for the same identities and seed, whatever the order of rows.
 
-        Identities with a genuine pair and those without are dealt out apart, so that each part gets its share of both,
-        and each part whose share is not 0 at least two identities with a genuine pair.
+        Identities with a genuine pair and those without are dealt out apart, so that each part gets
+        its share of both, and each part whose share is not 0 at least two identities with a genuine
+        pair.
 
         Args:
             train, valid, calibrate, test: shares, which add up to 1.
@@ -248,7 +272,8 @@ class Items:
 
         Raises:
             UsageError: shares that do not add up to 1.
-            NotEnoughData: too few identities with a genuine pair: how many there are and how many it takes.
+            NotEnoughData: too few identities with a genuine pair: how many there are and how many
+                it takes.
             IdentityOverlap: by="group" and an identity stands in two groups.
         """
         shares = {"train": train, "valid": valid, "calibrate": calibrate, "test": test}
@@ -261,7 +286,9 @@ class Items:
     def parts(self, split: Split, *, seed: int = 0) -> "Parts":
         """The parts that the `split` of a recipe asks for; see `split`."""
         by = "group" if split.by_group else "identity"
-        return self.split(split.train, split.valid, calibrate=split.calibrate, test=split.test, seed=seed, by=by)
+        return self.split(
+            split.train, split.valid, calibrate=split.calibrate, test=split.test, seed=seed, by=by
+        )
 
     def folds(self, count: int, *, seed: int = 0) -> tuple[tuple[str, ...], ...]:
         """The identities in folds of equal size; those with a genuine pair are dealt apart from the others."""
@@ -340,12 +367,19 @@ def _from_listing(listing: Listing) -> Items:
 
 
 def _check_lengths(listing: Listing) -> None:
-    lengths = {"values": len(listing.values), "ids": len(listing.ids), "labels": len(listing.labels)}
+    lengths = {
+        "values": len(listing.values),
+        "ids": len(listing.ids),
+        "labels": len(listing.labels),
+    }
     for name in ("groups", "sources", "sites"):
         if (given := getattr(listing, name)) is not None:
             lengths[name] = len(given)
     if len(set(lengths.values())) > 1:
-        raise DataError("one of each is needed for every item: " + ", ".join(f"{n} {k}" for k, n in lengths.items()))
+        raise DataError(
+            "one of each is needed for every item: "
+            + ", ".join(f"{n} {k}" for k, n in lengths.items())
+        )
     if not listing.ids:
         raise NotEnoughData("there are no items")
     if len(set(listing.ids)) < len(listing.ids):
@@ -354,7 +388,9 @@ def _check_lengths(listing: Listing) -> None:
         raise DataError(f"ids must be unique: {some(twice)} appear more than once")
 
 
-def _recoded(codes: Int[np.ndarray, " m"], table: tuple[str, ...]) -> tuple[Int[np.ndarray, " m"], tuple[str, ...]]:
+def _recoded(
+    codes: Int[np.ndarray, " m"], table: tuple[str, ...]
+) -> tuple[Int[np.ndarray, " m"], tuple[str, ...]]:
     used, codes = np.unique(codes, return_inverse=True)
     return codes.astype(np.int64), tuple(table[code] for code in used)
 
@@ -364,7 +400,8 @@ def _codes(wanted: Sequence[str], table: tuple[str, ...], what: str) -> list[int
     unknown = [name for name in wanted if name not in code]
     if unknown:
         raise DataError(
-            f"{len(unknown)} of {len(wanted)} names are not among these {len(table)} {what} names: {some(unknown)}"
+            f"{len(unknown)} of {len(wanted)} names are not among these {len(table)} {what} "
+            f"names: {some(unknown)}"
         )
     return [code[name] for name in wanted]
 
@@ -380,13 +417,15 @@ def paired_identities(items: Items) -> Bool[np.ndarray, " identities"]:
 def _deal_identities(items: Items, shares: dict[str, float], seed: int) -> dict[str, list[str]]:
     paired = paired_identities(items)
     strata = [
-        [name for name, has in zip(items.identities, paired, strict=True) if has == side] for side in (True, False)
+        [name for name, has in zip(items.identities, paired, strict=True) if has == side]
+        for side in (True, False)
     ]
     try:
         pairs = splits.part_names(strata[0], shares=shares, seed=seed, least=2)
     except NotEnoughData as error:
         raise NotEnoughData(
-            f"identities with two items of one class: {error}. Give more identities, or set the share of a part that "
+            f"identities with two items of one class: {error}. Give more identities, or set the "
+            f"share of a part that "
             "you can do without to 0 (split.valid, split.calibrate, split.test)"
         ) from error
     alone = splits.part_names(strata[1], shares=shares, seed=seed, least=0)
@@ -406,7 +445,8 @@ def _deal_groups(items: Items, shares: dict[str, float], seed: int) -> dict[str,
         if shares[part] > 0 and (count := int((inside & paired).sum())) < 2:
             raise NotEnoughData(
                 f"the part {part!r} got the groups {some(names)} with "
-                f"{counted(count, 'identity that has', plural='identities that have')} two items: it takes 2. "
+                f"{counted(count, 'identity that has', plural='identities that have')} two items: "
+                f"it takes 2. "
                 "Try another seed, or split by identity"
             )
         identities[part] = [items.identities[i] for i in np.flatnonzero(inside)]
@@ -416,12 +456,15 @@ def _deal_groups(items: Items, shares: dict[str, float], seed: int) -> dict[str,
 def _group_of_identities(items: Items) -> Int[np.ndarray, " identities"]:
     if items.group is None:
         raise UsageError(
-            "a split by group needs groups: a table with the column group, or folders of folders (--levels 2)"
+            "a split by group needs groups: a table with the column group, or folders of folders "
+            "(--levels 2)"
         )
     group = np.zeros(len(items.identities), dtype=np.int64)
     group[items.identity] = items.group
     torn = np.unique(items.identity[group[items.identity] != items.group])
     if len(torn):
         names = some(items.identities[i] for i in torn)
-        raise IdentityOverlap(f"identities in more than one group: {names}. Split by identity instead")
+        raise IdentityOverlap(
+            f"identities in more than one group: {names}. Split by identity instead"
+        )
     return group

@@ -13,7 +13,9 @@ LINES = (".jsonl", ".ndjson")
 """How the names of such files end."""
 
 
-def read_lines(path: Path, *, example: str = '{"text": "a b c"}') -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
+def read_lines(
+    path: Path, *, example: str = '{"text": "a b c"}'
+) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...]]:
     """Objects, one per line or in one JSON list, as columns of text, and where each of them stands.
 
     A field that an object lacks, or that is null, is empty; true is 1 and false is 0.
@@ -22,7 +24,8 @@ def read_lines(path: Path, *, example: str = '{"text": "a b c"}') -> tuple[dict[
         example: of an object, for errors.
 
     Raises:
-        DataError: not UTF-8, not JSON, something other than objects, or too many fields; names the line.
+        DataError: not UTF-8, not JSON, something other than objects, or too many fields; names the
+            line.
         NotEnoughData: nothing in it.
     """
     try:
@@ -33,7 +36,9 @@ def read_lines(path: Path, *, example: str = '{"text": "a b c"}') -> tuple[dict[
         rows = _parsed(text, path.name)
         places = [f"{path.name}, entry {number + 1}" for number in range(len(rows))]
     else:
-        numbered = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+        numbered = [
+            (number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()
+        ]
         places = [f"{path.name}, line {number}" for number, _ in numbered]
         rows = [_parsed(line, place) for (_, line), place in zip(numbered, places, strict=True)]
     if not rows:
@@ -44,7 +49,8 @@ def read_lines(path: Path, *, example: str = '{"text": "a b c"}') -> tuple[dict[
     names = list(dict.fromkeys(name for row in rows for name in row))
     if len(names) > MOST_COLUMNS:
         raise DataError(
-            f"{path.name} has {len(names):,} fields, more than {MOST_COLUMNS:,}: an object should be an item"
+            f"{path.name} has {len(names):,} fields, more than {MOST_COLUMNS:,}: an object should "
+            f"be an item"
         )
     return {name: tuple(_text(row.get(name)) for row in rows) for name in names}, tuple(places)
 

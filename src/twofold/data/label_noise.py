@@ -32,11 +32,13 @@ class Doubts:
     """Which labels are doubtful.
 
     Attributes:
-        accuracy: share of the items (of classes of three and more) whose own label is the one that their neighbours
-            would give.
-        suspects: positions of the items whose label is doubtful; none where the accuracy is not `ENOUGH`.
+        accuracy: share of the items (of classes of three and more) whose own label is the one that
+            their neighbours would give.
+        suspects: positions of the items whose label is doubtful; none where the accuracy is not
+            `ENOUGH`.
         better: the label that the neighbours of each of `suspects` have.
-        recall: share of labels swapped on purpose, one in twenty of those not in doubt, that were found.
+        recall: share of labels swapped on purpose, one in twenty of those not in doubt, that were
+            found.
     """
 
     accuracy: float
@@ -58,9 +60,10 @@ def doubtful_labels(
 ) -> Doubts | None:
     """Items whose nearest neighbours, themselves left out, stand together under one other label.
 
-    Leave-one-out cross-validation of a classifier by neighbours: a class's score for an item is the mean similarity of
-    its three nearest members (fewer where classes are smaller), of the 32 nearest items. An item is a suspect when
-    another class leads its own by `MARGIN`. Found only where the neighbours agree with `ENOUGH` of the labels.
+    Leave-one-out cross-validation of a classifier by neighbours: a class's score for an item is the
+    mean similarity of its three nearest members (fewer where classes are smaller), of the 32
+    nearest items. An item is a suspect when another class leads its own by `MARGIN`. Found only
+    where the neighbours agree with `ENOUGH` of the labels.
 
     Args:
         vectors: float32; cosine similarity counts.
@@ -68,8 +71,8 @@ def doubtful_labels(
         seed: of the labels that are swapped on purpose, to measure how many would be found.
 
     Returns:
-        None where no class has three items (of two that contradict each other nobody can say which one is wrong), or
-        there is one class only.
+        None where no class has three items (of two that contradict each other nobody can say which
+        one is wrong), or there is one class only.
     """
     sizes = np.bincount(labels)[labels]
     if len(np.unique(labels)) < 2 or not (sizes > 2).any():
@@ -81,7 +84,9 @@ def doubtful_labels(
     accuracy = float((lead[judged] <= 0).mean())
     suspect = (lead > MARGIN) & judged if accuracy >= ENOUGH else np.zeros(len(labels), dtype=bool)
     recall = _recall(near, labels, voters=voters, sound=(lead <= 0) & judged, seed=seed)
-    return Doubts(accuracy=accuracy, suspects=np.flatnonzero(suspect), better=better[suspect], recall=recall)
+    return Doubts(
+        accuracy=accuracy, suspects=np.flatnonzero(suspect), better=better[suspect], recall=recall
+    )
 
 
 def _nearest(vectors: Float[np.ndarray, "n dim"]) -> _Near:
@@ -89,7 +94,8 @@ def _nearest(vectors: Float[np.ndarray, "n dim"]) -> _Near:
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
     count = min(NEIGHBOURS + 1, len(unit))
     similarity, place = faiss.knn(unit, unit, count, metric=faiss.METRIC_INNER_PRODUCT)
-    # the item itself goes to the end, and is cut off; of many equal ones it may not be among the nearest
+    # the item itself goes to the end, and is cut off; of many equal ones it may not be among the
+    # nearest
     similarity = np.where(place == np.arange(len(unit))[:, None], -np.inf, similarity)
     order = np.argsort(-similarity, axis=1, kind="stable")[:, : count - 1]
     similarity, place = (np.take_along_axis(each, order, axis=1) for each in (similarity, place))
@@ -106,7 +112,8 @@ def _contradiction(
         rows = slice(start, start + ROWS_AT_ONCE)
         classes = labels[near.place[rows]]
         equal = classes[:, :, None] == classes[:, None, :]
-        votes = np.tril(equal, -1).sum(axis=2) < voters  # an item votes unless so many of its class are nearer
+        # an item votes unless so many of its class are nearer
+        votes = np.tril(equal, -1).sum(axis=2) < voters
         score = (equal * (near.similarity[rows] * votes)[:, None, :]).sum(axis=2) / voters
         mine = classes == labels[rows, None]
         own = np.where(mine, score, 0.0).max(axis=1)
@@ -118,7 +125,12 @@ def _contradiction(
 
 
 def _recall(
-    near: _Near, labels: Int[np.ndarray, "n"], *, voters: int, sound: Bool[np.ndarray, "n"], seed: int
+    near: _Near,
+    labels: Int[np.ndarray, "n"],
+    *,
+    voters: int,
+    sound: Bool[np.ndarray, "n"],
+    seed: int,
 ) -> float:
     """Share found of labels that are swapped on purpose; 0 where there is no sound one."""
     generator = np.random.default_rng(seed)

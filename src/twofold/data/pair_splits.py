@@ -30,18 +30,22 @@ def pair_components(pairs: Pairs) -> Int[np.ndarray, " pairs"]:
 def split_pairs(pairs: Pairs, shares: Mapping[str, float], *, seed: int = 0) -> dict[str, Pairs]:
     """The pairs of each part, in whole components; `shares` are those of the pairs.
 
-    A part gets whole components until it has its share, the largest components first. Parts whose share is 0 are left
-    out.
+    A part gets whole components until it has its share, the largest components first. Parts whose
+    share is 0 are left out.
 
     Raises:
-        NotEnoughData: too few components, or one so large that a part gets no genuine or no impostor pair.
+        NotEnoughData: too few components, or one so large that a part gets no genuine or no
+            impostor pair.
     """
     asked = {part: share for part, share in shares.items() if share > 0}
     if len(asked) == 1:
         return dict.fromkeys(asked, pairs)
     component = pair_components(pairs)
     roots, sizes = np.unique(component, return_counts=True)
-    place = {name: at for at, name in enumerate(shuffled_names([pairs.ids[root] for root in roots], seed))}
+    place = {
+        name: at
+        for at, name in enumerate(shuffled_names([pairs.ids[root] for root in roots], seed))
+    }
     order = sorted(range(len(roots)), key=lambda at: (-sizes[at], place[pairs.ids[roots[at]]]))
     total, given = sum(asked.values()), dict.fromkeys(asked, 0)
     chosen = np.zeros(len(pairs), dtype=np.int64)
@@ -50,7 +54,9 @@ def split_pairs(pairs: Pairs, shares: Mapping[str, float], *, seed: int = 0) -> 
         part = max(names, key=lambda name: asked[name] / total * len(pairs) - given[name])
         chosen[component == roots[at]] = names.index(part)
         given[part] += int(sizes[at])
-    parts = {name: pairs.take(np.flatnonzero(chosen == at)).alone() for at, name in enumerate(names)}
+    parts = {
+        name: pairs.take(np.flatnonzero(chosen == at)).alone() for at, name in enumerate(names)
+    }
     for name, part in parts.items():
         if not _useful(part, pairs):
             kinds = "" if pairs.graded or pairs.positive else ", not of both kinds"
@@ -61,14 +67,18 @@ def split_pairs(pairs: Pairs, shares: Mapping[str, float], *, seed: int = 0) -> 
 
 def _useful(part: Pairs, pairs: Pairs) -> bool:
     """Whether a part has pairs of every kind that there is, or any where they are graded."""
-    return len(part) > 0 and (pairs.graded or len(np.unique(part.targets)) == len(np.unique(pairs.targets)))
+    return len(part) > 0 and (
+        pairs.graded or len(np.unique(part.targets)) == len(np.unique(pairs.targets))
+    )
 
 
 def _hanging(told: str, pairs: Pairs, sizes: Int[np.ndarray, " components"]) -> str:
     """Why the pairs cannot be split, and the way out."""
     return (
-        f"the pairs hang together too much to be split: the largest of {len(sizes)} groups that share {pairs.noun}s or "
+        f"the pairs hang together too much to be split: the largest of {len(sizes)} groups that "
+        f"share {pairs.noun}s or "
         f"people has {int(sizes.max())} of {len(pairs)} pairs, and {told}. Train on all of them "
-        "(--set split.train=1 --set split.valid=0 --set split.calibrate=0 --set split.test=0), and calibrate and "
+        "(--set split.train=1 --set split.valid=0 --set split.calibrate=0 --set split.test=0), "
+        "and calibrate and "
         "evaluate on tables of other people; or take out the pairs that link the groups"
     )

@@ -26,10 +26,13 @@ class Pairs:
     Attributes:
         values, ids: the things that stand in any pair, as in Items; a text is its own id.
         index_a, index_b: the two things of each pair.
-        answers: 1 for the same, 0 for different, or a graded score; None where the table does not say.
-        identity: who each thing belongs to, a code into `identities`; None where the table does not say.
+        answers: 1 for the same, 0 for different, or a graded score; None where the table does not
+            say.
+        identity: who each thing belongs to, a code into `identities`; None where the table does not
+            say.
         groups: the group of each pair; None where the table does not say.
-        grades: whether answers count as graded though they are all 0 or 1, as in a part of a graded table.
+        grades: whether answers count as graded though they are all 0 or 1, as in a part of a graded
+            table.
         columns: what the two columns of the table are called.
         notes: what was found out by looking, in words.
     """
@@ -50,13 +53,14 @@ class Pairs:
     def from_table(cls, path: str | Path) -> "Pairs":
         """Pairs of a table: CSV, TSV, JSON lines or Parquet.
 
-        Columns: `a` and `b`, files relative to the table's folder, or `text_a` and `text_b`, or `sequence_a` and
-        `sequence_b`; `same` (1 or 0, true or false, yes or no) or `score` (a number, larger for more alike), if the
-        truth is known; `identity_a` and `identity_b`, if there are; `group`, where each group has a threshold of its
-        own.
+        Columns: `a` and `b`, files relative to the table's folder, or `text_a` and `text_b`, or
+        `sequence_a` and `sequence_b`; `same` (1 or 0, true or false, yes or no) or `score` (a
+        number, larger for more alike), if the truth is known; `identity_a` and `identity_b`, if
+        there are; `group`, where each group has a threshold of its own.
 
         Raises:
-            DataError: a missing column or file, an unreadable answer, two identities for one thing; names the line.
+            DataError: a missing column or file, an unreadable answer, two identities for one thing;
+                names the line.
             NotEnoughData: no rows.
             MissingExtra: Parquet without the extra `data`.
         """
@@ -141,8 +145,10 @@ class Pairs:
         """Raise DataError where the answers are graded: `what` cannot be told from them."""
         if self.graded:
             raise DataError(
-                f"the pairs have graded scores, from {self.targets.min():g} to {self.targets.max():g}: {what} need "
-                "the column same with 0 or 1 in place of score; write 1 from the score on that counts as the same"
+                f"the pairs have graded scores, from {self.targets.min():g} to "
+                f"{self.targets.max():g}: {what} need "
+                "the column same with 0 or 1 in place of score; write 1 from the score on that "
+                "counts as the same"
             )
 
     @property
@@ -153,7 +159,10 @@ class Pairs:
             DataError: the table does not say which pairs are the same.
         """
         if self.answers is None:
-            raise DataError("the pairs have no answers: the table needs a column same (0 or 1) or score (a number)")
+            raise DataError(
+                "the pairs have no answers: the table needs a column same (0 or 1) or score (a "
+                "number)"
+            )
         return self.answers
 
     def content_hashes(self) -> tuple[str, ...]:
@@ -189,7 +198,10 @@ def _said(answers: Float[np.ndarray, " pairs"]) -> str:
 def _answers(table: Table) -> Float[np.ndarray, " pairs"] | None:
     told = [name for name in ("same", "score") if name in table.columns]
     if len(told) > 1:
-        raise DataError(f"{table.path.name} has the columns same and score: leave one, so that it is clear what counts")
+        raise DataError(
+            f"{table.path.name} has the columns same and score: leave one, so that it is clear "
+            f"what counts"
+        )
     if not told:
         return None
     read = truth if told[0] == "same" else number
@@ -212,6 +224,7 @@ def _identities(
         end = int(torn[0])
         place, thing = table.places[end % len(table.places)], ids[index[end]]
         raise DataError(
-            f"{place}: {thing} is of {names[end]!r} here, elsewhere of {identities[identity[index[end]]]!r}"
+            f"{place}: {thing} is of {names[end]!r} here, elsewhere of "
+            f"{identities[identity[index[end]]]!r}"
         )
     return identity, identities

@@ -37,9 +37,11 @@ class ProductionScores:
         unit: what these are: "identity", "thing" (a file, say), or "pair" where nobody said.
         groups: the group of each pair; None where nobody said.
         span: the first and the last `at`; None where nobody said.
-        dim: of the vectors that the scores were made from here (no cohort has normalised those); 0: given as scores.
+        dim: of the vectors that the scores were made from here (no cohort has normalised those); 0:
+            given as scores.
         undrawn: vectors that were left out, because there are too many for every pair.
-        unowned: every pair of some vectors is here, and nobody knows which of them are of one person.
+        unowned: every pair of some vectors is here, and nobody knows which of them are of one
+            person.
     """
 
     scores: Float[np.ndarray, "n"]
@@ -64,7 +66,9 @@ class ProductionScores:
         """
         wrong = int((~np.isfinite(vectors).all(axis=1)).sum())
         if wrong:
-            raise DataError(f"{wrong} of {len(vectors)} vectors have numbers that are not finite: check them")
+            raise DataError(
+                f"{wrong} of {len(vectors)} vectors have numbers that are not finite: check them"
+            )
         if len(vectors) < 2:
             raise NotEnoughData(f"{counted(len(vectors), 'vector', 'makes')} no pair")
         drawn = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:VECTORS])
@@ -92,14 +96,30 @@ class ProductionScores:
             return scores
         if isinstance(scores, Scores):
             blocks = list(scores.pairs)
-            columns = [np.concatenate([getattr(block, name) for block in blocks]) for name in ("scores", "same")]
-            ends = [np.concatenate([getattr(block, name) for block in blocks]) for name in ("first", "second")]
+            columns = [
+                np.concatenate([getattr(block, name) for block in blocks])
+                for name in ("scores", "same")
+            ]
+            ends = [
+                np.concatenate([getattr(block, name) for block in blocks])
+                for name in ("first", "second")
+            ]
             unit = "identity" if scores.unit == "identity" else "pair"
             same = columns[1].astype(np.int64)
-            return cls(scores=columns[0], same=same, first=ends[0], second=ends[1], unit=unit, dim=scores.dim)
+            return cls(
+                scores=columns[0],
+                same=same,
+                first=ends[0],
+                second=ends[1],
+                unit=unit,
+                dim=scores.dim,
+            )
         found = np.asarray(scores, dtype=np.float64).ravel()
         if not np.isfinite(found).all():
-            raise DataError(f"{int((~np.isfinite(found)).sum())} of {len(found)} scores are not finite: check them")
+            raise DataError(
+                f"{int((~np.isfinite(found)).sum())} of {len(found)} scores are not finite: check "
+                f"them"
+            )
         each = np.arange(len(found))
         return cls(scores=found, same=np.full(len(found), -1), first=each, second=each)
 
@@ -107,13 +127,16 @@ class ProductionScores:
     def open(cls, path: str | Path, *, distance: str = "cosine") -> "ProductionScores":
         """Scores in a file.
 
-        - JSON lines (.jsonl, .ndjson; or a JSON list, as `verify --pairs --json` prints): objects with `score`.
+        - JSON lines (.jsonl, .ndjson; or a JSON list, as `verify --pairs --json` prints): objects
+            with `score`.
         - A table (CSV, TSV, Parquet) with the column `score`.
         - A one-dimensional .npy of scores, of which nothing else is known.
-        - Vectors with labels, as `Scores.open` reads them: every pair is scored. Without labels: see `from_vectors`.
+        - Vectors with labels, as `Scores.open` reads them: every pair is scored. Without labels:
+            see `from_vectors`.
 
-        Beside `score` an object or a row may have `same` (1 or 0), `identity_a` and `identity_b` (or `a` and `b`, the
-        things themselves), `group` and `at` (ISO 8601). Each may be empty where it is not known.
+        Beside `score` an object or a row may have `same` (1 or 0), `identity_a` and `identity_b`
+        (or `a` and `b`, the things themselves), `group` and `at` (ISO 8601). Each may be empty
+        where it is not known.
 
         Raises:
             DataError: no such file, no score, a field that cannot be read; names the line.
@@ -145,7 +168,12 @@ def _flat(path: Path) -> np.ndarray | None:
 
 
 def _of_table(table: Table) -> ProductionScores:
-    scores = np.array([number(field, place) for field, place in zip(table.column("score"), table.places, strict=True)])
+    scores = np.array(
+        [
+            number(field, place)
+            for field, place in zip(table.column("score"), table.places, strict=True)
+        ]
+    )
     told = table.columns.get("same", ("",) * len(scores))
     same = np.array([_truth(field, place) for field, place in zip(told, table.places, strict=True)])
     first, second, unit = _ends(table)
@@ -178,7 +206,9 @@ def _checked(same: np.ndarray, equal: np.ndarray, table: Table) -> np.ndarray:
     """The truth, filled in from equal identities where it is not said; pairs that contradict theirs are refused."""
     torn = np.flatnonzero((same == 1) & ~equal)
     if len(torn):
-        raise DataError(f"{table.places[torn[0]]}: the pair is said to be the same, but of two identities")
+        raise DataError(
+            f"{table.places[torn[0]]}: the pair is said to be the same, but of two identities"
+        )
     return np.where(same < 0, equal.astype(np.int64), same)
 
 

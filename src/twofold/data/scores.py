@@ -20,7 +20,8 @@ from twofold.plurals import counted
 __all__ = ["NO_IDENTITIES", "Scores", "unlabelled"]
 
 NO_IDENTITIES = (
-    "the identities of the pairs are not given (columns identity_a and identity_b): pairs that share people are "
+    "the identities of the pairs are not given (columns identity_a and identity_b): pairs that "
+    "share people are "
     "not independent"
 )
 
@@ -31,10 +32,13 @@ class Scores:
 
     Attributes:
         pairs: scores, truth, and the identities of either side.
-        unit: "identity"; "pair" where the identities are not given, so that nothing can be certified.
+        unit: "identity"; "pair" where the identities are not given, so that nothing can be
+            certified.
         identities: how many there are; 0 where nobody said.
-        dim, distance: of the vectors that the scores were made from; 0 and "score" where the scores were given.
-        sites: the site of each identity of `pairs`, where those recruited together are not independent; else None.
+        dim, distance: of the vectors that the scores were made from; 0 and "score" where the scores
+            were given.
+        sites: the site of each identity of `pairs`, where those recruited together are not
+            independent; else None.
     """
 
     pairs: PairSource
@@ -62,14 +66,17 @@ class Scores:
 
         Args:
             same: whether a pair is genuine.
-            first, second: codes of the identities of either side; None: not known, so that nothing can be certified.
+            first, second: codes of the identities of either side; None: not known, so that nothing
+                can be certified.
 
         Raises:
             DataError: a score is not finite.
         """
         if first is None or second is None:
             each = np.arange(len(scores))
-            return cls(pairs=PairList(scores, same, first=each, second=each), unit="pair", identities=0)
+            return cls(
+                pairs=PairList(scores, same, first=each, second=each), unit="pair", identities=0
+            )
         pairs = PairList(scores, same, first=first, second=second)
         return cls(pairs=pairs, unit="identity", identities=pairs.units)
 
@@ -88,7 +95,8 @@ class Scores:
 
         Args:
             labels: two vectors are genuine when their labels are equal.
-            identity: what is resampled, None: the labels; a skilled forgery has the identity of the writer it imitates.
+            identity: what is resampled, None: the labels; a skilled forgery has the identity of the
+                writer it imitates.
             source: recording of each vector; those of one identity and one recording count as one.
             site: where the identity of each vector was recruited; sites are then what is certified.
             distance: cosine, euclidean, squared_euclidean or manhattan.
@@ -98,9 +106,13 @@ class Scores:
             NotEnoughData: fewer than two vectors.
         """
         if len(vectors) < 2:
-            raise NotEnoughData(f"{counted(len(vectors), 'vector', 'makes')} no pair: give several of each identity")
+            raise NotEnoughData(
+                f"{counted(len(vectors), 'vector', 'makes')} no pair: give several of each identity"
+            )
 
-        def score(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
+        def score(
+            rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]
+        ) -> Float[np.ndarray, "rows cols"]:
             return scores_block(distance, vectors[rows], vectors[cols])
 
         pairs = AllPairs(score, labels, identity=identity, source=source)
@@ -118,14 +130,17 @@ class Scores:
     def open(cls, path: str | Path, *, distance: str = "cosine") -> "Scores":
         """Scores or vectors in a file.
 
-        - A table (CSV, TSV, Parquet) with the column `score`: one pair a row. `identity_a` and `identity_b` say whose
-          the two sides are; `same` (1 or 0) says whether the pair is genuine, by default when the two are equal.
-        - A table with the columns `vector` ("[0.1, 0.2]", or a list in Parquet) and `label`: every pair is scored.
-        - `NAME.npy` (n x dim) beside a table `NAME.csv` (or .tsv, .parquet) with the column `label`, row for row.
+        - A table (CSV, TSV, Parquet) with the column `score`: one pair a row. `identity_a` and
+          `identity_b` say whose the two sides are; `same` (1 or 0) says whether the pair is
+          genuine, by default when the two are equal.
+        - A table with the columns `vector` ("[0.1, 0.2]", or a list in Parquet) and `label`: every
+            pair is scored.
+        - `NAME.npy` (n x dim) beside a table `NAME.csv` (or .tsv, .parquet) with the column
+            `label`, row for row.
 
-        With vectors an optional column `forgery_of` names the label that a row imitates: an impostor of that identity.
-        `source` says which vectors are of one recording, `site` (or `site_a` and `site_b` beside `identity_a` and
-        `identity_b`) where an identity was recruited.
+        With vectors an optional column `forgery_of` names the label that a row imitates: an
+        impostor of that identity. `source` says which vectors are of one recording, `site` (or
+        `site_a` and `site_b` beside `identity_a` and `identity_b`) where an identity was recruited.
 
         Raises:
             DataError: no such file or column, a field that is not a number; names the line.
@@ -136,8 +151,10 @@ class Scores:
             beside = _beside(path)
             if beside is None:
                 raise DataError(
-                    f"{path.name} does not say whose its vectors are: put a table {path.stem}.csv beside it, with a "
-                    "column label and a row for each vector. Pairs that share people are not independent, so "
+                    f"{path.name} does not say whose its vectors are: put a table {path.stem}.csv "
+                    f"beside it, with a "
+                    "column label and a row for each vector. Pairs that share people are not "
+                    "independent, so "
                     "nothing can be told without identities"
                 )
             return _with_labels(_array(path), tables.read(beside), distance)
@@ -147,7 +164,8 @@ class Scores:
         if "vector" in table.columns:
             return _with_labels(_vectors(table), table, distance)
         raise DataError(
-            f"{path.name} has neither a column score nor a column vector: its columns are {some(table.columns, 12)}"
+            f"{path.name} has neither a column score nor a column vector: its columns are "
+            f"{some(table.columns, 12)}"
         )
 
 
@@ -161,13 +179,16 @@ def _scored(table: Table) -> Scores:
     first, second = codes[: len(scores)], codes[len(scores) :]
     sites = _listed_sites(table, first, second)
     if "same" not in table.columns:
-        return replace(Scores.from_arrays(scores, first == second, first=first, second=second), sites=sites)
+        return replace(
+            Scores.from_arrays(scores, first == second, first=first, second=second), sites=sites
+        )
     same = np.array([truth(field, place) for field, place in _fields(table, "same")])
     torn = np.flatnonzero(same & (first != second))
     if len(torn):
         raise DataError(
             f"{table.places[torn[0]]}: the pair is said to be the same, but of two identities "
-            f"({table.columns['identity_a'][torn[0]]!r} and {table.columns['identity_b'][torn[0]]!r})"
+            f"({table.columns['identity_a'][torn[0]]!r} and "
+            f"{table.columns['identity_b'][torn[0]]!r})"
         )
     return replace(Scores.from_arrays(scores, same, first=first, second=second), sites=sites)
 
@@ -181,17 +202,21 @@ def _listed_sites(table: Table, first: np.ndarray, second: np.ndarray) -> np.nda
 
 
 def _sites(identity: np.ndarray, site: np.ndarray) -> np.ndarray:
-    return sites_of_identities(identity, site, [f"number {code}" for code in range(int(identity.max(initial=-1)) + 1)])
+    return sites_of_identities(
+        identity, site, [f"number {code}" for code in range(int(identity.max(initial=-1)) + 1)]
+    )
 
 
 def _with_labels(vectors: np.ndarray, table: Table, distance: str) -> Scores:
     if len(vectors) != len(table.places):
         raise DataError(
-            f"{len(vectors)} vectors, and {len(table.places)} rows in {table.path.name}: one row per vector"
+            f"{len(vectors)} vectors, and {len(table.places)} rows in {table.path.name}: one row "
+            f"per vector"
         )
     if "label" not in table.columns:
         raise DataError(
-            f"{table.path.name} has no column label: without identities no pair is known to be genuine, and pairs that "
+            f"{table.path.name} has no column label: without identities no pair is known to be "
+            f"genuine, and pairs that "
             f"share people are not independent; its columns are {some(table.columns, 12)}"
         )
     imitated = table.columns.get("forgery_of", ("",) * len(vectors))
@@ -200,7 +225,9 @@ def _with_labels(vectors: np.ndarray, table: Table, distance: str) -> Scores:
     # a forgery is a class of its own, resampled with the identity that it imitates
     alone = np.array([bool(of) for of in imitated])
     classes = np.where(alone, owners.max() + 1 + np.arange(len(vectors)), owners)
-    found = {name: coded(table.column(name))[0] for name in ("source", "site") if name in table.columns}
+    found = {
+        name: coded(table.column(name))[0] for name in ("source", "site") if name in table.columns
+    }
     return Scores.from_vectors(vectors, classes, identity=owners, distance=distance, **found)
 
 
@@ -214,9 +241,13 @@ def _vectors(table: Table) -> np.ndarray:
         try:
             row = [float(each) for each in json.loads(field)]
         except (ValueError, TypeError, RecursionError, OverflowError):
-            raise DataError(f"{place}: the vector {field[:30]!r} is not a list of numbers like [0.1, 0.2]") from None
+            raise DataError(
+                f"{place}: the vector {field[:30]!r} is not a list of numbers like [0.1, 0.2]"
+            ) from None
         if rows and len(row) != len(rows[0]):
-            raise DataError(f"{place}: the vector has {len(row)} numbers, those before it have {len(rows[0])}")
+            raise DataError(
+                f"{place}: the vector has {len(row)} numbers, those before it have {len(rows[0])}"
+            )
         rows.append(row)
     return np.array(rows)
 
@@ -227,12 +258,17 @@ def _array(path: Path) -> np.ndarray:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a NumPy array: {error}") from None
     if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise DataError(f"{path.name} holds {array.dtype} of shape {array.shape}: vectors are n x dim numbers")
+        raise DataError(
+            f"{path.name} holds {array.dtype} of shape {array.shape}: vectors are n x dim numbers"
+        )
     return array.astype(np.float64)
 
 
 def _beside(path: Path) -> Path | None:
-    return next((path.with_suffix(each) for each in tables.SUFFIXES if path.with_suffix(each).is_file()), None)
+    return next(
+        (path.with_suffix(each) for each in tables.SUFFIXES if path.with_suffix(each).is_file()),
+        None,
+    )
 
 
 def unlabelled(path: Path) -> Float[np.ndarray, "n dim"] | None:

@@ -31,10 +31,14 @@ def share_counts(count: int, shares: Mapping[str, float], least: int) -> dict[st
     """
     if min(shares.values()) < 0 or abs(sum(shares.values()) - 1) > 1e-6:
         listed = ", ".join(f"{part}={share:g}" for part, share in shares.items())
-        raise UsageError(f"shares must be 0 or more and add up to 1: {listed} add up to {sum(shares.values()):g}")
+        raise UsageError(
+            f"shares must be 0 or more and add up to 1: {listed} add up to {sum(shares.values()):g}"
+        )
     asked = [part for part, share in shares.items() if share > 0]
     if count < least * len(asked):
-        raise NotEnoughData(f"{len(asked)} parts of at least {least} need {least * len(asked)}, there are {count}")
+        raise NotEnoughData(
+            f"{len(asked)} parts of at least {least} need {least * len(asked)}, there are {count}"
+        )
     counts = {part: int(share * count + 1e-9) for part, share in shares.items()}
     by_remainder = sorted(asked, key=lambda part: counts[part] - shares[part] * count)
     for part in by_remainder[: count - sum(counts.values())]:
@@ -46,7 +50,9 @@ def share_counts(count: int, shares: Mapping[str, float], least: int) -> dict[st
     return counts
 
 
-def part_names(names: Sequence[str], *, shares: Mapping[str, float], seed: int, least: int) -> dict[str, list[str]]:
+def part_names(
+    names: Sequence[str], *, shares: Mapping[str, float], seed: int, least: int
+) -> dict[str, list[str]]:
     """Deal names out to the parts, naturally sorted within each."""
     counts = share_counts(len(names), shares, least)
     order = shuffled_names(names, seed)

@@ -9,11 +9,20 @@ from twofold.errors import UsageError
 __all__ = ["clusters", "glyphs"]
 
 
-def glyphs(classes: int, each: int, *, size: int = 28, strokes: int = 3, jitter: float = 0.04, seed: int = 0) -> Items:
+def glyphs(
+    classes: int,
+    each: int,
+    *,
+    size: int = 28,
+    strokes: int = 3,
+    jitter: float = 0.04,
+    seed: int = 0,
+) -> Items:
     """Pictures of invented characters: a class is a few curved strokes, its items are drawings by unsteady hands.
 
-    A stroke is a quadratic Bezier curve with three random control points in the unit square. A drawing moves every
-    control point by normal noise of standard deviation `jitter` and the whole by a shift of up to a twentieth.
+    A stroke is a quadratic Bezier curve with three random control points in the unit square. A
+    drawing moves every control point by normal noise of standard deviation `jitter` and the whole
+    by a shift of up to a twentieth.
 
     Args:
         classes, each: number of characters, and of drawings of each.
@@ -23,21 +32,25 @@ def glyphs(classes: int, each: int, *, size: int = 28, strokes: int = 3, jitter:
         seed: another seed, other characters.
 
     Returns:
-        items whose values are (size, size, 1) uint8 arrays, dark strokes (0) on white (255), labelled "glyph 0", ...
+        items whose values are (size, size, 1) uint8 arrays, dark strokes (0) on white (255),
+        labelled "glyph 0", ...
 
     Raises:
         UsageError: a number below 1, or a size below 8.
     """
     if min(classes, each, strokes) < 1 or size < 8 or jitter < 0:
         raise UsageError(
-            f"classes={classes}, each={each}, strokes={strokes}, size={size}, jitter={jitter} draw nothing"
+            f"classes={classes}, each={each}, strokes={strokes}, size={size}, jitter={jitter} "
+            f"draw nothing"
         )
     rng = np.random.default_rng(seed)
     points = rng.uniform(0.12, 0.88, (classes, 1, strokes, 3, 2))
     moved = points + rng.normal(0, jitter, (classes, each, strokes, 3, 2))
     moved = moved + rng.uniform(-0.05, 0.05, (classes, each, 1, 1, 2))
     drawn = [_drawn(drawing, size) for drawing in moved.reshape(-1, strokes, 3, 2)]
-    return Items.from_arrays(drawn, [f"glyph {number}" for number in np.repeat(np.arange(classes), each)])
+    return Items.from_arrays(
+        drawn, [f"glyph {number}" for number in np.repeat(np.arange(classes), each)]
+    )
 
 
 def _drawn(points: Float[np.ndarray, "strokes 3 2"], size: int) -> UInt8[np.ndarray, "size size 1"]:
@@ -64,15 +77,17 @@ def clusters(
 ) -> Items:
     """Unit vectors as an encoder might give them, of which the truth is known: for trying calibration.
 
-    Vector = centre of its identity + spread x noise, scaled to length 1; noise has expected length 1. An identity's own
-    spread is spread x exp(uneven x normal): some people are hard, so pairs that share a person are not independent.
+    Vector = centre of its identity + spread x noise, scaled to length 1; noise has expected length
+    1. An identity's own spread is spread x exp(uneven x normal): some people are hard, so pairs
+    that share a person are not independent.
 
     Args:
         identities, each: number of identities, and of vectors of each.
         dim: length of a vector.
         spread: noise beside a centre of length 1.
         uneven: how much the spread differs between identities (0: not at all).
-        kin: share of a direction that all centres have in common, 0 to below 1: the larger, the more alike impostors.
+        kin: share of a direction that all centres have in common, 0 to below 1: the larger, the
+            more alike impostors.
         seed: another seed, other vectors.
 
     Returns:
@@ -83,15 +98,20 @@ def clusters(
     """
     if min(identities, each, dim) < 1 or min(spread, uneven) < 0 or not 0 <= kin < 1:
         raise UsageError(
-            f"identities={identities}, each={each}, dim={dim}, spread={spread}, uneven={uneven}, kin={kin}"
+            f"identities={identities}, each={each}, dim={dim}, spread={spread}, uneven={uneven}, "
+            f"kin={kin}"
         )
     rng = np.random.default_rng(seed)
     common = _unit(rng.normal(size=(1, dim)))
-    centres = _unit(np.sqrt(1 - kin) * _unit(rng.normal(size=(identities, dim))) + np.sqrt(kin) * common)
+    centres = _unit(
+        np.sqrt(1 - kin) * _unit(rng.normal(size=(identities, dim))) + np.sqrt(kin) * common
+    )
     own = spread * np.exp(uneven * rng.normal(size=(identities, 1, 1)))
     noise = rng.normal(size=(identities, each, dim)) / np.sqrt(dim)
     vectors = _unit((centres[:, None] + own * noise).reshape(-1, dim)).astype(np.float32)
-    return Items.from_arrays(vectors, [f"identity {number}" for number in np.repeat(np.arange(identities), each)])
+    return Items.from_arrays(
+        vectors, [f"identity {number}" for number in np.repeat(np.arange(identities), each)]
+    )
 
 
 def _unit(vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:

@@ -12,7 +12,17 @@ from twofold.errors import DataError, MissingExtra, NotEnoughData
 from twofold.places import file_at
 from twofold.plurals import counted
 
-__all__ = ["CONTENTS", "ENDS", "SUFFIXES", "Table", "ends_of", "located", "parts_of", "read", "rows_as_items"]
+__all__ = [
+    "CONTENTS",
+    "ENDS",
+    "SUFFIXES",
+    "Table",
+    "ends_of",
+    "located",
+    "parts_of",
+    "read",
+    "rows_as_items",
+]
 
 SUFFIXES = (".csv", ".tsv", ".parquet", *LINES)
 CONTENTS = ("path", "text", "sequence")
@@ -34,7 +44,8 @@ class Table:
     """Columns of text.
 
     Attributes:
-        columns: name -> one string per row, blanks at the ends removed; known names are in lower case.
+        columns: name -> one string per row, blanks at the ends removed; known names are in lower
+            case.
         places: where each row stands, for errors: "faces.csv, line 7".
     """
 
@@ -49,10 +60,14 @@ class Table:
             DataError: no such column, or an empty field; names the line.
         """
         if name not in self.columns:
-            raise DataError(f"{self.path.name} has no column {name!r}: its columns are {some(self.columns, 12)}")
+            raise DataError(
+                f"{self.path.name} has no column {name!r}: its columns are {some(self.columns, 12)}"
+            )
         for place, field in zip(self.places, self.columns[name], strict=True):
             if not field:
-                raise DataError(f"{place}: the field {name!r} is empty; fill it in or remove the row")
+                raise DataError(
+                    f"{place}: the field {name!r} is empty; fill it in or remove the row"
+                )
         return self.columns[name]
 
 
@@ -72,7 +87,13 @@ def read(path: Path) -> Table:
     if not path.exists():
         raise DataError(f"there is no table {path}")
     ending = path.suffix.lower()
-    table = _parquet(path) if ending == ".parquet" else _objects(path) if ending in LINES else _text(path)
+    table = (
+        _parquet(path)
+        if ending == ".parquet"
+        else _objects(path)
+        if ending in LINES
+        else _text(path)
+    )
     if not table.places:
         raise NotEnoughData(f"{path} has no rows below its header")
     return table
@@ -82,20 +103,29 @@ def _text(path: Path) -> Table:
     header, rows = read_rows(path)
     names = _known_names(header)
     columns = {name: tuple(row[i] for _, row in rows) for i, name in enumerate(names)}
-    return Table(path=path, columns=columns, places=tuple(f"{path.name}, line {number}" for number, _ in rows))
+    return Table(
+        path=path,
+        columns=columns,
+        places=tuple(f"{path.name}, line {number}" for number, _ in rows),
+    )
 
 
 def _objects(path: Path) -> Table:
     columns, places = read_lines(path)
     fields = zip(_known_names(list(columns)), columns.values(), strict=True)
-    return Table(path=path, columns={name: tuple(map(str.strip, field)) for name, field in fields}, places=places)
+    return Table(
+        path=path,
+        columns={name: tuple(map(str.strip, field)) for name, field in fields},
+        places=places,
+    )
 
 
 def _known_names(header: Sequence[str]) -> list[str]:
     """The names of columns; those that mean something to us in lower case, however they are written: Path, LABEL."""
     small = [name.strip().lower() for name in header]
     return [
-        low if low in MEANINGFUL and small.count(low) == 1 else name for name, low in zip(header, small, strict=True)
+        low if low in MEANINGFUL and small.count(low) == 1 else name
+        for name, low in zip(header, small, strict=True)
     ]
 
 
@@ -103,12 +133,15 @@ def _parquet(path: Path) -> Table:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        raise MissingExtra(f"{path.name} is Parquet, which needs pyarrow: pip install 'twofold[data]'") from error
+        raise MissingExtra(
+            f"{path.name} is Parquet, which needs pyarrow: pip install 'twofold[data]'"
+        ) from error
     try:
         names = parquet.read_schema(path).names
         if len(names) > MOST_COLUMNS:
             raise DataError(
-                f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS:,}: a row should be an item"
+                f"{path.name} has {len(names):,} columns, more than {MOST_COLUMNS:,}: a row "
+                f"should be an item"
             )
         if len(set(names)) < len(names):
             raise DataError(f"{path.name} has two columns of the same name: rename or remove one")
@@ -116,9 +149,13 @@ def _parquet(path: Path) -> Table:
     except (ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
     fields = ((name, columns[old]) for name, old in zip(_known_names(names), names, strict=True))
-    text = {name: tuple("" if f is None else str(f).strip() for f in column) for name, column in fields}
+    text = {
+        name: tuple("" if f is None else str(f).strip() for f in column) for name, column in fields
+    }
     count = len(next(iter(text.values()), ()))
-    return Table(path=path, columns=text, places=tuple(f"{path.name}, row {row + 1}" for row in range(count)))
+    return Table(
+        path=path, columns=text, places=tuple(f"{path.name}, row {row + 1}" for row in range(count))
+    )
 
 
 def located(table: Table, column: str) -> tuple[Path, ...]:
@@ -158,8 +195,9 @@ def ends_of(table: Table) -> tuple[str, str] | None:
 def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     """The rows of a table with `path` (or `text`, `sequence`) and `label` as a listing.
 
-    Optional columns: `group`, `source`, `site` (which stays in the metadata too), and `forgery_of`, which names the
-    label that the row imitates; without `labelled` also `label`, in whose place then stands the row's own id.
+    Optional columns: `group`, `source`, `site` (which stays in the metadata too), and `forgery_of`,
+    which names the label that the row imitates; without `labelled` also `label`, in whose place
+    then stands the row's own id.
 
     Raises:
         DataError: a column is missing, an empty label, a forgery of nobody; names the line.
@@ -167,17 +205,24 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     content = [name for name in CONTENTS if name in table.columns]
     if len(content) != 1:
         raise DataError(
-            f"{table.path.name} needs one of the columns {', '.join(CONTENTS)} and the column label: "
+            f"{table.path.name} needs one of the columns {', '.join(CONTENTS)} and the column "
+            f"label: "
             f"its columns are {some(table.columns, 12)}"
         )
     name = content[0]
     values = located(table, name) if name == "path" else table.column(name)
     ids = _ids(table, name)
     labels, identities = _labels(table) if labelled or "label" in table.columns else (ids, ids)
-    extras = [extra for extra in ("group", "source", "site", "forgery_of") if extra in table.columns]
+    extras = [
+        extra for extra in ("group", "source", "site", "forgery_of") if extra in table.columns
+    ]
     said = f"{counted(len(values), 'row')} with {', '.join([name, *(['label'] if labels is not ids else []), *extras])}"
     forgeries, sites = labels.count(None), table.columns.get("site", ())
-    unknown = f"{counted(sites.count(''), 'row', 'has')} no site, so that sites are not used" if "" in sites else ""
+    unknown = (
+        f"{counted(sites.count(''), 'row', 'has')} no site, so that sites are not used"
+        if "" in sites
+        else ""
+    )
     return Listing(
         values=values,
         ids=ids,
@@ -186,7 +231,11 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
         groups=table.column("group") if "group" in extras else None,
         sources=table.columns.get("source"),
         sites=sites if sites and all(sites) else None,
-        notes=tuple(filter(None, (said, f"{forgeries} of the rows are forgeries" if forgeries else "", unknown))),
+        notes=tuple(
+            filter(
+                None, (said, f"{forgeries} of the rows are forgeries" if forgeries else "", unknown)
+            )
+        ),
         metadata=_metadata(table),
     )
 
@@ -198,7 +247,8 @@ def _metadata(table: Table) -> tuple[dict[str, str | int | float], ...] | None:
         return None
     columns = {name: _numbers(table.columns[name]) for name in others}
     return tuple(
-        {name: column[row] for name, column in columns.items() if column[row] != ""} for row in range(len(table.places))
+        {name: column[row] for name, column in columns.items() if column[row] != ""}
+        for row in range(len(table.places))
     )
 
 
@@ -224,14 +274,18 @@ def _labels(table: Table) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
     if "label" not in table.columns:
         table.column("label")
     imitated = table.columns["forgery_of"]
-    labels = [None if of else label for label, of in zip(table.columns["label"], imitated, strict=True)]
+    labels = [
+        None if of else label for label, of in zip(table.columns["label"], imitated, strict=True)
+    ]
     known = set(labels)
     for place, label, of in zip(table.places, labels, imitated, strict=True):
         if label == "":
             raise DataError(f"{place}: the field 'label' is empty; fill it in or remove the row")
         if of and of not in known:
             raise DataError(f"{place}: a forgery of {of!r}, but no genuine row has that label")
-    return tuple(labels), tuple(of or label or "" for label, of in zip(labels, imitated, strict=True))
+    return tuple(labels), tuple(
+        of or label or "" for label, of in zip(labels, imitated, strict=True)
+    )
 
 
 def _ids(table: Table, content: str) -> tuple[str, ...]:
@@ -239,7 +293,9 @@ def _ids(table: Table, content: str) -> tuple[str, ...]:
     if content != "path" and "id" not in table.columns:
         return tuple(f"row {number + 1}" for number in range(len(table.places)))
     seen: dict[str, int] = {}
-    return tuple(_numbered(name, seen) for name in table.column(content if content == "path" else "id"))
+    return tuple(
+        _numbered(name, seen) for name in table.column(content if content == "path" else "id")
+    )
 
 
 def _numbered(name: str, seen: dict[str, int]) -> str:

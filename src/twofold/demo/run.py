@@ -1,6 +1,7 @@
 """The demo: the whole way through the public functions, on characters drawn in the fonts that matplotlib ships.
 
-Nothing is printed here: `demo` returns its numbers and a story, which the terminal and the page both tell.
+Nothing is printed here: `demo` returns its numbers and a story, which the terminal and the page
+both tell.
 """
 
 import json
@@ -44,7 +45,13 @@ TRAINED_SCRIPTS = ("Latin", "phonetic", "Cyrillic", "arrows", "mathematics")
 """Scripts that train and choose; every other script is kept for the calibration and the test."""
 
 MARKER = "demo.json"
-MEASURED = ("eer", "false_match_rate", "false_non_match_rate", "recall_at_1", "accuracy_20_way_1_shot")
+MEASURED = (
+    "eer",
+    "false_match_rate",
+    "false_non_match_rate",
+    "recall_at_1",
+    "accuracy_20_way_1_shot",
+)
 ROWS_AT_ONCE = 256
 """Test items compared with all others at once: a block stays below some megabytes."""
 
@@ -54,13 +61,16 @@ class DemoResult:
     """What the demo came to.
 
     Attributes:
-        out: the folder, in which are `model` (the bundle), `index`, `pictures`, `page.html` and `demo.json`.
-        identities: how many characters trained, chose, calibrated and tested; no two of these share one.
+        out: the folder, in which are `model` (the bundle), `index`, `pictures`, `page.html` and
+            `demo.json`.
+        identities: how many characters trained, chose, calibrated and tested; no two of these share
+            one.
         calibration: the threshold and what it promises.
         numbers: what was measured on the test characters, with intervals.
         verdicts, identifications: of the pairs and queries that the story shows.
         seconds: of every step.
-        story: the same in plain words with pictures; `terminal.screen.story` and `report.page.page` show it.
+        story: the same in plain words with pictures; `terminal.screen.story` and `report.page.page`
+            show it.
     """
 
     out: Path
@@ -76,13 +86,16 @@ class DemoResult:
     def plain(self) -> dict[str, Any]:
         """Everything but the story, JSON-able."""
         told = asdict(replace(self, story=Story(title="", lead="", steps=())))
-        return {name: value for name, value in told.items() if name != "story"} | {"out": str(self.out)}
+        return {name: value for name, value in told.items() if name != "story"} | {
+            "out": str(self.out)
+        }
 
 
 def recipe() -> Recipe:
     """What the demo trains with: small pictures, a small encoder, so many batches on any machine.
 
-    The time is only a limit for machines that are ten times slower: a training of two batches would show nothing.
+    The time is only a limit for machines that are ten times slower: a training of two batches would
+    show nothing.
     """
     return Recipe.model_validate(
         {
@@ -134,7 +147,14 @@ def demo(
         with clock("examine", "looking for what is wrong with the pictures"):
             findings = diagnosed(drawn.items, build.input(settings), recipe=settings)
         with clock("train", "training"):
-            bundle = fit(build.twin(settings, seed), parts.train, parts.valid, recipe=settings, seed=seed, watch=watch)
+            bundle = fit(
+                build.twin(settings, seed),
+                parts.train,
+                parts.valid,
+                recipe=settings,
+                seed=seed,
+                watch=watch,
+            )
         judged = _judged(bundle, parts, folder, far=far, seed=seed, clock=clock)
         story = steps.story(
             [
@@ -148,7 +168,9 @@ def demo(
         )
         result = _result(judged, Path(out), story, pictures=len(drawn.items), seconds=clock.seconds)
         (folder / "page.html").write_text(page(story), encoding="utf-8")
-        (folder / MARKER).write_text(json.dumps(result.plain(), indent=1, allow_nan=False), encoding="utf-8")
+        (folder / MARKER).write_text(
+            json.dumps(result.plain(), indent=1, allow_nan=False), encoding="utf-8"
+        )
     return result
 
 
@@ -182,7 +204,9 @@ class _Judged:
     queries: list[tuple[Items, int, Identification]]
 
 
-def _judged(bundle: Bundle, parts: Parts, folder: Path, *, far: float, seed: int, clock: _Clock) -> _Judged:
+def _judged(
+    bundle: Bundle, parts: Parts, folder: Path, *, far: float, seed: int, clock: _Clock
+) -> _Judged:
     """Calibrate, evaluate, verify, identify."""
     test = parts.test
     with clock("calibrate", "calibrating on scripts that it never saw"):
@@ -193,9 +217,15 @@ def _judged(bundle: Bundle, parts: Parts, folder: Path, *, far: float, seed: int
         shares, chosen = _pairs(bundle, test, threshold=calibration.threshold, seed=seed)
     with clock("verify", "verifying pairs"):
         pairs = [(a, b, verify(bundle, test.values[a], test.values[b])) for a, b in chosen]
-    with clock("identify", "identifying from one example"), Index.create(folder / "index", bundle.contract) as index:
+    with (
+        clock("identify", "identifying from one example"),
+        Index.create(folder / "index", bundle.contract) as index,
+    ):
         one_shot = _one_shot(bundle, index, test, seed=seed)
-        queries = [(asked, row, identify(bundle, index, asked.values[row])) for asked, row in _queries(one_shot, seed)]
+        queries = [
+            (asked, row, identify(bundle, index, asked.values[row]))
+            for asked, row in _queries(one_shot, seed)
+        ]
     return _Judged(
         bundle=bundle,
         calibration=calibration,
@@ -221,7 +251,9 @@ def _judged_steps(judged: _Judged, out: Path, folder: Path) -> list[Step]:
         steps.calibrated(judged.calibration),
         steps.evaluated(test, judged.numbers, judged.shares),
         steps.verified(
-            test, judged.pairs, [f"twofold verify {model} {pictures}/{n}a.png {pictures}/{n}b.png" for n in (1, 2)]
+            test,
+            judged.pairs,
+            [f"twofold verify {model} {pictures}/{n}a.png {pictures}/{n}b.png" for n in (1, 2)],
         ),
         steps.identified(
             judged.one_shot,
@@ -231,7 +263,9 @@ def _judged_steps(judged: _Judged, out: Path, folder: Path) -> list[Step]:
     ]
 
 
-def _result(judged: _Judged, out: Path, story: Story, *, pictures: int, seconds: dict[str, float]) -> DemoResult:
+def _result(
+    judged: _Judged, out: Path, story: Story, *, pictures: int, seconds: dict[str, float]
+) -> DemoResult:
     return DemoResult(
         out=out,
         pictures=pictures,
@@ -249,12 +283,16 @@ def _parts(items: Items, seed: int) -> Parts:
     """Some scripts train and choose; the characters of all others calibrate (0.6 of them) and test (0.4)."""
     trained = [script for script in items.groups if script in TRAINED_SCRIPTS]
     seen = items.where(groups=trained).split(0.85, 0.15, calibrate=0.0, test=0.0, seed=seed)
-    others = items.where(groups=[script for script in items.groups if script not in TRAINED_SCRIPTS])
+    others = items.where(
+        groups=[script for script in items.groups if script not in TRAINED_SCRIPTS]
+    )
     unseen = others.split(0.0, 0.0, calibrate=0.6, test=0.4, seed=seed)
     return Parts(train=seen.train, valid=seen.valid, calibrate=unseen.calibrate, test=unseen.test)
 
 
-def _calibrated(bundle: Bundle, items: Items, *, far: float, seed: int) -> tuple[Bundle, Calibration]:
+def _calibrated(
+    bundle: Bundle, items: Items, *, far: float, seed: int
+) -> tuple[Bundle, Calibration]:
     """Certified where the characters can show it, else the word estimate."""
     try:
         bundle = calibrate(bundle, items, far=far, seed=seed)
@@ -263,7 +301,9 @@ def _calibrated(bundle: Bundle, items: Items, *, far: float, seed: int) -> tuple
     return bundle, calibration_of(bundle)
 
 
-def _pairs(bundle: Bundle, test: Items, *, threshold: float, seed: int) -> tuple[Scores, list[tuple[int, int]]]:
+def _pairs(
+    bundle: Bundle, test: Items, *, threshold: float, seed: int
+) -> tuple[Scores, list[tuple[int, int]]]:
     """How all pairs score, and four of them: a genuine and an impostor one at random, then the worst of each kind."""
     vectors = embed(bundle, test).vectors
 
@@ -275,14 +315,20 @@ def _pairs(bundle: Bundle, test: Items, *, threshold: float, seed: int) -> tuple
         rows = np.arange(start, min(start + ROWS_AT_ONCE, len(test)))
         block = score(rows, np.arange(len(test)))
         same = test.labels[rows][:, None] == test.labels[None, :]
-        worst_genuine = min(worst_genuine, _extreme(np.where(same, block, np.inf), start, np.argmin))
-        worst_impostor = max(worst_impostor, _extreme(np.where(same, -np.inf, block), start, np.argmax))
+        worst_genuine = min(
+            worst_genuine, _extreme(np.where(same, block, np.inf), start, np.argmin)
+        )
+        worst_impostor = max(
+            worst_impostor, _extreme(np.where(same, -np.inf, block), start, np.argmax)
+        )
     lots = _by_lot(test, np.random.default_rng(seed))
     shares = score_shares(AllPairs(score, test.labels), threshold=threshold)
     return shares, [*lots, worst_genuine[1:], worst_impostor[1:]]
 
 
-def _extreme(block: np.ndarray, start: int, place: Callable[[np.ndarray], Any]) -> tuple[float, int, int]:
+def _extreme(
+    block: np.ndarray, start: int, place: Callable[[np.ndarray], Any]
+) -> tuple[float, int, int]:
     row, column = np.unravel_index(int(place(block)), block.shape)
     return float(block[row, column]), start + int(row), int(column)
 
@@ -308,7 +354,10 @@ def _one_shot(bundle: Bundle, index: Index, test: Items, *, seed: int) -> OneSho
     enrolled = of_script.where(identities=names[: (len(names) + 1) // 2])
     strangers = of_script.where(identities=names[(len(names) + 1) // 2 :])
     first = np.unique(enrolled.labels, return_index=True)[1]
-    gallery, known = enrolled.take(first), enrolled.take(np.setdiff1d(np.arange(len(enrolled)), first))
+    gallery, known = (
+        enrolled.take(first),
+        enrolled.take(np.setdiff1d(np.arange(len(enrolled)), first)),
+    )
     index.add(embed(bundle, gallery))
     return OneShot(
         script=script,
@@ -319,7 +368,9 @@ def _one_shot(bundle: Bundle, index: Index, test: Items, *, seed: int) -> OneSho
     )
 
 
-def _answers(bundle: Bundle, index: Index, known: Items, *, strangers: Items, seed: int) -> tuple[Estimate, ...]:
+def _answers(
+    bundle: Bundle, index: Index, known: Items, *, strangers: Items, seed: int
+) -> tuple[Estimate, ...]:
     """How often each answer was given, to queries of enrolled characters and to strangers."""
     named = _named(bundle, index, known)
     truth = [known.names[label] for label in known.labels]

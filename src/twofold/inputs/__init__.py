@@ -17,7 +17,8 @@ class Augmentation(Protocol):
     """Changes a batch in training; what happens to an item depends only on its own key.
 
     Attributes:
-        variants: how many label-changing variants of an item it makes (4 when quarter turns are new classes).
+        variants: how many label-changing variants of an item it makes (4 when quarter turns are new
+            classes).
     """
 
     @property
@@ -32,8 +33,9 @@ class Augmentation(Protocol):
 class Input(Protocol):
     """How one kind of raw thing becomes a batch; a frozen dataclass whose fields are its whole state.
 
-    An input type may have `left_out`: what a bundle's description that lacks a field, since it is older, means by it;
-    and the methods that `inputs.optional` asks for: `show`, `quality`, `traits`, `identifier`, `argument`, `data`.
+    An input type may have `left_out`: what a bundle's description that lacks a field, since it is
+    older, means by it; and the methods that `inputs.optional` asks for: `show`, `quality`,
+    `traits`, `identifier`, `argument`, `data`.
     """
 
     name: ClassVar[str]

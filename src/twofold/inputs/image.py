@@ -32,16 +32,19 @@ class Image:
     Attributes:
         size: height and width in pixels, or one number for both.
         channels: 1 (grey, ITU-R 601 luma) or 3 (RGB).
-        fit: how another shape is brought to `size`: "stretch" both sides, "pad" with the background, or "crop" the
-            middle.
-        background: grey value in [0, 255] behind transparent pixels and beside padded ones; 255 is white paper. Where
-            a drawing on transparency could not be seen on it, its opposite is taken (rules 2).
-        mean: subtracted from pixels in [0, 1]; one number, or one per channel. `mean=1.0` makes white paper zero.
+        fit: how another shape is brought to `size`: "stretch" both sides, "pad" with the
+            background, or "crop" the middle.
+        background: grey value in [0, 255] behind transparent pixels and beside padded ones; 255 is
+            white paper. Where a drawing on transparency could not be seen on it, its opposite is
+            taken (rules 2).
+        mean: subtracted from pixels in [0, 1]; one number, or one per channel. `mean=1.0` makes
+            white paper zero.
         std: divides the rest; one number, or one per channel.
-        max_pixels: larger pictures are refused from their header, before a pixel is decoded. The environment variable
-            TWOFOLD_MAX_PIXELS overrides it.
-        rules: version of the rules by which a file becomes pixels. 1, of bundles from before there were two: colour
-            profiles count for nothing, and transparent pixels always lie on `background`.
+        max_pixels: larger pictures are refused from their header, before a pixel is decoded. The
+            environment variable TWOFOLD_MAX_PIXELS overrides it.
+        rules: version of the rules by which a file becomes pixels. 1, of bundles from before there
+            were two: colour profiles count for nothing, and transparent pixels always lie on
+            `background`.
 
     Raises:
         RecipeError: a field that does not fit.
@@ -61,7 +64,8 @@ class Image:
     """What a description that lacks a field means by it."""
 
     def __post_init__(self) -> None:
-        for field in ("size", "mean", "std"):  # lists come from JSON and TOML; tuples compare and hash
+        # lists come from JSON and TOML; tuples compare and hash
+        for field in ("size", "mean", "std"):
             value = getattr(self, field)
             if not isinstance(value, int | float):
                 object.__setattr__(self, field, tuple(value))
@@ -82,8 +86,9 @@ class Image:
         """Decodes one picture to the array that may be cached.
 
         Args:
-            value: a path, the bytes of a file, an array or a Pillow image. Arrays are (height, width) or
-                (height, width, channels) of uint8, bool, uint16 (mapped linearly) or floats in [0, 1].
+            value: a path, the bytes of a file, an array or a Pillow image. Arrays are (height,
+                width) or (height, width, channels) of uint8, bool, uint16 (mapped linearly) or
+                floats in [0, 1].
 
         Returns:
             HWC uint8 in [0, 255] of this type's size and channels.
@@ -92,7 +97,11 @@ class Image:
             UnreadableInput: with the picture's name, what is wrong, and what to do.
         """
         picture = decode(
-            value, side=max(self.shape), background=self.background, max_pixels=self.max_pixels, rules=self.rules
+            value,
+            side=max(self.shape),
+            background=self.background,
+            max_pixels=self.max_pixels,
+            rules=self.rules,
         )
         picture = picture.convert("L" if self.channels == 1 else "RGB")
         return np.array(_fitted(picture, self), dtype=np.uint8).reshape(*self.shape, self.channels)
@@ -106,7 +115,10 @@ class Image:
         expected = (*self.shape, self.channels)
         for array in arrays:
             if array.shape != expected or array.dtype != np.uint8:
-                raise UnreadableInput(f"{describe(array)} cannot be stacked: {expected} of uint8 is needed; use `read`")
+                raise UnreadableInput(
+                    f"{describe(array)} cannot be stacked: {expected} of uint8 is needed; use "
+                    f"`read`"
+                )
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2)
 
     def normalise(
@@ -129,8 +141,12 @@ class Image:
 
     def arguments(self) -> dict[str, Any]:
         """Flat values that rebuild this type, also after a trip through JSON: `Image(**arguments)`."""
-        fields = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        if self.rules == 1:  # as it was before there were others, so that old bundles keep their fingerprint
+        fields = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+        # as it was before there were others, so that old bundles keep their fingerprint
+        if self.rules == 1:
             del fields["rules"]
         return fields
 
@@ -153,16 +169,23 @@ class Image:
     def quality(self, array: UInt8[np.ndarray, "height width channels"]) -> dict[str, float]:
         """Sharpness, contrast and brightness.
 
-        sharpness: variance of the Laplacian of the grey picture in [0, 255] (Pech-Pacheco et al. 2000); a blurred
-        picture of the same scene has less. contrast: standard deviation of its grey values. brightness: their mean.
+        sharpness: variance of the Laplacian of the grey picture in [0, 255] (Pech-Pacheco et al.
+        2000); a blurred picture of the same scene has less. contrast: standard deviation of its
+        grey values. brightness: their mean.
         """
         grey = array.mean(axis=2, dtype=np.float64)
         inner = grey[1:-1, 1:-1]
         laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4 * inner
         sharpness = float(laplacian.var()) if laplacian.size else 0.0
-        return {"sharpness": sharpness, "contrast": float(grey.std()), "brightness": float(grey.mean())}
+        return {
+            "sharpness": sharpness,
+            "contrast": float(grey.std()),
+            "brightness": float(grey.mean()),
+        }
 
-    def traits(self, value: object, array: UInt8[np.ndarray, "height width channels"]) -> dict[str, tuple[float, ...]]:
+    def traits(
+        self, value: object, array: UInt8[np.ndarray, "height width channels"]
+    ) -> dict[str, tuple[float, ...]]:
         """Light, colour and the file's own numbers; of pictures of some pixels only."""
         return traits(value, array) if min(array.shape[:2]) >= SMALLEST else {}
 
@@ -177,22 +200,31 @@ class Image:
 
 def _check_fields(image: Image) -> None:
     if image.fit not in FITS:
-        raise RecipeError(f"fit = {image.fit!r} is not a way to fit a picture: {nearest(image.fit, FITS)}")
+        raise RecipeError(
+            f"fit = {image.fit!r} is not a way to fit a picture: {nearest(image.fit, FITS)}"
+        )
     if image.channels not in (1, 3):
         raise RecipeError(f"channels = {image.channels} is not possible: 1 (grey) or 3 (RGB)")
     if not isinstance(image.size, int) and len(image.size) != 2:
-        raise RecipeError(f"size = {list(image.size)} is not possible: one number, or height and width")
+        raise RecipeError(
+            f"size = {list(image.size)} is not possible: one number, or height and width"
+        )
     if min(image.shape) < 1 or image.max_pixels < 1:
-        raise RecipeError(f"size = {image.size} and max_pixels = {image.max_pixels} must be positive")
+        raise RecipeError(
+            f"size = {image.size} and max_pixels = {image.max_pixels} must be positive"
+        )
     if image.rules not in range(1, RULES + 1):
         raise RecipeError(f"rules = {image.rules} is unknown: this twofold knows 1 to {RULES}")
     if not 0 <= image.background <= 255:
-        raise RecipeError(f"background = {image.background} is not a grey value: 0 (black) to 255 (white)")
+        raise RecipeError(
+            f"background = {image.background} is not a grey value: 0 (black) to 255 (white)"
+        )
     for name, value in (("mean", image.mean), ("std", image.std)):
         numbers = (value,) if isinstance(value, int | float) else tuple(value)
         if len(numbers) not in (1, image.channels) or not all(map(math.isfinite, numbers)):
             raise RecipeError(
-                f"{name} = {value} does not fit {image.channels} channels: one number, or one per channel"
+                f"{name} = {value} does not fit {image.channels} channels: one number, or one per "
+                f"channel"
             )
         if name == "std" and min(numbers) <= 0:
             raise RecipeError(f"std = {value} must be positive")
@@ -207,9 +239,13 @@ def _fitted(picture: PIL.Image.Image, image: Image) -> PIL.Image.Image:
     if image.fit == "crop":
         scale = min(picture.width / width, picture.height / height)
         left, top = (picture.width - scale * width) / 2, (picture.height - scale * height) / 2
-        return _resized(picture, (width, height), box=(left, top, left + scale * width, top + scale * height))
+        return _resized(
+            picture, (width, height), box=(left, top, left + scale * width, top + scale * height)
+        )
     scale = min(width / picture.width, height / picture.height)
-    small = _resized(picture, (max(1, round(scale * picture.width)), max(1, round(scale * picture.height))))
+    small = _resized(
+        picture, (max(1, round(scale * picture.width)), max(1, round(scale * picture.height)))
+    )
     paper = picture.info.get(PAPER, image.background)
     page = PIL.Image.new(picture.mode, (width, height), (paper,) * len(picture.getbands()))
     page.paste(small, ((width - small.width) // 2, (height - small.height) // 2))
@@ -217,10 +253,13 @@ def _fitted(picture: PIL.Image.Image, image: Image) -> PIL.Image.Image:
 
 
 def _resized(
-    picture: PIL.Image.Image, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+    picture: PIL.Image.Image,
+    size: tuple[int, int],
+    box: tuple[float, float, float, float] | None = None,
 ) -> PIL.Image.Image:
-    # Both filters average over the whole area that a pixel shrinks from; Hamming's is the sharper one (thin strokes
-    # stay dark) and never negative (no halos), but has steps where a picture grows.
+    # Both filters average over the whole area that a pixel shrinks from; Hamming's is the sharper
+    # one (thin strokes stay dark) and never negative (no halos), but has steps where a picture
+    # grows.
     shrinks = size[0] < picture.width or size[1] < picture.height
     resample = PIL.Image.Resampling.HAMMING if shrinks else PIL.Image.Resampling.BILINEAR
     return picture.resize(size, resample, box=box)

@@ -35,10 +35,33 @@ LIMITS = {
 
 MOVES = ("rotation", "flip", "scale", "aspect", "shear", "shift", "crop")
 
-# Each random number has its own slot, so that switching one setting on leaves what the others do as it was.
+# Each random number has its own slot, so that switching one setting on leaves what the others do as
+# it was.
 _SLOTS = (
-    *("rotation", "flip", "scale", "aspect", "shear_x", "shear_y", "shift_x", "shift_y", "crop", "crop_x", "crop_y"),
-    *("contrast", "brightness", "blur", "noise", "pixels", "erasing", "erasing_shape", "erasing_x", "erasing_y"),
+    *(
+        "rotation",
+        "flip",
+        "scale",
+        "aspect",
+        "shear_x",
+        "shear_y",
+        "shift_x",
+        "shift_y",
+        "crop",
+        "crop_x",
+        "crop_y",
+    ),
+    *(
+        "contrast",
+        "brightness",
+        "blur",
+        "noise",
+        "pixels",
+        "erasing",
+        "erasing_shape",
+        "erasing_x",
+        "erasing_y",
+    ),
 )
 
 
@@ -50,19 +73,25 @@ class Augment:
         rotation: degrees; turned by up to this much either way.
         flip: whether every other picture, by chance, is mirrored left to right.
         scale: fraction; grown or shrunk to between 1 - scale and 1 + scale.
-        aspect: fraction; width / height changes by a factor of 1 - aspect to 1 + aspect at the same area.
+        aspect: fraction; width / height changes by a factor of 1 - aspect to 1 + aspect at the same
+            area.
         shear: fraction; x slides with y, and y with x, each by up to this many pixels a pixel.
         shift: fraction of the side; moved by up to this much, each way.
-        crop: fraction of the side; a window somewhere inside, smaller by up to this much, is shown in full size.
-        contrast: fraction; distances from the picture's mean change by a factor of 1 - contrast to 1 + contrast.
+        crop: fraction of the side; a window somewhere inside, smaller by up to this much, is shown
+            in full size.
+        contrast: fraction; distances from the picture's mean change by a factor of 1 - contrast to
+            1 + contrast.
         brightness: fraction of the full range (white minus black) that is added or taken, at most.
         blur: pixels; the largest standard deviation of a Gaussian blur.
-        noise: fraction of the full range; the largest standard deviation of Gaussian noise on every sample.
+        noise: fraction of the full range; the largest standard deviation of Gaussian noise on every
+            sample.
         erasing: fraction of the area; the largest rectangle that is painted over.
-        fill: what appears beyond the border of a warped picture: "border" repeats its pixels and "background" is the
-            input type's background. Erased rectangles get the picture's mean with the first, else the background.
-        quarter_turns_as_classes: an item turned by 90, 180 and 270 degrees counts as three further classes (Santoro et
-            al. 2016, section 4.1): the label-changing variants 1, 2 and 3. For square pictures.
+        fill: what appears beyond the border of a warped picture: "border" repeats its pixels and
+            "background" is the input type's background. Erased rectangles get the picture's mean
+            with the first, else the background.
+        quarter_turns_as_classes: an item turned by 90, 180 and 270 degrees counts as three further
+            classes (Santoro et al. 2016, section 4.1): the label-changing variants 1, 2 and 3. For
+            square pictures.
         background: grey value in [0, 255]; comes from the input type.
     """
 
@@ -85,10 +114,19 @@ class Augment:
     def __post_init__(self) -> None:
         for name, limit in LIMITS.items():
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit:
-                raise RecipeError(f"augment.{name} = {value!r} is not possible: a number from 0 (off) to {limit:g}")
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 <= value <= limit
+            ):
+                raise RecipeError(
+                    f"augment.{name} = {value!r} is not possible: a number from 0 (off) to "
+                    f"{limit:g}"
+                )
         if self.fill not in FILLS:
-            raise RecipeError(f"augment.fill = {self.fill!r} is not possible: {nearest(str(self.fill), FILLS)}")
+            raise RecipeError(
+                f"augment.fill = {self.fill!r} is not possible: {nearest(str(self.fill), FILLS)}"
+            )
         for name in ("flip", "quarter_turns_as_classes"):
             if not isinstance(value := getattr(self, name), bool):
                 raise RecipeError(f"augment.{name} = {value!r} is not possible: true or false")
@@ -120,17 +158,25 @@ class Augment:
         pictures = batch.float()
         if self.variants > 1 or any(getattr(self, name) for name in MOVES):
             fill = None if self.fill == "border" else float(self.background)
-            pictures = warp(pictures, _map(self, draw, variants=keys[:, 3], size=pictures.shape[2:]), fill=fill)
+            pictures = warp(
+                pictures, _map(self, draw, variants=keys[:, 3], size=pictures.shape[2:]), fill=fill
+            )
         if self.blur:
-            pictures = _blurred(pictures, draw.between("blur", 0.0, self.blur), reach=math.ceil(3 * self.blur))
+            pictures = _blurred(
+                pictures, draw.between("blur", 0.0, self.blur), reach=math.ceil(3 * self.blur)
+            )
         if self.contrast or self.brightness:
             factor = 1 + draw.around_zero("contrast", self.contrast)
             pictures = _lit(pictures, factor, 255 * draw.around_zero("brightness", self.brightness))
         if self.noise:
-            pictures = pictures + _noise(draw, 255 * draw.between("noise", 0.0, self.noise), pictures)
+            pictures = pictures + _noise(
+                draw, 255 * draw.between("noise", 0.0, self.noise), pictures
+            )
         if self.erasing:
             paint = (
-                _means(pictures) if self.fill == "border" else torch.full_like(pictures[:, :, :1, :1], self.background)
+                _means(pictures)
+                if self.fill == "border"
+                else torch.full_like(pictures[:, :, :1, :1], self.background)
             )
             pictures = torch.where(_rectangles(draw, self.erasing, pictures), paint, pictures)
         return pictures.round_().clamp_(0, 255).to(torch.uint8)
@@ -145,11 +191,14 @@ def augmentation(settings: dict[str, Any], *, size: tuple[int, int], background:
     known = {field.name for field in fields(Augment)} - {"background"}
     for name in settings:
         if name not in known:
-            raise RecipeError(f"augment.{name} is not a setting for pictures: {nearest(name, known)}")
+            raise RecipeError(
+                f"augment.{name} is not a setting for pictures: {nearest(name, known)}"
+            )
     augment = Augment(**settings, background=background)
     if augment.quarter_turns_as_classes and size[0] != size[1]:
         raise RecipeError(
-            f"augment.quarter_turns_as_classes needs square pictures, and these are {size[0]} x {size[1]}: "
+            f"augment.quarter_turns_as_classes needs square pictures, and these are {size[0]} x "
+            f"{size[1]}: "
             "set the input's size to one number, or leave it out"
         )
     return augment
@@ -160,7 +209,8 @@ class _Draws:
 
     def __init__(self, streams: Int[Tensor, "batch"]):
         self.streams = streams
-        # all slots in one pass: on batches of small pictures most of the time went into these short vectors
+        # all slots in one pass: on batches of small pictures most of the time went into these short
+        # vectors
         slots = streams + torch.arange(len(_SLOTS))[:, None]
         self.uniforms = uniform(slots.reshape(-1), 0).view(slots.shape)
 
@@ -171,7 +221,9 @@ class _Draws:
         return self.between(name, -amount, amount)
 
     def two_around_zero(self, name: str, amount: float) -> Float64[Tensor, "batch 2"]:
-        return torch.stack([self.around_zero(f"{name}_x", amount), self.around_zero(f"{name}_y", amount)], dim=1)
+        return torch.stack(
+            [self.around_zero(f"{name}_x", amount), self.around_zero(f"{name}_y", amount)], dim=1
+        )
 
 
 def _check_variants(asked: Int[np.ndarray, "batch"], variants: int) -> None:
@@ -191,7 +243,10 @@ def _map(
     aspect = (1 + draw.around_zero("aspect", augment.aspect)).sqrt()
     zoom = 1 - draw.between("crop", 0.0, augment.crop)
     return backward_map(
-        rotations(draw.around_zero("rotation", augment.rotation), torch.from_numpy(variants.astype(np.int64))),
+        rotations(
+            draw.around_zero("rotation", augment.rotation),
+            torch.from_numpy(variants.astype(np.int64)),
+        ),
         scale=torch.stack([mirror * scale * aspect, scale / aspect], dim=1),
         shear=draw.two_around_zero("shear", augment.shear),
         shift=draw.two_around_zero("shift", augment.shift) * side,
@@ -205,13 +260,20 @@ def _each(numbers: Float64[Tensor, "batch"], pictures: Tensor) -> Float[Tensor, 
     return numbers.float().to(pictures.device).view(-1, 1, 1, 1)
 
 
-def _means(pictures: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels 1 1"]:
+def _means(
+    pictures: Float[Tensor, "batch channels height width"],
+) -> Float[Tensor, "batch channels 1 1"]:
     # Whole numbers, since a sum of floats may round otherwise in another batch.
-    return pictures.round().int().sum(dim=(2, 3), keepdim=True) / (pictures.shape[2] * pictures.shape[3])
+    return pictures.round().int().sum(dim=(2, 3), keepdim=True) / (
+        pictures.shape[2] * pictures.shape[3]
+    )
 
 
 def _blurred(
-    pictures: Float[Tensor, "batch channels height width"], sigma: Float64[Tensor, "batch"], *, reach: int
+    pictures: Float[Tensor, "batch channels height width"],
+    sigma: Float64[Tensor, "batch"],
+    *,
+    reach: int,
 ) -> Float[Tensor, "batch channels height width"]:
     """A Gaussian of each picture's own width, along the rows and then the columns; the border is repeated."""
     offsets = torch.arange(-reach, reach + 1, dtype=torch.float64)
@@ -221,7 +283,9 @@ def _blurred(
         padded, length = F.pad(pictures, margin, mode="replicate"), pictures.shape[axis]
         pictures = _each(weights[:, 0], pictures) * padded.narrow(axis, 0, length)
         for start in range(1, len(offsets)):
-            pictures.addcmul_(_each(weights[:, start], pictures), padded.narrow(axis, start, length))
+            pictures.addcmul_(
+                _each(weights[:, start], pictures), padded.narrow(axis, start, length)
+            )
     return pictures
 
 
@@ -236,7 +300,9 @@ def _lit(
 
 
 def _noise(
-    draw: _Draws, deviation: Float64[Tensor, "batch"], pictures: Float[Tensor, "batch channels height width"]
+    draw: _Draws,
+    deviation: Float64[Tensor, "batch"],
+    pictures: Float[Tensor, "batch channels height width"],
 ) -> Float[Tensor, "batch channels height width"]:
     samples = normal(draw.streams.to(pictures.device), _SLOTS.index("pixels"), pictures[0].numel())
     return samples.view(pictures.shape) * _each(deviation, pictures)
@@ -252,6 +318,8 @@ def _rectangles(
     for axis, part in ((2, covered.sqrt() * shape), (3, covered.sqrt() / shape)):
         part = part.clamp(max=1.0)
         start = draw.between("erasing_y" if axis == 2 else "erasing_x", 0.0, 1.0) * (1 - part)
-        middles = (torch.arange(pictures.shape[axis], dtype=torch.float64) + 0.5) / pictures.shape[axis]
+        middles = (torch.arange(pictures.shape[axis], dtype=torch.float64) + 0.5) / pictures.shape[
+            axis
+        ]
         inside.append((middles >= start[:, None]) & (middles < (start + part)[:, None]))
     return (inside[0][:, None, :, None] & inside[1][:, None, None, :]).to(pictures.device)

@@ -1,6 +1,7 @@
 """BMP: lengths are compared with the file first; run lengths are decoded here, where Pillow fills and cuts them.
 
-Pillow's decoder of run lengths takes a second for 2 MB and for some small files of 25 million pixels, too.
+Pillow's decoder of run lengths takes a second for 2 MB and for some small files of 25 million
+pixels, too.
 """
 
 import io
@@ -57,7 +58,8 @@ def bmp_image(data: bytes, *, limit: int) -> PIL.Image.Image:
         raise UnreadableInput(_CUT)
     if coding in UNCODED and needed <= size <= needed + SPARE and len(data) > size + SPARE:
         raise UnreadableInput(
-            f"is damaged: it has {len(data):,} bytes, and {size:,} by its header and its pixels; replace it"
+            f"is damaged: it has {len(data):,} bytes, and {size:,} by its header and its pixels; "
+            f"replace it"
         )
     image = BmpImageFile(io.BytesIO(data))
     image.load()
@@ -69,11 +71,15 @@ def _run_length_image(data: bytes, width: int, height: int, *, four: bool) -> PI
     if len(data) > LARGEST_RUNS:
         raise UnreadableInput(f"has {len(data) / 1e6:,.0f} MB of run lengths: save it as PNG")
     if height < 0:
-        raise UnreadableInput("has run lengths from the top down, which the format does not allow: save it as PNG")
+        raise UnreadableInput(
+            "has run lengths from the top down, which the format does not allow: save it as PNG"
+        )
     start, header, colours = (int.from_bytes(data[k : k + 4], "little") for k in (10, 14, 46))
     most = 16 if four else 256
     palette = _palette(data, 14 + header, min(colours or most, most))
-    rows = np.frombuffer(_pixels(data, start, width, height, four=four), np.uint8).reshape(height, width)
+    rows = np.frombuffer(_pixels(data, start, width, height, four=four), np.uint8).reshape(
+        height, width
+    )
     return PIL.Image.fromarray(palette[rows[::-1]])
 
 
@@ -82,7 +88,9 @@ def _palette(data: bytes, place: int, colours: int) -> UInt8[np.ndarray, "256 3"
     if place + 4 * colours > len(data):
         raise UnreadableInput(_CUT)
     palette = np.zeros((256, 3), np.uint8)
-    palette[:colours] = np.frombuffer(data, np.uint8, 4 * colours, place).reshape(colours, 4)[:, 2::-1]
+    palette[:colours] = np.frombuffer(data, np.uint8, 4 * colours, place).reshape(colours, 4)[
+        :, 2::-1
+    ]
     return palette
 
 
@@ -97,7 +105,9 @@ def _pixels(data: bytes, place: int, width: int, height: int, *, four: bool) -> 
         elif value > DELTA:
             count, length = value, (value + 1) // 2 if four else value
             run = data[place : place + length]
-            run = bytes(nibble for byte in run for nibble in (byte >> 4, byte & 15)) if four else run
+            run = (
+                bytes(nibble for byte in run for nibble in (byte >> 4, byte & 15)) if four else run
+            )
             place += length + length % 2  # padded to 16 bits
         elif value == DELTA and place + 1 < len(data):
             x, y, place = x + data[place], y + data[place + 1], place + 2
@@ -110,7 +120,9 @@ def _pixels(data: bytes, place: int, width: int, height: int, *, four: bool) -> 
         else:
             break
         if y >= height or x + count > width + four:
-            raise UnreadableInput("is damaged: its run lengths do not fit its rows; replace it or leave it out")
+            raise UnreadableInput(
+                "is damaged: its run lengths do not fit its rows; replace it or leave it out"
+            )
         end = min(x + count, width)
         if len(run) < end - x:
             break

@@ -34,8 +34,9 @@ def flat(image: PIL.Image.Image, *, background: int, rules: int) -> PIL.Image.Im
     """An image of mode L or RGB: transparency laid on a background, 16 bits mapped linearly, colours in sRGB.
 
     Args:
-        background: grey in [0, 255] behind transparent pixels. By rules 2 its opposite (0 for 128 and more, else 255)
-            is taken where the opaque pixels cannot be told from it. `info[PAPER]` says which it was.
+        background: grey in [0, 255] behind transparent pixels. By rules 2 its opposite (0 for 128
+            and more, else 255) is taken where the opaque pixels cannot be told from it.
+            `info[PAPER]` says which it was.
         rules: 1 neither looks at colour profiles nor chooses a background.
 
     Raises:
@@ -48,7 +49,11 @@ def flat(image: PIL.Image.Image, *, background: int, rules: int) -> PIL.Image.Im
     profile = image.info.get("icc_profile") if rules > 1 else None
     if image.has_transparency_data:
         return _on_paper(image, profile, background=background, rules=rules)
-    plain = image if image.mode in ("L", "RGB") else image.convert("L" if image.mode == "1" else _opaque_mode(image))
+    plain = (
+        image
+        if image.mode in ("L", "RGB")
+        else image.convert("L" if image.mode == "1" else _opaque_mode(image))
+    )
     return _in_srgb(plain, profile)
 
 
@@ -56,7 +61,9 @@ def _opaque_mode(image: PIL.Image.Image) -> str:
     return "CMYK" if image.mode == "CMYK" else "RGB"
 
 
-def _on_paper(image: PIL.Image.Image, profile: object, *, background: int, rules: int) -> PIL.Image.Image:
+def _on_paper(
+    image: PIL.Image.Image, profile: object, *, background: int, rules: int
+) -> PIL.Image.Image:
     layer = image.convert("RGBA")
     if profile:
         colours = _in_srgb(layer.convert("RGB"), profile)
@@ -64,7 +71,9 @@ def _on_paper(image: PIL.Image.Image, profile: object, *, background: int, rules
         layer = colours
     shade = background if rules == 1 else _paper(layer, background)
     paper = PIL.Image.new("RGBA", layer.size, (shade, shade, shade, 255))
-    found = PIL.Image.alpha_composite(paper, layer).convert("L" if image.mode in _GREY_MODES else "RGB")
+    found = PIL.Image.alpha_composite(paper, layer).convert(
+        "L" if image.mode in _GREY_MODES else "RGB"
+    )
     found.info[PAPER] = shade
     return found
 
@@ -78,7 +87,9 @@ def _paper(layer: PIL.Image.Image, background: int) -> int:
     levels = np.asarray(alpha)
     low, high = int(levels.min()), int(levels.max())
     if high == 0:
-        raise UnreadableInput("is transparent all over, so that nothing can be seen: replace it or leave it out")
+        raise UnreadableInput(
+            "is transparent all over, so that nothing can be seen: replace it or leave it out"
+        )
     if low == 255:
         return background
     opposite = 0 if background > 127 else 255
@@ -92,7 +103,8 @@ def _paper(layer: PIL.Image.Image, background: int) -> int:
 
 def _visible_share(layer: PIL.Image.Image, mask: PIL.Image.Image, shade: int) -> float:
     red, green, blue = (
-        ImageChops.difference(layer.getchannel(name), PIL.Image.new("L", layer.size, shade)) for name in "RGB"
+        ImageChops.difference(layer.getchannel(name), PIL.Image.new("L", layer.size, shade))
+        for name in "RGB"
     )
     counts = ImageChops.lighter(ImageChops.lighter(red, green), blue).histogram(mask)
     return sum(counts[VISIBLE:]) / max(1, sum(counts))
@@ -136,7 +148,9 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def _from_lab(image: PIL.Image.Image) -> PIL.Image.Image:
-    made = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
+    made = ImageCms.buildTransform(
+        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"
+    )
     return _applied(image, made)
 
 
@@ -144,7 +158,8 @@ def _from_deep(image: PIL.Image.Image) -> PIL.Image.Image:
     # Pillow's own conversion clips: 40000 of 65535 becomes 255.
     if image.mode == "F" or (image.mode == "I" and image.format not in ("PPM", "PNG")):
         raise UnreadableInput(
-            f"has 32-bit samples (mode {image.mode}) whose range is not declared: save it with 8 or 16 bits per sample"
+            f"has 32-bit samples (mode {image.mode}) whose range is not declared: save it with 8 "
+            f"or 16 bits per sample"
         )
     return PIL.Image.fromarray(to_bytes(np.asarray(image).astype(np.uint16)))
 

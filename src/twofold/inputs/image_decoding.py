@@ -1,8 +1,8 @@
 """Picture files, bytes, arrays and Pillow images -> one upright grey or RGB Pillow image.
 
-Nothing is guessed: the format is read from the first bytes and must be on the list, sizes are read from the header
-and checked before a pixel is decoded, and what has no declared meaning (floats beyond [0, 1]) is refused, as is a file
-of which a part is missing.
+Nothing is guessed: the format is read from the first bytes and must be on the list, sizes are read
+from the header and checked before a pixel is decoded, and what has no declared meaning (floats
+beyond [0, 1]) is refused, as is a file of which a part is missing.
 """
 
 import io
@@ -56,7 +56,9 @@ _MAGIC = {
 
 _BRANDS = {
     **dict.fromkeys((b"avif", b"avis"), "AVIF"),
-    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys(
+        (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "HEIC"
+    ),
 }
 
 _HEADERS: dict[str, type[ImageFile]] = {
@@ -88,8 +90,9 @@ def decode(
 
     Args:
         value: a path, the bytes of a file, an array (height, width[, channels]) or a Pillow image.
-        side: the longer side in pixels that will be asked of the picture; a large JPEG is decoded at a half, a quarter
-            or an eighth of its size where that leaves at least twice this, or this where it is too large otherwise.
+        side: the longer side in pixels that will be asked of the picture; a large JPEG is decoded
+            at a half, a quarter or an eighth of its size where that leaves at least twice this, or
+            this where it is too large otherwise.
         background: grey value in [0, 255] behind transparent pixels.
         max_pixels: the largest width x height that is decoded, read from the header.
         rules: by which profiles and transparency are applied (`image_colour.flat`).
@@ -106,9 +109,12 @@ def decode(
         raise
     except UnreadableInput as error:
         raise UnreadableInput(f"{describe(value)} {error}") from error.__cause__
-    except Exception as error:  # Pillow meets broken files with a dozen kinds, MemoryError and struct.error among them
+    # Pillow meets broken files with a dozen kinds, MemoryError and struct.error among them
+    except Exception as error:
         reason = str(error) or type(error).__name__
-        raise UnreadableInput(f"{describe(value)} cannot be decoded ({reason}): replace it or leave it out") from error
+        raise UnreadableInput(
+            f"{describe(value)} cannot be decoded ({reason}): replace it or leave it out"
+        ) from error
 
 
 def describe(value: object) -> str:
@@ -191,7 +197,9 @@ def _kind(file: io.BufferedIOBase) -> str:
             return kind
     if not start:
         raise UnreadableInput("is empty: replace it or leave it out")
-    raise UnreadableInput(f"is not a picture (it begins with {start[:16]!r}): these are read: {', '.join(FORMATS)}")
+    raise UnreadableInput(
+        f"is not a picture (it begins with {start[:16]!r}): these are read: {', '.join(FORMATS)}"
+    )
 
 
 def _iso_reader(kind: str) -> type[ImageFile]:
@@ -200,13 +208,16 @@ def _iso_reader(kind: str) -> type[ImageFile]:
         try:
             from PIL.AvifImagePlugin import AvifImageFile
         except ImportError:
-            raise UnreadableInput("is an AVIF picture, which needs Pillow 11.3 or later: save it as PNG") from None
+            raise UnreadableInput(
+                "is an AVIF picture, which needs Pillow 11.3 or later: save it as PNG"
+            ) from None
         return AvifImageFile
     try:
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError:
         raise UnreadableInput(
-            "is a HEIC photograph, which needs the extra heic: pip install 'twofold[heic]', or save it as JPEG "
+            "is a HEIC photograph, which needs the extra heic: pip install 'twofold[heic]', or "
+            "save it as JPEG "
             "(on an iPhone: Settings, Camera, Formats, Most Compatible)"
         ) from None
     return HeifImageFile
@@ -215,7 +226,8 @@ def _iso_reader(kind: str) -> type[ImageFile]:
 def _upright(image: PIL.Image.Image, source: PIL.Image.Image) -> PIL.Image.Image:
     try:
         turn = _TURNS.get(source.getexif().get(0x0112, 1))
-    except Exception:  # a damaged EXIF block says nothing about the orientation; the pixels are sound
+    # a damaged EXIF block says nothing about the orientation; the pixels are sound
+    except Exception:
         turn = None
     return image if turn is None else image.transpose(turn)
 
@@ -225,7 +237,8 @@ def _from_array(array: np.ndarray) -> PIL.Image.Image:
         array = array[:, :, 0]
     if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
         raise UnreadableInput(
-            "is not a picture: give (height, width) or (height, width, channels) with 1, 3 or 4 channels"
+            "is not a picture: give (height, width) or (height, width, channels) with 1, 3 or 4 "
+            "channels"
         )
     return PIL.Image.fromarray(np.ascontiguousarray(_eight_bits(array)))
 
@@ -238,8 +251,12 @@ def _eight_bits(array: np.ndarray) -> np.ndarray:
     if array.dtype.newbyteorder("=") == np.uint16:
         return to_bytes(array)
     if not np.issubdtype(array.dtype, np.floating):
-        raise UnreadableInput("has no declared range: give uint8, uint16, bool, or floats in [0, 1]")
+        raise UnreadableInput(
+            "has no declared range: give uint8, uint16, bool, or floats in [0, 1]"
+        )
     low, high = float(array.min()), float(array.max())
     if not (low >= 0.0 and high <= 1.0):  # NaN fails both
-        raise UnreadableInput(f"has values from {low:g} to {high:g}: floats must lie in [0, 1]; divide by the maximum")
+        raise UnreadableInput(
+            f"has values from {low:g} to {high:g}: floats must lie in [0, 1]; divide by the maximum"
+        )
     return np.rint(array * 255.0).astype(np.uint8)

@@ -1,6 +1,7 @@
 """GIF: the first frame, whose data must be whole and end where the picture does.
 
-The format has no checksum. Pillow stops where the picture is complete, whatever is left of the data by then.
+The format has no checksum. Pillow stops where the picture is complete, whatever is left of the data
+by then.
 """
 
 import io
@@ -27,7 +28,8 @@ def gif_image(data: bytes, *, limit: int) -> PIL.Image.Image:
     """The first frame, in Pillow's modes.
 
     Raises:
-        UnreadableInput: too large, cut, or damaged so that its data does not end where the picture does.
+        UnreadableInput: too large, cut, or damaged so that its data does not end where the picture
+            does.
     """
     check_size(*_sizes(data, 6), limit)
     place = _first_frame(data)
@@ -38,7 +40,9 @@ def gif_image(data: bytes, *, limit: int) -> PIL.Image.Image:
     image.load()
     bits = data[place + 10 + _table(flags)]
     if _left(codes, size, bits, interlaced=bool(flags & INTERLACED)) > SPARE:
-        raise UnreadableInput("is damaged: its data goes on after the picture is complete; replace it or leave it out")
+        raise UnreadableInput(
+            "is damaged: its data goes on after the picture is complete; replace it or leave it out"
+        )
     return image
 
 
@@ -69,14 +73,17 @@ def _blocks(data: bytes, place: int) -> tuple[bytes, int]:
         parts.append(data[place + 1 : place + 1 + data[place]])
         place += 1 + data[place]
     if place >= len(data):
-        raise UnreadableInput("is cut: its data ends before its own length; replace it or leave it out")
+        raise UnreadableInput(
+            "is cut: its data ends before its own length; replace it or leave it out"
+        )
     return b"".join(parts), place + 1
 
 
 def _left(codes: bytes, size: tuple[int, int], bits: int, *, interlaced: bool) -> int:
     """How many bytes of the data are left when the picture is complete.
 
-    Pillow's decoder takes whole blocks and does not tell where in a block it was done: the last blocks have one byte.
+    Pillow's decoder takes whole blocks and does not tell where in a block it was done: the last
+    blocks have one byte.
     """
     image = PIL.Image.new("P", size)
     decoder = PIL.Image._getdecoder("P", "gif", (bits, interlaced, -1))

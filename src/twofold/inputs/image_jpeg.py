@@ -1,7 +1,8 @@
 """JPEG: bounded, decoded at a reduced size where that is enough, and refused where part of the picture is missing.
 
-libjpeg fills what is missing with grey and only warns, and Pillow drops the warning. So the data is handed to the
-decoder piece by piece, and what it asks for tells whether each scan was as long as its picture.
+libjpeg fills what is missing with grey and only warns, and Pillow drops the warning. So the data is
+handed to the decoder piece by piece, and what it asks for tells whether each scan was as long as
+its picture.
 """
 
 import io
@@ -65,7 +66,8 @@ def jpeg_image(data: bytes, *, side: int, limit: int) -> PIL.Image.Image:
         LARGEST_REDUCED if frame.kind in BASELINE else LARGEST_REDUCED_PROGRESSIVE
     ):
         check_size(width, height, limit)
-    if frame.kind not in (*BASELINE, PROGRESSIVE):  # arithmetic coding cannot be handed over in pieces
+    # arithmetic coding cannot be handed over in pieces
+    if frame.kind not in (*BASELINE, PROGRESSIVE):
         image = JpegImageFile(io.BytesIO(data))
         image.load()
         return image
@@ -81,7 +83,11 @@ def _reduction(size: tuple[int, int], side: int, limit: int) -> int:
     """The largest reduction that leaves twice `side`; a larger one, down to `side`, to stay within the limit."""
     ratio = min(size) // (2 * side)
     reduction = next(each for each in REDUCTIONS if ratio >= each or each == 1)
-    while size[0] * size[1] > limit * reduction**2 and reduction < 8 and min(size) >= 2 * reduction * side:
+    while (
+        size[0] * size[1] > limit * reduction**2
+        and reduction < 8
+        and min(size) >= 2 * reduction * side
+    ):
         reduction *= 2
     return reduction
 
@@ -96,7 +102,9 @@ def _decoded(data: bytes, parsed: Structure, reduction: int) -> PIL.Image.Image:
     try:
         for scan in parsed.scans:
             if not scan.zeros and data.find(ZEROS, scan.start, scan.end) >= 0:
-                raise UnreadableInput("is damaged: zeros stand in place of data; replace it or leave it out")
+                raise UnreadableInput(
+                    "is damaged: zeros stand in place of data; replace it or leave it out"
+                )
             check_restarts(data, frame, scan)
             decoder.scan(scan)
         decoder.finish(parsed.end)
@@ -108,8 +116,9 @@ def _decoded(data: bytes, parsed: Structure, reduction: int) -> PIL.Image.Image:
 class _Decoder:
     """Pillow's own decoder, with sight of how much it takes.
 
-    While libjpeg decodes, it takes bytes into a register of eight, and only if they fill it: of two bytes that are
-    given one by one, it leaves one. When a scan is complete, it looks for a marker and takes whatever it is given.
+    While libjpeg decodes, it takes bytes into a register of eight, and only if they fill it: of two
+    bytes that are given one by one, it leaves one. When a scan is complete, it looks for a marker
+    and takes whatever it is given.
     """
 
     def __init__(self, image: PIL.Image.Image, stored: str, reduction: int, data: bytes) -> None:
@@ -126,12 +135,16 @@ class _Decoder:
         self._give(self.data[self.given : cut])
         if scan.end - cut >= 2:
             if self._idle(self.data[cut : cut + 1], self.data[cut + 1 : cut + 2]):
-                raise UnreadableInput("is damaged: its data goes on after the picture is complete; replace it")
+                raise UnreadableInput(
+                    "is damaged: its data goes on after the picture is complete; replace it"
+                )
             cut += 2
         self._give(self.data[cut : scan.end])
         self._give(FILLER)
         if not self._idle(PROBE, PROBE):
-            raise UnreadableInput("is damaged: its data ends before the picture is complete; replace it")
+            raise UnreadableInput(
+                "is damaged: its data ends before the picture is complete; replace it"
+            )
         self.given = scan.end
 
     def finish(self, end: int) -> None:
@@ -159,7 +172,9 @@ class _Decoder:
         if taken < 0:
             self.finished, self.pending = True, b""
             if code < 0:
-                raise UnreadableInput("cannot be decoded (broken data stream): replace it or leave it out")
+                raise UnreadableInput(
+                    "cannot be decoded (broken data stream): replace it or leave it out"
+                )
         else:
             self.pending = given[taken:]
         return not self.pending

@@ -10,7 +10,16 @@ import numpy as np
 
 from twofold.errors import UnreadableInput
 
-__all__ = ["BASELINE", "PROGRESSIVE", "Frame", "Scan", "Structure", "check_restarts", "check_whole", "structure"]
+__all__ = [
+    "BASELINE",
+    "PROGRESSIVE",
+    "Frame",
+    "Scan",
+    "Structure",
+    "check_restarts",
+    "check_whole",
+    "structure",
+]
 
 BASELINE, PROGRESSIVE = (0xC0, 0xC1), 0xC2
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -63,7 +72,8 @@ class Scan:
 class Structure:
     """`end` is the place after the marker that ends the picture; what follows is not part of it.
 
-    `exif` begins with its own name, as Pillow wants it; `profile` holds the numbered parts of an ICC profile.
+    `exif` begins with its own name, as Pillow wants it; `profile` holds the numbered parts of an
+    ICC profile.
     """
 
     frame: Frame
@@ -77,7 +87,8 @@ def structure(data: bytes, limit: int) -> Structure:
     """Read the markers of a file, from the first to the end of the picture.
 
     Raises:
-        UnreadableInput: the file is cut, or has so many scans that decoding them would take very long.
+        UnreadableInput: the file is cut, or has so many scans that decoding them would take very
+            long.
     """
     found = Structure(frame=Frame(kind=0, width=0, height=0, sampling={}))
     interval = 0
@@ -135,7 +146,8 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int, int]]:
 def _end_of_data(data: bytes, start: int) -> int:
     """The marker after a scan's coded data; -1 if there is none. Restart markers and escaped bytes belong to it.
 
-    In windows and by arrays: one of 100 coded bytes or so is 0xFF, which makes any other search slow.
+    In windows and by arrays: one of 100 coded bytes or so is 0xFF, which makes any other search
+    slow.
     """
     codes = np.frombuffer(data, np.uint8)
     for place in range(start, len(data) - 1, WINDOW):
@@ -154,7 +166,9 @@ def _end_of_data(data: bytes, start: int) -> int:
 def _frame(kind: int, segment: bytes) -> Frame:
     height, width = struct.unpack_from(">HH", segment, 1)
     parts = range(6, len(segment) - 2, 3)
-    sampling = {segment[k]: (max(1, segment[k + 1] >> 4), max(1, segment[k + 1] & 15)) for k in parts}
+    sampling = {
+        segment[k]: (max(1, segment[k + 1] >> 4), max(1, segment[k + 1] & 15)) for k in parts
+    }
     return Frame(kind=kind, width=width, height=height, sampling=sampling)
 
 
@@ -164,7 +178,8 @@ def _scan(header: bytes, coded: tuple[int, int], interval: int, tables: dict[int
     first, last, bits = header[1 + 2 * header[0] : 4 + 2 * header[0]]
     only_means, refines = last == 0, bits >> 4
     used = [0x10 | selector & 15 for selector in header[2 : 2 + 2 * header[0] : 2]]
-    # A code of zeros that stands for a coefficient of -1, over and over, is not a picture of anything.
+    # A code of zeros that stands for a coefficient of -1, over and over, is not a picture of
+    # anything.
     flat = all(tables.get(table, 0) & 15 == 0 for table in used)
     return Scan(
         start=coded[0],
@@ -190,7 +205,8 @@ def _check_work(found: Structure, limit: int) -> None:
     frame = found.frame
     if len(found.scans) * frame.width * frame.height > MOST_SCANS * limit:
         raise UnreadableInput(
-            f"has {len(found.scans)} scans or more of {frame.width} x {frame.height} pixels, which takes very long to "
+            f"has {len(found.scans)} scans or more of {frame.width} x {frame.height} pixels, "
+            f"which takes very long to "
             "decode: save it again as a baseline JPEG"
         )
 
@@ -213,9 +229,12 @@ def check_restarts(data: bytes, frame: Frame, scan: Scan) -> None:
         return
     found = b"".join(_RESTART.findall(data, scan.start, scan.end))
     expected = max(0, math.ceil(_units(frame, scan) / scan.interval) - 1)
-    if len(found) != expected or any(each != 0xD0 + number % 8 for number, each in enumerate(found)):
+    if len(found) != expected or any(
+        each != 0xD0 + number % 8 for number, each in enumerate(found)
+    ):
         raise UnreadableInput(
-            f"is damaged: its restart markers are not the {expected} that its size needs; replace it or leave it out"
+            f"is damaged: its restart markers are not the {expected} that its size needs; replace "
+            f"it or leave it out"
         )
 
 

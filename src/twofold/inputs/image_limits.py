@@ -25,7 +25,9 @@ def pixel_limit(max_pixels: int) -> int:
     if not asked:
         return max_pixels
     if not asked.isdecimal() or int(asked) < 1:
-        raise UsageError(f"--max-pixels (or {LIMIT_VARIABLE}) must be a positive whole number, not {asked!r}")
+        raise UsageError(
+            f"--max-pixels (or {LIMIT_VARIABLE}) must be a positive whole number, not {asked!r}"
+        )
     return int(asked)
 
 
@@ -35,13 +37,16 @@ def check_size(width: int, height: int, limit: int) -> None:
         raise UnreadableInput(f"has no pixels ({width} x {height}): replace it or leave it out")
     if max(width, height) > LONGEST_SIDE:
         raise UnreadableInput(
-            f"is {width} x {height} pixels; sides of more than {LONGEST_SIDE:,} are not read: cut it into parts"
+            f"is {width} x {height} pixels; sides of more than {LONGEST_SIDE:,} are not read: cut "
+            f"it into parts"
         )
     pixels = width * height
     if pixels > limit:
         raise UnreadableInput(
-            f"has {width} x {height} = {pixels / 1e6:.1f} million pixels, over the limit of {limit / 1e6:.1f} million: "
-            f"shrink it, or raise the limit if you trust the file (--max-pixels {pixels}; in Python `max_pixels`)"
+            f"has {width} x {height} = {pixels / 1e6:.1f} million pixels, over the limit of "
+            f"{limit / 1e6:.1f} million: "
+            f"shrink it, or raise the limit if you trust the file (--max-pixels {pixels}; in "
+            f"Python `max_pixels`)"
         )
 
 
@@ -50,6 +55,8 @@ def check_bytes(size: int, limit: int) -> None:
     most = BYTES_PER_PIXEL * limit + SPARE_BYTES
     if size > most:
         raise UnreadableInput(
-            f"has {size / 1e6:,.0f} MB, more than any picture within the limit of {limit / 1e6:.1f} million pixels: "
-            "shrink it, or raise the limit if you trust the file (--max-pixels; in Python max_pixels of Image)"
+            f"has {size / 1e6:,.0f} MB, more than any picture within the limit of "
+            f"{limit / 1e6:.1f} million pixels: "
+            "shrink it, or raise the limit if you trust the file (--max-pixels; in Python "
+            "max_pixels of Image)"
         )

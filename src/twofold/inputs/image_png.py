@@ -1,7 +1,7 @@
 """PNG: its checksums are compared, its texts are passed over, and every kind of transparency is applied.
 
-Pillow skips the checksums of pixel data, refuses a picture for the size of a comment, and compares the transparent
-grey of 1, 2 and 4 bits with samples that it has scaled to 8.
+Pillow skips the checksums of pixel data, refuses a picture for the size of a comment, and compares
+the transparent grey of 1, 2 and 4 bits with samples that it has scaled to 8.
 """
 
 import io
@@ -47,7 +47,9 @@ def png_image(data: bytes, *, limit: int) -> PIL.Image.Image:
     Raises:
         UnreadableInput: too large, cut, or a checksum does not fit.
     """
-    width, height = struct.unpack_from(">II", data, 16) if data[12:16] == b"IHDR" and len(data) > 24 else (0, 0)
+    width, height = (
+        struct.unpack_from(">II", data, 16) if data[12:16] == b"IHDR" and len(data) > 24 else (0, 0)
+    )
     if width and height:
         check_size(width, height, limit)
     found = _chunks(data)
@@ -73,7 +75,8 @@ def _chunks(data: bytes) -> _Chunks:
         if kind in _KEPT or kind in _READ:
             if zlib.crc32(memoryview(data)[start - 4 : end]) != int.from_bytes(data[end : end + 4]):
                 raise UnreadableInput(
-                    f"is damaged: the checksum of its {kind.decode()} chunk does not fit; replace it or leave it out"
+                    f"is damaged: the checksum of its {kind.decode()} chunk does not fit; replace "
+                    f"it or leave it out"
                 )
             if kind in _KEPT:
                 found.pixels.append(data[start - 8 : end + 4])
@@ -108,7 +111,9 @@ def _with_palette_alpha(pixels: list[bytes], transparent: bytes) -> list[bytes]:
     return [*pixels[:first], chunk, *pixels[first:]]
 
 
-def _transparent(image: PIL.Image.Image, depth: int, colour: int, chunk: bytes) -> Bool[np.ndarray, "height width"]:
+def _transparent(
+    image: PIL.Image.Image, depth: int, colour: int, chunk: bytes
+) -> Bool[np.ndarray, "height width"]:
     """Where the samples have the one transparent value. Of colours with 16 bits Pillow keeps the upper 8."""
     samples = np.asarray(image)
     if colour == GREY:
@@ -120,7 +125,9 @@ def _transparent(image: PIL.Image.Image, depth: int, colour: int, chunk: bytes) 
     return (samples == np.array(values, np.uint8)).all(axis=2)
 
 
-def _masked(image: PIL.Image.Image, transparent: Bool[np.ndarray, "height width"]) -> PIL.Image.Image:
+def _masked(
+    image: PIL.Image.Image, transparent: Bool[np.ndarray, "height width"]
+) -> PIL.Image.Image:
     alpha = PIL.Image.fromarray(np.where(transparent, np.uint8(0), np.uint8(255)))
     if image.mode.startswith("I"):
         image = PIL.Image.fromarray(levels(np.asarray(image), 0, 65535))

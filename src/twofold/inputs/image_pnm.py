@@ -46,16 +46,22 @@ def pnm_image(data: bytes, *, limit: int) -> PIL.Image.Image:
     check_size(width, height, limit)
     most = 1 if kind in b"14" else int(found[4])
     if not 1 <= most <= 65535:
-        raise UnreadableInput(f"has a largest value of {most}, which must be 1 to 65535: replace it or leave it out")
+        raise UnreadableInput(
+            f"has a largest value of {most}, which must be 1 to 65535: replace it or leave it out"
+        )
     samples = _samples(data, found, most)
     if kind in b"14":
         samples = 1 - samples
     if samples.max() > most:
-        raise UnreadableInput(f"has a sample of {samples.max()}, over its own largest value {most}: replace it")
+        raise UnreadableInput(
+            f"has a sample of {samples.max()}, over its own largest value {most}: replace it"
+        )
     return PIL.Image.fromarray(levels(samples, 0, most))
 
 
-def _samples(data: bytes, header: re.Match[bytes], most: int) -> Shaped[np.ndarray, "height width *channels"]:
+def _samples(
+    data: bytes, header: re.Match[bytes], most: int
+) -> Shaped[np.ndarray, "height width *channels"]:
     kind, start, width, height = data[1:2], header.end(), int(header[2]), int(header[3])
     full = (height, width, 3) if kind in b"36" else (height, width)
     count = int(np.prod(full))
@@ -74,14 +80,17 @@ def _raw(data: bytes, start: int, dtype: np.dtype, count: int) -> Shaped[np.ndar
         raise UnreadableInput("is cut: samples are missing; replace it or leave it out")
     if not _NEXT.match(data, end):
         raise UnreadableInput(
-            f"is damaged: {counted(len(data) - end, 'byte', 'follows')} the picture, and not another one; replace it"
+            f"is damaged: {counted(len(data) - end, 'byte', 'follows')} the picture, and not "
+            f"another one; replace it"
         )
     return np.frombuffer(data, dtype, count, start)
 
 
 def _words(kind: bytes, data: bytes, start: int, count: int) -> Shaped[np.ndarray, "count"]:
     if len(data) - start > LARGEST_PLAIN:
-        raise UnreadableInput(f"has {(len(data) - start) / 1e6:,.0f} MB of text: save it as a raw PGM or PPM")
+        raise UnreadableInput(
+            f"has {(len(data) - start) / 1e6:,.0f} MB of text: save it as a raw PGM or PPM"
+        )
     text = re.sub(rb"#[^\n]*", b" ", data[start:]) if data.find(b"#", start) >= 0 else data[start:]
     parts, found = [], 0
     for block in _text_blocks(text):

@@ -56,8 +56,8 @@ def _damaged(module: str) -> UnreadableInput:
 def _listen() -> tuple[Any, ...]:
     """Have libtiff call us, for the rest of the process, and keep what it calls alive.
 
-    Pillow offers no way to do so. The functions are looked for in the libraries that Pillow's own is linked to; where
-    they are hidden, as on Windows, libtiff goes on writing to standard error.
+    Pillow offers no way to do so. The functions are looked for in the libraries that Pillow's own
+    is linked to; where they are hidden, as on Windows, libtiff goes on writing to standard error.
     """
 
     def on_error(module: bytes | None, text: bytes | None, values: int | None) -> None:
@@ -67,7 +67,8 @@ def _listen() -> tuple[Any, ...]:
         if module in DECODERS:
             _heard.module = module.decode()
 
-    logging.getLogger("PIL").addHandler(logging.NullHandler())  # else Python writes what Pillow logs there, too
+    # else Python writes what Pillow logs there, too
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     handlers = _HANDLER(on_error), _HANDLER(on_warning)
     with suppress(OSError, AttributeError):
         library = ctypes.CDLL(PIL._imaging.__file__)

@@ -38,14 +38,25 @@ def samples(file: io.BufferedIOBase, tags: Tags) -> Shaped[np.ndarray, "height w
     """
     width, height = tags.size
     bits, count = tags.bits[0], len(tags.bits)
-    if set(tags.bits) != {bits} or not 1 <= bits <= 16 or tags.formats - {1, 2} or len(tags.formats) != 1:
+    if (
+        set(tags.bits) != {bits}
+        or not 1 <= bits <= 16
+        or tags.formats - {1, 2}
+        or len(tags.formats) != 1
+    ):
         raise UnreadableInput(
-            f"has {max(tags.bits)}-bit samples of a kind that is not read: save it with 8 or 16 bits per sample"
+            f"has {max(tags.bits)}-bit samples of a kind that is not read: save it with 8 or 16 "
+            f"bits per sample"
         )
     planes = count if tags.one(tag.PLANAR, 1) == 2 else 1
-    across, down = (math.ceil(side / block) for side, block in zip((width, height), checked_block(tags), strict=True))
+    across, down = (
+        math.ceil(side / block)
+        for side, block in zip((width, height), checked_block(tags), strict=True)
+    )
     if len(tags.places) < across * down * planes:
-        raise UnreadableInput("is cut: some of its strips or tiles are missing; replace it or leave it out")
+        raise UnreadableInput(
+            "is cut: some of its strips or tiles are missing; replace it or leave it out"
+        )
     parts = []
     for plane in range(planes):
         places = tags.places[plane * across * down : (plane + 1) * across * down]
@@ -65,7 +76,8 @@ def checked_block(tags: Tags) -> tuple[int, int]:
     padded = math.ceil(tags.size[0] / width) * width * math.ceil(tags.size[1] / height) * height
     if tags.tiled and padded > max(PADDING * tags.size[0] * tags.size[1], 2**20):
         raise UnreadableInput(
-            f"has tiles of {width} x {height} for {tags.size[0]} x {tags.size[1]} pixels: save it anew"
+            f"has tiles of {width} x {height} for {tags.size[0]} x {tags.size[1]} pixels: save it "
+            f"anew"
         )
     return width, height
 
@@ -88,7 +100,9 @@ def _plane(
     found = _whole_samples(unpacked, tags, block_width * count).reshape(rows, block_width, count)
     if tags.one(tag.PREDICTOR, 1) == 2 and tags.one(tag.COMPRESSION, 1) != 1:
         if tags.bits[0] not in (8, 16):
-            raise UnreadableInput(f"has a predictor for samples of {tags.bits[0]} bits: save it without")
+            raise UnreadableInput(
+                f"has a predictor for samples of {tags.bits[0]} bits: save it without"
+            )
         found = np.cumsum(found, axis=1, dtype=found.dtype)
     if not tags.tiled:
         return found
@@ -96,7 +110,9 @@ def _plane(
     return tiles.reshape(down * block_height, across * block_width, count)[:height, :width]
 
 
-def _bytes(parts: list[bytes], tags: Tags, shape: tuple[int, int], rows: int) -> UInt8[np.ndarray, "rows line"]:
+def _bytes(
+    parts: list[bytes], tags: Tags, shape: tuple[int, int], rows: int
+) -> UInt8[np.ndarray, "rows line"]:
     """The strips or tiles of a plane unpacked, one below the other."""
     compression = tags.one(tag.COMPRESSION, 1)
     whole = rows * shape[1]
@@ -106,10 +122,16 @@ def _bytes(parts: list[bytes], tags: Tags, shape: tuple[int, int], rows: int) ->
             raise UnreadableInput("is cut: samples are missing; replace it or leave it out")
         return np.frombuffer(data, np.uint8, shape[0] * shape[1]).reshape(shape)
     if compression in DEFLATE:
-        wanted = [min(whole, shape[0] * shape[1] - start) for start in range(0, shape[0] * shape[1], whole)]
-        data = b"".join(_inflated(part, size, whole) for part, size in zip(parts, wanted, strict=True))
+        wanted = [
+            min(whole, shape[0] * shape[1] - start)
+            for start in range(0, shape[0] * shape[1], whole)
+        ]
+        data = b"".join(
+            _inflated(part, size, whole) for part, size in zip(parts, wanted, strict=True)
+        )
         return np.frombuffer(data, np.uint8).reshape(shape)
-    # libtiff unpacks any of these; what it is given is a grey picture of bytes, a strip for each strip or tile
+    # libtiff unpacks any of these; what it is given is a grey picture of bytes, a strip for each
+    # strip or tile
     grey = io.BytesIO(_grey_tiff(parts, shape, rows, compression))
     with damage_refused(), TiffImageFile(grey) as image:
         image.load()
@@ -131,7 +153,9 @@ def _inflated(part: bytes, size: int, whole: int) -> bytes:
     if len(data) < size:
         raise UnreadableInput("is cut: samples are missing; replace it or leave it out")
     if not unpacker.eof or len(data) > most:
-        raise UnreadableInput("is damaged: a strip does not end where it should; replace it or leave it out")
+        raise UnreadableInput(
+            "is damaged: a strip does not end where it should; replace it or leave it out"
+        )
     return data[:size]
 
 

@@ -15,8 +15,25 @@ MAX_SAMPLE, PLANAR, PREDICTOR, COLOUR_MAP = 281, 284, 317, 320
 TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
 EXTRA, FORMAT, LOWEST, HIGHEST, SUBSAMPLING, PROFILE = 338, 339, 340, 341, 530, 34675
 
-_USED = {name: value for name, value in list(globals().items()) if name.isupper() and isinstance(value, int)}
-_TYPES = {1: "B", 2: "c", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 11: "f", 12: "d", 16: "Q", 17: "q"}
+_USED = {
+    name: value
+    for name, value in list(globals().items())
+    if name.isupper() and isinstance(value, int)
+}
+_TYPES = {
+    1: "B",
+    2: "c",
+    3: "H",
+    4: "I",
+    6: "b",
+    7: "B",
+    8: "h",
+    9: "i",
+    11: "f",
+    12: "d",
+    16: "Q",
+    17: "q",
+}
 
 MOST_ENTRIES = 4096
 MOST_VALUES = 300_000
@@ -84,7 +101,9 @@ def read_tags(file: io.BufferedIOBase) -> Tags:
     count_code = "Q" if big else "H"
     (count,) = struct.unpack(order + count_code, _read(file, place, struct.calcsize(count_code)))
     if count > MOST_ENTRIES:
-        raise UnreadableInput(f"has a directory of {count:,} entries: it is damaged; replace it or leave it out")
+        raise UnreadableInput(
+            f"has a directory of {count:,} entries: it is damaged; replace it or leave it out"
+        )
     form = struct.Struct(f"{order}HH{offset_code}{8 if big else 4}s")
     table = _read(file, place + struct.calcsize(count_code), count * form.size)
     values: dict[int, tuple] = {}
@@ -94,13 +113,19 @@ def read_tags(file: io.BufferedIOBase) -> Tags:
     return Tags(order=order, big=big, values=values, places=_places(file, values))
 
 
-def _values(file: io.BufferedIOBase, codes: str, entry: tuple[int, int, int], inline: bytes) -> tuple:
+def _values(
+    file: io.BufferedIOBase, codes: str, entry: tuple[int, int, int], inline: bytes
+) -> tuple:
     tag, kind, number = entry
     code = _TYPES[kind]
     size = number * struct.calcsize("=" + code)
     if number > (LARGEST_PROFILE if tag == PROFILE else MOST_VALUES):
-        raise UnreadableInput(f"has {number:,} values of tag {tag}: it is damaged; replace it or leave it out")
-    data = inline[:size] if size <= len(inline) else _read(file, struct.unpack(codes, inline)[0], size)
+        raise UnreadableInput(
+            f"has {number:,} values of tag {tag}: it is damaged; replace it or leave it out"
+        )
+    data = (
+        inline[:size] if size <= len(inline) else _read(file, struct.unpack(codes, inline)[0], size)
+    )
     if tag == PROFILE:
         return (data,)
     return struct.unpack(f"{codes[0]}{number}{code}", data)
@@ -110,7 +135,9 @@ def _read(file: io.BufferedIOBase, place: int, size: int) -> bytes:
     file.seek(place)
     data = file.read(size)
     if len(data) < size:
-        raise UnreadableInput("is cut: its directory or its data lies beyond its end; replace it or leave it out")
+        raise UnreadableInput(
+            "is cut: its directory or its data lies beyond its end; replace it or leave it out"
+        )
     return data
 
 
@@ -121,7 +148,9 @@ def _places(file: io.BufferedIOBase, values: Mapping[int, tuple]) -> tuple[tuple
     if not lengths and len(offsets) == 1:  # old writers leave it out for a single strip
         lengths = (end - offsets[0],)
     if not offsets or not lengths or len(offsets) != len(lengths):
-        raise UnreadableInput("does not say where its pixels are: it is damaged; replace it or leave it out")
+        raise UnreadableInput(
+            "does not say where its pixels are: it is damaged; replace it or leave it out"
+        )
     if any(start + length > end for start, length in zip(offsets, lengths, strict=True)):
         raise UnreadableInput("is cut: its data lies beyond its end; replace it or leave it out")
     return tuple(zip(offsets, lengths, strict=True))

@@ -29,9 +29,9 @@ FLAT_CONTRAST = 16
 def coarse_features(planes: UInt8[np.ndarray, "n 32 32"]) -> Float[np.ndarray, "n dim"]:
     """A vector of unit length a picture, float32: its 12 x 12 pixels, and its gradients by direction in 6 x 6 cells.
 
-    Pixels are centred and scaled, so brightness and contrast change nothing. A cell's histogram is the sum of the
-    gradients' magnitudes over 8 directions (Dalal and Triggs 2005, without their overlapping blocks), square-rooted.
-    Both halves count the same.
+    Pixels are centred and scaled, so brightness and contrast change nothing. A cell's histogram is
+    the sum of the gradients' magnitudes over 8 directions (Dalal and Triggs 2005, without their
+    overlapping blocks), square-rooted. Both halves count the same.
     """
     features = np.empty((len(planes), PIXELS**2 + DIRECTIONS * CELLS**2), np.float32)
     for start in range(0, len(planes), BLOCK):
@@ -46,11 +46,18 @@ def _block_features(planes: UInt8[np.ndarray, "n 32 32"]) -> Float[np.ndarray, "
     pixels = pixels - pixels.mean(axis=1, keepdims=True)
     down, right = np.gradient(grey, axis=(1, 2))
     magnitude = np.hypot(down, right)
-    direction = np.floor(np.arctan2(down, right) / (2 * np.pi) * DIRECTIONS + 0.5).astype(np.int64) % DIRECTIONS
+    direction = (
+        np.floor(np.arctan2(down, right) / (2 * np.pi) * DIRECTIONS + 0.5).astype(np.int64)
+        % DIRECTIONS
+    )
     cells = _means(planes.shape[1], CELLS)
-    histogram = [cells @ np.where(direction == each, magnitude, 0) @ cells.T for each in range(DIRECTIONS)]
+    histogram = [
+        cells @ np.where(direction == each, magnitude, 0) @ cells.T for each in range(DIRECTIONS)
+    ]
     gradients = np.sqrt(np.stack(histogram, axis=1).reshape(len(planes), -1))
-    return (np.concatenate([_unit(pixels), _unit(gradients)], axis=1) / np.sqrt(2)).astype(np.float32)
+    return (np.concatenate([_unit(pixels), _unit(gradients)], axis=1) / np.sqrt(2)).astype(
+        np.float32
+    )
 
 
 def _unit(vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
@@ -61,15 +68,18 @@ def _unit(vectors: Float[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
 def _means(pixels: int, cells: int) -> Float[np.ndarray, "cells pixels"]:
     """Rows that average `pixels` into `cells`, each with soft edges, so that half a pixel of shift changes little."""
     centre = (np.arange(cells) + 0.5) * pixels / cells
-    weight = np.clip(1 - np.abs(centre[:, None] - np.arange(pixels) - 0.5) * cells / pixels / 1.5, 0, None)
+    weight = np.clip(
+        1 - np.abs(centre[:, None] - np.arange(pixels) - 0.5) * cells / pixels / 1.5, 0, None
+    )
     return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def flat_edges(planes: UInt8[np.ndarray, "n side side"]) -> Bool[np.ndarray, "n"]:
     """Which pictures end in a flat area that begins in the middle of something, as those do whose end is missing.
 
-    At one of the four sides (a photograph may have been turned) two rows or more have a single value; half of a row
-    shortly before them differs from it; and the side across does not end in it, too.
+    At one of the four sides (a photograph may have been turned) two rows or more have a single
+    value; half of a row shortly before them differs from it; and the side across does not end in
+    it, too.
     """
     found = np.zeros(len(planes), dtype=bool)
     for quarters in range(4):
@@ -84,7 +94,9 @@ def flat_edges(planes: UInt8[np.ndarray, "n side side"]) -> Bool[np.ndarray, "n"
     return found
 
 
-def traits(value: Any, picture: UInt8[np.ndarray, "height width channels"]) -> dict[str, tuple[float, ...]]:
+def traits(
+    value: Any, picture: UInt8[np.ndarray, "height width channels"]
+) -> dict[str, tuple[float, ...]]:
     """What should not tell who is who: brightness, mean colour, and of a file its size, picture size and aspect ratio.
 
     Args:
@@ -92,7 +104,8 @@ def traits(value: Any, picture: UInt8[np.ndarray, "height width channels"]) -> d
         picture: as read, HWC uint8.
 
     Returns:
-        name -> numbers; sizes and ratios as natural logarithms, colours as what they differ from grey, in [0, 255].
+        name -> numbers; sizes and ratios as natural logarithms, colours as what they differ from
+        grey, in [0, 255].
     """
     colour = picture.mean(axis=(0, 1), dtype=np.float64)
     found: dict[str, tuple[float, ...]] = {"brightness": (float(colour.mean()),)}

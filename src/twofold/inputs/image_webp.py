@@ -1,6 +1,7 @@
 """WebP: sizes and lengths are compared with the file first, and the data must end where the picture does.
 
-The format has no checksum. Wrong data mostly ends too early or too late, and libwebp notices only the first.
+The format has no checksum. Wrong data mostly ends too early or too late, and libwebp notices only
+the first.
 """
 
 import io
@@ -31,16 +32,21 @@ def webp_image(data: bytes, *, limit: int) -> PIL.Image.Image:
     """The picture, or the first of an animation.
 
     Raises:
-        UnreadableInput: too large, cut, or damaged so that its data does not end where the picture does.
+        UnreadableInput: too large, cut, or damaged so that its data does not end where the picture
+            does.
     """
     kind, start, stop = _first_picture(data, limit)
     image = WebPImageFile(io.BytesIO(data))
     check_size(*image.size, limit)
     image.load()
     if data.find(HOLE, start, stop) >= 0:
-        raise UnreadableInput("is damaged: zeros stand in place of data; replace it or leave it out")
+        raise UnreadableInput(
+            "is damaged: zeros stand in place of data; replace it or leave it out"
+        )
     if stop - start > SPARE and _decodes(_still(kind, data[start : stop - SPARE])):
-        raise UnreadableInput("is damaged: its data goes on after the picture is complete; replace it or leave it out")
+        raise UnreadableInput(
+            "is damaged: its data goes on after the picture is complete; replace it or leave it out"
+        )
     return image
 
 
@@ -57,7 +63,9 @@ def _first_picture(data: bytes, limit: int) -> tuple[bytes, int, int]:
             check_size(*_sizes(data, start + 6), limit)
             found += _chunks(data, start + FRAME_HEADER, stop)
         elif kind == b"VP8 ":
-            width, height = (int.from_bytes(data[start + k : start + k + 2], "little") & 0x3FFF for k in (6, 8))
+            width, height = (
+                int.from_bytes(data[start + k : start + k + 2], "little") & 0x3FFF for k in (6, 8)
+            )
             check_size(width, height, limit)
             if 10 + (int.from_bytes(data[start : start + 3], "little") >> 5) > stop - start:
                 raise UnreadableInput(_CUT)

@@ -1,7 +1,7 @@
 """Random numbers that are a function of a key, so that what happens to an item depends on nothing else.
 
-A key is (seed, epoch, item, variant). Neither the batch that an item stands in, nor the order of calls, nor the
-device or the number of workers changes what it gets (law 11).
+A key is (seed, epoch, item, variant). Neither the batch that an item stands in, nor the order of
+calls, nor the device or the number of workers changes what it gets (law 11).
 """
 
 import functools
@@ -13,7 +13,8 @@ from torch import Tensor
 
 __all__ = ["normal", "streams", "uniform"]
 
-# Constants of splitmix64 (Steele, Lea & Flood 2014, figure 15), as two's complement: torch has no unsigned shifts.
+# Constants of splitmix64 (Steele, Lea & Flood 2014, figure 15), as two's complement: torch has no
+# unsigned shifts.
 _GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
 _SECOND = 0x94D049BB133111EB - (1 << 64)

@@ -51,16 +51,22 @@ def padded(arrays: Sequence[np.ndarray]) -> Padded:
     """Arrays of shape (length, ...), which differ in length only, as one batch; integers become int64.
 
     Raises:
-        UsageError: no arrays, an array of length 0, or arrays that differ in more than their length.
+        UsageError: no arrays, an array of length 0, or arrays that differ in more than their
+            length.
     """
     if not arrays:
         raise UsageError("a batch needs at least one item")
     first = arrays[0]
     lengths = [len(array) for array in arrays]
     if min(lengths) == 0:
-        raise UsageError(f"item {lengths.index(0)} of the batch has length 0: every item needs at least one value")
+        raise UsageError(
+            f"item {lengths.index(0)} of the batch has length 0: every item needs at least one "
+            f"value"
+        )
     if other := [array for array in arrays if array.shape[1:] != first.shape[1:]]:
-        raise UsageError(f"items of shapes {first.shape[1:]} and {other[0].shape[1:]} do not fit into one batch")
+        raise UsageError(
+            f"items of shapes {first.shape[1:]} and {other[0].shape[1:]} do not fit into one batch"
+        )
     kind = np.int64 if np.issubdtype(first.dtype, np.integer) else first.dtype
     values = np.zeros((len(arrays), max(lengths), *first.shape[1:]), kind)
     for row, array in zip(values, arrays, strict=True):

@@ -1,8 +1,8 @@
 """Texts: the input type that normalises a text and turns it into symbols.
 
-Bytes and characters are their own numbers, and words are hashed (feature hashing; Weinberger et al. 2009): a bundle
-holds no vocabulary of them, and so no words of its training data. Subwords have a vocabulary of somebody else's making,
-which a bundle keeps as data.
+Bytes and characters are their own numbers, and words are hashed (feature hashing; Weinberger et al.
+2009): a bundle holds no vocabulary of them, and so no words of its training data. Subwords have a
+vocabulary of somebody else's making, which a bundle keeps as data.
 """
 
 import functools
@@ -49,19 +49,22 @@ class Text:
     """Texts as sequences of symbols. Every choice that turns a text into what the encoder sees stands here.
 
     Attributes:
-        unit: "characters", "bytes" (UTF-8), "words" (divided at blanks), or "ngrams": all pieces of two to four letters
-            of each word with its ends, and a blank between words; what is spelt alike shares most of them. Or
-            "subwords", as a vocabulary cuts them (extra `text`).
+        unit: "characters", "bytes" (UTF-8), "words" (divided at blanks), or "ngrams": all pieces of
+            two to four letters of each word with its ends, and a blank between words; what is spelt
+            alike shares most of them. Or "subwords", as a vocabulary cuts them (extra `text`).
         longest: a text of more units is cut there.
-        form: Unicode normalisation, "NFKC" (full-width letters, ligatures and the like become plain ones), "NFC" or
-            "none".
+        form: Unicode normalisation, "NFKC" (full-width letters, ligatures and the like become plain
+            ones), "NFC" or "none".
         lower: whether upper and lower case are the same (Unicode case folding).
-        symbols: how many symbols there are; more characters or words than that share symbols. 0: by `unit`.
-        vocabulary: of subwords: "minilm", "wordllama", or the path of a tokenizer's JSON; kept as its SHA-256.
+        symbols: how many symbols there are; more characters or words than that share symbols. 0: by
+            `unit`.
+        vocabulary: of subwords: "minilm", "wordllama", or the path of a tokenizer's JSON; kept as
+            its SHA-256.
 
     Raises:
         RecipeError: a field that does not fit.
-        MissingExtra: subwords without the extra `text`, or without the package that carries the vocabulary.
+        MissingExtra: subwords without the extra `text`, or without the package that carries the
+            vocabulary.
     """
 
     unit: str = "characters"
@@ -76,9 +79,13 @@ class Text:
 
     def __post_init__(self) -> None:
         if self.unit not in UNITS:
-            raise RecipeError(f"unit = {self.unit!r} does not divide a text: {nearest(self.unit, list(UNITS))}")
+            raise RecipeError(
+                f"unit = {self.unit!r} does not divide a text: {nearest(self.unit, list(UNITS))}"
+            )
         if self.form not in FORMS:
-            raise RecipeError(f"form = {self.form!r} is not a Unicode form: {nearest(self.form, FORMS)}")
+            raise RecipeError(
+                f"form = {self.form!r} is not a Unicode form: {nearest(self.form, FORMS)}"
+            )
         if self.longest < 1:
             raise RecipeError(f"longest = {self.longest} must be positive")
         fewest = {**FEWEST, "subwords": self._subwords()}[self.unit]
@@ -86,22 +93,28 @@ class Text:
         if self.symbols == 0:
             object.__setattr__(self, "symbols", default)
         if self.symbols < fewest:
-            raise RecipeError(f"symbols = {self.symbols} is too few for {self.unit}: {default} is the default")
+            raise RecipeError(
+                f"symbols = {self.symbols} is too few for {self.unit}: {default} is the default"
+            )
 
     def _subwords(self) -> int:
         """How many subwords there are, 0 where texts are cut otherwise; the vocabulary is found and known by its hash.
 
         Raises:
-            RecipeError: subwords without a vocabulary, a vocabulary without subwords, or one that cannot be used.
+            RecipeError: subwords without a vocabulary, a vocabulary without subwords, or one that
+                cannot be used.
         """
         if self.unit != "subwords":
             if self.vocabulary:
-                raise RecipeError(f"a vocabulary is for unit = 'subwords', not {self.unit!r}: drop one of the two")
+                raise RecipeError(
+                    f"a vocabulary is for unit = 'subwords', not {self.unit!r}: drop one of the two"
+                )
             return 0
         if not self.vocabulary:
             known = " or ".join(map(repr, vocabulary.PACKAGED))
             raise RecipeError(
-                f"unit = 'subwords' needs a vocabulary: input.vocabulary = {known}, or the path of a tokenizer.json"
+                f"unit = 'subwords' needs a vocabulary: input.vocabulary = {known}, or the path "
+                f"of a tokenizer.json"
             )
         object.__setattr__(self, "vocabulary", vocabulary.found(self.vocabulary))
         vocabulary.tokenizer_of(self.vocabulary, self.longest)
@@ -139,7 +152,9 @@ class Text:
         """A text in its normal form as subwords, with the vocabulary's own marks."""
         found = vocabulary.tokenizer_of(self.vocabulary, self.longest).encode(text).ids
         if not found:
-            raise UnreadableInput("nothing of the text is in the vocabulary: leave it out, or give some words")
+            raise UnreadableInput(
+                "nothing of the text is in the vocabulary: leave it out, or give some words"
+            )
         return np.array(found, np.int32)
 
     def plain(self, text: str) -> str:
@@ -167,7 +182,11 @@ class Text:
     def arguments(self) -> dict[str, Any]:
         """Flat values that rebuild this type; a vocabulary as its hash."""
         told = asdict(self)
-        return told if self.vocabulary else {name: value for name, value in told.items() if name != "vocabulary"}
+        return (
+            told
+            if self.vocabulary
+            else {name: value for name, value in told.items() if name != "vocabulary"}
+        )
 
     def data(self) -> dict[str, bytes]:
         """Files that a bundle keeps beside these values: the JSON of the vocabulary."""
@@ -177,14 +196,17 @@ class Text:
         """A word of the command line as a text: itself, what the file of `@FILE` holds, or standard input for `-`.
 
         Raises:
-            UnreadableInput: the file cannot be read, or is not UTF-8; or the word is the name of a file.
+            UnreadableInput: the file cannot be read, or is not UTF-8; or the word is the name of a
+                file.
         """
         if word == "-":
             return _decoded(sys.stdin.buffer.read(LARGEST_TEXT * 4 + 1))
         if word.startswith("@"):
             return _decoded(Path(word[1:]))
         if file_at(Path(word)):
-            raise UnreadableInput(f"{word} is a file, and this bundle compares texts: write @{word} for what it holds")
+            raise UnreadableInput(
+                f"{word} is a file, and this bundle compares texts: write @{word} for what it holds"
+            )
         return word
 
     def show(self, value: object, *, side: int | None = None) -> str | None:
@@ -198,7 +220,9 @@ class Text:
         """length: how many units were read."""
         return {"length": float(len(array))}
 
-    def traits(self, value: object, array: Int[np.ndarray, "length"]) -> dict[str, tuple[float, ...]]:
+    def traits(
+        self, value: object, array: Int[np.ndarray, "length"]
+    ) -> dict[str, tuple[float, ...]]:
         """Length, capitals, digits: what says how something was written, and not what."""
         text = _decoded(value)
         share = 1 / len(text)
@@ -250,20 +274,29 @@ def _decoded(value: object) -> str:
     if isinstance(value, bytes):
         value = _from_bytes(value)
     if not isinstance(value, str):
-        raise UnreadableInput(f"a {type(value).__name__} is not a text: give a text, or a pathlib.Path of a text file")
+        raise UnreadableInput(
+            f"a {type(value).__name__} is not a text: give a text, or a pathlib.Path of a text file"
+        )
     if len(value) > LARGEST_TEXT:
-        raise UnreadableInput(f"a text of {len(value):,} characters is too long: {LARGEST_TEXT:,} is the limit")
+        raise UnreadableInput(
+            f"a text of {len(value):,} characters is too long: {LARGEST_TEXT:,} is the limit"
+        )
     if "\0" in value:
-        raise UnreadableInput("the text holds NUL characters: it is a binary file, or UTF-16 read as something else")
+        raise UnreadableInput(
+            "the text holds NUL characters: it is a binary file, or UTF-16 read as something else"
+        )
     return value
 
 
 def _from_bytes(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise UnreadableInput("the text is UTF-16: convert it to UTF-8, as by `iconv -f UTF-16 -t UTF-8`")
+        raise UnreadableInput(
+            "the text is UTF-16: convert it to UTF-8, as by `iconv -f UTF-16 -t UTF-8`"
+        )
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnreadableInput(
-            f"byte {error.start} of the text is not UTF-8: convert it, as by `iconv -f WINDOWS-1252 -t UTF-8`"
+            f"byte {error.start} of the text is not UTF-8: convert it, as by `iconv -f "
+            f"WINDOWS-1252 -t UTF-8`"
         ) from None

@@ -43,7 +43,10 @@ class TextAugment:
     def __call__(self, batch: Padded, keys: Int[np.ndarray, "batch 4"]) -> Padded:
         """The batch changed; what happens to an item depends on its key (seed, epoch, item, variant) alone."""
         rows = zip(batch.values.cpu().numpy(), batch.lengths.tolist(), keys, strict=True)
-        changed = [self._changed(row[:length], np.random.default_rng(np.abs(key))) for row, length, key in rows]
+        changed = [
+            self._changed(row[:length], np.random.default_rng(np.abs(key)))
+            for row, length, key in rows
+        ]
         return padded(changed).to(batch.values.device)
 
     def _changed(self, text: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -73,7 +76,9 @@ def _kept(text: np.ndarray, keep: np.ndarray) -> np.ndarray:
     return text[keep] if keep.any() else text
 
 
-def text_augmentation(settings: Mapping[str, Any], *, symbols: int, marks: tuple[int, int]) -> TextAugment:
+def text_augmentation(
+    settings: Mapping[str, Any], *, symbols: int, marks: tuple[int, int]
+) -> TextAugment:
     """`TextAugment` of these settings.
 
     Raises:
@@ -84,5 +89,7 @@ def text_augmentation(settings: Mapping[str, Any], *, symbols: int, marks: tuple
         if name not in known:
             raise RecipeError(f"augment.{name} is not a change of texts: {nearest(name, known)}")
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise RecipeError(f"augment.{name} = {value!r}: a probability from 0 to less than 1 belongs there")
+            raise RecipeError(
+                f"augment.{name} = {value!r}: a probability from 0 to less than 1 belongs there"
+            )
     return TextAugment(**settings, symbols=symbols, marks=marks)

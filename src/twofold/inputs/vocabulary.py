@@ -1,7 +1,7 @@
 """Vocabularies of subwords: the JSON of a tokenizer, found by name, by path, or by the hash of its content.
 
-A vocabulary was learned from data before training. An input type holds its hash, which makes it part of the
-fingerprint, and a bundle keeps its content as a file beside the weights.
+A vocabulary was learned from data before training. An input type holds its hash, which makes it
+part of the fingerprint, and a bundle keeps its content as a file beside the weights.
 """
 
 import functools
@@ -50,7 +50,8 @@ def found(word: str) -> str:
     """The hash, "sha256:...", of the vocabulary that `word` stands for.
 
     Args:
-        word: "minilm" or "wordllama", the path of a tokenizer's JSON, or the hash of a vocabulary seen before.
+        word: "minilm" or "wordllama", the path of a tokenizer's JSON, or the hash of a vocabulary
+            seen before.
 
     Raises:
         RecipeError: it is none of these. MissingExtra: its package is not installed.
@@ -75,7 +76,9 @@ def _read(word: str) -> bytes:
         )
     try:
         if path.stat().st_size > LARGEST_VOCABULARY:
-            raise RecipeError(f"vocabulary = {word!r} is larger than {LARGEST_VOCABULARY >> 20} MiB")
+            raise RecipeError(
+                f"vocabulary = {word!r} is larger than {LARGEST_VOCABULARY >> 20} MiB"
+            )
         return path.read_bytes()
     except OSError as error:
         raise RecipeError(f"vocabulary = {word!r} cannot be read: {error.strerror}") from None
@@ -100,7 +103,8 @@ def content_of(name: str) -> bytes:
     """
     if name not in _contents:
         raise RecipeError(
-            f"vocabulary = {name[: len(HASHED) + 12]}... is known by its hash alone: give the path of the tokenizer's "
+            f"vocabulary = {name[: len(HASHED) + 12]}... is known by its hash alone: give the "
+            f"path of the tokenizer's "
             "JSON; a bundle keeps it as vocabulary.json"
         )
     return _contents[name]
@@ -111,12 +115,15 @@ def tokenizer_of(name: str, longest: int) -> "Tokenizer":
     """The tokenizer of a vocabulary, which cuts a text to `longest` subwords, its own marks included.
 
     Raises:
-        MissingExtra: without the extra `text`. RecipeError: the content is not a tokenizer, or `longest` is too short.
+        MissingExtra: without the extra `text`. RecipeError: the content is not a tokenizer, or
+            `longest` is too short.
     """
     tokenizer = _parsed(name)
     marks = tokenizer.num_special_tokens_to_add(False)
     if longest <= marks:
-        raise RecipeError(f"longest = {longest} leaves no room: the vocabulary adds {marks} marks to every text")
+        raise RecipeError(
+            f"longest = {longest} leaves no room: the vocabulary adds {marks} marks to every text"
+        )
     tokenizer.enable_truncation(longest)
     return tokenizer
 
@@ -125,14 +132,18 @@ def _parsed(name: str) -> "Tokenizer":
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise MissingExtra("unit = 'subwords' needs the package tokenizers: pip install 'twofold[text]'") from None
+        raise MissingExtra(
+            "unit = 'subwords' needs the package tokenizers: pip install 'twofold[text]'"
+        ) from None
     try:
         tokenizer = Tokenizer.from_str(content_of(name).decode())
     except RecipeError:
         raise
     except Exception as error:  # what tokenizers raises of a text it cannot read
         said = " ".join(str(error).split())[:200]
-        raise RecipeError(f"the vocabulary is not the JSON of a tokenizer (tokenizer.json): {said}") from None
+        raise RecipeError(
+            f"the vocabulary is not the JSON of a tokenizer (tokenizer.json): {said}"
+        ) from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

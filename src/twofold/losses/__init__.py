@@ -1,8 +1,9 @@
 """Losses by name: what a recipe may call `loss` (law 12).
 
-Batch losses: `loss(embeddings, labels, *, comparison, references=None, ...)`, all pairs of the batch. Those with
-weights are modules, built as `ArcFace(dim, classes, ...)` and called alike. Pair losses, `pair_*`: `loss(distances,
-targets, ...)`. `external` wraps any `loss(embeddings, labels)` that is not ours.
+Batch losses: `loss(embeddings, labels, *, comparison, references=None, ...)`, all pairs of the
+batch. Those with weights are modules, built as `ArcFace(dim, classes, ...)` and called alike. Pair
+losses, `pair_*`: `loss(distances, targets, ...)`. `external` wraps any `loss(embeddings, labels)`
+that is not ours.
 """
 
 from twofold.losses.external import external as external

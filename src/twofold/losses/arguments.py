@@ -43,5 +43,8 @@ def is_plain(comparison: Any) -> bool:
         UsageError: it is no comparison.
     """
     if not isinstance(comparison, Comparison):
-        raise UsageError(f"comparison must be one of twofold.comparison, such as Plain('cosine'), not {comparison!r}")
+        raise UsageError(
+            f"comparison must be one of twofold.comparison, such as Plain('cosine'), not "
+            f"{comparison!r}"
+        )
     return comparison.name in distances.__all__

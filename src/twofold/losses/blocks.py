@@ -1,8 +1,8 @@
 """The engine under the batch losses: value and gradient, block of rows by block of rows, in the forward pass.
 
-A loss is a short function from the distances of some rows to `Term`s; the engine walks the rows, carries the gradient
-from the distances to the embeddings (two matrix products per block) and to the weights of a learned comparison, and
-keeps nothing larger than the embeddings (law 4).
+A loss is a short function from the distances of some rows to `Term`s; the engine walks the rows,
+carries the gradient from the distances to the embeddings (two matrix products per block) and to the
+weights of a learned comparison, and keeps nothing larger than the embeddings (law 4).
 """
 
 from collections.abc import Callable
@@ -29,8 +29,8 @@ class Term(NamedTuple):
     """A sum over a block, by what it will be divided, and the gradient of the sum; the loss is sum of total / divisor.
 
     Attributes:
-        positive, negative: gradients by `Rows.positive` and `Rows.negative`; None = zero. Where not `valid`, and
-            where FAR, they must be 0. `negative` may be overwritten.
+        positive, negative: gradients by `Rows.positive` and `Rows.negative`; None = zero. Where not
+            `valid`, and where FAR, they must be 0. `negative` may be overwritten.
     """
 
     total: Tensor
@@ -45,12 +45,15 @@ NARROW = 64
 RowLoss = Callable[[Rows], tuple[Term, ...]]
 
 
-def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmetric: bool = False) -> Tensor:
+def over_rows(
+    pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmetric: bool = False
+) -> Tensor:
     """The loss of all rows, with its gradient already computed.
 
     Args:
-        symmetric: each impostor pair counts alike from both ends, so half of the matrix is enough; where it is taken
-            (see `Pairing.halves`), rows come in class order, genuine pairs still from both ends.
+        symmetric: each impostor pair counts alike from both ends, so half of the matrix is enough;
+            where it is taken (see `Pairing.halves`), rows come in class order, genuine pairs still
+            from both ends.
 
     Returns:
         A scalar of the embeddings' dtype (float32 for half precision).
@@ -59,7 +62,9 @@ def over_rows(pairing: Pairing, comparison: Comparison, loss: RowLoss, *, symmet
     half = symmetric and pairing.halves
     pairing = pairing.by_class() if half else pairing
     with torch.autocast(pairing.columns.device.type, enabled=False):
-        return _OverRows.apply(_Task(pairing, comparison, loss, half), pairing.columns, *_trained(comparison))
+        return _OverRows.apply(
+            _Task(pairing, comparison, loss, half), pairing.columns, *_trained(comparison)
+        )
 
 
 def at_once(loss: Callable[[Tensor], Tensor], comparison: Comparison, columns: Tensor) -> Tensor:
@@ -72,7 +77,9 @@ def at_once(loss: Callable[[Tensor], Tensor], comparison: Comparison, columns: T
 
 class _AtOnce(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, loss: Callable[[Tensor], Tensor], columns: Tensor, *weights: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, loss: Callable[[Tensor], Tensor], columns: Tensor, *weights: Tensor
+    ) -> Tensor:
         with few_threads(), torch.enable_grad():
             own = columns.detach().requires_grad_()
             value = loss(own)
@@ -110,12 +117,18 @@ class _OverRows(torch.autograd.Function):
         with few_threads():
             vectors, ctx.back = distances.prepare(task.comparison.name, columns)
         inputs = [vectors, *weights] if any(ctx.needs_input_grad) else []
-        ctx.sums, *others = in_lanes(partial(_walk, task, vectors, weights, inputs=inputs), task.pairing.lanes)
+        ctx.sums, *others = in_lanes(
+            partial(_walk, task, vectors, weights, inputs=inputs), task.pairing.lanes
+        )
         for other in others:
             for so_far, more in zip(ctx.sums, other, strict=True):
                 so_far.join(more)
-        ctx.divisors = [_divisor(one.divisor, task.pairing.share, columns.device) for one in ctx.sums]
-        first, *further = (one.total / divisor for one, divisor in zip(ctx.sums, ctx.divisors, strict=True))
+        ctx.divisors = [
+            _divisor(one.divisor, task.pairing.share, columns.device) for one in ctx.sums
+        ]
+        first, *further = (
+            one.total / divisor for one, divisor in zip(ctx.sums, ctx.divisors, strict=True)
+        )
         value: Any = sum(further, first)
         return value.to(vectors.dtype)
 
@@ -126,7 +139,10 @@ class _OverRows(torch.autograd.Function):
     ) -> tuple[Tensor | None, ...]:
         with few_threads():
             shares = [scale[0] / divisor for divisor in ctx.divisors]
-            first, *others = ([g * share for g in one.gradients] for one, share in zip(ctx.sums, shares, strict=True))
+            first, *others = (
+                [g * share for g in one.gradients]
+                for one, share in zip(ctx.sums, shares, strict=True)
+            )
             for other in others:
                 for so_far, more in zip(first, other, strict=True):
                     so_far += more
@@ -146,7 +162,11 @@ def _walk(
     """Block after block: distances, what the loss says of them, and its gradient by the inputs (none: not wanted)."""
     sums: list[_Sum] = []
     name, room = task.comparison.name, Room(task.pairing, vectors, lane)
-    kernel = distances.kernel(name, vectors) if name in distances.__all__ else _Learned(task.comparison, weights)
+    kernel = (
+        distances.kernel(name, vectors)
+        if name in distances.__all__
+        else _Learned(task.comparison, weights)
+    )
     for rows in task.pairing.blocks(lane):
         seen, both = look_at(task.pairing, rows, room, (kernel, vectors), half=task.half)
         terms = task.loss(seen)
@@ -158,7 +178,9 @@ def _walk(
             # At equal vectors a distance has no slope: an infinite one says so to the kernel.
             if seen.at_zero:
                 block.masked_fill_(block == 0, torch.inf)
-            block.scatter_(1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf))
+            block.scatter_(
+                1, seen.partner, seen.positive.masked_fill(seen.positive == 0, torch.inf)
+            )
         for so_far, term in zip(sums, terms, strict=True):
             so_far.add(term, kernel, _View(seen, block, both))
     return sums
@@ -168,8 +190,16 @@ def _merged(terms: tuple[Term, ...]) -> Term:
     """One block is the whole batch: what to divide by is known, and one way back serves all terms."""
     divisors = [torch.as_tensor(term.divisor).clamp(min=1) for term in terms]
     totals = [term.total.double() / by for term, by in zip(terms, divisors, strict=True)]
-    of_pairs = [term.positive / by for term, by in zip(terms, divisors, strict=True) if term.positive is not None]
-    of_rows = [term.negative.div_(by) for term, by in zip(terms, divisors, strict=True) if term.negative is not None]
+    of_pairs = [
+        term.positive / by
+        for term, by in zip(terms, divisors, strict=True)
+        if term.positive is not None
+    ]
+    of_rows = [
+        term.negative.div_(by)
+        for term, by in zip(terms, divisors, strict=True)
+        if term.negative is not None
+    ]
     positive, negative = (sum(some[1:], some[0]) if some else None for some in (of_pairs, of_rows))
     return Term(sum(totals[1:], totals[0]), 1, positive, negative)
 
@@ -205,7 +235,9 @@ class _Sum:
         sums = first[view.seen.place], first[start : start + cols], *further
         few = NARROW * view.seen.partner.shape[1] < cols
         if term.negative is None and few and kernel.add_listed_gradients:
-            kernel.add_listed_gradients(term.positive, (view.seen.positive, view.seen.partner), view.both, sums)
+            kernel.add_listed_gradients(
+                term.positive, (view.seen.positive, view.seen.partner), view.both, sums
+            )
         else:
             kernel.add_gradients(_scattered(term, view), view.block, view.both, sums)
 
@@ -222,7 +254,11 @@ class _Sum:
 
 def _scattered(term: Term, view: _View) -> Tensor:
     gradient = torch.zeros_like(view.block) if term.negative is None else term.negative
-    return gradient if term.positive is None else gradient.scatter_add_(1, view.seen.partner, term.positive)
+    return (
+        gradient
+        if term.positive is None
+        else gradient.scatter_add_(1, view.seen.partner, term.positive)
+    )
 
 
 class _Learned:
@@ -245,8 +281,14 @@ class _Learned:
             self.block = self.comparison.block(*self.vectors)
         return out.copy_(self.block.detach())
 
-    def add_gradients(self, gradient: Tensor, distances: Tensor, vectors: Any, sums: tuple[Tensor, ...]) -> None:
+    def add_gradients(
+        self, gradient: Tensor, distances: Tensor, vectors: Any, sums: tuple[Tensor, ...]
+    ) -> None:
         inputs = (*self.vectors, *self.weights)
-        whole = functional.pad(gradient.to(self.block), (0, self.block.shape[1] - gradient.shape[1]))
-        for so_far, more in zip(sums, torch.autograd.grad(self.block, inputs, whole, retain_graph=True), strict=True):
+        whole = functional.pad(
+            gradient.to(self.block), (0, self.block.shape[1] - gradient.shape[1])
+        )
+        for so_far, more in zip(
+            sums, torch.autograd.grad(self.block, inputs, whole, retain_graph=True), strict=True
+        ):
             so_far += more[: len(so_far)] if so_far.ndim else more

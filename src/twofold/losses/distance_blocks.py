@@ -26,7 +26,9 @@ class Room:
     def __init__(self, pairing: Pairing, like: Tensor, lane: int = 0) -> None:
         self.lane = lane
         self._second = self._third = like.new_empty(0)
-        self._first = like.new_empty(min(pairing.starts.step, len(pairing.first)) * len(pairing.columns))
+        self._first = like.new_empty(
+            min(pairing.starts.step, len(pairing.first)) * len(pairing.columns)
+        )
 
     def block(self, rows: int, cols: int) -> Float[Tensor, "rows cols"]:
         """A block of this size, with anything in it."""
@@ -52,14 +54,15 @@ class Rows(NamedTuple):
         partner: columns of the row's class, padded with columns of the same class.
         valid: which of those are genuine partners.
         positive: distances to the columns of `partner`.
-        negative: distances to `columns`, FAR where the column is of the row's class, or the pair was met before.
+        negative: distances to `columns`, FAR where the column is of the row's class, or the pair
+            was met before.
         place: which rows these are.
         columns: which columns; `partner` counts from the first of them.
         near: within how many columns all of `partner` is.
         ends: from how many of its ends an impostor pair is met, 2 or 1.
         room: where the block is.
-        tie: two distances are equal if they differ by no more than this: rounding, which depends on where in the batch
-            an item stands, must not decide what counts.
+        tie: two distances are equal if they differ by no more than this: rounding, which depends on
+            where in the batch an item stands, must not decide what counts.
         at_zero: whether some impostors may be at distance 0.
     """
 
@@ -81,7 +84,14 @@ class Rows(NamedTuple):
         return self.room.spare(*self.negative.shape)
 
 
-def look(pairing: Pairing, rows: slice, block: Float[Tensor, "some cols"], room: Room, *, half: bool = False) -> Rows:
+def look(
+    pairing: Pairing,
+    rows: slice,
+    block: Float[Tensor, "some cols"],
+    room: Room,
+    *,
+    half: bool = False,
+) -> Rows:
     """A block of distances to the columns of `Pairing.span`, as losses and miners see it; it becomes `negative`.
 
     Args:
@@ -150,16 +160,23 @@ def distance_rows(
         yield rows, seen
 
 
-def hardest(pairing: Pairing, comparison: Comparison) -> tuple[Int[Tensor, "t"], Int[Tensor, "t"], Int[Tensor, "t"]]:
+def hardest(
+    pairing: Pairing, comparison: Comparison
+) -> tuple[Int[Tensor, "t"], Int[Tensor, "t"], Int[Tensor, "t"]]:
     """Each anchor with its farthest positive and its nearest negative; anchors without either are left out."""
     # The square has the same order, and needs no root.
     name = "squared_euclidean" if comparison.name == "euclidean" else comparison.name
 
     def of_lane(lane: int) -> list[tuple[int, tuple[Tensor, Tensor, Tensor]]]:
-        return [(rows.start, _hardest(seen)) for rows, seen in distance_rows(pairing, comparison, name, lane=lane)]
+        return [
+            (rows.start, _hardest(seen))
+            for rows, seen in distance_rows(pairing, comparison, name, lane=lane)
+        ]
 
     found = sorted(chain.from_iterable(in_lanes(of_lane, pairing.lanes)), key=itemgetter(0))
-    anchors, positives, negatives = (torch.cat(some) for some in zip(*(each for _, each in found), strict=True))
+    anchors, positives, negatives = (
+        torch.cat(some) for some in zip(*(each for _, each in found), strict=True)
+    )
     return anchors, positives, negatives
 
 
@@ -173,7 +190,8 @@ def _hardest(seen: Rows) -> tuple[Tensor, Tensor, Tensor]:
 def _row_minimum(block: Float[Tensor, "rows cols"], width: int = 64) -> tuple[Tensor, Tensor]:
     """`block.min(1)` in half the time: torch's minimum with an index is ten times slower than without (measured).
 
-    First the minimum of every `width`-th column, which is one of whole vectors, then of the columns of the best.
+    First the minimum of every `width`-th column, which is one of whole vectors, then of the columns
+    of the best.
     """
     whole = block.shape[1] // width * width
     if whole < 12 * width:

@@ -13,14 +13,16 @@ from twofold.losses.pairing import References, check
 __all__ = ["external", "name_of"]
 
 
-def external(loss: Callable[..., Any], *, miner: Callable[[Tensor, Tensor], Any] | None = None) -> nn.Module:
+def external(
+    loss: Callable[..., Any], *, miner: Callable[[Tensor, Tensor], Any] | None = None
+) -> nn.Module:
     """Any `loss(embeddings, labels) -> scalar` as a batch loss; its own weights, if it has some, are trained too.
 
     Which distance it works with is its own affair: give the twin the same.
 
     Args:
-        miner: what the loss takes as its third argument, miner(embeddings, labels): one of pytorch-metric-learning's.
-            A miner of the recipe does for it, too.
+        miner: what the loss takes as its third argument, miner(embeddings, labels): one of
+            pytorch-metric-learning's. A miner of the recipe does for it, too.
     """
     return _External(loss, miner)
 
@@ -32,7 +34,9 @@ def name_of(thing: object) -> str:
 
 
 class _External(nn.Module):
-    def __init__(self, loss: Callable[..., Any], miner: Callable[[Tensor, Tensor], Any] | None) -> None:
+    def __init__(
+        self, loss: Callable[..., Any], miner: Callable[[Tensor, Tensor], Any] | None
+    ) -> None:
         super().__init__()
         self.loss, self.miner = loss, miner
 
@@ -53,14 +57,19 @@ class _External(nn.Module):
         """The loss of a batch.
 
         Raises:
-            BatchError: a batch that is not fit (see `pairing.check`), or an answer that is no finite number.
+            BatchError: a batch that is not fit (see `pairing.check`), or an answer that is no
+                finite number.
             UsageError: references, which an external loss cannot see.
         """
         check(embeddings, labels)
         if references is not None:
             raise UsageError("an external loss sees the batch only: leave the references out")
         chosen = triplets if self.miner is None else self.miner(embeddings.detach(), labels)
-        value = self.loss(embeddings, labels) if chosen is None else self.loss(embeddings, labels, tuple(chosen))
+        value = (
+            self.loss(embeddings, labels)
+            if chosen is None
+            else self.loss(embeddings, labels, tuple(chosen))
+        )
         if not isinstance(value, Tensor) or value.ndim or not bool(value.isfinite()):
             raise BatchError(f"the external loss must return one finite number, not {value}")
         return value

@@ -1,7 +1,7 @@
 """Work that is shared by threads which meet once, at its end.
 
-Torch's own threads meet after each operation. Beside other work every meeting waits for the thread that was put aside:
-small operations then take several times as long as with one thread.
+Torch's own threads meet after each operation. Beside other work every meeting waits for the thread
+that was put aside: small operations then take several times as long as with one thread.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,6 +38,8 @@ def in_lanes(work: Callable[[int], Part], lanes: int = LANES) -> list[Part]:
     with few_threads() as threads:
         if threads == 1 or lanes == 1:
             return [alone(lane) for lane in range(lanes)]
-        with ThreadPoolExecutor(lanes - 1, initializer=torch.set_num_threads, initargs=(threads // LANES,)) as pool:
+        with ThreadPoolExecutor(
+            lanes - 1, initializer=torch.set_num_threads, initargs=(threads // LANES,)
+        ) as pool:
             others = [pool.submit(alone, lane) for lane in range(1, lanes)]
             return [alone(0), *(other.result() for other in others)]

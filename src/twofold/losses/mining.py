@@ -1,7 +1,7 @@
 """Which triplets of a batch to learn from: labels and distance blocks in, indices out, no gradient (law 4: row blocks).
 
-`__all__` lists the miners by the names that a recipe can say. All triplets at once need no list: that is
-`losses.triplet` with mining="all".
+`__all__` lists the miners by the names that a recipe can say. All triplets at once need no list:
+that is `losses.triplet` with mining="all".
 """
 
 from typing import NamedTuple
@@ -38,7 +38,8 @@ def batch_hard(
     Anchors alone in their class are left out.
 
     Raises:
-        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see
+            `pairing.pair_up`).
     """
     return Triplets(*hardest(pair_up(embeddings, labels, references), comparison))
 
@@ -52,18 +53,22 @@ def semi_hard(
 ) -> Triplets:
     """Each genuine pair with the nearest negative that is farther than the positive (Schroff et al. 2015, section 3.2).
 
-    A pair whose negatives are all nearer takes the farthest of them. So no pair is left out, and whether a triplet
-    still teaches something is for the loss's margin to say. `losses.triplet` with mining="semi_hard" takes all
-    negatives between the positive and the margin instead of the nearest one.
+    A pair whose negatives are all nearer takes the farthest of them. So no pair is left out, and
+    whether a triplet still teaches something is for the loss's margin to say. `losses.triplet` with
+    mining="semi_hard" takes all negatives between the positive and the margin instead of the
+    nearest one.
 
     Raises:
-        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see
+            `pairing.pair_up`).
     """
     pairing = pair_up(embeddings, labels, references)
     found = []
     for rows, seen in distance_rows(pairing, comparison):
         negative = _nearest_beyond(seen)
-        anchor, place = (seen.valid & (seen.negative.amin(1, keepdim=True) < FAR)).nonzero(as_tuple=True)
+        anchor, place = (seen.valid & (seen.negative.amin(1, keepdim=True) < FAR)).nonzero(
+            as_tuple=True
+        )
         found.append((anchor + rows.start, seen.partner[anchor, place], negative[anchor, place]))
     return _joined(found)
 
@@ -80,23 +85,28 @@ def distance_weighted(
 ) -> Triplets:
     """Each genuine pair with a negative drawn so that all distances are met equally often (Wu et al. 2017, section 4).
 
-    On the unit sphere distances crowd around sqrt(2): q(d) ~ d^(dim-2) (1 - d^2/4)^((dim-3)/2). A negative is drawn
-    with a weight of 1 / q(max(d, cutoff)), among those nearer than `largest`; an anchor without any draws from all.
+    On the unit sphere distances crowd around sqrt(2): q(d) ~ d^(dim-2) (1 - d^2/4)^((dim-3)/2). A
+    negative is drawn with a weight of 1 / q(max(d, cutoff)), among those nearer than `largest`; an
+    anchor without any draws from all.
 
     Args:
-        comparison: cosine, or Euclidean or squared Euclidean on unit vectors: a distance on the sphere.
-        cutoff: Euclidean distance below which weights do not grow further, against noise in the nearest negatives.
+        comparison: cosine, or Euclidean or squared Euclidean on unit vectors: a distance on the
+            sphere.
+        cutoff: Euclidean distance below which weights do not grow further, against noise in the
+            nearest negatives.
         largest: Euclidean distance from which on a negative teaches nothing.
-        generator: where the randomness comes from; None = torch's own, which `fit` seeds at each step.
+        generator: where the randomness comes from; None = torch's own, which `fit` seeds at each
+            step.
 
     Raises:
-        BatchError: no genuine or no impostor pairs, vectors that are not on the unit sphere, or a batch that is not
-            fit (see `pairing.pair_up`).
+        BatchError: no genuine or no impostor pairs, vectors that are not on the unit sphere, or a
+            batch that is not fit (see `pairing.pair_up`).
         UsageError: a comparison that has no place on the sphere.
     """
     if comparison.name not in _CHORD:
         raise UsageError(
-            f"distance_weighted knows distances on the sphere ({', '.join(_CHORD)}), not {comparison.name!r}"
+            f"distance_weighted knows distances on the sphere ({', '.join(_CHORD)}), not "
+            f"{comparison.name!r}"
         )
     if comparison.name != "cosine":
         _check_unit(embeddings)
@@ -132,7 +142,9 @@ def _inverse_density(chord: Tensor, dim: int) -> Tensor:
     return (log - log.amax(1, keepdim=True)).exp_()
 
 
-def _draw(weight: Tensor, times: Tensor, anchor: Tensor, generator: torch.Generator | None) -> Tensor:
+def _draw(
+    weight: Tensor, times: Tensor, anchor: Tensor, generator: torch.Generator | None
+) -> Tensor:
     """One column for each entry of `anchor`, by its row's weights: a uniform number looked up in the running sum."""
     total = weight.double().cumsum(1)
     level = torch.rand(len(anchor), generator=generator, dtype=torch.float64, device=weight.device)
@@ -141,7 +153,9 @@ def _draw(weight: Tensor, times: Tensor, anchor: Tensor, generator: torch.Genera
     table = level.new_zeros(len(weight), int(times.max()) if len(times) else 0)
     place = torch.arange(len(anchor), device=anchor.device) - first[anchor]
     table[anchor, place] = level
-    return torch.searchsorted(total, table, right=True)[anchor, place].clamp_(max=weight.shape[1] - 1)
+    return torch.searchsorted(total, table, right=True)[anchor, place].clamp_(
+        max=weight.shape[1] - 1
+    )
 
 
 def _joined(found: list[tuple[Tensor, Tensor, Tensor]]) -> Triplets:
@@ -153,7 +167,8 @@ def _check_unit(embeddings: Tensor) -> None:
     row = int((norm - 1).abs().argmax())
     if abs(float(norm[row]) - 1) > 1e-2:
         raise BatchError(
-            f"row {row} has length {float(norm[row]):.3g}, but distance_weighted needs unit vectors: "
+            f"row {row} has length {float(norm[row]):.3g}, but distance_weighted needs unit "
+            f"vectors: "
             "switch unit_norm on in the encoder, or compare with cosine"
         )
 

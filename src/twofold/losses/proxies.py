@@ -19,8 +19,9 @@ __all__ = ["ArcFace", "ProxyAnchor"]
 class ArcFace(nn.Module):
     """Softmax over the classes by angle, with an angle added to the right one (Deng et al. 2019, eq. 3).
 
-    mean of -log( e^(s cos(a_y + m)) / (e^(s cos(a_y + m)) + sum over j != y of e^(s cos a_j)) ), a_j the angle to the
-    proxy of class j. Beyond a_y = pi - m, where cos(a_y + m) would rise again, it is cos a_y - m sin m.
+    mean of -log( e^(s cos(a_y + m)) / (e^(s cos(a_y + m)) + sum over j != y of e^(s cos a_j)) ),
+    a_j the angle to the proxy of class j. Beyond a_y = pi - m, where cos(a_y + m) would rise again,
+    it is cos a_y - m sin m.
 
     Args:
         dim: length of an embedding.
@@ -47,7 +48,8 @@ class ArcFace(nn.Module):
         """The loss of a batch.
 
         Raises:
-            BatchError: a label beyond the classes, or a batch that is not fit (see `pairing.check`).
+            BatchError: a label beyond the classes, or a batch that is not fit (see
+                `pairing.check`).
             UsageError: a learned comparison, which would learn nothing, or references.
         """
         _check(self.proxies, embeddings, labels)
@@ -55,19 +57,23 @@ class ArcFace(nn.Module):
         with torch.autocast(embeddings.device.type, enabled=False):
             cosine = 1 - distances.block("cosine", embeddings, self.proxies.to(embeddings.device))
             right = cosine.gather(1, labels[:, None])
-            # The root's slope is infinite where the angle is 0; there the gradient is left to the cosine alone.
+            # The root's slope is infinite where the angle is 0; there the gradient is left to the
+            # cosine alone.
             sine = (1 - right.square()).clamp(min=torch.finfo(right.dtype).eps).sqrt()
             moved = right * math.cos(self.margin) - sine * math.sin(self.margin)
             past = right < -math.cos(self.margin)
             moved = torch.where(past, right - self.margin * math.sin(self.margin), moved)
-            return functional.cross_entropy(self.scale * cosine.scatter(1, labels[:, None], moved), labels)
+            return functional.cross_entropy(
+                self.scale * cosine.scatter(1, labels[:, None], moved), labels
+            )
 
 
 class ProxyAnchor(nn.Module):
     """Each class's proxy pulls its items and pushes the others, the hardest most (Kim et al. 2020, eq. 4).
 
-    mean over proxies with items in the batch of log(1 + sum over its items of e^(-s (c - m))) + mean over all proxies
-    of log(1 + sum over other items of e^(s (c + m))), c the cosine of item and proxy.
+    mean over proxies with items in the batch of log(1 + sum over its items of e^(-s (c - m))) +
+    mean over all proxies of log(1 + sum over other items of e^(s (c + m))), c the cosine of item
+    and proxy.
 
     Args:
         dim: length of an embedding.
@@ -94,7 +100,8 @@ class ProxyAnchor(nn.Module):
         """The loss of a batch.
 
         Raises:
-            BatchError: a label beyond the classes, or a batch that is not fit (see `pairing.check`).
+            BatchError: a label beyond the classes, or a batch that is not fit (see
+                `pairing.check`).
             UsageError: a learned comparison, which would learn nothing, or references.
         """
         _check(self.proxies, embeddings, labels)
@@ -123,12 +130,16 @@ def _check_numbers(dim: int, classes: int, scale: float) -> None:
 def _check(proxies: Tensor, embeddings: Tensor, labels: Tensor) -> None:
     check(embeddings, labels)
     if embeddings.shape[1] != proxies.shape[1]:
-        raise BatchError(f"embeddings have {embeddings.shape[1]} numbers each, but the proxies {proxies.shape[1]}")
+        raise BatchError(
+            f"embeddings have {embeddings.shape[1]} numbers each, but the proxies "
+            f"{proxies.shape[1]}"
+        )
     wrong = (labels < 0) | (labels >= len(proxies))
     if bool(wrong.any()):
         row = int(wrong.nonzero()[0])
         raise BatchError(
-            f"row {row} has label {int(labels[row])}, but there are proxies for the classes 0 to {len(proxies) - 1}: "
+            f"row {row} has label {int(labels[row])}, but there are proxies for the classes 0 to "
+            f"{len(proxies) - 1}: "
             "build the loss with the number of training classes"
         )
 
@@ -136,7 +147,8 @@ def _check(proxies: Tensor, embeddings: Tensor, labels: Tensor) -> None:
 def _check_use(name: str, comparison: Comparison | None, references: References) -> None:
     if comparison is not None and comparison.name not in distances.__all__:
         raise UsageError(
-            f"{name} compares with its proxies by angle, so the weights of {comparison.name} would learn nothing: "
+            f"{name} compares with its proxies by angle, so the weights of {comparison.name} "
+            f"would learn nothing: "
             "take a plain distance such as cosine"
         )
     if references is not None:

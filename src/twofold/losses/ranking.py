@@ -30,14 +30,16 @@ def roadmap(
 ) -> Float[Tensor, ""]:
     """An upper bound of one minus the average precision, its ranks decoupled (ROADMAP; Ramzi et al. 2021, section 3).
 
-    (1 - calibration) SupAP + calibration `contrastive(positive_margin, negative_margin)`.  SupAP is the mean over
-    anchors that have positives of  1/|P| sum over p in P of  B_p / (1 + A_p + B_p):  A_p counts the positives before
-    p, exactly and without a gradient, so that no positive is pushed back for the sake of another; B_p = sum over
-    negatives of H(d_p - d_n) bounds the number of negatives before p from above, and never saturates:  H(x) =
-    sigmoid(min(x, 5t)/t) + 1/2 (if x > 0) + max(0, x - 5t)/t.  The contrastive part holds all anchors to the same
-    margins, without which the average precision of batches says little about that of the whole set.
+    (1 - calibration) SupAP + calibration `contrastive(positive_margin, negative_margin)`.  SupAP is
+    the mean over anchors that have positives of  1/|P| sum over p in P of  B_p / (1 + A_p + B_p):
+    A_p counts the positives before p, exactly and without a gradient, so that no positive is pushed
+    back for the sake of another; B_p = sum over negatives of H(d_p - d_n) bounds the number of
+    negatives before p from above, and never saturates:  H(x) = sigmoid(min(x, 5t)/t) + 1/2 (if x >
+    0) + max(0, x - 5t)/t.  The contrastive part holds all anchors to the same margins, without
+    which the average precision of batches says little about that of the whole set.
 
-    Made for the cosine distance: the paper's similarities 0.9 and 0.6 are its margins, its slope rho is 1/t.
+    Made for the cosine distance: the paper's similarities 0.9 and 0.6 are its margins, its slope
+    rho is 1/t.
 
     Args:
         references: further columns with their labels.
@@ -45,7 +47,8 @@ def roadmap(
         calibration: weight of the contrastive part, in [0, 1] (lambda in the paper).
 
     Raises:
-        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see
+            `pairing.pair_up`).
         UsageError: a number out of its range, or margins in the wrong order.
     """
     check_number("temperature", temperature, COLDEST)
@@ -54,14 +57,17 @@ def roadmap(
 
     def of_rows(rows: Rows) -> tuple[Term, ...]:
         margins = hinges(rows, positive_margin, negative_margin)
-        return _bounded_ap(rows, temperature, 1 - calibration), *(_scaled(term, calibration) for term in margins)
+        return _bounded_ap(rows, temperature, 1 - calibration), *(
+            _scaled(term, calibration) for term in margins
+        )
 
     return over_rows(pair_up(embeddings, labels, references), comparison, of_rows)
 
 
 def _scaled(term: Term, weight: float) -> Term:
     positive, negative = (
-        None if gradient is None else gradient * weight for gradient in (term.positive, term.negative)
+        None if gradient is None else gradient * weight
+        for gradient in (term.positive, term.negative)
     )
     return Term(term.total * weight, term.divisor, positive, negative)
 
@@ -78,7 +84,9 @@ def _bounded_ap(rows: Rows, temperature: float, weight: float) -> Term:
         gap = (here - rows.negative).div_(temperature)
         over = (gap - REACH).clamp_(min=0)
         near = gap.clamp(max=REACH).sigmoid_()
-        bad = (near + over).sum(1, keepdim=True) + (gap > rows.tie / temperature).sum(1, keepdim=True) / 2
+        bad = (near + over).sum(1, keepdim=True) + (gap > rows.tie / temperature).sum(
+            1, keepdim=True
+        ) / 2
         total += (share[:, p, None] * bad / (good + bad)).sum()
         slope = near.addcmul_(near, near, value=-1).masked_fill_(gap > REACH, 1)
         slope *= share[:, p, None] * good / (temperature * (good + bad) ** 2)
@@ -97,16 +105,18 @@ def smooth_ap(
 ) -> Float[Tensor, ""]:
     """One minus the average precision of each anchor's ranking, with a sigmoid for "comes before" (Brown et al. 2020).
 
-    mean over anchors that have positives of  1 - 1/|P| sum over p in P of  (1 + A_p) / (1 + A_p + B_p),  where
-    A_p = sum over q in P, q != p, of sigmoid((d_p - d_q)/t) counts the positives before p, and B_p the negatives
-    (eq. 5 and 6). The anchor itself is not part of its ranking, which it is in the authors' code.
+    mean over anchors that have positives of  1 - 1/|P| sum over p in P of  (1 + A_p) / (1 + A_p +
+    B_p),  where A_p = sum over q in P, q != p, of sigmoid((d_p - d_q)/t) counts the positives
+    before p, and B_p the negatives (eq. 5 and 6). The anchor itself is not part of its ranking,
+    which it is in the authors' code.
 
     Args:
         references: further columns with their labels.
         temperature: t, in units of the distance.
 
     Raises:
-        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see `pairing.pair_up`).
+        BatchError: no genuine or no impostor pairs, or a batch that is not fit (see
+            `pairing.pair_up`).
         UsageError: a temperature out of its range.
     """
 

@@ -45,27 +45,33 @@ def triplet(
 ) -> Float[Tensor, ""]:
     """An anchor closer to a positive than to a negative, by a margin (Schroff et al. 2015, eq. 3).
 
-    mean of max(0, d_ap - d_an + margin) over the triplets for which it is not 0 (Hermans et al. 2017 call it the
-    non-zero mean); `soft` takes log(1 + e^(d_ap - d_an + margin)) of all of them instead (margin=0 for Hermans' form).
+    mean of max(0, d_ap - d_an + margin) over the triplets for which it is not 0 (Hermans et al.
+    2017 call it the non-zero mean); `soft` takes log(1 + e^(d_ap - d_an + margin)) of all of them
+    instead (margin=0 for Hermans' form).
 
     The margin is in units of the comparison's distance.
 
     Args:
-        references: further columns with their labels; triplets may take positives and negatives there.
-        mining: "all" triplets of the batch; "hard": of each anchor the farthest positive and the nearest negative
-            (batch-hard, Hermans et al. 2017, eq. 5); "semi_hard": all triplets with d_ap < d_an < d_ap + margin.
-        triplets: anchor, positive and negative indices instead; anchors count the batch, the others also the
-            references behind it.
+        references: further columns with their labels; triplets may take positives and negatives
+            there.
+        mining: "all" triplets of the batch; "hard": of each anchor the farthest positive and the
+            nearest negative (batch-hard, Hermans et al. 2017, eq. 5); "semi_hard": all triplets
+            with d_ap < d_an < d_ap + margin.
+        triplets: anchor, positive and negative indices instead; anchors count the batch, the others
+            also the references behind it.
 
     Returns:
         A scalar; a true 0 if all triplets keep the margin.
 
     Raises:
-        BatchError: no triplet in the batch, an index beyond it, or a batch that is not fit (see `pairing.pair_up`).
+        BatchError: no triplet in the batch, an index beyond it, or a batch that is not fit (see
+            `pairing.pair_up`).
         UsageError: an unknown mining, or a margin out of its range.
     """
     if mining not in ("all", "hard", "semi_hard"):
-        raise UsageError(f"no mining is called {mining!r}: {nearest(mining, ('all', 'hard', 'semi_hard'))}")
+        raise UsageError(
+            f"no mining is called {mining!r}: {nearest(mining, ('all', 'hard', 'semi_hard'))}"
+        )
     is_plain(comparison)
     check_flag("soft", soft)
     # No negative lies between a positive and a margin of 0.
@@ -75,34 +81,56 @@ def triplet(
         chosen = hardest(pairing, comparison) if triplets is None else _checked(triplets, pairing)
         return _listed(pairing, comparison, chosen, margin=margin, soft=soft)
     if soft and mining == "semi_hard":
-        raise UsageError("soft has no margin for a negative to lie in: take mining 'all' or 'hard' with soft")
+        raise UsageError(
+            "soft has no margin for a negative to lie in: take mining 'all' or 'hard' with soft"
+        )
     if soft:
         return over_rows(pairing, comparison, partial(_soft_triplets, margin=margin))
     semi_hard = mining == "semi_hard"
-    many = len(pairing.starts) >= HALVED and pairing.most <= LOOPED and comparison.name in distances.PRODUCTS
+    many = (
+        len(pairing.starts) >= HALVED
+        and pairing.most <= LOOPED
+        and comparison.name in distances.PRODUCTS
+    )
     if many and pairing.halves and pairing.share.processes == 1:
         return _hinges_by_halves(pairing.by_class(), comparison, margin=margin, semi_hard=semi_hard)
-    return over_rows(pairing, comparison, partial(_hinge_triplets, margin=margin, semi_hard=semi_hard))
+    return over_rows(
+        pairing, comparison, partial(_hinge_triplets, margin=margin, semi_hard=semi_hard)
+    )
 
 
-def _listed(pairing: Pairing, comparison: Comparison, triplets: Listed, *, margin: float, soft: bool) -> Tensor:
+def _listed(
+    pairing: Pairing, comparison: Comparison, triplets: Listed, *, margin: float, soft: bool
+) -> Tensor:
     def hinge(columns: Tensor) -> Tensor:
         of, near, far = (columns.index_select(0, index.long()) for index in triplets)
         gap = comparison.pairs(of, near) - comparison.pairs(of, far) + margin
         violation = functional.softplus(gap) if soft else gap.clamp(min=0)
-        count = torch.tensor(len(violation), device=gap.device) if soft else violation.count_nonzero()
+        count = (
+            torch.tensor(len(violation), device=gap.device) if soft else violation.count_nonzero()
+        )
         return violation.sum() / pairing.share.total(count).clamp(min=1)
 
     return at_once(hinge, comparison, pairing.columns)
 
 
 def _checked(triplets: Listed, pairing: Pairing) -> Listed:
-    fit = len(triplets) == 3 and all(isinstance(index, Tensor) and index.ndim == 1 for index in triplets)
-    whole = fit and not any(index.is_floating_point() or index.dtype == torch.bool for index in triplets)
+    fit = len(triplets) == 3 and all(
+        isinstance(index, Tensor) and index.ndim == 1 for index in triplets
+    )
+    whole = fit and not any(
+        index.is_floating_point() or index.dtype == torch.bool for index in triplets
+    )
     if not whole or len({len(index) for index in triplets}) > 1:
-        raise BatchError("triplets must be three tensors of whole numbers, as many anchors as positives and negatives")
+        raise BatchError(
+            "triplets must be three tensors of whole numbers, as many anchors as positives and "
+            "negatives"
+        )
     for name, index, limit in zip(
-        ("anchor", "positive", "negative"), triplets, (len(pairing.first), *2 * [len(pairing.columns)]), strict=True
+        ("anchor", "positive", "negative"),
+        triplets,
+        (len(pairing.first), *2 * [len(pairing.columns)]),
+        strict=True,
     ):
         if not len(index) and pairing.share.processes == 1:
             raise BatchError("no triplets were given: mine a batch that has some, or leave it out")
@@ -129,8 +157,8 @@ def _soft_triplets(rows: Rows, *, margin: float) -> tuple[Term, ...]:
 def _hinge_triplets(rows: Rows, *, margin: float, semi_hard: bool) -> tuple[Term, ...]:
     """All triplets of an anchor at once: sum over p, n of max(0, t_p - d_n) with thresholds t_p = d_p + margin.
 
-    It needs no triplet, only how many thresholds each negative is below (its gradient) and how many negatives each
-    threshold is above (that positive's): the sum is then linear in both.
+    It needs no triplet, only how many thresholds each negative is below (its gradient) and how many
+    negatives each threshold is above (that positive's): the sum is then linear in both.
     """
     threshold = (rows.positive + margin).masked_fill_(~rows.valid, -FAR)
     floor = rows.positive.masked_fill(~rows.valid, FAR)
@@ -141,16 +169,19 @@ def _hinge_triplets(rows: Rows, *, margin: float, semi_hard: bool) -> tuple[Term
         bound = floor if semi_hard else threshold
         above = _count(rows, margin if semi_hard else None, (bound[:, :, None], below[:, :, None]))
     near = threshold.amax(1, keepdim=True)
-    # Measured from a threshold, the row's largest or the mean of all: two large sums of distances would cancel.
+    # Measured from a threshold, the row's largest or the mean of all: two large sums of distances
+    # would cancel.
     total = -_dot(near, rows.negative, above) - ((near - threshold) * below).sum()
     return (Term(total, below.sum(), below, above),)
 
 
-def _hinges_by_halves(pairing: Pairing, comparison: Comparison, *, margin: float, semi_hard: bool) -> Tensor:
+def _hinges_by_halves(
+    pairing: Pairing, comparison: Comparison, *, margin: float, semi_hard: bool
+) -> Tensor:
     """The same, each distance of two classes computed once, and counted for the thresholds of both of its ends.
 
-    Only when all blocks are done, all negatives of a threshold are counted: the genuine pairs are then a sum of their
-    own, weighted by these counts.
+    Only when all blocks are done, all negatives of a threshold are counted: the genuine pairs are
+    then a sum of their own, weighted by these counts.
     """
     partner, valid = pairing.partners(slice(0, len(pairing.columns)))
     with few_threads():
@@ -178,7 +209,9 @@ def _hinges_by_halves(pairing: Pairing, comparison: Comparison, *, margin: float
 def _dot(near: Tensor, value: Tensor, weight: Tensor) -> Tensor:
     """Sum of (near - value) * weight, some rows at a time, whose differences stay in the cache."""
     few = max(8, COMPARED // (4 * value.shape[1]))
-    parts = zip(near.expand(len(value), 1).split(few), value.split(few), weight.split(few), strict=True)
+    parts = zip(
+        near.expand(len(value), 1).split(few), value.split(few), weight.split(few), strict=True
+    )
     return torch.stack([torch.dot((a - b).view(-1), c.view(-1)) for a, b, c in parts]).sum()
 
 
@@ -204,13 +237,14 @@ def _passed(threshold: Tensor, value: Tensor, *, closed: bool) -> tuple[Tensor, 
 def _count(rows: Rows, within: float | None, *ends: tuple[Tensor, Tensor]) -> Tensor:
     """For each negative minus the number of bounds for which it counts, in the room of `rows.spare`.
 
-    Bounds are compared into floats, four times as fast as into booleans, some rows at a time, so that the comparisons
-    stay in the cache.
+    Bounds are compared into floats, four times as fast as into booleans, some rows at a time, so
+    that the comparisons stay in the cache.
 
     Args:
-        within: a value counts if it is beyond a bound by less than this; None: if it is below the bound.
-        ends: bounds, and where is added how many values count for each: both (rows, places, 1) if they are the
-            rows', (1, places, cols) if they are the columns'.
+        within: a value counts if it is beyond a bound by less than this; None: if it is below the
+            bound.
+        ends: bounds, and where is added how many values count for each: both (rows, places, 1) if
+            they are the rows', (1, places, cols) if they are the columns'.
     """
     places, cols = ends[0][0].shape[1], rows.negative.shape[1]
     few = min(len(rows.negative), max(1, COMPARED // (places * cols)))
@@ -218,12 +252,16 @@ def _count(rows: Rows, within: float | None, *ends: tuple[Tensor, Tensor]) -> Te
     one = room.new_ones(few, places, 1)
     pieces = [rows.negative[:, None].split(few), above[:, None].split(few)]
     for bounds, counted in ends:
-        pieces += [repeat(table) if len(table) == 1 else table.split(few) for table in (bounds, counted)]
+        pieces += [
+            repeat(table) if len(table) == 1 else table.split(few) for table in (bounds, counted)
+        ]
     for values, sums, *tables in zip(*pieces, strict=False):
         some = one[: len(values)]
         for place in range(0, len(tables), 2):
             bounds, counted = tables[place : place + 2]
-            counts = _compared(values, bounds, some, room[: len(values)], within=within, tie=rows.tie)
+            counts = _compared(
+                values, bounds, some, room[: len(values)], within=within, tie=rows.tie
+            )
             # A product, since a sum over the middle takes twice the time.
             sums.baddbmm_(some.mT, counts, beta=min(place, 1), alpha=-1)
             counted += counts.sum_to_size(counted.shape)
@@ -236,5 +274,8 @@ def _compared(
     if within is None:
         return torch.lt(values, bounds - tie, out=out)
     beyond = torch.sub(values, bounds, out=out)
-    # The slope of a hard tanh, 1 between its ends and 0 elsewhere, is two comparisons and their product in a pass.
-    return torch.ops.aten.hardtanh_backward(one.expand_as(out), beyond, tie, within - tie, grad_input=beyond)
+    # The slope of a hard tanh, 1 between its ends and 0 elsewhere, is two comparisons and their
+    # product in a pass.
+    return torch.ops.aten.hardtanh_backward(
+        one.expand_as(out), beyond, tie, within - tie, grad_input=beyond
+    )

@@ -51,22 +51,29 @@ class Certificate:
     upper_bound: float
 
 
-def certify(pairs: PairSource, far: float, *, confidence: float = 0.95, counted: Tally | None = None) -> Certificate:
+def certify(
+    pairs: PairSource, far: float, *, confidence: float = 0.95, counted: Tally | None = None
+) -> Certificate:
     """The lowest threshold whose false-match rate is at most `far` with the asked confidence.
 
-    That is a statement on new identities: it exceeds `far` in at most `1 - confidence` of all calibrations, though
-    pairs share identities (see `upper_bounds`). Of pairs `BySite` it is a statement on new sites.
+    That is a statement on new identities: it exceeds `far` in at most `1 - confidence` of all
+    calibrations, though pairs share identities (see `upper_bounds`). Of pairs `BySite` it is a
+    statement on new sites.
 
     Args:
         counted: the tally of `pairs`, if it is known already.
 
     Raises:
-        CannotCertify: the data cannot show that rate; the message names the number of identities that would.
+        CannotCertify: the data cannot show that rate; the message names the number of identities
+            that would.
         UsageError: `far` or `confidence` is not inside (0, 1).
         NotEnoughData: no genuine or no impostor pair.
     """
     if not 0.0 < far < 1.0 or not 0.0 < confidence < 1.0:
-        raise UsageError(f"far is {far} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 and 0.95)")
+        raise UsageError(
+            f"far is {far} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 and "
+            f"0.95)"
+        )
     counted = tally(pairs) if counted is None else counted
     return _lowest(pairs, far, counted=counted, confidence=confidence, genuine=False)
 
@@ -74,26 +81,33 @@ def certify(pairs: PairSource, far: float, *, confidence: float = 0.95, counted:
 def certify_rejection(pairs: PairSource, frr: float, *, confidence: float = 0.95) -> Certificate:
     """The highest threshold below which at most the share `frr` of genuine pairs scores, with the asked confidence.
 
-    The mirror image of `certify`: a genuine pair below the threshold is a false reject, and what is resampled is the
-    identity, of which every genuine pair holds one.
+    The mirror image of `certify`: a genuine pair below the threshold is a false reject, and what is
+    resampled is the identity, of which every genuine pair holds one.
 
     Returns:
-        A certificate whose `rate` and `upper_bound` are those of false rejects: genuine pairs with score < threshold.
+        A certificate whose `rate` and `upper_bound` are those of false rejects: genuine pairs with
+        score < threshold.
 
     Raises:
-        CannotCertify: the data cannot show that rate; the message names the number of identities that would.
+        CannotCertify: the data cannot show that rate; the message names the number of identities
+            that would.
         UsageError: `frr` or `confidence` is not inside (0, 1).
         NotEnoughData: no genuine or no impostor pair.
     """
     if not 0.0 < frr < 1.0 or not 0.0 < confidence < 1.0:
-        raise UsageError(f"frr is {frr} and confidence {confidence}: both lie between 0 and 1 (usual: 5e-2 and 0.95)")
+        raise UsageError(
+            f"frr is {frr} and confidence {confidence}: both lie between 0 and 1 (usual: 5e-2 and "
+            f"0.95)"
+        )
     turned = Mirrored(pairs)
     found = _lowest(turned, frr, counted=tally(turned), confidence=confidence, genuine=True)
     # -score >= t is score <= -t: the first score that is not rejected lies just above
     return replace(found, threshold=float(np.nextafter(-found.threshold, np.inf)))
 
 
-def _lowest(pairs: PairSource, asked: float, *, counted: Tally, confidence: float, genuine: bool) -> Certificate:
+def _lowest(
+    pairs: PairSource, asked: float, *, counted: Tally, confidence: float, genuine: bool
+) -> Certificate:
     rates = counted.false_match_rate
     first, last = (int(np.argmax(rates <= level)) for level in (asked, asked / 12.0))
     steps = np.searchsorted(-rates, -asked * np.geomspace(1.0, 1.0 / 12.0, CANDIDATES))
@@ -113,11 +127,15 @@ def _lowest(pairs: PairSource, asked: float, *, counted: Tally, confidence: floa
             bound = _bound(accepted[known, place], compared[known], confidence, most=asked)[0]
             if bound <= asked and rates[at] > 0:
                 rate = float(rates[at])
-                return Certificate(threshold=float(counted.thresholds[at]), rate=rate, upper_bound=bound)
+                return Certificate(
+                    threshold=float(counted.thresholds[at]), rate=rate, upper_bound=bound
+                )
     _, sizes = clustered_bounds(accepted, compared, confidence)
     seen = sizes[(sizes > 0) & (rates[chosen] > 0)]
     who = "sites" if by_site else "identities with two items or more" if genuine else "identities"
-    raise CannotCertify(_refusal(units, asked, fewest, sizes=seen, confidence=confidence, who=who, genuine=genuine))
+    raise CannotCertify(
+        _refusal(units, asked, fewest, sizes=seen, confidence=confidence, who=who, genuine=genuine)
+    )
 
 
 class Mirrored:
@@ -156,17 +174,20 @@ def upper_bounds(
 ) -> tuple[Float[np.ndarray, "thresholds"], Float[np.ndarray, "thresholds"]]:
     """Upper confidence bound of the false-match rate at each threshold, and the effective number of impostor pairs.
 
-    One identity more, as bad as the worst seen, is added to those seen. The rate p then has the variance
-    `V = M / (M - 1) * sum_i (a_i - p n_i)^2 / N^2`, where identity i takes part in n_i impostor pairs of N, of which
-    a_i are accepted (infinitesimal jackknife). `p (1 - p) / V` is the number of independent pairs that would know the
-    rate as well; it is lessened by `(z / t)^2` with Student's t at `2 M / (kurtosis - 1)` degrees, and Clopper and
-    Pearson's bound is taken at it (Korn & Graubard 1998; Satterthwaite 1946 for the degrees).
+    One identity more, as bad as the worst seen, is added to those seen. The rate p then has the
+    variance `V = M / (M - 1) * sum_i (a_i - p n_i)^2 / N^2`, where identity i takes part in n_i
+    impostor pairs of N, of which a_i are accepted (infinitesimal jackknife). `p (1 - p) / V` is the
+    number of independent pairs that would know the rate as well; it is lessened by `(z / t)^2` with
+    Student's t at `2 M / (kurtosis - 1)` degrees, and Clopper and Pearson's bound is taken at it
+    (Korn & Graubard 1998; Satterthwaite 1946 for the degrees).
     """
     return clustered_bounds(*_involved(pairs, thresholds), confidence)
 
 
 def clustered_bounds(
-    accepted: Float[np.ndarray, "rows thresholds"], impostors: Float[np.ndarray, "rows"], confidence: float
+    accepted: Float[np.ndarray, "rows thresholds"],
+    impostors: Float[np.ndarray, "rows"],
+    confidence: float,
 ) -> tuple[Float[np.ndarray, "thresholds"], Float[np.ndarray, "thresholds"]]:
     """As `upper_bounds`, of counts: row i those with identity i, the last row all of them."""
     known = np.append(impostors[:-1] > 0, True)
@@ -185,20 +206,31 @@ def _involved(pairs: PairSource, thresholds: np.ndarray) -> tuple[np.ndarray, np
         bins = np.searchsorted(thresholds, block.scores[chosen], side="right")
         first, second, weights = block.first[chosen], block.second[chosen], block.weights[chosen]
         apart = first != second
-        for row, of in ((first, slice(None)), (second, apart), (np.full_like(first, units), slice(None))):
+        for row, of in (
+            (first, slice(None)),
+            (second, apart),
+            (np.full_like(first, units), slice(None)),
+        ):
             place = row[of] * (size + 1) + bins[of]
-            counts += np.bincount(place, weights=weights[of], minlength=counts.size).reshape(counts.shape)
+            counts += np.bincount(place, weights=weights[of], minlength=counts.size).reshape(
+                counts.shape
+            )
     reached = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     return reached[:, 1:], reached[:, 0]
 
 
-def _bound(accepted: np.ndarray, impostors: np.ndarray, confidence: float, *, most: float = 1.0) -> tuple[float, float]:
+def _bound(
+    accepted: np.ndarray, impostors: np.ndarray, confidence: float, *, most: float = 1.0
+) -> tuple[float, float]:
     """The bound and the effective number of pairs; 1 and 0 where the bound is above `most` for sure."""
     rate = accepted[-1] / impostors[-1]
     worst = np.argmax(accepted[:-1] - rate * impostors[:-1])
     total, size = impostors[-1] + impostors[worst], len(impostors)
     rate = (accepted[-1] + accepted[worst]) / total
-    moved = (np.append(accepted[:-1], accepted[worst]) - rate * np.append(impostors[:-1], impostors[worst])) ** 2
+    moved = (
+        np.append(accepted[:-1], accepted[worst])
+        - rate * np.append(impostors[:-1], impostors[worst])
+    ) ** 2
     if not 0.0 < rate < min(most, 1.0) or not moved.sum():
         return 1.0, 0.0
     variance = size / (size - 1) * moved.sum() / total**2
@@ -223,26 +255,38 @@ def _refuse_few(by_site: BySite, sites: int, fewest: int) -> None:
     """
     if sites < SITES:
         raise CannotCertify(
-            f"{sites} sites are too few to certify by site: identities of one site are not independent, and it takes "
+            f"{sites} sites are too few to certify by site: identities of one site are not "
+            f"independent, and it takes "
             f"{SITES} sites and more to see how much sites differ; give more sites"
         )
     if by_site.identities < fewest:
         raise CannotCertify(
-            f"{by_site.identities} identities at {sites} sites are too few to certify: it takes at least {fewest}"
+            f"{by_site.identities} identities at {sites} sites are too few to certify: it takes "
+            f"at least {fewest}"
         )
 
 
 def _refusal(
-    units: int, asked: float, fewest: int, *, sizes: np.ndarray, confidence: float, who: str, genuine: bool
+    units: int,
+    asked: float,
+    fewest: int,
+    *,
+    sizes: np.ndarray,
+    confidence: float,
+    who: str,
+    genuine: bool,
 ) -> str:
     """What is wrong, and how many identities or sites like these would do."""
     needed = fewest
     if len(sizes):
-        # what is known of the rate grows with the identities; at half the asked rate the bound has to reach it
+        # what is known of the rate grows with the identities; at half the asked rate the bound has
+        # to reach it
         needed = max(needed, math.ceil(units * _pairs_for(asked, confidence) / sizes.max()))
     return (
-        f"{units} {who} cannot show a {'false-reject' if genuine else 'false-accept'} rate of {asked:g} with "
-        f"confidence {confidence:g}: it takes about {max(needed, units + 1)} like these; give more {who.split(' ')[0]}"
+        f"{units} {who} cannot show a {'false-reject' if genuine else 'false-accept'} rate of "
+        f"{asked:g} with "
+        f"confidence {confidence:g}: it takes about {max(needed, units + 1)} like these; give "
+        f"more {who.split(' ')[0]}"
     )
 
 
@@ -252,14 +296,21 @@ def _too_coarse(counted: Tally, first: int, asked: float, *, genuine: bool) -> s
     Args:
         first: the first threshold that no pair in question reaches.
     """
-    sign, who, side = (-1.0, "genuine", "less") if genuine else (1.0, "impostor", "more")  # rejects: negated scores
+    # rejects: negated scores
+    sign, who, side = (-1.0, "genuine", "less") if genuine else (1.0, "impostor", "more")
     reached, beyond = (sign * float(counted.thresholds[place]) for place in (first - 1, first))
     rate = float(counted.false_match_rate[first - 1])
     last = first == len(counted.thresholds) - 1
-    none = f"nothing scores {side} than that" if last else f"none of them scores {beyond:.6g} or {side}"
+    none = (
+        f"nothing scores {side} than that"
+        if last
+        else f"none of them scores {beyond:.6g} or {side}"
+    )
     return (
-        f"the scores are too coarse to certify a rate of {asked:g}: {rate:.3g} of the {who} pairs score {reached:.6g} "
-        f"or {side}, and {none}; a rate that was never seen above 0 has no bound. Give scores that are not rounded"
+        f"the scores are too coarse to certify a rate of {asked:g}: {rate:.3g} of the {who} pairs "
+        f"score {reached:.6g} "
+        f"or {side}, and {none}; a rate that was never seen above 0 has no bound. Give scores "
+        f"that are not rounded"
     )
 
 

@@ -12,14 +12,21 @@ BLOCK = 1 << 22
 
 
 def cohort_statistics(
-    score: ScoreBlock, items: int, cohort: Int[np.ndarray, "cohort"], *, top: int = 200, least: float = 1e-6
+    score: ScoreBlock,
+    items: int,
+    cohort: Int[np.ndarray, "cohort"],
+    *,
+    top: int = 200,
+    least: float = 1e-6,
 ) -> Float[np.ndarray, "items 2"]:
     """Mean and standard deviation of each item's `top` best scores with a cohort.
 
     Args:
-        score: scores of any item (an index below `items`) with a cohort item (an index of `cohort`).
+        score: scores of any item (an index below `items`) with a cohort item (an index of
+            `cohort`).
         items: how many there are.
-        cohort: indices of items of identities that stand on no side of what is calibrated or decided.
+        cohort: indices of items of identities that stand on no side of what is calibrated or
+            decided.
         top: how many of the nearest count: strangers that are like this item.
         least: no deviation is taken for smaller than this.
 
@@ -37,15 +44,19 @@ def cohort_statistics(
         rows = np.arange(start, min(start + step, items))
         scores = finite(score(rows, cohort))
         best = np.partition(scores, len(cohort) - most, axis=1)[:, len(cohort) - most :]
-        found[rows, 0], found[rows, 1] = best.mean(axis=1), np.maximum(best.std(axis=1, ddof=1), least)
+        found[rows, 0], found[rows, 1] = (
+            best.mean(axis=1),
+            np.maximum(best.std(axis=1, ddof=1), least),
+        )
     return found
 
 
 def as_norm(score: ScoreBlock, statistics: Float[np.ndarray, "items 2"]) -> ScoreBlock:
     """Adaptive symmetric normalisation of scores (AS-norm; Matejka et al. 2017, Interspeech, AS-norm 1).
 
-    `s' = ((s - mean_a) / deviation_a + (s - mean_b) / deviation_b) / 2`, with the statistics of either side's best
-    scores with a cohort. An identity that is near everybody has a high mean, and its scores count for less.
+    `s' = ((s - mean_a) / deviation_a + (s - mean_b) / deviation_b) / 2`, with the statistics of
+    either side's best scores with a cohort. An identity that is near everybody has a high mean, and
+    its scores count for less.
 
     Args:
         statistics: of `cohort_statistics`, a row for each item that `score` knows.
@@ -54,14 +65,20 @@ def as_norm(score: ScoreBlock, statistics: Float[np.ndarray, "items 2"]) -> Scor
         Scores of items `rows` with items `cols`, as `score` gives them; they have no bounds.
     """
 
-    def fair(rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> Float[np.ndarray, "rows cols"]:
-        return normalised(finite(score(rows, cols)), statistics[rows][:, None], statistics[cols][None, :])
+    def fair(
+        rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]
+    ) -> Float[np.ndarray, "rows cols"]:
+        return normalised(
+            finite(score(rows, cols)), statistics[rows][:, None], statistics[cols][None, :]
+        )
 
     return fair
 
 
 def normalised(
-    scores: Float[np.ndarray, "*shape"], a: Float[np.ndarray, "*shape_a 2"], b: Float[np.ndarray, "*shape_b 2"]
+    scores: Float[np.ndarray, "*shape"],
+    a: Float[np.ndarray, "*shape_a 2"],
+    b: Float[np.ndarray, "*shape_b 2"],
 ) -> Float[np.ndarray, "*shape"]:
     """Scores in the units of both sides' statistics, which are spread over the scores' shape."""
     return ((scores - a[..., 0]) / a[..., 1] + (scores - b[..., 0]) / b[..., 1]) / 2.0

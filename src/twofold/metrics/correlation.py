@@ -25,7 +25,9 @@ def pearson(scores: Float[np.ndarray, " n"], answers: Float[np.ndarray, " n"]) -
         NotEnoughData: fewer than three pairs.
     """
     if len(scores) < FEWEST:
-        raise NotEnoughData(f"a correlation takes at least {FEWEST} pairs, and there are {len(scores)}")
+        raise NotEnoughData(
+            f"a correlation takes at least {FEWEST} pairs, and there are {len(scores)}"
+        )
     one, other = scores - scores.mean(), answers - answers.mean()
     lengths = float(np.sqrt((one @ one) * (other @ other)))
     return float(one @ other) / lengths if lengths > 0 else 0.0
@@ -66,9 +68,14 @@ def correlations(
     for _ in range(RESAMPLED):
         drawn = np.concatenate([rows[unit] for unit in random.integers(0, len(rows), len(rows))])
         for name, measure in measures.items():
-            samples[name].append(measure(scores[drawn], answers[drawn]) if len(drawn) >= FEWEST else np.nan)
+            samples[name].append(
+                measure(scores[drawn], answers[drawn]) if len(drawn) >= FEWEST else np.nan
+            )
     told = {"resampled": len(rows), "confidence": confidence, "unit": unit}
-    return {name: estimate(name, value, replicates=np.array(samples[name]), **told) for name, value in values.items()}
+    return {
+        name: estimate(name, value, replicates=np.array(samples[name]), **told)
+        for name, value in values.items()
+    }
 
 
 def _ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:

@@ -17,7 +17,15 @@ from twofold.metrics.pairs import PairBlock, PairSource, ScoreBlock
 from twofold.metrics.verification import Tally, around, deletions, tally
 from twofold.results import Estimate
 
-__all__ = ["Curve", "IdentityRates", "Reliability", "identity_rates", "rank_k", "reliability", "trade_off"]
+__all__ = [
+    "Curve",
+    "IdentityRates",
+    "Reliability",
+    "identity_rates",
+    "rank_k",
+    "reliability",
+    "trade_off",
+]
 
 PROBES = 1 << 22
 """Scores of probes with a gallery that are held at a time."""
@@ -38,11 +46,13 @@ class Curve:
     confidence: float
 
 
-def trade_off(pairs: PairSource, *, points: int = 64, confidence: float = 0.95, seed: int = 0) -> Curve:
+def trade_off(
+    pairs: PairSource, *, points: int = 64, confidence: float = 0.95, seed: int = 0
+) -> Curve:
     """The DET curve (ROC: one minus the rates) with a pointwise band that leaves identities out (`jackknife`).
 
-    At each of `points` false-match rates, at even steps of the normal deviate from one impostor pair up to 99.9 %,
-    the false-non-match rate at the lowest threshold that keeps to it.
+    At each of `points` false-match rates, at even steps of the normal deviate from one impostor
+    pair up to 99.9 %, the false-non-match rate at the lowest threshold that keeps to it.
 
     Raises:
         NotEnoughData: no genuine or no impostor pairs, or a single identity.
@@ -56,14 +66,16 @@ def trade_off(pairs: PairSource, *, points: int = 64, confidence: float = 0.95, 
     value, coarse, moved = _missed(point, fars), _missed(every, fars), _missed(without, fars)
     bands = []
     for column, rate in enumerate(value):
-        # what the coarse thresholds change is the same with and without an identity, as in `verification.estimates`
+        # what the coarse thresholds change is the same with and without an identity, as in
+        # `verification.estimates`
         left_out = np.clip(moved[:, column] - coarse[column] + rate, 0.0, 1.0)
         bands.append(rate_interval(float(rate), left_out, confidence=confidence))
     low, high = np.array(bands).T
     return Curve(
         false_match_rate=fars,
         false_non_match_rate=value,
-        # the rate only falls, so that a bound from above holds further on, and one from below holds before
+        # the rate only falls, so that a bound from above holds further on, and one from below holds
+        # before
         low=np.maximum.accumulate(low[::-1])[::-1],
         high=np.minimum.accumulate(high),
         confidence=confidence,
@@ -82,8 +94,8 @@ class Reliability:
     """Of pairs that were given a probability about `predicted`, the share `observed` is genuine.
 
     Attributes:
-        low, high: interval of `observed`. weight: share of all pairs that are in the bin; both kinds of pairs weigh as
-            the prior says.
+        low, high: interval of `observed`. weight: share of all pairs that are in the bin; both
+            kinds of pairs weigh as the prior says.
     """
 
     predicted: Float[np.ndarray, "bins"]
@@ -102,7 +114,9 @@ class Reliability:
 class _Mapped:
     """The same pairs with probabilities for scores."""
 
-    def __init__(self, pairs: PairSource, probabilities: Callable[[np.ndarray], np.ndarray]) -> None:
+    def __init__(
+        self, pairs: PairSource, probabilities: Callable[[np.ndarray], np.ndarray]
+    ) -> None:
         self._pairs, self._probabilities = pairs, probabilities
 
     @property
@@ -129,8 +143,8 @@ def reliability(
 ) -> Reliability:
     """Compare probabilities with what came true, in equal bins of probability; empty bins are left out.
 
-    Genuine pairs weigh `prior` together and impostor pairs the rest, whatever the data holds of either, since that is
-    what the probabilities speak of.
+    Genuine pairs weigh `prior` together and impostor pairs the rest, whatever the data holds of
+    either, since that is what the probabilities speak of.
 
     Raises:
         NotEnoughData: no pairs of one kind, or a single identity.
@@ -145,14 +159,22 @@ def reliability(
             sums[row] += np.bincount(place[kind], weights=weighed, minlength=bins)
     totals = float(counted.genuine[0]), float(counted.impostor[0])
     if not all(totals):
-        raise NotEnoughData(f"{totals[0]:g} genuine and {totals[1]:g} impostor pairs: both kinds are needed")
+        raise NotEnoughData(
+            f"{totals[0]:g} genuine and {totals[1]:g} impostor pairs: both kinds are needed"
+        )
     genuine, impostor = _parts(counted.genuine, prior), _parts(counted.impostor, 1.0 - prior)
     weight = genuine + impostor
-    predicted = (sums[0] / totals[0] * prior + sums[1] / totals[1] * (1.0 - prior)) / np.where(weight > 0, weight, 1.0)
-    without = _shares(counted.genuine - counted.genuine_with, counted.impostor - counted.impostor_with, prior)
+    predicted = (sums[0] / totals[0] * prior + sums[1] / totals[1] * (1.0 - prior)) / np.where(
+        weight > 0, weight, 1.0
+    )
+    without = _shares(
+        counted.genuine - counted.genuine_with, counted.impostor - counted.impostor_with, prior
+    )
     observed = _shares(counted.genuine, counted.impostor, prior)
     kept = [at for at in range(bins) if weight[at] > 0 and np.isfinite(without[:, at]).sum() > 1]
-    bands = [rate_interval(float(observed[at]), without[:, at], confidence=confidence) for at in kept]
+    bands = [
+        rate_interval(float(observed[at]), without[:, at], confidence=confidence) for at in kept
+    ]
     low, high = np.array(bands).reshape(-1, 2).T
     return Reliability(
         predicted=predicted[kept],
@@ -190,9 +212,9 @@ def rank_k(
 ) -> tuple[Estimate, ...]:
     """CMC: share of probes whose class is among the k best of a gallery that holds one item of each class.
 
-    All other items are probes. This is done with `galleries` draws of the enrolled items; each probe counts with its
-    mean, and intervals resample identities. Equal scores count with the mean over their orders. A k that is not
-    smaller than the number of classes is left out.
+    All other items are probes. This is done with `galleries` draws of the enrolled items; each
+    probe counts with its mean, and intervals resample identities. Equal scores count with the mean
+    over their orders. A k that is not smaller than the number of classes is left out.
 
     Raises:
         NotEnoughData: no class has two items, or there is one class only.
@@ -202,7 +224,8 @@ def rank_k(
     ks = [k for k in ks if k < classes]
     if not ks or classes == len(codes):
         raise NotEnoughData(
-            f"{classes} classes of {len(codes)} items: rank-k rates need two classes, one with two items"
+            f"{classes} classes of {len(codes)} items: rank-k rates need two classes, one with "
+            f"two items"
         )
     hits, tries = np.zeros((len(ks), len(codes))), np.zeros(len(codes))
     generator = np.random.default_rng(seed)
@@ -219,7 +242,13 @@ def rank_k(
         values = {f"rank_{k}": row / tries for k, row in zip(ks, hits, strict=True)}
     drawn = resampled_means(values, owners, identities=units, replicates=1000, seed=seed)
     return tuple(
-        estimate(name, float(np.nanmean(each)), replicates=drawn[name], resampled=units, confidence=confidence)
+        estimate(
+            name,
+            float(np.nanmean(each)),
+            replicates=drawn[name],
+            resampled=units,
+            confidence=confidence,
+        )
         for name, each in values.items()
     )
 
@@ -251,4 +280,6 @@ def identity_rates(pairs: PairSource, threshold: float) -> IdentityRates:
             for owner, of in ((block.first, kind), (block.second, both)):
                 counts[row] += np.bincount(owner[of], minlength=pairs.units)
                 counts[row + 2] += np.bincount(owner[of & wrong], minlength=pairs.units)
-    return IdentityRates(genuine=counts[0], impostor=counts[1], rejected=counts[2], accepted=counts[3])
+    return IdentityRates(
+        genuine=counts[0], impostor=counts[1], rejected=counts[2], accepted=counts[3]
+    )

@@ -1,7 +1,8 @@
 """What in the calibration data makes a certificate doubtful: rare bad identities, one that dominates, unequal numbers.
 
-These are symptoms. Where the identities that would make most false accepts are missing from the data, so is every sign
-of them: no diagnostic can see that, and only a guarantee covers it (docs/standings.md).
+These are symptoms. Where the identities that would make most false accepts are missing from the
+data, so is every sign of them: no diagnostic can see that, and only a guarantee covers it
+(docs/standings.md).
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class Symptoms:
 
     Attributes:
         skewness, kurtosis: of identities' mean impostor scores; 0 and 0 for normal ones.
-        shape: `min(M, 200) / 6 * (skewness^2 + max(kurtosis, 0)^2 / 4)`, after Jarque & Bera 1980; 0 of few identities.
+        shape: `min(M, 200) / 6 * (skewness^2 + max(kurtosis, 0)^2 / 4)`, after Jarque & Bera 1980;
+            0 of few identities.
         largest: share of the false accepts in which a single identity takes part.
         rate, by_items: false-accept rate over couples of identities, and over pairs of items.
     """
@@ -53,26 +55,31 @@ class Symptoms:
         """A sentence for each symptom, with what to do about it.
 
         Args:
-            certified: the rate is; tails do not matter to a guarantee, and an estimate promises nothing.
+            certified: the rate is; tails do not matter to a guarantee, and an estimate promises
+                nothing.
             needed: identities that make a guarantee practical.
         """
         found = []
         remedy = f"give more identities; with about {needed:,} --standing guaranteed covers that"
         if self.shape > SHAPE and certified:
             found.append(
-                f"identities differ more than usual (skewness {self.skewness:.1f}, excess kurtosis {self.kurtosis:.1f} "
+                f"identities differ more than usual (skewness {self.skewness:.1f}, excess "
+                f"kurtosis {self.kurtosis:.1f} "
                 "of their mean impostor scores): rare ones may make most false accepts, and these "
                 f"{self.identities} may miss them; {remedy}"
             )
         if self.largest > DOMINATES and certified:
             found.append(
-                f"a single identity takes part in {self.largest:.0%} of the false accepts: look at its items, or "
+                f"a single identity takes part in {self.largest:.0%} of the false accepts: look "
+                f"at its items, or "
                 f"{remedy}"
             )
         if not self.rate / APART <= self.by_items <= self.rate * APART:
             found.append(
-                f"identities with many items differ from the others: counted by pairs of items the rate is "
-                f"{self.by_items:.2g} in place of {self.rate:.2g}; every identity counts once here. If production "
+                f"identities with many items differ from the others: counted by pairs of items "
+                f"the rate is "
+                f"{self.by_items:.2g} in place of {self.rate:.2g}; every identity counts once "
+                f"here. If production "
                 "compares items in such numbers, it will see the first"
             )
         return tuple(found)

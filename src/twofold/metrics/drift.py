@@ -1,7 +1,7 @@
 """Are scores still what they were? Production against calibration, with a stated rate of false alarms.
 
-Nobody knows the share of genuine pairs in production, so that is left open: drift is what no share can explain.
-Law 2: pairs share identities, and variances count identities.
+Nobody knows the share of genuine pairs in production, so that is left open: drift is what no share
+can explain. Law 2: pairs share identities, and variances count identities.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,8 @@ Quantile = Callable[[Float[np.ndarray, "shares scores"]], Float[np.ndarray, "sha
 class Production:
     """Scores, and the units of either side of each pair (codes; both the same for a pair that shares nobody).
 
-    `unowned` says that every pair of so many things is here, and that nobody knows which of them are of one person.
+    `unowned` says that every pair of so many things is here, and that nobody knows which of them
+    are of one person.
     """
 
     scores: Float[np.ndarray, "n"]
@@ -53,9 +54,11 @@ class Shift:
     """How far production is from calibration, at the share of genuine pairs that explains it best.
 
     Attributes:
-        ratio: distance over the largest that chance explains: above 1 is drift. None: nothing could be judged.
+        ratio: distance over the largest that chance explains: above 1 is drift. None: nothing could
+            be judged.
         score, seen, expected, smallest: as in `Moved`.
-        genuine_share: lowest and highest share of genuine pairs that explains what was seen; None: none does.
+        genuine_share: lowest and highest share of genuine pairs that explains what was seen; None:
+            none does.
         units: independent things that take part; persons, about, where nobody owns the things.
     """
 
@@ -71,13 +74,19 @@ class Shift:
 def reference(pairs: PairSource, counted: Tally, *, threshold: float, seed: int = 0) -> Reference:
     """What is kept of the calibration's scores: about nine scores, `threshold` among them, and eight numbers for each.
 
-    Variances are those of leaving identities out one at a time, with Satterthwaite's degrees (see `jackknife`).
+    Variances are those of leaving identities out one at a time, with Satterthwaite's degrees (see
+    `jackknife`).
 
     Args:
         counted: the tally of `pairs`.
     """
-    at = [counted.thresholds[int(np.argmax(counted.false_match_rate <= level))] for level in IMPOSTOR]
-    at += [counted.thresholds[int(np.argmax(counted.false_non_match_rate > 1.0 - level)) - 1] for level in GENUINE]
+    at = [
+        counted.thresholds[int(np.argmax(counted.false_match_rate <= level))] for level in IMPOSTOR
+    ]
+    at += [
+        counted.thresholds[int(np.argmax(counted.false_non_match_rate > 1.0 - level)) - 1]
+        for level in GENUINE
+    ]
     scores = np.unique(np.append(at, threshold))
     found = involved(pairs, np.append(-np.inf, scores), seed=seed)
     genuine, moved_genuine = _influence(found.genuine, found.genuine_with)
@@ -94,7 +103,9 @@ def reference(pairs: PairSource, counted: Tally, *, threshold: float, seed: int 
         "genuine_freedom": _freedom(moved_genuine),
         "impostor_freedom": _freedom(moved_impostor),
     }
-    return Reference(**{name: tuple(float(each) for each in column) for name, column in columns.items()})
+    return Reference(
+        **{name: tuple(float(each) for each in column) for name, column in columns.items()}
+    )
 
 
 def _influence(reached: np.ndarray, reached_with: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -112,21 +123,28 @@ def _freedom(moved: Float[np.ndarray, "units scores"]) -> Float[np.ndarray, "sco
 
 
 def shift(
-    known: Reference, found: Production, *, false_alarms: float, genuine: tuple[float, float] = (0.0, 1.0)
+    known: Reference,
+    found: Production,
+    *,
+    false_alarms: float,
+    genuine: tuple[float, float] = (0.0, 1.0),
 ) -> Shift:
     """Compare production with calibration at each score of the reference.
 
-    With the share q of genuine pairs, the share `q * genuine + (1 - q) * impostor` is expected at and above a score.
-    Its distance to what is seen, over its standard error, is within Student's quantile at `false_alarms / (2 * scores)`
-    but for `false_alarms` of the time (Bonferroni), at the true q. Drift is said where no q of `genuine` is within.
+    With the share q of genuine pairs, the share `q * genuine + (1 - q) * impostor` is expected at
+    and above a score. Its distance to what is seen, over its standard error, is within Student's
+    quantile at `false_alarms / (2 * scores)` but for `false_alarms` of the time (Bonferroni), at
+    the true q. Drift is said where no q of `genuine` is within.
 
-    Of n things that nobody owns, each person has about `m = 1 + q (n - 1)`, since q of all their pairs are genuine.
-    Items of one person may be as good as equal, so that the variance is up to m times what independent things give
-    (the design effect of clusters of m, Kish 1965), and n / m persons take part.
+    Of n things that nobody owns, each person has about `m = 1 + q (n - 1)`, since q of all their
+    pairs are genuine. Items of one person may be as good as equal, so that the variance is up to m
+    times what independent things give (the design effect of clusters of m, Kish 1965), and n / m
+    persons take part.
 
     Args:
         false_alarms: how often drift may be said where there is none.
-        genuine: lowest and highest share of genuine pairs that production may have; (1, 1): all are known to be.
+        genuine: lowest and highest share of genuine pairs that production may have; (1, 1): all are
+            known to be.
 
     Raises:
         UsageError: `false_alarms` is not inside (0, 1), or `genuine` no range of shares.
@@ -134,14 +152,22 @@ def shift(
     low, high = genuine
     if not 0.0 < false_alarms < 1.0 or not 0.0 <= low <= high <= 1.0:
         raise UsageError(
-            f"false_alarms is {false_alarms} and the share of genuine pairs {low} to {high}: a rate lies between 0 "
+            f"false_alarms is {false_alarms} and the share of genuine pairs {low} to {high}: a "
+            f"rate lies between 0 "
             "and 1 (usual: 0.01), and shares rise from 0 to 1"
         )
     scores = np.array(known.scores)
     seen, variance, freedom, units = _seen(found, scores)
     if units < FEWEST:
         return _nothing(units)
-    test = _Test(known=known, seen=seen, variance=variance, freedom=freedom, pairs=len(found.scores), units=units)
+    test = _Test(
+        known=known,
+        seen=seen,
+        variance=variance,
+        freedom=freedom,
+        pairs=len(found.scores),
+        units=units,
+    )
     quantile = _quantiles(1.0 - false_alarms / (2.0 * len(scores)))
     persons = float(units)
     shares, ratios = _explored(lambda grid: test.ratios(grid, quantile), low, high)
@@ -168,7 +194,15 @@ def shift(
 
 
 def _nothing(units: int) -> Shift:
-    return Shift(ratio=None, score=None, seen=None, expected=None, smallest=None, genuine_share=None, units=units)
+    return Shift(
+        ratio=None,
+        score=None,
+        seen=None,
+        expected=None,
+        smallest=None,
+        genuine_share=None,
+        units=units,
+    )
 
 
 @lru_cache(maxsize=16)
@@ -180,7 +214,9 @@ def _quantiles(share: float) -> Quantile:
 
 
 def _explored(
-    ratios: Callable[[Float[np.ndarray, "shares"]], Float[np.ndarray, "shares scores"]], low: float, high: float
+    ratios: Callable[[Float[np.ndarray, "shares"]], Float[np.ndarray, "shares scores"]],
+    low: float,
+    high: float,
 ) -> tuple[Float[np.ndarray, "tried"], Float[np.ndarray, "tried scores"]]:
     """Shares of genuine pairs and their ratios: an even grid, ever finer about the best."""
     shares, found = np.empty(0), []
@@ -211,7 +247,9 @@ class _Test:
 
     def expected(self, share: Float[np.ndarray, "shares"]) -> Float[np.ndarray, "shares scores"]:
         """Share of pairs that score at least so much, if the share `share` is genuine."""
-        return share[:, None] * np.array(self.known.genuine) + (1.0 - share[:, None]) * np.array(self.known.impostor)
+        return share[:, None] * np.array(self.known.genuine) + (1.0 - share[:, None]) * np.array(
+            self.known.impostor
+        )
 
     def judged(self, share: Float[np.ndarray, "shares"]) -> Bool[np.ndarray, "shares scores"]:
         """Where enough pairs are to be expected on both sides of a score."""
@@ -221,7 +259,9 @@ class _Test:
         independent = np.where(self.variance > 0, independent, self.pairs)
         return independent * np.minimum(expected, 1.0 - expected) >= SEEN
 
-    def explained(self, share: Float[np.ndarray, "shares"], quantile: Quantile) -> Float[np.ndarray, "shares scores"]:
+    def explained(
+        self, share: Float[np.ndarray, "shares"], quantile: Quantile
+    ) -> Float[np.ndarray, "shares scores"]:
         """How far chance takes the share at and above each score; degrees of freedom as Welch (1947) adds them up.
 
         The variance of production is at least that of independent pairs.
@@ -234,11 +274,19 @@ class _Test:
         )
         both = 2.0 * part * (1.0 - part) * np.array(known.covariance)
         total = np.maximum(own + genuine + impostor + both, 1e-24)
-        parts = ((own, self.freedom), (genuine, known.genuine_freedom), (impostor, known.impostor_freedom))
-        freedom = total**2 / np.maximum(sum(each**2 / np.array(degrees) for each, degrees in parts), 1e-300)
+        parts = (
+            (own, self.freedom),
+            (genuine, known.genuine_freedom),
+            (impostor, known.impostor_freedom),
+        )
+        freedom = total**2 / np.maximum(
+            sum(each**2 / np.array(degrees) for each, degrees in parts), 1e-300
+        )
         return np.sqrt(total) * quantile(np.clip(freedom, 1.0, 1e4))
 
-    def ratios(self, share: Float[np.ndarray, "shares"], quantile: Quantile) -> Float[np.ndarray, "shares scores"]:
+    def ratios(
+        self, share: Float[np.ndarray, "shares"], quantile: Quantile
+    ) -> Float[np.ndarray, "shares scores"]:
         """Distance over what chance explains; 0 where too few pairs are on one side of a score."""
         distance = np.abs(self.seen - self.expected(share))
         return np.where(self.judged(share), distance / self.explained(share, quantile), 0.0)
@@ -247,8 +295,9 @@ class _Test:
 def _seen(found: Production, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Shares at and above each score, their variances, degrees of freedom, and how many units there are.
 
-    Two pairs are dependent where they share a unit: `V = (sum_units e^2 - sum_couples e^2) / n^2` with e the summed
-    residuals, pairs of the same two units being counted once (Aronow, Samii & Assenova 2015).
+    Two pairs are dependent where they share a unit: `V = (sum_units e^2 - sum_couples e^2) / n^2`
+    with e the summed residuals, pairs of the same two units being counted once (Aronow, Samii &
+    Assenova 2015).
     """
     count = len(found.scores)
     _, codes = np.unique(np.concatenate([found.first, found.second]), return_inverse=True)
@@ -264,6 +313,8 @@ def _seen(found: Production, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray
         moved = np.bincount(first, weights=left, minlength=units)
         moved += np.bincount(second[apart], weights=left[apart], minlength=units)
         twice = np.bincount(couple, weights=left[apart])
-        variance[place] = max((moved**2).sum() - (twice**2).sum(), (left**2).sum()) / max(count, 1) ** 2
+        variance[place] = (
+            max((moved**2).sum() - (twice**2).sum(), (left**2).sum()) / max(count, 1) ** 2
+        )
         freedom[place] = _freedom(moved[:, None])[0] if units > 1 else 1.0
     return seen, variance * units / max(units - 1, 1), freedom, units

@@ -27,8 +27,9 @@ def n_way_accuracy(
 ) -> Estimate:
     """N-way K-shot accuracy: each episode draws N classes, K examples of each and one further item of each as query.
 
-    A query is given to the class whose K examples score highest on average; of classes that tie, each has the same
-    chance. The interval resamples the classes of the queries; the classes they are told from stay as drawn.
+    A query is given to the class whose K examples score highest on average; of classes that tie,
+    each has the same chance. The interval resamples the classes of the queries; the classes they
+    are told from stay as drawn.
 
     Args:
         score: scores of items `rows` with items `cols`.
@@ -38,12 +39,16 @@ def n_way_accuracy(
         UsageError: `n_way` below 2, or `k_shot` or `episodes` below 1.
     """
     if n_way < 2 or k_shot < 1 or episodes < 1:
-        raise UsageError(f"{episodes} episodes of {n_way} ways and {k_shot} shots: at least 1, 2 and 1 are needed")
+        raise UsageError(
+            f"{episodes} episodes of {n_way} ways and {k_shot} shots: at least 1, 2 and 1 are "
+            f"needed"
+        )
     codes = np.unique(labels, return_inverse=True)[1]
     usable = np.flatnonzero(np.bincount(codes) > k_shot)
     if len(usable) < n_way:
         raise NotEnoughData(
-            f"{len(usable)} classes have {k_shot + 1} items: {n_way}-way {k_shot}-shot episodes need {n_way}"
+            f"{len(usable)} classes have {k_shot + 1} items: {n_way}-way {k_shot}-shot episodes "
+            f"need {n_way}"
         )
     if len(labels) <= AT_ONCE:
         score = _known(score, len(labels))
@@ -52,13 +57,17 @@ def n_way_accuracy(
     asked, right = [], []
     for _ in range(episodes):
         classes = generator.choice(usable, n_way, replace=False)
-        items = np.stack([generator.choice(members[each], k_shot + 1, replace=False) for each in classes])
+        items = np.stack(
+            [generator.choice(members[each], k_shot + 1, replace=False) for each in classes]
+        )
         asked.append(classes)
         right.append(_right(score, items))
     values = np.concatenate(right)
     position = np.searchsorted(usable, np.concatenate(asked))
     name = f"accuracy_{n_way}_way_{k_shot}_shot"
-    drawn = resampled_means({name: values}, position, identities=len(usable), replicates=replicates, seed=seed)
+    drawn = resampled_means(
+        {name: values}, position, identities=len(usable), replicates=replicates, seed=seed
+    )
     return estimate(
         name,
         float(values.mean()),
@@ -78,6 +87,8 @@ def _known(score: ScoreBlock, items: int) -> ScoreBlock:
 def _right(score: ScoreBlock, items: np.ndarray) -> np.ndarray:
     """For each query (first column) the probability of naming its class, whose examples are its other columns."""
     n_way, k_shot = len(items), items.shape[1] - 1
-    scores = finite(score(items[:, 0], items[:, 1:].ravel())).reshape(n_way, n_way, k_shot).mean(axis=2)
+    scores = (
+        finite(score(items[:, 0], items[:, 1:].ravel())).reshape(n_way, n_way, k_shot).mean(axis=2)
+    )
     best = scores == scores.max(axis=1, keepdims=True)
     return np.diagonal(best) / best.sum(axis=1)

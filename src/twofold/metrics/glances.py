@@ -16,8 +16,8 @@ Span = tuple[int, int]
 class Glances(Protocol):
     """Scores that can also be had roughly, in a fraction of the time, with an error that is known.
 
-    Most pairs then get one rough look, and the few that may matter an exact one. What a rough look sees is a number of
-    any numpy type, larger for larger scores.
+    Most pairs then get one rough look, and the few that may matter an exact one. What a rough look
+    sees is a number of any numpy type, larger for larger scores.
     """
 
     def __call__(self, rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> np.ndarray:

@@ -1,10 +1,11 @@
 """A threshold that holds for any population, however heavy its tails: a bound without assumptions (docs/guarantee.md).
 
-A false-match rate over identities is a U-statistic: the mean over all couples of identities of a number in [0, 1]. It
-is also a mean, over all ways to deal the identities into couples, of means of `floor(M / 2)` independent numbers
-(Hoeffding 1963, section 5). A false-non-match rate is a mean of M independent numbers. Either way the observed rate
-lies below the true rate no more often than a share of successes in so many independent trials does, as far as convex
-functions can tell (Hoeffding 1956, 1963).
+A false-match rate over identities is a U-statistic: the mean over all couples of identities of a
+number in [0, 1]. It is also a mean, over all ways to deal the identities into couples, of means of
+`floor(M / 2)` independent numbers (Hoeffding 1963, section 5). A false-non-match rate is a mean of
+M independent numbers. Either way the observed rate lies below the true rate no more often than a
+share of successes in so many independent trials does, as far as convex functions can tell
+(Hoeffding 1956, 1963).
 """
 
 import math
@@ -16,7 +17,14 @@ from twofold.metrics.certification import Certificate, Mirrored
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import Tally, tally
 
-__all__ = ["METHOD", "fewest_guaranteed", "guarantee", "guarantee_rejection", "largest_rate", "upper_bound"]
+__all__ = [
+    "METHOD",
+    "fewest_guaranteed",
+    "guarantee",
+    "guarantee_rejection",
+    "largest_rate",
+    "upper_bound",
+]
 
 METHOD = "Bentkus's bound of the U-statistic over identities, threshold by monotone risk control"
 
@@ -24,13 +32,16 @@ STEPS = 60
 """Halvings of an interval of rates: far below what a float64 can tell apart."""
 
 
-def guarantee(pairs: PairSource, far: float, *, confidence: float = 0.95, counted: Tally | None = None) -> Certificate:
+def guarantee(
+    pairs: PairSource, far: float, *, confidence: float = 0.95, counted: Tally | None = None
+) -> Certificate:
     """The lowest threshold whose false-match rate is guaranteed to be at most `far`, whatever the population.
 
-    The one assumption: the identities are independent draws from the population that the promise is about. In at most
-    `1 - confidence` of all calibrations the true rate is above `far`. The rate falls as the threshold rises, so that
-    the first threshold at which a bound of each single rate is kept is safe too (Bates et al. 2021, theorem 1): no
-    price is paid for looking at many thresholds.
+    The one assumption: the identities are independent draws from the population that the promise is
+    about. In at most `1 - confidence` of all calibrations the true rate is above `far`. The rate
+    falls as the threshold rises, so that the first threshold at which a bound of each single rate
+    is kept is safe too (Bates et al. 2021, theorem 1): no price is paid for looking at many
+    thresholds.
 
     Args:
         pairs: every two identities must have been compared (`AllPairs`).
@@ -45,10 +56,18 @@ def guarantee(pairs: PairSource, far: float, *, confidence: float = 0.95, counte
     identities, needed = pairs.crossed, fewest_guaranteed(far, confidence=confidence)
     if not identities:
         raise CannotCertify(
-            "not every two identities were compared, and a guarantee needs that: give labelled items or vectors in "
+            "not every two identities were compared, and a guarantee needs that: give labelled "
+            "items or vectors in "
             "place of a list of pairs"
         )
-    return _lowest(pairs, far, counted, trials=identities // 2, confidence=confidence, said=(identities, needed))
+    return _lowest(
+        pairs,
+        far,
+        counted,
+        trials=identities // 2,
+        confidence=confidence,
+        said=(identities, needed),
+    )
 
 
 def guarantee_rejection(pairs: PairSource, frr: float, *, confidence: float = 0.95) -> Certificate:
@@ -63,10 +82,19 @@ def guarantee_rejection(pairs: PairSource, frr: float, *, confidence: float = 0.
     turned = Mirrored(pairs)
     identities = _with_genuine(pairs)
     needed = _fewest_trials(frr, confidence)
-    found = _lowest(turned, frr, tally(turned), trials=identities, confidence=confidence, said=(identities, needed))
+    found = _lowest(
+        turned,
+        frr,
+        tally(turned),
+        trials=identities,
+        confidence=confidence,
+        said=(identities, needed),
+    )
     # -score >= t is score <= -t: the first score that is not rejected lies just above
     return Certificate(
-        threshold=float(np.nextafter(-found.threshold, np.inf)), rate=found.rate, upper_bound=found.upper_bound
+        threshold=float(np.nextafter(-found.threshold, np.inf)),
+        rate=found.rate,
+        upper_bound=found.upper_bound,
     )
 
 
@@ -78,14 +106,16 @@ def fewest_guaranteed(far: float, *, confidence: float = 0.95) -> int:
 def upper_bound(rate: float, trials: int, *, confidence: float = 0.95) -> float:
     """Upper confidence bound of the true rate, when `rate` was observed in so many independent trials' worth.
 
-    `P(U <= u) <= inf_t E(t - B / m)+ / (t - u)` with B binomial(m, p): Markov's inequality for functions that convex
-    order carries from B to U (Bentkus 2004, for sums; Hoeffding 1963, section 5, for U-statistics). The bound is the
-    smallest p for which this is at most `1 - confidence`.
+    `P(U <= u) <= inf_t E(t - B / m)+ / (t - u)` with B binomial(m, p): Markov's inequality for
+    functions that convex order carries from B to U (Bentkus 2004, for sums; Hoeffding 1963, section
+    5, for U-statistics). The bound is the smallest p for which this is at most `1 - confidence`.
     """
     low, high = rate, 1.0
     for _ in range(STEPS):
         middle = (low + high) / 2.0
-        low, high = (low, middle) if _chance(rate, trials, middle) <= 1.0 - confidence else (middle, high)
+        low, high = (
+            (low, middle) if _chance(rate, trials, middle) <= 1.0 - confidence else (middle, high)
+        )
     return high
 
 
@@ -96,7 +126,9 @@ def largest_rate(far: float, trials: int, *, confidence: float = 0.95) -> float 
     low, high = 0.0, far
     for _ in range(STEPS):
         middle = (low + high) / 2.0
-        low, high = (middle, high) if _chance(middle, trials, far) <= 1.0 - confidence else (low, middle)
+        low, high = (
+            (middle, high) if _chance(middle, trials, far) <= 1.0 - confidence else (low, middle)
+        )
     return low
 
 
@@ -104,9 +136,12 @@ def _chance(rate: float, trials: int, true_rate: float) -> float:
     """Bound of the probability that a rate as small as `rate` is seen where the truth is `true_rate`."""
     if rate >= true_rate:
         return 1.0
-    # beyond the mean nothing is gained: the smallest quotient lies between what was seen and what was expected
+    # beyond the mean nothing is gained: the smallest quotient lies between what was seen and what
+    # was expected
     counts = np.arange(min(math.ceil(trials * true_rate) + 2, trials + 1), dtype=np.float64)
-    logs = np.array([math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) for k in counts])
+    logs = np.array(
+        [math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) for k in counts]
+    )
     mass = np.exp(logs + counts * math.log(true_rate) + (trials - counts) * math.log1p(-true_rate))
     below, first_moment = np.cumsum(mass), np.cumsum(mass * counts)
     knots = counts[1:]  # the quotient is monotone between whole numbers
@@ -123,16 +158,26 @@ def _fewest_trials(rate: float, confidence: float) -> int:
 
 def _refuse_odd(rate: float, confidence: float) -> None:
     if not 0.0 < rate < 1.0 or not 0.0 < confidence < 1.0:
-        raise UsageError(f"rate is {rate} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 and 0.95)")
+        raise UsageError(
+            f"rate is {rate} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 "
+            f"and 0.95)"
+        )
 
 
 def _lowest(
-    pairs: PairSource, asked: float, counted: Tally | None, *, trials: int, confidence: float, said: tuple[int, int]
+    pairs: PairSource,
+    asked: float,
+    counted: Tally | None,
+    *,
+    trials: int,
+    confidence: float,
+    said: tuple[int, int],
 ) -> Certificate:
     allowed = largest_rate(asked, trials, confidence=confidence) if trials else None
     if allowed is None:
         raise CannotCertify(
-            f"{said[0]} identities cannot guarantee a rate of {asked:g} with confidence {confidence:g}: it takes at "
+            f"{said[0]} identities cannot guarantee a rate of {asked:g} with confidence "
+            f"{confidence:g}: it takes at "
             f"least {said[1]}, even if no pair is decided wrongly"
         )
     counted = tally(pairs) if counted is None else counted

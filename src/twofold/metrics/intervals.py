@@ -35,19 +35,25 @@ def agrees(measured: Estimate, promised: float) -> bool | None:
     return True if measured.high <= TELLING * promised else None
 
 
-def identity_weights(identities: int, replicates: int, *, seed: int) -> Float[np.ndarray, "replicates identities"]:
+def identity_weights(
+    identities: int, replicates: int, *, seed: int
+) -> Float[np.ndarray, "replicates identities"]:
     """How often each identity is drawn in each bootstrap replicate, float32.
 
-    Each row is a multinomial draw of `identities` out of `identities` with replacement (Efron 1979), so it sums to
-    `identities`. The same seed gives the same rows.
+    Each row is a multinomial draw of `identities` out of `identities` with replacement (Efron
+    1979), so it sums to `identities`. The same seed gives the same rows.
 
     Raises:
         NotEnoughData: fewer than two identities, of which no resampling tells anything.
     """
     if identities < 2:
-        raise NotEnoughData(f"{identities} identities: an interval resamples identities, so give at least 2")
+        raise NotEnoughData(
+            f"{identities} identities: an interval resamples identities, so give at least 2"
+        )
     generator = np.random.default_rng(seed)
-    draws = generator.multinomial(identities, np.full(identities, 1.0 / identities), size=replicates)
+    draws = generator.multinomial(
+        identities, np.full(identities, 1.0 / identities), size=replicates
+    )
     return draws.astype(np.float32)
 
 
@@ -62,18 +68,22 @@ def estimate(
 ) -> Estimate:
     """A number with the percentile interval of its bootstrap replicates.
 
-    Replicates that are NaN (a resample without any genuine pair, say) are left out. The interval always holds the
-    value itself.
+    Replicates that are NaN (a resample without any genuine pair, say) are left out. The interval
+    always holds the value itself.
 
     Raises:
         UsageError: `confidence` is not inside (0, 1).
         NotEnoughData: every replicate is NaN.
     """
     if not 0.0 < confidence < 1.0:
-        raise UsageError(f"confidence is {confidence}: it lies between 0 and 1, both excluded (usual: 0.95)")
+        raise UsageError(
+            f"confidence is {confidence}: it lies between 0 and 1, both excluded (usual: 0.95)"
+        )
     kept = replicates[np.isfinite(replicates)]
     if not len(kept) or not np.isfinite(value):
-        raise NotEnoughData(f"{name} cannot be computed from {resampled} of unit {unit!r}: give more items of each")
+        raise NotEnoughData(
+            f"{name} cannot be computed from {resampled} of unit {unit!r}: give more items of each"
+        )
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(kept, [tail, 1.0 - tail])
     return Estimate(
@@ -120,7 +130,9 @@ def resampled_means(
     found: dict[str, list[np.ndarray]] = {name: [] for name in values}
     for start in range(0, replicates, step):
         size = min(step, replicates - start)
-        weights = generator.multinomial(identities, np.full(identities, 1.0 / identities), size=size)
+        weights = generator.multinomial(
+            identities, np.full(identities, 1.0 / identities), size=size
+        )
         for name, each in values.items():
             found[name].append(weighted_means(each, identity, weights.astype(np.float32)))
     return {name: np.concatenate(rows) for name, rows in found.items()}
@@ -143,8 +155,9 @@ def student_quantile(share: float, freedom: float) -> float:
 def beta_quantile(share: float, a: float, b: float) -> float:
     """The number below which a Beta(a, b) variable stays with probability `share`; `a` and `b` from 0.5 on.
 
-    The density is summed on the logit scale, where it is smooth and falls off exponentially on both sides, so that
-    the trapezoid rule is exact to about 1e-6: a few lines where the core would else need scipy.
+    The density is summed on the logit scale, where it is smooth and falls off exponentially on both
+    sides, so that the trapezoid rule is exact to about 1e-6: a few lines where the core would else
+    need scipy.
     """
     mode, width = np.log(a) - np.log(b), np.sqrt(1.0 / a + 1.0 / b)
     logit = np.linspace(mode - 40.0 / a - 12.0 * width, mode + 40.0 / b + 12.0 * width, 1 << 14)

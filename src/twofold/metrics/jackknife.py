@@ -1,6 +1,7 @@
 """Intervals by leaving identities out one at a time: one pass over the pairs, no draws, the same numbers every time.
 
-Compared with percentiles of a bootstrap these cover what they promise at fifty identities (decision 014).
+Compared with percentiles of a bootstrap these cover what they promise at fifty identities (decision
+014).
 """
 
 import math
@@ -37,23 +38,34 @@ class Involved:
 
 
 def involved(
-    pairs: PairSource, thresholds: Float[np.ndarray, "thresholds"], *, seed: int = 0, most: int | None = None
+    pairs: PairSource,
+    thresholds: Float[np.ndarray, "thresholds"],
+    *,
+    seed: int = 0,
+    most: int | None = None,
 ) -> Involved:
     """Count pairs at thresholds, for every identity. Scores below the first threshold are counted at it.
 
     Args:
         thresholds: ascending.
         seed: deals the identities to groups where there are more than `most`.
-        most: identities that are left out one at a time, 2,000 by default; of more, so many groups are.
+        most: identities that are left out one at a time, 2,000 by default; of more, so many groups
+            are.
 
     Raises:
         NotEnoughData: fewer than two identities.
     """
     if pairs.units < 2:
-        raise NotEnoughData(f"{pairs.units} identities: an interval resamples identities, so give at least 2")
+        raise NotEnoughData(
+            f"{pairs.units} identities: an interval resamples identities, so give at least 2"
+        )
     most = MOST if most is None else most
     rows, size = min(pairs.units, most), len(thresholds)
-    deal = np.random.default_rng(seed).permutation(pairs.units) % rows if pairs.units > most else np.arange(rows)
+    deal = (
+        np.random.default_rng(seed).permutation(pairs.units) % rows
+        if pairs.units > most
+        else np.arange(rows)
+    )
     counts = {kind: np.zeros((rows + 1, size)) for kind in (True, False)}
     for block in pairs:
         bins = np.maximum(np.searchsorted(thresholds, block.scores, side="right") - 1, 0)
@@ -63,9 +75,18 @@ def involved(
             apart = chosen & (first != second)
             for row, of in ((first, chosen), (second, apart), (np.full_like(first, rows), chosen)):
                 place, weights = row[of] * size + bins[of], block.weights[of]
-                count += np.bincount(place, weights=weights, minlength=count.size).reshape(count.shape)
-    genuine, impostor = (np.cumsum(counts[kind][:, ::-1], axis=1)[:, ::-1] for kind in (True, False))
-    return Involved(genuine=genuine[-1], impostor=impostor[-1], genuine_with=genuine[:-1], impostor_with=impostor[:-1])
+                count += np.bincount(place, weights=weights, minlength=count.size).reshape(
+                    count.shape
+                )
+    genuine, impostor = (
+        np.cumsum(counts[kind][:, ::-1], axis=1)[:, ::-1] for kind in (True, False)
+    )
+    return Involved(
+        genuine=genuine[-1],
+        impostor=impostor[-1],
+        genuine_with=genuine[:-1],
+        impostor_with=impostor[:-1],
+    )
 
 
 def rate_interval(
@@ -77,29 +98,35 @@ def rate_interval(
 ) -> Interval:
     """Two-sided interval of an error rate, from its values when each identity is left out.
 
-    The delete-one jackknife gives the variance `V = (M - 1) / M * sum_i (p_i - mean)^2`. `p (1 - p) / V` is the number
-    of independent trials that would know the rate as well; it is lessened by `(z / t)^2` with Student's t at
-    `2 M / (kurtosis - 1)` degrees, and Clopper and Pearson's bounds are taken at it (Korn & Graubard 1998;
-    Satterthwaite 1946 for the degrees).
+    The delete-one jackknife gives the variance `V = (M - 1) / M * sum_i (p_i - mean)^2`. `p (1 - p)
+    / V` is the number of independent trials that would know the rate as well; it is lessened by `(z
+    / t)^2` with Student's t at `2 M / (kurtosis - 1)` degrees, and Clopper and Pearson's bounds are
+    taken at it (Korn & Graubard 1998; Satterthwaite 1946 for the degrees).
 
     Args:
         rate: in [0, 1].
         without: the rate without identity i; NaN where there is none then.
-        twice: the rate with identity i counted twice. If given, the upper bound takes one more of the worst identity
-            to have been seen: rates that few identities make need it.
+        twice: the rate with identity i counted twice. If given, the upper bound takes one more of
+            the worst identity to have been seen: rates that few identities make need it.
 
     Raises:
         UsageError: `confidence` is not inside (0, 1).
         NotEnoughData: the rate is NaN, or so are all but one of `without`.
     """
     if not 0.0 < confidence < 1.0:
-        raise UsageError(f"confidence is {confidence}: it lies between 0 and 1, both excluded (usual: 0.95)")
+        raise UsageError(
+            f"confidence is {confidence}: it lies between 0 and 1, both excluded (usual: 0.95)"
+        )
     known = np.isfinite(without)
     if not np.isfinite(rate) or known.sum() < 2:
         raise NotEnoughData(_too_few(known))
     tail, moved = (1.0 - confidence) / 2.0, without[known].mean() - without[known]
     trials = _trials(rate, moved, tail)
-    low = beta_quantile(tail, rate * trials, (1.0 - rate) * trials + 1.0) if rate * trials >= 0.5 else 0.0
+    low = (
+        beta_quantile(tail, rate * trials, (1.0 - rate) * trials + 1.0)
+        if rate * trials >= 0.5
+        else 0.0
+    )
     top = rate
     if twice is not None:
         worst = int(np.argmax(twice[known]))
@@ -112,7 +139,8 @@ def rate_interval(
 
 def _too_few(known: np.ndarray) -> str:
     return (
-        f"{len(known)} identities are too few for an interval: each is left out in turn, and only {int(known.sum())} "
+        f"{len(known)} identities are too few for an interval: each is left out in turn, and only "
+        f"{int(known.sum())} "
         "times is a rate left to measure; give more identities, or more items of each"
     )
 
@@ -142,8 +170,9 @@ def combined(
 ) -> Interval:
     """Interval of `shares[0] * rates[0] + shares[1] * rates[1]` from the intervals of both (Zou & Donner 2008, MOVER).
 
-    The distance to either bound is `sqrt(a^2 + b^2 + 2 r a b)`, a and b being the weighted distances of both rates to
-    theirs, and r the correlation of what leaving out an identity does to them.
+    The distance to either bound is `sqrt(a^2 + b^2 + 2 r a b)`, a and b being the weighted
+    distances of both rates to theirs, and r the correlation of what leaving out an identity does to
+    them.
     """
     known = np.isfinite(without[0]) & np.isfinite(without[1])
     moved = [each[known] - each[known].mean() for each in without]
@@ -152,12 +181,17 @@ def combined(
     total = shares[0] * rates[0] + shares[1] * rates[1]
     reach = []
     for side in (0, 1):
-        a, b = (share * abs(rate - ends[side]) for share, rate, ends in zip(shares, rates, intervals, strict=True))
+        a, b = (
+            share * abs(rate - ends[side])
+            for share, rate, ends in zip(shares, rates, intervals, strict=True)
+        )
         reach.append(math.sqrt(max(a * a + b * b + 2.0 * along * a * b, 0.0)))
     return max(total - reach[0], 0.0), min(total + reach[1], 1.0)
 
 
-def difference(value: float, without: Float[np.ndarray, "identities"], *, confidence: float = 0.95) -> Interval:
+def difference(
+    value: float, without: Float[np.ndarray, "identities"], *, confidence: float = 0.95
+) -> Interval:
     """Interval of a difference of two numbers that the same identities gave: `value` +- t * jackknife's error.
 
     Args:
@@ -168,7 +202,9 @@ def difference(value: float, without: Float[np.ndarray, "identities"], *, confid
         NotEnoughData: the difference is NaN, or so are all but one of `without`.
     """
     if not 0.0 < confidence < 1.0:
-        raise UsageError(f"confidence is {confidence}: it lies between 0 and 1, both excluded (usual: 0.95)")
+        raise UsageError(
+            f"confidence is {confidence}: it lies between 0 and 1, both excluded (usual: 0.95)"
+        )
     kept = without[np.isfinite(without)]
     if not np.isfinite(value) or len(kept) < 2:
         raise NotEnoughData(_too_few(np.isfinite(without)))

@@ -1,8 +1,8 @@
 """Open set: how often a stranger is taken for one of N enrolled, measured by enrolling again and again.
 
-Law 2: every identity that is a probe counts once in a gallery, however many items it has. The rate does not
-follow from the false-match rate of one comparison: `1 - (1 - FMR)^N` takes comparisons with one probe for
-independent, which they are not (0.393 where 0.096 was measured).
+Law 2: every identity that is a probe counts once in a gallery, however many items it has. The rate
+does not follow from the false-match rate of one comparison: `1 - (1 - FMR)^N` takes comparisons
+with one probe for independent, which they are not (0.393 where 0.096 was measured).
 """
 
 import math
@@ -29,9 +29,10 @@ class OpenSetRates:
 
     Attributes:
         upper_bound: the upper confidence bound of the false-positive identification rate.
-        false_positive: strangers for whom somebody enrolled reaches the threshold (FPIR, ISO/IEC 19795-1).
-        false_negative: enrolled people who are not found (FNIR): another one is nearer, or nobody reaches the
-            threshold.
+        false_positive: strangers for whom somebody enrolled reaches the threshold (FPIR, ISO/IEC
+            19795-1).
+        false_negative: enrolled people who are not found (FNIR): another one is nearer, or nobody
+            reaches the threshold.
         repeats: how many galleries were made.
     """
 
@@ -48,9 +49,11 @@ class Galleries:
     """What happened to every probe in every gallery, an entry a trial.
 
     Attributes:
-        best: score of the nearest enrolled item; `culprit`: whose it is; `probe`: whose the probe is (codes).
+        best: score of the nearest enrolled item; `culprit`: whose it is; `probe`: whose the probe
+            is (codes).
         mated: whether the probe's identity is enrolled; `right`: whether it is then the nearest.
-        weights: so that a probe's identity counts once in each gallery; of the mean 1 among strangers and among others.
+        weights: so that a probe's identity counts once in each gallery; of the mean 1 among
+            strangers and among others.
         enrolled: for every identity, in how many trials of strangers it stood in the gallery.
     """
 
@@ -65,12 +68,15 @@ class Galleries:
     repeats: int
 
 
-def open_set(found: Galleries, fpir: float, *, confidence: float = 0.95, estimate: bool = False) -> OpenSetRates:
+def open_set(
+    found: Galleries, fpir: float, *, confidence: float = 0.95, estimate: bool = False
+) -> OpenSetRates:
     """The lowest threshold at which strangers are taken for somebody at most at the rate `fpir`.
 
-    A stranger's trial is bound to two identities: the probe's and the nearest enrolled one's. The upper bound is that
-    of decision 010, with trials in the place of pairs: identity i takes part in those where it is the probe, and in
-    `1 / N` of those where it is enrolled; it has accepted those where it is probe or culprit.
+    A stranger's trial is bound to two identities: the probe's and the nearest enrolled one's. The
+    upper bound is that of decision 010, with trials in the place of pairs: identity i takes part in
+    those where it is the probe, and in `1 / N` of those where it is enrolled; it has accepted those
+    where it is probe or culprit.
 
     Args:
         estimate: take the threshold at which the measured rate is `fpir`, certified for nothing.
@@ -80,10 +86,17 @@ def open_set(found: Galleries, fpir: float, *, confidence: float = 0.95, estimat
         UsageError: `fpir` or `confidence` is not inside (0, 1).
     """
     if not 0.0 < fpir < 1.0 or not 0.0 < confidence < 1.0:
-        raise UsageError(f"fpir is {fpir} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 and 0.95)")
+        raise UsageError(
+            f"fpir is {fpir} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 "
+            f"and 0.95)"
+        )
     strangers = ~found.mated
     best, weights = found.best[strangers], found.weights[strangers]
-    sides, units, total = (found.probe[strangers], found.culprit[strangers]), len(found.enrolled), float(weights.sum())
+    sides, units, total = (
+        (found.probe[strangers], found.culprit[strangers]),
+        len(found.enrolled),
+        float(weights.sum()),
+    )
     thresholds = _candidates(best, weights, fpir)
     compared = np.bincount(sides[0], weights=weights, minlength=units) + found.enrolled / found.size
     accepted = [_taking_part(best >= each, weights, sides, units) for each in thresholds]
@@ -107,7 +120,9 @@ def open_set(found: Galleries, fpir: float, *, confidence: float = 0.95, estimat
     return OpenSetRates(
         threshold=threshold,
         upper_bound=float(bounds[chosen]),
-        false_positive=_estimate("false_positive_identification_rate", rate, ends, units=units, confidence=confidence),
+        false_positive=_estimate(
+            "false_positive_identification_rate", rate, ends, units=units, confidence=confidence
+        ),
         false_negative=_false_negative(found, threshold, confidence),
         identities=units,
         repeats=found.repeats,
@@ -124,7 +139,9 @@ def _candidates(best: np.ndarray, weights: np.ndarray, fpir: float) -> np.ndarra
     return np.nextafter(best[order][places[(places > 0) & (places < len(best))]], np.inf)
 
 
-def _taking_part(hit: np.ndarray, weights: np.ndarray, ends: tuple[np.ndarray, np.ndarray], units: int) -> np.ndarray:
+def _taking_part(
+    hit: np.ndarray, weights: np.ndarray, ends: tuple[np.ndarray, np.ndarray], units: int
+) -> np.ndarray:
     """Weight of the trials that were hit, for each identity as the probe or as the one that it is taken for."""
     probe, culprit = (np.bincount(end[hit], weights=weights[hit], minlength=units) for end in ends)
     return probe + culprit
@@ -132,27 +149,53 @@ def _taking_part(hit: np.ndarray, weights: np.ndarray, ends: tuple[np.ndarray, n
 
 def _false_negative(found: Galleries, threshold: float, confidence: float) -> Estimate:
     missed = ~(found.right & (found.best >= threshold))[found.mated]
-    units, probe, weights = len(found.enrolled), found.probe[found.mated], found.weights[found.mated]
+    units, probe, weights = (
+        len(found.enrolled),
+        found.probe[found.mated],
+        found.weights[found.mated],
+    )
     if not len(missed):
-        raise NotEnoughData("no identity has an item beside those enrolled: give at least one item more of each")
+        raise NotEnoughData(
+            "no identity has an item beside those enrolled: give at least one item more of each"
+        )
     trials = np.bincount(probe, weights=weights, minlength=units)
     misses = np.bincount(probe, weights=weights * missed, minlength=units)
     known, rate = trials > 0, float(misses.sum() / trials.sum())
     with np.errstate(invalid="ignore", divide="ignore"):
         without = (misses.sum() - misses[known]) / (trials.sum() - trials[known])
     ends = rate_interval(rate, without, confidence=confidence)
-    return _estimate("false_negative_identification_rate", rate, ends, units=int(known.sum()), confidence=confidence)
+    return _estimate(
+        "false_negative_identification_rate",
+        rate,
+        ends,
+        units=int(known.sum()),
+        confidence=confidence,
+    )
 
 
-def _estimate(name: str, rate: float, ends: tuple[float, float], *, units: int, confidence: float) -> Estimate:
+def _estimate(
+    name: str, rate: float, ends: tuple[float, float], *, units: int, confidence: float
+) -> Estimate:
     low, high = ends
-    return Estimate(name=name, value=rate, low=low, high=high, confidence=confidence, unit="identity", resampled=units)
+    return Estimate(
+        name=name,
+        value=rate,
+        low=low,
+        high=high,
+        confidence=confidence,
+        unit="identity",
+        resampled=units,
+    )
 
 
 def _refusal(units: int, fpir: float, confidence: float) -> str:
-    needed = max(fewest_for_rejection(fpir), math.ceil(1.5 * units) if units >= fewest_for_rejection(fpir) else 0)
+    needed = max(
+        fewest_for_rejection(fpir),
+        math.ceil(1.5 * units) if units >= fewest_for_rejection(fpir) else 0,
+    )
     return (
-        f"{units} identities cannot show a false-positive identification rate of {fpir:g} with confidence "
+        f"{units} identities cannot show a false-positive identification rate of {fpir:g} with "
+        f"confidence "
         f"{confidence:g}: it takes at least {needed}; give more identities"
     )
 
@@ -168,23 +211,30 @@ def galleries(
 ) -> Galleries:
     """Enrol `size` identities by chance, with `enrolled` items each, and let all other items be the probes.
 
-    Items of identities that are not enrolled are strangers (non-mated probes); the other items of enrolled ones are
-    mated. By default so many galleries are made that each identity is a stranger about five times, at least 10.
+    Items of identities that are not enrolled are strangers (non-mated probes); the other items of
+    enrolled ones are mated. By default so many galleries are made that each identity is a stranger
+    about five times, at least 10.
 
     Raises:
         UsageError: `size`, `enrolled` or `repeats` is below 1.
         NotEnoughData: not more than `size` identities have `enrolled` items.
     """
     if min(size, enrolled, 1 if repeats is None else repeats) < 1:
-        raise UsageError(f"gallery size {size}, {enrolled} enrolled items, repeats {repeats}: each is at least 1")
+        raise UsageError(
+            f"gallery size {size}, {enrolled} enrolled items, repeats {repeats}: each is at least 1"
+        )
     names, codes = np.unique(labels, return_inverse=True)
     enough = np.flatnonzero(np.bincount(codes) >= enrolled)
     if len(enough) < size or len(names) <= size:
         raise NotEnoughData(
-            f"a gallery of {size} needs {size} identities with {enrolled} items and strangers beside them; there are "
-            f"{len(names)} identities, {len(enough)} of them with that many: give more, or ask for a smaller gallery"
+            f"a gallery of {size} needs {size} identities with {enrolled} items and strangers "
+            f"beside them; there are "
+            f"{len(names)} identities, {len(enough)} of them with that many: give more, or ask "
+            f"for a smaller gallery"
         )
-    repeats = max(10, math.ceil(5 * len(names) / (len(names) - size))) if repeats is None else repeats
+    repeats = (
+        max(10, math.ceil(5 * len(names) / (len(names) - size))) if repeats is None else repeats
+    )
     generator = np.random.default_rng(seed)
     rounds = [
         _one(
@@ -196,7 +246,9 @@ def galleries(
         )
         for _ in range(repeats)
     ]
-    best, culprit, probe, mated, right = (np.concatenate(each) for each in zip(*(r[:5] for r in rounds), strict=True))
+    best, culprit, probe, mated, right = (
+        np.concatenate(each) for each in zip(*(r[:5] for r in rounds), strict=True)
+    )
     weights = _once(probe, mated, np.bincount(codes), enrolled)
     stood, start = np.zeros(len(names)), 0
     for each in rounds:
@@ -228,7 +280,9 @@ def _once(probe: np.ndarray, mated: np.ndarray, items: np.ndarray, enrolled: int
     return weights
 
 
-def _one(score: ScoreBlock, codes: np.ndarray, order: np.ndarray, members: np.ndarray, *, enrolled: int) -> tuple:
+def _one(
+    score: ScoreBlock, codes: np.ndarray, order: np.ndarray, members: np.ndarray, *, enrolled: int
+) -> tuple:
     """One gallery: `enrolled` items of each member, the first in a shuffled order, against all other items."""
     inside = np.zeros(codes.max() + 1, dtype=bool)
     inside[members] = True
@@ -243,7 +297,8 @@ def _one(score: ScoreBlock, codes: np.ndarray, order: np.ndarray, members: np.nd
         some = probes[start : start + step]
         scores = score(some, gallery)
         nearest = scores.argmax(axis=1)
-        # argmax stops at the first NaN: looking at the best alone finds it, in the precision that the scores have
+        # argmax stops at the first NaN: looking at the best alone finds it, in the precision that
+        # the scores have
         best[start : start + step] = finite(scores[np.arange(len(some)), nearest])
         culprit[start : start + step] = codes[gallery[nearest]]
     mated = inside[codes[probes]]

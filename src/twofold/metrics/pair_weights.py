@@ -16,14 +16,16 @@ identities with equal numbers of items give weights of exactly 1."""
 class Weights:
     """Weights of pairs, from the numbers of items of identities and recordings alone.
 
-    Without recordings they have the mean 1 over all genuine pairs, over all of random impostors, and over all of
-    skilled ones. With recordings they add up to what the numbers of pairs would be with one item of each.
+    Without recordings they have the mean 1 over all genuine pairs, over all of random impostors,
+    and over all of skilled ones. With recordings they add up to what the numbers of pairs would be
+    with one item of each.
 
     Args:
         codes: identity of every item, 0-based.
         labels: class of every item; two items are genuine when these are equal.
         forged: which items are skilled forgeries.
-        source: recording of every item, of which an identity's items count as one; None: each is its own.
+        source: recording of every item, of which an identity's items count as one; None: each is
+            its own.
     """
 
     def __init__(
@@ -48,7 +50,8 @@ class Weights:
         sizes = np.bincount(kind[0], weights=self._item[~forged], minlength=units)
         self.present = int(np.count_nonzero(sizes))
         classes = np.unique(np.stack(kind), axis=1)
-        spread_out = classes.shape[1] > len(np.unique(classes[1]))  # a class in several units: its pairs are apart too
+        # a class in several units: its pairs are apart too
+        spread_out = classes.shape[1] > len(np.unique(classes[1]))
         self._even = weigh == "pairs" or spread_out
         self._sizes = np.where(sizes > 0, sizes, 1.0)
         self._apart = apart / max(self.present * (self.present - 1) / 2, 1)
@@ -68,7 +71,9 @@ class Weights:
         if not self.bursts:
             return found
         one = self._burst[first] == self._burst[second]
-        return np.where(one, 0.0, found if self._even else found * self._item[first] * self._item[second])
+        return np.where(
+            one, 0.0, found if self._even else found * self._item[first] * self._item[second]
+        )
 
 
 def _numbers(
@@ -82,8 +87,11 @@ def _numbers(
     sizes = np.bincount(codes, weights=item, minlength=units).astype(np.float64)
     classes, place = np.unique(np.stack([codes, labels]), axis=1, return_inverse=True)
     of_class = np.bincount(place.reshape(-1), weights=item, minlength=classes.shape[1])
-    genuine = np.bincount(classes[0], weights=of_class * (of_class - 1) / 2, minlength=units).astype(np.float64)
-    # of one identity, and yet different: a forgery and what it imitates, or classes that share a unit
+    genuine = np.bincount(
+        classes[0], weights=of_class * (of_class - 1) / 2, minlength=units
+    ).astype(np.float64)
+    # of one identity, and yet different: a forgery and what it imitates, or classes that share a
+    # unit
     within = sizes * (sizes - 1) / 2 - genuine + sizes * forgeries
     return float(sizes.sum() ** 2 - (sizes**2).sum()) / 2, genuine, within
 
@@ -102,7 +110,9 @@ def _recordings(
     return burst, 1.0 / count[burst]
 
 
-def _shared(total: float, among: Float[np.ndarray, "identities"]) -> Float[np.ndarray, "identities"]:
+def _shared(
+    total: float, among: Float[np.ndarray, "identities"]
+) -> Float[np.ndarray, "identities"]:
     """What each pair gets of `total`, of so many pairs of each identity."""
     return np.divide(total, among, out=np.zeros(len(among)), where=among > 0)
 

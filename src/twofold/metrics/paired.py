@@ -8,7 +8,17 @@ import numpy as np
 from twofold.errors import DataError
 from twofold.metrics.jackknife import GROUPS, difference, involved
 from twofold.metrics.pairs import PairSource
-from twofold.metrics.verification import Tally, Values, around, auc, deletions, eer, rates_at, tally, tar_at_far
+from twofold.metrics.verification import (
+    Tally,
+    Values,
+    around,
+    auc,
+    deletions,
+    eer,
+    rates_at,
+    tally,
+    tar_at_far,
+)
 from twofold.results import Difference
 
 __all__ = ["differences"]
@@ -29,11 +39,13 @@ def differences(
 ) -> dict[str, Difference]:
     """How much better B is than A, on the same identities: equal error rate, AUC, true-accept rate at `far`.
 
-    Both numbers change when an identity is left out, and what they share cancels: the interval is that of the
-    difference (delete-one jackknife, Student's t), far narrower than two intervals side by side.
+    Both numbers change when an identity is left out, and what they share cancels: the interval is
+    that of the difference (delete-one jackknife, Student's t), far narrower than two intervals side
+    by side.
 
     Args:
-        a, b: the same pairs of the same identities, in any order, scored by two models (scores need no common scale).
+        a, b: the same pairs of the same identities, in any order, scored by two models (scores need
+            no common scale).
         far: false-accept rate of the true-accept rate, at each model's own threshold.
         thresholds: the calibrated threshold of each: error rates at these are compared too.
         unit: what an identity is.
@@ -54,7 +66,9 @@ def differences(
             side |= _at(pairs, threshold, seed=seed)
     _same(a, b)
     return {
-        name: _difference(name, sides[0][name], sides[1][name], units=a.units, confidence=confidence, unit=unit)
+        name: _difference(
+            name, sides[0][name], sides[1][name], units=a.units, confidence=confidence, unit=unit
+        )
         for name in sides[0]
     }
 
@@ -62,7 +76,9 @@ def differences(
 Side = dict[str, tuple[float, np.ndarray]]
 
 
-def _side(pairs: PairSource, numbers: dict[str, Callable[[Tally], Values]], *, far: float, seed: int) -> Side:
+def _side(
+    pairs: PairSource, numbers: dict[str, Callable[[Tally], Values]], *, far: float, seed: int
+) -> Side:
     """Each number, and what it is without each identity."""
     point = tally(pairs)
     coarse = point.thresholds[around(point, far)]
@@ -80,7 +96,10 @@ def _at(pairs: PairSource, threshold: float, *, seed: int) -> Side:
     two = np.array([-np.inf, threshold])
     every, without, _ = deletions(involved(pairs, two, seed=seed), two)
     return {
-        name: (float(rates_at(every, threshold)[place]), np.asarray(rates_at(without, threshold)[place]))
+        name: (
+            float(rates_at(every, threshold)[place]),
+            np.asarray(rates_at(without, threshold)[place]),
+        )
         for place, name in enumerate(("false_match_rate", "false_non_match_rate"))
     }
 
@@ -90,7 +109,8 @@ def _same(a: PairSource, b: PairSource) -> None:
     alike = a.units == b.units and np.array_equal(_made(a), _made(b))
     if not alike:
         raise DataError(
-            f"the two were not scored on the same pairs: {a.units} and {b.units} identities, or other pairs of them; "
+            f"the two were not scored on the same pairs: {a.units} and {b.units} identities, or "
+            f"other pairs of them; "
             "a paired comparison needs the same data on both sides"
         )
 
@@ -105,12 +125,26 @@ def _made(pairs: PairSource) -> np.ndarray:
 
 
 def _difference(
-    name: str, a: tuple[float, np.ndarray], b: tuple[float, np.ndarray], *, units: int, confidence: float, unit: str
+    name: str,
+    a: tuple[float, np.ndarray],
+    b: tuple[float, np.ndarray],
+    *,
+    units: int,
+    confidence: float,
+    unit: str,
 ) -> Difference:
     sign = -1.0 if name in LOWER else 1.0
     value, without = sign * (b[0] - a[0]), sign * (b[1] - a[1])
     # two rates differ by at most 1
     low, high = np.clip(difference(value, without, confidence=confidence), -1.0, 1.0).tolist()
     return Difference(
-        name=name, a=a[0], b=b[0], gain=value, low=low, high=high, confidence=confidence, unit=unit, resampled=units
+        name=name,
+        a=a[0],
+        b=b[0],
+        gain=value,
+        low=low,
+        high=high,
+        confidence=confidence,
+        unit=unit,
+        resampled=units,
     )

@@ -1,7 +1,7 @@
 """Scored pairs in blocks: what every verification number is counted from.
 
-Law 2 rules here: a rate is a rate over pairs of *identities*, so that an identity with many items counts once. A pair
-therefore carries a weight (see `pair_weights`).
+Law 2 rules here: a rate is a rate over pairs of *identities*, so that an identity with many items
+counts once. A pair therefore carries a weight (see `pair_weights`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,9 @@ __all__ = [
 BLOCK = 1 << 20
 HAND = 256
 
-ScoreBlock = Callable[[Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[np.ndarray, "rows cols"]]
+ScoreBlock = Callable[
+    [Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[np.ndarray, "rows cols"]
+]
 """Scores of the items `rows` with the items `cols` (indices)."""
 
 
@@ -56,7 +58,8 @@ class PairBlock:
 class PairSource(Protocol):
     """Pairs that can be gone through several times, block by block; `units` identities take part.
 
-    `crossed` is the number of identities if every two of them were compared, and 0 if some were not.
+    `crossed` is the number of identities if every two of them were compared, and 0 if some were
+    not.
     """
 
     @property
@@ -71,7 +74,8 @@ class PairSource(Protocol):
 class OneKind:
     """The genuine pairs of a source, and its impostor pairs of one kind.
 
-    A rate that mixes random and skilled impostors says little about either: there are far more of the first.
+    A rate that mixes random and skilled impostors says little about either: there are far more of
+    the first.
     """
 
     def __init__(self, pairs: PairSource, kind: Impostors) -> None:
@@ -118,7 +122,9 @@ class PairList:
         names, codes = np.unique(np.concatenate([first, second]), return_inverse=True)
         low, high = codes[: len(first)], codes[len(first) :]
         weights = np.ones(len(first)) if weigh == "pairs" else listed_weights(same, low, high)
-        self._block = PairBlock(scores=finite(scores), same=same, first=low, second=high, weights=weights)
+        self._block = PairBlock(
+            scores=finite(scores), same=same, first=low, second=high, weights=weights
+        )
         self._units = len(names)
         apart = ~same & (low != high)
         ends = np.sort(np.stack([low[apart], high[apart]]), axis=0)
@@ -141,16 +147,17 @@ class PairList:
 class AllPairs:
     """Every unordered pair of different items, scored in row blocks by a function.
 
-    Two items are genuine when their labels are equal. A skilled forgery has a label of its own and the identity of the
-    writer it imitates: it is an impostor of that writer, is resampled with them, and is compared with nothing else.
+    Two items are genuine when their labels are equal. A skilled forgery has a label of its own and
+    the identity of the writer it imitates: it is an impostor of that writer, is resampled with
+    them, and is compared with nothing else.
 
     Args:
         score: scores of items `rows` with items `cols`, both given as indices.
         labels: class of every item.
         identity: what is resampled; None: the labels.
         forged: which items are skilled forgeries; None: none.
-        source: the recording of every item: near-equal items of one identity and one recording count as one item, and
-            are no genuine pairs. None: each item is a recording of its own.
+        source: the recording of every item: near-equal items of one identity and one recording
+            count as one item, and are no genuine pairs. None: each item is a recording of its own.
         weigh: what counts once.
         block: about how many pairs are scored at once.
         progress: called with (done, total) pairs in every pass.
@@ -214,10 +221,11 @@ class AllPairs:
 class SampledPairs:
     """All genuine pairs of very many items, and impostor pairs drawn by chance: 10^6 items make 5 * 10^11 pairs.
 
-    The items are shuffled and dealt into hands, and every impostor pair within a hand is scored: each pair has the same
-    chance to be drawn, and each item takes part in about as many. Where even the genuine pairs are more than `most`,
-    each item draws a number, and the genuine pairs of one number are scored: again each has the same chance. The same
-    seed draws the same pairs in every pass.
+    The items are shuffled and dealt into hands, and every impostor pair within a hand is scored:
+    each pair has the same chance to be drawn, and each item takes part in about as many. Where even
+    the genuine pairs are more than `most`, each item draws a number, and the genuine pairs of one
+    number are scored: again each has the same chance. The same seed draws the same pairs in every
+    pass.
 
     Args:
         score: scores of items `rows` with items `cols`, both given as indices.
@@ -247,10 +255,14 @@ class SampledPairs:
         most: int = 1 << 24,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        names, self._codes = np.unique(labels if identity is None else identity, return_inverse=True)
+        names, self._codes = np.unique(
+            labels if identity is None else identity, return_inverse=True
+        )
         self._labels = np.unique(labels, return_inverse=True)[1]
         self._forged = np.zeros(len(labels), dtype=bool) if forged is None else forged
-        self._weights = Weights(self._codes, self._labels, self._forged, "identities", source=source)
+        self._weights = Weights(
+            self._codes, self._labels, self._forged, "identities", source=source
+        )
         self._score, self._units, self._seed, self._most = score, len(names), seed, most
         self._progress = progress
         self.genuine, self.impostor = self._weights.genuine_pairs, self._weights.impostor_pairs
@@ -274,27 +286,39 @@ class SampledPairs:
         yield from _joined(self._among(_kin(self._labels * parts + number), number, same=True))
         yield from _joined(self._among(dealt, self._labels, same=False))
 
-    def _among(self, hands: Iterable[np.ndarray], key: np.ndarray, *, same: bool) -> Iterator[PairBlock]:
+    def _among(
+        self, hands: Iterable[np.ndarray], key: np.ndarray, *, same: bool
+    ) -> Iterator[PairBlock]:
         """The genuine pairs, or the impostor pairs, of every hand; genuine ones only where the key is equal too."""
         done, items = 0, len(self._labels)
         for members in hands:
             for low, high, scores in _upper(self._score, members, BLOCK):
                 first, second = members[low], members[high]
                 genuine = self._labels[first] == self._labels[second]
-                fair = _fair(self._forged[first], self._forged[second], self._codes[first] == self._codes[second])
-                kept = np.flatnonzero(fair & (genuine & (key[first] == key[second]) if same else ~genuine))
+                fair = _fair(
+                    self._forged[first],
+                    self._forged[second],
+                    self._codes[first] == self._codes[second],
+                )
+                kept = np.flatnonzero(
+                    fair & (genuine & (key[first] == key[second]) if same else ~genuine)
+                )
                 kind = np.full(len(kept), same)
                 weights = self._weights.of(kind, first[kept], second[kept])
                 kept, kind, weights = (each[weights > 0] for each in (kept, kind, weights))
                 low, high = self._codes[first[kept]], self._codes[second[kept]]
-                yield PairBlock(scores=scores[kept], same=kind, first=low, second=high, weights=weights)
+                yield PairBlock(
+                    scores=scores[kept], same=kind, first=low, second=high, weights=weights
+                )
             done += len(members)
             if self._progress:
                 self._progress(done if same else items + done, 2 * items)
 
 
 def _fair(
-    forged: Bool[np.ndarray, "n"], other: Bool[np.ndarray, "n"], same_identity: Bool[np.ndarray, "n"]
+    forged: Bool[np.ndarray, "n"],
+    other: Bool[np.ndarray, "n"],
+    same_identity: Bool[np.ndarray, "n"],
 ) -> Bool[np.ndarray, "n"]:
     """Pairs that mean something: a forgery is compared with what it imitates, never with another forgery."""
     return ~(forged | other) | (same_identity & (forged != other))
@@ -311,13 +335,17 @@ def _kin(keys: Int[np.ndarray, "n"]) -> list[Int[np.ndarray, "hand"]]:
 
 def _upper(
     score: ScoreBlock, members: Int[np.ndarray, "n"], block: int
-) -> Iterator[tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"], Float[np.ndarray, "pairs"]]]:
+) -> Iterator[
+    tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"], Float[np.ndarray, "pairs"]]
+]:
     """Every unordered pair of members as two places and a score, about `block` at a time."""
     items, start = len(members), 0
     while start < items - 1:
         stop = min(start + max(block // (items - start), 1), items - 1)
         scores = score(members[start:stop], members[start:])
-        first, second = np.nonzero(np.arange(items - start)[None, :] > np.arange(stop - start)[:, None])
+        first, second = np.nonzero(
+            np.arange(items - start)[None, :] > np.arange(stop - start)[:, None]
+        )
         yield first + start, second + start, finite(scores[first, second])
         start = stop
 
@@ -337,7 +365,9 @@ def _joined(blocks: Iterable[PairBlock]) -> Iterator[PairBlock]:
 
 def _one(blocks: list[PairBlock]) -> PairBlock:
     fields = ("scores", "same", "first", "second", "weights")
-    return PairBlock(**{field: np.concatenate([getattr(block, field) for block in blocks]) for field in fields})
+    return PairBlock(
+        **{field: np.concatenate([getattr(block, field) for block in blocks]) for field in fields}
+    )
 
 
 def finite(scores: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
@@ -349,7 +379,8 @@ def finite(scores: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     wrong = scores[~np.isfinite(scores)]
     if len(wrong):
         raise DataError(
-            f"{len(wrong)} of {scores.size} scores are not finite (the first is {wrong[0]}): check the "
+            f"{len(wrong)} of {scores.size} scores are not finite (the first is {wrong[0]}): "
+            f"check the "
             "vectors they come from"
         )
     return scores.astype(np.float64, copy=False)

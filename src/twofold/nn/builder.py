@@ -22,7 +22,9 @@ def builder(function: Callable[Arguments, nn.Module], /) -> Callable[Arguments, 
 def builder(
     *, kinds: tuple[str, ...]
 ) -> Callable[[Callable[Arguments, nn.Module]], Callable[Arguments, nn.Module]]: ...
-def builder(function: Callable[..., nn.Module] | None = None, /, *, kinds: tuple[str, ...] = PICTURES) -> Any:
+def builder(
+    function: Callable[..., nn.Module] | None = None, /, *, kinds: tuple[str, ...] = PICTURES
+) -> Any:
     """Make the modules that `function` returns remember how they were built.
 
     Args:
@@ -33,7 +35,9 @@ def builder(function: Callable[..., nn.Module] | None = None, /, *, kinds: tuple
     return _remembering(function, kinds=kinds)
 
 
-def _remembering(function: Callable[..., nn.Module], *, kinds: tuple[str, ...]) -> Callable[..., nn.Module]:
+def _remembering(
+    function: Callable[..., nn.Module], *, kinds: tuple[str, ...]
+) -> Callable[..., nn.Module]:
     signature = inspect.signature(function)
 
     @functools.wraps(function)

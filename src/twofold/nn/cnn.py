@@ -23,7 +23,8 @@ def conv4(
 ) -> Encoder:
     """Four blocks of 3x3 convolution, batch normalisation, ReLU and 2x2 pooling (Vinyals et al. 2016, section 4.1).
 
-    The usual small network of few-shot learning: at 28 x 28 one place of 64 maps is left. Pictures of at least 16 x 16.
+    The usual small network of few-shot learning: at 28 x 28 one place of 64 maps is left. Pictures
+    of at least 16 x 16.
 
     Args:
         dim: length of an embedding.
@@ -36,7 +37,15 @@ def conv4(
     """
     blocks = [_block(channels if index == 0 else width, width) for index in range(4)]
     trunk = initialise(nn.Sequential(*[nn.Sequential(*block, nn.MaxPool2d(2)) for block in blocks]))
-    return encoder_for(trunk, dim=dim, channels=channels, size=size, pool=pool, dropout=dropout, unit_norm=unit_norm)
+    return encoder_for(
+        trunk,
+        dim=dim,
+        channels=channels,
+        size=size,
+        pool=pool,
+        dropout=dropout,
+        unit_norm=unit_norm,
+    )
 
 
 @builder
@@ -50,9 +59,10 @@ def koch(
 ) -> Encoder:
     """The twin network of Koch et al. 2015 (figure 4) up to its sigmoid features: 38,947,648 weights at 105 x 105.
 
-    Convolutions of 64 at 10x10, 128 at 7x7, 128 at 4x4 and 256 at 4x4, without padding, each with ReLU and all but the
-    last with 2x2 pooling; then one full layer with a sigmoid. Weights start as in section 3.1 of the paper: normal
-    with deviation 0.01 (0.2 in the full layer), biases normal around 0.5 with deviation 0.01. "WeightedL1" compares.
+    Convolutions of 64 at 10x10, 128 at 7x7, 128 at 4x4 and 256 at 4x4, without padding, each with
+    ReLU and all but the last with 2x2 pooling; then one full layer with a sigmoid. Weights start as
+    in section 3.1 of the paper: normal with deviation 0.01 (0.2 in the full layer), biases normal
+    around 0.5 with deviation 0.01. "WeightedL1" compares.
 
     Args:
         dim: length of an embedding.
@@ -80,7 +90,10 @@ def koch(
 
 
 def _initialise_as_koch(trunk: nn.Sequential, full: nn.Linear) -> None:
-    for layer, deviation in (*((layer, 0.01) for layer in trunk if isinstance(layer, nn.Conv2d)), (full, 0.2)):
+    for layer, deviation in (
+        *((layer, 0.01) for layer in trunk if isinstance(layer, nn.Conv2d)),
+        (full, 0.2),
+    ):
         nn.init.normal_(layer.weight, std=deviation)
         if layer.bias is not None:
             nn.init.normal_(layer.bias, mean=0.5, std=0.01)
@@ -99,7 +112,8 @@ def vgg11(
 ) -> Encoder:
     """VGG-11 (Simonyan & Zisserman 2015, table 1, column A) with batch normalisation, pooled and projected.
 
-    The paper's three full layers, nine tenths of its weights, are left out. Pictures of at least 32 x 32.
+    The paper's three full layers, nine tenths of its weights, are left out. Pictures of at least 32
+    x 32.
 
     Args:
         dim: length of an embedding.
@@ -111,7 +125,15 @@ def vgg11(
         unit_norm: whether embeddings have length 1.
     """
     trunk = _vgg((1, 1, 2, 2, 2), channels, width=width)
-    return encoder_for(trunk, dim=dim, channels=channels, size=size, pool=pool, dropout=dropout, unit_norm=unit_norm)
+    return encoder_for(
+        trunk,
+        dim=dim,
+        channels=channels,
+        size=size,
+        pool=pool,
+        dropout=dropout,
+        unit_norm=unit_norm,
+    )
 
 
 @builder
@@ -127,7 +149,15 @@ def vgg16(
 ) -> Encoder:
     """VGG-16 (Simonyan & Zisserman 2015, table 1, column D) with batch normalisation. Arguments as `vgg11`."""
     trunk = _vgg((2, 2, 3, 3, 3), channels, width=width)
-    return encoder_for(trunk, dim=dim, channels=channels, size=size, pool=pool, dropout=dropout, unit_norm=unit_norm)
+    return encoder_for(
+        trunk,
+        dim=dim,
+        channels=channels,
+        size=size,
+        pool=pool,
+        dropout=dropout,
+        unit_norm=unit_norm,
+    )
 
 
 def _vgg(depths: Sequence[int], channels: int, *, width: int) -> nn.Module:
@@ -142,4 +172,8 @@ def _vgg(depths: Sequence[int], channels: int, *, width: int) -> nn.Module:
 
 def _block(channels: int, maps: int) -> list[nn.Module]:
     # no bias: batch normalisation subtracts it again
-    return [nn.Conv2d(channels, maps, 3, padding=1, bias=False), nn.BatchNorm2d(maps), nn.ReLU(inplace=True)]
+    return [
+        nn.Conv2d(channels, maps, 3, padding=1, bias=False),
+        nn.BatchNorm2d(maps),
+        nn.ReLU(inplace=True),
+    ]

@@ -38,10 +38,13 @@ WEIGHTS = {
 class SamePadConvolution(nn.Conv2d):
     """A convolution whose output has ceil(side / stride) places; an odd padding is larger at the right and the bottom.
 
-    So pads TensorFlow ("SAME"), where the ImageNet weights come from; with stride 2 it is not the padding of torch.
+    So pads TensorFlow ("SAME"), where the ImageNet weights come from; with stride 2 it is not the
+    padding of torch.
     """
 
-    def forward(self, input: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch maps rows columns"]:
+    def forward(
+        self, input: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch maps rows columns"]:
         rows, columns = (self._padding(side, axis) for axis, side in enumerate(input.shape[2:]))
         padded = F.pad(input, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
         return super().forward(padded)
@@ -61,7 +64,10 @@ class InvertedResidual(nn.Module):
         super().__init__()
         wide = channels * expansion
         widen = [*_convolution(channels, wide, 1), nn.ReLU6(inplace=True)] if expansion > 1 else []
-        look = [*_convolution(wide, wide, kernel, stride=stride, groups=wide), nn.ReLU6(inplace=True)]
+        look = [
+            *_convolution(wide, wide, kernel, stride=stride, groups=wide),
+            nn.ReLU6(inplace=True),
+        ]
         self.residual = nn.Sequential(*widen, *look, *_convolution(wide, maps, 1))
         self.shortcut = stride == 1 and channels == maps
 
@@ -85,11 +91,13 @@ def efficientnet_lite0(
     """EfficientNet-Lite0 (Tan & Le 2019, table 1, made lite by its authors in 2020): 3.4 million weights.
 
     Args:
-        dim: length of an embedding. 1280 are the pooled features themselves; any other number adds a projection.
+        dim: length of an embedding. 1280 are the pooled features themselves; any other number adds
+            a projection.
         channels: channels of a picture.
         size: height and width of a picture; only pool="flatten" is bound to it.
-        weights: "imagenet" starts from weights trained on the 1,000 classes of ImageNet (extra `weights`); they want
-            pictures of about 224 x 224 with `mean = 0.498` (127 / 255) and `std = 0.502` (128 / 255).
+        weights: "imagenet" starts from weights trained on the 1,000 classes of ImageNet (extra
+            `weights`); they want pictures of about 224 x 224 with `mean = 0.498` (127 / 255) and
+            `std = 0.502` (128 / 255).
         pool: "average", "max", "generalised_mean", "attention" or "flatten".
         dropout: fraction of features that is dropped before the projection in training.
         unit_norm: whether embeddings have length 1.
@@ -103,7 +111,9 @@ def efficientnet_lite0(
     if weights is not None:
         load(trunk, weights, channels=channels)
     head = {"pool": pool, "dropout": dropout, "unit_norm": unit_norm}
-    return encoder_for(trunk, dim=dim, channels=channels, size=size, project=dim != FEATURES, **head)
+    return encoder_for(
+        trunk, dim=dim, channels=channels, size=size, project=dim != FEATURES, **head
+    )
 
 
 def load(trunk: nn.Module, weights: str, *, channels: int) -> None:
@@ -111,10 +121,17 @@ def load(trunk: nn.Module, weights: str, *, channels: int) -> None:
     if weights not in WEIGHTS:
         raise RecipeError(f"weights = {weights!r} are not known: {nearest(weights, WEIGHTS)}")
     if channels != 3:
-        raise RecipeError(f"weights = {weights!r} are for channels = 3, not {channels}: set input.channels = 3")
+        raise RecipeError(
+            f"weights = {weights!r} are for channels = 3, not {channels}: set input.channels = 3"
+        )
     own = trunk.state_dict()
-    # the file names its layers otherwise, and lists them in the same order; its classifier is left out
-    theirs = [tensor for name, tensor in tensors_of(WEIGHTS[weights]).items() if not name.startswith("_fc.")]
+    # the file names its layers otherwise, and lists them in the same order; its classifier is left
+    # out
+    theirs = [
+        tensor
+        for name, tensor in tensors_of(WEIGHTS[weights]).items()
+        if not name.startswith("_fc.")
+    ]
     trunk.load_state_dict(dict(zip(own, theirs, strict=True)))
 
 
@@ -124,14 +141,20 @@ def _trunk(channels: int) -> nn.Sequential:
     for count, kernel, stride, expansion, wider in STAGES:
         for number in range(count):
             step = stride if number == 0 else 1
-            blocks.append(InvertedResidual(maps, wider, kernel=kernel, stride=step, expansion=expansion))
+            blocks.append(
+                InvertedResidual(maps, wider, kernel=kernel, stride=step, expansion=expansion)
+            )
             maps = wider
     stem = [*_convolution(channels, 32, 3, stride=2), nn.ReLU6(inplace=True)]
     head = [*_convolution(maps, FEATURES, 1), nn.ReLU6(inplace=True)]
     return nn.Sequential(*stem, *blocks, *head)
 
 
-def _convolution(channels: int, maps: int, kernel: int, *, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+def _convolution(
+    channels: int, maps: int, kernel: int, *, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
     # no bias: batch normalisation subtracts it again; its small constant is that of the weights
-    convolution = SamePadConvolution(channels, maps, kernel, stride=stride, groups=groups, bias=False)
+    convolution = SamePadConvolution(
+        channels, maps, kernel, stride=stride, groups=groups, bias=False
+    )
     return [convolution, nn.BatchNorm2d(maps, eps=1e-3)]

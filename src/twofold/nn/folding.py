@@ -17,7 +17,8 @@ def folded(encoder: nn.Module) -> nn.Module | None:
     """A copy that gives the same embeddings to float rounding, in three fifths of the time; for threads that do not
     share an operation, see `Encoder.order`.
 
-    None: this is not one of our own encoders, and what a stranger's layers do with each other is not known.
+    None: this is not one of our own encoders, and what a stranger's layers do with each other is
+    not known.
     """
     if not isinstance(encoder, Encoder) or built_from(encoder) is None:
         return None

@@ -28,8 +28,10 @@ class Encoder(nn.Module):
 
     Attributes:
         dim: length of an embedding.
-        picture: the (channels, height, width) that it takes; height and width are None where any will do.
-        order: of the numbers of a batch in memory; None: what is safe with several threads, see `_order`.
+        picture: the (channels, height, width) that it takes; height and width are None where any
+            will do.
+        order: of the numbers of a batch in memory; None: what is safe with several threads, see
+            `_order`.
     """
 
     order: torch.memory_format | None = None
@@ -50,11 +52,14 @@ class Encoder(nn.Module):
         self.picture = picture
         self.unit_norm = unit_norm
 
-    def forward(self, batch: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch dim"]:
+    def forward(
+        self, batch: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch dim"]:
         """Embeds pictures; float32 also under autocast, of length 1 where `unit_norm` is set.
 
         Raises:
-            UsageError: pictures of another size or number of channels than the encoder was built for.
+            UsageError: pictures of another size or number of channels than the encoder was built
+                for.
         """
         self._check(batch)
         embedding = self.head(self.trunk(batch.clone(memory_format=self.order or _order(batch))))
@@ -64,36 +69,49 @@ class Encoder(nn.Module):
 
     def _check(self, batch: Tensor) -> None:
         given = tuple(batch.shape[1:])
-        if any(want is not None and want != have for want, have in zip(self.picture, given, strict=True)):
+        if any(
+            want is not None and want != have
+            for want, have in zip(self.picture, given, strict=True)
+        ):
             asked = " x ".join("any" if side is None else str(side) for side in self.picture)
             raise UsageError(
-                f"this encoder takes pictures of {asked} (channels x height x width), and was given "
-                f"{' x '.join(map(str, given))}: build it with the size and channels of the input type, or set those"
+                f"this encoder takes pictures of {asked} (channels x height x width), and was "
+                f"given "
+                f"{' x '.join(map(str, given))}: build it with the size and channels of the input "
+                f"type, or set those"
             )
 
 
 def _order(batch: Tensor) -> torch.memory_format:
     """Channels beside each other under half-precision autocast, which is a third faster; else the plain order.
 
-    Set also where one channel makes the two look alike: torch 2.13's float32 convolutions of channels-last batches of
-    odd size write past their buffers with two threads (docs/LOG.md); those of bfloat16 do not.
+    Set also where one channel makes the two look alike: torch 2.13's float32 convolutions of
+    channels-last batches of odd size write past their buffers with two threads (docs/LOG.md); those
+    of bfloat16 do not.
     """
     kind = batch.device.type
-    halved = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) in (torch.bfloat16, torch.float16)
+    halved = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) in (
+        torch.bfloat16,
+        torch.float16,
+    )
     return torch.channels_last if halved else torch.contiguous_format
 
 
 class AveragePool(nn.Module):
     """The mean over all places: (batch, channels, height, width) -> (batch, channels)."""
 
-    def forward(self, features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
+    def forward(
+        self, features: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels"]:
         return features.mean(dim=(2, 3))
 
 
 class MaxPool(nn.Module):
     """The maximum over all places: (batch, channels, height, width) -> (batch, channels)."""
 
-    def forward(self, features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
+    def forward(
+        self, features: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels"]:
         return features.amax(dim=(2, 3))
 
 
@@ -104,7 +122,9 @@ class GeneralisedMeanPool(nn.Module):
         super().__init__()
         self.power = nn.Parameter(torch.tensor(3.0))
 
-    def forward(self, features: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
+    def forward(
+        self, features: Float[Tensor, "batch channels height width"]
+    ) -> Float[Tensor, "batch channels"]:
         # In float32 and away from 0, where the power's gradient has no bound.
         positive = features.float().clamp(min=1e-6)
         return positive.pow(self.power).mean(dim=(2, 3)).pow(1 / self.power)
@@ -127,11 +147,13 @@ def encoder_for(
         trunk: (batch, channels, height, width) -> feature map.
         dim: length of an embedding.
         channels: channels of a picture.
-        size: height and width of a picture; only "flatten" is bound to it, the others take any size.
+        size: height and width of a picture; only "flatten" is bound to it, the others take any
+            size.
         pool: one of `POOLS`.
         dropout: fraction of pooled features that is dropped in training.
         unit_norm: whether embeddings have length 1.
-        project: False takes the pooled features themselves for embeddings, if there are `dim` of them.
+        project: False takes the pooled features themselves for embeddings, if there are `dim` of
+            them.
 
     Raises:
         RecipeError: an unknown pooling, or pictures too small for the trunk.
@@ -150,9 +172,12 @@ def _pool(name: str, channels: int) -> nn.Module:
         raise RecipeError(f"pool = {name!r} is not a pooling: {nearest(name, POOLS)}")
     if name == "attention":
         return AttentionPool(channels)
-    return {"average": AveragePool, "max": MaxPool, "generalised_mean": GeneralisedMeanPool, "flatten": nn.Flatten}[
-        name
-    ]()
+    return {
+        "average": AveragePool,
+        "max": MaxPool,
+        "generalised_mean": GeneralisedMeanPool,
+        "flatten": nn.Flatten,
+    }[name]()
 
 
 def map_shape(trunk: nn.Module, channels: int, size: tuple[int, int]) -> tuple[int, int, int]:
@@ -162,13 +187,15 @@ def map_shape(trunk: nn.Module, channels: int, size: tuple[int, int]) -> tuple[i
         RecipeError: the picture is too small for the trunk.
     """
     training = trunk.training
-    trunk.eval()  # in training the blank picture would move the running means of batch normalisation
+    # in training the blank picture would move the running means of batch normalisation
+    trunk.eval()
     try:
         with torch.no_grad():
             _, maps, rows, columns = trunk(torch.zeros(1, channels, *size)).shape
     except RuntimeError as error:
         raise RecipeError(
-            f"size = {size[0]} x {size[1]} is too small for this network, which shrinks it until nothing is left: "
+            f"size = {size[0]} x {size[1]} is too small for this network, which shrinks it until "
+            f"nothing is left: "
             "take larger pictures, or a network with fewer stages"
         ) from error
     finally:

@@ -20,7 +20,8 @@ class HuggingFace(nn.Module):
 
     Attributes:
         dim: length of an embedding.
-        learned: arguments of the builder that were found in the folder, and that rebuild the model without it.
+        learned: arguments of the builder that were found in the folder, and that rebuild the model
+            without it.
     """
 
     def __init__(self, model: Any, *, config: str, dim: int | None, unit_norm: bool):
@@ -37,7 +38,9 @@ class HuggingFace(nn.Module):
             UsageError: the batch is not one of sequences.
         """
         if not isinstance(batch, Padded):
-            raise UsageError(f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}")
+            raise UsageError(
+                f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}"
+            )
         mask = batch.mask
         values = batch.values.masked_fill(~mask, 0)
         states = self.model(input_ids=values, attention_mask=mask.long()).last_hidden_state.float()
@@ -59,23 +62,29 @@ def hugging_face(
 
     Args:
         symbols: how many symbols the input has; the model must know as many.
-        weights: a folder with config.json and *.safetensors. The input's vocabulary is its tokenizer.json.
-        config: the JSON of config.json, where a bundle rebuilds the model; its weights are in the bundle.
+        weights: a folder with config.json and *.safetensors. The input's vocabulary is its
+            tokenizer.json.
+        config: the JSON of config.json, where a bundle rebuilds the model; its weights are in the
+            bundle.
         dim: length of an embedding; another number than the model's own adds a projection.
         unit_norm: whether embeddings have length 1.
 
     Raises:
-        RecipeError: no such folder, a model that needs code of its own, or one that knows fewer symbols.
+        RecipeError: no such folder, a model that needs code of its own, or one that knows fewer
+            symbols.
         MissingExtra: without the extra `hf`.
     """
     if not weights and not config:
-        raise RecipeError("hugging_face needs encoder.weights: a folder with config.json and *.safetensors")
+        raise RecipeError(
+            "hugging_face needs encoder.weights: a folder with config.json and *.safetensors"
+        )
     text = _config_of(Path(weights)) if weights else config
     model = _loaded(Path(weights)) if weights else _empty(text)
     known = getattr(model.config, "vocab_size", None)
     if symbols is not None and known is not None and symbols > known:
         raise RecipeError(
-            f"the model knows {known} symbols, and the input has {symbols}: give the model's own vocabulary, "
+            f"the model knows {known} symbols, and the input has {symbols}: give the model's own "
+            f"vocabulary, "
             "--set input.unit=subwords --set input.vocabulary=FOLDER/tokenizer.json"
         )
     return HuggingFace(model, config=text, dim=dim, unit_norm=unit_norm)
@@ -86,18 +95,32 @@ def _config_of(folder: Path) -> str:
     try:
         told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise RecipeError(f"{folder} is not a model of Hugging Face: config.json cannot be read ({error})") from None
+        raise RecipeError(
+            f"{folder} is not a model of Hugging Face: config.json cannot be read ({error})"
+        ) from None
     if "auto_map" in told:
-        raise RecipeError(f"{folder} needs code of its own (auto_map in config.json), which is never run: convert it")
+        raise RecipeError(
+            f"{folder} needs code of its own (auto_map in config.json), which is never run: "
+            f"convert it"
+        )
     if not any(folder.glob("*.safetensors")):
-        raise RecipeError(f"{folder} holds no *.safetensors: other files of weights are not read (law 9)")
-    return json.dumps({name: value for name, value in told.items() if name != "_name_or_path"}, sort_keys=True)
+        raise RecipeError(
+            f"{folder} holds no *.safetensors: other files of weights are not read (law 9)"
+        )
+    return json.dumps(
+        {name: value for name, value in told.items() if name != "_name_or_path"}, sort_keys=True
+    )
 
 
 def _loaded(folder: Path) -> Any:
     import torch
 
-    options = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True, "dtype": torch.float32}
+    options = {
+        "local_files_only": True,
+        "trust_remote_code": False,
+        "use_safetensors": True,
+        "dtype": torch.float32,
+    }
     return _checked(_transformers().AutoModel.from_pretrained(folder, **options))
 
 
@@ -112,7 +135,8 @@ def _empty(config: str) -> Any:
 def _checked(model: Any) -> Any:
     if model.config.is_encoder_decoder or not hasattr(model.config, "hidden_size"):
         raise RecipeError(
-            f"a {model.config.model_type} does not give one state per subword: take an encoder, like BERT"
+            f"a {model.config.model_type} does not give one state per subword: take an encoder, "
+            f"like BERT"
         )
     return model.float()
 

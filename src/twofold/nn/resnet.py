@@ -36,7 +36,8 @@ class BasicBlock(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 convolutions and a shortcut (He et al. 2016, figure 5 right).
 
-    The stride stands on the 3x3 convolution ("v1.5": a 1x1 with stride 2 would throw away three of four places).
+    The stride stands on the 3x3 convolution ("v1.5": a 1x1 with stride 2 would throw away three of
+    four places).
     """
 
     expansion = 4
@@ -79,7 +80,15 @@ def resnet18(
         unit_norm: whether embeddings have length 1.
     """
     trunk = _trunk(BasicBlock, (2, 2, 2, 2), channels)
-    return encoder_for(trunk, dim=dim, channels=channels, size=size, pool=pool, dropout=dropout, unit_norm=unit_norm)
+    return encoder_for(
+        trunk,
+        dim=dim,
+        channels=channels,
+        size=size,
+        pool=pool,
+        dropout=dropout,
+        unit_norm=unit_norm,
+    )
 
 
 @builder
@@ -94,7 +103,15 @@ def resnet34(
 ) -> Encoder:
     """ResNet-34 (He et al. 2016, table 1): 21.3 million weights and the projection. Arguments as `resnet18`."""
     trunk = _trunk(BasicBlock, (3, 4, 6, 3), channels)
-    return encoder_for(trunk, dim=dim, channels=channels, size=size, pool=pool, dropout=dropout, unit_norm=unit_norm)
+    return encoder_for(
+        trunk,
+        dim=dim,
+        channels=channels,
+        size=size,
+        pool=pool,
+        dropout=dropout,
+        unit_norm=unit_norm,
+    )
 
 
 @builder
@@ -109,7 +126,15 @@ def resnet50(
 ) -> Encoder:
     """ResNet-50 v1.5 (He et al. 2016, table 1): 23.5 million weights and the projection. Arguments as `resnet18`."""
     trunk = _trunk(Bottleneck, (3, 4, 6, 3), channels)
-    return encoder_for(trunk, dim=dim, channels=channels, size=size, pool=pool, dropout=dropout, unit_norm=unit_norm)
+    return encoder_for(
+        trunk,
+        dim=dim,
+        channels=channels,
+        size=size,
+        pool=pool,
+        dropout=dropout,
+        unit_norm=unit_norm,
+    )
 
 
 @builder
@@ -127,8 +152,9 @@ def resnet_small(  # noqa: PLR0913 - recipes give flat arguments
 ) -> Encoder:
     """A residual network for pictures of 28 to 64 pixels: a 3x3 stem and four stages that double the maps.
 
-    Each stage halves the picture, so 35 x 35 ends as 3 x 3 places of 8 `width` maps. Flattening keeps where a stroke
-    is, which averaging throws away; on small drawings that is worth more than the weights it costs.
+    Each stage halves the picture, so 35 x 35 ends as 3 x 3 places of 8 `width` maps. Flattening
+    keeps where a stroke is, which averaging throws away; on small drawings that is worth more than
+    the weights it costs.
 
     Args:
         dim: length of an embedding.
@@ -136,35 +162,59 @@ def resnet_small(  # noqa: PLR0913 - recipes give flat arguments
         size: height and width of a picture; only pool="flatten" is bound to it.
         width: maps of the stem and the first stage; the stages have 1, 2, 4 and 8 times as many.
         blocks: residual blocks a stage.
-        stem_stride: 2 halves the picture in the stem instead of in the first stage: a third less work at 40 x 40.
+        stem_stride: 2 halves the picture in the stem instead of in the first stage: a third less
+            work at 40 x 40.
         pool: "flatten", "average", "max", "generalised_mean" or "attention".
         dropout: fraction of features that is dropped before the projection in training.
         unit_norm: whether embeddings have length 1.
     """
     if stem_stride not in (1, 2):
-        raise UsageError(f"stem_stride is {stem_stride}: 1 keeps the picture's size in the stem, 2 halves it")
+        raise UsageError(
+            f"stem_stride is {stem_stride}: 1 keeps the picture's size in the stem, 2 halves it"
+        )
     strides = (3 - stem_stride, 2, 2, 2)
     stages = [
-        _stage(BasicBlock, max(width, width * 2**i // 2), width * 2**i, blocks=blocks, stride=stride)
+        _stage(
+            BasicBlock, max(width, width * 2**i // 2), width * 2**i, blocks=blocks, stride=stride
+        )
         for i, stride in enumerate(strides)
     ]
     stem = _convolution(channels, width, 3, stride=stem_stride)
     trunk = initialise(nn.Sequential(*stem, nn.ReLU(inplace=True), *stages))
-    return encoder_for(trunk, dim=dim, channels=channels, size=size, pool=pool, dropout=dropout, unit_norm=unit_norm)
+    return encoder_for(
+        trunk,
+        dim=dim,
+        channels=channels,
+        size=size,
+        pool=pool,
+        dropout=dropout,
+        unit_norm=unit_norm,
+    )
 
 
-def _trunk(block: type[BasicBlock] | type[Bottleneck], depths: Sequence[int], channels: int) -> nn.Module:
+def _trunk(
+    block: type[BasicBlock] | type[Bottleneck], depths: Sequence[int], channels: int
+) -> nn.Module:
     stages, maps = [], 64
     for index, depth in enumerate(depths):
         width = 64 * 2**index
         stages.append(_stage(block, maps, width, blocks=depth, stride=1 if index == 0 else 2))
         maps = block.expansion * width
-    stem = [*_convolution(channels, 64, 7, stride=2), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1)]
+    stem = [
+        *_convolution(channels, 64, 7, stride=2),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(3, stride=2, padding=1),
+    ]
     return initialise(nn.Sequential(*stem, *stages))
 
 
 def _stage(
-    block: type[BasicBlock] | type[Bottleneck], channels: int, width: int, *, blocks: int, stride: int
+    block: type[BasicBlock] | type[Bottleneck],
+    channels: int,
+    width: int,
+    *,
+    blocks: int,
+    stride: int,
 ) -> nn.Sequential:
     maps = block.expansion * width
     first = block(channels, width, stride=stride)
@@ -174,7 +224,10 @@ def _stage(
 def _convolution(channels: int, maps: int, kernel: int, *, stride: int = 1) -> list[nn.Module]:
     # no bias: batch normalisation subtracts it again
     padding = kernel // 2
-    return [nn.Conv2d(channels, maps, kernel, stride=stride, padding=padding, bias=False), nn.BatchNorm2d(maps)]
+    return [
+        nn.Conv2d(channels, maps, kernel, stride=stride, padding=padding, bias=False),
+        nn.BatchNorm2d(maps),
+    ]
 
 
 def _shortcut(channels: int, maps: int, stride: int) -> nn.Module:

@@ -1,7 +1,7 @@
 """Encoders of sequences: recurrent, convolutional and attention networks over `Padded` batches.
 
-An item's embedding depends on the item alone: not on the amount of padding, nor on what stands in it, nor on the other
-items of the batch.
+An item's embedding depends on the item alone: not on the amount of padding, nor on what stands in
+it, nor on the other items of the batch.
 """
 
 import math
@@ -38,7 +38,15 @@ class SequenceEncoder(nn.Module):
         dim: length of an embedding.
     """
 
-    def __init__(self, first: nn.Module, trunk: nn.Module, head: nn.Module, *, dim: int, unit_norm: bool = True):
+    def __init__(
+        self,
+        first: nn.Module,
+        trunk: nn.Module,
+        head: nn.Module,
+        *,
+        dim: int,
+        unit_norm: bool = True,
+    ):
         super().__init__()
         self.first, self.trunk, self.head = first, trunk, head
         self.dim, self.unit_norm = dim, unit_norm
@@ -50,7 +58,9 @@ class SequenceEncoder(nn.Module):
             UsageError: the batch is not one of sequences.
         """
         if not isinstance(batch, Padded):
-            raise UsageError(f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}")
+            raise UsageError(
+                f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}"
+            )
         mask = batch.mask
         states = self.first(batch.values).masked_fill(~mask[..., None], 0)
         embedding = self.head(self.trunk(states, mask), mask).float()
@@ -60,7 +70,8 @@ class SequenceEncoder(nn.Module):
 class Recurrence(nn.Module):
     """LSTM (Hochreiter & Schmidhuber 1997) or GRU (Cho et al. 2014) over the items' own lengths.
 
-    It runs in float32 also under autocast: torch's recurrent layers have no bfloat16 on a processor.
+    It runs in float32 also under autocast: torch's recurrent layers have no bfloat16 on a
+    processor.
     """
 
     def __init__(self, layers: nn.LSTM | nn.GRU):
@@ -98,7 +109,9 @@ class AttentionLayers(nn.Module):
 
     def __init__(self, width: int, *, layers: int, heads: int, dropout: float):
         super().__init__()
-        self.layers = nn.ModuleList(AttentionLayer(width, heads=heads, dropout=dropout) for _ in range(layers))
+        self.layers = nn.ModuleList(
+            AttentionLayer(width, heads=heads, dropout=dropout) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(width)
 
     def forward(self, states: States, mask: Mask) -> States:
@@ -125,7 +138,11 @@ class AttentionLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: States, mask: Mask) -> States:
-        split = self.projections(self.before(states)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        split = (
+            self.projections(self.before(states))
+            .unflatten(-1, (3, self.heads, -1))
+            .permute(2, 0, 3, 1, 4)
+        )
         seen = F.scaled_dot_product_attention(*split.unbind(0), attn_mask=mask[:, None, None, :])
         states = states + self.dropout(self.out(seen.transpose(1, 2).flatten(2)))
         return states + self.dropout(self.wide(states))
@@ -134,14 +151,16 @@ class AttentionLayer(nn.Module):
 class SequencePool(nn.Module):
     """The states of a sequence as one vector, those of the padding left out, and its projection.
 
-    "mean" and "max" are taken over the places; "attention" is a mean with learned weights; "last" takes the forward
-    direction's last state beside the backward direction's first.
+    "mean" and "max" are taken over the places; "attention" is a mean with learned weights; "last"
+    takes the forward direction's last state beside the backward direction's first.
     """
 
     def __init__(self, pool: str, width: int, dim: int, *, dropout: float, both_ways: bool = False):
         super().__init__()
         if pool not in SEQUENCE_POOLS:
-            raise RecipeError(f"pool = {pool!r} does not pool sequences: {nearest(pool, SEQUENCE_POOLS)}")
+            raise RecipeError(
+                f"pool = {pool!r} does not pool sequences: {nearest(pool, SEQUENCE_POOLS)}"
+            )
         self.pool, self.both_ways = pool, both_ways
         self.query = nn.Linear(width, 1, bias=False) if pool == "attention" else None
         self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, dim))
@@ -171,8 +190,9 @@ BOTH_WAYS = {"batch_first": True, "bidirectional": True}
 class Bag(nn.Module):
     """The weighted sum of a vector for each symbol, whatever their order (Joulin et al. 2017).
 
-    Each symbol has a weight, at first its inverse document frequency in the training data (see `prepare`), which is
-    learned with the vectors: log weight = 10 x parameter, so that weights move as fast as vectors do.
+    Each symbol has a weight, at first its inverse document frequency in the training data (see
+    `prepare`), which is learned with the vectors: log weight = 10 x parameter, so that weights move
+    as fast as vectors do.
     """
 
     def __init__(self, symbols: int, dim: int, *, dropout: float, unit_norm: bool):
@@ -189,11 +209,15 @@ class Bag(nn.Module):
             UsageError: the batch is not one of sequences.
         """
         if not isinstance(batch, Padded):
-            raise UsageError(f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}")
+            raise UsageError(
+                f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}"
+            )
         symbols = batch.values[batch.mask]
         starts = batch.lengths.cumsum(0) - batch.lengths
         weights = self.dropout((WEIGHT_RATE * self.weights(symbols)[:, 0]).float().exp())
-        found = F.embedding_bag(symbols, self.table.weight, starts, mode="sum", per_sample_weights=weights)
+        found = F.embedding_bag(
+            symbols, self.table.weight, starts, mode="sum", per_sample_weights=weights
+        )
         return F.normalize(found, dim=-1) if self.unit_norm else found
 
     def prepare(self, sequences: Iterable[np.ndarray]) -> None:
@@ -250,10 +274,11 @@ def lstm(  # noqa: PLR0913 - the flat arguments of a recipe
         dim: length of an embedding.
         width: of the first layer, and of the states in each direction.
         layers: on top of each other.
-        weights: "wordllama" starts from its vectors of subwords (`pip install --no-deps wordllama`), with the input's
-            vocabulary "wordllama" and a `width` of at most 256.
+        weights: "wordllama" starts from its vectors of subwords (`pip install --no-deps
+            wordllama`), with the input's vocabulary "wordllama" and a `width` of at most 256.
         pool: one of `SEQUENCE_POOLS`.
-        dropout: fraction of features that is dropped in training, between layers and before the projection.
+        dropout: fraction of features that is dropped in training, between layers and before the
+            projection.
         unit_norm: whether embeddings have length 1.
     """
     cells = nn.LSTM(width, width, layers, dropout=dropout if layers > 1 else 0.0, **BOTH_WAYS)
@@ -301,7 +326,9 @@ def text_cnn(  # noqa: PLR0913 - the flat arguments of a recipe
     """
     trunk = WindowConvolutions(width, width, tuple(windows))
     head = SequencePool(pool, width * len(windows), dim, dropout=dropout)
-    return SequenceEncoder(_first(symbols, channels, width, weights), trunk, head, dim=dim, unit_norm=unit_norm)
+    return SequenceEncoder(
+        _first(symbols, channels, width, weights), trunk, head, dim=dim, unit_norm=unit_norm
+    )
 
 
 @builder(kinds=("symbols", "series"))
@@ -323,28 +350,44 @@ def transformer(
         layers: on top of each other.
     """
     if width % HEAD_WIDTH:
-        raise RecipeError(f"width = {width} must be a multiple of {HEAD_WIDTH}, the width of a head")
+        raise RecipeError(
+            f"width = {width} must be a multiple of {HEAD_WIDTH}, the width of a head"
+        )
     trunk = AttentionLayers(width, layers=layers, heads=width // HEAD_WIDTH, dropout=dropout)
     head = SequencePool(pool, width, dim, dropout=dropout)
-    return SequenceEncoder(_first(symbols, channels, width), trunk, head, dim=dim, unit_norm=unit_norm)
+    return SequenceEncoder(
+        _first(symbols, channels, width), trunk, head, dim=dim, unit_norm=unit_norm
+    )
 
 
 def _recurrent(
-    first: nn.Module, cells: nn.LSTM | nn.GRU, pool: str, *, dropout: float, dim: int, unit_norm: bool
+    first: nn.Module,
+    cells: nn.LSTM | nn.GRU,
+    pool: str,
+    *,
+    dropout: float,
+    dim: int,
+    unit_norm: bool,
 ) -> SequenceEncoder:
     """Recurrent cells of both directions between a first layer and a pool."""
     head = SequencePool(pool, 2 * cells.hidden_size, dim, dropout=dropout, both_ways=True)
     return SequenceEncoder(first, Recurrence(cells), head, dim=dim, unit_norm=unit_norm)
 
 
-def _first(symbols: int | None, channels: int | None, width: int, weights: str | None = None) -> nn.Module:
+def _first(
+    symbols: int | None, channels: int | None, width: int, weights: str | None = None
+) -> nn.Module:
     """What brings a place to `width` numbers: a table of symbols, or a projection of its channels."""
     if (symbols is None) == (channels is None):
-        raise RecipeError("a sequence is of symbols or of channels: give one of the two numbers, not both")
+        raise RecipeError(
+            "a sequence is of symbols or of channels: give one of the two numbers, not both"
+        )
     if channels is None:
         return symbol_table(symbols or 0, width, weights=weights)
     if weights is not None:
-        raise RecipeError(f"weights = {weights!r} are of subwords, and these are series: leave weights out")
+        raise RecipeError(
+            f"weights = {weights!r} are of subwords, and these are series: leave weights out"
+        )
     return nn.Linear(channels, width)
 
 
@@ -357,6 +400,8 @@ def _positions(states: States) -> Float[Tensor, "longest width"]:
     """sin and cos of the place at geometric wavelengths (Vaswani et al. 2017, section 3.5)."""
     longest, width = states.shape[1:]
     places = torch.arange(longest, device=states.device, dtype=torch.float32)
-    rates = torch.exp(torch.arange(0, width, 2, device=states.device) * (-math.log(10_000.0) / width))
+    rates = torch.exp(
+        torch.arange(0, width, 2, device=states.device) * (-math.log(10_000.0) / width)
+    )
     angles = places[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=2).flatten(1)

@@ -20,5 +20,6 @@ def tensors_of(file: PackageFile) -> dict[str, Tensor]:
     content = file.content()
     if file.file.endswith(".safetensors"):
         return safetensors.torch.load(content)
-    # These very bytes were looked at when their hash was written down: whatever a loader might run is known.
+    # These very bytes were looked at when their hash was written down: whatever a loader might run
+    # is known.
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # noqa: TID251

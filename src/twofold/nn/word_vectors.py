@@ -23,8 +23,9 @@ def symbol_table(symbols: int, width: int, *, weights: str | None = None) -> nn.
     """A vector of `width` numbers for each symbol, drawn by chance or taken from named weights.
 
     Args:
-        weights: "wordllama": 32,000 vectors of 256 numbers, of which the first `width` are taken: they were trained so
-            that the first ones serve alone (Kusupati et al. 2022). Training changes them further.
+        weights: "wordllama": 32,000 vectors of 256 numbers, of which the first `width` are taken:
+            they were trained so that the first ones serve alone (Kusupati et al. 2022). Training
+            changes them further.
 
     Raises:
         RecipeError: unknown weights, or weights for another number of symbols or another width.
@@ -42,5 +43,7 @@ def symbol_table(symbols: int, width: int, *, weights: str | None = None) -> nn.
             f"--set input.unit=subwords --set input.vocabulary={weights}"
         )
     if width > vectors.shape[1]:
-        raise RecipeError(f"weights = {weights!r} are {vectors.shape[1]} wide: set encoder.width to that or less")
+        raise RecipeError(
+            f"weights = {weights!r} are {vectors.shape[1]} wide: set encoder.width to that or less"
+        )
     return nn.Embedding.from_pretrained(vectors[:, :width].contiguous(), freeze=False)

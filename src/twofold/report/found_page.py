@@ -38,15 +38,23 @@ class Shown:
     hits: Sequence[Look]
 
 
-def found_page(shown: Sequence[Shown], *, title: str, facts: Mapping[str, str], left_out: int = 0) -> str:
+def found_page(
+    shown: Sequence[Shown], *, title: str, facts: Mapping[str, str], left_out: int = 0
+) -> str:
     """The whole page; write it as UTF-8.
 
     Args:
         facts: what was searched, in what: a name and a value each.
         left_out: how many further queries the page does not show.
     """
-    told = "".join(f"<li>{_text(name)} <strong>{_text(value)}</strong></li>" for name, value in facts.items())
-    more = f'<p class="detail">{left_out} further queries are not on this page.</p>' if left_out else ""
+    told = "".join(
+        f"<li>{_text(name)} <strong>{_text(value)}</strong></li>" for name, value in facts.items()
+    )
+    more = (
+        f'<p class="detail">{left_out} further queries are not on this page.</p>'
+        if left_out
+        else ""
+    )
     notes = _promise(shown) + _missing(shown)
     head = f'<header><h1>{_text(title)}</h1>\n<ul class="summary">{told}</ul>\n{notes}</header>\n'
     return document(title, head + "\n".join(map(_query, shown)) + more, "page.css", "found.css")
@@ -59,7 +67,8 @@ def _promise(shown: Sequence[Shown]) -> str:
         said = "Scores say what is most like a query, not whether it is the same: the bundle has no threshold yet."
     else:
         said = (
-            f"From a score of {first.threshold:.4f} on, two things count as the same; of pairs that are different, "
+            f"From a score of {first.threshold:.4f} on, two things count as the same; of pairs "
+            f"that are different, "
             f"{first.far:g} reach it ({first.standing}, of one comparison)."
         )
     return f'<p class="detail">{_text(said)}</p>'
@@ -68,13 +77,18 @@ def _promise(shown: Sequence[Shown]) -> str:
 def _missing(shown: Sequence[Shown]) -> str:
     """What to do where queries can be shown, and nothing that was found."""
     found = [look for each in shown for look in each.hits]
-    if not found or any(look is not None for look in found) or all(each.asked is None for each in shown):
+    if (
+        not found
+        or any(look is not None for look in found)
+        or all(each.asked is None for each in shown)
+    ):
         return ""
     if any(isinstance(each.asked, str) for each in shown):
         told = "These hits are not shown, because the index does not keep texts. Index with <code>--keep-source</code>."
     else:
         told = (
-            "The pictures of these hits are not shown, because the index does not keep their paths. Search with "
+            "The pictures of these hits are not shown, because the index does not keep their "
+            "paths. Search with "
             "<code>--pictures FOLDER</code>, or index with <code>--keep-source</code>."
         )
     return f'<p class="detail">{told}</p>'
@@ -83,14 +97,19 @@ def _missing(shown: Sequence[Shown]) -> str:
 def _query(shown: Shown) -> str:
     found = shown.found
     badge = (
-        "" if found.decision is None else f'<p><span class="badge {found.decision}">{SAID[found.decision]}</span></p>'
+        ""
+        if found.decision is None
+        else f'<p><span class="badge {found.decision}">{SAID[found.decision]}</span></p>'
     )
     told = shown.asked is None or (isinstance(shown.asked, str) and shown.asked == found.query)
     asked = "" if told else f"<figure>{_look(shown.asked)}</figure>"
-    hits = "\n".join(_hit(hit, look, found) for hit, look in zip(found.hits, shown.hits, strict=True))
+    hits = "\n".join(
+        _hit(hit, look, found) for hit, look in zip(found.hits, shown.hits, strict=True)
+    )
     none = "" if found.hits else '<p class="detail">no item passes the filter</p>'
     return (
-        f'<section class="query"><div class="asked">{asked}<h2>{_text(found.query)}</h2>{badge}</div>\n'
+        f'<section class="query"><div '
+        f'class="asked">{asked}<h2>{_text(found.query)}</h2>{badge}</div>\n'
         f'<div><ol class="hits">{hits}</ol>{none}</div></section>'
     )
 
@@ -108,11 +127,18 @@ def _hit(hit: Hit, look: Look, found: Found) -> str:
     likely = found.probability_of(hit)
     sure = "" if likely is None else f" <span>probability {likely:.2f}</span>"
     others = {key: value for key, value in (hit.metadata or {}).items() if key not in UNTOLD}
-    known = "".join(f"<dt>{_text(key)}</dt><dd>{_text(str(value))}</dd>" for key, value in others.items())
+    known = "".join(
+        f"<dt>{_text(key)}</dt><dd>{_text(str(value))}</dd>" for key, value in others.items()
+    )
     last = hit.id.rsplit("/", maxsplit=1)[-1]
-    name = f'<span class="id" title="{_text(hit.id)}">{_text(last)}</span>' if hit.id != hit.label else ""
+    name = (
+        f'<span class="id" title="{_text(hit.id)}">{_text(last)}</span>'
+        if hit.id != hit.label
+        else ""
+    )
     return (
-        f'<li class="hit{" same" if same else ""}">{_look(look)}<span class="score">{hit.score:.3f}{sure}</span>'
+        f'<li class="hit{" same" if same else ""}">{_look(look)}<span '
+        f'class="score">{hit.score:.3f}{sure}</span>'
         f'<span class="name">{"✓ " if same else ""}{_text(hit.label)}</span>{name}'
         f"{f'<dl>{known}</dl>' if known else ''}</li>"
     )

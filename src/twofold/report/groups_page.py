@@ -74,13 +74,15 @@ def groups_page(
 ) -> str:
     """The whole page; write it as UTF-8. Of each group the kept one is proposed to stay and the others to go.
 
-    The most doubtful groups come first; then those that may be copies, of which all are proposed to stay.
+    The most doubtful groups come first; then those that may be copies, of which all are proposed to
+    stay.
 
     Sheets of 50 groups wait in the page as text, so that tens of thousands of groups open at once.
 
     Args:
         face: what is shown of an id, with a thumbnail.
-        named: what is shown of those in groups after the 500th, with the address of the picture; None: `face`, too.
+        named: what is shown of those in groups after the 500th, with the address of the picture;
+            None: `face`, too.
         laid: lays a copy over what is kept, to show where they differ.
         then: the commands that carry the decisions out.
     """
@@ -91,12 +93,17 @@ def groups_page(
     doubtful = sorted(found.groups, key=lambda group: min(group.scores))
     groups = [
         _group(
-            number, group, face if number <= DRAWN or named is None else named, table, perhaps=number > len(doubtful)
+            number,
+            group,
+            face if number <= DRAWN or named is None else named,
+            table,
+            perhaps=number > len(doubtful),
         )
         for number, group in enumerate((*doubtful, *found.perhaps), start=1)
     ]
     sheets = "".join(
-        f'<script type="text/plain" class="sheet">{"".join(groups[start : start + SHEET])}</script>\n'
+        f'<script type="text/plain" '
+        f'class="sheet">{"".join(groups[start : start + SHEET])}</script>\n'
         for start in range(0, len(groups), SHEET)
     )
     key = hashlib.sha256(
@@ -105,17 +112,24 @@ def groups_page(
     keys = "".join(f"<span><kbd>{name}</kbd> {meaning}</span>" for name, meaning in HELP)
     turn = (
         '<span class="turn" hidden><button class="before" aria-label="sheet before">←</button> '
-        '<span class="where"></span> <button class="after" aria-label="next sheet">→</button></span>'
+        '<span class="where"></span> <button class="after" aria-label="next '
+        'sheet">→</button></span>'
     )
     body = (
         f'<div id="bar" data-key="{key}"><span id="count"></span><span id="warn"></span>{turn}'
         '<button id="export">export decisions.csv</button></div>\n'
-        f'<p class="detail keys">{keys}</p>\n<div id="groups"></div>\n<p class="last">{turn}</p>\n{sheets}{VIEW}'
+        f'<p class="detail keys">{keys}</p>\n<div id="groups"></div>\n<p '
+        f'class="last">{turn}</p>\n{sheets}{VIEW}'
         f'<script type="application/json" id="files">{_json(table.files)}</script>\n'
         f'<script type="application/json" id="known">{_json(table.known)}</script>\n'
     )
     script = (files("twofold.report") / "groups.js").read_text(encoding="utf-8")
-    return document(title, _head(found, title, then) + body + f"<script>\n{script}</script>", "page.css", "groups.css")
+    return document(
+        title,
+        _head(found, title, then) + body + f"<script>\n{script}</script>",
+        "page.css",
+        "groups.css",
+    )
 
 
 VIEW = """<dialog id="view"><div class="stage"><img class="kept" alt="kept"><img class="other" alt="copy">
@@ -141,7 +155,9 @@ class _Table:
         if here is None:
             self.files.append((number, name, size, int(goes), "", ""))
         else:
-            self.files.append((number, here.path, here.bytes, int(goes), str(here.time), here.sha256))
+            self.files.append(
+                (number, here.path, here.bytes, int(goes), str(here.time), here.sha256)
+            )
         return len(self.files) - 1
 
     def add_known(self, number: int, name: str) -> None:
@@ -160,11 +176,14 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
         "perhaps": f"{sum(len(group.copies) for group in found.perhaps):,}",
         "unreadable": f"{len(found.unreadable):,}",
     }
-    told = "".join(f"<li>{name} <strong>{value}</strong></li>" for name, value in facts.items() if value != "0")
+    told = "".join(
+        f"<li>{name} <strong>{value}</strong></li>" for name, value in facts.items() if value != "0"
+    )
     notes = list(found.notes)
     if len(found.groups) > DRAWN:
         notes.append(
-            f"The pictures of the first {DRAWN} groups are inside this page, those of the others are shown from where "
+            f"The pictures of the first {DRAWN} groups are inside this page, those of the others "
+            f"are shown from where "
             "they lie beside it."
         )
     lines = "".join(f'<p class="detail">{_text(note)}</p>' for note in notes)
@@ -172,8 +191,10 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
     commands = f"<pre><code>{_text(chr(10).join(then))}</code></pre>" if then else ""
     return (
         f'<header><h1>{_text(title)}</h1>\n<ul class="summary">{told}</ul>\n'
-        f'<p class="detail">A copy: {_text(found.rule)}. Every copy is near the one that is kept. Nothing is moved '
-        f"until the exported decisions are applied, and then to a folder from which it can come back.</p>{lines}\n"
+        f'<p class="detail">A copy: {_text(found.rule)}. Every copy is near the one that is kept. '
+        f"Nothing is moved "
+        f"until the exported decisions are applied, and then to a folder from which it can come "
+        f"back.</p>{lines}\n"
         f"{commands}</header>"
     )
 
@@ -185,7 +206,8 @@ def _worth(found: Groups) -> str:
         return ""
     never = "".join(f"<li>{_text(each)}</li>" for each in told.get("never_decides", ()))
     return (
-        '<details class="detail worth"><summary>What the rule is worth, and what it never decides</summary>'
+        '<details class="detail worth"><summary>What the rule is worth, and what it never '
+        "decides</summary>"
         f"<p>It never decides:</p><ul>{never}</ul>"
         f"{_changes(told.get('changes', {}))}{_different(told.get('different', {}))}"
         f"<p>Measured: {_text(str(told.get('measured', '')))}.</p></details>"
@@ -194,9 +216,17 @@ def _worth(found: Groups) -> str:
 
 def _changes(told: Mapping[str, Mapping[str, float | None]]) -> str:
     """A row a way in which copies were changed."""
-    heads = ("copies that were changed", "found, copy or perhaps", "called copies", "of those called, right")
+    heads = (
+        "copies that were changed",
+        "found, copy or perhaps",
+        "called copies",
+        "of those called, right",
+    )
     rows = [
-        (name.replace("_", " "), *(_share(each[what]) for what in ("recall", "copy_recall", "copy_precision")))
+        (
+            name.replace("_", " "),
+            *(_share(each[what]) for what in ("recall", "copy_recall", "copy_precision")),
+        )
         for name, each in told.items()
     ]
     return _rows(heads, rows)
@@ -208,7 +238,14 @@ def _different(told: Mapping[str, Mapping[str, object]]) -> str:
     rows = []
     for name, each in told.items():
         note = f"; {each['note']}" if "note" in each else ""
-        rows.append((name.replace("_", " "), str(each["copies"]), str(each["perhaps"]), f"{each['of']}{note}"))
+        rows.append(
+            (
+                name.replace("_", " "),
+                str(each["copies"]),
+                str(each["perhaps"]),
+                f"{each['of']}{note}",
+            )
+        )
     return _rows(heads, rows)
 
 
@@ -221,11 +258,15 @@ def _rows(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return ""
     head = "".join(f"<th>{_text(each)}</th>" for each in heads)
-    lines = "".join(f"<tr>{''.join(f'<td>{_text(each)}</td>' for each in row)}</tr>" for row in rows)
+    lines = "".join(
+        f"<tr>{''.join(f'<td>{_text(each)}</td>' for each in row)}</tr>" for row in rows
+    )
     return f'<div class="wide"><table><tr>{head}</tr>{lines}</table></div>'
 
 
-def _group(number: int, group: Group, face: Callable[[str], Face], table: _Table, *, perhaps: bool) -> str:
+def _group(
+    number: int, group: Group, face: Callable[[str], Face], table: _Table, *, perhaps: bool
+) -> str:
     """The markup of a group; its files go into the table."""
     members: list[tuple[str, float | None]] = list(zip(group.copies, group.scores, strict=True))
     many = len(members)
@@ -237,7 +278,10 @@ def _group(number: int, group: Group, face: Callable[[str], Face], table: _Table
         table.add_known(number, group.kept)
     else:
         members.insert(0, (group.kept, None))
-    shown = [_copy(number, face, table, each, kept=group.kept, perhaps=perhaps) for each in members[:MEMBERS]]
+    shown = [
+        _copy(number, face, table, each, kept=group.kept, perhaps=perhaps)
+        for each in members[:MEMBERS]
+    ]
     kind = "group perhaps" if perhaps else "group"
     rest = _rest(number, members[MEMBERS:], face, table, goes=not perhaps)
     head = f'<h2><span class="number">{number:,}</span> {_text(title)}</h2>'
@@ -260,7 +304,11 @@ def _copy(
     place = table.add(number, name, here.bytes, goes=goes)
     shown = '<span class="nothing"></span>'
     if here.picture is not None or here.address is not None:
-        address = _text(here.address or "") if here.picture is None else data_uri(here.picture, photo=True)
+        address = (
+            _text(here.address or "")
+            if here.picture is None
+            else data_uri(here.picture, photo=True)
+        )
         shown = f'<img src="{address}" alt="" loading="lazy">'
     if here.text is not None:
         shown = _words(here.text, here.text if score is None else face(kept).text or "")
@@ -272,7 +320,9 @@ def _copy(
 
 def _words(text: str, kept: str) -> str:
     """A text, with the words marked that the kept one lacks."""
-    words = (f"<mark>{_text(word)}</mark>" if new else _text(word) for word, new in differing(text, kept))
+    words = (
+        f"<mark>{_text(word)}</mark>" if new else _text(word) for word, new in differing(text, kept)
+    )
     return f'<blockquote class="words">{" ".join(words)}</blockquote>'
 
 
@@ -284,17 +334,28 @@ def _over(table: _Table, kept: str, name: str) -> str:
     if found is None:
         return ""
     names = ("kept", "other", "red")
-    return "".join(f' data-{what}="{data_uri(each, photo=True)}"' for what, each in zip(names, found, strict=True))
+    return "".join(
+        f' data-{what}="{data_uri(each, photo=True)}"'
+        for what, each in zip(names, found, strict=True)
+    )
 
 
 def _rest(
-    number: int, members: list[tuple[str, float | None]], face: Callable[[str], Face], table: _Table, *, goes: bool
+    number: int,
+    members: list[tuple[str, float | None]],
+    face: Callable[[str], Face],
+    table: _Table,
+    *,
+    goes: bool,
 ) -> str:
     """What is not shown of a large group, decided on as one."""
     if not members:
         return ""
     sizes = [face(name).bytes for name, _ in members]
-    places = [table.add(number, name, size, goes=goes) for (name, _), size in zip(members, sizes, strict=True)]
+    places = [
+        table.add(number, name, size, goes=goes)
+        for (name, _), size in zip(members, sizes, strict=True)
+    ]
     lowest = min(score for _, score in members if score is not None)
     said = f"<strong>and {len(members):,} more</strong>{sum(sizes) / 1e6:,.1f} MB<br>alike {lowest:.3f} and more"
     return _card(f"{places[0]}-{places[-1]}", '<span class="nothing"></span>', said, goes=goes)
@@ -304,8 +365,10 @@ def _card(places: int | str, shown: str, said: str, *, goes: bool, over: str = "
     gone, word = (" gone", "delete") if goes else ("", "keep")
     compare = '<button class="compare">compare</button>' if over else ""
     return (
-        f'<figure class="copy{gone}" data-files="{places}"{over}>{shown}<figcaption>{said}</figcaption>'
-        f'<div class="buttons"><button class="decide" aria-pressed="{str(goes).lower()}">{word}</button>{compare}</div>'
+        f'<figure class="copy{gone}" '
+        f'data-files="{places}"{over}>{shown}<figcaption>{said}</figcaption>'
+        f'<div class="buttons"><button class="decide" '
+        f'aria-pressed="{str(goes).lower()}">{word}</button>{compare}</div>'
         "</figure>"
     )
 

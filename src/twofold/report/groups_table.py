@@ -17,15 +17,18 @@ def groups_table(
 ) -> bytes:
     """A CSV with a row for each thing of each group; the kept one first.
 
-    Columns: cluster (a number), id, role (kept, copy, or perhaps), score and probability that it is the same as the
-    kept one, text, and differs: the text with the words that the kept one lacks in brackets.
+    Columns: cluster (a number), id, role (kept, copy, or perhaps), score and probability that it is
+    the same as the kept one, text, and differs: the text with the words that the kept one lacks in
+    brackets.
 
     Args:
         texts: id -> text; things that are no texts have none.
         probability: of a score; None: the bundle is not calibrated.
     """
     rows: list[dict[str, object]] = []
-    numbered = [(group, "copy") for group in found.groups] + [(group, "perhaps") for group in found.perhaps]
+    numbered = [(group, "copy") for group in found.groups] + [
+        (group, "perhaps") for group in found.perhaps
+    ]
     for number, (group, role) in enumerate(numbered, start=1):
         rows += [{"cluster": number, **row} for row in _rows(group, role, texts, probability)]
     return written_rows(list(COLUMNS), rows)

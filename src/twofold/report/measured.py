@@ -23,7 +23,8 @@ class Hard:
     """A pair that is hard to decide.
 
     Attributes:
-        kind: what it is wrongly taken for, or nearly. wrong: whether it is indeed decided wrongly at the threshold.
+        kind: what it is wrongly taken for, or nearly. wrong: whether it is indeed decided wrongly
+            at the threshold.
         ids, labels: of both items. shown: what they look like, if that may be shown.
     """
 
@@ -41,7 +42,8 @@ class Part:
     """One group or class of the data: how often its own pairs are decided wrongly; None where it has no such pair.
 
     Attributes:
-        false_non_match_interval, false_match_interval: only of groups, which have identities to leave out.
+        false_non_match_interval, false_match_interval: only of groups, which have identities to
+            leave out.
     """
 
     name: str
@@ -60,7 +62,8 @@ class Map:
     """Embeddings laid flat: PCA or t-SNE.
 
     Attributes:
-        points: x and y of each item. marked: 0 for most items; 1, 2, ... for those of the classes in `names`.
+        points: x and y of each item. marked: 0 for most items; 1, 2, ... for those of the classes
+            in `names`.
         method: how it was made, in words.
     """
 
@@ -76,8 +79,10 @@ class Report:
 
     Attributes:
         title: what was tested. made: date.
-        threshold: the calibration's; without one the threshold at `evaluation.far` of this very data.
-        curve, scores, reliability, ranks: DET curve, histograms, diagram of the probabilities, rank-k rates.
+        threshold: the calibration's; without one the threshold at `evaluation.far` of this very
+            data.
+        curve, scores, reliability, ranks: DET curve, histograms, diagram of the probabilities,
+            rank-k rates.
         groups, classes: worst first; of many classes only the worst.
         hard: hardest pairs, those of false accepts first, the worst first.
         data, model: the cards, fact by fact. commands: what repeats it.
@@ -108,8 +113,13 @@ class Report:
 
 def numbers(report: Report) -> dict[str, Any]:
     """The report's numbers as plain Python: those of the evaluation, then what its figures show; no picture."""
-    hard = [{field: getattr(each, field) for field in _names(each) if field != "shown"} for each in report.hard]
-    estimates = [asdict(each) | {"says_nothing": each.says_nothing} for each in report.evaluation.estimates]
+    hard = [
+        {field: getattr(each, field) for field in _names(each) if field != "shown"}
+        for each in report.hard
+    ]
+    estimates = [
+        asdict(each) | {"says_nothing": each.says_nothing} for each in report.evaluation.estimates
+    ]
     return asdict(report.evaluation) | {
         "estimates": estimates,
         "report_threshold": report.threshold,
@@ -131,4 +141,7 @@ def _names(of: Any) -> list[str]:
 
 def _plain(of: Any) -> dict[str, Any]:
     values = {name: getattr(of, name) for name in _names(of)}
-    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in values.items()}
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else value
+        for name, value in values.items()
+    }

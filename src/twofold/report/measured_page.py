@@ -17,8 +17,16 @@ __all__ = ["measured_page"]
 TILES = ("false_match_rate", "false_non_match_rate", "eer", "recall_at_1")
 
 KINDS = {
-    "false accept": ("Different, but scored high", "accepted though different", "different, and just not accepted"),
-    "false reject": ("The same, but scored low", "rejected though the same", "the same, and accepted all the same"),
+    "false accept": (
+        "Different, but scored high",
+        "accepted though different",
+        "different, and just not accepted",
+    ),
+    "false reject": (
+        "The same, but scored low",
+        "rejected though the same",
+        "the same, and accepted all the same",
+    ),
 }
 
 
@@ -35,8 +43,12 @@ def measured_page(report: Report) -> str:
         _cards(report),
         _commands(report),
     )
-    body = f"<header><h1>{_text(report.title)}</h1>\n{_paragraph(tested(report), 'lead')}</header>\n"
-    return document(report.title, body + "\n".join(filter(None, sections)), "page.css", "measured.css")
+    body = (
+        f"<header><h1>{_text(report.title)}</h1>\n{_paragraph(tested(report), 'lead')}</header>\n"
+    )
+    return document(
+        report.title, body + "\n".join(filter(None, sections)), "page.css", "measured.css"
+    )
 
 
 def _summary(report: Report) -> str:
@@ -66,14 +78,19 @@ def _tile(found: Estimate) -> str:
 
 def _curves(report: Report) -> str:
     named = {each.name: each.value for each in report.evaluation.estimates}
-    at = (named["false_match_rate"], named["false_non_match_rate"]) if "false_match_rate" in named else None
+    at = (
+        (named["false_match_rate"], named["false_non_match_rate"])
+        if "false_match_rate" in named
+        else None
+    )
     eer, sure = named["eer"], f"{report.curve.confidence:.0%}"
     return _section(
         "How the two kinds of errors trade",
         _figures(
             (
                 plots.det(report.curve, at=at, eer=eer),
-                "DET: both error rates, to the lower left is better. The axes are stretched so that normal scores "
+                "DET: both error rates, to the lower left is better. The axes are stretched so "
+                "that normal scores "
                 "would give a straight line.",
             ),
             (
@@ -81,13 +98,19 @@ def _curves(report: Report) -> str:
                 "ROC: genuine pairs that are accepted, to the upper left is better.",
             ),
         ),
-        _paragraph(f"Line: measured. Band: {sure} interval at each rate by itself, leaving identities out.", "detail"),
+        _paragraph(
+            f"Line: measured. Band: {sure} interval at each rate by itself, leaving identities "
+            f"out.",
+            "detail",
+        ),
         _all_numbers(report),
     )
 
 
 def _all_numbers(report: Report) -> str:
-    far = {"tar_at_far": f"genuine pairs accepted at a false-match rate of {report.evaluation.far:g}"}
+    far = {
+        "tar_at_far": f"genuine pairs accepted at a false-match rate of {report.evaluation.far:g}"
+    }
     rows = [
         (
             far.get(each.name) or NAMES.get(each.name, each.name),
@@ -102,22 +125,29 @@ def _all_numbers(report: Report) -> str:
 
 def _scores(report: Report) -> str:
     known = report.calibration
-    name = "threshold" if known is not None else f"{plots.percent(report.evaluation.far)} of impostors pass from"
+    name = (
+        "threshold"
+        if known is not None
+        else f"{plots.percent(report.evaluation.far)} of impostors pass from"
+    )
     thresholds = [(name, report.threshold)]
     if known is not None and known.reject_threshold not in (None, known.threshold):
         thresholds.append(("different below", float(known.reject_threshold or 0.0)))
     shown = [
         (
             plots.histogram(report.scores, thresholds=thresholds),
-            "Pairs of the same upwards, pairs of different ones downwards; right of the dashed line it says “same”.",
+            "Pairs of the same upwards, pairs of different ones downwards; right of the dashed "
+            "line it says “same”.",
         )
     ]
     if report.reliability is not None and known is not None:
         shown.append(
             (
                 plots.reliability_diagram(report.reliability),
-                "Reliability: of pairs given a probability, how many were genuine. On the dashed diagonal it is right "
-                f"(mean gap {100 * report.reliability.gap:.1f} points); larger dots hold more pairs. Genuine pairs are "
+                "Reliability: of pairs given a probability, how many were genuine. On the dashed "
+                "diagonal it is right "
+                f"(mean gap {100 * report.reliability.gap:.1f} points); larger dots hold more "
+                f"pairs. Genuine pairs are "
                 f"weighed as {known.prior:.0%} of all.",
             )
         )
@@ -129,13 +159,18 @@ def _ranks(report: Report) -> str:
         return ""
     first = report.ranks[0]
     rows = [
-        (each.name.removeprefix("rank_"), f"{each.value:.2%}", f"{100 * each.low:.2f} to {each.high:.2%}")
+        (
+            each.name.removeprefix("rank_"),
+            f"{each.value:.2%}",
+            f"{100 * each.low:.2f} to {each.high:.2%}",
+        )
         for each in report.ranks
     ]
     return _section(
         "Who is it?",
         _paragraph(
-            f"With one example of each of the classes enrolled, the right one comes first for {first.value:.1%} of the "
+            f"With one example of each of the classes enrolled, the right one comes first for "
+            f"{first.value:.1%} of the "
             "others (CMC; no threshold, everybody asked for is enrolled)."
         ),
         '<div class="figures">'
@@ -149,8 +184,14 @@ def _parts(report: Report) -> str:
     tables = []
     for title, parts in (("By group", report.groups), ("Hardest classes", report.classes)):
         if parts:
-            note = "Pairs within the group alone." if parts is report.groups else "Pairs in which the class takes part."
-            tables.append(f"<h3>{title}, worst first</h3>{_paragraph(note, 'detail')}{_part_table(parts)}")
+            note = (
+                "Pairs within the group alone."
+                if parts is report.groups
+                else "Pairs in which the class takes part."
+            )
+            tables.append(
+                f"<h3>{title}, worst first</h3>{_paragraph(note, 'detail')}{_part_table(parts)}"
+            )
     return _section("Where it is wrong", *tables) if tables else ""
 
 
@@ -166,7 +207,14 @@ def _part_table(parts: Sequence[Part]) -> str:
         for part in parts
     ]
     table = _table(
-        ("", "rejected though the same", "accepted though different", "items", "genuine / impostor pairs"), rows
+        (
+            "",
+            "rejected though the same",
+            "accepted though different",
+            "items",
+            "genuine / impostor pairs",
+        ),
+        rows,
     )
     return f'<div class="parts">{table}</div>'
 
@@ -180,7 +228,9 @@ def _rate(value: float | None, ends: tuple[float, float] | None) -> str:
 def _hardest(hard: Sequence[Hard]) -> str:
     blocks = []
     for kind, (title, wrong, right) in KINDS.items():
-        rows = "".join(_pair(each, wrong if each.wrong else right) for each in hard if each.kind == kind)
+        rows = "".join(
+            _pair(each, wrong if each.wrong else right) for each in hard if each.kind == kind
+        )
         if rows:
             blocks.append(f'<h3>{title}</h3><div class="rows pairs">{rows}</div>')
     if not blocks:
@@ -214,12 +264,16 @@ def _thing(shown: np.ndarray | str | None, label: str, id: str) -> str:
 
 
 def _map(found: Map) -> str:
-    keys = "".join(_key(plots.marker(number, 0.0, 0.0), name) for number, name in enumerate(found.names, start=1))
+    keys = "".join(
+        _key(plots.marker(number, 0.0, 0.0), name)
+        for number, name in enumerate(found.names, start=1)
+    )
     keys += _key('<circle class="other" r="2.5"/>', "others")
     note = f"{len(found.points):,} items of unseen classes, {found.method}. Near is alike; distances are only a hint."
     return _section(
         "Map of unseen identities",
-        f'<div class="figures">{_figure(plots.embedding_map(found), note)}<ul class="legend">{keys}</ul></div>',
+        f'<div class="figures">{_figure(plots.embedding_map(found), note)}<ul '
+        f'class="legend">{keys}</ul></div>',
     )
 
 
@@ -238,12 +292,20 @@ def _cards(report: Report) -> str:
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    return "<dl>" + "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items()) + "</dl>"
+    return (
+        "<dl>"
+        + "".join(f"<dt>{_text(name)}</dt><dd>{_text(value)}</dd>" for name, value in facts.items())
+        + "</dl>"
+    )
 
 
 def _commands(report: Report) -> str:
     made = _paragraph(f"Made on {report.made} with seed {report.evaluation.seed}.", "detail")
-    listed = "<pre><code>" + _text("\n".join(report.commands)) + "</code></pre>" if report.commands else ""
+    listed = (
+        "<pre><code>" + _text("\n".join(report.commands)) + "</code></pre>"
+        if report.commands
+        else ""
+    )
     return _section("To repeat it", listed, made)
 
 
@@ -262,7 +324,10 @@ def _figure(drawn: str, caption: str) -> str:
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     names = "".join(f"<th>{_text(name)}</th>" for name in head)
-    lines = "".join("<tr>" + "".join(_cell(text, at == 0) for at, text in enumerate(row)) + "</tr>" for row in rows)
+    lines = "".join(
+        "<tr>" + "".join(_cell(text, at == 0) for at, text in enumerate(row)) + "</tr>"
+        for row in rows
+    )
     return f'<div class="wide"><table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
@@ -270,7 +335,11 @@ def _cell(text: str, first: bool) -> str:
     value, _, below = text.partition("\n")
     if first:
         return f"<th>{_broken(value)}</th>"
-    return f"<td>{_text(value)}" + (f'<br><span class="detail">{_text(below)}</span>' if below else "") + "</td>"
+    return (
+        f"<td>{_text(value)}"
+        + (f'<br><span class="detail">{_text(below)}</span>' if below else "")
+        + "</td>"
+    )
 
 
 def _paragraph(text: str, kind: str = "") -> str:

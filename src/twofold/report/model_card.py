@@ -13,13 +13,16 @@ def model_card(report: Report) -> str:
     """The card as Markdown, in the sections of Mitchell et al. 2019; write it as UTF-8."""
     parts = [
         "# Model card",
-        f"Made by `twofold evaluate` on {report.made}. Numbers are of unseen identities, intervals by leaving "
+        f"Made by `twofold evaluate` on {report.made}. Numbers are of unseen identities, "
+        f"intervals by leaving "
         "identities out or resampling them.",
         "## Model",
         _facts(report.model),
         "## Intended use",
-        "To tell whether two things of the kind that it was tested on are the same, with a person to look at what "
-        "matters. It was not tested on other kinds of data, other sources, or attempts to deceive it.",
+        "To tell whether two things of the kind that it was tested on are the same, with a person "
+        "to look at what "
+        "matters. It was not tested on other kinds of data, other sources, or attempts to deceive "
+        "it.",
         "## Result",
         f"{tested(report)} {verdict(report)} {promise(report)}",
         _numbers(report),
@@ -30,13 +33,18 @@ def model_card(report: Report) -> str:
         _facts(report.data),
         *(f"- {_cell(note)}" for note in report.evaluation.notes),
         "## To repeat it",
-        "```sh\n" + "\n".join(report.commands) + "\n```" if report.commands else "No command was recorded.",
+        "```sh\n" + "\n".join(report.commands) + "\n```"
+        if report.commands
+        else "No command was recorded.",
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    return "\n".join(f"- {_cell(name)}: {_cell(value)}" for name, value in facts.items()) or "- nothing is known"
+    return (
+        "\n".join(f"- {_cell(name)}: {_cell(value)}" for name, value in facts.items())
+        or "- nothing is known"
+    )
 
 
 def _numbers(report: Report) -> str:
@@ -55,12 +63,19 @@ def _groups(report: Report) -> list[str]:
     if not report.groups:
         return []
     rows = [
-        (part.name, f"{part.identities:,}", _share(part, "false_non_match"), _share(part, "false_match"))
+        (
+            part.name,
+            f"{part.identities:,}",
+            _share(part, "false_non_match"),
+            _share(part, "false_match"),
+        )
         for part in report.groups
     ]
     return [
         "## Groups, worst first",
-        _table(("group", "identities", "rejected though the same", "accepted though different"), rows),
+        _table(
+            ("group", "identities", "rejected though the same", "accepted though different"), rows
+        ),
     ]
 
 

@@ -61,7 +61,9 @@ def _row(row: Row) -> str:
         f"<figcaption>{_text(caption)}</figcaption></figure>"
         for picture, caption in zip(row.pictures, row.captions, strict=True)
     )
-    said = f'<p class="said {row.mark}">{_MARKS[row.mark]} {_text(row.said)}</p>' if row.said else ""
+    said = (
+        f'<p class="said {row.mark}">{_MARKS[row.mark]} {_text(row.said)}</p>' if row.said else ""
+    )
     detail = f'<p class="detail">{_text(row.detail)}</p>' if row.detail else ""
     return f'<div class="row"><div class="pictures">{shown}</div><div>{said}{detail}</div></div>'
 
@@ -85,18 +87,21 @@ def _chart(scores: Scores) -> str:
     width, height, left = 640.0, 160.0, float(scores.edges[0])
     scale = width / (float(scores.edges[-1]) - left)
     shapes = "".join(
-        f'<path class="{kind}" d="{_outline((scores.edges - left) * scale, shares / shares.max() * 140, height)}"/>'
+        f'<path class="{kind}" '
+        f'd="{_outline((scores.edges - left) * scale, shares / shares.max() * 140, height)}"/>'
         for kind, shares in (("impostor", scores.impostor), ("genuine", scores.genuine))
     )
     at = min(max((scores.threshold - left) * scale, 0.0), width)
     anchor = "end" if at > width / 2 else "start"
     return (
-        f'<svg viewBox="0 0 640 190" role="img" aria-label="Scores of pairs about the threshold">{shapes}'
+        f'<svg viewBox="0 0 640 190" role="img" aria-label="Scores of pairs about the '
+        f'threshold">{shapes}'
         f'<line class="threshold" x1="{at:.1f}" x2="{at:.1f}" y1="0" y2="{height}"/>'
         f'<text x="{at + (-6 if anchor == "end" else 6):.1f}" y="14" text-anchor="{anchor}">'
         f"threshold {scores.threshold:.3f}</text>"
         f'<text x="0" y="182">{left:.2f}</text>'
-        f'<text x="{width:g}" y="182" text-anchor="end">score {float(scores.edges[-1]):.2f}</text></svg>\n'
+        f'<text x="{width:g}" y="182" text-anchor="end">score '
+        f"{float(scores.edges[-1]):.2f}</text></svg>\n"
         '<p class="key"><span class="impostor"></span> pairs that are different '
         '<span class="genuine"></span> pairs that are the same (each to its own height)</p>'
     )

@@ -14,7 +14,16 @@ from twofold.report.measured import Map
 from twofold.report.story import Scores
 from twofold.results import Estimate
 
-__all__ = ["cmc", "det", "embedding_map", "histogram", "marker", "percent", "reliability_diagram", "roc"]
+__all__ = [
+    "cmc",
+    "det",
+    "embedding_map",
+    "histogram",
+    "marker",
+    "percent",
+    "reliability_diagram",
+    "roc",
+]
 
 # of a plot and of its margins, which hold the names of ticks and axes; in units of the SVG
 WIDTH, HEIGHT = 440.0, 330.0
@@ -52,11 +61,18 @@ def det(curve: Curve, *, at: tuple[float, float] | None = None, eer: float | Non
     """
     lowest = _start(curve, 0.95)
     x = _deviate("false-match rate (normal deviate)", lowest, 0.6)
-    floor = min(float(curve.false_non_match_rate[curve.false_match_rate <= 0.6].min(initial=0.4)), eer or 0.4)
+    floor = min(
+        float(curve.false_non_match_rate[curve.false_match_rate <= 0.6].min(initial=0.4)),
+        eer or 0.4,
+    )
     y = _deviate("false-non-match rate (normal deviate)", max(floor / 2.0, 1e-3), 0.95)
-    marks = _curve(x, y, curve.false_match_rate, curve.false_non_match_rate, band=(curve.low, curve.high))
+    marks = _curve(
+        x, y, curve.false_match_rate, curve.false_non_match_rate, band=(curve.low, curve.high)
+    )
     marks += _special(x, y, at, None if eer is None else (eer, eer), corner=(240.0, 36.0))
-    return _figure("DET curve: false-non-match rate by false-match rate, with its band", x, y, marks)
+    return _figure(
+        "DET curve: false-non-match rate by false-match rate, with its band", x, y, marks
+    )
 
 
 def roc(curve: Curve, *, at: tuple[float, float] | None = None, eer: float | None = None) -> str:
@@ -74,7 +90,9 @@ def roc(curve: Curve, *, at: tuple[float, float] | None = None, eer: float | Non
     marks = _curve(x, y, curve.false_match_rate, 1.0 - curve.false_non_match_rate, band=(low, high))
     point = None if at is None else (at[0], 1.0 - at[1])
     marks += _special(x, y, point, None if eer is None else (eer, 1.0 - eer), corner=(240.0, 228.0))
-    return _figure("ROC curve: genuine pairs accepted by false-match rate, with its band", x, y, marks)
+    return _figure(
+        "ROC curve: genuine pairs accepted by false-match rate, with its band", x, y, marks
+    )
 
 
 def histogram(scores: Scores, *, thresholds: Sequence[tuple[str, float]]) -> str:
@@ -92,12 +110,19 @@ def histogram(scores: Scores, *, thresholds: Sequence[tuple[str, float]]) -> str
     marks = []
     for kind, shares in (("genuine", scores.genuine), ("impostor", -scores.impostor)):
         corners = np.repeat(scores.edges, 2)[1:-1]
-        marks.append(_area(kind, _x(x, corners), _y(y, np.repeat(shares, 2)), float(_y(y, np.zeros(1))[0])))
+        marks.append(
+            _area(kind, _x(x, corners), _y(y, np.repeat(shares, 2)), float(_y(y, np.zeros(1))[0]))
+        )
     marks.append(f'<text x="{LEFT + 8:g}" y="{TOP + 16:g}" class="strong">▲ genuine (same)</text>')
-    marks.append(f'<text x="{LEFT + 8:g}" y="{HEIGHT - BOTTOM - 8:g}" class="strong">▼ impostor (different)</text>')
+    marks.append(
+        f'<text x="{LEFT + 8:g}" y="{HEIGHT - BOTTOM - 8:g}" class="strong">▼ impostor '
+        f"(different)</text>"
+    )
     for row, (name, score) in enumerate(thresholds):
         marks.append(_upright(x, name, score, TOP + 16.0 + 16.0 * row))
-    return _figure("Histogram of the scores of genuine and impostor pairs about the threshold", x, y, marks)
+    return _figure(
+        "Histogram of the scores of genuine and impostor pairs about the threshold", x, y, marks
+    )
 
 
 def reliability_diagram(found: Reliability) -> str:
@@ -113,9 +138,12 @@ def reliability_diagram(found: Reliability) -> str:
         )
     size = 3.0 + 6.0 * np.sqrt(found.weight)
     marks += [
-        f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="{r:.1f}"/>' for a, b, r in zip(across, up, size, strict=True)
+        f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="{r:.1f}"/>'
+        for a, b, r in zip(across, up, size, strict=True)
     ]
-    return _figure("Reliability diagram: share of genuine pairs by calibrated probability", x, y, marks)
+    return _figure(
+        "Reliability diagram: share of genuine pairs by calibrated probability", x, y, marks
+    )
 
 
 def cmc(ranks: Sequence[Estimate]) -> str:
@@ -130,7 +158,9 @@ def cmc(ranks: Sequence[Estimate]) -> str:
     )
     lowest = max(low for low in FLOORS if low <= min(each.low for each in ranks))
     y = _straight("right one among the k best", float(lowest), 1.0)
-    values, low, high = (np.array([getattr(each, name) for each in ranks]) for name in ("value", "low", "high"))
+    values, low, high = (
+        np.array([getattr(each, name) for each in ranks]) for name in ("value", "low", "high")
+    )
     marks = _curve(x, y, ks, values, band=(low, high))
     marks += [
         f'<circle class="dot" cx="{a:.1f}" cy="{b:.1f}" r="3.5"/>'
@@ -147,8 +177,10 @@ def embedding_map(found: Map) -> str:
     order = np.argsort(found.marked > 0, kind="stable")
     marks = [marker(int(found.marked[row]), float(across[row]), float(up[row])) for row in order]
     return (
-        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="Map of the embeddings of unseen identities">'
-        f'<rect class="frame" x="1" y="1" width="{WIDTH - 2:g}" height="{HEIGHT - 2:g}"/>{"".join(marks)}</svg>'
+        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="Map of the embeddings of '
+        f'unseen identities">'
+        f'<rect class="frame" x="1" y="1" width="{WIDTH - 2:g}" '
+        f'height="{HEIGHT - 2:g}"/>{"".join(marks)}</svg>'
     )
 
 
@@ -190,7 +222,9 @@ def _deviate(label: str, low: float, high: float) -> Axis:
 
     def place(value: np.ndarray) -> np.ndarray:
         kept = np.clip(value, low, high)
-        return (np.array([normal_quantile(float(each)) for each in kept]) - ends[0]) / (ends[1] - ends[0])
+        return (np.array([normal_quantile(float(each)) for each in kept]) - ends[0]) / (
+            ends[1] - ends[0]
+        )
 
     ticks: list[float] = []
     for share in reversed(inside):
@@ -203,7 +237,10 @@ def _deviate(label: str, low: float, high: float) -> Axis:
 def _straight(label: str, low: float, high: float) -> Axis:
     ticks = tuple(low + step * (high - low) for step in QUARTERS)
     return Axis(
-        label=label, ticks=ticks, names=tuple(map(percent, ticks)), place=lambda value: (value - low) / (high - low)
+        label=label,
+        ticks=ticks,
+        names=tuple(map(percent, ticks)),
+        place=lambda value: (value - low) / (high - low),
     )
 
 
@@ -211,9 +248,13 @@ def _plain(label: str, low: float, high: float) -> Axis:
     """Round ticks between two scores."""
     step = 10.0 ** np.floor(np.log10((high - low) / 4.0))
     step *= next(by for by in (1.0, 2.0, 5.0, 10.0) if (high - low) / (step * by) <= 6.0)
-    ticks = tuple(float(each) for each in np.arange(np.ceil(low / step), np.floor(high / step) + 1.0) * step)
+    ticks = tuple(
+        float(each) for each in np.arange(np.ceil(low / step), np.floor(high / step) + 1.0) * step
+    )
     names = tuple(f"{tick + 0.0:.4g}" for tick in ticks)
-    return Axis(label=label, ticks=ticks, names=names, place=lambda value: (value - low) / (high - low))
+    return Axis(
+        label=label, ticks=ticks, names=names, place=lambda value: (value - low) / (high - low)
+    )
 
 
 def _x(axis: Axis, values: Values) -> Values:
@@ -237,18 +278,21 @@ def _figure(title: str, x: Axis, y: Axis, marks: Sequence[str]) -> str:
         lines.append(f'<text x="{LEFT - 6:g}" y="{at + 4:.1f}" text-anchor="end">{name}</text>')
     middle = (LEFT + right) / 2.0, (TOP + floor) / 2.0
     return (
-        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" aria-label="{html.escape(printable(title), quote=True)}">'
+        f'<svg viewBox="0 0 {WIDTH:g} {HEIGHT:g}" role="img" '
+        f'aria-label="{html.escape(printable(title), quote=True)}">'
         f'{"".join(lines)}<rect class="frame" x="{LEFT:g}" y="{TOP:g}" width="{right - LEFT:g}" '
         f'height="{floor - TOP:g}"/>'
         f'<text class="axis" x="{middle[0]:g}" y="{HEIGHT - 10:g}" text-anchor="middle">'
         f"{html.escape(printable(x.label))}</text>"
-        f'<text class="axis" x="13" y="{middle[1]:g}" text-anchor="middle" transform="rotate(-90 13 {middle[1]:g})">'
+        f'<text class="axis" x="13" y="{middle[1]:g}" text-anchor="middle" transform="rotate(-90 '
+        f'13 {middle[1]:g})">'
         f"{html.escape(printable(y.label))}</text>{''.join(marks)}</svg>"
     )
 
 
 def _curve(x: Axis, y: Axis, xs: Values, ys: Values, *, band: tuple[Values, Values]) -> list[str]:
-    inside = (x.place(xs) > -1e-9) & (np.append(0.0, x.place(xs)[:-1]) < 1.0)  # up to the first point at the edge
+    # up to the first point at the edge
+    inside = (x.place(xs) > -1e-9) & (np.append(0.0, x.place(xs)[:-1]) < 1.0)
     across, ys = _x(x, xs[inside]), ys[inside]
     low, high = (_y(y, edge[inside]) for edge in band)
     outline = _points(np.append(across, across[::-1]), np.append(low, high[::-1]))
@@ -256,23 +300,36 @@ def _curve(x: Axis, y: Axis, xs: Values, ys: Values, *, band: tuple[Values, Valu
 
 
 def _special(
-    x: Axis, y: Axis, at: tuple[float, float] | None, eer: tuple[float, float] | None, *, corner: tuple[float, float]
+    x: Axis,
+    y: Axis,
+    at: tuple[float, float] | None,
+    eer: tuple[float, float] | None,
+    *,
+    corner: tuple[float, float],
 ) -> list[str]:
     """The threshold as a ring, the equal error rate as a diamond, and what all signs mean, in a corner."""
     left, row = corner
     marks = [
-        f'<path class="band" d="M{left - 13:g} {row - 9:g}h26v10h-26Z"/><path class="curve" d="M{left - 13:g} '
+        f'<path class="band" d="M{left - 13:g} {row - 9:g}h26v10h-26Z"/><path class="curve" '
+        f'd="M{left - 13:g} '
         f'{row - 4:g}h26"/><text x="{left + 20:g}" y="{row:g}">measured, with its band</text>'
     ]
-    for point, name, shape in ((at, "at the threshold", SIGNS[0]), (eer, "equal error rate", SIGNS[3])):
+    for point, name, shape in (
+        (at, "at the threshold", SIGNS[0]),
+        (eer, "equal error rate", SIGNS[3]),
+    ):
         if point is None:
             continue
         row += 18.0
         across, up = float(_x(x, np.array(point[:1]))[0]), float(_y(y, np.array(point[1:]))[0])
         across = min(max(across, LEFT), WIDTH - RIGHT)
-        marks.append(f'<path class="point" transform="translate({across:.1f} {up:.1f}) scale(1.3)" d="{shape}"/>')
         marks.append(
-            f'<path class="point" transform="translate({left:g} {row - 4:g}) scale(1.3)" d="{shape}"/>'
+            f'<path class="point" transform="translate({across:.1f} {up:.1f}) scale(1.3)" '
+            f'd="{shape}"/>'
+        )
+        marks.append(
+            f'<path class="point" transform="translate({left:g} {row - 4:g}) scale(1.3)" '
+            f'd="{shape}"/>'
             f'<text x="{left + 20:g}" y="{row:g}">{name}</text>'
         )
     return marks
@@ -282,8 +339,10 @@ def _upright(x: Axis, name: str, score: float, height: float) -> str:
     at = float(np.clip(_x(x, np.array([score]))[0], LEFT, WIDTH - RIGHT))
     end = at > WIDTH * 0.6
     return (
-        f'<path class="threshold" d="M{at:.1f} {TOP:g}V{HEIGHT - BOTTOM:g}"/><text class="strong halo" '
-        f'x="{at + (-6 if end else 6):.1f}" y="{height + 20:g}" text-anchor="{"end" if end else "start"}">'
+        f'<path class="threshold" d="M{at:.1f} {TOP:g}V{HEIGHT - BOTTOM:g}"/><text class="strong '
+        f'halo" '
+        f'x="{at + (-6 if end else 6):.1f}" y="{height + 20:g}" '
+        f'text-anchor="{"end" if end else "start"}">'
         f"{html.escape(printable(name))} {score:.3f}</text>"
     )
 

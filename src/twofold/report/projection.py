@@ -8,7 +8,9 @@ from jaxtyping import Float
 __all__ = ["pca", "projection"]
 
 
-def projection(vectors: Float[np.ndarray, "n dim"], *, seed: int = 0) -> tuple[Float[np.ndarray, "n 2"], str]:
+def projection(
+    vectors: Float[np.ndarray, "n dim"], *, seed: int = 0
+) -> tuple[Float[np.ndarray, "n 2"], str]:
     """Two coordinates for each vector and how they were found: t-SNE where scikit-learn is there, else PCA."""
     flat, share = pca(vectors)
     if find_spec("sklearn") is None or len(vectors) < 30:
@@ -19,7 +21,9 @@ def projection(vectors: Float[np.ndarray, "n dim"], *, seed: int = 0) -> tuple[F
     # started from the PCA, so that what lies far apart there tends to stay so; one seed, one map
     start = flat / max(float(flat[:, 0].std()), 1e-12) * 1e-4
     tsne = TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1)  # pyright: ignore[reportArgumentType]
-    return np.asarray(tsne.fit_transform(vectors.astype(np.float64)), np.float64), f"t-SNE, perplexity {perplexity:g}"
+    return np.asarray(
+        tsne.fit_transform(vectors.astype(np.float64)), np.float64
+    ), f"t-SNE, perplexity {perplexity:g}"
 
 
 def pca(vectors: Float[np.ndarray, "n dim"]) -> tuple[Float[np.ndarray, "n 2"], float]:

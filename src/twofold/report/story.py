@@ -34,7 +34,9 @@ class Row:
 
     def __post_init__(self) -> None:
         if len(self.pictures) != len(self.captions):
-            raise UsageError(f"{len(self.pictures)} pictures and {len(self.captions)} captions: give one of each")
+            raise UsageError(
+                f"{len(self.pictures)} pictures and {len(self.captions)} captions: give one of each"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,5 +91,9 @@ def score_shares(pairs: PairSource, *, threshold: float, bins: int = 40) -> Scor
             counts[row] += np.histogram(block.scores[kind], edges, weights=block.weights[kind])[0]
     genuine, impostor = counts.sum(axis=1)
     if not genuine or not impostor:
-        raise NotEnoughData(f"{genuine:g} genuine and {impostor:g} impostor pairs: at least one of each is needed")
-    return Scores(edges=edges, genuine=counts[0] / genuine, impostor=counts[1] / impostor, threshold=threshold)
+        raise NotEnoughData(
+            f"{genuine:g} genuine and {impostor:g} impostor pairs: at least one of each is needed"
+        )
+    return Scores(
+        edges=edges, genuine=counts[0] / genuine, impostor=counts[1] / impostor, threshold=threshold
+    )

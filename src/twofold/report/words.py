@@ -6,7 +6,9 @@ from collections.abc import Callable
 __all__ = ["differing", "marked"]
 
 
-def differing(text: str, other: str, *, plain: Callable[[str], str] = str.casefold) -> list[tuple[str, bool]]:
+def differing(
+    text: str, other: str, *, plain: Callable[[str], str] = str.casefold
+) -> list[tuple[str, bool]]:
     """The words of a text, each with whether the other text lacks it; a word that stands twice must stand twice there.
 
     Args:
@@ -23,4 +25,6 @@ def differing(text: str, other: str, *, plain: Callable[[str], str] = str.casefo
 
 def marked(text: str, other: str, *, plain: Callable[[str], str] = str.casefold) -> str:
     """The text with the words that the other one lacks in brackets: "Anna [Smyth] Berlin"."""
-    return " ".join(f"[{word}]" if differs else word for word, differs in differing(text, other, plain=plain))
+    return " ".join(
+        f"[{word}]" if differs else word for word, differs in differing(text, other, plain=plain)
+    )

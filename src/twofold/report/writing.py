@@ -12,11 +12,13 @@ __all__ = ["CARD", "write_report"]
 CARD = "MODEL_CARD.md"
 
 
-def write_report(report: Report, page: str | Path, *, beside: str | Path | None = None) -> tuple[Path, ...]:
+def write_report(
+    report: Report, page: str | Path, *, beside: str | Path | None = None
+) -> tuple[Path, ...]:
     """Write the page and, in the folder `beside`, the model card; returns what was written.
 
-    A bundle's folder takes a card: its manifest names the files that belong to the bundle, and saving the bundle again
-    (a new calibration, say) leaves the card of the old one behind.
+    A bundle's folder takes a card: its manifest names the files that belong to the bundle, and
+    saving the bundle again (a new calibration, say) leaves the card of the old one behind.
 
     Raises:
         CannotWrite: a folder is missing or read-only, or the disk is full.

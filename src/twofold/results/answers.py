@@ -25,15 +25,19 @@ class Verdict:
     """Whether two inputs are the same, and how sure that is.
 
     Attributes:
-        score: similarity, larger is more alike (cosine similarity for the cosine distance, minus the distance else).
-        probability: calibrated probability that the two are the same, if the share `prior` of all pairs were.
+        score: similarity, larger is more alike (cosine similarity for the cosine distance, minus
+            the distance else).
+        probability: calibrated probability that the two are the same, if the share `prior` of all
+            pairs were.
         prior: share of genuine pairs that `probability` holds for.
         threshold: score from which on the decision is "same".
         far: false-accept rate that the threshold was set for.
-        standing: what that rate rests on: it is guaranteed, certified or an estimate (see `Standing`).
-        reject_threshold: score below which the decision is "different"; between the two it is "unsure". None: there
-            is no such zone.
-        frr: false-reject rate that the lower threshold was set for, certified like `far`; None: no such zone.
+        standing: what that rate rests on: it is guaranteed, certified or an estimate (see
+            `Standing`).
+        reject_threshold: score below which the decision is "different"; between the two it is
+            "unsure". None: there is no such zone.
+        frr: false-reject rate that the lower threshold was set for, certified like `far`; None: no
+            such zone.
         group: whose threshold decided; None: there is one for all.
     """
 
@@ -76,8 +80,8 @@ class Found:
 
     Attributes:
         query: its name. hits: the items most like it, best first.
-        decision: of the best hit: "same", "unsure", or "different": nothing in the index is like it; None: nobody can
-            tell, since the bundle is not calibrated.
+        decision: of the best hit: "same", "unsure", or "different": nothing in the index is like
+            it; None: nobody can tell, since the bundle is not calibrated.
         threshold, far, standing: as in Verdict, of ONE comparison; None without a calibration.
         unreadable: why the query could not be read, and nothing was looked for; None: it could.
     """
@@ -94,7 +98,9 @@ class Found:
         """The probability of a hit; None where it contradicts the threshold, which keeps a false-accept rate."""
         if hit.probability is None or self.threshold is None:
             return hit.probability
-        return hit.probability if (hit.score >= self.threshold) == (hit.probability >= 0.5) else None
+        return (
+            hit.probability if (hit.score >= self.threshold) == (hit.probability >= 0.5) else None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,15 +108,17 @@ class Identification:
     """Who a query is: `label` of the best identity, or None when nobody enrolled reaches the threshold.
 
     Attributes:
-        decision: "same" somebody is, "unsure" the best is in the unsure zone, "different" nobody is near.
+        decision: "same" somebody is, "unsure" the best is in the unsure zone, "different" nobody is
+            near.
         score, probability: of the best enrolled identity, whether accepted or not.
         candidates: best item of each of the best identities, best first.
         gallery: number of enrolled identities that the query was compared with.
-        far, standing: as in Verdict, of ONE comparison; with `gallery` comparisons the chance that a stranger is
-            taken for somebody is larger.
-        fpir: rate at which strangers are taken for one of those enrolled, if `threshold` was set for it
-            (`calibrate_gallery`); `standing` is then that of this rate.
-        warning: why `fpir` does not hold here: the gallery has grown past the size it was measured for; else None.
+        far, standing: as in Verdict, of ONE comparison; with `gallery` comparisons the chance that
+            a stranger is taken for somebody is larger.
+        fpir: rate at which strangers are taken for one of those enrolled, if `threshold` was set
+            for it (`calibrate_gallery`); `standing` is then that of this rate.
+        warning: why `fpir` does not hold here: the gallery has grown past the size it was measured
+            for; else None.
     """
 
     label: str | None
@@ -136,7 +144,8 @@ class Group:
     """Things that are nearly the same as the one of them that is kept.
 
     Attributes:
-        kept: its id. copies: ids of the others, the most alike first. scores: how alike each is to the kept one.
+        kept: its id. copies: ids of the others, the most alike first. scores: how alike each is to
+            the kept one.
         known: the kept one stands in the index that was compared against.
     """
 
@@ -161,13 +170,19 @@ class Groups:
     """What a search for copies found.
 
     Attributes:
-        groups: each of two and more. items: how many things were looked at. new: how many of them for the first time.
-        rule: by what two things count as copies, in words. threshold: the score from which on they do.
-        perhaps: groups to be looked at, whose members may be copies of the first; nothing of them should go unseen.
+        groups: each of two and more. items: how many things were looked at. new: how many of them
+            for the first time.
+        rule: by what two things count as copies, in words. threshold: the score from which on they
+            do.
+        perhaps: groups to be looked at, whose members may be copies of the first; nothing of them
+            should go unseen.
         unreadable: id -> why it could not be read.
-        notes: what was left out or bounded, in words. recall: share of near pairs that were found, where measured.
-        files: id -> what is known of the files of all groups. dark, blurred: pictures that may be worth a look.
-        worth: what the rule is worth, as bench/dedup.py measured it: figure -> value; and what it never decides.
+        notes: what was left out or bounded, in words. recall: share of near pairs that were found,
+            where measured.
+        files: id -> what is known of the files of all groups. dark, blurred: pictures that may be
+            worth a look.
+        worth: what the rule is worth, as bench/dedup.py measured it: figure -> value; and what it
+            never decides.
     """
 
     groups: tuple[Group, ...]

@@ -50,7 +50,8 @@ class Difference:
     """How much better B is than A on the same data, and what was resampled to know it.
 
     Attributes:
-        a, b: the number of either. gain: what B is better by, whichever way the number counts; negative: A is better.
+        a, b: the number of either. gain: what B is better by, whichever way the number counts;
+            negative: A is better.
         low, high: interval of the gain; when it does not hold 0, the two differ.
     """
 
@@ -75,13 +76,16 @@ class Evaluation:
     """How well a bundle does on data that it has never seen.
 
     Attributes:
-        estimates: eer, auc, tar_at_far, recall_at_1, ...; those at the bundle's threshold only if it has one.
+        estimates: eer, auc, tar_at_far, recall_at_1, ...; those at the bundle's threshold only if
+            it has one.
         unit, units: what was resampled for the intervals, and how many of them there are.
         items, genuine_pairs, impostor_pairs: how much data that was.
-        threshold, far, standing: of the bundle's calibration; without one `far` is the rate asked for.
-        holds: whether the measured false-match rate agrees with `far`: False when its whole interval is above; None:
-            no threshold, or too little data to tell.
-        crossfitted: the numbers are those of models that each judge identities they had not seen, not of the bundle's.
+        threshold, far, standing: of the bundle's calibration; without one `far` is the rate asked
+            for.
+        holds: whether the measured false-match rate agrees with `far`: False when its whole
+            interval is above; None: no threshold, or too little data to tell.
+        crossfitted: the numbers are those of models that each judge identities they had not seen,
+            not of the bundle's.
         notes: what could not be measured, and why.
     """
 
@@ -112,7 +116,9 @@ class Evaluation:
         """
         named = {estimate.name: estimate for estimate in self.estimates}
         if name not in named:
-            raise UnknownName(f"{name!r} was not measured: {nearest(name, named)}. {' '.join(self.notes)}")
+            raise UnknownName(
+                f"{name!r} was not measured: {nearest(name, named)}. {' '.join(self.notes)}"
+            )
         return named[name]
 
 
@@ -132,7 +138,8 @@ class Progress:
     """Where a training run stands.
 
     Attributes:
-        loss: of the last step. monitored, best: the watched validation number, now and at its best; None before.
+        loss: of the last step. monitored, best: the watched validation number, now and at its best;
+            None before.
         items_per_second, pairs_per_second: of the present epoch; all pairs of a batch count.
         waiting: share of the present epoch in which the arithmetic stood still for data.
         seconds, seconds_left: since the start, and until the end at this pace.
@@ -160,7 +167,8 @@ class Reference:
     Attributes:
         scores: ascending; the shares below belong to them, one by one.
         genuine, impostor: shares of genuine and of impostor pairs that score at least so much.
-        genuine_variance, impostor_variance, covariance: of these shares, for other identities of the same kind.
+        genuine_variance, impostor_variance, covariance: of these shares, for other identities of
+            the same kind.
         genuine_freedom, impostor_freedom: degrees of freedom of Student's t for either.
     """
 
@@ -179,12 +187,15 @@ class Moved:
     """Scores of production beside those of the calibration: all of one kind, and of one group if there are groups.
 
     Attributes:
-        kind: "genuine" or "impostor" pairs that were said to be so, or "mixed" ones of which nobody said.
+        kind: "genuine" or "impostor" pairs that were said to be so, or "mixed" ones of which nobody
+            said.
         decision: "drift", "no drift", or "too little data" to tell.
         score: where production is farthest from the calibration; None: nowhere could be judged.
-        seen, expected: shares of pairs that score at least so much, in production and by the calibration.
+        seen, expected: shares of pairs that score at least so much, in production and by the
+            calibration.
         smallest: the smallest change of that share that would have been called drift here.
-        genuine_share: for mixed pairs, the lowest and highest share of genuine ones that fits them; None: none does.
+        genuine_share: for mixed pairs, the lowest and highest share of genuine ones that fits them;
+            None: none does.
         pairs, units: how much data that was.
     """
 
@@ -206,8 +217,9 @@ class Drift:
 
     Attributes:
         false_alarms: chance that a run says "drift" though nothing has changed, at most.
-        unit: what was counted as independent: "identity", "thing" (a file, say), or "pair", where nobody said whose the
-            pairs are; the promise then holds only if no two pairs share anybody.
+        unit: what was counted as independent: "identity", "thing" (a file, say), or "pair", where
+            nobody said whose the pairs are; the promise then holds only if no two pairs share
+            anybody.
         parts: genuine, impostor and mixed pairs, of each group if there are groups.
         notes: what could not be told, and why.
     """

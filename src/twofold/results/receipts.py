@@ -44,9 +44,12 @@ class Erasure:
     Attributes:
         pieces: how many byte strings of the labels, ids and vectors were looked for.
         files, searched: how many files were read for them, and how many bytes.
-        leftovers: places outside living rows in which one still stood after the deletion; they were rewritten.
-        swept: copies of the index that calls which were killed had left beside it; they were deleted, too.
-        left: such places at the end: 0; None where the engine keeps its files to itself, `note` then says so.
+        leftovers: places outside living rows in which one still stood after the deletion; they were
+            rewritten.
+        swept: copies of the index that calls which were killed had left beside it; they were
+            deleted, too.
+        left: such places at the end: 0; None where the engine keeps its files to itself, `note`
+            then says so.
     """
 
     labels: tuple[str, ...]
@@ -81,11 +84,12 @@ class AuditEntry:
     """One entry of an index's audit log.
 
     Attributes:
-        at: when (UTC, ISO 8601). event: enrol, update, expire, revoke, restore, purge, forget, erased, protect or
-            rekey.
+        at: when (UTC, ISO 8601). event: enrol, update, expire, revoke, restore, purge, forget,
+            erased, protect or rekey.
         subject: keyed hash of the label, hexadecimal; "" where it concerns the whole index.
         items: how many items that was.
-        receipt: of "erased", the end of a forget or purge: the numbers of its `Erasure`; names stand nowhere in it.
+        receipt: of "erased", the end of a forget or purge: the numbers of its `Erasure`; names
+            stand nowhere in it.
     """
 
     number: int
@@ -101,10 +105,12 @@ class Toll:
     """What a bridge costs, on identities that it was not fitted to: their things, embedded by the new model, ask.
 
     Attributes:
-        name: "recall_at_1": the best of all other items is of the same label; "finds_itself": it is the thing's own,
-            where too few labels have two items.
-        again: with all items embedded by the new model. bridged: with all items brought over the bridge.
-        likeness: median score of a vector brought over with the one that the new model makes of the same thing.
+        name: "recall_at_1": the best of all other items is of the same label; "finds_itself": it is
+            the thing's own, where too few labels have two items.
+        again: with all items embedded by the new model. bridged: with all items brought over the
+            bridge.
+        likeness: median score of a vector brought over with the one that the new model makes of the
+            same thing.
     """
 
     name: str
@@ -118,7 +124,8 @@ class Migration:
     """What a migration did.
 
     Attributes:
-        items: brought over by this call. embedded: of them again from their source. bridged: of them over a bridge.
+        items: brought over by this call. embedded: of them again from their source. bridged: of
+            them over a bridge.
         pairs: things embedded by both models, to which the bridge was fitted.
         toll: what the bridge costs in recall; None: none was needed.
     """
@@ -135,7 +142,8 @@ class Inspection:
     """What a check of an index found, and what a repair did.
 
     Attributes:
-        items: whole items. findings: what is wrong, with what to do. dropped: items that a repair took out, because
+        items: whole items. findings: what is wrong, with what to do. dropped: items that a repair
+            took out, because
         their bytes are not those that were written.
         repaired: what a repair did, a line each.
     """
@@ -156,12 +164,12 @@ class Indexed:
     """What indexing did.
 
     Attributes:
-        things: how many were given. embedded: how many of them went through the encoder. known: how many the index had
-        with the same content.
-        replaced: how many took the place of other content under the same id. changed: how many items of the index are
-        new or changed. pruned: how many were taken out, since their things are gone. items, labels: how many there are
-        now.
-        unreadable: id -> why it was left out.
+        things: how many were given. embedded: how many of them went through the encoder. known: how
+            many the index had
+        with the same content. replaced: how many took the place of other content under the same id.
+        changed: how many items of the index are new or changed. pruned: how many were taken out,
+        since their things are gone. items, labels: how many there are now. unreadable: id -> why it
+        was left out.
     """
 
     things: int

@@ -18,13 +18,20 @@ __all__ = ["create_engine", "index_stands", "open_engine"]
 
 
 def create_engine(
-    place: str | Path, contract: Contract, *, protect: Key | str | Path | bool = False, rotate: bool | None = None
+    place: str | Path,
+    contract: Contract,
+    *,
+    protect: Key | str | Path | bool = False,
+    rotate: bool | None = None,
 ) -> Engine:
     """Make an empty index and open it; arguments and errors as `Index.create`."""
     remote = _remote(place)
     if remote is not None:
         if protect is not False:
-            raise StoreError(f"{remote.NAME} keeps vectors as they are: only an index in a folder can be protected")
+            raise StoreError(
+                f"{remote.NAME} keeps vectors as they are: only an index in a folder can be "
+                f"protected"
+            )
         return remote.create(place, contract)
     key = None if protect is False else find_key(None if protect is True else protect)
     return LocalEngine.create(Path(place), contract, key=key, rotate=rotate)
@@ -36,7 +43,9 @@ def open_engine(place: str | Path, *, key: Key | str | Path | None = None) -> En
     if remote is None:
         return LocalEngine.open(Path(place), key=None if key is None else find_key(key))
     if key is not None:
-        raise StoreError(f"{remote.NAME} keeps vectors as they are, no key opens them: leave it out")
+        raise StoreError(
+            f"{remote.NAME} keeps vectors as they are, no key opens them: leave it out"
+        )
     return remote.open(place)
 
 
@@ -60,6 +69,7 @@ def _remote(place: str | Path) -> "type[MilvusEngine | PostgresEngine] | None":
     if "://" in str(place):
         # the rest may hold a password
         raise StoreError(
-            f"{scheme}: is not a place for an index: give a folder, milvus://, milvus+file: or postgresql://"
+            f"{scheme}: is not a place for an index: give a folder, milvus://, milvus+file: or "
+            f"postgresql://"
         )
     return None

@@ -16,7 +16,9 @@ from twofold.store.filters import metadata_text
 __all__ = ["check_items", "each_once", "utc"]
 
 
-def check_items(contract: Contract, items: Embeddings) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
+def check_items(
+    contract: Contract, items: Embeddings
+) -> tuple[Float[np.ndarray, "n dim"], list[str]]:
     """The vectors of new items as float32, and their metadata as JSON.
 
     Raises:
@@ -33,18 +35,21 @@ def check_names(embeddings: Embeddings) -> None:
     ids, labels = embeddings.ids, embeddings.labels
     if not len(ids) == len(labels) == len(embeddings.vectors):
         raise StoreError(
-            f"{len(ids)} ids, {len(labels)} labels and {len(embeddings.vectors)} vectors: give one of each"
+            f"{len(ids)} ids, {len(labels)} labels and {len(embeddings.vectors)} vectors: give "
+            f"one of each"
         )
     names = set(ids)
     if len(names) < len(ids):
         twice = [name for name, times in Counter(ids).items() if times > 1]
         raise StoreError(
-            f"the id {twice[0]!r} appears twice in one call ({len(twice)} such ids): give each item its own"
+            f"the id {twice[0]!r} appears twice in one call ({len(twice)} such ids): give each "
+            f"item its own"
         )
     names.update(labels)
     if not all_fit(names) and (wrong := [name for name in names if not all_fit({name})]):
         raise StoreError(
-            f"{wrong[0]!r} is not a valid id or label: give a text that is not empty, is UTF-8 and has no NUL"
+            f"{wrong[0]!r} is not a valid id or label: give a text that is not empty, is UTF-8 "
+            f"and has no NUL"
         )
 
 
@@ -65,7 +70,8 @@ def check_length(contract: Contract, vectors: np.ndarray, ids: Sequence[str]) ->
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     if len(wrong := np.flatnonzero(np.abs(lengths - 1) > UNIT_TOLERANCE)):
         raise StoreError(
-            f"the vector of {ids[wrong[0]]!r} has length {lengths[wrong[0]]:.4g}: an index for the cosine keeps unit "
+            f"the vector of {ids[wrong[0]]!r} has length {lengths[wrong[0]]:.4g}: an index for "
+            f"the cosine keeps unit "
             "vectors, so divide each by its length (an encoder with unit_norm=true does)"
         )
 
@@ -86,7 +92,9 @@ def utc(when: str | date | None) -> str | None:
     try:
         moment = datetime.fromisoformat(when) if isinstance(when, str) else when
     except ValueError as error:
-        raise UsageError(f"{when!r} is not a date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00") from error
+        raise UsageError(
+            f"{when!r} is not a date: write it as 2027-12-31 or 2027-12-31T18:00:00+01:00"
+        ) from error
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time())
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,7 +1,8 @@
 """The audit log: what happened to whom and when, with keyed hashes in place of names, so that it outlives an erasure.
 
-Each entry's hash takes in the one before it, and the index's state holds the last: an entry that was changed, taken out
-or put in breaks the chain. All hashes are keyed (HMAC-SHA256): without the key nobody can try names or forge an entry.
+Each entry's hash takes in the one before it, and the index's state holds the last: an entry that
+was changed, taken out or put in breaks the chain. All hashes are keyed (HMAC-SHA256): without the
+key nobody can try names or forge an entry.
 """
 
 import hmac
@@ -16,19 +17,29 @@ from twofold.store.sqlite.rows import State, digest
 __all__ = ["broken", "entries", "note", "subject_of"]
 
 SELECT = (
-    "SELECT number, CAST(at AS BLOB), CAST(event AS BLOB), subject, items, hash FROM audit NOT INDEXED ORDER BY number"
+    "SELECT number, CAST(at AS BLOB), CAST(event AS BLOB), subject, items, hash FROM "
+    "audit NOT INDEXED ORDER BY number"
 )
 
 
 def note(
-    connection: sqlite3.Connection, state: State, event: str, *, key: bytes, labels: Mapping[str, int], at: str
+    connection: sqlite3.Connection,
+    state: State,
+    event: str,
+    *,
+    key: bytes,
+    labels: Mapping[str, int],
+    at: str,
 ) -> State:
     """Write an entry for each label, or one without a name where there are none; the state that goes with it.
 
     Args:
-        key: of the hashes. labels: how many items each label has in it. at: the time (UTC, ISO 8601).
+        key: of the hashes. labels: how many items each label has in it. at: the time (UTC, ISO
+            8601).
     """
-    subjects = [(subject_of(key, label), items) for label, items in labels.items()] or [(b"", state.items)]
+    subjects = [(subject_of(key, label), items) for label, items in labels.items()] or [
+        (b"", state.items)
+    ]
     records = []
     for number, (subject, items) in enumerate(subjects, start=state.audits + 1):
         chain = link(key, state.chain, (number, at.encode(), event.encode(), subject, items))
@@ -46,10 +57,14 @@ def subject_of(key: bytes, label: str) -> bytes:
 def link(key: bytes, before: bytes, entry: tuple[int, bytes, bytes, bytes, int]) -> bytes:
     """Hash of an entry (number, time, event, subject, items) and of all before it."""
     number, at, event, subject, items = entry
-    return hmac.digest(key, digest(before, f"{number} {items}".encode(), at, event, subject), "sha256")
+    return hmac.digest(
+        key, digest(before, f"{number} {items}".encode(), at, event, subject), "sha256"
+    )
 
 
-def entries(connection: sqlite3.Connection, of: tuple[bytes, str] | None = None) -> Iterator[AuditEntry]:
+def entries(
+    connection: sqlite3.Connection, of: tuple[bytes, str] | None = None
+) -> Iterator[AuditEntry]:
     """The log, oldest first; `of` a key and a label: only what concerns that label."""
     wanted = None if of is None else subject_of(*of)
     for number, at, event, subject, items, _ in connection.execute(SELECT):
@@ -57,7 +72,14 @@ def entries(connection: sqlite3.Connection, of: tuple[bytes, str] | None = None)
             continue
         word, _, rest = event.decode().partition(" ")
         receipt = json.loads(rest) if rest else {}
-        yield AuditEntry(number=number, at=at.decode(), event=word, subject=subject.hex(), items=items, receipt=receipt)
+        yield AuditEntry(
+            number=number,
+            at=at.decode(),
+            event=word,
+            subject=subject.hex(),
+            items=items,
+            receipt=receipt,
+        )
 
 
 def broken(connection: sqlite3.Connection, state: State, *, key: bytes) -> int | None:

@@ -19,8 +19,9 @@ __all__ = ["Engine", "Gallery"]
 class Engine(Protocol):
     """Keeps the rows of one index and searches them.
 
-    A call that returns is kept; one that raises has changed nothing, unless the engine says otherwise. Every method
-    raises StoreError after `close`. Ties are broken by id, so that all engines give the same answers.
+    A call that returns is kept; one that raises has changed nothing, unless the engine says
+    otherwise. Every method raises StoreError after `close`. Ties are broken by id, so that all
+    engines give the same answers.
     """
 
     @property
@@ -91,7 +92,9 @@ class Engine(Protocol):
 
     # ---- writing
 
-    def put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+    def put(
+        self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]
+    ) -> int:
         """Insert items, or replace those of the same id; how many are new or changed.
 
         Args:
@@ -114,7 +117,12 @@ class Engine(Protocol):
     # ---- searching
 
     def search(
-        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        filters: Sequence[Condition],
+        *,
+        exact: bool,
     ) -> list[list[Hit]]:
         """The `k` best items for each query, best first; no hits where the index is empty."""
         ...

@@ -26,28 +26,37 @@ def erase(
 ) -> Search:
     """Leave no byte of deleted rows in any file.
 
-    First the write-ahead log is emptied. What SQLite has left in the database is nearly always in its indexes, where
-    names go in anywhere and pages split: these are rebuilt in a moment. Only where something is left in the table
-    itself, or nobody knows any more what to look for, the whole database is rewritten.
+    First the write-ahead log is emptied. What SQLite has left in the database is nearly always in
+    its indexes, where names go in anywhere and pages split: these are rebuilt in a moment. Only
+    where something is left in the table itself, or nobody knows any more what to look for, the
+    whole database is rewritten.
 
     Args:
         pieces: what to look for: `leftovers.pieces_of` the rows that were deleted.
-        whole: rewrite the database, since earlier rows of a label were deleted whose bytes nobody knows.
+        whole: rewrite the database, since earlier rows of a label were deleted whose bytes nobody
+            knows.
         swept: how many copies of the index, left by calls that were killed, were deleted before.
-        noted: items by label, for the receipt in the audit log; {} for one without names, None for no receipt.
+        noted: items by label, for the receipt in the audit log; {} for one without names, None for
+            no receipt.
 
     Raises:
-        StoreError: another process reads, so that old pages must stay; it is made up for at the next `open`.
+        StoreError: another process reads, so that old pages must stay; it is made up for at the
+            next `open`.
     """
     try:
         with explain(database.folder):
-            search = replace(cleaned(database, pieces, [REWRITE] if whole else ["", "REINDEX", REWRITE]), swept=swept)
+            search = replace(
+                cleaned(database, pieces, [REWRITE] if whole else ["", "REINDEX", REWRITE]),
+                swept=swept,
+            )
             with database.writing():
                 if whole:
                     database.connection.execute("DELETE FROM loose")
                 state = replace(database.state(), erasing=False)
                 if noted is not None:
-                    state = database.note(state, f"erased {json.dumps(asdict(search))}", counts=noted)
+                    state = database.note(
+                        state, f"erased {json.dumps(asdict(search))}", counts=noted
+                    )
                 database.write_state(state)
             database.empty_log()
     except StoreError as error:
@@ -69,7 +78,8 @@ def cleaned(database: Database, pieces: Sequence[bytes], steps: Sequence[str]) -
         if not searches[-1].left:
             return replace(searches[-1], leftovers=searches[0].left)
     raise StoreError(
-        f"{searches[-1].left} places in the files of {database.folder} still hold bytes of them: if that folder has "
+        f"{searches[-1].left} places in the files of {database.folder} still hold bytes of them: "
+        f"if that folder has "
         "other files in it, take those out"
     )
 

@@ -32,16 +32,20 @@ METRICS = {
     "manhattan": faiss.METRIC_L1,
 }
 
-FEW_QUERIES = 8  # below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
+# below so many queries faiss, which needs no copy of the rows, is quicker than `scan`
+FEW_QUERIES = 8
 LARGEST = 1e15  # number in a vector: beyond it squared distances leave float32
 UNIT_TOLERANCE = 1e-3  # how far the length of a row may be from 1 where the distance is the cosine
 MATRIX_QUERIES = 20  # from this many queries on, faiss does best with a matrix product
-SPARE = 16  # neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
+# neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
+SPARE = 16
 ROWS_AT_ONCE = 65_536
 """Rows scored in float64 at once: 128 MB of 256 numbers each."""
 
 SAME = 1e-12  # scores of one pair differ by less, whatever else is scored with it
-EDGE = 1e-9  # a product of many rows and one of few differ by less; those at the edge of a range are scored singly
+# a product of many rows and one of few differ by less; those at the edge of a range are scored
+# singly
+EDGE = 1e-9
 
 Found = tuple[Int[np.ndarray, "_"], Float[np.ndarray, "_"]]
 """Rows and scores of one query, best first; "_", since the answers in a list differ in length."""
@@ -50,13 +54,15 @@ Found = tuple[Int[np.ndarray, "_"], Float[np.ndarray, "_"]]
 def plain(contract: Contract) -> Contract:
     """The contract as rows are compared: by the Euclidean distance of embeddings where the comparison is learned.
 
-    Of 10 true neighbours by a trained head, among 32,460 embeddings, the 1,000 nearest by it held all and those by the
-    cosine .978 (docs/search.md).
+    Of 10 true neighbours by a trained head, among 32,460 embeddings, the 1,000 nearest by it held
+    all and those by the cosine .978 (docs/search.md).
     """
     return contract if contract.distance in METRICS else replace(contract, distance="euclidean")
 
 
-def check_vectors(contract: Contract, vectors: np.ndarray, name: Callable[[int], str]) -> np.ndarray:
+def check_vectors(
+    contract: Contract, vectors: np.ndarray, name: Callable[[int], str]
+) -> np.ndarray:
     """The vectors as float32 rows, or an error that names the first that does not fit."""
     if vectors.ndim != 2 or vectors.shape[1] != contract.dim:
         raise StoreError(f"vectors of shape {vectors.shape}: this index takes (n, {contract.dim})")
@@ -67,18 +73,29 @@ def check_vectors(contract: Contract, vectors: np.ndarray, name: Callable[[int],
     # one sum of squares answers for every number of a good batch; NaN passes no comparison
     fine = np.vdot(rows, rows) <= LARGEST**2
     if not fine and len(wrong := np.flatnonzero(~(np.abs(rows) <= LARGEST).all(axis=1))):
-        raise StoreError(f"the vector of {name(wrong[0])} has NaN, infinity or more than {LARGEST:g} in it: drop it")
+        raise StoreError(
+            f"the vector of {name(wrong[0])} has NaN, infinity or more than {LARGEST:g} in it: "
+            f"drop it"
+        )
     if contract.distance == "cosine" and len(wrong := np.flatnonzero(~rows.any(axis=1))):
-        raise StoreError(f"the vector of {name(wrong[0])} is all zeros, which has no direction to compare: drop it")
+        raise StoreError(
+            f"the vector of {name(wrong[0])} is all zeros, which has no direction to compare: "
+            f"drop it"
+        )
     return rows
 
 
 def neighbours(
-    contract: Contract, queries: Float[np.ndarray, "q dim"], rows: Float[np.ndarray, "n dim"], *, k: int
+    contract: Contract,
+    queries: Float[np.ndarray, "q dim"],
+    rows: Float[np.ndarray, "n dim"],
+    *,
+    k: int,
 ) -> list[Found]:
     """The `k` rows most like each query and all that score exactly as the last of them, best first, then in row order.
 
-    The answer to a query depends on the query and the rows alone: not on other queries, threads or blocks.
+    The answer to a query depends on the query and the rows alone: not on other queries, threads or
+    blocks.
 
     Args:
         contract: of a plain distance in `METRICS`.
@@ -112,25 +129,37 @@ def candidates(
 ) -> list[Int[np.ndarray, "_"] | None]:
     """For each query positions, ascending, among which its `k` nearest rows are, found in float32.
 
-    None: float32 cannot tell too many of the rows from the k-th (copies of one picture, say), so all are candidates.
+    None: float32 cannot tell too many of the rows from the k-th (copies of one picture, say), so
+    all are candidates.
     """
     metric = METRICS[distance]
     few = len(queries) == 1 or (len(queries) < FEW_QUERIES and metric == faiss.METRIC_INNER_PRODUCT)
     if metric == faiss.METRIC_L1 or few:
         keys, places = faiss.knn(queries, rows, min(k + SPARE, len(rows)), metric=metric)
-        clear = np.full(len(keys), True) if keys.shape[1] == len(rows) else apart(metric, queries, rows, keys=keys, k=k)
+        clear = (
+            np.full(len(keys), True)
+            if keys.shape[1] == len(rows)
+            else apart(metric, queries, rows, keys=keys, k=k)
+        )
         return [np.sort(own) if sure else None for own, sure in zip(places, clear, strict=True)]
     if metric == faiss.METRIC_INNER_PRODUCT:
         near = nearest(unit(queries), _blocks(rows, unit, len(queries)), k)
     else:
         # products lose their digits when vectors share an offset
         centre = rows.mean(axis=0)
-        near = nearest(queries - centre, _blocks(rows, lambda block: block - centre, len(queries)), k)
+        near = nearest(
+            queries - centre, _blocks(rows, lambda block: block - centre, len(queries)), k
+        )
     return [None if crowded(own, k) else own for own in near]
 
 
 def apart(
-    metric: int, queries: np.ndarray, rows: np.ndarray, *, keys: Float[np.ndarray, "q found"], k: int
+    metric: int,
+    queries: np.ndarray,
+    rows: np.ndarray,
+    *,
+    keys: Float[np.ndarray, "q found"],
+    k: int,
 ) -> Bool[np.ndarray, "q"]:
     """Whether the last row that was found lies so far behind the k-th that no row behind it can belong before that.
 
@@ -165,7 +194,10 @@ def _blocks(rows: np.ndarray, plain: Callable[[np.ndarray], np.ndarray], queries
 
 
 def within(
-    contract: Contract, query: Float[np.ndarray, "1 dim"], rows: Float[np.ndarray, "n dim"], score: float
+    contract: Contract,
+    query: Float[np.ndarray, "1 dim"],
+    rows: Float[np.ndarray, "n dim"],
+    score: float,
 ) -> tuple[Int[np.ndarray, "m"], Float[np.ndarray, "m"]]:
     """Positions and scores of all rows that score at least `score` (to 12 digits) with a query, best first."""
     near = []

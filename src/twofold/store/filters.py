@@ -10,19 +10,28 @@ from typing import Any
 from twofold.errors import StoreError
 from twofold.plurals import counted
 
-__all__ = ["Condition", "Scalar", "Where", "conditions", "kind", "metadata_text", "refuse_unmatched"]
+__all__ = [
+    "Condition",
+    "Scalar",
+    "Where",
+    "conditions",
+    "kind",
+    "metadata_text",
+    "refuse_unmatched",
+]
 
 Scalar = str | int | float | bool | None
 Where = Mapping[str, Any]
-LARGEST_INTEGER = 2**63  # beyond it JSON in SQLite, Parquet and the remote engines turns an integer into a float
+# beyond it JSON in SQLite, Parquet and the remote engines turns an integer into a float
+LARGEST_INTEGER = 2**63
 
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
     """One key of a filter: its value is one of `values`, or lies between `low` and `high`, both included.
 
-    Text is compared with text, numbers with numbers, True and False only with themselves; None also holds where the
-    key is missing.
+    Text is compared with text, numbers with numbers, True and False only with themselves; None also
+    holds where the key is missing.
     """
 
     key: str
@@ -45,13 +54,16 @@ def conditions(where: Where | None) -> tuple[Condition, ...]:
     """The conditions of a filter, all of which must hold.
 
     Args:
-        where: for each key a value, a list of values, or `{"min": x, "max": y}` (either may be left out).
+        where: for each key a value, a list of values, or `{"min": x, "max": y}` (either may be left
+            out).
 
     Raises:
         StoreError: no mapping, or a key, a value or a range that no metadata can hold.
     """
     if where is not None and not isinstance(where, Mapping):
-        raise StoreError(f"where is {where!r}: give a mapping of keys to values, {{'colour': 'red'}}")
+        raise StoreError(
+            f"where is {where!r}: give a mapping of keys to values, {{'colour': 'red'}}"
+        )
     return tuple(condition(key, wanted) for key, wanted in (where or {}).items())
 
 
@@ -63,7 +75,8 @@ def condition(key: Any, wanted: Any) -> Condition:
     values = tuple(wanted) if isinstance(wanted, list | tuple | set | frozenset) else (wanted,)
     if not values:
         raise StoreError(
-            f"where {key!r}: an empty list of values lets nothing pass: give at least one, or no condition"
+            f"where {key!r}: an empty list of values lets nothing pass: give at least one, or no "
+            f"condition"
         )
     for value in values:
         check_value(key, value)
@@ -73,38 +86,56 @@ def condition(key: Any, wanted: Any) -> Condition:
 def between(key: str, wanted: Mapping[str, Any]) -> Condition:
     """A range: `min` and `max` of one kind, at least one of them."""
     bounds = list(wanted.values())
-    if not bounds or wanted.keys() - {"min", "max"} or any(kind(bound) not in ("text", "number") for bound in bounds):
+    if (
+        not bounds
+        or wanted.keys() - {"min", "max"}
+        or any(kind(bound) not in ("text", "number") for bound in bounds)
+    ):
         raise StoreError(
-            f"where {key!r}: {dict(wanted)!r} is not a range: give {{'min': x, 'max': y}}, numbers or text"
+            f"where {key!r}: {dict(wanted)!r} is not a range: give {{'min': x, 'max': y}}, "
+            f"numbers or text"
         )
     for bound in bounds:
         check_value(key, bound)
     if kind(bounds[0]) != kind(bounds[-1]):
-        raise StoreError(f"where {key!r}: {dict(wanted)!r} mixes a text and a number: give two of one kind")
+        raise StoreError(
+            f"where {key!r}: {dict(wanted)!r} mixes a text and a number: give two of one kind"
+        )
     low, high = wanted.get("min"), wanted.get("max")
     if low is not None and high is not None and low > high:
-        raise StoreError(f"where {key!r}: nothing lies between {low!r} and {high!r}: give the smaller one first")
+        raise StoreError(
+            f"where {key!r}: nothing lies between {low!r} and {high!r}: give the smaller one first"
+        )
     return Condition(key=key, low=low, high=high)
 
 
-def refuse_unmatched(filters: Sequence[Condition], known: Mapping[str, Mapping[str, int]], place: object) -> None:
+def refuse_unmatched(
+    filters: Sequence[Condition], known: Mapping[str, Mapping[str, int]], place: object
+) -> None:
     """Say why a filter lets nothing pass, where no item could ever pass it.
 
     Args:
         known: for each key of the metadata how many items have a value of which `kind`.
 
     Raises:
-        StoreError: no item has the key, or a range asks for numbers where all values are texts, or the other way.
+        StoreError: no item has the key, or a range asks for numbers where all values are texts, or
+            the other way.
     """
     for each in filters:
         if each.key not in known and None not in (each.values or ()):
-            raise StoreError(f"no item of {place} has the key {each.key!r}: {keys_told(each.key, known)}")
+            raise StoreError(
+                f"no item of {place} has the key {each.key!r}: {keys_told(each.key, known)}"
+            )
         bound = each.high if each.low is None else each.low
         if each.values is None and kind(bound) not in known[each.key]:
             found = " and ".join(
-                f"{counted(count, 'item')} with a {name}" for name, count in sorted(known[each.key].items())
+                f"{counted(count, 'item')} with a {name}"
+                for name, count in sorted(known[each.key].items())
             )
-            raise StoreError(f"the range of {each.key!r} is of {kind(bound)}s, and {place} has {found} under that key")
+            raise StoreError(
+                f"the range of {each.key!r} is of {kind(bound)}s, and {place} has {found} under "
+                f"that key"
+            )
 
 
 def keys_told(wanted: str, known: Mapping[str, Mapping[str, int]]) -> str:
@@ -134,13 +165,15 @@ def metadata_text(names: Sequence[str], metadata: Sequence[Mapping[str, Any]] | 
     """The metadata of each item as JSON, keys sorted; `{}` where there is none.
 
     Raises:
-        StoreError: not one for each item, or something that is not a name with a JSON scalar; names the item.
+        StoreError: not one for each item, or something that is not a name with a JSON scalar; names
+            the item.
     """
     if metadata is None:
         return ["{}"] * len(names)
     if len(metadata) != len(names):
         raise StoreError(
-            f"{len(metadata)} metadata for {len(names)} items: give one for each, {{}} where there is none"
+            f"{len(metadata)} metadata for {len(names)} items: give one for each, {{}} where "
+            f"there is none"
         )
     return [text(name, each) for name, each in zip(names, metadata, strict=True)]
 
@@ -162,7 +195,8 @@ def check_key(key: Any) -> None:
     """Refuse a key that an engine could not look up."""
     if not isinstance(key, str) or not key or not key.isprintable() or set('"\\') & set(key):
         raise StoreError(
-            f"{key!r} is not a key: give a text that is not empty, without quotes, backslashes or line ends"
+            f"{key!r} is not a key: give a text that is not empty, without quotes, backslashes or "
+            f"line ends"
         )
 
 
@@ -177,5 +211,6 @@ def check_value(key: str, value: Any) -> None:
         fits = "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
     if not fits:
         raise StoreError(
-            f"{key!r} is {value!r}: give a text, True, False, None, or a finite number (an integer of 64 bits)"
+            f"{key!r} is {value!r}: give a text, True, False, None, or a finite number (an "
+            f"integer of 64 bits)"
         )

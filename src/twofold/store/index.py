@@ -26,9 +26,10 @@ __all__ = ["Index", "best_of_each"]
 class Index:
     """Vectors with ids, labels and metadata: add, remove, forget, search.
 
-    A call that returns is kept; one that raises has changed nothing. Any number of processes may read while one writes,
-    and several threads may share an index. It is a context manager. It checks arguments, fingerprints and filters, and
-    leaves the rest to its `engine` (`store.engine.Engine`).
+    A call that returns is kept; one that raises has changed nothing. Any number of processes may
+    read while one writes, and several threads may share an index. It is a context manager. It
+    checks arguments, fingerprints and filters, and leaves the rest to its `engine`
+    (`store.engine.Engine`).
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -36,18 +37,26 @@ class Index:
 
     @staticmethod
     def create(
-        place: str | Path, contract: Contract, *, protect: Key | str | Path | bool = False, rotate: bool | None = None
+        place: str | Path,
+        contract: Contract,
+        *,
+        protect: Key | str | Path | bool = False,
+        rotate: bool | None = None,
     ) -> "Index":
         """Make an empty index and open it.
 
         Args:
-            place: a folder, or the address of an engine: milvus://host, milvus+file:FILE, postgresql://host/database.
-            protect: encrypt vectors with this master key (`store.protection`): a key, the path of its file, or True for
-                the one that the environment names. Only a folder can be protected.
-            rotate: keep the vectors of a protected index under a secret rotation; None: where the distance allows it.
+            place: a folder, or the address of an engine: milvus://host, milvus+file:FILE,
+                postgresql://host/database.
+            protect: encrypt vectors with this master key (`store.protection`): a key, the path of
+                its file, or True for the one that the environment names. Only a folder can be
+                protected.
+            rotate: keep the vectors of a protected index under a secret rotation; None: where the
+                distance allows it.
 
         Raises:
-            StoreError: something stands at `place` already, or an engine cannot protect. WrongKey: there is no key.
+            StoreError: something stands at `place` already, or an engine cannot protect. WrongKey:
+                there is no key.
             CannotWrite: the disk does not take it.
         """
         return Index(create_engine(place, contract, protect=protect, rotate=rotate))
@@ -57,10 +66,12 @@ class Index:
         """Open an index; a local one checks every row against its hash.
 
         Args:
-            key: of a protected index, or the path of its file; None: the one that the environment names.
+            key: of a protected index, or the path of its file; None: the one that the environment
+                names.
 
         Raises:
-            StoreError: no index there, or one of another format. WrongKey: it is protected, and that is not its key.
+            StoreError: no index there, or one of another format. WrongKey: it is protected, and
+                that is not its key.
             DamagedIndex: names the rows that are not as they were written.
         """
         return Index(open_engine(place, key=key))
@@ -130,12 +141,14 @@ class Index:
     def add(self, embeddings: Embeddings) -> int:
         """Add items, all of a call or none; how many are new or changed. An item whose id is there is replaced.
 
-        Adding the same again changes nothing. A call waits for the disk once, so add many items in one call.
+        Adding the same again changes nothing. A call waits for the disk once, so add many items in
+        one call.
 
         Raises:
             FingerprintMismatch: vectors of another model.
-            StoreError: an id twice, a vector of a wrong length, with NaN, or without unit length where the distance is
-                the cosine; metadata that is not JSON; the disk is full or read-only; another process writes.
+            StoreError: an id twice, a vector of a wrong length, with NaN, or without unit length
+                where the distance is the cosine; metadata that is not JSON; the disk is full or
+                read-only; another process writes.
         """
         self.refuse_other(embeddings.fingerprint)
         return self.engine.put(embeddings, *check_items(self.contract, embeddings))
@@ -144,7 +157,8 @@ class Index:
         """Delete items by id.
 
         Raises:
-            StoreError: an id is not there (nothing is deleted then); the disk or another writer is in the way.
+            StoreError: an id is not there (nothing is deleted then); the disk or another writer is
+                in the way.
         """
         self.engine.remove(ids)
 
@@ -156,8 +170,8 @@ class Index:
 
         Raises:
             UnknownLabel: a label is not there; nothing is forgotten then.
-            StoreError: the disk is in the way, or another process that reads: then the rows are gone, and the bytes
-                are overwritten by the next one to open the index.
+            StoreError: the disk is in the way, or another process that reads: then the rows are
+                gone, and the bytes are overwritten by the next one to open the index.
         """
         wanted = each_once(labels)
         if not wanted:
@@ -167,19 +181,26 @@ class Index:
         return self.engine.forget(wanted)
 
     def search(
-        self, vectors: Float[np.ndarray, "q dim"], k: int = 10, *, where: Where | None = None, exact: bool = False
+        self,
+        vectors: Float[np.ndarray, "q dim"],
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        exact: bool = False,
     ) -> list[list[Hit]]:
         """The `k` items most like each vector, best first; fewer where the index holds fewer that pass the filter.
 
         Scores are the contract's: larger is more alike.
 
         Args:
-            where: only items whose metadata fit: for each key a value, a list of values, or {"min": x, "max": y}.
-            exact: compare with every item, even where the index is large enough for a search that may miss one.
+            where: only items whose metadata fit: for each key a value, a list of values, or {"min":
+                x, "max": y}.
+            exact: compare with every item, even where the index is large enough for a search that
+                may miss one.
 
         Raises:
-            StoreError: the index is empty, a vector or the filter does not fit, no item has a key of the filter, `k` is
-                below 1, or the comparison is learned.
+            StoreError: the index is empty, a vector or the filter does not fit, no item has a key
+                of the filter, `k` is below 1, or the comparison is learned.
         """
         if k < 1:
             raise StoreError(f"k is {k}: ask for at least 1 neighbour")
@@ -205,20 +226,29 @@ class Index:
         if self.contract.distance not in METRICS:
             raise self._learned()
         filters = conditions(where)
-        found = self.engine.search_range(check_vectors(self.contract, vectors, "query {}".format), score, filters)
+        found = self.engine.search_range(
+            check_vectors(self.contract, vectors, "query {}".format), score, filters
+        )
         if not any(found):
             self.refuse_unmatched(filters)
         return found
 
     def search_identities(
-        self, vectors: Float[np.ndarray, "q dim"], k: int = 10, *, where: Where | None = None, exact: bool = False
+        self,
+        vectors: Float[np.ndarray, "q dim"],
+        k: int = 10,
+        *,
+        where: Where | None = None,
+        exact: bool = False,
     ) -> list[list[Hit]]:
         """The best item of each of the `k` identities most like each vector, best first; otherwise as `search`."""
         deep = k
         while True:
             found = self.search(vectors, deep, where=where, exact=exact)
             best = [best_of_each(hits)[:k] for hits in found]
-            if not any(len(one) < k and len(hits) >= deep for one, hits in zip(best, found, strict=True)):
+            if not any(
+                len(one) < k and len(hits) >= deep for one, hits in zip(best, found, strict=True)
+            ):
                 return best
             deep *= 4  # an identity with many items filled the places of others
 
@@ -241,11 +271,14 @@ class Index:
     def recall(self, k: int = 10, *, sample: int = 1000, seed: int = 0) -> Estimate:
         """How much of the exact answer `search` finds: recall@k for vectors of the index, each without itself.
 
-        A hit counts when its score reaches the k-th best exact one. The interval is Wilson's over queries, at least as
-        wide as it need be, since a query's recall varies less than a coin. Errors as `search`.
+        A hit counts when its score reaches the k-th best exact one. The interval is Wilson's over
+        queries, at least as wide as it need be, since a query's recall varies less than a coin.
+        Errors as `search`.
         """
         return recall_of(
-            self.sample(sample, seed=seed), lambda vectors, exact: self.search(vectors, k + 1, exact=exact), k=k
+            self.sample(sample, seed=seed),
+            lambda vectors, exact: self.search(vectors, k + 1, exact=exact),
+            k=k,
         )
 
     def metadata_keys(self) -> dict[str, dict[str, int]]:
@@ -267,7 +300,10 @@ class Index:
     def check_dates(self) -> Gallery:
         """What keeps dates, revocations and an audit log; StoreError where the engine keeps none."""
         if self.engine.gallery is None:
-            raise StoreError(f"{self.path} keeps no dates, no revocations and no audit log: an index in a folder does")
+            raise StoreError(
+                f"{self.path} keeps no dates, no revocations and no audit log: an index in a "
+                f"folder does"
+            )
         return self.engine.gallery
 
     @property
@@ -276,16 +312,19 @@ class Index:
         self.engine.check_open()
         return self.engine.gallery is not None and self.engine.gallery.protected
 
-    def enrol(self, embeddings: Embeddings, *, expires: str | date | None = None, whole: bool = False) -> int:
+    def enrol(
+        self, embeddings: Embeddings, *, expires: str | date | None = None, whole: bool = False
+    ) -> int:
         """`add`, recorded in the audit log; how many items are new or changed.
 
         Args:
-            expires: from when on the items are neither found nor counted (2027-12-31, or with a time; UTC where it
-                names no zone); None: never, or as it was.
+            expires: from when on the items are neither found nor counted (2027-12-31, or with a
+                time; UTC where it names no zone); None: never, or as it was.
             whole: put the items in the place of all that their one label has.
 
         Raises:
-            StoreError: as `add`; a label is revoked; or, with `whole`, several labels, or another's id.
+            StoreError: as `add`; a label is revoked; or, with `whole`, several labels, or another's
+                id.
             UsageError: `expires` is not a date.
         """
         gallery, end = self.check_dates(), utc(expires)
@@ -311,7 +350,8 @@ class Index:
         """From when on identities are neither found nor counted; None lifts it. How many items changed.
 
         Raises:
-            UnknownLabel: a label is not there; nothing is changed then. UsageError: `when` is not a date.
+            UnknownLabel: a label is not there; nothing is changed then. UsageError: `when` is not a
+                date.
         """
         gallery, end = self.check_dates(), utc(when)
         return gallery.expire(self.known(labels), end)
@@ -339,17 +379,21 @@ class Index:
     def rekey(self, key: Key | str | Path, *, rotate: bool = False) -> None:
         """Put a protected index under another master key, whole or not at all; one without protection gets it.
 
-        Keep the old key until this returns: if it is killed, either the old key fits or the new one.
+        Keep the old key until this returns: if it is killed, either the old key fits or the new
+        one.
 
         Args:
             key: the new one, or the path of its file.
             rotate: new keys for all subjects and a new rotation too: every vector is rewritten.
 
         Raises:
-            WrongKey: no key there, or another process was faster. StoreError: the disk or another writer is in the way.
+            WrongKey: no key there, or another process was faster. StoreError: the disk or another
+                writer is in the way.
         """
         if not self.keeps_dates:
-            raise StoreError(f"{self.path} keeps vectors as they are: only an index in a folder can be protected")
+            raise StoreError(
+                f"{self.path} keeps vectors as they are: only an index in a folder can be protected"
+            )
         self.check_dates().rekey(find_key(key), rotate=rotate)
 
     def check(self, *, repair: bool = False) -> Inspection:
@@ -369,8 +413,10 @@ class Index:
         """Raise FingerprintMismatch unless `fingerprint` is that of this index."""
         if fingerprint != self.contract.fingerprint:
             raise FingerprintMismatch(
-                f"{self.path} holds vectors of model {self.contract.fingerprint[:12]}, these are of "
-                f"{fingerprint[:12]}: use the bundle it was made with, or make a new index with this one"
+                f"{self.path} holds vectors of model {self.contract.fingerprint[:12]}, these are "
+                f"of "
+                f"{fingerprint[:12]}: use the bundle it was made with, or make a new index with "
+                f"this one"
             )
 
     def known(self, labels: str | Sequence[str]) -> tuple[str, ...]:
@@ -388,7 +434,9 @@ class Index:
         )
 
     def _nobody(self, label: str) -> UnknownLabel:
-        return UnknownLabel(f"nobody called {label!r} is in {self.path}. {nearest(label, self.labels)}")
+        return UnknownLabel(
+            f"nobody called {label!r} is in {self.path}. {nearest(label, self.labels)}"
+        )
 
 
 def best_of_each(hits: Sequence[Hit]) -> list[Hit]:

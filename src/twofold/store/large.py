@@ -23,7 +23,8 @@ __all__ = ["EXACT_ROWS", "Large"]
 EXACT_ROWS = 100_000
 """Up to so many rows all vectors are held in memory and compared; above, a cache is asked first."""
 
-AGAIN_SECONDS, AGAIN = 60.0, 20.0  # after a refusal it is tried again so much later: at least, times what it took
+# after a refusal it is tried again so much later: at least, times what it took
+AGAIN_SECONDS, AGAIN = 60.0, 20.0
 
 Told = TypeVar("Told")
 
@@ -70,7 +71,8 @@ class Large:
             self.open(state)
         try:
             self.since.follow(state)
-        except DamagedIndex:  # the rows do not fit each other; a cache of the database as it was before, perhaps
+        # the rows do not fit each other; a cache of the database as it was before, perhaps
+        except DamagedIndex:
             self.drop()
             self.open(state)
             self.since.follow(state)
@@ -85,7 +87,9 @@ class Large:
     def open(self, state: State, *, suspect: bool = False) -> None:
         """Open or build the cache, and begin to follow from there."""
         self.close()
-        self.cached, note = open_cache(self.database, self.contract, state, watch=self.watch, suspect=suspect)
+        self.cached, note = open_cache(
+            self.database, self.contract, state, watch=self.watch, suspect=suspect
+        )
         self.notes += [note] if note else []
         self.since = Follower(self.database, self.contract, self.cached[1])
 
@@ -111,7 +115,9 @@ class Large:
         """Nearly the `k` best rows of each query, only of `allowed` if it is given; with `exact` just these."""
         near = self.asked(
             state,
-            lambda cache, since: cache.search(queries, k, allowed=allowed, gone=since.gone, exact=exact),
+            lambda cache, since: cache.search(
+                queries, k, allowed=allowed, gone=since.gone, exact=exact
+            ),
         )
         fresh = self.since.rows.search(self.contract, queries, k, allowed=allowed)
         return [best(found, k) for found in self.scored(queries, near, fresh)]
@@ -127,22 +133,31 @@ class Large:
         """All rows whose score with a query is at least `score`; none is missed."""
         near = self.asked(
             state,
-            lambda cache, since: cache.search_range(queries, score, allowed=allowed, gone=since.gone),
+            lambda cache, since: cache.search_range(
+                queries, score, allowed=allowed, gone=since.gone
+            ),
         )
         fresh = self.since.rows.search_range(self.contract, queries, score, allowed=allowed)
         return [reaching(found, score) for found in self.scored(queries, near, fresh)]
 
     def scored(
-        self, queries: Float[np.ndarray, "q dim"], near: Sequence[Int[np.ndarray, "_"]], fresh: Sequence[Found]
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        near: Sequence[Int[np.ndarray, "_"]],
+        fresh: Sequence[Found],
     ) -> list[Found]:
         """Both together, in the order of the rows, scored by the vectors in the database."""
         wanted = [np.union1d(old, new) for old, (new, _) in zip(near, fresh, strict=True)]
         numbers = np.unique(np.concatenate([np.empty(0, np.int64), *wanted]))
         rows = self.database.numbered(numbers.tolist())
-        vectors = vectors_of(self.database, self.contract, [rows[number] for number in numbers.tolist()])
+        vectors = vectors_of(
+            self.database, self.contract, [rows[number] for number in numbers.tolist()]
+        )
         found = []
         for query, own in zip(queries, wanted, strict=True):
-            found.append((own, self.contract.each_score(query, vectors[np.searchsorted(numbers, own)])))
+            found.append(
+                (own, self.contract.each_score(query, vectors[np.searchsorted(numbers, own)]))
+            )
         return found
 
     def drop(self) -> None:

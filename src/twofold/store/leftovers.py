@@ -1,9 +1,10 @@
 """What a deletion may have left behind: byte strings of rows that are gone, looked for in every file of an index.
 
-secure_delete overwrites a deleted row where it stands. What it leaves are copies: when SQLite splits or joins pages, it
-moves rows, and the place a row has moved away from is only marked as free. So a page is read as SQLite lays it out
-(sqlite.org/fileformat2.html, 1.6): what is found between its cells is a leftover, what is found in a cell belongs to a
-living row that shares those bytes.
+secure_delete overwrites a deleted row where it stands. What it leaves are copies: when SQLite
+splits or joins pages, it moves rows, and the place a row has moved away from is only marked as
+free. So a page is read as SQLite lays it out (sqlite.org/fileformat2.html, 1.6): what is found
+between its cells is a leftover, what is found in a cell belongs to a living row that shares those
+bytes.
 """
 
 import contextlib
@@ -54,8 +55,11 @@ def pieces_of(rows: Sequence[Row], others: Sequence[bytes] = ()) -> list[bytes]:
     long = [row.vector for row in rows] + list(others)
     stride = max(STRIDE, STRIDE * (sum(map(len, long)) // STRIDE // MOST_PIECES))
     for each in long:
-        windows = (each[place : place + WINDOW] for place in range(0, len(each) - WINDOW + 1, stride))
-        found.update(window for window in windows if len(set(window)) > 3)  # zeros and ones stand everywhere
+        windows = (
+            each[place : place + WINDOW] for place in range(0, len(each) - WINDOW + 1, stride)
+        )
+        # zeros and ones stand everywhere
+        found.update(window for window in windows if len(set(window)) > 3)
     return sorted(found)
 
 
@@ -68,7 +72,8 @@ def short_records(row: Row) -> Iterator[bytes]:
             record = bytes([3, 13 + 2 * len(name), kind]) + name + row.number.to_bytes(size)
             if len(record) >= SHORTEST:
                 yield record
-            yield row.id.encode() + row.label.encode() + row.added.encode()  # and in the table itself
+            # and in the table itself
+            yield row.id.encode() + row.label.encode() + row.added.encode()
 
 
 def look(folder: Path, pieces: Sequence[bytes], *, rewritten: bool = False) -> Search:
@@ -77,22 +82,33 @@ def look(folder: Path, pieces: Sequence[bytes], *, rewritten: bool = False) -> S
     Copies beside the folder that could not be swept away are read, too.
 
     Args:
-        rewritten: the database has just been rewritten, so that pages without cells hold ends of living rows.
+        rewritten: the database has just been rewritten, so that pages without cells hold ends of
+            living rows.
     """
-    files = [path for place in (folder, *spares(folder)) for path in sorted(place.rglob("*")) if path.is_file()]
+    files = [
+        path
+        for place in (folder, *spares(folder))
+        for path in sorted(place.rglob("*"))
+        if path.is_file()
+    ]
     left = searched = 0
     for path in files:
         with opened(path) as handle:
             found = list(places(handle, pieces))
             searched += os.fstat(handle).st_size
-            left += unclaimed(handle, found, rewritten=rewritten) if path == folder / TRUTH else len(found)
+            left += (
+                unclaimed(handle, found, rewritten=rewritten)
+                if path == folder / TRUTH
+                else len(found)
+            )
     return Search(pieces=len(pieces), files=len(files), searched=searched, left=left)
 
 
 def sweep(folder: Path) -> int:
     """Delete the copies of an index that calls which were killed have left beside it; how many those were.
 
-    A repair writes a whole index beside the old one before the two change places. One that is at work is left alone.
+    A repair writes a whole index beside the old one before the two change places. One that is at
+    work is left alone.
     """
     return sum(remove_abandoned(path) for path in spares(folder))
 
@@ -101,7 +117,8 @@ def sweep(folder: Path) -> int:
 def opened(path: Path) -> Iterator[int]:
     """A descriptor to read a file by: the one that SQLite has, if it has the file open in this process.
 
-    To open the file once more and close it would drop SQLite's locks on it (sqlite.org/howtocorrupt.html, 2.2).
+    To open the file once more and close it would drop SQLite's locks on it
+    (sqlite.org/howtocorrupt.html, 2.2).
     """
     known = known_descriptor(path)
     if known is not None:
@@ -135,7 +152,9 @@ def places(handle: int, pieces: Sequence[bytes]) -> Iterator[tuple[int, int]]:
     while content := pread(handle, CHUNK + overlap, origin):
         near, marks = suspects(content, first)
         for number, group in enumerate(groups):
-            for place in group.found(content, near[(marks >> np.uint32(number % 32)) & np.uint32(1) == 1]):
+            for place in group.found(
+                content, near[(marks >> np.uint32(number % 32)) & np.uint32(1) == 1]
+            ):
                 if place < CHUNK:
                     yield origin + place, group.length
         origin += CHUNK
@@ -158,7 +177,9 @@ class Group:
     def of(cls, length: int, pieces: Sequence[bytes]) -> "Group":
         """Those of the pieces that have this length."""
         own = frozenset(piece for piece in pieces if len(piece) == length)
-        rows = np.array([np.frombuffer(piece.ljust(WINDOW, b"\0"), np.uint8) for piece in sorted(own)])
+        rows = np.array(
+            [np.frombuffer(piece.ljust(WINDOW, b"\0"), np.uint8) for piece in sorted(own)]
+        )
         starts = rows[:, 0].astype(np.int64) + 256 * rows[:, 1].astype(np.int64)
         keys = [words_at(row, np.zeros(1, np.int64), length)[0] for row in rows]
         return cls(length, own, starts, np.sort(np.array(keys, np.uint64)))
@@ -228,7 +249,10 @@ def free(page: bytes, header: int, *, rewritten: bool) -> list[tuple[int, int]]:
     if kind not in TREES:
         return [] if rewritten else [(0, len(page))]
     numbers = 12 if kind in (2, 5) else 8
-    cells, begin = int.from_bytes(page[header + 3 : header + 5]), int.from_bytes(page[header + 5 : header + 7])
+    cells, begin = (
+        int.from_bytes(page[header + 3 : header + 5]),
+        int.from_bytes(page[header + 5 : header + 7]),
+    )
     gaps = [(header + numbers + 2 * cells, begin or 65536)]
     block = int.from_bytes(page[header + 1 : header + 3])
     while 0 < block <= len(page) - 4 and len(gaps) < len(page) // 4:

@@ -1,6 +1,7 @@
 """The life of identities in a local index: replaced whole, ended by a date, revoked and restored, purged; all audited.
 
-A row is never changed: what changes is written again, under a new number, in the transaction that drops the old row.
+A row is never changed: what changes is written again, under a new number, in the transaction that
+drops the old row.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,10 +20,13 @@ __all__ = ["drop_expired", "enrolled", "rewrite", "standing", "substitute"]
 def enrolled(database: Database) -> tuple[Enrolled, ...]:
     """Every identity, sorted by label; it expires when its last item does."""
     found = database.connection.execute(
-        "SELECT label, count(*), CASE WHEN count(expires) = count(*) THEN max(expires) END, max(revoked) "
+        "SELECT label, count(*), CASE WHEN count(expires) = count(*) THEN max(expires) END, "
+        "max(revoked) "
         "FROM items GROUP BY label ORDER BY label"
     )
-    return tuple(Enrolled(label=label, items=n, expires=end, revoked=since) for label, n, end, since in found)
+    return tuple(
+        Enrolled(label=label, items=n, expires=end, revoked=since) for label, n, end, since in found
+    )
 
 
 def standing(database: Database) -> tuple[int, int]:
@@ -31,7 +35,8 @@ def standing(database: Database) -> tuple[int, int]:
     if not len(database.ended(now)):
         return len(database.labels()), database.state().items
     find = (
-        "SELECT count(DISTINCT label), count(*) FROM items WHERE revoked IS NULL AND (expires IS NULL OR expires > ?)"
+        "SELECT count(DISTINCT label), count(*) FROM items WHERE revoked IS NULL AND "
+        "(expires IS NULL OR expires > ?)"
     )
     identities, items = database.connection.execute(find, (now,)).fetchone()
     return identities, items
@@ -41,7 +46,8 @@ def substitute(database: Database, label: str, batch: Batch) -> int:
     """Put items in the place of all that a label has; how many stood there.
 
     Raises:
-        StoreError: an id belongs to another label, or the label is revoked; nothing is changed then.
+        StoreError: an id belongs to another label, or the label is revoked; nothing is changed
+            then.
     """
     with database.writing():
         refuse_revoked(database, [label])
@@ -62,11 +68,17 @@ def substitute(database: Database, label: str, batch: Batch) -> int:
     return len(old)
 
 
-def rewrite(database: Database, labels: Sequence[str], event: str, change: Callable[[Row], Row]) -> int:
+def rewrite(
+    database: Database, labels: Sequence[str], event: str, change: Callable[[Row], Row]
+) -> int:
     """Change the dates of all items of labels; how many that were. What is so already is left alone."""
     with database.writing():
         state = database.state()
-        rows = [row for label in labels for row in database.rows("WHERE label = ? ORDER BY row", (label,))]
+        rows = [
+            row
+            for label in labels
+            for row in database.rows("WHERE label = ? ORDER BY row", (label,))
+        ]
         old = [row for row in rows if change(row) != row]
         if not old:
             return 0
@@ -77,7 +89,9 @@ def rewrite(database: Database, labels: Sequence[str], event: str, change: Calla
         drop(database, old, generation=state.generation + 1)
         loosen(database, old)
         written, gone = database.write_rows(fresh), [row.digest() for row in old]
-        state = state.after(written=written, gone=gone, items=state.items, last=state.last + len(fresh))
+        state = state.after(
+            written=written, gone=gone, items=state.items, last=state.last + len(fresh)
+        )
         state = database.note(state, event, labels=[row.label for row in old])
         database.write_state(database.pruned(state))
     return len(old)
@@ -90,14 +104,20 @@ def drop_expired(database: Database) -> tuple[Forgotten, tuple[str, ...]]:
         What was deleted, and the labels that are gone with it.
     """
     with database.writing():
-        rows = list(database.rows("WHERE expires IS NOT NULL AND expires <= ? ORDER BY row", (clock(),)))
+        rows = list(
+            database.rows("WHERE expires IS NOT NULL AND expires <= ? ORDER BY row", (clock(),))
+        )
         if not rows:
             return Forgotten([], [], False), ()
         loosen(database, rows)
         dropped(database, rows, replace(database.state(), erasing=True), "purge")
         labels = sorted({row.label for row in rows})
-        gone = tuple(label for label in labels if not any(database.rows("WHERE label = ? LIMIT 1", (label,))))
+        gone = tuple(
+            label for label in labels if not any(database.rows("WHERE label = ? LIMIT 1", (label,)))
+        )
         find = "SELECT key FROM subjects WHERE label = ?"
         keys = [key for label in gone for (key,) in database.connection.execute(find, (label,))]
-        database.connection.executemany("DELETE FROM subjects WHERE label = ?", [(label,) for label in gone])
+        database.connection.executemany(
+            "DELETE FROM subjects WHERE label = ?", [(label,) for label in gone]
+        )
     return Forgotten(rows, keys, True), gone

@@ -35,7 +35,8 @@ from twofold.strict_json import plain_object
 
 __all__ = ["LocalEngine"]
 
-FEW_ENDED = 256  # expired or revoked rows up to which so many more neighbours are sought and these left out
+# expired or revoked rows up to which so many more neighbours are sought and these left out
+FEW_ENDED = 256
 FORGOTTEN_AT_ONCE = 1000  # rows; of more, too many pieces are left to be looked for one by one
 
 
@@ -43,7 +44,8 @@ class LocalEngine:
     """See `Engine` and `Gallery`. An index in a folder of its own.
 
     Attributes:
-        path: the folder. database: its rows. rotation: under which vectors stand in the file and in memory, if any.
+        path: the folder. database: its rows. rotation: under which vectors stand in the file and in
+            memory, if any.
         memory: all rows, where they are few. large: what searches where they are many.
     """
 
@@ -63,7 +65,8 @@ class LocalEngine:
                     check_pages(database.connection, path)
             swept = sweep(path)
             if state.erasing:
-                with contextlib.suppress(StoreError):  # a reader or a read-only disk: it stays to be done
+                # a reader or a read-only disk: it stays to be done
+                with contextlib.suppress(StoreError):
                     self.large.drop()
                     erase(database, whole=True, swept=swept, noted={})
         except BaseException:
@@ -71,7 +74,9 @@ class LocalEngine:
             raise
 
     @classmethod
-    def create(cls, folder: Path, contract: Contract, *, key: Key | None, rotate: bool | None) -> "LocalEngine":
+    def create(
+        cls, folder: Path, contract: Contract, *, key: Key | None, rotate: bool | None
+    ) -> "LocalEngine":
         """Make an empty index in a new folder, protected where there is a key, and open it."""
         protection = "{}" if key is None else Protection.create(key, contract, rotate=rotate).text
         if (folder / TRUTH).exists():
@@ -198,15 +203,21 @@ class LocalEngine:
 
     # ---- writing: the database alone; memory follows at the next search
 
-    def put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+    def put(
+        self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]
+    ) -> int:
         """Insert items, or replace those of the same id; how many are new or changed."""
         return put(self.database, self._batch(embeddings, vectors, metadata))
 
-    def _batch(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> Batch:
+    def _batch(
+        self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]
+    ) -> Batch:
         """What is given to the database."""
         turned = vectors if self.rotation is None else self.rotation.turn(vectors)
         stored = list(map(bytearray, turned.astype("<f4", copy=False)))
-        return Batch(ids=embeddings.ids, labels=embeddings.labels, vectors=stored, metadata=metadata)
+        return Batch(
+            ids=embeddings.ids, labels=embeddings.labels, vectors=stored, metadata=metadata
+        )
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id; all or none."""
@@ -226,7 +237,8 @@ class LocalEngine:
     def _erased(self, gone: Forgotten, labels: tuple[str, ...]) -> Erasure:
         """Overwrite what deleted rows have left, and say so.
 
-        The whole cache goes: its centres and codebooks are means over the rows, and a mean of few is nearly a row.
+        The whole cache goes: its centres and codebooks are means over the rows, and a mean of few
+        is nearly a row.
         """
         rows, database = gone.rows, self.database
         swept = sweep(database.folder)
@@ -243,7 +255,12 @@ class LocalEngine:
     # ---- searching
 
     def search(
-        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        filters: Sequence[Condition],
+        *,
+        exact: bool,
     ) -> list[list[Hit]]:
         """The `k` best items for each query, best first, equal ones in the order of their ids."""
         with self.database.reading():
@@ -267,13 +284,19 @@ class LocalEngine:
             return [self._embeddings([row for row, _ in one]) for one in ranked]
 
     def _nearest(
-        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        filters: Sequence[Condition],
+        *,
+        exact: bool,
     ) -> list[Found]:
         """The `k` rows most like each query, of those that pass a filter and are neither expired nor revoked."""
         if self.rotation is not None:
             queries = self.rotation.turn(queries)
         state, ended = self.database.state(), self.database.ended(clock())
-        # a few that ended are sought too and left out afterwards: quicker than to name all that have not
+        # a few that ended are sought too and left out afterwards: quicker than to name all that
+        # have not
         few = not filters and len(ended) <= FEW_ENDED
         allowed, deep = (None, k + len(ended)) if few else (self._allowed(filters, ended), k)
         if state.items > large.EXACT_ROWS and self._by_cache(state):
@@ -283,7 +306,9 @@ class LocalEngine:
             found = self.memory.rows.search(self.memory.contract, queries, deep, allowed=allowed)
         return [without(each, ended, k) for each in found] if few and len(ended) else found
 
-    def _within(self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]) -> list[Found]:
+    def _within(
+        self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
+    ) -> list[Found]:
         """All such rows whose score with a query is at least `score`."""
         if self.rotation is not None:
             queries = self.rotation.turn(queries)
@@ -302,7 +327,9 @@ class LocalEngine:
             self.memory = Follower(self.database, self.memory.contract)
         return True
 
-    def _allowed(self, filters: Sequence[Condition], ended: Int[np.ndarray, "e"]) -> Int[np.ndarray, "m"]:
+    def _allowed(
+        self, filters: Sequence[Condition], ended: Int[np.ndarray, "e"]
+    ) -> Int[np.ndarray, "m"]:
         """Numbers of the rows that pass the filter and are not `ended`, ascending."""
         numbers = passing(self.database, filters) if filters else self.database.numbers()
         return np.setdiff1d(numbers, ended, assume_unique=True)
@@ -354,16 +381,22 @@ class LocalEngine:
 
     def expire(self, labels: Sequence[str], end: str | None) -> int:
         """Set when identities end; how many items changed."""
-        return lifetimes.rewrite(self.database, labels, "expire", lambda row: row._replace(expires=end))
+        return lifetimes.rewrite(
+            self.database, labels, "expire", lambda row: row._replace(expires=end)
+        )
 
     def revoke(self, labels: Sequence[str]) -> int:
         """Never match identities until they are restored; how many items changed."""
         now = clock()
-        return lifetimes.rewrite(self.database, labels, "revoke", lambda row: row._replace(revoked=row.revoked or now))
+        return lifetimes.rewrite(
+            self.database, labels, "revoke", lambda row: row._replace(revoked=row.revoked or now)
+        )
 
     def restore(self, labels: Sequence[str]) -> int:
         """Lift a revocation; how many items changed."""
-        return lifetimes.rewrite(self.database, labels, "restore", lambda row: row._replace(revoked=None))
+        return lifetimes.rewrite(
+            self.database, labels, "restore", lambda row: row._replace(revoked=None)
+        )
 
     def purge(self) -> Erasure | None:
         """Erase every item that is expired; None: there is none."""
@@ -375,7 +408,9 @@ class LocalEngine:
         """The audit log, oldest first; only what concerns a label, if one is given."""
         with self.database.reading():
             key = self.database.seal.audit_key(self.database.pinned())
-            return tuple(audit.entries(self.database.connection, None if label is None else (key, label)))
+            return tuple(
+                audit.entries(self.database.connection, None if label is None else (key, label))
+            )
 
     def rekey(self, key: Key, *, rotate: bool) -> None:
         """Put the index under another master key, or under a first one."""

@@ -51,7 +51,10 @@ class MemoryRows:
         return self._hashes[: self.count]
 
     def put(
-        self, numbers: Int[np.ndarray, "m"], vectors: Float[np.ndarray, "m dim"], hashes: UInt8[np.ndarray, "m 32"]
+        self,
+        numbers: Int[np.ndarray, "m"],
+        vectors: Float[np.ndarray, "m dim"],
+        hashes: UInt8[np.ndarray, "m 32"],
     ) -> None:
         """Put rows behind the others; their numbers are larger than all before."""
         self.reserve(self.count + len(numbers))
@@ -74,7 +77,8 @@ class MemoryRows:
             return gone
         dropped = self.numbers[gone]
         kept = np.delete(np.arange(gone[0], self.count), gone - gone[0])
-        place = slice(gone[0], gone[0] + len(kept))  # what stands before the first stays where it is
+        # what stands before the first stays where it is
+        place = slice(gone[0], gone[0] + len(kept))
         for table in (self._numbers, self._vectors, self._hashes):
             table[place] = table[kept]
             table[place.stop : self.count] = 0
@@ -119,7 +123,9 @@ class MemoryRows:
         found = [within(contract, query[None], vectors, score) for query in queries]
         return [(numbers[places], scores) for places, scores in found]
 
-    def only(self, allowed: Int[np.ndarray, "m"]) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n dim"]]:
+    def only(
+        self, allowed: Int[np.ndarray, "m"]
+    ) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n dim"]]:
         """Numbers and vectors of the rows that count."""
         kept = np.isin(self.numbers, allowed, assume_unique=True)
         return self.numbers[kept], self.vectors[kept]
@@ -156,7 +162,8 @@ class Follower:
         """Read what is new at a state, inside the transaction that told it.
 
         Raises:
-            DamagedIndex: names the rows that are not as they were written, or says that some are lost.
+            DamagedIndex: names the rows that are not as they were written, or says that some are
+                lost.
         """
         if state.generation == self.generation:
             return
@@ -164,11 +171,13 @@ class Follower:
             self._begin()
         self._read(state)
         if not self.whole(state) and self.generation > self.base.generation:
-            self._begin()  # a list of deleted rows that is damaged; the rows themselves may be whole
+            # a list of deleted rows that is damaged; the rows themselves may be whole
+            self._begin()
             self._read(state)
         if not self.whole(state):
             raise damaged(
-                f"{self.database.folder} holds {self.held()} whole rows where {state.items} were written: some are "
+                f"{self.database.folder} holds {self.held()} whole rows where {state.items} were "
+                f"written: some are "
                 "lost or foreign"
             )
         self.generation = state.generation
@@ -190,7 +199,9 @@ class Follower:
         while block := list(islice(rows, ROWS_AT_ONCE)):
             numbers = np.array([row.number for row, _ in block], np.int64)
             vectors = vectors_of(self.database, self.contract, [row for row, _ in block])
-            hashes = np.frombuffer(b"".join(hashed for _, hashed in block), np.uint8).reshape(len(block), 32)
+            hashes = np.frombuffer(b"".join(hashed for _, hashed in block), np.uint8).reshape(
+                len(block), 32
+            )
             self.rows.put(numbers, vectors, hashes)
 
     def held(self) -> int:
@@ -204,13 +215,23 @@ class Follower:
         return self.base.items > 0 or self.rows.checksum() == state.checksum
 
 
-def vectors_of(database: Database, contract: Contract, rows: Sequence[Row]) -> Float[np.ndarray, "n dim"]:
+def vectors_of(
+    database: Database, contract: Contract, rows: Sequence[Row]
+) -> Float[np.ndarray, "n dim"]:
     """The vectors of rows, unsealed, float32.
 
     Raises:
         DamagedIndex: one has not the contract's length.
     """
     plain = [database.seal.unseal(database, row) for row in rows]
-    if wrong := [row.id for row, vector in zip(rows, plain, strict=True) if len(vector) != 4 * contract.dim]:
-        raise damaged(f"{database.folder}: the vector of {wrong[0]!r} has not {contract.dim} numbers")
-    return np.frombuffer(b"".join(plain), "<f4").reshape(len(rows), contract.dim).astype(np.float32, copy=False)
+    if wrong := [
+        row.id for row, vector in zip(rows, plain, strict=True) if len(vector) != 4 * contract.dim
+    ]:
+        raise damaged(
+            f"{database.folder}: the vector of {wrong[0]!r} has not {contract.dim} numbers"
+        )
+    return (
+        np.frombuffer(b"".join(plain), "<f4")
+        .reshape(len(rows), contract.dim)
+        .astype(np.float32, copy=False)
+    )

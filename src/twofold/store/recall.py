@@ -10,25 +10,35 @@ from twofold.results import Embeddings, Estimate, Hit
 
 __all__ = ["recall_of"]
 
-CONFIDENCE, NORMAL = 0.95, 1.959963984540054  # and the quantile of the normal distribution that goes with it
+# and the quantile of the normal distribution that goes with it
+CONFIDENCE, NORMAL = 0.95, 1.959963984540054
 QUERIES_AT_ONCE = 256
 """Queries of one search, exact and not, of the sample."""
 
 EQUAL = 1e-9  # scores this near are one score
 
 
-def recall_of(chosen: Embeddings, search: Callable[[np.ndarray, bool], list[list[Hit]]], *, k: int) -> Estimate:
+def recall_of(
+    chosen: Embeddings, search: Callable[[np.ndarray, bool], list[list[Hit]]], *, k: int
+) -> Estimate:
     """Recall@k of a search, for items of the index, each without itself.
 
     Args:
         chosen: the items to ask with.
-        search: vectors, and whether to search exactly -> at least `k + 1` hits for each where there are so many.
+        search: vectors, and whether to search exactly -> at least `k + 1` hits for each where there
+            are so many.
     """
     if not chosen.ids:
-        raise StoreError("no items to measure a recall by: give a sample of at least 1, of an index that is not empty")
+        raise StoreError(
+            "no items to measure a recall by: give a sample of at least 1, of an index that is "
+            "not empty"
+        )
     found: list[float] = []
     for start in range(0, len(chosen.ids), QUERIES_AT_ONCE):
-        queries, names = chosen.vectors[start : start + QUERIES_AT_ONCE], chosen.ids[start : start + QUERIES_AT_ONCE]
+        queries, names = (
+            chosen.vectors[start : start + QUERIES_AT_ONCE],
+            chosen.ids[start : start + QUERIES_AT_ONCE],
+        )
         ours, truth = search(queries, False), search(queries, True)
         found += [share(*each, k=k) for each in zip(names, ours, truth, strict=True)]
     value = float(np.mean(found))

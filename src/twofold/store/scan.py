@@ -1,7 +1,8 @@
 """Exact scan: which rows can be among the k nearest, by matrix products in float32 whose error is bounded.
 
-numpy's matrix product and not faiss's: faiss-cpu brings a BLAS of its own, which falls back to SSE3 on processors that
-it does not know (29 against 134 GFLOP/s were measured on one core). Near is Euclidean: of unit vectors, that is cosine.
+numpy's matrix product and not faiss's: faiss-cpu brings a BLAS of its own, which falls back to SSE3
+on processors that it does not know (29 against 134 GFLOP/s were measured on one core). Near is
+Euclidean: of unit vectors, that is cosine.
 """
 
 from collections.abc import Iterator
@@ -9,13 +10,24 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-__all__ = ["ROUNDING", "Blocks", "block_rows", "crowded", "nearest", "sides", "slack", "widened", "within"]
+__all__ = [
+    "ROUNDING",
+    "Blocks",
+    "block_rows",
+    "crowded",
+    "nearest",
+    "sides",
+    "slack",
+    "widened",
+    "within",
+]
 
 KEYS = 1 << 19  # of a block of rows with all queries: they stay in the cache of the processor
 ROUNDING = 2.0**-24
 """Relative, of one operation in float32: half of the last of 24 binary digits."""
 
-MOST_TIES = 1024  # rows kept beside the k best because float32 cannot tell them apart; then the earliest of those
+# rows kept beside the k best because float32 cannot tell them apart; then the earliest of those
+MOST_TIES = 1024
 POOL = 64  # per query
 WITHOUT_COPIES = np.int32(~0x70000000)  # of the sign, which an int16 that is widened fills up with
 
@@ -28,7 +40,9 @@ def block_rows(queries: int) -> int:
     return min(max(KEYS // max(queries, 1), 256), 16_384)
 
 
-def sides(rows: Shaped[np.ndarray, "b dim"], out: Float[np.ndarray, "m sides"]) -> Float[np.ndarray, "b sides"]:
+def sides(
+    rows: Shaped[np.ndarray, "b dim"], out: Float[np.ndarray, "m sides"]
+) -> Float[np.ndarray, "b sides"]:
     """Rows with one more column, so that a product with (query, 1) is the key <q, r> - |r|^2 / 2: nearer is larger."""
     right = out[: len(rows)]
     right[:, :-1] = widened(rows) if rows.dtype == np.float16 else rows
@@ -40,7 +54,8 @@ def sides(rows: Shaped[np.ndarray, "b dim"], out: Float[np.ndarray, "m sides"]) 
 def widened(rows: Shaped[np.ndarray, "n dim"]) -> Float[np.ndarray, "n dim"]:
     """Finite float16 as float32, bit for bit as `astype` does it, in two thirds of the time (numpy 2.4).
 
-    Sign, exponent and fraction are moved to their places in a float32; its exponent counts from 127 and not from 15.
+    Sign, exponent and fraction are moved to their places in a float32; its exponent counts from 127
+    and not from 15.
     """
     wide = rows.view(np.int16).astype(np.int32)
     wide <<= 13
@@ -87,7 +102,11 @@ def within(
 
 
 def slack(
-    queries: Float[np.ndarray, "q dim"], kth: Float[np.ndarray, "q"], *, longest: float, error: float
+    queries: Float[np.ndarray, "q dim"],
+    kth: Float[np.ndarray, "q"],
+    *,
+    longest: float,
+    error: float,
 ) -> Float[np.ndarray, "q"]:
     """The key down to which a row can still be as near as one with the key `kth`, whatever was rounded.
 
@@ -97,7 +116,9 @@ def slack(
     square = np.square(queries, dtype=np.float64).sum(axis=1)
     distance = np.sqrt(np.maximum(square - 2.0 * kth, 0.0)) + 2 * error
     rounded = (queries.shape[1] + 3) * ROUNDING * (np.sqrt(square) + longest) ** 2
-    return np.where(np.isneginf(kth), -np.inf, (square - distance**2) / 2 - 2 * rounded).astype(np.float32)
+    return np.where(np.isneginf(kth), -np.inf, (square - distance**2) / 2 - 2 * rounded).astype(
+        np.float32
+    )
 
 
 def _longest(right: Float[np.ndarray, "b sides"]) -> float:
@@ -112,7 +133,11 @@ class _Nearest:
         self.left = np.hstack([queries, np.ones((len(queries), 1))]).astype(np.float32)
         self.queries, self.longest = queries, 0.0
         self.floor = np.full(len(queries), -np.inf, np.float32)
-        self.who, self.where, self.keys = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+        self.who, self.where, self.keys = (
+            np.empty(0, np.int64),
+            np.empty(0, np.int64),
+            np.empty(0, np.float32),
+        )
         self.waiting: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self.room = POOL * len(queries)
         self.table = np.empty((len(queries), 0), np.float32)
@@ -121,7 +146,8 @@ class _Nearest:
         """One block more."""
         self.longest = max(self.longest, _longest(right))
         if self.table.shape[1] < len(right):
-            self.table = np.empty((len(self.left), len(right)), np.float32)  # once: new pages cost much
+            # once: new pages cost much
+            self.table = np.empty((len(self.left), len(right)), np.float32)
         keys = np.matmul(self.left, right.T, out=self.table[:, : len(right)])
         near = np.flatnonzero(keys.max(axis=1, initial=-np.inf) >= self.floor)
         if not len(near):
@@ -143,7 +169,8 @@ class _Nearest:
     def settle(self) -> None:
         """Take up what waits, best first, and raise the floor."""
         who, where, keys = (
-            np.concatenate(parts) for parts in zip((self.who, self.where, self.keys), *self.waiting, strict=True)
+            np.concatenate(parts)
+            for parts in zip((self.who, self.where, self.keys), *self.waiting, strict=True)
         )
         order = np.lexsort((where, -keys, who))
         who, where, keys = who[order], where[order], keys[order]

@@ -1,8 +1,8 @@
 """Embeddings as Parquet parts in a folder: each written whole or not at all, by any number of machines.
 
-A part holds rows of consecutive items. Its footer says whose vectors they are (fingerprint), which things they were
-made of (digest) and what their bytes are (SHA-256), so that a part which is there already can be left alone, and a
-damaged one is found.
+A part holds rows of consecutive items. Its footer says whose vectors they are (fingerprint), which
+things they were made of (digest) and what their bytes are (SHA-256), so that a part which is there
+already can be left alone, and a damaged one is found.
 """
 
 import io
@@ -34,7 +34,8 @@ class Shards:
 
     Attributes:
         contract: of the bundle whose vectors they are.
-        items: how many things were to be embedded. rows: how many of them a part is of; the last one may have fewer.
+        items: how many things were to be embedded. rows: how many of them a part is of; the last
+            one may have fewer.
     """
 
     folder: Path
@@ -52,7 +53,8 @@ class Shards:
         """What a folder's manifest says.
 
         Raises:
-            StoreError: no manifest there. DamagedIndex: it cannot be read. NewerFormat: a later version wrote it.
+            StoreError: no manifest there. DamagedIndex: it cannot be read. NewerFormat: a later
+                version wrote it.
         """
         place = Path(folder) / MANIFEST
         if not place.is_file():
@@ -60,15 +62,27 @@ class Shards:
         try:
             told = plain_object(place.read_bytes())
             if told["format"] > FORMAT:
-                raise NewerFormat(f"{place} has format {told['format']}, this twofold reads up to {FORMAT}: upgrade it")
+                raise NewerFormat(
+                    f"{place} has format {told['format']}, this twofold reads up to {FORMAT}: "
+                    f"upgrade it"
+                )
             contract = Contract.from_dict(told["contract"])
-            if type(told["items"]) is not int or type(told["rows"]) is not int or told["items"] < 0 or told["rows"] < 1:
+            if (
+                type(told["items"]) is not int
+                or type(told["rows"]) is not int
+                or told["items"] < 0
+                or told["rows"] < 1
+            ):
                 raise ValueError(f"items {told['items']!r}, rows {told['rows']!r}")
-            return cls(folder=Path(folder), contract=contract, items=told["items"], rows=told["rows"])
+            return cls(
+                folder=Path(folder), contract=contract, items=told["items"], rows=told["rows"]
+            )
         except NewerFormat:
             raise
         except (OSError, ValueError, KeyError, TypeError, BundleError) as error:
-            raise DamagedIndex(f"{place} is damaged ({error}): restore it, or embed again elsewhere") from None
+            raise DamagedIndex(
+                f"{place} is damaged ({error}): restore it, or embed again elsewhere"
+            ) from None
 
     def save(self) -> None:
         """Write the manifest, or see that it says the same already.
@@ -79,8 +93,15 @@ class Shards:
         """
         if not self.found(self.folder):
             self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-            told = {"format": FORMAT, "contract": self.contract.to_dict(), "items": self.items, "rows": self.rows}
-            write_atomically(self.folder / MANIFEST, (json.dumps(told, indent=1) + "\n").encode(), private=True)
+            told = {
+                "format": FORMAT,
+                "contract": self.contract.to_dict(),
+                "items": self.items,
+                "rows": self.rows,
+            }
+            write_atomically(
+                self.folder / MANIFEST, (json.dumps(told, indent=1) + "\n").encode(), private=True
+            )
             return
         known = Shards.open(self.folder)
         for what, ours, theirs in (
@@ -89,7 +110,9 @@ class Shards:
             ("parts with so many rows each:", self.rows, known.rows),
         ):
             if ours != theirs:
-                raise StoreError(f"{self.folder} holds {what} {theirs}, not {ours}: choose another folder")
+                raise StoreError(
+                    f"{self.folder} holds {what} {theirs}, not {ours}: choose another folder"
+                )
 
     @property
     def parts(self) -> range:
@@ -110,7 +133,10 @@ class Shards:
             footer = self._footer(part)
         except DamagedIndex:
             return False
-        return footer is not None and (footer["fingerprint"], footer["digest"]) == (self.contract.fingerprint, made_of)
+        return footer is not None and (footer["fingerprint"], footer["digest"]) == (
+            self.contract.fingerprint,
+            made_of,
+        )
 
     def write(self, part: int, embeddings: Embeddings, made_of: str) -> None:
         """Write a part, whole or not at all.
@@ -123,11 +149,17 @@ class Shards:
         columns = _columns(embeddings)
         footer = {"format": FORMAT, "fingerprint": embeddings.fingerprint, "digest": made_of}
         footer |= {"sha256": _checksum(columns, vectors)}
-        flat = pyarrow.FixedSizeListArray.from_arrays(pyarrow.array(vectors.ravel()), self.contract.dim)
-        table = pyarrow.table({**columns, "vector": flat}).replace_schema_metadata({KEY: json.dumps(footer)})
+        flat = pyarrow.FixedSizeListArray.from_arrays(
+            pyarrow.array(vectors.ravel()), self.contract.dim
+        )
+        table = pyarrow.table({**columns, "vector": flat}).replace_schema_metadata(
+            {KEY: json.dumps(footer)}
+        )
         stream = io.BytesIO()
         # vectors do not compress, and dictionaries of them would only cost time
-        parquet.write_table(table, stream, compression="zstd", use_dictionary=["label"], write_page_checksum=True)
+        parquet.write_table(
+            table, stream, compression="zstd", use_dictionary=["label"], write_page_checksum=True
+        )
         write_atomically(self.path(part), stream.getvalue(), private=True)
 
     def read(self, part: int) -> Embeddings:
@@ -135,11 +167,14 @@ class Shards:
 
         Raises:
             StoreError: it is not there yet. DamagedIndex: it is not what was written.
-            FingerprintMismatch is for the index to raise: a part says itself whose vectors it holds.
+                FingerprintMismatch is for the index to raise: a part says itself whose vectors it
+                holds.
         """
         footer = self._footer(part)
         if footer is None:
-            raise StoreError(f"{self.path(part)} is missing: the same `twofold embed` again makes it")
+            raise StoreError(
+                f"{self.path(part)} is missing: the same `twofold embed` again makes it"
+            )
         _, parquet = _pyarrow()
         try:
             table = parquet.read_table(self.path(part), page_checksum_verification=True)
@@ -170,8 +205,10 @@ class Shards:
         """
         if absent := self.missing():
             raise StoreError(
-                f"{len(absent)} of {len(self.parts)} parts are missing in {self.folder} (the first is "
-                f"{self.path(absent[0]).name}): let all shards of `twofold embed` end, or start them again"
+                f"{len(absent)} of {len(self.parts)} parts are missing in {self.folder} (the "
+                f"first is "
+                f"{self.path(absent[0]).name}): let all shards of `twofold embed` end, or start "
+                f"them again"
             )
         return map(self.read, self.parts)
 
@@ -187,10 +224,14 @@ class Shards:
             raise self._damaged(part) from error
 
     def _damaged(self, part: int) -> DamagedIndex:
-        return DamagedIndex(f"{self.path(part)} is not what was written: delete it, and embed again")
+        return DamagedIndex(
+            f"{self.path(part)} is not what was written: delete it, and embed again"
+        )
 
 
-def digest(fingerprint: str, ids: Sequence[str], labels: Sequence[str], metadata: Sequence[Any]) -> str:
+def digest(
+    fingerprint: str, ids: Sequence[str], labels: Sequence[str], metadata: Sequence[Any]
+) -> str:
     """What a part was made of, as 64 hexadecimal digits: it changes with the model and with each of the things."""
     told = json.dumps([fingerprint, list(ids), list(labels), list(metadata)], sort_keys=True)
     return sha256(told.encode()).hexdigest()
@@ -218,5 +259,7 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise MissingExtra("embeddings in Parquet need pyarrow: pip install 'twofold[data]'") from error
+        raise MissingExtra(
+            "embeddings in Parquet need pyarrow: pip install 'twofold[data]'"
+        ) from error
     return pyarrow, parquet

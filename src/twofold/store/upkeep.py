@@ -66,18 +66,23 @@ class Seen:
 
     def counted(self) -> bool:
         """Whether these are the rows that were written."""
-        return self.state is not None and (self.items, self.checksum) == (self.state.items, self.state.checksum)
+        return self.state is not None and (self.items, self.checksum) == (
+            self.state.items,
+            self.state.checksum,
+        )
 
 
-def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None, watch: Watch = silent) -> Inspection:
+def inspect(
+    folder: Path, *, repair: bool = False, seal: Seal | None = None, watch: Watch = silent
+) -> Inspection:
     """Look at every page and row of a local index, and at every byte of its cache.
 
     Args:
-        repair: write what is whole into a new database in the place of the old one; finish an erasure; build a damaged
-            cache again. Nobody else should have the index open meanwhile.
+        repair: write what is whole into a new database in the place of the old one; finish an
+            erasure; build a damaged cache again. Nobody else should have the index open meanwhile.
         watch: is told how far the building of a cache is.
-        seal: of a protected index; None: by the key that the environment names. Without a key its audit log is not
-            checked.
+        seal: of a protected index; None: by the key that the environment names. Without a key its
+            audit log is not checked.
 
     Raises:
         StoreError: no index is there, or the disk is in the way.
@@ -93,7 +98,9 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None, wat
         codes = {finding.code for finding in findings}
         if repair and codes & REBUILT and "damaged-contract" not in codes:
             rebuild(database, seen)
-            repaired.append(f"wrote {seen.items} whole items into a new database, which replaced the old one")
+            repaired.append(
+                f"wrote {seen.items} whole items into a new database, which replaced the old one"
+            )
         elif repair and "unfinished-erasure" in codes:
             erase(database, whole=True)
             repaired.append("finished the erasure: the database was rewritten")
@@ -103,7 +110,9 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None, wat
     elif repair and "damaged-cache" in codes:
         drop_cache(folder)
         repaired.append(
-            rebuilt_cache(folder, watch) if seen.items > EXACT_ROWS else "dropped the cache: it is not needed"
+            rebuilt_cache(folder, watch)
+            if seen.items > EXACT_ROWS
+            else "dropped the cache: it is not needed"
         )
     dropped = tuple(seen.spoilt + seen.unreachable) if repaired else ()
     if repair:
@@ -112,7 +121,9 @@ def inspect(folder: Path, *, repair: bool = False, seal: Seal | None = None, wat
         with contextlib.closing(Database.open(folder)) as database:
             database.seal = seal or at_hand(database)
             findings = examined(database)[0]
-    return Inspection(items=seen.items, findings=tuple(findings), dropped=dropped, repaired=tuple(repaired))
+    return Inspection(
+        items=seen.items, findings=tuple(findings), dropped=dropped, repaired=tuple(repaired)
+    )
 
 
 REBUILT = {"damaged-pages", "damaged-rows", "damaged-state", "lost-rows", "lost-writes"}
@@ -140,7 +151,12 @@ def examined(database: Database) -> tuple[list[Finding], Seen]:
             seen.state = database.state()
         for _ in salvaged(database, seen):
             pass
-        findings += [*rows(seen), *log(database, seen), *cache(database), *surroundings(database.folder)]
+        findings += [
+            *rows(seen),
+            *log(database, seen),
+            *cache(database),
+            *surroundings(database.folder),
+        ]
     finally:
         if database.connection.in_transaction:
             database.connection.execute("ROLLBACK")
@@ -158,7 +174,8 @@ def pages(database: Database) -> Iterator[Finding]:
             level="fatal",
             code="damaged-pages",
             message=f"SQLite finds {counted(len(told), 'fault')} in {TRUTH}, first: {told[0]}",
-            remedy="restore the index from a copy, or --repair: rows that can be reached and are whole are kept",
+            remedy="restore the index from a copy, or --repair: rows that can be reached and are "
+            "whole are kept",
         )
 
 
@@ -171,7 +188,8 @@ def pinned(database: Database) -> Iterator[Finding]:
             level="fatal",
             code="damaged-contract",
             message=f"what the index is pinned to cannot be read: {error}",
-            remedy="restore the index from a copy, or build it again: a repair cannot guess the model",
+            remedy="restore the index from a copy, or build it again: a repair cannot guess the "
+            "model",
         )
 
 
@@ -181,7 +199,8 @@ def rows(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             level="fatal",
             code="damaged-rows",
-            message=f"{counted(len(seen.spoilt), 'item', 'is')} not as written: {', '.join(seen.spoilt[:SHOWN])}",
+            message=f"{counted(len(seen.spoilt), 'item', 'is')} not as written: "
+            f"{', '.join(seen.spoilt[:SHOWN])}",
             remedy="restore the index from a copy; or --repair drops them, then add them again",
         )
     if seen.state is None:
@@ -195,7 +214,8 @@ def rows(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             level="fatal",
             code="lost-writes",
-            message=f"the index stands at write {seen.state.generation}, and write {seen.acknowledged} was "
+            message=f"the index stands at write {seen.state.generation}, and write "
+            f"{seen.acknowledged} was "
             "acknowledged: its write-ahead log is damaged or missing",
             remedy="restore the index from a copy; or let --repair keep what is there",
         )
@@ -216,7 +236,8 @@ def log(database: Database, seen: Seen) -> Iterator[Finding]:
         yield Finding(
             level="warning",
             code="unfinished-erasure",
-            message="rows were deleted whose bytes are not yet overwritten: somebody read, or the process ended",
+            message="rows were deleted whose bytes are not yet overwritten: somebody read, or the "
+            "process ended",
             remedy="--repair, or open the index while nobody reads it",
         )
     with contextlib.suppress(StoreError, sqlite3.Error):
@@ -238,26 +259,36 @@ def cache(database: Database) -> Iterator[Finding]:
                 level="warning",
                 code="damaged-cache",
                 message=f"the cache is damaged: {wrong}",
-                remedy="--repair builds it again, as does the next search that meets the damage; nothing is lost",
+                remedy="--repair builds it again, as does the next search that meets the damage; "
+                "nothing is lost",
             )
 
 
 def surroundings(folder: Path) -> Iterator[Finding]:
     """Whether others may read the files, and whether a repair that was killed has left a copy beside them."""
-    if open_to_others := [path for path in (folder, *sorted(folder.rglob("*"))) if not private_mode(path)]:
+    if open_to_others := [
+        path for path in (folder, *sorted(folder.rglob("*"))) if not private_mode(path)
+    ]:
         yield Finding(
             level="warning",
             code="readable-by-others",
             message=f"other users may read {open_to_others[0]}"
-            + (f" and {counted(len(open_to_others) - 1, 'more file')} of the index" if open_to_others[1:] else ""),
-            remedy="--repair lets only the owner in (0700, 0600); if they were readable for long, rekey the index",
+            + (
+                f" and {counted(len(open_to_others) - 1, 'more file')} of the index"
+                if open_to_others[1:]
+                else ""
+            ),
+            remedy="--repair lets only the owner in (0700, 0600); if they were readable for long, "
+            "rekey the index",
         )
     if copies := spares(folder):
         yield Finding(
             level="warning",
             code="leftover-copy",
-            message=f"{counted(len(copies), 'copy')} of the index left beside it by a killed repair: {copies[0]}",
-            remedy="--repair deletes them, as does the next one to open the index; one that is at work is left alone",
+            message=f"{counted(len(copies), 'copy')} of the index left beside it by a killed "
+            f"repair: {copies[0]}",
+            remedy="--repair deletes them, as does the next one to open the index; one that is at "
+            "work is left alone",
         )
 
 
@@ -265,7 +296,9 @@ def tidied(folder: Path, codes: set[str]) -> list[str]:
     """Put in order what is around the rows; what was done."""
     done: list[str] = []
     if "leftover-copy" in codes and (swept := sweep(folder)):
-        done.append(f"deleted {counted(swept, 'copy')} of the index that a killed repair had left beside it")
+        done.append(
+            f"deleted {counted(swept, 'copy')} of the index that a killed repair had left beside it"
+        )
     if "readable-by-others" in codes:
         make_private(folder)
         done.append("let only the owner in: folders 0700, files 0600")
@@ -291,7 +324,8 @@ def salvaged(database: Database, seen: Seen) -> Iterator[list[tuple[Any, ...]]]:
     A range of rows that cannot be read to its end is halved, and the largest range is tried first.
     """
     seen.items, seen.checksum, seen.spoilt, seen.unreachable = 0, bytes(32), [], []
-    todo, failed = [(-(2**62), 0, 2**62)], 0  # size (negative), and the numbers that bound the range
+    # size (negative), and the numbers that bound the range
+    todo, failed = [(-(2**62), 0, 2**62)], 0
     known = last_row(database)
     while todo and failed < (MOST_FAILED if seen.items else HOPELESS):
         _, low, high = heapq.heappop(todo)
@@ -309,7 +343,9 @@ def salvaged(database: Database, seen: Seen) -> Iterator[list[tuple[Any, ...]]]:
             middle = (last + top) // 2
             heapq.heappush(todo, (last - middle, last, middle))
             heapq.heappush(todo, (middle - top, middle, top))
-    seen.unreachable += [f"rows {low + 1} to {high}" for _, low, high in sorted(todo, key=lambda each: each[1])]
+    seen.unreachable += [
+        f"rows {low + 1} to {high}" for _, low, high in sorted(todo, key=lambda each: each[1])
+    ]
 
 
 def read(database: Database, low: int, high: int) -> Iterator[list[tuple[Any, ...]]]:
@@ -325,7 +361,9 @@ def last_row(database: Database) -> int | None:
     with contextlib.suppress(DamagedIndex, sqlite3.Error):
         return database.state().last
     with contextlib.suppress(sqlite3.Error):
-        return int(database.connection.execute("SELECT coalesce(max(row), 0) FROM items").fetchone()[0])
+        return int(
+            database.connection.execute("SELECT coalesce(max(row), 0) FROM items").fetchone()[0]
+        )
     return None
 
 
@@ -350,7 +388,8 @@ def rebuild(database: Database, seen: Seen) -> None:
             for records in salvaged(database, seen):
                 known = "CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT)"
                 fresh.connection.executemany(
-                    f"INSERT OR IGNORE INTO items VALUES (?, ?, {known}, CAST(? AS TEXT), ?, ?)", records
+                    f"INSERT OR IGNORE INTO items VALUES (?, ?, {known}, CAST(? AS TEXT), ?, ?)",
+                    records,
                 )
             for table, marks in (("subjects", "?, ?"), ("audit", "?, ?, ?, ?, ?, ?")):
                 copied(database, fresh, table, marks)

@@ -17,8 +17,15 @@ __all__ = ["TrainingBar", "bar", "stages", "training", "training_numbers"]
 def bar(description: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error that takes (done, total); nothing is shown when `quiet` or where no terminal is."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(
+        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
+    ) as bars:
         task = bars.add_task(description, total=None)
         yield lambda done, total: bars.update(task, completed=done, total=total)
 
@@ -33,7 +40,9 @@ def stages(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
         TextColumn("{task.fields[numbers]}", markup=False),
         TimeRemainingColumn(),
     )
-    with Bars(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bars:
+    with Bars(
+        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
+    ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def watch(what: str, done: int, total: int) -> None:
@@ -81,7 +90,9 @@ class TrainingBar:
         if self._lines is not None and time.monotonic() - self._spoken >= LINE_SECONDS:
             self._spoken = time.monotonic()
             where = f"epoch {progress.epoch} of {progress.epochs}, step {progress.step} of {progress.steps}"
-            self._lines.print(f"training, {where}: {training_numbers(progress)}", soft_wrap=True, markup=False)
+            self._lines.print(
+                f"training, {where}: {training_numbers(progress)}", soft_wrap=True, markup=False
+            )
         done = (progress.epoch - 1 + progress.step / max(progress.steps, 1)) / progress.epochs
         self._bars.update(
             self._task,
@@ -102,12 +113,16 @@ MUCH_WAITING = 0.1
 
 def training_numbers(progress: Progress) -> str:
     """Loss, speed, the validation number and the time left, in one line."""
-    speed = f"{_short(progress.items_per_second)} items/s, {_short(progress.pairs_per_second)} pairs/s"
+    speed = (
+        f"{_short(progress.items_per_second)} items/s, {_short(progress.pairs_per_second)} pairs/s"
+    )
     parts = [f"loss {progress.loss:.3f}", speed]
     if progress.waiting >= MUCH_WAITING:
         parts.append(f"{progress.waiting:.0%} of it waiting for data")
     if progress.monitored is not None and progress.best is not None:
-        parts.append(f"{progress.monitor} on unseen {progress.monitored:.4f} (best {progress.best:.4f})")
+        parts.append(
+            f"{progress.monitor} on unseen {progress.monitored:.4f} (best {progress.best:.4f})"
+        )
     minutes, seconds = divmod(round(progress.seconds_left), 60)
     return ", ".join([*parts, f"{minutes}:{seconds:02d} left"])
 

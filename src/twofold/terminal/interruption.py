@@ -12,8 +12,8 @@ __all__ = ["ending"]
 def ending() -> Iterator[Callable[[], int]]:
     """Inside, work can be asked to end where it can be gone on with; what is yielded says by which signal (0: none).
 
-    SIGTERM only takes a note. So does the first Ctrl-C once the work has begun to ask; before that, and the second
-    time, it ends at once.
+    SIGTERM only takes a note. So does the first Ctrl-C once the work has begun to ask; before that,
+    and the second time, it ends at once.
     """
     came: list[int] = []
     asks = 0

@@ -48,7 +48,9 @@ def command(*words: object) -> str:
     return shlex.join(["twofold", *(str(word) for word in words)])
 
 
-def after_checking(recipe: str, data: Path, *, levels: int, settings: Sequence[str], seed: int) -> str:
+def after_checking(
+    recipe: str, data: Path, *, levels: int, settings: Sequence[str], seed: int
+) -> str:
     """After `doctor`: train on the data, as it was looked at."""
     further = [word for setting in settings for word in ("--set", setting)]
     further += ["--seed", seed] if seed else []
@@ -63,14 +65,21 @@ def after_training(bundle: Bundle, out: Path, data: Path, items: Items, *, level
     rate = _rate(pairs)
     if bundle.crossfit is not None and not _tells_apart(bundle.crossfit):
         return (
-            "! cross-fitted genuine pairs do not score higher than impostor pairs, so there is no threshold yet: train "
-            f"longer (--set epochs={3 * bundle.training.get('epochs', 10)}), and look at the labels\n"
+            "! cross-fitted genuine pairs do not score higher than impostor pairs, so there is no "
+            "threshold yet: train "
+            f"longer (--set epochs={3 * bundle.training.get('epochs', 10)}), and look at the "
+            f"labels\n"
             f"next: {command('index', *where[:2], _beside(out, '-index'), *where[2:])}"
         )
     if rate is None:
-        kept = "no identity was" if not identities else f"only {counted(identities, 'identity', 'was')}"
+        kept = (
+            "no identity was"
+            if not identities
+            else f"only {counted(identities, 'identity', 'was')}"
+        )
         return (
-            f"{kept} kept aside, so that this data gives no threshold: calibrate on other people (products, ...), or "
+            f"{kept} kept aside, so that this data gives no threshold: calibrate on other people "
+            f"(products, ...), or "
             "train again with more of them\n"
             "without a threshold, what is most alike can be found:\n"
             f"next: {command('index', *where[:2], _beside(out, '-index'), *where[2:])}"
@@ -102,7 +111,8 @@ def after_training_on_pairs(bundle: Bundle, out: Path, data: Path, pairs: Pairs)
     rate = _rate(strangers)
     if rate is None:
         return (
-            f"{strangers} pairs of different things were kept aside, too few for a threshold: train on a larger table, "
+            f"{strangers} pairs of different things were kept aside, too few for a threshold: "
+            f"train on a larger table, "
             "or calibrate on a table of other people's pairs; scores can be had without one:\n"
             f"next: {command('verify', out, '--pairs', data, '--scores-only')}"
         )
@@ -112,7 +122,11 @@ def after_training_on_pairs(bundle: Bundle, out: Path, data: Path, pairs: Pairs)
 
 def after_calibrating_on_pairs(bundle: Bundle, out: Path, data: Path, pairs: Pairs) -> str:
     """After `calibrate` on a table of pairs: evaluate on those kept aside, else ask for verdicts."""
-    part = judging_pairs(bundle.provenance, pairs, "test")[0] if "test" in bundle.provenance.parts else None
+    part = (
+        judging_pairs(bundle.provenance, pairs, "test")[0]
+        if "test" in bundle.provenance.parts
+        else None
+    )
     if part is not None and len(part) < len(pairs) and len(np.unique(part.targets)) > 1:
         return f"next: {command('evaluate', out, data)}"
     return f"next: {command('verify', out, '--pairs', data)}"
@@ -128,7 +142,9 @@ def _strangers(pairs: Pairs) -> tuple[int, int]:
     rows = np.flatnonzero(pairs.targets == 0)
     if pairs.identity is None:
         return 0, len(rows)
-    ends = np.sort([pairs.identity[pairs.index_a[rows]], pairs.identity[pairs.index_b[rows]]], axis=0)
+    ends = np.sort(
+        [pairs.identity[pairs.index_a[rows]], pairs.identity[pairs.index_b[rows]]], axis=0
+    )
     return len(np.unique(ends)), len(np.unique(ends, axis=1).T)
 
 
@@ -205,7 +221,8 @@ def rejects_most(known: Calibration) -> str:
     if missed < MOST_REJECTED:
         return ""
     return (
-        f"! this threshold rejects {missed:.0%} of genuine pairs: train longer or on more identities"
+        f"! this threshold rejects {missed:.0%} of genuine pairs: train longer or on more "
+        f"identities"
         + (", ask for a larger false-accept rate (--far)" if known.far < RATES[-1] else "")
         + ", or enrol several items of each identity\n"
     )

@@ -27,7 +27,8 @@ _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII_SHADES = " .:+*#"
 
 
-# braille's eight dots by (row, column) of a cell of 4 x 2 pixels: their order in the code point is historical
+# braille's eight dots by (row, column) of a cell of 4 x 2 pixels: their order in the code point is
+# historical
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
 
 
@@ -43,7 +44,9 @@ class Picture:
         self.pixels = pixels
         self.columns = columns
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment | Text]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[Segment | Text]:
         lines = max(1, round(self.columns * self.pixels.shape[0] / self.pixels.shape[1] / 2))
         if options.ascii_only:
             yield from _plain_lines(_shades(self._grey(lines, self.columns)))
@@ -76,10 +79,19 @@ def _step(number: int, step: Step) -> RenderableType:
     if step.scores is not None:
         parts.append(_histograms(step.scores))
     parts += map(_row, step.rows)
-    # commands stand outside the padding, which would cut them at the terminal's edge: they are there to be copied
-    commands = [Text(f"  {command}", style="bold", no_wrap=True, overflow="ignore") for command in step.commands]
+    # commands stand outside the padding, which would cut them at the terminal's edge: they are
+    # there to be copied
+    commands = [
+        Text(f"  {command}", style="bold", no_wrap=True, overflow="ignore")
+        for command in step.commands
+    ]
     gap = [Text("")] if commands else []
-    return Group(Text(f"\n{number} {step.title}", style="bold"), Padding(Group(*parts), (0, 0, 0, 2)), *gap, *commands)
+    return Group(
+        Text(f"\n{number} {step.title}", style="bold"),
+        Padding(Group(*parts), (0, 0, 0, 2)),
+        *gap,
+        *commands,
+    )
 
 
 def _row(row: Row) -> RenderableType:
@@ -88,9 +100,15 @@ def _row(row: Row) -> RenderableType:
         grid.add_column(width=_COLUMNS)
     grid.add_column(min_width=16, vertical="middle")
     sign, colour = _MARKS[row.mark]
-    lines = [_said(f"{sign}{row.said}", style=f"bold {colour}".strip()), _said(row.detail)] if row.said else []
+    lines = (
+        [_said(f"{sign}{row.said}", style=f"bold {colour}".strip()), _said(row.detail)]
+        if row.said
+        else []
+    )
     captions = [_said(caption, style="dim") for caption in row.captions]
-    grid.add_row(*(Picture(pixels, columns=_COLUMNS) for pixels in row.pictures), Group(*lines, *captions))
+    grid.add_row(
+        *(Picture(pixels, columns=_COLUMNS) for pixels in row.pictures), Group(*lines, *captions)
+    )
     return Padding(grid, (1, 0, 0, 0))
 
 
@@ -115,7 +133,9 @@ class _Histogram:
     def __init__(self, shares: np.ndarray) -> None:
         self.shares = shares / max(float(shares.max()), 1e-12)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment | Text]:
+    def __rich_console__(
+        self, console: Console, options: ConsoleOptions
+    ) -> Iterator[Segment | Text]:
         signs = _ASCII_SHADES if options.ascii_only else _BLOCKS
         yield Text("".join(signs[int(np.ceil(share * (len(signs) - 1)))] for share in self.shares))
 

@@ -1,7 +1,8 @@
 """Signs that a training only looks fine, each with its cause and its remedy; looked for in every training.
 
-An alarm is a `TrainingError` raised after the loss is known and before the weights change. `fit` answers the first one
-with the last good state and half of the learning rate; a second one ends the training.
+An alarm is a `TrainingError` raised after the loss is known and before the weights change. `fit`
+answers the first one with the last good state and half of the learning rate; a second one ends the
+training.
 """
 
 import math
@@ -48,15 +49,22 @@ class Alarms:
         """What the encoder made of a batch, before its loss is asked for.
 
         Raises:
-            TrainingError: a number that is not finite, or embeddings that have been all alike for a while.
+            TrainingError: a number that is not finite, or embeddings that have been all alike for a
+                while.
         """
         finite = embeddings.isfinite().all(1)
         if not bool(finite.all()):
             raise TrainingError(
-                f"{int((~finite).sum())} of {len(finite)} embeddings hold NaN or infinity, that of item "
-                f"{int((~finite).nonzero()[0])} of the batch first: check that input. {_SLOWER}, or train in float32"
+                f"{int((~finite).sum())} of {len(finite)} embeddings hold NaN or infinity, that "
+                f"of item "
+                f"{int((~finite).nonzero()[0])} of the batch first: check that input. {_SLOWER}, "
+                f"or train in float32"
             )
-        if step % EVERY == 0 and isinstance(labels, Tensor) and len(torch.unique(labels)) >= LEAST_CLASSES:
+        if (
+            step % EVERY == 0
+            and isinstance(labels, Tensor)
+            and len(torch.unique(labels)) >= LEAST_CLASSES
+        ):
             self._collapsed(embeddings)
 
     def loss(self, value: float) -> None:
@@ -72,10 +80,14 @@ class Alarms:
         self.losses.append(value)
         if len(self.losses) < 2 * FIRST_STEPS:
             return
-        first, last = sum(self.losses[:FIRST_STEPS]) / FIRST_STEPS, sum(self.losses[FIRST_STEPS:]) / FIRST_STEPS
+        first, last = (
+            sum(self.losses[:FIRST_STEPS]) / FIRST_STEPS,
+            sum(self.losses[FIRST_STEPS:]) / FIRST_STEPS,
+        )
         if last > BLOWN_UP * first > 0:
             raise TrainingError(
-                f"the loss was {first:.3g} at first and is {last:.3g} over the last {FIRST_STEPS} steps: it blows up. "
+                f"the loss was {first:.3g} at first and is {last:.3g} over the last {FIRST_STEPS} "
+                f"steps: it blows up. "
                 f"{_SLOWER}, lengthen schedule.warmup, or set clip_norm = 1.0"
             )
 
@@ -86,16 +98,21 @@ class Alarms:
             TrainingError: it is not finite.
         """
         if not math.isfinite(norm):
-            raise TrainingError(f"the gradient's length is {norm} while the loss is finite: {_SLOWER}")
+            raise TrainingError(
+                f"the gradient's length is {norm} while the loss is finite: {_SLOWER}"
+            )
 
     def _collapsed(self, embeddings: Float[Tensor, "batch dim"]) -> None:
         apart, rank = spread(embeddings), effective_rank(embeddings)
         self.collapsed = self.collapsed + 1 if apart < LEAST_SPREAD or rank < LEAST_RANK else 0
         if self.collapsed >= PATIENCE:
             raise TrainingError(
-                f"the embeddings have collapsed: their spread is {apart:.1e} of their length and their effective rank "
-                f"{rank:.2f} of {embeddings.shape[1]}, so that nothing can be told apart. {_SLOWER}, take a loss with "
-                "all negatives (supcon) or semi-hard mining instead of the hardest, or look whether labels are shuffled"
+                f"the embeddings have collapsed: their spread is {apart:.1e} of their length and "
+                f"their effective rank "
+                f"{rank:.2f} of {embeddings.shape[1]}, so that nothing can be told apart. "
+                f"{_SLOWER}, take a loss with "
+                "all negatives (supcon) or semi-hard mining instead of the hardest, or look "
+                "whether labels are shuffled"
             )
 
 
@@ -117,7 +134,8 @@ def effective_rank(embeddings: Float[Tensor, "n dim"]) -> float:
     Between 1 (a line) and the dimension; as good as 1 where all embeddings are the same.
     """
     vectors = embeddings.double() - embeddings.double().mean(0)
-    # the singular values are the roots of the eigenvalues of a matrix that does not grow with the batch
+    # the singular values are the roots of the eigenvalues of a matrix that does not grow with the
+    # batch
     values = torch.linalg.eigvalsh(vectors.T @ vectors).clamp(min=0).sqrt()
     share = values / values.sum().clamp(min=1e-30)
     return float(torch.exp(-(share * share.clamp(min=1e-30).log()).sum()))

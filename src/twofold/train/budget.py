@@ -1,9 +1,9 @@
 """The time that a training may take: counted from the start of the command, and left with its learning rate annealed.
 
-When four fifths of the time for training are over and the rest of the schedule does not fit into what is left, the
-learning rate falls to its end over the last fifth (a cool-down; Haegele et al. 2024, section 3). The state before the
-cool-down is the one that a training continues from, so that more time later gives exactly the weights of one that
-was never cut (law 11).
+When four fifths of the time for training are over and the rest of the schedule does not fit into
+what is left, the learning rate falls to its end over the last fifth (a cool-down; Haegele et al.
+2024, section 3). The state before the cool-down is the one that a training continues from, so that
+more time later gives exactly the weights of one that was never cut (law 11).
 """
 
 import time
@@ -24,7 +24,8 @@ class Budget:
         began: when the command started, by `time.monotonic`.
         first: seconds that were over at the first step; None: there was none yet.
         cooling: seconds that were over when the cool-down began; None: it has not.
-        reserve: seconds at the end for a last look at the validation items; as long as the look before took.
+        reserve: seconds at the end for a last look at the validation items; as long as the look
+            before took.
     """
 
     seconds: float | None
@@ -58,7 +59,8 @@ class Budget:
 
         Args:
             over: seconds that are over, the same in all processes.
-            done: share of all steps that is done. before: share that was done when this command began to train.
+            done: share of all steps that is done. before: share that was done when this command
+                began to train.
         """
         if self.limit is None or self.cooling is not None:
             return False

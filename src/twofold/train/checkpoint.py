@@ -40,12 +40,16 @@ class Checkpoints:
     """Where a training run keeps its state and its log, how often, and whether it continues from there.
 
     Attributes:
-        folder: gets `step-N/` (all that goes on) for the last few states, and `log.jsonl`, one line per epoch.
-        resume: go on from the newest state that is whole; without it, what stands there is replaced.
+        folder: gets `step-N/` (all that goes on) for the last few states, and `log.jsonl`, one line
+            per epoch.
+        resume: go on from the newest state that is whole; without it, what stands there is
+            replaced.
         seconds: between two states, beside the one after every epoch.
         keep: so many states stay.
-        began: when the command started (`time.monotonic`), from when `max_seconds` counts. None: with the training.
-        asked: asked after every step; True keeps the state and ends the training with `Interrupted`.
+        began: when the command started (`time.monotonic`), from when `max_seconds` counts. None:
+            with the training.
+        asked: asked after every step; True keeps the state and ends the training with
+            `Interrupted`.
     """
 
     folder: Path
@@ -119,7 +123,9 @@ def newest(where: Checkpoints) -> State:
             return State(*load(state), damaged)
         except DamagedBundle as error:
             damaged.append(f"{error}; the state before it was taken")
-    raise DamagedBundle(f"{where.folder} holds no state of a training to go on from: train without --resume")
+    raise DamagedBundle(
+        f"{where.folder} holds no state of a training to go on from: train without --resume"
+    )
 
 
 def load(folder: str | Path) -> tuple[Tensors, dict[str, Any]]:
@@ -139,7 +145,9 @@ def load(folder: str | Path) -> tuple[Tensors, dict[str, Any]]:
     try:
         return safetensors.torch.load_file(path / TENSORS), dict(state["numbers"])
     except (KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
-        raise DamagedBundle(f"the checkpoint {path} is not one that this twofold wrote ({error})") from None
+        raise DamagedBundle(
+            f"the checkpoint {path} is not one that this twofold wrote ({error})"
+        ) from None
 
 
 def provenance(tensors: Tensors) -> Provenance | None:
@@ -163,20 +171,27 @@ def profile() -> dict[str, Any]:
 def under(prefix: str, tensors: Tensors) -> Tensors:
     """Those names that start with `prefix.`, without it."""
     return {
-        name.removeprefix(f"{prefix}."): tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")
+        name.removeprefix(f"{prefix}."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(f"{prefix}.")
     }
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> Tensors:
     """The optimiser's tensors by flat names: `3.exp_avg` is that of parameter 3."""
     state = optimiser.state_dict()["state"]
-    return {f"{index}.{name}": tensor for index, known in state.items() for name, tensor in known.items()}
+    return {
+        f"{index}.{name}": tensor
+        for index, known in state.items()
+        for name, tensor in known.items()
+    }
 
 
 def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
     """The reverse of `optimiser_state`.
 
-    Each tensor gets its parameter's order in memory: fused optimisers go through both as they lie there.
+    Each tensor gets its parameter's order in memory: fused optimisers go through both as they lie
+    there.
     """
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, Tensors] = {}
@@ -186,4 +201,6 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> Non
         if tensor.shape == parameter.shape:
             tensor = torch.empty_like(parameter, dtype=tensor.dtype).copy_(tensor)
         state.setdefault(int(index), {})[key] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    optimiser.load_state_dict(
+        {"state": state, "param_groups": optimiser.state_dict()["param_groups"]}
+    )

@@ -34,7 +34,9 @@ def largest_distance(comparison: Comparison, *, dim: int, unit: bool | None) -> 
         return 2.0
     if not unit or comparison.name not in distances.__all__:
         return math.inf
-    return {"euclidean": 2.0, "squared_euclidean": 4.0, "manhattan": 2.0 * math.sqrt(dim)}[comparison.name]
+    return {"euclidean": 2.0, "squared_euclidean": 4.0, "manhattan": 2.0 * math.sqrt(dim)}[
+        comparison.name
+    ]
 
 
 def check_pairing(loss: Piece, comparison: Comparison, *, dim: int, unit: bool | None) -> None:
@@ -46,19 +48,24 @@ def check_pairing(loss: Piece, comparison: Comparison, *, dim: int, unit: bool |
     plain = comparison.name in distances.__all__
     if loss.name in CROSS_ENTROPIES and plain:
         raise RecipeError(
-            f"loss {loss.name!r} takes a distance for a logit, and {comparison.name} distances are never negative: no "
-            "pair could ever be called the same. Take comparison = 'WeightedL1', or a loss for plain distances "
+            f"loss {loss.name!r} takes a distance for a logit, and {comparison.name} distances "
+            f"are never negative: no "
+            "pair could ever be called the same. Take comparison = 'WeightedL1', or a loss for "
+            "plain distances "
             f"({'pair_contrastive' if loss.name.startswith('pair_') else 'supcon or contrastive'})"
         )
     if loss.name in PROXIES and not plain:
         raise RecipeError(
-            f"loss {loss.name!r} compares with its proxies by angle, so the weights of {comparison.name} would learn "
+            f"loss {loss.name!r} compares with its proxies by angle, so the weights of "
+            f"{comparison.name} would learn "
             "nothing: take comparison = 'cosine'"
         )
     if loss.name in PROXIES and comparison.name != "cosine" and unit is False:
         raise RecipeError(
-            f"loss {loss.name!r} teaches angles only, and {comparison.name} distances of embeddings of any length "
-            "depend on the length, too: take comparison = 'cosine', or an encoder with unit_norm = true"
+            f"loss {loss.name!r} teaches angles only, and {comparison.name} distances of "
+            f"embeddings of any length "
+            "depend on the length, too: take comparison = 'cosine', or an encoder with unit_norm "
+            "= true"
         )
     largest = min(largest_distance(comparison, dim=dim, unit=unit), LARGEST_MARGIN)
     _check_margins(loss, comparison.name, largest, plain=plain)
@@ -71,7 +78,9 @@ def _check_margins(loss: Piece, comparison: str, largest: float, *, plain: bool)
     if loss.name in HINGES:
         near, far = (
             _number(given.get(name, usual))
-            for name, usual in zip(("positive_margin", "negative_margin"), MARGINS[loss.name], strict=True)
+            for name, usual in zip(
+                ("positive_margin", "negative_margin"), MARGINS[loss.name], strict=True
+            )
         )
         _within(loss, "negative_margin", far, above=0.0 if plain else -LARGEST_MARGIN, **bounds)
         _within(loss, "positive_margin", near, above=None if plain else -LARGEST_MARGIN, **bounds)
@@ -81,14 +90,21 @@ def _check_margins(loss: Piece, comparison: str, largest: float, *, plain: bool)
         _within(loss, "margin", margin, above=lowest, **bounds)
 
 
-def _within(loss: Piece, name: str, value: float, *, above: float | None, most: float, comparison: str) -> None:
+def _within(
+    loss: Piece, name: str, value: float, *, above: float | None, most: float, comparison: str
+) -> None:
     """Above `above` (at least 0 where that is None), and at most `most`."""
     if (value >= 0 if above is None else value > above) and value <= most:
         return
     bounds = f"from 0 to {most:g}" if above is None else f"above {above:g} and at most {most:g}"
-    reason = "no pair can be that far apart" if value > most else "with it there would be nothing to learn"
+    reason = (
+        "no pair can be that far apart"
+        if value > most
+        else "with it there would be nothing to learn"
+    )
     raise RecipeError(
-        f"loss.{name} = {value:g}: distances by {comparison} take a margin {bounds}; {reason} (loss {loss.name!r})"
+        f"loss.{name} = {value:g}: distances by {comparison} take a margin {bounds}; {reason} "
+        f"(loss {loss.name!r})"
     )
 
 

@@ -1,6 +1,7 @@
 """Cross-fitting: one model for each fold of the identities, trained on all others, judges the fold (law 2).
 
-The models are thrown away; what stays is their scores, from which the threshold of the final model is estimated.
+The models are thrown away; what stays is their scores, from which the threshold of the final model
+is estimated.
 """
 
 from collections.abc import Callable
@@ -54,7 +55,12 @@ def crossfit(
     fold_of: list[int] = []
     for fold, names in enumerate(items.folds(folds, seed=seed)):
         states = under_fold(checkpoints, f"fold-{fold + 1}")
-        bundle = train(items.without(names), part_of_time(recipe, final=False), states, watched(watch, fold, folds))
+        bundle = train(
+            items.without(names),
+            part_of_time(recipe, final=False),
+            states,
+            watched(watch, fold, folds),
+        )
         blocks = _scored(bundle, items, names, seed=seed)
         found += blocks
         fold_of += [fold] * len(blocks)
@@ -71,14 +77,17 @@ def _scored(bundle: Bundle, items: Items, names: tuple[str, ...], *, seed: int) 
     """The pairs among the identities `names`, with the codes that their identities have in `items`."""
     if bundle.provenance.familiarity(items.where(identities=names)).names["train"].any():
         raise DataError(
-            "the identities are not those that the cross-fitting began with, so its folds are others: train without "
+            "the identities are not those that the cross-fitting began with, so its folds are "
+            "others: train without "
             "--resume"
         )
     held = np.flatnonzero(np.isin(items.identity, [items.identities.index(name) for name in names]))
     score = deciding(bundle, embed(bundle, items.take(held)).vectors)
     codes = np.unique(items.identity[held])
     identity, forged = items.identity[held], items.forged[held]
-    pairs = SampledPairs(score, items.labels[held], identity=identity, forged=forged, seed=seed, most=KEPT_PAIRS)
+    pairs = SampledPairs(
+        score, items.labels[held], identity=identity, forged=forged, seed=seed, most=KEPT_PAIRS
+    )
     return [replace(block, first=codes[block.first], second=codes[block.second]) for block in pairs]
 
 

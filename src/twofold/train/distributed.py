@@ -1,7 +1,7 @@
 """Several processes, one training: each embeds its part of every batch, and all see the loss of the whole batch.
 
-`torchrun --nproc-per-node N -m twofold train ...` starts them. After every step all hold the same weights: gradients
-are summed, not averaged, since each is a part of one loss (decision 020).
+`torchrun --nproc-per-node N -m twofold train ...` starts them. After every step all hold the same
+weights: gradients are summed, not averaged, since each is a part of one loss (decision 020).
 """
 
 import os
@@ -52,7 +52,9 @@ class Processes:
         distributed.all_reduce(summed)
         return summed
 
-    def gather(self, rows: Float[Tensor, "n dim"], sizes: Sequence[int]) -> Float[Tensor, "all dim"]:
+    def gather(
+        self, rows: Float[Tensor, "n dim"], sizes: Sequence[int]
+    ) -> Float[Tensor, "all dim"]:
         """The rows of all processes in the order of their ranks; process r has sizes[r] of them."""
         if self.count == 1:
             return rows
@@ -104,7 +106,8 @@ def started(device: str | None) -> Iterator[tuple[Processes, str | None]]:
     cuda = torch.cuda.is_available() and (device or "cuda").startswith("cuda")
     if cuda and local >= torch.cuda.device_count():
         raise UsageError(
-            f"process {local} of this machine has no GPU of its own, there are {torch.cuda.device_count()}: "
+            f"process {local} of this machine has no GPU of its own, there are "
+            f"{torch.cuda.device_count()}: "
             "lower --nproc-per-node, or train with --device cpu"
         )
     if cuda:
@@ -123,5 +126,7 @@ def _by_dtype(tensors: list[Tensor]) -> list[list[Tensor]]:
 
 @torch.no_grad()
 def _spread(flat: Tensor, tensors: list[Tensor]) -> None:
-    for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+    for tensor, part in zip(
+        tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True
+    ):
         tensor.copy_(part.view(tensor.shape))

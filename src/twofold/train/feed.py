@@ -1,7 +1,8 @@
 """Batches for training: read once into memory where they fit, augmented one step ahead in a thread.
 
-Where several processes train together, all of them plan the same batches; each makes its own share of the items of a
-batch and knows the targets of all of it. What an item looks like does not depend on who makes it.
+Where several processes train together, all of them plan the same batches; each makes its own share
+of the items of a batch and knows the targets of all of it. What an item looks like does not depend
+on who makes it.
 """
 
 import itertools
@@ -54,11 +55,12 @@ SIZED = 4
 class Stored:
     """The arrays of raw things: decoded once if they fit into memory or into a file, else whenever they are asked for.
 
-    Where `seconds` limits the training and reading everything would take much of that, they are read when asked for.
-    Those that are `known` already, all of them, are taken as they are.
+    Where `seconds` limits the training and reading everything would take much of that, they are
+    read when asked for. Those that are `known` already, all of them, are taken as they are.
 
-    The file has no name from the start, so that nothing of the raw things stays behind, however the training ends
-    (law 7). It is only made where all arrays differ in length at most and half of the free disk holds them.
+    The file has no name from the start, so that nothing of the raw things stays behind, however the
+    training ends (law 7). It is only made where all arrays differ in length at most and half of the
+    free disk holds them.
     """
 
     def __init__(
@@ -80,7 +82,9 @@ class Stored:
             return
         took, size = self._tried(SIZED if seconds is None else TRIED)
         if seconds is not None and took > READING * seconds:
-            return  # each batch is read when it is due: more steps than if most of the time went into reading ahead
+            # each batch is read when it is due: more steps than if most of the time went into
+            # reading ahead
+            return
         if 0 < size <= memory:
             self.arrays = list(read_all(input, values, self.threads))
         elif 0 < size <= min(mapped, shutil.disk_usage(tempfile.gettempdir()).free // 2):
@@ -90,13 +94,18 @@ class Stored:
         """About how many seconds it will take to read everything, and how many bytes that will be, by `count` items."""
         places = np.linspace(0, len(self.values) - 1, min(count, len(self.values))).astype(int)
         began = time.perf_counter()
-        sizes = [array.nbytes for array in read_all(self.input, [self.values[i] for i in places], self.threads)]
+        sizes = [
+            array.nbytes
+            for array in read_all(self.input, [self.values[i] for i in places], self.threads)
+        ]
         share = len(self.values) / max(len(places), 1)
         return (time.perf_counter() - began) * share, sum(sizes) * share
 
     def some(self, most: int) -> Iterator[np.ndarray]:
         """The arrays of all values, or of so many spread over them."""
-        places = np.unique(np.linspace(0, len(self.values) - 1, min(most, len(self.values))).astype(int))
+        places = np.unique(
+            np.linspace(0, len(self.values) - 1, min(most, len(self.values))).astype(int)
+        )
         for start in range(0, len(places), TOGETHER):
             yield from self.take(places[start : start + TOGETHER])
 
@@ -135,7 +144,9 @@ def _in_nameless_file(arrays: Iterator[np.ndarray], count: int) -> _Mapped | Non
         except OSError:
             return None
         ends = np.cumsum(lengths)
-        return _Mapped(np.memmap(file, first.dtype, "r", shape=(int(ends[-1]), *first.shape[1:])), ends)
+        return _Mapped(
+            np.memmap(file, first.dtype, "r", shape=(int(ends[-1]), *first.shape[1:])), ends
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +167,8 @@ class ItemFeed:
 
     Attributes:
         classes: number of classes, variants included.
-        share: (rank, world): which of how many processes this one is; it makes the rank-th part of every batch.
+        share: (rank, world): which of how many processes this one is; it makes the rank-th part of
+            every batch.
         device: where batches are put before they are augmented; None: they stay with the processor.
 
     Args:
@@ -181,14 +193,16 @@ class ItemFeed:
         present, codes = np.unique(items.labels, return_inverse=True)
         self.label_names = [items.names[code] for code in present]
         self.labels = self._every_variant(codes.reshape(-1))
-        # a variant of a group is a group: characters of one alphabet all turned alike are the hard ones to tell apart
+        # a variant of a group is a group: characters of one alphabet all turned alike are the hard
+        # ones to tell apart
         self.groups = None if items.group is None else self._every_variant(items.group)
         # a writer's batch also holds forgeries of that writer: the negatives that matter
         self.identity = np.repeat(items.identity, self.variants) if items.forged.any() else None
         self.classes = int(self.labels.max()) + 1
         if recipe.groups_per_batch is not None and items.group is None:
             raise NotEnoughData(
-                "groups_per_batch needs items with groups: give --levels 2, a `group` column, or drop it"
+                "groups_per_batch needs items with groups: give --levels 2, a `group` column, or "
+                "drop it"
             )
 
     def _every_variant(self, codes: Int[np.ndarray, "n"]) -> Int[np.ndarray, "n_variants"]:
@@ -203,22 +217,28 @@ class ItemFeed:
             for variant in range(self.variants)
         ]
 
-    def plan(self, epoch: int, groups: Int[np.ndarray, "classes"] | None = None) -> list[np.ndarray]:
+    def plan(
+        self, epoch: int, groups: Int[np.ndarray, "classes"] | None = None
+    ) -> list[np.ndarray]:
         """The batches of an epoch, as indices of (item, variant).
 
         Args:
-            groups: a group of each class, of which `recipe.hard_classes` at a time come into a batch together, in place
-                of the items' own groups.
+            groups: a group of each class, of which `recipe.hard_classes` at a time come into a
+                batch together, in place of the items' own groups.
         """
         recipe = self.recipe
         size = {"p": recipe.p, "k": recipe.k}
         order = {"seed": self.seed, "epoch": epoch, "identity": self.identity}
         if groups is not None and recipe.hard_classes is not None:
             per_batch = recipe.p // recipe.hard_classes
-            plan = hard_batches(self.labels, groups[self.labels], groups_per_batch=per_batch, **size, **order)
+            plan = hard_batches(
+                self.labels, groups[self.labels], groups_per_batch=per_batch, **size, **order
+            )
         else:
             group = self.groups if recipe.groups_per_batch else None
-            plan = identity_batches(self.labels, group=group, groups_per_batch=recipe.groups_per_batch, **size, **order)
+            plan = identity_batches(
+                self.labels, group=group, groups_per_batch=recipe.groups_per_batch, **size, **order
+            )
         _check_shares([len(indices) for indices in plan], self.share[1])
         return plan
 
@@ -237,7 +257,8 @@ class PairFeed:
     """Batches of pairs: of a list, or drawn from labelled items, half of them genuine. Each item is embedded once.
 
     Attributes:
-        share: (rank, world): which of how many processes this one is; it makes the rank-th part of a batch's items.
+        share: (rank, world): which of how many processes this one is; it makes the rank-th part of
+            a batch's items.
         device: where batches are put before they are augmented; None: they stay with the processor.
     """
 
@@ -256,13 +277,23 @@ class PairFeed:
     ) -> None:
         self.augment = build.augmentation(recipe, input)
         self.stored = Stored(input, source.values, seconds=seconds, known=decoded(source, input))
-        self.source, self.recipe, self.seed, self.share, self.device = source, recipe, seed, share, device
+        self.source, self.recipe, self.seed, self.share, self.device = (
+            source,
+            recipe,
+            seed,
+            share,
+            device,
+        )
         self.partners = _partners(source) if isinstance(source, Pairs) and source.positive else None
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """The batches of an epoch, each an array (3, pairs): first item, second item, how alike they are."""
         size = pairs_of_batch(self.recipe)
-        pairs = self._drawn(self.source, epoch) if isinstance(self.source, Items) else self._listed(self.source, epoch)
+        pairs = (
+            self._drawn(self.source, epoch)
+            if isinstance(self.source, Items)
+            else self._listed(self.source, epoch)
+        )
         plan = [pairs[:, start : start + size] for start in range(0, pairs.shape[1], size)]
         if self.share[1] > 1:
             _check_shares([len(np.unique(planned[:2])) for planned in plan], self.share[1])
@@ -270,7 +301,9 @@ class PairFeed:
 
     def _drawn(self, items: Items, epoch: int) -> Float[np.ndarray, "3 pairs"]:
         count = len(items.values) // 2 * 2
-        drawn = balanced_pairs(items.labels, count=count, seed=self.seed, epoch=epoch, identity=items.identity)
+        drawn = balanced_pairs(
+            items.labels, count=count, seed=self.seed, epoch=epoch, identity=items.identity
+        )
         return np.stack(drawn).astype(np.float64)
 
     def _listed(self, pairs: Pairs, epoch: int) -> Float[np.ndarray, "3 pairs"]:
@@ -282,7 +315,9 @@ class PairFeed:
             sides = [order[same], order[~same]]
             longest = max(len(side) for side in sides)
             order = np.stack([np.resize(side, longest) for side in sides], axis=1).reshape(-1)
-        return np.stack([pairs.index_a[order], pairs.index_b[order], pairs.targets[order]]).astype(np.float64)
+        return np.stack([pairs.index_a[order], pairs.index_b[order], pairs.targets[order]]).astype(
+            np.float64
+        )
 
     def sizes(self, planned: Float[np.ndarray, "3 pairs"]) -> list[int]:
         """How many items of a planned batch each process makes, in the order of their ranks."""
@@ -291,8 +326,8 @@ class PairFeed:
     def batch(self, planned: Float[np.ndarray, "3 pairs"], epoch: int) -> tuple[Any, PairBatch]:
         """This process's part of the items of one planned batch, and the pairs among the items of the whole batch.
 
-        Where all pairs are the same, these are all that are listed of the batch's items, not the drawn ones alone:
-        two things that are known to be the same must not serve as different ones.
+        Where all pairs are the same, these are all that are listed of the batch's items, not the
+        drawn ones alone: two things that are known to be the same must not serve as different ones.
         """
         items, rows = np.unique(planned[:2].astype(np.int64), return_inverse=True)
         mine = items[_part(len(items), self.share)]
@@ -316,10 +351,14 @@ def _partners(pairs: Pairs) -> dict[int, list[int]]:
     return partners
 
 
-def _linked(items: Int[np.ndarray, "n"], partners: Mapping[int, Sequence[int]]) -> Int[np.ndarray, "2 pairs"]:
+def _linked(
+    items: Int[np.ndarray, "n"], partners: Mapping[int, Sequence[int]]
+) -> Int[np.ndarray, "2 pairs"]:
     """Rows of the pairs that are listed among these items."""
     row = {item: place for place, item in enumerate(items.tolist())}
-    ends = [(row[one], row[other]) for one in row for other in partners.get(one, ()) if other in row]
+    ends = [
+        (row[one], row[other]) for one in row for other in partners.get(one, ()) if other in row
+    ]
     return np.array(ends, np.int64).T.copy()
 
 
@@ -328,7 +367,9 @@ def pairs_of_batch(recipe: Recipe) -> int:
     return max(recipe.p * recipe.k // 4 * 2, 2)
 
 
-def _made(feed: Feed, items: Int[np.ndarray, "n"], variants: Int[np.ndarray, "n"], *, epoch: int) -> Any:
+def _made(
+    feed: Feed, items: Int[np.ndarray, "n"], variants: Int[np.ndarray, "n"], *, epoch: int
+) -> Any:
     """The items as one batch, augmented by keys that say nothing of the batch or of the process."""
     batch = feed.stored.input.stack(feed.stored.take(items))
     if feed.device is not None:
@@ -355,15 +396,16 @@ def _part(count: int, share: tuple[int, int]) -> slice:
 def _check_shares(sizes: list[int], world: int) -> None:
     if sizes and min(sizes) < world:
         raise NotEnoughData(
-            f"a batch of {min(sizes)} items cannot be shared by {world} processes: raise p, or start fewer processes"
+            f"a batch of {min(sizes)} items cannot be shared by {world} processes: raise p, or "
+            f"start fewer processes"
         )
 
 
 class Ahead:
     """`make` of each planned batch, in order, computed up to two steps before it is asked for.
 
-    One thread does it, with arithmetic in one thread: the training step's own threads keep the cores (a team of
-    threads beside theirs, on as many cores, made both twenty times slower).
+    One thread does it, with arithmetic in one thread: the training step's own threads keep the
+    cores (a team of threads beside theirs, on as many cores, made both twenty times slower).
 
     Attributes:
         waited: seconds that whoever asks for the batches has stood still for them so far.
@@ -394,5 +436,6 @@ def _limit_to_one_thread(pool: ThreadPoolExecutor) -> None:
     """One thread for torch's arithmetic in the pool's thread, and as many as before in all others."""
     threads = torch.get_num_threads()
     pool.submit(torch.set_num_threads, 1).result()
-    pool.submit(torch.get_num_threads).result()  # torch reads its setting at a thread's first use: now, not later
+    # torch reads its setting at a thread's first use: now, not later
+    pool.submit(torch.get_num_threads).result()
     torch.set_num_threads(threads)

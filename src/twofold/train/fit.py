@@ -56,11 +56,14 @@ def fit(
     """Train `twin` so that what is the same in `train` comes close together; the twin itself is changed.
 
     Args:
-        valid: items of identities, or pairs of things, that are not in `train`; the weights that do best on them are
-            kept. None: the last.
-        recipe: loss, batches, optimiser, and so on; its input, encoder and comparison give way to those of `twin`.
-        seed: of data order, augmentation and dropout. The same seed gives the same weights on the same machine.
-        loss: your own loss(embeddings, labels, *, comparison) instead of the recipe's (`losses.external` wraps others).
+        valid: items of identities, or pairs of things, that are not in `train`; the weights that do
+            best on them are kept. None: the last.
+        recipe: loss, batches, optimiser, and so on; its input, encoder and comparison give way to
+            those of `twin`.
+        seed: of data order, augmentation and dropout. The same seed gives the same weights on the
+            same machine.
+        loss: your own loss(embeddings, labels, *, comparison) instead of the recipe's
+            (`losses.external` wraps others).
         checkpoints: where to keep the state after every epoch, and whether to go on from there.
         watch: called after every step.
 
@@ -68,8 +71,9 @@ def fit(
         An uncalibrated bundle: embeddings and scores, but no verdicts yet; `calibrate` comes next.
 
     Raises:
-        NotEnoughData: batches cannot be filled. RecipeError: pieces that do not fit. TrainingError: the loss is not
-        finite. IdentityOverlap is raised later, if data of these identities is used to calibrate or evaluate.
+        NotEnoughData: batches cannot be filled. RecipeError: pieces that do not fit. TrainingError:
+            the loss is not finite. IdentityOverlap is raised later, if data of these identities is
+            used to calibrate or evaluate.
     """
     began = _began(checkpoints)
     if isinstance(valid, Items) and isinstance(train, Items):
@@ -79,11 +83,24 @@ def fit(
     known = Provenance() if earlier is None else earlier
     parts = {name: part for name, part in (("train", train), ("valid", valid)) if part is not None}
     if earlier is not None:
-        refuse_other_data([content for part in parts.values() for content in part.content_hashes()], earlier, parts)
+        refuse_other_data(
+            [content for part in parts.values() for content in part.content_hashes()],
+            earlier,
+            parts,
+        )
     for name, part in parts.items():
         known = known.extended(name, part)
     material = Material(train=train, valid=valid, provenance=known, began=began)
-    return _fit(twin, material, recipe=recipe, seed=seed, loss=loss, checkpoints=checkpoints, state=state, watch=watch)
+    return _fit(
+        twin,
+        material,
+        recipe=recipe,
+        seed=seed,
+        loss=loss,
+        checkpoints=checkpoints,
+        state=state,
+        watch=watch,
+    )
 
 
 def fit_recipe(
@@ -99,14 +116,17 @@ def fit_recipe(
 ) -> Bundle:
     """Fit the recipe to the data, split by identity, train, and write down what was kept aside and what was changed.
 
-    A training that goes on (`checkpoints.resume`) keeps the split that it began with, even if the data has changed:
-    see `train.split.deal_again`.
+    A training that goes on (`checkpoints.resume`) keeps the split that it began with, even if the
+    data has changed: see `train.split.deal_again`.
 
     Args:
-        fixed: settings that must not be adapted to the data, by their names for --set ("p", "split.folds").
-        device: "cpu", "cuda", "cuda:1" or "mps"; None: a CUDA card if there is one, else the processor.
-        ancestor: the trained bundle whose weights the training begins with (see `train.warm_start`). What it was
-            trained on counts as trained on here, and what it kept aside stays aside.
+        fixed: settings that must not be adapted to the data, by their names for --set ("p",
+            "split.folds").
+        device: "cpu", "cuda", "cuda:1" or "mps"; None: a CUDA card if there is one, else the
+            processor.
+        ancestor: the trained bundle whose weights the training begins with (see
+            `train.warm_start`). What it was trained on counts as trained on here, and what it kept
+            aside stays aside.
 
     Raises:
         DataError: a training shall go on with data that is not what it began with.
@@ -128,10 +148,16 @@ def fit_recipe(
     judged = None
     if (folds := recipe.split.folds or 0) >= 2:
 
-        def trained(part: Items, recipe: Recipe, states: Checkpoints | None, shown: Watch | None) -> Bundle:
-            return fit(begun_twin()[0], part, recipe=recipe, seed=seed, checkpoints=states, watch=shown)
+        def trained(
+            part: Items, recipe: Recipe, states: Checkpoints | None, shown: Watch | None
+        ) -> Bundle:
+            return fit(
+                begun_twin()[0], part, recipe=recipe, seed=seed, checkpoints=states, watch=shown
+            )
 
-        judged = crossfit(trained, dealt.parts.train, recipe, seed=seed, checkpoints=checkpoints, watch=watch)
+        judged = crossfit(
+            trained, dealt.parts.train, recipe, seed=seed, checkpoints=checkpoints, watch=watch
+        )
         checkpoints, watch = under_fold(checkpoints, FINAL), watched(watch, folds, folds)
         state = _state(checkpoints)
     twin, notes = begun_twin()
@@ -146,9 +172,16 @@ def fit_recipe(
         ancestor=None if ancestor is None else ancestor.fingerprint,
     )
     timed = part_of_time(recipe, final=True)
-    bundle = _fit(twin, material, recipe=timed, seed=seed, checkpoints=checkpoints, state=state, watch=watch)
+    bundle = _fit(
+        twin, material, recipe=timed, seed=seed, checkpoints=checkpoints, state=state, watch=watch
+    )
     used = bundle.recipe.model_copy(update={"max_seconds": recipe.max_seconds})
-    return replace(bundle, recipe=used, training={**bundle.training, "adapted": list(fitted.notes)}, crossfit=judged)
+    return replace(
+        bundle,
+        recipe=used,
+        training={**bundle.training, "adapted": list(fitted.notes)},
+        crossfit=judged,
+    )
 
 
 def _adapted(
@@ -168,13 +201,19 @@ def _adapted(
     seen = known is not None and trained_on(known, items)
     if seen and recipe.split.folds is None:
         recipe = recipe.replace({"split.folds": 0})
-    fitted = adapted(recipe, items, fixed=fixed, seed=seed) if state is None else _as_before(recipe, state, fixed)
+    fitted = (
+        adapted(recipe, items, fixed=fixed, seed=seed)
+        if state is None
+        else _as_before(recipe, state, fixed)
+    )
     if seen and (fitted.recipe.split.folds or 0) >= 2:
         raise RecipeError(KNOWN_FOLDS)
     return fitted
 
 
-def _dealt(items: Items, recipe: Recipe, seed: int, *, earlier: Provenance | None, known: Provenance | None) -> Dealt:
+def _dealt(
+    items: Items, recipe: Recipe, seed: int, *, earlier: Provenance | None, known: Provenance | None
+) -> Dealt:
     """The parts of the data: as before if a training continues, by what an ancestor knew, or dealt at random."""
     if earlier is not None:
         return deal_again(items, earlier)
@@ -196,7 +235,9 @@ def _as_before(recipe: Recipe, state: State, fixed: Collection[str]) -> Adapted:
     before = Recipe.model_validate(state.numbers["recipe"])
     kept = {name: getattr(before, name) for name in ADAPTED if name not in fixed}
     chosen = [name.removeprefix("split.") for name in fixed if name.startswith("split.")]
-    kept["split"] = before.split.model_copy(update={name: getattr(recipe.split, name) for name in chosen})
+    kept["split"] = before.split.model_copy(
+        update={name: getattr(recipe.split, name) for name in chosen}
+    )
     return Adapted(recipe=recipe.model_copy(update=kept))
 
 
@@ -204,12 +245,14 @@ PREPARED = 200_000
 """Things of the training part, at most, from which an encoder learns what it must know beforehand."""
 
 KNOWN_FOLDS = (
-    "these identities are to be cross-fitted, but the bundle of --from was trained on some of them, so that no fold "
+    "these identities are to be cross-fitted, but the bundle of --from was trained on some of "
+    "them, so that no fold "
     "would be unseen: set split.folds=0 (--set), or train on other identities"
 )
 
 OLD_STATE = (
-    "the state was kept by a version that did not keep its split: identities were dealt again, which is the same split "
+    "the state was kept by a version that did not keep its split: identities were dealt again, "
+    "which is the same split "
     "only if the data has not changed since"
 )
 
@@ -221,7 +264,8 @@ class Material:
     Attributes:
         train, valid: what is learned from, and what the best weights are chosen on.
         provenance: what the bundle will remember of them.
-        notes: what should be said of them. named: the same with names of identities, which the bundle does not keep.
+        notes: what should be said of them. named: the same with names of identities, which the
+            bundle does not keep.
         ancestor: fingerprint of the bundle that gave the first weights.
         began: when the command started: from then on `max_seconds` counts.
     """
@@ -248,7 +292,9 @@ def _fit(
 ) -> Bundle:
     recipe = _of(twin, recipe or Recipe())
     train, valid = material.train, material.valid
-    left = None if recipe.max_seconds is None else recipe.max_seconds - (monotonic() - material.began)
+    left = (
+        None if recipe.max_seconds is None else recipe.max_seconds - (monotonic() - material.began)
+    )
     feed = _feed(twin, train, recipe, seed, pairs=loss is None and of_pairs(recipe), seconds=left)
     with build.seeded(seed):
         linked = isinstance(train, Pairs) and train.positive
@@ -275,17 +321,35 @@ def _fit(
     return bundle_of(run, feed, own_loss=own)
 
 
-def _feed(twin: Twin, train: Items | Pairs, recipe: Recipe, seed: int, *, pairs: bool, seconds: float | None) -> Feed:
+def _feed(
+    twin: Twin,
+    train: Items | Pairs,
+    recipe: Recipe,
+    seed: int,
+    *,
+    pairs: bool,
+    seconds: float | None,
+) -> Feed:
     """Batches of pairs for a list of pairs or a loss that wants them, else of labelled items."""
     processes = Processes.present()
     share = processes.rank, processes.count
     if isinstance(train, Pairs) or pairs:
-        return PairFeed(train, twin.input, recipe, seed, share=share, device=twin.device, seconds=seconds)
-    return ItemFeed(train, twin.input, recipe, seed, share=share, device=twin.device, seconds=seconds)
+        return PairFeed(
+            train, twin.input, recipe, seed, share=share, device=twin.device, seconds=seconds
+        )
+    return ItemFeed(
+        train, twin.input, recipe, seed, share=share, device=twin.device, seconds=seconds
+    )
 
 
 def _learn(
-    run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, validation: Looking | None, watch: Watch | None
+    run: Run,
+    feed: Feed,
+    aim: Objective,
+    *,
+    keeper: Keeper,
+    validation: Looking | None,
+    watch: Watch | None,
 ) -> None:
     """All epochs that are left, a look at unseen identities after each."""
     while run.epoch < run.recipe.epochs and not run.stopped:
@@ -302,10 +366,14 @@ def _learn(
             keeper.after_epoch()
 
 
-def _one_epoch(run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, watch: Watch | None) -> None:
+def _one_epoch(
+    run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, watch: Watch | None
+) -> None:
     epoch, plan = run.epoch, _planned(run, feed)
     if not plan:
-        raise NotEnoughData("not one batch can be filled: lower p or k, or give more items per identity")
+        raise NotEnoughData(
+            "not one batch can be filled: lower p or k, or give more items per identity"
+        )
     run.twin.train()
     batches = Ahead(lambda indices: feed.batch(indices, epoch), plan[run.index :])
     for batch, targets in batches:
@@ -371,6 +439,7 @@ def _of(twin: Twin, recipe: Recipe) -> Recipe:
 def _refuse_shared(train: Items, valid: Items) -> None:
     if shared := sorted(set(train.identities) & set(valid.identities)):
         raise IdentityOverlap(
-            f"{len(shared)} identities stand in both train and valid ({', '.join(shared[:3])}, ...): "
+            f"{len(shared)} identities stand in both train and valid ({', '.join(shared[:3])}, "
+            f"...): "
             "split them by identity"
         )

@@ -30,7 +30,9 @@ class Keeper:
         ids: of the training items, to name them.
     """
 
-    def __init__(self, run: Run, checkpoints: Checkpoints | None, *, ids: Sequence[str] = ()) -> None:
+    def __init__(
+        self, run: Run, checkpoints: Checkpoints | None, *, ids: Sequence[str] = ()
+    ) -> None:
         self.run, self.ids = run, ids
         self.checkpoints = checkpoints if run.processes.first else None
         self.asked = checkpoints.asked if checkpoints else None
@@ -68,7 +70,10 @@ class Keeper:
         if self.run.processes.agreed(self.asked is not None and self.asked()):
             self.keep()
             step = self.run.step if self.frozen is None else self.frozen
-            raise Interrupted(f"training was asked to end at step {self.run.step}; --resume continues from step {step}")
+            raise Interrupted(
+                f"training was asked to end at step {self.run.step}; --resume continues from step "
+                f"{step}"
+            )
         if self.checkpoints and time.monotonic() - self.kept > self.checkpoints.seconds:
             self.keep()
         elif self.run.index % GOOD_STEPS == 0:
@@ -77,7 +82,8 @@ class Keeper:
     def culprit(self, alarm: TrainingError, feed: Feed) -> None:
         """Write down which items stood in the batch that raised an alarm: their ids and classes.
 
-        The batch itself can be made again from them: what an item looks like depends on (seed, epoch, item) alone.
+        The batch itself can be made again from them: what an item looks like depends on (seed,
+        epoch, item) alone.
         """
         if not self.checkpoints or isinstance(feed, PairFeed):
             return
@@ -93,4 +99,6 @@ class Keeper:
             "labels": [int(label) for label in feed.labels[planned]],
         }
         self.checkpoints.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.checkpoints.folder / "culprit.json", json.dumps(told, indent=1).encode())
+        write_atomically(
+            self.checkpoints.folder / "culprit.json", json.dumps(told, indent=1).encode()
+        )

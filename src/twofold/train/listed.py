@@ -44,14 +44,17 @@ class ForPairs:
 def for_pairs(recipe: Recipe, pairs: Pairs, *, fixed: Collection[str] = ()) -> ForPairs:
     """The recipe with a loss of pairs, and without what needs batches of labelled items.
 
-    Where all pairs are the same, a loss of batches stays: what is linked by pairs is a class of the batch.
+    Where all pairs are the same, a loss of batches stays: what is linked by pairs is a class of the
+    batch.
 
     Args:
-        fixed: settings that the user chose, by their names for --set; a loss and a monitor among them stay.
+        fixed: settings that the user chose, by their names for --set; a loss and a monitor among
+            them stay.
 
     Raises:
         DataError: graded scores, and a chosen loss that takes none; or pairs of one kind only.
-        RecipeError: a chosen loss that needs labelled items, or a number to monitor that pairs do not have.
+        RecipeError: a chosen loss that needs labelled items, or a number to monitor that pairs do
+            not have.
     """
     if not pairs.graded and pairs.positive:
         return _for_positive(recipe, pairs, fixed)
@@ -59,22 +62,31 @@ def for_pairs(recipe: Recipe, pairs: Pairs, *, fixed: Collection[str] = ()) -> F
     wanted = OF_GRADES if pairs.graded else OF_ANSWERS
     notes, changed = [], recipe
     if not of_pairs(recipe) and not chosen:
-        notes.append(f"a table of pairs: the loss is {wanted} in place of {recipe.loss.name} (--set loss.name=...)")
+        notes.append(
+            f"a table of pairs: the loss is {wanted} in place of {recipe.loss.name} (--set "
+            f"loss.name=...)"
+        )
         changed = changed.model_copy(update={"loss": Piece(name=wanted)})
     if pairs.graded and changed.loss.name == OF_GRADES:
         changed = _scaled(changed, pairs, notes)
     if not of_pairs(changed):
         raise RecipeError(
-            f"loss {recipe.loss.name!r} needs labelled items, and this is a table of pairs: leave --set loss.name out, "
+            f"loss {recipe.loss.name!r} needs labelled items, and this is a table of pairs: leave "
+            f"--set loss.name out, "
             f"or give pair_contrastive, pair_cross_entropy or pair_regression (now: {wanted})"
         )
     if pairs.graded and changed.loss.name == OF_ANSWERS:
         raise DataError(
-            f"the pairs have graded scores, from {pairs.targets.min():g} to {pairs.targets.max():g}, and {OF_ANSWERS} "
-            f"takes 0 and 1 only: give --set loss.name={OF_GRADES}, or the column same in place of score"
+            f"the pairs have graded scores, from {pairs.targets.min():g} to "
+            f"{pairs.targets.max():g}, and {OF_ANSWERS} "
+            f"takes 0 and 1 only: give --set loss.name={OF_GRADES}, or the column same in place "
+            f"of score"
         )
     if not pairs.graded and len(np.unique(pairs.targets)) < 2:
-        raise DataError(f"all {len(pairs)} pairs are different: to learn from pairs takes some of the same; add them")
+        raise DataError(
+            f"all {len(pairs)} pairs are different: to learn from pairs takes some of the same; "
+            f"add them"
+        )
     return _without_labels(changed, pairs, fixed, notes)
 
 
@@ -88,31 +100,58 @@ def _scaled(recipe: Recipe, pairs: Pairs, notes: list[str]) -> Recipe:
         "(--set loss.lowest=..., --set loss.highest=...)"
     )
     return recipe.model_copy(
-        update={"loss": Piece(name=OF_GRADES, **{**recipe.loss.arguments, "lowest": low, "highest": high})}
+        update={
+            "loss": Piece(
+                name=OF_GRADES, **{**recipe.loss.arguments, "lowest": low, "highest": high}
+            )
+        }
     )
 
 
 def _for_positive(recipe: Recipe, pairs: Pairs, fixed: Collection[str]) -> ForPairs:
     """The recipe for pairs that are all the same: its loss of batches, or NT-Xent."""
     if not of_pairs(recipe) and not of_classes(recipe):
-        notes = [f"all pairs are the same: other things of a batch serve as different ones (loss {recipe.loss.name})"]
+        notes = [
+            f"all pairs are the same: other things of a batch serve as different ones (loss "
+            f"{recipe.loss.name})"
+        ]
         return _without_labels(recipe, pairs, fixed, notes)
     if any(name.split(".")[0] == "loss" for name in fixed):
         raise DataError(
-            f"all {len(pairs)} pairs are the same, and loss {recipe.loss.name!r} takes both kinds: add pairs that are "
+            f"all {len(pairs)} pairs are the same, and loss {recipe.loss.name!r} takes both "
+            f"kinds: add pairs that are "
             "different, or choose a loss of batches (--set loss.name=nt_xent)"
         )
-    notes = [f"all pairs are the same: other things of a batch serve as different ones (loss {OF_POSITIVES})"]
-    return _without_labels(recipe.model_copy(update={"loss": Piece(name=OF_POSITIVES)}), pairs, fixed, notes)
+    notes = [
+        f"all pairs are the same: other things of a batch serve as different ones (loss "
+        f"{OF_POSITIVES})"
+    ]
+    return _without_labels(
+        recipe.model_copy(update={"loss": Piece(name=OF_POSITIVES)}), pairs, fixed, notes
+    )
 
 
-def _without_labels(recipe: Recipe, pairs: Pairs, fixed: Collection[str], notes: list[str]) -> ForPairs:
+def _without_labels(
+    recipe: Recipe, pairs: Pairs, fixed: Collection[str], notes: list[str]
+) -> ForPairs:
     """The recipe without what needs labels, with a number to monitor that these pairs have, and enough epochs."""
-    measured = ("spearman", "pearson") if pairs.graded else ("eer", "recall_at_1" if pairs.positive else "auc")
+    measured = (
+        ("spearman", "pearson")
+        if pairs.graded
+        else ("eer", "recall_at_1" if pairs.positive else "auc")
+    )
     if recipe.monitor not in measured and "monitor" in fixed:
-        raise RecipeError(f"monitor = {recipe.monitor!r} is not measured of these pairs: {' or '.join(measured)}")
+        raise RecipeError(
+            f"monitor = {recipe.monitor!r} is not measured of these pairs: {' or '.join(measured)}"
+        )
     monitor = recipe.monitor if recipe.monitor in measured else measured[0]
-    without = {"miner": None, "memory": 0, "hard_classes": None, "groups_per_batch": None, "monitor": monitor}
+    without = {
+        "miner": None,
+        "memory": 0,
+        "hard_classes": None,
+        "groups_per_batch": None,
+        "monitor": monitor,
+    }
     changed = recipe.model_copy(update=without)
     if "epochs" not in fixed:
         changed, longer = long_enough(changed, _steps_of_epoch(changed, pairs))
@@ -123,11 +162,15 @@ def _without_labels(recipe: Recipe, pairs: Pairs, fixed: Collection[str], notes:
 def _steps_of_epoch(recipe: Recipe, pairs: Pairs) -> int:
     """Steps of one epoch of all pairs; where there are two kinds, the rarer one is shown again and again."""
     one_kind = pairs.graded or pairs.positive
-    rows = len(pairs) if one_kind else 2 * int(np.unique(pairs.targets, return_counts=True)[1].max())
+    rows = (
+        len(pairs) if one_kind else 2 * int(np.unique(pairs.targets, return_counts=True)[1].max())
+    )
     return math.ceil(rows / pairs_of_batch(recipe))
 
 
-def fit_material(recipe: Recipe, material: Items | Pairs, *, ancestor: Bundle | None = None, **asked: Any) -> Bundle:
+def fit_material(
+    recipe: Recipe, material: Items | Pairs, *, ancestor: Bundle | None = None, **asked: Any
+) -> Bundle:
     """`fit_recipe` of items, `fit_pairs` of pairs."""
     if isinstance(material, Pairs):
         return fit_pairs(recipe, material, **asked)
@@ -146,8 +189,8 @@ def fit_pairs(
 ) -> Bundle:
     """Train on a table of pairs, split by what hangs together, and remember what was kept aside.
 
-    The shares of the split are those of the pairs. Where the share `valid` cannot be had, it trains, too, and nothing
-    chooses among epochs.
+    The shares of the split are those of the pairs. Where the share `valid` cannot be had, it
+    trains, too, and nothing chooses among epochs.
 
     Args:
         fixed, device: as in `twofold.train.fit.fit_recipe`.
@@ -190,7 +233,9 @@ def parts_of_pairs(
     except NotEnoughData:
         if not shares.valid:
             raise
-    return fitted, split_pairs(pairs, {**asked, "train": shares.train + shares.valid, "valid": 0.0}, seed=seed)
+    return fitted, split_pairs(
+        pairs, {**asked, "train": shares.train + shares.valid, "valid": 0.0}, seed=seed
+    )
 
 
 def calibrate_pairs(
@@ -218,7 +263,12 @@ def calibrate_pairs(
     plain = bundle.with_calibration(None)
     part, vectors = embed_readable_pairs(plain, part, progress=progress)
     found = pair_scores(plain, vectors[part.index_a], vectors[part.index_b])
-    owners = [None if part.identity is None else part.identity[index] for index in (part.index_a, part.index_b)]
+    owners = [
+        None if part.identity is None else part.identity[index]
+        for index in (part.index_a, part.index_b)
+    ]
     listed = Scores.from_arrays(found, part.targets == 1.0, first=owners[0], second=owners[1])
-    contract = calibrate_scores(listed, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing)
+    contract = calibrate_scores(
+        listed, far=far, frr=frr, confidence=confidence, seed=seed, standing=standing
+    )
     return plain.with_calibration(contract.calibration).calibrated_on(things_of(part))

@@ -12,8 +12,8 @@ __all__ = ["Memory"]
 class Memory:
     """The last `size` embeddings and their labels, in a ring; none of them gets a gradient.
 
-    Weights drift slowly, so an embedding of some steps ago is nearly what it would be now (the paper's "slow drift"):
-    a small batch is compared with many more items than it holds.
+    Weights drift slowly, so an embedding of some steps ago is nearly what it would be now (the
+    paper's "slow drift"): a small batch is compared with many more items than it holds.
     """
 
     def __init__(self, size: int, dim: int, device: torch.device) -> None:
@@ -39,7 +39,11 @@ class Memory:
 
     def state(self) -> dict[str, Tensor]:
         """All of it, to be saved."""
-        return {"embeddings": self.embeddings, "labels": self.labels, "written": torch.tensor(self.written)}
+        return {
+            "embeddings": self.embeddings,
+            "labels": self.labels,
+            "written": torch.tensor(self.written),
+        }
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Stand where `state` stood."""

@@ -24,7 +24,8 @@ class Objective(NamedTuple):
 
     Attributes:
         loss: (embeddings, labels or pairs, references) -> scalar.
-        in_rows: it goes through the batch by row blocks, which several processes can share (`pairing.sharing`).
+        in_rows: it goes through the batch by row blocks, which several processes can share
+            (`pairing.sharing`).
         modules: those with weights to train beside the twin.
     """
 
@@ -37,7 +38,8 @@ def check(recipe: Recipe) -> None:
     """See that the loss of a recipe can be trained with, before any data is read: on a few random embeddings.
 
     Raises:
-        RecipeError: pieces that do not fit, or arguments with which the loss is not a finite number.
+        RecipeError: pieces that do not fit, or arguments with which the loss is not a finite
+            number.
         UsageError: an argument that the loss refuses.
     """
     twin = build.twin(recipe)
@@ -51,13 +53,19 @@ def check(recipe: Recipe) -> None:
     value = aim.loss(embeddings, listed if pairs else labels, None)
     if not bool(value.isfinite()):
         raise RecipeError(
-            f"loss {recipe.loss.name!r} with {recipe.loss.arguments} is {float(value):g} for random embeddings: "
+            f"loss {recipe.loss.name!r} with {recipe.loss.arguments} is {float(value):g} for "
+            f"random embeddings: "
             "check its arguments"
         )
 
 
 def objective(
-    recipe: Recipe, twin: Twin, *, classes: int, loss: Callable[..., Tensor] | None, linked: bool = False
+    recipe: Recipe,
+    twin: Twin,
+    *,
+    classes: int,
+    loss: Callable[..., Tensor] | None,
+    linked: bool = False,
 ) -> Objective:
     """The recipe's loss and miner, or the user's loss.
 
@@ -67,8 +75,8 @@ def objective(
         loss: the user's own loss instead of the recipe's.
 
     Raises:
-        RecipeError: a miner for a loss that takes no triplets, a memory for a loss that takes no references, or a loss
-            of labelled items for a list of pairs.
+        RecipeError: a miner for a loss that takes no triplets, a memory for a loss that takes no
+            references, or a loss of labelled items for a list of pairs.
     """
     if loss is None:
         unit = getattr(twin.encoder, "unit_norm", None)
@@ -78,16 +86,26 @@ def objective(
     made = loss or build.loss(recipe.loss, dim=twin.dim, classes=classes)
     modules = [made.to(twin.device)] if isinstance(made, nn.Module) else []
     if recipe.memory and (
-        classes == 0 or modules or "references" not in _takes(loss or getattr(losses, recipe.loss.name))
+        classes == 0
+        or modules
+        or "references" not in _takes(loss or getattr(losses, recipe.loss.name))
     ):
-        raise RecipeError(f"loss {recipe.loss.name!r} compares with no further embeddings: drop memory")
+        raise RecipeError(
+            f"loss {recipe.loss.name!r} compares with no further embeddings: drop memory"
+        )
     if classes == 0:
         if recipe.hard_classes:
-            raise RecipeError("hard_classes needs batches of labelled items, and these are batches of pairs: drop it")
+            raise RecipeError(
+                "hard_classes needs batches of labelled items, and these are batches of pairs: "
+                "drop it"
+            )
         if linked and not of_pairs(recipe):
             return Objective(_over_linked(made, twin), False, modules)
         if loss is None and not of_pairs(recipe):
-            raise RecipeError(f"loss {recipe.loss.name!r} needs labelled items; for a list of pairs: {_pair_losses()}")
+            raise RecipeError(
+                f"loss {recipe.loss.name!r} needs labelled items; for a list of pairs: "
+                f"{_pair_losses()}"
+            )
         return Objective(_over_pairs(made, twin), False, modules)
     if recipe.miner is not None:
         return Objective(_mined(made, loss, recipe, twin), loss is None, modules)
@@ -107,26 +125,35 @@ def of_classes(recipe: Recipe) -> bool:
 
 def of_pairs(recipe: Recipe) -> bool:
     """Whether the recipe's loss looks at pairs (distances, targets) instead of at a batch (embeddings, labels)."""
-    return recipe.loss.name in losses.__all__ and _takes(getattr(losses, recipe.loss.name))[0] == "distances"
+    return (
+        recipe.loss.name in losses.__all__
+        and _takes(getattr(losses, recipe.loss.name))[0] == "distances"
+    )
 
 
-def _over_pairs(loss: Callable[..., Tensor], twin: Twin) -> Callable[[Tensor, Any, References], Tensor]:
+def _over_pairs(
+    loss: Callable[..., Tensor], twin: Twin
+) -> Callable[[Tensor, Any, References], Tensor]:
     def over_pairs(embeddings: Tensor, pairs: PairBatch, references: References) -> Tensor:
         return loss(twin.comparison.pairs(embeddings[pairs.a], embeddings[pairs.b]), pairs.targets)
 
     return over_pairs
 
 
-def _over_linked(loss: Callable[..., Tensor], twin: Twin) -> Callable[[Tensor, Any, References], Tensor]:
+def _over_linked(
+    loss: Callable[..., Tensor], twin: Twin
+) -> Callable[[Tensor, Any, References], Tensor]:
     """A batch loss over pairs that are all the same: other things of the batch are the different ones.
 
-    In-batch negatives (Henderson et al. 2017, section 4.4) from both sides of the pairs, as in NT-Xent; what is linked
-    in the batch, directly or through others, is never taken for different.
+    In-batch negatives (Henderson et al. 2017, section 4.4) from both sides of the pairs, as in
+    NT-Xent; what is linked in the batch, directly or through others, is never taken for different.
     """
 
     def over_linked(embeddings: Tensor, pairs: PairBatch, references: References) -> Tensor:
         labels = components(len(embeddings), pairs.a.tolist(), pairs.b.tolist())
-        return loss(embeddings, torch.from_numpy(labels).to(embeddings.device), comparison=twin.comparison)
+        return loss(
+            embeddings, torch.from_numpy(labels).to(embeddings.device), comparison=twin.comparison
+        )
 
     return over_linked
 
@@ -136,13 +163,16 @@ def _mined(
 ) -> Callable[[Tensor, Any, References], Tensor]:
     if own is None and "triplets" not in _takes(getattr(losses, recipe.loss.name)):
         raise RecipeError(
-            f"loss {recipe.loss.name!r} takes no mined triplets: drop the miner, or choose loss = 'triplet'"
+            f"loss {recipe.loss.name!r} takes no mined triplets: drop the miner, or choose loss = "
+            f"'triplet'"
         )
     mine = build.miner(cast("Piece", recipe.miner))
 
     def mined(embeddings: Tensor, labels: Tensor, references: References) -> Tensor:
         among = {"comparison": twin.comparison, "references": references}
-        return made(embeddings, labels, triplets=mine(embeddings.detach(), labels, **among), **among)
+        return made(
+            embeddings, labels, triplets=mine(embeddings.detach(), labels, **among), **among
+        )
 
     return mined
 
@@ -151,20 +181,29 @@ def _check_own(loss: Callable[..., Tensor], miner: Piece | None) -> None:
     """Raise UsageError for a loss that cannot be called as a batch loss is.
 
     Raises:
-        UsageError: it takes no comparison, as those of pytorch-metric-learning; or no triplets, where there is a miner.
+        UsageError: it takes no comparison, as those of pytorch-metric-learning; or no triplets,
+            where there is a miner.
     """
     called = loss.forward if isinstance(loss, nn.Module) else loss
     takes = inspect.signature(called).parameters
     if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values()):
         return
     if "comparison" not in takes:
-        name = type(loss).__name__ if isinstance(loss, nn.Module) else getattr(loss, "__name__", "the loss")
+        name = (
+            type(loss).__name__
+            if isinstance(loss, nn.Module)
+            else getattr(loss, "__name__", "the loss")
+        )
         raise UsageError(
-            f"{name} takes no comparison, as losses of twofold do: wrap it, twofold.losses.external({name}(...)), and "
+            f"{name} takes no comparison, as losses of twofold do: wrap it, "
+            f"twofold.losses.external({name}(...)), and "
             "its miner with it, external(..., miner=...)"
         )
     if miner is not None and "triplets" not in takes:
-        raise UsageError(f"the loss takes no triplets, and the recipe has the miner {miner.name!r}: drop the miner")
+        raise UsageError(
+            f"the loss takes no triplets, and the recipe has the miner {miner.name!r}: drop the "
+            f"miner"
+        )
 
 
 def _takes(function: Callable[..., Any]) -> list[str]:

@@ -13,7 +13,12 @@ __all__ = ["Average", "Plateau", "learning_rate_factor", "optimiser"]
 
 def optimiser(settings: Optimiser, modules: Iterable[nn.Module]) -> torch.optim.Optimizer:
     """The optimiser over all parameters of `modules`; vectors (norms, biases) are not decayed."""
-    parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
+    parameters = [
+        parameter
+        for module in modules
+        for parameter in module.parameters()
+        if parameter.requires_grad
+    ]
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -21,7 +26,11 @@ def optimiser(settings: Optimiser, modules: Iterable[nn.Module]) -> torch.optim.
     groups = [group for group in groups if group["params"]]
     if settings.name == "sgd":
         return torch.optim.SGD(
-            groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0, fused=True
+            groups,
+            lr=settings.learning_rate,
+            momentum=settings.momentum,
+            nesterov=settings.momentum > 0,
+            fused=True,
         )
     return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
@@ -29,7 +38,8 @@ def optimiser(settings: Optimiser, modules: Iterable[nn.Module]) -> torch.optim.
 def learning_rate_factor(schedule: Schedule, progress: float) -> float:
     """Share of the peak learning rate at `progress` in [0, 1] of the training.
 
-    Cosine: final + (1 - final) (1 + cos(pi t)) / 2 after the warm-up (Loshchilov & Hutter 2017, eq. 5, one cycle).
+    Cosine: final + (1 - final) (1 + cos(pi t)) / 2 after the warm-up (Loshchilov & Hutter 2017, eq.
+    5, one cycle).
     """
     if progress < schedule.warmup:
         return max(progress / schedule.warmup, 1e-3)
@@ -60,14 +70,16 @@ class Plateau:
 class Average:
     """Exponential moving average of a module's weights and buffers, kept beside it (Polyak & Juditsky 1992).
 
-    The decay grows with the number of steps, min(decay, (1 + steps) / (10 + steps)), so that the random start is soon
-    forgotten. Integer buffers (counters) are copied.
+    The decay grows with the number of steps, min(decay, (1 + steps) / (10 + steps)), so that the
+    random start is soon forgotten. Integer buffers (counters) are copied.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
         self.decay = decay
         self.steps = 0
-        self.weights = {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+        self.weights = {
+            name: tensor.detach().clone() for name, tensor in module.state_dict().items()
+        }
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
@@ -76,7 +88,9 @@ class Average:
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         present = module.state_dict()
         floats = [name for name, tensor in present.items() if tensor.is_floating_point()]
-        torch._foreach_lerp_([self.weights[name] for name in floats], [present[name] for name in floats], weight)
+        torch._foreach_lerp_(
+            [self.weights[name] for name in floats], [present[name] for name in floats], weight
+        )
         for name in present.keys() - set(floats):
             self.weights[name].copy_(present[name])
 

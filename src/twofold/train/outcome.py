@@ -15,7 +15,8 @@ from twofold.train.run import Run
 __all__ = ["bundle_of", "class_names", "leaks"]
 
 NOTHING_LEARNED = (
-    "the loss was 0 in every step: it wanted to change no pair and no triplet of any batch, so nothing was learned. "
+    "the loss was 0 in every step: it wanted to change no pair and no triplet of any batch, so "
+    "nothing was learned. "
     "Raise its margin, or choose another loss"
 )
 
@@ -46,7 +47,11 @@ def bundle_of(run: Run, feed: Feed, *, own_loss: str | None) -> Bundle:
     }
     if run.ancestor is not None:
         training["ancestor"] = run.ancestor
-    recipe = run.recipe if own_loss is None else run.recipe.model_copy(update={"loss": Piece(name=own_loss)})
+    recipe = (
+        run.recipe
+        if own_loss is None
+        else run.recipe.model_copy(update={"loss": Piece(name=own_loss)})
+    )
     return Bundle(twin=run.twin, recipe=recipe, provenance=run.provenance, training=training)
 
 
@@ -64,7 +69,8 @@ def leaks(train: Sequence[str], valid: Sequence[str] = ()) -> list[str]:
     if not leaked:
         return []
     return [
-        f"{leaked} of {len(valid)} validation items have exactly the content of training items, under other "
+        f"{leaked} of {len(valid)} validation items have exactly the content of training items, "
+        f"under other "
         "identities: what is measured on them flatters; twofold doctor names them"
     ]
 

@@ -37,9 +37,11 @@ class Promise:
     """What it takes to say something of one false-accept rate.
 
     Attributes:
-        estimated, certified: identities that must calibrate for an estimate, and for a certificate at the least.
+        estimated, certified: identities that must calibrate for an estimate, and for a certificate
+            at the least.
         standing: what those that will calibrate carry: "certified", "estimate", or None.
-        setting: the setting for --set with which this data would carry a certificate; None: it has one, or cannot.
+        setting: the setting for --set with which this data would carry a certificate; None: it has
+            one, or cannot.
     """
 
     far: float
@@ -55,7 +57,8 @@ class Plan:
 
     Attributes:
         recipe: as it was fitted to the data; notes: what was changed.
-        identities: that have a genuine pair. judging: of these, that will calibrate. parts: identities of each part.
+        identities: that have a genuine pair. judging: of these, that will calibrate. parts:
+            identities of each part.
         crossfitted: whether they are judged by cross-fitting.
         steps: of all trainings together. seconds: what they would take here.
     """
@@ -119,11 +122,17 @@ def _promise(far: float, judging: int, identities: int, *, folds: int) -> Promis
     if not folds and judging >= certified:
         standing = "certified"
     share = share_for(certified, identities)
-    setting = f"split.calibrate={share:g}" if standing != "certified" and share is not None else None
+    setting = (
+        f"split.calibrate={share:g}" if standing != "certified" and share is not None else None
+    )
     estimated = fewest_estimated(far)
     if folds:  # only pairs inside a fold are compared
-        estimated = next(number for number in itertools.count(estimated) if _compared(number, folds) * far >= 1.0)
-    return Promise(far=far, estimated=estimated, certified=certified, standing=standing, setting=setting)
+        estimated = next(
+            number for number in itertools.count(estimated) if _compared(number, folds) * far >= 1.0
+        )
+    return Promise(
+        far=far, estimated=estimated, certified=certified, standing=standing, setting=setting
+    )
 
 
 def _compared(judging: int, folds: int) -> int:
@@ -150,12 +159,16 @@ def _seconds(recipe: Recipe, train: Items, steps: int, *, seed: int, device: str
 
     def watch(_: Progress) -> None:
         started.append(time.monotonic())
-        if len(started) > WARM_UP + TIMED or (len(started) > WARM_UP + 1 and started[-1] - began > LONG_ENOUGH):
+        if len(started) > WARM_UP + TIMED or (
+            len(started) > WARM_UP + 1 and started[-1] - began > LONG_ENOUGH
+        ):
             raise _Enough
 
     twin = build.twin(recipe, seed=seed).to(device_of(device))
     some = _some_classes(train, math.ceil(recipe.p / variants_of(recipe)) + 1)
-    trial = recipe.model_copy(update={"epochs": WARM_UP + TIMED + 1, "max_seconds": None, "patience": None})
+    trial = recipe.model_copy(
+        update={"epochs": WARM_UP + TIMED + 1, "max_seconds": None, "patience": None}
+    )
     with contextlib.suppress(_Enough):
         fit(twin, some, recipe=trial, seed=seed, watch=watch)
     timed = np.diff(started[WARM_UP:])
@@ -165,5 +178,7 @@ def _seconds(recipe: Recipe, train: Items, steps: int, *, seed: int, device: str
 
 def _some_classes(train: Items, classes: int) -> Items:
     """Identities with a genuine pair, as many as a batch takes: what is timed need not be decoded in full."""
-    names = [name for name, has in zip(train.identities, paired_identities(train), strict=True) if has]
+    names = [
+        name for name, has in zip(train.identities, paired_identities(train), strict=True) if has
+    ]
     return train.where(identities=names[: max(classes, 2)])

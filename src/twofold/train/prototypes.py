@@ -16,9 +16,10 @@ __all__ = ["Prototypes"]
 class Prototypes:
     """A moving average of each class's unit-length embeddings, and how near its items are to it.
 
-    The embeddings are those that the training step has computed anyway. After a batch that holds class c,
-    m_c <- decay m_c + (1 - decay) mean of the batch's unit embeddings of c; the first batch sets m_c. The prototype is
-    m_c at unit length. How near the items are is measured before they enter it, and averaged in the same way.
+    The embeddings are those that the training step has computed anyway. After a batch that holds
+    class c, m_c <- decay m_c + (1 - decay) mean of the batch's unit embeddings of c; the first
+    batch sets m_c. The prototype is m_c at unit length. How near the items are is measured before
+    they enter it, and averaged in the same way.
 
     Attributes:
         means: m, float32; zeros for classes that have not been seen.
@@ -42,18 +43,25 @@ class Prototypes:
         # the mean over items of (item . prototype) is (mean of the items . prototype)
         near = (fresh * F.normalize(old)).sum(dim=1)
         before = torch.where(self.seen[codes] > 1, self.within[codes], near)
-        self.within[codes] = torch.where(known, torch.lerp(near, before, self.decay), self.within[codes])
+        self.within[codes] = torch.where(
+            known, torch.lerp(near, before, self.decay), self.within[codes]
+        )
         self.means[codes] = torch.where(known[:, None], torch.lerp(fresh, old, self.decay), fresh)
         self.seen[codes] += 1
 
     def groups(self, size: int, *, seed: int, epoch: int) -> Int[np.ndarray, "classes"]:
         """The group of each class: each stands with its nearest, except those that may be the same (`near_groups`)."""
-        return near_groups(self._unit(), size=size, seed=seed, epoch=epoch, within=self.within.numpy())
+        return near_groups(
+            self._unit(), size=size, seed=seed, epoch=epoch, within=self.within.numpy()
+        )
 
     def suspects(self, names: Sequence[str]) -> list[tuple[str, str, float]]:
         """Classes that may be one identity under two labels, most alike first, by name, with their similarity."""
         pairs, similarity = look_alikes(self._unit(), self.within.numpy())
-        return [(names[int(a)], names[int(b)], float(score)) for (a, b), score in zip(pairs, similarity, strict=True)]
+        return [
+            (names[int(a)], names[int(b)], float(score))
+            for (a, b), score in zip(pairs, similarity, strict=True)
+        ]
 
     def state(self) -> dict[str, Tensor]:
         """All of it, to be saved."""

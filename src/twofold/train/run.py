@@ -79,9 +79,12 @@ class Run:
     Attributes:
         epoch, index: how many epochs are over, and how many steps of the present one.
         ancestor: fingerprint of the bundle that gave the first weights; None: they were drawn.
-        provenance: what the bundle will remember of the data. class_names: keyed hashes of what class codes mean.
-        groups: which classes stand together in this epoch's batches; None: the data says, or nobody.
-        budget: the seconds that this command has. cooled: how much of its cool-down is over, from 0 to 1.
+        provenance: what the bundle will remember of the data. class_names: keyed hashes of what
+            class codes mean.
+        groups: which classes stand together in this epoch's batches; None: the data says, or
+            nobody.
+        budget: the seconds that this command has. cooled: how much of its cool-down is over, from 0
+            to 1.
         rate: what alarms have left of the learning rate.
         precision: `float32` or `bfloat16`, of the encoder.
         named: what should be said with names of identities, which no state and no bundle keeps.
@@ -90,7 +93,9 @@ class Run:
         cut: it ended inside an epoch, for time; going on later is still possible.
     """
 
-    def __init__(self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int, *, classes: int = 0) -> None:
+    def __init__(
+        self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int, *, classes: int = 0
+    ) -> None:
         self.twin, self.modules, self.recipe, self.seed = twin, nn.ModuleList(modules), recipe, seed
         self.processes = Processes.present()
         self.precision = self.processes.agreed(resolved(recipe.precision, twin.device))
@@ -103,7 +108,10 @@ class Run:
         self.prototypes = Prototypes(classes, twin.dim) if recipe.hard_classes else None
         self.groups: np.ndarray | None = None
         self.ancestor: str | None = None
-        self.provenance, self.class_names = Provenance(), torch.zeros((0, HASH_BYTES), dtype=torch.uint8)
+        self.provenance, self.class_names = (
+            Provenance(),
+            torch.zeros((0, HASH_BYTES), dtype=torch.uint8),
+        )
         self.plateau = Plateau(recipe.schedule)
         self.alarms = Alarms()
         self.notes: list[str] = []
@@ -124,7 +132,10 @@ class Run:
 
     def _lay_out(self) -> None:
         """Weights in the order that batches come in: for half precision, channels beside each other, a fifth faster."""
-        reorder(self.twin, torch.channels_last if self.precision == "bfloat16" else torch.contiguous_format)
+        reorder(
+            self.twin,
+            torch.channels_last if self.precision == "bfloat16" else torch.contiguous_format,
+        )
 
     @property
     def seconds(self) -> float:
@@ -157,12 +168,18 @@ class Run:
     @property
     def references(self) -> References:
         """Past embeddings for the loss to compare with: none during the warm-up, when they change too quickly."""
-        return self.memory.references if self.memory and self.progress >= self.recipe.schedule.warmup else None
+        return (
+            self.memory.references
+            if self.memory and self.progress >= self.recipe.schedule.warmup
+            else None
+        )
 
     def set_learning_rate(self, progress: float) -> None:
         """Where the schedule says it stands at this share of the training."""
         self.progress = progress
-        factor = learning_rate_factor(self.recipe.schedule, progress) * self.plateau.factor * self.rate
+        factor = (
+            learning_rate_factor(self.recipe.schedule, progress) * self.plateau.factor * self.rate
+        )
         factor -= self.cooled * max(factor - self.recipe.schedule.final, 0.0)
         for group, peak in zip(self.optimiser.param_groups, self.peaks, strict=True):
             group["lr"] = peak * factor
@@ -172,17 +189,30 @@ class Run:
         if self.index == 0:
             self.pace = Pace()
             self.groups = None
-            if self.prototypes and self.recipe.hard_classes and self.epoch > 0:  # at first nothing is known
-                self.groups = self.prototypes.groups(self.recipe.hard_classes, seed=self.seed, epoch=self.epoch)
+            # at first nothing is known
+            if self.prototypes and self.recipe.hard_classes and self.epoch > 0:
+                self.groups = self.prototypes.groups(
+                    self.recipe.hard_classes, seed=self.seed, epoch=self.epoch
+                )
 
     def look(self, validation: Looking | None, *, last: bool) -> None:
         """After an epoch: validate, remember the best, decide whether to stop."""
         self.epoch, self.index = self.epoch + 1, 0
-        line: dict[str, Any] = {"epoch": self.epoch, "step": self.step, "loss": float(np.mean(self.pace.losses))}
+        line: dict[str, Any] = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "loss": float(np.mean(self.pace.losses)),
+        }
         if validation and (last or self.epoch % self.recipe.validate_every == 0):
-            line |= self.processes.agreed(self._measured(validation) if self.processes.first else None) or {}
+            line |= (
+                self.processes.agreed(self._measured(validation) if self.processes.first else None)
+                or {}
+            )
             self._remember(line[self.recipe.monitor])
-        line |= {"learning_rate": self.optimiser.param_groups[0]["lr"], "seconds": round(self.seconds, 2)}
+        line |= {
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "seconds": round(self.seconds, 2),
+        }
         line |= self.pace.numbers()
         self.history.append(line)
 
@@ -196,7 +226,9 @@ class Run:
 
     def _remember(self, value: float) -> None:
         lower_is_better = self.recipe.monitor == "eer"
-        improved = self.best is None or (value < self.best if lower_is_better else value > self.best)
+        improved = self.best is None or (
+            value < self.best if lower_is_better else value > self.best
+        )
         # a tie goes to the later weights: they have seen more, and a saturated number says nothing
         if improved or value == self.best:
             self.best_weights = {name: tensor.clone() for name, tensor in self.weights.items()}
@@ -218,11 +250,18 @@ class Run:
             "best": self.best_weights,
             "memory": self.memory.state() if self.memory else {},
             "prototypes": self.prototypes.state() if self.prototypes else {},
-            "provenance": {name: torch.from_numpy(array.copy()) for name, array in self.provenance.arrays().items()},
+            "provenance": {
+                name: torch.from_numpy(array.copy())
+                for name, array in self.provenance.arrays().items()
+            },
             "classes": {"names": self.class_names},
             "present": {} if self.groups is None else {"groups": torch.from_numpy(self.groups)},
         }
-        return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+        return {
+            f"{part}.{name}": tensor
+            for part, tensors in parts.items()
+            for name, tensor in tensors.items()
+        }
 
     def numbers(self) -> dict[str, Any]:
         """Everything without a shape."""
@@ -252,13 +291,18 @@ class Run:
 
     def restore(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
         """Stand where a checkpoint stood."""
-        if numbers["seed"] != self.seed or not _same_training(numbers["recipe"], _trained_by(self.recipe)):
+        if numbers["seed"] != self.seed or not _same_training(
+            numbers["recipe"], _trained_by(self.recipe)
+        ):
             raise RecipeError(
-                "the checkpoint was made with another recipe or seed: use those, or train without --resume"
+                "the checkpoint was made with another recipe or seed: use those, or train without "
+                "--resume"
             )
         before = numbers.get("ancestor")
         if self.ancestor not in (None, before):
-            raise RecipeError("the training began with another bundle: give that one, or train without --resume")
+            raise RecipeError(
+                "the training began with another bundle: give that one, or train without --resume"
+            )
         self.ancestor = before
         # states of before `auto` say it in their recipe alone
         self.precision = numbers.get("precision") or numbers["recipe"]["precision"]
@@ -276,7 +320,17 @@ class Run:
         groups = checkpoint.under("present", tensors).get("groups") if same_classes else None
         self.groups = None if groups is None else groups.numpy()
         self.best_weights = checkpoint.under("best", tensors)
-        for name in ("epoch", "index", "step", "stale", "best", "stopped", "history", "notes", "rate"):
+        for name in (
+            "epoch",
+            "index",
+            "step",
+            "stale",
+            "best",
+            "stopped",
+            "history",
+            "notes",
+            "rate",
+        ):
             setattr(self, name, numbers[name])
         self.pace = Pace()
         self.pace.losses = list(numbers["losses"])
@@ -296,8 +350,10 @@ class Run:
             return True
         if len(self.modules):
             raise RecipeError(
-                f"the data has changed since the training began ({len(before)} classes then, {len(self.class_names)} "
-                "now), and the loss has weights for each class: restore the data, or train without --resume"
+                f"the data has changed since the training began ({len(before)} classes then, "
+                f"{len(self.class_names)} "
+                "now), and the loss has weights for each class: restore the data, or train "
+                "without --resume"
             )
         return False
 
@@ -306,18 +362,28 @@ class Run:
         tensors, numbers, damaged = state
         self.restore(tensors, numbers)
         now, then = checkpoint.profile(), numbers["profile"]
-        changed = [f"{name} was {then[name]}, is {now[name]}" for name in now if now[name] != then.get(name, now[name])]
+        changed = [
+            f"{name} was {then[name]}, is {now[name]}"
+            for name in now
+            if now[name] != then.get(name, now[name])
+        ]
         self.notes += damaged
         if self.precision != (here := resolved(self.recipe.precision, self.twin.device)):
             self.notes.append(
-                f"went on in {self.precision}, in which the training began; here {self.recipe.precision} means {here}"
+                f"went on in {self.precision}, in which the training began; here "
+                f"{self.recipe.precision} means {here}"
             )
         if changed:
-            self.notes.append(f"resumed on another profile, so not bit for bit as in one go: {'; '.join(changed)}")
+            self.notes.append(
+                f"resumed on another profile, so not bit for bit as in one go: {'; '.join(changed)}"
+            )
 
     def remember_good(self) -> None:
         """Take the present state as one to come back to."""
-        self._good = {name: tensor.clone() for name, tensor in self.tensors().items()}, self.numbers()
+        self._good = (
+            {name: tensor.clone() for name, tensor in self.tensors().items()},
+            self.numbers(),
+        )
 
     def roll_back(self, alarm: TrainingError) -> None:
         """Back to the last good state with half of the learning rate, once.
@@ -331,7 +397,9 @@ class Run:
         self.restore(*self._good)
         self.seconds_before, self.core_seconds_before = seconds, core_seconds
         self.rate = 0.5
-        self.notes.append(f"step {step}: {alarm} (went back to step {self.step} with half of the learning rate)")
+        self.notes.append(
+            f"step {step}: {alarm} (went back to step {self.step} with half of the learning rate)"
+        )
 
 
 def reorder(twin: Twin, order: torch.memory_format) -> None:
@@ -340,8 +408,13 @@ def reorder(twin: Twin, order: torch.memory_format) -> None:
 
 
 def _compiled(twin: Twin) -> Callable[[Any], Tensor]:
-    if twin.device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))):
-        raise RecipeError("compile = true needs a C++ compiler, and there is none: install g++, or leave compile out")
+    if twin.device.type == "cpu" and not any(
+        map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))
+    ):
+        raise RecipeError(
+            "compile = true needs a C++ compiler, and there is none: install g++, or leave "
+            "compile out"
+        )
     return torch.compile(twin.embed)
 
 

@@ -49,8 +49,9 @@ def deal(items: Items, shares: Split, seed: int) -> Dealt:
 def deal_from(items: Items, shares: Split, seed: int, ancestor: Provenance) -> Dealt:
     """A split for a training that begins with the weights of another model.
 
-    What that one was trained on trains here, too, and what it kept aside stays aside; all other identities are dealt as
-    the recipe says. Where none of the contents is known, names say nothing, and all are dealt.
+    What that one was trained on trains here, too, and what it kept aside stays aside; all other
+    identities are dealt as the recipe says. Where none of the contents is known, names say nothing,
+    and all are dealt.
 
     Args:
         ancestor: what that model knows of its data.
@@ -59,12 +60,22 @@ def deal_from(items: Items, shares: Split, seed: int, ancestor: Provenance) -> D
     if not _any(familiarity.contents, len(items.identities)).any():
         parts = deal(items, shares, seed).parts
         return Dealt(parts=parts, provenance=provenance_of(parts, earlier=inherited(ancestor)))
-    place = _places(familiarity, len(items.identities), (("train", "ancestor"), *((part, part) for part in PARTS)))
+    place = _places(
+        familiarity,
+        len(items.identities),
+        (("train", "ancestor"), *((part, part) for part in PARTS)),
+    )
     if shares.by_group and items.group is not None:
         place = _whole_groups(items, place)
-    chosen = {part: [items.identities[c] for c in np.flatnonzero(place == n)] for n, part in enumerate(PARTS)}
+    chosen = {
+        part: [items.identities[c] for c in np.flatnonzero(place == n)]
+        for n, part in enumerate(PARTS)
+    }
     known = {part: len(names) for part, names in chosen.items() if names}
-    notes = ["of the identities that the bundle knows " + ", ".join(f"{n} are {part}" for part, n in known.items())]
+    notes = [
+        "of the identities that the bundle knows "
+        + ", ".join(f"{n} are {part}" for part, n in known.items())
+    ]
     rest = [items.identities[code] for code in np.flatnonzero(place < 0)]
     if rest:
         try:
@@ -78,7 +89,11 @@ def deal_from(items: Items, shares: Split, seed: int, ancestor: Provenance) -> D
         for part, names in dealt.items():
             chosen[part] += names
     parts = Parts(**{part: items.where(identities=names) for part, names in chosen.items()})
-    return Dealt(parts=parts, provenance=provenance_of(parts, earlier=inherited(ancestor)), notes=("; ".join(notes),))
+    return Dealt(
+        parts=parts,
+        provenance=provenance_of(parts, earlier=inherited(ancestor)),
+        notes=("; ".join(notes),),
+    )
 
 
 def inherited(known: Provenance) -> Provenance:
@@ -122,8 +137,9 @@ def provenance_of(parts: Parts, *, earlier: Provenance | None = None) -> Provena
 def deal_again(items: Items, earlier: Provenance) -> Dealt:
     """The split that a training began with, for its data as it is now.
 
-    An identity is known by the contents of its items, so that it may be renamed; by its name where none of its contents
-    is known. New identities belong to no part: the training continues without them.
+    An identity is known by the contents of its items, so that it may be renamed; by its name where
+    none of its contents is known. New identities belong to no part: the training continues without
+    them.
 
     Raises:
         DataError: less than half of what the training began with is still there.
@@ -132,13 +148,18 @@ def deal_again(items: Items, earlier: Provenance) -> Dealt:
     refuse_other_data(items.content_hashes(), earlier)
     place = _places(familiarity, len(items.identities))
     chosen = {
-        part: [items.identities[code] for code in np.flatnonzero(place == number)] for number, part in enumerate(PARTS)
+        part: [items.identities[code] for code in np.flatnonzero(place == number)]
+        for number, part in enumerate(PARTS)
     }
     parts = Parts(**{part: items.where(identities=names) for part, names in chosen.items()})
     if len(parts.train) == 0:
-        raise NotEnoughData("no identity that the training began with is left: train without --resume")
+        raise NotEnoughData(
+            "no identity that the training began with is left: train without --resume"
+        )
     notes, named = _changes(items, earlier, familiarity, place)
-    return Dealt(parts=parts, provenance=provenance_of(parts, earlier=earlier), notes=notes, named=named)
+    return Dealt(
+        parts=parts, provenance=provenance_of(parts, earlier=earlier), notes=notes, named=named
+    )
 
 
 def _places(
@@ -149,7 +170,8 @@ def _places(
     """For each identity the number of its part; -1 for those that are new.
 
     Args:
-        recorded: parts with the records that say who is in them; the first come first: trained once, trained for good.
+        recorded: parts with the records that say who is in them; the first come first: trained
+            once, trained for good.
     """
     place = np.full(identities, -1)
     for table in (familiarity.contents, familiarity.names):
@@ -160,7 +182,9 @@ def _places(
     return place
 
 
-def refuse_other_data(contents: Sequence[str], earlier: Provenance, parts: Iterable[str] = PARTS) -> None:
+def refuse_other_data(
+    contents: Sequence[str], earlier: Provenance, parts: Iterable[str] = PARTS
+) -> None:
     """Raise DataError unless at least half of what an earlier training's parts held is among these contents."""
     hashes = earlier.hashed_contents(contents)
     recorded, there = 0, 0
@@ -169,8 +193,10 @@ def refuse_other_data(contents: Sequence[str], earlier: Provenance, parts: Itera
         there += int(part.holding(hashes).sum())
     if there < LEAST_KNOWN * recorded:
         raise DataError(
-            f"the training began with other data: of its {recorded} items {there} are in DATA now, and it needs "
-            f"{LEAST_KNOWN:.0%} of them to continue. Give the data it began with, or train without --resume"
+            f"the training began with other data: of its {recorded} items {there} are in DATA "
+            f"now, and it needs "
+            f"{LEAST_KNOWN:.0%} of them to continue. Give the data it began with, or train "
+            f"without --resume"
         )
 
 
@@ -178,18 +204,24 @@ def _changes(
     items: Items, earlier: Provenance, familiarity: Familiarity, place: np.ndarray
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What is other than it was when the training began, a line each; and whom it concerns, by name."""
-    was_named, known = (_any(table, len(items.identities)) for table in (familiarity.names, familiarity.contents))
+    was_named, known = (
+        _any(table, len(items.identities)) for table in (familiarity.names, familiarity.contents)
+    )
     said, named = [], []
     new = [items.identities[code] for code in np.flatnonzero(place < 0)]
     if new:
         said.append(
-            f"{counted(len(new), 'identity', 'is')} new since the training began, and left out of it. To learn from "
+            f"{counted(len(new), 'identity', 'is')} new since the training began, and left out of "
+            f"it. To learn from "
             "new ones, begin another training with --from"
         )
         named.append(f"new since the training began: {some(new)}")
     renamed = [items.identities[code] for code in np.flatnonzero(known & ~was_named)]
     if renamed:
-        said.append(f"{counted(len(renamed), 'identity', 'has')} another name than before, and the same part")
+        said.append(
+            f"{counted(len(renamed), 'identity', 'has')} another name than before, and the same "
+            f"part"
+        )
         named.append(f"known by their contents, under other names: {some(renamed)}")
     hashes = earlier.hashed_names(items.identities), earlier.hashed_contents(items.content_hashes())
     gone = {part: earlier.parts[part].missing(*hashes) for part in PARTS if part in earlier.parts}
@@ -198,8 +230,12 @@ def _changes(
         said.append(f"identities that are gone since the training began: {told}")
     fresh = ~_any(familiarity.items, len(items)) & (place[items.identity] >= 0)
     if fresh.any():
-        said.append(f"{counted(int(fresh.sum()), 'item', 'is')} new or changed since the training began")
-        named.append(f"new or changed items: {some(items.ids[index] for index in np.flatnonzero(fresh))}")
+        said.append(
+            f"{counted(int(fresh.sum()), 'item', 'is')} new or changed since the training began"
+        )
+        named.append(
+            f"new or changed items: {some(items.ids[index] for index in np.flatnonzero(fresh))}"
+        )
     return tuple(said), tuple(named)
 
 

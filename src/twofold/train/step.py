@@ -1,8 +1,9 @@
 """One step of training: the embeddings of a batch, the loss of all its pairs, gradients, new weights.
 
-The loss is taken at the embeddings alone, and its gradient by them is then carried back through the encoder. So a batch
-may be embedded in pieces that are embedded again when their gradient is known (cached gradients; Gao et al. 2021), or
-by several processes; the loss sees all of it and does not know.
+The loss is taken at the embeddings alone, and its gradient by them is then carried back through the
+encoder. So a batch may be embedded in pieces that are embedded again when their gradient is known
+(cached gradients; Gao et al. 2021), or by several processes; the loss sees all of it and does not
+know.
 """
 
 from collections.abc import Callable, Sequence
@@ -52,7 +53,8 @@ def step(run: Run, batch: Any, targets: Any, aim: Objective, *, sizes: Sequence[
 def gradients(run: Run, batch: Any, targets: Any, aim: Objective, *, sizes: Sequence[int]) -> float:
     """The loss of the whole batch; its gradient is added to that of every parameter, alike in all processes."""
     seed, rank = run.seed * 1_000_003 + run.step, run.processes.rank
-    # every process drops other features, and every piece does when it is embedded again what it did before
+    # every process drops other features, and every piece does when it is embedded again what it did
+    # before
     embeddings, replay = _embedded(run, batch.to(run.twin.device), seed + rank * RANKS_APART)
     whole = run.processes.gather(embeddings.detach(), sizes).requires_grad_()
     with build.seeded(seed):
@@ -104,7 +106,9 @@ def _embedded(run: Run, batch: Any, seed: int) -> tuple[Float[Tensor, "n dim"], 
 
 
 def _embed(run: Run, batch: Any, seed: int) -> Float[Tensor, "n dim"]:
-    halved = torch.autocast(run.twin.device.type, torch.bfloat16, enabled=run.precision == "bfloat16")
+    halved = torch.autocast(
+        run.twin.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"
+    )
     with build.seeded(seed), halved:
         embeddings = run.embed(batch)
     return embeddings.float() if embeddings.dtype in (torch.bfloat16, torch.float16) else embeddings
@@ -114,4 +118,6 @@ def _clipped(parameters: Sequence[nn.Parameter], largest: float | None) -> Tenso
     """The length of the gradient, which is shortened to `largest` where it is longer."""
     if largest is not None:
         return nn.utils.clip_grad_norm_(parameters, largest)
-    return nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    return nn.utils.get_total_norm(
+        [parameter.grad for parameter in parameters if parameter.grad is not None]
+    )

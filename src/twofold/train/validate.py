@@ -83,14 +83,21 @@ class PairValidation:
         rows = np.arange(len(self.pairs))[: QUICK if quick else None]
         ends = np.stack([self.pairs.index_a[rows], self.pairs.index_b[rows]])
         places, index = np.unique(ends, return_inverse=True)
-        vectors = torch.from_numpy(embed_arrays(self.twin, self.stored.take(places), precision=precision))
+        vectors = torch.from_numpy(
+            embed_arrays(self.twin, self.stored.take(places), precision=precision)
+        )
         a, b = (vectors[side].to(self.twin.device) for side in index.reshape(2, -1))
         with torch.inference_mode():
             distances = self.twin.comparison.pairs(a, b).double().cpu().numpy()
-        found, answers = score_from_distance(self.twin.comparison.name, distances), self.pairs.targets[rows]
+        found, answers = (
+            score_from_distance(self.twin.comparison.name, distances),
+            self.pairs.targets[rows],
+        )
         if self.pairs.graded:
             return {"spearman": spearman(found, answers), "pearson": pearson(found, answers)}
-        counts = tally(PairList(found, answers == 1.0, first=ends[0], second=ends[1], weigh="pairs"))
+        counts = tally(
+            PairList(found, answers == 1.0, first=ends[0], second=ends[1], weigh="pairs")
+        )
         return {"eer": float(eer(counts)), "auc": float(auc(counts))}
 
 
@@ -105,7 +112,8 @@ class Validation:
         items = _capped(valid)
         if np.bincount(items.labels).max() < 2 or len(items.names) < 2:
             raise NotEnoughData(
-                f"the validation part has {len(items.names)} classes and no two items of one class: no error rate can "
+                f"the validation part has {len(items.names)} classes and no two items of one "
+                f"class: no error rate can "
                 "be measured on it; give more identities, or a larger split.valid"
             )
         self.items = items
@@ -124,14 +132,18 @@ class Validation:
             self.twin = copy.deepcopy(twin)
         self.twin.load_state_dict(weights)
         places = self._few() if quick else np.arange(len(self.items))
-        trial, items = self.twin, self.items if len(places) == len(self.items) else self.items.take(places)
+        trial, items = (
+            self.twin,
+            self.items if len(places) == len(self.items) else self.items.take(places),
+        )
         vectors = embed_arrays(trial, self.stored.take(places), precision=precision)
 
         def score(rows: np.ndarray, cols: np.ndarray) -> np.ndarray:
             return scores(trial, vectors[rows], vectors[cols])
 
         pairs = AllPairs(score, items.labels, identity=items.identity, forged=items.forged)
-        # the worse of both kinds of impostors: pooled, the many random ones would hide what skilled forgeries do
+        # the worse of both kinds of impostors: pooled, the many random ones would hide what skilled
+        # forgeries do
         kinds: tuple[Impostors, ...] = ("random", "skilled") if items.forged.any() else ("random",)
         error = max(float(eer(tally(OneKind(pairs, kind)))) for kind in kinds)
         return {"eer": error, "recall_at_1": float(recall_at_k(score, items.labels, k=1))}

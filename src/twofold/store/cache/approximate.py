@@ -1,7 +1,8 @@
 """Approximate search among very many rows: inverted lists propose, a memory map in float16 decides; no SQLite inside.
 
-Derived from rows that stand elsewhere, checked by SHA-256, and built again when damaged: the lists when it is opened,
-the map block by block when a block is first read. A flipped bit is an error, never another answer.
+Derived from rows that stand elsewhere, checked by SHA-256, and built again when damaged: the lists
+when it is opened, the map block by block when a block is first read. A flipped bit is an error,
+never another answer.
 """
 
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ PLAIN = ("cosine", "euclidean", "squared_euclidean")
 """Distances that are searched here; others (Manhattan, learned ones) only exactly."""
 
 CHUNK = 16  # queries whose candidates are compared at once, in the cache of the processor
-QUERIES_AT_ONCE = 1024  # queries whose lists are looked at together: half as many take a third longer
+# queries whose lists are looked at together: half as many take a third longer
+QUERIES_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,8 @@ class Space:
     """Where rows are compared: unit vectors for the cosine, else centred and scaled, so that float16 can hold them.
 
     Attributes:
-        error: the largest distance between a row and what the map holds of it. longest: length of a row, at most.
+        error: the largest distance between a row and what the map holds of it. longest: length of a
+            row, at most.
     """
 
     distance: str
@@ -52,7 +55,9 @@ class Space:
             return float(np.sqrt(max(2 - 2 * score, 0.0)))
         if score > 0:
             return -1.0
-        return self.scale * float(np.sqrt(-score) if self.distance == "squared_euclidean" else -score)
+        return self.scale * float(
+            np.sqrt(-score) if self.distance == "squared_euclidean" else -score
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +65,8 @@ class Plan:
     """How far to look for the `k` nearest, so that the recall measured on the rows themselves reached its aim.
 
     Attributes:
-        reach: how much farther than the nearest list a list may be. count: candidates of the codes that are compared.
+        reach: how much farther than the nearest list a list may be. count: candidates of the codes
+            that are compared.
         recall: as it was measured when the cache was built.
     """
 
@@ -86,7 +92,9 @@ class Approximate:
         codes = (COPIES, -(-facts["parts"] // 2))
         shapes = {"numbers": ("<i8", ()), "vectors": ("<f2", (dim,)), "halves": ("<f4", ())}
         shapes |= {"lists": ("<i4", (COPIES,)), "codes": ("|u1", codes)}
-        self.columns = {name: self._column(name, dtype, (rows, *more)) for name, (dtype, more) in shapes.items()}
+        self.columns = {
+            name: self._column(name, dtype, (rows, *more)) for name, (dtype, more) in shapes.items()
+        }
         wide, width = facts["parts"] * facts["width"], facts["width"]
         centres = self._column("centres", "<f4", (facts["lists"], wide)).whole()
         books = self._column("books", "<f4", (facts["parts"], 16, width)).whole()
@@ -95,7 +103,11 @@ class Approximate:
         self.plans = tuple(Plan(**plan) for plan in facts["plans"])
         self.numbers: Int[np.ndarray, "n"] = self.columns["numbers"].whole()
         self.halves: Float[np.ndarray, "n"] = self.columns["halves"].whole()
-        self.lists = Lists(Trained(centres, books, dim), self.columns["lists"].whole(), self.columns["codes"].whole())
+        self.lists = Lists(
+            Trained(centres, books, dim),
+            self.columns["lists"].whole(),
+            self.columns["codes"].whole(),
+        )
 
     def _column(self, name: str, dtype: str, shape: tuple[int, ...]) -> Column:
         return Column(self.folder / name, dtype, shape, self.facts["files"][name])
@@ -130,7 +142,10 @@ class Approximate:
             plain = self.space.plain(queries[start : start + QUERIES_AT_ONCE])
             if exact or plan is None:
                 near = nearest(plain, self._blocks(counting, len(plain)), k, error=self.space.error)
-                found += [self._all(own, query, counting, k) for own, query in zip(near, plain, strict=True)]
+                found += [
+                    self._all(own, query, counting, k)
+                    for own, query in zip(near, plain, strict=True)
+                ]
             else:
                 found += self._proposed(plain, k, plan, counting)
         return [self.numbers[places] for places in found]
@@ -149,14 +164,18 @@ class Approximate:
         found = within(plain, blocks, reach, error=self.space.error)
         return [self.numbers[places] for places in found]
 
-    def _all(self, near: np.ndarray, plain: np.ndarray, counting: np.ndarray | None, k: int) -> np.ndarray:
+    def _all(
+        self, near: np.ndarray, plain: np.ndarray, counting: np.ndarray | None, k: int
+    ) -> np.ndarray:
         """What may be among the `k` nearest; where `near` is crowded, with all that float32 cannot tell from them."""
         if not crowded(near, k):
             return near
         halves = self.halves[near]
         keys = widened(self.columns["vectors"].rows(near)) @ plain - halves
         kth = np.partition(keys, -k)[-k:][:1]
-        floor = float(slack(plain[None], kth, longest=self.space.longest, error=self.space.error)[0])
+        floor = float(
+            slack(plain[None], kth, longest=self.space.longest, error=self.space.error)[0]
+        )
         distance = np.sqrt(max(float(np.square(plain, dtype=np.float64).sum()) - 2 * floor, 0.0))
         return within(plain[None], self._blocks(counting, 1), distance, error=self.space.error)[0]
 
@@ -164,7 +183,9 @@ class Approximate:
         """The cheapest plan for so many neighbours; None: compare all rows."""
         return next((plan for plan in self.plans if k <= plan.k), None)
 
-    def _counting(self, allowed: np.ndarray | None, gone: np.ndarray | None) -> Bool[np.ndarray, "n"] | None:
+    def _counting(
+        self, allowed: np.ndarray | None, gone: np.ndarray | None
+    ) -> Bool[np.ndarray, "n"] | None:
         counting = None if allowed is None else np.isin(self.numbers, allowed, assume_unique=True)
         if gone is not None and len(gone):
             counting = np.ones(len(self.numbers), bool) if counting is None else counting
@@ -190,12 +211,18 @@ class Approximate:
                 rows = vectors.rows(places)
             yield places, sides(rows, out)
 
-    def _proposed(self, plain: np.ndarray, k: int, plan: Plan, counting: np.ndarray | None) -> list[np.ndarray]:
+    def _proposed(
+        self, plain: np.ndarray, k: int, plan: Plan, counting: np.ndarray | None
+    ) -> list[np.ndarray]:
         """What the lists propose, as far as the map does not rule it out."""
-        proposed = self.lists.candidates(plain, reach=plan.reach, count=plan.count, allowed=counting)
+        proposed = self.lists.candidates(
+            plain, reach=plan.reach, count=plan.count, allowed=counting
+        )
         found: list[np.ndarray] = []
         for start in range(0, len(plain), CHUNK):
-            found += self._compared(plain[start : start + CHUNK], proposed[start : start + CHUNK], k)
+            found += self._compared(
+                plain[start : start + CHUNK], proposed[start : start + CHUNK], k
+            )
         return found
 
     def _compared(self, plain: np.ndarray, proposed: np.ndarray, k: int) -> list[np.ndarray]:
@@ -208,7 +235,9 @@ class Approximate:
         keys[fresh] = np.einsum("ij,ij->i", rows, plain[who]) - self.halves[once]
         last = -min(k, proposed.shape[1])
         kth = np.partition(keys, last, axis=1)[:, last]
-        near = keys >= slack(plain, kth, longest=self.space.longest, error=self.space.error)[:, None]
+        near = (
+            keys >= slack(plain, kth, longest=self.space.longest, error=self.space.error)[:, None]
+        )
         near &= fresh
         return [own[kept] for own, kept in zip(places, near, strict=True)]
 

@@ -1,6 +1,7 @@
 """Building the cache of `approximate` from rows in blocks, in the memory of a sample and of the codes.
 
-How far a search has to look is measured on the rows themselves and written down: it is not for the user to know.
+How far a search has to look is measured on the rows themselves and written down: it is not for the
+user to know.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,7 +16,16 @@ from twofold.errors import StoreError
 from twofold.files import explain_failure, new_folder
 from twofold.store.cache.approximate import FORMAT, PLAIN, Approximate, Plan, Space
 from twofold.store.cache.columns import MANIFEST, block_hashes, sealed
-from twofold.store.cache.lists import COPIES, SAMPLE, Lists, Trained, codes_of, level, lists_of, train
+from twofold.store.cache.lists import (
+    COPIES,
+    SAMPLE,
+    Lists,
+    Trained,
+    codes_of,
+    level,
+    lists_of,
+    train,
+)
 from twofold.store.scan import block_rows, nearest, sides, widened
 
 __all__ = ["Blocks", "Watch", "build"]
@@ -37,7 +47,8 @@ NEIGHBOURS = {10: TRIALS, 100: 128}
 """For how many neighbours there is a plan, and on how many of the trials it is measured."""
 
 SHARES = (0.9915, 0.993, 0.9945, 0.996, 0.998)  # of the true neighbours whose lists are looked at
-COUNTS = (6, 8, 11, 15, 20, 26, 34, 44, 58, 76, 100)  # candidates a wanted neighbour, a row up to three times
+# candidates a wanted neighbour, a row up to three times
+COUNTS = (6, 8, 11, 15, 20, 26, 34, 44, 58, 76, 100)
 MOST_CANDIDATES = 3000
 """Candidates of a plan, at most."""
 
@@ -45,7 +56,8 @@ LARGEST = 60_000.0  # of float16
 ROWS_AT_ONCE = 65_536
 """Rows that are widened to float32 at once: 64 MB of 256 numbers each."""
 
-COMPARING = 100.0  # cost of a candidate that is compared, in rows whose codes are scanned (measured)
+# cost of a candidate that is compared, in rows whose codes are scanned (measured)
+COMPARING = 100.0
 
 
 def silent(doing: str, done: int, total: int) -> None:
@@ -70,11 +82,14 @@ def build(
         watch: is told how far it is.
 
     Raises:
-        StoreError: rows that float16 cannot hold beside each other, or another distance than `PLAIN`.
+        StoreError: rows that float16 cannot hold beside each other, or another distance than
+            `PLAIN`.
         CannotWrite: the disk is full or read-only.
     """
     if distance not in PLAIN:
-        raise StoreError(f"{distance} is searched exactly only; approximately there are: {', '.join(PLAIN)}")
+        raise StoreError(
+            f"{distance} is searched exactly only; approximately there are: {', '.join(PLAIN)}"
+        )
     generator = np.random.default_rng(seed)
     with new_folder(folder, marker=MANIFEST, private=True) as spare, explain_failure(folder):
         total = about.get("items", 0)
@@ -85,13 +100,26 @@ def build(
         trained = train(vectors[drawn].astype(np.float32), lists_for(rows), generator=generator)
         lists = _coded(spare, vectors, trained, watch)
         watch("measuring recall", 0, TRIALS)
-        plans = _plans(vectors, lists, np.fromfile(spare / "lists", "<i4").reshape(-1, COPIES), generator)
-        for name, table in (("centres", trained.centres), ("books", trained.books), ("centre", space.centre)):
+        plans = _plans(
+            vectors, lists, np.fromfile(spare / "lists", "<i4").reshape(-1, COPIES), generator
+        )
+        for name, table in (
+            ("centres", trained.centres),
+            ("books", trained.books),
+            ("centre", space.centre),
+        ):
             np.ascontiguousarray(table, "<f4").tofile(spare / name)
         facts = {"format": FORMAT, "rows": rows, "dim": dim, "distance": distance, "about": about}
-        facts |= {"parts": trained.books.shape[0], "width": trained.books.shape[2], "lists": len(trained.centres)}
+        facts |= {
+            "parts": trained.books.shape[0],
+            "width": trained.books.shape[2],
+            "lists": len(trained.centres),
+        }
         facts |= {"space": {"scale": space.scale, "error": space.error, "longest": space.longest}}
-        facts |= {"plans": [asdict(plan) for plan in plans], "files": _hashes(spare, rows, dim, trained)}
+        facts |= {
+            "plans": [asdict(plan) for plan in plans],
+            "files": _hashes(spare, rows, dim, trained),
+        }
         (spare / MANIFEST).write_bytes(sealed(facts))
     return Approximate(folder)
 
@@ -101,7 +129,9 @@ def lists_for(rows: int) -> int:
     return max(1, min(2 ** round(np.log2(4 * rows**0.5)), rows // 16))
 
 
-def _copied(spare: Path, blocks: Blocks, *, distance: str, dim: int, total: int, watch: Watch) -> tuple[Space, int]:
+def _copied(
+    spare: Path, blocks: Blocks, *, distance: str, dim: int, total: int, watch: Watch
+) -> tuple[Space, int]:
     """Write the rows in float16, once through."""
     space: Space | None = None
     rows = 0
@@ -141,7 +171,11 @@ def _space(block: np.ndarray, distance: str, dim: int) -> Space:
         return Space(distance=distance, centre=np.zeros(dim, np.float32), scale=1.0)
     centre = block.mean(axis=0, dtype=np.float64).astype(np.float32)
     longest = float(np.linalg.norm((block - centre).astype(np.float64), axis=1).max())
-    return Space(distance=distance, centre=centre, scale=float(2.0 ** -round(np.log2(longest))) if longest else 1.0)
+    return Space(
+        distance=distance,
+        centre=centre,
+        scale=float(2.0 ** -round(np.log2(longest))) if longest else 1.0,
+    )
 
 
 def _coded(spare: Path, vectors: np.ndarray, trained: Trained, watch: Watch) -> Lists:
@@ -159,7 +193,9 @@ def _coded(spare: Path, vectors: np.ndarray, trained: Trained, watch: Watch) -> 
     return Lists(trained, lists, whole)
 
 
-def _plans(vectors: np.ndarray, lists: Lists, own: np.ndarray, generator: np.random.Generator) -> list[Plan]:
+def _plans(
+    vectors: np.ndarray, lists: Lists, own: np.ndarray, generator: np.random.Generator
+) -> list[Plan]:
     """The cheapest search that finds enough of the true neighbours of some of the rows, for each number of them."""
     trials = np.sort(generator.choice(len(vectors), min(TRIALS, len(vectors) // 4), replace=False))
     queries = vectors[trials].astype(np.float32)
@@ -181,7 +217,9 @@ def _gaps(
     return level(keys)[:, None] - there.max(axis=2)
 
 
-def _true(vectors: np.ndarray, queries: np.ndarray, trials: np.ndarray, k: int) -> Int[np.ndarray, "q k"]:
+def _true(
+    vectors: np.ndarray, queries: np.ndarray, trials: np.ndarray, k: int
+) -> Int[np.ndarray, "q k"]:
     """The `k` nearest of each trial but itself, nearest first."""
 
     def blocks():
@@ -192,7 +230,9 @@ def _true(vectors: np.ndarray, queries: np.ndarray, trials: np.ndarray, k: int) 
             yield np.arange(start, start + len(block)), sides(block, out)
 
     found = np.empty((len(queries), k), np.int64)
-    for row, (trial, places) in enumerate(zip(trials, nearest(queries, blocks(), k + 1), strict=True)):
+    for row, (trial, places) in enumerate(
+        zip(trials, nearest(queries, blocks(), k + 1), strict=True)
+    ):
         others = places[places != trial]
         near = np.square(vectors[others].astype(np.float32) - queries[row]).sum(axis=1)
         found[row] = others[np.argsort(near, kind="stable")[:k]]
@@ -212,13 +252,20 @@ def _plan(lists: Lists, queries: np.ndarray, true: np.ndarray, gaps: np.ndarray)
         ranks = _ranks(proposed, true)
         for count in counts:
             found = (ranks < count).mean(axis=1)
-            cost, surely = looked + COMPARING * count, found.mean() - SURE * found.std() / np.sqrt(len(found))
+            cost, surely = (
+                looked + COMPARING * count,
+                found.mean() - SURE * found.std() / np.sqrt(len(found)),
+            )
             if surely >= PROMISED and cost < rows / 4:
-                enough.append((cost, Plan(k=k, reach=reach, count=count, recall=float(found.mean()))))
+                enough.append(
+                    (cost, Plan(k=k, reach=reach, count=count, recall=float(found.mean())))
+                )
     return min(enough, key=lambda each: each[0])[1] if enough else None
 
 
-def _ranks(proposed: Int[np.ndarray, "q count"], true: Int[np.ndarray, "q k"]) -> Int[np.ndarray, "q k"]:
+def _ranks(
+    proposed: Int[np.ndarray, "q count"], true: Int[np.ndarray, "q k"]
+) -> Int[np.ndarray, "q k"]:
     """Where each true neighbour stands among those proposed; behind all of them if it is not there."""
     ranks = np.empty(true.shape, np.int64)
     for row, (own, near) in enumerate(zip(true, proposed, strict=True)):
@@ -230,7 +277,15 @@ def _ranks(proposed: Int[np.ndarray, "q count"], true: Int[np.ndarray, "q k"]) -
 def _hashes(spare: Path, rows: int, dim: int, trained: Trained) -> dict[str, list[str]]:
     """SHA-256 of the blocks of each file."""
     parts, width = trained.books.shape[0], trained.books.shape[2]
-    shapes = {"numbers": (rows, 8), "vectors": (rows, 2 * dim), "halves": (rows, 4), "lists": (rows, 4 * COPIES)}
+    shapes = {
+        "numbers": (rows, 8),
+        "vectors": (rows, 2 * dim),
+        "halves": (rows, 4),
+        "lists": (rows, 4 * COPIES),
+    }
     shapes |= {"codes": (rows, COPIES * -(-parts // 2)), "centre": (dim, 4)}
     shapes |= {"centres": (len(trained.centres), 4 * parts * width), "books": (parts, 64 * width)}
-    return {name: block_hashes(np.memmap(spare / name, np.uint8, "r", shape=shape)) for name, shape in shapes.items()}
+    return {
+        name: block_hashes(np.memmap(spare / name, np.uint8, "r", shape=shape))
+        for name, shape in shapes.items()
+    }

@@ -26,7 +26,11 @@ class Column:
         self.hashes = hashes
         wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
         # a map of a file that is too short kills the process that reads behind its end
-        if not path.is_file() or path.stat().st_size != wanted or len(hashes) != -(-shape[0] // BLOCK_ROWS):
+        if (
+            not path.is_file()
+            or path.stat().st_size != wanted
+            or len(hashes) != -(-shape[0] // BLOCK_ROWS)
+        ):
             raise DamagedIndex(f"{path} is not the file of {wanted} bytes that was written")
         self.array = np.memmap(path, dtype, "r", shape=shape)
         self.checked = np.zeros(len(hashes), bool)
@@ -51,7 +55,8 @@ class Column:
         for block in blocks:
             if _hash(table[block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS]) != self.hashes[block]:
                 raise DamagedIndex(
-                    f"rows {block * BLOCK_ROWS} to {(block + 1) * BLOCK_ROWS - 1} of {self.path} are not as written"
+                    f"rows {block * BLOCK_ROWS} to {(block + 1) * BLOCK_ROWS - 1} of {self.path} "
+                    f"are not as written"
                 )
 
     def rows(self, places: Int[np.ndarray, "*n"]) -> np.ndarray:
@@ -78,7 +83,9 @@ def block_hashes(table: np.ndarray) -> list[str]:
 def sealed(facts: Mapping[str, Any]) -> bytes:
     """A manifest as JSON, with its own SHA-256."""
     text = json.dumps(facts, sort_keys=True)
-    return json.dumps({"facts": facts, "sha256": sha256(text.encode()).hexdigest()}, sort_keys=True).encode()
+    return json.dumps(
+        {"facts": facts, "sha256": sha256(text.encode()).hexdigest()}, sort_keys=True
+    ).encode()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

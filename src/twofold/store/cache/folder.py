@@ -41,7 +41,11 @@ def stale(then: State, now: State) -> bool:
     """Whether deleted rows are no longer listed, or a linear search of the new ones would cost too much."""
     new = now.last - then.last
     gone = then.items + new - now.items
-    return not now.floor <= then.generation <= now.generation or new < 0 or new + gone > STALE * then.items
+    return (
+        not now.floor <= then.generation <= now.generation
+        or new < 0
+        or new + gone > STALE * then.items
+    )
 
 
 def open_cache(
@@ -50,10 +54,12 @@ def open_cache(
     """The cache of an index, inside `reading`; and what there is to say about it, "" where it was whole and new enough.
 
     Args:
-        suspect: something in the cache was found to be wrong: read every byte of it before it is used again.
+        suspect: something in the cache was found to be wrong: read every byte of it before it is
+            used again.
 
     Raises:
-        CannotWrite: it must be built, and the disk does not take it. StoreError: float16 cannot hold the vectors.
+        CannotWrite: it must be built, and the disk does not take it. StoreError: float16 cannot
+            hold the vectors.
     """
     folder = database.folder / CACHE
     try:
@@ -62,7 +68,8 @@ def open_cache(
         pass
     with alone(database.folder):
         try:
-            return fitting(folder, database, state, suspect=suspect), ""  # another process was faster
+            # another process was faster
+            return fitting(folder, database, state, suspect=suspect), ""
         except DamagedIndex as error:
             reason = str(error)
         sweep(database.folder)
@@ -76,7 +83,10 @@ def open_cache(
             watch=watch,
         )
     seconds = time.monotonic() - began
-    return (found, state), f"{reason}: the cache was built from {state.items} rows in {seconds:.0f} s"
+    return (
+        found,
+        state,
+    ), f"{reason}: the cache was built from {state.items} rows in {seconds:.0f} s"
 
 
 def fitting(folder: Path, database: Database, state: State, *, suspect: bool) -> Cached:
@@ -88,7 +98,9 @@ def fitting(folder: Path, database: Database, state: State, *, suspect: bool) ->
     found = Approximate(folder)
     told, ours = found.facts["about"], about(database, state)
     texts = told["state"].items()
-    values: dict[str, Any] = {name: bytes.fromhex(each) if isinstance(each, str) else each for name, each in texts}
+    values: dict[str, Any] = {
+        name: bytes.fromhex(each) if isinstance(each, str) else each for name, each in texts
+    }
     then = State(**values)
     if told["index"] != ours["index"] or state.erasing:
         raise DamagedIndex(f"{folder} is of another index, or of one that is being erased")
@@ -116,15 +128,23 @@ def damage(database: Database) -> str | None:
 
 def about(database: Database, state: State) -> dict[str, Any]:
     """What a cache is made from, for its manifest."""
-    told = {name: value.hex() if isinstance(value, bytes) else value for name, value in asdict(state).items()}
+    told = {
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in asdict(state).items()
+    }
     return {"index": database.pinned().record()[-1].hex(), "state": told, "items": state.items}
 
 
-def blocks(database: Database, contract: Contract) -> Iterator[tuple[Int[np.ndarray, "b"], Float[np.ndarray, "b dim"]]]:
+def blocks(
+    database: Database, contract: Contract
+) -> Iterator[tuple[Int[np.ndarray, "b"], Float[np.ndarray, "b dim"]]]:
     """All rows, each checked against its hash."""
     rows = database.rows()
     while block := list(islice(rows, ROWS_AT_ONCE)):
-        yield np.array([row.number for row in block], np.int64), vectors_of(database, contract, block)
+        yield (
+            np.array([row.number for row in block], np.int64),
+            vectors_of(database, contract, block),
+        )
 
 
 def drop_cache(folder: Path) -> None:
@@ -139,7 +159,10 @@ def drop_cache(folder: Path) -> None:
         sweep(folder)
         shutil.rmtree(folder / CACHE, ignore_errors=True)
         if left := [path for path in (folder / CACHE, *leftovers(folder)) if path.exists()]:
-            raise StoreError(f"{left[0]}, a cache that is built again, cannot be deleted: delete that folder yourself")
+            raise StoreError(
+                f"{left[0]}, a cache that is built again, cannot be deleted: delete that folder "
+                f"yourself"
+            )
 
 
 def leftovers(folder: Path) -> Iterator[Path]:
@@ -162,13 +185,19 @@ def alone(folder: Path) -> Iterator[None]:
     """One process at a time; the lock is SQLite's, of an empty database: it goes with the process that has it."""
     try:
         with contextlib.suppress(OSError):
-            make_private_file(folder / LOCK)  # one that is there is never opened: closing it would drop its locks
-            os.truncate(folder / LOCK, 0)  # whatever stands in it is damage, with which SQLite would not take it
+            # one that is there is never opened: closing it would drop its locks
+            make_private_file(folder / LOCK)
+            # whatever stands in it is damage, with which SQLite would not take it
+            os.truncate(folder / LOCK, 0)
         connection = sqlite3.connect(folder / LOCK, timeout=BUILDING_SECONDS, isolation_level=None)
         with contextlib.closing(connection):
             connection.execute("BEGIN EXCLUSIVE")
             yield
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
-            raise StoreError(f"another process builds the cache of {folder}: wait for it, or end it") from error
-        raise CannotWrite(f"cannot write {folder / LOCK} ({error}): the cache cannot be built or erased") from error
+            raise StoreError(
+                f"another process builds the cache of {folder}: wait for it, or end it"
+            ) from error
+        raise CannotWrite(
+            f"cannot write {folder / LOCK} ({error}): the cache cannot be built or erased"
+        ) from error

@@ -1,6 +1,7 @@
 """Inverted lists: rows in three cells each, at four bits for two or more numbers, so that a query looks at few.
 
-k-means and the choice of the cells are ours, as matrix products (see `scan` for why); faiss codes the rows and scans.
+k-means and the choice of the cells are ours, as matrix products (see `scan` for why); faiss codes
+the rows and scans.
 """
 
 import contextlib
@@ -16,16 +17,20 @@ __all__ = ["COPIES", "Lists", "Trained", "codes_of", "level", "lists_of", "reach
 
 ROUNDS = (4, 4, 2, 1, 1)  # of k-means: each takes every so-many-th row of the sample
 SAMPLE = 40  # rows per list, for k-means
-FEWEST = 8  # sampled rows of a list: a centre is never one row's vector, which an erasure could not take out
+# sampled rows of a list: a centre is never one row's vector, which an erasure could not take out
+FEWEST = 8
 CODED = 65_536  # rows for the codebooks
 CODING = 512  # rows that are coded at once, in the cache of the processor
 COPIES = 3  # lists of a row
-ELSEWHERE = 1.5  # how much a further list is to differ in direction from those before (Sun et al. 2023, "SOAR", eq. 5)
+# how much a further list is to differ in direction from those before (Sun et al. 2023, "SOAR", eq.
+# 5)
+ELSEWHERE = 1.5
 NEAREST = 3  # lists whose keys' mean is the level from which a query's reach counts
 ROWS_AT_ONCE = 1024
 """Rows compared with all centres at once: bounds the memory of a step."""
 
-ROUNDED = np.float32(1e-6)  # of a squared length: a row at its centre has no error that points anywhere
+# of a squared length: a row at its centre has no error that points anywhere
+ROUNDED = np.float32(1e-6)
 CACHED_ROWS = 32  # rows whose keys stay in the cache of the processor
 LOOKS = 16  # codes of a part: four bits
 MOST_PARTS = 128
@@ -36,12 +41,17 @@ class Trained:
     """What is learned from the rows: centres of the lists, and the codebooks of the parts of an error.
 
     Attributes:
-        centres: of `lifted` rows. books: of `parts` parts, sixteen entries each; together as wide as a lifted row.
-        offsets: of each list, from its key for `keys` to the product of the lifted centre with a query.
+        centres: of `lifted` rows. books: of `parts` parts, sixteen entries each; together as wide
+            as a lifted row.
+        offsets: of each list, from its key for `keys` to the product of the lifted centre with a
+            query.
     """
 
     def __init__(
-        self, centres: Float[np.ndarray, "lists wide"], books: Float[np.ndarray, "parts 16 width"], dim: int
+        self,
+        centres: Float[np.ndarray, "lists wide"],
+        books: Float[np.ndarray, "parts 16 width"],
+        dim: int,
     ) -> None:
         self.centres = centres
         self.books = books
@@ -59,14 +69,18 @@ class Trained:
         self, rows: Float[np.ndarray, "n dim"], out: Float[np.ndarray, "m lists"] | None = None
     ) -> Float[np.ndarray, "n lists"]:
         """How near the rows are to the centres: <r, c> - |c|^2 / 2; in the first rows of `out`, if it is given."""
-        return np.matmul(asked(rows, self.near.shape[1]), self.near.T, out=None if out is None else out[: len(rows)])
+        return np.matmul(
+            asked(rows, self.near.shape[1]),
+            self.near.T,
+            out=None if out is None else out[: len(rows)],
+        )
 
 
 def lifted(rows: Float[np.ndarray, "n dim"], width: int) -> Float[np.ndarray, "n wide"]:
     """The rows with one number more, -|r|^2 / 2, then zeros: products with `asked` queries order them by nearness.
 
-    The product with a row is that with its list's centre and that with its error, so that one table of a query's
-    products with the books serves all lists.
+    The product with a row is that with its list's centre and that with its error, so that one table
+    of a query's products with the books serves all lists.
     """
     wide = asked(rows, width)
     wide[:, rows.shape[1]] = np.einsum("ij,ij->i", rows, rows) * -0.5
@@ -81,12 +95,15 @@ def asked(queries: Float[np.ndarray, "n dim"], width: int) -> Float[np.ndarray, 
     return wide
 
 
-def train(sample: Float[np.ndarray, "n dim"], lists: int, *, generator: np.random.Generator) -> Trained:
+def train(
+    sample: Float[np.ndarray, "n dim"], lists: int, *, generator: np.random.Generator
+) -> Trained:
     """Centres by k-means, and codebooks.
 
     Args:
         sample: at least 16 rows.
-        lists: how many to begin with; those of fewer than 8 of the sample's rows are left out in the end.
+        lists: how many to begin with; those of fewer than 8 of the sample's rows are left out in
+            the end.
     """
     dim = sample.shape[1]
     part = max(2, -(-dim // MOST_PARTS))
@@ -108,7 +125,9 @@ def train(sample: Float[np.ndarray, "n dim"], lists: int, *, generator: np.rando
     pq = faiss.ProductQuantizer(width, width // part, 4)
     pq.cp.niter, pq.cp.min_points_per_centroid = 12, 1
     pq.train(np.ascontiguousarray(errors[:CODED]))
-    return Trained(centres, faiss.vector_to_array(pq.centroids).reshape(pq.M, LOOKS, part).copy(), dim)
+    return Trained(
+        centres, faiss.vector_to_array(pq.centroids).reshape(pq.M, LOOKS, part).copy(), dim
+    )
 
 
 def _nearest(questions: np.ndarray, centres: np.ndarray, dim: int) -> np.ndarray:
@@ -126,14 +145,18 @@ def _nearest(questions: np.ndarray, centres: np.ndarray, dim: int) -> np.ndarray
 def lists_of(trained: Trained, rows: Float[np.ndarray, "n dim"]) -> Int[np.ndarray, "n copies"]:
     """The lists of each row: the nearest, then those whose errors point elsewhere at little more distance.
 
-    A query that misses the first list, because it lies off in the direction of the row's error, so finds another: for
-    recall .99 a query looks at a sixth of the rows (measured on embeddings of text). Where there are fewer lists, one
-    stands twice.
+    A query that misses the first list, because it lies off in the direction of the row's error, so
+    finds another: for recall .99 a query looks at a sixth of the rows (measured on embeddings of
+    text). Where there are fewer lists, one stands twice.
     """
     found = np.zeros((len(rows), COPIES), np.int32)
-    # rooms of which the system need not give new pages for each block: they cost more than what is done in them
+    # rooms of which the system need not give new pages for each block: they cost more than what is
+    # done in them
     number = len(trained.centres)
-    room, rooms = np.empty((ROWS_AT_ONCE, number), np.float32), np.empty((2, CACHED_ROWS, number), np.float32)
+    room, rooms = (
+        np.empty((ROWS_AT_ONCE, number), np.float32),
+        np.empty((2, CACHED_ROWS, number), np.float32),
+    )
     for start in range(0, len(rows), ROWS_AT_ONCE):
         block = rows[start : start + ROWS_AT_ONCE]
         squares = np.einsum("ij,ij->i", block, block)
@@ -165,7 +188,8 @@ def _choose(
         left[each, nearest] = -np.inf
         own = keys[each, nearest]
         error = np.maximum(squares - 2 * own, ROUNDED * squares + np.finfo(np.float32).tiny)
-        # <x, e> - <c, e> for the row's error e in the nearest and each centre c; "clip" only spares a buffer
+        # <x, e> - <c, e> for the row's error e in the nearest and each centre c; "clip" only spares
+        # a buffer
         between.take(nearest, axis=0, out=along, mode="clip")
         along -= keys
         along += (squares - own - between[nearest, nearest])[:, None]
@@ -188,12 +212,16 @@ def codes_of(
     return codes
 
 
-def _coded(errors: Float[np.ndarray, "n wide"], books: Float[np.ndarray, "parts 16 width"]) -> UInt8[np.ndarray, "n _"]:
+def _coded(
+    errors: Float[np.ndarray, "n wide"], books: Float[np.ndarray, "parts 16 width"]
+) -> UInt8[np.ndarray, "n _"]:
     """As faiss's ProductQuantizer codes them, in half its time: many rows at once for each entry of the books."""
     parts, looks, width = books.shape
     left = np.ones((parts, width + 1, len(errors)), np.float32)
     left[:, :width] = errors.reshape(len(errors), parts, width).transpose(1, 2, 0)
-    keys = np.concatenate([books, np.square(books).sum(axis=2, keepdims=True) * -0.5], axis=2) @ left
+    keys = (
+        np.concatenate([books, np.square(books).sum(axis=2, keepdims=True) * -0.5], axis=2) @ left
+    )
     best, nearest = keys[:, 0].copy(), np.zeros((parts + parts % 2, len(errors)), np.uint8)
     for look in range(1, looks):
         nearer = (keys[:, look] > best).view(np.uint8)
@@ -207,18 +235,24 @@ class Lists:
     """The lists in memory: 4 bits a part and 8 bytes of place, three times for each row."""
 
     def __init__(
-        self, trained: Trained, lists: Int[np.ndarray, "n copies"], codes: UInt8[np.ndarray, "n copies bytes"]
+        self,
+        trained: Trained,
+        lists: Int[np.ndarray, "n copies"],
+        codes: UInt8[np.ndarray, "n copies bytes"],
     ) -> None:
         self.trained = trained
         width, number = trained.centres.shape[1], len(trained.centres)
         self.quantiser = faiss.IndexFlatIP(width)
         self.quantiser.add(trained.centres)
-        index = faiss.IndexIVFPQ(self.quantiser, width, number, len(trained.books), 4, faiss.METRIC_INNER_PRODUCT)
+        index = faiss.IndexIVFPQ(
+            self.quantiser, width, number, len(trained.books), 4, faiss.METRIC_INNER_PRODUCT
+        )
         faiss.copy_array_to_vector(np.ascontiguousarray(trained.books).ravel(), index.pq.centroids)
         index.is_trained = True
         fill(index, lists, codes)
         self.index = faiss.IndexIVFPQFastScan(index)
-        # faiss's wrapper would keep the first one, which is as large, for as long as this one is there
+        # faiss's wrapper would keep the first one, which is as large, for as long as this one is
+        # there
         del self.index.referenced_objects  # pyright: ignore[reportAttributeAccessIssue]
         del index
         _give_back()
@@ -239,9 +273,13 @@ class Lists:
         bits = None if allowed is None else np.packbits(allowed, bitorder="little")
         selector = None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
         wide = asked(queries, trained.centres.shape[1])
-        # faiss's stubs know neither keywords nor this method; its own wrapper of it takes no selector
+        # faiss's stubs know neither keywords nor this method; its own wrapper of it takes no
+        # selector
         settings = faiss.SearchParametersIVF(sel=selector, nprobe=chosen.shape[1])  # pyright: ignore[reportCallIssue]
-        places, distances = np.empty((len(wide), count), np.int64), np.empty((len(wide), count), np.float32)
+        places, distances = (
+            np.empty((len(wide), count), np.int64),
+            np.empty((len(wide), count), np.float32),
+        )
         parts = [faiss.swig_ptr(part) for part in (wide, chosen, products, distances, places)]
         search: Any = self.index.search_preassigned_c  # pyright: ignore[reportAttributeAccessIssue]
         search(len(wide), parts[0], count, *parts[1:], False, settings)
@@ -269,7 +307,9 @@ def reached(keys: Float[np.ndarray, "q lists"], reach: float) -> Int[np.ndarray,
     who = near // keys.shape[1]
     counts = np.bincount(who, minlength=len(keys))
     chosen = np.full((len(keys), counts.max()), -1, np.int64)
-    chosen[who, np.arange(len(who)) - (np.cumsum(counts) - counts)[who]] = near - who * keys.shape[1]
+    chosen[who, np.arange(len(who)) - (np.cumsum(counts) - counts)[who]] = (
+        near - who * keys.shape[1]
+    )
     return chosen
 
 
@@ -280,7 +320,9 @@ def _give_back() -> None:
 
 
 def fill(
-    index: faiss.IndexIVFPQ, lists: Int[np.ndarray, "n copies"], codes: UInt8[np.ndarray, "n copies bytes"]
+    index: faiss.IndexIVFPQ,
+    lists: Int[np.ndarray, "n copies"],
+    codes: UInt8[np.ndarray, "n copies bytes"],
 ) -> None:
     """Put each row into its lists; a list that stands more than once counts once."""
     once = np.ones(lists.shape, bool)

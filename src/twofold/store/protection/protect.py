@@ -1,8 +1,9 @@
 """Templates encrypted at rest: AES-GCM under a key per subject, wrapped by a master key that is never in the index.
 
-What it is for: files, backups and disks that fall into other hands hold no vector that can be read. What it is not:
-ids, labels and metadata stay readable, and whoever has the files *and* the key has everything. `Rotation` makes
-templates renewable, like a password that is changed; it does not make them irreversible.
+What it is for: files, backups and disks that fall into other hands hold no vector that can be read.
+What it is not: ids, labels and metadata stay readable, and whoever has the files *and* the key has
+everything. `Rotation` makes templates renewable, like a password that is changed; it does not make
+them irreversible.
 """
 
 import base64
@@ -29,7 +30,8 @@ KEY, KEY_FILE = "TWOFOLD_KEY", "TWOFOLD_KEY_FILE"  # names in the environment
 FORMAT = 1
 BYTES = 32  # of every key here: AES-256, HMAC-SHA256
 NONCE = 12  # bytes: what AES-GCM takes without hashing it first (NIST SP 800-38D)
-NOT_SECRET = stat.S_IRWXO | stat.S_IWGRP  # modes of a key file: a group may read it (a service's), nobody else
+# modes of a key file: a group may read it (a service's), nobody else
+NOT_SECRET = stat.S_IRWXO | stat.S_IWGRP
 MAKE_ONE = "(umask 077; openssl rand -base64 32 > twofold.key)"
 
 
@@ -54,8 +56,8 @@ def find_key(given: Key | str | Path | None = None) -> Key:
     """The master key: the one given, one in a file, or else that of the environment.
 
     Args:
-        given: a key, or the path of a key file (32 bytes in base64); None: the variable TWOFOLD_KEY holds the key, or
-            TWOFOLD_KEY_FILE the path of its file.
+        given: a key, or the path of a key file (32 bytes in base64); None: the variable TWOFOLD_KEY
+            holds the key, or TWOFOLD_KEY_FILE the path of its file.
 
     Raises:
         WrongKey: there is none, or it is not a key.
@@ -68,7 +70,8 @@ def find_key(given: Key | str | Path | None = None) -> Key:
         return parse(read_key(Path(path)), str(path))
     if not text:
         raise WrongKey(
-            f"this index is protected and no key is given: set {KEY_FILE} to the path of its key file (or {KEY} to the "
+            f"this index is protected and no key is given: set {KEY_FILE} to the path of its key "
+            f"file (or {KEY} to the "
             f"key itself). A new key: {MAKE_ONE}"
         )
     return parse(text, KEY)
@@ -78,19 +81,24 @@ def read_key(path: Path) -> str:
     """The content of a key file.
 
     Raises:
-        WrongKey: it cannot be read, or is not secret: everybody may read it, or others than the owner may replace it.
+        WrongKey: it cannot be read, or is not secret: everybody may read it, or others than the
+            owner may replace it.
     """
     try:
         mode = stat.S_IMODE(path.stat().st_mode) if os.name != "nt" else PRIVATE_FILE
         if mode & NOT_SECRET:
             raise WrongKey(
-                f"the key file {path} is not secret: its mode is {mode:04o}, so other users may read or replace it. "
-                f"chmod 600 {path}; if others could read it, make a new key and `twofold rekey INDEX --new KEYFILE`"
+                f"the key file {path} is not secret: its mode is {mode:04o}, so other users may "
+                f"read or replace it. "
+                f"chmod 600 {path}; if others could read it, make a new key and `twofold rekey "
+                f"INDEX --new KEYFILE`"
             )
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
-        raise WrongKey(f"the key file {path} cannot be read ({reason}). A new key: {MAKE_ONE}") from error
+        raise WrongKey(
+            f"the key file {path} cannot be read ({reason}). A new key: {MAKE_ONE}"
+        ) from error
 
 
 def parse(text: str, where: str) -> Key:
@@ -98,9 +106,14 @@ def parse(text: str, where: str) -> Key:
     try:
         secret = base64.b64decode(text.strip(), validate=True)
     except binascii.Error as error:
-        raise WrongKey(f"{where} holds no base64: a key is {BYTES} random bytes in it, {MAKE_ONE}") from error
+        raise WrongKey(
+            f"{where} holds no base64: a key is {BYTES} random bytes in it, {MAKE_ONE}"
+        ) from error
     if len(secret) != BYTES:
-        raise WrongKey(f"{where} holds {len(secret)} bytes: a key is {BYTES} random bytes in base64, {MAKE_ONE}")
+        raise WrongKey(
+            f"{where} holds {len(secret)} bytes: a key is {BYTES} random bytes in base64, "
+            f"{MAKE_ONE}"
+        )
     return Key(secret)
 
 
@@ -109,7 +122,8 @@ class Protection:
     """The open protection of one index: what its master key unlocks. Pure: it holds no file and no row.
 
     Attributes:
-        text: what stands in the index: JSON with a salt and, sealed by the master key, the secrets below.
+        text: what stands in the index: JSON with a salt and, sealed by the master key, the secrets
+            below.
         wrapping: key that wraps the subjects' keys; derived from the master key and the salt.
         audit: key of the hashes in the audit log.
         rotation: secret of the rotation; None: vectors stand as the encoder gave them.
@@ -124,32 +138,50 @@ class Protection:
 
     @classmethod
     def create(
-        cls, master: Key, contract: Contract, *, rotate: bool | None = None, audit: bytes | None = None
+        cls,
+        master: Key,
+        contract: Contract,
+        *,
+        rotate: bool | None = None,
+        audit: bytes | None = None,
     ) -> "Protection":
         """A protection with new secrets.
 
         Args:
             audit: the key of an audit log that there is already; None: a new one.
-            rotate: keep vectors under a secret rotation; None: where the distance does not change by one.
+            rotate: keep vectors under a secret rotation; None: where the distance does not change
+                by one.
 
         Raises:
-            UsageError: the distance does change by a rotation. MissingExtra: `cryptography` is not installed.
+            UsageError: the distance does change by a rotation. MissingExtra: `cryptography` is not
+                installed.
         """
         keeps = contract.distance in ROTATABLE
         if rotate and not keeps:
             raise UsageError(
-                f"{contract.distance} changes when vectors are rotated ({', '.join(sorted(ROTATABLE))} do not): its "
-                "templates cannot be renewed so; protect the index without a rotation (rotate=False)"
+                f"{contract.distance} changes when vectors are rotated "
+                f"({', '.join(sorted(ROTATABLE))} do not): its "
+                "templates cannot be renewed so; protect the index without a rotation "
+                "(rotate=False)"
             )
         rotation = secrets.token_bytes(BYTES) if keeps and rotate is not False else None
-        return cls.sealed(master, contract.fingerprint, audit=audit or secrets.token_bytes(BYTES), rotation=rotation)
+        return cls.sealed(
+            master,
+            contract.fingerprint,
+            audit=audit or secrets.token_bytes(BYTES),
+            rotation=rotation,
+        )
 
     @classmethod
-    def sealed(cls, master: Key, fingerprint: str, *, audit: bytes, rotation: bytes | None) -> "Protection":
+    def sealed(
+        cls, master: Key, fingerprint: str, *, audit: bytes, rotation: bytes | None
+    ) -> "Protection":
         """A protection with these secrets under a master key, with a new salt."""
         salt = secrets.token_bytes(BYTES)
         wrapping = derive(master, salt)
-        inside = json.dumps({"audit": audit.hex(), "rotation": rotation and rotation.hex()}).encode()
+        inside = json.dumps(
+            {"audit": audit.hex(), "rotation": rotation and rotation.hex()}
+        ).encode()
         outside = {"format": FORMAT, "rotated": rotation is not None, "salt": salt.hex()}
         outside["secrets"] = seal(wrapping, inside, "secrets", fingerprint).hex()
         return cls(
@@ -168,15 +200,19 @@ class Protection:
             text: what `Protection.text` was; the index has checked it against its hash.
 
         Raises:
-            WrongKey: another key. DamagedIndex: no such text. MissingExtra: `cryptography` is not installed.
+            WrongKey: another key. DamagedIndex: no such text. MissingExtra: `cryptography` is not
+                installed.
         """
         outside = read_text(text)
         wrapping = derive(master, bytes.fromhex(outside["salt"]))
         try:
-            inside = json.loads(unseal(wrapping, bytes.fromhex(outside["secrets"]), "secrets", fingerprint))
+            inside = json.loads(
+                unseal(wrapping, bytes.fromhex(outside["secrets"]), "secrets", fingerprint)
+            )
         except DamagedIndex as error:
             raise WrongKey(
-                f"the key is not the one this index was protected with: give that one ({KEY_FILE}, {KEY}); after a "
+                f"the key is not the one this index was protected with: give that one "
+                f"({KEY_FILE}, {KEY}); after a "
                 "rekey that was cut off either the old key or the new one fits"
             ) from error
         return cls(
@@ -214,11 +250,19 @@ def read_text(text: str) -> dict[str, Any]:
     try:
         outside = plain_object(text)
         number = outside["format"]
-        if number == FORMAT and bytes.fromhex(outside["salt"]) and bytes.fromhex(outside["secrets"]):
+        if (
+            number == FORMAT
+            and bytes.fromhex(outside["salt"])
+            and bytes.fromhex(outside["secrets"])
+        ):
             return outside
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedIndex("the protection of the index is not readable: restore it from a copy") from error
-    raise DamagedIndex(f"the protection has format {number!r}, this twofold reads {FORMAT}: upgrade twofold")
+        raise DamagedIndex(
+            "the protection of the index is not readable: restore it from a copy"
+        ) from error
+    raise DamagedIndex(
+        f"the protection has format {number!r}, this twofold reads {FORMAT}: upgrade twofold"
+    )
 
 
 def new_subject_key() -> bytes:
@@ -238,9 +282,9 @@ def derive(master: Key, salt: bytes) -> bytes:
 def seal(key: bytes, plain: bytes, *bound: str) -> bytes:
     """`nonce + AES-256-GCM(plain)`, with `bound` as associated data.
 
-    The nonce is a keyed hash of what is sealed (synthetic, as in RFC 8452), so that two different things never meet the
-    same nonce, whatever becomes of the machine's randomness; and the same thing sealed again gives the same bytes, by
-    which the index sees that nothing has changed.
+    The nonce is a keyed hash of what is sealed (synthetic, as in RFC 8452), so that two different
+    things never meet the same nonce, whatever becomes of the machine's randomness; and the same
+    thing sealed again gives the same bytes, by which the index sees that nothing has changed.
     """
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -261,7 +305,9 @@ def unseal(key: bytes, sealed: bytes, *bound: str) -> bytes:
     try:
         return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], bind(bound))
     except (InvalidTag, ValueError) as error:  # ValueError: too short for a nonce
-        raise DamagedIndex(f"what is sealed for {bound[2:]} does not open (AES-GCM): restore it from a copy") from error
+        raise DamagedIndex(
+            f"what is sealed for {bound[2:]} does not open (AES-GCM): restore it from a copy"
+        ) from error
 
 
 def bind(bound: tuple[str, ...]) -> bytes:
@@ -275,4 +321,6 @@ def cryptography() -> None:
     try:
         import cryptography.hazmat.primitives  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("a protected index needs cryptography: pip install 'twofold[protect]'") from error
+        raise MissingExtra(
+            "a protected index needs cryptography: pip install 'twofold[protect]'"
+        ) from error

@@ -1,9 +1,10 @@
 """A secret rotation of vectors: renewability, and no more.
 
-What it gives: templates that have leaked from an index match nothing in it after `rekey --rotate`, nor in another index
-of the same model. What it does not give: irreversibility. Whoever has as many pairs of rotated and plain vectors as the
-vectors have numbers can solve for the rotation; whoever has the secret just undoes it. Lengths, angles and distances
-within one index stay as they are, so who is alike whom can be seen without the secret.
+What it gives: templates that have leaked from an index match nothing in it after `rekey --rotate`,
+nor in another index of the same model. What it does not give: irreversibility. Whoever has as many
+pairs of rotated and plain vectors as the vectors have numbers can solve for the rotation; whoever
+has the secret just undoes it. Lengths, angles and distances within one index stay as they are, so
+who is alike whom can be seen without the secret.
 """
 
 from hashlib import shake_256
@@ -39,10 +40,12 @@ class Rotation:
 def orthogonal(secret: bytes, dim: int) -> Float[np.ndarray, "dim dim"]:
     """Q of the QR decomposition of a Gaussian matrix, signs fixed: uniform over orthogonal maps (Mezzadri 2007).
 
-    The numbers come from SHAKE-256 and not from a NumPy generator, whose streams may change with its version.
+    The numbers come from SHAKE-256 and not from a NumPy generator, whose streams may change with
+    its version.
     """
     drawn = np.frombuffer(shake_256(b"twofold rotation 1" + secret).digest(16 * dim * dim), "<u8")
     uniform = (drawn >> np.uint64(11)).astype(np.float64).reshape(2, dim, dim) * 2.0**-53
-    gaussian = np.sqrt(-2 * np.log1p(-uniform[0])) * np.cos(2 * np.pi * uniform[1])  # Box and Muller
+    # Box and Muller
+    gaussian = np.sqrt(-2 * np.log1p(-uniform[0])) * np.cos(2 * np.pi * uniform[1])
     q, r = np.linalg.qr(gaussian)
     return q * np.where(np.diag(r) < 0, -1.0, 1.0)

@@ -48,11 +48,15 @@ class Sealed:
         """The vector of a row.
 
         Raises:
-            DamagedIndex: it is not as it was sealed, or that of another row. WrongKey: the index was rekeyed.
+            DamagedIndex: it is not as it was sealed, or that of another row. WrongKey: the index
+                was rekeyed.
         """
         key = self.key_of(database, row.label)
         if key is None:
-            raise damaged(f"the key of {row.label!r} in {database.folder} is gone, and {row.id!r} cannot be read")
+            raise damaged(
+                f"the key of {row.label!r} in {database.folder} is gone, and {row.id!r} cannot be "
+                f"read"
+            )
         return self.protection.unseal(key, row.id, row.label, row.vector)
 
     def audit_key(self, pinned: Pinned) -> bytes:
@@ -61,7 +65,9 @@ class Sealed:
 
     def key_of(self, database: Database, label: str) -> bytes | None:
         """The key of a label; None where it has none. Read each time: another process may have destroyed it."""
-        found = database.connection.execute("SELECT key FROM subjects WHERE label = ?", (label,)).fetchone()
+        found = database.connection.execute(
+            "SELECT key FROM subjects WHERE label = ?", (label,)
+        ).fetchone()
         if found is None:
             self._keys.pop(label, None)
             return None
@@ -76,25 +82,34 @@ class Sealed:
         """A new key for a label."""
         self.refuse_stale(database)
         key = new_subject_key()
-        database.connection.execute("INSERT INTO subjects VALUES (?, ?)", (label, self.protection.wrap(label, key)))
+        database.connection.execute(
+            "INSERT INTO subjects VALUES (?, ?)", (label, self.protection.wrap(label, key))
+        )
         return key
 
     def refuse_stale(self, database: Database) -> None:
         """Raise WrongKey where the index was given another key since it was opened."""
         if database.pinned().protection != self.protection.text:
-            raise WrongKey(f"{database.folder} was given another key since it was opened: open it again with that key")
+            raise WrongKey(
+                f"{database.folder} was given another key since it was opened: open it again with "
+                f"that key"
+            )
 
 
 def opened(pinned: Pinned, contract: Contract, key: Key | None) -> Seal:
     """What stands between vectors and the file of an index: nothing, or what its key unlocks.
 
     Raises:
-        WrongKey: it is protected, and that is not its key. StoreError: a key for an index that is not protected.
+        WrongKey: it is protected, and that is not its key. StoreError: a key for an index that is
+            not protected.
     """
     if pinned.protection != "{}":
         return Sealed(Protection.open(pinned.protection, find_key(key), contract.fingerprint))
     if key is not None:
-        raise StoreError("this index is not protected, no key opens it: leave it out (`twofold rekey` protects it)")
+        raise StoreError(
+            "this index is not protected, no key opens it: leave it out (`twofold rekey` protects "
+            "it)"
+        )
     return Plain()
 
 
@@ -103,7 +118,8 @@ def at_hand(database: Database) -> Seal:
     try:
         pinned = database.pinned()
         return opened(pinned, Contract.from_dict(json.loads(pinned.contract)), None)
-    except (TwofoldError, sqlite3.Error, ValueError):  # for a look at what is damaged; opening it says more
+    # for a look at what is damaged; opening it says more
+    except (TwofoldError, sqlite3.Error, ValueError):
         return Plain()
 
 
@@ -131,7 +147,14 @@ def rekey(database: Database, key: Key, contract: Contract, *, rotate: bool = Fa
             rewrap(database, old.protection, new.protection)
         database.pin(replace(pinned, protection=new.protection.text, audit_key=b""))
         event = "rekey" if isinstance(old, Sealed) else "protect"
-        state = note(database.connection, database.state(), event, key=new.protection.audit, labels={}, at=clock())
+        state = note(
+            database.connection,
+            database.state(),
+            event,
+            key=new.protection.audit,
+            labels={},
+            at=clock(),
+        )
         generation = state.generation + 1
         database.write_state(replace(state, generation=generation, floor=generation, erasing=True))
     return new
@@ -150,16 +173,24 @@ def renew(database: Database, new: Sealed, turn: Turn) -> None:
     last, number, hashes = 0, state.last, bytes(32)
     keys = {label: new_subject_key() for label in database.labels()}
     while rows := list(
-        database.rows("WHERE row > ? AND row <= ? ORDER BY row LIMIT ?", (last, state.last, ROWS_AT_ONCE))
+        database.rows(
+            "WHERE row > ? AND row <= ? ORDER BY row LIMIT ?", (last, state.last, ROWS_AT_ONCE)
+        )
     ):
         last = rows[-1].number
-        plain = np.frombuffer(b"".join(old.unseal(database, row) for row in rows), "<f4").reshape(len(rows), -1)
+        plain = np.frombuffer(b"".join(old.unseal(database, row) for row in rows), "<f4").reshape(
+            len(rows), -1
+        )
         fresh = []
         for row, vector in zip(rows, turn(plain.astype(np.float32)).astype("<f4"), strict=True):
             number += 1
             sealed = new.protection.seal(keys[row.label], row.id, row.label, vector.tobytes())
-            fresh.append(row._replace(number=number, generation=state.generation + 1, vector=sealed))
-        database.connection.executemany("DELETE FROM items WHERE row = ?", [(row.number,) for row in rows])
+            fresh.append(
+                row._replace(number=number, generation=state.generation + 1, vector=sealed)
+            )
+        database.connection.executemany(
+            "DELETE FROM items WHERE row = ?", [(row.number,) for row in rows]
+        )
         hashes = xor([hashes, *database.write_rows(fresh)])
     wrapped = [(label, new.protection.wrap(label, key)) for label, key in keys.items()]
     database.connection.execute("DELETE FROM subjects")

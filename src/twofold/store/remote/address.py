@@ -19,10 +19,16 @@ def split_address(place: str | Path, example: str) -> SplitResult:
         _ = parts.port
     except ValueError:
         parts = None
-    # a password with a bare @ or / falls apart into what looks like a host and a path, and would be shown as such
-    if parts is None or parts.netloc.count("@") > 1 or (parts.netloc and set("/:@") & set(parts.path[1:])):
+    # a password with a bare @ or / falls apart into what looks like a host and a path, and would be
+    # shown as such
+    if (
+        parts is None
+        or parts.netloc.count("@") > 1
+        or (parts.netloc and set("/:@") & set(parts.path[1:]))
+    ):
         raise StoreError(
-            f"this is not the address of an engine: give one like {example}; in user and password write @ as "
+            f"this is not the address of an engine: give one like {example}; in user and password "
+            f"write @ as "
             "%40, / as %2F and : as %3A"
         )
     return parts

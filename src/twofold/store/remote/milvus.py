@@ -45,7 +45,8 @@ MESSAGE = 16 * 2**20  # bytes of one call; Milvus takes 64 MB
 TEXTS = 512  # bytes of a row beside its vector, for a guess of a message's size
 LONGEST_METADATA = 60_000  # bytes; Milvus keeps 65,536
 NOTE = (
-    "the rows are deleted for every reader; Milvus keeps their bytes in segments, logs and object storage until it "
+    "the rows are deleted for every reader; Milvus keeps their bytes in segments, logs and object "
+    "storage until it "
     "compacts and collects its garbage: that is the administrator's"
 )
 
@@ -55,7 +56,9 @@ class MilvusEngine:
 
     NAME = "Milvus"
 
-    def __init__(self, address: Address, client: MilvusClient, contract: Contract, index: str) -> None:
+    def __init__(
+        self, address: Address, client: MilvusClient, contract: Contract, index: str
+    ) -> None:
         self.path = address.shown
         self.contract = contract
         self.plain = plain(contract)
@@ -130,7 +133,9 @@ class MilvusEngine:
     def count(self, most: int | None = None) -> int:
         """How many items there are, at most `most`; Milvus counts them all whatever is asked."""
         with explain(self._address):
-            rows = self._client.query(self._name, filter="", output_fields=["count(*)"], timeout=WAIT_SECONDS)
+            rows = self._client.query(
+                self._name, filter="", output_fields=["count(*)"], timeout=WAIT_SECONDS
+            )
         found = int(rows[0]["count(*)"])
         return found if most is None else min(most, found)
 
@@ -160,14 +165,18 @@ class MilvusEngine:
     def sample(self, items: int, *, seed: int) -> Embeddings:
         """Random items, without repetition; all of them where there are no more."""
         known = self.ids()
-        chosen = np.random.default_rng(seed).choice(len(known), size=min(items, len(known)), replace=False)
+        chosen = np.random.default_rng(seed).choice(
+            len(known), size=min(items, len(known)), replace=False
+        )
         return self.get([known[place] for place in np.sort(chosen)])
 
     def metadata_keys(self) -> dict[str, dict[str, int]]:
         """For each key of the metadata how many items have a value of which kind; Milvus has to read all for it."""
         found: dict[str, dict[str, int]] = {}
         for page in self._pages(["metadata"]):
-            for key, value in ((key, value) for row in page for key, value in row["metadata"].items()):
+            for key, value in (
+                (key, value) for row in page for key, value in row["metadata"].items()
+            ):
                 kinds = found.setdefault(key, {})
                 kinds[kind(value)] = kinds.get(kind(value), 0) + 1
         return found
@@ -180,14 +189,21 @@ class MilvusEngine:
             items += len(page)
         if repair:
             self._delete(wrong)
-        return records.inspection(items - len(wrong), wrong=wrong, place=str(self.path), dropped=repair)
+        return records.inspection(
+            items - len(wrong), wrong=wrong, place=str(self.path), dropped=repair
+        )
 
     # ---- writing
 
-    def put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+    def put(
+        self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]
+    ) -> int:
         records.check_long({*embeddings.ids, *embeddings.labels})
         if long := [each for each in metadata if len(each.encode()) > LONGEST_METADATA]:
-            raise StoreError(f"metadata of {len(long[0])} letters: Milvus keeps {LONGEST_METADATA} bytes for an item")
+            raise StoreError(
+                f"metadata of {len(long[0])} letters: Milvus keeps {LONGEST_METADATA} bytes for "
+                f"an item"
+            )
         known = {row["id"]: row["hash"] for row in self._found(embeddings.ids, ["id", "hash"])}
         given = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
         rows = [row_of(each) for each in given if known.get(each.id) != each.digest().hex()]
@@ -208,7 +224,11 @@ class MilvusEngine:
         for label in labels:
             with explain(self._address):
                 known = self._client.query(
-                    self._name, filter=f"label == {quoted(label)}", output_fields=["id"], limit=1, timeout=WAIT_SECONDS
+                    self._name,
+                    filter=f"label == {quoted(label)}",
+                    output_fields=["id"],
+                    limit=1,
+                    timeout=WAIT_SECONDS,
                 )
             missing += [] if known else [label]
         return missing
@@ -217,12 +237,19 @@ class MilvusEngine:
         wanted = f"label in [{', '.join(map(quoted, labels))}]"
         ids = tuple(row["id"] for page in self._pages(["id"], wanted) for row in page)
         self._delete(ids)
-        return Erasure(labels=labels, ids=ids, at=datetime.now(UTC).isoformat(timespec="seconds"), note=NOTE)
+        return Erasure(
+            labels=labels, ids=ids, at=datetime.now(UTC).isoformat(timespec="seconds"), note=NOTE
+        )
 
     # ---- searching
 
     def search(
-        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        filters: Sequence[Condition],
+        *,
+        exact: bool,
     ) -> list[list[Hit]]:
         if not (k := self.count(k)):
             return [[] for _ in queries]
@@ -231,14 +258,24 @@ class MilvusEngine:
             return records.scan(self.plain, queries, self._matching(filters), k=k)
         hits = self._ranked(queries, k, filters, how)
         # too few rows that pass the filter stood in the lists that were probed
-        short = [number for number, one in enumerate(hits) if len(one) < k and not exact and self._index != "FLAT"]
+        short = [
+            number
+            for number, one in enumerate(hits)
+            if len(one) < k and not exact and self._index != "FLAT"
+        ]
         if short:
-            for number, one in zip(short, self.search(queries[short], k, filters, exact=True), strict=True):
+            for number, one in zip(
+                short, self.search(queries[short], k, filters, exact=True), strict=True
+            ):
                 hits[number] = one
         return hits
 
     def _ranked(
-        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], how: Mapping[str, Any]
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        filters: Sequence[Condition],
+        how: Mapping[str, Any],
     ) -> list[list[Hit]]:
         """The best of what the server finds; where many lie as near as the k-th, of all of these."""
         hits: list[list[Hit]] = [[] for _ in queries]
@@ -249,7 +286,9 @@ class MilvusEngine:
             for number, near in zip(todo, found, strict=True):
                 ranked = records.ranked(self.plain, queries[number], near)
                 hits[number] = ranked[:k]
-                if len(near) == asked and not records.decided(self.plain, queries[number], near, hits=ranked, k=k):
+                if len(near) == asked and not records.decided(
+                    self.plain, queries[number], near, hits=ranked, k=k
+                ):
                     again.append(number)
             if again and asked == MOST_HITS:
                 exact = records.scan(self.plain, queries[again], self._matching(filters), k=k)
@@ -278,14 +317,20 @@ class MilvusEngine:
         how = {**exactly, "radius": self._radius(score)}
         found = self._nearest(queries, FIRST_HITS, filters, how)
         full = [number for number, near in enumerate(found) if len(near) == FIRST_HITS]
-        for number, near in zip(full, self._nearest(queries[full], MOST_HITS, filters, how), strict=True):
+        for number, near in zip(
+            full, self._nearest(queries[full], MOST_HITS, filters, how), strict=True
+        ):
             if len(near) == MOST_HITS:  # there may be more than Milvus gives
                 return records.scan_range(self.plain, queries, self._matching(filters), score)
             found[number] = near
         return records.in_range(self.plain, queries, found, score)
 
     def _nearest(
-        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], how: Mapping[str, Any]
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        filters: Sequence[Condition],
+        how: Mapping[str, Any],
     ) -> list[list[Record]]:
         """The rows nearest to each query as the server counts, in the order of their ids."""
         found: list[list[Record]] = []
@@ -301,7 +346,10 @@ class MilvusEngine:
                     search_params={"metric_type": metric(self.plain), "params": dict(how)},
                     timeout=WAIT_SECONDS,
                 )
-            found += [sorted((self._record(hit["entity"]) for hit in one), key=lambda each: each.id) for one in answer]
+            found += [
+                sorted((self._record(hit["entity"]) for hit in one), key=lambda each: each.id)
+                for one in answer
+            ]
         return found
 
     def _exactly(self) -> Mapping[str, int] | None:
@@ -313,7 +361,9 @@ class MilvusEngine:
     def _quickly(self, k: int) -> Mapping[str, int]:
         """How to search so that little is missed; a graph's list of candidates must be longer than the answer."""
         _, how = INDEXES[self._index]
-        return {name: value if name == "nprobe" else max(value, 2 * k) for name, value in how.items()}
+        return {
+            name: value if name == "nprobe" else max(value, 2 * k) for name, value in how.items()
+        }
 
     def _compares_not(self) -> bool:
         """Whether Milvus does not know this distance."""
@@ -334,15 +384,20 @@ class MilvusEngine:
 
     def _found(self, ids: Sequence[str], fields: list[str]) -> list[dict[str, Any]]:
         """The rows of some ids, as far as they are there."""
-        rows, ids = [], [name for name in ids if "\0" not in name]  # no item's, and no literal of Milvus's language
+        # no item's, and no literal of Milvus's language
+        rows, ids = [], [name for name in ids if "\0" not in name]
         size = min(NAMES, self._rows_in_a_message())
         for start in range(0, len(ids), size):
             wanted = f"id in [{', '.join(map(quoted, ids[start : start + size]))}]"
             with explain(self._address):
-                rows += self._client.query(self._name, filter=wanted, output_fields=fields, timeout=WAIT_SECONDS)
+                rows += self._client.query(
+                    self._name, filter=wanted, output_fields=fields, timeout=WAIT_SECONDS
+                )
         return rows
 
-    def _pages(self, fields: list[str], wanted: str = "", rows: int = ROWS_AT_ONCE) -> Iterator[list[dict[str, Any]]]:
+    def _pages(
+        self, fields: list[str], wanted: str = "", rows: int = ROWS_AT_ONCE
+    ) -> Iterator[list[dict[str, Any]]]:
         """All rows that pass a filter, in pages."""
         with explain(self._address):
             pages = self._client.query_iterator(
@@ -356,7 +411,9 @@ class MilvusEngine:
                 yield page
             pages.close()
 
-    def _matching(self, filters: Sequence[Condition], rows: int = ROWS_AT_ONCE) -> Iterator[list[Record]]:
+    def _matching(
+        self, filters: Sequence[Condition], rows: int = ROWS_AT_ONCE
+    ) -> Iterator[list[Record]]:
         for page in self._pages(FIELDS, expression(filters), rows):
             yield [self._record(row) for row in page]
 

@@ -22,7 +22,9 @@ try:
     from pymilvus import DataType, MilvusClient, MilvusException
     from pymilvus.milvus_client.index import IndexParams
 except ImportError as error:
-    raise MissingExtra("an index on Milvus needs pymilvus: pip install 'twofold[milvus]'") from error
+    raise MissingExtra(
+        "an index on Milvus needs pymilvus: pip install 'twofold[milvus]'"
+    ) from error
 
 __all__ = [
     "INDEXES",
@@ -44,7 +46,8 @@ EXAMPLE = "milvus://user:password@host:19530/faces, or milvus+file:/folder/lite.
 CATALOGUE = "twofold_indexes"
 FORMAT = 1
 PORT = 19530  # where Milvus listens unless told otherwise
-WAIT_SECONDS = 60.0  # for one call: else pymilvus tries again for many minutes when a server has gone
+# for one call: else pymilvus tries again for many minutes when a server has gone
+WAIT_SECONDS = 60.0
 CONNECT_SECONDS = 15.0  # to connect to a server that does not answer yet: it starts, or is busy
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between two tries to connect, doubled each time
 WAKE = {"grpc.keepalive_time_ms": 330_000, "grpc.keepalive_permit_without_calls": 0}
@@ -80,7 +83,8 @@ class Address(NamedTuple):
         """Take an address apart.
 
         Raises:
-            StoreError: no address, no name of a collection, or something in it that means nothing here.
+            StoreError: no address, no name of a collection, or something in it that means nothing
+                here.
         """
         parts = split_address(place, EXAMPLE)
         asked = dict(parse_qsl(parts.query))
@@ -90,18 +94,27 @@ class Address(NamedTuple):
         database = "" if lite else asked.pop("database", "")
         secure = not lite and asked.pop("secure", "") in ("1", "true")
         if asked:
-            raise StoreError(f"{sorted(asked)} in an address of Milvus mean nothing here. {EXAMPLE}")
+            raise StoreError(
+                f"{sorted(asked)} in an address of Milvus mean nothing here. {EXAMPLE}"
+            )
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", collection) or collection == CATALOGUE:
-            raise StoreError(f"{collection!r} is not a name for a collection: letters, digits and _, as in {EXAMPLE}")
+            raise StoreError(
+                f"{collection!r} is not a name for a collection: letters, digits and _, as in "
+                f"{EXAMPLE}"
+            )
         if index not in INDEXES:
             raise StoreError(f"index={index}: {nearest(index, INDEXES)}")
         if lite:
             file = file_of(unquote(parts.path))
-            return cls(file, "", "", "", collection, index, f"milvus+file:{file}?collection={collection}")
+            return cls(
+                file, "", "", "", collection, index, f"milvus+file:{file}?collection={collection}"
+            )
         host = host_shown(parts)
         uri = f"{'https' if secure else 'http'}://{host}" + ("" if parts.port else f":{PORT}")
         user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        return cls(uri, user, password, database, collection, index, f"milvus://{host}/{collection}")
+        return cls(
+            uri, user, password, database, collection, index, f"milvus://{host}/{collection}"
+        )
 
     def __repr__(self) -> str:
         return f"Address({self.shown})"
@@ -110,7 +123,9 @@ class Address(NamedTuple):
 def file_of(path: str) -> str:
     """The file of milvus-lite, which knows its own by the ending."""
     if not path.endswith(".db"):
-        raise StoreError(f"{path!r} is not a file for milvus-lite: give a name that ends in .db, as in {EXAMPLE}")
+        raise StoreError(
+            f"{path!r} is not a file for milvus-lite: give a name that ends in .db, as in {EXAMPLE}"
+        )
     return path
 
 
@@ -121,19 +136,26 @@ def connect(address: Address) -> MilvusClient:
         StoreError: nobody answers there, or lets the user not in; another process holds the file.
         MissingExtra: a file without milvus-lite.
     """
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it prints a traceback for each error that it raises
+    # it prints a traceback for each error that it raises
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
     # an address with a user and no password holds an API key
-    login = {"user": address.user, "password": address.password} if address.password else {"token": address.user}
+    login = (
+        {"user": address.user, "password": address.password}
+        if address.password
+        else {"token": address.user}
+    )
     try:
         return _answering(address, login)
     except MilvusException as error:
         told = hidden(str(error.message), address.password or address.user)
         if "milvus-lite" in told or "milvus_lite" in told:
             raise MissingExtra(
-                f"{address.shown} is a file, which needs milvus-lite: pip install 'twofold[milvus]'. {told}"
+                f"{address.shown} is a file, which needs milvus-lite: pip install "
+                f"'twofold[milvus]'. {told}"
             ) from None
         raise StoreError(
-            f"{address.shown} cannot be reached: {told}. Look at the address, at the server, at user and password; "
+            f"{address.shown} cannot be reached: {told}. Look at the address, at the server, at "
+            f"user and password; "
             "a file is held by one process at a time"
         ) from None  # the original error can hold the whole address
 
@@ -143,7 +165,13 @@ def _answering(address: Address, login: Mapping[str, str]) -> MilvusClient:
     pause, end = FIRST_PAUSE, time.monotonic() + CONNECT_SECONDS
     while True:
         try:
-            return MilvusClient(address.uri, db_name=address.database, timeout=WAIT_SECONDS, grpc_options=WAKE, **login)
+            return MilvusClient(
+                address.uri,
+                db_name=address.database,
+                timeout=WAIT_SECONDS,
+                grpc_options=WAKE,
+                **login,
+            )
         except MilvusException as error:
             if not _unavailable(error) or time.monotonic() + pause > end:
                 raise
@@ -177,7 +205,8 @@ def explain(address: Address) -> Iterator[None]:
     except MilvusException as error:
         told = hidden(str(error.message), address.password)
         raise StoreError(
-            f"{address.shown}: Milvus refuses, or cannot be reached: {told}. Whether a write of this call was kept is "
+            f"{address.shown}: Milvus refuses, or cannot be reached: {told}. Whether a write of "
+            f"this call was kept is "
             "not known: repeat it, nothing comes twice"
         ) from error
     except ValueError as error:  # what pymilvus raises on a client that was closed
@@ -194,15 +223,27 @@ def create_collection(client: MilvusClient, address: Address, contract: Contract
         raise StoreError(f"vectors of {contract.dim} numbers: Milvus keeps up to {LARGEST_DIM}")
     kept = json.dumps(contract.to_dict(), sort_keys=True)
     if len(kept.encode()) > LONGEST_CONTRACT:
-        raise StoreError(f"a contract of {len(kept)} letters: Milvus keeps texts of {LONGEST_CONTRACT} bytes")
+        raise StoreError(
+            f"a contract of {len(kept)} letters: Milvus keeps texts of {LONGEST_CONTRACT} bytes"
+        )
     if client.has_collection(address.collection, timeout=WAIT_SECONDS):
-        raise StoreError(f"{address.shown} is there already: open it, or choose another name for the collection")
+        raise StoreError(
+            f"{address.shown} is there already: open it, or choose another name for the collection"
+        )
     kept_as = over(client, address.kind, metric(contract))
-    make(client, address.collection, kept_as, dim=contract.dim, texts={"label": LONGEST, "hash": 64})
+    make(
+        client, address.collection, kept_as, dim=contract.dim, texts={"label": LONGEST, "hash": 64}
+    )
     if not client.has_collection(CATALOGUE, timeout=WAIT_SECONDS):
         texts = {"contract": LONGEST_CONTRACT, "index": 64}
-        make(client, CATALOGUE, over(client, "FLAT", "L2"), dim=2, texts=texts)  # no collection is without a vector
-    row = {"id": address.collection, "contract": kept, "index": address.kind, "metadata": {"format": FORMAT}}
+        # no collection is without a vector
+        make(client, CATALOGUE, over(client, "FLAT", "L2"), dim=2, texts=texts)
+    row = {
+        "id": address.collection,
+        "contract": kept,
+        "index": address.kind,
+        "metadata": {"format": FORMAT},
+    }
     client.upsert(CATALOGUE, [{**row, "tags": [], "vector": [0.0, 0.0]}], timeout=WAIT_SECONDS)
 
 
@@ -213,20 +254,27 @@ def over(client: MilvusClient, index: str, compared: str) -> IndexParams:
     return wanted
 
 
-def make(client: MilvusClient, name: str, index: IndexParams, *, dim: int, texts: Mapping[str, int]) -> None:
+def make(
+    client: MilvusClient, name: str, index: IndexParams, *, dim: int, texts: Mapping[str, int]
+) -> None:
     """Make a collection of ids, texts of some bytes, metadata with their tags, and vectors; reads see every write."""
     schema = client.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=LONGEST)
     for field, length in texts.items():
         schema.add_field(field, DataType.VARCHAR, max_length=length)
     schema.add_field("metadata", DataType.JSON)
-    schema.add_field("tags", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MOST_TAGS, max_length=32)
+    schema.add_field(
+        "tags", DataType.ARRAY, element_type=DataType.VARCHAR, max_capacity=MOST_TAGS, max_length=32
+    )
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=dim)
-    client.create_collection(name, schema=schema, index_params=index, consistency_level="Strong", timeout=WAIT_SECONDS)
+    client.create_collection(
+        name, schema=schema, index_params=index, consistency_level="Strong", timeout=WAIT_SECONDS
+    )
     for field in ("tags", *texts):
         by = client.prepare_index_params()
         by.add_index(field, index_type="INVERTED")
-        with contextlib.suppress(MilvusException):  # milvus-lite has none over arrays; a filter is then a scan
+        # milvus-lite has none over arrays; a filter is then a scan
+        with contextlib.suppress(MilvusException):
             client.create_index(name, by, timeout=WAIT_SECONDS)
 
 
@@ -254,25 +302,33 @@ def pinned(client: MilvusClient, address: Address) -> tuple[Contract, str]:
     known = collections(client)
     if address.collection not in known:
         there = nearest(address.collection, known) if known else "There is none in this database"
-        raise StoreError(f"{address.shown} is not an index yet; `twofold index` and `twofold enrol` make one. {there}")
+        raise StoreError(
+            f"{address.shown} is not an index yet; `twofold index` and `twofold enrol` make one. "
+            f"{there}"
+        )
     number, contract, index = known[address.collection]
     if number > FORMAT:
-        raise NewerFormat(f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
+        raise NewerFormat(
+            f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade "
+            f"twofold"
+        )
     return Contract.from_dict(json.loads(contract)), index
 
 
 def tags(metadata: Mapping[str, Any]) -> list[str]:
     """What a filter looks for: for each key its kind, and its value; hashes, so that nothing has to be escaped.
 
-    Milvus compares JSON by rules that its versions do not share (is True 1? is a missing key null?); texts it compares
-    as they are.
+    Milvus compares JSON by rules that its versions do not share (is True 1? is a missing key
+    null?); texts it compares as they are.
     """
     found = []
     for key, value in metadata.items():
         if value is not None:
             found += [tag(key, kind(value)), tag(key, kind(value), value)]
     if len(found) > MOST_TAGS:
-        raise StoreError(f"metadata with {len(metadata)} keys: this engine finds up to {MOST_TAGS // 2}")
+        raise StoreError(
+            f"metadata with {len(metadata)} keys: this engine finds up to {MOST_TAGS // 2}"
+        )
     return found
 
 
@@ -284,12 +340,18 @@ def tag(*parts: Any) -> str:
 
 def expression(filters: Sequence[Condition]) -> str:
     """The conditions of a filter in Milvus's language; "" lets everything pass."""
-    return " and ".join(among(each) if each.values is not None else between(each) for each in filters)
+    return " and ".join(
+        among(each) if each.values is not None else between(each) for each in filters
+    )
 
 
 def among(condition: Condition) -> str:
     """One of some values; null is what has none of the other kinds."""
-    wanted = [tag(condition.key, kind(value), value) for value in condition.values or () if value is not None]
+    wanted = [
+        tag(condition.key, kind(value), value)
+        for value in condition.values or ()
+        if value is not None
+    ]
     parts = [f"array_contains_any(tags, {json.dumps(wanted)})"] if wanted else []
     if None in (condition.values or ()):
         other = [tag(condition.key, each) for each in ("text", "number", "true or false")]
@@ -303,7 +365,9 @@ def between(condition: Condition) -> str:
     parts = [f"array_contains(tags, {quoted(tag(condition.key, kind(bound)))})"]
     for sign, bound in ((">=", condition.low), ("<=", condition.high)):
         if bound is not None:
-            parts.append(f"metadata[{quoted(condition.key)}] {sign} {json.dumps(bound, ensure_ascii=False)}")
+            parts.append(
+                f"metadata[{quoted(condition.key)}] {sign} {json.dumps(bound, ensure_ascii=False)}"
+            )
     return f"({' and '.join(parts)})"
 
 

@@ -33,15 +33,19 @@ from twofold.store.remote.records import Record
 __all__ = ["EXACT_UP_TO", "PostgresEngine"]
 
 EXACT_UP_TO = 50_000  # rows; a scan of so many of 128 numbers takes some tens of milliseconds
-EXPANSION = 200, 1000  # candidates that a search in the graph keeps: at least, at most (pgvector's limit)
-WALK = 100_000  # rows that a walk through the graph looks at, at most; fewer where more than ALL_COMPARED pass
+# candidates that a search in the graph keeps: at least, at most (pgvector's limit)
+EXPANSION = 200, 1000
+# rows that a walk through the graph looks at, at most; fewer where more than ALL_COMPARED pass
+WALK = 100_000
 BUILD_MEMORY = "512MB"  # a graph that does not fit is built several times slower
 QUERIES = 64  # in one statement: bounds what one answer takes
-# Rows that pass a filter are all compared up to ALL_COMPARED, or ALL_COMPARED_ROOT times the root of all rows: what a
-# walk meets for one that passes grows with all rows, what a comparison costs with those that pass.
+# Rows that pass a filter are all compared up to ALL_COMPARED, or ALL_COMPARED_ROOT times the root
+# of all rows: what a walk meets for one that passes grows with all rows, what a comparison costs
+# with those that pass.
 ALL_COMPARED, ALL_COMPARED_ROOT = 5000, 12
 WORK_MEMORY = "64MB"  # in which those rows stay beside the queries; else they go through a file
-MANY_QUERIES = 16  # exact queries from which on reading all rows once beats a scan for each by the server
+# exact queries from which on reading all rows once beats a scan for each by the server
+MANY_QUERIES = 16
 
 KINDS = {"string": "text", "number": "number", "boolean": "true or false", "null": "null"}
 """What `filters.kind` calls PostgreSQL's types of JSON."""
@@ -50,8 +54,10 @@ Passing = tuple[str, list[Any]]
 """A condition in SQL with its values."""
 
 NOTE = (
-    "the rows are deleted for every reader; PostgreSQL keeps their bytes in dead rows, in its write-ahead log, in "
-    "replicas and in backups until VACUUM FULL, log recycling and those backups' end: that is the administrator's"
+    "the rows are deleted for every reader; PostgreSQL keeps their bytes in dead rows, in its "
+    "write-ahead log, in "
+    "replicas and in backups until VACUUM FULL, log recycling and those backups' end: that is the "
+    "administrator's"
 )
 
 
@@ -71,7 +77,9 @@ class PostgresEngine:
         """Make the table and write down what it is pinned to, all or nothing."""
         address = Address.of(place)
         if contract.dim > LARGEST_DIM:
-            raise StoreError(f"vectors of {contract.dim} numbers: pgvector keeps up to {LARGEST_DIM}")
+            raise StoreError(
+                f"vectors of {contract.dim} numbers: pgvector keeps up to {LARGEST_DIM}"
+            )
         with opened(address) as connection, connection.transaction():
             create_table(connection, address, contract)
         return cls.open(place)
@@ -122,7 +130,9 @@ class PostgresEngine:
         """How many items there are, counted no further than `most`."""
         if most is None:
             return self.table.rows("SELECT count(*) FROM {table}")[0][0]
-        return self.table.rows("SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) AS few", [most])[0][0]
+        return self.table.rows(
+            "SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) AS few", [most]
+        )[0][0]
 
     def ids(self) -> tuple[str, ...]:
         """Ids of the items, in the order in which they were last written."""
@@ -130,14 +140,20 @@ class PostgresEngine:
 
     def labels(self) -> tuple[str, ...]:
         """Names of the identities, each once, sorted."""
-        return tuple(label for (label,) in self.table.rows("SELECT DISTINCT label FROM {table} ORDER BY label"))
+        return tuple(
+            label
+            for (label,) in self.table.rows("SELECT DISTINCT label FROM {table} ORDER BY label")
+        )
 
     def present(self, ids: Sequence[str]) -> set[str]:
         """Those of these ids that are there."""
         found: set[str] = set()
         for start in range(0, len(ids), ROWS_AT_ONCE):
             asked = [name for name in ids[start : start + ROWS_AT_ONCE] if "\0" not in name]
-            found.update(name for (name,) in self.table.rows("SELECT id FROM {table} WHERE id = ANY(%s)", [asked]))
+            found.update(
+                name
+                for (name,) in self.table.rows("SELECT id FROM {table} WHERE id = ANY(%s)", [asked])
+            )
         return found
 
     def get(self, ids: Sequence[str]) -> Embeddings:
@@ -156,7 +172,8 @@ class PostgresEngine:
     def metadata_keys(self) -> dict[str, dict[str, int]]:
         """For each key of the metadata how many items have a value of which kind under it."""
         counted = (
-            "SELECT each.key, jsonb_typeof(each.value), count(*) FROM {table}, jsonb_each(metadata::jsonb) AS each "
+            "SELECT each.key, jsonb_typeof(each.value), count(*) FROM {table}, "
+            "jsonb_each(metadata::jsonb) AS each "
             "GROUP BY 1, 2"
         )
         found: dict[str, dict[str, int]] = {}
@@ -183,14 +200,19 @@ class PostgresEngine:
 
     # ---- writing
 
-    def put(self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]) -> int:
+    def put(
+        self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]
+    ) -> int:
         records.check_long({*embeddings.ids, *embeddings.labels})
         given = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)
         with self.table.transaction():
             self.table.connection.execute(
-                "CREATE TEMP TABLE given (id text, label text, metadata text, vector vector, hash bytea) ON COMMIT DROP"
+                "CREATE TEMP TABLE given (id text, label text, metadata text, vector vector, hash "
+                "bytea) ON COMMIT DROP"
             )
-            with self.table.connection.cursor().copy("COPY given FROM STDIN (FORMAT BINARY)") as copy:
+            with self.table.connection.cursor().copy(
+                "COPY given FROM STDIN (FORMAT BINARY)"
+            ) as copy:
                 copy.set_types(["text", "text", "text", "vector", "bytea"])
                 for each in given:
                     copy.write_row((*each, each.digest()))
@@ -209,16 +231,24 @@ class PostgresEngine:
 
     def _build(self) -> None:
         """Build the graph once there are more rows than a scan should read; readers go on meanwhile."""
-        if self.table.graph is None or self.table.graph_is_built() or self.count(EXACT_UP_TO + 1) <= EXACT_UP_TO:
+        if (
+            self.table.graph is None
+            or self.table.graph_is_built()
+            or self.count(EXACT_UP_TO + 1) <= EXACT_UP_TO
+        ):
             return
         make = "CREATE INDEX IF NOT EXISTS {graph} ON {table} USING hnsw (({vector}) {operations})"
         try:
             with self.table.transaction():
-                self.table.connection.execute("SELECT set_config('maintenance_work_mem', %s, true)", [BUILD_MEMORY])
+                self.table.connection.execute(
+                    "SELECT set_config('maintenance_work_mem', %s, true)", [BUILD_MEMORY]
+                )
                 self.table.connection.execute(self.table.named(make, self.table.graph))
                 self.table.connection.execute(self.table.named("ANALYZE {table}"))
         except StoreError as error:
-            raise StoreError(f"the items are kept, but their graph is not built, so searches scan: {error}") from error
+            raise StoreError(
+                f"the items are kept, but their graph is not built, so searches scan: {error}"
+            ) from error
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete items by id."""
@@ -235,32 +265,49 @@ class PostgresEngine:
         return [label for label in labels if label not in known]
 
     def forget(self, labels: tuple[str, ...]) -> Erasure:
-        gone = self.table.rows("DELETE FROM {table} WHERE label = ANY(%s) RETURNING id", [list(labels)])
+        gone = self.table.rows(
+            "DELETE FROM {table} WHERE label = ANY(%s) RETURNING id", [list(labels)]
+        )
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return Erasure(labels=labels, ids=tuple(name for (name,) in gone), at=now, note=NOTE)
 
     # ---- searching
 
     def search(
-        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        filters: Sequence[Condition],
+        *,
+        exact: bool,
     ) -> list[list[Hit]]:
         if not (k := self.count(k)):
             return [[] for _ in queries]
         if exact and len(queries) >= MANY_QUERIES:
             return records.scan(self.contract, queries, self.table.matching(filters), k=k)
         found = self._records(queries, k, filters, exact=exact)
-        return [records.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)]
+        return [
+            records.ranked(self.contract, *each)[:k] for each in zip(queries, found, strict=True)
+        ]
 
     def shortlist(
         self, queries: Float[np.ndarray, "q dim"], items: int, filters: Sequence[Condition]
     ) -> list[Embeddings]:
         items = self.count(items)
         found = self._records(queries, items, filters, exact=False)
-        best = [records.nearest_first(self.plain, *each)[:items] for each in zip(queries, found, strict=True)]
+        best = [
+            records.nearest_first(self.plain, *each)[:items]
+            for each in zip(queries, found, strict=True)
+        ]
         return [records.embeddings(self.contract, near) for near in best]
 
     def _records(
-        self, queries: Float[np.ndarray, "q dim"], k: int, filters: Sequence[Condition], *, exact: bool
+        self,
+        queries: Float[np.ndarray, "q dim"],
+        k: int,
+        filters: Sequence[Condition],
+        *,
+        exact: bool,
     ) -> list[list[Record]]:
         """At least `k` rows near each query, where so many pass the filter."""
         passing = self._narrowed(filters)
@@ -281,10 +328,14 @@ class PostgresEngine:
         todo, asked = list(range(len(queries))), k + records.SPARE
         while todo:
             again = []
-            for number, near in zip(todo, self._nearest(queries[todo], asked, passing, graph=graph), strict=True):
+            for number, near in zip(
+                todo, self._nearest(queries[todo], asked, passing, graph=graph), strict=True
+            ):
                 found[number] = near
                 hits = records.ranked(self.plain, queries[number], near)
-                if len(near) == asked and not records.decided(self.plain, queries[number], near, hits=hits, k=k):
+                if len(near) == asked and not records.decided(
+                    self.plain, queries[number], near, hits=hits, k=k
+                ):
                     again.append(number)
             todo, asked = again, 4 * asked
         return found
@@ -298,15 +349,19 @@ class PostgresEngine:
         if self.contract.distance == "squared_euclidean":
             furthest = np.sqrt(max(0.0, furthest))
         found = self._ask(
-            queries, "WHERE {vector} {operator} {query} <= %s", furthest, width=0, passing=self._narrowed(filters)
+            queries,
+            "WHERE {vector} {operator} {query} <= %s",
+            furthest,
+            width=0,
+            passing=self._narrowed(filters),
         )
         return records.in_range(self.contract, queries, found, score)
 
     def _narrowed(self, filters: Sequence[Condition]) -> Passing:
         """The condition of a filter with its values; where few rows pass it, these rows, so that it is tested once.
 
-        The server guesses well how many rows have a value, and next to none for any range, which it would then test on
-        all rows for every query. So a small guess is looked into.
+        The server guesses well how many rows have a value, and next to none for any range, which it
+        would then test on all rows for every query. So a small guess is looked into.
         """
         condition, values = filtered(filters)
         if not filters:
@@ -315,7 +370,9 @@ class PostgresEngine:
         [(known,)] = self.table.rows(estimate, [self.table.address.table])
         few = max(ALL_COMPARED, int(ALL_COMPARED_ROOT * max(known, 0) ** 0.5))
         rows = "SELECT row FROM {table} WHERE {condition} LIMIT %s"
-        [([plan],)] = self.table.rows(f"EXPLAIN (FORMAT JSON) {rows}", [*values, few + 1], condition=condition)
+        [([plan],)] = self.table.rows(
+            f"EXPLAIN (FORMAT JSON) {rows}", [*values, few + 1], condition=condition
+        )
         if plan["Plan"]["Plan Rows"] > few:
             return condition, values
         found = [row for (row,) in self.table.rows(rows, [*values, few + 1], condition=condition)]
@@ -335,13 +392,16 @@ class PostgresEngine:
 
         Args:
             chosen: SQL that takes one value.
-            width: for how many rows of each the graph is searched; 0: not at all, every row is compared.
+            width: for how many rows of each the graph is searched; 0: not at all, every row is
+                compared.
         """
         condition, values = passing
         kind = self.table.graph if width and self.table.graph else "vector"
-        at_once = "" if values and not width else "NOT"  # what passes is read once for all queries, or as it is met
+        # what passes is read once for all queries, or as it is met
+        at_once = "" if values and not width else "NOT"
         statement = self.table.named(
-            f"WITH passing AS {at_once} MATERIALIZED (SELECT row, {{columns}} FROM {{table}} WHERE {{condition}}) "
+            f"WITH passing AS {at_once} MATERIALIZED (SELECT row, {{columns}} FROM {{table}} "
+            f"WHERE {{condition}}) "
             "SELECT n, r.* FROM unnest(%s::vector[]) WITH ORDINALITY AS q(v, n) "
             f"CROSS JOIN LATERAL (SELECT * FROM passing {chosen}) r ORDER BY n, row",
             kind,
@@ -367,12 +427,16 @@ class PostgresEngine:
             "work_mem": WORK_MEMORY,
             "enable_indexscan": "on" if width else "off",
         }
-        settings |= dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_sort"), "off" if width else "on")
+        settings |= dict.fromkeys(
+            ("enable_seqscan", "enable_bitmapscan", "enable_sort"), "off" if width else "on"
+        )
         for name, value in settings.items():
             self.table.connection.execute("SELECT set_config(%s, %s, true)", [name, value])
 
 
-def directions(contract: Contract, queries: Float[np.ndarray, "q dim"]) -> Float[np.ndarray, "q dim"]:
+def directions(
+    contract: Contract, queries: Float[np.ndarray, "q dim"]
+) -> Float[np.ndarray, "q dim"]:
     """Queries as they are sent: for the cosine of unit length, since the engine's float16 and squares have a range."""
     if contract.distance != "cosine":
         return queries

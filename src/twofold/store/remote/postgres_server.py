@@ -18,7 +18,9 @@ try:
     from pgvector.psycopg import register_vector
     from psycopg import Connection, errors
 except ImportError as error:
-    raise MissingExtra("an index on PostgreSQL needs psycopg and pgvector: pip install 'twofold[postgres]'") from error
+    raise MissingExtra(
+        "an index on PostgreSQL needs psycopg and pgvector: pip install 'twofold[postgres]'"
+    ) from error
 
 __all__ = [
     "LARGEST_DIM",
@@ -52,13 +54,28 @@ TABLE = (
 
 UNKNOWN = "whether a write of this call was kept is not known. Open the index again and repeat it: nothing comes twice"
 REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (errors.DeadlockDetected, "another process writes the same items: nothing of this call was kept, repeat it"),
-    (errors.UniqueViolation, "another process does the same: nothing of this call was kept, repeat it"),
+    (
+        errors.DeadlockDetected,
+        "another process writes the same items: nothing of this call was kept, repeat it",
+    ),
+    (
+        errors.UniqueViolation,
+        "another process does the same: nothing of this call was kept, repeat it",
+    ),
     (errors.InsufficientPrivilege, "{error}: check the rights of the user in the address"),
-    (errors.UndefinedTable, "the table is gone ({error}): restore it from a backup, or build it again"),
+    (
+        errors.UndefinedTable,
+        "the table is gone ({error}): restore it from a backup, or build it again",
+    ),
     (errors.FeatureNotSupported, "{error}: pgvector must be installed on the server"),
-    (errors.DiskFull, "the server's disk is full: nothing of this call was kept; make room and repeat it"),
-    (errors.ReadOnlySqlTransaction, "the server only reads (a replica?): nothing was changed; write to the primary"),
+    (
+        errors.DiskFull,
+        "the server's disk is full: nothing of this call was kept; make room and repeat it",
+    ),
+    (
+        errors.ReadOnlySqlTransaction,
+        "the server only reads (a replica?): nothing was changed; write to the primary",
+    ),
     (errors.QueryCanceled, "the server broke the call off ({error}): nothing of it was kept"),
     (psycopg.OperationalError, f"the connection broke ({{error}}): {UNKNOWN}"),
     (psycopg.InterfaceError, f"the connection broke ({{error}}): {UNKNOWN}"),
@@ -85,13 +102,16 @@ class Address(NamedTuple):
         table = dict(asked).get("table", "")
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,47}", table) or table == CATALOGUE:
             raise StoreError(
-                f"{table!r} is not a name for the table of an index: end the address with ?table=NAME (small letters, "
+                f"{table!r} is not a name for the table of an index: end the address with "
+                f"?table=NAME (small letters, "
                 f"digits and _), as in {EXAMPLE}"
             )
         query = urlencode([pair for pair in asked if pair[0] != "table"], quote_via=quote)
         password = parts.password or dict(asked).get("password")
         shown = f"postgresql://{host_shown(parts)}{parts.path}?table={table}"
-        return cls(urlunsplit(parts._replace(scheme="postgresql", query=query)), password, table, shown)
+        return cls(
+            urlunsplit(parts._replace(scheme="postgresql", query=query)), password, table, shown
+        )
 
     def __repr__(self) -> str:
         return f"Address({self.shown})"
@@ -107,7 +127,8 @@ def connect(address: Address) -> Connection:
         return psycopg.connect(address.conninfo, autocommit=True, connect_timeout=WAIT_SECONDS)
     except psycopg.Error as error:
         raise StoreError(
-            f"{address.shown} cannot be reached: {hidden(str(error), address.password)}. Look at the address, "
+            f"{address.shown} cannot be reached: {hidden(str(error), address.password)}. Look at "
+            f"the address, "
             "at the server, and at user and password (PGPASSWORD or ~/.pgpass work, too)"
         ) from None  # the original error can hold the whole address
 
@@ -142,14 +163,19 @@ def create_table(connection: Connection, address: Address, contract: Contract) -
     """
     connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     connection.execute(
-        f"CREATE TABLE IF NOT EXISTS {CATALOGUE} (name text PRIMARY KEY, format int NOT NULL, contract text NOT NULL)"
+        f"CREATE TABLE IF NOT EXISTS {CATALOGUE} (name text PRIMARY KEY, format int NOT NULL, "
+        f"contract text NOT NULL)"
     )
     if connection.execute("SELECT to_regclass(%s)", [address.table]).fetchone() != (None,):
-        raise StoreError(f"{address.shown} is there already: open it, or choose another name for the table")
+        raise StoreError(
+            f"{address.shown} is there already: open it, or choose another name for the table"
+        )
     for statement in TABLE:
         connection.execute(statement.format(table=f'"{address.table}"', dim=contract.dim).encode())
     kept = json.dumps(contract.to_dict(), sort_keys=True)
-    connection.execute(f"INSERT INTO {CATALOGUE} VALUES (%s, %s, %s)", [address.table, FORMAT, kept])
+    connection.execute(
+        f"INSERT INTO {CATALOGUE} VALUES (%s, %s, %s)", [address.table, FORMAT, kept]
+    )
 
 
 def tables(connection: Connection) -> dict[str, tuple[int, str]]:
@@ -169,10 +195,16 @@ def pinned(connection: Connection, address: Address) -> Contract:
     known = tables(connection)
     if address.table not in known:
         there = nearest(address.table, known) if known else "There is none in this database"
-        raise StoreError(f"{address.shown} is not an index yet; `twofold index` and `twofold enrol` make one. {there}")
+        raise StoreError(
+            f"{address.shown} is not an index yet; `twofold index` and `twofold enrol` make one. "
+            f"{there}"
+        )
     number, contract = known[address.table]
     if number > FORMAT:
-        raise NewerFormat(f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade twofold")
+        raise NewerFormat(
+            f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade "
+            f"twofold"
+        )
     return Contract.from_dict(json.loads(contract))
 
 
@@ -205,10 +237,14 @@ def between(condition: Condition) -> tuple[str, list[Any]]:
     for sign, bound in ((">=", condition.low), ("<=", condition.high)):
         if isinstance(bound, str):
             texts.append(
-                f"metadata::jsonb ->> %s COLLATE \"C\" {sign} %s AND jsonb_typeof(metadata::jsonb -> %s) = 'string'"
+                f'metadata::jsonb ->> %s COLLATE "C" {sign} %s AND jsonb_typeof(metadata::jsonb '
+                f"-> %s) = 'string'"
             )
             needs += [condition.key, bound, condition.key]
         elif bound is not None:
-            texts.append(f"metadata::jsonb -> %s {sign} %s::jsonb AND jsonb_typeof(metadata::jsonb -> %s) = 'number'")
+            texts.append(
+                f"metadata::jsonb -> %s {sign} %s::jsonb AND jsonb_typeof(metadata::jsonb -> %s) "
+                f"= 'number'"
+            )
             needs += [condition.key, json.dumps(bound), condition.key]
     return f"({' AND '.join(texts)})", needs

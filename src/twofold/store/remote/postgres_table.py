@@ -17,8 +17,10 @@ ROWS_AT_ONCE = 8192  # rows read at once
 COLUMNS = "id, label, metadata::text, vector, hash"
 
 OPERATORS = {"cosine": "<=>", "euclidean": "<->", "squared_euclidean": "<->", "manhattan": "<+>"}
-ORDERS = {"<=>": "cosine", "<->": "l2", "<+>": "l1"}  # pgvector's names of what a graph is ordered by
-HALF_DIM, WHOLE_DIM = 4000, 2000  # numbers of a vector in a graph of float16 and of float32; pgvector's limits
+# pgvector's names of what a graph is ordered by
+ORDERS = {"<=>": "cosine", "<->": "l2", "<+>": "l1"}
+# numbers of a vector in a graph of float16 and of float32; pgvector's limits
+HALF_DIM, WHOLE_DIM = 4000, 2000
 
 
 class Table:
@@ -82,10 +84,14 @@ class Table:
         """A row of COLUMNS, compared with its hash."""
         return checked(record_of(row), row[-1], self.address.shown)
 
-    def rows(self, statement: str, values: Sequence[Any] = (), *, condition: str = "true") -> list[tuple[Any, ...]]:
+    def rows(
+        self, statement: str, values: Sequence[Any] = (), *, condition: str = "true"
+    ) -> list[tuple[Any, ...]]:
         """What a statement about the table returns."""
         with self._lock, explain(self.address):
-            return self.connection.execute(self.named(statement, condition=condition), values, binary=True).fetchall()
+            return self.connection.execute(
+                self.named(statement, condition=condition), values, binary=True
+            ).fetchall()
 
     def named(self, statement: str, kind: str = "vector", *, condition: str = "true") -> bytes:
         """A statement with the names of this table in it; none of them is a user's but the table's, a plain word.
@@ -116,5 +122,6 @@ def record_of(row: Sequence[Any]) -> Record:
 def graph_of(contract: Contract) -> str | None:
     """As what a graph keeps the vectors of a contract; None where there can be none, so that every search scans."""
     if contract.distance == "cosine" and contract.dim <= HALF_DIM:
-        return "halfvec"  # unit vectors fit float16; half the memory, and the answer is scored from float32 anyway
+        # unit vectors fit float16; half the memory, and the answer is scored from float32 anyway
+        return "halfvec"
     return "vector" if contract.distance in OPERATORS and contract.dim <= WHOLE_DIM else None

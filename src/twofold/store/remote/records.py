@@ -32,10 +32,12 @@ __all__ = [
     "scan_range",
 ]
 
-LONGEST = 1024  # bytes of an id or a label: what a primary key of either engine takes with room to spare
+# bytes of an id or a label: what a primary key of either engine takes with room to spare
+LONGEST = 1024
 SPARE = 16  # candidates more than asked: the engines order by float32, the answer by float64
 ROUNDED = 4.0  # times the usual bound of a float32 sum: servers add in their own ways
-SLACK = 1e-3  # of a float32 distance; what it lets through too much, the exact score takes out again
+# of a float32 distance; what it lets through too much, the exact score takes out again
+SLACK = 1e-3
 
 
 class Record(NamedTuple):
@@ -60,7 +62,8 @@ def checked(record: Record, found: bytes, place: str) -> Record:
     """The record, or an error where it is not what was written."""
     if record.digest() != found:
         raise DamagedIndex(
-            f"the row {record.id!r} of {place} is not what was written (SHA-256): somebody or something else changed "
+            f"the row {record.id!r} of {place} is not what was written (SHA-256): somebody or "
+            f"something else changed "
             "it. Add the item again, or remove it"
         )
     return record
@@ -71,7 +74,8 @@ def check_long(names: Iterable[str]) -> None:
     for name in names:
         if len(name.encode()) > LONGEST:
             raise StoreError(
-                f"{name[:40]!r}... is not a valid id or label for this engine: give at most {LONGEST} bytes"
+                f"{name[:40]!r}... is not a valid id or label for this engine: give at most "
+                f"{LONGEST} bytes"
             )
 
 
@@ -83,7 +87,9 @@ def refuse_missing(ids: Sequence[str], found: Container[str], place: str) -> Non
 
 def embeddings(contract: Contract, records: Sequence[Record]) -> Embeddings:
     """Rows as what was once added."""
-    vectors = np.stack([each.vector for each in records]) if records else np.empty((0, contract.dim))
+    vectors = (
+        np.stack([each.vector for each in records]) if records else np.empty((0, contract.dim))
+    )
     return Embeddings(
         ids=tuple(each.id for each in records),
         labels=tuple(each.label for each in records),
@@ -93,7 +99,9 @@ def embeddings(contract: Contract, records: Sequence[Record]) -> Embeddings:
     )
 
 
-def ranked(contract: Contract, query: Float[np.ndarray, "dim"], records: Sequence[Record]) -> list[Hit]:
+def ranked(
+    contract: Contract, query: Float[np.ndarray, "dim"], records: Sequence[Record]
+) -> list[Hit]:
     """Hits with the contract's exact scores, best first; equal ones in the order of their ids."""
     if not records:
         return []
@@ -101,7 +109,9 @@ def ranked(contract: Contract, query: Float[np.ndarray, "dim"], records: Sequenc
     return sorted(map(Record.hit, records, scores.tolist()), key=rank)
 
 
-def nearest_first(contract: Contract, query: Float[np.ndarray, "dim"], records: Sequence[Record]) -> list[Record]:
+def nearest_first(
+    contract: Contract, query: Float[np.ndarray, "dim"], records: Sequence[Record]
+) -> list[Record]:
     """Records, best first; equal scores in the order of their ids."""
     by_id = {each.id: each for each in records}
     return [by_id[hit.id] for hit in ranked(contract, query, records)]
@@ -113,7 +123,12 @@ def rank(hit: Hit) -> tuple[float, str]:
 
 
 def decided(
-    contract: Contract, query: Float[np.ndarray, "dim"], records: Sequence[Record], *, hits: Sequence[Hit], k: int
+    contract: Contract,
+    query: Float[np.ndarray, "dim"],
+    records: Sequence[Record],
+    *,
+    hits: Sequence[Hit],
+    k: int,
 ) -> bool:
     """Whether no row that a server has not sent can stand before the k-th hit: in float32 near ties fall as they like.
 
@@ -135,7 +150,11 @@ def decided(
 
 
 def scan(
-    contract: Contract, queries: Float[np.ndarray, "q dim"], blocks: Iterable[Sequence[Record]], *, k: int
+    contract: Contract,
+    queries: Float[np.ndarray, "q dim"],
+    blocks: Iterable[Sequence[Record]],
+    *,
+    k: int,
 ) -> list[list[Hit]]:
     """The exact answer for all queries in one pass over all rows; memory holds one block."""
     best: list[list[Hit]] = [[] for _ in queries]
@@ -152,7 +171,10 @@ def scan(
 
 
 def scan_range(
-    contract: Contract, queries: Float[np.ndarray, "q dim"], blocks: Iterable[Sequence[Record]], score: float
+    contract: Contract,
+    queries: Float[np.ndarray, "q dim"],
+    blocks: Iterable[Sequence[Record]],
+    score: float,
 ) -> list[list[Hit]]:
     """All rows of at least a score, for all queries in one pass over all rows."""
     found: list[list[Hit]] = [[] for _ in queries]
@@ -160,14 +182,20 @@ def scan_range(
         rows = np.stack([each.vector for each in block])
         for query, hits in zip(queries, found, strict=True):
             places, scores = within(contract, query[None], rows, score)
-            hits += [block[place].hit(each) for place, each in zip(places.tolist(), scores.tolist(), strict=True)]
+            hits += [
+                block[place].hit(each)
+                for place, each in zip(places.tolist(), scores.tolist(), strict=True)
+            ]
     for hits in found:
         hits.sort(key=rank)
     return found
 
 
 def in_range(
-    contract: Contract, queries: Float[np.ndarray, "q dim"], found: Sequence[Sequence[Record]], score: float
+    contract: Contract,
+    queries: Float[np.ndarray, "q dim"],
+    found: Sequence[Sequence[Record]],
+    score: float,
 ) -> list[list[Hit]]:
     """Of the records that a server sent for each query those that score at least `score` (to 12 digits)."""
     least = score - SAME * max(1.0, abs(score))
@@ -178,7 +206,8 @@ def in_range(
 def bound(contract: Contract, score: float) -> float:
     """A distance that no row of at least this score exceeds, though it be counted in float32."""
     distance = float(contract.score(score))  # distance = zero - score, as score = zero - distance
-    # the cosine is 1 minus a sum of terms of its own size; the others are sums of what is small where they are
+    # the cosine is 1 minus a sum of terms of its own size; the others are sums of what is small
+    # where they are
     return distance + SLACK * (1.0 if contract.distance == "cosine" else abs(distance))
 
 
@@ -188,8 +217,16 @@ def inspection(items: int, *, wrong: Sequence[str], place: str, dropped: bool) -
     if wrong:
         shown = ", ".join(map(repr, wrong[:5])) + (" ..." if len(wrong) > 5 else "")
         message = f"{counted(len(wrong), 'row', 'is')} not as written (SHA-256) in {place}: {shown}"
-        remedy = "they were taken out: add them again" if dropped else "add them again, or repair, which takes them out"
-        found.append(Finding(level="warning" if dropped else "fatal", code="row", message=message, remedy=remedy))
+        remedy = (
+            "they were taken out: add them again"
+            if dropped
+            else "add them again, or repair, which takes them out"
+        )
+        found.append(
+            Finding(
+                level="warning" if dropped else "fatal", code="row", message=message, remedy=remedy
+            )
+        )
     gone = tuple(wrong) if dropped else ()
     repaired = (f"took out {len(gone)} damaged rows",) if gone else ()
     return Inspection(items=items, findings=tuple(found), dropped=gone, repaired=repaired)

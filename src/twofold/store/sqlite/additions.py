@@ -64,20 +64,30 @@ def records_of(database: Database, batch: Batch, state: State) -> list[Record]:
     ]
 
 
-def replaced(database: Database, records: Sequence[Record], state: State) -> tuple[list[Record], list[Row]]:
+def replaced(
+    database: Database, records: Sequence[Record], state: State
+) -> tuple[list[Record], list[Row]]:
     """Write those whose ids stood there, in the place of the old rows, unless these say the same.
 
     Returns:
         The records that have been written now, and the rows that are gone for them.
     """
-    new = {number for (number,) in database.connection.execute("SELECT row FROM items WHERE row > ?", (state.last,))}
+    new = {
+        number
+        for (number,) in database.connection.execute(
+            "SELECT row FROM items WHERE row > ?", (state.last,)
+        )
+    }
     standing = database.standing([each[2] for each in records if each[0] not in new])
     written, late, gone = list[Record](), list[Record](), list[Row]()
     for each in records:
         if (old := standing.get(each[2])) is not None:
-            if old.expires and len(each) == HASH + 1:  # a date that was set is not lifted in passing
+            # a date that was set is not lifted in passing
+            if old.expires and len(each) == HASH + 1:
                 number, generation, name, label, added, metadata, vector, _ = each
-                each = record_of((number, generation, name, label, added, old.expires, None, metadata, vector))
+                each = record_of(
+                    (number, generation, name, label, added, old.expires, None, metadata, vector)
+                )
             if content(each) == content(record_of(old)):
                 continue
             gone.append(old)
@@ -96,8 +106,12 @@ def content(record: Record) -> tuple[Any, ...]:
 
 def refuse_revoked(database: Database, labels: Iterable[str]) -> None:
     """Raise StoreError where one of these labels is revoked: items that are not would bring it back."""
-    found = database.connection.execute("SELECT label, revoked FROM items WHERE revoked IS NOT NULL").fetchall()
+    found = database.connection.execute(
+        "SELECT label, revoked FROM items WHERE revoked IS NOT NULL"
+    ).fetchall()
     revoked = dict(found)
     for label in labels if revoked else ():
         if label in revoked:
-            raise StoreError(f"{label!r} is revoked since {revoked[label]}: restore it first, or forget it")
+            raise StoreError(
+                f"{label!r} is revoked since {revoked[label]}: restore it first, or forget it"
+            )

@@ -41,7 +41,9 @@ def stands(folder: Path) -> bool:
     try:
         return stat.S_ISREG((folder / TRUTH).stat().st_mode)
     except PermissionError as error:
-        raise StoreError(f"{folder} may not be opened by this user: check its permissions") from error
+        raise StoreError(
+            f"{folder} may not be opened by this user: check its permissions"
+        ) from error
     except (OSError, ValueError):  # not there, a loop of links, or no path at all
         return False
 
@@ -81,7 +83,12 @@ def connect(folder: Path, mode: str) -> sqlite3.Connection:
         check_same_thread=False,  # `Database.lock` lets one thread in at a time
     )
     try:
-        for setting in ("synchronous=FULL", "secure_delete=ON", "foreign_keys=ON", "trusted_schema=OFF"):
+        for setting in (
+            "synchronous=FULL",
+            "secure_delete=ON",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+        ):
             connection.execute(f"PRAGMA {setting}")
         # a rebuild's temporary copy would leave vectors in the system's folder for such things
         connection.execute("PRAGMA temp_store=MEMORY")
@@ -102,8 +109,10 @@ def make_private_file(path: Path) -> None:
 def warn_of_long_read(folder: Path, seconds: float) -> None:
     """Warn (LongRead) of a read for which an erasure has waited in vain."""
     warnings.warn(
-        f"this read of {folder} took {seconds:.1f} s, and an erasure waits {WAIT_SECONDS:g}: rows were deleted "
-        "meanwhile whose bytes are not yet overwritten. Open the index again, which does it; and read less at once",
+        f"this read of {folder} took {seconds:.1f} s, and an erasure waits {WAIT_SECONDS:g}: rows "
+        f"were deleted "
+        "meanwhile whose bytes are not yet overwritten. Open the index again, which does it; and "
+        "read less at once",
         LongRead,
         stacklevel=4,
     )
@@ -115,21 +124,32 @@ def told(error: Any) -> str:
 
 
 REASONS = {
-    "SQLITE_BUSY": "{who} is writing to {place}, and did not finish in {seconds:g} s: try again, or end it",
+    "SQLITE_BUSY": "{who} is writing to {place}, and did not finish in {seconds:g} s: try again, "
+    "or end it",
     "SQLITE_LOCKED": "another use of {place} holds it: end that first",
-    "SQLITE_READONLY_DBMOVED": "{place} was moved, deleted or replaced while it was open: open the index again",
-    "SQLITE_READONLY": "{place} cannot be written: its disk, its folder or its file is read-only; nothing was changed",
-    "SQLITE_CANTOPEN": "{place} cannot be opened: check the permissions of its folder and file; nothing was changed",
-    "SQLITE_PERM": "{place} may not be used by this user: check the permissions of its folder and file",
-    "SQLITE_AUTH": "{place} may not be used by this user: check the permissions of its folder and file",
-    "SQLITE_PROTOCOL": "{place} cannot be locked: its disk does not lock files as SQLite needs it (a network disk?); "
+    "SQLITE_READONLY_DBMOVED": "{place} was moved, deleted or replaced while it was open: open "
+    "the index again",
+    "SQLITE_READONLY": "{place} cannot be written: its disk, its folder or its file is read-only; "
+    "nothing was changed",
+    "SQLITE_CANTOPEN": "{place} cannot be opened: check the permissions of its folder and file; "
+    "nothing was changed",
+    "SQLITE_PERM": "{place} may not be used by this user: check the permissions of its folder and "
+    "file",
+    "SQLITE_AUTH": "{place} may not be used by this user: check the permissions of its folder and "
+    "file",
+    "SQLITE_PROTOCOL": "{place} cannot be locked: its disk does not lock files as SQLite needs it "
+    "(a network disk?); "
     "keep the index on a local disk",
-    "SQLITE_NOLFS": "the disk of {place} does not take files so large: keep the index on another disk",
-    "SQLITE_NOMEM": "there is too little memory for {place}: nothing of this call was kept; add fewer items at once",
+    "SQLITE_NOLFS": "the disk of {place} does not take files so large: keep the index on another "
+    "disk",
+    "SQLITE_NOMEM": "there is too little memory for {place}: nothing of this call was kept; add "
+    "fewer items at once",
     "SQLITE_TOOBIG": "an item is too large for {place} ({error}): shorten its metadata",
     "SQLITE_INTERRUPT": "the call on {place} was interrupted: nothing of it was kept",
-    "SQLITE_FULL": "the disk of {place} is full: this call was not kept, all before it was; make room and repeat it",
-    "SQLITE_IOERR": "the disk of {place} failed ({error}): nothing of this call was kept; is the disk full, or broken?",
+    "SQLITE_FULL": "the disk of {place} is full: this call was not kept, all before it was; make "
+    "room and repeat it",
+    "SQLITE_IOERR": "the disk of {place} failed ({error}): nothing of this call was kept; is the "
+    "disk full, or broken?",
 }
 
 
@@ -144,7 +164,8 @@ def explain(folder: Path) -> Iterator[None]:
         yield
     except TwofoldError:
         raise
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's own message can hold the damaged bytes
+    # SQLite's own message can hold the damaged bytes
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise explained(folder / TRUTH, error) from error
 
 
@@ -154,13 +175,16 @@ def explained(place: Path, error: Exception) -> StoreError:
     for begin, reason in REASONS.items():
         if name.startswith(begin):
             who = users(place, Use.WRITING)
-            return StoreError(reason.format(place=place, seconds=WAIT_SECONDS, error=error, who=who))
+            return StoreError(
+                reason.format(place=place, seconds=WAIT_SECONDS, error=error, who=who)
+            )
     if isinstance(error, UnicodeDecodeError) or name.startswith(DAMAGE):
         return damaged(f"{place} is not a readable database any more ({error})")
     if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
         return closed(place.parent)
     return StoreError(
-        f"SQLite cannot do this in {place} ({name or type(error).__name__}: {error}); nothing of this call was kept. "
+        f"SQLite cannot do this in {place} ({name or type(error).__name__}: {error}); nothing of "
+        f"this call was kept. "
         "`twofold check INDEX` shows whether the file itself is damaged"
     )
 

@@ -1,8 +1,9 @@
 """The rows of an index in SQLite, its only truth: durable once a call returns, hashed row by row, erased when asked.
 
-What makes it so, and what it cost in the kill tests: WAL with synchronous=FULL (an acknowledged row survives a kill and
-a power cut), secure_delete (a deleted row is overwritten), a SHA-256 per row and a checksum over all rows (a flipped
-bit, a row too many or too few is found on load). Nothing in the file is ever run: a foreign trigger or view is refused.
+What makes it so, and what it cost in the kill tests: WAL with synchronous=FULL (an acknowledged row
+survives a kill and a power cut), secure_delete (a deleted row is overwritten), a SHA-256 per row
+and a checksum over all rows (a flipped bit, a row too many or too few is found on load). Nothing in
+the file is ever run: a foreign trigger or view is refused.
 """
 
 import contextlib
@@ -62,7 +63,8 @@ INSERTS = {
 }
 """By the length of a `Record`."""
 
-PRUNE_EVERY, KEPT_GONE = 64, 10_000  # so many deleted rows are listed for readers that follow, or as many as live
+# so many deleted rows are listed for readers that follow, or as many as live
+PRUNE_EVERY, KEPT_GONE = 64, 10_000
 
 
 class Database:
@@ -77,9 +79,11 @@ class Database:
         self.folder = folder
         self.seal: Seal = Plain()
         self.mark = Mark(folder)
-        self.lock = threading.RLock()  # one thread at a time: a transaction belongs to the connection, not to a thread
+        # one thread at a time: a transaction belongs to the connection, not to a thread
+        self.lock = threading.RLock()
         self._file = identity(folder / TRUTH)
-        self._state: State | None = None  # as it was at `_version` of SQLite's counter of others' writes
+        # as it was at `_version` of SQLite's counter of others' writes
+        self._state: State | None = None
         self._version = -1
         self._written = 0
         self._checked = self.closed = False
@@ -88,7 +92,8 @@ class Database:
     def create(cls, folder: Path, contract: Contract, *, protection: str = "{}") -> None:
         """Write an empty database into a folder."""
         text = json.dumps(contract.to_dict(), sort_keys=True)
-        key = secrets.token_bytes(32) if protection == "{}" else b""  # a protected one has it inside
+        # a protected one has it inside
+        key = secrets.token_bytes(32) if protection == "{}" else b""
         cls.create_pinned(folder, Pinned(contract=text, audit_key=key, protection=protection))
 
     @classmethod
@@ -111,10 +116,12 @@ class Database:
         """
         if not stands(folder):
             copies = "".join(
-                f"; {path} is a copy of one that a killed repair has left: rename it" for path in spares(folder)
+                f"; {path} is a copy of one that a killed repair has left: rename it"
+                for path in spares(folder)
             )
             raise StoreError(
-                f"{folder} is not an index: it holds no {TRUTH}; `twofold index` or `enrol` makes one{copies}"
+                f"{folder} is not an index: it holds no {TRUTH}; `twofold index` or `enrol` makes "
+                f"one{copies}"
             )
         with explain(folder):
             connection = connect_somehow(folder)
@@ -175,7 +182,8 @@ class Database:
     def _replaced(self) -> StoreError:
         """The error where another file stands in the place of the open one: what is written would be lost."""
         return StoreError(
-            f"{self.folder} was moved, deleted or replaced (by a repair, say) while it was open: open it again"
+            f"{self.folder} was moved, deleted or replaced (by a repair, say) while it was open: "
+            f"open it again"
         )
 
     def check_mark(self) -> None:
@@ -184,11 +192,13 @@ class Database:
         Raises:
             DamagedIndex: acknowledged writes are missing.
         """
-        acknowledged = self.mark.read()  # before the state: a write between the two only raises the state
+        # before the state: a write between the two only raises the state
+        acknowledged = self.mark.read()
         found = self.state().generation
         if found < acknowledged:
             raise damaged(
-                f"{self.folder} stands at write {found}, and write {acknowledged} was acknowledged: its write-ahead "
+                f"{self.folder} stands at write {found}, and write {acknowledged} was "
+                f"acknowledged: its write-ahead "
                 "log is damaged or missing"
             )
         self._checked = True
@@ -214,14 +224,17 @@ class Database:
 
     def _read_state(self) -> State:
         record = self.connection.execute(
-            "SELECT generation, items, last, checksum, erasing, floor, audits, chain, hash FROM state"
+            "SELECT generation, items, last, checksum, erasing, floor, audits, chain, hash FROM "
+            "state"
         ).fetchone()
         found = State.of(record)
         if found is None:
             raise damaged(f"the state of {self.folder} is not what was written (SHA-256)")
         return found
 
-    def rows(self, condition: str = "NOT INDEXED ORDER BY row", values: Sequence[Any] = ()) -> Iterator[Row]:
+    def rows(
+        self, condition: str = "NOT INDEXED ORDER BY row", values: Sequence[Any] = ()
+    ) -> Iterator[Row]:
         """Rows, each checked against its hash; without a condition all, from the table itself, not by its indexes.
 
         Args:
@@ -270,13 +283,18 @@ class Database:
         """
         found = self.standing(names)
         if missing := [name for name in names if name not in found]:
-            raise StoreError(f"{self.folder} holds no item {missing[0]!r}: see index.ids for those it holds")
+            raise StoreError(
+                f"{self.folder} holds no item {missing[0]!r}: see index.ids for those it holds"
+            )
         return [found[name] for name in names]
 
     def standing(self, names: Sequence[str]) -> dict[str, Row]:
         """The rows of those of these ids that are there."""
         listed = json.dumps(names, ensure_ascii=False)
-        return {row.id: row for row in self.rows("WHERE id IN (SELECT value FROM json_each(?))", (listed,))}
+        return {
+            row.id: row
+            for row in self.rows("WHERE id IN (SELECT value FROM json_each(?))", (listed,))
+        }
 
     def ids(self) -> tuple[str, ...]:
         """Ids of all rows, in the order of their numbers."""
@@ -285,7 +303,12 @@ class Database:
 
     def labels(self) -> tuple[str, ...]:
         """Labels, each once, sorted."""
-        return tuple(name for (name,) in self.connection.execute("SELECT DISTINCT label FROM items ORDER BY label"))
+        return tuple(
+            name
+            for (name,) in self.connection.execute(
+                "SELECT DISTINCT label FROM items ORDER BY label"
+            )
+        )
 
     def loose(self) -> set[str]:
         """Labels of which rows were deleted or replaced, so that a copy may still stand in a freed place."""
@@ -294,11 +317,15 @@ class Database:
     def present(self, names: Sequence[str]) -> set[str]:
         """Those of these ids that are there."""
         asked = "SELECT id FROM items WHERE id IN (SELECT value FROM json_each(?))"
-        return {name for (name,) in self.connection.execute(asked, (json.dumps(names, ensure_ascii=False),))}
+        return {
+            name
+            for (name,) in self.connection.execute(asked, (json.dumps(names, ensure_ascii=False),))
+        }
 
     def numbers(self) -> Int[np.ndarray, "n"]:
         """Numbers of all rows, ascending."""
-        found = self.connection.execute("SELECT row FROM items")  # by the smallest index, in no order
+        # by the smallest index, in no order
+        found = self.connection.execute("SELECT row FROM items")
         return np.sort(np.fromiter((number for (number,) in found), np.int64))
 
     def ended(self, now: str) -> Int[np.ndarray, "n"]:
@@ -366,11 +393,15 @@ class Database:
 
     def pin(self, pinned: Pinned) -> None:
         """Replace what the index is pinned to."""
-        self.connection.execute("INSERT OR REPLACE INTO pinned VALUES (1, ?, ?, ?, ?)", pinned.record())
+        self.connection.execute(
+            "INSERT OR REPLACE INTO pinned VALUES (1, ?, ?, ?, ?)", pinned.record()
+        )
 
     def write_state(self, state: State) -> State:
         """Replace the one row of the state."""
-        self.connection.execute("INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)", state.record())
+        self.connection.execute(
+            "INSERT OR REPLACE INTO state VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)", state.record()
+        )
         self._state, self._written = state, state.generation
         return state
 

@@ -26,7 +26,10 @@ def forget(database: Database, labels: Sequence[str], *, event: str | None = Non
     names = [(label,) for label in labels]
     connection = database.connection
     with database.writing():
-        state, rows = database.state(), [row for n in names for row in database.rows("WHERE label = ? ORDER BY row", n)]
+        state, rows = (
+            database.state(),
+            [row for n in names for row in database.rows("WHERE label = ? ORDER BY row", n)],
+        )
         find = "SELECT count(*) FROM loose WHERE label = ?"
         loose = state.erasing or any(connection.execute(find, name).fetchone()[0] for name in names)
         connection.executemany("DELETE FROM loose WHERE label = ?", names)
@@ -38,11 +41,18 @@ def forget(database: Database, labels: Sequence[str], *, event: str | None = Non
 
 
 def dropped(
-    database: Database, rows: Sequence[Row], state: State, event: str | None, *, named: Sequence[str] = ()
+    database: Database,
+    rows: Sequence[Row],
+    state: State,
+    event: str | None,
+    *,
+    named: Sequence[str] = (),
 ) -> None:
     """Delete rows, and write the state after it; inside `writing`."""
     drop(database, rows, generation=state.generation + 1)
-    state = state.after(gone=[row.digest() for row in rows], items=state.items - len(rows), last=state.last)
+    state = state.after(
+        gone=[row.digest() for row in rows], items=state.items - len(rows), last=state.last
+    )
     if event is not None:
         state = database.note(state, event, labels=[row.label for row in rows], named=named)
     database.write_state(database.pruned(state))
@@ -50,11 +60,17 @@ def dropped(
 
 def drop(database: Database, rows: Sequence[Row], *, generation: int) -> None:
     """Delete rows, and list them for readers that follow."""
-    database.connection.executemany("DELETE FROM items WHERE row = ?", [(row.number,) for row in rows])
-    database.connection.executemany("INSERT INTO gone VALUES (?, ?)", [(generation, row.number) for row in rows])
+    database.connection.executemany(
+        "DELETE FROM items WHERE row = ?", [(row.number,) for row in rows]
+    )
+    database.connection.executemany(
+        "INSERT INTO gone VALUES (?, ?)", [(generation, row.number) for row in rows]
+    )
 
 
 def loosen(database: Database, rows: Sequence[Row]) -> None:
     """Record whose rows were deleted: a copy that SQLite moved may still stand in a freed place."""
     labels = {row.label for row in rows}
-    database.connection.executemany("INSERT OR IGNORE INTO loose VALUES (?)", [(label,) for label in labels])
+    database.connection.executemany(
+        "INSERT OR IGNORE INTO loose VALUES (?)", [(label,) for label in labels]
+    )

@@ -30,12 +30,19 @@ def users(database: Path, use: Use) -> str:
     pids = {int(words[4]) for words in map(str.split, lines) if holds(words, wanted, use.value)}
     others = pids - {os.getpid()} if use is Use.READING else pids
     names = [f"process {pid} ({name_of(pid)})" for pid in sorted(others) if pid > 0]
-    return ", ".join(names) or ("another thread of this process" if pids - others else "another process")
+    return ", ".join(names) or (
+        "another thread of this process" if pids - others else "another process"
+    )
 
 
 def holds(words: list[str], file: str, wanted: range) -> bool:
     """Whether a line of /proc/locks is a held lock on one of these bytes of a file."""
-    if len(words) != 8 or words[1] == "->" or words[5] != file or not words[4].lstrip("-").isdigit():
+    if (
+        len(words) != 8
+        or words[1] == "->"
+        or words[5] != file
+        or not words[4].lstrip("-").isdigit()
+    ):
         return False
     last = 2**63 if words[7] == "EOF" else int(words[7])
     return int(words[6]) < wanted.stop and last >= wanted.start

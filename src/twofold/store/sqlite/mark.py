@@ -1,8 +1,9 @@
 """How far an index was acknowledged: a number beside the database, by which a damaged write-ahead log is found.
 
-SQLite takes a log whose end is damaged for one that a power cut has torn, and goes on without that end. So each write
-leaves its generation here after it was made durable; the mark itself is not waited for. It can lag behind the database,
-never run ahead: where it does, acknowledged writes are missing.
+SQLite takes a log whose end is damaged for one that a power cut has torn, and goes on without that
+end. So each write leaves its generation here after it was made durable; the mark itself is not
+waited for. It can lag behind the database, never run ahead: where it does, acknowledged writes are
+missing.
 """
 
 import contextlib
@@ -31,7 +32,9 @@ class Mark:
         number = NUMBER.pack(generation)
         try:
             if self._handle is None:
-                self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), PRIVATE_FILE)
+                self._handle = os.open(
+                    self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), PRIVATE_FILE
+                )
             os.lseek(self._handle, 0, os.SEEK_SET)
             os.write(self._handle, number + sha256(number).digest())
         except OSError:

@@ -10,7 +10,13 @@ from twofold.store.sqlite.database import Database
 
 __all__ = ["metadata_keys", "passing"]
 
-KINDS = {"text": "text", "integer": "number", "real": "number", "true": "true or false", "false": "true or false"}
+KINDS = {
+    "text": "text",
+    "integer": "number",
+    "real": "number",
+    "true": "true or false",
+    "false": "true or false",
+}
 KINDS |= {"null": "null"}
 """What `filters.kind` calls SQLite's types of JSON."""
 
@@ -21,8 +27,11 @@ COMPARED = {"text": "= 'text'", "number": "IN ('integer', 'real')"}
 def passing(database: Database, filters: Sequence[Condition]) -> Int[np.ndarray, "n"]:
     """Numbers of the rows whose metadata pass a filter, ascending."""
     tests, values = sql(filters)
-    query = f"SELECT row FROM items NOT INDEXED WHERE {tests} ORDER BY row"  # `tests` holds no word of a user's
-    return np.fromiter((number for (number,) in database.connection.execute(query, values)), np.int64)
+    # `tests` holds no word of a user's
+    query = f"SELECT row FROM items NOT INDEXED WHERE {tests} ORDER BY row"
+    return np.fromiter(
+        (number for (number,) in database.connection.execute(query, values)), np.int64
+    )
 
 
 def metadata_keys(database: Database) -> dict[str, dict[str, int]]:
@@ -55,7 +64,11 @@ def equals(path: str, value: Scalar) -> tuple[str, list[Scalar]]:
         return "coalesce(json_type(metadata, ?), 'null') = 'null'", [path]
     if isinstance(value, bool):
         return f"coalesce(json_type(metadata, ?), '') = '{str(value).lower()}'", [path]
-    return f"(json_type(metadata, ?) {COMPARED[kind(value)]} AND json_extract(metadata, ?) = ?)", [path, path, value]
+    return f"(json_type(metadata, ?) {COMPARED[kind(value)]} AND json_extract(metadata, ?) = ?)", [
+        path,
+        path,
+        value,
+    ]
 
 
 def ranges(path: str, wanted: Condition) -> tuple[str, list[Scalar]]:

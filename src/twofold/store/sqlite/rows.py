@@ -45,7 +45,8 @@ HASH = 7
 Parts = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes | bytearray]
 
 COLUMNS = (
-    "row, generation, CAST(id AS BLOB), CAST(label AS BLOB), CAST(added AS BLOB), CAST(expires AS BLOB), "
+    "row, generation, CAST(id AS BLOB), CAST(label AS BLOB), CAST(added AS BLOB), CAST(expires AS "
+    "BLOB), "
     "CAST(revoked AS BLOB), CAST(metadata AS BLOB), vector, hash"
 )
 """What `parse` reads: texts as bytes, since a flipped bit may have left no UTF-8."""
@@ -75,7 +76,8 @@ class Row(NamedTuple):
     Attributes:
         number: never used again, ascending in the order of writing.
         generation: the write that it came with.
-        vector: as it stands in the file: little-endian float32, or what a protected index makes of it.
+        vector: as it stands in the file: little-endian float32, or what a protected index makes of
+            it.
         added, expires, revoked: times (UTC, ISO 8601); None: never.
     """
 
@@ -112,7 +114,9 @@ def record_of(row: Fields) -> Record:
 def _digest(number: int, generation: int, parts: Parts) -> bytes:
     """SHA-256 of a row, each part with its length, so that no two rows are alike."""
     a, b, c, d, e, f, g = parts  # to map them costs a quarter of the hash itself
-    lengths = LENGTHS.pack(number, generation, len(a), len(b), len(c), len(d), len(e), len(f), len(g))
+    lengths = LENGTHS.pack(
+        number, generation, len(a), len(b), len(c), len(d), len(e), len(f), len(g)
+    )
     return sha256(b"".join((lengths, a, b, c, d, e, f, g))).digest()
 
 
@@ -122,7 +126,11 @@ def parse(found: tuple[Any, ...]) -> Row | None:
     name, label, added, expires, revoked, metadata, vector = parts
     try:
         if (
-            _digest(number, generation, (name, label, added, expires or b"", revoked or b"", metadata, vector))
+            _digest(
+                number,
+                generation,
+                (name, label, added, expires or b"", revoked or b"", metadata, vector),
+            )
             != hashed
         ):
             return None
@@ -146,8 +154,8 @@ class Forgotten(NamedTuple):
 
     Attributes:
         keys: of a protected index, as they stood in the file.
-        loose: whether rows were deleted or replaced before which nobody searched for: others of these labels, or any,
-            where an earlier erasure was not finished.
+        loose: whether rows were deleted or replaced before which nobody searched for: others of
+            these labels, or any, where an earlier erasure was not finished.
     """
 
     rows: list[Row]
@@ -165,7 +173,8 @@ class State:
         last: the largest row number ever used.
         checksum: XOR of the rows' hashes: a lost or doubled row shows, and one write costs one row.
         erasing: True while deleted rows may still stand in freed places of the files.
-        floor: the generation up to which deleted rows are no longer listed: who stands below reads everything again.
+        floor: the generation up to which deleted rows are no longer listed: who stands below reads
+            everything again.
         audits: number of entries in the audit log. chain: hash of the last one.
     """
 
@@ -180,7 +189,14 @@ class State:
 
     def digest(self) -> bytes:
         """SHA-256 of the state: two indexes of one digest hold the same rows."""
-        numbers = (self.generation, self.items, self.last, int(self.erasing), self.floor, self.audits)
+        numbers = (
+            self.generation,
+            self.items,
+            self.last,
+            int(self.erasing),
+            self.floor,
+            self.audits,
+        )
         return digest(" ".join(map(str, numbers)).encode(), self.checksum, self.chain)
 
     def after(
@@ -263,7 +279,9 @@ class Pinned:
             contract, audit_key, protection, hashed = record
             if digest(contract, audit_key, protection) != hashed:
                 return None
-            return cls(contract=contract.decode(), audit_key=audit_key, protection=protection.decode())
+            return cls(
+                contract=contract.decode(), audit_key=audit_key, protection=protection.decode()
+            )
         except (AttributeError, TypeError, ValueError):
             return None
 
@@ -283,7 +301,10 @@ def xor(hashes: Iterable[bytes | bytearray]) -> bytes:
 
 def damaged(message: str) -> DamagedIndex:
     """The error, with what to do: a repair keeps all that is whole."""
-    return DamagedIndex(f"{message}: restore it from a copy, or let `twofold check INDEX --repair` keep what is whole")
+    return DamagedIndex(
+        f"{message}: restore it from a copy, or let `twofold check INDEX --repair` keep what is "
+        f"whole"
+    )
 
 
 def clock(precision: str = "seconds") -> str:

@@ -2,7 +2,12 @@
 
 from twofold.terminal.wording.calibrate import calibrated
 from twofold.terminal.wording.doctor import cleaned, findings, items
-from twofold.terminal.wording.evaluate import differences, differences_told, evaluation, evaluation_told
+from twofold.terminal.wording.evaluate import (
+    differences,
+    differences_told,
+    evaluation,
+    evaluation_told,
+)
 from twofold.terminal.wording.index import indexed, sharded
 from twofold.terminal.wording.info import facts, parts
 from twofold.terminal.wording.monitor import drift

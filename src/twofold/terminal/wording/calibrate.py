@@ -22,13 +22,18 @@ def calibrated(contract: Contract, out: Path | None) -> str:
     promise = f"{known.standing}: the false-accept rate is at most {known.far:g} with {known.confidence:.0%} confidence"
     if not known.certified:
         promise = f"an estimate: nothing certifies that the false-accept rate is {known.far:g}{_could_be(known)}"
-    whose = "unseen identities" if known.method != CROSSFITTED else "identities, judged by cross-fitting"
+    whose = (
+        "unseen identities"
+        if known.method != CROSSFITTED
+        else "identities, judged by cross-fitting"
+    )
     return (
         f"threshold {known.threshold:.4f}, {promise}\n"
         f"{_rejection(known)}{_open_set(known)}{_variants(known)}{_alternatives(known)}{_skilled(known)}"
         f"from {f'{known.identities} {whose}' if known.identities else 'pairs without identities'}, "
         f"{known.genuine_pairs} genuine and {known.impostor_pairs} impostor "
-        f"pairs; {rate(known.false_match)} of impostors accepted, {rate(known.false_non_match)} of genuine rejected\n"
+        f"pairs; {rate(known.false_match)} of impostors accepted, {rate(known.false_non_match)} "
+        f"of genuine rejected\n"
         f"{_warned(known)}{rejects_most(known)}{f'written to {out}' if out else 'not saved; pass --out contract.json'}"
     )
 
@@ -53,9 +58,14 @@ def _rejection(known: Calibration) -> str:
         zone = "no unsure zone: false rejects are rare enough at the threshold itself"
     else:
         zone = f"unsure from {known.reject_threshold:.4f} up to the threshold"
-    promise = f"at most {below.frr:g}, {known.standing}" if known.certified else f"{below.frr:g}, an estimate"
+    promise = (
+        f"at most {below.frr:g}, {known.standing}"
+        if known.certified
+        else f"{below.frr:g}, an estimate"
+    )
     return (
-        f"{zone}: false-reject rate of the answer different {promise}; {below.unsure_genuine:.2%} of genuine and "
+        f"{zone}: false-reject rate of the answer different {promise}; {below.unsure_genuine:.2%} "
+        f"of genuine and "
         f"{below.unsure_impostor:.2%} of impostors are left undecided\n"
     )
 
@@ -64,7 +74,8 @@ def _alternatives(known: Calibration) -> str:
     """What another standing would have cost; nothing where the data carry no other."""
     own = known.false_non_match.value
     return "".join(
-        f"{each.standing} instead: threshold {each.threshold:.4f}, {each.false_non_match_rate:.2%} of genuine pairs "
+        f"{each.standing} instead: threshold {each.threshold:.4f}, "
+        f"{each.false_non_match_rate:.2%} of genuine pairs "
         f"rejected in place of {own:.2%} (--standing {each.standing})\n"
         for each in known.alternatives
     )
@@ -75,7 +86,8 @@ def _skilled(known: Calibration) -> str:
     if known.skilled_false_match is None:
         return ""
     return (
-        f"the rate is that of random impostors; of skilled forgeries {rate(known.skilled_false_match)} are accepted\n"
+        f"the rate is that of random impostors; of skilled forgeries "
+        f"{rate(known.skilled_false_match)} are accepted\n"
     )
 
 
@@ -86,7 +98,8 @@ def _variants(known: Calibration) -> str:
         fair = known.normalised
         lines.append(
             f"verdicts go by scores normalised by a cohort of {fair.cohort} vectors: threshold "
-            f"{fair.calibration.threshold:.4f} from {count(fair.calibration.identities, 'other identity')}\n"
+            f"{fair.calibration.threshold:.4f} from "
+            f"{count(fair.calibration.identities, 'other identity')}\n"
         )
     for each in known.deciding.groups:
         lines.append(f"group {each.name}: threshold {each.calibration.threshold:.4f}\n")
@@ -99,7 +112,8 @@ def _open_set(known: Calibration) -> str:
     if many is None:
         return ""
     return (
-        f"with {many.size} enrolled: threshold {many.threshold:.4f}, strangers are taken for somebody at the rate "
+        f"with {many.size} enrolled: threshold {many.threshold:.4f}, strangers are taken for "
+        f"somebody at the rate "
         f"{many.fpir:g} at most ({many.standing}; measured {rate(many.false_positive)}), "
         f"{rate(many.false_negative)} of those enrolled are not found\n"
     )

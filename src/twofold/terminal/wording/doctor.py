@@ -28,7 +28,10 @@ def findings(found: Sequence[Finding]) -> str:
         return "no problems found: this data can be trained on"
     order = sorted(found, key=lambda finding: list(SIGNS).index(finding.level))
     return "\n".join(
-        f"{SIGNS[f.level]} {f.message}\n  {f.remedy}" if f.remedy else f"{SIGNS[f.level]} {f.message}" for f in order
+        f"{SIGNS[f.level]} {f.message}\n  {f.remedy}"
+        if f.remedy
+        else f"{SIGNS[f.level]} {f.message}"
+        for f in order
     )
 
 
@@ -36,5 +39,6 @@ def findings(found: Sequence[Finding]) -> str:
 def cleaned(items: int, dropped: int, out: Path, beside: Path) -> str:
     """What was written, and what was left out of it."""
     return (
-        f"{items - dropped} of {count(items, 'item')} are kept in {out}; {beside} names the others with their reasons"
+        f"{items - dropped} of {count(items, 'item')} are kept in {out}; {beside} names "
+        f"the others with their reasons"
     )

@@ -29,17 +29,22 @@ NARROW = 0.2
 def evaluation(found: Evaluation) -> str:
     """One line per number with its interval, then what it was measured on and whether the promise held."""
     wide = max(len(estimate.name) for estimate in found.estimates)
-    lines = [f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]{said_of(e)}" for e in found.estimates]
+    lines = [
+        f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]{said_of(e)}"
+        for e in found.estimates
+    ]
     items = f"{found.items} items, " if found.items else ""
     lines.append(
-        f"{found.estimates[0].confidence:.0%} intervals, resampling {counted(found.units, found.unit)}; "
+        f"{found.estimates[0].confidence:.0%} intervals, resampling "
+        f"{counted(found.units, found.unit)}; "
         f"{items}{_pairs(found)}"
     )
     lines += narrower(found)
     if found.threshold is not None:
         held = agreement(found)
         lines.append(
-            f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} ({found.standing}): {held}"
+            f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} "
+            f"({found.standing}): {held}"
         )
     return "\n".join([*lines, *found.notes])
 
@@ -78,7 +83,12 @@ def differences(found: Sequence[Difference], a: Path, b: Path) -> str:
             f"{each.name}: {each.a:.4f} against {each.b:.4f}; {better} {gain:.2f} points, "
             f"{each.confidence:.0%} interval {low:.2f} to {high:.2f}{sure}"
         )
-    return "\n".join([*lines, f"on the same {counted(found[0].resampled, found[0].unit)}, left out of both at once"])
+    return "\n".join(
+        [
+            *lines,
+            f"on the same {counted(found[0].resampled, found[0].unit)}, left out of both at once",
+        ]
+    )
 
 
 def agreement(found: Evaluation) -> str:
@@ -87,7 +97,11 @@ def agreement(found: Evaluation) -> str:
         return "cross-fitted scores cannot judge it: evaluate on other identities"
     if found.holds is None:
         return f"too little data to tell whether it holds: {found.units} identities; give more"
-    return "the measured rate agrees" if found.holds else "the measured rate is clearly larger: calibrate again"
+    return (
+        "the measured rate agrees"
+        if found.holds
+        else "the measured rate is clearly larger: calibrate again"
+    )
 
 
 def said_of(found: Estimate | Difference) -> str:
@@ -104,7 +118,8 @@ def narrower(found: Evaluation) -> list[str]:
     largest = max(each.high - each.low for each in wide)
     needed = math.ceil(found.units * (largest / NARROW) ** 2)
     return [
-        f"to narrow {', '.join(each.name for each in wide)} to {NARROW:g}, give about {needed} of the unit "
+        f"to narrow {', '.join(each.name for each in wide)} to {NARROW:g}, give about {needed} of "
+        f"the unit "
         f"{found.unit} (now {found.units})"
         + (", or ask for a larger --far" if any(each.name == "tar_at_far" for each in wide) else "")
     ]

@@ -7,7 +7,11 @@ __all__ = ["planned"]
 
 def planned(found: Plan) -> str:
     """What a training would promise, and how long it would take."""
-    how = f"cross-fitting in {found.recipe.split.folds} folds" if found.crossfitted else "the part kept aside"
+    how = (
+        f"cross-fitting in {found.recipe.split.folds} folds"
+        if found.crossfitted
+        else "the part kept aside"
+    )
     lines = [
         *found.notes,
         f"{found.identities} identities with two items; {found.judging} will calibrate ({how})",
@@ -26,7 +30,8 @@ def _promised(each: Promise) -> str:
     }[each.standing]
     more = f"; --set {each.setting} keeps enough aside for a certificate" if each.setting else ""
     return (
-        f"  false-accept rate {each.far:g}: an estimate takes {each.estimated} identities that calibrate, a "
+        f"  false-accept rate {each.far:g}: an estimate takes {each.estimated} identities that "
+        f"calibrate, a "
         f"certificate {each.certified} or more; with this data: {here}{more}"
     )
 

@@ -18,7 +18,10 @@ def inspection(found: Inspection) -> str:
     lines += [f"repair: {line}" for line in found.repaired]
     if found.dropped:
         lines.append(f"dropped: {', '.join(found.dropped)}")
-    lines.append(f"{count(found.items, 'whole item')}" + ("" if found.findings else ", all as it was written"))
+    lines.append(
+        f"{count(found.items, 'whole item')}"
+        + ("" if found.findings else ", all as it was written")
+    )
     return "\n".join(lines)
 
 
@@ -30,7 +33,8 @@ def forgotten(receipt: Erasure) -> str:
     if receipt.left is None:
         return f"{told}\n{receipt.note}" if receipt.note else told
     return (
-        f"{told}\nlooked for {count(receipt.pieces, 'piece')} of them in {count(receipt.files, 'file')} "
+        f"{told}\nlooked for {count(receipt.pieces, 'piece')} of them in "
+        f"{count(receipt.files, 'file')} "
         f"({count(receipt.searched, 'byte')}): {receipt.left} left"
     )
 
@@ -40,22 +44,29 @@ def audited(entries: Sequence[AuditEntry]) -> str:
     """The audit log, one line per entry."""
     if not entries:
         return "nothing is in the log"
-    lines = [f"{e.number:6}  {e.at}  {e.event:8} {e.items:6}  {e.subject[:16] or 'all'}" for e in entries]
-    return "\n".join(["number  time                       event     items  keyed hash of the label", *lines])
+    lines = [
+        f"{e.number:6}  {e.at}  {e.event:8} {e.items:6}  {e.subject[:16] or 'all'}" for e in entries
+    ]
+    return "\n".join(
+        ["number  time                       event     items  keyed hash of the label", *lines]
+    )
 
 
 @with_printable_data
 def migrated(done: Migration, index: str, new_index: str) -> str:
     """What was brought over, and what the bridge costs."""
     told = (
-        f"{count(done.items, 'item')} of {index} are in {new_index} now: {done.embedded} embedded again, "
+        f"{count(done.items, 'item')} of {index} are in {new_index} now: {done.embedded} embedded "
+        f"again, "
         f"{done.bridged} over a bridge"
     )
     if done.toll is None:
         return told
     cost = done.toll
     return (
-        f"{told}\nthe bridge was fitted to {done.pairs} things; on identities that it has not seen, {cost.name} is "
-        f"{rate(cost.bridged)} over it and {rate(cost.again)} when embedded again; the median score of a thing with "
+        f"{told}\nthe bridge was fitted to {done.pairs} things; on identities that it has not "
+        f"seen, {cost.name} is "
+        f"{rate(cost.bridged)} over it and {rate(cost.again)} when embedded again; the median "
+        f"score of a thing with "
         f"itself over the bridge is {cost.likeness:.3f}: no threshold is certified for that"
     )

@@ -16,7 +16,9 @@ __all__ = ["identification", "identified", "verdict", "verdicts"]
 @with_printable_data
 def verdict(found: Verdict) -> str:
     """The decision, and how sure it is."""
-    zone = "" if found.reject_threshold is None else f", different below {found.reject_threshold:.4f}"
+    zone = (
+        "" if found.reject_threshold is None else f", different below {found.reject_threshold:.4f}"
+    )
     missed = "" if found.frr is None else f", false-reject rate {found.frr:g}"
     return (
         f"{found.decision}: score {found.score:.4f}, threshold {found.threshold:.4f}{zone}, "
@@ -27,7 +29,8 @@ def verdict(found: Verdict) -> str:
 def _chance(found: Verdict) -> str:
     """The probability of "same" and what it depends on; nothing where it would seem to contradict the decision.
 
-    The threshold keeps a false-accept rate, so that it need not lie where the probability is one half.
+    The threshold keeps a false-accept rate, so that it need not lie where the probability is one
+    half.
     """
     if (found.decision == "same") != (found.probability >= 0.5):
         return ""
@@ -52,7 +55,10 @@ def identification(found: Identification) -> str:
     rate = f"false-accept rate {found.far:g} per comparison ({found.standing})"
     if found.fpir is not None:
         rate = f"strangers are taken for somebody at the rate {found.fpir:g} ({found.standing})"
-    lines = [f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, {rate}, {found.gallery} enrolled"]
+    lines = [
+        f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, {rate}, "
+        f"{found.gallery} enrolled"
+    ]
     if found.warning is not None:
         lines.append(f"{SIGNS['warning']} {found.warning}")
     return "\n".join(lines + [f"  {hit.score:.4f}  {hit.label}" for hit in found.candidates])
