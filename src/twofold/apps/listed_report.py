@@ -28,6 +28,7 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.data.scores import Scores
 from twofold.devices import device_of
+from twofold.inputs.optional import columns
 from twofold.metrics.pairs import PairBlock
 from twofold.report.measured import Hard, Report
 
@@ -166,12 +167,13 @@ def opened_report(
         return scores_report(listed, contract=contract, far=far, seed=seed, commands=commands)
     bundle = Bundle.load(model)
     bundle.twin.to(device_of(device))
-    if Pairs.found(data):
-        pairs = Pairs.from_table(data)
+    read = columns(bundle.twin.input)
+    if Pairs.found(data, columns=read):
+        pairs = Pairs.from_table(data, columns=read)
         return pairs_report(
             bundle, pairs, far=far, seed=seed, pictures=pictures, commands=commands, watch=watch
         )
-    items = Items.open(data, levels=levels)
+    items = Items.open(data, levels=levels, columns=read)
     return evaluation_report(
         bundle, items, far=far, seed=seed, pictures=pictures, commands=commands, watch=watch
     )

@@ -83,7 +83,9 @@ def index(
     if not shards and levels is None:
         levels = _as_before(index, prefix)
     # before a new index
-    items = None if shards else prefixed(opened(data, levels, quiet=json, prune=prune), prefix)
+    items = (
+        None if shards else prefixed(opened(data, levels, known, quiet=json, prune=prune), prefix)
+    )
     with _whole_index(index, known, protect=protect) as kept, bars.stages(quiet=json) as watch:
         if items is None:
             done = index_shards(kept, data, watch=watch)
@@ -196,7 +198,7 @@ def embed(
     check_parquet()
     share = share_of(shard, os.environ)
     known = loaded(bundle, device)
-    items = opened(data, levels, quiet=json)
+    items = opened(data, levels, known, quiet=json)
     with bars.stages(quiet=json) as watch:
         done = embed_shards(known, items, out, shard=share, keep_source=keep_source, watch=watch)
     print_json(asdict(done)) if json else show(wording.sharded(done, out, share))
@@ -214,20 +216,25 @@ def loaded(bundle: Path, device: str | None) -> "Bundle":
     return known
 
 
-def opened(data: Path, levels: int | None, *, quiet: bool, prune: bool = False) -> "Items":
+def opened(
+    data: Path, levels: int | None, bundle: "Bundle | None", *, quiet: bool, prune: bool = False
+) -> "Items":
     """The items of DATA, labelled or not; what was found by looking is said.
 
     Args:
+        bundle: whose input says which columns of a table are read.
         prune: what is not found will be deleted, so a folder that cannot be looked into is an
             error.
     """
     from twofold.data.folders import levels_of
     from twofold.data.items import Items
+    from twofold.inputs.optional import columns
 
     if levels is None:
         levels = levels_of(data) if data.is_dir() else 0
+    read = () if bundle is None else columns(bundle.twin.input)
     with naming_left_out(prune, option="--prune"):
-        items = Items.open(data, levels=levels)
+        items = Items.open(data, levels=levels, columns=read)
     left = f"; {counted(len(items.strays), 'file')} beside the sub-folders left out (--levels 0 takes all)"
     for note in () if quiet else items.notes:
         say(note + (left if items.strays and note == items.notes[0] else ""))
@@ -301,14 +308,14 @@ def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
     """Name and thing of each query: a file (or a text), each file of a folder, each row of a table."""
     from twofold.data.items import Items
     from twofold.data.tables import SUFFIXES
-    from twofold.inputs.optional import argument
+    from twofold.inputs.optional import argument, columns
 
     found: dict[str, Any] = {}
     for word in given:
         path = Path(word)
         if path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file()):
             with naming_left_out():
-                items = Items.open(path, levels=0)
+                items = Items.open(path, levels=0, columns=columns(bundle.twin.input))
             before = f"{path}/" if len(given) > 1 else ""  # two folders may hold files of one name
             found |= {
                 before + name: value for name, value in zip(items.ids, items.values, strict=True)

@@ -65,7 +65,7 @@ def dedup(
         memory: the old name of --cache.
         report: write a review page to this file; it exports your decisions as a CSV.
         out: write the groups to this CSV: cluster, id, role, score, probability, and of texts the
-            words that differ.
+            words that differ, of records by field.
         apply: carry out the decisions in such a CSV; or, given the undo list, undo them.
         link: with --apply, replace files with exactly the same bytes by hard links to the kept
             file. Others stay.
@@ -129,7 +129,7 @@ def _of_files(
     from twofold.copies.trash import unfinished
     from twofold.terminal import bars
 
-    items = opened(data, 0 if data.is_dir() else None, quiet=quiet)
+    items = opened(data, 0 if data.is_dir() else None, reader, quiet=quiet)
     for undo in unfinished(data):
         say(f"an earlier --apply was cut off; take it back first: {_command(data, undo)}")
     texts = {
@@ -203,7 +203,7 @@ def _against(
             return look(against=index)
     if bundle is None:
         raise UsageError(f"--against {place} compares vectors: give a bundle as well")
-    items = opened(other, 0, quiet=quiet)
+    items = opened(other, 0, bundle, quiet=quiet)
     items = replace(items, ids=tuple(f"{other.name}: {name}" for name in items.ids))
     texts |= {
         name: value
@@ -259,11 +259,13 @@ def _write_table(
     out: Path, found: "Groups", texts: dict[str, str], bundle: "Bundle | None"
 ) -> None:
     from twofold.files import write_atomically
+    from twofold.inputs.optional import columns
     from twofold.report.groups_table import groups_table
 
     calibration = None if bundle is None else bundle.calibration
     sure = None if calibration is None else calibration.deciding.probability
-    write_atomically(out, groups_table(found, texts, probability=sure))
+    fields = () if bundle is None else columns(bundle.twin.input)
+    write_atomically(out, groups_table(found, texts, probability=sure, fields=fields))
 
 
 def _drawn(value: object) -> "Face":
@@ -303,9 +305,11 @@ def _named(value: object, report: Path) -> "Face":
 
 
 def _worded(text: str) -> "Face":
-    """A text, as it is."""
+    """A text, as it is; a record with bars between its fields."""
+    from twofold.inputs.records import shown
     from twofold.report.groups_page import Face
 
+    text = shown(text)
     return Face(
         picture=None, facts=counted(len(text), "character"), bytes=len(text.encode()), text=text
     )

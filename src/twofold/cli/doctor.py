@@ -5,16 +5,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twofold.cli.kinds import recipe_for, refuse_texts
+from twofold.cli.kinds import recipe_for, refuse_columns, refuse_texts
 from twofold.cli.options import (
     WRONG,
     YES,
+    Columns,
     Flag,
     Json,
     Set,
+    changes_of,
     naming_left_out,
     print_json,
-    setting,
     show,
 )
 from twofold.cli.pair_tables import findings_on_pairs, opened_pairs
@@ -36,6 +37,7 @@ def doctor(
     *,
     recipe: str | None = None,
     settings: Set = (),
+    columns: Columns = None,
     levels: Levels = 1,
     against: Path | None = None,
     bundle: Path | None = None,
@@ -52,6 +54,7 @@ def doctor(
         recipe: the recipe to train with, a built-in name or a TOML file; by default generic, and
             names or text for texts.
         settings: change the recipe as in `train`, --set p=8; can be given several times.
+        columns: of a table of records, the columns that make up a record, as in `train`.
         levels: 2 for nested folders: group/identity/file.
         against: other data that must not overlap with DATA.
         bundle: a trained bundle, whose vectors check labels and find more near-duplicates.
@@ -67,20 +70,21 @@ def doctor(
     from twofold.data.cleaning import write_cleaned
     from twofold.data.items import Items
     from twofold.data.tables import parts_of
+    from twofold.inputs.optional import columns as columns_of
     from twofold.recipes import find
     from twofold.terminal import bars, next_steps, wording
     from twofold.train.objective import check
 
-    changes = dict(setting(text) for text in settings)
-    recipe = recipe or recipe_for(data)
+    changes = changes_of(settings, columns)
+    recipe = recipe or recipe_for(data, columns)
+    refuse_columns(find(recipe), columns, recipe)
     chosen = find(recipe).replace(changes)
     reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
-    if isinstance(reader, Bundle):
-        refuse_texts(data, reader.twin.input, str(bundle))
-    else:
-        refuse_texts(data, reader, f"the recipe {recipe}")
+    input = reader.twin.input if isinstance(reader, Bundle) else reader
+    refuse_texts(data, input, f"the recipe {recipe}" if bundle is None else str(bundle))
+    read = columns_of(input)
     asked = {"fixed": tuple(changes), "seed": seed, "strict": strict}
-    if (pairs := opened_pairs(data)) is not None:
+    if (pairs := opened_pairs(data, input)) is not None:
         if further := [
             f"--{name}" for name, given in zip(PLAIN, (against, bundle, fix), strict=True) if given
         ]:
@@ -90,13 +94,17 @@ def doctor(
         found = findings_on_pairs(pairs, chosen, quiet=json, **asked)
         return _told(
             found,
-            next_steps.after_checking(recipe, data, levels=1, settings=settings, seed=seed),
+            next_steps.after_checking(
+                recipe, data, levels=1, settings=settings, columns=columns, seed=seed
+            ),
             json=json,
         )
     check(chosen)
     with naming_left_out(strict):
-        items = Items.open(data, levels=levels)
-        others = parts_of(data) if against is None else Items.open(against, levels=levels)
+        items = Items.open(data, levels=levels, columns=read)
+        others = (
+            parts_of(data) if against is None else Items.open(against, levels=levels, columns=read)
+        )
     with bars.bar("reading", quiet=json) as progress:
         found = checkup(items, reader, recipe=chosen, against=others, progress=progress, **asked)
     beside = None if fix is None else write_cleaned(items, found.dropped, fix)
@@ -112,7 +120,10 @@ def doctor(
     if any(finding.level == "fatal" for finding in found.findings):
         return WRONG
     if not json:
-        show(next_steps.after_checking(recipe, data, levels=levels, settings=settings, seed=seed))
+        following = next_steps.after_checking(
+            recipe, data, levels=levels, settings=settings, columns=columns, seed=seed
+        )
+        show(following)
     return YES
 
 

@@ -58,10 +58,10 @@ def verify(
     Args:
         bundle: a calibrated bundle.
         a: one file; for a bundle of texts the text itself, @FILE for what a file holds, or - for
-            standard input.
+            standard input; for a bundle of records the fields between bars, "Anna Berg | | Lindau".
         b: the other one.
-        pairs: a table with the columns a and b (files), or text_a and text_b, and group if each
-            group has its own threshold.
+        pairs: a table with the columns a and b (files), or text_a and text_b (of records each
+            column twice, as name_a and name_b), and group if each group has its own threshold.
         scores_only: with --pairs, write scores instead of verdicts; this needs no threshold, so any
             bundle will do.
         group: the group of both files, if each group has its own threshold; any: the overall
@@ -74,7 +74,7 @@ def verify(
     from twofold.apps.verify import verify_readable_pairs
     from twofold.data.pairs import Pairs
     from twofold.files import write_atomically
-    from twofold.inputs.optional import argument
+    from twofold.inputs.optional import argument, columns
     from twofold.terminal import wording
 
     if (pairs is None) == (a is None or b is None):
@@ -89,7 +89,7 @@ def verify(
         )
     known = loaded(bundle, device)
     if pairs is not None:
-        listed = Pairs.from_table(pairs)
+        listed = Pairs.from_table(pairs, columns=columns(known.twin.input))
         if scores_only:
             table = scored_table(known, listed, json=json)
             print_exactly(table) if out is None else write_atomically(out, table.encode())

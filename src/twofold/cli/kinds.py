@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from twofold.errors import UsageError
 
 if TYPE_CHECKING:
+    from twofold.config import Recipe
     from twofold.inputs import Input
 
-__all__ = ["recipe_for", "refuse_texts"]
+__all__ = ["recipe_for", "refuse_columns", "refuse_texts"]
 
 SENTENCE = 6
 """Words from which on a text is taken for a sentence: names and short records have fewer."""
@@ -17,12 +18,29 @@ LOOKED = 200
 """Texts of a table that are looked at."""
 
 
-def recipe_for(data: Path) -> str:
-    """The built-in recipe to begin with: of texts `names` or `text`, by their length; of all else `generic`."""
+def recipe_for(data: Path, columns: str | None = None) -> str:
+    """The built-in recipe to begin with: of texts `names` or `text`, by their length; of all else `generic`.
+
+    Args:
+        columns: those that make up a record: records are for the recipe `names`.
+    """
+    if columns is not None:
+        return "names"
     if not (texts := texts_of(data)):
         return "generic"
     lengths = sorted(len(text.split()) for text in texts)
     return "text" if lengths[len(lengths) // 2] >= SENTENCE else "names"
+
+
+def refuse_columns(recipe: "Recipe", columns: str | None, name: str) -> None:
+    """Raise UsageError where --columns was given and the recipe reads no records."""
+    from twofold import inputs
+
+    if columns is not None and "fields" not in dir(getattr(inputs, recipe.input.name, None)):
+        raise UsageError(
+            f"--columns {columns} is for recipes that read records of texts, as names does, and "
+            f"{name} reads other things: leave it out"
+        )
 
 
 def refuse_texts(data: Path, reader: "Input", what: str) -> None:

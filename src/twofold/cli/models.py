@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from twofold.cli.archive import loaded
-from twofold.cli.kinds import refuse_texts
+from twofold.cli.kinds import refuse_columns, refuse_texts
 from twofold.cli.options import (
     YES,
+    Columns,
     Flag,
     Json,
     MaybeOut,
     Out,
     Set,
+    changes_of,
     naming_left_out,
     print_json,
     say,
-    setting,
     settings_over,
     show,
 )
@@ -74,6 +75,7 @@ def train(
     *,
     out: Out,
     settings: Set = (),
+    columns: Columns = None,
     seed: Seed = 0,
     levels: Levels = 1,
     resume: Flag = False,
@@ -95,6 +97,8 @@ def train(
             table of pairs (columns a and b, or text_a and text_b; and same, or score).
         out: where to write the bundle.
         settings: change the recipe, --set loss.margin=0.3; may be repeated.
+        columns: of a table of records, the columns that make up a record, name,street,city. They
+            stay apart, and every command that is given the bundle reads the same columns.
         seed: the same seed gives the same weights.
         levels: 2 for nested folders: group/identity/file.
         resume: continue the interrupted training of OUT.
@@ -110,17 +114,20 @@ def train(
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.devices import training_device
+    from twofold.inputs.optional import columns as columns_of
     from twofold.recipes import find
     from twofold.terminal import wording
     from twofold.train.checkpoint import Checkpoints
     from twofold.train.objective import check
 
     began = time.monotonic()
-    changes = dict(setting(text) for text in settings) | (
+    changes = changes_of(settings, columns) | (
         {} if max_time is None else {"max_seconds": max_time}
     )
+    refuse_columns(find(recipe), columns, recipe)
     chosen = find(recipe).replace(changes)
-    refuse_texts(data, build.check(chosen), f"the recipe {recipe}")
+    reader = build.check(chosen)
+    refuse_texts(data, reader, f"the recipe {recipe}")
     kept = Checkpoints(out.with_name(out.name + ".training"), resume=resume, began=began)
     Bundle.check_place(out, replace=force or resume)
     if kept.states and not (force or resume):
@@ -132,14 +139,14 @@ def train(
     known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
     until = math.inf if chosen.max_seconds is None else began + DOCTOR_TIME * chosen.max_seconds
-    material = opened_pairs(data)
+    material = opened_pairs(data, reader)
     if material is not None:
         check_pairs(chosen, material, tuple(changes), ancestor)
         material = healthy_pairs(material, chosen, quiet=json, strict=strict, **asked)
     else:
         check(chosen)
         with naming_left_out(strict):
-            material = Items.open(data, levels=levels)
+            material = Items.open(data, levels=levels, columns=columns_of(reader))
         material = _healthy(material, chosen, strict=strict, until=until, **asked)
     bundle = _fitted(chosen, material, kept, ancestor=known, device=device, quiet=json, **asked)
     if bundle is None:
@@ -275,24 +282,26 @@ def calibrate(
     from twofold.bundle import Bundle
     from twofold.calibration.pairs import calibrate as certify
     from twofold.data.items import Items
+    from twofold.inputs.optional import columns as columns_of
     from twofold.terminal import bars, next_steps
 
     known = loaded(bundle, device)
-    refuse_texts(data, known.twin.input, str(bundle))
+    reader = known.twin.input
+    refuse_texts(data, reader, str(bundle))
     if out is None and not bundle.exists():
         raise UsageError(
             f"{bundle} is not a folder to write a calibration into: say where with --out BUNDLE"
         )
     place = out or bundle
     Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
-    if (pairs := opened_pairs(data)) is not None:
+    if (pairs := opened_pairs(data, reader)) is not None:
         further = bool(many["fpir"] or groups or cohort)
         with naming_left_out(strict):
             done = calibrated_on_pairs(known, pairs, chosen=chosen, further=further, quiet=json)
         following = next_steps.after_calibrating_on_pairs(done, place, data, pairs)
         return _finished(done, place, following, prior=prior, json=json)
     with naming_left_out(strict):
-        items = Items.open(data, levels=levels).at_sites(site)
+        items = Items.open(data, levels=levels, columns=columns_of(reader)).at_sites(site)
         with bars.bar("embedding", quiet=json) as progress:
             done = certify(known, items, progress=progress, **chosen)
         if known.crossfit_of(items) is None:

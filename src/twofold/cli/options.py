@@ -28,12 +28,14 @@ __all__ = [
     "UNSURE",
     "WRONG",
     "YES",
+    "Columns",
     "Flag",
     "Json",
     "MaybeOut",
     "MaybeOutFile",
     "Out",
     "Set",
+    "changes_of",
     "console",
     "naming_left_out",
     "print_exactly",
@@ -64,6 +66,7 @@ MaybeOutFile = Annotated[OutFile, Parameter(name=["--out", "-o"])]
 Set = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=False, negative="")]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
+Columns = Annotated[str | None, Parameter(name="--columns")]
 
 
 KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -81,6 +84,14 @@ def setting(
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key.strip(), value.strip()
+
+
+def changes_of(settings: tuple[str, ...], columns: str | None = None) -> dict[str, Any]:
+    """What --set and --columns change of a recipe."""
+    changes = dict(map(setting, settings))
+    if columns is not None:
+        changes["input.fields"] = [name.strip() for name in columns.split(",")]
+    return changes
 
 
 def settings_over(given: tuple[str, ...], known: dict[str, Any]) -> dict[str, Any]:

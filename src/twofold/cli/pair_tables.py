@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from twofold.config import Recipe
     from twofold.data.items import Items
     from twofold.data.pairs import Pairs
+    from twofold.inputs import Input
 
 __all__ = [
     "calibrated_on_pairs",
@@ -31,13 +32,14 @@ NAMED = 5
 """Files that cannot be read are named up to so many."""
 
 
-def opened_pairs(data: Path) -> "Pairs | None":
+def opened_pairs(data: Path, reader: "Input") -> "Pairs | None":
     """The pairs of a table (columns a and b, or text_a and text_b), said in one line; None where DATA is no such."""
     from twofold.data.pairs import Pairs
+    from twofold.inputs.optional import columns
 
-    if not Pairs.found(data):
+    if not Pairs.found(data, columns=columns(reader)):
         return None
-    pairs = Pairs.from_table(data)
+    pairs = Pairs.from_table(data, columns=columns(reader))
     say(f"{data}: {pairs.notes[0]}")
     return pairs
 

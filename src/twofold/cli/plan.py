@@ -3,8 +3,17 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from twofold.cli.kinds import recipe_for
-from twofold.cli.options import YES, Json, Set, naming_left_out, print_json, setting, show
+from twofold.cli.kinds import recipe_for, refuse_columns
+from twofold.cli.options import (
+    YES,
+    Columns,
+    Json,
+    Set,
+    changes_of,
+    naming_left_out,
+    print_json,
+    show,
+)
 from twofold.cli.pair_tables import refuse_pairs
 from twofold.cli.values import Levels, Rate, Seed
 
@@ -18,6 +27,7 @@ def plan(
     far: Rate = 1e-2,
     recipe: str | None = None,
     settings: Set = (),
+    columns: Columns = None,
     levels: Levels = 1,
     seed: Seed = 0,
     device: str | None = None,
@@ -31,23 +41,28 @@ def plan(
         recipe: the recipe to train with, a built-in name or a TOML file; by default generic, and
             names or text for texts.
         settings: change the recipe as in `train`, --set p=8; may be repeated.
+        columns: of a table of records, the columns that make up a record, as in `train`.
         levels: 2 for nested folders: group/identity/file.
         seed: of the split.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
+    from twofold import build
     from twofold.data.items import Items
+    from twofold.inputs.optional import columns as columns_of
     from twofold.recipes import find
     from twofold.terminal import next_steps, wording
     from twofold.train.plan import plan as planned
 
     refuse_pairs(data, "plan")
-    changes = dict(setting(text) for text in settings)
-    recipe = recipe or recipe_for(data)
+    changes = changes_of(settings, columns)
+    recipe = recipe or recipe_for(data, columns)
+    refuse_columns(find(recipe), columns, recipe)
+    chosen = find(recipe).replace(changes)
     with naming_left_out():
-        items = Items.open(data, levels=levels)
+        items = Items.open(data, levels=levels, columns=columns_of(build.input(chosen)))
     found = planned(
-        find(recipe).replace(changes),
+        chosen,
         items,
         far=far,
         fixed=tuple(changes),
@@ -58,7 +73,7 @@ def plan(
         print_json({**asdict(found), "recipe": found.recipe.model_dump(mode="json")})
     else:
         following = next_steps.after_checking(
-            recipe, data, levels=levels, settings=settings, seed=seed
+            recipe, data, levels=levels, settings=settings, columns=columns, seed=seed
         )
         show(wording.items(items), wording.planned(found), following)
     return YES

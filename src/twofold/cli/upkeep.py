@@ -124,6 +124,7 @@ def migrate(
     """
     from twofold.apps.migrate import migrate as bring_over
     from twofold.data.items import Items
+    from twofold.inputs.optional import columns
     from twofold.store.index import Index
     from twofold.terminal import bars, wording
 
@@ -133,7 +134,7 @@ def migrate(
         )
     known, before = loaded(bundle, device), None if old is None else loaded(old, device)
     with naming_left_out():
-        things = None if sample is None else Items.open(sample)
+        things = None if sample is None else Items.open(sample, columns=columns(known.twin.input))
     with (
         Index.open(index) as source,
         opened_index(new_index, known, protect=protect) as target,

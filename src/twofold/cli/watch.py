@@ -81,18 +81,19 @@ def evaluate(
     from twofold.apps.evaluate import evaluate as measure
     from twofold.apps.evaluate_pairs import evaluate_pairs
     from twofold.data.items import Items
+    from twofold.inputs.optional import columns
     from twofold.terminal import bars, next_steps, wording
 
     known, asked = loaded(bundle, device), {"far": far, "confidence": confidence, "seed": seed}
     refuse_texts(data, known.twin.input, str(bundle))
     with naming_left_out(strict), bars.stages(quiet=json) as watch:
-        if (pairs := opened_pairs(data)) is not None:
+        if (pairs := opened_pairs(data, known.twin.input)) is not None:
             evaluation = evaluate_pairs(known, pairs, watch=watch, **asked)
             following = (
                 "" if known.calibration is None else next_steps.after_evaluating_pairs(bundle, data)
             )
         else:
-            items = Items.open(data, levels=levels)
+            items = Items.open(data, levels=levels, columns=columns(known.twin.input))
             evaluation = measure(known, items, watch=watch, **asked)
             following = next_steps.after_evaluating(known, bundle, data, items, levels=levels)
     print_json(wording.evaluation_told(evaluation)) if json else show(
@@ -135,13 +136,13 @@ def _compare(
     """By how much the second bundle is better."""
     from twofold.apps.compare import compare
     from twofold.data.items import Items
+    from twofold.inputs.optional import columns
     from twofold.terminal import wording
 
     known = loaded(first, device)
     rate = far or (known.calibration.far if known.calibration else 1e-2)
-    found = compare(
-        known, loaded(second, device), Items.open(data, levels=levels), far=rate, seed=seed
-    )
+    items = Items.open(data, levels=levels, columns=columns(known.twin.input))
+    found = compare(known, loaded(second, device), items, far=rate, seed=seed)
     print_json(wording.differences_told(found)) if json else show(
         wording.differences(found, first, second)
     )

@@ -66,11 +66,12 @@ class Items:
     metadata: tuple[Mapping[str, str | int | float], ...] | None = None
 
     @classmethod
-    def open(cls, path: str | Path, levels: int = 1) -> "Items":
+    def open(cls, path: str | Path, levels: int = 1, *, columns: Sequence[str] = ()) -> "Items":
         """Items of a folder or of a table, whichever the path is.
 
         Args:
             levels: as in `from_folder`; with 0 a table needs no column `label` either.
+            columns: of a table, as in `from_table`.
 
         Raises:
             DataError: neither; says what was looked for.
@@ -80,7 +81,7 @@ class Items:
             folders.refuse_products(path)
             return cls.from_folder(path, levels=levels)
         if path.suffix.lower() in tables.SUFFIXES and path.is_file():
-            return cls.from_table(path, labelled=levels > 0)
+            return cls.from_table(path, labelled=levels > 0, columns=columns)
         state = "is neither" if path.exists() else "does not exist: DATA is"
         raise DataError(
             f"{path} {state} a folder with one sub-folder per identity or a table "
@@ -112,7 +113,9 @@ class Items:
         return _from_listing(folders.scan(Path(path), levels, suffixes))
 
     @classmethod
-    def from_table(cls, path: str | Path, *, labelled: bool = True) -> "Items":
+    def from_table(
+        cls, path: str | Path, *, labelled: bool = True, columns: Sequence[str] = ()
+    ) -> "Items":
         """Items of a table: CSV, TSV, JSON lines or Parquet.
 
         Columns: `path` (relative to the table's folder) or `text` or `sequence`; `label`; and if
@@ -122,13 +125,15 @@ class Items:
         Args:
             labelled: False takes a table without the column `label`, too: each row is then a class
                 of its own.
+            columns: those that make up a record, in the place of `text`, for an input with these
+                `fields`: ("name", "street", "city").
 
         Raises:
             DataError: a column or a file is missing, a label is empty; names the line.
             NotEnoughData: no rows.
             MissingExtra: Parquet without the extra `data`.
         """
-        table = tables.read(Path(path))
+        table = tables.read(Path(path), columns)
         if (ends := tables.ends_of(table)) is not None:
             raise DataError(
                 f"{path} is a table of pairs (columns {ends[0]} and {ends[1]}), and labelled "

@@ -1,5 +1,6 @@
 """Pairs: two items and whether (or how far) they are the same, read from a table."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from twofold.data.items import Items
 from twofold.data.listing import coded
 from twofold.data.tables import Table
 from twofold.errors import DataError
+from twofold.inputs.records import shown
 from twofold.plurals import counted
 
 __all__ = ["Pairs", "things_of"]
@@ -50,7 +52,7 @@ class Pairs:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def from_table(cls, path: str | Path) -> "Pairs":
+    def from_table(cls, path: str | Path, *, columns: Sequence[str] = ()) -> "Pairs":
         """Pairs of a table: CSV, TSV, JSON lines or Parquet.
 
         Columns: `a` and `b`, files relative to the table's folder, or `text_a` and `text_b`, or
@@ -58,17 +60,24 @@ class Pairs:
         number, larger for more alike), if the truth is known; `identity_a` and `identity_b`, if
         there are; `group`, where each group has a threshold of its own.
 
+        Args:
+            columns: those that make up a record, each of them there twice: for ("name", "city") the
+                table has name_a, name_b, city_a and city_b.
+
         Raises:
             DataError: a missing column or file, an unreadable answer, two identities for one thing;
                 names the line.
             NotEnoughData: no rows.
             MissingExtra: Parquet without the extra `data`.
         """
-        table = tables.read(Path(path))
+        table = tables.read(Path(path), columns)
         ends = tables.ends_of(table) or tables.ENDS[0]
         names = table.column(ends[0]) + table.column(ends[1])
         files = ends == tables.ENDS[0]
-        things = tables.located(table, ends[0]) + tables.located(table, ends[1]) if files else names
+        records, names = names, tuple(map(shown, names)) if columns else names
+        things = (
+            tables.located(table, ends[0]) + tables.located(table, ends[1]) if files else records
+        )
         index, ids = coded(names)
         where = dict(zip(names, things, strict=True))
         answers = _answers(table)
@@ -88,12 +97,12 @@ class Pairs:
         )
 
     @staticmethod
-    def found(path: str | Path) -> bool:
+    def found(path: str | Path, *, columns: Sequence[str] = ()) -> bool:
         """Whether a path is a table with two columns of things to compare: pairs, and no items."""
         path = Path(path)
         if path.suffix.lower() not in tables.SUFFIXES or not path.is_file():
             return False
-        return tables.ends_of(tables.read(path)) is not None
+        return tables.ends_of(tables.read(path, columns)) is not None
 
     def __len__(self) -> int:
         return len(self.index_a)

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from twofold.data.delimited import MOST_COLUMNS, read_rows
 from twofold.data.json_lines import LINES, read_lines
 from twofold.data.listing import Listing, some
-from twofold.errors import DataError, MissingExtra, NotEnoughData
+from twofold.errors import DataError, MissingExtra, NotEnoughData, nearest
+from twofold.inputs.records import checked_fields, joined
 from twofold.places import file_at
 from twofold.plurals import counted
 
@@ -71,11 +72,16 @@ class Table:
         return self.columns[name]
 
 
-def read(path: Path) -> Table:
+def read(path: Path, columns: Sequence[str] = ()) -> Table:
     """Read a table by the ending of its name.
 
+    Args:
+        columns: those that make up a record. They become one column `text`; or `text_a` and
+            `text_b`, where the table has a column of each for both ends of a pair (name_a, name_b).
+
     Raises:
-        DataError: no such file, another ending, a header twice the same, a row of another width.
+        DataError: no such file, another ending, a header twice the same, a row of another width; a
+            column of `columns` that is not there, or a row in which all of these are empty.
         NotEnoughData: no rows.
         MissingExtra: Parquet without the extra `data`.
     """
@@ -96,7 +102,31 @@ def read(path: Path) -> Table:
     )
     if not table.places:
         raise NotEnoughData(f"{path} has no rows below its header")
-    return table
+    return _with_records(table, checked_fields(columns)) if columns else table
+
+
+def _with_records(table: Table, fields: Sequence[str]) -> Table:
+    """The table with records in the place of their columns."""
+    ends = ("_a", "_b") if any(f"{name}_a" in table.columns for name in fields) else ("",)
+    taken = [f"{name}{end}" for end in ends for name in fields]
+    made = {f"text{end}": _records(table, [f"{name}{end}" for name in fields]) for end in ends}
+    others = {name: values for name, values in table.columns.items() if name not in taken}
+    return replace(table, columns={**others, **made})
+
+
+def _records(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
+    if missing := [name for name in columns if name not in table.columns]:
+        raise DataError(
+            f"{table.path.name} has no column {missing[0]!r}, and records of "
+            f"{', '.join(columns)} are wanted: {nearest(missing[0], list(table.columns))}"
+        )
+    rows = list(zip(*(table.columns[name] for name in columns), strict=True))
+    if empty := [place for place, row in zip(table.places, rows, strict=True) if not any(row)]:
+        raise DataError(
+            f"{empty[0]}: the fields {', '.join(columns)} are all empty ({len(empty)} of "
+            f"{len(rows)} rows are so); fill one in or remove the row"
+        )
+    return tuple(map(joined, rows))
 
 
 def _text(path: Path) -> Table:
@@ -192,6 +222,9 @@ def ends_of(table: Table) -> tuple[str, str] | None:
     return found[0]
 
 
+_RECORDS = ". Of several columns with words: --columns name,street,city (in Python: columns=)"
+
+
 def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     """The rows of a table with `path` (or `text`, `sequence`) and `label` as a listing.
 
@@ -207,7 +240,7 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
         raise DataError(
             f"{table.path.name} needs one of the columns {', '.join(CONTENTS)} and the column "
             f"label: "
-            f"its columns are {some(table.columns, 12)}"
+            f"its columns are {some(table.columns, 12)}{_RECORDS if not content else ''}"
         )
     name = content[0]
     values = located(table, name) if name == "path" else table.column(name)

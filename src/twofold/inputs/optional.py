@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Shown", "argument", "data", "identifier", "quality", "show", "traits"]
+__all__ = ["Shown", "argument", "columns", "data", "identifier", "quality", "show", "traits"]
 
 Shown = np.ndarray | str | None
 """What can be shown of a thing: a picture (uint8), a text, or nothing."""
@@ -58,3 +58,8 @@ def data(input: Any) -> dict[str, bytes]:
     """Files that a bundle keeps for it, by the argument that is their hash: by its method `data`; else none."""
     method = getattr(input, "data", None)
     return {} if method is None else method()
+
+
+def columns(input: Any) -> tuple[str, ...]:
+    """The columns of a table that make up one of its things: its `fields`; else none, and one column holds it."""
+    return tuple(getattr(input, "fields", ()))

@@ -9,7 +9,7 @@ import functools
 import hashlib
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Int
 
 from twofold.errors import RecipeError, UnreadableInput, nearest
-from twofold.inputs import vocabulary
+from twofold.inputs import records, vocabulary
 from twofold.inputs.padded import Padded, padded
 from twofold.inputs.text_augment import BLANK, TextAugment, text_augmentation
 from twofold.places import file_at
@@ -37,6 +37,9 @@ NGRAMS = (2, 3, 4)
 
 FIRST_HASHED = 258
 """Symbols below are those of bytes, a blank among them; pieces and words are hashed to the others."""
+
+EMPTY = "the text is empty: leave it out, or give some words"
+EMPTY_RECORD = "all fields of the record are empty: leave it out, or fill one in"
 
 FORMS = ("NFC", "NFKC", "none")
 
@@ -60,6 +63,9 @@ class Text:
             `unit`.
         vocabulary: of subwords: "minilm", "wordllama", or the path of a tokenizer's JSON; kept as
             its SHA-256.
+        fields: the columns of a table that make up a record, such as ("name", "street", "city").
+            The same word in two fields is two symbols, so a missing field shifts no other. Empty:
+            texts, not records.
 
     Raises:
         RecipeError: a field that does not fit.
@@ -73,11 +79,15 @@ class Text:
     lower: bool = True
     symbols: int = 0
     vocabulary: str = ""
+    fields: tuple[str, ...] = ()
 
     name: ClassVar[str] = "Text"
     version: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "fields", records.checked_fields(self.fields) if self.fields else ()
+        )
         if self.unit not in UNITS:
             raise RecipeError(
                 f"unit = {self.unit!r} does not divide a text: {nearest(self.unit, list(UNITS))}"
@@ -124,29 +134,52 @@ class Text:
         """One text as symbols: from 1 on, or those of its vocabulary.
 
         Args:
-            value: a text, or its UTF-8 bytes; or the path of a text file (a `pathlib.Path`).
+            value: a text, or its UTF-8 bytes; or the path of a text file (a `pathlib.Path`). With
+                `fields`, a record: the values by their names, or as `records.joined` joins them.
 
         Returns:
             int32, at most `longest` of them.
 
         Raises:
-            UnreadableInput: not a text, not UTF-8, too large, or nothing in it.
+            UnreadableInput: not a text, not UTF-8, too large, nothing in it, or not a record of
+                these fields.
         """
-        text = self.plain(_decoded(value))
-        if not text:
-            raise UnreadableInput("the text is empty: leave it out, or give some words")
+        text = self.plain(self._given(value))
+        if not text.strip(records.MARK):
+            raise UnreadableInput(EMPTY_RECORD if self.fields else EMPTY)
         if self.unit == "subwords":
-            return self._cut(text)
-        if self.unit == "words":
-            found = [_hashed(word, self.symbols) for word in text.split()[: self.longest]]
-        elif self.unit == "ngrams":
-            pieces = [_pieces(word, self.symbols) for word in text.split()[: self.longest]]
-            found = [symbol for word in pieces for symbol in (*word, BLANK)][:-1]
+            return self._cut(self._named(text))
+        if self.unit in ("words", "ngrams"):
+            parts = [part.split() for part in text.split(records.MARK)]
+            salted = [
+                (f"{place}{records.MARK}" if self.fields else "", word)
+                for place, words in enumerate(parts)
+                for word in words
+            ][: self.longest]
+            found = self._hashes(salted)
         elif self.unit == "bytes":
             found = [1 + byte for byte in text.encode()[: self.longest]]
         else:
             found = [1 + ord(letter) % (self.symbols - 1) for letter in text[: self.longest]]
         return np.array(found[: self.longest], np.int32)
+
+    def _given(self, value: object) -> str:
+        """The text or the record itself, however it is given."""
+        if self.fields and isinstance(value, Mapping):
+            return records.of_mapping(value, self.fields)
+        return _decoded(value)
+
+    def _hashes(self, words: Sequence[tuple[str, str]]) -> list[int]:
+        """Words, or all their pieces with a blank between words; each with what tells its field apart."""
+        if self.unit == "words":
+            return [_hashed(salt + word, self.symbols) for salt, word in words]
+        pieces = [_pieces(word, self.symbols, salt) for salt, word in words]
+        return [symbol for word in pieces for symbol in (*word, BLANK)][:-1]
+
+    def _named(self, text: str) -> str:
+        """A record in words, for a vocabulary of somebody else's: "name: anna berg; city: lindau"."""
+        values = zip(self.fields, text.split(records.MARK), strict=False)
+        return "; ".join(f"{name}: {value}" for name, value in values if value) or text
 
     def _cut(self, text: str) -> Int[np.ndarray, "length"]:
         """A text in its normal form as subwords, with the vocabulary's own marks."""
@@ -158,7 +191,16 @@ class Text:
         return np.array(found, np.int32)
 
     def plain(self, text: str) -> str:
-        """A text in its normal form: Unicode form, case, and single blanks."""
+        """A text in its normal form: Unicode form, case, and single blanks; of a record each field.
+
+        Raises:
+            UnreadableInput: a record of another number of fields.
+        """
+        if not self.fields:
+            return self._plain(text)
+        return records.joined([self._plain(each) for each in records.divided(text, self.fields)])
+
+    def _plain(self, text: str) -> str:
         if self.form != "none":
             text = unicodedata.normalize(self.form, text)  # type: ignore[arg-type]
         return " ".join((text.casefold() if self.lower else text).split())
@@ -181,12 +223,8 @@ class Text:
 
     def arguments(self) -> dict[str, Any]:
         """Flat values that rebuild this type; a vocabulary as its hash."""
-        told = asdict(self)
-        return (
-            told
-            if self.vocabulary
-            else {name: value for name, value in told.items() if name != "vocabulary"}
-        )
+        later = ("vocabulary", "fields")  # older bundles have a fingerprint without them
+        return {name: told for name, told in asdict(self).items() if told or name not in later}
 
     def data(self) -> dict[str, bytes]:
         """Files that a bundle keeps beside these values: the JSON of the vocabulary."""
@@ -195,10 +233,16 @@ class Text:
     def argument(self, word: str) -> str:
         """A word of the command line as a text: itself, what the file of `@FILE` holds, or standard input for `-`.
 
+        Of a record the fields stand between bars: "Anna Berg | | Lindau".
+
         Raises:
             UnreadableInput: the file cannot be read, or is not UTF-8; or the word is the name of a
-                file.
+                file, or a record of another number of fields.
         """
+        text = self._typed(word)
+        return records.of_words(text, self.fields) if self.fields else text
+
+    def _typed(self, word: str) -> str:
         if word == "-":
             return _decoded(sys.stdin.buffer.read(LARGEST_TEXT * 4 + 1))
         if word.startswith("@"):
@@ -212,9 +256,10 @@ class Text:
     def show(self, value: object, *, side: int | None = None) -> str | None:
         """The text as it was written; None where it cannot be read (any more)."""
         try:
-            return _decoded(value)
+            text = self._given(value)
         except UnreadableInput:
             return None
+        return records.shown(text) if self.fields else text
 
     def quality(self, array: Int[np.ndarray, "length"]) -> dict[str, float]:
         """length: how many units were read."""
@@ -224,7 +269,7 @@ class Text:
         self, value: object, array: Int[np.ndarray, "length"]
     ) -> dict[str, tuple[float, ...]]:
         """Length, capitals, digits: what says how something was written, and not what."""
-        text = _decoded(value)
+        text = self._given(value)
         share = 1 / len(text)
         return {
             "length of the text": (float(np.log1p(len(text))),),
@@ -237,7 +282,7 @@ class Text:
 
         It gives away no more than the embedding beside it: only who has the bundle can try guesses.
         """
-        text = self.plain(_decoded(value)).encode()
+        text = self.plain(self._given(value)).encode()
         return hashlib.blake2b(text, digest_size=6, key=key.encode()[:64]).hexdigest()
 
     def augmentation(self, **settings: Any) -> TextAugment:
@@ -257,11 +302,11 @@ def _hashed(word: str, symbols: int) -> int:
 
 
 @functools.lru_cache(maxsize=65_536)
-def _pieces(word: str, symbols: int) -> tuple[int, ...]:
+def _pieces(word: str, symbols: int, salt: str = "") -> tuple[int, ...]:
     """The pieces of one word, hashed: of "ab" its " a", "ab", "b ", " ab", "ab ", " ab "."""
     whole = f" {word} "
     spans = ((start, size) for size in NGRAMS for start in range(len(whole) - size + 1))
-    return tuple(_hashed(whole[start : start + size], symbols) for start, size in spans)
+    return tuple(_hashed(salt + whole[start : start + size], symbols) for start, size in spans)
 
 
 def _decoded(value: object) -> str:

@@ -49,10 +49,17 @@ def command(*words: object) -> str:
 
 
 def after_checking(
-    recipe: str, data: Path, *, levels: int, settings: Sequence[str], seed: int
+    recipe: str,
+    data: Path,
+    *,
+    levels: int,
+    settings: Sequence[str],
+    columns: str | None = None,
+    seed: int,
 ) -> str:
     """After `doctor`: train on the data, as it was looked at."""
-    further = [word for setting in settings for word in ("--set", setting)]
+    further = [] if columns is None else ["--columns", columns]
+    further += [word for setting in settings for word in ("--set", setting)]
     further += ["--seed", seed] if seed else []
     out = Path("models") / (data.stem if data.suffix else data.name or "model")
     return "next: " + command("train", recipe, data, "-o", out, *_levels(levels), *further)
