@@ -38,7 +38,8 @@ def groups_table(
     ]
     for number, (group, role) in enumerate(numbered, start=1):
         rows += [
-            {"cluster": number, **row} for row in _rows(group, role, texts, probability, fields)
+            {"cluster": number, **row}
+            for row in _rows(group, role, texts, probability=probability, fields=fields)
         ]
     return written_rows([*COLUMNS, *_names(fields).values(), "differs"], rows)
 
@@ -53,6 +54,7 @@ def _rows(
     group: Group,
     role: str,
     texts: Mapping[str, Any],
+    *,
     probability: Callable[[float], float] | None,
     fields: Sequence[str],
 ) -> list[dict[str, object]]:
