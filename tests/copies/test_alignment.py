@@ -4,8 +4,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from twofold.copies.alignment import SIDE, cut_signatures, matrices, placements, signatures, views
+from twofold.copies.alignment import SIDE, matrices, placements
 from twofold.copies.hashing import grey_plane
+from twofold.copies.signatures import cut_signatures, signatures, views
 
 
 def scene(seed, side=240):

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from twofold.copies import trash
+from twofold.copies import undo as undoing
 from twofold.copies.trash import TRASH, apply_decisions, unfinished
 from twofold.errors import CannotWrite, DataError, NotEnoughData
 from twofold.files import sha256_file
@@ -237,7 +238,8 @@ def stops_after(monkeypatch, count, error):
         moves.append(path)
         rename(path, target)
 
-    monkeypatch.setattr(trash, "rename_without_replacing", moving)
+    for module in (trash, undoing):
+        monkeypatch.setattr(module, "rename_without_replacing", moving)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])

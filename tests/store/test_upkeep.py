@@ -13,9 +13,10 @@ from exit_codes import Run
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
 from twofold.results import Embeddings
-from twofold.store import Index, upkeep
+from twofold.store import Index, salvage
+from twofold.store.salvage import Seen, salvaged
 from twofold.store.sqlite.database import Database
-from twofold.store.upkeep import Seen, inspect, salvaged
+from twofold.store.upkeep import inspect
 
 Make = Callable[..., Embeddings]
 ITEMS = [f"person-{number % 8}/{number}" for number in range(40)]
@@ -110,9 +111,9 @@ def test_rows_between_lost_pages_are_found_and_a_hopeless_search_ends(
         if high > 41 and state_is_lost:
             raise sqlite3.DatabaseError("database disk image is malformed")
 
-    monkeypatch.setattr(upkeep, "read", read)
+    monkeypatch.setattr(salvage, "read", read)
     monkeypatch.setattr(
-        upkeep, "whole", lambda block, seen: setattr(seen, "items", seen.items + 1) or block
+        salvage, "whole", lambda block, seen: setattr(seen, "items", seen.items + 1) or block
     )
     state_is_lost = False
     with contextlib.closing(Database.open(written)) as database:
@@ -120,8 +121,8 @@ def test_rows_between_lost_pages_are_found_and_a_hopeless_search_ends(
         found = [block[0][0] for block in salvaged(database, seen)]
         assert sorted(set(found)) == [row for row in range(1, 42) if row not in lost]
         assert seen.unreachable == [f"row {row}" for row in lost] and len(tried) < 50
-        monkeypatch.setattr(upkeep, "last_row", lambda _: None)
-        monkeypatch.setattr(upkeep, "MOST_FAILED", 200)
+        monkeypatch.setattr(salvage, "last_row", lambda _: None)
+        monkeypatch.setattr(salvage, "MOST_FAILED", 200)
         state_is_lost = True
         seen = Seen()
         assert {row for block in salvaged(database, seen) for row in block[0]} >= set(range(1, 11))

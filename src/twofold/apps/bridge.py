@@ -103,8 +103,7 @@ def held_out(labels: tuple[str, ...], *, seed: int) -> Bool[np.ndarray, "n"]:
     if len(names) < 4:
         raise NotEnoughData(
             f"{counted(len(names), 'identity')}: a bridge is measured on identities that it was "
-            f"not fitted to: "
-            "give 4 or more"
+            "not fitted to: give 4 or more"
         )
     counts = Counter(labels)
     chosen: set[str] = set()

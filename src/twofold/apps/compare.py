@@ -79,10 +79,9 @@ def _crossfitted(a: Bundle, b: Bundle, items: Items) -> tuple[CrossFit, CrossFit
         return None
     if len(known) == 1:
         raise IdentityOverlap(
-            "one of the two was cross-fitted on this data and has seen every identity of it, the "
-            "other was not: "
-            "compare them on DATA of other identities, or train the other on this data with the "
-            "same --seed"
+            "one of the two was cross-fitted on this data and has seen every "
+            "identity of it, the other was not: compare them on DATA of other "
+            "identities, or train the other on this data with the same --seed"
         )
     first, second = known
     if not all(
@@ -90,9 +89,9 @@ def _crossfitted(a: Bundle, b: Bundle, items: Items) -> tuple[CrossFit, CrossFit
         for name in ("fold", "first", "second")
     ):
         raise DataError(
-            "the two were cross-fitted in other folds, so their scores are of other pairs: "
-            "compare them on DATA of "
-            "other identities, or train both with the same --seed and the same split.folds"
+            "the two were cross-fitted in other folds, so their scores are "
+            "of other pairs: compare them on DATA of other identities, or "
+            "train both with the same --seed and the same split.folds"
         )
     return first, second
 
@@ -108,8 +107,8 @@ def compare_scores(
     """
     if a.unit != b.unit:
         raise DataError(
-            f"only one of the two gives the identities of its pairs ({a.unit}, {b.unit}): give "
-            f"them with both"
+            "only one of the two gives the identities of its "
+            f"pairs ({a.unit}, {b.unit}): give them with both"
         )
     return tuple(
         differences(

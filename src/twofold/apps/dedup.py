@@ -439,6 +439,5 @@ def _bounded(found: NearPairs) -> tuple[str, ...]:
         return ()
     return (
         f"{found.capped} things have more than {found.most} near ones before them; of those the "
-        f"first {found.most} "
-        "were compared, so a very large group may be found as several",
+        f"first {found.most} were compared, so a very large group may be found as several",
     )

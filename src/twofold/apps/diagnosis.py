@@ -176,8 +176,7 @@ def _duplicates(items: Items, reading: Reading) -> list[Finding]:
             code="duplicates-across-classes",
             where="under more than one label",
             remedy="at most one of the labels is right: keep that one. Such items teach that the "
-            "same is different, "
-            f"and can carry what is tested into the training. {FIX}",
+            f"same is different, and can carry what is tested into the training. {FIX}",
         ),
         *_equal(
             items,
@@ -185,8 +184,7 @@ def _duplicates(items: Items, reading: Reading) -> list[Finding]:
             code="duplicates-within-classes",
             where="more than once in one class",
             remedy="keep one of each: a genuine pair of copies is recognised without skill, so "
-            "error rates look better "
-            f"than they are. {FIX}",
+            f"error rates look better than they are. {FIX}",
         ),
     ]
 
@@ -218,8 +216,8 @@ def _names(items: Items) -> list[Finding]:
             level="warning",
             code="names-alike",
             message=f"{counted(len(groups), 'label', 'is')} written in more than one way ({shown})",
-            remedy="if they are one identity give them one label: else its items are taught to be "
-            "different",
+            remedy="if they are one identity give them one "
+            "label: else its items are taught to be different",
             files=_ids(items, np.flatnonzero(told)),
         )
     ]
@@ -247,8 +245,7 @@ def _classes(items: Items) -> list[Finding]:
                 message=f"there is only one class ({some(items.identities)}), of "
                 f"{counted(len(items), 'item')}",
                 remedy="give items of two or more identities: there is nothing to tell apart. In "
-                "a folder each "
-                "identity has a sub-folder of its own",
+                "a folder each identity has a sub-folder of its own",
             )
         ]
     if sizes.max() < 2:
@@ -256,11 +253,10 @@ def _classes(items: Items) -> list[Finding]:
             Finding(
                 level="fatal",
                 code="singletons-only",
-                message=f"each of the {len(sizes)} classes has one item only, so nothing is known "
-                f"to be the same",
+                message=f"each of the {len(sizes)} classes has "
+                "one item only, so nothing is known to be the same",
                 remedy="give at least two items of each identity. For folders of folders "
-                "(group/identity/file) give "
-                "--levels 2",
+                "(group/identity/file) give --levels 2",
             )
         ]
     spread = f"{sizes.min()} to {sizes.max()} items each, median {np.median(sizes):g}"
@@ -346,8 +342,8 @@ def _strays(items: Items) -> list[Finding]:
             level="note",
             code="strays",
             message=f"left out of the folder: {some(items.strays)}",
-            remedy="nothing needs to be done if they are not items; else move them into the "
-            "folder of their identity",
+            remedy="nothing needs to be done if they are not items; "
+            "else move them into the folder of their identity",
             files=items.strays,
         )
     ]

@@ -210,8 +210,8 @@ def _near(case: _Case, groups: list[list[int]]) -> None:
         torn,
         code="near-duplicates-across-classes",
         where="under more than one label",
-        remedy=f"look at them: it is one thing with a wrong label, or one identity with two "
-        f"names. {FIX}",
+        remedy="look at them: it is one thing with a wrong "
+        f"label, or one identity with two names. {FIX}",
     )
     _copies(
         case,
@@ -219,8 +219,7 @@ def _near(case: _Case, groups: list[list[int]]) -> None:
         code="near-duplicates-within-classes",
         where="more than once in one class",
         remedy="keep one of each, or only count on them less: copies and shots of one moment are "
-        "recognised without "
-        f"skill, so error rates look better than they are. {FIX}",
+        f"recognised without skill, so error rates look better than they are. {FIX}",
     )
 
 
@@ -292,10 +291,9 @@ def _incomplete(case: _Case) -> None:
                 level="warning",
                 code="flat-edge",
                 message=f"{counted(len(names), 'picture', 'ends')} in a flat area that begins in "
-                f"the middle of "
-                f"something ({some(names, 3)})",
-                remedy="look whether a part of them is missing, as after a broken copy, and "
-                "replace those",
+                f"the middle of something ({some(names, 3)})",
+                remedy="look whether a part of them is missing, "
+                "as after a broken copy, and replace those",
                 files=names,
             )
         )
@@ -332,8 +330,7 @@ def _too_weak(doubts: Doubts, feature: str) -> Finding:
         level="note",
         code="labels-not-judged",
         message=f"whether labels are wrong cannot be told by {feature}: nearest neighbours agree "
-        f"with "
-        f"{doubts.accuracy:.0%} of the labels, {ENOUGH:.0%} are needed",
+        f"with {doubts.accuracy:.0%} of the labels, {ENOUGH:.0%} are needed",
         remedy="train a model and give it as bundle: its vectors may be good enough",
     )
 
@@ -347,10 +344,8 @@ def _doubtful(case: _Case, places: Int[np.ndarray, "n"], doubts: Doubts, feature
         level="warning",
         code="labels-doubtful",
         message=f"{len(told)} of {len(places)} labels are contradicted by the nearest neighbours "
-        f"({some(told, 3)}), by "
-        f"{feature}, which agree with {doubts.accuracy:.0%} of the labels and find "
-        f"{doubts.recall:.0%} of labels "
-        "swapped on purpose",
+        f"({some(told, 3)}), by {feature}, which agree with {doubts.accuracy:.0%} of the labels "
+        f"and find {doubts.recall:.0%} of labels swapped on purpose",
         remedy=f"look at them: most are wrong, some are merely unusual. {FIX}",
         files=tuple(items.ids[place] for place in places[doubts.suspects]),
     )
@@ -383,13 +378,12 @@ def _confounded(case: _Case, found: dict[str, Estimate], whom: str, *, code: str
             Finding(
                 level="warning",
                 code=code,
-                message=f"genuine pairs are told from {whom} by a trivial trait alone: AUC of "
-                f"{', '.join(strong)}, "
-                f"above {BOUND:g} even at the lower end of the 95 % interval over identities",
+                message=f"genuine pairs are told from {whom} by a trivial "
+                f"trait alone: AUC of {', '.join(strong)}, above {BOUND:g} "
+                "even at the lower end of the 95 % interval over identities",
                 remedy="a model may learn the trait instead of the identity: collect each "
-                "identity under several "
-                "conditions, or bring the trait to one value for all; ignore this if it is a true "
-                "mark of the identity",
+                "identity under several conditions, or bring the trait to one value for all; "
+                "ignore this if it is a true mark of the identity",
             )
         )
     if said:
@@ -416,8 +410,7 @@ def _recruited_together(case: _Case, seed: int) -> None:
     of = "site" if said else "group"
     told = (
         f"{found.explained:.0%} of what tells identities' impostor scores apart lies between "
-        f"{of}s, and impostor pairs "
-        f"of one {of} score {found.within:+.2f} standard deviations more"
+        f"{of}s, and impostor pairs of one {of} score {found.within:+.2f} standard deviations more"
     )
     if found.p_value > CHANCE:
         message = f"identities of one {of} look independent: {told}, which chance explains (p = {found.p_value:.2g})"
@@ -426,8 +419,8 @@ def _recruited_together(case: _Case, seed: int) -> None:
     remedy = (
         "calibrate and evaluate count sites in place of identities, since there is a column site"
         if said
-        else "if groups say who was recruited together, calibrate by them: --set site=group, or "
-        "name the column site"
+        else "if groups say who was recruited together, calibrate "
+        "by them: --set site=group, or name the column site"
     )
     message = f"identities of one {of} are not independent: {told} (p = {found.p_value:.2g})"
     case.findings.append(Finding(level="warning", code="sites", message=message, remedy=remedy))

@@ -110,9 +110,9 @@ def evaluate_vectors(
     """
     if vectors.shape != (len(items), bundle.twin.dim):
         raise UsageError(
-            f"vectors of shape {vectors.shape} for {len(items)} items of a bundle whose vectors "
-            f"have "
-            f"{bundle.twin.dim} numbers: give one for each item, as `twofold embed` makes them"
+            f"vectors of shape {vectors.shape} for {len(items)} items "
+            f"of a bundle whose vectors have {bundle.twin.dim} numbers: "
+            "give one for each item, as `twofold embed` makes them"
         )
     bundle.refuse_trained(items)
     refuse_calibrated(bundle, items)
@@ -186,10 +186,9 @@ def evaluate_crossfitted(
         numbers |= verification.estimates_at(nested, 0.0, confidence=confidence, seed=seed)
     notes = [
         f"cross-fitted: the {found.units} identities are judged in {found.folds} folds by models "
-        f"that had not seen "
-        "them; the final model has seen all, and is as good or a little better",
-        "search and one-shot numbers need identities that the final model has not seen: evaluate "
-        "on other data",
+        "that had not seen them; the final model has seen all, and is as good or a little better",
+        "search and one-shot numbers need identities that "
+        "the final model has not seen: evaluate on other data",
     ]
     if known is not None:
         notes.insert(1, "rates at the threshold: each fold at a threshold from all other folds")
@@ -276,8 +275,7 @@ def _drawn(pairs: PairSource, genuine: int, impostor: int, *, seed: int) -> tupl
     share = "all" if genuine == pairs.genuine else f"{genuine} of"
     return (
         f"error rates are those of {share} {pairs.genuine} genuine pairs and of {impostor} of "
-        f"{pairs.impostor} "
-        f"impostor pairs, drawn by chance (seed {seed})",
+        f"{pairs.impostor} impostor pairs, drawn by chance (seed {seed})",
     )
 
 

@@ -116,8 +116,8 @@ def _graded(
     said = [f"{len(pairs)} pairs are graded, so that correlations stand in place of error rates"]
     if (count := len(np.unique(units))) < FEWEST_GROUPS:
         said.append(
-            f"the pairs share things, in {counted(count, 'group')}: intervals resample pairs (too "
-            f"narrow)"
+            f"the pairs share things, in {counted(count, 'group')}: "
+            "intervals resample pairs (too narrow)"
         )
         units = np.arange(len(pairs))
     if (count := len(np.unique(units))) == len(pairs):

@@ -88,8 +88,7 @@ def enrol(
     if taken and ids is not None:
         raise StoreError(
             f"{taken[0]!r} is enrolled already, by other content: give another id, or remove that "
-            f"one first, "
-            f"index.remove([{taken[0]!r}])"
+            f"one first, index.remove([{taken[0]!r}])"
         )
     if taken:
         fresh = [
@@ -222,8 +221,8 @@ def names_of(bundle: Bundle, label: str, values: Sequence[Any]) -> tuple[str, ..
         known = identifier(bundle.twin.input, value, key=bundle.fingerprint)
         if known is None:
             raise UsageError(
-                f"a {type(value).__name__} has no file name to be called by: give an id for each "
-                f"thing"
+                f"a {type(value).__name__} has no file name "
+                "to be called by: give an id for each thing"
             )
         name = f"{label}/{utf8_name(known)}"
         names.append(told_apart(label, value, name) if name in names else name)

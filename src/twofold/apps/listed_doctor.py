@@ -79,8 +79,8 @@ def _equal(pairs: Pairs, reading: Reading) -> list[Finding]:
             code="pairs-of-copies",
             message=f"{counted(len(rows), 'pair', 'is')} of two equal {pairs.noun}s "
             f"({some(_named(pairs, rows), 3)})",
-            remedy="take them out: they are recognised without skill, so error rates look better "
-            "than they are",
+            remedy="take them out: they are recognised without "
+            "skill, so error rates look better than they are",
         )
     ]
 
@@ -134,8 +134,7 @@ def _intransitive(pairs: Pairs, reading: Reading) -> list[Finding]:
             level="warning",
             code="intransitive",
             message=f"{counted(len(rows), 'pair', 'is')} called different, and the same through "
-            f"other pairs "
-            f"({some(_named(pairs, np.array(rows)), 3)})",
+            f"other pairs ({some(_named(pairs, np.array(rows)), 3)})",
             remedy="one of the pairs on the way is wrong, unless a thing may belong to several",
         )
     ]
@@ -154,8 +153,8 @@ def _unbalanced(pairs: Pairs) -> list[Finding]:
             level="note",
             code="unbalanced",
             message=f"{few} of {len(pairs)} pairs are {kind}",
-            remedy="batches show these again and again, so that both kinds count alike; more of "
-            "them would teach more",
+            remedy="batches show these again and again, so that "
+            "both kinds count alike; more of them would teach more",
         )
     ]
 
@@ -172,8 +171,8 @@ def _one_kind(pairs: Pairs) -> list[Finding]:
                 level="note",
                 code="no-answers",
                 message="the table does not say which pairs are the same",
-                remedy="add a column same (1 or 0) to train, calibrate or evaluate; verify "
-                "--pairs needs none",
+                remedy="add a column same (1 or 0) to train, "
+                "calibrate or evaluate; verify --pairs needs none",
             )
         ]
     if not len(pairs):

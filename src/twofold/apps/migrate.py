@@ -70,8 +70,8 @@ def migrate(
     target.refuse_other(bundle.fingerprint)
     if index.contract.fingerprint == bundle.fingerprint:
         raise StoreError(
-            f"{index.path} is of this very model ({bundle.fingerprint[:12]}): there is nothing to "
-            f"migrate"
+            f"{index.path} is of this very model "
+            f"({bundle.fingerprint[:12]}): there is nothing to migrate"
         )
     if old is not None:
         index.refuse_other(old.fingerprint)
@@ -156,10 +156,8 @@ def refuse_few(both: Pairs, *, lost: int, sourced: int, sample: Items | None) ->
         given = "no sample" if sample is None else f"a sample of {len(sample)}"
         raise NotEnoughData(
             f"{counted(lost, 'item', 'has')} no source that is still there as it was, and can "
-            f"only be bridged; "
-            f"{sourced} have one, and there is {given}: give at least {FEWEST} things for both "
-            f"models to embed "
-            "(--old BUNDLE --sample DATA)"
+            f"only be bridged; {sourced} have one, and there is {given}: give at least {FEWEST} "
+            "things for both models to embed (--old BUNDLE --sample DATA)"
         )
 
 
@@ -174,8 +172,8 @@ def revoked_in(index: Index, target: Index) -> set[str]:
     )
     if revoked and not target.keeps_dates:
         raise StoreError(
-            f"{counted(len(revoked), 'identity', 'is')} revoked, and {target.path} keeps no "
-            f"revocations: use a folder"
+            f"{counted(len(revoked), 'identity', 'is')} revoked, "
+            f"and {target.path} keeps no revocations: use a folder"
         )
     if target.keeps_dates and (over := revoked.intersection(target.labels)):
         target.revoke(sorted(over))
@@ -240,8 +238,8 @@ def put(index: Index, target: Index, items: Embeddings) -> None:
             target.add(part)
         else:
             raise StoreError(
-                f"{part.ids[0]!r} expires {when}, and {target.path} keeps no dates: purge, or use "
-                f"a folder"
+                f"{part.ids[0]!r} expires {when}, and {target.path} "
+                "keeps no dates: purge, or use a folder"
             )
 
 

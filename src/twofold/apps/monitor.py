@@ -65,15 +65,14 @@ def monitor(
     if not 0.0 < false_alarms < 1.0 or looks < 1 or not 0.0 <= genuine <= 1.0:
         raise UsageError(
             f"false_alarms={false_alarms:g}, looks={looks}, genuine={genuine:g}: a rate between 0 "
-            f"and 1 (usual: 0.01), "
-            "at least one look, and a share from 0 to 1"
+            "and 1 (usual: 0.01), at least one look, and a share from 0 to 1"
         )
     contract = known.contract if isinstance(known, Bundle) else known
     found = ProductionScores.of(scores)
     if found.dim and contract.dim and found.dim != contract.dim:
         raise DataError(
-            f"vectors of {found.dim} numbers, and the calibration is of {contract.dim}: another "
-            f"model's?"
+            f"vectors of {found.dim} numbers, and the "
+            f"calibration is of {contract.dim}: another model's?"
         )
     wanted = _parts(contract.calibration, found)
     rate = false_alarms / looks / len(wanted)
@@ -135,8 +134,7 @@ def _reference(deciding: Calibration, group: str) -> Reference:
     if known.reference is None:
         raise NotCalibrated(
             "this calibration does not record what scores were like: it was made by an earlier "
-            "version, or of pairs "
-            "without identities; calibrate again, with identities"
+            "version, or of pairs without identities; calibrate again, with identities"
         )
     return known.reference
 
@@ -182,39 +180,36 @@ def _notes(found: ProductionScores, parts: list[Moved]) -> list[str]:
     if found.unit == "pair":
         notes.append(
             "the identities of the pairs are not given (identity_a and identity_b, or a and b): "
-            "the rate of false "
-            "alarms holds only if no two pairs share anybody"
+            "the rate of false alarms holds only if no two pairs share anybody"
         )
     if found.undrawn:
         notes.append(
-            f"{counted(found.undrawn, 'vector', 'was')} left out: of the others, drawn by chance, "
-            f"every pair was scored"
+            f"{counted(found.undrawn, 'vector', 'was')} left out: "
+            "of the others, drawn by chance, every pair was scored"
         )
     if found.unowned:
         persons = max(part.units for part in parts)
         notes.append(
             f"the identities of the vectors are not given: their scores suggest about {persons} "
-            f"people, who were "
-            "counted in place of vectors; labels of vectors would tell more"
+            "people, who were counted in place of vectors; labels of vectors would tell more"
         )
     elif found.unit == "thing":
         notes.append(
-            "the two sides of a pair were counted as independent things: where many are of one "
-            "person, say so "
-            "(identity_a, identity_b, or labels of vectors), else there are too many alarms"
+            "the two sides of a pair were counted as independent things: "
+            "where many are of one person, say so (identity_a, identity_b, "
+            "or labels of vectors), else there are too many alarms"
         )
     if any(part.kind == "mixed" for part in parts):
         notes.append(
-            "of pairs whose truth nobody knows, genuine ones that score like impostors look like "
-            "more impostors: only "
-            "a sample of known truth (same), drawn by chance, or a known share (genuine) can tell"
+            "of pairs whose truth nobody knows, genuine ones that score like "
+            "impostors look like more impostors: only a sample of known truth "
+            "(same), drawn by chance, or a known share (genuine) can tell"
         )
     few = [part for part in parts if part.decision == "too little data"]
     for part in few:
         whose = "" if part.group is None else f" of group {part.group!r}"
         notes.append(
             f"{part.pairs} {part.kind} pairs{whose} with {part.units} that take part are too few "
-            f"to tell: at least "
-            f"{FEWEST} must take part, and some pairs score on either side"
+            f"to tell: at least {FEWEST} must take part, and some pairs score on either side"
         )
     return notes

@@ -56,9 +56,8 @@ def vanished(
         shown = ", ".join(map(repr, gone[:SHOWN])) + (", ..." if gone[SHOWN:] else "")
         raise UsageError(
             f"{len(gone)} of {len(own)} items of {index.path} are not in {root} any more "
-            f"({shown}), more than a tenth: "
-            "is all of it mounted, and has each folder its own prefix? --force prunes "
-            "nevertheless; nothing was done"
+            f"({shown}), more than a tenth: is all of it mounted, and has each folder its own "
+            "prefix? --force prunes nevertheless; nothing was done"
         )
     return gone
 

@@ -78,8 +78,7 @@ class Gate:
         ):
             raise UsageError(
                 f"gate brightness={list(self.brightness)}: the smallest and the largest belong "
-                f"there, from 0 to "
-                f"{LIGHTEST}, as in brightness=[40,220]"
+                f"there, from 0 to {LIGHTEST}, as in brightness=[40,220]"
             )
 
     @classmethod
@@ -113,16 +112,15 @@ class Gate:
             if wanted is not None and measured is not None and measured < wanted:
                 raise PoorQuality(
                     f"{name}: its {key} is {measured:.3g}, at least {wanted:g} is asked: give a "
-                    f"better one, or ask "
-                    f"for less ({key}=...)"
+                    f"better one, or ask for less ({key}=...)"
                 )
         if self.brightness is not None and found.brightness is not None:
             low, high = self.brightness
             if not low <= found.brightness <= high:
                 raise PoorQuality(
                     f"{name}: its brightness is {found.brightness:.3g}, between {low:g} and "
-                    f"{high:g} is asked: it is "
-                    f"too {'dark' if found.brightness < low else 'bright'}"
+                    f"{high:g} is asked: it is too "
+                    f"{'dark' if found.brightness < low else 'bright'}"
                 )
         if self.judge is not None and (reason := self.judge(value, array)) is not None:
             raise PoorQuality(f"{name}: {reason}")
@@ -138,8 +136,7 @@ class Gate:
         if useless := [key for key in asked if key not in told]:
             raise UsageError(
                 f"{useless[0]} is not measured of what this bundle reads "
-                f"({bundle.twin.input.name}): "
-                f"there is {' and '.join(told) or 'nothing'}"
+                f"({bundle.twin.input.name}): there is {' and '.join(told) or 'nothing'}"
             )
         if self.norm is not None and unit:
             raise UsageError(

@@ -104,8 +104,8 @@ def embeddings_of(
     models = {str(each) for each in batch[MODEL]}
     if len(models) != 1:
         raise DataError(
-            f"a batch of vectors of {len(models)} models: give one that holds rows of a single "
-            f"model"
+            f"a batch of vectors of {len(models)} models: "
+            "give one that holds rows of a single model"
         )
     vectors = np.stack([np.asarray(each, np.float32) for each in batch[VECTOR]])
     return Embeddings(

@@ -38,8 +38,8 @@ def evaluate_scores(
     """
     if contract is not None and contract.calibration is None:
         raise NotCalibrated(
-            "the contract has no calibration: `twofold calibrate SCORES.csv --far 1e-2 -o ...` "
-            "makes one"
+            "the contract has no calibration: `twofold "
+            "calibrate SCORES.csv --far 1e-2 -o ...` makes one"
         )
     known = None if contract is None else contract.calibration
     if far is None:
@@ -48,8 +48,7 @@ def evaluate_scores(
     if known is not None and _made_from(known, scores):
         raise IdentityOverlap(
             "these are the scores that the threshold was found on, so error rates at it would "
-            "look too good: evaluate "
-            "on scores of other identities"
+            "look too good: evaluate on scores of other identities"
         )
     pairs, unit = scores.by_site, scores.unit if scores.sites is None else "site"
     settings = {"confidence": confidence, "unit": unit, "seed": seed}

@@ -156,10 +156,8 @@ def _expecting(found: "Groups", bundle: "Bundle") -> "Groups":
         return found
     note = (
         f"a false-accept rate of {bundle.calibration.far:g} lets up to {expected:,.0f} of "
-        f"{pairs:,} pairs of different "
-        f"things pass: calibrate at a smaller one for a table of this size (--far {1 / pairs:.0e} "
-        f"lets one), "
-        "or ask for a higher --threshold"
+        f"{pairs:,} pairs of different things pass: calibrate at a smaller one for a table of "
+        f"this size (--far {1 / pairs:.0e} lets one), or ask for a higher --threshold"
     )
     return replace(found, notes=(*found.notes, note))
 
@@ -356,8 +354,8 @@ def _carried_out(moved: "Moved", data: Path) -> str:
         lines.append(f"{counted(len(moved.files), 'file', 'was')} moved to {data / TRASH}")
         if moved.linked:
             lines.append(
-                f"{counted(len(moved.linked), 'hard link', 'stands')} in the place of a file that "
-                f"went"
+                f"{counted(len(moved.linked), 'hard link', 'stands')} "
+                "in the place of a file that went"
             )
         lines.append(f"to undo it: {_command(data, moved.undo)}")
     elif moved.files:
@@ -394,8 +392,8 @@ def _told(found: "Groups", seconds: float) -> str:
         lines.append(f"  {group.kept}{' (in the index)' if group.known else ''} ~ {alike}{more}")
     if len(found.groups) > LISTED:
         lines.append(
-            f"  and {counted(len(found.groups) - LISTED, 'more group')}: --report groups.html or "
-            f"--json shows all"
+            f"  and {counted(len(found.groups) - LISTED, 'more group')}: "
+            "--report groups.html or --json shows all"
         )
     if found.perhaps:
         lines.append(
@@ -418,7 +416,7 @@ def _told(found: "Groups", seconds: float) -> str:
     if found.recall is not None:
         r = found.recall
         lines.append(
-            f"of the near pairs {r.value:.2%} were found [{r.low:.2%}, {r.high:.2%}], by exact "
-            f"search of some"
+            f"of the near pairs {r.value:.2%} were found "
+            f"[{r.low:.2%}, {r.high:.2%}], by exact search of some"
         )
     return "\n".join(lines)

@@ -4,24 +4,13 @@ Pictures are 64 x 64 grey planes here. All places, sizes and turns are tried coa
 one matrix product a size; the best is refined at 32 x 32 with fractions of a pixel.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
-from twofold.copies.hashing import SIDE as HASHED
-
-__all__ = [
-    "SIDE",
-    "WAVES",
-    "cut_signatures",
-    "matrices",
-    "placements",
-    "signatures",
-    "turned_signatures",
-    "views",
-]
+__all__ = ["SIDE", "TURNS", "matrices", "placements", "pooled", "turned"]
 
 SIDE = 64
 """Pixels a side of the plane that pictures are laid over each other in."""
@@ -37,13 +26,6 @@ SMALLEST = 7
 TURNS = (0.0, 90.0, 180.0, 270.0, -4.0, 4.0, -8.0, 8.0, -12.0, 12.0, -16.0, 16.0)
 """Degrees counter-clockwise by which the cut-out is turned back."""
 
-KEPT = (0.9, 0.8)
-CUT, STARTS = (0.9, 0.8, 0.7, 0.6, 0.5), (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Shares of the sides that many cut-outs keep, and where these begin, as shares of what is cut away."""
-
-WAVES = 10
-FLAT = 50.0
-"""A signature's length before it is one, under which there is nothing in the picture but one grey."""
 
 BLOCK = 128
 PLAIN, PROMISING, RIVAL = 0.9, 0.8, 0.3
@@ -51,90 +33,7 @@ STEPS = (1 / 32, 1 / 64, 1 / 128)
 """By these shares of the side a cut-out is moved and sized, and by as many times 64 degrees turned, to fit better."""
 
 
-MIDDLE = 0.7
-"""Share of the sides that lies inside a picture turned by up to 16 degrees, but for its corners."""
-
-
-@cache
-def _waves() -> Float[np.ndarray, "waves pixels"]:
-    place = (np.arange(HASHED) + 0.5) / HASHED
-    return np.cos(np.pi * np.arange(WAVES)[:, None] * place).astype(np.float32)
-
-
-def signatures(planes: UInt8[np.ndarray, "n side side"]) -> Float[np.ndarray, "n dim"]:
-    """A vector of unit length a picture, alike for copies: its 10 x 10 lowest cosine coefficients, but the constant.
-
-    Zeros for a picture of one grey.
-
-    Each is weighted by its frequency, since natural pictures have spectra that fall like 1 / f:
-    then all count the same, and unrelated pictures are as good as orthogonal. It is the perceptual
-    hash before its bits are taken.
-    """
-    grey = _pooled(planes, HASHED)
-    return _weighted(_waves() @ grey @ _waves().T)
-
-
-def _weighted(found: Float[np.ndarray, "n waves waves"]) -> Float[np.ndarray, "n dim"]:
-    found = found.reshape(len(found), WAVES**2)
-    row, column = np.divmod(np.arange(WAVES**2), WAVES)
-    weighted = (found * np.hypot(row, column).astype(np.float32))[:, 1:]
-    length = np.linalg.norm(weighted, axis=1, keepdims=True)
-    return np.where(length > FLAT, weighted / np.maximum(length, FLAT), 0).astype(np.float32)
-
-
-def cut_signatures(
-    planes: UInt8[np.ndarray, "n 64 64"], shares: Sequence[float] = CUT
-) -> Iterator[Float[np.ndarray, "n dim"]]:
-    """Signatures of many cut-outs of each picture, none of which is drawn.
-
-    Args:
-        shares: of the sides that they keep; by default down to a quarter of the area.
-    """
-    for kept in shares:
-        waves = [_waves() @ _halved() @ _cut(start * (1 - kept), kept) for start in STARTS]
-        rows = [each @ planes.astype(np.float32) for each in waves]
-        for across in rows:
-            for column in waves:
-                yield _weighted(across @ column.T)
-
-
-def turned_signatures(
-    planes: UInt8[np.ndarray, "n 64 64"],
-) -> tuple[Float[np.ndarray, "n dim"], Iterator[Float[np.ndarray, "n dim"]]]:
-    """Signatures of the middle of each picture, and of the middle after each of some small turns."""
-    waves = _waves() @ _halved() @ _cut((1 - MIDDLE) / 2, MIDDLE)
-
-    def middle(planes: Shaped[np.ndarray, "n 64 64"]) -> Float[np.ndarray, "n dim"]:
-        return _weighted(waves @ planes.astype(np.float32) @ waves.T)
-
-    return middle(planes), (middle(_turned(planes, degrees)) for degrees in TURNS if degrees % 90)
-
-
-@cache
-def _halved() -> Float[np.ndarray, "32 64"]:
-    return np.kron(np.eye(HASHED), np.full((1, SIDE // HASHED), HASHED / SIDE)).astype(np.float32)
-
-
-def views(planes: UInt8[np.ndarray, "n 64 64"]) -> Iterator[UInt8[np.ndarray, "n 64 64"]]:
-    """Each picture as one of its copies may show it: turned by quarters, or cut to a part of it."""
-    for quarters in (1, 2, 3):
-        yield np.rot90(planes, quarters, axes=(1, 2))
-    for kept in KEPT:
-        for top, left in ((0.0, 0.0), (0.0, 1.0), (1.0, 0.0), (1.0, 1.0), (0.5, 0.5)):
-            rows, columns = (_cut(start * (1 - kept), kept) for start in (top, left))
-            yield np.rint(rows @ planes.astype(np.float32) @ columns.T).astype(np.uint8)
-
-
-@cache
-def _cut(start: float, kept: float) -> Float[np.ndarray, "64 64"]:
-    """Rows that cut a part out of 64 pixels and bring it to 64 again."""
-    edges = SIDE * (start + kept * np.linspace(0, 1, SIDE + 1))
-    place = np.arange(SIDE)
-    shared = np.minimum(edges[1:, None], place + 1) - np.maximum(edges[:-1, None], place)
-    return np.clip(shared, 0, None).astype(np.float32) / np.float32(kept)
-
-
-def _pooled(
+def pooled(
     planes: UInt8[np.ndarray, "n side side"], side: int
 ) -> Float[np.ndarray, "n small small"]:
     step = planes.shape[1] // side
@@ -261,14 +160,14 @@ def _coarse(
     cut: UInt8[np.ndarray, "m 64 64"], whole: UInt8[np.ndarray, "m 64 64"]
 ) -> Float[np.ndarray, "m 4"]:
     """(top, left, side, degrees) of the best fit on a grid of 16 x 16, for each pair."""
-    ground, small = _pooled(whole, COARSE), _pooled(cut, FINE)
+    ground, small = pooled(whole, COARSE), pooled(cut, FINE)
     best, place = np.full(len(cut), -2.0, np.float32), np.zeros((len(cut), 4))
-    turned = np.stack([_turned(small, degrees) for degrees in TURNS], axis=1)
+    upright = np.stack([turned(small, degrees) for degrees in TURNS], axis=1)
     for size in range(SMALLEST, COARSE + 1):
         windows = np.lib.stride_tricks.sliding_window_view(ground, (size, size), axis=(1, 2))
         across = windows.shape[1]
         windows = _standard(windows.reshape(len(cut), -1, size * size))
-        views = _resized(turned, size).reshape(len(cut), len(TURNS), -1)
+        views = _resized(upright, size).reshape(len(cut), len(TURNS), -1)
         fits = (windows @ _standard(views).transpose(0, 2, 1)) / size**2
         flat = fits.reshape(len(cut), -1)
         first = flat.argmax(axis=1)
@@ -285,7 +184,7 @@ def _coarse(
     return place
 
 
-def _turned(
+def turned(
     planes: Shaped[np.ndarray, "m side side"], degrees: float
 ) -> Float[np.ndarray, "m side side"]:
     """Each turned about its middle, counter-clockwise; what comes in at the corners has its mean grey."""

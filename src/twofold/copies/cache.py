@@ -71,8 +71,8 @@ def load_cache(path: str | Path | None, reader: Input | Bundle, *, mirrored: boo
             )
         if told["reader"] != _kind(reader):
             raise FingerprintMismatch(
-                f"{path} was made by another model or reader: name another folder, or delete this "
-                f"one"
+                f"{path} was made by another model or reader: "
+                "name another folder, or delete this one"
             )
         return _restored(folder, told, verdicts=_rule(mirrored=mirrored))
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

@@ -7,11 +7,11 @@ from itertools import chain, repeat
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped, UInt8
 
-from twofold.copies.alignment import cut_signatures, signatures, turned_signatures
-from twofold.copies.alignment import views as cut_and_turned
 from twofold.copies.cells import SMALL
 from twofold.copies.near_pairs import near_pairs
 from twofold.copies.reading import Seen
+from twofold.copies.signatures import cut_signatures, signatures, turned_signatures
+from twofold.copies.signatures import views as cut_and_turned
 
 __all__ = ["Pair", "candidates"]
 

@@ -156,8 +156,7 @@ def _looked_up(root: Path, row: Row, where: str) -> Decided:
         if keeps and not row["bytes"]:
             raise DataError(
                 f"{where}: {path} is kept by an index, and where its file lies is not known, so "
-                f"it cannot be checked: "
-                "index with --keep-source, or keep one file of the group"
+                "it cannot be checked: index with --keep-source, or keep one file of the group"
             )
         why = "is kept, but there is no such file" if keeps else "is not a file"
         raise DataError(f"{where}: {path} {why} in {root}: look again. No file was moved")
@@ -166,8 +165,8 @@ def _looked_up(root: Path, row: Row, where: str) -> Decided:
     unknown = keeps and row["bytes"] in ("", "0")
     if not unknown and str(state.bytes) != row["bytes"]:
         raise DataError(
-            f"{where}: {path} has {state.bytes} bytes, and had {row['bytes']} when it was looked "
-            f"at: look again"
+            f"{where}: {path} has {state.bytes} bytes, and had "
+            f"{row['bytes']} when it was looked at: look again"
         )
     digest = _unchanged(file, path, row, where)
     return Decided(path=path, file=file, group=row["group"], state=state, digest=digest)
@@ -244,7 +243,7 @@ def _refuse_kept_and_gone(kept: Iterable[Decided], going: list[Decided]) -> None
         other = gone.get(each.state.file, gone.get(os.path.realpath(each.file)))
         if other is not None:
             raise DataError(
-                f"{each.path} is kept in group {each.group}, and {other} is to go, but both are "
-                f"the same file: "
-                "keep it everywhere, or keep another one in that group. No file was moved"
+                f"{each.path} is kept in group {each.group}, and {other} "
+                "is to go, but both are the same file: keep it everywhere, "
+                "or keep another one in that group. No file was moved"
             )

@@ -6,9 +6,8 @@ at once; what was killed is taken back by the next call.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from unicodedata import normalize
 
@@ -23,20 +22,13 @@ from twofold.copies.decisions import (
     root_of,
 )
 from twofold.copies.sidecars import sidecars
-from twofold.data.delimited import written_rows
+from twofold.copies.undo import UNFINISHED, Move, move_back, write_undo_list
 from twofold.data.listing import some
 from twofold.errors import CannotWrite, DataError
-from twofold.files import rename_without_replacing, sha256_file, sync_folder, write_atomically
+from twofold.files import rename_without_replacing, sha256_file, sync_folder
 from twofold.printable import utf8_name
 
 __all__ = ["TRASH", "Moved", "apply_decisions", "unfinished"]
-
-UNDO_LIST = ("path", "moved_to", "linked_to", "time", "raw")
-"""`linked_to`: the file that a hard link at the old place leads to. A row without `moved_to` is a folder. `raw`: where
-a name is not UTF-8, the bytes of the first three in hexadecimal digits."""
-
-UNFINISHED = ".unfinished"
-"""Ending of the mark beside an undo list while its files are being moved."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +45,6 @@ class Moved:
     linked: dict[str, str]
     left: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Move:
-    """One file: where it stands, where it goes, and what it was when it was checked."""
-
-    path: str
-    target: str
-    state: State
-    linked_to: str = ""
 
 
 def apply_decisions(data: str | Path, decisions: str | Path, *, link: bool = False) -> Moved:
@@ -131,11 +113,11 @@ def _alone(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _plain(each: Decided) -> _Move:
-    return _Move(path=each.path, target="", state=each.state)
+def _plain(each: Decided) -> Move:
+    return Move(path=each.path, target="", state=each.state)
 
 
-def _linking(kept: list[Decided], going: list[Decided]) -> tuple[list[_Move], tuple[str, ...]]:
+def _linking(kept: list[Decided], going: list[Decided]) -> tuple[list[Move], tuple[str, ...]]:
     """Which files can become hard links to a kept one of their group: those of exactly its bytes, on its disk."""
     moves, left = [], []
     digests: dict[Path, str] = {}
@@ -159,19 +141,19 @@ def _linking(kept: list[Decided], going: list[Decided]) -> tuple[list[_Move], tu
     return moves, tuple(left)
 
 
-def _with_sidecars(root: Path, moves: list[_Move], kept: list[Decided]) -> list[_Move]:
+def _with_sidecars(root: Path, moves: list[Move], kept: list[Decided]) -> list[Move]:
     """The moves, and those of sidecar files that are of no use where their file is not; with a link they stay."""
     going = [root / move.path for move in moves if not move.linked_to]
     fixed = {each.file for each in kept} | {root / move.path for move in moves}
     found = [file for file in sidecars(going) if file not in fixed]
     more = [
-        _Move(path=file.relative_to(root).as_posix(), target="", state=State.of(file))
+        Move(path=file.relative_to(root).as_posix(), target="", state=State.of(file))
         for file in found
     ]
     return [*moves, *more]
 
 
-def _targets(root: Path, moves: list[_Move]) -> list[_Move]:
+def _targets(root: Path, moves: list[Move]) -> list[Move]:
     """Where each goes: under its own path, with a number where that is taken."""
     taken: set[str] = set()
     found = []
@@ -181,8 +163,8 @@ def _targets(root: Path, moves: list[_Move]) -> list[_Move]:
         trash = root / disk / TRASH
         if trash.is_symlink() or (trash.exists() and not trash.is_dir()):
             raise CannotWrite(
-                f"{trash} is not a folder of its own, so nothing can be kept there. No file was "
-                f"moved"
+                f"{trash} is not a folder of its own, so "
+                "nothing can be kept there. No file was moved"
             )
         target, number = disk / TRASH / inside, 1
         while _plain_name(target) in taken or os.path.lexists(root / target):
@@ -198,7 +180,7 @@ def _plain_name(path: Path) -> str:
     return normalize("NFC", normalize("NFC", path.as_posix()).casefold())
 
 
-def _top_of_disk(root: Path, move: _Move) -> Path:
+def _top_of_disk(root: Path, move: Move) -> Path:
     """The uppermost folder of the data on the disk of the file, relative to the data."""
     disk = move.state.file[0]
     place = Path(move.path).parent
@@ -207,9 +189,9 @@ def _top_of_disk(root: Path, move: _Move) -> Path:
     return place
 
 
-def _carry_out(root: Path, moves: list[_Move], kept: list[Decided]) -> Path:
+def _carry_out(root: Path, moves: list[Move], kept: list[Decided]) -> Path:
     """Write the undo list, move, and look once more; take everything back if anything is amiss."""
-    undo = _undo_list(root, moves)
+    undo = write_undo_list(root, moves)
     mark = undo.with_name(undo.name + UNFINISHED)
     try:
         mark.touch()
@@ -235,7 +217,7 @@ def _carry_out(root: Path, moves: list[_Move], kept: list[Decided]) -> Path:
     return undo
 
 
-def _forth(root: Path, moves: list[_Move]) -> None:
+def _forth(root: Path, moves: list[Move]) -> None:
     folders: set[Path] = set()
     for move in moves:
         file, place = root / move.path, root / move.target
@@ -250,62 +232,11 @@ def _forth(root: Path, moves: list[_Move]) -> None:
         sync_folder(folder)
 
 
-def _undo_list(root: Path, moves: list[_Move]) -> Path:
-    """Written before anything moves; with the times of the folders as they are."""
-    rows = [_stored((move.path, move.target, move.linked_to), move.state.time) for move in moves]
-    for folder in sorted({Path(move.path).parent for move in moves} | {Path()}):
-        rows.append(_stored((f"{folder.as_posix()}/", "", ""), (root / folder).stat().st_mtime_ns))
-    table = written_rows(UNDO_LIST, rows)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    undo = root / TRASH / f"undo-{stamp}.csv"
-    try:
-        undo.parent.mkdir(exist_ok=True)
-    except OSError as error:
-        raise CannotWrite(
-            f"cannot make {undo.parent}: {error.strerror}. No file was moved"
-        ) from error
-    try:
-        write_atomically(undo, table)
-    except CannotWrite as error:
-        raise CannotWrite(
-            f"the undo list cannot be written, so no file was moved: {error}"
-        ) from error
-    return undo
-
-
-def _stored(names: tuple[str, str, str], time: int) -> dict[str, object]:
-    """A row of an undo list."""
-    plain = tuple(map(utf8_name, names))
-    raw = "" if plain == names else " ".join(os.fsencode(name).hex() or "-" for name in names)
-    return dict(zip(UNDO_LIST, (*plain, time, raw), strict=True))
-
-
-def _undo_rows(rows: list[Row], table: Path) -> list[Row]:
-    """The rows of an undo list with the names as they are on the disk.
-
-    Raises:
-        DataError: bytes of names that are none.
-    """
-    found = []
-    for row in rows:
-        names = dict[str, str]()
-        if raw := row.get("raw"):
-            try:
-                decoded = [os.fsdecode(bytes.fromhex(part.strip("-"))) for part in raw.split(" ")]
-                names = dict(zip(UNDO_LIST[:3], decoded, strict=True))
-            except ValueError:
-                raise DataError(
-                    f"{table}: raw {raw!r} does not stand for three names: restore the list"
-                ) from None
-        found.append(row | names)
-    return found
-
-
 def _taken_back(root: Path, undo: Path) -> str:
     """Put back what was moved; what is to be said about it."""
     try:
         rows, _ = decisions_table(undo)
-        _back(root, rows, undo)
+        move_back(root, rows, undo)
     except (OSError, DataError, CannotWrite, KeyboardInterrupt) as error:
         return f"Some files are in the trash still ({error}); take them back with --apply {undo}"
     return f"Every file is in its place; the undo list is {undo}"
@@ -316,7 +247,7 @@ def _recover(root: Path) -> tuple[str, ...]:
     told = []
     for undo in unfinished(root):
         rows, _ = decisions_table(undo)
-        back = _back(root, rows, undo)
+        back = move_back(root, rows, undo)
         told.append(
             f"an earlier run was cut off: {len(back)} of its files were put back ({undo.name})"
         )
@@ -324,96 +255,4 @@ def _recover(root: Path) -> tuple[str, ...]:
 
 
 def _undone(root: Path, rows: list[Row], table: Path) -> Moved:
-    return Moved(files=_back(root, rows, table), undo=None, linked={})
-
-
-def _back(root: Path, rows: list[Row], table: Path) -> dict[str, str]:
-    """Move everything of an undo list back: from -> to. What is in its place already stays there.
-
-    Raises:
-        DataError: a path outside the data, a place that is taken, or a file that is nowhere.
-            Nothing was moved.
-    """
-    moves, nowhere = [], []
-    rows = _undo_rows(rows, table)
-    for row in rows:
-        if not row["moved_to"]:
-            continue
-        away, place = _inside(root, row["moved_to"]), _inside(root, row["path"])
-        if not away.is_file():
-            if not place.is_file():
-                nowhere.append(row["path"])
-            continue
-        if os.path.lexists(place) and not _is_our_link(root, row):
-            raise DataError(
-                f"{row['path']} stands there again: move it away, or take its line out of {table}"
-            )
-        moves.append(row)
-    if nowhere:
-        raise DataError(
-            f"{some(nowhere)} of {table} is neither in its place nor in the trash: take its line "
-            f"out"
-        )
-    times = _times_to_restore(root, rows, table)
-    if moves and table.parent.samefile(root / TRASH):
-        table.with_name(table.name + UNFINISHED).touch()
-    _move_back(root, moves)
-    for folder, time in times.items():
-        with suppress(OSError):
-            os.utime(folder, ns=(time, time))
-    table.with_name(table.name + UNFINISHED).unlink(missing_ok=True)
-    return {utf8_name(row["moved_to"]): utf8_name(row["path"]) for row in moves}
-
-
-def _move_back(root: Path, rows: list[Row]) -> None:
-    folders: set[Path] = set()
-    for number, row in enumerate(rows):
-        away, place = root / row["moved_to"], root / row["path"]
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if row.get("linked_to") and os.path.lexists(place):
-                # the name of the hard link; its content stays with the kept file
-                away.replace(place)
-            else:
-                rename_without_replacing(away, place)
-        except OSError as error:
-            raise CannotWrite(
-                f"cannot move {row['moved_to']} back to {row['path']}: {error.strerror}. {number} "
-                f"of {len(rows)} files "
-                "are back; the same command takes the others"
-            ) from error
-        folders |= {away.parent, place.parent}
-    for folder in folders:
-        sync_folder(folder)
-
-
-def _times_to_restore(root: Path, rows: list[Row], table: Path) -> dict[Path, int]:
-    """Folders and the times they had: those that nobody has changed since the files were moved, or that are gone."""
-    cut_off, finished = table.with_name(table.name + UNFINISHED).exists(), table.stat().st_mtime_ns
-    times = {
-        root / row["path"]: int(row["time"])
-        for row in rows
-        if not row["moved_to"] and row.get("time")
-    }
-    return {
-        folder: time
-        for folder, time in times.items()
-        if cut_off or not folder.exists() or folder.stat().st_mtime_ns <= finished
-    }
-
-
-def _is_our_link(root: Path, row: Row) -> bool:
-    kept = row.get("linked_to")
-    return bool(kept) and (root / kept).is_file() and (root / row["path"]).samefile(root / kept)
-
-
-def _inside(root: Path, path: str) -> Path:
-    """A file of the data; links that lead out of it, and .., are refused."""
-    file = root / path
-    if (
-        Path(path).is_absolute()
-        or not file.parent.resolve().is_relative_to(root.resolve())
-        or ".." in Path(path).parts
-    ):
-        raise DataError(f"{path} lies outside {root}: decisions are about files of the data")
-    return file
+    return Moved(files=move_back(root, rows, table), undo=None, linked={})

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int
 
-from twofold.data.arrangement import another, arranged, runs, scattered, turns, unranked
+from twofold.data.arrangement import arranged, runs, turns
+from twofold.data.balanced_pairs import balanced_pairs
 from twofold.errors import DataError, NotEnoughData, UsageError
 
 __all__ = ["Episode", "balanced_pairs", "episodes", "hard_batches", "identity_batches"]
 
-# the first word of each plan's seed, so that two plans of one seed have nothing to do with each
-# other
-_IDENTITY, _PAIRS, _EPISODES, _HARD = 1, 2, 3, 5
+# The first word of each plan's seed keeps plans of one seed apart; 2 is that of `balanced_pairs`.
+_IDENTITY, _EPISODES, _HARD = 1, 3, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +151,8 @@ def _check_batch(
         raise UsageError(f"groups_per_batch={groups_per_batch}, but the items have no groups")
     if groups_per_batch < 1 or p % groups_per_batch:
         raise UsageError(
-            f"groups_per_batch={groups_per_batch} must divide p={p}: choose a p that is a "
-            f"multiple of it"
+            f"groups_per_batch={groups_per_batch} must divide "
+            f"p={p}: choose a p that is a multiple of it"
         )
 
 
@@ -178,11 +178,11 @@ def _plan_whole(
     usable = int((draws > 0).sum())
     if usable < p:
         raise NotEnoughData(
-            f"p={p} classes per batch, but {usable} have two items or more: --set p={usable} or "
-            f"less, or give more"
+            f"p={p} classes per batch, but {usable} have two items "
+            f"or more: --set p={usable} or less, or give more"
             if usable >= 2
-            else f"{usable} classes have two items or more: a batch takes at least 2. Give more "
-            f"items of the same class"
+            else f"{usable} classes have two items or more: a batch "
+            "takes at least 2. Give more items of the same class"
         )
     return list(arranged(draws, p, rng))
 
@@ -207,8 +207,7 @@ def _plan_groups(
     if len(inside) < groups_per_batch:
         raise NotEnoughData(
             f"groups_per_batch={groups_per_batch}, but {len(inside)} groups have {least} or more "
-            f"classes of two "
-            "items or more: set it lower, or train without groups"
+            "classes of two items or more: set it lower, or train without groups"
         )
     left = [iter(plans) for plans in inside]
     rows = arranged(np.array([len(plans) for plans in inside]), groups_per_batch, rng)
@@ -284,103 +283,10 @@ def _group_of_classes(
     first = group[classes.order[classes.start]]
     if (np.repeat(first, classes.count) != group[classes.order]).any():
         raise DataError(
-            "items of one class stand in more than one group: batches by group need one group per "
-            "class"
+            "items of one class stand in more than one "
+            "group: batches by group need one group per class"
         )
     return first
-
-
-def balanced_pairs(
-    labels: Int[np.ndarray, " n"],
-    *,
-    count: int,
-    seed: int,
-    epoch: int = 0,
-    identity: Int[np.ndarray, " n"] | None = None,
-    group: Int[np.ndarray, " n"] | None = None,
-) -> tuple[Int[np.ndarray, " count"], Int[np.ndarray, " count"], Int[np.ndarray, " count"]]:
-    """Pairs of items, genuine and impostor in turn, so that any even slice is half of each.
-
-    Genuine pairs are drawn without repeats, from one epoch to the next as well, until all have been
-    used; then anew in another order. The impostor pair after each genuine pair has the same first
-    item, so that no item's identity tells the answer.
-
-    Args:
-        labels: class of each item.
-        count: pairs, an even number.
-        seed, epoch: the same give the same pairs.
-        identity: where given, an impostor is of another identity, except that an item whose
-            identity has forgeries (items of another class) meets one of those in every other
-            impostor pair, by chance.
-        group: where given, an impostor comes from the same group, if that holds another identity.
-
-    Returns:
-        first item, second item, and 1 for genuine, 0 for impostor.
-
-    Raises:
-        UsageError: an odd count.
-        NotEnoughData: no genuine or no impostor pair.
-    """
-    if count < 2 or count % 2:
-        raise UsageError(
-            f"count={count}: half of the pairs are genuine, so it must be even and at least 2"
-        )
-    identity = labels if identity is None else identity
-    if len(labels) == 0 or int(identity.min()) == int(identity.max()):
-        raise NotEnoughData(
-            "all items have one identity: impostor pairs need two. Give items of more identities"
-        )
-    rng = np.random.default_rng([_PAIRS, seed, epoch])
-    first, second = _genuine(labels, count // 2, seed=seed, epoch=epoch)
-    swap = rng.random(len(first)) < 0.5
-    first, second = np.where(swap, second, first), np.where(swap, first, second)
-    impostor = _impostors(first, labels, identity=identity, group=group, rng=rng)
-    a = np.repeat(first, 2)
-    b = np.stack([second, impostor], axis=1).ravel()
-    return a, b, np.tile(np.array([1, 0]), len(first))
-
-
-def _genuine(
-    labels: Int[np.ndarray, " n"], count: int, *, seed: int, epoch: int
-) -> tuple[Int[np.ndarray, " half"], Int[np.ndarray, " half"]]:
-    order = np.argsort(labels, kind="stable")
-    start, sizes = runs(labels[order])
-    ends = np.cumsum(sizes * (sizes - 1) // 2)
-    total = int(ends[-1])
-    if not total:
-        raise NotEnoughData(
-            f"none of {len(sizes)} classes has two items, so there is no genuine pair: give more "
-            f"items"
-        )
-    places = epoch * count + np.arange(count)
-    ranks = np.empty(count, dtype=np.int64)
-    for cycle in np.unique(places // total).tolist():
-        now = places // total == cycle
-        ranks[now] = scattered(
-            places[now] % total, total, np.random.default_rng([_PAIRS, seed, cycle, 0])
-        )
-    code = np.searchsorted(ends, ranks, side="right")
-    rank = ranks - (ends[code] - sizes[code] * (sizes[code] - 1) // 2)
-    low, high = unranked(rank)
-    return order[start[code] + low], order[start[code] + high]
-
-
-def _impostors(
-    first: Int[np.ndarray, " m"],
-    labels: Int[np.ndarray, " n"],
-    *,
-    identity: Int[np.ndarray, " n"],
-    group: Int[np.ndarray, " n"] | None,
-    rng: np.random.Generator,
-) -> Int[np.ndarray, " m"]:
-    anywhere = np.zeros_like(labels)
-    chosen = another(first, anywhere if group is None else group, identity, rng=rng)
-    missing = chosen < 0
-    chosen[missing] = another(first[missing], anywhere, identity, rng=rng)
-    if identity is labels:
-        return chosen
-    forgery = another(first, identity, labels, rng=rng)
-    return np.where((forgery >= 0) & (rng.random(len(first)) < 0.5), forgery, chosen)
 
 
 def episodes(
@@ -409,8 +315,8 @@ def episodes(
     """
     if n_way < 2 or min(k_shot, queries, count) < 1:
         raise UsageError(
-            f"n_way={n_way}, k_shot={k_shot}, queries={queries}, count={count}: 2, 1, 1 and 1 at "
-            f"least"
+            f"n_way={n_way}, k_shot={k_shot}, queries={queries}, "
+            f"count={count}: 2, 1, 1 and 1 at least"
         )
     rng = np.random.default_rng([_EPISODES, seed, epoch])
     classes = _by_class(labels, rng)
@@ -426,8 +332,7 @@ def episodes(
         where = "" if group is None else " in one group"
         raise NotEnoughData(
             f"n_way={n_way}, but at most {most} classes{where} have k_shot + queries = "
-            f"{k_shot + queries} items: lower "
-            "n_way, k_shot or queries, or give more items"
+            f"{k_shot + queries} items: lower n_way, k_shot or queries, or give more items"
         )
     pools = [pool for pool in pools if len(pool) >= n_way]
     return _tasks(classes, pools, (n_way, k_shot, queries), count=count, rng=rng)

@@ -6,7 +6,7 @@ tear apart.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,11 +16,13 @@ from jaxtyping import Bool, Int
 from twofold.config import Split
 from twofold.data import folders, splits, tables
 from twofold.data.hashes import content_hash
-from twofold.data.listing import Listing, coded, natural, some
-from twofold.errors import DataError, IdentityOverlap, NotEnoughData, UsageError
-from twofold.plurals import counted
+from twofold.data.listing import Listing, check_lengths, coded, natural, recoded, some
+from twofold.errors import DataError, IdentityOverlap, UsageError
 
 __all__ = ["Items", "Parts", "paired_identities"]
+
+_OPTIONAL = (("group", "groups"), ("source", "sources"), ("site", "sites"))
+"""Fields of codes that may be missing, and their tables of names."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -40,8 +42,7 @@ class Items:
         identity: codes into `identities`; equal to the class except for forgeries.
         group: codes into `groups` (an alphabet, a camera), or None.
         source: codes into `sources` (the recording or photograph that it was cut from), or None.
-        site: codes into `sites` (where its identity was recruited: people of one site are not
-            independent), or None.
+        site: codes into `sites` (where its identity was recruited), or None.
         forged: True for forgeries.
         strays: what lay in the folder and was left out.
         notes: what was found out by looking, in words.
@@ -85,8 +86,7 @@ class Items:
         state = "is neither" if path.exists() else "does not exist: DATA is"
         raise DataError(
             f"{path} {state} a folder with one sub-folder per identity or a table "
-            f"({', '.join(tables.SUFFIXES)}) with "
-            "the columns path (or text, sequence) and label"
+            f"({', '.join(tables.SUFFIXES)}) with the columns path (or text, sequence) and label"
         )
 
     @classmethod
@@ -136,10 +136,9 @@ class Items:
         table = tables.read(Path(path), columns)
         if (ends := tables.ends_of(table)) is not None:
             raise DataError(
-                f"{path} is a table of pairs (columns {ends[0]} and {ends[1]}), and labelled "
-                f"items are wanted: a "
-                "folder with one sub-folder per identity, or a table with the columns path and "
-                "label. Pairs are for "
+                f"{path} is a table of pairs (columns {ends[0]} and {ends[1]}); "
+                "give labelled items: a folder with one sub-folder per identity, "
+                "or a table with the columns path and label. Pairs are for "
                 "train, calibrate, evaluate and verify --pairs (in Python: Pairs)"
             )
         return _from_listing(tables.rows_as_items(table, labelled=labelled))
@@ -190,15 +189,12 @@ class Items:
     def take(self, index: Int[np.ndarray, " m"] | Sequence[int]) -> "Items":
         """The items at these positions, in this order; codes are made anew, so that they run from 0 without gaps."""
         index = np.asarray(index, dtype=np.int64)
-        labels, names = _recoded(self.labels[index], self.names)
-        identity, identities = _recoded(self.identity[index], self.identities)
-        group, groups = (
-            (None, ()) if self.group is None else _recoded(self.group[index], self.groups)
-        )
-        source, sources = (
-            (None, ()) if self.source is None else _recoded(self.source[index], self.sources)
-        )
-        site, sites = (None, ()) if self.site is None else _recoded(self.site[index], self.sites)
+        labels, names = recoded(self.labels[index], self.names)
+        identity, identities = recoded(self.identity[index], self.identities)
+        optional: dict[str, Any] = {}
+        for field, table in _OPTIONAL:
+            if (codes := getattr(self, field)) is not None:
+                optional[field], optional[table] = recoded(codes[index], getattr(self, table))
         taken = Items(
             values=tuple(self.values[i] for i in index),
             ids=tuple(self.ids[i] for i in index),
@@ -207,12 +203,7 @@ class Items:
             identity=identity,
             identities=identities,
             forged=self.forged[index],
-            group=group,
-            groups=groups,
-            source=source,
-            sources=sources,
-            site=site,
-            sites=sites,
+            **optional,
             metadata=None if self.metadata is None else tuple(self.metadata[i] for i in index),
         )
         if known := self.__dict__.get("_contents"):
@@ -266,9 +257,8 @@ class Items:
     ) -> "Parts":
         """Four parts that share no identity; the same for the same identities and seed, whatever the order of rows.
 
-        Identities with a genuine pair and those without are dealt out apart, so that each part gets
-        its share of both, and each part whose share is not 0 at least two identities with a genuine
-        pair.
+        Identities with and without a genuine pair are dealt out apart. A part whose share is not 0
+        gets at least two identities with a genuine pair.
 
         Args:
             train, valid, calibrate, test: shares, which add up to 1.
@@ -277,15 +267,17 @@ class Items:
 
         Raises:
             UsageError: shares that do not add up to 1.
-            NotEnoughData: too few identities with a genuine pair: how many there are and how many
-                it takes.
+            NotEnoughData: too few identities with a genuine pair; says how many it takes.
             IdentityOverlap: by="group" and an identity stands in two groups.
         """
         shares = {"train": train, "valid": valid, "calibrate": calibrate, "test": test}
         if by not in ("identity", "group"):
             raise UsageError(f"by={by!r}: a split goes by 'identity' or by 'group'")
-        deal = _deal_identities if by == "identity" else _deal_groups
-        dealt = deal(self, shares, seed)
+        deal = splits.deal_identities
+        if by == "group":
+            group = splits.Groups(codes=_group_of_identities(self), names=self.groups)
+            deal = partial(splits.deal_groups, group=group)
+        dealt = deal(self.identities, paired_identities(self), shares=shares, seed=seed)
         return Parts(**{part: self.where(identities=names) for part, names in dealt.items()})
 
     def parts(self, split: Split, *, seed: int = 0) -> "Parts":
@@ -339,7 +331,7 @@ class Parts:
 
 def _from_listing(listing: Listing) -> Items:
     ids = listing.ids
-    _check_lengths(listing)
+    check_lengths(listing)
     # a forgery's class name: no genuine item can have it, and it says what it is
     labels, names = coded(
         [
@@ -348,9 +340,10 @@ def _from_listing(listing: Listing) -> Items:
         ]
     )
     identity, identities = coded(listing.identities)
-    group, groups = (None, ()) if listing.groups is None else coded(listing.groups)
-    source, sources = (None, ()) if listing.sources is None else coded(listing.sources)
-    site, sites = (None, ()) if listing.sites is None else coded(listing.sites)
+    optional: dict[str, Any] = {}
+    for field, table in _OPTIONAL:
+        if (of_items := getattr(listing, table)) is not None:
+            optional[field], optional[table] = coded(of_items)
     return Items(
         values=listing.values,
         ids=ids,
@@ -359,45 +352,11 @@ def _from_listing(listing: Listing) -> Items:
         identity=identity,
         identities=identities,
         forged=np.array([label is None for label in listing.labels], dtype=bool),
-        group=group,
-        groups=groups,
-        source=source,
-        sources=sources,
-        site=site,
-        sites=sites,
+        **optional,
         strays=listing.strays,
         notes=listing.notes,
         metadata=listing.metadata,
     )
-
-
-def _check_lengths(listing: Listing) -> None:
-    lengths = {
-        "values": len(listing.values),
-        "ids": len(listing.ids),
-        "labels": len(listing.labels),
-    }
-    for name in ("groups", "sources", "sites"):
-        if (given := getattr(listing, name)) is not None:
-            lengths[name] = len(given)
-    if len(set(lengths.values())) > 1:
-        raise DataError(
-            "one of each is needed for every item: "
-            + ", ".join(f"{n} {k}" for k, n in lengths.items())
-        )
-    if not listing.ids:
-        raise NotEnoughData("there are no items")
-    if len(set(listing.ids)) < len(listing.ids):
-        seen: set[str] = set()
-        twice = [name for name in listing.ids if name in seen or seen.add(name)]
-        raise DataError(f"ids must be unique: {some(twice)} appear more than once")
-
-
-def _recoded(
-    codes: Int[np.ndarray, " m"], table: tuple[str, ...]
-) -> tuple[Int[np.ndarray, " m"], tuple[str, ...]]:
-    used, codes = np.unique(codes, return_inverse=True)
-    return codes.astype(np.int64), tuple(table[code] for code in used)
 
 
 def _codes(wanted: Sequence[str], table: tuple[str, ...], what: str) -> list[int]:
@@ -405,8 +364,8 @@ def _codes(wanted: Sequence[str], table: tuple[str, ...], what: str) -> list[int
     unknown = [name for name in wanted if name not in code]
     if unknown:
         raise DataError(
-            f"{len(unknown)} of {len(wanted)} names are not among these {len(table)} {what} "
-            f"names: {some(unknown)}"
+            f"{len(unknown)} of {len(wanted)} names are not among "
+            f"these {len(table)} {what} names: {some(unknown)}"
         )
     return [code[name] for name in wanted]
 
@@ -419,50 +378,11 @@ def paired_identities(items: Items) -> Bool[np.ndarray, " identities"]:
     return paired
 
 
-def _deal_identities(items: Items, shares: dict[str, float], seed: int) -> dict[str, list[str]]:
-    paired = paired_identities(items)
-    strata = [
-        [name for name, has in zip(items.identities, paired, strict=True) if has == side]
-        for side in (True, False)
-    ]
-    try:
-        pairs = splits.part_names(strata[0], shares=shares, seed=seed, least=2)
-    except NotEnoughData as error:
-        raise NotEnoughData(
-            f"identities with two items of one class: {error}. Give more identities, or set the "
-            f"share of a part that "
-            "you can do without to 0 (split.valid, split.calibrate, split.test)"
-        ) from error
-    alone = splits.part_names(strata[1], shares=shares, seed=seed, least=0)
-    return {part: pairs[part] + alone[part] for part in splits.PARTS}
-
-
-def _deal_groups(items: Items, shares: dict[str, float], seed: int) -> dict[str, list[str]]:
-    group = _group_of_identities(items)
-    try:
-        dealt = splits.part_names(items.groups, shares=shares, seed=seed, least=1)
-    except NotEnoughData as error:
-        raise NotEnoughData(f"groups: {error}. Split by identity, or set shares to 0") from error
-    paired = paired_identities(items)
-    identities: dict[str, list[str]] = {}
-    for part, names in dealt.items():
-        inside = np.isin(group, _codes(names, items.groups, "group"))
-        if shares[part] > 0 and (count := int((inside & paired).sum())) < 2:
-            raise NotEnoughData(
-                f"the part {part!r} got the groups {some(names)} with "
-                f"{counted(count, 'identity that has', plural='identities that have')} two items: "
-                f"it takes 2. "
-                "Try another seed, or split by identity"
-            )
-        identities[part] = [items.identities[i] for i in np.flatnonzero(inside)]
-    return identities
-
-
 def _group_of_identities(items: Items) -> Int[np.ndarray, " identities"]:
     if items.group is None:
         raise UsageError(
-            "a split by group needs groups: a table with the column group, or folders of folders "
-            "(--levels 2)"
+            "a split by group needs groups: a table with the "
+            "column group, or folders of folders (--levels 2)"
         )
     group = np.zeros(len(items.identities), dtype=np.int64)
     group[items.identity] = items.group

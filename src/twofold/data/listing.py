@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-__all__ = ["Listing", "coded", "natural", "some"]
+from twofold.errors import DataError, NotEnoughData
+
+__all__ = ["Listing", "check_lengths", "coded", "natural", "recoded", "some"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,36 @@ def coded(names: Sequence[str]) -> tuple[Int[np.ndarray, " n"], tuple[str, ...]]
     table = tuple(sorted(set(names), key=natural))
     code = {name: number for number, name in enumerate(table)}
     return np.fromiter((code[name] for name in names), dtype=np.int64, count=len(names)), table
+
+
+def check_lengths(listing: Listing) -> None:
+    """Raise DataError unless each item has a value in every field and an id of its own; NotEnoughData without items."""
+    lengths = {
+        "values": len(listing.values),
+        "ids": len(listing.ids),
+        "labels": len(listing.labels),
+    }
+    for name in ("groups", "sources", "sites"):
+        if (given := getattr(listing, name)) is not None:
+            lengths[name] = len(given)
+    if len(set(lengths.values())) > 1:
+        raise DataError(
+            "every item needs one of each: " + ", ".join(f"{n} {k}" for k, n in lengths.items())
+        )
+    if not listing.ids:
+        raise NotEnoughData("there are no items")
+    if len(set(listing.ids)) < len(listing.ids):
+        seen: set[str] = set()
+        twice = [name for name in listing.ids if name in seen or seen.add(name)]
+        raise DataError(f"ids must be unique: {some(twice)} appear more than once")
+
+
+def recoded(
+    codes: Int[np.ndarray, " m"], table: tuple[str, ...]
+) -> tuple[Int[np.ndarray, " m"], tuple[str, ...]]:
+    """Codes of some items anew, from 0 without gaps, and the part of the table that they use."""
+    used, codes = np.unique(codes, return_inverse=True)
+    return codes.astype(np.int64), tuple(table[code] for code in used)
 
 
 def some(names: Iterable[str], limit: int = 5) -> str:

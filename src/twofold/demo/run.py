@@ -14,29 +14,19 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-from jaxtyping import Bool, Int
 
 from twofold import build
 from twofold.apps.diagnosis import diagnosed
-from twofold.apps.evaluate import evaluate
-from twofold.apps.verify import calibration_of, identify, verify
-from twofold.bundle import Bundle
-from twofold.calibration.pairs import calibrate
 from twofold.config import Recipe
 from twofold.contract import Calibration
 from twofold.data.fonts import Alphabets, alphabets
 from twofold.data.items import Items, Parts
 from twofold.demo import story as steps
-from twofold.demo.story import OneShot
-from twofold.embedding import embed, scores
-from twofold.errors import CannotCertify, DataError
+from twofold.demo.judging import Judged, judge
 from twofold.files import new_folder
-from twofold.metrics.intervals import estimate, identity_weights, weighted_means
-from twofold.metrics.pairs import AllPairs
 from twofold.report.page import page
-from twofold.report.story import Scores, Step, Story, score_shares
+from twofold.report.story import Step, Story
 from twofold.results import Estimate, Identification, Progress, Verdict
-from twofold.store.index import Index
 from twofold.train.fit import fit
 
 __all__ = ["TRAINED_SCRIPTS", "DemoResult", "demo", "recipe"]
@@ -45,15 +35,6 @@ TRAINED_SCRIPTS = ("Latin", "phonetic", "Cyrillic", "arrows", "mathematics")
 """Scripts that train and choose; every other script is kept for the calibration and the test."""
 
 MARKER = "demo.json"
-MEASURED = (
-    "eer",
-    "false_match_rate",
-    "false_non_match_rate",
-    "recall_at_1",
-    "accuracy_20_way_1_shot",
-)
-ROWS_AT_ONCE = 256
-"""Test items compared with all others at once: a block stays below some megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +136,7 @@ def demo(
                 seed=seed,
                 watch=watch,
             )
-        judged = _judged(bundle, parts, folder, far=far, seed=seed, clock=clock)
+        judged = judge(bundle, parts, folder, far=far, seed=seed, clock=clock)
         story = steps.story(
             [
                 steps.drawn(drawn, seed=seed),
@@ -190,55 +171,7 @@ class _Clock:
         self.seconds[name] = round(time.monotonic() - started, 1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Judged:
-    """All that the trained bundle said."""
-
-    bundle: Bundle
-    calibration: Calibration
-    parts: Parts
-    numbers: list[Estimate]
-    shares: Scores
-    pairs: list[tuple[int, int, Verdict]]
-    one_shot: OneShot
-    queries: list[tuple[Items, int, Identification]]
-
-
-def _judged(
-    bundle: Bundle, parts: Parts, folder: Path, *, far: float, seed: int, clock: _Clock
-) -> _Judged:
-    """Calibrate, evaluate, verify, identify."""
-    test = parts.test
-    with clock("calibrate", "calibrating on scripts that it never saw"):
-        bundle, calibration = _calibrated(bundle, parts.calibrate, far=far, seed=seed)
-        bundle.save(folder / "model")
-    with clock("evaluate", "measuring on further characters"):
-        measured = evaluate(bundle, test, far=far, seed=seed).estimates
-        shares, chosen = _pairs(bundle, test, threshold=calibration.threshold, seed=seed)
-    with clock("verify", "verifying pairs"):
-        pairs = [(a, b, verify(bundle, test.values[a], test.values[b])) for a, b in chosen]
-    with (
-        clock("identify", "identifying from one example"),
-        Index.create(folder / "index", bundle.contract) as index,
-    ):
-        one_shot = _one_shot(bundle, index, test, seed=seed)
-        queries = [
-            (asked, row, identify(bundle, index, asked.values[row]))
-            for asked, row in _queries(one_shot, seed)
-        ]
-    return _Judged(
-        bundle=bundle,
-        calibration=calibration,
-        parts=parts,
-        numbers=steps.renamed(measured, MEASURED),
-        shares=shares,
-        pairs=pairs,
-        one_shot=one_shot,
-        queries=queries,
-    )
-
-
-def _judged_steps(judged: _Judged, out: Path, folder: Path) -> list[Step]:
+def _judged_steps(judged: Judged, out: Path, folder: Path) -> list[Step]:
     """What the trained bundle said, told; the pictures that the commands name are written."""
     test = judged.parts.test
     for number, (a, b, _) in enumerate(judged.pairs, start=1):
@@ -264,7 +197,7 @@ def _judged_steps(judged: _Judged, out: Path, folder: Path) -> list[Step]:
 
 
 def _result(
-    judged: _Judged, out: Path, story: Story, *, pictures: int, seconds: dict[str, float]
+    judged: Judged, out: Path, story: Story, *, pictures: int, seconds: dict[str, float]
 ) -> DemoResult:
     return DemoResult(
         out=out,
@@ -288,127 +221,6 @@ def _parts(items: Items, seed: int) -> Parts:
     )
     unseen = others.split(0.0, 0.0, calibrate=0.6, test=0.4, seed=seed)
     return Parts(train=seen.train, valid=seen.valid, calibrate=unseen.calibrate, test=unseen.test)
-
-
-def _calibrated(
-    bundle: Bundle, items: Items, *, far: float, seed: int
-) -> tuple[Bundle, Calibration]:
-    """Certified where the characters can show it, else the word estimate."""
-    try:
-        bundle = calibrate(bundle, items, far=far, seed=seed)
-    except CannotCertify:
-        bundle = calibrate(bundle, items, far=far, seed=seed, standing="estimate")
-    return bundle, calibration_of(bundle)
-
-
-def _pairs(
-    bundle: Bundle, test: Items, *, threshold: float, seed: int
-) -> tuple[Scores, list[tuple[int, int]]]:
-    """How all pairs score, and four of them: a genuine and an impostor one at random, then the worst of each kind."""
-    vectors = embed(bundle, test).vectors
-
-    def score(rows: Int[np.ndarray, " rows"], cols: Int[np.ndarray, " cols"]) -> np.ndarray:
-        return scores(bundle.twin, vectors[rows], vectors[cols])
-
-    worst_genuine, worst_impostor = (np.inf, 0, 0), (-np.inf, 0, 0)
-    for start in range(0, len(test), ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + ROWS_AT_ONCE, len(test)))
-        block = score(rows, np.arange(len(test)))
-        same = test.labels[rows][:, None] == test.labels[None, :]
-        worst_genuine = min(
-            worst_genuine, _extreme(np.where(same, block, np.inf), start, np.argmin)
-        )
-        worst_impostor = max(
-            worst_impostor, _extreme(np.where(same, -np.inf, block), start, np.argmax)
-        )
-    lots = _by_lot(test, np.random.default_rng(seed))
-    shares = score_shares(AllPairs(score, test.labels), threshold=threshold)
-    return shares, [*lots, worst_genuine[1:], worst_impostor[1:]]
-
-
-def _extreme(
-    block: np.ndarray, start: int, place: Callable[[np.ndarray], Any]
-) -> tuple[float, int, int]:
-    row, column = np.unravel_index(int(place(block)), block.shape)
-    return float(block[row, column]), start + int(row), int(column)
-
-
-def _by_lot(test: Items, generator: np.random.Generator) -> list[tuple[int, int]]:
-    """A pair of one character, and a pair of two characters of one script."""
-    script = _scripts(test)
-    pairs = []
-    for same in (True, False):
-        first = int(generator.choice(len(test)))
-        alike = test.labels == test.labels[first]
-        mates = alike if same else (script == script[first]) & ~alike
-        mates[first] = False
-        pairs.append((first, int(generator.choice(np.flatnonzero(mates)))))
-    return pairs
-
-
-def _one_shot(bundle: Bundle, index: Index, test: Items, *, seed: int) -> OneShot:
-    """Enrol one picture of each of half the characters of a script; ask with all the others."""
-    script = test.groups[int(np.argmax(np.bincount(_scripts(test))))]
-    of_script = test.where(groups=[script])
-    names = [str(name) for name in np.random.default_rng(seed).permutation(of_script.identities)]
-    enrolled = of_script.where(identities=names[: (len(names) + 1) // 2])
-    strangers = of_script.where(identities=names[(len(names) + 1) // 2 :])
-    first = np.unique(enrolled.labels, return_index=True)[1]
-    gallery, known = (
-        enrolled.take(first),
-        enrolled.take(np.setdiff1d(np.arange(len(enrolled)), first)),
-    )
-    index.add(embed(bundle, gallery))
-    return OneShot(
-        script=script,
-        gallery=gallery,
-        known=known,
-        strangers=strangers,
-        numbers=_answers(bundle, index, known, strangers=strangers, seed=seed),
-    )
-
-
-def _answers(
-    bundle: Bundle, index: Index, known: Items, *, strangers: Items, seed: int
-) -> tuple[Estimate, ...]:
-    """How often each answer was given, to queries of enrolled characters and to strangers."""
-    named = _named(bundle, index, known)
-    truth = [known.names[label] for label in known.labels]
-    right = np.array([name == true for name, true in zip(named, truth, strict=True)])
-    nobody = np.array([name is None for name in named])
-    refused = np.array([name is None for name in _named(bundle, index, strangers)])
-    return (
-        _share("enrolled, and named rightly", right, known, seed=seed),
-        _share("enrolled, but taken for nobody", nobody, known, seed=seed),
-        _share("enrolled, but named wrongly", ~right & ~nobody, known, seed=seed),
-        _share("a stranger, and taken for nobody", refused, strangers, seed=seed),
-    )
-
-
-def _named(bundle: Bundle, index: Index, queries: Items) -> list[str | None]:
-    """What `identify` would answer to each query, all at once."""
-    best = [hits[0] for hits in index.search_identities(embed(bundle, queries).vectors, k=1)]
-    return [hit.label if bundle.contract.decide(hit.score)[0] == "same" else None for hit in best]
-
-
-def _share(name: str, happened: Bool[np.ndarray, " n"], queries: Items, *, seed: int) -> Estimate:
-    weights = identity_weights(len(queries.names), 1000, seed=seed)
-    values = happened.astype(np.float64)
-    replicates = weighted_means(values, queries.labels, weights)
-    return estimate(name, float(values.mean()), replicates=replicates, resampled=len(queries.names))
-
-
-def _queries(one_shot: OneShot, seed: int) -> list[tuple[Items, int]]:
-    """A query of an enrolled character and one of a stranger, at random."""
-    generator = np.random.default_rng(seed)
-    asked = (one_shot.known, one_shot.strangers)
-    return [(queries, int(generator.choice(len(queries)))) for queries in asked]
-
-
-def _scripts(items: Items) -> Int[np.ndarray, " n"]:
-    if items.group is None:
-        raise DataError("the demo's characters need a script each: give Items with groups")
-    return items.group
 
 
 def _write_picture(folder: Path, name: str, pixels: np.ndarray) -> None:

@@ -119,12 +119,11 @@ def trained(parts: Parts, bundle: Bundle) -> Step:
 def calibrated(known: Calibration) -> Step:
     """What the threshold promises."""
     promise = (
-        f"certified: of pairs of different characters that it has never seen at most "
-        f"{known.far:g} are taken for the "
-        f"same, with {known.confidence:.0%} confidence"
+        "certified: of pairs of different characters that it has never seen at most "
+        f"{known.far:g} are taken for the same, with {known.confidence:.0%} confidence"
         if known.certified
-        else f"an estimate: too few characters to certify that at most {known.far:g} of the "
-        f"different pairs pass"
+        else "an estimate: too few characters to certify that "
+        f"at most {known.far:g} of the different pairs pass"
     )
     return Step(
         title="Calibrate",
@@ -141,8 +140,7 @@ def evaluated(test: Items, numbers: Sequence[Estimate], scores: Scores) -> Step:
     return Step(
         title="Evaluate",
         text=f"On {len(test):,} pictures of {len(test.identities)} further characters of "
-        f"{_listed(test.groups)}, which "
-        "had no part in anything so far.",
+        f"{_listed(test.groups)}, which had no part in anything so far.",
         numbers=tuple(numbers),
         scores=scores,
     )
@@ -155,8 +153,7 @@ def verified(
     return Step(
         title="Verify",
         text="A pair of each kind drawn at random; then the two worst of all: the least alike "
-        "pair of one character, "
-        "and the most alike pair of two.",
+        "pair of one character, and the most alike pair of two.",
         rows=tuple(_verdict_row(test, a, b, verdict) for a, b, verdict in shown),
         commands=tuple(commands),
     )
@@ -170,10 +167,9 @@ def identified(
     return Step(
         title="Identify from one example",
         text=f"{len(gallery)} {one_shot.script} characters were enrolled with ONE picture each. "
-        f"Then came the same "
-        f"characters in other fonts, and {len(one_shot.strangers.names)} that nobody had "
-        f"enrolled. (A stranger is "
-        f"compared with all {len(gallery)}, so a mistake is likelier than for one pair.)",
+        f"Then came the same characters in other fonts, and {len(one_shot.strangers.names)} that "
+        f"nobody had enrolled. (A stranger is compared with all {len(gallery)}, so a mistake is "
+        "likelier than for one pair.)",
         rows=tuple(_query_row(gallery, queries, row, found) for queries, row, found in shown),
         numbers=one_shot.numbers,
         commands=tuple(commands),
@@ -192,10 +188,10 @@ def next_commands(out: Path) -> Step:
         f"page.html.",
         commands=(
             "twofold doctor MY_FOLDER",
-            "twofold train generic MY_FOLDER -o my-model      # or: face, signature, character, "
-            "my-recipe.toml",
-            "twofold calibrate my-model MY_FOLDER --far 1e-2  # on the identities that training "
-            "kept aside",
+            "twofold train generic MY_FOLDER -o my-model      "
+            "# or: face, signature, character, my-recipe.toml",
+            "twofold calibrate my-model MY_FOLDER --far 1e-2 "
+            " # on the identities that training kept aside",
             "twofold evaluate my-model MY_FOLDER",
             "twofold verify my-model one.jpg other.jpg",
             "twofold enrol my-model my-index SOMEBODY one.jpg",

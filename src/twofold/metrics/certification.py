@@ -71,8 +71,8 @@ def certify(
     """
     if not 0.0 < far < 1.0 or not 0.0 < confidence < 1.0:
         raise UsageError(
-            f"far is {far} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 and "
-            f"0.95)"
+            f"far is {far} and confidence {confidence}: "
+            "both lie between 0 and 1 (usual: 1e-2 and 0.95)"
         )
     counted = tally(pairs) if counted is None else counted
     return _lowest(pairs, far, counted=counted, confidence=confidence, genuine=False)
@@ -96,8 +96,8 @@ def certify_rejection(pairs: PairSource, frr: float, *, confidence: float = 0.95
     """
     if not 0.0 < frr < 1.0 or not 0.0 < confidence < 1.0:
         raise UsageError(
-            f"frr is {frr} and confidence {confidence}: both lie between 0 and 1 (usual: 5e-2 and "
-            f"0.95)"
+            f"frr is {frr} and confidence {confidence}: "
+            "both lie between 0 and 1 (usual: 5e-2 and 0.95)"
         )
     turned = Mirrored(pairs)
     found = _lowest(turned, frr, counted=tally(turned), confidence=confidence, genuine=True)
@@ -255,14 +255,14 @@ def _refuse_few(by_site: BySite, sites: int, fewest: int) -> None:
     """
     if sites < SITES:
         raise CannotCertify(
-            f"{sites} sites are too few to certify by site: identities of one site are not "
-            f"independent, and it takes "
-            f"{SITES} sites and more to see how much sites differ; give more sites"
+            f"{sites} sites are too few to certify by site: identities "
+            f"of one site are not independent, and it takes {SITES} "
+            "sites and more to see how much sites differ; give more sites"
         )
     if by_site.identities < fewest:
         raise CannotCertify(
-            f"{by_site.identities} identities at {sites} sites are too few to certify: it takes "
-            f"at least {fewest}"
+            f"{by_site.identities} identities at {sites} sites "
+            f"are too few to certify: it takes at least {fewest}"
         )
 
 
@@ -284,9 +284,8 @@ def _refusal(
         needed = max(needed, math.ceil(units * _pairs_for(asked, confidence) / sizes.max()))
     return (
         f"{units} {who} cannot show a {'false-reject' if genuine else 'false-accept'} rate of "
-        f"{asked:g} with "
-        f"confidence {confidence:g}: it takes about {max(needed, units + 1)} like these; give "
-        f"more {who.split(' ')[0]}"
+        f"{asked:g} with confidence {confidence:g}: it takes about {max(needed, units + 1)} like "
+        f"these; give more {who.split(' ')[0]}"
     )
 
 
@@ -308,9 +307,8 @@ def _too_coarse(counted: Tally, first: int, asked: float, *, genuine: bool) -> s
     )
     return (
         f"the scores are too coarse to certify a rate of {asked:g}: {rate:.3g} of the {who} pairs "
-        f"score {reached:.6g} "
-        f"or {side}, and {none}; a rate that was never seen above 0 has no bound. Give scores "
-        f"that are not rounded"
+        f"score {reached:.6g} or {side}, and {none}; a rate that was never seen above 0 has no "
+        "bound. Give scores that are not rounded"
     )
 
 

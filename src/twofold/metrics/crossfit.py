@@ -106,8 +106,6 @@ def spread_of_folds(judged: CrossFit, far: float) -> tuple[str, ...]:
         return ()
     return (
         f"fold by fold {rates.min():.2g} to {rates.max():.2g} of impostors are accepted at a "
-        f"threshold from the other "
-        f"folds: the models disagree, and the true rate of the final one may be as far from "
-        f"{far:g}. Train longer "
-        "(--set epochs=N), or on more items",
+        "threshold from the other folds: the models disagree, and the true rate of the final one "
+        f"may be as far from {far:g}. Train longer (--set epochs=N), or on more items",
     )

@@ -224,8 +224,8 @@ def rank_k(
     ks = [k for k in ks if k < classes]
     if not ks or classes == len(codes):
         raise NotEnoughData(
-            f"{classes} classes of {len(codes)} items: rank-k rates need two classes, one with "
-            f"two items"
+            f"{classes} classes of {len(codes)} items: rank-k "
+            "rates need two classes, one with two items"
         )
     hits, tries = np.zeros((len(ks), len(codes))), np.zeros(len(codes))
     generator = np.random.default_rng(seed)

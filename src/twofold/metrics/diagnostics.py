@@ -64,23 +64,19 @@ class Symptoms:
         if self.shape > SHAPE and certified:
             found.append(
                 f"identities differ more than usual (skewness {self.skewness:.1f}, excess "
-                f"kurtosis {self.kurtosis:.1f} "
-                "of their mean impostor scores): rare ones may make most false accepts, and these "
-                f"{self.identities} may miss them; {remedy}"
+                f"kurtosis {self.kurtosis:.1f} of their mean impostor scores): rare ones may make "
+                f"most false accepts, and these {self.identities} may miss them; {remedy}"
             )
         if self.largest > DOMINATES and certified:
             found.append(
-                f"a single identity takes part in {self.largest:.0%} of the false accepts: look "
-                f"at its items, or "
-                f"{remedy}"
+                f"a single identity takes part in {self.largest:.0%} "
+                f"of the false accepts: look at its items, or {remedy}"
             )
         if not self.rate / APART <= self.by_items <= self.rate * APART:
             found.append(
-                f"identities with many items differ from the others: counted by pairs of items "
-                f"the rate is "
-                f"{self.by_items:.2g} in place of {self.rate:.2g}; every identity counts once "
-                f"here. If production "
-                "compares items in such numbers, it will see the first"
+                "identities with many items differ from the others: counted by pairs of items the "
+                f"rate is {self.by_items:.2g} in place of {self.rate:.2g}; every identity counts "
+                "once here. If production compares items in such numbers, it will see the first"
             )
         return tuple(found)
 

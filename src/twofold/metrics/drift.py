@@ -153,8 +153,7 @@ def shift(
     if not 0.0 < false_alarms < 1.0 or not 0.0 <= low <= high <= 1.0:
         raise UsageError(
             f"false_alarms is {false_alarms} and the share of genuine pairs {low} to {high}: a "
-            f"rate lies between 0 "
-            "and 1 (usual: 0.01), and shares rise from 0 to 1"
+            "rate lies between 0 and 1 (usual: 0.01), and shares rise from 0 to 1"
         )
     scores = np.array(known.scores)
     seen, variance, freedom, units = _seen(found, scores)

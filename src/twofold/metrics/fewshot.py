@@ -40,15 +40,15 @@ def n_way_accuracy(
     """
     if n_way < 2 or k_shot < 1 or episodes < 1:
         raise UsageError(
-            f"{episodes} episodes of {n_way} ways and {k_shot} shots: at least 1, 2 and 1 are "
-            f"needed"
+            f"{episodes} episodes of {n_way} ways and "
+            f"{k_shot} shots: at least 1, 2 and 1 are needed"
         )
     codes = np.unique(labels, return_inverse=True)[1]
     usable = np.flatnonzero(np.bincount(codes) > k_shot)
     if len(usable) < n_way:
         raise NotEnoughData(
-            f"{len(usable)} classes have {k_shot + 1} items: {n_way}-way {k_shot}-shot episodes "
-            f"need {n_way}"
+            f"{len(usable)} classes have {k_shot + 1} items: "
+            f"{n_way}-way {k_shot}-shot episodes need {n_way}"
         )
     if len(labels) <= AT_ONCE:
         score = _known(score, len(labels))

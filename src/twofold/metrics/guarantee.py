@@ -57,8 +57,7 @@ def guarantee(
     if not identities:
         raise CannotCertify(
             "not every two identities were compared, and a guarantee needs that: give labelled "
-            "items or vectors in "
-            "place of a list of pairs"
+            "items or vectors in place of a list of pairs"
         )
     return _lowest(
         pairs,
@@ -159,8 +158,8 @@ def _fewest_trials(rate: float, confidence: float) -> int:
 def _refuse_odd(rate: float, confidence: float) -> None:
     if not 0.0 < rate < 1.0 or not 0.0 < confidence < 1.0:
         raise UsageError(
-            f"rate is {rate} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 "
-            f"and 0.95)"
+            f"rate is {rate} and confidence {confidence}: "
+            "both lie between 0 and 1 (usual: 1e-2 and 0.95)"
         )
 
 
@@ -177,8 +176,7 @@ def _lowest(
     if allowed is None:
         raise CannotCertify(
             f"{said[0]} identities cannot guarantee a rate of {asked:g} with confidence "
-            f"{confidence:g}: it takes at "
-            f"least {said[1]}, even if no pair is decided wrongly"
+            f"{confidence:g}: it takes at least {said[1]}, even if no pair is decided wrongly"
         )
     counted = tally(pairs) if counted is None else counted
     rates = counted.false_match_rate

@@ -139,9 +139,9 @@ def rate_interval(
 
 def _too_few(known: np.ndarray) -> str:
     return (
-        f"{len(known)} identities are too few for an interval: each is left out in turn, and only "
-        f"{int(known.sum())} "
-        "times is a rate left to measure; give more identities, or more items of each"
+        f"{len(known)} identities are too few for an interval: each is "
+        f"left out in turn, and only {int(known.sum())} times is a rate "
+        "left to measure; give more identities, or more items of each"
     )
 
 

@@ -87,8 +87,8 @@ def open_set(
     """
     if not 0.0 < fpir < 1.0 or not 0.0 < confidence < 1.0:
         raise UsageError(
-            f"fpir is {fpir} and confidence {confidence}: both lie between 0 and 1 (usual: 1e-2 "
-            f"and 0.95)"
+            f"fpir is {fpir} and confidence {confidence}: "
+            "both lie between 0 and 1 (usual: 1e-2 and 0.95)"
         )
     strangers = ~found.mated
     best, weights = found.best[strangers], found.weights[strangers]
@@ -195,8 +195,7 @@ def _refusal(units: int, fpir: float, confidence: float) -> str:
     )
     return (
         f"{units} identities cannot show a false-positive identification rate of {fpir:g} with "
-        f"confidence "
-        f"{confidence:g}: it takes at least {needed}; give more identities"
+        f"confidence {confidence:g}: it takes at least {needed}; give more identities"
     )
 
 
@@ -228,9 +227,8 @@ def galleries(
     if len(enough) < size or len(names) <= size:
         raise NotEnoughData(
             f"a gallery of {size} needs {size} identities with {enrolled} items and strangers "
-            f"beside them; there are "
-            f"{len(names)} identities, {len(enough)} of them with that many: give more, or ask "
-            f"for a smaller gallery"
+            f"beside them; there are {len(names)} identities, {len(enough)} of them with that "
+            "many: give more, or ask for a smaller gallery"
         )
     repeats = (
         max(10, math.ceil(5 * len(names) / (len(names) - size))) if repeats is None else repeats

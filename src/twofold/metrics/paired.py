@@ -110,8 +110,7 @@ def _same(a: PairSource, b: PairSource) -> None:
     if not alike:
         raise DataError(
             f"the two were not scored on the same pairs: {a.units} and {b.units} identities, or "
-            f"other pairs of them; "
-            "a paired comparison needs the same data on both sides"
+            "other pairs of them; a paired comparison needs the same data on both sides"
         )
 
 

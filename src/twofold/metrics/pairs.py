@@ -380,7 +380,6 @@ def finite(scores: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     if len(wrong):
         raise DataError(
             f"{len(wrong)} of {scores.size} scores are not finite (the first is {wrong[0]}): "
-            f"check the "
-            "vectors they come from"
+            "check the vectors they come from"
         )
     return scores.astype(np.float64, copy=False)

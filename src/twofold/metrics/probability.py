@@ -224,9 +224,8 @@ def refuse_distances(counted: Tally) -> None:
     if area < LOWER:
         raise NoMeaning(
             f"{NO_MEANING}they score lower in {1.0 - area:.0%} of all comparisons with one, as "
-            f"distances do. A score "
-            "must be larger for what is more alike, so negate distances (-d in place of d); else "
-            "look at the labels"
+            "distances do. A score must be larger for what is more alike, so negate distances (-d "
+            "in place of d); else look at the labels"
         )
 
 

@@ -72,9 +72,9 @@ def sites_of_identities(
     torn = np.flatnonzero(np.bincount(known[0]) > 1)
     if len(torn):
         raise DataError(
-            f"{len(torn)} identities stand at several sites ({names[torn[0]]!r} at "
-            f"{int((known[0] == torn[0]).sum())}): give each one site, the one where it was "
-            f"recruited"
+            f"{len(torn)} identities stand at several sites "
+            f"({names[torn[0]]!r} at {int((known[0] == torn[0]).sum())}): "
+            "give each one site, the one where it was recruited"
         )
     return known[1]
 

@@ -11,8 +11,7 @@ __all__ = ["SKILLED", "estimates_by_kind", "of_kind"]
 
 SKILLED = (
     "numbers called skilled_ are those of skilled forgeries, each compared with what it imitates; "
-    "all others are those "
-    "of random impostors"
+    "all others are those of random impostors"
 )
 
 CHANGED = ("eer", "auc", "tar_at_far", "false_match_rate")

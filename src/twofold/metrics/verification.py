@@ -96,8 +96,7 @@ def tally(pairs: PairSource) -> Tally:
     if not genuine or not impostor:
         raise NotEnoughData(
             f"{genuine} genuine and {impostor} impostor pairs: both kinds are needed, so give "
-            f"several items of "
-            "each identity and several identities"
+            "several items of each identity and several identities"
         )
     inside = (
         np.unique(np.concatenate(kept))
@@ -171,8 +170,8 @@ def threshold_at_far(tally: Tally, far: float) -> Values:
 def _first_within(tally: Tally, far: float) -> np.ndarray:
     if not 0.0 < far < 1.0:
         raise UsageError(
-            f"far is {far}: a false-accept rate lies between 0 and 1, both excluded (usual: 1e-2, "
-            f"1e-3)"
+            f"far is {far}: a false-accept rate lies between "
+            "0 and 1, both excluded (usual: 1e-2, 1e-3)"
         )
     return np.asarray(np.argmax(tally.false_match_rate <= far, axis=-1))
 

@@ -68,8 +68,7 @@ def _promise(shown: Sequence[Shown]) -> str:
     else:
         said = (
             f"From a score of {first.threshold:.4f} on, two things count as the same; of pairs "
-            f"that are different, "
-            f"{first.far:g} reach it ({first.standing}, of one comparison)."
+            f"that are different, {first.far:g} reach it ({first.standing}, of one comparison)."
         )
     return f'<p class="detail">{_text(said)}</p>'
 
@@ -88,8 +87,8 @@ def _missing(shown: Sequence[Shown]) -> str:
     else:
         told = (
             "The pictures of these hits are not shown, because the index does not keep their "
-            "paths. Search with "
-            "<code>--pictures FOLDER</code>, or index with <code>--keep-source</code>."
+            "paths. Search with <code>--pictures FOLDER</code>, or index with "
+            "<code>--keep-source</code>."
         )
     return f'<p class="detail">{told}</p>'
 

@@ -183,8 +183,7 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
     if len(found.groups) > DRAWN:
         notes.append(
             f"The pictures of the first {DRAWN} groups are inside this page, those of the others "
-            f"are shown from where "
-            "they lie beside it."
+            "are shown from where they lie beside it."
         )
     lines = "".join(f'<p class="detail">{_text(note)}</p>' for note in notes)
     lines += _worth(found)

@@ -90,8 +90,7 @@ def _curves(report: Report) -> str:
             (
                 plots.det(report.curve, at=at, eer=eer),
                 "DET: both error rates, to the lower left is better. The axes are stretched so "
-                "that normal scores "
-                "would give a straight line.",
+                "that normal scores would give a straight line.",
             ),
             (
                 plots.roc(report.curve, at=at, eer=eer),
@@ -99,8 +98,8 @@ def _curves(report: Report) -> str:
             ),
         ),
         _paragraph(
-            f"Line: measured. Band: {sure} interval at each rate by itself, leaving identities "
-            f"out.",
+            f"Line: measured. Band: {sure} interval at "
+            "each rate by itself, leaving identities out.",
             "detail",
         ),
         _all_numbers(report),
@@ -136,19 +135,18 @@ def _scores(report: Report) -> str:
     shown = [
         (
             plots.histogram(report.scores, thresholds=thresholds),
-            "Pairs of the same upwards, pairs of different ones downwards; right of the dashed "
-            "line it says “same”.",
+            "Pairs of the same upwards, pairs of different ones "
+            "downwards; right of the dashed line it says “same”.",
         )
     ]
     if report.reliability is not None and known is not None:
         shown.append(
             (
                 plots.reliability_diagram(report.reliability),
-                "Reliability: of pairs given a probability, how many were genuine. On the dashed "
-                "diagonal it is right "
-                f"(mean gap {100 * report.reliability.gap:.1f} points); larger dots hold more "
-                f"pairs. Genuine pairs are "
-                f"weighed as {known.prior:.0%} of all.",
+                "Reliability: of pairs given a probability, how many were genuine. "
+                "On the dashed diagonal it is right (mean gap "
+                f"{100 * report.reliability.gap:.1f} points); larger dots hold more "
+                f"pairs. Genuine pairs are weighed as {known.prior:.0%} of all.",
             )
         )
     return _section("Scores and probabilities", _figures(*shown))
@@ -169,9 +167,9 @@ def _ranks(report: Report) -> str:
     return _section(
         "Who is it?",
         _paragraph(
-            f"With one example of each of the classes enrolled, the right one comes first for "
-            f"{first.value:.1%} of the "
-            "others (CMC; no threshold, everybody asked for is enrolled)."
+            "With one example of each of the classes enrolled, the "
+            f"right one comes first for {first.value:.1%} of the others "
+            "(CMC; no threshold, everybody asked for is enrolled)."
         ),
         '<div class="figures">'
         + _figure(plots.cmc(report.ranks), f"Rank-k rates with {first.confidence:.0%} intervals.")

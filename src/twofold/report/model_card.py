@@ -14,15 +14,13 @@ def model_card(report: Report) -> str:
     parts = [
         "# Model card",
         f"Made by `twofold evaluate` on {report.made}. Numbers are of unseen identities, "
-        f"intervals by leaving "
-        "identities out or resampling them.",
+        "intervals by leaving identities out or resampling them.",
         "## Model",
         _facts(report.model),
         "## Intended use",
-        "To tell whether two things of the kind that it was tested on are the same, with a person "
-        "to look at what "
-        "matters. It was not tested on other kinds of data, other sources, or attempts to deceive "
-        "it.",
+        "To tell whether two things of the kind that it was tested on are "
+        "the same, with a person to look at what matters. It was not tested "
+        "on other kinds of data, other sources, or attempts to deceive it.",
         "## Result",
         f"{tested(report)} {verdict(report)} {promise(report)}",
         _numbers(report),

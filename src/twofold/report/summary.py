@@ -48,8 +48,7 @@ def tested(report: Report) -> str:
         unseen = ", each judged by a model that had not seen it"
     return (
         f"Tested on {on}{unseen}: {found.genuine_pairs:,} pairs of the same and "
-        f"{found.impostor_pairs:,} pairs of "
-        "different ones."
+        f"{found.impostor_pairs:,} pairs of different ones."
     )
 
 
@@ -61,9 +60,8 @@ def verdict(report: Report) -> str:
         return f"No threshold was calibrated. Where both kinds of errors are equally frequent, each is {equal}."
     return (
         f"At the threshold {report.threshold:.3f}, of pairs of different ones "
-        f"{rate(named['false_match_rate'])} are "
-        f"taken for the same, and of pairs of the same {rate(named['false_non_match_rate'])} are "
-        f"rejected."
+        f"{rate(named['false_match_rate'])} are taken for the same, and of pairs of the same "
+        f"{rate(named['false_non_match_rate'])} are rejected."
     )
 
 
@@ -83,9 +81,8 @@ def promise(report: Report) -> str:
     )
     return (
         f"The threshold is {known.standing}: with {known.confidence:.0%} confidence at most "
-        f"{asked} of the pairs of "
-        f"different ones pass{scope}, found on {counted(known.identities, 'other identity')}. "
-        f"{agrees}"
+        f"{asked} of the pairs of different ones pass{scope}, found on "
+        f"{counted(known.identities, 'other identity')}. {agrees}"
     )
 
 
@@ -96,32 +93,31 @@ def advice(report: Report) -> tuple[str, ...]:
     said = []
     if known is None:
         said.append(
-            "Calibrate it on identities of its own (twofold calibrate BUNDLE DATA --far 1e-2), "
-            "then evaluate again."
+            "Calibrate it on identities of its own (twofold "
+            "calibrate BUNDLE DATA --far 1e-2), then evaluate again."
         )
     elif found.holds is False:
         said.append(
-            "Do not rely on the threshold for this kind of data: calibrate again, on identities "
-            "like those tested here."
+            "Do not rely on the threshold for this kind of data: "
+            "calibrate again, on identities like those tested here."
         )
     elif not known.certified:
         said.append(
-            f"Calibrate on more identities, so that the false-accept rate of {percent(known.far)} "
-            f"can be certified."
+            "Calibrate on more identities, so that the false-accept "
+            f"rate of {percent(known.far)} can be certified."
         )
     if known is not None:
         said += [f"{each[0].upper()}{each[1:]}." for each in known.warnings]
     if found.units < ROUGH_BELOW:
         said.append(
-            f"Test on more identities: with {found.units} the intervals are rough ({ROUGH_BELOW} "
-            f"and more are good)."
+            f"Test on more identities: with {found.units} the "
+            f"intervals are rough ({ROUGH_BELOW} and more are good)."
         )
     missed = named.get("false_non_match_rate")
     if missed is not None and missed.low > 0.1:
         said.append(
             "More than one in ten genuine pairs is rejected. Train on more identities or longer, "
-            "allow a larger "
-            "false-accept rate, or enrol several items each."
+            "allow a larger false-accept rate, or enrol several items each."
         )
     worst = max(report.groups, key=lambda part: part.false_match_rate or 0.0, default=None)
     if worst is not None and worst.false_match_rate is not None and known is not None:
@@ -129,13 +125,12 @@ def advice(report: Report) -> tuple[str, ...]:
         if low > known.far:
             said.append(
                 f"Among {worst.name} alone the false-match rate is {worst.false_match_rate:.2%}: "
-                f"where only such pairs "
-                "are compared, calibrate for that group."
+                "where only such pairs are compared, calibrate for that group."
             )
     if any(hard.wrong and hard.kind == "false accept" for hard in report.hard):
         said.append(
-            "Look at the hardest false accepts in the page: two labels for one thing show up "
-            "there first."
+            "Look at the hardest false accepts in the page: "
+            "two labels for one thing show up there first."
         )
     return (*said,) or ("No problems found with using it on data like this.",)
 

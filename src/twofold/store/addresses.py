@@ -29,8 +29,8 @@ def create_engine(
     if remote is not None:
         if protect is not False:
             raise StoreError(
-                f"{remote.NAME} keeps vectors as they are: only an index in a folder can be "
-                f"protected"
+                f"{remote.NAME} keeps vectors as they are: "
+                "only an index in a folder can be protected"
             )
         return remote.create(place, contract)
     key = None if protect is False else find_key(None if protect is True else protect)
@@ -69,7 +69,7 @@ def _remote(place: str | Path) -> "type[MilvusEngine | PostgresEngine] | None":
     if "://" in str(place):
         # the rest may hold a password
         raise StoreError(
-            f"{scheme}: is not a place for an index: give a folder, milvus://, milvus+file: or "
-            f"postgresql://"
+            f"{scheme}: is not a place for an index: give a "
+            "folder, milvus://, milvus+file: or postgresql://"
         )
     return None

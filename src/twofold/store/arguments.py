@@ -35,21 +35,21 @@ def check_names(embeddings: Embeddings) -> None:
     ids, labels = embeddings.ids, embeddings.labels
     if not len(ids) == len(labels) == len(embeddings.vectors):
         raise StoreError(
-            f"{len(ids)} ids, {len(labels)} labels and {len(embeddings.vectors)} vectors: give "
-            f"one of each"
+            f"{len(ids)} ids, {len(labels)} labels and "
+            f"{len(embeddings.vectors)} vectors: give one of each"
         )
     names = set(ids)
     if len(names) < len(ids):
         twice = [name for name, times in Counter(ids).items() if times > 1]
         raise StoreError(
-            f"the id {twice[0]!r} appears twice in one call ({len(twice)} such ids): give each "
-            f"item its own"
+            f"the id {twice[0]!r} appears twice in one call "
+            f"({len(twice)} such ids): give each item its own"
         )
     names.update(labels)
     if not all_fit(names) and (wrong := [name for name in names if not all_fit({name})]):
         raise StoreError(
-            f"{wrong[0]!r} is not a valid id or label: give a text that is not empty, is UTF-8 "
-            f"and has no NUL"
+            f"{wrong[0]!r} is not a valid id or label: give a "
+            "text that is not empty, is UTF-8 and has no NUL"
         )
 
 
@@ -70,9 +70,9 @@ def check_length(contract: Contract, vectors: np.ndarray, ids: Sequence[str]) ->
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     if len(wrong := np.flatnonzero(np.abs(lengths - 1) > UNIT_TOLERANCE)):
         raise StoreError(
-            f"the vector of {ids[wrong[0]]!r} has length {lengths[wrong[0]]:.4g}: an index for "
-            f"the cosine keeps unit "
-            "vectors, so divide each by its length (an encoder with unit_norm=true does)"
+            f"the vector of {ids[wrong[0]]!r} has length {lengths[wrong[0]]:.4g}: "
+            "an index for the cosine keeps unit vectors, so divide each by its "
+            "length (an encoder with unit_norm=true does)"
         )
 
 

@@ -79,8 +79,7 @@ def cleaned(database: Database, pieces: Sequence[bytes], steps: Sequence[str]) -
             return replace(searches[-1], leftovers=searches[0].left)
     raise StoreError(
         f"{searches[-1].left} places in the files of {database.folder} still hold bytes of them: "
-        f"if that folder has "
-        "other files in it, take those out"
+        "if that folder has other files in it, take those out"
     )
 
 

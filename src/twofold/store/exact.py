@@ -74,13 +74,13 @@ def check_vectors(
     fine = np.vdot(rows, rows) <= LARGEST**2
     if not fine and len(wrong := np.flatnonzero(~(np.abs(rows) <= LARGEST).all(axis=1))):
         raise StoreError(
-            f"the vector of {name(wrong[0])} has NaN, infinity or more than {LARGEST:g} in it: "
-            f"drop it"
+            f"the vector of {name(wrong[0])} has NaN, "
+            f"infinity or more than {LARGEST:g} in it: drop it"
         )
     if contract.distance == "cosine" and len(wrong := np.flatnonzero(~rows.any(axis=1))):
         raise StoreError(
-            f"the vector of {name(wrong[0])} is all zeros, which has no direction to compare: "
-            f"drop it"
+            f"the vector of {name(wrong[0])} is all zeros, "
+            "which has no direction to compare: drop it"
         )
     return rows
 

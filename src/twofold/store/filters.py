@@ -75,8 +75,8 @@ def condition(key: Any, wanted: Any) -> Condition:
     values = tuple(wanted) if isinstance(wanted, list | tuple | set | frozenset) else (wanted,)
     if not values:
         raise StoreError(
-            f"where {key!r}: an empty list of values lets nothing pass: give at least one, or no "
-            f"condition"
+            f"where {key!r}: an empty list of values lets "
+            "nothing pass: give at least one, or no condition"
         )
     for value in values:
         check_value(key, value)
@@ -92,8 +92,8 @@ def between(key: str, wanted: Mapping[str, Any]) -> Condition:
         or any(kind(bound) not in ("text", "number") for bound in bounds)
     ):
         raise StoreError(
-            f"where {key!r}: {dict(wanted)!r} is not a range: give {{'min': x, 'max': y}}, "
-            f"numbers or text"
+            f"where {key!r}: {dict(wanted)!r} is not a range: "
+            "give {'min': x, 'max': y}, numbers or text"
         )
     for bound in bounds:
         check_value(key, bound)
@@ -133,8 +133,8 @@ def refuse_unmatched(
                 for name, count in sorted(known[each.key].items())
             )
             raise StoreError(
-                f"the range of {each.key!r} is of {kind(bound)}s, and {place} has {found} under "
-                f"that key"
+                f"the range of {each.key!r} is of {kind(bound)}s, "
+                f"and {place} has {found} under that key"
             )
 
 
@@ -172,8 +172,8 @@ def metadata_text(names: Sequence[str], metadata: Sequence[Mapping[str, Any]] | 
         return ["{}"] * len(names)
     if len(metadata) != len(names):
         raise StoreError(
-            f"{len(metadata)} metadata for {len(names)} items: give one for each, {{}} where "
-            f"there is none"
+            f"{len(metadata)} metadata for {len(names)} items: "
+            "give one for each, {} where there is none"
         )
     return [text(name, each) for name, each in zip(names, metadata, strict=True)]
 
@@ -195,8 +195,8 @@ def check_key(key: Any) -> None:
     """Refuse a key that an engine could not look up."""
     if not isinstance(key, str) or not key or not key.isprintable() or set('"\\') & set(key):
         raise StoreError(
-            f"{key!r} is not a key: give a text that is not empty, without quotes, backslashes or "
-            f"line ends"
+            f"{key!r} is not a key: give a text that is not "
+            "empty, without quotes, backslashes or line ends"
         )
 
 
@@ -211,6 +211,6 @@ def check_value(key: str, value: Any) -> None:
         fits = "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
     if not fits:
         raise StoreError(
-            f"{key!r} is {value!r}: give a text, True, False, None, or a finite number (an "
-            f"integer of 64 bits)"
+            f"{key!r} is {value!r}: give a text, True, False, "
+            "None, or a finite number (an integer of 64 bits)"
         )

@@ -301,8 +301,8 @@ class Index:
         """What keeps dates, revocations and an audit log; StoreError where the engine keeps none."""
         if self.engine.gallery is None:
             raise StoreError(
-                f"{self.path} keeps no dates, no revocations and no audit log: an index in a "
-                f"folder does"
+                f"{self.path} keeps no dates, no revocations "
+                "and no audit log: an index in a folder does"
             )
         return self.engine.gallery
 
@@ -413,10 +413,9 @@ class Index:
         """Raise FingerprintMismatch unless `fingerprint` is that of this index."""
         if fingerprint != self.contract.fingerprint:
             raise FingerprintMismatch(
-                f"{self.path} holds vectors of model {self.contract.fingerprint[:12]}, these are "
-                f"of "
-                f"{fingerprint[:12]}: use the bundle it was made with, or make a new index with "
-                f"this one"
+                f"{self.path} holds vectors of model "
+                f"{self.contract.fingerprint[:12]}, these are of {fingerprint[:12]}: "
+                "use the bundle it was made with, or make a new index with this one"
             )
 
     def known(self, labels: str | Sequence[str]) -> tuple[str, ...]:

@@ -177,8 +177,7 @@ class Follower:
         if not self.whole(state):
             raise damaged(
                 f"{self.database.folder} holds {self.held()} whole rows where {state.items} were "
-                f"written: some are "
-                "lost or foreign"
+                "written: some are lost or foreign"
             )
         self.generation = state.generation
 

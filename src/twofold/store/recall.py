@@ -30,8 +30,8 @@ def recall_of(
     """
     if not chosen.ids:
         raise StoreError(
-            "no items to measure a recall by: give a sample of at least 1, of an index that is "
-            "not empty"
+            "no items to measure a recall by: give a sample "
+            "of at least 1, of an index that is not empty"
         )
     found: list[float] = []
     for start in range(0, len(chosen.ids), QUERIES_AT_ONCE):

@@ -63,8 +63,8 @@ class Shards:
             told = plain_object(place.read_bytes())
             if told["format"] > FORMAT:
                 raise NewerFormat(
-                    f"{place} has format {told['format']}, this twofold reads up to {FORMAT}: "
-                    f"upgrade it"
+                    f"{place} has format {told['format']}, this "
+                    f"twofold reads up to {FORMAT}: upgrade it"
                 )
             contract = Contract.from_dict(told["contract"])
             if (
@@ -205,10 +205,9 @@ class Shards:
         """
         if absent := self.missing():
             raise StoreError(
-                f"{len(absent)} of {len(self.parts)} parts are missing in {self.folder} (the "
-                f"first is "
-                f"{self.path(absent[0]).name}): let all shards of `twofold embed` end, or start "
-                f"them again"
+                f"{len(absent)} of {len(self.parts)} parts are missing in "
+                f"{self.folder} (the first is {self.path(absent[0]).name}): "
+                "let all shards of `twofold embed` end, or start them again"
             )
         return map(self.read, self.parts)
 

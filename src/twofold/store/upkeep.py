@@ -1,17 +1,14 @@
 """Looking after an index: what is damaged, stale or unfinished in its folder; and keeping what is whole."""
 
 import contextlib
-import heapq
 import json
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from twofold.contract import Contract
 from twofold.errors import DamagedIndex, StoreError
-from twofold.files import make_private, new_folder, private_mode, spares
+from twofold.files import make_private, private_mode, spares
 from twofold.plurals import counted
 from twofold.results import Finding, Inspection
 from twofold.store import audit
@@ -22,54 +19,15 @@ from twofold.store.exact import plain
 from twofold.store.large import EXACT_ROWS, Large
 from twofold.store.leftovers import sweep
 from twofold.store.protection.sealed import at_hand
-from twofold.store.sqlite.connection import TRUTH, explain
+from twofold.store.salvage import Seen, rebuild, salvaged
+from twofold.store.sqlite.connection import TRUTH
 from twofold.store.sqlite.database import Database, Seal
-from twofold.store.sqlite.rows import COLUMNS, State, parse, xor
 
 __all__ = ["inspect"]
 
-ROWS_AT_ONCE = 4096
-"""Rows read in one query: bounds the memory of a check."""
 
 SHOWN = 20
 """Faults or ids that a finding names."""
-
-HOPELESS = 5000
-"""Readings that fail while no row could be read: the root of the table is gone."""
-
-MOST_FAILED = 100_000
-"""Readings that may fail, some seconds of them; what was not tried by then counts as unreachable. A lost page costs
-about ten, since whole ranges are tried first."""
-
-NOTHING_KNOWN = 2**20
-"""Row numbers beyond the last that could be read that are tried, where nothing says how many there are."""
-
-
-@dataclass
-class Seen:
-    """What a reading of the whole database has found.
-
-    Attributes:
-        acknowledged: the last write that was. state: as it stands there; None where it is damaged.
-        items, last, generation: of the whole rows. spoilt: rows that are not as they were written.
-        unreachable: ranges of row numbers that SQLite cannot read.
-    """
-
-    acknowledged: int = 0
-    state: State | None = None
-    items: int = 0
-    last: int = 0
-    generation: int = 0
-    checksum: bytes = bytes(32)
-    spoilt: list[str] = field(default_factory=list)
-    unreachable: list[str] = field(default_factory=list)
-
-    def counted(self) -> bool:
-        """Whether these are the rows that were written."""
-        return self.state is not None and (self.items, self.checksum) == (
-            self.state.items,
-            self.state.checksum,
-        )
 
 
 def inspect(
@@ -174,8 +132,8 @@ def pages(database: Database) -> Iterator[Finding]:
             level="fatal",
             code="damaged-pages",
             message=f"SQLite finds {counted(len(told), 'fault')} in {TRUTH}, first: {told[0]}",
-            remedy="restore the index from a copy, or --repair: rows that can be reached and are "
-            "whole are kept",
+            remedy="restore the index from a copy, or --repair: "
+            "rows that can be reached and are whole are kept",
         )
 
 
@@ -188,8 +146,8 @@ def pinned(database: Database) -> Iterator[Finding]:
             level="fatal",
             code="damaged-contract",
             message=f"what the index is pinned to cannot be read: {error}",
-            remedy="restore the index from a copy, or build it again: a repair cannot guess the "
-            "model",
+            remedy="restore the index from a copy, or build "
+            "it again: a repair cannot guess the model",
         )
 
 
@@ -215,8 +173,7 @@ def rows(seen: Seen) -> Iterator[Finding]:
             level="fatal",
             code="lost-writes",
             message=f"the index stands at write {seen.state.generation}, and write "
-            f"{seen.acknowledged} was "
-            "acknowledged: its write-ahead log is damaged or missing",
+            f"{seen.acknowledged} was acknowledged: its write-ahead log is damaged or missing",
             remedy="restore the index from a copy; or let --repair keep what is there",
         )
     elif not seen.counted():
@@ -236,8 +193,8 @@ def log(database: Database, seen: Seen) -> Iterator[Finding]:
         yield Finding(
             level="warning",
             code="unfinished-erasure",
-            message="rows were deleted whose bytes are not yet overwritten: somebody read, or the "
-            "process ended",
+            message="rows were deleted whose bytes are not yet "
+            "overwritten: somebody read, or the process ended",
             remedy="--repair, or open the index while nobody reads it",
         )
     with contextlib.suppress(StoreError, sqlite3.Error):
@@ -259,8 +216,8 @@ def cache(database: Database) -> Iterator[Finding]:
                 level="warning",
                 code="damaged-cache",
                 message=f"the cache is damaged: {wrong}",
-                remedy="--repair builds it again, as does the next search that meets the damage; "
-                "nothing is lost",
+                remedy="--repair builds it again, as does the next "
+                "search that meets the damage; nothing is lost",
             )
 
 
@@ -278,17 +235,17 @@ def surroundings(folder: Path) -> Iterator[Finding]:
                 if open_to_others[1:]
                 else ""
             ),
-            remedy="--repair lets only the owner in (0700, 0600); if they were readable for long, "
-            "rekey the index",
+            remedy="--repair lets only the owner in (0700, 0600); "
+            "if they were readable for long, rekey the index",
         )
     if copies := spares(folder):
         yield Finding(
             level="warning",
             code="leftover-copy",
-            message=f"{counted(len(copies), 'copy')} of the index left beside it by a killed "
-            f"repair: {copies[0]}",
-            remedy="--repair deletes them, as does the next one to open the index; one that is at "
-            "work is left alone",
+            message=f"{counted(len(copies), 'copy')} of the index "
+            f"left beside it by a killed repair: {copies[0]}",
+            remedy="--repair deletes them, as does the next one "
+            "to open the index; one that is at work is left alone",
         )
 
 
@@ -316,119 +273,3 @@ def rebuilt_cache(folder: Path, watch: Watch) -> str:
         finally:
             large.close()
         return large.notes[-1]
-
-
-def salvaged(database: Database, seen: Seen) -> Iterator[list[tuple[Any, ...]]]:
-    """All whole rows, as records of `COLUMNS`, a block at a time; what is not whole is noted in `seen`.
-
-    A range of rows that cannot be read to its end is halved, and the largest range is tried first.
-    """
-    seen.items, seen.checksum, seen.spoilt, seen.unreachable = 0, bytes(32), [], []
-    # size (negative), and the numbers that bound the range
-    todo, failed = [(-(2**62), 0, 2**62)], 0
-    known = last_row(database)
-    while todo and failed < (MOST_FAILED if seen.items else HOPELESS):
-        _, low, high = heapq.heappop(todo)
-        last = low
-        try:
-            for block in read(database, low, high):
-                last = block[-1][0]
-                yield whole(block, seen)
-        except (sqlite3.Error, UnicodeDecodeError):
-            failed += 1
-            top = min(high, max(known or last + NOTHING_KNOWN, last + 1))
-            if top - last <= 1:
-                seen.unreachable.append(f"row {last + 1}")
-                continue
-            middle = (last + top) // 2
-            heapq.heappush(todo, (last - middle, last, middle))
-            heapq.heappush(todo, (middle - top, middle, top))
-    seen.unreachable += [
-        f"rows {low + 1} to {high}" for _, low, high in sorted(todo, key=lambda each: each[1])
-    ]
-
-
-def read(database: Database, low: int, high: int) -> Iterator[list[tuple[Any, ...]]]:
-    """Records with numbers above `low` up to `high`, from the table itself."""
-    query = f"SELECT {COLUMNS} FROM items NOT INDEXED WHERE row > ? AND row <= ? ORDER BY row LIMIT {ROWS_AT_ONCE}"
-    while block := database.connection.execute(query, (low, high)).fetchall():
-        yield block
-        low = block[-1][0]
-
-
-def last_row(database: Database) -> int | None:
-    """The largest row number, as the state or the table tells; None where neither can be read."""
-    with contextlib.suppress(DamagedIndex, sqlite3.Error):
-        return database.state().last
-    with contextlib.suppress(sqlite3.Error):
-        return int(
-            database.connection.execute("SELECT coalesce(max(row), 0) FROM items").fetchone()[0]
-        )
-    return None
-
-
-def whole(block: list[tuple[Any, ...]], seen: Seen) -> list[tuple[Any, ...]]:
-    """The records of a block that are as they were written."""
-    kept = [record for record in block if parse(record) is not None]
-    good = {record[0] for record in kept}
-    seen.spoilt += [f"row {record[0]} ({record[2]!r})" for record in block if record[0] not in good]
-    seen.items += len(kept)
-    seen.checksum = xor([seen.checksum, *(record[-1] for record in kept)])
-    seen.last = max(seen.last, *(record[0] for record in block))
-    seen.generation = max([seen.generation, *(record[1] for record in kept)])
-    return kept
-
-
-def rebuild(database: Database, seen: Seen) -> None:
-    """Write whole rows, keys and the audit log into a new database, in the place of the old one."""
-    about = database.pinned()  # without it there is nothing to rebuild
-    with suspended(database), new_folder(database.folder, marker=TRUTH, private=True) as folder:
-        Database.create_pinned(folder, about)
-        with contextlib.closing(Database.open(folder)) as fresh, fresh.writing():
-            for records in salvaged(database, seen):
-                known = "CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT), CAST(? AS TEXT)"
-                fresh.connection.executemany(
-                    f"INSERT OR IGNORE INTO items VALUES (?, ?, {known}, CAST(? AS TEXT), ?, ?)",
-                    records,
-                )
-            for table, marks in (("subjects", "?, ?"), ("audit", "?, ?, ?, ?, ?, ?")):
-                copied(database, fresh, table, marks)
-            old = seen.state or State()
-            fresh.write_state(
-                replace(
-                    old,
-                    generation=max(old.generation, seen.generation) + 1,
-                    floor=max(old.generation, seen.generation) + 1,
-                    items=seen.items,
-                    last=max(old.last, seen.last),
-                    checksum=seen.checksum,
-                    erasing=False,
-                )
-            )
-
-
-@contextlib.contextmanager
-def suspended(database: Database) -> Iterator[None]:
-    """Let nobody write to a database that is about to be replaced; a damaged one may not even take a lock.
-
-    Raises:
-        StoreError: somebody is writing.
-    """
-    with explain(database.folder):
-        try:
-            database.connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
-                raise
-    try:
-        yield
-    finally:
-        if database.connection.in_transaction:
-            database.connection.execute("ROLLBACK")
-
-
-def copied(database: Database, fresh: Database, table: str, marks: str) -> None:
-    """Copy what can be read of a table."""
-    with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
-        for record in database.connection.execute(f"SELECT * FROM {table}"):
-            fresh.connection.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", record)

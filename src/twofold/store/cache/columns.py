@@ -55,8 +55,8 @@ class Column:
         for block in blocks:
             if _hash(table[block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS]) != self.hashes[block]:
                 raise DamagedIndex(
-                    f"rows {block * BLOCK_ROWS} to {(block + 1) * BLOCK_ROWS - 1} of {self.path} "
-                    f"are not as written"
+                    f"rows {block * BLOCK_ROWS} to {(block + 1) * BLOCK_ROWS - 1} "
+                    f"of {self.path} are not as written"
                 )
 
     def rows(self, places: Int[np.ndarray, "*n"]) -> np.ndarray:

@@ -160,8 +160,8 @@ def drop_cache(folder: Path) -> None:
         shutil.rmtree(folder / CACHE, ignore_errors=True)
         if left := [path for path in (folder / CACHE, *leftovers(folder)) if path.exists()]:
             raise StoreError(
-                f"{left[0]}, a cache that is built again, cannot be deleted: delete that folder "
-                f"yourself"
+                f"{left[0]}, a cache that is built again, "
+                "cannot be deleted: delete that folder yourself"
             )
 
 

@@ -71,8 +71,7 @@ def find_key(given: Key | str | Path | None = None) -> Key:
     if not text:
         raise WrongKey(
             f"this index is protected and no key is given: set {KEY_FILE} to the path of its key "
-            f"file (or {KEY} to the "
-            f"key itself). A new key: {MAKE_ONE}"
+            f"file (or {KEY} to the key itself). A new key: {MAKE_ONE}"
         )
     return parse(text, KEY)
 
@@ -89,9 +88,8 @@ def read_key(path: Path) -> str:
         if mode & NOT_SECRET:
             raise WrongKey(
                 f"the key file {path} is not secret: its mode is {mode:04o}, so other users may "
-                f"read or replace it. "
-                f"chmod 600 {path}; if others could read it, make a new key and `twofold rekey "
-                f"INDEX --new KEYFILE`"
+                f"read or replace it. chmod 600 {path}; if others could read it, make a new key "
+                "and `twofold rekey INDEX --new KEYFILE`"
             )
         return path.read_text(encoding="ascii")
     except (OSError, UnicodeDecodeError) as error:
@@ -111,8 +109,8 @@ def parse(text: str, where: str) -> Key:
         ) from error
     if len(secret) != BYTES:
         raise WrongKey(
-            f"{where} holds {len(secret)} bytes: a key is {BYTES} random bytes in base64, "
-            f"{MAKE_ONE}"
+            f"{where} holds {len(secret)} bytes: a key is "
+            f"{BYTES} random bytes in base64, {MAKE_ONE}"
         )
     return Key(secret)
 
@@ -160,9 +158,8 @@ class Protection:
         if rotate and not keeps:
             raise UsageError(
                 f"{contract.distance} changes when vectors are rotated "
-                f"({', '.join(sorted(ROTATABLE))} do not): its "
-                "templates cannot be renewed so; protect the index without a rotation "
-                "(rotate=False)"
+                f"({', '.join(sorted(ROTATABLE))} do not): its templates cannot be renewed so; "
+                "protect the index without a rotation (rotate=False)"
             )
         rotation = secrets.token_bytes(BYTES) if keeps and rotate is not False else None
         return cls.sealed(
@@ -211,9 +208,9 @@ class Protection:
             )
         except DamagedIndex as error:
             raise WrongKey(
-                f"the key is not the one this index was protected with: give that one "
-                f"({KEY_FILE}, {KEY}); after a "
-                "rekey that was cut off either the old key or the new one fits"
+                "the key is not the one this index was protected with: "
+                f"give that one ({KEY_FILE}, {KEY}); after a rekey that "
+                "was cut off either the old key or the new one fits"
             ) from error
         return cls(
             text=text,

@@ -54,8 +54,8 @@ class Sealed:
         key = self.key_of(database, row.label)
         if key is None:
             raise damaged(
-                f"the key of {row.label!r} in {database.folder} is gone, and {row.id!r} cannot be "
-                f"read"
+                f"the key of {row.label!r} in {database.folder} "
+                f"is gone, and {row.id!r} cannot be read"
             )
         return self.protection.unseal(key, row.id, row.label, row.vector)
 
@@ -91,8 +91,8 @@ class Sealed:
         """Raise WrongKey where the index was given another key since it was opened."""
         if database.pinned().protection != self.protection.text:
             raise WrongKey(
-                f"{database.folder} was given another key since it was opened: open it again with "
-                f"that key"
+                f"{database.folder} was given another key since "
+                "it was opened: open it again with that key"
             )
 
 
@@ -107,8 +107,8 @@ def opened(pinned: Pinned, contract: Contract, key: Key | None) -> Seal:
         return Sealed(Protection.open(pinned.protection, find_key(key), contract.fingerprint))
     if key is not None:
         raise StoreError(
-            "this index is not protected, no key opens it: leave it out (`twofold rekey` protects "
-            "it)"
+            "this index is not protected, no key opens it: "
+            "leave it out (`twofold rekey` protects it)"
         )
     return Plain()
 

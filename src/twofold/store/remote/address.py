@@ -28,8 +28,7 @@ def split_address(place: str | Path, example: str) -> SplitResult:
     ):
         raise StoreError(
             f"this is not the address of an engine: give one like {example}; in user and password "
-            f"write @ as "
-            "%40, / as %2F and : as %3A"
+            "write @ as %40, / as %2F and : as %3A"
         )
     return parts
 

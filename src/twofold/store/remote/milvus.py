@@ -46,8 +46,7 @@ TEXTS = 512  # bytes of a row beside its vector, for a guess of a message's size
 LONGEST_METADATA = 60_000  # bytes; Milvus keeps 65,536
 NOTE = (
     "the rows are deleted for every reader; Milvus keeps their bytes in segments, logs and object "
-    "storage until it "
-    "compacts and collects its garbage: that is the administrator's"
+    "storage until it compacts and collects its garbage: that is the administrator's"
 )
 
 
@@ -201,8 +200,8 @@ class MilvusEngine:
         records.check_long({*embeddings.ids, *embeddings.labels})
         if long := [each for each in metadata if len(each.encode()) > LONGEST_METADATA]:
             raise StoreError(
-                f"metadata of {len(long[0])} letters: Milvus keeps {LONGEST_METADATA} bytes for "
-                f"an item"
+                f"metadata of {len(long[0])} letters: Milvus "
+                f"keeps {LONGEST_METADATA} bytes for an item"
             )
         known = {row["id"]: row["hash"] for row in self._found(embeddings.ids, ["id", "hash"])}
         given = map(Record, embeddings.ids, embeddings.labels, metadata, vectors)

@@ -99,8 +99,8 @@ class Address(NamedTuple):
             )
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", collection) or collection == CATALOGUE:
             raise StoreError(
-                f"{collection!r} is not a name for a collection: letters, digits and _, as in "
-                f"{EXAMPLE}"
+                f"{collection!r} is not a name for a collection: "
+                f"letters, digits and _, as in {EXAMPLE}"
             )
         if index not in INDEXES:
             raise StoreError(f"index={index}: {nearest(index, INDEXES)}")
@@ -150,13 +150,12 @@ def connect(address: Address) -> MilvusClient:
         told = hidden(str(error.message), address.password or address.user)
         if "milvus-lite" in told or "milvus_lite" in told:
             raise MissingExtra(
-                f"{address.shown} is a file, which needs milvus-lite: pip install "
-                f"'twofold[milvus]'. {told}"
+                f"{address.shown} is a file, which needs "
+                f"milvus-lite: pip install 'twofold[milvus]'. {told}"
             ) from None
         raise StoreError(
             f"{address.shown} cannot be reached: {told}. Look at the address, at the server, at "
-            f"user and password; "
-            "a file is held by one process at a time"
+            "user and password; a file is held by one process at a time"
         ) from None  # the original error can hold the whole address
 
 
@@ -206,8 +205,7 @@ def explain(address: Address) -> Iterator[None]:
         told = hidden(str(error.message), address.password)
         raise StoreError(
             f"{address.shown}: Milvus refuses, or cannot be reached: {told}. Whether a write of "
-            f"this call was kept is "
-            "not known: repeat it, nothing comes twice"
+            "this call was kept is not known: repeat it, nothing comes twice"
         ) from error
     except ValueError as error:  # what pymilvus raises on a client that was closed
         raise StoreError(f"{address.shown}: {hidden(str(error), address.password)}") from error
@@ -303,14 +301,14 @@ def pinned(client: MilvusClient, address: Address) -> tuple[Contract, str]:
     if address.collection not in known:
         there = nearest(address.collection, known) if known else "There is none in this database"
         raise StoreError(
-            f"{address.shown} is not an index yet; `twofold index` and `twofold enrol` make one. "
-            f"{there}"
+            f"{address.shown} is not an index yet; `twofold "
+            f"index` and `twofold enrol` make one. {there}"
         )
     number, contract, index = known[address.collection]
     if number > FORMAT:
         raise NewerFormat(
-            f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade "
-            f"twofold"
+            f"{address.shown} has format {number}, this "
+            f"twofold reads up to {FORMAT}: upgrade twofold"
         )
     return Contract.from_dict(json.loads(contract)), index
 

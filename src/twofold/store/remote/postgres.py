@@ -55,9 +55,8 @@ Passing = tuple[str, list[Any]]
 
 NOTE = (
     "the rows are deleted for every reader; PostgreSQL keeps their bytes in dead rows, in its "
-    "write-ahead log, in "
-    "replicas and in backups until VACUUM FULL, log recycling and those backups' end: that is the "
-    "administrator's"
+    "write-ahead log, in replicas and in backups until VACUUM FULL, log recycling and those "
+    "backups' end: that is the administrator's"
 )
 
 

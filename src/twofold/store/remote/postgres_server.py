@@ -103,8 +103,7 @@ class Address(NamedTuple):
         if not re.fullmatch(r"[a-z_][a-z0-9_]{0,47}", table) or table == CATALOGUE:
             raise StoreError(
                 f"{table!r} is not a name for the table of an index: end the address with "
-                f"?table=NAME (small letters, "
-                f"digits and _), as in {EXAMPLE}"
+                f"?table=NAME (small letters, digits and _), as in {EXAMPLE}"
             )
         query = urlencode([pair for pair in asked if pair[0] != "table"], quote_via=quote)
         password = parts.password or dict(asked).get("password")
@@ -127,9 +126,9 @@ def connect(address: Address) -> Connection:
         return psycopg.connect(address.conninfo, autocommit=True, connect_timeout=WAIT_SECONDS)
     except psycopg.Error as error:
         raise StoreError(
-            f"{address.shown} cannot be reached: {hidden(str(error), address.password)}. Look at "
-            f"the address, "
-            "at the server, and at user and password (PGPASSWORD or ~/.pgpass work, too)"
+            f"{address.shown} cannot be reached: "
+            f"{hidden(str(error), address.password)}. Look at the address, at the "
+            "server, and at user and password (PGPASSWORD or ~/.pgpass work, too)"
         ) from None  # the original error can hold the whole address
 
 
@@ -196,14 +195,14 @@ def pinned(connection: Connection, address: Address) -> Contract:
     if address.table not in known:
         there = nearest(address.table, known) if known else "There is none in this database"
         raise StoreError(
-            f"{address.shown} is not an index yet; `twofold index` and `twofold enrol` make one. "
-            f"{there}"
+            f"{address.shown} is not an index yet; `twofold "
+            f"index` and `twofold enrol` make one. {there}"
         )
     number, contract = known[address.table]
     if number > FORMAT:
         raise NewerFormat(
-            f"{address.shown} has format {number}, this twofold reads up to {FORMAT}: upgrade "
-            f"twofold"
+            f"{address.shown} has format {number}, this "
+            f"twofold reads up to {FORMAT}: upgrade twofold"
         )
     return Contract.from_dict(json.loads(contract))
 
@@ -243,8 +242,8 @@ def between(condition: Condition) -> tuple[str, list[Any]]:
             needs += [condition.key, bound, condition.key]
         elif bound is not None:
             texts.append(
-                f"metadata::jsonb -> %s {sign} %s::jsonb AND jsonb_typeof(metadata::jsonb -> %s) "
-                f"= 'number'"
+                f"metadata::jsonb -> %s {sign} %s::jsonb AND "
+                "jsonb_typeof(metadata::jsonb -> %s) = 'number'"
             )
             needs += [condition.key, json.dumps(bound), condition.key]
     return f"({' AND '.join(texts)})", needs

@@ -63,8 +63,7 @@ def checked(record: Record, found: bytes, place: str) -> Record:
     if record.digest() != found:
         raise DamagedIndex(
             f"the row {record.id!r} of {place} is not what was written (SHA-256): somebody or "
-            f"something else changed "
-            "it. Add the item again, or remove it"
+            "something else changed it. Add the item again, or remove it"
         )
     return record
 
@@ -74,8 +73,8 @@ def check_long(names: Iterable[str]) -> None:
     for name in names:
         if len(name.encode()) > LONGEST:
             raise StoreError(
-                f"{name[:40]!r}... is not a valid id or label for this engine: give at most "
-                f"{LONGEST} bytes"
+                f"{name[:40]!r}... is not a valid id or label "
+                f"for this engine: give at most {LONGEST} bytes"
             )
 
 

@@ -110,9 +110,8 @@ def warn_of_long_read(folder: Path, seconds: float) -> None:
     """Warn (LongRead) of a read for which an erasure has waited in vain."""
     warnings.warn(
         f"this read of {folder} took {seconds:.1f} s, and an erasure waits {WAIT_SECONDS:g}: rows "
-        f"were deleted "
-        "meanwhile whose bytes are not yet overwritten. Open the index again, which does it; and "
-        "read less at once",
+        "were deleted meanwhile whose bytes are not yet overwritten. Open the index again, which "
+        "does it; and read less at once",
         LongRead,
         stacklevel=4,
     )
@@ -124,32 +123,31 @@ def told(error: Any) -> str:
 
 
 REASONS = {
-    "SQLITE_BUSY": "{who} is writing to {place}, and did not finish in {seconds:g} s: try again, "
-    "or end it",
+    "SQLITE_BUSY": "{who} is writing to {place}, and did "
+    "not finish in {seconds:g} s: try again, or end it",
     "SQLITE_LOCKED": "another use of {place} holds it: end that first",
-    "SQLITE_READONLY_DBMOVED": "{place} was moved, deleted or replaced while it was open: open "
-    "the index again",
-    "SQLITE_READONLY": "{place} cannot be written: its disk, its folder or its file is read-only; "
-    "nothing was changed",
-    "SQLITE_CANTOPEN": "{place} cannot be opened: check the permissions of its folder and file; "
-    "nothing was changed",
-    "SQLITE_PERM": "{place} may not be used by this user: check the permissions of its folder and "
-    "file",
-    "SQLITE_AUTH": "{place} may not be used by this user: check the permissions of its folder and "
-    "file",
+    "SQLITE_READONLY_DBMOVED": "{place} was moved, deleted "
+    "or replaced while it was open: open the index again",
+    "SQLITE_READONLY": "{place} cannot be written: its disk, "
+    "its folder or its file is read-only; nothing was changed",
+    "SQLITE_CANTOPEN": "{place} cannot be opened: check the "
+    "permissions of its folder and file; nothing was changed",
+    "SQLITE_PERM": "{place} may not be used by this "
+    "user: check the permissions of its folder and file",
+    "SQLITE_AUTH": "{place} may not be used by this "
+    "user: check the permissions of its folder and file",
     "SQLITE_PROTOCOL": "{place} cannot be locked: its disk does not lock files as SQLite needs it "
-    "(a network disk?); "
-    "keep the index on a local disk",
-    "SQLITE_NOLFS": "the disk of {place} does not take files so large: keep the index on another "
-    "disk",
-    "SQLITE_NOMEM": "there is too little memory for {place}: nothing of this call was kept; add "
-    "fewer items at once",
+    "(a network disk?); keep the index on a local disk",
+    "SQLITE_NOLFS": "the disk of {place} does not take "
+    "files so large: keep the index on another disk",
+    "SQLITE_NOMEM": "there is too little memory for {place}: "
+    "nothing of this call was kept; add fewer items at once",
     "SQLITE_TOOBIG": "an item is too large for {place} ({error}): shorten its metadata",
     "SQLITE_INTERRUPT": "the call on {place} was interrupted: nothing of it was kept",
-    "SQLITE_FULL": "the disk of {place} is full: this call was not kept, all before it was; make "
-    "room and repeat it",
-    "SQLITE_IOERR": "the disk of {place} failed ({error}): nothing of this call was kept; is the "
-    "disk full, or broken?",
+    "SQLITE_FULL": "the disk of {place} is full: this call "
+    "was not kept, all before it was; make room and repeat it",
+    "SQLITE_IOERR": "the disk of {place} failed ({error}): "
+    "nothing of this call was kept; is the disk full, or broken?",
 }
 
 
@@ -184,8 +182,7 @@ def explained(place: Path, error: Exception) -> StoreError:
         return closed(place.parent)
     return StoreError(
         f"SQLite cannot do this in {place} ({name or type(error).__name__}: {error}); nothing of "
-        f"this call was kept. "
-        "`twofold check INDEX` shows whether the file itself is damaged"
+        "this call was kept. `twofold check INDEX` shows whether the file itself is damaged"
     )
 
 

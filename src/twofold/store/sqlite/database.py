@@ -120,8 +120,8 @@ class Database:
                 for path in spares(folder)
             )
             raise StoreError(
-                f"{folder} is not an index: it holds no {TRUTH}; `twofold index` or `enrol` makes "
-                f"one{copies}"
+                f"{folder} is not an index: it holds no {TRUTH}; "
+                f"`twofold index` or `enrol` makes one{copies}"
             )
         with explain(folder):
             connection = connect_somehow(folder)
@@ -182,8 +182,8 @@ class Database:
     def _replaced(self) -> StoreError:
         """The error where another file stands in the place of the open one: what is written would be lost."""
         return StoreError(
-            f"{self.folder} was moved, deleted or replaced (by a repair, say) while it was open: "
-            f"open it again"
+            f"{self.folder} was moved, deleted or replaced (by "
+            "a repair, say) while it was open: open it again"
         )
 
     def check_mark(self) -> None:
@@ -198,8 +198,7 @@ class Database:
         if found < acknowledged:
             raise damaged(
                 f"{self.folder} stands at write {found}, and write {acknowledged} was "
-                f"acknowledged: its write-ahead "
-                "log is damaged or missing"
+                "acknowledged: its write-ahead log is damaged or missing"
             )
         self._checked = True
 

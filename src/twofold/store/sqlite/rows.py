@@ -46,8 +46,7 @@ Parts = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes | bytearray]
 
 COLUMNS = (
     "row, generation, CAST(id AS BLOB), CAST(label AS BLOB), CAST(added AS BLOB), CAST(expires AS "
-    "BLOB), "
-    "CAST(revoked AS BLOB), CAST(metadata AS BLOB), vector, hash"
+    "BLOB), CAST(revoked AS BLOB), CAST(metadata AS BLOB), vector, hash"
 )
 """What `parse` reads: texts as bytes, since a flipped bit may have left no UTF-8."""
 
@@ -302,8 +301,8 @@ def xor(hashes: Iterable[bytes | bytearray]) -> bytes:
 def damaged(message: str) -> DamagedIndex:
     """The error, with what to do: a repair keeps all that is whole."""
     return DamagedIndex(
-        f"{message}: restore it from a copy, or let `twofold check INDEX --repair` keep what is "
-        f"whole"
+        f"{message}: restore it from a copy, or let "
+        "`twofold check INDEX --repair` keep what is whole"
     )
 
 

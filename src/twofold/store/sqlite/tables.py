@@ -61,8 +61,8 @@ def check_format(connection: sqlite3.Connection, folder: Path) -> None:
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
         raise StoreError(
-            f"{folder / TRUTH} is a database of something else (application {application}), no "
-            f"index"
+            f"{folder / TRUTH} is a database of something "
+            f"else (application {application}), no index"
         )
     if number > FORMAT:
         raise StoreError(
