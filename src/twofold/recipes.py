@@ -67,6 +67,16 @@ def face() -> Recipe:
     )
 
 
+def pretrained_face() -> Recipe:
+    """dlib's network of faces as it is, on faces that are found and aligned: the bundle `face`."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Face"},
+            "encoder": {"name": "face_resnet", "weights": "dlib"},
+        }
+    )
+
+
 def signature() -> Recipe:
     """Signatures on paper: wide pictures, dark ink; a forgery is a class of its own."""
     return Recipe.model_validate(

@@ -11,7 +11,7 @@ from twofold.nn.builder import PICTURES, built_from, kinds_of
 from twofold.nn.heads import POOLS, encoder_for
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 
-SMALL = {"koch": 65, "conv4": 28, "resnet_small": 28}
+SMALL = {"koch": 65, "conv4": 28, "resnet_small": 28, "face_resnet": 103}
 DEEP = ("resnet34", "resnet50", "vgg16")
 OF_PICTURES = [name for name in encoders.__all__ if kinds_of(getattr(encoders, name)) == PICTURES]
 WITH_DEEP_SLOW = [

@@ -48,7 +48,7 @@ def index(
     """Add the embeddings of DATA to INDEX. Unchanged items are not embedded again, so it can be rerun.
 
     Args:
-        bundle: a bundle, or the word pretrained (pictures) or minilm (texts).
+        bundle: a bundle, or the word pretrained (pictures), face (people) or minilm (texts).
         data: a folder of files, a folder with one sub-folder per label, a table with the column
             path (its other columns can be used as filters), or what `twofold embed` wrote.
         index: a folder, created if it does not exist; or milvus://..., postgresql://...
@@ -124,7 +124,7 @@ def search(
     Without a calibration there is no threshold, and the exit code is 0.
 
     Args:
-        bundle: the bundle that the index is pinned to, or the word pretrained or minilm.
+        bundle: the bundle that the index is pinned to, or the word pretrained, face or minilm.
         index: what `twofold index` wrote.
         query: files, folders of files, or tables with the column path; unreadable files are named
             and left out.
@@ -180,7 +180,7 @@ def embed(
     then takes as DATA.
 
     Args:
-        bundle: a bundle, or the word pretrained (pictures) or minilm (texts).
+        bundle: a bundle, or the word pretrained (pictures), face (people) or minilm (texts).
         data: as for `twofold index`.
         out: a folder.
         shard: 2/8 does the second of eight shares; by default the share that torchrun or SLURM

@@ -229,7 +229,7 @@ def calibrate(
     """Find the threshold whose false-accept rate holds on identities the model has never seen.
 
     Args:
-        bundle: what `twofold train` wrote, or the word pretrained or minilm. Or, without DATA,
+        bundle: what `twofold train` wrote, or the word pretrained, minilm or face. Or, without DATA,
             scores or vectors of any model (CSV, TSV, Parquet, npy) with their identities.
         data: the training data (the held-out identities are used), new data, or a table of pairs.
         far: false-accept rate that must hold; 1e-2 is one impostor pair in a hundred.

@@ -6,10 +6,11 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
+from twofold.inputs.face import Face
 from twofold.inputs.image import Image
 from twofold.inputs.text import Text
 
-__all__ = ["Image", "Text"]
+__all__ = ["Face", "Image", "Text"]
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from twofold.nn.bert import minilm
 from twofold.nn.cnn import conv4, koch, vgg11, vgg16
 from twofold.nn.efficientnet import efficientnet_lite0
+from twofold.nn.face_resnet import face_resnet
 from twofold.nn.hugging_face import hugging_face
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
@@ -11,6 +12,7 @@ __all__ = [
     "bag",
     "conv4",
     "efficientnet_lite0",
+    "face_resnet",
     "gru",
     "hugging_face",
     "koch",
