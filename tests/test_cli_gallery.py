@@ -309,3 +309,40 @@ def test_another_model(run, model, people, tmp_path):
     assert "0 embedded again, 6 over a bridge" in said
     assert "recall_at_1 is" in said
     assert "no threshold is certified for that" in said
+
+
+def test_several_references_on_the_command_line(run, tmp_path):
+    """People are grey levels here: pictures of one person differ by noise."""
+    random = np.random.default_rng(1)
+    for person in range(30):
+        (tmp_path / "people" / f"p{person}").mkdir(parents=True)
+        pattern = random.integers(0, 256, (16, 16))
+        for number in range(4):
+            grey = np.clip(pattern + random.normal(0, 25, (16, 16)), 0, 255).astype(np.uint8)
+            Picture.fromarray(grey).save(tmp_path / "people" / f"p{person}" / f"{number}.png")
+    people, raw, model = tmp_path / "people", tmp_path / "raw", tmp_path / "model"
+    of_pictures().with_calibration(None).save(raw)
+    calibrated = ("calibrate", raw, people, "--far", "0.1", "--estimate", "-o", model)
+    code, out, err = run(*calibrated, "--set", "references=3")
+    assert code == 0, err
+    assert "2 references (mean): threshold" in out and "3 references (mean): threshold" in out
+    files = [people / "p0" / f"{number}.png" for number in range(4)]
+    code, out, _ = run("verify", model, *files, "--json")
+    found = json.loads(out)
+    known = Bundle.load(model).calibration.of_references(3).calibration
+    assert code == 0 and found["references"] == 3 and found["threshold"] == known.threshold
+    assert "with 3 references, threshold" in run("verify", model, *files)[1]
+    code, _, err = run("verify", model, *files, people / "p1" / "0.png")
+    assert code == 2 and "no threshold for 4 references" in err and "--set references=4" in err
+    enrol_all(run, model, people, tmp_path / "index")
+    code, out, _ = run("identify", model, tmp_path / "index", files[0])
+    assert code == 0 and out.startswith("p0: score") and "with 3 references" in out
+    code, out, _ = run("evaluate", raw, people)
+    assert code == 0 and "(2 references)" not in out
+    for words, said in (
+        (["--set", "references=1"], "references is 1: give 2 to 20"),
+        (["--set", "references=2", "--set", "fusion=sum"], "give mean, best or learned"),
+        (["--set", "references=4"], "4 references and a probe take 5 items"),
+    ):
+        code, _, err = run(*calibrated, "--force", *words)
+        assert code == 2 and said in err and err.count("\n") == 1

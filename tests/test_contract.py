@@ -15,11 +15,13 @@ from twofold.contract import (
     GroupCalibration,
     Isotonic,
     Normalised,
+    OfReferences,
     Rejection,
     score_from_distance,
     scores_block,
 )
 from twofold.errors import BundleError, NewerFormat, NotCalibrated, UnknownName, UsageError
+from twofold.fusion import Rule
 from twofold.results import Estimate
 
 PLAIN = ["cosine", "euclidean", "manhattan", "squared_euclidean"]
@@ -187,7 +189,7 @@ def broken(**changes):
         ({"dim": True}, "contract: dim is True"),
         ({"dim": ...}, r"contract: unknown keys \[\], missing keys \['dim'\]"),
         ({"size": 3}, r"contract: unknown keys \['size'\]"),
-        ({"format": "x"}, "the contract has format 'x', where 4 belongs"),
+        ({"format": "x"}, "the contract has format 'x', where 5 belongs"),
         ({"calibration": 3}, "calibration is 3, where a table belongs"),
         (
             {"calibration__threshold": math.nan},
@@ -221,9 +223,9 @@ def test_what_is_not_ours_is_refused(changes, text):
 def test_whole_numbers_may_stand_for_floats_and_a_newer_format_is_named():
     assert Contract.from_dict(broken(calibration__threshold=1)).calibration.threshold == 1.0
     with pytest.raises(
-        NewerFormat, match="the contract has format 5, this twofold reads 4: update twofold"
+        NewerFormat, match="the contract has format 6, this twofold reads 5: update twofold"
     ):
-        Contract.from_dict(broken(format=5))
+        Contract.from_dict(broken(format=6))
 
 
 def test_a_contract_of_format_1_still_loads():
@@ -261,6 +263,36 @@ def test_a_contract_of_format_3_still_loads_and_its_yes_or_no_becomes_a_standing
     plain["calibration"]["standing"] = "sworn"
     with pytest.raises(BundleError, match=r"calibration: unknown keys"):
         Contract.from_dict({**plain, "format": 4})
+
+
+def test_a_contract_of_format_4_still_loads_and_has_no_thresholds_for_references():
+    plain = json.loads((Path(__file__).parent / "contract_format_4.json").read_text())
+    assert plain["format"] == 4
+    known = Contract.from_dict(plain).calibration
+    assert known.references == ()
+    with pytest.raises(UnknownName, match=r"no threshold for 2 references .* --set references=2"):
+        known.of_references(2)
+
+
+def test_the_rule_of_several_references_is_kept_and_its_weights_are_checked():
+    rule = Rule(fusion="learned", weights=(0.75, 0.25))
+    two = OfReferences(count=2, rule=rule, calibration=replace(CALIBRATION, threshold=0.6))
+    contract = Contract(
+        fingerprint="",
+        dim=3,
+        distance="cosine",
+        calibration=replace(CALIBRATION, references=(two,)),
+    )
+    assert Contract.from_dict(contract.to_dict()) == contract
+    assert contract.calibration.of_references(2) == two
+    moved = contract.calibration.with_prior(0.01).of_references(2).calibration
+    assert moved.prior == 0.01 and moved.probability(0.6) < two.calibration.probability(0.6)
+    with pytest.raises(UnknownName, match=r"no threshold for 3 references \(it has those for 2\)"):
+        contract.calibration.of_references(3)
+    plain = contract.to_dict()
+    plain["calibration"]["references"][0]["rule"]["weights"] = [1.0]
+    with pytest.raises(BundleError, match=r"1 weights for 2 references \(learned\)"):
+        Contract.from_dict(plain)
 
 
 def test_a_group_decides_by_its_own_threshold_and_a_cohort_by_normalised_scores():

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from twofold.admission import known
-from twofold.apps.verify import identify, verify
+from twofold.apps.identify import identify
+from twofold.apps.verify import verify
 from twofold.bundle import Bundle
 from twofold.data.fonts import alphabets
 from twofold.demo import TRAINED_SCRIPTS, DemoResult, demo, recipe

@@ -24,7 +24,7 @@ _HOMES = {
     "evaluate": "twofold.apps.evaluate",
     "evaluate_pairs": "twofold.apps.evaluate_pairs",
     "fit": "twofold.train.fit",
-    "identify": "twofold.apps.verify",
+    "identify": "twofold.apps.identify",
     "losses": "twofold.losses",
     "mining": "twofold.losses.mining",
     "monitor": "twofold.apps.monitor",
@@ -69,9 +69,9 @@ if TYPE_CHECKING:
     from twofold.apps.evaluate import evaluate as evaluate
     from twofold.apps.evaluate_pairs import evaluate_pairs as evaluate_pairs
     from twofold.apps.gallery import enrol as enrol
+    from twofold.apps.identify import identify as identify
     from twofold.apps.monitor import monitor as monitor
     from twofold.apps.search import search as search
-    from twofold.apps.verify import identify as identify
     from twofold.apps.verify import verify as verify
     from twofold.apps.verify import verify_pairs as verify_pairs
     from twofold.bundle import Bundle as Bundle

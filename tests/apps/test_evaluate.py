@@ -12,6 +12,7 @@ from twofold.apps import evaluate as module
 from twofold.apps.evaluate import evaluate, evaluate_vectors, ranking
 from twofold.apps.evaluate_pairs import evaluate_pairs
 from twofold.calibration.pairs import calibrate
+from twofold.calibration.references import calibrate_references
 from twofold.comparison import WeightedL1
 from twofold.data.pairs import Pairs
 from twofold.data.synthetic import clusters
@@ -195,3 +196,17 @@ def test_scores_for_ranking_are_the_scores(comparison):
     fast = ranking(twin, vectors)(rows, cols)
     assert fast.dtype == (np.float64 if comparison == "cosine" else np.float32)
     assert fast == pytest.approx(scores(twin, vectors[rows], vectors[cols]), abs=2e-5)
+
+
+def test_error_rates_with_several_references_are_those_of_their_thresholds():
+    people = clusters(60, 5, spread=1.0)
+    done = calibrate_references(calibrate(bundle(), people, far=0.05), people, count=2)
+    others = renamed(clusters(50, 5, spread=1.0, seed=1))
+    found = {each.name: each for each in evaluate(done, others).estimates}
+    plain, several = found["eer"], found["eer (2 references)"]
+    assert several.value < plain.value
+    assert found["false_match_rate (2 references)"].value <= 0.05
+    assert "skilled_eer (2 references)" not in found
+    pairs = evaluate(done, others.take([n for n in range(250) if n % 5 < 2]))
+    assert "eer (2 references)" not in {each.name for each in pairs.estimates}
+    assert any("2 references and a probe take 3 items" in note for note in pairs.notes)

@@ -11,9 +11,9 @@ from PIL import ImageFilter
 
 from small_bundles import of_pictures, of_vectors
 from twofold.apps.gallery import enrol, forget, update
+from twofold.apps.identify import identify
 from twofold.apps.quality import Gate, measure
 from twofold.apps.templates import means
-from twofold.apps.verify import identify
 from twofold.data.hashes import content_hash
 from twofold.errors import PoorQuality, StoreError, UnknownLabel, UsageError
 from twofold.store import Index

@@ -13,8 +13,9 @@ from small_bundles import RECIPE, calibration
 from twofold import build
 from twofold.apps import verify as app
 from twofold.apps.gallery import enrol, forget
+from twofold.apps.identify import identify
 from twofold.apps.search import recall, search, search_vectors
-from twofold.apps.verify import identify, verify, verify_pairs
+from twofold.apps.verify import verify, verify_pairs
 from twofold.bundle import Bundle
 from twofold.contract import OpenSet
 from twofold.data.pairs import Pairs

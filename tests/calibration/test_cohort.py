@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from twofold import Bundle, Index, enrol, evaluate
-from twofold.apps.verify import identify, verify
+from twofold.apps.identify import identify
+from twofold.apps.verify import verify
 from twofold.calibration.cohort import calibrate_cohort
 from twofold.calibration.groups import calibrate_groups, with_groups
 from twofold.calibration.open_set import calibrate_gallery

@@ -7,7 +7,8 @@ import pytest
 
 from twofold import Index, enrol
 from twofold.apps.evaluate import evaluate
-from twofold.apps.verify import identify, verify, verify_pairs
+from twofold.apps.identify import identify
+from twofold.apps.verify import verify, verify_pairs
 from twofold.calibration.groups import calibrate_groups, with_groups
 from twofold.calibration.pairs import calibrate
 from twofold.data.pairs import Pairs

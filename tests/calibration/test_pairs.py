@@ -137,7 +137,7 @@ def test_a_guarantee_is_taken_where_it_costs_little_and_said_where_it_costs_much
 
 def test_scores_of_another_model_can_be_calibrated():
     items = clusters(50, 3, spread=0.7)
-    found = calibration(as_before(items), far=0.1, prior=0.2)
+    found = calibration(as_before(items), far=0.1).with_prior(0.2)
     assert found.prior == 0.2
     assert found.probability(found.threshold, prior=0.5) > found.probability(found.threshold)
 

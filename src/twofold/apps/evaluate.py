@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.bundle import Bundle
+from twofold.calibration.references import reference_pairs
 from twofold.data.items import Items
 from twofold.embedding import deciding, embed_readable
 from twofold.errors import IdentityOverlap, NotEnoughData, UsageError
@@ -23,6 +24,7 @@ from twofold.results import Estimate, Evaluation
 __all__ = [
     "asked_far",
     "by_group",
+    "by_references",
     "evaluate",
     "evaluate_crossfitted",
     "evaluate_vectors",
@@ -34,6 +36,15 @@ __all__ = [
 
 EPISODES = 1000
 """Of one-shot trials: the share of right answers is then known to 1.6 points at worst."""
+
+WITH_REFERENCES = (
+    "eer",
+    "false_match_rate",
+    "false_non_match_rate",
+    "skilled_eer",
+    "skilled_false_match_rate",
+)
+"""Numbers that are told for every number of references that has a threshold."""
 
 NOBODY = np.zeros(0, np.int64)
 
@@ -150,6 +161,8 @@ def _measured(
         progress=stage(watch, "search"),
     )
     numbers |= within
+    several, untold = by_references(bundle, part, vectors, confidence=confidence, seed=seed)
+    numbers, notes = numbers | several, notes + untold
     for n_way in (5, 20):
         try:
             found = fewshot.n_way_accuracy(
@@ -240,6 +253,40 @@ def by_group(
         for name in ("false_match_rate", "false_non_match_rate"):
             told = replace(found[name], name=f"{name} ({each.name})")
             numbers[told.name] = told
+    return numbers, notes
+
+
+def by_references(
+    bundle: Bundle,
+    items: Items,
+    vectors: Float[np.ndarray, "n dim"],
+    *,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[dict[str, Estimate], list[str]]:
+    """Error rates with several references, where there are thresholds for them; and what could not be told."""
+    numbers: dict[str, Estimate] = {}
+    notes: list[str] = []
+    known = () if bundle.calibration is None else bundle.calibration.deciding.references
+    for each in known:
+        asked = {"count": each.count, "rule": each.rule, "seed": seed, "most": SAMPLED_FROM}
+        try:
+            pairs = reference_pairs(bundle, items, vectors, **asked)
+            found = estimates_by_kind(
+                pairs,
+                far=each.calibration.far,
+                threshold=each.calibration.threshold,
+                confidence=confidence,
+                unit="identity" if items.site is None else "site",
+                seed=seed,
+            )
+        except NotEnoughData as error:
+            notes.append(str(error))
+            continue
+        for name in WITH_REFERENCES:
+            if name in found:
+                told = replace(found[name], name=f"{name} ({each.count} references)")
+                numbers[told.name] = told
     return numbers, notes
 
 

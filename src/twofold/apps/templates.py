@@ -1,15 +1,23 @@
-"""One template per identity: the mean of its embeddings, in place of the best of them."""
+"""What an identity with several items is compared by: the best of them, their mean, or a learned rule."""
 
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
+from twofold.bundle import Bundle
+from twofold.contract import OfReferences
+from twofold.embedding import pair_scores
+from twofold.fusion import Fusion, mean_embedding
 from twofold.store.index import Index
 
-__all__ = ["Template", "means"]
+__all__ = ["IdentitySets", "Template", "means", "scores_with", "sets_of_identities"]
 
-Template = Literal["best", "mean"]
+Template = Fusion
+
+IdentitySets = dict[OfReferences | None, tuple[list[str], Float[np.ndarray, "identities n dim"]]]
+"""Names and embeddings of identities, by what decides about as many references as they have; None: a
+single one."""
 
 
 def means(index: Index) -> tuple[list[str], Float[np.ndarray, "identities dim"]]:
@@ -23,10 +31,45 @@ def means(index: Index) -> tuple[list[str], Float[np.ndarray, "identities dim"]]
         for label, vector in zip(block.labels, block.vectors.astype(np.float64), strict=True):
             total, count = totals.get(label, nothing)
             totals[label] = total + vector, count + 1
-    found = np.array([total / count for total, count in totals.values()]).reshape(
-        -1, index.contract.dim
-    )
-    if index.contract.distance == "cosine":
-        # opposite vectors may cancel out, and have no direction then: their mean is like nothing
-        found = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
-    return list(totals), found.astype(np.float32)
+    distance = index.contract.distance
+    found = [mean_embedding((total / count)[None], distance) for total, count in totals.values()]
+    return list(totals), np.array(found, dtype=np.float32).reshape(-1, index.contract.dim)
+
+
+def sets_of_identities(index: Index, known: Sequence[OfReferences]) -> IdentitySets:
+    """The references of every identity that counts; of more than thresholds are known for, the first ones.
+
+    The embeddings of all identities are held in memory, up to the largest known number of each.
+    """
+    by_count = {each.count: each for each in known}
+    most = max(by_count)
+    vectors: dict[str, list[np.ndarray]] = {}
+    for block in index.blocks():
+        for label, vector in zip(block.labels, block.vectors, strict=True):
+            mine = vectors.setdefault(label, [])
+            if len(mine) < most:
+                mine.append(vector)
+    by_size: dict[OfReferences | None, list[str]] = {}
+    for label, mine in vectors.items():
+        by_size.setdefault(by_count.get(len(mine)), []).append(label)
+    return {
+        size: (labels, np.stack([np.stack(vectors[label]) for label in labels]).astype(np.float32))
+        for size, labels in by_size.items()
+    }
+
+
+def scores_with(
+    bundle: Bundle,
+    probe: Float[np.ndarray, "1 dim"],
+    references: Float[np.ndarray, "identities n dim"],
+    known: OfReferences,
+) -> Float[np.ndarray, "identities"]:
+    """Scores of a probe with the references of each identity, by the rule that was calibrated."""
+    identities, count, dim = references.shape
+    if known.rule.fusion == "mean":
+        distance = bundle.twin.comparison.name
+        means = np.stack([mean_embedding(each, distance) for each in references])
+        return pair_scores(bundle, np.repeat(probe, identities, axis=0), means)
+    one_by_one = references.reshape(-1, dim)
+    each = pair_scores(bundle, np.repeat(probe, len(one_by_one), axis=0), one_by_one)
+    return known.rule.fused(each.reshape(identities, count))

@@ -1,28 +1,23 @@
-"""Verify two things, identify one among the enrolled; what comes back is a verdict, never a bare distance (law 5)."""
+"""Verify two things, or one with several references: a verdict comes back, never a bare distance (law 5)."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.apps.indexing import read_or_why
-from twofold.apps.search import check_searchable, search_vectors
-from twofold.apps.templates import Template, means
+from twofold.apps.templates import scores_with
 from twofold.bundle import Bundle
-from twofold.contract import Calibration, OpenSet
+from twofold.contract import Calibration
 from twofold.data.pairs import Pairs
 from twofold.embedding import embed_read, embed_values, pair_scores
-from twofold.errors import NotCalibrated, StoreError, UnreadableInput, UsageError
-from twofold.plurals import counted
-from twofold.results import Hit, Identification, Verdict
-from twofold.store.index import Index
+from twofold.errors import NotCalibrated, UnreadableInput, UsageError
+from twofold.results import Verdict
 
 __all__ = [
     "calibration_of",
-    "identify",
-    "identify_all",
     "score_readable_pairs",
     "verify",
     "verify_pairs",
@@ -32,27 +27,53 @@ __all__ = [
 THINGS_AT_ONCE = 256
 """Things that are read before they are embedded; their arrays stay in memory until then."""
 
-OF_ITEMS = "the threshold was set for single items: for means of several, the rate is an estimate"
-# the best identities by plain scores, among whom the best by normalised ones is looked for
-RESCORED = 100
 
-
-def verify(bundle: Bundle, a: Any, b: Any, *, group: str | None = None) -> Verdict:
-    """Are two things the same?
+def verify(
+    bundle: Bundle,
+    a: Any,
+    b: Any = None,
+    *,
+    references: Sequence[Any] = (),
+    group: str | None = None,
+) -> Verdict:
+    """Are two things the same? Or: is `a` the same as what all these references show?
 
     Args:
         a, b: raw things that the bundle's input reads: a path, bytes, an array.
+        references: in the place of `b`, several things of one identity. The threshold is that for
+            so many (`calibrate_references`).
         group: which group both belong to, where each has a threshold of its own; "any": that of all
             pairs together.
 
     Raises:
         NotCalibrated: the bundle has no threshold yet.
-        UnknownName: the group has no threshold, or there are groups and none was given.
+        UnknownName: the group has no threshold, or there are groups and none was given; or there is
+            no threshold for so many references.
         UnreadableInput: names what cannot be decoded.
+        UsageError: neither `b` nor references are given, or both.
     """
+    if (b is None) != (len(references) > 0):
+        raise UsageError("give two things to compare, or one thing and references=[...]")
+    if len(references) > 1:
+        return _by_references(bundle, a, references, group=group)
     calibration = calibration_of(bundle).of_group(group)
-    vectors = embed_values(bundle, [a, b])
+    vectors = embed_values(bundle, [a, b if b is not None else references[0]])
     return judge(calibration, pair_scores(bundle, vectors[:1], vectors[1:])[0], group=group)
+
+
+def _by_references(
+    bundle: Bundle, probe: Any, references: Sequence[Any], *, group: str | None
+) -> Verdict:
+    """A verdict about a probe and several references, at the threshold for so many."""
+    if group is not None:
+        raise UsageError(
+            f"group {group!r}: thresholds of groups are for two things; leave the group out, or "
+            "compare with one reference"
+        )
+    known = calibration_of(bundle).of_references(len(references))
+    vectors = embed_values(bundle, [probe, *references])
+    (score,) = scores_with(bundle, vectors[:1], vectors[None, 1:], known)
+    return replace(judge(known.calibration, score), references=known.count)
 
 
 def verify_pairs(bundle: Bundle, pairs: Pairs, *, group: str | None = None) -> list[Verdict]:
@@ -147,193 +168,6 @@ def _verdicts(
             for each, score in zip(groups[part], found, strict=True)
         ]
     return verdicts
-
-
-def identify(
-    bundle: Bundle,
-    index: Index,
-    query: Any,
-    *,
-    candidates: int = 5,
-    group: str | None = None,
-    template: Template = "best",
-    exact: bool = False,
-) -> Identification:
-    """Who is this? The best enrolled identity, or nobody when none reaches the threshold.
-
-    One enrolled example per identity is enough; with more, the best of them counts. After
-    `calibrate_gallery` the threshold is the one for as many enrolled as were asked for, and
-    `warning` says when there are more by now. Who is expired or revoked is not there.
-
-    Args:
-        query: a raw thing that the bundle's input reads.
-        candidates: how many identities to name, accepted or not.
-        group: as in `verify`, of the query; the threshold is then that of one comparison inside the
-            group.
-        template: what an identity is compared by: its "best" item, or the "mean" of its embeddings.
-            A threshold is certified for items; by means it is an estimate. Means are computed from
-            all items in each call.
-        exact: as in `search`; means are always all compared.
-
-    Raises:
-        NotCalibrated: the bundle has no threshold yet.
-        UnknownName: the group has no threshold, or there are groups and none was given.
-        FingerprintMismatch: the index holds vectors of another model.
-        StoreError: nobody is enrolled, all are expired or revoked, or `candidates` is below 1.
-        UnreadableInput: the query cannot be decoded.
-    """
-    calibration = calibration_of(bundle).of_group(group)
-    check_searchable(bundle, index)
-    asked = Asked(
-        calibration=calibration, candidates=candidates, group=group, template=template, exact=exact
-    )
-    return identified(bundle, index, embed_values(bundle, [query]), asked)
-
-
-def identify_all(
-    bundle: Bundle,
-    index: Index,
-    queries: Mapping[str, Any],
-    *,
-    candidates: int = 5,
-    group: str | None = None,
-    template: Template = "best",
-    exact: bool = False,
-) -> dict[str, Identification | str]:
-    """As `identify`, for named queries; one that cannot be read is said, as `search_all` says it.
-
-    Returns:
-        For each name who it is, or why it cannot be read.
-
-    Raises:
-        UnreadableInput: not one of the queries can be read. Otherwise as `identify`.
-    """
-    calibration = calibration_of(bundle).of_group(group)
-    check_searchable(bundle, index)
-    asked = Asked(
-        calibration=calibration, candidates=candidates, group=group, template=template, exact=exact
-    )
-    found: dict[str, Identification | str] = {}
-    named = list(queries.items())
-    for start in range(0, len(named), THINGS_AT_ONCE):
-        names, values = zip(*named[start : start + THINGS_AT_ONCE], strict=True)
-        things = read_or_why(bundle, values)
-        vectors = iter(embed_read(bundle, [each for each in things if not isinstance(each, str)]))
-        for name, thing in zip(names, things, strict=True):
-            known = isinstance(thing, str)
-            found[name] = thing if known else identified(bundle, index, next(vectors)[None], asked)
-    if found and all(isinstance(each, str) for each in found.values()):
-        reason = next(iter(found.values()))
-        raise UnreadableInput(f"none of {len(found)} queries can be read; the first: {reason}")
-    return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """How one is to be identified; see `identify`."""
-
-    calibration: Calibration
-    candidates: int
-    group: str | None
-    template: Template
-    exact: bool
-
-
-def identified(
-    bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], asked: Asked
-) -> Identification:
-    """Who has this vector."""
-    calibration, group, template = asked.calibration, asked.group, asked.template
-    candidates, exact = asked.candidates, asked.exact
-    if template == "best":
-        hits = by_items(bundle, index, vector, candidates, exact=exact)
-    else:
-        hits = by_means(bundle, index, vector, candidates)
-    if not hits:
-        raise StoreError(
-            f"nobody in {index.path} counts: all are expired or revoked; enrol or restore somebody"
-        )
-    verdict, many = judge(calibration, hits[0].score, group=group), calibration.open_set
-    threshold = calibration.threshold if many is None else many.threshold
-    decision = calibration.decide(verdict.score, threshold=threshold)
-    names, items = compared(index)
-    warning = None if many is None else outgrown(many, names, items)
-    return Identification(
-        label=hits[0].label if decision == "same" else None,
-        decision=decision,
-        score=verdict.score,
-        probability=verdict.probability,
-        threshold=threshold,
-        far=verdict.far,
-        standing=(many or calibration).standing if template == "best" else "estimate",
-        gallery=names,
-        candidates=tuple(hits),
-        fpir=None if many is None else many.fpir,
-        warning=OF_ITEMS if template == "mean" and names < items else warning,
-    )
-
-
-def by_items(
-    bundle: Bundle,
-    index: Index,
-    vector: Float[np.ndarray, "1 dim"],
-    candidates: int,
-    *,
-    exact: bool,
-) -> list[Hit]:
-    """The best item of each of the best identities."""
-    wanted = candidates if bundle.cohort is None or candidates < 1 else max(candidates, RESCORED)
-    (hits,) = search_vectors(bundle, index, vector, k=wanted, identities=True, exact=exact)
-    return rescored(bundle, index, vector, hits)[:candidates]
-
-
-def by_means(
-    bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], candidates: int
-) -> list[Hit]:
-    """The best identities by their means; a mean goes by the name of its identity."""
-    if candidates < 1:
-        raise StoreError(f"candidates is {candidates}: ask for at least 1")
-    labels, templates = means(index)
-    found = (
-        pair_scores(bundle, np.repeat(vector, len(labels), axis=0), templates)
-        if labels
-        else np.empty(0)
-    )
-    order = np.argsort(-found, kind="stable")[:candidates]
-    return [
-        Hit(id=labels[place], label=labels[place], score=float(found[place])) for place in order
-    ]
-
-
-def rescored(
-    bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], hits: Sequence[Hit]
-) -> list[Hit]:
-    """The hits by the scores that verdicts go by, best first; as they are, where these are the index's own."""
-    if bundle.cohort is None:
-        return list(hits)
-    # an index's own are not to be written to
-    enrolled = index.get([hit.id for hit in hits]).vectors.copy()
-    found = pair_scores(bundle, np.repeat(vector, len(hits), axis=0), enrolled)
-    fair = [replace(hit, score=float(score)) for hit, score in zip(hits, found, strict=True)]
-    return sorted(fair, key=lambda hit: -hit.score)
-
-
-def compared(index: Index) -> tuple[int, int]:
-    """How many identities and items a query is compared with."""
-    return index.standing() if index.keeps_dates else (len(index.labels), len(index))
-
-
-def outgrown(many: OpenSet, names: int, items: int) -> str | None:
-    """Why the threshold's rate does not hold: more are enrolled than it was set for. None if it holds."""
-    if names <= many.size and items <= many.size * many.enrolled:
-        return None
-    return (
-        f"{counted(names, 'identity', 'is')} enrolled with {counted(items, 'item')}; the rate "
-        f"{many.fpir:g} was "
-        f"measured for {many.size} with {many.enrolled} each, and is larger here: calibrate "
-        f"again, twofold calibrate "
-        f"BUNDLE DATA --set fpir={many.fpir:g} --set gallery={names}"
-    )
 
 
 def calibration_of(bundle: Bundle) -> Calibration:

@@ -70,11 +70,10 @@ def calibrate_cohort(
         far=known.far,
         frr=None if known.rejection is None else known.rejection.frr,
         confidence=known.confidence,
-        prior=known.prior,
         seed=known.seed,
         standing="estimate" if known.standing == "estimate" else None,
     )
-    return fair.with_deciding(found)
+    return fair.with_deciding(found.with_prior(known.prior))
 
 
 def _dealt(part: Items, identities: int, *, seed: int) -> tuple[Items, Items, Items]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from twofold.bundle import Bundle
 from twofold.calibration.remedies import more_aside, remedies
-from twofold.calibration.standings import METHODS, Offer, affordable, offers
+from twofold.calibration.standings import METHODS, Offer, affordable, offers, stricter
 from twofold.contract import CROSSFITTED, Alternative, Calibration, Contract, Isotonic, Rejection
 from twofold.data.items import Items
 from twofold.data.scores import NO_IDENTITIES, Scores
@@ -28,6 +28,9 @@ __all__ = ["calibrate", "calibrate_scores", "calibration", "refuse_crossfitted"]
 
 PRACTICAL = 2
 """Times the fewest identities that guarantee anything: a quarter of the asked rate may then be measured."""
+
+EVEN = 0.5
+"""Share of genuine pairs for which probabilities are fitted; `Calibration.with_prior` moves them."""
 
 LONGER = 3
 """Times the epochs that were not enough: what is tried first. Errors fall slowly with the steps of a training."""
@@ -173,22 +176,21 @@ def calibration(
     far: float,
     frr: float | None = None,
     confidence: float = 0.95,
-    prior: float = 0.5,
     seed: int = 0,
     standing: Standing | None = None,
     unit: str = "identity",
+    worst: bool = False,
 ) -> Calibration:
     """The calibration that scored pairs of unseen identities give; works on the scores of any model.
 
     Where there are skilled forgeries the thresholds are those of random impostors; what the
-    forgeries do at them is measured apart.
+    forgeries do at them is measured apart. The probability is for as many genuine pairs as impostors.
 
     Args:
         far, frr, confidence, seed, standing: as in `calibrate`.
-        prior: share of genuine pairs for which the probability holds; it can be changed at each
-            decision.
         pairs: those `BySite` are certified by site, and their intervals leave sites out.
         unit: what an identity of `pairs` is.
+        worst: where there are skilled forgeries, take thresholds that hold against them, too.
 
     Raises:
         CannotCertify, NotEnoughData: as `calibrate`.
@@ -202,8 +204,11 @@ def calibration(
     counted = tally(pairs)
     refuse_distances(counted)
     # before any rate: where a score means nothing, no other rate helps
-    curve = probability_map(pairs, counted, prior=prior, seed=seed)
-    found = _offers(pairs, counted, far=far, frr=frr, confidence=confidence, standing=standing)
+    curve = probability_map(pairs, counted, prior=EVEN, seed=seed)
+    asked = {"far": far, "frr": frr, "confidence": confidence, "standing": standing}
+    found = _offers(pairs, counted, **asked)
+    if worst and skilled is not None and _has_impostors(skilled):
+        found = stricter(found, _offers(skilled, tally(skilled), **asked), counted)
     chosen = affordable(found)
     settings = {"confidence": confidence, "unit": unit, "seed": seed}
     measured = estimates_at(pairs, chosen.accept.threshold, **settings)
@@ -224,7 +229,7 @@ def calibration(
         false_non_match=measured["false_non_match_rate"],
         slope=curve.slope,
         intercept=curve.intercept,
-        prior=prior,
+        prior=EVEN,
         identities=identities,
         genuine_pairs=round(float(counted.genuine[0])),
         impostor_pairs=round(float(counted.impostor[0])),
@@ -266,10 +271,14 @@ def _skilled(
     pairs: PairSource, threshold: float, *, confidence: float, unit: str, seed: int
 ) -> Estimate | None:
     """Share of skilled forgeries accepted at a threshold; None where there are none."""
-    if all(block.same.all() for block in pairs):
+    if not _has_impostors(pairs):
         return None
     found = estimates_at(pairs, threshold, confidence=confidence, unit=unit, seed=seed)
     return replace(found["false_match_rate"], name="skilled_false_match_rate")
+
+
+def _has_impostors(pairs: PairSource) -> bool:
+    return not all(block.same.all() for block in pairs)
 
 
 def _alternative(offer: Offer) -> Alternative:

@@ -2,7 +2,7 @@
 
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from twofold.metrics.sites import BySite
 from twofold.metrics.verification import Tally, rates_at, tally, threshold_at_far
 from twofold.results import Standing
 
-__all__ = ["METHODS", "Offer", "affordable", "fewest_estimated", "offer", "offers"]
+__all__ = ["METHODS", "Offer", "affordable", "fewest_estimated", "offer", "offers", "stricter"]
 
 METHODS = {
     "guaranteed": guarantee.METHOD,
@@ -84,6 +84,27 @@ def affordable(found: list[Offer]) -> Offer:
     if others and strongest.false_non_match_rate > others[0].false_non_match_rate + PRICE:
         return others[0]
     return strongest
+
+
+def stricter(found: list[Offer], others: list[Offer], counted: Tally) -> list[Offer]:
+    """Offers that hold against two kinds of impostors: of each standing that both kinds carry, the higher threshold.
+
+    Args:
+        counted: the genuine pairs and the impostors of `found`.
+    """
+    strict = {each.standing: each.accept for each in others}
+    both = []
+    for each in found:
+        if each.standing in strict:
+            accept = max(each.accept, strict[each.standing], key=lambda one: one.threshold)
+            missed = float(rates_at(counted, accept.threshold)[1])
+            both.append(replace(each, accept=accept, false_non_match_rate=missed))
+    if not both:
+        raise CannotCertify(
+            f"random impostors carry a {found[0].standing} rate and skilled forgeries a "
+            f"{others[0].standing} one: ask for one of them (--standing)"
+        )
+    return both
 
 
 def offer(

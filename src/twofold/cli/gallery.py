@@ -3,7 +3,7 @@
 import json as jsonlib
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -25,6 +25,7 @@ from twofold.cli.order import kind_of
 from twofold.cli.pair_tables import say_unreadable, scored_table
 from twofold.cli.values import Label, MaybeLabel
 from twofold.errors import UsageError
+from twofold.fusion import Fusion
 from twofold.plurals import counted
 from twofold.printable import utf8_name
 
@@ -39,8 +40,7 @@ Gates = Annotated[tuple[str, ...], Parameter(name="--gate", consume_multiple=Fal
 
 def verify(
     bundle: Path,
-    a: str | None = None,
-    b: str | None = None,
+    things: list[str] | None = None,
     /,
     *,
     pairs: Path | None = None,
@@ -50,16 +50,18 @@ def verify(
     device: str | None = None,
     json: Json = False,
 ) -> int:
-    """Are A and B the same? Exit code 0 yes, 1 no, 3 unsure. With --pairs: a verdict per row of a table, exit code 0.
+    """Are two things the same? Exit code 0 yes, 1 no, 3 unsure. With --pairs: a verdict per row, exit code 0.
 
-    Pairs with an unreadable file are left out of the table and named on standard error. If no pair
-    can be read, the exit code is 2.
+    Of three and more things, the last is compared with all the others, which are references of one
+    identity; calibrate for so many first (`twofold calibrate --set references=5`). Pairs
+    with an unreadable file are left out of the table and named on standard error. If no pair can be
+    read, the exit code is 2.
 
     Args:
         bundle: a calibrated bundle.
-        a: one file; for a bundle of texts the text itself, @FILE for what a file holds, or - for
-            standard input; for a bundle of records the fields between bars, "Anna Berg | | Lindau".
-        b: the other one.
+        things: two files, or references and then the file in question. For a bundle of texts the
+            texts themselves, @FILE for what a file holds, or - for standard input; for a bundle of
+            records the fields between bars, "Anna Berg | | Lindau".
         pairs: a table with the columns a and b (files), or text_a and text_b (of records each
             column twice, as name_a and name_b), and group if each group has its own threshold.
         scores_only: with --pairs, write scores instead of verdicts; this needs no threshold, so any
@@ -77,8 +79,9 @@ def verify(
     from twofold.inputs.optional import argument, columns
     from twofold.terminal import wording
 
-    if (pairs is None) == (a is None or b is None):
-        raise UsageError("give either two files (or texts), or --pairs TABLE")
+    given = things or []
+    if (pairs is None) == (len(given) < 2):
+        raise UsageError("give either two files (or texts) or more, or --pairs TABLE")
     if scores_only and pairs is None:
         raise UsageError(
             "--scores-only is for --pairs TABLE; one verdict shows its score in any case"
@@ -100,8 +103,8 @@ def verify(
         table = wording.verdicts(listed, verdicts, json=json)
         print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES
-    things = [argument(known.twin.input, word) for word in (a, b) if word is not None]
-    verdict = judge(known, *things, group=group)
+    *references, probe = [argument(known.twin.input, word) for word in given]
+    verdict = judge(known, probe, references=references, group=group)
     print_json(asdict(verdict)) if json else show(wording.verdict(verdict))
     return {"same": YES, "different": NO, "unsure": UNSURE}[verdict.decision]
 
@@ -113,7 +116,7 @@ def identify(
     /,
     *,
     group: MaybeLabel = None,
-    template: Literal["best", "mean"] = "best",
+    template: Fusion | None = None,
     exact: Flag = False,
     device: str | None = None,
     json: Json = False,
@@ -127,14 +130,16 @@ def identify(
             and left out.
         group: the group of the query, if each group has its own threshold; any: the overall
             threshold.
-        template: compare an identity with several files by its best file, or by their mean.
+        template: compare an identity with several files by its best file, by their mean, or by the
+            learned rule. By default the rule of `calibrate --set references=5`, where that was
+            done, at the threshold for as many files as the identity has; else the best file.
         exact: compare with every item; a large index or a learned comparison otherwise compares
             with likely ones only.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object; for many queries a list, each with its query.
     """
-    from twofold.apps.verify import identify as find
-    from twofold.apps.verify import identify_all
+    from twofold.apps.identify import identify as find
+    from twofold.apps.identify import identify_all
     from twofold.store.index import Index
     from twofold.terminal import wording
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from twofold.config import Recipe
     from twofold.data.items import Items
     from twofold.data.pairs import Pairs
+    from twofold.fusion import Fusion
     from twofold.train.checkpoint import Checkpoints
 
 __all__ = ["calibrate", "train"]
@@ -57,6 +58,8 @@ CALIBRATION = {
     "fpir": 0.0,
     "gallery": 0,
     "enrolled": 1,
+    "references": 0,
+    "fusion": "mean",
     "groups": False,
     "cohort": 0,
     "site": "site",
@@ -248,7 +251,10 @@ def calibrate(
             for which the probability holds), seed=1 (of the bootstrap), distance=euclidean (of
             vectors without a bundle), fpir=0.01 gallery=1000 enrolled=1 (a threshold for identify:
             the rate at which strangers are named, with this many identities and items of each),
-            groups=true (also a threshold for each group of DATA), cohort=200 (hold out this many
+            references=5 (also a threshold for each number of references from 2 to 5, for `verify`
+            with several files and for `identify`), fusion=mean (how they are compared: by their
+            mean, their best or a learned rule), groups=true (also a threshold for each group of
+            DATA), cohort=200 (hold out this many
             identities to normalise scores), site=group (identities of one group were recruited
             together: certify by group; site=none: ignore a column site); may be repeated.
         force: replace another bundle at OUT.
@@ -263,7 +269,8 @@ def calibrate(
         "size": chosen.pop("gallery"),
         "enrolled": chosen.pop("enrolled"),
     }
-    groups, cohort, site = chosen.pop("groups"), chosen.pop("cohort"), _site(chosen)
+    further = {name: chosen.pop(name) for name in ("references", "fusion", "groups", "cohort")}
+    further["fusion"], site = _fusion(further["fusion"]), _site(chosen)
     if bool(many["fpir"]) != bool(many["size"]):
         raise UsageError(
             "--set fpir=0.01 and --set gallery=1000 go together: a rate, and for how many enrolled"
@@ -274,8 +281,10 @@ def calibrate(
         )
     chosen |= {"far": far, "frr": frr, "standing": "estimate" if estimate else standing}
     if data is None:
-        if many["fpir"] or groups or cohort:
-            raise UsageError("fpir, groups and cohort need a bundle: give BUNDLE and DATA")
+        if _asked_further(many, further):
+            raise UsageError(
+                "fpir, references, groups and cohort need a bundle: give BUNDLE and DATA"
+            )
         return _calibrate_scores(
             bundle, out, distance=distance, prior=prior, site=site, json=json, chosen=chosen
         )
@@ -295,9 +304,9 @@ def calibrate(
     place = out or bundle
     Bundle.check_place(place, replace=force or resolved(place) == resolved(bundle))
     if (pairs := opened_pairs(data, reader)) is not None:
-        further = bool(many["fpir"] or groups or cohort)
+        asked = _asked_further(many, further)
         with naming_left_out(strict):
-            done = calibrated_on_pairs(known, pairs, chosen=chosen, further=further, quiet=json)
+            done = calibrated_on_pairs(known, pairs, chosen=chosen, further=asked, quiet=json)
         following = next_steps.after_calibrating_on_pairs(done, place, data, pairs)
         return _finished(done, place, following, prior=prior, json=json)
     with naming_left_out(strict):
@@ -307,7 +316,7 @@ def calibrate(
         if known.crossfit_of(items) is None:
             for note in known.part(items, "calibrate").notes:
                 say(note)
-        done = _variants(done, items, chosen, many=many, groups=groups, cohort=cohort)
+        done = _variants(done, items, chosen, many=many, **further)
     following = next_steps.after_calibrating(done, place, data, items, levels=levels)
     return _finished(done, place, following, prior=prior, json=json)
 
@@ -325,6 +334,18 @@ def _finished(done: "Bundle", place: Path, following: str, *, prior: float, json
     return YES
 
 
+def _asked_further(many: dict[str, Any], further: dict[str, Any]) -> bool:
+    """Whether thresholds besides that of one comparison were asked for."""
+    return bool(many["fpir"] or further["references"] or further["groups"] or further["cohort"])
+
+
+def _fusion(asked: str) -> Any:
+    """What --set fusion says."""
+    if asked not in ("mean", "best", "learned"):
+        raise UsageError(f"--set fusion={asked}: give mean, best or learned")
+    return asked
+
+
 def _site(chosen: dict[str, Any]) -> Any:
     """What --set site says, taken out of the settings."""
     if (site := chosen.pop("site")) not in ("site", "group", "none"):
@@ -340,6 +361,8 @@ def _variants(
     chosen: dict[str, Any],
     *,
     many: dict[str, Any],
+    references: int,
+    fusion: "Fusion",
     groups: bool,
     cohort: int,
 ) -> "Bundle":
@@ -347,13 +370,15 @@ def _variants(
     from twofold.calibration.cohort import calibrate_cohort
     from twofold.calibration.groups import calibrate_groups, with_groups
     from twofold.calibration.open_set import calibrate_gallery
+    from twofold.calibration.references import calibrate_references
 
+    known = {"seed": chosen["seed"], "standing": chosen["standing"]}
     if cohort:
         done = calibrate_cohort(done, items, identities=cohort)
     if many["fpir"]:
-        done = calibrate_gallery(
-            done, items, seed=chosen["seed"], standing=chosen["standing"], **many
-        )
+        done = calibrate_gallery(done, items, **known, **many)
+    if references:
+        done = calibrate_references(done, items, count=references, fusion=fusion, **known)
     return with_groups(done, calibrate_groups(done, items, **chosen)) if groups else done
 
 

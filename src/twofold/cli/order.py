@@ -15,7 +15,7 @@ __all__ = ["ordered"]
 MARKERS = {"BUNDLE": "manifest.json", "INDEX": "truth.sqlite"}
 """The file by which a folder is known for what it is."""
 
-SLOTS = {"forget": ["BUNDLE", "INDEX", "LABELS"]}
+SLOTS = {"forget": ["BUNDLE", "INDEX", "LABELS"], "verify": ["BUNDLE", "A", "B"]}
 """Of commands that take all their arguments as one list."""
 
 

@@ -8,6 +8,7 @@ from twofold.contract.calibration import (
     GroupCalibration,
     Isotonic,
     Normalised,
+    OfReferences,
     OpenSet,
     Rejection,
 )
@@ -23,6 +24,7 @@ __all__ = [
     "GroupCalibration",
     "Isotonic",
     "Normalised",
+    "OfReferences",
     "OpenSet",
     "Rejection",
     "score_from_distance",

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.errors import BundleError, UnknownName, UsageError
+from twofold.fusion import Rule
 from twofold.results import Decision, Estimate, Reference, Standing
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "GroupCalibration",
     "Isotonic",
     "Normalised",
+    "OfReferences",
     "OpenSet",
     "Rejection",
     "check",
@@ -135,6 +137,8 @@ class Calibration:
         groups: calibrations for pairs inside a group.
         normalised: the calibration of scores that a cohort normalises; verdicts then go by it, and
             this one is for plain scores (of an index, say).
+        references: calibrations for several references of one identity and a probe, by their
+            number; a threshold for one reference does not hold for them.
         reference: what `monitor` compares production with; None: not known.
         skilled_false_match: share of skilled forgeries accepted at `threshold`; None: there were
             none.
@@ -169,6 +173,7 @@ class Calibration:
     skilled_false_match: Estimate | None = None
     alternatives: tuple[Alternative, ...] = ()
     warnings: tuple[str, ...] = ()
+    references: "tuple[OfReferences, ...]" = ()
 
     @property
     def certified(self) -> bool:
@@ -205,6 +210,22 @@ class Calibration:
                 "the threshold for all pairs together"
             )
         return known[group]
+
+    def of_references(self, count: int) -> "OfReferences":
+        """What decides about a probe and so many references of one identity.
+
+        Raises:
+            UnknownName: there is no threshold for that number.
+        """
+        known = {each.count: each for each in self.deciding.references}
+        if count not in known:
+            numbers = ", ".join(str(each) for each in sorted(known))
+            there = f"it has those for {numbers}" if known else "one for single items does not hold"
+            raise UnknownName(
+                f"this calibration has no threshold for {count} references ({there}): twofold "
+                f"calibrate BUNDLE DATA --set references={count}"
+            )
+        return known[count]
 
     def probability(self, score: float, *, prior: float | None = None) -> float:
         """Calibrated probability of "same"; for pairs whose share of genuine ones is `prior`, if given."""
@@ -243,8 +264,9 @@ class Calibration:
         nested = self.normalised and replace(
             self.normalised, calibration=self.normalised.calibration.with_prior(prior)
         )
-        groups = tuple(
-            replace(each, calibration=each.calibration.with_prior(prior)) for each in self.groups
+        groups, references = (
+            tuple(replace(one, calibration=one.calibration.with_prior(prior)) for one in some)
+            for some in (self.groups, self.references)
         )
         return replace(
             self,
@@ -253,6 +275,7 @@ class Calibration:
             isotonic=curve,
             groups=groups,
             normalised=nested,
+            references=references,
         )
 
     def _moved(self, prior: float) -> float:
@@ -297,9 +320,32 @@ class Normalised:
     calibration: Calibration
 
 
+@dataclass(frozen=True, kw_only=True)
+class OfReferences:
+    """What is decided by for several references of one identity and a probe.
+
+    Attributes:
+        count: of the references. rule: how a probe is scored with them.
+        calibration: of the fused scores; where the data had skilled forgeries, its thresholds hold
+            against these and against random impostors.
+    """
+
+    count: int
+    rule: Rule
+    calibration: Calibration
+
+
 def check(calibration: Calibration) -> None:
     """Raise BundleError if its numbers contradict each other."""
-    for each in (*calibration.groups, *filter(None, [calibration.normalised])):
+    for each in calibration.references:
+        rule = each.rule
+        if len(rule.weights) != (each.count if rule.fusion == "learned" else 0):
+            raise BundleError(
+                f"calibration: {len(rule.weights)} weights for {each.count} references "
+                f"({rule.fusion}): calibrate again"
+            )
+    nested = (*calibration.groups, *calibration.references, *filter(None, [calibration.normalised]))
+    for each in nested:
         check(each.calibration)
     low, high = calibration.reject_threshold, calibration.threshold
     if not 0.0 < calibration.prior < 1.0 or not 0.0 < calibration.far < 1.0:

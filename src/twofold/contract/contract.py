@@ -24,9 +24,9 @@ from twofold.strict_json import plain_object, table
 
 __all__ = ["ZERO", "Contract", "score_from_distance", "scores_block"]
 
-FORMAT = 4
-"""Of the JSON; 1 knew no unsure zone, 2 no groups, cohort and reference, 3 had `certified` in place of a standing; all
-are still read."""
+FORMAT = 5
+"""Of the JSON; all earlier ones are still read. 1 knew no unsure zone, 2 no groups, cohort and
+reference, 3 had `certified` in place of a standing, 4 knew no thresholds for several references."""
 
 ZERO = {"cosine": 1.0}
 """Score of two equal vectors, where it is not 0: so the score of the cosine distance is the cosine similarity."""

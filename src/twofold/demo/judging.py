@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from twofold.apps.evaluate import evaluate
-from twofold.apps.verify import calibration_of, identify, verify
+from twofold.apps.identify import identify
+from twofold.apps.verify import calibration_of, verify
 from twofold.bundle import Bundle
 from twofold.calibration.pairs import calibrate
 from twofold.contract import Calibration

@@ -39,6 +39,8 @@ class Verdict:
         frr: false-reject rate that the lower threshold was set for, certified like `far`; None: no
             such zone.
         group: whose threshold decided; None: there is one for all.
+        references: how many references the probe was compared with; the threshold is that for so
+            many.
     """
 
     decision: Decision
@@ -51,6 +53,7 @@ class Verdict:
     frr: float | None = None
     group: str | None = None
     prior: float = 0.5
+    references: int = 1
 
     @property
     def certified(self) -> bool:
@@ -119,6 +122,8 @@ class Identification:
             for it (`calibrate_gallery`); `standing` is then that of this rate.
         warning: why `fpir` does not hold here: the gallery has grown past the size it was measured
             for; else None.
+        references: how many references of the best identity the query was compared with, where the
+            threshold is that for so many; else 1.
     """
 
     label: str | None
@@ -132,6 +137,7 @@ class Identification:
     candidates: tuple[Hit, ...]
     fpir: float | None = None
     warning: str | None = None
+    references: int = 1
 
     @property
     def certified(self) -> bool:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from twofold.contract import CROSSFITTED, Calibration, Contract
+from twofold.contract import CROSSFITTED, Calibration, Contract, OfReferences
 from twofold.plurals import counted as count
 from twofold.printable import with_printable_data
 from twofold.results.measurements import SAYS_NOTHING
@@ -103,7 +103,20 @@ def _variants(known: Calibration) -> str:
         )
     for each in known.deciding.groups:
         lines.append(f"group {each.name}: threshold {each.calibration.threshold:.4f}\n")
+    lines += [_of_references(each) for each in known.deciding.references]
     return "".join(lines)
+
+
+def _of_references(known: OfReferences) -> str:
+    """The threshold for several references: what it promises, and what was measured at it."""
+    found = known.calibration
+    forgeries = found.skilled_false_match
+    also = "" if forgeries is None else f" and {rate(forgeries)} of skilled forgeries"
+    return (
+        f"{known.count} references ({known.rule.fusion}): threshold {found.threshold:.4f} "
+        f"({found.standing}), {rate(found.false_match)} of impostors{also} accepted, "
+        f"{rate(found.false_non_match)} of genuine rejected\n"
+    )
 
 
 def _open_set(known: Calibration) -> str:

@@ -20,8 +20,9 @@ def verdict(found: Verdict) -> str:
         "" if found.reject_threshold is None else f", different below {found.reject_threshold:.4f}"
     )
     missed = "" if found.frr is None else f", false-reject rate {found.frr:g}"
+    with_all = "" if found.references == 1 else f" with {found.references} references"
     return (
-        f"{found.decision}: score {found.score:.4f}, threshold {found.threshold:.4f}{zone}, "
+        f"{found.decision}: score {found.score:.4f}{with_all}, threshold {found.threshold:.4f}{zone}, "
         f"false-accept rate {found.far:g}{missed} ({found.standing}){_chance(found)}"
     )
 
@@ -55,8 +56,9 @@ def identification(found: Identification) -> str:
     rate = f"false-accept rate {found.far:g} per comparison ({found.standing})"
     if found.fpir is not None:
         rate = f"strangers are taken for somebody at the rate {found.fpir:g} ({found.standing})"
+    with_all = "" if found.references == 1 else f" with {found.references} references"
     lines = [
-        f"{who}: score {found.score:.4f}, threshold {found.threshold:.4f}, {rate}, "
+        f"{who}: score {found.score:.4f}{with_all}, threshold {found.threshold:.4f}, {rate}, "
         f"{found.gallery} enrolled"
     ]
     if found.warning is not None:
