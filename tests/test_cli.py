@@ -314,7 +314,7 @@ def test_an_uncalibrated_bundle_gives_no_verdict(run, model, people, tmp_path):
 
 
 def test_wrong_use(run, model, tmp_path):
-    assert "give either two files (or texts), or --pairs" in said(run, "verify", model)
+    assert "give two files (or texts) or more, or --pairs" in said(run, "verify", model)
     assert "does not exist" in said(run, "doctor", tmp_path / "none")
     assert "is not a bundle" in said(run, "info", tmp_path)
     assert run("trian")[0] == 2

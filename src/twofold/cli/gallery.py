@@ -81,7 +81,7 @@ def verify(
 
     given = things or []
     if (pairs is None) == (len(given) < 2):
-        raise UsageError("give either two files (or texts) or more, or --pairs TABLE")
+        raise UsageError("give two files (or texts) or more, or --pairs TABLE")
     if scores_only and pairs is None:
         raise UsageError(
             "--scores-only is for --pairs TABLE; one verdict shows its score in any case"
