@@ -63,6 +63,12 @@ MEASURED: dict[str, tuple[str, ...]] = {
     ),
     "omniglot": ("bench/omniglot.py", *TRAINING),
     "real_people": ("bench/real_people.py", "src/twofold/metrics"),
+    "references": (
+        "bench/references.py",
+        "src/twofold/fusion.py",
+        "src/twofold/metrics/reference_pairs.py",
+        "src/twofold/calibration/references.py",
+    ),
     "resume": ("bench/resume.py", "src/twofold/train"),
     "search": ("bench/search.py", "src/twofold/store"),
     "standings": (
