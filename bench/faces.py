@@ -23,7 +23,7 @@ from twofold.embedding import embed, scores
 from twofold.metrics.fewshot import n_way_accuracy
 from twofold.metrics.pairs import AllPairs, PairList
 from twofold.metrics.verification import best_threshold, estimates, tally
-from twofold.recipes import face
+from twofold.recipes import face_from_scratch
 from twofold.results import Estimate
 from twofold.train.fit import fit
 
@@ -40,7 +40,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     started = time.monotonic()
-    recipe = face().replace({"epochs": 2, "max_seconds": 8, "copies": 1} if options.quick else {})
+    recipe = face_from_scratch().replace(
+        {"epochs": 2, "max_seconds": 8, "copies": 1} if options.quick else {}
+    )
     results: list[dict[str, Any]] = []
     for seed in options.seeds[:1] if options.quick else options.seeds:
         results += orl(options.orl or options.data / "orl_faces", recipe, seed)

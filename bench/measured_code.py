@@ -50,6 +50,13 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "durability": ("bench/durability.py", "src/twofold/store", "src/twofold/files.py"),
     "engines": ("bench/engines.py", "src/twofold/store"),
     "evaluation": ("bench/evaluation.py", "src/twofold/metrics", "src/twofold/apps/evaluate.py"),
+    "face_pretrained": (
+        "bench/face_pretrained.py",
+        "src/twofold/inputs",
+        "src/twofold/onnx_tensors.py",
+        "src/twofold/nn/dlib_weights.py",
+        "src/twofold/nn/face_resnet.py",
+    ),
     "faces": ("bench/faces.py", *PICTURES),
     "first_day": ("bench/first_day.py", *TRAINING),
     "groceries": ("bench/groceries.py", *TRAINING),

@@ -49,7 +49,7 @@ from twofold.data.synthetic import glyphs
 from twofold.inputs.image import Image
 from twofold.nn.cnn import conv4, koch
 from twofold.precision import native_bfloat16
-from twofold.recipes import face
+from twofold.recipes import face_from_scratch as face
 from twofold.results import Progress
 from twofold.threads import SETTINGS, wait_briefly
 

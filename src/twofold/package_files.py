@@ -7,7 +7,16 @@ from pathlib import Path
 
 from twofold.errors import DamagedBundle, MissingExtra
 
-__all__ = ["PackageFile"]
+__all__ = ["PackageFile", "installed"]
+
+
+def installed(package: str) -> bool:
+    """Whether a package of that name is installed; nothing of it is imported."""
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,8 +101,15 @@ class TestRead:
     def test_all_of_them(self, found):
         found += [(40, 10, 115, 85), (0, 0, 30, 30)]
         faces = Face().faces(gradient())
-        assert [face.box for face, _ in faces] == found
-        assert faces[1][1][75, 75, :2].astype(int) == pytest.approx([15, 15], abs=2)
+        assert [face.place.box for face in faces] == found
+        assert faces[1].array[75, 75, :2].astype(int) == pytest.approx([15, 15], abs=2)
+
+    def test_a_face_of_several_can_be_read_again(self, found):
+        found += [(40, 10, 115, 85), (0, 0, 30, 30)]
+        parts = Face().parts(gradient())
+        assert list(parts) == ["face 1 of 2 at 0, 0", "face 2 of 2 at 40, 10"]
+        small = parts["face 1 of 2 at 0, 0"]
+        assert np.array_equal(Face().read(small), small.array)
 
     def test_no_face_is_an_error_that_names_the_picture(self, found, tmp_path):
         path = tmp_path / "wall.png"
@@ -117,7 +124,7 @@ class TestRead:
 
     def test_a_large_picture_is_looked_at_small_and_cut_out_in_full(self, found):
         found.append((100, 100, 200, 200))  # in the picture of 1024 pixels, half as large
-        assert Face().faces(PIL.Image.new("RGB", (2048, 1024)))[0][0].box == (200, 200, 400, 400)
+        assert Face().faces(PIL.Image.new("RGB", (2048, 1024)))[0].place.box == (200, 200, 400, 400)
 
     def test_a_picture_without_a_face_is_looked_at_with_a_border(self, monkeypatch):
         asked = []
@@ -166,9 +173,10 @@ def test_a_detector_of_random_weights_answers_for_any_shape():
 class TestDrawnFaces:
     @pytest.mark.parametrize("seed", range(4))
     def test_eyes_nose_and_mouth_are_where_they_were_drawn(self, seed):
-        (face, _), *others = Face().faces(on_page(640, 480, [(100, 80, 240)], seed=seed))
+        face, *others = Face().faces(on_page(640, 480, [(100, 80, 240)], seed=seed))
         assert not others
-        eyes, nose, mouth = face.landmarks[:2], face.landmarks[2], face.landmarks[3:]
+        points = face.place.landmarks
+        eyes, nose, mouth = points[:2], points[2], points[3:]
         assert eyes[0] == pytest.approx((184, 189), abs=8)
         assert eyes[1] == pytest.approx((256, 189), abs=8)
         assert nose == pytest.approx((220, 224), abs=12)
@@ -180,19 +188,19 @@ class TestDrawnFaces:
         with pytest.warns(SeveralFaces, match="10 faces"):
             Face().read(page)
         faces = Face().faces(page)
-        areas = [face.area for face, _ in faces]
+        areas = [face.place.area for face in faces]
         assert areas == sorted(areas, reverse=True)
 
     def test_a_face_of_40_pixels(self):
-        (face, _), *_ = Face().faces(on_page(300, 200, [(100, 60, 72)]))
-        assert face.box[2] - face.box[0] == pytest.approx(40, abs=8)
+        face, *_ = Face().faces(on_page(300, 200, [(100, 60, 72)]))
+        assert face.place.box[2] - face.place.box[0] == pytest.approx(40, abs=8)
 
     def test_a_face_that_the_border_cuts(self):
         """A fifth of it is beyond the left border: it is found, and what is missing is black."""
         whole = on_page(400, 300, [(100, 40, 220)])
-        (face, array), *_ = Face().faces(whole.crop((100 + 60, 0, 400, 300)))
-        assert face.landmarks[0][0] == pytest.approx(100 + 78 - 160, abs=10)
-        assert array[:, 0].max() == 0
+        face, *_ = Face().faces(whole.crop((100 + 60, 0, 400, 300)))
+        assert face.place.landmarks[0][0] == pytest.approx(100 + 78 - 160, abs=10)
+        assert face.array[:, 0].max() == 0
 
     @pytest.mark.parametrize("turn", range(1, 9))
     def test_exif_orientation_is_honoured(self, turn, tmp_path):
@@ -220,7 +228,7 @@ class TestDrawnFaces:
         tilted = page.rotate(
             angle, resample=PIL.Image.Resampling.BICUBIC, fillcolor=(120, 125, 130)
         )
-        (left, top), (right, bottom) = Face().faces(tilted)[0][0].landmarks[:2]
+        (left, top), (right, bottom) = Face().faces(tilted)[0].place.landmarks[:2]
         assert np.degrees(np.arctan2(top - bottom, right - left)) == pytest.approx(angle, abs=5)
         upright, turned = Face().read(page).astype(float), Face().read(tilted).astype(float)
         assert np.abs(upright - turned)[30:120, 30:120].mean() < 20

@@ -19,7 +19,7 @@ from twofold.inputs.image_augment import Augment
 from twofold.inputs.image_decoding import decode, describe
 from twofold.plurals import counted
 
-__all__ = ["Face"]
+__all__ = ["AlignedFace", "Face"]
 
 LOOKED_AT = 1024
 """Longer side in pixels of the picture in which faces are looked for; larger ones are shrunk to it."""
@@ -35,6 +35,19 @@ MEAN = (122.782 / 255, 117.001 / 255, 104.298 / 255)
 
 RULES = 1
 """Version of all that turns a picture into an aligned face: detector, landmarks and warp."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignedFace:
+    """One face of a picture, as `Face.read` returns it; it can be read again, and stays as it is.
+
+    Attributes:
+        place: where it is, in pixels of the upright picture as wide as `decode` made it.
+        array: the face upright and cut out, HWC uint8.
+    """
+
+    place: DetectedFace
+    array: UInt8[np.ndarray, "height width channels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +100,7 @@ class Face:
 
         Args:
             value: a path, the bytes of a file, an array or a Pillow image, as `Image.read` takes
-                them.
+                them; or one of `faces`.
 
         Returns:
             HWC uint8 in [0, 255] of this type's size. A warning, `SeveralFaces`, says so where the
@@ -97,6 +110,8 @@ class Face:
             UnreadableInput: the picture cannot be decoded, or shows no face.
             MissingExtra: the detector is not installed.
         """
+        if isinstance(value, AlignedFace):
+            return value.array
         if not self.detect:
             return self.picture.read(value)
         found = self.faces(value)
@@ -106,14 +121,18 @@ class Face:
                 SeveralFaces,
                 stacklevel=2,
             )
-        return found[0][1]
+        return found[0].array
 
-    def faces(
-        self, value: object
-    ) -> list[tuple[DetectedFace, UInt8[np.ndarray, "height width channels"]]]:
-        """All faces of a picture, the largest first: where each is, and the face aligned as `read` returns it.
+    def parts(self, value: object) -> dict[str, AlignedFace]:
+        """All faces of a picture by a name that says where each is, from the left to the right."""
+        faces = sorted(self.faces(value), key=lambda face: face.place.box[0])
+        return {
+            f"face {number} of {len(faces)} at {face.place.box[0]:.0f}, {face.place.box[1]:.0f}": face
+            for number, face in enumerate(faces, start=1)
+        }
 
-        Places are pixels of the upright picture, as wide as `decode` made it.
+    def faces(self, value: object) -> list[AlignedFace]:
+        """All faces of a picture, the largest first.
 
         Raises:
             UnreadableInput, MissingExtra: as `read`.
@@ -129,7 +148,10 @@ class Face:
                 f"pictures are cut-out faces: twofold train face DATA --set input.detect=false)"
             )
         return [
-            (face, np.asarray(aligned(picture, face.landmarks, size=self.size))) for face in found
+            AlignedFace(
+                place=face, array=np.array(aligned(picture, face.landmarks, size=self.size))
+            )
+            for face in found
         ]
 
     def stack(self, arrays: Sequence[np.ndarray]) -> UInt8[Tensor, "batch channels height width"]:

@@ -54,6 +54,21 @@ def argument(input: Any, word: str) -> Any:
     return Path(word) if method is None else method(word)
 
 
+def parts(input: Any, value: Any) -> dict[str, Any]:
+    """The things that one raw thing holds, such as the faces of a photograph, by name: by its method `parts`.
+
+    Raises:
+        UsageError: things of this type hold no others.
+    """
+    method = getattr(input, "parts", None)
+    if method is None:
+        raise UsageError(
+            f"--all is for bundles of faces, which find several in a photograph; this one reads "
+            f"{input.name}: leave it out"
+        )
+    return method(value)
+
+
 def data(input: Any) -> dict[str, bytes]:
     """Files that a bundle keeps for it, by the argument that is their hash: by its method `data`; else none."""
     method = getattr(input, "data", None)

@@ -63,6 +63,19 @@ class FaceBlock(nn.Module):
         return F.relu(_enlarged(around, shape) + _enlarged(residual, shape))
 
 
+class FaceTrunk(nn.Sequential):
+    """The convolutions of the network; frozen ones learn nothing, and their norms keep what they know."""
+
+    def __init__(self, *layers: nn.Module, frozen: bool):
+        super().__init__(*layers)
+        self.frozen = frozen
+        self.requires_grad_(not frozen)
+
+    def train(self, mode: bool = True) -> "FaceTrunk":
+        """As any module, but frozen layers stay as they are run."""
+        return super().train(mode and not self.frozen)
+
+
 @builder
 def face_resnet(
     dim: int = DESCRIPTOR,
@@ -71,6 +84,7 @@ def face_resnet(
     size: int | tuple[int, int] = 150,
     width: int = WIDTH,
     weights: str | None = None,
+    frozen: bool = False,
     unit_norm: bool = True,
 ) -> Encoder:
     """dlib's network of faces (King 2017): a ResNet of 29 convolutions on aligned faces of 150 x 150 pixels.
@@ -82,6 +96,7 @@ def face_resnet(
         width: maps of the first stage; the last has eight times as many.
         weights: "dlib" starts from dlib's weights, which were trained on 3 million faces (extra
             `faces`); they want the input `Face`, which aligns faces as dlib does.
+        frozen: only the last layer learns, which makes the embedding from 256 averages of maps.
         unit_norm: whether embeddings have length 1. dlib's own have not.
 
     Raises:
@@ -89,7 +104,7 @@ def face_resnet(
         MissingExtra: weights are asked for and their package is not installed.
         DamagedBundle: the file of weights is not the known one.
     """
-    trunk = initialise(_trunk(channels, width))
+    trunk = initialise(_trunk(channels, width, frozen=frozen))
     maps, _, _ = map_shape(trunk, channels, (size, size) if isinstance(size, int) else size)
     head = nn.Sequential(AveragePool(), nn.Linear(maps, dim, bias=False))
     encoder = Encoder(trunk, head, dim=dim, picture=(channels, None, None), unit_norm=unit_norm)
@@ -151,7 +166,7 @@ def _fill(place: nn.Module, numbers: Float[Tensor, "numbers"]) -> None:
         place.running_var.fill_(1 - place.eps)
 
 
-def _trunk(channels: int, width: int) -> nn.Sequential:
+def _trunk(channels: int, width: int, *, frozen: bool) -> nn.Module:
     layers: list[nn.Module] = [
         nn.Conv2d(channels, width, 7, stride=2),
         nn.BatchNorm2d(width),
@@ -163,7 +178,7 @@ def _trunk(channels: int, width: int) -> nn.Sequential:
         for number in range(count):
             layers.append(FaceBlock(before, times * width, halves=stage > 0 and number == 0))
             before = times * width
-    return nn.Sequential(*layers)
+    return FaceTrunk(*layers, frozen=frozen)
 
 
 def _enlarged(

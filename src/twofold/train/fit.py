@@ -32,6 +32,7 @@ from twofold.train.objective import Objective, objective, of_pairs
 from twofold.train.outcome import bundle_of, class_names, leaks
 from twofold.train.run import Run, reorder
 from twofold.train.split import Dealt, deal, deal_again, deal_from, refuse_other_data, trained_on
+from twofold.train.start import worse_than_start
 from twofold.train.step import step
 from twofold.train.validate import Looking, validation_of
 from twofold.train.warm_start import take_weights
@@ -176,12 +177,12 @@ def fit_recipe(
         twin, material, recipe=timed, seed=seed, checkpoints=checkpoints, state=state, watch=watch
     )
     used = bundle.recipe.model_copy(update={"max_seconds": recipe.max_seconds})
-    return replace(
-        bundle,
-        recipe=used,
-        training={**bundle.training, "adapted": list(fitted.notes)},
-        crossfit=judged,
-    )
+    told = {**bundle.training, "adapted": list(fitted.notes)}
+    trained = told["best"].get("eer") if judged is None else judged
+    unseen = material.valid if judged is None else material.train
+    if ancestor is None and isinstance(unseen, Items) and trained is not None:
+        told["notes"] = [*told["notes"], *worse_than_start(recipe, unseen, trained, where)]
+    return replace(bundle, recipe=used, training=told, crossfit=judged)
 
 
 def _adapted(
