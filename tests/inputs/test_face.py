@@ -63,7 +63,8 @@ class TestAlignment:
             aligned(gradient(), [(p.real, p.imag) for p in points], size=150), dtype=float
         )
         for (x, y), point in zip(TEMPLATE, points, strict=True):
-            assert face[int(y), int(x), :2] == pytest.approx([point.real, point.imag], abs=1.5)
+            told = [point.real - 0.5, point.imag - 0.5]  # a pixel's colour tells its left edge
+            assert face[int(y), int(x), :2] == pytest.approx(told, abs=1.5)
 
     def test_a_large_face_is_averaged_and_not_sampled(self):
         """A board of single pixels becomes grey where six of them go into one."""
