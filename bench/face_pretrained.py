@@ -168,7 +168,7 @@ def lfw(folder: Path, *, quick: bool) -> list[dict[str, Any]]:
     train, test = (pairs_in(folder / f"pairsDev{part}.txt") for part in ("Train", "Test"))
     if quick:
         train, test = train[:10] + train[-10:], test[:10] + test[-10:]
-    names = sorted({end for pairs in (train, test) for pair in pairs for end in pair[:2]})
+    names = sorted(ends_of(train + test))
     items = Items.from_arrays(
         [folder / "images" / name for name in names],
         [name.split("/")[0] for name in names],
@@ -260,13 +260,14 @@ def pairs_in(listing: Path) -> list[tuple[str, str, bool]]:
 
 def ends_of(pairs: list[tuple[str, str, bool]]) -> set[str]:
     """The pictures that stand in pairs."""
-    return {end for pair in pairs for end in pair[:2]}
+    return {end for a, b, _ in pairs for end in (a, b)}
 
 
 def listed(found: Faces, pairs: list[tuple[str, str, bool]]) -> PairList:
     """The scores of listed pairs; a pair with a picture in which no face was found is left out."""
-    pairs = [pair for pair in pairs if all(end in found.place for end in pair[:2])]
-    a, b = (np.array([found.place[pair[side]] for pair in pairs]) for side in (0, 1))
+    pairs = [pair for pair in pairs if pair[0] in found.place and pair[1] in found.place]
+    a = np.array([found.place[first] for first, _, _ in pairs])
+    b = np.array([found.place[second] for _, second, _ in pairs])
     unit = found.unit.astype(np.float64)
     return PairList(
         (unit[a] * unit[b]).sum(axis=1),

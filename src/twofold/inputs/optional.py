@@ -5,7 +5,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Shown", "argument", "columns", "data", "identifier", "quality", "show", "traits"]
+from twofold.errors import UsageError
+
+__all__ = [
+    "Shown",
+    "argument",
+    "columns",
+    "data",
+    "identifier",
+    "parts",
+    "quality",
+    "show",
+    "traits",
+]
 
 Shown = np.ndarray | str | None
 """What can be shown of a thing: a picture (uint8), a text, or nothing."""

@@ -178,10 +178,10 @@ def fit_recipe(
     )
     used = bundle.recipe.model_copy(update={"max_seconds": recipe.max_seconds})
     told = {**bundle.training, "adapted": list(fitted.notes)}
-    trained = told["best"].get("eer") if judged is None else judged
+    reached = told["best"].get("eer") if judged is None else judged
     unseen = material.valid if judged is None else material.train
-    if ancestor is None and isinstance(unseen, Items) and trained is not None:
-        told["notes"] = [*told["notes"], *worse_than_start(recipe, unseen, trained, where)]
+    if ancestor is None and isinstance(unseen, Items) and reached is not None:
+        told["notes"] = [*told["notes"], *worse_than_start(recipe, unseen, reached, where)]
     return replace(bundle, recipe=used, training=told, crossfit=judged)
 
 
