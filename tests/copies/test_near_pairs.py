@@ -146,7 +146,7 @@ def test_of_a_crowd_one_stands_for_all(request, cells, distance, score):
 def test_a_crowd_may_be_closer_than_a_pair():
     vectors = crowded()
     assert np.bincount(near_pairs(vectors, 0.9, crowd=0.999).same).max() == 1
-    with pytest.raises(UsageError, match=r"score 1\.5 is no threshold of cosine"):
+    with pytest.raises(UsageError, match=r"a threshold of 1\.5 is not possible for cosine"):
         near_pairs(vectors, 0.9, crowd=1.5)
 
 
@@ -174,10 +174,10 @@ def test_progress_ends_at_the_total():
     ("change", "said"),
     [
         ({"distance": "manhattan"}, "near pairs by 'manhattan' are not found in cells"),
-        ({"score": 1.5}, "score 1.5 is no threshold of cosine: give one below 1"),
+        ({"score": 1.5}, "a threshold of 1.5 is not possible for cosine: give one below 1"),
         (
             {"score": 0.5, "distance": "euclidean"},
-            "score 0.5 is no threshold of euclidean: give one below 0",
+            "a threshold of 0.5 is not possible for euclidean: give one below 0",
         ),
         ({"vectors": np.full((4, 2), np.nan, np.float32)}, "row 0 and 3 more hold NaN or infinity"),
     ],

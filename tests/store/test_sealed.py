@@ -19,7 +19,7 @@ from twofold.errors import DamagedIndex, StoreError, UsageError, WrongKey
 from twofold.results import Embeddings
 from twofold.store import Index
 from twofold.store.protection.protect import Key, new_key
-from twofold.store.sqlite.rows import Row, xor
+from twofold.store.sqlite.rows import Row, record_of, xor
 from twofold.store.upkeep import inspect
 
 Make = Callable[..., Embeddings]
@@ -126,7 +126,7 @@ def forge(index: Index, change: Callable[[Row], Row]) -> None:
     with database.writing():
         rows = [change(row) for row in database.rows()]
         database.connection.execute("DELETE FROM items")
-        hashes = database.write_rows(rows)
+        hashes = database.write_records(list(map(record_of, rows)))
         database.write_state(replace(database.state(), checksum=xor(hashes)))
     index.close()
 

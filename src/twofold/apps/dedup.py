@@ -1,30 +1,29 @@
 """Near-duplicates: groups of things that are nearly the same, of one collection, a grown one, or against an index."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from twofold.apps.dedup_against import DEFAULT, Indexed, beside
+from twofold.apps.dedup_against import Indexed, beside
 from twofold.bundle import Bundle
 from twofold.copies.cache import Cache, load_cache, save_cache
 from twofold.copies.candidates import Pair, candidates
 from twofold.copies.cells import Space
 from twofold.copies.clusters import star_groups
-from twofold.copies.comparing import STRICTNESS, Judge
+from twofold.copies.comparing import Judge
 from twofold.copies.judge import Verdict
 from twofold.copies.near_pairs import NearPairs, near_pairs
-from twofold.copies.quality import best_first
 from twofold.copies.reading import Collection, Seen, collect, distinct
+from twofold.copies.rule import DEFAULT, KEEP, Copies, Keep, preferred, rule_in_words
 from twofold.copies.stars import Found, stars_of
 from twofold.copies.worth import worth
 from twofold.data.items import Items
 from twofold.embedding import embed_read
-from twofold.errors import UsageError, nearest
+from twofold.errors import UsageError
 from twofold.inputs import Input
 from twofold.inputs.image import Image
 from twofold.results import CopyFile, Embeddings, Group, Groups
@@ -40,35 +39,6 @@ DARK, BLURRED = 24.0, 0.06
 nothing in it is sharp."""
 
 Watch = Callable[[str, int, int], None]
-Keep = str | Callable[[Collection, int], Any]
-
-KEEP = ("largest", "oldest", "first")
-"""Which of a group is kept: the most pixels, of these the best (`copies.quality`); the earliest change; the first."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Copies:
-    """What counts as a copy, and which one stays.
-
-    Attributes:
-        keep: "largest", "oldest", "first", or a function (collection, position) -> sort key, the
-            smallest kept.
-        strictness: "exact" (equal bytes), "strict", "normal", or "loose" (doubtful ones as well).
-        mirrored: mirror images count, too.
-    """
-
-    keep: Keep = "largest"
-    strictness: str = "normal"
-    mirrored: bool = False
-
-    def __post_init__(self) -> None:
-        if not callable(self.keep) and self.keep not in KEEP:
-            raise UsageError(f"keep = {self.keep!r} is not a rule: {nearest(self.keep, KEEP)}")
-        if self.strictness not in STRICTNESS:
-            raise UsageError(
-                f"strictness = {self.strictness!r} is not known: "
-                f"{nearest(self.strictness, STRICTNESS)}"
-            )
 
 
 def dedup(
@@ -133,7 +103,7 @@ def dedup(
         perhaps=perhaps,
         items=len(known) + len(known.unreadable),
         new=new,
-        rule=_rule_in_words(
+        rule=rule_in_words(
             bundle,
             limit,
             rule,
@@ -315,14 +285,7 @@ class _Search:
         """What the index holds first, then as the rule says."""
         old = sorted(place for place in places if place >= self.own)
         new = [place for place in places if place < self.own]
-        keep = self.rule.keep
-        if callable(keep):
-            return old + sorted(new, key=lambda place: (keep(self.known, place), place))
-        if keep == "largest":
-            return old + best_first(self.known, new)
-        if keep == "oldest":
-            return old + sorted(new, key=lambda place: (self.known.seen[place].time, place))
-        return old + sorted(new)
+        return old + preferred(self.known, new, self.rule.keep)
 
     def groups(self, found: Found) -> tuple[Group, ...]:
         """About what the index holds first; its own further items are not offered."""
@@ -398,36 +361,6 @@ def _limit(bundle: Bundle | None, threshold: float | None, against: Index | None
     if threshold is not None:
         return threshold
     return None if bundle.calibration is None else bundle.calibration.threshold
-
-
-def _rule_in_words(
-    bundle: Bundle | None,
-    limit: float | None,
-    rule: Copies,
-    *,
-    pictures: bool,
-    against: bool,
-    asked: bool,
-) -> str:
-    if rule.strictness == "exact":
-        return "equal bytes"
-    if not pictures and limit is None and not against:
-        return "equal contents (calibrate the bundle, or give --threshold, to find what is nearly the same)"
-    pixels = "pictures that fit into each other, turned, cut or written on, and differ nowhere in detail or colour"
-    more = {"strict": " (strictly)", "loose": " (doubtful ones as well)"}.get(rule.strictness, "")
-    pixels += (", mirror images, too" if rule.mirrored else "") + more
-    pixels = pixels if pictures else "equal contents"
-    if bundle is None or (limit is None and not against):
-        return pixels
-    if limit is None:
-        told = f"scores of at least {DEFAULT} (a default, nothing certifies it)"
-        return f"{pixels}; and, of an index whose files are not known, {told}"
-    calibration = bundle.calibration
-    if asked or calibration is None:
-        why = "as you asked"
-    else:
-        why = f"the bundle's threshold for a false-accept rate of {calibration.far:g}, {calibration.standing}"
-    return f"{pixels}; and scores of at least {limit:.4f} ({why})"
 
 
 def _told(watch: Watch | None, what: str) -> Callable[[int, int], None] | None:

@@ -10,14 +10,12 @@ import numpy as np
 from twofold.apps.indexing import CONTENT, SOURCE
 from twofold.bundle import Bundle
 from twofold.copies.reading import Collection, Seen, collect
+from twofold.copies.rule import DEFAULT
 from twofold.data.items import Items
 from twofold.embedding import embed_read
 from twofold.store.index import Index
 
-__all__ = ["DEFAULT", "Indexed", "beside"]
-
-DEFAULT = 0.95
-"""Cosine from which on vectors count as the same where no calibration says better."""
+__all__ = ["Indexed", "beside"]
 
 ASKED = 256
 """Things whose neighbours are asked for at once."""

@@ -10,22 +10,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
+from twofold.apps.confounding import site_findings, trait_findings
 from twofold.apps.diagnosis import FIX, Reading, diagnosis, worst_first
 from twofold.apps.survey import Survey, survey
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.copies.checkup_pairs import groups_of, near_copies
-from twofold.data.confounds import BOUND, confounds, forgery_confounds
 from twofold.data.items import Items
 from twofold.data.label_noise import ENOUGH, Doubts, doubtful_labels
 from twofold.data.listing import some
 from twofold.errors import DataError
 from twofold.inputs import Input
 from twofold.inputs.image_traits import coarse_features, flat_edges
-from twofold.metrics.sites import CHANCE
 from twofold.plurals import counted
-from twofold.recruitment import site_dependence
-from twofold.results import Estimate, Finding
+from twofold.results import Finding
 
 __all__ = ["Checkup", "checkup", "doctor"]
 
@@ -113,8 +111,8 @@ def checkup(
     _overlap(case, exact, near)
     _incomplete(case)
     _labels(case, seed)
-    _traits(case, seed)
-    _recruited_together(case, seed)
+    case.findings.extend(trait_findings(items, case.known, seed=seed))
+    case.findings.extend(site_findings(items, case.known, seed=seed))
     return Checkup(findings=worst_first(case.findings), dropped=dict(sorted(case.dropped.items())))
 
 
@@ -349,78 +347,3 @@ def _doubtful(case: _Case, places: Int[np.ndarray, "n"], doubts: Doubts, feature
         remedy=f"look at them: most are wrong, some are merely unusual. {FIX}",
         files=tuple(items.ids[place] for place in places[doubts.suspects]),
     )
-
-
-def _traits(case: _Case, seed: int) -> None:
-    """Traits that tell genuine from impostor pairs."""
-    items, known = case.items, case.known
-    places = np.flatnonzero(known.described[: len(items)])
-    columns: dict[str, np.ndarray] = {name: values[places] for name, values in known.traits.items()}
-    if items.source is not None:
-        places = places if columns else np.arange(len(items))
-        columns["source"] = items.source[places][:, None]
-    labels, identity, forged = items.labels[places], items.identity[places], items.forged[places]
-    drawn = ~forged
-    genuine = {name: values[drawn] for name, values in columns.items()}
-    found = confounds(genuine, labels[drawn], identity=identity[drawn], seed=seed)
-    _confounded(case, found, "pairs of different identities", code="confound")
-    found = forgery_confounds(columns, labels, identity=identity, forged=forged, seed=seed)
-    _confounded(case, found, "forgeries", code="confound-forgeries")
-
-
-def _confounded(case: _Case, found: dict[str, Estimate], whom: str, *, code: str) -> None:
-    said = [
-        f"{name} {auc.value:.3f} [{auc.low:.3f}, {auc.high:.3f}]" for name, auc in found.items()
-    ]
-    strong = [text for text, auc in zip(said, found.values(), strict=True) if auc.low > BOUND]
-    if strong:
-        case.findings.append(
-            Finding(
-                level="warning",
-                code=code,
-                message=f"genuine pairs are told from {whom} by a trivial "
-                f"trait alone: AUC of {', '.join(strong)}, above {BOUND:g} "
-                "even at the lower end of the 95 % interval over identities",
-                remedy="a model may learn the trait instead of the identity: collect each "
-                "identity under several conditions, or bring the trait to one value for all; "
-                "ignore this if it is a true mark of the identity",
-            )
-        )
-    if said:
-        message = f"AUC of trivial traits, genuine pairs against {whom} (0.5 is chance): {', '.join(said)}"
-        case.findings.append(
-            Finding(level="note", code=f"{code}-traits", message=message, remedy="")
-        )
-
-
-def _recruited_together(case: _Case, seed: int) -> None:
-    """Whether knowing the site, or the group, of identities tells anything about impostor scores."""
-    items, known = case.items, case.known
-    if known.vectors is None:
-        return
-    kept = np.flatnonzero(known.readable[: len(items)] & ~items.forged)
-    part, vectors = items.take(kept), known.vectors[kept]
-    said = part.site is not None
-    if (
-        found := site_dependence(
-            part, lambda rows, cols: vectors[rows] @ vectors[cols].T, seed=seed
-        )
-    ) is None:
-        return
-    of = "site" if said else "group"
-    told = (
-        f"{found.explained:.0%} of what tells identities' impostor scores apart lies between "
-        f"{of}s, and impostor pairs of one {of} score {found.within:+.2f} standard deviations more"
-    )
-    if found.p_value > CHANCE:
-        message = f"identities of one {of} look independent: {told}, which chance explains (p = {found.p_value:.2g})"
-        case.findings.append(Finding(level="note", code="sites", message=message, remedy=""))
-        return
-    remedy = (
-        "calibrate and evaluate count sites in place of identities, since there is a column site"
-        if said
-        else "if groups say who was recruited together, calibrate "
-        "by them: --set site=group, or name the column site"
-    )
-    message = f"identities of one {of} are not independent: {told} (p = {found.p_value:.2g})"
-    case.findings.append(Finding(level="warning", code="sites", message=message, remedy=remedy))

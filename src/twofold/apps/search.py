@@ -14,7 +14,8 @@ from twofold.errors import StoreError, UnreadableInput
 from twofold.results import Embeddings, Estimate, Found, Hit
 from twofold.store.exact import METRICS
 from twofold.store.filters import Condition, Where, conditions
-from twofold.store.index import Index, best_of_each
+from twofold.store.identities import best_of_each
+from twofold.store.index import Index
 from twofold.store.recall import recall_of
 
 __all__ = ["SHORTLIST", "judged", "recall", "search", "search_all", "search_vectors"]

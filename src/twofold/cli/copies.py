@@ -13,17 +13,15 @@ from twofold.cli.options import YES, Flag, Json, MaybeOutFile, print_json, say, 
 from twofold.cli.values import OutFile, Threshold
 from twofold.errors import UsageError
 from twofold.plurals import counted
+from twofold.terminal.wording.dedup import carried_out, command, groups
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
-    from twofold.copies.trash import Moved
     from twofold.data.items import Items
     from twofold.report.groups_page import Face
     from twofold.results import Groups
 
 __all__ = ["dedup"]
-
-LISTED = 20
 
 
 def dedup(
@@ -99,7 +97,7 @@ def dedup(
     if json:
         print_json(asdict(found) | {"seconds": seconds})
     else:
-        show(_told(found, seconds), *_written(found, report, out, data))
+        show(groups(found, seconds), *_written(found, report, out, data))
     return YES
 
 
@@ -131,7 +129,7 @@ def _of_files(
 
     items = opened(data, 0 if data.is_dir() else None, reader, quiet=quiet)
     for undo in unfinished(data):
-        say(f"an earlier --apply was cut off; take it back first: {_command(data, undo)}")
+        say(f"an earlier --apply was cut off; take it back first: {command(data, undo)}")
     texts = {
         name: value
         for name, value in zip(items.ids, items.values, strict=True)
@@ -168,7 +166,7 @@ def _written(found: "Groups", report: Path | None, out: Path | None, data: Path)
     if report is not None and found.files:
         lines.append(
             f"look through {report}, export decisions.csv, then: "
-            f"{_command(data, Path('decisions.csv'))}"
+            f"{command(data, Path('decisions.csv'))}"
         )
     elif report is not None:
         lines.append(f"look through {report}")
@@ -248,7 +246,7 @@ def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> No
         named=lambda name: _named(values[name], report) if name in values else _nothing(),
         laid=laid,
         title=f"Copies in {data.name or data}",
-        then=(_command(data, Path("decisions.csv")),) if found.files else (),
+        then=(command(data, Path("decisions.csv")),) if found.files else (),
     )
     write_atomically(report, page.encode("utf-8", "backslashreplace"))
 
@@ -342,81 +340,5 @@ def _apply(data: Path, decisions: Path, *, link: bool, json: bool) -> int:
     if json:
         print_json(asdict(moved) | {"moved": moved.files})
     else:
-        show(_carried_out(moved, data))
+        show(carried_out(moved, data))
     return YES
-
-
-def _carried_out(moved: "Moved", data: Path) -> str:
-    from twofold.copies.trash import TRASH
-
-    lines = [f"! {note}" for note in moved.notes]
-    if moved.undo is not None:
-        lines.append(f"{counted(len(moved.files), 'file', 'was')} moved to {data / TRASH}")
-        if moved.linked:
-            lines.append(
-                f"{counted(len(moved.linked), 'hard link', 'stands')} "
-                "in the place of a file that went"
-            )
-        lines.append(f"to undo it: {_command(data, moved.undo)}")
-    elif moved.files:
-        lines.append(f"{counted(len(moved.files), 'file', 'is')} back")
-    elif not moved.left:
-        lines.append("no file was moved: nothing was decided to go, or all is in its place already")
-    if moved.left:
-        lines.append(
-            f"{counted(len(moved.left), 'file', 'stays')}: not equal, byte by byte, to what is kept"
-        )
-    return "\n".join(lines)
-
-
-def _command(data: Path, table: Path) -> str:
-    """What to type, with blanks and signs quoted."""
-    import shlex
-
-    return shlex.join(["twofold", "dedup", str(data), "--apply", str(table)])
-
-
-def _told(found: "Groups", seconds: float) -> str:
-    """The groups in a few lines."""
-    lines = [
-        f"{counted(found.items, 'thing')} ({found.new:,} new) in {seconds:.0f} s: "
-        f"{counted(len(found.groups), 'group')}, {counted(found.copies, 'copy')}",
-        f"a copy: {found.rule}",
-    ]
-    for group in found.groups[:LISTED]:
-        alike = ", ".join(
-            f"{name} {score:.3f}"
-            for name, score in zip(group.copies[:4], group.scores, strict=False)
-        )
-        more = f" and {len(group.copies) - 4} more" if len(group.copies) > 4 else ""
-        lines.append(f"  {group.kept}{' (in the index)' if group.known else ''} ~ {alike}{more}")
-    if len(found.groups) > LISTED:
-        lines.append(
-            f"  and {counted(len(found.groups) - LISTED, 'more group')}: "
-            "--report groups.html or --json shows all"
-        )
-    if found.perhaps:
-        lines.append(
-            f"perhaps copies, to be looked at "
-            f"({sum(len(group.copies) for group in found.perhaps):,}):"
-        )
-        lines += [
-            f"  {group.kept} ? {', '.join(group.copies[:4])}"
-            for group in found.perhaps[: LISTED // 2]
-        ]
-    for what, names in (("dark", found.dark), ("blurred", found.blurred)):
-        if names:
-            lines.append(
-                f"{len(names):,} {what}: {', '.join(names[:5])}{' ...' if names[5:] else ''}"
-            )
-    lines += [f"! {note}" for note in found.notes]
-    lines += [f"! {reason}" for reason in list(found.unreadable.values())[:5]]
-    if len(found.unreadable) > 5:
-        lines.append(f"! and {len(found.unreadable) - 5:,} more cannot be read")
-    if found.recall is not None:
-        r = found.recall
-        lines.append(
-            f"of the near pairs {r.value:.2%} were found "
-            f"[{r.low:.2%}, {r.high:.2%}], by exact search of some"
-        )
-    return "\n".join(lines)

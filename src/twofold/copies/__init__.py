@@ -1,1 +1,1 @@
-"""Near-duplicates: what is read of things, which of them are copies, who is kept, and where the others go."""
+"""Near-duplicates: reading files, finding and judging copies, grouping them, and moving the rest to a trash folder."""

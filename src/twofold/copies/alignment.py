@@ -1,7 +1,7 @@
-"""Is one picture another one, cut, turned, squeezed, blurred, written on? Pixels laid over each other say so.
+"""Whether one picture is another one cut, turned, squeezed, blurred or written on, told by laying one over the other.
 
 Pictures are 64 x 64 grey planes here. All places, sizes and turns are tried coarsely at 16 x 16, as
-one matrix product a size; the best is refined at 32 x 32 with fractions of a pixel.
+one matrix product per size; the best is refined at 32 x 32 to fractions of a pixel.
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt8
 __all__ = ["SIDE", "TURNS", "matrices", "placements", "pooled", "turned"]
 
 SIDE = 64
-"""Pixels a side of the plane that pictures are laid over each other in."""
+"""Pixels per side of the planes that are laid over each other."""
 
 COARSE = 16
 FINE = 32
 GRID = ((np.arange(FINE) + 0.5) / FINE - 0.5).astype(np.float32)
-"""Middles of the pixels of a square of 32 x 32, as shares of its side, about its own middle."""
+"""Pixel centres of a 32 x 32 square, as shares of its side, relative to its centre."""
 
 SMALLEST = 7
-"""The smallest cut-out that is looked for: 7 of 16 of a side, a fifth of the area."""
+"""The smallest cut-out looked for: 7/16 of a side, a fifth of the area."""
 
 TURNS = (0.0, 90.0, 180.0, 270.0, -4.0, 4.0, -8.0, 8.0, -12.0, 12.0, -16.0, 16.0)
 """Degrees counter-clockwise by which the cut-out is turned back."""
@@ -30,7 +30,8 @@ TURNS = (0.0, 90.0, 180.0, 270.0, -4.0, 4.0, -8.0, 8.0, -12.0, 12.0, -16.0, 16.0
 BLOCK = 128
 PLAIN, PROMISING, RIVAL = 0.9, 0.8, 0.3
 STEPS = (1 / 32, 1 / 64, 1 / 128)
-"""By these shares of the side a cut-out is moved and sized, and by as many times 64 degrees turned, to fit better."""
+"""Steps of the refinement: shares of the side by which a cut-out is moved and resized; times 64,
+degrees of its turn."""
 
 
 def pooled(
@@ -46,11 +47,11 @@ def placements(
     whole: UInt8[np.ndarray, "m 64 64"],
     pairs: Int[np.ndarray, "m"] | None = None,
 ) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"], Float[np.ndarray, "m"]]:
-    """How well each picture fits somewhere into another one, and where.
+    """Where each picture fits best into another one, and how well.
 
     Args:
-        pairs: the pair that each of the rows is a way for; of each pair only the best ways are
-            refined. None: all are.
+        pairs: the pair that each row belongs to; only the best rows of a pair are refined. None:
+            every row is.
 
     Returns:
         (m, 3): correlation of the pixels, of their gradients (flat pictures agree in pixels by
@@ -58,7 +59,7 @@ def placements(
         be covered by letters), at the best place, size and turn; 1 for copies, brightness and
         contrast set aside. (m, 4): top, left and side of that place as shares of the whole picture,
         and the degrees by which the cut one is turned counter-clockwise. (m,): the mean over the
-        better half of the squares where the one lies upon the other as it is.
+        better half of the squares with one laid over the other unmoved.
     """
     fits, places = np.zeros((len(cut), 3), np.float32), np.zeros((len(cut), 4))
     unmoved = np.zeros(len(cut), np.float32)
@@ -97,7 +98,7 @@ def _block(
     whole: UInt8[np.ndarray, "m 64 64"],
     pairs: Int[np.ndarray, "m"],
 ) -> tuple[Float[np.ndarray, "m 3"], Float[np.ndarray, "m 4"], Float[np.ndarray, "m"]]:
-    """Copies that lie as they are need no search; where nothing fits coarsely, finer steps do not help."""
+    """The placements of one block: no search if a picture fits unmoved, no refinement if nothing fits coarsely."""
     place = np.tile([0.0, 0.0, 1.0, 0.0], (len(cut), 1))
     best = _fit(_turned_back(cut, place), whole, place)
     still = best[:, 2].copy()
@@ -117,7 +118,7 @@ def _block(
 
 
 def _promising(fit: Float[np.ndarray, "m"], pairs: Int[np.ndarray, "m"]) -> Bool[np.ndarray, "m"]:
-    """Ways that fit at all, and nearly as well as the best one of their pair."""
+    """Rows that fit at all, and nearly as well as the best row of their pair."""
     best = np.full(int(pairs.max()) + 1, -np.inf)
     np.maximum.at(best, pairs, fit)
     return (fit > PROMISING) & (fit > best[pairs] - RIVAL)
@@ -187,7 +188,7 @@ def _coarse(
 def turned(
     planes: Shaped[np.ndarray, "m side side"], degrees: float
 ) -> Float[np.ndarray, "m side side"]:
-    """Each turned about its middle, counter-clockwise; what comes in at the corners has its mean grey."""
+    """Each plane turned about its centre, counter-clockwise; the corners are filled with its mean grey."""
     if degrees % 90 == 0:
         return np.rot90(planes, round(degrees / 90), axes=(1, 2)).astype(np.float32)
     pixels = planes.reshape(len(planes), -1)
@@ -203,7 +204,7 @@ def turned(
 
 @cache
 def _turn(degrees: float, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each pixel of a turned plane the four that it lies between, their weights, and whether it lies outside."""
+    """For each pixel of a turned plane its four neighbours, their weights, and whether it lies outside."""
     angle, middle = np.deg2rad(degrees), (side - 1) / 2
     down, right = np.meshgrid(np.arange(side) - middle, np.arange(side) - middle, indexing="ij")
     y = (np.sin(angle) * right + np.cos(angle) * down + middle).ravel()
@@ -236,7 +237,7 @@ def _standard(values: Float[np.ndarray, "... pixels"]) -> Float[np.ndarray, "...
 
 
 Upright = tuple[Float[np.ndarray, "m 32 32"], Float[np.ndarray, "m 32 32"]]
-"""Pictures at 32 x 32, turned back; and 1 where they are inside, else 0."""
+"""Pictures turned back, at 32 x 32; and a mask that is 1 inside them."""
 
 
 def _turned_back(cut: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"]) -> Upright:
@@ -273,7 +274,7 @@ def _parts(planes: Shaped[np.ndarray, "m 32 32"]) -> Shaped[np.ndarray, "parts 8
 def _cut_out(
     whole: UInt8[np.ndarray, "m 64 64"], place: Float[np.ndarray, "m 4"]
 ) -> Float[np.ndarray, "m 32 32"]:
-    """The upright square of each picture, linearly between its pixels: rows first, then columns."""
+    """The upright square of each picture, interpolated linearly: rows first, then columns."""
     top, left, side = place.T[:3, :, None]
     row, y = _between((top + (GRID + 0.5) * side) * SIDE - 0.5)
     column, x = _between((left + (GRID + 0.5) * side) * SIDE - 0.5)
@@ -289,7 +290,7 @@ def _cut_out(
 def _between(
     place: Float[np.ndarray, "..."], side: int = SIDE
 ) -> tuple[Int[np.ndarray, "..."], Float[np.ndarray, "..."]]:
-    """The pixel before each place, and how far it lies behind that."""
+    """The pixel before each place, and the distance from it."""
     place = np.clip(place, 0, side - 1.001)
     pixel = place.astype(np.int64)
     return pixel, (place - pixel).astype(np.float32)
@@ -300,7 +301,7 @@ def _sampled(
     down: Float[np.ndarray, "m 32 32"],
     right: Float[np.ndarray, "m 32 32"],
 ) -> Float[np.ndarray, "m 32 32"]:
-    """Pixels between pixels, linearly."""
+    """Planes sampled at fractional places, by linear interpolation."""
     (row, y), (column, x) = _between(down), _between(right)
     pixels = planes.reshape(-1)
     corner = (np.arange(len(planes))[:, None, None] * SIDE + row) * SIDE + column
@@ -314,7 +315,7 @@ def _correlation(
     other: Float[np.ndarray, "m h w"],
     inside: Float[np.ndarray, "m h w"],
 ) -> Float[np.ndarray, "m"]:
-    """Of the pixels that are inside, 0 where they hardly differ."""
+    """Correlation of the pixels inside; 0 where they hardly differ."""
     count = np.maximum(inside.sum(axis=(1, 2)), 1)
     one, other = (
         (each - (_products(each, inside) / count)[:, None, None]) * inside for each in (one, other)

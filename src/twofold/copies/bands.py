@@ -2,7 +2,7 @@
 
 Each square is taken apart into what its rows share, what its columns share, and the rest: lines of
 text at the same places make rows agree, never the rest. A poor JPEG, a blur or a change of size
-lowers all squares alike, which is measured on the pair itself and held to be noise.
+lowers all squares alike: that is measured on the pair itself and counts as noise.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,21 @@ __all__ = ["PLENTY", "SQUARE", "Band", "bands_of", "cut", "largest", "smooth"]
 BANDS = 4
 SQUARE = 8
 FLOOR = (4.0, 3.0, 2.0, 1.5)
-"""Variance in grey values squared that each band may differ by in good copies: rounding and resampling."""
+"""Variance in grey values squared that each band may differ by in good copies: rounding and
+resampling."""
 
 PLENTY = 6.0
 """Variance from which on a square has detail: lower is the grain of a flat wall."""
 
 CLEAR = 4.0
-"""Times the noise that the variance of a square must have to be evidence."""
+"""A square is evidence if its variance is so many times the noise."""
 
 STARK = 25.0
 """Times the noise from which on a single bad square is a letter or a digit, not an accident."""
 
 GOOD, BAD = 0.8, 0.4
-"""Likeness of a square from which on it speaks for copies; and below which against them. 1 is equal, 0 unrelated."""
+"""Likeness at and above which a square speaks for copies, and below which against them. 1 is equal,
+0 unrelated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ def _band(one: np.ndarray, other: np.ndarray, counted: np.ndarray, floor: float)
         float(sum(part[which][inside].sum() for part in parts) / squares) for which in (0, 1)
     )
     weaker, stronger = sorted((mine, theirs))
-    # the louder picture is turned down: a blur and a resize take energy from all squares alike
+    # the louder picture is turned down: a blur or a resize takes energy from all squares alike
     down = (
         ((theirs + 0.1) / (mine + 0.1), 1.0)
         if mine > theirs
@@ -115,7 +117,7 @@ def _band(one: np.ndarray, other: np.ndarray, counted: np.ndarray, floor: float)
 
 
 def _steady(left: Float[np.ndarray, "squares"], energy: Float[np.ndarray, "squares"]) -> bool:
-    """Whether the rest of the busiest third is hardly louder than that of the quietest."""
+    """Whether the residual of the busiest third is hardly louder than that of the quietest."""
     if len(left) < 12:
         return False
     quiet, busy = (

@@ -1,4 +1,4 @@
-"""What a search for copies keeps for the next one, by content: names and folders may change as they like."""
+"""What a search for copies keeps for the next one, by content, so that files may be renamed and moved."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,8 @@ __all__ = ["MARKER", "Cache", "load_cache", "save_cache"]
 MARKER = "dedup.json"
 FORMAT = 2
 JUDGE = 3
-"""Number of the judge's rule: verdicts of another one are not taken over. Raise it with every change of the rule."""
+"""Version of the judge's rule: verdicts of another version are not used. Raise it with every change
+of the rule."""
 
 PLAIN = ("pixels", "size", "time", "stamp", "frames", "box", "light", "sharpness")
 
@@ -30,7 +31,7 @@ Known = dict[str, tuple[Seen, np.ndarray | None]]
 
 @dataclass(kw_only=True)
 class Cache:
-    """What is known of contents, with their vectors; verdicts about pairs of contents; and what is to be said."""
+    """Contents that were read, with their vectors; verdicts about pairs of contents; and a note for the user."""
 
     known: Known = field(default_factory=dict)
     verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
@@ -44,10 +45,9 @@ def _kind(reader: Input | Bundle) -> str:
 
 
 def load_cache(path: str | Path | None, reader: Input | Bundle, *, mirrored: bool = False) -> Cache:
-    """What earlier calls have kept; nothing where there is no cache yet.
+    """What earlier calls have kept; nothing if there is no cache yet.
 
-    Verdicts are taken over only where the same rule made them, and mirror images counted, or did
-    not, as they do now.
+    Verdicts are used only if the same rule made them, with the same choice about mirror images.
 
     Raises:
         BundleError: the folder is something else. NewerFormat: a later version wrote it.
@@ -116,7 +116,7 @@ def save_cache(
     verdicts: Mapping[tuple[str, str], Verdict],
     mirrored: bool = False,
 ) -> None:
-    """Write what is known now, and of what is not here any more as much again; whole or not at all."""
+    """Write what is known now, and as many entries again of files that are gone; whole or not at all."""
     known: Known = {
         seen.content: (seen, None if found.vectors is None else found.vectors[place])
         for place, seen in enumerate(found.seen)
@@ -157,6 +157,6 @@ def _stacked(planes: list[np.ndarray | None]) -> np.ndarray:
 
 
 def _numbers(planes: list[np.ndarray | None]) -> list[int | None]:
-    """Of each the row of its plane, None where it has none."""
+    """The row of each one's plane, None if it has none."""
     count = iter(range(len(planes)))
     return [None if plane is None else next(count) for plane in planes]

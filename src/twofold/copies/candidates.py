@@ -16,36 +16,38 @@ from twofold.copies.signatures import views as cut_and_turned
 __all__ = ["Pair", "candidates"]
 
 ALIKE = 0.65
-"""Cosine of two signatures from which on two pictures are looked at; of unrelated photographs one pair in 10^7."""
+"""Cosine of signatures at which two pictures are compared; one pair of unrelated photographs in
+10^7 reaches it."""
 
 FINE, FINE_ALIKE = 32, 0.6
-"""Pixels a side of the fine signature, from which smooth light was taken; and the cosine from which on it counts. It
-tells apart what is of one layout, and finds copies among a thousand such."""
+"""Pixels per side of the fine signature, without smooth light; and the cosine at which it counts.
+It tells pages of one layout apart, and finds copies among a thousand of them."""
 
 FINE_CHANGED = 0.35
-"""The same among few pictures: of photographs under text, or changed in several ways, it finds more; strangers reach
-.22 in one pair of 10,000."""
+"""The same among few pictures: of photographs under text, or changed in several ways, it finds
+more; strangers reach .22 in one pair of 10,000."""
 
 CUT_OUT, CUT_ALIKE, CUT_PARTNERS = 3000, 0.6, 3
-"""Up to so many pictures a hundred cut-outs of each are looked up; the cosine from which on one counts; and pairs of a
-picture that are looked at for its cut-outs: smooth strangers pass that cosine by the dozen."""
+"""Most pictures for which a hundred cut-outs of each are looked up; the cosine at which one counts;
+and pairs per picture that are compared for its cut-outs, since smooth strangers reach that cosine
+by the dozen."""
 
 QUARTER, PART_ALIKE = (0.5,), 0.9
-"""Share of the sides that parts keep which are compared with the same part of another picture, and the cosine from
-which on one counts."""
+"""Share of the sides that a part keeps, compared with the same part of another picture; and the
+cosine at which it counts."""
 
 CROWD = 0.985
-"""Cosine from which on one picture may stand for sixty-four and more where pairs are looked for."""
+"""Cosine at which one picture may stand for 64 or more others while pairs are looked for."""
 
 SEEN = 0.8
-"""Cosine of a network's vectors from which on two pictures are looked at, of many pictures."""
+"""Cosine of a network's vectors at which two pictures are compared, if there are many pictures."""
 
 FEW = 20_000
-"""Up to so many pictures, cut-outs and turns are looked up too, and each picture's nearest by vector."""
+"""Most pictures for which cut-outs, turns and nearest vectors are looked up, too."""
 
 NEAREST = 5
 PARTNERS = 24
-"""Pairs of a picture that are looked at, the most alike ones."""
+"""Pairs per picture that are compared: the most alike ones."""
 
 STRIP = 2048
 TOGETHER = 512
@@ -69,7 +71,7 @@ def candidates(
     mirrored: bool = False,
     progress: Progress | None = None,
 ) -> list[Pair]:
-    """Pairs that may be copies, the most alike first. Pictures without detail have none.
+    """Pairs that may be copies, the most alike first; none of pictures without detail.
 
     Args:
         mirrored: look for mirror images, too.
@@ -128,7 +130,7 @@ def _rows(
 def _cut_outs(
     cut: UInt8[np.ndarray, "n 64 64"], whole: UInt8[np.ndarray, "n 64 64"]
 ) -> tuple[Int[np.ndarray, "pairs 2"], Float[np.ndarray, "pairs"]]:
-    """Pairs of which one is near a cut-out of the other, or turned by some degrees; the best of each picture.
+    """Pairs of which one is near a cut-out of the other, or the other turned a little; the best per picture.
 
     Also pairs that are near in one quarter, since letters may cover the others.
     """
@@ -153,7 +155,7 @@ def _cut_outs(
 
 
 def _fine(planes: UInt8[np.ndarray, "n 64 64"]) -> Shaped[np.ndarray, "n dim"]:
-    """Detail of 32 x 32 means, beside what their neighbours have in common; of unit length, zeros without detail."""
+    """Detail of 32 x 32 means after subtracting their surroundings; unit length, zeros without detail."""
     parts = []
     for start in range(0, len(planes), STRIP):
         grey = (
@@ -179,7 +181,7 @@ def _met(
     *,
     progress: Progress | None = None,
 ) -> tuple[Int[np.ndarray, "pairs 2"], Float[np.ndarray, "pairs"]]:
-    """Pairs of pictures of which a whole one is near something of the other; each also with what stands for it."""
+    """Pairs of pictures of which one, whole, is near a view of the other; and each with what stands for it."""
     told = rows.any(axis=1)
     rows, owner, whole = (
         (rows, owner, whole) if told.all() else (rows[told], owner[told], whole[told])
@@ -218,7 +220,7 @@ def _nearest_before(
 
 
 def _best(ends: Int[np.ndarray, "m 2"], scores: np.ndarray, fine: np.ndarray) -> list[Pair]:
-    """Each pair once, the best of each picture, by signature or by detail, whichever says more."""
+    """Each pair once, the best per picture, by the larger of the scores by signature and by detail."""
     if not len(ends):
         return []
     detail = np.concatenate(
@@ -249,7 +251,7 @@ def _once(
 def _best_of_each(
     ends: Int[np.ndarray, "m 2"], scores: Float[np.ndarray, "m"], *, most: int
 ) -> tuple[Int[np.ndarray, "pairs 2"], Float[np.ndarray, "pairs"]]:
-    """Pairs that are among the `most` best of one of their two, the best first."""
+    """Pairs among the `most` best of either picture, the best first."""
     order = np.lexsort((ends[:, 1], ends[:, 0], -scores))
     left = np.full(int(ends.max(initial=0)) + 1, most)
     kept: list[int] = []

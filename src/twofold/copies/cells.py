@@ -1,4 +1,4 @@
-"""Cells: which vectors have to be compared with each other so that near pairs meet, in far fewer products than n^2 / 2.
+"""Cells of vectors that are compared with each other, so that near pairs meet in far fewer products than n^2 / 2.
 
 Some of the vectors are pivots; each vector goes to its `probes` nearest pivots, so two vectors meet
 where they share one. How many pivots and probes it takes is measured: on pairs made to be exactly
@@ -17,16 +17,18 @@ from twofold.store.exact import MATRIX_QUERIES
 __all__ = ["SMALL", "Cells", "Space", "routed"]
 
 SMALL = 8192
-"""Up to so many vectors everything is compared with everything: that takes less than a second."""
+"""Most vectors that are all compared with each other, which takes less than a second."""
 
 TRIALS = 1024
 PIVOTS = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
 MOST_PROBES = 32
 AIM = 0.996
-"""Share of the trial pairs that must meet: pairs just at the threshold, the hardest; the others meet more often."""
+"""Share of the trial pairs that must meet: pairs just at the threshold, the hardest; the others
+meet more often."""
 
 ROUTING = 2.0
-"""What finding the nearest pivots costs for each pivot, in products of two vectors inside a cell (measured)."""
+"""Cost of finding the nearest pivots, per pivot, in products of two vectors inside a cell
+(measured)."""
 
 BLOCK = 65_536
 _PLAIN = ("cosine", "euclidean", "squared_euclidean")
@@ -34,14 +36,14 @@ _PLAIN = ("cosine", "euclidean", "squared_euclidean")
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Vectors in which being near is an inner product of at least `bound`; gathered in float32, whatever they are.
+    """Vectors that are near if their inner product is at least `bound`; used in float32, whatever they are stored in.
 
     Cosine: of unit vectors. Euclidean: <x, y> - |x|^2 / 2 - |y|^2 / 2 = -distance^2 / 2, after
     centring.
 
     Attributes:
-        vectors: any float type, a memory map as well. scale: 1 / length where cosine needs it.
-            centre: of Euclidean.
+        vectors: any float type, or a memory map. scale: 1 / length if the cosine needs it. centre:
+            subtracted for Euclidean distances.
         score: the threshold as a score of `distance`. bound: the threshold as an inner product.
     """
 
@@ -102,7 +104,7 @@ class Space:
 
     @property
     def half(self) -> float:
-        """The inner product of vectors half as far apart as the threshold: all that near to one are near each other."""
+        """The inner product at half the threshold's distance: all vectors so near to one are near each other."""
         if self.distance == "cosine":
             return float(np.sqrt((1 + self.bound) / 2))
         return self.bound / 4
@@ -128,7 +130,7 @@ class Space:
     def just_near(
         self, rows: Int[np.ndarray, "m"], generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The rows, and for each a vector just as near as the threshold asks, off in a direction that the data has."""
+        """The rows, and for each a vector exactly at the threshold, in a direction that occurs in the data."""
         one, other = self.plain(rows), self.plain(generator.permutation(rows))
         away = other - self.plain(generator.permutation(rows))
         if self.distance == "cosine":
@@ -143,11 +145,11 @@ class Space:
 
 
 def _bound(score: float, distance: str) -> float:
-    """A score as an inner product of the space, if it can be one."""
+    """A score as an inner product of the space; UsageError if no pair can have it."""
     largest = 1.0 if distance == "cosine" else 0.0
     if not (-1.0 < score < largest if distance == "cosine" else score < largest):
         raise UsageError(
-            f"score {score:g} is no threshold of {distance}: give one below {largest:g}"
+            f"a threshold of {score:g} is not possible for {distance}: give one below {largest:g}"
         )
     if distance == "cosine":
         return score
@@ -173,12 +175,11 @@ class Cells:
     """Where vectors meet.
 
     Attributes:
-        pivots: right sides of the pivots; none where everything meets everything.
+        pivots: right sides of the pivots; empty if everything is compared with everything.
         assigned: the cells of each vector.
-        same: of each vector the one that stands for it: an equal one, or one that it crowds about;
-            its own number else.
-        met: share of trial pairs at the threshold that met, when the cells were planned. planned:
-            for so many vectors.
+        same: the vector that stands for each: an equal one, the centre of its crowd, or itself.
+        met: share of trial pairs at the threshold that met when the cells were planned. planned:
+            number of vectors then.
     """
 
     pivots: Float[np.ndarray, "cells sides"]
@@ -193,7 +194,7 @@ class Cells:
         return self.assigned.shape[1]
 
     def extended(self, space: Space) -> "Cells":
-        """With the further vectors that stand behind those that are there."""
+        """With the vectors that were appended since."""
         more = _assigned(
             space, np.arange(len(self.assigned), len(space.vectors)), self.pivots, self.probes
         )
@@ -201,7 +202,7 @@ class Cells:
         return replace(self, assigned=np.concatenate([self.assigned, more]), same=same)
 
     def members(self, places: Int[np.ndarray, "m"]) -> list[Int[np.ndarray, "_"]]:
-        """Which of the vectors (ascending) stand in each cell, ascending."""
+        """The members of each cell among these vectors, both ascending."""
         flat = self.assigned[places].ravel()
         order = np.argsort(flat, kind="stable") // self.probes
         ends = np.cumsum(np.bincount(flat, minlength=max(len(self.pivots), 1)))
@@ -211,7 +212,7 @@ class Cells:
 def routed(
     space: Space, rows: Int[np.ndarray, "n"], different: Int[np.ndarray, "m"], *, seed: int
 ) -> Cells:
-    """Cells for these rows: the cheapest of those in which trial pairs meet often enough.
+    """The cheapest cells for these rows in which trial pairs meet often enough.
 
     Args:
         different: those of the rows that are not equal to another; pivots and trials are drawn from
@@ -240,7 +241,7 @@ def routed(
 def _cheapest(
     space: Space, pivots: np.ndarray, one: np.ndarray, other: np.ndarray, *, total: int
 ) -> tuple[int, int, float]:
-    """(pivots, probes, share of trial pairs that meet) of the least work that reaches the aim, or of the best share."""
+    """(pivots, probes, share of trial pairs that meet) with the least work that reaches the aim, or the best share."""
     here, there = (space.sides(each)[0] @ pivots.T for each in (one, other))
     plans = []
     for count in [size for size in PIVOTS if size <= len(pivots)]:

@@ -1,4 +1,4 @@
-"""Groups of things that are nearly the same, and pairs of them found by vectors."""
+"""Pairs of near copies for the checkup of data, and the groups that they make."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,8 +18,9 @@ from twofold.inputs.image import Image
 __all__ = ["ALIKE", "groups_of", "near_copies"]
 
 ALIKE = 0.95
-"""Correlation of aligned 32 x 32 pixels from which two pictures are near copies: of photographs of 1,000 strangers no
-pair reaches it, of recompressed, brighter and slightly cut copies 98 to 100 % (of thin lines on paper, cut: 95 %)."""
+"""Correlation of aligned 32 x 32 pixels at which two pictures are near copies: of photographs of
+1,000 strangers no pair reaches it, of recompressed, brighter and slightly cut copies 98 to 100 %
+(of thin lines on paper, cut: 95 %)."""
 
 TOGETHER = 256
 SAME_VECTOR = 0.999
@@ -39,11 +40,12 @@ def near_copies(
     are not pictures, those are near copies whose cosine similarity is at least 0.999.
 
     Args:
-        planes: grey pictures; those that are none, and all of one grey, are left out.
+        planes: grey pictures; rows that are not pictures, and pictures of a single grey, are left
+            out.
         vectors: of an encoder, or None.
-        values: what the pictures were read from: then the judge of `dedup` looks at each pair, and
-            no pair in which it sees a difference is one. Another colour of the paper is none here:
-            it leaks all the same.
+        values: what the pictures were read from: then the judge of `dedup` looks at each pair and
+            drops those in which it sees a difference. Paper of another colour is not a difference
+            here: such pairs leak all the same.
 
     Returns:
         (first, second) with first < second, sorted.
@@ -115,7 +117,7 @@ def _every_alignment(pairs: Int[np.ndarray, "m 2"]) -> Candidates:
 
 
 def groups_of(pairs: Int[np.ndarray, "pairs 2"]) -> list[list[int]]:
-    """Everything that pairs connect, as groups of two and more, each sorted, in the order of their first."""
+    """Everything that pairs connect, as groups of two or more, each sorted, in the order of their first members."""
     root: dict[int, int] = {}
 
     def find(item: int) -> int:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 __all__ = ["Alike", "Star", "star_groups"]
 
 Alike = Callable[[int, Int[np.ndarray, "m"]], Float[np.ndarray, "m"]]
-"""Scores of things with one that is kept; minus infinity for those that are not near it."""
+"""Scores with the one that is kept; minus infinity for what is not near it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,21 +30,21 @@ def star_groups(
     same: Int[np.ndarray, "n"],
     alike: Alike | None = None,
 ) -> list[Star]:
-    """The first in rank keeps all that are near it and not taken yet; then the next; and so on.
+    """The first in rank takes everything near it; the next takes what is left near it, and so on.
 
-    What is near a copy but not near the one that is kept stands for itself, so that nobody is
-    thrown away for being like something that is thrown away. The result depends on the pairs and
-    ranks only, not on their order.
+    What is near a copy but not near the one that is kept stands for itself: nothing is discarded
+    for being like something that is discarded. The result depends on the pairs and ranks only, not
+    on their order.
 
     Args:
         pairs: near ones.
-        rank: who is preferred, the lowest first; all different.
-        same: of each position one that stands for it in `pairs`, the same for all of a crowd.
-        alike: says how near the members of a crowd are to the one that is kept, and whether they
-            are; None: those of a crowd are equal in content, and as near as what stands for them.
+        rank: the lowest is preferred; all different.
+        same: the position that stands for each in `pairs`, one for all of a crowd.
+        alike: scores of a crowd's members with the one that is kept; None: members are equal in
+            content, and as near as what stands for them.
 
     Returns:
-        groups of two and more, in the order of the positions of those kept.
+        groups of two or more, in the order of the positions that are kept.
     """
     crowds = _crowds(rank, same)
     node, near, values = _both_ways(same[pairs], scores)
@@ -74,7 +74,7 @@ def star_groups(
             asked = len(members)
             members = _near_enough(kept, members, alike)
             for each in crowds.keys() & beside.keys():
-                # else it is no crowd: its members stand for themselves
+                # else it is not a crowd: its members stand for themselves
                 if each != here or 2 * len(members) >= asked:
                     heappush(waiting, (int(rank[crowds[each][0]]), each))
         free[list(members)] = False
@@ -110,7 +110,7 @@ def _both_ways(
 
 
 def _crowds(rank: Int[np.ndarray, "n"], same: Int[np.ndarray, "n"]) -> dict[int, list[int]]:
-    """What stands for several -> all of them, the preferred first."""
+    """What stands for several -> its members, the preferred first."""
     crowds: dict[int, list[int]] = {}
     for place in np.flatnonzero(same != np.arange(len(same))).tolist():
         node = int(same[place])

@@ -1,4 +1,4 @@
-"""What two pictures share where one of them has no fine detail: both at the resolution that both have.
+"""Comparison of two pictures if one has no fine detail: both at the resolution of the softer one.
 
 The sharper one is blurred until it is as soft as the other. Copies then agree in all that is left;
 pages and forms of one layout agree in their broad shapes only.
@@ -18,25 +18,27 @@ from twofold.copies.tones import blocks_of
 __all__ = ["Coarse", "coarsely", "tiny"]
 
 SIDE, LEAST = 64, 16
-"""Longer side, in pixels, at which what is coarse is compared; and at least, where JPEG left one light a block."""
+"""Longer side, in pixels, of a coarse comparison; and the least, where JPEG left one brightness per
+block."""
 
 PASSES = (0, 1, 2, 4, 8, 16, 32)
 """Times that a picture is smoothed: a Gaussian of .7 to 4 pixels."""
 
 AROUND = 8
-"""Pixels over which light is broad: what it does is set aside."""
+"""Pixels over which light varies broadly: such changes are ignored."""
 
 TINY = 40
 """Pixels of the longer side up to which a picture is too small to have fine detail."""
 
 GONE = 0.2
-"""Share of the other's fine detail, relative to all of its contrast, under which it was blurred away in one picture."""
+"""Share of the other's fine detail, relative to all of its contrast, under which it was blurred
+away in one picture."""
 
 NOTHING = 4.0
 """Variance of fine detail under which there is none in either."""
 
 BLOCKY = 4
-"""Tenths from which on a picture's blocks are all that its fine detail shows: JPEG of quality 15 and less."""
+"""Tenths at which a picture's fine detail is nothing but JPEG blocks: quality 15 or less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class Coarse:
     """How alike two pictures are at the resolution that both have.
 
     Attributes:
-        left: share of the detail in which they differ still: 0 for equal ones, about 2 for
+        left: share of the detail in which they still differ: 0 for equal ones, about 2 for
             strangers.
         side: pixels of the longer side at which they were compared.
         colour: the largest distance of their colours, broadly.
@@ -116,7 +118,7 @@ def _small(
 def _matched(
     one: Float[np.ndarray, "h w"], other: Float[np.ndarray, "h w"], inside: Bool[np.ndarray, "h w"]
 ) -> tuple[float, int]:
-    """What is left where both fit best, one of them smoothed; and how many times it was."""
+    """The difference left at the smoothing that fits best, and how often the sharper one was smoothed."""
     both = np.stack([_smoothed(one), _smoothed(other)])
     still = np.broadcast_to(np.stack([other, one])[:, None], both.shape)
     left = _left(*_levelled(both, still, inside), inside)
@@ -142,7 +144,7 @@ def _levelled(
     other: Float[np.ndarray, "... h w"],
     inside: Bool[np.ndarray, "h w"],
 ) -> tuple[Float[np.ndarray, "... h w"], Float[np.ndarray, "... h w"]]:
-    """Detail beside its broad surroundings, the second's light and contrast those of the first."""
+    """Detail without its broad surroundings, at the first picture's light and contrast."""
     level, second = _mean(one, inside), _mean(other, inside)
     a, b = one - level, other - second
     gain = np.clip(
@@ -167,7 +169,7 @@ def _broad(plane: Float[np.ndarray, "... h w"]) -> Float[np.ndarray, "... h w"]:
 
 @cache
 def _broadening(length: int) -> Float[np.ndarray, "length length"]:
-    """Made small, each pixel the mean of what it covers, and large again, linearly between these, as a matrix."""
+    """A matrix that shrinks by area means and enlarges again by linear interpolation."""
     unit = PIL.Image.fromarray(np.eye(length, dtype=np.float32))
     small = unit.resize((length, max(length // AROUND, 2)), PIL.Image.Resampling.BOX)
     return np.asarray(small.resize((length, length), PIL.Image.Resampling.BILINEAR))

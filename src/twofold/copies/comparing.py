@@ -23,25 +23,28 @@ from twofold.inputs.image_decoding import decode
 __all__ = ["STRICTNESS", "Judge", "Placed", "detail_pixels", "matrix_of", "reduced"]
 
 STRICTNESS = ("exact", "strict", "normal", "loose")
-"""What counts as a copy: equal bytes; finest detail alike and nothing drawn over; the rule; doubtful ones as well."""
+"""What counts as a copy: equal bytes; finest detail alike and nothing drawn over; the rule;
+doubtful ones as well."""
 
 DETAIL = 512
-"""Longer side, in pixels, at which two pictures are compared: letters of a page are five pixels high."""
+"""Longer side, in pixels, at which two pictures are compared: letters of a page are five pixels
+high."""
 
 GLANCE, FIRST = 128, 256
-"""Longer sides of earlier looks, which most pairs of different pictures do not pass."""
+"""Longer sides of the earlier comparisons, which most pairs of different pictures fail."""
 
 EQUAL = Verdict(says="copy", score=1.0)
 HELD = 96
 """Pictures that are held decoded, 800 kilobytes each at most."""
 
 GONE = Verdict(says="different", score=0.0)
-"""Of a file that is gone, or cannot be read any more: nothing to remember."""
+"""For a file that is gone or can no longer be read; not kept in the cache."""
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
 MOST_PAGES = 64
 HOPELESS = 0.4
-"""Fit of the better half of the squares under which two pictures are not looked at closely: no copy was seen there."""
+"""Fit of the better half of the squares below which no closer look is worth it: no copy was seen
+there."""
 
 Base = tuple[UInt8[np.ndarray, "64 64"], tuple[float, float, float, float]]
 
@@ -67,7 +70,7 @@ class Judge:
     _lock: Lock = field(default_factory=Lock)
 
     def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[Verdict]:
-        """One verdict a pair, whichever comes first; places that are not pictures are copies if their contents are."""
+        """One verdict per pair, whatever its order; things other than pictures are copies if equal in content."""
         contents = [each.content for each in self.collection.seen]
         pairs = [
             (first, second) if contents[first] <= contents[second] else (second, first)
@@ -119,7 +122,7 @@ class Judge:
             return list(pool.map(self._verdict, pairs, placed))
 
     def place(self, pairs: Sequence[tuple[int, int]]) -> list["Placed"]:
-        """The best of all ways in which one of the two, or what is inside its border, may lie in the other."""
+        """For each pair the best way to lay one picture, with or without its border, into the other."""
         ways: list[tuple[int, _Way]] = []
         for number, (first, second) in enumerate(pairs):
             ways += [(number, way) for way in self._ways(first, second)]
@@ -197,7 +200,7 @@ class Judge:
 
 
 STRICT = 0.98
-"""Score of a copy from which on it is one by the strict rule, too: an agreement of .9 in the finest band."""
+"""Score at which a copy passes the strict rule, too: an agreement of .9 in the finest band."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,8 +258,8 @@ UNMOVED, MOVED = (0.0, 0.0, 1.0, 0.0), 0.05
 
 
 FITTING = 0.9
-"""Fit of the better half of the squares from which on a picture may lie where it is, though letters, louder than what
-they were laid over, drew it elsewhere."""
+"""Fit of the better half of the squares at which a picture is compared unmoved, too: loud letters
+may have drawn its placement away."""
 
 
 def _as_it_lies(one: np.ndarray, other: np.ndarray, *, colours: bool) -> Verdict:
@@ -273,7 +276,7 @@ def _as_it_lies(one: np.ndarray, other: np.ndarray, *, colours: bool) -> Verdict
 
 
 def _closely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: bool) -> Verdict:
-    """By fine detail; where one of the two has none, by what both have, and then never more than perhaps."""
+    """By fine detail; if one picture has none, by what both have, and then at most *perhaps*."""
     if placed.way.flipped:
         one = one[:, ::-1]
     demand = _demand(placed)
@@ -290,7 +293,7 @@ def _closely(one: np.ndarray, other: np.ndarray, placed: Placed, *, colours: boo
 def _demand(placed: Placed) -> Demand:
     """How much must agree roughly before two pictures are looked at closely.
 
-    Next to nothing where both lie as they are: strangers hardly do, and in a flat picture loud
+    Next to nothing if neither was moved: strangers hardly ever fit so, and in a flat picture loud
     letters hide the rest.
     """
     if not _was_moved(placed):
@@ -299,17 +302,17 @@ def _demand(placed: Placed) -> Demand:
 
 
 POOR = (0.4, 0.8)
-"""Fit of edges and of the better half of the squares under which two pictures have to agree at the coarsest level: of
-418 copies two fitted so poorly, and these agreed to .8."""
+"""Fits of edges and of the better half of the squares below which the coarsest level must agree,
+too: of 418 copies two fitted so poorly, and they agreed to .8."""
 
 
 def _finely(
     one: np.ndarray, other: np.ndarray, placed: Placed, demand: Demand, *, colours: bool
 ) -> tuple[Verdict, float]:
-    """At a quarter and a half of the detail first, where most different pictures are told apart already.
+    """At a quarter and a half of the detail first, which tells most different pictures apart.
 
-    A small picture is looked at once, as it is: made smaller again it would lose what the other one
-    still has.
+    A small picture is compared once at its own size: smaller still it would lose detail that the
+    other has.
 
     Returns:
         also the share of the detail that agreed at first.

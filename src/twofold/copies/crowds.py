@@ -1,4 +1,4 @@
-"""Crowds: many vectors about one, all near each other, that one of them can stand for: their pairs need no list."""
+"""Crowds: many vectors that are all near each other, so that one can stand for them and their pairs need no list."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from twofold.copies.cells import Space
 __all__ = ["without_crowds"]
 
 CROWD = 64
-"""Within half the distance of one vector: fewer are compared with each other, as pairs."""
+"""Vectors within half the threshold's distance of one; fewer are compared pair by pair."""
 
 TRIED = 16
 SAMPLE = 512
@@ -25,11 +25,11 @@ def without_crowds(
     since: int,
     seed: int,
 ) -> Int[np.ndarray, "n"]:
-    """`same`, with each row from `since` on that crowds about another set to that one.
+    """`same`, with each new row (from `since` on) of a crowd set to the row that stands for the crowd.
 
-    What lies within half the distance of one is near everybody else there, so no pair is lost among
-    them. What is near some of a crowd, but not near the one that stands for it, is not found to be
-    near any of it.
+    Rows within half the distance of one row are near each other, so no pair among them is lost. A
+    row near some members of a crowd, but not near the one that stands for it, is not paired with
+    the crowd.
 
     Args:
         cells: rows that meet, ascending, in each cell. same: who stands for whom already; those
@@ -51,7 +51,7 @@ def without_crowds(
             if lead is None or not _join(space, lead, left, same=same, leads=leads, since=since):
                 break
             left = _alone(left, same)
-    return same[same]  # who is equal to one that went goes with it
+    return same[same]  # rows equal to one that was merged follow it
 
 
 def _alone(cell: Int[np.ndarray, "m"], same: Int[np.ndarray, "n"]) -> Int[np.ndarray, "_"]:
@@ -59,7 +59,7 @@ def _alone(cell: Int[np.ndarray, "m"], same: Int[np.ndarray, "n"]) -> Int[np.nda
 
 
 def _middle(space: Space, rows: Int[np.ndarray, "m"], generator: np.random.Generator) -> int | None:
-    """Of some rows the one with most of some others about it, if those are as many as in a crowd."""
+    """The row with the most others around it, judged on a sample; None if they are fewer than a crowd."""
     if len(rows) < CROWD:
         return None
     tried = generator.choice(rows, min(TRIED, len(rows)), replace=False)
@@ -78,7 +78,7 @@ def _join(
     leads: Bool[np.ndarray, "n"],
     since: int,
 ) -> int:
-    """Let those new ones of a cell that lie about a row be stood for by it; how many they are."""
+    """Merge the new rows of a cell that lie around `lead` into its crowd; how many there are."""
     others = cell[(cell >= since) & ~leads[cell] & (cell != lead)]
     about = [others[start : start + BLOCK] for start in range(0, len(others), BLOCK)]
     about = [part[_inside(space, np.array([lead]), part)[0]] for part in about]

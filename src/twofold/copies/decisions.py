@@ -29,7 +29,8 @@ TRASH = ".twofold-trash"
 """Folder of the data where files go; hidden, so that no later look at the data sees them."""
 
 COLUMNS = ("group", "path", "decision", "bytes")
-"""Of every table of decisions. Two more say what the file was when it was looked at: `time`, `sha256`."""
+"""Columns of every table of decisions; `time` and `sha256` also tell what the file was when it was
+looked at."""
 
 UNDO = ("path", "moved_to")
 """Of every undo list."""
@@ -54,7 +55,7 @@ class State:
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:
-    """A file of the table. `states` is what it was when it was checked; `group` whose other files it is like."""
+    """A file of the table: its state when it was checked, and the group of copies that it belongs to."""
 
     path: str
     file: Path

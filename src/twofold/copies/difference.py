@@ -18,7 +18,7 @@ SIDE = 320
 """Pixels of the longer side that a page shows."""
 
 LOUDER = 4.0
-"""Times that differences are shown: of a good JPEG nothing is seen, of a digit all."""
+"""Amplification of differences: a good JPEG shows nothing, a changed digit everything."""
 
 Shown = UInt8[np.ndarray, "height width 3"]
 

@@ -1,4 +1,4 @@
-"""Perceptual hashes: 63 bits of a picture that survive recompression, brightness and small crops; and who is near whom.
+"""Perceptual hashes: 63 bits of a picture that survive recompression, brightness and small crops; and near pairs.
 
 Hashes are matrix products over a batch, so that a crop's hash costs what a whole picture's does: a
 cosine wave over a crop is another row of the matrix, and no pixel is resampled.
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 SIDE = 32
-"""Pixels a side of the grey plane that a picture is hashed from."""
+"""Pixels per side of the grey plane that a picture is hashed from."""
 
 WAVES = 8
 WHOLE = (0.0, 0.0, 1.0)
@@ -38,13 +38,14 @@ CROPS = (
         for y in (0.0, 0.5, 1.0)
     ),
 )
-"""(top, left, side) as shares of a picture: the cut-outs that are looked up among whole pictures."""
+"""(top, left, side) as shares of a picture: the cut-outs that are looked up among whole
+pictures."""
 
 NEIGHBOURS = 8
 BLOCK = 4096
 PROMISING = 0.75
 STEPS = (0.02, 0.01)
-"""By these shares of the side a cut-out is moved and sized to fit better: 0.6 and 0.3 of 32 pixels."""
+"""Steps of the refinement, as shares of the side: 0.6 and 0.3 of 32 pixels."""
 
 
 def grey_plane(
@@ -53,7 +54,7 @@ def grey_plane(
     """A picture's mean grey values on a grid of squares, each pixel counted by the area that it shares with a cell.
 
     No matrix product: BLAS splits even products of this size over its threads, and these wait for
-    each other at every call. That took 32 ms instead of 1 on a processor with other work to do.
+    each other at every call. That took 32 ms instead of 1 on a busy processor.
     """
     grey = picture[:, :, 0].astype(np.uint16)
     for channel in range(1, picture.shape[2]):

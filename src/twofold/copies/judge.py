@@ -1,8 +1,8 @@
 """Are two pictures copies? What differs locally decides, after one was laid over the other.
 
-Letters, digits, bars, a face are told from each other in some square of some band of detail; what
-lowers all squares alike (a poor JPEG, a blur, a change of size) is noise. How it is measured stands
-in `bands`, `tones` and `overlays`.
+Letters, digits, bars and faces differ in some square of some band of detail; what lowers all
+squares alike (a poor JPEG, a blur, a change of size) is noise. `bands`, `tones` and `overlays`
+measure it.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ __all__ = ["DIFFERENT", "UNKNOWN", "Verdict", "coarse_verdict", "verdict"]
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`copy`, `perhaps` or `different`; and a score in [0, 1]: from 0.9 on copies, from 0.5 on those that may be."""
+    """`copy`, `perhaps` or `different`, and a score in [0, 1]: copies have 0.9 or more, possible copies 0.5 or more."""
 
     says: str
     score: float
 
 
 def _standing(bands: tuple[Band, ...], absent: float) -> tuple[int | None, float, bool]:
-    """(the finest band that speaks for copies, how many squares of it do, whether some band speaks against them)."""
+    """(the finest band that speaks for copies, how many of its squares do, whether any band speaks against them)."""
     finest, good = None, 0.0
     for number, band in enumerate(bands):
         evidence = band.evidence * band.squares
@@ -38,17 +38,18 @@ def _standing(bands: tuple[Band, ...], absent: float) -> tuple[int | None, float
             finest = number if finest is None else finest
             good += band.good * band.squares if number <= 2 else 0
         elif against and (finest is not None or band.good > NOISY * band.evidence):
-            return None, 0.0, True  # beside squares that agree well others do not: that is no noise
+            return None, 0.0, True  # some squares agree well and others do not: that is not noise
     return finest, good, False
 
 
 ABSENT, FAINT, FEW = 0.1, 0.3, 4.0
-"""Share of the other's energy under which a band was blurred away in one of the two; and nearly so, where a copy is
-possible but never sure; squares that say nothing."""
+"""Share of the other's energy below which a band was blurred away in one picture; the share below
+which it nearly was, so that a copy is possible but never sure; and the number of squares that say
+nothing."""
 
 MOSTLY, AGAINST, NOISY = 0.75, 0.03, 0.3
-"""Of a band's evidence: share of good squares with which it speaks for copies; of energy in bad ones against them; of
-good squares up to which all of it may be noise."""
+"""Of a band's evidence: share of good squares with which it speaks for copies; of energy in bad
+ones against them; of good squares up to which all of it may be noise."""
 
 
 def verdict(found: Compared | Apart, *, colours: bool = True) -> Verdict:
@@ -76,9 +77,10 @@ def _doubted(found: Verdict) -> Verdict:
 
 
 def _beside_letters(found: Compared) -> Verdict:
-    """The verdict on what is left beside pixels that differ strongly, if those are letters or a mark over a photograph.
+    """The verdict on what is left beside strongly differing pixels, if those are letters or a mark over a photograph.
 
-    The contents of a form are none: there both pictures hold something of the same kind, on paper.
+    The entries of a form do not count: there both pictures hold something of the same kind, on
+    paper.
     """
     if not found.covered or found.covered > MOST or found.paper >= PAPER:
         return DIFFERENT
@@ -101,7 +103,7 @@ def _beside_letters(found: Compared) -> Verdict:
 
 DIFFERENT = Verdict(says="different", score=0.0)
 UNKNOWN = Verdict(says="different", score=0.3)
-"""Different, for nothing speaks for copies; nothing speaks against them either."""
+"""Nothing speaks for copies and nothing against them: *different*."""
 
 
 def coarse_verdict(found: Coarse | None) -> Verdict:
@@ -117,9 +119,9 @@ def coarse_verdict(found: Coarse | None) -> Verdict:
 
 
 COARSE, COLOURED = 4.0, 16.0
-"""Share of the detail that may be left, times pixels of the side: .06 at 64 pixels, where copies blurred by 1 to 4 % of
-the side reach .045 and blurred pages of one layout .09; .25 at 16, where strangers have .37. And distance of colours,
-which JPEG of quality 3 brings to 14."""
+"""Share of the detail that may be left, times pixels of the side: .06 at 64 pixels, where copies
+blurred by 1 to 4 % of the side reach .045 and blurred pages of one layout .09; .25 at 16, where
+strangers have .37. And distance of colours, which JPEG of quality 3 brings to 14."""
 
 
 def _told(
@@ -145,9 +147,9 @@ def _told(
 def _sure(bands: tuple[Band, ...], finest: int, found: Compared) -> tuple[bool, bool]:
     """Whether the finest band that speaks is enough, and whether it is a coarse one.
 
-    A coarse one is where nothing finer is left: JPEG's blocks are all there is, or both are smooth.
-    Then, and in small pictures, it is enough only in a photograph that has detail everywhere: of an
-    unreadable page it says nothing.
+    It is coarse if nothing finer is left, since JPEG's blocks are all there is or both pictures are
+    smooth. Then, and in small pictures, it is enough only in a photograph with detail everywhere:
+    about an unreadable page it says nothing.
     """
     filled = found.paper < SHEET and max(band.evidence for band in bands[:3]) >= FILLED
     smooth = finest >= 1 and all(band.energy**2 < PLENTY for band in bands[:finest])
@@ -161,31 +163,35 @@ def _sure(bands: tuple[Band, ...], finest: int, found: Compared) -> tuple[bool, 
 
 
 SHEET, FILLED, SMALL = 0.35, 0.8, 6400
-"""Share of pixels of one light from which on a small or coarse picture may be a page; share of squares with detail that
-make it a photograph; and how many pixels are few: those of 80 x 80."""
+"""Share of pixels of one light from which on a small or coarse picture may be a page; share of
+squares with detail that make it a photograph; and how many pixels are few: those of 80 x 80."""
 
 BLOCKS = 4
-"""Tenths from which on blocks explain why the finest two bands disagree: JPEG of quality 15 and less."""
+"""Tenths at which blocks explain why the finest two bands disagree: JPEG of quality 15 or less."""
 
 TINTED, SHADED = 0.02, 0.03
 """Shares of connected squares of another colour, and of another light."""
 
 COVERED, MOST, DETAILED, SPARSE = 0.35, 0.45, 0.4, 0.15
-"""Shares: of pixels covered by letters in a sure copy, and at most; of squares that must have detail of their own
-beside the letters; and of a flat picture, which may be a copy if its few details all agree."""
+"""Shares: of pixels covered by letters in a sure copy, and at most; of squares that must have
+detail of their own beside the letters; and of a flat picture, which may be a copy if its few
+details all agree."""
 
 ONE_SIDED, TWO_SIDED = 0.12, 0.5
-"""Detail of the covered pixels in the picture with less of it, to that of the other: letters that only one of the two
-has give .02 to .08, marks that shine through .4 to .9; two captions, two portraits about 1."""
+"""Detail of the covered pixels in the picture with less of it, to that of the other: letters that
+only one of the two has give .02 to .08, marks that shine through .4 to .9; two captions, two
+portraits about 1."""
 
 ENOUGH, FEWER, SOME, LARGE = 24.0, 12.0, 6.0, 30
-"""Good squares that make it sure; in pictures of so many squares and more; that make a copy possible; and how many
-squares those are: in pictures of 32 x 32 pixels a turn by five degrees is not seen."""
+"""Good squares that make it sure; in pictures of so many squares and more; that make a copy
+possible; and how many squares those are: in pictures of 32 x 32 pixels a turn by five degrees is
+not seen."""
 
 CERTAIN, UNTOLD = 0.88, 0.55
-"""Agreement of the second band that makes it sure where the first is noise (two photographs of one person in a row
-reach .83); and under which it is no copy at all."""
+"""Agreement of the second band that makes a copy sure if the first is noise (two photographs of one
+person in a row reach .83); and below which it is not a copy."""
 
 
 PERFECT = 0.96
-"""Agreement of the finest band beside the letters: nothing but a copy has so much wherever there is detail."""
+"""Agreement of the finest band beside the letters that only copies reach wherever there is
+detail."""

@@ -13,11 +13,12 @@ __all__ = ["PAPER", "Compared", "compared"]
 
 
 MOST_COVERED = 0.5
-"""Share of the pixels that can be covered: where more of them differ, the rest is nothing to go by."""
+"""Largest share of the pixels that may be covered: beyond it too little is left to judge by."""
 
 
 PAPER = 0.5
-"""Share of pixels of one light from which on a picture is paper: what was written on it is its contents."""
+"""Share of pixels of one brightness at which a picture is paper: the writing is then its
+contents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,8 @@ class Compared:
     """What speaks for and against two pictures being copies.
 
     Attributes:
-        whole: bands of everything. clear: of what is left beside the pixels that differ strongly
-            (letters laid over); as `whole` where there are none, and on paper.
+        whole: bands of all pixels. clear: of the pixels left beside those that differ strongly
+            (overlaid letters); as `whole` if there are none, and on paper.
         covered: share of those pixels. foreign: whether what covers is drawn: of two colours, or
             shining through.
         lopsided: finest detail of the covered pixels in the picture that has less of it there, to
@@ -78,9 +79,9 @@ def compared(
         return Apart(agreement=laid.agreement)
     light, below, inside = laid.one[:, :, 0], laid.other[:, :, 0], laid.inside
     raw, clear, gain = below, inside, 1.0
-    for _ in range(2):  # letters that cover a tenth of a flat picture would bend the line
+    for _ in range(2):  # letters over a tenth of a flat picture would bend the line
         gain, offset, spread = line_of(light[clear], raw[clear])
-        # outside nothing is said, in no band
+        # pixels outside count in no band
         below = np.where(inside, (raw - offset) / gain, light)
         covering = covering_of(light, below, spread / gain) & inside
         clear = inside & ~covering if covering.sum() < MOST_COVERED * inside.sum() else clear

@@ -1,4 +1,4 @@
-"""All pairs of vectors that are nearly the same, among millions: in cells, in bounded memory, its recall measured."""
+"""All pairs of nearly equal vectors among millions: found in cells, in bounded memory, with a measured recall."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -20,7 +20,8 @@ __all__ = ["NearPairs", "near_pairs"]
 TILE = 256
 ROUNDING = 1e-5
 PAIRS = 1 << 23
-"""Pairs that are held at most; where there are more, each row keeps fewer of its partners, and the result says so."""
+"""Most pairs that are held; beyond it each row keeps fewer of its partners, and the result says
+so."""
 
 MOST = 128
 HUGE = 1 << 15
@@ -38,18 +39,16 @@ class NearPairs:
     """Pairs of rows at or above a score.
 
     Attributes:
-        first, second: rows, first < second, sorted by (second, first); only such as stand for
-            themselves.
+        first, second: rows that stand for themselves, first < second, sorted by (second, first).
         scores: float32, of the contract's kind: larger is more alike.
-        same: of each row the one that stands for it: the earliest whose vector is exactly equal, or
-            one of 64 and more that lie within half the distance of it, so that all of them are near
-            each other; its own number else.
-        most, capped: a row keeps `most` of the partners before it, the earliest; so many rows had
-            more.
+        same: the row that stands for each: the earliest with exactly the same vector; the centre of
+            a crowd, 64 or more rows within half the threshold's distance of it, which are therefore
+            near each other; or the row itself.
+        most: partners before it that a row keeps, the earliest. capped: rows that had more.
         recall: share of the pairs that were found, measured by exact search for some rows; None:
             the search was exact, or was not checked.
-        cells: hand them back with further vectors behind these, and only pairs with a new one are
-            looked for.
+        cells: pass them again with vectors appended, and only pairs with a new vector are looked
+            for.
     """
 
     first: Int[np.ndarray, "pairs"]
@@ -75,18 +74,18 @@ def near_pairs(
 ) -> NearPairs:
     """All pairs of rows whose score is at least `score`.
 
-    Up to 8,192 rows exactly. Above, rows meet in cells (`copies.cells`), in as many as it takes for
-    99.6 % of trial pairs just at the threshold to meet. Memory: 2 bytes a cell of each row, 12 a
-    pair, 40 a row, and the vectors.
+    Exact up to 8,192 rows. Above, rows meet in cells (`copies.cells`), as many as it takes for 99.6
+    % of trial pairs exactly at the threshold to meet. Memory: 2 bytes per row and cell, 12 per
+    pair, 40 per row, and the vectors.
 
     Args:
-        vectors: float32 or float16, a memory map as well. Where they are ordered by preference,
-            what is kept of too many pairs are those with the preferred.
+        vectors: float32 or float16, or a memory map. Put preferred ones first: if there are too
+            many pairs, those with earlier vectors are kept.
         score: cosine similarity, or minus a distance.
         distance: cosine, euclidean or squared_euclidean.
         crowd: score from which one row may stand for another; None: `score`.
-        known: cells of the first rows, of an earlier result: pairs among those are known, and not
-            looked for again.
+        known: cells of the first rows, from an earlier result: pairs among those are not looked for
+            again.
         check: measure the recall; costs 512 exact searches.
         progress: called with (done, total) of the rows that were compared, counted in every cell.
 
@@ -121,7 +120,7 @@ def near_pairs(
 
 
 def _planned(space: Space, known: Cells | None, tight: Space, *, seed: int) -> Cells:
-    """Where all vectors meet, and who stands for whom: as it was for those that are known."""
+    """The cells of all vectors, and what stands for each; known vectors keep theirs."""
     since, everything = 0 if known is None else len(known.assigned), np.arange(len(space.vectors))
     same = _earliest_equal(space.vectors)
     rows = _alone(same)
@@ -135,19 +134,19 @@ def _planned(space: Space, known: Cells | None, tight: Space, *, seed: int) -> C
         same[:since] = known.same
         same = same[same]
     same = without_crowds(tight, cells.members(_alone(same)), same, since=since, seed=seed)
-    # most pivots lie in crowds, and serve nobody else
+    # most pivots lie in crowds, and are of no use outside
     if old is None and len(_alone(same)) < SPOILT * len(rows):
         cells = routed(space, everything, _alone(same), seed=seed)
     return replace(cells, same=same)
 
 
 def _alone(same: Int[np.ndarray, "n"]) -> Int[np.ndarray, "_"]:
-    """Who stands for itself."""
+    """The rows that stand for themselves."""
     return np.flatnonzero(same == np.arange(len(same)))
 
 
 def _earliest_equal(vectors: Shaped[np.ndarray, "n dim"]) -> Int[np.ndarray, "n"]:
-    """Of each row the first that is equal to the bit, by 64 bits of a sum with odd factors, then by comparison."""
+    """For each row the first that equals it bit by bit: by a 64-bit hash, then by comparison."""
     codes = np.empty(len(vectors), np.uint64)
     factors = np.random.default_rng(0).integers(
         0, 2**63, vectors.shape[1], dtype=np.uint64
@@ -167,7 +166,7 @@ def _earliest_equal(vectors: Shaped[np.ndarray, "n dim"]) -> Int[np.ndarray, "n"
 
 @dataclass(frozen=True, kw_only=True)
 class _Leaf:
-    """Rows, ascending, that are compared with each other: from the place `start` on, with those before each."""
+    """Ascending rows; each from place `start` on is compared with all before it."""
 
     rows: Int[np.ndarray, "m"]
     start: int
@@ -176,7 +175,7 @@ class _Leaf:
 def _leaves(
     space: Space, rows: Int[np.ndarray, "n"], cells: Cells, *, since: int, seed: int
 ) -> Iterator[_Leaf]:
-    """Every cell with a row from `since` on, in pieces of bounded work; a huge one as cells of its own."""
+    """Every cell with a row from `since` on, in pieces of bounded work; a huge cell is divided into smaller cells."""
     for cell in cells.members(rows):
         if len(cell) < 2 or cell[-1] < since:
             continue
@@ -194,7 +193,7 @@ Part = tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]
 
 
 class _Search:
-    """Pairs found so far: never more than PAIRS and what some leaves give.
+    """Pairs found so far: at most PAIRS plus those of the leaves in progress.
 
     Attributes:
         most: partners that a row keeps. capped: rows that had more.
@@ -208,7 +207,7 @@ class _Search:
         self.held = 0
 
     def run(self, leaves: list[_Leaf], progress: Callable[[int, int], None] | None) -> None:
-        """Compare within all leaves; arithmetic outside the interpreter's lock keeps all processors busy."""
+        """Compare within all leaves, in threads: the arithmetic runs outside the interpreter's lock."""
         total, done = sum(len(leaf.rows) for leaf in leaves), 0
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             for start in range(0, len(leaves), AHEAD):
@@ -223,7 +222,7 @@ class _Search:
                     progress(done, total)
 
     def compare(self, leaf: _Leaf) -> Part:
-        """The leaf's pairs at or above the score, but for rounding."""
+        """The leaf's pairs at or above the score, up to rounding."""
         left, right = self.space.sides(self.space.plain(leaf.rows))
         found = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
         for low in range(leaf.start, len(leaf.rows), TILE):
@@ -234,7 +233,7 @@ class _Search:
     def tile(
         self, left: np.ndarray, right: np.ndarray, places: Int[np.ndarray, "m"]
     ) -> Iterator[Part]:
-        """Pairs of these places with those before each, in strips; who has partners enough is asked no further."""
+        """Pairs of these places with those before each, in strips; a row with enough partners is dropped."""
         room = np.full(len(places), self.most)
         start, end, width = 0, int(places[-1]), STRIP
         while start < end and len(places):
@@ -250,7 +249,7 @@ class _Search:
             start, width = stop, 8 * STRIP
 
     def trimmed(self) -> Part:
-        """All pairs, sorted; where they are too many, each row keeps half as many partners, until they fit."""
+        """All pairs, sorted; if there are too many, the partners per row are halved until they fit."""
         keys = np.concatenate(
             [second.astype(np.int64) << 32 | first for first, second in self.parts]
         )
@@ -268,13 +267,13 @@ class _Search:
 
 
 def _rank(second: Int[np.ndarray, "pairs"]) -> Int[np.ndarray, "pairs"]:
-    """The how manieth each pair is of those with its second; they stand together."""
+    """The rank of each pair among those with the same second row; these are adjacent."""
     start = np.flatnonzero(np.diff(second, prepend=-1))
     return np.arange(len(second)) - np.repeat(start, np.diff(start, append=len(second)))
 
 
 def _recall(search: _Search, rows: Int[np.ndarray, "n"], *, seed: int) -> Estimate | None:
-    """Share of found pairs among those that exact search finds for some rows; None where it finds none."""
+    """Share of the pairs of sampled rows, by exact search, that were found; None if there are none."""
     space, (first, second) = search.space, search.parts[0]
     new = rows[rows >= search.since]
     asked = np.sort(

@@ -8,10 +8,11 @@ from twofold.copies.bands import smooth
 __all__ = ["covering_of", "foreign", "lopsided"]
 
 STRONG = 12.0
-"""Grey values by which a pixel differs strongly, where most pixels hardly differ."""
+"""Grey values by which a pixel differs strongly if most pixels hardly differ."""
 
 RIM = 3
-"""Pixels about a strong difference that belong to it: rims and shadows of letters, and what JPEG makes of them."""
+"""Pixels about a strong difference that belong to it: rims and shadows of letters, and what JPEG
+makes of them."""
 
 
 def covering_of(
@@ -30,7 +31,7 @@ def _grown(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 
 def foreign(one: np.ndarray, other: np.ndarray, covering: np.ndarray) -> bool:
-    """Whether what covers was drawn over: flat ink of two colours over what was many, or what shines through."""
+    """Whether the covering pixels were drawn: flat ink of two colours over many, or something that shines through."""
     if not covering.any():
         return False
     inks = sorted(_inked(each[covering]) for each in (one, other))
@@ -42,8 +43,8 @@ def foreign(one: np.ndarray, other: np.ndarray, covering: np.ndarray) -> bool:
 
 
 def lopsided(one: np.ndarray, other: np.ndarray, covering: np.ndarray) -> float:
-    """Finest detail of the covered pixels in the picture with less of it there, to that of the other: letters that one
-    of the two has not, or two pictures of the same kind of contents."""
+    """Finest detail of the covered pixels in the picture with less of it there, to that of the
+    other: low for letters that only one has, about 1 for contents of the same kind in both."""
     if not covering.any():
         return 1.0
     energy = sorted(
@@ -53,7 +54,8 @@ def lopsided(one: np.ndarray, other: np.ndarray, covering: np.ndarray) -> float:
 
 
 INKED, SHINING = 0.55, 0.6
-"""Share of covered pixels that two lights take up, 24 grey values each; correlation of the detail under a watermark."""
+"""Share of covered pixels that two lights take up, 24 grey values each; correlation of the detail
+under a watermark."""
 
 
 def _inked(values: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Which of several copies is the best: of equal size the one in colour, deeper, less damaged, less compressed."""
+"""Which of several copies is the best: at equal size the one in colour, with more bits, less damaged or compressed."""
 
 import math
 from collections.abc import Sequence
@@ -16,15 +16,16 @@ from twofold.inputs.image_decoding import decode
 __all__ = ["Quality", "best_first", "quality_of"]
 
 COLOURFUL = 2.0
-"""Mean distance of the colour channels from grey from which on a picture is in colour."""
+"""Mean distance of the colour channels from grey at which a picture is in colour."""
 
 CLEAR, SOLID = 250, 0.99
-"""Opacity from which on a pixel is solid; and the share of solid pixels in a picture that nothing shines through."""
+"""Opacity from which on a pixel is solid; and the share of solid pixels in a picture that nothing
+shines through."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Quality:
-    """What speaks for keeping a picture; the least is the best.
+    """What speaks for keeping a picture, in order of weight; the smallest is the best.
 
     Attributes:
         transparent: something shines through it. grey: it has no colour. shallow: minus bits per
@@ -43,8 +44,10 @@ class Quality:
 
 
 def best_first(known: Collection, places: Sequence[int]) -> list[int]:
-    """Places by pixels; equal ones by quality, then bytes, then as they come. Only where sizes are equal, files are
-    decoded whole."""
+    """Places by pixels, then quality, then bytes, then order.
+
+    Files are decoded whole only if sizes are equal.
+    """
     counts: dict[int, int] = {}
     for place in places:
         counts[known.seen[place].pixels] = counts.get(known.seen[place].pixels, 0) + 1
@@ -63,7 +66,7 @@ def best_first(known: Collection, places: Sequence[int]) -> list[int]:
 
 
 def quality_of(value: Any) -> Quality:
-    """Of one picture; the worst where it cannot be read any more."""
+    """The quality of one picture; the worst if it can no longer be read."""
     try:
         depth, transparent, compressed = _header(value)
         drawn = decode(value, side=1 << 15, background=255, max_pixels=MAX_PIXELS)

@@ -1,4 +1,4 @@
-"""What is kept of things to find copies among them: each is read once, a few kilobytes are kept of it."""
+"""Reading a collection to find copies: each file is read once, and a few kilobytes of it are kept."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -26,7 +26,8 @@ __all__ = ["Collection", "Seen", "collect", "distinct", "pages_of", "picture_see
 
 TOGETHER = 64
 LOOKED = 128
-"""Pixels a side that a picture is read in for candidates; the judge reads it again where it has to."""
+"""Pixels per side at which a picture is read for candidates; the judge reads it again if it has
+to."""
 
 MAX_PIXELS = 100_000_000
 
@@ -104,7 +105,7 @@ class Collection:
 
 
 def distinct(items: Items) -> tuple[Items, tuple[str, ...]]:
-    """The items without links and without second names of the same file; and what was left out, in words."""
+    """The items without links and second names of the same file; and notes on what was left out."""
     kept: list[int] = []
     links: list[str] = []
     twice: list[str] = []
@@ -155,13 +156,13 @@ def collect(
     cached: Callable[[str], tuple[Seen, np.ndarray | None] | None] = lambda content: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Collection, int]:
-    """Read every item once, in order; what cannot be read is named. Also returns how many were not cached.
+    """Read every item once, in order; also returns how many were not cached. `unreadable` names the rest.
 
     Args:
         reader: an input type; or a bundle, whose own input type reads and whose encoder gives
             vectors.
         embed: vectors of a bundle for arrays that its input type has read.
-        cached: what is known of a content already, with its vector.
+        cached: what is already known of a content, with its vector.
         progress: called with (done, total).
     """
     bundle = reader if isinstance(reader, Bundle) else None
@@ -318,11 +319,12 @@ def pages_of(value: Any, most: int) -> list[PIL.Image.Image]:
 
 
 FLAT, NEAR = 0.65, 10
-"""Share of a row that has one colour, give or take so many grey values, where the row belongs to a bar or a border."""
+"""A row belongs to a bar or border if this share of it has one colour, within so many grey
+values."""
 
 
 def inner_box(array: UInt8[np.ndarray, "128 128 3"]) -> tuple[float, float, float, float]:
-    """Left, top, right, bottom of what is inside flat bars and borders, as shares; all of it where there are none.
+    """Left, top, right and bottom, as shares, of what lies inside flat bars and borders; else of the whole picture.
 
     A status bar with a clock is flat, too: two thirds of each of its rows have one colour.
     """

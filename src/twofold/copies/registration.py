@@ -1,4 +1,4 @@
-"""One picture laid over another to a fraction of a pixel, by what most of its squares say."""
+"""One picture laid over another to a fraction of a pixel, by the majority of its squares."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 Matrix = np.ndarray
-"""2 x 3: from pixels (x, y, 1) of one picture to those of another; the middle of the first pixel is (0.5, 0.5)."""
+"""2 x 3: from pixels (x, y, 1) of one picture to those of another; the middle of the first pixel is
+(0.5, 0.5)."""
 
 LEVELS = (40, 80, 160)
 """Longer sides, in pixels, at which the matrix is found; the last is followed by the full size."""
@@ -32,24 +33,26 @@ LEVELS = (40, 80, 160)
 ROUNDS = (12, 8, 6, 6)
 SQUARE = 8
 EVEN = 6.0
-"""Grey values of local contrast below which nothing is told by a square: the noise of a poor JPEG."""
+"""Local contrast, in grey values, below which a square tells nothing: the noise of a poor JPEG."""
 
 EDGE = 2
-"""Pixels along the sides that say nothing."""
+"""Pixels along the sides that do not count."""
 
 STILL, TRIED = 0.04, 3
-"""Pixels: a step that moves no corner further is the last of its level; and after so many steps it is the last one if
-not even half of what must agree does."""
+"""A step that moves no corner by more pixels ends its level; so does step number TRIED if not even
+half of what must agree does."""
 
 STRANGERS = 0.02
-"""Share of the detail that must agree after each level: a border may hide what agrees at the coarsest one."""
+"""Share of the detail that must agree after each level: a border may hide what agrees at the
+coarsest one."""
 
 UNLIKE = 0.4
-"""Share of the detail that must agree at one of the levels: copies under letters have .45 and more, blurred ones .5;
-pictures of strangers .35, if both are smooth."""
+"""Share of the detail that must agree at one of the levels: copies under letters have .45 and more,
+blurred ones .5; pictures of strangers .35, if both are smooth."""
 
 DISAGREE = 1.2
-"""Share of its own energy that a square may differ by and still pull: 0 for equal ones, 1 and more for strangers."""
+"""Difference, as a share of its energy, up to which a square counts: 0 for equal ones, 1 or more
+for strangers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,7 @@ class Laid:
 
 @dataclass(frozen=True, kw_only=True)
 class Apart:
-    """Two pictures that do not lie over each other; and the largest share of the detail that agreed."""
+    """Raised if two pictures cannot be laid over each other, with the largest share of the detail that agreed."""
 
     agreement: float
 
@@ -145,7 +148,7 @@ def _laid(one: np.ndarray, other: np.ndarray, matrix: Matrix, agreement: float) 
 
 
 def warped(image: Float[np.ndarray, "h w"], matrix: Matrix, shape: tuple[int, int]) -> np.ndarray:
-    """A picture in another frame, linearly between its pixels."""
+    """A picture in another frame, by linear interpolation."""
     return _drawn(PIL.Image.fromarray(np.ascontiguousarray(image, np.float32)), matrix, shape)
 
 
@@ -226,11 +229,11 @@ def inside_of(
 def _stepped(
     one: np.ndarray, other: PIL.Image.Image, matrix: Matrix
 ) -> tuple[Matrix, float, float]:
-    """A step of Gauss and Newton over all squares, those that disagree left out by degrees (Lucas and Kanade 1981).
+    """A Gauss-Newton step over all squares, weighted down the more they disagree (Lucas and Kanade 1981).
 
     Returns:
         the better matrix, by how many pixels it moves a corner, and the share of the detail that
-        agreed before.
+            agreed before.
     """
     laid = _drawn(other, matrix, one.shape)
     inside = inside_of(matrix, one.shape, (other.height, other.width))
@@ -302,7 +305,7 @@ def _geometry(
 
 
 def _squares(values: Float[np.ndarray, "planes h w"]) -> Float[np.ndarray, "planes rows columns"]:
-    """Sums over squares of eight pixels; what is left over at the far ends counts for nothing."""
+    """Sums over squares of eight pixels; the remainder at the far ends is dropped."""
     rows, columns = values.shape[1] // SQUARE, values.shape[2] // SQUARE
     cut = values[:, : rows * SQUARE, : columns * SQUARE]
     down = cut.reshape(-1, rows, SQUARE, columns * SQUARE).sum(axis=2)

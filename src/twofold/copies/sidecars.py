@@ -1,4 +1,4 @@
-"""Small files that belong to a picture and are of no use without it: edits, keywords, small previews."""
+"""Sidecar files: edits, keywords and previews that belong to a picture and are of no use without it."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 __all__ = ["ENDINGS", "sidecars"]
 
 ENDINGS = (".xmp", ".aae", ".thm", ".pp3", ".dop", ".json")
-"""Of Adobe, Apple, cameras, RawTherapee, DxO and Google's exports."""
+"""Endings used by Adobe, Apple, cameras, RawTherapee, DxO and Google's exports."""
 
 
 def sidecars(files: Sequence[Path]) -> list[Path]:
     """The sidecars of these files: `a.jpg.xmp` of `a.jpg`; and `a.xmp`, if no other file named `a` stays.
 
-    They lie in the folder of their file. Nothing is said of files that are links or folders.
+    They lie in the folder of their file. Links and folders are left out.
     """
     found: dict[Path, None] = {}
     for folder in {file.parent: None for file in files}:

@@ -27,11 +27,12 @@ WAVES = 10
 
 
 FLAT = 50.0
-"""A signature's length before it is one, under which there is nothing in the picture but one grey."""
+"""Length of a signature, before it is normalised, below which the picture is a single grey."""
 
 
 MIDDLE = 0.7
-"""Share of the sides that lies inside a picture turned by up to 16 degrees, but for its corners."""
+"""Share of the sides that stays inside a picture turned by up to 16 degrees, except for its
+corners."""
 
 
 @cache
@@ -41,12 +42,12 @@ def _waves() -> Float[np.ndarray, "waves pixels"]:
 
 
 def signatures(planes: UInt8[np.ndarray, "n side side"]) -> Float[np.ndarray, "n dim"]:
-    """A vector of unit length a picture, alike for copies: its 10 x 10 lowest cosine coefficients, but the constant.
+    """One unit vector per picture, alike for copies: its 10 x 10 lowest cosine coefficients without the constant.
 
-    Zeros for a picture of one grey.
+    A picture of one grey gets zeros.
 
     Each is weighted by its frequency, since natural pictures have spectra that fall like 1 / f:
-    then all count the same, and unrelated pictures are as good as orthogonal. It is the perceptual
+    then all count the same, and unrelated pictures are nearly orthogonal. It is the perceptual
     hash before its bits are taken.
     """
     grey = pooled(planes, HASHED)
@@ -95,7 +96,7 @@ def _halved() -> Float[np.ndarray, "32 64"]:
 
 
 def views(planes: UInt8[np.ndarray, "n 64 64"]) -> Iterator[UInt8[np.ndarray, "n 64 64"]]:
-    """Each picture as one of its copies may show it: turned by quarters, or cut to a part of it."""
+    """Each picture as a copy may show it: turned by a quarter, a half or three quarters, or cut to a part."""
     for quarters in (1, 2, 3):
         yield np.rot90(planes, quarters, axes=(1, 2))
     for kept in KEPT:
@@ -106,7 +107,7 @@ def views(planes: UInt8[np.ndarray, "n 64 64"]) -> Iterator[UInt8[np.ndarray, "n
 
 @cache
 def _cut(start: float, kept: float) -> Float[np.ndarray, "64 64"]:
-    """Rows that cut a part out of 64 pixels and bring it to 64 again."""
+    """A matrix that cuts a part out of 64 pixels and resizes it to 64."""
     edges = SIDE * (start + kept * np.linspace(0, 1, SIDE + 1))
     place = np.arange(SIDE)
     shared = np.minimum(edges[1:, None], place + 1) - np.maximum(edges[:-1, None], place)

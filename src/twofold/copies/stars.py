@@ -1,4 +1,4 @@
-"""Groups about the one that is kept: every copy was judged against it, and none is missed because of a third."""
+"""Groups around the file that is kept: every copy was judged against it, whatever else it resembles."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from twofold.copies.judge import Verdict
 __all__ = ["Found", "stars_of"]
 
 TOGETHER = 64
-"""Pairs that are judged at once; the same whatever the number of threads, so that the result is."""
+"""Pairs that are judged at once; fixed, so that the result does not depend on the number of
+threads."""
 
 Judging = Callable[[Sequence[tuple[int, int]]], list[Verdict]]
 Rank = Callable[[Sequence[int]], list[int]]
@@ -18,7 +19,7 @@ Rank = Callable[[Sequence[int]], list[int]]
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Groups of copies; and those that may be, of which nobody should go unseen: (kept, other, score)."""
+    """Groups of copies; and doubtful pairs that a person should look at: (kept, other, score)."""
 
     stars: list[Star]
     doubts: list[tuple[int, int, float]]
@@ -32,10 +33,10 @@ def stars_of(
     preferred: Rank,
     progress: Callable[[int, int], None] | None = None,
 ) -> Found:
-    """Judge pairs until it is known what hangs together; then, within that, judge all against the preferred one.
+    """Judge pairs until connected groups are known; then judge all of a group against its preferred member.
 
-    Whatever is no copy of the preferred one stands for itself, or for those of the rest that are
-    copies of it: nothing goes for being like something that goes.
+    What is not a copy of the preferred one stands for itself, or for its own copies among the rest:
+    nothing goes for being like something that goes.
 
     Args:
         pairs: that may be copies, the most alike first. contents: equal ones are copies.
@@ -82,7 +83,7 @@ def _together(
     judging: Judging,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[list[list[int]], list[tuple[int, int, float]], dict[tuple[int, int], Verdict]]:
-    """What copies connect, as lists of two and more; doubtful pairs; and all verdicts."""
+    """Groups of two or more that copies connect; doubtful pairs; and all verdicts."""
     count = len(contents)
     root = list(range(count))
 
@@ -125,7 +126,7 @@ def _against(
 
 
 def _doubts(pairs: list[tuple[int, int, float]], stands: list[int]) -> list[tuple[int, int, float]]:
-    """Of those that stay, each pair once, the likeliest first; what goes for a copy is not doubted, too."""
+    """Doubtful pairs of files that stay, each once, the likeliest first."""
     best: dict[tuple[int, int], float] = {}
     for first, second, score in pairs:
         one, other = sorted((stands[first], stands[second]))

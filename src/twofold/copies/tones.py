@@ -12,10 +12,10 @@ __all__ = ["blocks_of", "line_of", "other_colours", "other_light", "paper_of"]
 def line_of(
     one: Float[np.ndarray, "pixels"], other: Float[np.ndarray, "pixels"]
 ) -> tuple[float, float, float]:
-    """(gain, offset, spread of the rest): the second's light as a line of the first's, those far off it left out.
+    """(gain, offset, spread of the rest): the second's light as a line of the first's, without outliers.
 
-    From two starts, the better of which is taken: all pixels alike; and those of which the light is
-    the same already, without which loud letters over a flat picture would make the line.
+    The better of two starts is taken: all pixels; and those whose light is already the same, since
+    loud letters over a flat picture would otherwise decide.
     """
     step = -(-len(one) // ENOUGH)
     one, other = one[::step], other[::step]
@@ -25,7 +25,7 @@ def line_of(
 
 
 ENOUGH = 8192
-"""Pixels that tell a line."""
+"""Pixels that are enough for the line."""
 
 
 def _line(one: np.ndarray, other: np.ndarray, weight: np.ndarray) -> tuple[float, float, float]:
@@ -45,7 +45,7 @@ def _line(one: np.ndarray, other: np.ndarray, weight: np.ndarray) -> tuple[float
 
 
 def median_of(values: Float[np.ndarray, "pixels"]) -> float:
-    """As numpy's, which costs twice as much for a few thousand numbers."""
+    """The median; numpy's costs twice as much for a few thousand numbers."""
     half = len(values) // 2
     if len(values) % 2:
         return float(np.partition(values, half)[half])
@@ -68,12 +68,12 @@ def other_colours(laid: Laid, gain: float, clear: np.ndarray) -> tuple[bool, flo
 
 
 GREY, HUE = 1.0, 18.0
-"""Mean strength of colour under which a picture is grey; and how far the colours of a square may lie apart, beside
-twice what they lie apart in the median square (a poor JPEG has large steps of colour)."""
+"""Mean strength of colour below which a picture is grey; and how far apart the colours of a square
+may lie beyond twice the median square's (a poor JPEG has large steps of colour)."""
 
 
 def other_light(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> float:
-    """Share of the largest set of squares whose mean light differs, contrast and brightness set aside."""
+    """Share of the largest connected set of squares whose mean light differs, contrast and brightness aside."""
     counted = cut(inside.astype(np.float32)).mean(axis=(2, 3)) > 0.9
     apart = np.abs(cut(one).mean(axis=(2, 3)) - cut(other).mean(axis=(2, 3)))
     if not counted.any():
@@ -83,7 +83,7 @@ def other_light(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> float
 
 
 DARKER = 16.0
-"""Grey values by which the mean of a square may differ, beside three times what it does in the median square."""
+"""Grey values by which the mean of a square may differ beyond three times the median square's."""
 
 
 def paper_of(light: np.ndarray, inside: np.ndarray) -> float:

@@ -1,4 +1,4 @@
-"""Decisions about copies carried out: files go to a trash folder of the data, can come back, and none is deleted.
+"""Carrying out decisions about copies: files move to a trash folder of the data and can come back; none is deleted.
 
 All or nothing: the undo list is on the disk before the first file moves. What fails is taken back
 at once; what was killed is taken back by the next call.
@@ -33,11 +33,11 @@ __all__ = ["TRASH", "Moved", "apply_decisions", "unfinished"]
 
 @dataclass(frozen=True, kw_only=True)
 class Moved:
-    """What was moved: from -> to, relative to the data; and the list that undoes it (None: this was the undoing).
+    """What was moved: from -> to, relative to the data; and the undo list (None: this call undid one).
 
     Attributes:
-        linked: where a hard link to the kept file now stands -> the kept file. left: what stays
-            since a hard link would change its content. notes: what else there is to say.
+        linked: new hard link -> the kept file that it leads to. left: files that stay, since a hard
+            link would change their content. notes: what else there is to say.
     """
 
     files: dict[str, str]
@@ -56,11 +56,11 @@ def apply_decisions(data: str | Path, decisions: str | Path, *, link: bool = Fal
     Args:
         data: the folder that was looked at, or the table.
         decisions: the table that the page exports, or an undo list.
-        link: put a hard link to the kept file where a file of exactly its content was. Others stay.
+        link: replace files of exactly the kept file's content by hard links to it. Others stay.
 
     Raises:
-        DataError: no such table, a decision that is none, a file that is missing, changed, outside
-            the data, a link, or both kept and to go; or a group of which nothing would be left.
+        DataError: no such table, an unknown decision, a file that is missing, changed, outside the
+            data, a link, or both kept and to go; or a group of which nothing would be left.
             Nothing was moved.
         CannotWrite: a file cannot be moved. What was moved before is back in its place.
     """
@@ -94,7 +94,7 @@ def unfinished(data: str | Path) -> tuple[Path, ...]:
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """No other run moves files of this folder meanwhile."""
+    """Lock the folder, so that no other run moves its files."""
     if os.name == "nt":
         yield
         return
@@ -118,7 +118,7 @@ def _plain(each: Decided) -> Move:
 
 
 def _linking(kept: list[Decided], going: list[Decided]) -> tuple[list[Move], tuple[str, ...]]:
-    """Which files can become hard links to a kept one of their group: those of exactly its bytes, on its disk."""
+    """Moves of files that can become hard links to a kept one of their group (same bytes and disk); and the others."""
     moves, left = [], []
     digests: dict[Path, str] = {}
 
@@ -142,7 +142,7 @@ def _linking(kept: list[Decided], going: list[Decided]) -> tuple[list[Move], tup
 
 
 def _with_sidecars(root: Path, moves: list[Move], kept: list[Decided]) -> list[Move]:
-    """The moves, and those of sidecar files that are of no use where their file is not; with a link they stay."""
+    """The moves with those of sidecar files; the sidecars of a file that becomes a link stay."""
     going = [root / move.path for move in moves if not move.linked_to]
     fixed = {each.file for each in kept} | {root / move.path for move in moves}
     found = [file for file in sidecars(going) if file not in fixed]
@@ -176,7 +176,7 @@ def _targets(root: Path, moves: list[Move]) -> list[Move]:
 
 
 def _plain_name(path: Path) -> str:
-    """Names that some file systems hold for one and the same."""
+    """The form in which names are equal that some file systems treat as the same."""
     return normalize("NFC", normalize("NFC", path.as_posix()).casefold())
 
 
@@ -190,7 +190,7 @@ def _top_of_disk(root: Path, move: Move) -> Path:
 
 
 def _carry_out(root: Path, moves: list[Move], kept: list[Decided]) -> Path:
-    """Write the undo list, move, and look once more; take everything back if anything is amiss."""
+    """Write the undo list, move the files, check once more; take everything back if anything fails."""
     undo = write_undo_list(root, moves)
     mark = undo.with_name(undo.name + UNFINISHED)
     try:
@@ -233,7 +233,7 @@ def _forth(root: Path, moves: list[Move]) -> None:
 
 
 def _taken_back(root: Path, undo: Path) -> str:
-    """Put back what was moved; what is to be said about it."""
+    """Put back what was moved; what to tell the user."""
     try:
         rows, _ = decisions_table(undo)
         move_back(root, rows, undo)

@@ -1,4 +1,4 @@
-"""Undo lists: what stood where before files moved to the trash, and the way back."""
+"""Undo lists: where files were before they moved to the trash, and moving them back."""
 
 import os
 from contextlib import suppress
@@ -16,8 +16,8 @@ from twofold.printable import utf8_name
 __all__ = ["UNFINISHED", "Move", "move_back", "write_undo_list"]
 
 UNDO_LIST = ("path", "moved_to", "linked_to", "time", "raw")
-"""`linked_to`: the file that a hard link at the old place leads to. A row without `moved_to` is a folder. `raw`: where
-a name is not UTF-8, the bytes of the first three in hexadecimal digits."""
+"""`linked_to`: the file that a hard link at the old place leads to. A row without `moved_to` is a
+folder. `raw`: where a name is not UTF-8, the bytes of the first three in hexadecimal digits."""
 
 
 UNFINISHED = ".unfinished"
@@ -35,7 +35,7 @@ class Move:
 
 
 def write_undo_list(root: Path, moves: list[Move]) -> Path:
-    """Written before anything moves; with the times of the folders as they are."""
+    """Write the list, with the folders' times, before anything moves."""
     rows = [_stored((move.path, move.target, move.linked_to), move.state.time) for move in moves]
     for folder in sorted({Path(move.path).parent for move in moves} | {Path()}):
         rows.append(_stored((f"{folder.as_posix()}/", "", ""), (root / folder).stat().st_mtime_ns))
@@ -68,7 +68,7 @@ def _undo_rows(rows: list[Row], table: Path) -> list[Row]:
     """The rows of an undo list with the names as they are on the disk.
 
     Raises:
-        DataError: bytes of names that are none.
+        DataError: bytes that are not names.
     """
     found = []
     for row in rows:
@@ -144,7 +144,7 @@ def _carry_back(root: Path, rows: list[Row]) -> None:
 
 
 def _times_to_restore(root: Path, rows: list[Row], table: Path) -> dict[Path, int]:
-    """Folders and the times they had: those that nobody has changed since the files were moved, or that are gone."""
+    """Folders with their old times, if they are gone or have not changed since the files were moved."""
     cut_off, finished = table.with_name(table.name + UNFINISHED).exists(), table.stat().st_mtime_ns
     times = {
         root / row["path"]: int(row["time"])
@@ -164,7 +164,7 @@ def _is_our_link(root: Path, row: Row) -> bool:
 
 
 def _inside(root: Path, path: str) -> Path:
-    """A file of the data; links that lead out of it, and .., are refused."""
+    """A file of the data; `..` and links that lead out of it are refused."""
     file = root / path
     if (
         Path(path).is_absolute()

@@ -16,6 +16,6 @@ NEVER = (
 
 @cache
 def worth() -> dict[str, Any]:
-    """Figure -> value: recall by way of change, and false copies by kind among pairs of different pictures."""
+    """Figure -> value: recall by kind of change, and false copies by kind among pairs of different pictures."""
     told = json.loads((files("twofold.copies") / "worth.json").read_text(encoding="utf-8"))
     return told | {"never_decides": list(NEVER)}

@@ -28,18 +28,21 @@ __all__ = [
 METHOD = "identity jackknife, effective sample size, one more worst identity"
 
 CANDIDATES = 64
-"""Thresholds tried, at even steps of the logarithm of the measured rate, from `far` down to a twelfth of it."""
+"""Thresholds tried: even steps of the logarithm of the measured rate, from `far` down to a twelfth
+of it."""
 
 MET = 50.0
-"""Pairs of identities times the asked rate, at least: 101 identities for 1e-2, 317 for 1e-3 (decision 010)."""
+"""Pairs of identities times the asked rate, at least: 101 identities for 1e-2, 317 for 1e-3
+(decision 010)."""
 
 SITES = 60
-"""Sites, at least, where those are what is independent. Simulated with a site effect of a quarter of a standard
-deviation, the promise of 5 % was broken in 13 to 22 % of calibrations at 8 sites, 10 to 15 at 12, 5 to 10 at 20, and 2
-to 5 at 60 (decision 057)."""
+"""Fewest sites, if sites are the independent units. Simulated with a site effect of a quarter of a
+standard deviation, the promise of 5 % was broken in 13 to 22 % of calibrations at 8 sites, 10 to 15
+at 12, 5 to 10 at 20, and 2 to 5 at 60 (decision 057)."""
 
 MISSED = 5.0
-"""Identities times the asked false-reject rate, at least: 100 identities for 5e-2, 500 for 1e-2 (decision 012)."""
+"""Identities times the asked false-reject rate, at least: 100 identities for 5e-2, 500 for 1e-2
+(decision 012)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,11 +85,11 @@ def certify_rejection(pairs: PairSource, frr: float, *, confidence: float = 0.95
     """The highest threshold below which at most the share `frr` of genuine pairs scores, with the asked confidence.
 
     The mirror image of `certify`: a genuine pair below the threshold is a false reject, and what is
-    resampled is the identity, of which every genuine pair holds one.
+    resampled is the identity, which every genuine pair has one of.
 
     Returns:
         A certificate whose `rate` and `upper_bound` are those of false rejects: genuine pairs with
-        score < threshold.
+            score < threshold.
 
     Raises:
         CannotCertify: the data cannot show that rate; the message names the number of identities
@@ -139,7 +142,7 @@ def _lowest(
 
 
 class Mirrored:
-    """The same pairs upside down: genuine pairs as impostors of the negative score."""
+    """The same pairs mirrored: genuine pairs become impostors, scores change sign."""
 
     def __init__(self, pairs: PairSource) -> None:
         self.pairs = pairs
@@ -151,7 +154,7 @@ class Mirrored:
 
     @property
     def crossed(self) -> int:
-        """How many identities, if every two of them were compared; else 0."""
+        """How many identities, if all of them were compared with each other; else 0."""
         return self.pairs.crossed
 
     def __iter__(self) -> Iterator[PairBlock]:
@@ -177,7 +180,7 @@ def upper_bounds(
     One identity more, as bad as the worst seen, is added to those seen. The rate p then has the
     variance `V = M / (M - 1) * sum_i (a_i - p n_i)^2 / N^2`, where identity i takes part in n_i
     impostor pairs of N, of which a_i are accepted (infinitesimal jackknife). `p (1 - p) / V` is the
-    number of independent pairs that would know the rate as well; it is lessened by `(z / t)^2` with
+    number of independent pairs that would tell the rate as well; it is reduced by `(z / t)^2` with
     Student's t at `2 M / (kurtosis - 1)` degrees, and Clopper and Pearson's bound is taken at it
     (Korn & Graubard 1998; Satterthwaite 1946 for the degrees).
     """
@@ -189,7 +192,7 @@ def clustered_bounds(
     impostors: Float[np.ndarray, "rows"],
     confidence: float,
 ) -> tuple[Float[np.ndarray, "thresholds"], Float[np.ndarray, "thresholds"]]:
-    """As `upper_bounds`, of counts: row i those with identity i, the last row all of them."""
+    """`upper_bounds` of counts: row i those with identity i, the last row all of them."""
     known = np.append(impostors[:-1] > 0, True)
     bounds, sizes = np.ones(accepted.shape[1]), np.zeros(accepted.shape[1])
     for place in range(len(bounds)):
@@ -198,7 +201,7 @@ def clustered_bounds(
 
 
 def _involved(pairs: PairSource, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Impostor pairs accepted at each threshold, and all, by weight: row i those with identity i, the last row all."""
+    """Weights of impostor pairs, accepted at each threshold and all: row i those with identity i, the last row all."""
     size, units = len(thresholds), pairs.units
     counts = np.zeros((units + 1, size + 1))
     for block in pairs:
@@ -222,7 +225,7 @@ def _involved(pairs: PairSource, thresholds: np.ndarray) -> tuple[np.ndarray, np
 def _bound(
     accepted: np.ndarray, impostors: np.ndarray, confidence: float, *, most: float = 1.0
 ) -> tuple[float, float]:
-    """The bound and the effective number of pairs; 1 and 0 where the bound is above `most` for sure."""
+    """The bound and the effective number of pairs; 1 and 0 if the bound is certainly above `most`."""
     rate = accepted[-1] / impostors[-1]
     worst = np.argmax(accepted[:-1] - rate * impostors[:-1])
     total, size = impostors[-1] + impostors[worst], len(impostors)
@@ -242,13 +245,13 @@ def _bound(
 
 
 def sites_of(pairs: PairSource) -> BySite | None:
-    """The pairs by site, where sites are their units."""
+    """The pairs by site, if sites are their units; else None."""
     inner = pairs.pairs if isinstance(pairs, Mirrored) else pairs
     return inner if isinstance(inner, BySite) else None
 
 
 def _refuse_few(by_site: BySite, sites: int, fewest: int) -> None:
-    """Few sites know little, and so do few identities at many sites.
+    """Refuse too few sites, and too few identities at many sites.
 
     Raises:
         CannotCertify: too few of either.
@@ -276,11 +279,10 @@ def _refusal(
     who: str,
     genuine: bool,
 ) -> str:
-    """What is wrong, and how many identities or sites like these would do."""
+    """The error: what cannot be shown, and how many identities or sites like these would."""
     needed = fewest
     if len(sizes):
-        # what is known of the rate grows with the identities; at half the asked rate the bound has
-        # to reach it
+        # certainty grows with the identities; at half the asked rate the bound has to reach it
         needed = max(needed, math.ceil(units * _pairs_for(asked, confidence) / sizes.max()))
     return (
         f"{units} {who} cannot show a {'false-reject' if genuine else 'false-accept'} rate of "
@@ -290,7 +292,7 @@ def _refusal(
 
 
 def _too_coarse(counted: Tally, first: int, asked: float, *, genuine: bool) -> str:
-    """Why scores of few values certify nothing: no measured rate lies between the asked one and 0.
+    """The error for coarse scores: no measured rate lies between the asked one and 0.
 
     Args:
         first: the first threshold that no pair in question reaches.

@@ -1,4 +1,4 @@
-"""Cohort normalisation: a score is told in units of what either side scores against strangers like it."""
+"""Cohort normalisation: scores in units of what either side scores against strangers like it."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -25,10 +25,9 @@ def cohort_statistics(
         score: scores of any item (an index below `items`) with a cohort item (an index of
             `cohort`).
         items: how many there are.
-        cohort: indices of items of identities that stand on no side of what is calibrated or
-            decided.
+        cohort: indices of items of identities that are neither calibrated with nor decided about.
         top: how many of the nearest count: strangers that are like this item.
-        least: no deviation is taken for smaller than this.
+        least: smallest deviation; smaller ones are raised to it.
 
     Raises:
         NotEnoughData: fewer than two cohort items.
@@ -55,8 +54,8 @@ def as_norm(score: ScoreBlock, statistics: Float[np.ndarray, "items 2"]) -> Scor
     """Adaptive symmetric normalisation of scores (AS-norm; Matejka et al. 2017, Interspeech, AS-norm 1).
 
     `s' = ((s - mean_a) / deviation_a + (s - mean_b) / deviation_b) / 2`, with the statistics of
-    either side's best scores with a cohort. An identity that is near everybody has a high mean, and
-    its scores count for less.
+    either side's best scores with a cohort. An identity that is near everybody has a high mean, so
+    its scores count less.
 
     Args:
         statistics: of `cohort_statistics`, a row for each item that `score` knows.

@@ -19,7 +19,7 @@ FEWEST = 3
 
 
 def pearson(scores: Float[np.ndarray, " n"], answers: Float[np.ndarray, " n"]) -> float:
-    """Pearson's correlation: 1 where the scores are a rising straight line of the answers; 0 where either is constant.
+    """Pearson's correlation: 1 if the scores rise linearly with the answers; 0 if either is constant.
 
     Raises:
         NotEnoughData: fewer than three pairs.
@@ -34,7 +34,7 @@ def pearson(scores: Float[np.ndarray, " n"], answers: Float[np.ndarray, " n"]) -
 
 
 def spearman(scores: Float[np.ndarray, " n"], answers: Float[np.ndarray, " n"]) -> float:
-    """Spearman's rank correlation, equal values having the mean of their ranks.
+    """Spearman's rank correlation; equal values get the mean of their ranks.
 
     Raises:
         NotEnoughData: fewer than three pairs.

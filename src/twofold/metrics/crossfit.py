@@ -1,6 +1,6 @@
-"""Scores of identities that each were judged by a model that had not seen them: what few identities can tell.
+"""Cross-fitted scores: every identity is scored by a model that has not seen it, so that few identities suffice.
 
-Law 2 rules: two identities of different folds are never compared, as no model is new to both.
+Law 2 rules: identities of different folds are never compared, since no model is new to both.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,8 @@ from twofold.metrics.verification import tally, threshold_at_far
 __all__ = ["CrossFit", "spread_of_folds"]
 
 DISAGREEING = 5.0
-"""Times the asked rate in one of the folds: a judgement, not a measurement; chance gives two or three."""
+"""Times the asked rate in one fold at which the folds disagree. A judgement, not a measurement:
+chance gives two or three."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +98,7 @@ class CrossFit:
 
 
 def spread_of_folds(judged: CrossFit, far: float) -> tuple[str, ...]:
-    """A warning where the models of the folds disagree so much that the final one may be far from all of them."""
+    """A warning if the models of the folds disagree so much that the final one may be far from all of them."""
     try:
         rates = judged.rates_of_folds(far)
     except NotEnoughData:

@@ -1,4 +1,4 @@
-"""What a report draws: error rates against each other with a band, reliability of probabilities, rank-k rates.
+"""Curves of a report: error rates with a band (DET, ROC), reliability of probabilities, rank-k rates (CMC).
 
 Law 2 rules here too: bands and intervals leave identities out or resample them, never pairs.
 """
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 PROBES = 1 << 22
-"""Scores of probes with a gallery that are held at a time."""
+"""Scores of probes with a gallery that are held at once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,7 @@ def trade_off(
     value, coarse, moved = _missed(point, fars), _missed(every, fars), _missed(without, fars)
     bands = []
     for column, rate in enumerate(value):
-        # what the coarse thresholds change is the same with and without an identity, as in
+        # coarse thresholds change the number alike with and without an identity, as in
         # `verification.estimates`
         left_out = np.clip(moved[:, column] - coarse[column] + rate, 0.0, 1.0)
         bands.append(rate_interval(float(rate), left_out, confidence=confidence))
@@ -91,11 +91,11 @@ def _missed(counted: Tally, fars: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """Of pairs that were given a probability about `predicted`, the share `observed` is genuine.
+    """Reliability: of the pairs with a probability of about `predicted` the share `observed` is genuine.
 
     Attributes:
-        low, high: interval of `observed`. weight: share of all pairs that are in the bin; both
-            kinds of pairs weigh as the prior says.
+        low, high: interval of `observed`. weight: share of all pairs that are in the bin, both
+            kinds weighted by the prior.
     """
 
     predicted: Float[np.ndarray, "bins"]
@@ -107,7 +107,7 @@ class Reliability:
 
     @property
     def gap(self) -> float:
-        """Expected calibration error: mean distance of what was given from what came true (Naeini et al. 2015)."""
+        """Expected calibration error: mean distance between predicted and observed (Naeini et al. 2015)."""
         return float((self.weight * np.abs(self.predicted - self.observed)).sum())
 
 
@@ -141,10 +141,10 @@ def reliability(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Reliability:
-    """Compare probabilities with what came true, in equal bins of probability; empty bins are left out.
+    """Compare probabilities with outcomes, in equal bins of probability; empty bins are left out.
 
-    Genuine pairs weigh `prior` together and impostor pairs the rest, whatever the data holds of
-    either, since that is what the probabilities speak of.
+    Genuine pairs weigh `prior` in all and impostor pairs the rest, as the probabilities assume,
+    however many there are.
 
     Raises:
         NotEnoughData: no pairs of one kind, or a single identity.

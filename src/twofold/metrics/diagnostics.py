@@ -1,7 +1,7 @@
 """What in the calibration data makes a certificate doubtful: rare bad identities, one that dominates, unequal numbers.
 
-These are symptoms. Where the identities that would make most false accepts are missing from the
-data, so is every sign of them: no diagnostic can see that, and only a guarantee covers it
+These are symptoms. If the identities that would cause most false accepts are missing from the data,
+so is every sign of them: no diagnostic sees that, and only a guarantee covers it
 (docs/standings.md).
 """
 
@@ -14,21 +14,23 @@ from twofold.metrics.pairs import PairSource
 __all__ = ["Symptoms", "symptoms"]
 
 SHAPE = 3.5
-"""From here on the identities are said to have heavy tails: of 101 identities whose effects are normal, at most one set
-in ten has so large a statistic (bench/standings.py, "warnings")."""
+"""The statistic at which identities are reported to have heavy tails: of 101 identities whose
+effects are normal, at most one set in ten has so large a statistic (bench/standings.py,
+"warnings")."""
 
 MOST = 200
-"""More identities than this make the statistic no larger: a slight skewness is no danger, however well it is known."""
+"""Identities that count in the statistic, at most: a slight skewness is harmless, however certain
+it is."""
 
 FEWEST = 30
-"""Fewer identities tell nothing about tails."""
+"""Fewest identities that tell anything about tails."""
 
 DOMINATES = 0.3
-"""An identity in so large a share of the false accepts: a share of .12 is usual at 101 identities, of .25 where one in
-twenty is near everybody."""
+"""Share of the false accepts at which one identity is reported: .12 is usual at 101 identities, .25
+if one in twenty is near everybody."""
 
 APART = 2.0
-"""Rates over items and over identities that differ by this factor are said to differ."""
+"""Factor between the rates over items and over identities that is reported."""
 
 
 @dataclass(frozen=True, kw_only=True)

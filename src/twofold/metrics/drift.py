@@ -22,13 +22,14 @@ __all__ = ["Production", "Shift", "reference", "shift"]
 
 IMPOSTOR = (0.5, 0.2, 0.05, 0.01)
 GENUINE = (0.95, 0.8, 0.5, 0.2)
-"""Shares of impostor and of genuine pairs that score at least as much as the scores at which they are compared."""
+"""Shares of impostor and of genuine pairs that score at least as much as the scores at which they
+are compared."""
 
 FEWEST = 30
-"""Fewer units than this tell nothing (decision 022)."""
+"""Fewest units that tell anything (decision 022)."""
 
 SEEN = 5.0
-"""Independent pairs on either side of a score, at least, for it to be looked at."""
+"""Fewest independent pairs on either side of a score that is judged."""
 
 STEPS, ROUNDS = 200, 4
 
@@ -39,8 +40,8 @@ Quantile = Callable[[Float[np.ndarray, "shares scores"]], Float[np.ndarray, "sha
 class Production:
     """Scores, and the units of either side of each pair (codes; both the same for a pair that shares nobody).
 
-    `unowned` says that every pair of so many things is here, and that nobody knows which of them
-    are of one person.
+    `unowned`: how many things there are if every pair of them is here and it is unknown which are
+    of one person.
     """
 
     scores: Float[np.ndarray, "n"]
@@ -54,12 +55,12 @@ class Shift:
     """How far production is from calibration, at the share of genuine pairs that explains it best.
 
     Attributes:
-        ratio: distance over the largest that chance explains: above 1 is drift. None: nothing could
+        ratio: distance over the largest that chance explains; above 1 is drift. None: nothing could
             be judged.
         score, seen, expected, smallest: as in `Moved`.
         genuine_share: lowest and highest share of genuine pairs that explains what was seen; None:
             none does.
-        units: independent things that take part; persons, about, where nobody owns the things.
+        units: independent things that take part; about the number of persons if owners are unknown.
     """
 
     ratio: float | None
@@ -72,7 +73,7 @@ class Shift:
 
 
 def reference(pairs: PairSource, counted: Tally, *, threshold: float, seed: int = 0) -> Reference:
-    """What is kept of the calibration's scores: about nine scores, `threshold` among them, and eight numbers for each.
+    """A summary of the calibration's scores: about nine scores, `threshold` among them, and eight numbers for each.
 
     Variances are those of leaving identities out one at a time, with Satterthwaite's degrees (see
     `jackknife`).
@@ -132,22 +133,22 @@ def shift(
     """Compare production with calibration at each score of the reference.
 
     With the share q of genuine pairs, the share `q * genuine + (1 - q) * impostor` is expected at
-    and above a score. Its distance to what is seen, over its standard error, is within Student's
-    quantile at `false_alarms / (2 * scores)` but for `false_alarms` of the time (Bonferroni), at
-    the true q. Drift is said where no q of `genuine` is within.
+    and above a score. At the true q its distance to what is seen, over its standard error, stays
+    within Student's quantile at `false_alarms / (2 * scores)` except in a share `false_alarms` of
+    cases (Bonferroni). Drift is reported if no q within `genuine` does.
 
-    Of n things that nobody owns, each person has about `m = 1 + q (n - 1)`, since q of all their
-    pairs are genuine. Items of one person may be as good as equal, so that the variance is up to m
-    times what independent things give (the design effect of clusters of m, Kish 1965), and n / m
+    If the owners of n things are unknown, each person has about `m = 1 + q (n - 1)` of them, since
+    q of all pairs are genuine. Things of one person may be nearly equal, so the variance is up to m
+    times that of independent things (the design effect of clusters of m, Kish 1965), and n / m
     persons take part.
 
     Args:
-        false_alarms: how often drift may be said where there is none.
+        false_alarms: how often drift may be reported if there is none.
         genuine: lowest and highest share of genuine pairs that production may have; (1, 1): all are
             known to be.
 
     Raises:
-        UsageError: `false_alarms` is not inside (0, 1), or `genuine` no range of shares.
+        UsageError: `false_alarms` is not inside (0, 1), or `genuine` is not a range of shares.
     """
     low, high = genuine
     if not 0.0 < false_alarms < 1.0 or not 0.0 <= low <= high <= 1.0:
@@ -230,7 +231,7 @@ def _explored(
 
 @dataclass(frozen=True, kw_only=True)
 class _Test:
-    """Shares seen at each score with their variance, against a reference; everything for several shares of genuine."""
+    """Shares seen at each score with their variance, against a reference, for several shares of genuine pairs."""
 
     known: Reference
     seen: Float[np.ndarray, "scores"]
@@ -251,7 +252,7 @@ class _Test:
         )
 
     def judged(self, share: Float[np.ndarray, "shares"]) -> Bool[np.ndarray, "shares scores"]:
-        """Where enough pairs are to be expected on both sides of a score."""
+        """Scores with enough expected pairs on both sides."""
         expected = self.expected(share)
         spread = np.maximum(self.variance, 1e-300)
         independent = np.minimum(self.seen * (1.0 - self.seen) / spread, self.pairs)
@@ -261,7 +262,7 @@ class _Test:
     def explained(
         self, share: Float[np.ndarray, "shares"], quantile: Quantile
     ) -> Float[np.ndarray, "shares scores"]:
-        """How far chance takes the share at and above each score; degrees of freedom as Welch (1947) adds them up.
+        """How far chance moves the share at and above each score; degrees of freedom after Welch (1947).
 
         The variance of production is at least that of independent pairs.
         """
@@ -286,7 +287,7 @@ class _Test:
     def ratios(
         self, share: Float[np.ndarray, "shares"], quantile: Quantile
     ) -> Float[np.ndarray, "shares scores"]:
-        """Distance over what chance explains; 0 where too few pairs are on one side of a score."""
+        """Distance over what chance explains; 0 if too few pairs are on one side of a score."""
         distance = np.abs(self.seen - self.expected(share))
         return np.where(self.judged(share), distance / self.explained(share, quantile), 0.0)
 

@@ -1,4 +1,4 @@
-"""How often the right one of N classes is named, from K examples of each."""
+"""N-way K-shot accuracy: how often the right one of N classes is named from K examples of each."""
 
 import numpy as np
 from jaxtyping import Int
@@ -11,7 +11,8 @@ from twofold.results import Estimate
 __all__ = ["n_way_accuracy"]
 
 AT_ONCE = 1024
-"""Items whose scores are all worked out in one call, 8 MB: a call for each episode costs more than its scores."""
+"""Most items whose scores are computed in one call (8 MB): a call per episode costs more than its
+scores."""
 
 
 def n_way_accuracy(
@@ -27,9 +28,9 @@ def n_way_accuracy(
 ) -> Estimate:
     """N-way K-shot accuracy: each episode draws N classes, K examples of each and one further item of each as query.
 
-    A query is given to the class whose K examples score highest on average; of classes that tie,
-    each has the same chance. The interval resamples the classes of the queries; the classes they
-    are told from stay as drawn.
+    A query goes to the class whose K examples score highest on average; tied classes have equal
+    chances. The interval resamples the classes of the queries; the classes they are told from stay
+    as drawn.
 
     Args:
         score: scores of items `rows` with items `cols`.
@@ -78,7 +79,7 @@ def n_way_accuracy(
 
 
 def _known(score: ScoreBlock, items: int) -> ScoreBlock:
-    """The scores of few items, worked out once and looked up from then on."""
+    """The scores of few items, computed once and then looked up."""
     everything = np.arange(items)
     scores = score(everything, everything)
     return lambda rows, cols: scores[np.ix_(rows, cols)]

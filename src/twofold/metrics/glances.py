@@ -1,4 +1,4 @@
-"""Scores that can be had roughly in a fraction of the time: what ranks are counted from where there are many."""
+"""Scores with a fast approximation, from which ranks are counted if there are many items."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -14,10 +14,10 @@ Span = tuple[int, int]
 
 @runtime_checkable
 class Glances(Protocol):
-    """Scores that can also be had roughly, in a fraction of the time, with an error that is known.
+    """Scores that also have a fast approximation with a known error.
 
-    Most pairs then get one rough look, and the few that may matter an exact one. What a rough look
-    sees is a number of any numpy type, larger for larger scores.
+    Most pairs then get one rough look, and the few that may matter an exact one. A look is a number
+    of any numpy type, larger for larger scores.
     """
 
     def __call__(self, rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]) -> np.ndarray:
@@ -25,7 +25,7 @@ class Glances(Protocol):
         ...
 
     def pairs(self, a: Int[np.ndarray, "n"], b: Int[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
-        """Exact scores of listed pairs: the same for the same two items, whatever else is asked with them."""
+        """Exact scores of listed pairs, which do not depend on the other pairs of the call."""
         ...
 
     def arranged(self, order: Int[np.ndarray, "n"]) -> Callable[[slice, slice], np.ndarray]:
@@ -33,13 +33,13 @@ class Glances(Protocol):
         ...
 
     def each(self, function: Callable[[Span], Any], spans: Sequence[Span]) -> Iterator[Any]:
-        """A function of each span, in their order; several at once, if that is faster."""
+        """Apply a function to each span, in order; several at once if that is faster."""
         ...
 
     def least(self, scores: Float[np.ndarray, "n"]) -> np.ndarray:
-        """What a pair of such a score, or a higher one, looks like at least."""
+        """The least look of pairs with at least these scores."""
         ...
 
     def surely(self, looks: np.ndarray) -> Float[np.ndarray, "n"]:
-        """The score that a pair that looks so has at least."""
+        """The least score of pairs with these looks."""
         ...

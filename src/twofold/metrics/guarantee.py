@@ -1,11 +1,11 @@
-"""A threshold that holds for any population, however heavy its tails: a bound without assumptions (docs/guarantee.md).
+"""A threshold that holds for any population, however heavy its tails: a bound without assumptions (docs/standings.md).
 
 A false-match rate over identities is a U-statistic: the mean over all couples of identities of a
-number in [0, 1]. It is also a mean, over all ways to deal the identities into couples, of means of
-`floor(M / 2)` independent numbers (Hoeffding 1963, section 5). A false-non-match rate is a mean of
-M independent numbers. Either way the observed rate lies below the true rate no more often than a
-share of successes in so many independent trials does, as far as convex functions can tell
-(Hoeffding 1956, 1963).
+number in [0, 1]. It is also a mean, over all ways to pair the identities off, of means of `floor(M
+/ 2)` independent numbers (Hoeffding 1963, section 5). A false-non-match rate is a mean of M
+independent numbers. Either way the observed rate is no less concentrated about the true rate, by
+any convex function, than the share of successes in so many independent trials (Hoeffding 1956,
+1963).
 """
 
 import math
@@ -39,9 +39,8 @@ def guarantee(
 
     The one assumption: the identities are independent draws from the population that the promise is
     about. In at most `1 - confidence` of all calibrations the true rate is above `far`. The rate
-    falls as the threshold rises, so that the first threshold at which a bound of each single rate
-    is kept is safe too (Bates et al. 2021, theorem 1): no price is paid for looking at many
-    thresholds.
+    falls as the threshold rises, so the first threshold that keeps the bound is safe as well (Bates
+    et al. 2021, theorem 1): trying many thresholds costs nothing.
 
     Args:
         pairs: every two identities must have been compared (`AllPairs`).
@@ -103,7 +102,7 @@ def fewest_guaranteed(far: float, *, confidence: float = 0.95) -> int:
 
 
 def upper_bound(rate: float, trials: int, *, confidence: float = 0.95) -> float:
-    """Upper confidence bound of the true rate, when `rate` was observed in so many independent trials' worth.
+    """Upper confidence bound of the true rate, if `rate` was observed in the equivalent of so many independent trials.
 
     `P(U <= u) <= inf_t E(t - B / m)+ / (t - u)` with B binomial(m, p): Markov's inequality for
     functions that convex order carries from B to U (Bentkus 2004, for sums; Hoeffding 1963, section
@@ -135,8 +134,7 @@ def _chance(rate: float, trials: int, true_rate: float) -> float:
     """Bound of the probability that a rate as small as `rate` is seen where the truth is `true_rate`."""
     if rate >= true_rate:
         return 1.0
-    # beyond the mean nothing is gained: the smallest quotient lies between what was seen and what
-    # was expected
+    # the smallest quotient lies between what was seen and what was expected
     counts = np.arange(min(math.ceil(trials * true_rate) + 2, trials + 1), dtype=np.float64)
     logs = np.array(
         [math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) for k in counts]

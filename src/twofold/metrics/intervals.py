@@ -21,15 +21,16 @@ __all__ = [
 ]
 
 WEIGHTS = 1 << 22
-"""Weights that are held at a time where the replicates are not asked for themselves."""
+"""Weights held at once when the replicates themselves are not wanted."""
 
 TELLING = 4.0
-"""An interval that ends above so many times the promised rate cannot tell whether the promise holds: it also fits a
-rate far above it. Where the rate is as promised, an interval over fifty identities ends at about four times of it."""
+"""An interval that ends above this multiple of the promised rate also fits a rate far above it, so
+it cannot tell whether the promise holds. At the promised rate an interval over fifty identities
+ends at about four times of it."""
 
 
 def agrees(measured: Estimate, promised: float) -> bool | None:
-    """Whether a measured rate agrees with an upper bound that was promised; None: too little data to tell."""
+    """Whether a measured rate agrees with a promised upper bound; None: too little data to tell."""
     if measured.low > promised:
         return False
     return True if measured.high <= TELLING * promised else None
@@ -44,7 +45,7 @@ def identity_weights(
     1979), so it sums to `identities`. The same seed gives the same rows.
 
     Raises:
-        NotEnoughData: fewer than two identities, of which no resampling tells anything.
+        NotEnoughData: fewer than two identities: resampling tells nothing.
     """
     if identities < 2:
         raise NotEnoughData(
@@ -102,7 +103,7 @@ def weighted_means(
     identity: Int[np.ndarray, "n"],
     weights: Float[np.ndarray, "replicates identities"],
 ) -> Float[np.ndarray, "replicates"]:
-    """Mean of `values` in each replicate, when every value comes with its identity (a code below `identities`).
+    """Mean of `values` in each replicate; every value comes with its identity (a code below `identities`).
 
     NaN values are left out. A replicate that draws no identity with a value is NaN.
     """
@@ -123,9 +124,9 @@ def resampled_means(
     replicates: int,
     seed: int,
 ) -> dict[str, Float[np.ndarray, "replicates"]]:
-    """`weighted_means` of each of `values` under `identity_weights`, of which only some rows are held at a time."""
+    """`weighted_means` of each of `values` under `identity_weights`, a few rows of weights at a time."""
     if identities < 2:
-        identity_weights(identities, replicates, seed=seed)  # says what is wrong
+        identity_weights(identities, replicates, seed=seed)  # raises if it is not valid
     generator, step = np.random.default_rng(seed), max(WEIGHTS // identities, 1)
     found: dict[str, list[np.ndarray]] = {name: [] for name in values}
     for start in range(0, replicates, step):

@@ -1,7 +1,6 @@
 """Intervals by leaving identities out one at a time: one pass over the pairs, no draws, the same numbers every time.
 
-Compared with percentiles of a bootstrap these cover what they promise at fifty identities (decision
-014).
+Unlike bootstrap percentiles these intervals keep their coverage at fifty identities (decision 014).
 """
 
 import math
@@ -17,12 +16,14 @@ from twofold.metrics.pairs import PairSource
 __all__ = ["GROUPS", "Interval", "Involved", "combined", "difference", "involved", "rate_interval"]
 
 MOST = 2000
-"""More identities than this are left out in so many groups, dealt by chance: as good, and memory stays small."""
+"""Identities left out one at a time, at most; more are left out in so many random groups, which is
+as good and saves memory."""
 
 GROUPS = 40
-"""Groups that are left out in turn for a number that hangs on a quantile of the scores. Left out one at a time,
-identities move a quantile in single steps, and the jackknife of that is not consistent (Shao & Wu 1989): of 500 + 500
-independent pairs the interval of a true-accept rate was .89 wide, with groups .20, and covered as often."""
+"""Groups left out in turn for a number that depends on a quantile of the scores. A single identity
+moves a quantile in steps, and the jackknife of that is not consistent (Shao & Wu 1989): of 500 +
+500 independent pairs the interval of a true-accept rate was .89 wide, with groups .20, and covered
+as often."""
 
 Interval = tuple[float, float]
 
@@ -48,9 +49,9 @@ def involved(
 
     Args:
         thresholds: ascending.
-        seed: deals the identities to groups where there are more than `most`.
-        most: identities that are left out one at a time, 2,000 by default; of more, so many groups
-            are.
+        seed: deals the identities to groups if there are more than `most`.
+        most: identities that are left out one at a time (default 2,000); more are left out in so
+            many groups.
 
     Raises:
         NotEnoughData: fewer than two identities.
@@ -99,15 +100,15 @@ def rate_interval(
     """Two-sided interval of an error rate, from its values when each identity is left out.
 
     The delete-one jackknife gives the variance `V = (M - 1) / M * sum_i (p_i - mean)^2`. `p (1 - p)
-    / V` is the number of independent trials that would know the rate as well; it is lessened by `(z
+    / V` is the number of independent trials that would tell the rate as well; it is reduced by `(z
     / t)^2` with Student's t at `2 M / (kurtosis - 1)` degrees, and Clopper and Pearson's bounds are
     taken at it (Korn & Graubard 1998; Satterthwaite 1946 for the degrees).
 
     Args:
         rate: in [0, 1].
         without: the rate without identity i; NaN where there is none then.
-        twice: the rate with identity i counted twice. If given, the upper bound takes one more of
-            the worst identity to have been seen: rates that few identities make need it.
+        twice: the rate with identity i counted twice. If given, the upper bound assumes one more of
+            the worst identity: rates that few identities cause need it.
 
     Raises:
         UsageError: `confidence` is not inside (0, 1).
@@ -146,7 +147,7 @@ def _too_few(known: np.ndarray) -> str:
 
 
 def _trials(rate: float, moved: np.ndarray, tail: float) -> float:
-    """Independent trials that would know the rate as well; as many as identities where nothing varies."""
+    """Independent trials that would tell the rate as well; the number of identities if nothing varies."""
     size = len(moved)
     squares = (moved - moved.mean()) ** 2
     variance = (size - 1) / size * squares.sum()

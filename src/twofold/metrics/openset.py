@@ -1,8 +1,9 @@
-"""Open set: how often a stranger is taken for one of N enrolled, measured by enrolling again and again.
+"""Open-set identification: how often a stranger is matched to one of N enrolled, measured on many random galleries.
 
 Law 2: every identity that is a probe counts once in a gallery, however many items it has. The rate
-does not follow from the false-match rate of one comparison: `1 - (1 - FMR)^N` takes comparisons
-with one probe for independent, which they are not (0.393 where 0.096 was measured).
+does not follow from the false-match rate of one comparison: `1 - (1 - FMR)^N` assumes that
+comparisons with one probe are independent, which they are not (0.393 instead of the measured
+0.096).
 """
 
 import math
@@ -31,7 +32,7 @@ class OpenSetRates:
         upper_bound: the upper confidence bound of the false-positive identification rate.
         false_positive: strangers for whom somebody enrolled reaches the threshold (FPIR, ISO/IEC
             19795-1).
-        false_negative: enrolled people who are not found (FNIR): another one is nearer, or nobody
+        false_negative: enrolled people who are not found (FNIR): somebody else is nearer, or nobody
             reaches the threshold.
         repeats: how many galleries were made.
     """
@@ -46,15 +47,15 @@ class OpenSetRates:
 
 @dataclass(frozen=True, kw_only=True)
 class Galleries:
-    """What happened to every probe in every gallery, an entry a trial.
+    """What happened to every probe in every gallery, one entry per trial.
 
     Attributes:
         best: score of the nearest enrolled item; `culprit`: whose it is; `probe`: whose the probe
             is (codes).
         mated: whether the probe's identity is enrolled; `right`: whether it is then the nearest.
-        weights: so that a probe's identity counts once in each gallery; of the mean 1 among
-            strangers and among others.
-        enrolled: for every identity, in how many trials of strangers it stood in the gallery.
+        weights: make a probe's identity count once in each gallery; their mean is 1 among strangers
+            and among the rest.
+        enrolled: for every identity the number of strangers' trials in which it was in the gallery.
     """
 
     best: Float[np.ndarray, "trials"]
@@ -71,15 +72,15 @@ class Galleries:
 def open_set(
     found: Galleries, fpir: float, *, confidence: float = 0.95, estimate: bool = False
 ) -> OpenSetRates:
-    """The lowest threshold at which strangers are taken for somebody at most at the rate `fpir`.
+    """The lowest threshold at which at most the share `fpir` of strangers is matched to somebody.
 
-    A stranger's trial is bound to two identities: the probe's and the nearest enrolled one's. The
+    A stranger's trial involves two identities: the probe's and the nearest enrolled one's. The
     upper bound is that of decision 010, with trials in the place of pairs: identity i takes part in
     those where it is the probe, and in `1 / N` of those where it is enrolled; it has accepted those
     where it is probe or culprit.
 
     Args:
-        estimate: take the threshold at which the measured rate is `fpir`, certified for nothing.
+        estimate: take the threshold at which the measured rate is `fpir`; certifies nothing.
 
     Raises:
         CannotCertify: the data cannot show that rate; says how many identities it takes.
@@ -133,7 +134,7 @@ def _candidates(best: np.ndarray, weights: np.ndarray, fpir: float) -> np.ndarra
     """Thresholds whose measured rates go from a twelfth of the asked one up to it, each just above a score."""
     order = np.argsort(-best, kind="stable")
     reached = np.cumsum(weights[order])
-    # sums of weights are rounded, and a rate that is exactly the asked one is allowed
+    # sums of weights are rounded; a rate of exactly the asked one is allowed
     allowed = reached[-1:] * fpir * np.geomspace(1.0 / 12.0, 1.0, CANDIDATES) * (1.0 + 1e-12)
     places = np.unique(np.searchsorted(reached, allowed, side="right"))
     return np.nextafter(best[order][places[(places > 0) & (places < len(best))]], np.inf)
@@ -142,7 +143,7 @@ def _candidates(best: np.ndarray, weights: np.ndarray, fpir: float) -> np.ndarra
 def _taking_part(
     hit: np.ndarray, weights: np.ndarray, ends: tuple[np.ndarray, np.ndarray], units: int
 ) -> np.ndarray:
-    """Weight of the trials that were hit, for each identity as the probe or as the one that it is taken for."""
+    """Weight of the accepted trials of each identity, as the probe or as the one that it is matched to."""
     probe, culprit = (np.bincount(end[hit], weights=weights[hit], minlength=units) for end in ends)
     return probe + culprit
 
@@ -267,12 +268,12 @@ def galleries(
 
 
 def _once(probe: np.ndarray, mated: np.ndarray, items: np.ndarray, enrolled: int) -> np.ndarray:
-    """Weights by which an identity's probes of one gallery count as one; of the mean 1 for strangers and for mates."""
+    """Weights by which an identity's probes of one gallery count as one; mean 1 for strangers and for mates."""
     probes = np.where(mated, np.maximum(items[probe] - enrolled, 1), items[probe])
     weights = np.ones(len(probe))
     for kind in (mated, ~mated):
         if kind.any():
-            # of equal numbers all weights are exactly 1
+            # with equal numbers all weights are exactly 1
             weights[kind] = probes[kind].max() / probes[kind]
             weights[kind] /= weights[kind].mean()
     return weights

@@ -1,4 +1,4 @@
-"""What a pair counts, so that every identity counts once (law 2), however many items it has."""
+"""Weights of pairs, so that every identity counts once (law 2), however many items it has."""
 
 from typing import Literal
 
@@ -8,9 +8,10 @@ from jaxtyping import Bool, Float, Int
 __all__ = ["Weigh", "Weights", "listed_weights"]
 
 Weigh = Literal["identities", "pairs"]
-"""What counts once: every identity (its genuine pairs share a weight) and every two identities (so do their impostor
-pairs), or every pair, as the protocols of public pair lists have it. Weights of each kind have the mean 1, so that
-identities with equal numbers of items give weights of exactly 1."""
+"""What counts once: every identity (its genuine pairs share a weight) and every two identities (so
+do their impostor pairs), or every pair, as the protocols of public pair lists have it. Weights of
+each kind have the mean 1, so that identities with equal numbers of items give weights of exactly
+1."""
 
 
 class Weights:
@@ -50,7 +51,7 @@ class Weights:
         sizes = np.bincount(kind[0], weights=self._item[~forged], minlength=units)
         self.present = int(np.count_nonzero(sizes))
         classes = np.unique(np.stack(kind), axis=1)
-        # a class in several units: its pairs are apart too
+        # a class in several units: its pairs are counted apart, too
         spread_out = classes.shape[1] > len(np.unique(classes[1]))
         self._even = weigh == "pairs" or spread_out
         self._sizes = np.where(sizes > 0, sizes, 1.0)
@@ -82,7 +83,7 @@ def _numbers(
     item: Float[np.ndarray, "n"],
     forgeries: Int[np.ndarray, "identities"],
 ) -> tuple[float, Float[np.ndarray, "identities"], Float[np.ndarray, "identities"]]:
-    """Impostor pairs of different identities; genuine and impostor pairs inside each: items count as `item` says."""
+    """Impostor pairs of different identities; genuine and impostor pairs inside each identity: weighted by `item`."""
     units = len(forgeries)
     sizes = np.bincount(codes, weights=item, minlength=units).astype(np.float64)
     classes, place = np.unique(np.stack([codes, labels]), axis=1, return_inverse=True)
@@ -90,8 +91,7 @@ def _numbers(
     genuine = np.bincount(
         classes[0], weights=of_class * (of_class - 1) / 2, minlength=units
     ).astype(np.float64)
-    # of one identity, and yet different: a forgery and what it imitates, or classes that share a
-    # unit
+    # different items of one unit: a forgery and what it imitates, or classes that share a unit
     within = sizes * (sizes - 1) / 2 - genuine + sizes * forgeries
     return float(sizes.sum() ** 2 - (sizes**2).sum()) / 2, genuine, within
 
@@ -102,7 +102,7 @@ def _recordings(
     forged: Bool[np.ndarray, "n"],
     source: Int[np.ndarray, "n"],
 ) -> tuple[Int[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """A number for each class's recording, and what an item of it counts; forgeries stand alone."""
+    """A code for each recording of a class, and the weight of its items; forgeries are counted singly."""
     own = np.where(forged, np.arange(len(codes)), -1)
     rows = np.stack([codes, labels, source, own])
     _, burst, count = np.unique(rows, axis=1, return_inverse=True, return_counts=True)
@@ -113,7 +113,7 @@ def _recordings(
 def _shared(
     total: float, among: Float[np.ndarray, "identities"]
 ) -> Float[np.ndarray, "identities"]:
-    """What each pair gets of `total`, of so many pairs of each identity."""
+    """The weight of a pair, if identities with so many pairs share `total` equally."""
     return np.divide(total, among, out=np.zeros(len(among)), where=among > 0)
 
 

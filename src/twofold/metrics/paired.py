@@ -1,4 +1,4 @@
-"""Which of two models is better on the same data: differences with intervals, identities left out of both at once."""
+"""Whether one of two models is better on the same data: paired differences, each identity left out of both at once."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,7 +24,7 @@ from twofold.results import Difference
 __all__ = ["differences"]
 
 LOWER = ("eer", "false_match_rate", "false_non_match_rate")
-"""Numbers of which the smaller one is the better."""
+"""Numbers of which smaller is better."""
 
 
 def differences(
@@ -39,9 +39,8 @@ def differences(
 ) -> dict[str, Difference]:
     """How much better B is than A, on the same identities: equal error rate, AUC, true-accept rate at `far`.
 
-    Both numbers change when an identity is left out, and what they share cancels: the interval is
-    that of the difference (delete-one jackknife, Student's t), far narrower than two intervals side
-    by side.
+    Leaving an identity out changes both numbers, and what they share cancels: the interval is that
+    of the difference (delete-one jackknife, Student's t), far narrower than two separate intervals.
 
     Args:
         a, b: the same pairs of the same identities, in any order, scored by two models (scores need
@@ -49,7 +48,7 @@ def differences(
         far: false-accept rate of the true-accept rate, at each model's own threshold.
         thresholds: the calibrated threshold of each: error rates at these are compared too.
         unit: what an identity is.
-        seed: deals identities to groups where there are more than 2,000.
+        seed: deals identities to groups if there are more than 2,000.
 
     Raises:
         DataError: the two are not of the same identities and pairs.
@@ -105,7 +104,7 @@ def _at(pairs: PairSource, threshold: float, *, seed: int) -> Side:
 
 
 def _same(a: PairSource, b: PairSource) -> None:
-    """Refuse data that differ: each identity takes part in as many genuine and impostor pairs on both sides."""
+    """Refuse different data: each identity must have the same numbers of genuine and impostor pairs on both sides."""
     alike = a.units == b.units and np.array_equal(_made(a), _made(b))
     if not alike:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Scored pairs in blocks: what every verification number is counted from.
+"""Scored pairs in blocks, from which every verification number is counted.
 
 Law 2 rules here: a rate is a rate over pairs of *identities*, so that an identity with many items
 counts once. A pair therefore carries a weight (see `pair_weights`).
@@ -44,7 +44,7 @@ Impostors = Literal["random", "skilled"]
 class PairBlock:
     """Some pairs: their scores, whether they are genuine, the units (0-based codes) of their two items, their weights.
 
-    An impostor pair of one unit is a skilled forgery beside an item of the writer it imitates.
+    An impostor pair within one unit is a skilled forgery with an item of the writer it imitates.
     """
 
     scores: Float[np.ndarray, "n"]
@@ -56,10 +56,10 @@ class PairBlock:
 
 @runtime_checkable
 class PairSource(Protocol):
-    """Pairs that can be gone through several times, block by block; `units` identities take part.
+    """Pairs that can be iterated several times, block by block.
 
-    `crossed` is the number of identities if every two of them were compared, and 0 if some were
-    not.
+    `units` is the number of identities, `crossed` the same if all of them were compared with each
+    other, else 0.
     """
 
     @property
@@ -103,7 +103,7 @@ class PairList:
     Args:
         scores: larger is more alike.
         same: True for genuine pairs.
-        first, second: identity (or whatever is to be resampled) of either item, any integers.
+        first, second: identity (or another unit to be resampled) of either item, any integers.
         weigh: what counts once.
 
     Raises:
@@ -157,7 +157,7 @@ class AllPairs:
         identity: what is resampled; None: the labels.
         forged: which items are skilled forgeries; None: none.
         source: the recording of every item: near-equal items of one identity and one recording
-            count as one item, and are no genuine pairs. None: each item is a recording of its own.
+            count as one item and form no genuine pairs. None: each item is a recording of its own.
         weigh: what counts once.
         block: about how many pairs are scored at once.
         progress: called with (done, total) pairs in every pass.
@@ -179,7 +179,7 @@ class AllPairs:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         names, codes = np.unique(labels if identity is None else identity, return_inverse=True)
-        # items of an identity side by side: a block then holds few identities in `first`
+        # items of an identity are adjacent, so that a block has few identities in `first`
         self._order = np.argsort(codes, kind="stable")
         self._codes, self._labels = codes[self._order], labels[self._order]
         self._forged = np.zeros(len(codes), dtype=bool) if forged is None else forged[self._order]
@@ -222,9 +222,9 @@ class SampledPairs:
     """All genuine pairs of very many items, and impostor pairs drawn by chance: 10^6 items make 5 * 10^11 pairs.
 
     The items are shuffled and dealt into hands, and every impostor pair within a hand is scored:
-    each pair has the same chance to be drawn, and each item takes part in about as many. Where even
-    the genuine pairs are more than `most`, each item draws a number, and the genuine pairs of one
-    number are scored: again each has the same chance. The same seed draws the same pairs in every
+    each pair has the same chance to be drawn, and each item takes part in about as many. If even
+    the genuine pairs are more than `most`, each item draws a number, and genuine pairs with equal
+    numbers are scored: again each has the same chance. The same seed draws the same pairs in every
     pass.
 
     Args:
@@ -237,7 +237,7 @@ class SampledPairs:
         progress: called with (done, total) items in every pass.
 
     Attributes:
-        genuine, impostor: how many pairs there are, of which a part is scored.
+        genuine, impostor: numbers of all pairs, of which a part is scored.
 
     Raises:
         DataError: a score is not finite (raised while iterating).
@@ -289,7 +289,7 @@ class SampledPairs:
     def _among(
         self, hands: Iterable[np.ndarray], key: np.ndarray, *, same: bool
     ) -> Iterator[PairBlock]:
-        """The genuine pairs, or the impostor pairs, of every hand; genuine ones only where the key is equal too."""
+        """The genuine or the impostor pairs of every hand; genuine ones only if their keys are equal, too."""
         done, items = 0, len(self._labels)
         for members in hands:
             for low, high, scores in _upper(self._score, members, BLOCK):
@@ -320,12 +320,12 @@ def _fair(
     other: Bool[np.ndarray, "n"],
     same_identity: Bool[np.ndarray, "n"],
 ) -> Bool[np.ndarray, "n"]:
-    """Pairs that mean something: a forgery is compared with what it imitates, never with another forgery."""
+    """Which pairs are compared: a forgery with what it imitates, never with another forgery."""
     return ~(forged | other) | (same_identity & (forged != other))
 
 
 def _kin(keys: Int[np.ndarray, "n"]) -> list[Int[np.ndarray, "hand"]]:
-    """Items whose keys are shared, those of equal keys in one hand; small ones together, to be scored at once."""
+    """Items grouped by shared keys into hands; small hands are joined, to be scored in one call."""
     _, codes, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     order = np.argsort(codes, kind="stable")
     begin = np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -351,7 +351,7 @@ def _upper(
 
 
 def _joined(blocks: Iterable[PairBlock]) -> Iterator[PairBlock]:
-    """The same pairs in blocks of at least `BLOCK`, the last one apart: what is done for a block is not done often."""
+    """The same pairs in blocks of at least `BLOCK` (the last may be smaller), since every block has a fixed cost."""
     waiting, count = [], 0
     for block in blocks:
         waiting.append(block)
@@ -371,7 +371,7 @@ def _one(blocks: list[PairBlock]) -> PairBlock:
 
 
 def finite(scores: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """The scores as float64, if all of them are numbers.
+    """The scores as float64, if all are finite.
 
     Raises:
         DataError: a score is NaN or infinite.

@@ -13,7 +13,7 @@ __all__ = ["ProbabilityMap", "isotonic", "platt", "probability_map", "refuse_dis
 
 FOLDS = 5
 STEPS = 1024
-"""Thresholds that cross-validation and the isotonic curve are counted at, at most about so many."""
+"""Thresholds, about, for cross-validation and the isotonic curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,8 @@ class ProbabilityMap:
         slope, intercept: of Platt's curve, always there.
         knots: scores and log-odds of the isotonic curve, linear between and level outside; None:
             Platt's is better.
-        platt_log_loss, isotonic_log_loss: of pairs of identities that the curve was not fitted to,
-            genuine and impostor pairs weighing the same; None: too few identities to say.
+        platt_log_loss, isotonic_log_loss: on pairs of identities that the curve was not fitted to,
+            both kinds weighted the same; None: too few identities to tell.
     """
 
     slope: float
@@ -38,13 +38,13 @@ class ProbabilityMap:
 def probability_map(
     pairs: PairSource, counted: Tally, *, prior: float = 0.5, seed: int = 0
 ) -> ProbabilityMap:
-    """Platt's curve, and the isotonic one where it predicts better.
+    """Platt's curve, and the isotonic one if it predicts better.
 
     Identities are dealt to five folds; a curve is fitted to the pairs of identities of four and
     judged by the log loss of the pairs of identities of the fifth, so that no identity stands on
     two sides (law 2; pairs across are left out). The isotonic curve is taken where its mean loss is
     smaller by more than one standard error of the folds' differences, and then fitted to all pairs:
-    two numbers are not given up for a table without a reason.
+    a table replaces two numbers only for a reason.
 
     Args:
         counted: the tally of `pairs`.
@@ -144,8 +144,8 @@ def isotonic(
 ) -> tuple[Float[np.ndarray, "k"], Float[np.ndarray, "k"]]:
     """Scores and log-odds of the rising step curve that fits best (pool adjacent violators; Zadrozny & Elkan 2002).
 
-    Each pool is told by its first and last score. Log-odds end at `log(m + 1)` for m = identities
-    on either side, as Platt's targets do: m people cannot show a probability nearer to 0 or 1.
+    Each pool is described by its first and last score. Log-odds end at `log(m + 1)` for m =
+    identities on either side, like Platt's targets: m people cannot show more certainty.
     """
     genuine, impostor = (
         -np.diff(each, append=0.0) / each[0] for each in (counted.genuine, counted.impostor)
@@ -210,13 +210,13 @@ def platt(counted: Tally, *, prior: float = 0.5, identities: int) -> tuple[float
 
 
 LOWER = 0.35
-"""Area under the curve: below it genuine pairs score so much lower that the scores are distances, not just poor."""
+"""Area under the ROC curve below which scores are taken for distances, not just for poor scores."""
 
 NO_MEANING = "genuine pairs do not score higher than impostor pairs, so no score can mean 'same': "
 
 
 def refuse_distances(counted: Tally) -> None:
-    """Raise CannotCertify where genuine pairs score clearly lower than impostor pairs, as distances do."""
+    """Raise CannotCertify if genuine pairs score clearly lower than impostor pairs, as distances do."""
     at_least = counted.genuine / counted.genuine[0]
     higher = np.append(at_least[1:], 0.0)
     impostors = -np.diff(counted.impostor, append=0.0) / counted.impostor[0]

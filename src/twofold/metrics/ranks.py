@@ -1,4 +1,4 @@
-"""Where the genuine items of every query stand among all others: counted tile by tile, so that nothing is ever sorted.
+"""Ranks of the genuine items of every query among all others, counted tile by tile instead of sorted.
 
 Law 4 rules here: two items meet in one tile of scores, which serves both as queries, and only
 counts are kept.
@@ -18,36 +18,38 @@ from twofold.metrics.pairs import ScoreBlock, finite
 __all__ = ["Ranks", "count_ranks"]
 
 TILE = 512
-"""Items on a side of a tile: its float32 scores are 1 MB, so that both looks at them find them in a core's cache."""
+"""Items per side of a tile: its float32 scores are 1 MB, so that both looks find them in a core's
+cache."""
 
 ENTRIES = 1 << 23
-"""Genuine items, over all queries, that are kept at a time: 100 MB."""
+"""Genuine items of all queries that are kept at once: 100 MB."""
 
 CROWDED = 100
-"""Where one item in so many is within the depth, the few that need a second look are many, and sorting is cheaper."""
+"""Sorting is cheaper once more than one item in so many is within the depth, since too many need a
+second look."""
 
 SCORES = 1 << 22
-"""Scores that are sorted at a time; of entries, of which more is made, a 32nd of it."""
+"""Scores sorted at once; entries take more memory, so a 32nd as many are handled at once."""
 
 BEYOND = 1 << 30
-"""More impostors than there are: it is known that so many stand above that their number does not matter."""
+"""A count larger than any real one: so many impostors rank above that their number does not
+matter."""
 
 Noted = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Which query of the chunk, which other position, and what its score looks like."""
+"""Query of the chunk, other position, look of their score."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranks:
-    """For some queries, what stands above each of their genuine items.
+    """For some queries the impostors above each of their genuine items.
 
     The genuine items of query q are the entries starts[q] to starts[q + 1], best first.
 
     Attributes:
         queries: which items these queries are.
         scores: of the genuine items.
-        above: impostors that score higher; where that is beyond the query's depth, a number beyond
-            it.
-        level: impostors of exactly the same score; likewise.
+        above, level: impostors that score higher, and exactly the same; beyond the query's depth
+            any number beyond it.
     """
 
     queries: Int[np.ndarray, "queries"]
@@ -67,9 +69,8 @@ def count_ranks(
     """Count the impostors above every genuine item of every query that has one; each query comes in one `Ranks`.
 
     A query's depth is R, the number of its genuine items, or `depth` if that is more. Each score is
-    compared with what the last place within the depth takes so far, so that few need a second look;
-    where classes are large (`CROWDED`) the scores of a query are sorted instead. Memory is linear
-    in the items: never all pairs, nor all genuine pairs.
+    compared with the lowest score still within the depth, so that few need a second look. For large
+    classes (`CROWDED`) the scores of a query are sorted. Memory is linear in the items.
 
     Args:
         score: scores of items `rows` with items `cols`, the same both ways round. With `Glances`
@@ -109,7 +110,7 @@ def _sorted(gallery: "_Gallery", progress: Callable[[int, int], None] | None) ->
         rows = np.arange(first, min(first + step, gallery.queries))
         scores = gallery.tile((first, int(rows[-1]) + 1), (0, items)).copy()
         counts = gallery.genuine[rows]
-        # own class side by side, the query itself left out
+        # its own class, adjacent, without the query itself
         col = np.arange(most)[None, :] + gallery.begin[rows][:, None]
         col += col >= rows[:, None]
         kept = np.arange(most)[None, :] < counts[:, None]
@@ -124,7 +125,7 @@ def _sorted(gallery: "_Gallery", progress: Callable[[int, int], None] | None) ->
 def _ranked(
     queries: np.ndarray, counts: np.ndarray, genuine: np.ndarray, scores: np.ndarray
 ) -> Ranks:
-    """From the genuine scores of every query, and its scores with all others in rising order."""
+    """Ranks from the genuine scores of every query and its scores with all others in rising order."""
     starts = np.concatenate([[0], np.cumsum(counts)])
     above, level = (np.zeros(len(genuine), np.int64) for _ in range(2))
     for row, (start, stop) in enumerate(pairwise(starts)):
@@ -135,21 +136,18 @@ def _ranked(
             - (len(own) - np.searchsorted(own, own, side=side))
             for side in ("right", "left")
         )
-        genuine[start:stop], above[start:stop], level[start:stop] = (
-            own[::-1],
-            higher[::-1],
-            (reached - higher)[::-1],
-        )
+        genuine[start:stop], above[start:stop] = own[::-1], higher[::-1]
+        level[start:stop] = (reached - higher)[::-1]
     return Ranks(queries=queries, starts=starts, scores=genuine, above=above, level=level)
 
 
 class _Gallery:
-    """All items, class by class. Those that are alone in their class are no queries and stand last.
+    """All items, class by class. Items that are alone in their class are not queries and come last.
 
     Attributes:
-        order: which item stands at each position. All other attributes speak of positions.
-        genuine: how many genuine items each has. begin, end: where its class stands.
-        cuts: borders of tiles, between classes where these are smaller than a tile.
+        order: the item at each position. All other attributes are about positions.
+        genuine: number of genuine items of each. begin, end: positions of its class.
+        cuts: borders of tiles, between classes if these are smaller than a tile.
     """
 
     def __init__(self, score: ScoreBlock, labels: np.ndarray, depth: int) -> None:
@@ -188,7 +186,7 @@ class _Gallery:
             yield chunk
 
     def met_by(self, rows: Span, chunk: list[int]) -> Iterator[Span]:
-        """The tiles that `rows` have not met: of their own chunk those that come before them have seen to it."""
+        """The tiles that `rows` have not met: earlier rows of their chunk have handled theirs."""
         return (cols for cols in pairwise(self.cuts) if not chunk[0] <= cols[0] < rows[0])
 
     def work(self, chunk: list[int]) -> int:
@@ -205,21 +203,21 @@ class _Gallery:
         return scores if np.isfinite(total) else finite(scores)
 
     looks = tile
-    """What the bars are compared with."""
+    """What is compared with the bars."""
 
     each = staticmethod(map)
-    """A function of each of some things, in their order."""
+    """Apply a function to things, in order."""
 
     def least(self, scores: np.ndarray) -> np.ndarray:
-        """What such a score looks like at least: itself."""
+        """The least look of a score: the score itself."""
         return scores
 
     def surely(self, looks: np.ndarray) -> np.ndarray:
-        """The score that what looks so has at least: the same."""
+        """The least score of a look: the same number."""
         return looks
 
     def exact(self, one: np.ndarray, other: np.ndarray, looks: np.ndarray) -> np.ndarray:
-        """Scores of listed pairs of positions that looked so."""
+        """Exact scores of listed pairs of positions, given their looks."""
         return looks
 
 
@@ -244,7 +242,7 @@ class _Glanced(_Gallery):
 
 
 class _Counts:
-    """What has been counted for the queries of a chunk, and the score that the last place of each takes so far."""
+    """Counts for the queries of a chunk, and the lowest score still within the depth of each."""
 
     def __init__(self, gallery: _Gallery, chunk: list[int]) -> None:
         self.gallery, self.first, self.last = gallery, chunk[0], chunk[-1]
@@ -253,7 +251,7 @@ class _Counts:
         self.depth = gallery.depth[chunk[0] : chunk[-1]]
         pieces = [self._genuine(rows) for rows in pairwise(chunk)]
         self.scores = np.concatenate([scores for scores, _ in pieces])
-        # counted at the first genuine item that they stand above, or that they do not stand below
+        # counted at the first genuine item that they rank above, or that they do not rank below
         self.higher, self.not_below = (np.zeros(len(self.scores), np.int32) for _ in range(2))
         self._rule_out(np.concatenate([bound for _, bound in pieces]))
         self.waiting: list[Noted] = []
@@ -263,13 +261,10 @@ class _Counts:
         self.settle()
 
     def _genuine(self, rows: Span) -> tuple[np.ndarray, np.ndarray]:
-        """Scores of the genuine items of each row, best first, and a score that as many impostors reach as matter."""
+        """Scores of the genuine items of each row, best first; and a score that at least `depth` impostors reach."""
         gallery = self.gallery
-        begin, counts, own = (
-            gallery.begin[slice(*rows)],
-            gallery.genuine[slice(*rows)],
-            np.arange(*rows),
-        )
+        begin, counts = gallery.begin[slice(*rows)], gallery.genuine[slice(*rows)]
+        own = np.arange(*rows)
         kin = int(begin[0]), int(gallery.end[rows[1] - 1])
         found, bounds = [], []
         for start in range(kin[0], kin[1], TILE):
@@ -287,26 +282,22 @@ class _Counts:
 
     def _bound(self, tile: np.ndarray, rows: Span) -> np.ndarray:
         """A score that at least `depth` impostors of each row reach, as this tile shows."""
-        first = (
-            tile.shape[1] - int((self.gallery.depth + self.gallery.genuine)[slice(*rows)].max()) - 1
-        )
+        deepest = (self.gallery.depth + self.gallery.genuine)[slice(*rows)].max()
+        first = tile.shape[1] - int(deepest) - 1
         if first < 0:
             return np.full(len(tile), -np.inf, np.float32)
         # a view would keep the tile
         return self.gallery.surely(np.partition(tile, first, axis=1)[:, first].copy())
 
     def _rule_out(self, bound: np.ndarray) -> None:
-        """Genuine items below a score that `depth` impostors reach stand beyond the depth."""
-        entry = _first(
-            self.starts[:-1],
-            self.starts[1:],
-            lambda entry, query: self.scores[entry] < bound[query],
-        )
-        entry = entry[entry < self.starts[1:]]
+        """Mark genuine items as beyond the depth if `depth` impostors are known to score higher."""
+        low, high = self.starts[:-1], self.starts[1:]
+        entry = _first(low, high, lambda entry, query: self.scores[entry] < bound[query])
+        entry = entry[entry < high]
         self.higher[entry] = self.not_below[entry] = BEYOND
 
     def look(self, rows: Span, cols: Span) -> Noted:
-        """The scores of a tile that matter to its rows, and to those of its columns that do not get a tile as rows."""
+        """The scores of a tile that matter to its rows, and to its columns if these get no tile as rows."""
         tile = self.gallery.looks(rows, cols)
         row, col = _reaching(tile, self._bars(rows)[:, None])
         if not rows[1] <= cols[0] < self.last:
@@ -322,7 +313,7 @@ class _Counts:
         return self.bar[span[0] - self.first : span[1] - self.first]
 
     def note(self, query: np.ndarray, other: np.ndarray, scores: np.ndarray) -> None:
-        """Keep what a look has found, to be counted when there is enough of it."""
+        """Keep the findings of a look until there are enough to count."""
         self.waiting.append((query, other, scores))
         self.noted += len(query)
         if self.noted > self.patience:
@@ -331,22 +322,18 @@ class _Counts:
     def settle(self) -> None:
         """Count what was noted, and raise the bars."""
         if self.waiting:
-            query, other, scores = (
-                np.concatenate(each) for each in zip(*self.waiting, strict=True)
-            )
+            query, other, scores = map(np.concatenate, zip(*self.waiting, strict=True))
             self.waiting, self.noted = [], 0
             position = query + self.first
-            impostor = (other < self.gallery.begin[position]) | (
-                other >= self.gallery.end[position]
-            )
+            begin, end = self.gallery.begin[position], self.gallery.end[position]
+            impostor = (other < begin) | (other >= end)
             query, other, scores = query[impostor], other[impostor], scores[impostor]
             self._count(query, self.gallery.exact(position[impostor], other, scores))
         for part in self._parts():
             starts = self.starts[part.start : part.stop]
             place, above = self._along(self.higher, part)
-            inside = place + above < np.repeat(
-                self.depth[part], np.diff(self.starts[part.start : part.stop + 1])
-            )
+            counts = np.diff(self.starts[part.start : part.stop + 1])
+            inside = place + above < np.repeat(self.depth[part], counts)
             # ranks only grow along a query's genuine items, so those inside the depth come first
             last = starts - 1 + np.add.reduceat(inside.astype(np.int64), starts - starts[0])
             self.bar[part] = self.gallery.least(np.where(last >= starts, self.scores[last], np.inf))
@@ -355,12 +342,10 @@ class _Counts:
         """Queries of about `SCORES` / 32 entries at a time."""
         start = 0
         while start < len(self.starts) - 1:
-            stop = (
-                int(np.searchsorted(self.starts, self.starts[start] + SCORES // 32, side="right"))
-                - 1
-            )
-            yield slice(start, max(stop, start + 1))
-            start = max(stop, start + 1)
+            most = self.starts[start] + SCORES // 32
+            stop = max(int(np.searchsorted(self.starts, most, side="right")) - 1, start + 1)
+            yield slice(start, stop)
+            start = stop
 
     def _count(self, query: np.ndarray, scores: np.ndarray) -> None:
         low, high = self.starts[query], self.starts[query + 1]
@@ -368,10 +353,9 @@ class _Counts:
         np.add.at(self.higher, beaten[beaten < high], 1)
         level = beaten > low
         level[level] = self.scores[beaten[level] - 1] == scores[level]
+        equal = scores[level]
         beaten[level] = _first(
-            low[level],
-            high[level],
-            lambda entry, chosen: self.scores[entry] <= scores[level][chosen],
+            low[level], high[level], lambda entry, chosen: self.scores[entry] <= equal[chosen]
         )
         np.add.at(self.not_below, beaten[beaten < high], 1)
 
@@ -399,14 +383,14 @@ class _Counts:
 
 
 def _reaching(tile: np.ndarray, bars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where a tile is not below its bars: rows and columns."""
+    """Rows and columns at which a tile reaches its bars."""
     return np.divmod(np.flatnonzero(tile >= bars), tile.shape[1])
 
 
 def _first(
     low: np.ndarray, high: np.ndarray, passed: Callable[[np.ndarray, np.ndarray], np.ndarray]
 ) -> np.ndarray:
-    """The first entry of each range that passes, where those that pass are its last ones; `high` if none does."""
+    """The first passing entry of each range, whose passing entries come last; `high` if none passes."""
     low, high = low.copy(), high.copy()
     while len(chosen := np.flatnonzero(low < high)):
         middle = (low[chosen] + high[chosen]) // 2

@@ -77,7 +77,7 @@ def query_values(
     ks: Sequence[int] = (1,),
     progress: Progress | None = None,
 ) -> dict[str, Float[np.ndarray, "n"]]:
-    """What each query contributes to "map_at_r" and to "recall_at_K" for each K of `ks`; NaN where R = 0.
+    """The contribution of each query to "map_at_r" and to "recall_at_K" for each K of `ks`; NaN if R = 0.
 
     Ranks are counted in tiles of scores, so that memory grows with the items and not with their
     pairs (`count_ranks`).

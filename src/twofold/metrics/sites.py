@@ -15,21 +15,22 @@ from twofold.metrics.pairs import PairBlock, PairSource
 __all__ = ["CHANCE", "MOST", "BySite", "Dependence", "dependence", "sites_of_identities"]
 
 CHANCE = 0.01
-"""Up to this p-value identities of one site are said to be dependent: one false alarm in a hundred sets of data."""
+"""p-value up to which identities of one site are reported as dependent: one false alarm in a
+hundred data sets."""
 
 MOST = 600
-"""Identities that the search for dependence looks at; of more, so many are drawn by chance. They see a site effect of a
+"""Identities that the test of dependence uses; of more a random sample. They see a site effect of a
 fifth of the identities' own spread, and their couples fill 3 MB."""
 
 LOTS = 499
-"""Times that sites are dealt by lot: a p-value is known to 1 / 500."""
+"""Random permutations of the sites: a p-value is known to 1/500."""
 
 
 class BySite:
-    """The same pairs with the same weights, their units being the sites of the identities.
+    """The same pairs with the same weights; their units are the sites of the identities.
 
-    Pairs inside a site are impostors as all others: that is whom people at a site are compared
-    with.
+    Pairs inside a site are impostors like all others, since people at a site are compared with each
+    other.
 
     Args:
         pairs: of identities; impostor pairs of one kind (see `OneKind`).
@@ -52,7 +53,7 @@ class BySite:
 
     @property
     def crossed(self) -> int:
-        """0: it is not couples of sites that count once."""
+        """0: couples of sites do not count once."""
         return 0
 
     def __iter__(self) -> Iterator[PairBlock]:
@@ -81,7 +82,7 @@ def sites_of_identities(
 
 @dataclass(frozen=True, kw_only=True)
 class Dependence:
-    """Whether knowing the site tells anything about impostor scores.
+    """What the site tells about impostor scores.
 
     Attributes:
         explained: share of the variance of identities' mean impostor scores that lies between
@@ -100,14 +101,14 @@ class Dependence:
 def dependence(
     pairs: PairSource, sites: Int[np.ndarray, "identities"], *, seed: int = 0
 ) -> Dependence | None:
-    """Whether identities of one site are alike in what they score with strangers, or score more with each other.
+    """Test whether identities of one site score alike with strangers, or higher with each other.
 
-    A permutation test of both (Bonferroni): sites are dealt to the identities by lot, 499 times. Of
-    more than 600 identities so many are drawn.
+    A permutation test of both (Bonferroni): sites are permuted among the identities 499 times. Of
+    more than 600 identities a random 600 are used.
 
     Returns:
         None where there is nothing to compare: a single site, each identity at its own, or impostor
-        pairs missing.
+            pairs missing.
     """
     generator = np.random.default_rng(seed)
     chosen = np.sort(generator.permutation(pairs.units)[:MOST])
@@ -120,7 +121,7 @@ def dependence(
         return None
     np.fill_diagonal(scores, 0.0)
     means = scores.sum(axis=1) / (size - 1)
-    # what couples score beyond both of its identities: the additive fit of a square without its
+    # what couples score beyond both of their identities: the additive fit of a square without its
     # diagonal
     effect = (size - 1) / (size - 2) * (means - means.mean())
     left = scores - means.mean() - effect[:, None] - effect
@@ -161,7 +162,7 @@ def _between_and_within(
     left: Float[np.ndarray, "some some"],
     site: Int[np.ndarray, "some"],
 ) -> tuple[float, float]:
-    """Share of the means' variance that lies between sites; mean of what is left of couples inside sites."""
+    """Share of the means' variance that lies between sites; mean residual of couples inside sites."""
     counts = np.bincount(site)
     moved = means - means.mean()
     between = float((np.bincount(site, weights=moved) ** 2 / counts).sum()) / max(

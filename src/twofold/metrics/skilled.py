@@ -1,4 +1,4 @@
-"""Verification numbers against random impostors, and those against skilled forgeries under names of their own."""
+"""Verification numbers against random impostors, and against skilled forgeries under names of their own."""
 
 from dataclasses import replace
 
@@ -34,10 +34,10 @@ def estimates_by_kind(
     unit: str = "identity",
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Every number of `estimates` against random impostors; against skilled ones, where there are such, as skilled_*.
+    """Every number of `estimates` against random impostors; against skilled ones, if there are any, as skilled_*.
 
     Args:
-        unit: "pair" where the identities of the pairs are not given: no kind can then be told.
+        unit: "pair" if the identities are unknown, so that the kinds cannot be told apart.
     """
 
     def numbers(some: PairSource) -> dict[str, Estimate]:

@@ -1,4 +1,4 @@
-"""How well scores tell genuine pairs from impostor pairs: counts at thresholds, and every number that follows.
+"""How well scores tell genuine from impostor pairs: counts at thresholds, and the numbers that follow from them.
 
 A pair is accepted when its score is at least the threshold. Pairs come in blocks and only counts
 are kept, so that memory never grows with the number of pairs. Law 2: what is resampled is the
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 EXACT = 1 << 20
-"""Up to so many pairs every distinct score is a threshold; above, the grid below is."""
+"""Most pairs of which every distinct score is a threshold; above, the grid is used."""
 
 BINS = 1 << 16
 
@@ -48,7 +48,7 @@ Values = Float[np.ndarray, "*replicates"] | np.floating
 
 @dataclass(frozen=True, kw_only=True)
 class Tally:
-    """How many pairs reach each threshold: all that any verification number needs.
+    """How many pairs reach each threshold: all that the verification numbers need.
 
     Attributes:
         thresholds: ascending; the first is at most the lowest score, the last is above the highest.
@@ -159,7 +159,7 @@ def tar_at_far(tally: Tally, far: float) -> Values:
 
 
 def threshold_at_far(tally: Tally, far: float) -> Values:
-    """The lowest threshold whose measured false-match rate is at most `far`: a plain quantile, certified for nothing.
+    """The lowest threshold whose measured false-match rate is at most `far`: a plain quantile that certifies nothing.
 
     Raises:
         UsageError: `far` is not inside (0, 1).
@@ -179,26 +179,26 @@ def _first_within(tally: Tally, far: float) -> np.ndarray:
 def rates_at(tally: Tally, threshold: float) -> tuple[Values, Values]:
     """False-match and false-non-match rate at a threshold.
 
-    A threshold between two of the tally's counts as the higher one, which no score tells apart if
-    the tally is exact.
+    A threshold between two of the tally's counts as the higher one; in an exact tally no score lies
+    between.
     """
     index = min(int(np.searchsorted(tally.thresholds, threshold)), len(tally.thresholds) - 1)
     return tally.false_match_rate[..., index], tally.false_non_match_rate[..., index]
 
 
 def accuracy(tally: Tally, threshold: float) -> Values:
-    """Share of right decisions at a threshold, all pairs counting the same."""
+    """Share of right decisions at a threshold; all pairs count the same."""
     index = min(int(np.searchsorted(tally.thresholds, threshold)), len(tally.thresholds) - 1)
     return _accuracies(tally)[..., index]
 
 
 def best_accuracy(tally: Tally) -> Values:
-    """Share of right decisions at the best threshold for these very pairs: an upper bound, no forecast."""
+    """Share of right decisions at the best threshold for these very pairs: an upper bound, not a forecast."""
     return _accuracies(tally).max(axis=-1)
 
 
 def best_threshold(tally: Tally) -> Values:
-    """The threshold of `best_accuracy`: to be found on validation pairs and used on others."""
+    """The threshold of `best_accuracy`: find it on validation pairs, use it on others."""
     return tally.thresholds[_accuracies(tally).argmax(axis=-1)]
 
 

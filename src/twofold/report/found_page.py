@@ -19,7 +19,8 @@ SAID = {
     "different": "nothing like it",
 }
 UNTOLD = ("content", "source", "text")
-"""Metadata that a page need not say: a hash, a path of the machine that it was made on, and a text that it shows."""
+"""Metadata that a page need not say: a hash, a path of the machine that it was made on, and a text
+that it shows."""
 
 Look = UInt8[np.ndarray, "..."] | str | None
 """A picture, a text, or nothing that can be shown."""

@@ -18,8 +18,8 @@ from twofold.results import CopyFile, Group, Groups
 __all__ = ["Face", "groups_page"]
 
 DRAWN = 500
-"""Groups whose pictures are inside the page, about a hundred kilobytes each ten; those of further ones are shown from
-where they lie."""
+"""Groups whose pictures are inside the page, about a hundred kilobytes each ten; those of further
+ones are shown from where they lie."""
 
 SHEET = 50
 """Groups that are shown at once."""
@@ -28,7 +28,8 @@ MEMBERS = 24
 """Of a group that are shown; the others are decided on together."""
 
 LAID = 300
-"""Copies that are laid over the kept one inside the page, the most doubtful ones; 60 kilobytes each."""
+"""Copies that are laid over the kept one inside the page, the most doubtful ones; 60 kilobytes
+each."""
 
 Laid = Callable[[str, str], tuple[np.ndarray, np.ndarray, np.ndarray] | None]
 """(kept, copy) -> the kept picture, the copy in its frame, where they differ."""

@@ -13,7 +13,7 @@ from twofold.results import Embeddings
 from twofold.store.exact import UNIT_TOLERANCE, check_vectors
 from twofold.store.filters import metadata_text
 
-__all__ = ["check_items", "each_once", "utc"]
+__all__ = ["check_items", "each_once", "learned", "utc"]
 
 
 def check_items(
@@ -31,7 +31,7 @@ def check_items(
 
 
 def check_names(embeddings: Embeddings) -> None:
-    """Refuse ids and labels that do not fit their vectors, are empty or no text, or ids that stand twice."""
+    """Refuse ids and labels of the wrong number, empty ones, ones that are not text, and repeated ids."""
     ids, labels = embeddings.ids, embeddings.labels
     if not len(ids) == len(labels) == len(embeddings.vectors):
         raise StoreError(
@@ -54,7 +54,7 @@ def check_names(embeddings: Embeddings) -> None:
 
 
 def all_fit(names: Set[str]) -> bool:
-    """Whether all names are texts that are not empty, are UTF-8 and have no NUL: looked at in one piece."""
+    """Whether all names are non-empty UTF-8 text without NUL; joined and checked at once."""
     text = "".join(names)
     try:
         text.encode()
@@ -64,7 +64,7 @@ def all_fit(names: Set[str]) -> bool:
 
 
 def check_length(contract: Contract, vectors: np.ndarray, ids: Sequence[str]) -> None:
-    """Refuse vectors that are not of unit length where the distance is the cosine."""
+    """Refuse vectors that are not of unit length if the distance is the cosine."""
     if contract.distance != "cosine":
         return
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
@@ -74,6 +74,14 @@ def check_length(contract: Contract, vectors: np.ndarray, ids: Sequence[str]) ->
             "an index for the cosine keeps unit vectors, so divide each by its "
             "length (an encoder with unit_norm=true does)"
         )
+
+
+def learned(contract: Contract) -> StoreError:
+    """The error of a search without the weights of a learned comparison."""
+    return StoreError(
+        f"{contract.distance} is a learned comparison, whose weights are in the bundle: "
+        "search with twofold.apps.search.search(bundle, index, queries)"
+    )
 
 
 def each_once(labels: str | Sequence[str]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""The audit log: what happened to whom and when, with keyed hashes in place of names, so that it outlives an erasure.
+"""The audit log: what happened to whom and when, with keyed hashes instead of names, so that it survives an erasure.
 
-Each entry's hash takes in the one before it, and the index's state holds the last: an entry that
-was changed, taken out or put in breaks the chain. All hashes are keyed (HMAC-SHA256): without the
-key nobody can try names or forge an entry.
+Each entry's hash covers the one before it, and the index's state has the last: an entry that was
+changed, removed or inserted breaks the chain. All hashes are keyed (HMAC-SHA256): without the key
+nobody can try names or forge an entry.
 """
 
 import hmac
@@ -31,7 +31,7 @@ def note(
     labels: Mapping[str, int],
     at: str,
 ) -> State:
-    """Write an entry for each label, or one without a name where there are none; the state that goes with it.
+    """Write an entry for each label, or one without a name if there are none; returns the new state.
 
     Args:
         key: of the hashes. labels: how many items each label has in it. at: the time (UTC, ISO
@@ -50,7 +50,7 @@ def note(
 
 
 def subject_of(key: bytes, label: str) -> bytes:
-    """What stands in the log for a label: its HMAC-SHA256."""
+    """The pseudonym of a label in the log: its HMAC-SHA256."""
     return hmac.digest(key, label.encode(), "sha256")
 
 

@@ -1,4 +1,4 @@
-"""Engine: what an index needs of whatever keeps its rows. Every argument has been checked by `Index` before."""
+"""Engine: the protocol of whatever keeps the rows of an index. `Index` has checked every argument before."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -59,7 +59,7 @@ class Engine(Protocol):
     # ---- reading
 
     def count(self, most: int | None = None) -> int:
-        """How many items there are, counted no further than `most`: some engines count slowly."""
+        """Number of items, counted no further than `most`: some engines count slowly."""
         ...
 
     def ids(self) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ class Engine(Protocol):
         ...
 
     def unknown(self, labels: Sequence[str]) -> list[str]:
-        """Those of these labels of which nothing can be forgotten: no item, and no remains of one."""
+        """Labels of which there is nothing to forget: no item, and no remains of one."""
         ...
 
     def forget(self, labels: tuple[str, ...]) -> Erasure:

@@ -1,4 +1,4 @@
-"""Erasing: what a deletion leaves in the files is looked for, byte by byte, and overwritten; then looked for again."""
+"""Erasing: finding what a deletion leaves in the files, byte by byte, overwriting it, and looking again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,21 +27,20 @@ def erase(
     """Leave no byte of deleted rows in any file.
 
     First the write-ahead log is emptied. What SQLite has left in the database is nearly always in
-    its indexes, where names go in anywhere and pages split: these are rebuilt in a moment. Only
-    where something is left in the table itself, or nobody knows any more what to look for, the
-    whole database is rewritten.
+    its indexes, where names go in anywhere and pages split: these are rebuilt in a moment. The
+    whole database is rewritten only if something is left in the table itself, or if it is unknown
+    what to look for.
 
     Args:
         pieces: what to look for: `leftovers.pieces_of` the rows that were deleted.
-        whole: rewrite the database, since earlier rows of a label were deleted whose bytes nobody
-            knows.
-        swept: how many copies of the index, left by calls that were killed, were deleted before.
-        noted: items by label, for the receipt in the audit log; {} for one without names, None for
-            no receipt.
+        whole: rewrite the database, since bytes of rows that were deleted earlier are unknown.
+        swept: how many copies of the index, left by killed calls, were deleted before.
+        noted: items by label, for the receipt in the audit log; {}: without names; None: no
+            receipt.
 
     Raises:
-        StoreError: another process reads, so that old pages must stay; it is made up for at the
-            next `open`.
+        StoreError: another process reads, so that old pages must stay; the next `open` finishes the
+            job.
     """
     try:
         with explain(database.folder):
@@ -68,7 +67,7 @@ def erase(
 
 
 def cleaned(database: Database, pieces: Sequence[bytes], steps: Sequence[str]) -> Search:
-    """Take one step after the other, each SQL or nothing, until no piece is found any more."""
+    """Take steps (SQL, or nothing) one after the other until no piece is found any more."""
     searches: list[Search] = []
     for step in steps:
         if step:

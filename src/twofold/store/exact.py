@@ -37,7 +37,8 @@ FEW_QUERIES = 8
 LARGEST = 1e15  # number in a vector: beyond it squared distances leave float32
 UNIT_TOLERANCE = 1e-3  # how far the length of a row may be from 1 where the distance is the cosine
 MATRIX_QUERIES = 20  # from this many queries on, faiss does best with a matrix product
-# neighbours more than asked, since float32 may swap near ties at the edge; float64 then orders them
+# neighbours beyond those asked for: float32 may swap near ties at the edge, which float64 then
+# orders
 SPARE = 16
 ROWS_AT_ONCE = 65_536
 """Rows scored in float64 at once: 128 MB of 256 numbers each."""
@@ -52,7 +53,7 @@ Found = tuple[Int[np.ndarray, "_"], Float[np.ndarray, "_"]]
 
 
 def plain(contract: Contract) -> Contract:
-    """The contract as rows are compared: by the Euclidean distance of embeddings where the comparison is learned.
+    """The contract by which rows are compared: Euclidean distance of embeddings if the comparison is learned.
 
     Of 10 true neighbours by a trained head, among 32,460 embeddings, the 1,000 nearest by it held
     all and those by the cosine .978 (docs/search.md).
@@ -63,14 +64,14 @@ def plain(contract: Contract) -> Contract:
 def check_vectors(
     contract: Contract, vectors: np.ndarray, name: Callable[[int], str]
 ) -> np.ndarray:
-    """The vectors as float32 rows, or an error that names the first that does not fit."""
+    """The vectors as float32 rows; StoreError names the first that does not fit."""
     if vectors.ndim != 2 or vectors.shape[1] != contract.dim:
         raise StoreError(f"vectors of shape {vectors.shape}: this index takes (n, {contract.dim})")
     if vectors.dtype != np.float32:
         with np.errstate(over="ignore"):  # what is too large is told below
             vectors = vectors.astype(np.float32)
     rows = np.ascontiguousarray(vectors)
-    # one sum of squares answers for every number of a good batch; NaN passes no comparison
+    # one sum of squares checks every number of a good batch; NaN fails any comparison
     fine = np.vdot(rows, rows) <= LARGEST**2
     if not fine and len(wrong := np.flatnonzero(~(np.abs(rows) <= LARGEST).all(axis=1))):
         raise StoreError(
@@ -92,7 +93,7 @@ def neighbours(
     *,
     k: int,
 ) -> list[Found]:
-    """The `k` rows most like each query and all that score exactly as the last of them, best first, then in row order.
+    """The `k` rows most like each query and all that tie with the last of them, best first, then in row order.
 
     The answer to a query depends on the query and the rows alone: not on other queries, threads or
     blocks.
@@ -114,7 +115,7 @@ def neighbours(
 
 
 def best(found: Found, k: int) -> Found:
-    """The `k` best and all that score exactly as the last of them, best first; equal scores stay in their order."""
+    """The `k` best and all that tie with the last of them, best first; equal scores stay in order."""
     places, scores = found
     if len(scores) > k > 0:
         last = np.partition(scores, -k)[-k]
@@ -129,8 +130,8 @@ def candidates(
 ) -> list[Int[np.ndarray, "_"] | None]:
     """For each query positions, ascending, among which its `k` nearest rows are, found in float32.
 
-    None: float32 cannot tell too many of the rows from the k-th (copies of one picture, say), so
-    all are candidates.
+    None: too many rows tie with the k-th in float32 (copies of one picture, say), so all are
+    candidates.
     """
     metric = METRICS[distance]
     few = len(queries) == 1 or (len(queries) < FEW_QUERIES and metric == faiss.METRIC_INNER_PRODUCT)
@@ -161,7 +162,7 @@ def apart(
     keys: Float[np.ndarray, "q found"],
     k: int,
 ) -> Bool[np.ndarray, "q"]:
-    """Whether the last row that was found lies so far behind the k-th that no row behind it can belong before that.
+    """Whether the last row that was found is so far behind the k-th that no further row can come before that.
 
     Args:
         keys: distances, ascending, or products, descending, as faiss counts them in float32.
@@ -170,10 +171,10 @@ def apart(
     rounded = (rows.shape[1] + 4) * ROUNDING
     if metric != faiss.METRIC_INNER_PRODUCT:  # sums of what is small where the distance is
         return last > kth * (1 + rounded) ** 2
-    # a cosine divides by the lengths, which are those of unit vectors only nearly
+    # a cosine divides by the lengths, which are only nearly 1
     long = 2 * np.linalg.norm(queries, axis=1) * (1 + UNIT_TOLERANCE)
     clear = last < kth - long * (rounded + UNIT_TOLERANCE)
-    if not clear.all():  # how nearly is only looked at where it matters
+    if not clear.all():  # how nearly is checked only if it matters
         lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
         clear = last < kth - long * (rounded + float(np.abs(lengths - 1).max(initial=0.0)))
     return clear
@@ -210,7 +211,7 @@ def within(
 
 
 def reaching(found: Found, score: float) -> Found:
-    """What scores at least `score` (to 12 digits), best first; equal scores stay in their order."""
+    """Rows that score at least `score` (to 12 digits), best first; equal scores stay in order."""
     places, scores = found
     order = np.argsort(-scores, kind="stable")
     order = order[scores[order] >= score - SAME * max(1.0, abs(score))]

@@ -1,4 +1,4 @@
-"""Metadata of items: what may stand in it, and the conditions that a filter puts on it. Exact: never a row outside."""
+"""Metadata of items: what it may hold, and the conditions of filters. Exact: a row outside never passes."""
 
 import json
 import math
@@ -31,7 +31,7 @@ class Condition:
     """One key of a filter: its value is one of `values`, or lies between `low` and `high`, both included.
 
     Text is compared with text, numbers with numbers, True and False only with themselves; None also
-    holds where the key is missing.
+    matches a missing key.
     """
 
     key: str
@@ -58,7 +58,7 @@ def conditions(where: Where | None) -> tuple[Condition, ...]:
             out).
 
     Raises:
-        StoreError: no mapping, or a key, a value or a range that no metadata can hold.
+        StoreError: not a mapping, or a key, a value or a range that metadata cannot have.
     """
     if where is not None and not isinstance(where, Mapping):
         raise StoreError(
@@ -112,7 +112,7 @@ def between(key: str, wanted: Mapping[str, Any]) -> Condition:
 def refuse_unmatched(
     filters: Sequence[Condition], known: Mapping[str, Mapping[str, int]], place: object
 ) -> None:
-    """Say why a filter lets nothing pass, where no item could ever pass it.
+    """Raise if no item could ever pass a filter, and say why.
 
     Args:
         known: for each key of the metadata how many items have a value of which `kind`.
@@ -139,7 +139,7 @@ def refuse_unmatched(
 
 
 def keys_told(wanted: str, known: Mapping[str, Mapping[str, int]]) -> str:
-    """The key that was meant, perhaps, and all that there are, with the number of items that have each."""
+    """A guess at the key that was meant, and all keys with their numbers of items."""
     if not known:
         return "no item has metadata"
     folded = {key.casefold(): key for key in known}
@@ -162,11 +162,10 @@ def kind(value: Any) -> str:
 
 
 def metadata_text(names: Sequence[str], metadata: Sequence[Mapping[str, Any]] | None) -> list[str]:
-    """The metadata of each item as JSON, keys sorted; `{}` where there is none.
+    """The metadata of each item as JSON, keys sorted; `{}` if there is none.
 
     Raises:
-        StoreError: not one for each item, or something that is not a name with a JSON scalar; names
-            the item.
+        StoreError: not one per item, or not names with JSON scalars; names the item.
     """
     if metadata is None:
         return ["{}"] * len(names)

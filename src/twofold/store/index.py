@@ -12,24 +12,24 @@ from twofold.contract import Contract
 from twofold.errors import FingerprintMismatch, StoreError, UnknownLabel, nearest
 from twofold.results import AuditEntry, Embeddings, Enrolled, Erasure, Estimate, Hit, Inspection
 from twofold.store.addresses import create_engine, index_stands, open_engine
-from twofold.store.arguments import check_items, each_once, utc
+from twofold.store.arguments import check_items, each_once, learned, utc
 from twofold.store.engine import Engine, Gallery
 from twofold.store.exact import METRICS, check_vectors
 from twofold.store.filters import Condition, Where, conditions, refuse_unmatched
+from twofold.store.identities import nearest_identities
 from twofold.store.protection.protect import Key, find_key
 from twofold.store.recall import recall_of
 
-__all__ = ["Index", "best_of_each"]
+__all__ = ["Index"]
 
 
 @final
 class Index:
-    """Vectors with ids, labels and metadata: add, remove, forget, search.
+    """Vectors with ids, labels and metadata: add, remove, forget, search. A context manager.
 
     A call that returns is kept; one that raises has changed nothing. Any number of processes may
-    read while one writes, and several threads may share an index. It is a context manager. It
-    checks arguments, fingerprints and filters, and leaves the rest to its `engine`
-    (`store.engine.Engine`).
+    read while one writes, and threads may share an index. It checks arguments, fingerprints and
+    filters, and leaves the rest to its `engine` (`store.engine.Engine`).
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -46,18 +46,15 @@ class Index:
         """Make an empty index and open it.
 
         Args:
-            place: a folder, or the address of an engine: milvus://host, milvus+file:FILE,
-                postgresql://host/database.
-            protect: encrypt vectors with this master key (`store.protection`): a key, the path of
-                its file, or True for the one that the environment names. Only a folder can be
-                protected.
+            place: a folder, milvus://host, milvus+file:FILE, or postgresql://host/database.
+            protect: encrypt the vectors of a folder with this master key (`store.protection`): a
+                key, the path of its file, or True for the one that the environment names.
             rotate: keep the vectors of a protected index under a secret rotation; None: where the
                 distance allows it.
 
         Raises:
-            StoreError: something stands at `place` already, or an engine cannot protect. WrongKey:
-                there is no key.
-            CannotWrite: the disk does not take it.
+            StoreError: `place` is taken, or the engine cannot protect. WrongKey: there is no key.
+            CannotWrite: the disk is full or read-only.
         """
         return Index(create_engine(place, contract, protect=protect, rotate=rotate))
 
@@ -66,12 +63,10 @@ class Index:
         """Open an index; a local one checks every row against its hash.
 
         Args:
-            key: of a protected index, or the path of its file; None: the one that the environment
-                names.
+            key: of a protected index, or the path of its file; None: that of the environment.
 
         Raises:
-            StoreError: no index there, or one of another format. WrongKey: it is protected, and
-                that is not its key.
+            StoreError: no index there, or one of another format. WrongKey: the key does not fit.
             DamagedIndex: names the rows that are not as they were written.
         """
         return Index(open_engine(place, key=key))
@@ -123,11 +118,7 @@ class Index:
         return self.engine.present(ids)
 
     def get(self, ids: Sequence[str]) -> Embeddings:
-        """Items by id, as they were added (vectors float32), in the order asked.
-
-        Raises:
-            StoreError: names an id that is not there.
-        """
+        """Items by id, as they were added (float32), in the order asked; StoreError names an id that is missing."""
         return self.engine.get(ids)
 
     def blocks(self, rows: int = 4096) -> Iterator[Embeddings]:
@@ -141,12 +132,11 @@ class Index:
     def add(self, embeddings: Embeddings) -> int:
         """Add items, all of a call or none; how many are new or changed. An item whose id is there is replaced.
 
-        Adding the same again changes nothing. A call waits for the disk once, so add many items in
-        one call.
+        Adding the same again changes nothing. Each call waits for the disk: add many items at once.
 
         Raises:
             FingerprintMismatch: vectors of another model.
-            StoreError: an id twice, a vector of a wrong length, with NaN, or without unit length
+            StoreError: an id twice; a vector of a wrong length, with NaN, or not of unit length
                 where the distance is the cosine; metadata that is not JSON; the disk is full or
                 read-only; another process writes.
         """
@@ -154,24 +144,23 @@ class Index:
         return self.engine.put(embeddings, *check_items(self.contract, embeddings))
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Delete items by id.
+        """Delete items by id, all or none.
 
         Raises:
-            StoreError: an id is not there (nothing is deleted then); the disk or another writer is
-                in the way.
+            StoreError: an id is not there; the disk or another writer is in the way.
         """
         self.engine.remove(ids)
 
     def forget(self, labels: str | Sequence[str]) -> Erasure:
-        """Delete all of one identity or of several, and overwrite their every byte where the engine has files of ours.
+        """Delete one or more identities; an index in a folder also overwrites their every byte.
 
         Returns:
             A receipt: what was deleted, what was looked for afterwards, and what was found.
 
         Raises:
-            UnknownLabel: a label is not there; nothing is forgotten then.
-            StoreError: the disk is in the way, or another process that reads: then the rows are
-                gone, and the bytes are overwritten by the next one to open the index.
+            UnknownLabel: a label is not there; nothing is forgotten.
+            StoreError: the disk, or a process that reads, is in the way. The rows are gone; the
+                next one to open the index overwrites their bytes.
         """
         wanted = each_once(labels)
         if not wanted:
@@ -188,15 +177,13 @@ class Index:
         where: Where | None = None,
         exact: bool = False,
     ) -> list[list[Hit]]:
-        """The `k` items most like each vector, best first; fewer where the index holds fewer that pass the filter.
+        """The `k` items most like each vector, best first; fewer if fewer pass the filter.
 
         Scores are the contract's: larger is more alike.
 
         Args:
-            where: only items whose metadata fit: for each key a value, a list of values, or {"min":
-                x, "max": y}.
-            exact: compare with every item, even where the index is large enough for a search that
-                may miss one.
+            where: only items whose metadata fit: key -> value, list, or {"min": x, "max": y}.
+            exact: compare with every item; a large index may miss some otherwise.
 
         Raises:
             StoreError: the index is empty, a vector or the filter does not fit, no item has a key
@@ -205,7 +192,7 @@ class Index:
         if k < 1:
             raise StoreError(f"k is {k}: ask for at least 1 neighbour")
         if self.engine.contract.distance not in METRICS:
-            raise self._learned()
+            raise learned(self.contract)
         filters = () if where is None else conditions(where)
         queries = check_vectors(self.engine.contract, vectors, "query {}".format)
         found = self.engine.search(queries, k, filters, exact=exact)
@@ -224,11 +211,10 @@ class Index:
         if np.isnan(score):
             raise StoreError("the score is NaN, which nothing reaches: give a number")
         if self.contract.distance not in METRICS:
-            raise self._learned()
+            raise learned(self.contract)
         filters = conditions(where)
-        found = self.engine.search_range(
-            check_vectors(self.contract, vectors, "query {}".format), score, filters
-        )
+        queries = check_vectors(self.contract, vectors, "query {}".format)
+        found = self.engine.search_range(queries, score, filters)
         if not any(found):
             self.refuse_unmatched(filters)
         return found
@@ -242,15 +228,7 @@ class Index:
         exact: bool = False,
     ) -> list[list[Hit]]:
         """The best item of each of the `k` identities most like each vector, best first; otherwise as `search`."""
-        deep = k
-        while True:
-            found = self.search(vectors, deep, where=where, exact=exact)
-            best = [best_of_each(hits)[:k] for hits in found]
-            if not any(
-                len(one) < k and len(hits) >= deep for one, hits in zip(best, found, strict=True)
-            ):
-                return best
-            deep *= 4  # an identity with many items filled the places of others
+        return nearest_identities(lambda n: self.search(vectors, n, where=where, exact=exact), k)
 
     def shortlist(
         self, vectors: Float[np.ndarray, "q dim"], items: int, *, where: Where | None = None
@@ -272,21 +250,17 @@ class Index:
         """How much of the exact answer `search` finds: recall@k for vectors of the index, each without itself.
 
         A hit counts when its score reaches the k-th best exact one. The interval is Wilson's over
-        queries, at least as wide as it need be, since a query's recall varies less than a coin.
-        Errors as `search`.
+        queries: wide enough, since a query's recall varies less than a coin. Errors as `search`.
         """
-        return recall_of(
-            self.sample(sample, seed=seed),
-            lambda vectors, exact: self.search(vectors, k + 1, exact=exact),
-            k=k,
-        )
+        chosen = self.sample(sample, seed=seed)
+        return recall_of(chosen, lambda v, exact: self.search(v, k + 1, exact=exact), k=k)
 
     def metadata_keys(self) -> dict[str, dict[str, int]]:
         """For each key of the metadata how many items have a text, a number, "true or false" or null under it."""
         return self.engine.metadata_keys()
 
     def refuse_unmatched(self, filters: Sequence[Condition]) -> None:
-        """Raise StoreError where nothing can be found: no item is there, or none can ever pass a filter."""
+        """Raise StoreError if nothing can be found: the index is empty, or no item can ever pass a filter."""
         if not self.engine.count(1):
             raise StoreError(f"{self.path} is empty: add or enrol somebody first")
         if filters:
@@ -298,7 +272,7 @@ class Index:
         return self.engine.gallery is not None
 
     def check_dates(self) -> Gallery:
-        """What keeps dates, revocations and an audit log; StoreError where the engine keeps none."""
+        """What keeps dates, revocations and an audit log; StoreError if the engine keeps none."""
         if self.engine.gallery is None:
             raise StoreError(
                 f"{self.path} keeps no dates, no revocations "
@@ -320,11 +294,10 @@ class Index:
         Args:
             expires: from when on the items are neither found nor counted (2027-12-31, or with a
                 time; UTC where it names no zone); None: never, or as it was.
-            whole: put the items in the place of all that their one label has.
+            whole: replace all items of their one label.
 
         Raises:
-            StoreError: as `add`; a label is revoked; or, with `whole`, several labels, or another's
-                id.
+            StoreError: as `add`; a label is revoked; with `whole` several labels, or another's id.
             UsageError: `expires` is not a date.
         """
         gallery, end = self.check_dates(), utc(expires)
@@ -350,11 +323,9 @@ class Index:
         """From when on identities are neither found nor counted; None lifts it. How many items changed.
 
         Raises:
-            UnknownLabel: a label is not there; nothing is changed then. UsageError: `when` is not a
-                date.
+            UnknownLabel: a label is not there; nothing is changed. UsageError: not a date.
         """
-        gallery, end = self.check_dates(), utc(when)
-        return gallery.expire(self.known(labels), end)
+        return self.check_dates().expire(self.known(labels), utc(when))
 
     def revoke(self, labels: str | Sequence[str]) -> int:
         """Keep identities, but never match them until they are restored. How many items changed; errors as `expire`."""
@@ -371,24 +342,22 @@ class Index:
     def audit(self, label: str | None = None) -> tuple[AuditEntry, ...]:
         """The audit log, oldest first: who was enrolled, changed, forgotten, and when; names as keyed hashes.
 
-        Args:
-            label: only what concerns this name, which need not be there any more.
+        With a label only what concerns it, whether it is still there or not.
         """
         return self.check_dates().audit(label)
 
     def rekey(self, key: Key | str | Path, *, rotate: bool = False) -> None:
         """Put a protected index under another master key, whole or not at all; one without protection gets it.
 
-        Keep the old key until this returns: if it is killed, either the old key fits or the new
-        one.
+        Keep the old key until this returns: if it is killed, one of the two fits.
 
         Args:
             key: the new one, or the path of its file.
             rotate: new keys for all subjects and a new rotation too: every vector is rewritten.
 
         Raises:
-            WrongKey: no key there, or another process was faster. StoreError: the disk or another
-                writer is in the way.
+            WrongKey: no key there, or another process was faster.
+            StoreError: the disk or another writer is in the way.
         """
         if not self.keeps_dates:
             raise StoreError(
@@ -421,26 +390,10 @@ class Index:
     def known(self, labels: str | Sequence[str]) -> tuple[str, ...]:
         """The labels, each once, if all are there; else UnknownLabel with the nearest name."""
         wanted, known = each_once(labels), set(self.labels)
-        for label in wanted:
-            if label not in known:
-                raise self._nobody(label)
+        if missing := [label for label in wanted if label not in known]:
+            raise self._nobody(missing[0])
         return wanted
 
-    def _learned(self) -> StoreError:
-        return StoreError(
-            f"{self.contract.distance} is a learned comparison, whose weights are in the bundle: "
-            "search with twofold.apps.search.search(bundle, index, queries)"
-        )
-
     def _nobody(self, label: str) -> UnknownLabel:
-        return UnknownLabel(
-            f"nobody called {label!r} is in {self.path}. {nearest(label, self.labels)}"
-        )
-
-
-def best_of_each(hits: Sequence[Hit]) -> list[Hit]:
-    """The first hit of each label, in order."""
-    first: dict[str, Hit] = {}
-    for hit in hits:
-        first.setdefault(hit.label, hit)
-    return list(first.values())
+        known = nearest(label, self.labels)
+        return UnknownLabel(f"nobody called {label!r} is in {self.path}. {known}")

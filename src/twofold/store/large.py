@@ -1,4 +1,4 @@
-"""Search among more rows than memory should hold: a cache that can be built again, beside it the rows written since."""
+"""Search among more rows than memory should hold: a cache that can be rebuilt, plus the rows written since."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ from twofold.store.sqlite.rows import State
 __all__ = ["EXACT_ROWS", "Large"]
 
 EXACT_ROWS = 100_000
-"""Up to so many rows all vectors are held in memory and compared; above, a cache is asked first."""
+"""Most rows whose vectors are all held in memory and compared; above, a cache is used."""
 
-# after a refusal it is tried again so much later: at least, times what it took
+# pause after a refusal: at least so many seconds, or so many times what the attempt took
 AGAIN_SECONDS, AGAIN = 60.0, 20.0
 
 Told = TypeVar("Told")
@@ -46,11 +46,11 @@ class Large:
         self.again = 0.0
 
     def is_for(self, state: State) -> bool:
-        """Whether memory should not hold all rows; of a protected index it does, since nothing of it is cached."""
+        """Whether there are too many rows for memory; a protected index is always held there, since it has no cache."""
         return state.items > EXACT_ROWS and not isinstance(self.database.seal, Sealed)
 
     def ready(self, state: State) -> bool:
-        """Whether there is a cache for this state; False where the distance or the disk does not allow one."""
+        """Whether there is a cache for this state; False if the distance or the disk does not allow one."""
         began = time.monotonic()
         if began < self.again or self.contract.distance not in PLAIN:
             return False
@@ -71,7 +71,7 @@ class Large:
             self.open(state)
         try:
             self.since.follow(state)
-        # the rows do not fit each other; a cache of the database as it was before, perhaps
+        # the rows do not fit together: perhaps the cache is of an older database
         except DamagedIndex:
             self.drop()
             self.open(state)
@@ -94,7 +94,7 @@ class Large:
         self.since = Follower(self.database, self.contract, self.cached[1])
 
     def asked(self, state: State, question: Callable[[Approximate, Follower], Told]) -> Told:
-        """The cache's answer; if a byte of it proves to be damaged on the way, that of one that was rebuilt."""
+        """The cache's answer; if it turns out to be damaged, that of a rebuilt cache."""
         cache, since = self.follow(state)
         try:
             return question(cache, since)

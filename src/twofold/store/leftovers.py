@@ -1,4 +1,4 @@
-"""What a deletion may have left behind: byte strings of rows that are gone, looked for in every file of an index.
+"""Leftovers of deletions: byte strings of deleted rows, looked for in every file of an index.
 
 secure_delete overwrites a deleted row where it stands. What it leaves are copies: when SQLite
 splits or joins pages, it moves rows, and the place a row has moved away from is only marked as
@@ -21,7 +21,7 @@ from twofold.store.sqlite.rows import Row
 
 __all__ = ["Search", "look", "pieces_of", "sweep"]
 
-SHORTEST = 6  # bytes: a shorter string stands in a large file by chance
+SHORTEST = 6  # bytes: a shorter string occurs in a large file by chance
 LONGEST_NAME = 256  # bytes; of a longer one its end
 WINDOW, STRIDE = 8, 16  # of a vector, a piece of 8 bytes every 16: no rest of 24 bytes escapes
 MOST_PIECES = 20_000  # pieces; of more rows at once fewer pieces each
@@ -44,7 +44,7 @@ class Search:
 
 
 def pieces_of(rows: Sequence[Row], others: Sequence[bytes] = ()) -> list[bytes]:
-    """Byte strings by which something of these rows would be recognised: names whole, vectors wherever a part stands.
+    """Byte strings by which remains of these rows are recognised: whole names, and pieces all along a vector.
 
     Args:
         others: more that must be gone: keys, say.
@@ -58,13 +58,13 @@ def pieces_of(rows: Sequence[Row], others: Sequence[bytes] = ()) -> list[bytes]:
         windows = (
             each[place : place + WINDOW] for place in range(0, len(each) - WINDOW + 1, stride)
         )
-        # zeros and ones stand everywhere
+        # zeros and ones occur everywhere
         found.update(window for window in windows if len(set(window)) > 3)
     return sorted(found)
 
 
 def short_records(row: Row) -> Iterator[bytes]:
-    """How a short id or label stands in SQLite's index, with the number of its row: long enough to be told apart."""
+    """A short id or label as SQLite's index has it, with its row number: long enough to be unique."""
     for name in (row.id.encode(), row.label.encode()):
         if len(name) < SHORTEST:
             size = (row.number.bit_length() + 8) // 8  # with a sign
@@ -77,12 +77,12 @@ def short_records(row: Row) -> Iterator[bytes]:
 
 
 def look(folder: Path, pieces: Sequence[bytes], *, rewritten: bool = False) -> Search:
-    """Read every file under a folder, and count the places outside living rows in which a piece stands.
+    """Read every file under a folder and count the places outside living rows where a piece occurs.
 
-    Copies beside the folder that could not be swept away are read, too.
+    Copies beside the folder that could not be deleted are read, too.
 
     Args:
-        rewritten: the database has just been rewritten, so that pages without cells hold ends of
+        rewritten: the database has just been rewritten, so pages without cells are continuations of
             living rows.
     """
     files = [
@@ -105,17 +105,17 @@ def look(folder: Path, pieces: Sequence[bytes], *, rewritten: bool = False) -> S
 
 
 def sweep(folder: Path) -> int:
-    """Delete the copies of an index that calls which were killed have left beside it; how many those were.
+    """Delete the copies of an index that killed calls have left beside it; returns how many.
 
-    A repair writes a whole index beside the old one before the two change places. One that is at
-    work is left alone.
+    A repair writes a whole index beside the old one before it replaces that. A repair in progress
+    is left alone.
     """
     return sum(remove_abandoned(path) for path in spares(folder))
 
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[int]:
-    """A descriptor to read a file by: the one that SQLite has, if it has the file open in this process.
+    """A descriptor to read a file with: SQLite's own, if the file is open in this process.
 
     To open the file once more and close it would drop SQLite's locks on it
     (sqlite.org/howtocorrupt.html, 2.2).
@@ -132,7 +132,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def known_descriptor(path: Path) -> int | None:
-    """The descriptor under which this process has a file open; None: it has not, or the system does not tell."""
+    """The descriptor with which this process has a file open; None: it is not open, or the system does not tell."""
     wanted = path.stat()
     for entry in DESCRIPTORS.iterdir() if DESCRIPTORS.is_dir() else ():
         with contextlib.suppress(OSError):
@@ -143,7 +143,7 @@ def known_descriptor(path: Path) -> int | None:
 
 
 def places(handle: int, pieces: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """Where in a file pieces stand: place and length."""
+    """Where pieces occur in a file: place and length."""
     groups = [Group.of(length, pieces) for length in sorted({len(piece) for piece in pieces})]
     first = np.zeros(1 << 16, np.uint32)
     for number, group in enumerate(groups):
@@ -185,7 +185,7 @@ class Group:
         return cls(length, own, starts, np.sort(np.array(keys, np.uint64)))
 
     def found(self, content: bytes, near: np.ndarray) -> Iterator[int]:
-        """The places among these at which a piece stands."""
+        """The places among these at which a piece occurs."""
         near = near[near <= len(content) - self.length]
         if len(near):
             words = words_at(np.frombuffer(content + bytes(WINDOW), np.uint8), near, self.length)
@@ -229,7 +229,7 @@ def pread(handle: int, size: int, place: int) -> bytes:
 
 
 def unclaimed(handle: int, found: Iterable[tuple[int, int]], *, rewritten: bool) -> int:
-    """How many of the places in a database file are not inside the cell of a living row."""
+    """Number of places in a database file that are not inside the cell of a living row."""
     size = int.from_bytes(pread(handle, 2, 16))
     size = 65536 if size == 1 else size
     pages: dict[int, list[tuple[int, int]]] = {}

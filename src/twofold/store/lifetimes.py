@@ -1,7 +1,7 @@
 """The life of identities in a local index: replaced whole, ended by a date, revoked and restored, purged; all audited.
 
-A row is never changed: what changes is written again, under a new number, in the transaction that
-drops the old row.
+A row is never changed: its new version is written under a new number, in the transaction that drops
+the old one.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,9 +12,17 @@ from twofold.results import Enrolled
 from twofold.store.sqlite.additions import records_of, refuse_revoked
 from twofold.store.sqlite.database import Database
 from twofold.store.sqlite.deletions import drop, dropped, loosen
-from twofold.store.sqlite.rows import Batch, Forgotten, Row, clock
+from twofold.store.sqlite.rows import Batch, Forgotten, Row, clock, record_of
 
-__all__ = ["drop_expired", "enrolled", "rewrite", "standing", "substitute"]
+__all__ = [
+    "drop_expired",
+    "enrolled",
+    "expire",
+    "restore",
+    "revoke",
+    "standing",
+    "substitute",
+]
 
 
 def enrolled(database: Database) -> tuple[Enrolled, ...]:
@@ -43,7 +51,7 @@ def standing(database: Database) -> tuple[int, int]:
 
 
 def substitute(database: Database, label: str, batch: Batch) -> int:
-    """Put items in the place of all that a label has; how many stood there.
+    """Replace all items of a label; returns how many there were.
 
     Raises:
         StoreError: an id belongs to another label, or the label is revoked; nothing is changed
@@ -68,10 +76,28 @@ def substitute(database: Database, label: str, batch: Batch) -> int:
     return len(old)
 
 
-def rewrite(
+def expire(database: Database, labels: Sequence[str], end: str | None) -> int:
+    """Set when identities end; how many items changed."""
+    return _rewrite(database, labels, "expire", lambda row: row._replace(expires=end))
+
+
+def revoke(database: Database, labels: Sequence[str]) -> int:
+    """Never match identities until they are restored; how many items changed."""
+    now = clock()
+    return _rewrite(
+        database, labels, "revoke", lambda row: row._replace(revoked=row.revoked or now)
+    )
+
+
+def restore(database: Database, labels: Sequence[str]) -> int:
+    """Lift a revocation; how many items changed."""
+    return _rewrite(database, labels, "restore", lambda row: row._replace(revoked=None))
+
+
+def _rewrite(
     database: Database, labels: Sequence[str], event: str, change: Callable[[Row], Row]
 ) -> int:
-    """Change the dates of all items of labels; how many that were. What is so already is left alone."""
+    """Change the dates of all items of labels; returns how many. Items that need no change are left alone."""
     with database.writing():
         state = database.state()
         rows = [
@@ -88,7 +114,10 @@ def rewrite(
         ]
         drop(database, old, generation=state.generation + 1)
         loosen(database, old)
-        written, gone = database.write_rows(fresh), [row.digest() for row in old]
+        written, gone = (
+            database.write_records(list(map(record_of, fresh))),
+            [row.digest() for row in old],
+        )
         state = state.after(
             written=written, gone=gone, items=state.items, last=state.last + len(fresh)
         )

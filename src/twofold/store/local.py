@@ -35,8 +35,7 @@ from twofold.strict_json import plain_object
 
 __all__ = ["LocalEngine"]
 
-# expired or revoked rows up to which so many more neighbours are sought and these left out
-FEW_ENDED = 256
+FEW_ENDED = 256  # expired or revoked rows; up to so many are sought too, and left out afterwards
 FORGOTTEN_AT_ONCE = 1000  # rows; of more, too many pieces are left to be looked for one by one
 
 
@@ -44,9 +43,9 @@ class LocalEngine:
     """See `Engine` and `Gallery`. An index in a folder of its own.
 
     Attributes:
-        path: the folder. database: its rows. rotation: under which vectors stand in the file and in
-            memory, if any.
-        memory: all rows, where they are few. large: what searches where they are many.
+        path: the folder. database: its rows. rotation: of the vectors in the file and in memory, if
+            any.
+        memory: all rows, if there are few. large: searches many rows.
     """
 
     def __init__(self, path: Path, database: Database, key: Key | None = None) -> None:
@@ -91,7 +90,7 @@ class LocalEngine:
         return cls(folder, Database.open(folder), key)
 
     def _begin(self, database: Database, seal: Seal) -> None:
-        """Hold nothing in memory yet."""
+        """Start with nothing in memory."""
         self.database = database
         self._keep(seal)
         self._labels: tuple[int, tuple[str, ...]] | None = None
@@ -99,7 +98,7 @@ class LocalEngine:
         self.memory, self.large = Follower(database, compared), large.Large(database, compared)
 
     def _keep(self, seal: Seal) -> None:
-        """Put this between vectors and the file from now on; vectors in memory stand as in the file, rotated or not."""
+        """Use this seal from now on; vectors in memory are as in the file, rotated or not."""
         self.database.seal = seal
         self.rotation = rotation_of(seal, self.contract.dim)
 
@@ -110,13 +109,11 @@ class LocalEngine:
             self.database.close()
 
     def check_open(self) -> None:
-        """Raise StoreError after `close`."""
         if self.database.closed:
             raise closed(self.path)
 
     @property
     def gallery(self) -> "LocalEngine":
-        """It keeps dates, revocations and an audit log itself."""
         return self
 
     @property
@@ -126,23 +123,21 @@ class LocalEngine:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was said of the cache: that it was built again and why, or why there is none."""
+        """Notes on the cache: that it was rebuilt and why, or why there is none."""
         return tuple(self.large.notes)
 
     def watch(self, watch: Watch) -> None:
-        """Call a function while a cache is built: what is done, how much of it, of how much."""
         self.check_open()
         self.large.watch = watch
 
     # ---- reading
 
     def count(self, most: int | None = None) -> int:
-        """How many items there are, expired and revoked ones too; counting costs nothing here."""
+        """Number of items, expired and revoked ones too; counting costs nothing here."""
         with self.database.reading():
             return self.database.state().items
 
     def ids(self) -> tuple[str, ...]:
-        """Ids of the items, in the order in which they were last written."""
         with self.database.reading():
             return self.database.ids()
 
@@ -155,17 +150,15 @@ class LocalEngine:
             return self._labels[1]
 
     def present(self, ids: Sequence[str]) -> set[str]:
-        """Those of these ids that are there."""
         with self.database.reading():
             return self.database.present(ids)
 
     def get(self, ids: Sequence[str]) -> Embeddings:
-        """Items by id, in the order asked."""
         with self.database.reading():
             return self._embeddings(self.database.named(ids))
 
     def blocks(self, rows: int) -> Iterator[Embeddings]:
-        """All items that count in blocks, each read in a moment of its own, so that no erasure waits for the last."""
+        """All items that count, in blocks, each read in a transaction of its own so that no erasure has to wait."""
         last = 0
         while True:
             with self.database.reading():
@@ -178,7 +171,6 @@ class LocalEngine:
             yield block
 
     def sample(self, items: int, *, seed: int) -> Embeddings:
-        """Random items, without repetition; all of them where there are no more."""
         with self.database.reading():
             numbers = self.database.numbers()
             size = min(items, len(numbers))
@@ -187,7 +179,6 @@ class LocalEngine:
             return self._embeddings([found[number] for number in chosen.tolist()])
 
     def metadata_keys(self) -> dict[str, dict[str, int]]:
-        """For each key of the metadata how many items have a value of which kind under it."""
         with self.database.reading():
             return metadata_keys(self.database)
 
@@ -206,7 +197,6 @@ class LocalEngine:
     def put(
         self, embeddings: Embeddings, vectors: Float[np.ndarray, "n dim"], metadata: Sequence[str]
     ) -> int:
-        """Insert items, or replace those of the same id; how many are new or changed."""
         return put(self.database, self._batch(embeddings, vectors, metadata))
 
     def _batch(
@@ -220,11 +210,10 @@ class LocalEngine:
         )
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Delete items by id; all or none."""
         remove(self.database, ids)
 
     def unknown(self, labels: Sequence[str]) -> list[str]:
-        """Labels without an item and without remains: a copy of one that was deleted may stand in a freed place."""
+        """Labels without an item and without remains: bytes of a deleted one may be left in freed space."""
         with self.database.reading():
             known = {*self.database.loose(), *self.labels()}
         return [label for label in labels if label not in known]
@@ -235,7 +224,7 @@ class LocalEngine:
             return self._erased(forget(self.database, labels, event="forget"), labels)
 
     def _erased(self, gone: Forgotten, labels: tuple[str, ...]) -> Erasure:
-        """Overwrite what deleted rows have left, and say so.
+        """Overwrite what deleted rows have left; returns the receipt.
 
         The whole cache goes: its centres and codebooks are means over the rows, and a mean of few
         is nearly a row.
@@ -243,8 +232,7 @@ class LocalEngine:
         rows, database = gone.rows, self.database
         swept = sweep(database.folder)
         self.large.drop()
-        noted = Counter(dict.fromkeys(labels, 0))
-        noted.update(row.label for row in rows)
+        noted = {**dict.fromkeys(labels, 0), **Counter(row.label for row in rows)}
         whole = gone.loose or len(rows) > FORGOTTEN_AT_ONCE
         search = erase(database, pieces_of(rows, gone.keys), whole=whole, swept=swept, noted=noted)
         with database.reading():
@@ -262,7 +250,6 @@ class LocalEngine:
         *,
         exact: bool,
     ) -> list[list[Hit]]:
-        """The `k` best items for each query, best first, equal ones in the order of their ids."""
         with self.database.reading():
             ranked = self._ranked(self._nearest(queries, k, filters, exact=exact), k)
         return [[row.hit(score) for row, score in one] for one in ranked]
@@ -270,7 +257,6 @@ class LocalEngine:
     def search_range(
         self, queries: Float[np.ndarray, "q dim"], score: float, filters: Sequence[Condition]
     ) -> list[list[Hit]]:
-        """All items that score at least `score` with a query, best first."""
         with self.database.reading():
             ranked = self._ranked(self._within(queries, score, filters))
         return [[row.hit(score) for row, score in one] for one in ranked]
@@ -278,7 +264,6 @@ class LocalEngine:
     def shortlist(
         self, queries: Float[np.ndarray, "q dim"], items: int, filters: Sequence[Condition]
     ) -> list[Embeddings]:
-        """The items nearest to each query by the Euclidean distance, or the contract's own where it is plain."""
         with self.database.reading():
             ranked = self._ranked(self._nearest(queries, items, filters, exact=False), items)
             return [self._embeddings([row for row, _ in one]) for one in ranked]
@@ -291,12 +276,11 @@ class LocalEngine:
         *,
         exact: bool,
     ) -> list[Found]:
-        """The `k` rows most like each query, of those that pass a filter and are neither expired nor revoked."""
+        """The `k` rows most like each query among those that pass a filter and are neither expired nor revoked."""
         if self.rotation is not None:
             queries = self.rotation.turn(queries)
         state, ended = self.database.state(), self.database.ended(clock())
-        # a few that ended are sought too and left out afterwards: quicker than to name all that
-        # have not
+        # a few that ended are sought too and left out afterwards: quicker than to name all others
         few = not filters and len(ended) <= FEW_ENDED
         allowed, deep = (None, k + len(ended)) if few else (self._allowed(filters, ended), k)
         if state.items > large.EXACT_ROWS and self._by_cache(state):
@@ -320,7 +304,7 @@ class LocalEngine:
         return self.memory.rows.search_range(self.memory.contract, queries, score, allowed=allowed)
 
     def _by_cache(self, state: State) -> bool:
-        """Whether a cache answers; memory then lets go of what it held when there were fewer rows, or no cache."""
+        """Whether a cache answers; then memory drops the rows it held while there were fewer, or no cache."""
         if not (self.large.is_for(state) and self.large.ready(state)):
             return False
         if len(self.memory.rows):
@@ -356,7 +340,6 @@ class LocalEngine:
         expires: str | None,
         whole: bool,
     ) -> int:
-        """`put`, with a date; `whole`: in place of all that the one label has."""
         batch = replace(self._batch(embeddings, vectors, metadata), expires=expires)
         if not whole:
             return put(self.database, batch, event="enrol")
@@ -364,53 +347,37 @@ class LocalEngine:
         return len(batch.ids)
 
     def enrolled(self) -> tuple[Enrolled, ...]:
-        """Every identity with its dates, sorted by label."""
         with self.database.reading():
             return lifetimes.enrolled(self.database)
 
     def dates(self, ids: Sequence[str]) -> dict[str, str]:
-        """When items expire, by id; an item that does not is left out."""
         with self.database.reading():
             rows = self.database.named(ids)
         return {row.id: row.expires for row in rows if row.expires is not None}
 
     def standing(self) -> tuple[int, int]:
-        """How many identities and items are neither expired nor revoked."""
         with self.database.reading():
             return lifetimes.standing(self.database)
 
     def expire(self, labels: Sequence[str], end: str | None) -> int:
-        """Set when identities end; how many items changed."""
-        return lifetimes.rewrite(
-            self.database, labels, "expire", lambda row: row._replace(expires=end)
-        )
+        return lifetimes.expire(self.database, labels, end)
 
     def revoke(self, labels: Sequence[str]) -> int:
-        """Never match identities until they are restored; how many items changed."""
-        now = clock()
-        return lifetimes.rewrite(
-            self.database, labels, "revoke", lambda row: row._replace(revoked=row.revoked or now)
-        )
+        return lifetimes.revoke(self.database, labels)
 
     def restore(self, labels: Sequence[str]) -> int:
-        """Lift a revocation; how many items changed."""
-        return lifetimes.rewrite(
-            self.database, labels, "restore", lambda row: row._replace(revoked=None)
-        )
+        return lifetimes.restore(self.database, labels)
 
     def purge(self) -> Erasure | None:
-        """Erase every item that is expired; None: there is none."""
         with self.database.lock:
             gone, labels = lifetimes.drop_expired(self.database)
             return self._erased(gone, labels) if gone.rows else None
 
     def audit(self, label: str | None) -> tuple[AuditEntry, ...]:
-        """The audit log, oldest first; only what concerns a label, if one is given."""
         with self.database.reading():
             key = self.database.seal.audit_key(self.database.pinned())
-            return tuple(
-                audit.entries(self.database.connection, None if label is None else (key, label))
-            )
+            own = None if label is None else (key, label)
+            return tuple(audit.entries(self.database.connection, own))
 
     def rekey(self, key: Key, *, rotate: bool) -> None:
         """Put the index under another master key, or under a first one."""
@@ -420,7 +387,6 @@ class LocalEngine:
             erase(self.database, whole=True, swept=sweep(self.database.folder))
 
     def check(self, *, repair: bool) -> Inspection:
-        """Look at every row, index and cache; with `repair` drop what is provably damaged, and rebuild the rest."""
         self.check_open()
         database, seal = self.database, self.database.seal
         with database.lock:

@@ -1,4 +1,4 @@
-"""Vectors in memory, searched exactly, that follow the database: only what was written since is read."""
+"""Vectors in memory, searched exactly. They follow the database: only what was written since is read."""
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -14,7 +14,7 @@ from twofold.store.sqlite.rows import Row, State, damaged
 __all__ = ["Follower", "MemoryRows", "vectors_of"]
 
 ROWS_AT_ONCE = 4096
-"""Rows parsed at once: bounds what a first read holds beside the vectors."""
+"""Rows parsed at once: bounds the memory of a first read beside the vectors."""
 
 NOTHING = State()
 
@@ -56,7 +56,7 @@ class MemoryRows:
         vectors: Float[np.ndarray, "m dim"],
         hashes: UInt8[np.ndarray, "m 32"],
     ) -> None:
-        """Put rows behind the others; their numbers are larger than all before."""
+        """Append rows; their numbers are larger than all before."""
         self.reserve(self.count + len(numbers))
         place = slice(self.count, self.count + len(numbers))
         self._numbers[place], self._vectors[place], self._hashes[place] = numbers, vectors, hashes
@@ -71,13 +71,13 @@ class MemoryRows:
             self._hashes = grown(self.hashes, size)
 
     def drop(self, numbers: Int[np.ndarray, "m"]) -> Int[np.ndarray, "gone"]:
-        """Take rows out, the others move up; the numbers of those that were there."""
+        """Remove rows, the others move up; returns the numbers of those that were there."""
         gone = np.flatnonzero(np.isin(self.numbers, numbers))
         if not len(gone):
             return gone
         dropped = self.numbers[gone]
         kept = np.delete(np.arange(gone[0], self.count), gone - gone[0])
-        # what stands before the first stays where it is
+        # rows before the first stay where they are
         place = slice(gone[0], gone[0] + len(kept))
         for table in (self._numbers, self._vectors, self._hashes):
             table[place] = table[kept]
@@ -97,7 +97,7 @@ class MemoryRows:
         *,
         allowed: Int[np.ndarray, "m"] | None = None,
     ) -> list[Found]:
-        """The `k` best rows of each query and all that score as the last of them, fewer where there are fewer.
+        """The `k` best rows of each query and all that tie with the last of them; fewer if there are fewer.
 
         Args:
             allowed: ascending numbers of the only rows that count.
@@ -139,11 +139,11 @@ def grown(table: np.ndarray, rows: int) -> np.ndarray:
 
 
 class Follower:
-    """The rows of an index in memory, or those that were written after a state which something else stands for.
+    """The rows of an index in memory, or those written after a state that a cache covers.
 
     Attributes:
-        base: that state; the one of an empty index where all rows are held here.
-        rows: those after it, as they are at `generation`.
+        base: that state; the empty index's if all rows are held here. rows: those after it, as of
+            `generation`.
         gone: numbers of the base's rows that were deleted since, ascending.
     """
 
@@ -159,7 +159,7 @@ class Follower:
         self.generation = self.base.generation
 
     def follow(self, state: State) -> None:
-        """Read what is new at a state, inside the transaction that told it.
+        """Read what is new at a state, inside the transaction that returned it.
 
         Raises:
             DamagedIndex: names the rows that are not as they were written, or says that some are
@@ -204,7 +204,7 @@ class Follower:
             self.rows.put(numbers, vectors, hashes)
 
     def held(self) -> int:
-        """How many rows there are, by this reading."""
+        """Number of rows by this reading."""
         return self.base.items - len(self.gone) + len(self.rows)
 
     def whole(self, state: State) -> bool:

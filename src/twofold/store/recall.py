@@ -10,7 +10,7 @@ from twofold.results import Embeddings, Estimate, Hit
 
 __all__ = ["recall_of"]
 
-# and the quantile of the normal distribution that goes with it
+# with the normal distribution's quantile
 CONFIDENCE, NORMAL = 0.95, 1.959963984540054
 QUERIES_AT_ONCE = 256
 """Queries of one search, exact and not, of the sample."""

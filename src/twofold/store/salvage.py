@@ -1,4 +1,4 @@
-"""Saving what is whole of a damaged index: read whatever SQLite can still reach, and write it into a new database."""
+"""Salvage of a damaged index: read the whole rows that SQLite can still reach, and write them into a new database."""
 
 import contextlib
 import heapq
@@ -20,16 +20,16 @@ ROWS_AT_ONCE = 4096
 
 
 HOPELESS = 5000
-"""Readings that fail while no row could be read: the root of the table is gone."""
+"""Failed reads after which the table's root is taken to be gone, if no row could be read."""
 
 
 MOST_FAILED = 100_000
-"""Readings that may fail, some seconds of them; what was not tried by then counts as unreachable. A lost page costs
-about ten, since whole ranges are tried first."""
+"""Failed reads at most, some seconds of them; what was not tried by then counts as unreachable. A
+lost page costs about ten, since whole ranges are tried first."""
 
 
 NOTHING_KNOWN = 2**20
-"""Row numbers beyond the last that could be read that are tried, where nothing says how many there are."""
+"""Row numbers tried beyond the last readable one, if it is unknown how many there are."""
 
 
 @dataclass
@@ -37,7 +37,8 @@ class Seen:
     """What a reading of the whole database has found.
 
     Attributes:
-        acknowledged: the last write that was. state: as it stands there; None where it is damaged.
+        acknowledged: the last acknowledged write. state: as it is in the file; None if it is
+            damaged.
         items, last, generation: of the whole rows. spoilt: rows that are not as they were written.
         unreachable: ranges of row numbers that SQLite cannot read.
     """
@@ -98,7 +99,7 @@ def read(database: Database, low: int, high: int) -> Iterator[list[tuple[Any, ..
 
 
 def last_row(database: Database) -> int | None:
-    """The largest row number, as the state or the table tells; None where neither can be read."""
+    """The largest row number, by the state or the table; None if neither can be read."""
     with contextlib.suppress(DamagedIndex, sqlite3.Error):
         return database.state().last
     with contextlib.suppress(sqlite3.Error):
@@ -121,7 +122,7 @@ def whole(block: list[tuple[Any, ...]], seen: Seen) -> list[tuple[Any, ...]]:
 
 
 def rebuild(database: Database, seen: Seen) -> None:
-    """Write whole rows, keys and the audit log into a new database, in the place of the old one."""
+    """Write whole rows, keys and the audit log into a new database that replaces the old one."""
     about = database.pinned()  # without it there is nothing to rebuild
     with suspended(database), new_folder(database.folder, marker=TRUTH, private=True) as folder:
         Database.create_pinned(folder, about)

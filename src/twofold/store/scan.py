@@ -26,7 +26,7 @@ KEYS = 1 << 19  # of a block of rows with all queries: they stay in the cache of
 ROUNDING = 2.0**-24
 """Relative, of one operation in float32: half of the last of 24 binary digits."""
 
-# rows kept beside the k best because float32 cannot tell them apart; then the earliest of those
+# rows kept beyond the k best because float32 cannot tell them apart; the earliest of those
 MOST_TIES = 1024
 POOL = 64  # per query
 WITHOUT_COPIES = np.int32(~0x70000000)  # of the sign, which an int16 that is widened fills up with
@@ -108,7 +108,7 @@ def slack(
     longest: float,
     error: float,
 ) -> Float[np.ndarray, "q"]:
-    """The key down to which a row can still be as near as one with the key `kth`, whatever was rounded.
+    """The lowest key of a row that may still be as near as one with the key `kth`, whatever the rounding.
 
     Args:
         longest: length of a row, at most. error: see `nearest`.
@@ -126,7 +126,7 @@ def _longest(right: Float[np.ndarray, "b sides"]) -> float:
 
 
 class _Nearest:
-    """The nearest so far. `floor`: the key that a row must reach to be among the k nearest, whatever was rounded."""
+    """The nearest so far. `floor`: the key that a row needs to be among the k nearest, whatever the rounding."""
 
     def __init__(self, queries: np.ndarray, k: int, error: float) -> None:
         self.k, self.error = k, error
@@ -163,11 +163,11 @@ class _Nearest:
             self.settle()
 
     def below(self, who: np.ndarray, kth: np.ndarray) -> np.ndarray:
-        """The key down to which a row can still be nearer than one with the key `kth`."""
+        """The lowest key of a row that may still be nearer than one with the key `kth`."""
         return slack(self.queries[who], kth, longest=self.longest, error=self.error)
 
     def settle(self) -> None:
-        """Take up what waits, best first, and raise the floor."""
+        """Merge the waiting rows, best first, and raise the floor."""
         who, where, keys = (
             np.concatenate(parts)
             for parts in zip((self.who, self.where, self.keys), *self.waiting, strict=True)

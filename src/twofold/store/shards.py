@@ -30,12 +30,11 @@ KEY = b"twofold"
 
 @dataclass(frozen=True, kw_only=True)
 class Shards:
-    """A folder of parts, as all who write into it know it.
+    """A folder of parts, as every machine that writes into it sees it.
 
     Attributes:
-        contract: of the bundle whose vectors they are.
-        items: how many things were to be embedded. rows: how many of them a part is of; the last
-            one may have fewer.
+        contract: of the bundle whose vectors they are. items: number of things to embed. rows:
+            things per part; the last part may have fewer.
     """
 
     folder: Path
@@ -85,7 +84,7 @@ class Shards:
             ) from None
 
     def save(self) -> None:
-        """Write the manifest, or see that it says the same already.
+        """Write the manifest, or check that the one there says the same.
 
         Raises:
             StoreError: the folder holds vectors of another model, or of another number of things.

@@ -1,4 +1,4 @@
-"""Looking after an index: what is damaged, stale or unfinished in its folder; and keeping what is whole."""
+"""Check and repair of an index: find what is damaged, stale or unfinished in its folder, and keep what is whole."""
 
 import contextlib
 import json
@@ -36,8 +36,8 @@ def inspect(
     """Look at every page and row of a local index, and at every byte of its cache.
 
     Args:
-        repair: write what is whole into a new database in the place of the old one; finish an
-            erasure; build a damaged cache again. Nobody else should have the index open meanwhile.
+        repair: write what is whole into a new database that replaces the old one; finish an
+            erasure; rebuild a damaged cache. Nobody else should have the index open meanwhile.
         watch: is told how far the building of a cache is.
         seal: of a protected index; None: by the key that the environment names. Without a key its
             audit log is not checked.
@@ -89,7 +89,7 @@ REBUILT = {"damaged-pages", "damaged-rows", "damaged-state", "lost-rows", "lost-
 
 
 def unreadable(error: DamagedIndex) -> Finding:
-    """A file of which nothing can be read."""
+    """The finding about a file that cannot be read at all."""
     return Finding(
         level="fatal",
         code="unreadable",
@@ -138,7 +138,7 @@ def pages(database: Database) -> Iterator[Finding]:
 
 
 def pinned(database: Database) -> Iterator[Finding]:
-    """Whether the contract is as it was written; without it nobody knows what the vectors are."""
+    """Whether the contract is as it was written; without it the vectors mean nothing."""
     try:
         database.pinned()
     except (DamagedIndex, sqlite3.Error) as error:
@@ -209,7 +209,7 @@ def log(database: Database, seen: Seen) -> Iterator[Finding]:
 
 
 def cache(database: Database) -> Iterator[Finding]:
-    """Whether every byte of the cache is as it was written; answers never come from one that is not."""
+    """Whether every byte of the cache is as it was written; a damaged one never gives answers."""
     with contextlib.suppress(sqlite3.Error):
         if (wrong := damage(database)) is not None:
             yield Finding(
@@ -222,7 +222,7 @@ def cache(database: Database) -> Iterator[Finding]:
 
 
 def surroundings(folder: Path) -> Iterator[Finding]:
-    """Whether others may read the files, and whether a repair that was killed has left a copy beside them."""
+    """Whether others may read the files, and whether a killed repair has left a copy beside them."""
     if open_to_others := [
         path for path in (folder, *sorted(folder.rglob("*"))) if not private_mode(path)
     ]:
@@ -250,7 +250,7 @@ def surroundings(folder: Path) -> Iterator[Finding]:
 
 
 def tidied(folder: Path, codes: set[str]) -> list[str]:
-    """Put in order what is around the rows; what was done."""
+    """Tidy everything but the rows; returns what was done."""
     done: list[str] = []
     if "leftover-copy" in codes and (swept := sweep(folder)):
         done.append(
@@ -263,7 +263,7 @@ def tidied(folder: Path, codes: set[str]) -> list[str]:
 
 
 def rebuilt_cache(folder: Path, watch: Watch) -> str:
-    """Build a cache that was dropped; what is said of it."""
+    """Build a cache that was dropped; returns the note about it."""
     with contextlib.closing(Database.open(folder)) as database, database.reading():
         contract = Contract.from_dict(json.loads(database.pinned().contract))
         large = Large(database, plain(contract))

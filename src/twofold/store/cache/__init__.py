@@ -1,1 +1,1 @@
-"""What a large local index is searched by: derived, hashed, built again at will."""
+"""The cache that a large local index is searched by: derived data, hashed, rebuilt at any time."""

@@ -1,8 +1,8 @@
 """Approximate search among very many rows: inverted lists propose, a memory map in float16 decides; no SQLite inside.
 
-Derived from rows that stand elsewhere, checked by SHA-256, and built again when damaged: the lists
-when it is opened, the map block by block when a block is first read. A flipped bit is an error,
-never another answer.
+It is derived from rows kept elsewhere, checked by SHA-256 (the lists when it is opened, the map
+block by block on first reading), and rebuilt when damaged. A flipped bit is an error, never another
+answer.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = ["FORMAT", "PLAIN", "Approximate", "Plan", "Space"]
 
 FORMAT = 2  # 1: two lists a row, and one code
 PLAIN = ("cosine", "euclidean", "squared_euclidean")
-"""Distances that are searched here; others (Manhattan, learned ones) only exactly."""
+"""Distances that are searched here; others (Manhattan, learned ones) are only searched exactly."""
 
 CHUNK = 16  # queries whose candidates are compared at once, in the cache of the processor
 # queries whose lists are looked at together: half as many take a third longer
@@ -29,11 +29,11 @@ QUERIES_AT_ONCE = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """Where rows are compared: unit vectors for the cosine, else centred and scaled, so that float16 can hold them.
+    """The space in which rows are compared: unit vectors for the cosine, else centred and scaled to fit float16.
 
     Attributes:
-        error: the largest distance between a row and what the map holds of it. longest: length of a
-            row, at most.
+        error: the largest distance between a row and its copy in the map. longest: the largest
+            length of a row.
     """
 
     distance: str
@@ -50,7 +50,7 @@ class Space:
         return (vectors - self.centre) * np.float32(self.scale)
 
     def reach(self, score: float) -> float:
-        """The largest distance here of vectors whose score is at least `score`."""
+        """The largest distance in this space of vectors that score at least `score`."""
         if self.distance == "cosine":
             return float(np.sqrt(max(2 - 2 * score, 0.0)))
         if score > 0:
@@ -62,11 +62,11 @@ class Space:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How far to look for the `k` nearest, so that the recall measured on the rows themselves reached its aim.
+    """How far to look for the `k` nearest, so that the recall measured on the rows themselves reaches its aim.
 
     Attributes:
-        reach: how much farther than the nearest list a list may be. count: candidates of the codes
-            that are compared.
+        reach: how much farther than the nearest list a list may be. count: candidates, by their
+            codes, that are compared.
         recall: as it was measured when the cache was built.
     """
 
@@ -128,7 +128,7 @@ class Approximate:
         """Numbers of the rows that can be among the `k` nearest of each query; a few more than `k`, in no order.
 
         Args:
-            allowed: numbers of the only rows that count; where they are few, they are all compared.
+            allowed: numbers of the only rows that count; a few are all compared.
             gone: numbers of rows that do not count.
             exact: compare all rows, so that none is missed.
         """
@@ -167,7 +167,7 @@ class Approximate:
     def _all(
         self, near: np.ndarray, plain: np.ndarray, counting: np.ndarray | None, k: int
     ) -> np.ndarray:
-        """What may be among the `k` nearest; where `near` is crowded, with all that float32 cannot tell from them."""
+        """Candidates for the `k` nearest; if `near` is crowded, with all that float32 cannot tell from them."""
         if not crowded(near, k):
             return near
         halves = self.halves[near]
@@ -193,7 +193,7 @@ class Approximate:
         return counting
 
     def places(self, numbers: Int[np.ndarray, "m"]) -> Int[np.ndarray, "_"]:
-        """Where rows stand, of those that are here."""
+        """Places of the rows that are in the cache."""
         places = np.minimum(np.searchsorted(self.numbers, numbers), len(self.numbers) - 1)
         return places[self.numbers[places] == numbers]
 
@@ -214,7 +214,7 @@ class Approximate:
     def _proposed(
         self, plain: np.ndarray, k: int, plan: Plan, counting: np.ndarray | None
     ) -> list[np.ndarray]:
-        """What the lists propose, as far as the map does not rule it out."""
+        """Candidates from the lists that the map does not rule out."""
         proposed = self.lists.candidates(
             plain, reach=plan.reach, count=plan.count, allowed=counting
         )

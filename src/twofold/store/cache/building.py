@@ -1,7 +1,7 @@
-"""Building the cache of `approximate` from rows in blocks, in the memory of a sample and of the codes.
+"""Building the cache of `approximate` from blocks of rows; only a sample and the codes are held in memory.
 
-How far a search has to look is measured on the rows themselves and written down: it is not for the
-user to know.
+How far a search has to look is measured on the rows themselves and stored, so that the user need
+not know.
 """
 
 from collections.abc import Callable, Iterable
@@ -34,17 +34,17 @@ Blocks = Iterable[tuple[Int[np.ndarray, "b"], Float[np.ndarray, "b dim"]]]
 """Numbers of rows, ascending, and their vectors."""
 
 Watch = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+"""Called with what is being done, how much is done, and of how much."""
 
 PROMISED = 0.99
-"""Recall, which the rows themselves are to show with a margin: `SURE` standard errors of what was measured on them."""
+"""Recall that the rows must show with a margin of `SURE` standard errors."""
 
 SURE = 1.64  # one-sided, 95 %
 TRIALS = 1024
-"""Queries that measure the recall of a plan: a recall of .99 is then known to .003."""
+"""Queries that measure the recall of a plan: .99 is then known to .003."""
 
 NEIGHBOURS = {10: TRIALS, 100: 128}
-"""For how many neighbours there is a plan, and on how many of the trials it is measured."""
+"""Number of neighbours of each plan -> trials that it is measured on."""
 
 SHARES = (0.9915, 0.993, 0.9945, 0.996, 0.998)  # of the true neighbours whose lists are looked at
 # candidates a wanted neighbour, a row up to three times
@@ -82,8 +82,7 @@ def build(
         watch: is told how far it is.
 
     Raises:
-        StoreError: rows that float16 cannot hold beside each other, or another distance than
-            `PLAIN`.
+        StoreError: rows too far apart for float16, or a distance that is not in `PLAIN`.
         CannotWrite: the disk is full or read-only.
     """
     if distance not in PLAIN:
@@ -125,7 +124,7 @@ def build(
 
 
 def lists_for(rows: int) -> int:
-    """How many lists: four times the root of the rows, a power of two."""
+    """Number of lists: four times the root of the rows, as a power of two."""
     return max(1, min(2 ** round(np.log2(4 * rows**0.5)), rows // 16))
 
 
@@ -166,7 +165,7 @@ def _copied(
 
 
 def _space(block: np.ndarray, distance: str, dim: int) -> Space:
-    """The space of the first rows, whose longest then has a length of about one."""
+    """A space scaled so that the longest of the first rows has a length of about one."""
     if distance == "cosine":
         return Space(distance=distance, centre=np.zeros(dim, np.float32), scale=1.0)
     centre = block.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -196,7 +195,7 @@ def _coded(spare: Path, vectors: np.ndarray, trained: Trained, watch: Watch) -> 
 def _plans(
     vectors: np.ndarray, lists: Lists, own: np.ndarray, generator: np.random.Generator
 ) -> list[Plan]:
-    """The cheapest search that finds enough of the true neighbours of some of the rows, for each number of them."""
+    """For each number of neighbours the cheapest search that finds enough of them, measured on some of the rows."""
     trials = np.sort(generator.choice(len(vectors), min(TRIALS, len(vectors) // 4), replace=False))
     queries = vectors[trials].astype(np.float32)
     plans = []
@@ -211,7 +210,7 @@ def _plans(
 def _gaps(
     lists: Lists, queries: Float[np.ndarray, "q dim"], own: Int[np.ndarray, "q k copies"]
 ) -> Float[np.ndarray, "q k"]:
-    """How far below a query's level the nearest list of each true neighbour is."""
+    """Distance of the nearest list of each true neighbour below a query's level."""
     keys = lists.trained.keys(queries)
     there = np.take_along_axis(keys, own.reshape(len(keys), -1), axis=1).reshape(own.shape)
     return level(keys)[:, None] - there.max(axis=2)
@@ -220,7 +219,7 @@ def _gaps(
 def _true(
     vectors: np.ndarray, queries: np.ndarray, trials: np.ndarray, k: int
 ) -> Int[np.ndarray, "q k"]:
-    """The `k` nearest of each trial but itself, nearest first."""
+    """The `k` nearest of each trial without itself, nearest first."""
 
     def blocks():
         size = block_rows(len(queries))
@@ -266,7 +265,7 @@ def _plan(lists: Lists, queries: np.ndarray, true: np.ndarray, gaps: np.ndarray)
 def _ranks(
     proposed: Int[np.ndarray, "q count"], true: Int[np.ndarray, "q k"]
 ) -> Int[np.ndarray, "q k"]:
-    """Where each true neighbour stands among those proposed; behind all of them if it is not there."""
+    """The rank of each true neighbour among the candidates; past the end if it is not one."""
     ranks = np.empty(true.shape, np.int64)
     for row, (own, near) in enumerate(zip(true, proposed, strict=True)):
         same = own[:, None] == near[None]

@@ -15,17 +15,17 @@ __all__ = ["BLOCK_ROWS", "MANIFEST", "Column", "block_hashes", "read_manifest", 
 
 MANIFEST = "manifest.json"
 BLOCK_ROWS = 4096
-"""Rows of a block, which has one hash: a read checks the blocks that it touches."""
+"""Rows per block; every block has a hash, and a read checks the blocks that it touches."""
 
 
 class Column:
-    """A file of one array, row by row; opened for reading, a memory map: its pages are the system's, not ours."""
+    """A file with the rows of one array, read through a memory map, so that its pages do not count as our memory."""
 
     def __init__(self, path: Path, dtype: str, shape: tuple[int, ...], hashes: list[str]) -> None:
         self.path = path
         self.hashes = hashes
         wanted = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        # a map of a file that is too short kills the process that reads behind its end
+        # reading past the end of a truncated file through a map kills the process
         if (
             not path.is_file()
             or path.stat().st_size != wanted
@@ -36,7 +36,7 @@ class Column:
         self.checked = np.zeros(len(hashes), bool)
 
     def whole(self) -> np.ndarray:
-        """All rows, checked, in memory; read as a file, since the pages of a map would count as memory as well."""
+        """All rows, checked, in memory; read as a file, since the pages of the map would take memory as well."""
         table = np.fromfile(self.path, self.array.dtype).reshape(self.array.shape)
         self.compare(table, range(len(self.hashes)))
         return table
@@ -51,7 +51,7 @@ class Column:
         self.checked[blocks] = True
 
     def compare(self, table: np.ndarray, blocks: Iterable[int]) -> None:
-        """As `check`, with what was read as `table`."""
+        """`check`, with `table` as what was read."""
         for block in blocks:
             if _hash(table[block * BLOCK_ROWS : (block + 1) * BLOCK_ROWS]) != self.hashes[block]:
                 raise DamagedIndex(
@@ -66,7 +66,7 @@ class Column:
         return self.array.take(places, axis=0)
 
     def block(self, start: int, stop: int) -> np.ndarray:
-        """Rows in a row, checked; a view."""
+        """Consecutive rows, checked; a view."""
         self.check(np.arange(start // BLOCK_ROWS, -(-stop // BLOCK_ROWS)))
         return self.array[start:stop]
 

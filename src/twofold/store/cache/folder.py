@@ -1,4 +1,4 @@
-"""The cache folder of a local index: opened if it is whole and fits the database, else built again; one at a time."""
+"""The cache folder of a local index: opened if it fits the database, else rebuilt by one process at a time."""
 
 import contextlib
 import os
@@ -51,7 +51,7 @@ def stale(then: State, now: State) -> bool:
 def open_cache(
     database: Database, contract: Contract, state: State, *, watch: Watch, suspect: bool = False
 ) -> tuple[Cached, str]:
-    """The cache of an index, inside `reading`; and what there is to say about it, "" where it was whole and new enough.
+    """The cache of an index, inside `reading`; and a note, "" if it was whole and new enough.
 
     Args:
         suspect: something in the cache was found to be wrong: read every byte of it before it is
@@ -113,7 +113,7 @@ def fitting(folder: Path, database: Database, state: State, *, suspect: bool) ->
 
 
 def damage(database: Database) -> str | None:
-    """What is wrong with a cache, every byte of it read; None: nothing (it may be old), or there is none."""
+    """What is wrong with a cache, after reading every byte; None: nothing (it may be old), or there is no cache."""
     folder = database.folder / CACHE
     if not folder.exists():
         return None
@@ -148,7 +148,7 @@ def blocks(
 
 
 def drop_cache(folder: Path) -> None:
-    """Delete the cache of an index, and what builds have left.
+    """Delete the cache of an index, and what interrupted builds have left.
 
     Raises:
         StoreError: a file of it cannot be deleted.
@@ -171,7 +171,7 @@ def leftovers(folder: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Delete it, and a cache without a manifest, which nobody can use."""
+    """Delete it, and a cache without a manifest, which is of no use."""
     for path in leftovers(folder):
         shutil.rmtree(path, ignore_errors=True)
     with contextlib.suppress(DamagedIndex):
@@ -182,7 +182,7 @@ def sweep(folder: Path) -> None:
 
 @contextlib.contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """One process at a time; the lock is SQLite's, of an empty database: it goes with the process that has it."""
+    """Lock: one process at a time. It is SQLite's lock of an empty database, which ends with its process."""
     try:
         with contextlib.suppress(OSError):
             # one that is there is never opened: closing it would drop its locks

@@ -1,4 +1,4 @@
-"""Inverted lists: rows in three cells each, at four bits for two or more numbers, so that a query looks at few.
+"""Inverted lists: each row in three lists, coded at four bits per two or more numbers, so that a query reads few.
 
 k-means and the choice of the cells are ours, as matrix products (see `scan` for why); faiss codes
 the rows and scans.
@@ -22,7 +22,7 @@ FEWEST = 8
 CODED = 65_536  # rows for the codebooks
 CODING = 512  # rows that are coded at once, in the cache of the processor
 COPIES = 3  # lists of a row
-# how much a further list is to differ in direction from those before (Sun et al. 2023, "SOAR", eq.
+# weight of a further list's difference in direction from those before (Sun et al. 2023, "SOAR", eq.
 # 5)
 ELSEWHERE = 1.5
 NEAREST = 3  # lists whose keys' mean is the level from which a query's reach counts
@@ -34,11 +34,11 @@ ROUNDED = np.float32(1e-6)
 CACHED_ROWS = 32  # rows whose keys stay in the cache of the processor
 LOOKS = 16  # codes of a part: four bits
 MOST_PARTS = 128
-"""Parts of a vector, of two numbers or more: a code of half a byte for each."""
+"""Number of parts of a vector, each of two numbers or more; a part has a code of half a byte."""
 
 
 class Trained:
-    """What is learned from the rows: centres of the lists, and the codebooks of the parts of an error.
+    """Learned from the rows: centres of the lists, and codebooks for the parts of a row's error.
 
     Attributes:
         centres: of `lifted` rows. books: of `parts` parts, sixteen entries each; together as wide
@@ -145,13 +145,12 @@ def _nearest(questions: np.ndarray, centres: np.ndarray, dim: int) -> np.ndarray
 def lists_of(trained: Trained, rows: Float[np.ndarray, "n dim"]) -> Int[np.ndarray, "n copies"]:
     """The lists of each row: the nearest, then those whose errors point elsewhere at little more distance.
 
-    A query that misses the first list, because it lies off in the direction of the row's error, so
-    finds another: for recall .99 a query looks at a sixth of the rows (measured on embeddings of
-    text). Where there are fewer lists, one stands twice.
+    A query that misses the first list, because it lies in the direction of the row's error, finds
+    another one: for recall .99 a query looks at a sixth of the rows (measured on embeddings of
+    text). If there are too few lists, one is repeated.
     """
     found = np.zeros((len(rows), COPIES), np.int32)
-    # rooms of which the system need not give new pages for each block: they cost more than what is
-    # done in them
+    # reused buffers: new pages for each block would cost more than the work in them
     number = len(trained.centres)
     room, rooms = (
         np.empty((ROWS_AT_ONCE, number), np.float32),
@@ -265,7 +264,7 @@ class Lists:
         count: int,
         allowed: Bool[np.ndarray, "n"] | None = None,
     ) -> Int[np.ndarray, "q count"]:
-        """Places of the rows whose codes are nearest, nearest first, a row up to thrice; -1 where there are fewer."""
+        """Places of the rows with the nearest codes, nearest first, each up to three times; -1 if there are fewer."""
         trained = self.trained
         keys = trained.keys(queries)
         chosen = reached(keys, reach)
@@ -287,8 +286,11 @@ class Lists:
 
 
 def level(keys: Float[np.ndarray, "q lists"]) -> Float[np.ndarray, "q"]:
-    """The mean key of a query's nearest lists. Which list happens to be the very nearest says less: from the mean of
-    three on, a quarter fewer rows are looked at than from the first (measured on embeddings of text)."""
+    """The mean key of a query's nearest lists.
+
+    The very nearest alone says less: with the mean of three a quarter fewer rows are read than with
+    the first (measured on embeddings of text).
+    """
     total, number = np.zeros(len(keys), np.float32), min(NEAREST, keys.shape[1])
     for start in range(0, len(keys), CACHED_ROWS):
         few, own = keys[start : start + CACHED_ROWS].copy(), total[start : start + CACHED_ROWS]
@@ -301,7 +303,7 @@ def level(keys: Float[np.ndarray, "q lists"]) -> Float[np.ndarray, "q"]:
 
 
 def reached(keys: Float[np.ndarray, "q lists"], reach: float) -> Int[np.ndarray, "q width"]:
-    """The lists, at least the nearest, whose keys are below the `level` by no more than `reach`; -1 behind them."""
+    """The lists, at least the nearest, whose keys are at most `reach` below `level`; padded with -1."""
     floor = np.minimum(level(keys) - np.float32(reach), keys.max(axis=1))
     near = np.flatnonzero((keys >= floor[:, None]).ravel())
     who = near // keys.shape[1]
@@ -314,7 +316,7 @@ def reached(keys: Float[np.ndarray, "q lists"], reach: float) -> Int[np.ndarray,
 
 
 def _give_back() -> None:
-    """Return freed memory to the system: glibc keeps what many small pieces have left, 80 MB of a million rows."""
+    """Return freed memory to the system: glibc keeps 80 MB of small pieces after a million rows."""
     with contextlib.suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 
@@ -324,7 +326,7 @@ def fill(
     lists: Int[np.ndarray, "n copies"],
     codes: UInt8[np.ndarray, "n copies bytes"],
 ) -> None:
-    """Put each row into its lists; a list that stands more than once counts once."""
+    """Put each row into its lists; a repeated list counts once."""
     once = np.ones(lists.shape, bool)
     for copy in range(1, lists.shape[1]):
         once[:, copy] = (lists[:, :copy] != lists[:, copy, None]).all(axis=1)

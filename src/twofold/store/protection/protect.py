@@ -1,9 +1,9 @@
 """Templates encrypted at rest: AES-GCM under a key per subject, wrapped by a master key that is never in the index.
 
-What it is for: files, backups and disks that fall into other hands hold no vector that can be read.
-What it is not: ids, labels and metadata stay readable, and whoever has the files *and* the key has
-everything. `Rotation` makes templates renewable, like a password that is changed; it does not make
-them irreversible.
+It protects files, backups and disks that fall into other hands: no vector in them can be read. It
+does not hide ids, labels and metadata, and whoever has the files *and* the key has everything.
+`Rotation` makes templates renewable, like a password that is changed; it does not make them
+irreversible.
 """
 
 import base64
@@ -100,7 +100,7 @@ def read_key(path: Path) -> str:
 
 
 def parse(text: str, where: str) -> Key:
-    """The key that a text stands for; an error never shows the text."""
+    """The key that a text encodes; an error never shows the text."""
     try:
         secret = base64.b64decode(text.strip(), validate=True)
     except binascii.Error as error:
@@ -117,7 +117,7 @@ def parse(text: str, where: str) -> Key:
 
 @dataclass(frozen=True, kw_only=True)
 class Protection:
-    """The open protection of one index: what its master key unlocks. Pure: it holds no file and no row.
+    """The open protection of one index: what its master key unlocks. It has no file and no row.
 
     Attributes:
         text: what stands in the index: JSON with a salt and, sealed by the master key, the secrets
@@ -147,8 +147,7 @@ class Protection:
 
         Args:
             audit: the key of an audit log that there is already; None: a new one.
-            rotate: keep vectors under a secret rotation; None: where the distance does not change
-                by one.
+            rotate: keep vectors under a secret rotation; None: if the distance allows it.
 
         Raises:
             UsageError: the distance does change by a rotation. MissingExtra: `cryptography` is not
@@ -279,9 +278,9 @@ def derive(master: Key, salt: bytes) -> bytes:
 def seal(key: bytes, plain: bytes, *bound: str) -> bytes:
     """`nonce + AES-256-GCM(plain)`, with `bound` as associated data.
 
-    The nonce is a keyed hash of what is sealed (synthetic, as in RFC 8452), so that two different
-    things never meet the same nonce, whatever becomes of the machine's randomness; and the same
-    thing sealed again gives the same bytes, by which the index sees that nothing has changed.
+    The nonce is a keyed hash of what is sealed (synthetic, as in RFC 8452), so different plaintexts
+    never share a nonce, however bad the machine's randomness; and sealing the same again gives the
+    same bytes, by which the index sees that nothing has changed.
     """
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

@@ -1,10 +1,9 @@
 """A secret rotation of vectors: renewability, and no more.
 
-What it gives: templates that have leaked from an index match nothing in it after `rekey --rotate`,
-nor in another index of the same model. What it does not give: irreversibility. Whoever has as many
-pairs of rotated and plain vectors as the vectors have numbers can solve for the rotation; whoever
-has the secret just undoes it. Lengths, angles and distances within one index stay as they are, so
-who is alike whom can be seen without the secret.
+Templates that have leaked from an index match nothing in it after `rekey --rotate`, nor in another
+index of the same model. But they are not irreversible: as many pairs of rotated and plain vectors
+as the vectors have numbers reveal the rotation, and the secret undoes it. Lengths, angles and
+distances within one index do not change, so who resembles whom can be seen without the secret.
 """
 
 from hashlib import shake_256

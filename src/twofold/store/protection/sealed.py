@@ -1,4 +1,4 @@
-"""A protected index: vectors under their subjects' keys, which stand wrapped beside them; and how all are renewed."""
+"""A protected index: vectors under their subjects' keys, which are stored wrapped beside them; and rekeying."""
 
 import json
 import sqlite3
@@ -14,7 +14,7 @@ from twofold.store.audit import note
 from twofold.store.protection.protect import Key, Protection, find_key, new_subject_key
 from twofold.store.protection.rotation import Rotation
 from twofold.store.sqlite.database import Database, Plain, Seal, clock
-from twofold.store.sqlite.rows import Batch, Pinned, Row, damaged, xor
+from twofold.store.sqlite.rows import Batch, Pinned, Row, damaged, record_of, xor
 
 __all__ = ["Sealed", "at_hand", "opened", "rekey", "rotation_of"]
 
@@ -60,11 +60,11 @@ class Sealed:
         return self.protection.unseal(key, row.id, row.label, row.vector)
 
     def audit_key(self, pinned: Pinned) -> bytes:
-        """With which labels are hashed for the audit log; in the file it stands wrapped."""
+        """The key with which labels are hashed for the audit log; wrapped in the file."""
         return self.protection.audit
 
     def key_of(self, database: Database, label: str) -> bytes | None:
-        """The key of a label; None where it has none. Read each time: another process may have destroyed it."""
+        """The key of a label; None if it has none. Read each time: another process may have destroyed it."""
         found = database.connection.execute(
             "SELECT key FROM subjects WHERE label = ?", (label,)
         ).fetchone()
@@ -88,7 +88,7 @@ class Sealed:
         return key
 
     def refuse_stale(self, database: Database) -> None:
-        """Raise WrongKey where the index was given another key since it was opened."""
+        """Raise WrongKey if the index was given another key since it was opened."""
         if database.pinned().protection != self.protection.text:
             raise WrongKey(
                 f"{database.folder} was given another key since "
@@ -97,7 +97,7 @@ class Sealed:
 
 
 def opened(pinned: Pinned, contract: Contract, key: Key | None) -> Seal:
-    """What stands between vectors and the file of an index: nothing, or what its key unlocks.
+    """The seal between vectors and the file of an index: none, or what its key unlocks.
 
     Raises:
         WrongKey: it is protected, and that is not its key. StoreError: a key for an index that is
@@ -114,7 +114,7 @@ def opened(pinned: Pinned, contract: Contract, key: Key | None) -> Seal:
 
 
 def at_hand(database: Database) -> Seal:
-    """What stands between vectors and the file, by the key that the environment names; nothing where it names none."""
+    """The seal by the key that the environment names; none if it names none."""
     try:
         pinned = database.pinned()
         return opened(pinned, Contract.from_dict(json.loads(pinned.contract)), None)
@@ -126,13 +126,13 @@ def at_hand(database: Database) -> Seal:
 def rekey(database: Database, key: Key, contract: Contract, *, rotate: bool = False) -> Sealed:
     """Put an index under another master key, or an open one under its first, in one transaction.
 
-    `erasure.erase` has to follow, so that nothing of before is left in the files.
+    `erasure.erase` has to follow, so that no old bytes are left in the files.
 
     Args:
         rotate: give each subject a new key and all vectors a new rotation, too.
 
     Returns:
-        What is between vectors and the file from now on.
+        The new seal.
     """
     with database.writing():
         old, pinned = database.seal, database.pinned()
@@ -191,7 +191,7 @@ def renew(database: Database, new: Sealed, turn: Turn) -> None:
         database.connection.executemany(
             "DELETE FROM items WHERE row = ?", [(row.number,) for row in rows]
         )
-        hashes = xor([hashes, *database.write_rows(fresh)])
+        hashes = xor([hashes, *database.write_records(list(map(record_of, fresh)))])
     wrapped = [(label, new.protection.wrap(label, key)) for label, key in keys.items()]
     database.connection.execute("DELETE FROM subjects")
     database.connection.executemany("INSERT INTO subjects VALUES (?, ?)", wrapped)
@@ -211,6 +211,6 @@ def turning(old: Seal, new: Sealed, dim: int) -> Turn:
 
 
 def rotation_of(seal: Seal, dim: int) -> Rotation | None:
-    """The rotation under which vectors stand in the file and in memory; None: as the encoder gave them."""
+    """The rotation of the vectors in the file and in memory; None: as the encoder gave them."""
     secret = seal.protection.rotation if isinstance(seal, Sealed) else None
     return None if secret is None else Rotation(secret, dim)

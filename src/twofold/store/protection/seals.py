@@ -1,4 +1,4 @@
-"""What stands between a vector and the file: nothing, or a protection (`sealed`)."""
+"""Seals between vectors and the file: none (`Plain`), or a protection (`sealed`)."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -10,10 +10,10 @@ __all__ = ["Plain", "Seal"]
 
 @runtime_checkable
 class Seal(Protocol):
-    """What stands between a vector and the file; called inside the transaction that writes or reads the row."""
+    """A seal between a vector and the file; called inside the transaction that writes or reads the row."""
 
     def seal(self, database: Any, batch: Batch) -> Sequence[bytes | bytearray]:
-        """What is written in place of the vectors; of the same the same."""
+        """The bytes that are written for the vectors; equal for equal vectors."""
         ...
 
     def unseal(self, database: Any, row: Row) -> bytes:
@@ -21,12 +21,12 @@ class Seal(Protocol):
         ...
 
     def audit_key(self, pinned: Pinned) -> bytes:
-        """With which labels are hashed for the audit log."""
+        """The key with which labels are hashed for the audit log."""
         ...
 
 
 class Plain:
-    """No protection: vectors stand in the file as they are."""
+    """No protection: vectors are in the file as they are."""
 
     def seal(self, database: Any, batch: Batch) -> Sequence[bytes | bytearray]:
         """The vectors themselves."""
@@ -37,5 +37,5 @@ class Plain:
         return row.vector
 
     def audit_key(self, pinned: Pinned) -> bytes:
-        """It lies beside the log, and keeps names from those only who see the log alone."""
+        """It is kept beside the log, and hides names only from those who see nothing but the log."""
         return pinned.audit_key

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from twofold.results import Embeddings, Erasure, Hit, Inspection
 from twofold.store.exact import plain
 from twofold.store.filters import Condition, kind
 from twofold.store.remote import records
+from twofold.store.remote.milvus_parameters import compares, exactly, metric, quickly, radius
 from twofold.store.remote.milvus_server import (
-    INDEXES,
     WAIT_SECONDS,
     Address,
     MilvusClient,
@@ -25,7 +26,6 @@ from twofold.store.remote.milvus_server import (
     create_collection,
     explain,
     expression,
-    metric,
     opened,
     pinned,
     quoted,
@@ -68,18 +68,14 @@ class MilvusEngine:
 
     @property
     def _client(self) -> MilvusClient:
-        """The open client.
-
-        Raises:
-            StoreError: the index is closed.
-        """
+        """The open client; StoreError after `close`."""
         if self._opened is None:
             raise closed(self.path)
         return self._opened
 
     @classmethod
     def create(cls, place: str | Path, contract: Contract) -> "MilvusEngine":
-        """Make the collection and write down what it is pinned to; it is no index before that."""
+        """Make the collection and record what it is pinned to; only then is it an index."""
         address = Address.of(place)
         with opened(address) as client:
             create_collection(client, address, contract)
@@ -113,7 +109,6 @@ class MilvusEngine:
             client.close()
 
     def check_open(self) -> None:
-        """Raise StoreError after `close`."""
         _ = self._client
 
     @property
@@ -130,28 +125,22 @@ class MilvusEngine:
         self.check_open()
 
     def count(self, most: int | None = None) -> int:
-        """How many items there are, at most `most`; Milvus counts them all whatever is asked."""
-        with explain(self._address):
-            rows = self._client.query(
-                self._name, filter="", output_fields=["count(*)"], timeout=WAIT_SECONDS
-            )
-        found = int(rows[0]["count(*)"])
+        """Number of items, at most `most`; Milvus counts them all in any case."""
+        found = int(self._rows("", ["count(*)"])[0]["count(*)"])
         return found if most is None else min(most, found)
 
     def ids(self) -> tuple[str, ...]:
         """Ids of the items, sorted: Milvus keeps no order of writing."""
-        return tuple(sorted(row["id"] for page in self._pages(["id"]) for row in page))
+        return tuple(sorted(row["id"] for row in chain.from_iterable(self._pages(["id"]))))
 
     def labels(self) -> tuple[str, ...]:
         """Names of the identities, each once, sorted; Milvus has to read all rows for it."""
-        return tuple(sorted({row["label"] for page in self._pages(["label"]) for row in page}))
+        return tuple(sorted({row["label"] for row in chain.from_iterable(self._pages(["label"]))}))
 
     def present(self, ids: Sequence[str]) -> set[str]:
-        """Those of these ids that are there."""
         return {row["id"] for row in self._found(ids, ["id"])}
 
     def get(self, ids: Sequence[str]) -> Embeddings:
-        """Items by id, as they were added (vectors float32), in the order asked."""
         found = {row["id"]: self._record(row) for row in self._found(ids, FIELDS)}
         records.refuse_missing(ids, found.keys(), str(self.path))
         return records.embeddings(self.contract, [found[name] for name in ids])
@@ -162,20 +151,16 @@ class MilvusEngine:
             yield records.embeddings(self.contract, block)
 
     def sample(self, items: int, *, seed: int) -> Embeddings:
-        """Random items, without repetition; all of them where there are no more."""
         known = self.ids()
-        chosen = np.random.default_rng(seed).choice(
-            len(known), size=min(items, len(known)), replace=False
-        )
-        return self.get([known[place] for place in np.sort(chosen)])
+        size = min(items, len(known))
+        chosen = np.sort(np.random.default_rng(seed).choice(len(known), size=size, replace=False))
+        return self.get([known[place] for place in chosen])
 
     def metadata_keys(self) -> dict[str, dict[str, int]]:
         """For each key of the metadata how many items have a value of which kind; Milvus has to read all for it."""
         found: dict[str, dict[str, int]] = {}
-        for page in self._pages(["metadata"]):
-            for key, value in (
-                (key, value) for row in page for key, value in row["metadata"].items()
-            ):
+        for row in chain.from_iterable(self._pages(["metadata"])):
+            for key, value in row["metadata"].items():
                 kinds = found.setdefault(key, {})
                 kinds[kind(value)] = kinds.get(kind(value), 0) + 1
         return found
@@ -213,28 +198,20 @@ class MilvusEngine:
         return len(rows)
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Delete items by id."""
         records.refuse_missing(ids, {row["id"] for row in self._found(ids, ["id"])}, str(self.path))
         self._delete(ids)
 
     def unknown(self, labels: Sequence[str]) -> list[str]:
-        """Those of these labels that nothing has."""
-        missing = []
-        for label in labels:
-            with explain(self._address):
-                known = self._client.query(
-                    self._name,
-                    filter=f"label == {quoted(label)}",
-                    output_fields=["id"],
-                    limit=1,
-                    timeout=WAIT_SECONDS,
-                )
-            missing += [] if known else [label]
-        return missing
+        """Labels that no item has."""
+        return [
+            label
+            for label in labels
+            if not self._rows(f"label == {quoted(label)}", ["id"], limit=1)
+        ]
 
     def forget(self, labels: tuple[str, ...]) -> Erasure:
         wanted = f"label in [{', '.join(map(quoted, labels))}]"
-        ids = tuple(row["id"] for page in self._pages(["id"], wanted) for row in page)
+        ids = tuple(row["id"] for row in chain.from_iterable(self._pages(["id"], wanted)))
         self._delete(ids)
         return Erasure(
             labels=labels, ids=ids, at=datetime.now(UTC).isoformat(timespec="seconds"), note=NOTE
@@ -252,20 +229,15 @@ class MilvusEngine:
     ) -> list[list[Hit]]:
         if not (k := self.count(k)):
             return [[] for _ in queries]
-        how = self._exactly() if exact else self._quickly(k + records.SPARE)
-        if how is None or self._compares_not() or k + records.SPARE > MOST_HITS:
+        how = exactly(self._index) if exact else quickly(self._index, k + records.SPARE)
+        if how is None or not compares(self.plain) or k + records.SPARE > MOST_HITS:
             return records.scan(self.plain, queries, self._matching(filters), k=k)
         hits = self._ranked(queries, k, filters, how)
-        # too few rows that pass the filter stood in the lists that were probed
-        short = [
-            number
-            for number, one in enumerate(hits)
-            if len(one) < k and not exact and self._index != "FLAT"
-        ]
-        if short:
-            for number, one in zip(
-                short, self.search(queries[short], k, filters, exact=True), strict=True
-            ):
+        # the probed lists had too few rows that pass the filter
+        short = [number for number, one in enumerate(hits) if len(one) < k]
+        if short and not exact and self._index != "FLAT":
+            again = self.search(queries[short], k, filters, exact=True)
+            for number, one in zip(short, again, strict=True):
                 hits[number] = one
         return hits
 
@@ -276,12 +248,11 @@ class MilvusEngine:
         filters: Sequence[Condition],
         how: Mapping[str, Any],
     ) -> list[list[Hit]]:
-        """The best of what the server finds; where many lie as near as the k-th, of all of these."""
+        """The best hits of what the server finds; ties at the k-th are all fetched, so that exact scores decide."""
         hits: list[list[Hit]] = [[] for _ in queries]
         todo, asked = list(range(len(queries))), k + records.SPARE
         while todo:
-            found = self._nearest(queries[todo], asked, filters, how)
-            again = []
+            again, found = [], self._nearest(queries[todo], asked, filters, how)
             for number, near in zip(todo, found, strict=True):
                 ranked = records.ranked(self.plain, queries[number], near)
                 hits[number] = ranked[:k]
@@ -310,15 +281,13 @@ class MilvusEngine:
     ) -> list[list[Hit]]:
         if not self.count(1):
             return [[] for _ in queries]
-        exactly = self._exactly()
-        if self._compares_not() or exactly is None:
+        if not compares(self.plain) or (how := exactly(self._index)) is None:
             return records.scan_range(self.plain, queries, self._matching(filters), score)
-        how = {**exactly, "radius": self._radius(score)}
+        how = {**how, "radius": radius(self.plain, records.bound(self.plain, score))}
         found = self._nearest(queries, FIRST_HITS, filters, how)
         full = [number for number, near in enumerate(found) if len(near) == FIRST_HITS]
-        for number, near in zip(
-            full, self._nearest(queries[full], MOST_HITS, filters, how), strict=True
-        ):
+        again = self._nearest(queries[full], MOST_HITS, filters, how)
+        for number, near in zip(full, again, strict=True):
             if len(near) == MOST_HITS:  # there may be more than Milvus gives
                 return records.scan_range(self.plain, queries, self._matching(filters), score)
             found[number] = near
@@ -351,48 +320,27 @@ class MilvusEngine:
             ]
         return found
 
-    def _exactly(self) -> Mapping[str, int] | None:
-        """How to search so that no row is missed; None where this kind of index cannot."""
-        if self._index == "FLAT":
-            return {}
-        return {"nprobe": INDEXES["IVF_FLAT"][0]["nlist"]} if self._index == "IVF_FLAT" else None
-
-    def _quickly(self, k: int) -> Mapping[str, int]:
-        """How to search so that little is missed; a graph's list of candidates must be longer than the answer."""
-        _, how = INDEXES[self._index]
-        return {
-            name: value if name == "nprobe" else max(value, 2 * k) for name, value in how.items()
-        }
-
-    def _compares_not(self) -> bool:
-        """Whether Milvus does not know this distance."""
-        return self.plain.distance not in ("cosine", "euclidean", "squared_euclidean")
-
-    def _radius(self, score: float) -> float:
-        """The edge of a range as Milvus counts: a cosine to lie above, a squared distance to lie below."""
-        furthest = records.bound(self.plain, score)
-        if self.plain.distance == "cosine":
-            return 1.0 - furthest
-        square = furthest if self.plain.distance == "squared_euclidean" else furthest**2
-        return max(square, float(np.finfo(np.float32).tiny))
-
     # ---- rows
 
     def _rows_in_a_message(self) -> int:
         return max(1, MESSAGE // (4 * self.contract.dim + TEXTS))
 
     def _found(self, ids: Sequence[str], fields: list[str]) -> list[dict[str, Any]]:
-        """The rows of some ids, as far as they are there."""
-        # no item's, and no literal of Milvus's language
+        """The rows of these ids that are there."""
+        # no item has such an id, and Milvus's language cannot write it
         rows, ids = [], [name for name in ids if "\0" not in name]
         size = min(NAMES, self._rows_in_a_message())
         for start in range(0, len(ids), size):
             wanted = f"id in [{', '.join(map(quoted, ids[start : start + size]))}]"
-            with explain(self._address):
-                rows += self._client.query(
-                    self._name, filter=wanted, output_fields=fields, timeout=WAIT_SECONDS
-                )
+            rows += self._rows(wanted, fields)
         return rows
+
+    def _rows(self, wanted: str, fields: list[str], **more: Any) -> list[dict[str, Any]]:
+        """The rows that pass a filter, in one answer."""
+        with explain(self._address):
+            return self._client.query(
+                self._name, filter=wanted, output_fields=fields, timeout=WAIT_SECONDS, **more
+            )
 
     def _pages(
         self, fields: list[str], wanted: str = "", rows: int = ROWS_AT_ONCE

@@ -1,4 +1,4 @@
-"""Milvus as an index sees it: address, client, collections, filters, and its errors in plain words."""
+"""The Milvus server of an index: address, client, collections, filters, errors in plain words."""
 
 import contextlib
 import json
@@ -15,6 +15,7 @@ from twofold.contract import Contract
 from twofold.errors import MissingExtra, NewerFormat, StoreError, TwofoldError, nearest
 from twofold.store.filters import Condition, kind
 from twofold.store.remote.address import hidden, host_shown, split_address
+from twofold.store.remote.milvus_parameters import INDEXES, metric
 from twofold.store.remote.records import LONGEST
 
 try:
@@ -27,7 +28,6 @@ except ImportError as error:
     ) from error
 
 __all__ = [
-    "INDEXES",
     "WAIT_SECONDS",
     "Address",
     "MilvusClient",
@@ -51,20 +51,11 @@ WAIT_SECONDS = 60.0
 CONNECT_SECONDS = 15.0  # to connect to a server that does not answer yet: it starts, or is busy
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0  # seconds between two tries to connect, doubled each time
 WAKE = {"grpc.keepalive_time_ms": 330_000, "grpc.keepalive_permit_without_calls": 0}
-"""pymilvus asks every 10 s whether the server is alive. A gRPC server allows that every 5 minutes and without a call
-never, and closes the connection with "too_many_pings"."""
+"""pymilvus asks every 10 s whether the server is alive. A gRPC server allows that every 5 minutes
+and without a call never, and closes the connection with "too_many_pings"."""
 LARGEST_DIM = 32_768  # numbers of a vector that Milvus keeps
 LONGEST_CONTRACT = 65_535  # bytes of a text that Milvus keeps
 MOST_TAGS = 4096  # elements of an array that Milvus keeps
-
-INDEXES: Mapping[str, tuple[dict[str, int], dict[str, int]]] = {
-    "FLAT": ({}, {}),
-    "IVF_FLAT": ({"nlist": 1024}, {"nprobe": 64}),
-    "HNSW": ({"M": 16, "efConstruction": 200}, {"ef": 200}),
-    "DISKANN": ({}, {"search_list": 200}),
-    "AUTOINDEX": ({}, {}),
-}
-"""Kinds of index over the vectors: what each is built with, and what it is searched with."""
 
 
 class Address(NamedTuple):
@@ -83,8 +74,7 @@ class Address(NamedTuple):
         """Take an address apart.
 
         Raises:
-            StoreError: no address, no name of a collection, or something in it that means nothing
-                here.
+            StoreError: not an address, no name of a collection, or unknown options.
         """
         parts = split_address(place, EXAMPLE)
         asked = dict(parse_qsl(parts.query))
@@ -133,7 +123,7 @@ def connect(address: Address) -> MilvusClient:
     """A client.
 
     Raises:
-        StoreError: nobody answers there, or lets the user not in; another process holds the file.
+        StoreError: nobody answers, the user is refused, or another process holds the file.
         MissingExtra: a file without milvus-lite.
     """
     # it prints a traceback for each error that it raises
@@ -160,7 +150,7 @@ def connect(address: Address) -> MilvusClient:
 
 
 def _answering(address: Address, login: Mapping[str, str]) -> MilvusClient:
-    """A client of a server that answers; one that does not yet is asked again for a while."""
+    """A client of a server that answers; a server that does not yet is retried for a while."""
     pause, end = FIRST_PAUSE, time.monotonic() + CONNECT_SECONDS
     while True:
         try:
@@ -179,7 +169,7 @@ def _answering(address: Address, login: Mapping[str, str]) -> MilvusClient:
 
 
 def _unavailable(error: BaseException | None) -> bool:
-    """Whether nobody answered, which may pass: a refusal of the user or of the call does not."""
+    """Whether nobody answered, which may pass; a refusal of the user or of the call does not pass."""
     while error is not None:
         if isinstance(error, grpc.RpcError):
             return error.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
@@ -196,7 +186,7 @@ def opened(address: Address) -> Iterator[MilvusClient]:
 
 @contextlib.contextmanager
 def explain(address: Address) -> Iterator[None]:
-    """The server's errors, told as what is wrong with this index and what to do."""
+    """Turn the server's errors into what is wrong with this index and what to do."""
     try:
         yield
     except TwofoldError:
@@ -212,7 +202,7 @@ def explain(address: Address) -> Iterator[None]:
 
 
 def create_collection(client: MilvusClient, address: Address, contract: Contract) -> None:
-    """Make the collection of an index, and last of all write into the catalogue what it is pinned to.
+    """Make the collection of an index, and at the end record in the catalogue what it is pinned to.
 
     Raises:
         StoreError: the name is taken, or the contract is too long to be kept.
@@ -276,11 +266,6 @@ def make(
             client.create_index(name, by, timeout=WAIT_SECONDS)
 
 
-def metric(contract: Contract) -> str:
-    """What Milvus compares vectors by; what it has no name for is read and compared here."""
-    return "COSINE" if contract.distance == "cosine" else "L2"
-
-
 def collections(client: MilvusClient) -> dict[str, tuple[int, str, str]]:
     """The indexes of a database: format, contract and kind of index by the name of the collection."""
     if not client.has_collection(CATALOGUE, timeout=WAIT_SECONDS):
@@ -314,7 +299,7 @@ def pinned(client: MilvusClient, address: Address) -> tuple[Contract, str]:
 
 
 def tags(metadata: Mapping[str, Any]) -> list[str]:
-    """What a filter looks for: for each key its kind, and its value; hashes, so that nothing has to be escaped.
+    """Tags that a filter looks for: each key's kind, and its value; hashes, so that nothing has to be escaped.
 
     Milvus compares JSON by rules that its versions do not share (is True 1? is a missing key
     null?); texts it compares as they are.
@@ -344,7 +329,7 @@ def expression(filters: Sequence[Condition]) -> str:
 
 
 def among(condition: Condition) -> str:
-    """One of some values; null is what has none of the other kinds."""
+    """One of several values; null means none of the other kinds."""
     wanted = [
         tag(condition.key, kind(value), value)
         for value in condition.values or ()

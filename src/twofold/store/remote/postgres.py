@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +13,7 @@ from twofold.results import Embeddings, Erasure, Hit, Inspection
 from twofold.store.exact import plain
 from twofold.store.filters import Condition
 from twofold.store.remote import records
+from twofold.store.remote.postgres_search import LISTED, Passing, narrowed, nearest, within
 from twofold.store.remote.postgres_server import (
     LARGEST_DIM,
     Address,
@@ -21,7 +21,6 @@ from twofold.store.remote.postgres_server import (
     connect,
     create_table,
     explain,
-    filtered,
     opened,
     pinned,
     register_vector,
@@ -33,26 +32,12 @@ from twofold.store.remote.records import Record
 __all__ = ["EXACT_UP_TO", "PostgresEngine"]
 
 EXACT_UP_TO = 50_000  # rows; a scan of so many of 128 numbers takes some tens of milliseconds
-# candidates that a search in the graph keeps: at least, at most (pgvector's limit)
-EXPANSION = 200, 1000
-# rows that a walk through the graph looks at, at most; fewer where more than ALL_COMPARED pass
-WALK = 100_000
 BUILD_MEMORY = "512MB"  # a graph that does not fit is built several times slower
-QUERIES = 64  # in one statement: bounds what one answer takes
-# Rows that pass a filter are all compared up to ALL_COMPARED, or ALL_COMPARED_ROOT times the root
-# of all rows: what a walk meets for one that passes grows with all rows, what a comparison costs
-# with those that pass.
-ALL_COMPARED, ALL_COMPARED_ROOT = 5000, 12
-WORK_MEMORY = "64MB"  # in which those rows stay beside the queries; else they go through a file
-# exact queries from which on reading all rows once beats a scan for each by the server
+# exact queries at which reading all rows once beats a scan per query by the server
 MANY_QUERIES = 16
 
 KINDS = {"string": "text", "number": "number", "boolean": "true or false", "null": "null"}
 """What `filters.kind` calls PostgreSQL's types of JSON."""
-LISTED = "row = ANY(%s)"
-Passing = tuple[str, list[Any]]
-"""A condition in SQL with its values."""
-
 NOTE = (
     "the rows are deleted for every reader; PostgreSQL keeps their bytes in dead rows, in its "
     "write-ahead log, in replicas and in backups until VACUUM FULL, log recycling and those "
@@ -73,7 +58,7 @@ class PostgresEngine:
 
     @classmethod
     def create(cls, place: str | Path, contract: Contract) -> "PostgresEngine":
-        """Make the table and write down what it is pinned to, all or nothing."""
+        """Make the table and record what it is pinned to, all or nothing."""
         address = Address.of(place)
         if contract.dim > LARGEST_DIM:
             raise StoreError(
@@ -118,7 +103,6 @@ class PostgresEngine:
         self.check_open()
 
     def check_open(self) -> None:
-        """Raise StoreError after `close`."""
         _ = self.table.connection
 
     def close(self) -> None:
@@ -126,7 +110,6 @@ class PostgresEngine:
         self.table.close()
 
     def count(self, most: int | None = None) -> int:
-        """How many items there are, counted no further than `most`."""
         if most is None:
             return self.table.rows("SELECT count(*) FROM {table}")[0][0]
         return self.table.rows(
@@ -134,18 +117,15 @@ class PostgresEngine:
         )[0][0]
 
     def ids(self) -> tuple[str, ...]:
-        """Ids of the items, in the order in which they were last written."""
         return tuple(name for (name,) in self.table.rows("SELECT id FROM {table} ORDER BY row"))
 
     def labels(self) -> tuple[str, ...]:
-        """Names of the identities, each once, sorted."""
         return tuple(
             label
             for (label,) in self.table.rows("SELECT DISTINCT label FROM {table} ORDER BY label")
         )
 
     def present(self, ids: Sequence[str]) -> set[str]:
-        """Those of these ids that are there."""
         found: set[str] = set()
         for start in range(0, len(ids), ROWS_AT_ONCE):
             asked = [name for name in ids[start : start + ROWS_AT_ONCE] if "\0" not in name]
@@ -156,7 +136,6 @@ class PostgresEngine:
         return found
 
     def get(self, ids: Sequence[str]) -> Embeddings:
-        """Items by id, as they were added (vectors float32), in the order asked."""
         asked = [name for name in ids if "\0" not in name]
         rows = self.table.rows("SELECT {columns} FROM {table} WHERE id = ANY(%s)", [asked])
         found = {record.id: record for record in map(self.table.record, rows)}
@@ -169,7 +148,6 @@ class PostgresEngine:
             yield records.embeddings(self.contract, [self.table.record(row) for row in block])
 
     def metadata_keys(self) -> dict[str, dict[str, int]]:
-        """For each key of the metadata how many items have a value of which kind under it."""
         counted = (
             "SELECT each.key, jsonb_typeof(each.value), count(*) FROM {table}, "
             "jsonb_each(metadata::jsonb) AS each "
@@ -181,7 +159,6 @@ class PostgresEngine:
         return found
 
     def sample(self, items: int, *, seed: int) -> Embeddings:
-        """Random items, without repetition; all of them where there are no more."""
         order = "SELECT {columns} FROM {table} ORDER BY hashtextextended(id, %s), row LIMIT %s"
         found = self.table.rows(order, [seed, items])
         return records.embeddings(self.contract, [self.table.record(row) for row in found])
@@ -250,14 +227,13 @@ class PostgresEngine:
             ) from error
 
     def remove(self, ids: Sequence[str]) -> None:
-        """Delete items by id."""
         asked = [name for name in ids if "\0" not in name]
         with self.table.transaction():
             gone = self.table.rows("DELETE FROM {table} WHERE id = ANY(%s) RETURNING id", [asked])
             records.refuse_missing(ids, {name for (name,) in gone}, str(self.path))
 
     def unknown(self, labels: Sequence[str]) -> list[str]:
-        """Those of these labels that nothing has."""
+        """Labels that no item has."""
         asked = [label for label in labels if "\0" not in label]
         rows = self.table.rows("SELECT DISTINCT label FROM {table} WHERE label = ANY(%s)", [asked])
         known = {label for (label,) in rows}
@@ -308,8 +284,8 @@ class PostgresEngine:
         *,
         exact: bool,
     ) -> list[list[Record]]:
-        """At least `k` rows near each query, where so many pass the filter."""
-        passing = self._narrowed(filters)
+        """At least `k` rows near each query, if so many pass the filter."""
+        passing = narrowed(self.table, filters)
         walked = not exact and passing[0] != LISTED and self.table.graph_is_built()
         found = self._settled(queries, k, passing, graph=walked)
         # a walk through the graph may end before it has met enough rows that pass the filter
@@ -322,13 +298,13 @@ class PostgresEngine:
     def _settled(
         self, queries: Float[np.ndarray, "q dim"], k: int, passing: Passing, *, graph: bool
     ) -> list[list[Record]]:
-        """The nearest rows; where many lie as near as the k-th, all of these, so that the exact scores decide."""
+        """The nearest rows, with all ties at the k-th, so that the exact scores decide."""
         found: list[list[Record]] = [[] for _ in queries]
         todo, asked = list(range(len(queries))), k + records.SPARE
         while todo:
             again = []
             for number, near in zip(
-                todo, self._nearest(queries[todo], asked, passing, graph=graph), strict=True
+                todo, nearest(self.table, queries[todo], asked, passing, graph=graph), strict=True
             ):
                 found[number] = near
                 hits = records.ranked(self.plain, queries[number], near)
@@ -347,97 +323,5 @@ class PostgresEngine:
         furthest = records.bound(self.contract, score)
         if self.contract.distance == "squared_euclidean":
             furthest = np.sqrt(max(0.0, furthest))
-        found = self._ask(
-            queries,
-            "WHERE {vector} {operator} {query} <= %s",
-            furthest,
-            width=0,
-            passing=self._narrowed(filters),
-        )
+        found = within(self.table, queries, furthest, narrowed(self.table, filters))
         return records.in_range(self.contract, queries, found, score)
-
-    def _narrowed(self, filters: Sequence[Condition]) -> Passing:
-        """The condition of a filter with its values; where few rows pass it, these rows, so that it is tested once.
-
-        The server guesses well how many rows have a value, and next to none for any range, which it
-        would then test on all rows for every query. So a small guess is looked into.
-        """
-        condition, values = filtered(filters)
-        if not filters:
-            return condition, values
-        estimate = "SELECT reltuples FROM pg_class WHERE oid = to_regclass(%s)"
-        [(known,)] = self.table.rows(estimate, [self.table.address.table])
-        few = max(ALL_COMPARED, int(ALL_COMPARED_ROOT * max(known, 0) ** 0.5))
-        rows = "SELECT row FROM {table} WHERE {condition} LIMIT %s"
-        [([plan],)] = self.table.rows(
-            f"EXPLAIN (FORMAT JSON) {rows}", [*values, few + 1], condition=condition
-        )
-        if plan["Plan"]["Plan Rows"] > few:
-            return condition, values
-        found = [row for (row,) in self.table.rows(rows, [*values, few + 1], condition=condition)]
-        return (LISTED, [found]) if len(found) <= few else (condition, values)
-
-    def _nearest(
-        self, queries: Float[np.ndarray, "q dim"], k: int, passing: Passing, *, graph: bool
-    ) -> list[list[Record]]:
-        """The rows nearest to each query as the server counts, in the order of their numbers."""
-        order = "ORDER BY {vector} {operator} {query} LIMIT %s"
-        return self._ask(queries, order, k, width=k if graph else 0, passing=passing)
-
-    def _ask(
-        self, queries: np.ndarray, chosen: str, value: float, *, width: int, passing: Passing
-    ) -> list[list[Record]]:
-        """The records that are chosen for each query among those that pass a filter, in the order of their rows.
-
-        Args:
-            chosen: SQL that takes one value.
-            width: for how many rows of each the graph is searched; 0: not at all, every row is
-                compared.
-        """
-        condition, values = passing
-        kind = self.table.graph if width and self.table.graph else "vector"
-        # what passes is read once for all queries, or as it is met
-        at_once = "" if values and not width else "NOT"
-        statement = self.table.named(
-            f"WITH passing AS {at_once} MATERIALIZED (SELECT row, {{columns}} FROM {{table}} "
-            f"WHERE {{condition}}) "
-            "SELECT n, r.* FROM unnest(%s::vector[]) WITH ORDINALITY AS q(v, n) "
-            f"CROSS JOIN LATERAL (SELECT * FROM passing {chosen}) r ORDER BY n, row",
-            kind,
-            condition=condition,
-        )
-        found: list[list[Record]] = [[] for _ in queries]
-        for start in range(0, len(queries), QUERIES):
-            block = directions(self.contract, queries[start : start + QUERIES])
-            with self.table.transaction():
-                self._tune(width)
-                given = [*values, list(block), value]
-                for number, _, *row in self.table.connection.execute(statement, given, binary=True):
-                    found[start + number - 1].append(self.table.record(row))
-        return found
-
-    def _tune(self, width: int) -> None:
-        """How wide to search the graph, or that it is not to be used, for this transaction."""
-        least, most = EXPANSION
-        settings = {
-            "hnsw.ef_search": str(min(most, max(least, 2 * width))),
-            "hnsw.iterative_scan": "relaxed_order",  # goes on until enough rows pass the filter
-            "hnsw.max_scan_tuples": str(WALK),
-            "work_mem": WORK_MEMORY,
-            "enable_indexscan": "on" if width else "off",
-        }
-        settings |= dict.fromkeys(
-            ("enable_seqscan", "enable_bitmapscan", "enable_sort"), "off" if width else "on"
-        )
-        for name, value in settings.items():
-            self.table.connection.execute("SELECT set_config(%s, %s, true)", [name, value])
-
-
-def directions(
-    contract: Contract, queries: Float[np.ndarray, "q dim"]
-) -> Float[np.ndarray, "q dim"]:
-    """Queries as they are sent: for the cosine of unit length, since the engine's float16 and squares have a range."""
-    if contract.distance != "cosine":
-        return queries
-    long = queries.astype(np.float64)
-    return (long / np.linalg.norm(long, axis=1, keepdims=True)).astype(np.float32)

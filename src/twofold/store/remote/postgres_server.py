@@ -1,4 +1,4 @@
-"""PostgreSQL with pgvector as an index sees it: address, connection, tables, filters, and its errors in plain words."""
+"""The PostgreSQL server of an index: address, connection, tables, filters, errors in plain words."""
 
 import contextlib
 import json
@@ -95,7 +95,7 @@ class Address(NamedTuple):
         """Take an address apart; everything but `table` goes to libpq as it is.
 
         Raises:
-            StoreError: no address, or a table without a plain name.
+            StoreError: not an address, or not a plain name of a table.
         """
         parts = split_address(place, EXAMPLE)
         asked = parse_qsl(parts.query)
@@ -120,7 +120,7 @@ def connect(address: Address) -> Connection:
     """A connection in which each statement is a transaction of its own, unless a block says otherwise.
 
     Raises:
-        StoreError: nobody answers there, or the server lets the user not in.
+        StoreError: nobody answers, or the server refuses the user.
     """
     try:
         return psycopg.connect(address.conninfo, autocommit=True, connect_timeout=WAIT_SECONDS)
@@ -141,7 +141,7 @@ def opened(address: Address) -> Iterator[Connection]:
 
 @contextlib.contextmanager
 def explain(address: Address) -> Iterator[None]:
-    """The server's errors, told as what is wrong with this index and what to do."""
+    """Turn the server's errors into what is wrong with this index and what to do."""
     try:
         yield
     except TwofoldError:
@@ -155,7 +155,7 @@ def explain(address: Address) -> Iterator[None]:
 
 
 def create_table(connection: Connection, address: Address, contract: Contract) -> None:
-    """Make the table of an index, and write into the catalogue what it is pinned to.
+    """Make the table of an index, and record in the catalogue what it is pinned to.
 
     Raises:
         StoreError: the name is taken.

@@ -27,7 +27,7 @@ class Table:
     """An open table, of vectors that are compared by a plain distance.
 
     Attributes:
-        graph: as what a graph keeps the vectors; None where there can be none.
+        graph: type in which a graph keeps the vectors; None if there cannot be a graph.
     """
 
     def __init__(self, address: Address, connection: Connection, contract: Contract) -> None:
@@ -94,7 +94,7 @@ class Table:
             ).fetchall()
 
     def named(self, statement: str, kind: str = "vector", *, condition: str = "true") -> bytes:
-        """A statement with the names of this table in it; none of them is a user's but the table's, a plain word.
+        """A statement with the names of this table filled in; only the table's is the user's, and a plain word.
 
         Args:
             kind: what vectors are compared as: "vector" (float32) or "halfvec" (float16).
@@ -120,7 +120,7 @@ def record_of(row: Sequence[Any]) -> Record:
 
 
 def graph_of(contract: Contract) -> str | None:
-    """As what a graph keeps the vectors of a contract; None where there can be none, so that every search scans."""
+    """The type in which a graph keeps a contract's vectors; None if there cannot be one, so that every search scans."""
     if contract.distance == "cosine" and contract.dim <= HALF_DIM:
         # unit vectors fit float16; half the memory, and the answer is scored from float32 anyway
         return "halfvec"

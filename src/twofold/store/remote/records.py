@@ -36,7 +36,7 @@ __all__ = [
 LONGEST = 1024
 SPARE = 16  # candidates more than asked: the engines order by float32, the answer by float64
 ROUNDED = 4.0  # times the usual bound of a float32 sum: servers add in their own ways
-# of a float32 distance; what it lets through too much, the exact score takes out again
+# of a float32 distance; the exact score removes what it lets through in excess
 SLACK = 1e-3
 
 
@@ -117,7 +117,7 @@ def nearest_first(
 
 
 def rank(hit: Hit) -> tuple[float, str]:
-    """Where a hit stands among others: by its score, then by its id."""
+    """The sort key of a hit: its score, then its id."""
     return -hit.score, hit.id
 
 
@@ -129,7 +129,7 @@ def decided(
     hits: Sequence[Hit],
     k: int,
 ) -> bool:
-    """Whether no row that a server has not sent can stand before the k-th hit: in float32 near ties fall as they like.
+    """Whether no row that the server has not sent can come before the k-th hit: float32 orders near ties arbitrarily.
 
     Args:
         records: what the server sent, the nearest by its own count. hits: the same, ranked.
@@ -203,7 +203,7 @@ def in_range(
 
 
 def bound(contract: Contract, score: float) -> float:
-    """A distance that no row of at least this score exceeds, though it be counted in float32."""
+    """A distance that no row of at least this score exceeds, even computed in float32."""
     distance = float(contract.score(score))  # distance = zero - score, as score = zero - distance
     # the cosine is 1 minus a sum of terms of its own size; the others are sums of what is small
     # where they are

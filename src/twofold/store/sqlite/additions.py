@@ -1,4 +1,4 @@
-"""Adding items to the database: all are written at once; only those whose id stands there are looked at again."""
+"""Adding items to the database: all are written at once; only those whose ids exist are looked at again."""
 
 from collections.abc import Iterable, Sequence
 from itertools import count, repeat
@@ -13,10 +13,10 @@ __all__ = ["put", "records_of", "refuse_revoked"]
 
 
 def put(database: Database, batch: Batch, *, event: str | None = None) -> int:
-    """Insert items or replace those of the same id; an item that stands there already is left alone.
+    """Insert items or replace those of the same id; an identical item is left alone.
 
     Args:
-        event: what the audit log calls it; None: it is not told of it.
+        event: the event's name in the audit log; None: no entry.
 
     Returns:
         How many items are new or changed.
@@ -67,10 +67,10 @@ def records_of(database: Database, batch: Batch, state: State) -> list[Record]:
 def replaced(
     database: Database, records: Sequence[Record], state: State
 ) -> tuple[list[Record], list[Row]]:
-    """Write those whose ids stood there, in the place of the old rows, unless these say the same.
+    """Write items whose ids exist in place of the old rows, unless nothing has changed.
 
     Returns:
-        The records that have been written now, and the rows that are gone for them.
+        The records that were written, and the rows that they replace.
     """
     new = {
         number
@@ -82,7 +82,7 @@ def replaced(
     written, late, gone = list[Record](), list[Record](), list[Row]()
     for each in records:
         if (old := standing.get(each[2])) is not None:
-            # a date that was set is not lifted in passing
+            # a date that was set stays unless another one is given
             if old.expires and len(each) == HASH + 1:
                 number, generation, name, label, added, metadata, vector, _ = each
                 each = record_of(
@@ -100,12 +100,12 @@ def replaced(
 
 
 def content(record: Record) -> tuple[Any, ...]:
-    """What was given: label, metadata, vector and dates."""
+    """What a caller gave: label, metadata, vector and dates."""
     return (record[3], *record[5:HASH], *record[HASH + 1 :])
 
 
 def refuse_revoked(database: Database, labels: Iterable[str]) -> None:
-    """Raise StoreError where one of these labels is revoked: items that are not would bring it back."""
+    """Raise StoreError if one of these labels is revoked: new items would bring it back."""
     found = database.connection.execute(
         "SELECT label, revoked FROM items WHERE revoked IS NOT NULL"
     ).fetchall()

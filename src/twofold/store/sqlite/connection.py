@@ -1,4 +1,4 @@
-"""SQLite as an index uses it: durable commits, deletes that overwrite, nothing in a file is run; its errors told."""
+"""Connections to SQLite: durable commits, deletes that overwrite, nothing in a file is run; errors in plain words."""
 
 import contextlib
 import os
@@ -22,6 +22,7 @@ __all__ = [
     "connect_somehow",
     "explain",
     "explained",
+    "identity",
     "log_of",
     "make_private_file",
     "stands",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 TRUTH = "truth.sqlite"
-WAIT_SECONDS = 5.0  # for another writer to finish before it is said
+WAIT_SECONDS = 5.0  # for another writer to finish before an error
 
 
 def stands(folder: Path) -> bool:
@@ -49,7 +50,7 @@ def stands(folder: Path) -> bool:
 
 
 def connect_somehow(folder: Path) -> sqlite3.Connection:
-    """A connection that writes, or where the disk forbids that, one that reads."""
+    """A connection that writes, or one that reads if the disk forbids writing."""
     try:
         connection = connect(folder, "rw")
     except sqlite3.OperationalError as error:
@@ -60,7 +61,7 @@ def connect_somehow(folder: Path) -> sqlite3.Connection:
 
 
 def unfinished(folder: Path) -> bool:
-    """Whether a write-ahead log stands beside the database: without it the database is not the whole truth."""
+    """Whether there is a write-ahead log beside the database, without which the database is incomplete."""
     log = log_of(folder)
     return log.exists() and log.stat().st_size > 0
 
@@ -90,7 +91,7 @@ def connect(folder: Path, mode: str) -> sqlite3.Connection:
             "trusted_schema=OFF",
         ):
             connection.execute(f"PRAGMA {setting}")
-        # a rebuild's temporary copy would leave vectors in the system's folder for such things
+        # a rebuild's temporary copy would leave vectors in the system's temporary folder
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except BaseException:
@@ -152,12 +153,13 @@ REASONS = {
 
 
 DAMAGE = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_FORMAT", "SQLITE_CONSTRAINT", "SQLITE_ERROR")
-"""What only damage brings: our tables and statements are fixed, so one that breaks a rule meets bytes of others."""
+"""Whether an error means damage: our tables and statements are fixed, so a broken rule means
+foreign bytes."""
 
 
 @contextlib.contextmanager
 def explain(folder: Path) -> Iterator[None]:
-    """SQLite's errors, told as what is wrong with this index and what to do; only damage is called damage."""
+    """Turn SQLite's errors into what is wrong with this index and what to do; only damage is called damage."""
     try:
         yield
     except TwofoldError:
@@ -168,7 +170,7 @@ def explain(folder: Path) -> Iterator[None]:
 
 
 def explained(place: Path, error: Exception) -> StoreError:
-    """The error of an index that stands for one of SQLite."""
+    """The index's error for one of SQLite's."""
     name = told(error)
     for begin, reason in REASONS.items():
         if name.startswith(begin):
@@ -189,3 +191,12 @@ def explained(place: Path, error: Exception) -> StoreError:
 def closed(place: Path | str) -> StoreError:
     """The error of an index that is used after it was closed."""
     return StoreError(f"the index {place} is closed: open it again")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file at a path; None: no file that can be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

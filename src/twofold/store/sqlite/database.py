@@ -1,9 +1,9 @@
 """The rows of an index in SQLite, its only truth: durable once a call returns, hashed row by row, erased when asked.
 
-What makes it so, and what it cost in the kill tests: WAL with synchronous=FULL (an acknowledged row
-survives a kill and a power cut), secure_delete (a deleted row is overwritten), a SHA-256 per row
-and a checksum over all rows (a flipped bit, a row too many or too few is found on load). Nothing in
-the file is ever run: a foreign trigger or view is refused.
+The kill tests showed what it takes: WAL with synchronous=FULL (an acknowledged row survives a kill
+and a power cut), secure_delete (a deleted row is overwritten), a SHA-256 per row and a checksum
+over all rows (a flipped bit, a row too many or too few is found on load). Nothing in the file is
+ever run: a foreign trigger or view is refused.
 """
 
 import contextlib
@@ -34,6 +34,7 @@ from twofold.store.sqlite.connection import (
     connect_somehow,
     explain,
     explained,
+    identity,
     log_of,
     stands,
     warn_of_long_read,
@@ -50,7 +51,6 @@ from twofold.store.sqlite.rows import (
     clock,
     damaged,
     parse,
-    record_of,
 )
 from twofold.store.sqlite.tables import check_format, make_tables
 
@@ -63,15 +63,14 @@ INSERTS = {
 }
 """By the length of a `Record`."""
 
-# so many deleted rows are listed for readers that follow, or as many as live
+# deleted rows listed for readers that follow: so many, or as many as there are rows
 PRUNE_EVERY, KEPT_GONE = 64, 10_000
 
 
 class Database:
-    """An open `truth.sqlite`. Methods that write are one transaction; those that read want `reading` around them.
+    """An open `truth.sqlite`. A method that writes is one transaction; call methods that read inside `reading`.
 
-    Attributes:
-        seal: between vectors and the file.
+    Its `seal` stands between vectors and the file.
     """
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
@@ -92,13 +91,14 @@ class Database:
     def create(cls, folder: Path, contract: Contract, *, protection: str = "{}") -> None:
         """Write an empty database into a folder."""
         text = json.dumps(contract.to_dict(), sort_keys=True)
-        # a protected one has it inside
-        key = secrets.token_bytes(32) if protection == "{}" else b""
+        key = (
+            secrets.token_bytes(32) if protection == "{}" else b""
+        )  # a protected one has it inside
         cls.create_pinned(folder, Pinned(contract=text, audit_key=key, protection=protection))
 
     @classmethod
     def create_pinned(cls, folder: Path, pinned: Pinned) -> None:
-        """Write an empty database that is pinned so."""
+        """Write an empty database with what it is pinned to."""
         with explain(folder), contextlib.closing(connect(folder, "rwc")) as connection:
             make_tables(connection)
             database = cls(connection, folder)
@@ -111,14 +111,11 @@ class Database:
         """Open what `create` wrote; on a disk that cannot be written, for reading.
 
         Raises:
-            StoreError: no index, a file that is not an index, or one of another format.
-            DamagedIndex: not a readable database any more.
+            StoreError: not an index, or one of another format. DamagedIndex: SQLite cannot read it.
         """
         if not stands(folder):
-            copies = "".join(
-                f"; {path} is a copy of one that a killed repair has left: rename it"
-                for path in spares(folder)
-            )
+            left = "is a copy of one that a killed repair has left: rename it"
+            copies = "".join(f"; {path} {left}" for path in spares(folder))
             raise StoreError(
                 f"{folder} is not an index: it holds no {TRUTH}; "
                 f"`twofold index` or `enrol` makes one{copies}"
@@ -145,7 +142,7 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[None]:
-        """All reads of the block see one moment, whoever writes meanwhile; keep it short, it delays an erasure."""
+        """All reads of the block see one state, whoever writes meanwhile. Keep it short: it delays erasures."""
         with self.lock:
             try:
                 if self.connection.in_transaction:
@@ -174,13 +171,13 @@ class Database:
                     self.connection.execute("BEGIN IMMEDIATE")
                     yield
             except BaseException:
-                self._state = None  # it may tell of what was not kept
+                self._state = None  # it may describe what was not kept
                 raise
             if self._written:
                 self.mark.write(self._written)
 
     def _replaced(self) -> StoreError:
-        """The error where another file stands in the place of the open one: what is written would be lost."""
+        """The error if another file has taken the place of the open one, so that writes would be lost."""
         return StoreError(
             f"{self.folder} was moved, deleted or replaced (by "
             "a repair, say) while it was open: open it again"
@@ -223,8 +220,8 @@ class Database:
 
     def _read_state(self) -> State:
         record = self.connection.execute(
-            "SELECT generation, items, last, checksum, erasing, floor, audits, chain, hash FROM "
-            "state"
+            "SELECT generation, items, last, checksum, erasing, floor, audits, chain, hash "
+            "FROM state"
         ).fetchone()
         found = State.of(record)
         if found is None:
@@ -240,7 +237,7 @@ class Database:
             condition: our own SQL behind `FROM items`.
 
         Raises:
-            DamagedIndex: at the end, names the rows that are not as they were written.
+            DamagedIndex: after the last row, names those that are not as they were written.
         """
         return (row for row, _ in self.hashed(condition, values))
 
@@ -288,12 +285,10 @@ class Database:
         return [found[name] for name in names]
 
     def standing(self, names: Sequence[str]) -> dict[str, Row]:
-        """The rows of those of these ids that are there."""
+        """The rows of these ids that are there."""
         listed = json.dumps(names, ensure_ascii=False)
-        return {
-            row.id: row
-            for row in self.rows("WHERE id IN (SELECT value FROM json_each(?))", (listed,))
-        }
+        found = self.rows("WHERE id IN (SELECT value FROM json_each(?))", (listed,))
+        return {row.id: row for row in found}
 
     def ids(self) -> tuple[str, ...]:
         """Ids of all rows, in the order of their numbers."""
@@ -302,29 +297,24 @@ class Database:
 
     def labels(self) -> tuple[str, ...]:
         """Labels, each once, sorted."""
-        return tuple(
-            name
-            for (name,) in self.connection.execute(
-                "SELECT DISTINCT label FROM items ORDER BY label"
-            )
-        )
+        found = self.connection.execute("SELECT DISTINCT label FROM items ORDER BY label")
+        return tuple(name for (name,) in found)
 
     def loose(self) -> set[str]:
-        """Labels of which rows were deleted or replaced, so that a copy may still stand in a freed place."""
+        """Labels with deleted or replaced rows, whose bytes may be left in freed space."""
         return {name for (name,) in self.connection.execute("SELECT label FROM loose")}
 
     def present(self, names: Sequence[str]) -> set[str]:
         """Those of these ids that are there."""
         asked = "SELECT id FROM items WHERE id IN (SELECT value FROM json_each(?))"
-        return {
-            name
-            for (name,) in self.connection.execute(asked, (json.dumps(names, ensure_ascii=False),))
-        }
+        listed = json.dumps(names, ensure_ascii=False)
+        return {name for (name,) in self.connection.execute(asked, (listed,))}
 
     def numbers(self) -> Int[np.ndarray, "n"]:
         """Numbers of all rows, ascending."""
-        # by the smallest index, in no order
-        found = self.connection.execute("SELECT row FROM items")
+        found = self.connection.execute(
+            "SELECT row FROM items"
+        )  # by the smallest index, in no order
         return np.sort(np.fromiter((number for (number,) in found), np.int64))
 
     def ended(self, now: str) -> Int[np.ndarray, "n"]:
@@ -343,10 +333,6 @@ class Database:
 
     # ---- writing
 
-    def write_rows(self, rows: Sequence[Row]) -> list[bytearray]:
-        """Write rows whose numbers and ids are new; their hashes."""
-        return self.write_records([record_of(row) for row in rows])
-
     def write_records(self, records: Sequence[Record]) -> list[bytearray]:
         """Write records whose numbers and ids are new; their hashes."""
         for length, insert in INSERTS.items():
@@ -354,7 +340,7 @@ class Database:
         return [each[HASH] for each in records]
 
     def write_new(self, records: Sequence[Record]) -> int:
-        """Write records of one length whose numbers are new, if their ids are not there; how many these were."""
+        """Write records of one length with new numbers whose ids are not there; returns how many."""
         insert = f"{INSERTS[len(records[0])]} ON CONFLICT (id) DO NOTHING"
         return self.connection.executemany(insert, records).rowcount
 
@@ -405,17 +391,8 @@ class Database:
         return state
 
     def empty_log(self) -> None:
-        """Move everything from the write-ahead log to the database and cut the log to nothing."""
+        """Move everything from the write-ahead log to the database and truncate the log."""
         busy, *_ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             who = users(self.folder / TRUTH, Use.READING)
             raise StoreError(f"{who} reads {self.folder}: let it end")
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Which file stands at a path, whatever it is called; None: none that can be seen."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -22,7 +22,7 @@ def remove(database: Database, names: Sequence[str], *, event: str | None = None
 
 
 def forget(database: Database, labels: Sequence[str], *, event: str | None = None) -> Forgotten:
-    """Delete the rows and the keys of labels; `erasure.erase` ends what this begins."""
+    """Delete the rows and the keys of labels; `erasure.erase` has to follow."""
     names = [(label,) for label in labels]
     connection = database.connection
     with database.writing():
@@ -69,7 +69,7 @@ def drop(database: Database, rows: Sequence[Row], *, generation: int) -> None:
 
 
 def loosen(database: Database, rows: Sequence[Row]) -> None:
-    """Record whose rows were deleted: a copy that SQLite moved may still stand in a freed place."""
+    """Record labels whose rows were deleted: bytes that SQLite moved may be left in freed space."""
     labels = {row.label for row in rows}
     database.connection.executemany(
         "INSERT OR IGNORE INTO loose VALUES (?)", [(label,) for label in labels]

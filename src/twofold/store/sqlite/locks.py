@@ -1,4 +1,4 @@
-"""Who holds an index: the processes whose locks stand in the way, where the system tells (Linux)."""
+"""The processes that hold locks on an index, if the system tells (Linux)."""
 
 import os
 from enum import Enum

@@ -1,9 +1,8 @@
-"""How far an index was acknowledged: a number beside the database, by which a damaged write-ahead log is found.
+"""The last acknowledged write, as a number beside the database that reveals a damaged write-ahead log.
 
-SQLite takes a log whose end is damaged for one that a power cut has torn, and goes on without that
-end. So each write leaves its generation here after it was made durable; the mark itself is not
-waited for. It can lag behind the database, never run ahead: where it does, acknowledged writes are
-missing.
+SQLite treats a log with a damaged end as torn by a power cut, and goes on without that end. So each
+write stores its generation here once it is durable, without waiting for the disk. The mark can lag
+behind the database, but never be ahead: then acknowledged writes are missing.
 """
 
 import contextlib
@@ -21,7 +20,7 @@ NUMBER = struct.Struct("<Q")
 
 
 class Mark:
-    """The file of the mark in an index's folder; one that cannot be written or read is no mark."""
+    """The file of the mark in an index's folder; one that cannot be written or read does not count."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / MARK
@@ -41,7 +40,7 @@ class Mark:
             pass
 
     def read(self) -> int:
-        """The generation that was acknowledged; 0 where nobody knows."""
+        """The acknowledged generation; 0 if it is unknown."""
         with contextlib.suppress(OSError, struct.error):
             content = self.path.read_bytes()
             if content[8:] == sha256(content[:8]).digest():
@@ -49,7 +48,7 @@ class Mark:
         return 0
 
     def close(self, *, remove: bool) -> None:
-        """Let go of the file; remove it where the log is emptied, so that it has nothing to tell any more."""
+        """Close the file; remove it if the log was emptied, since the mark is then not needed."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None

@@ -1,4 +1,4 @@
-"""A row of an index and the state of all rows: what is kept, and the SHA-256 by which a changed byte is found."""
+"""Rows of an index and the state of all rows, with the SHA-256 by which a changed byte is found."""
 
 import json
 import struct
@@ -35,9 +35,10 @@ Fields = tuple[int, int, str, str, str, str | None, str | None, str, bytes | byt
 """Of a row, in the order of the table's columns; a `Row` is one of these."""
 
 Record = tuple[Any, ...]
-"""A row as it is written: number, generation, id, label, added, metadata, vector, hash; then expires and revoked if one
-of them is set. sqlite3 binds texts and bytearrays at once, but looks for an adapter of each None and bytes, for half a
-microsecond: so nothing is bound for no date, the hash is a bytearray, and each vector of a `Batch`."""
+"""A row as it is written: number, generation, id, label, added, metadata, vector, hash; then
+expires and revoked if one of them is set. sqlite3 binds texts and bytearrays at once, but looks for
+an adapter of each None and bytes, for half a microsecond: so nothing is bound for no date, the hash
+is a bytearray, and each vector of a `Batch`."""
 
 HASH = 7
 """The place of the hash in a `Record`."""
@@ -53,13 +54,13 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """What is given to be kept in one call, by columns: an object for each item would cost as much as its checks.
+    """The items of one call, by columns: an object for each item would cost as much as its checks.
 
     Attributes:
         ids, labels: of the items, in their order.
         vectors: little-endian float32, each a bytearray (see `Record`).
         metadata: JSON, as `filters.metadata_text` writes it.
-        expires: from when on they count for nothing (UTC, ISO 8601); None: never, or as it was.
+        expires: when they end (UTC, ISO 8601); None: never, or as before.
     """
 
     ids: Sequence[str]
@@ -75,8 +76,7 @@ class Row(NamedTuple):
     Attributes:
         number: never used again, ascending in the order of writing.
         generation: the write that it came with.
-        vector: as it stands in the file: little-endian float32, or what a protected index makes of
-            it.
+        vector: as in the file: little-endian float32, or sealed in a protected index.
         added, expires, revoked: times (UTC, ISO 8601); None: never.
     """
 
@@ -112,7 +112,7 @@ def record_of(row: Fields) -> Record:
 
 def _digest(number: int, generation: int, parts: Parts) -> bytes:
     """SHA-256 of a row, each part with its length, so that no two rows are alike."""
-    a, b, c, d, e, f, g = parts  # to map them costs a quarter of the hash itself
+    a, b, c, d, e, f, g = parts  # mapping over them would cost a quarter of the hash itself
     lengths = LENGTHS.pack(
         number, generation, len(a), len(b), len(c), len(d), len(e), len(f), len(g)
     )
@@ -152,9 +152,9 @@ class Forgotten(NamedTuple):
     """What a `forget` deleted, so that it can be looked for.
 
     Attributes:
-        keys: of a protected index, as they stood in the file.
-        loose: whether rows were deleted or replaced before which nobody searched for: others of
-            these labels, or any, where an earlier erasure was not finished.
+        keys: of a protected index, as they were in the file. loose: whether there may be remains of
+        rows deleted or replaced earlier that were not searched for: of these labels, or of any if
+            an earlier erasure was not finished.
     """
 
     rows: list[Row]
@@ -164,15 +164,16 @@ class Forgotten(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """What is known of all rows together; one small record, written with every change.
+    """The state of all rows together; one small record, written with every change.
 
     Attributes:
         generation: number of writes so far; readers see by it that the rows have changed.
         items: number of rows.
         last: the largest row number ever used.
-        checksum: XOR of the rows' hashes: a lost or doubled row shows, and one write costs one row.
-        erasing: True while deleted rows may still stand in freed places of the files.
-        floor: the generation up to which deleted rows are no longer listed: who stands below reads
+        checksum: XOR of the rows' hashes: it reveals a lost or doubled row, and a write updates it
+            by one row.
+        erasing: True while bytes of deleted rows may be left in the files.
+        floor: the generation up to which deleted rows are no longer listed: older readers read
             everything again.
         audits: number of entries in the audit log. chain: hash of the last one.
     """
@@ -187,7 +188,7 @@ class State:
     chain: bytes = bytes(32)
 
     def digest(self) -> bytes:
-        """SHA-256 of the state: two indexes of one digest hold the same rows."""
+        """SHA-256 of the state: indexes with equal digests hold the same rows."""
         numbers = (
             self.generation,
             self.items,
@@ -258,8 +259,8 @@ class Pinned:
 
     Attributes:
         contract: JSON of the contract.
-        audit_key: with which labels are hashed for the audit log.
-        protection: JSON of how vectors are sealed; {} where they are not.
+        audit_key: key with which labels are hashed for the audit log. protection: JSON of how
+            vectors are sealed; {} if they are not.
     """
 
     contract: str

@@ -1,4 +1,4 @@
-"""The tables of an index's database, exactly: a file with less or more in it is refused."""
+"""The tables of an index's database; a file with fewer or more is refused."""
 
 import sqlite3
 from pathlib import Path
@@ -23,8 +23,7 @@ SCHEMA = {
     "items_by_label": "CREATE INDEX items_by_label ON items (label)",
     "items_that_end": "CREATE INDEX items_that_end ON items (label, revoked, expires) "
     "WHERE revoked IS NOT NULL OR expires IS NOT NULL",
-    # rows that were deleted, for readers that follow; labels of which rows were deleted and not
-    # searched for
+    # deleted rows, for readers that follow; labels with deleted rows that were not searched for
     "gone": "CREATE TABLE gone (generation INTEGER NOT NULL, row INTEGER NOT NULL, PRIMARY KEY "
     "(generation, row)) "
     "WITHOUT ROWID",
@@ -82,7 +81,7 @@ def check_format(connection: sqlite3.Connection, folder: Path) -> None:
 
 
 def check_pages(connection: sqlite3.Connection, folder: Path) -> None:
-    """Let SQLite compare its indexes with the table: an item that its index misses would be added twice.
+    """Let SQLite compare its indexes with the table: an item missing from an index would be added twice.
 
     Raises:
         DamagedIndex: they do not agree.
