@@ -1,7 +1,7 @@
 """Files as dlib writes its networks: the same records in the same order, for tests of the reader."""
 
-import struct
-
+import numpy as np
+import torch
 from torch import nn
 
 
@@ -15,19 +15,18 @@ def text(value: str) -> bytes:
     return integer(len(value)) + value.encode()
 
 
-def tensor(numbers: list[float], *, version: int = 2) -> bytes:
+def tensor(numbers: np.ndarray | list[float], *, version: int = 2) -> bytes:
     sizes = b"".join(map(integer, (1, len(numbers), 1, 1)))
-    return integer(version) + sizes + struct.pack(f"<{len(numbers)}f", *numbers)
+    return integer(version) + sizes + np.asarray(numbers, dtype="<f4").tobytes()
 
 
 def record(module: nn.Module) -> bytes:
     """The record of a layer with weights, and some of the numbers that follow it."""
-    numbers = module.weight.detach().flatten().tolist()
     if isinstance(module, nn.Linear):
-        numbers = module.weight.detach().T.flatten().tolist()
+        numbers = module.weight.detach().T.flatten().numpy()
         sizes = integer(module.out_features) + integer(module.in_features)
         return text("fc_2") + sizes + tensor(numbers) + integer(1)
-    numbers += module.bias.detach().tolist()
+    numbers = torch.cat([module.weight.flatten(), module.bias]).detach().numpy()
     if isinstance(module, nn.Conv2d):
         return text("con_4") + tensor(numbers) + integer(module.out_channels) + integer(-3)
     return text("affine_") + tensor(numbers) + integer(0)

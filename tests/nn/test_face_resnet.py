@@ -64,6 +64,17 @@ def test_dlibs_network_has_29_convolutions_and_halves_to_two_places():
     assert sum(weights.numel() for weights in made.parameters()) == pytest.approx(5.6e6, rel=0.01)
 
 
+def test_a_frozen_trunk_learns_nothing_and_its_norms_stay_as_they_are():
+    made = drawn(0, frozen=True).train()
+    before = {name: tensor.clone() for name, tensor in made.trunk.state_dict().items()}
+    made(pictures()).sum().backward()
+    assert all(torch.equal(before[name], now) for name, now in made.trunk.state_dict().items())
+    assert [name for name, weights in made.named_parameters() if weights.grad is not None] == [
+        "head.1.weight"
+    ]
+    assert drawn(0).train().trunk[1].training
+
+
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.99])
 def test_a_truncated_file_is_refused(part):
     whole = network(drawn(0))

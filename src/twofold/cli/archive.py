@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from twofold.cli.kinds import refuse_texts
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, naming_left_out, print_json, say, show
+from twofold.cli.queries import queries
 from twofold.cli.values import Label, Looked, OutFile, OutFolder, PositiveCount
 from twofold.errors import UsageError
 from twofold.plurals import counted
@@ -302,27 +303,6 @@ def decided(decisions: Sequence[str | None]) -> int:
     """The exit code of several answers: 0 where one of them is yes, or nothing says what is alike enough."""
     found = set(decisions)
     return YES if found & {None, "same"} else UNSURE if "unsure" in found else NO
-
-
-def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
-    """Name and thing of each query: a file (or a text), each file of a folder, each row of a table."""
-    from twofold.data.items import Items
-    from twofold.data.tables import SUFFIXES
-    from twofold.inputs.optional import argument, columns
-
-    found: dict[str, Any] = {}
-    for word in given:
-        path = Path(word)
-        if path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file()):
-            with naming_left_out():
-                items = Items.open(path, levels=0, columns=columns(bundle.twin.input))
-            before = f"{path}/" if len(given) > 1 else ""  # two folders may hold files of one name
-            found |= {
-                before + name: value for name, value in zip(items.ids, items.values, strict=True)
-            }
-        else:
-            found[word] = argument(bundle.twin.input, word)
-    return found
 
 
 def filters(given: tuple[str, ...]) -> dict[str, Any] | None:

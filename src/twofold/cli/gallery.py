@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from twofold.cli.archive import decided, loaded, opened_index, queries
+from twofold.cli.archive import decided, loaded, opened_index
 from twofold.cli.options import (
     NO,
     UNSURE,
@@ -23,6 +23,7 @@ from twofold.cli.options import (
 )
 from twofold.cli.order import kind_of
 from twofold.cli.pair_tables import say_unreadable, scored_table
+from twofold.cli.queries import all_parts, queries
 from twofold.cli.values import Label, MaybeLabel
 from twofold.errors import UsageError
 from twofold.fusion import Fusion
@@ -72,6 +73,7 @@ def verify(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print JSON.
     """
+    from twofold.apps.public_rates import public_rate, score_of
     from twofold.apps.verify import verify as judge
     from twofold.apps.verify import verify_readable_pairs
     from twofold.data.pairs import Pairs
@@ -104,6 +106,12 @@ def verify(
         print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES
     *references, probe = [argument(known.twin.input, word) for word in given]
+    if (rate := public_rate(known)) is not None and len(references) == 1:
+        score = score_of(known, references[0], probe)
+        print_json(
+            {"decision": "unsure", "score": score, "public": asdict(rate)}
+        ) if json else show(wording.without_threshold(score, rate, bundle))
+        return UNSURE
     verdict = judge(known, probe, references=references, group=group)
     print_json(asdict(verdict)) if json else show(wording.verdict(verdict))
     return {"same": YES, "different": NO, "unsure": UNSURE}[verdict.decision]
@@ -118,6 +126,7 @@ def identify(
     group: MaybeLabel = None,
     template: Fusion | None = None,
     exact: Flag = False,
+    every: Annotated[Flag, Parameter(name="--all")] = False,
     device: str | None = None,
     json: Json = False,
 ) -> int:
@@ -135,6 +144,8 @@ def identify(
             done, at the threshold for as many files as the identity has; else the best file.
         exact: compare with every item; a large index or a learned comparison otherwise compares
             with likely ones only.
+        every: identify each face of a photograph, from the left to the right, and not only the
+            largest; for bundles of faces.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object; for many queries a list, each with its query.
     """
@@ -144,7 +155,7 @@ def identify(
     from twofold.terminal import wording
 
     known = loaded(bundle, device)
-    asked = queries(query, known)
+    asked = (all_parts if every else queries)(query, known)
     with Index.open(index) as gallery:
         if list(asked) == query[:1]:  # one file: one answer, or one error
             found = find(

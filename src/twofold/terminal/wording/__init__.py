@@ -15,7 +15,13 @@ from twofold.terminal.wording.plan import planned
 from twofold.terminal.wording.search import found
 from twofold.terminal.wording.train import trained
 from twofold.terminal.wording.upkeep import audited, forgotten, inspection, migrated
-from twofold.terminal.wording.verify import identification, identified, verdict, verdicts
+from twofold.terminal.wording.verify import (
+    identification,
+    identified,
+    verdict,
+    verdicts,
+    without_threshold,
+)
 
 __all__ = [
     "audited",
@@ -42,4 +48,5 @@ __all__ = [
     "trained",
     "verdict",
     "verdicts",
+    "without_threshold",
 ]

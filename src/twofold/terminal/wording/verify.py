@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from json import dumps
+from pathlib import Path
 
+from twofold.apps.public_rates import PublicRate
 from twofold.data.delimited import written_rows
 from twofold.data.pairs import Pairs
 from twofold.printable import with_printable_data
 from twofold.results import Identification, Verdict
 from twofold.terminal.wording.doctor import SIGNS
 
-__all__ = ["identification", "identified", "verdict", "verdicts"]
+__all__ = ["identification", "identified", "verdict", "verdicts", "without_threshold"]
 
 
 @with_printable_data
@@ -24,6 +26,17 @@ def verdict(found: Verdict) -> str:
     return (
         f"{found.decision}: score {found.score:.4f}{with_all}, threshold {found.threshold:.4f}{zone}, "
         f"false-accept rate {found.far:g}{missed} ({found.standing}){_chance(found)}"
+    )
+
+
+def without_threshold(score: float, rate: PublicRate, bundle: Path) -> str:
+    """How alike two things are where no threshold says whether they are the same, and how to get one."""
+    return (
+        f"unsure: score {score:.4f}, and no threshold yet. On {rate.data}, {rate.far:.0%} of pairs "
+        f"of different identities reach {rate.score:.4f}; that is an estimate, and may not hold "
+        f"for yours\n"
+        f"next: twofold calibrate {bundle} DATA --far {rate.far:g} --out BUNDLE (DATA: a folder "
+        f"with one sub-folder per identity)"
     )
 
 

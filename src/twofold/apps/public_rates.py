@@ -1,0 +1,45 @@
+"""What public photographs tell of a bundle that nobody has calibrated: a rate to go by, and no verdict (law 5)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from twofold.bundle import Bundle
+from twofold.embedding import embed_values, pair_scores
+
+__all__ = ["PublicRate", "public_rate", "score_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicRate:
+    """The share of pairs of different identities that reach a score, on data that everybody can get.
+
+    Attributes:
+        far: the share.
+        score: that so many reach.
+        data: where it was measured.
+    """
+
+    far: float
+    score: float
+    data: str
+
+
+RATES = {"dlib": PublicRate(far=1e-2, score=0.9, data="the photographs of LFW")}
+"""By the weights of an encoder; from bench/results/face_pretrained.json, `lfw_score_at_far_1e-2`."""
+
+
+def public_rate(bundle: Bundle) -> PublicRate | None:
+    """The rate of a bundle that is used as others trained it, and that has no threshold of its own; else None."""
+    if bundle.calibration is not None or "epochs" in bundle.training:
+        return None
+    return RATES.get(str(bundle.training.get("weights")))
+
+
+def score_of(bundle: Bundle, a: Any, b: Any) -> float:
+    """How alike two raw things are.
+
+    Raises:
+        UnreadableInput: names what cannot be decoded.
+    """
+    vectors = embed_values(bundle, [a, b])
+    return float(pair_scores(bundle, vectors[:1], vectors[1:])[0])
