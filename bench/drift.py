@@ -21,7 +21,8 @@ import numpy as np
 from scipy import stats
 
 from last_line import print_last_line, row
-from twofold.metrics.drift import Production, reference, shift
+from twofold.metrics.drift import Production, reference, reference_scores, shift
+from twofold.metrics.jackknife import involved
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import tally, threshold_at_far
 
@@ -121,7 +122,8 @@ def ratio(case: Case, seed: int) -> list[float]:
     """How far one run is from calibration, over what chance explains at each of the stated rates."""
     pairs = calibration(case, np.random.default_rng((seed, 0)))
     counted = tally(pairs)
-    known = reference(pairs, counted, threshold=float(threshold_at_far(counted, 1e-2)))
+    at = reference_scores(counted, float(threshold_at_far(counted, 1e-2)))
+    known = reference(at, involved(pairs, np.append(-np.inf, at)))
     found = production(case, np.random.default_rng((seed, 1)))
     share = (case.share, case.share) if case.known else (0.0, 1.0)
     return [shift(known, found, false_alarms=rate, genuine=share).ratio or 0.0 for rate in RATES]

@@ -237,7 +237,7 @@ def ours(_: str, vectors: np.ndarray, labels: np.ndarray) -> Call:
 
 def error_rates(_: str, vectors: np.ndarray, labels: np.ndarray) -> Call:
     """What `evaluate` does for its error rates."""
-    from twofold.metrics.pairs import SampledPairs
+    from twofold.metrics.sampled_pairs import SampledPairs
     from twofold.metrics.verification import estimates
 
     score = scores(vectors)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from twofold.errors import UsageError
-from twofold.metrics.drift import Production, reference, shift
+from twofold.metrics.drift import Production, reference, reference_scores, shift
+from twofold.metrics.jackknife import involved
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import tally, threshold_at_far
 
@@ -27,7 +28,8 @@ def calibrated(identities, seed, wolves=0.0):
     scores += (labels[:, None] == labels[None, :]) * (BONUS + kin[labels][:, None])
     pairs = AllPairs(lambda rows, cols: scores[np.ix_(rows, cols)], labels)
     counted = tally(pairs)
-    return pairs, reference(pairs, counted, threshold=float(threshold_at_far(counted, 1e-2)))
+    at = reference_scores(counted, float(threshold_at_far(counted, 1e-2)))
+    return pairs, reference(at, involved(pairs, np.append(-np.inf, at)))
 
 
 def people(identities, generator, wolves):

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from twofold.errors import DataError
-from twofold.metrics import pairs
-from twofold.metrics.pairs import AllPairs, OneKind, PairList, SampledPairs
+from twofold.metrics import sampled_pairs
+from twofold.metrics.pairs import AllPairs, OneKind, PairList
+from twofold.metrics.sampled_pairs import SampledPairs
 from twofold.metrics.verification import auc, eer, estimates, tally
 
 
@@ -46,13 +47,13 @@ def test_a_forgery_is_an_impostor_of_its_writer():
 
 
 def weighed(source):
-    return [
+    return sorted(
         (bool(same), int(first), int(second), float(weight))
         for block in source
         for same, first, second, weight in zip(
             block.same, block.first, block.second, block.weights, strict=True
         )
-    ]
+    )
 
 
 def test_forgeries_are_compared_with_what_they_imitate_and_with_nothing_else():
@@ -235,7 +236,7 @@ def test_a_sample_large_enough_is_every_pair(monkeypatch):
     scores = generator.normal(size=(len(labels), len(labels)))
     scores, writer, log = scores + scores.T, labels // 2, []
     for name, value in (("BLOCK", 300), ("HAND", 7)):
-        monkeypatch.setattr(pairs, name, value)
+        monkeypatch.setattr(sampled_pairs, name, value)
 
     def score(rows, cols):
         return scores[np.ix_(rows, cols)]

@@ -15,7 +15,8 @@ from twofold.errors import IdentityOverlap, NotEnoughData, UsageError
 from twofold.metrics import fewshot, retrieval, verification
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.intervals import agrees
-from twofold.metrics.pairs import AllPairs, OneKind, PairSource, SampledPairs, ScoreBlock
+from twofold.metrics.pairs import AllPairs, OneKind, PairSource, ScoreBlock
+from twofold.metrics.sampled_pairs import SampledPairs
 from twofold.metrics.sites import BySite, sites_of_identities
 from twofold.metrics.skilled import SKILLED, estimates_by_kind
 from twofold.ranking import ranking

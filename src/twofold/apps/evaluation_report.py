@@ -30,7 +30,8 @@ from twofold.embedding import deciding, embed_readable
 from twofold.errors import IdentityOverlap, NotEnoughData
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.curves import identity_rates, rank_k
-from twofold.metrics.pairs import AllPairs, OneKind, PairSource, SampledPairs, ScoreBlock
+from twofold.metrics.pairs import AllPairs, OneKind, PairSource, ScoreBlock
+from twofold.metrics.sampled_pairs import SampledPairs
 from twofold.metrics.sites import BySite, sites_of_identities
 from twofold.metrics.verification import estimates_at
 from twofold.report.measured import Hard, Map, Part, Report

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from twofold.bundle import Bundle
 from twofold.calibration.remedies import more_aside, remedies
 from twofold.calibration.standings import METHODS, Offer, affordable, offers, stricter
@@ -14,12 +16,13 @@ from twofold.embedding import deciding, embed_readable
 from twofold.errors import CannotCertify, IdentityOverlap, NoMeaning
 from twofold.metrics.crossfit import CrossFit, spread_of_folds
 from twofold.metrics.diagnostics import symptoms
-from twofold.metrics.drift import reference
+from twofold.metrics.drift import reference, reference_scores
 from twofold.metrics.guarantee import fewest_guaranteed
+from twofold.metrics.jackknife import involved
 from twofold.metrics.pairs import PairSource, ScoreBlock
 from twofold.metrics.probability import ProbabilityMap, probability_map, refuse_distances
 from twofold.metrics.sites import CHANCE, BySite
-from twofold.metrics.skilled import of_kind
+from twofold.metrics.skilled import may_be_skilled, of_kind
 from twofold.metrics.verification import Tally, estimates_at, tally
 from twofold.recruitment import pairs_of, site_dependence
 from twofold.results import Estimate, Standing
@@ -200,7 +203,8 @@ def calibration(
         unit, identities = "site", pairs.identities
     # without identities both sides of every pair have one code: no kind can be told
     if unit != "pair":
-        skilled, pairs = of_kind(pairs, "skilled"), of_kind(pairs, "random")
+        skilled = of_kind(pairs, "skilled") if may_be_skilled(pairs) else None
+        pairs = of_kind(pairs, "random")
     counted = tally(pairs)
     refuse_distances(counted)
     # before any rate: where a score means nothing, no other rate helps
@@ -211,7 +215,9 @@ def calibration(
         found = stricter(found, _offers(skilled, tally(skilled), **asked), counted)
     chosen = affordable(found)
     settings = {"confidence": confidence, "unit": unit, "seed": seed}
-    measured = estimates_at(pairs, chosen.accept.threshold, **settings)
+    at = np.append(-np.inf, reference_scores(counted, chosen.accept.threshold))
+    taking_part = involved(pairs, at, seed=seed)
+    measured = estimates_at(pairs, chosen.accept.threshold, counted=(at, taking_part), **settings)
     low, rejection = (
         (None, None)
         if frr is None
@@ -239,9 +245,7 @@ def calibration(
         isotonic=_isotonic(curve),
         platt_log_loss=curve.platt_log_loss,
         isotonic_log_loss=curve.isotonic_log_loss,
-        reference=reference(pairs, counted, threshold=chosen.accept.threshold, seed=seed)
-        if known
-        else None,
+        reference=reference(at[1:], taking_part) if known else None,
         skilled_false_match=None
         if skilled is None
         else _skilled(skilled, chosen.accept.threshold, **settings),

@@ -7,7 +7,8 @@ from jaxtyping import Bool, Int, Shaped
 
 from twofold.errors import NotEnoughData
 from twofold.metrics import verification
-from twofold.metrics.pairs import PairList, PairSource, SampledPairs
+from twofold.metrics.pairs import PairList, PairSource
+from twofold.metrics.sampled_pairs import SampledPairs
 from twofold.results import Estimate
 
 __all__ = ["BOUND", "confounds", "forgery_confounds"]

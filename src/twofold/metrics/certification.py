@@ -205,19 +205,18 @@ def _involved(pairs: PairSource, thresholds: np.ndarray) -> tuple[np.ndarray, np
     size, units = len(thresholds), pairs.units
     counts = np.zeros((units + 1, size + 1))
     for block in pairs:
-        chosen = ~block.same
-        bins = np.searchsorted(thresholds, block.scores[chosen], side="right")
-        first, second, weights = block.first[chosen], block.second[chosen], block.weights[chosen]
-        apart = first != second
-        for row, of in (
-            (first, slice(None)),
-            (second, apart),
-            (np.full_like(first, units), slice(None)),
-        ):
-            place = row[of] * (size + 1) + bins[of]
-            counts += np.bincount(place, weights=weights[of], minlength=counts.size).reshape(
-                counts.shape
-            )
+        # few pairs reach a threshold: the others are counted together, which is much faster
+        high = np.flatnonzero(block.scores >= thresholds[0])
+        bins = np.searchsorted(thresholds, block.scores[high], side="right")
+        weights = np.where(block.same, 0.0, block.weights)
+        once = np.where(block.first == block.second, 0.0, weights)
+        counts[units] += np.bincount(bins, weights[high], size + 1)
+        for row, of in ((block.first, weights), (block.second, once)):
+            place = row[high] * (size + 1) + bins
+            counts[:-1] += np.bincount(place, of[high], units * (size + 1)).reshape(units, -1)
+            of[high] = 0.0
+            counts[:-1, 0] += np.bincount(row, of, units)
+        counts[units, 0] += weights.sum()  # of those that reach none, by now
     reached = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
     return reached[:, 1:], reached[:, 0]
 

@@ -93,15 +93,15 @@ def symptoms(pairs: PairSource, threshold: float) -> Symptoms:
     sums, weights, accepted = np.zeros(units), np.zeros(units), np.zeros(units)
     total, reached, items, taken = 0.0, 0.0, 0, 0
     for block in pairs:
-        of = ~block.same
-        scores, weight = block.scores[of], block.weights[of]
-        hit = scores >= threshold
-        for end in (block.first[of], block.second[of]):
-            sums += np.bincount(end, weights=weight * scores, minlength=units)
+        weight = np.where(block.same, 0.0, block.weights)
+        hit = np.flatnonzero((block.scores >= threshold) & ~block.same)
+        scored = weight * block.scores
+        for end in (block.first, block.second):
+            sums += np.bincount(end, weights=scored, minlength=units)
             weights += np.bincount(end, weights=weight, minlength=units)
-            accepted += np.bincount(end, weights=weight * hit, minlength=units)
+            accepted += np.bincount(end[hit], weights=weight[hit], minlength=units)
         total, reached = total + float(weight.sum()), reached + float(weight[hit].sum())
-        items, taken = items + len(scores), taken + int(hit.sum())
+        items, taken = items + int(np.count_nonzero(~block.same)), taken + len(hit)
     known = weights > 0
     skewness, kurtosis = _shape(sums[known] / weights[known])
     size = min(int(known.sum()), MOST)

@@ -13,12 +13,11 @@ from jaxtyping import Bool, Float, Int
 
 from twofold.errors import UsageError
 from twofold.metrics.intervals import student_quantile
-from twofold.metrics.jackknife import involved
-from twofold.metrics.pairs import PairSource
+from twofold.metrics.jackknife import Involved
 from twofold.metrics.verification import Tally
 from twofold.results import Reference
 
-__all__ = ["Production", "Shift", "reference", "shift"]
+__all__ = ["Production", "Shift", "reference", "reference_scores", "shift"]
 
 IMPOSTOR = (0.5, 0.2, 0.05, 0.01)
 GENUINE = (0.95, 0.8, 0.5, 0.2)
@@ -72,15 +71,8 @@ class Shift:
     units: int
 
 
-def reference(pairs: PairSource, counted: Tally, *, threshold: float, seed: int = 0) -> Reference:
-    """A summary of the calibration's scores: about nine scores, `threshold` among them, and eight numbers for each.
-
-    Variances are those of leaving identities out one at a time, with Satterthwaite's degrees (see
-    `jackknife`).
-
-    Args:
-        counted: the tally of `pairs`.
-    """
+def reference_scores(counted: Tally, threshold: float) -> Float[np.ndarray, "scores"]:
+    """About nine scores at which production is compared with calibration, `threshold` among them."""
     at = [
         counted.thresholds[int(np.argmax(counted.false_match_rate <= level))] for level in IMPOSTOR
     ]
@@ -88,8 +80,19 @@ def reference(pairs: PairSource, counted: Tally, *, threshold: float, seed: int 
         counted.thresholds[int(np.argmax(counted.false_non_match_rate > 1.0 - level)) - 1]
         for level in GENUINE
     ]
-    scores = np.unique(np.append(at, threshold))
-    found = involved(pairs, np.append(-np.inf, scores), seed=seed)
+    return np.unique(np.append(at, threshold))
+
+
+def reference(scores: Float[np.ndarray, "scores"], found: Involved) -> Reference:
+    """What is kept of the calibration's scores: the scores, and eight numbers for each.
+
+    Variances are those of leaving identities out one at a time, with Satterthwaite's degrees (see
+    `jackknife`).
+
+    Args:
+        scores: `reference_scores`.
+        found: pairs counted at minus infinity and at these scores.
+    """
     genuine, moved_genuine = _influence(found.genuine, found.genuine_with)
     impostor, moved_impostor = _influence(found.impostor, found.impostor_with)
     units = len(moved_genuine)

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.errors import NotEnoughData, UsageError
+from twofold.metrics.bins import reached
 from twofold.metrics.intervals import beta_quantile, normal_quantile, student_quantile
-from twofold.metrics.pairs import PairSource
+from twofold.metrics.pairs import PairSource, of_kinds
 
 __all__ = ["GROUPS", "Interval", "Involved", "combined", "difference", "involved", "rate_interval"]
 
@@ -69,16 +70,18 @@ def involved(
     )
     counts = {kind: np.zeros((rows + 1, size)) for kind in (True, False)}
     for block in pairs:
-        bins = np.maximum(np.searchsorted(thresholds, block.scores, side="right") - 1, 0)
+        bins = np.maximum(reached(thresholds, block.scores) - 1, 0)
         first, second = deal[block.first], deal[block.second]
-        for kind, count in counts.items():
-            chosen = block.same == kind
-            apart = chosen & (first != second)
-            for row, of in ((first, chosen), (second, apart), (np.full_like(first, rows), chosen)):
-                place, weights = row[of] * size + bins[of], block.weights[of]
-                count += np.bincount(place, weights=weights, minlength=count.size).reshape(
+        apart = first != second
+        for kind, weights in of_kinds(block):
+            if not weights.any():
+                continue
+            count = counts[kind]
+            for row, of in ((first, weights), (second, np.where(apart, weights, 0.0))):
+                count += np.bincount(row * size + bins, weights=of, minlength=count.size).reshape(
                     count.shape
                 )
+            count[rows] += np.bincount(bins, weights=weights, minlength=size)
     genuine, impostor = (
         np.cumsum(counts[kind][:, ::-1], axis=1)[:, ::-1] for kind in (True, False)
     )

@@ -59,6 +59,23 @@ class Weights:
         self._genuine = _shared(genuine.sum() / max(np.count_nonzero(genuine), 1), genuine)
         self._within = _shared(within.sum() / max(np.count_nonzero(within), 1), within)
 
+    def between(
+        self,
+        rows: Int[np.ndarray, "rows 1"],
+        cols: Int[np.ndarray, "cols"],
+        same: Bool[np.ndarray, "rows cols"],
+    ) -> Float[np.ndarray, "rows cols"]:
+        """The weights of all pairs of items of these identities, ascending, as `of` gives them; without recordings."""
+        if self._even:
+            return np.ones(same.shape)
+        found = self._apart / (self._sizes[rows] * self._sizes[cols])
+        near = slice(0, int(np.searchsorted(cols, rows[-1, 0], side="right")))
+        own, other = np.nonzero(rows == cols[near])
+        found[own, other] = self._within[rows[own, 0]]
+        own, other = np.nonzero(same[:, near])
+        found[own, other] = self._genuine[rows[own, 0]]
+        return found
+
     def of(
         self, same: Bool[np.ndarray, "n"], first: Int[np.ndarray, "n"], second: Int[np.ndarray, "n"]
     ) -> Float[np.ndarray, "n"]:

@@ -4,12 +4,12 @@ Law 2 rules here: a rate is a rate over pairs of *identities*, so that an identi
 counts once. A pair therefore carries a weight (see `pair_weights`).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from twofold.errors import DataError
 from twofold.metrics.pair_weights import Weigh, Weights, listed_weights
@@ -21,14 +21,15 @@ __all__ = [
     "PairBlock",
     "PairList",
     "PairSource",
-    "SampledPairs",
     "ScoreBlock",
     "Weigh",
+    "fair",
     "finite",
+    "of_kinds",
+    "upper",
 ]
 
 BLOCK = 1 << 20
-HAND = 256
 
 ScoreBlock = Callable[
     [Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[np.ndarray, "rows cols"]
@@ -71,6 +72,15 @@ class PairSource(Protocol):
     def __iter__(self) -> Iterator[PairBlock]: ...
 
 
+def of_kinds(block: PairBlock) -> Iterator[tuple[bool, Float[np.ndarray, "n"]]]:
+    """True with the weights of the genuine pairs, False with those of the impostor pairs; 0 for the other kind.
+
+    To count a pair with weight 0 is much faster than to leave it out.
+    """
+    yield True, np.where(block.same, block.weights, 0.0)
+    yield False, np.where(block.same, 0.0, block.weights)
+
+
 class OneKind:
     """The genuine pairs of a source, and its impostor pairs of one kind.
 
@@ -94,6 +104,9 @@ class OneKind:
     def __iter__(self) -> Iterator[PairBlock]:
         for block in self._pairs:
             kept = block.same | ((block.first == block.second) == (self._kind == "skilled"))
+            if kept.all():
+                yield block
+                continue
             yield PairBlock(**{name: each[kept] for name, each in vars(block).items()})
 
 
@@ -198,16 +211,45 @@ class AllPairs:
         """How many identities were compared with each other."""
         return self._weights.present
 
+    @property
+    def one_kind(self) -> bool:
+        """Whether no impostor pair is one of a single identity, so that all are random ones."""
+        classes = np.unique(np.stack([self._codes, self._labels]), axis=1)
+        return not self._forged.any() and classes.shape[1] == self._units
+
     def __iter__(self) -> Iterator[PairBlock]:
         done, items = 0, len(self._order)
-        for first, second, scores in _upper(self._score, self._order, self._block):
-            done += len(scores)
+        even = not self._forged.any() and not self._weights.bursts
+        for block in self._rectangles() if even else self._listed():
+            done += len(block.scores)
             if self._progress:
                 self._progress(done, items * (items - 1) // 2)
+            yield block
+
+    def _rectangles(self) -> Iterator[PairBlock]:
+        """Some rows with all later items: blocks are filled row by row, which is several times as fast as by pair."""
+        items, start = len(self._order), 0
+        while start < items - 1:
+            stop = min(start + max(self._block // (items - start), 1), items - 1)
+            scores = self._score(self._order[start:stop], self._order[start:])
+            rows, cols = np.arange(start, stop)[:, None], np.arange(start, items)
+            same = self._labels[rows] == self._labels[cols]
+            weights = self._weights.between(self._codes[rows], self._codes[cols], same)
+            ends = np.broadcast_arrays(self._codes[rows], self._codes[cols])
+            fields = ("scores", "same", "first", "second", "weights")
+            told = zip(fields, (scores, same, *ends, weights), strict=True)
+            inside = np.triu_indices(stop - start, 1)
+            block = {name: _flat(each, inside, stop - start) for name, each in told}
+            yield PairBlock(**block | {"scores": finite(block["scores"])})
+            start = stop
+
+    def _listed(self) -> Iterator[PairBlock]:
+        """As `_rectangles`, where some pairs are left out."""
+        for first, second, scores in upper(self._score, self._order, self._block):
             same = self._labels[first] == self._labels[second]
             if self._forged.any():
                 alike = self._codes[first] == self._codes[second]
-                kept = _fair(self._forged[first], self._forged[second], alike)
+                kept = fair(self._forged[first], self._forged[second], alike)
                 first, second, same, scores = first[kept], second[kept], same[kept], scores[kept]
             weights = self._weights.of(same, first, second)
             if self._weights.bursts:
@@ -218,104 +260,18 @@ class AllPairs:
             yield PairBlock(scores=scores, same=same, first=low, second=high, weights=weights)
 
 
-class SampledPairs:
-    """All genuine pairs of very many items, and impostor pairs drawn by chance: 10^6 items make 5 * 10^11 pairs.
-
-    The items are shuffled and dealt into hands, and every impostor pair within a hand is scored:
-    each pair has the same chance to be drawn, and each item takes part in about as many. If even
-    the genuine pairs are more than `most`, each item draws a number, and genuine pairs with equal
-    numbers are scored: again each has the same chance. The same seed draws the same pairs in every
-    pass.
-
-    Args:
-        score: scores of items `rows` with items `cols`, both given as indices.
-        labels: class of every item.
-        identity: what is resampled; None: the labels.
-        forged: which items are skilled forgeries; None: none.
-        source: as in `AllPairs`.
-        most: about how many genuine and how many impostor pairs are scored.
-        progress: called with (done, total) items in every pass.
-
-    Attributes:
-        genuine, impostor: numbers of all pairs, of which a part is scored.
-
-    Raises:
-        DataError: a score is not finite (raised while iterating).
-    """
-
-    def __init__(
-        self,
-        score: ScoreBlock,
-        labels: Int[np.ndarray, "n"],
-        *,
-        identity: Int[np.ndarray, "n"] | None = None,
-        forged: Bool[np.ndarray, "n"] | None = None,
-        source: Int[np.ndarray, "n"] | None = None,
-        seed: int = 0,
-        most: int = 1 << 24,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        names, self._codes = np.unique(
-            labels if identity is None else identity, return_inverse=True
-        )
-        self._labels = np.unique(labels, return_inverse=True)[1]
-        self._forged = np.zeros(len(labels), dtype=bool) if forged is None else forged
-        self._weights = Weights(
-            self._codes, self._labels, self._forged, "identities", source=source
-        )
-        self._score, self._units, self._seed, self._most = score, len(names), seed, most
-        self._progress = progress
-        self.genuine, self.impostor = self._weights.genuine_pairs, self._weights.impostor_pairs
-
-    @property
-    def units(self) -> int:
-        """How many identities take part."""
-        return self._units
-
-    @property
-    def crossed(self) -> int:
-        """0: a sample does not compare every two identities."""
-        return 0
-
-    def __iter__(self) -> Iterator[PairBlock]:
-        generator = np.random.default_rng(self._seed)
-        items, parts = len(self._labels), max(-(-self.genuine // self._most), 1)
-        number = generator.integers(0, parts, items) if parts > 1 else np.zeros(items, np.int64)
-        hands = max(-(-(items**2) // (items + 2 * self._most)), 1)
-        dealt = np.array_split(generator.permutation(items), hands)
-        yield from _joined(self._among(_kin(self._labels * parts + number), number, same=True))
-        yield from _joined(self._among(dealt, self._labels, same=False))
-
-    def _among(
-        self, hands: Iterable[np.ndarray], key: np.ndarray, *, same: bool
-    ) -> Iterator[PairBlock]:
-        """The genuine or the impostor pairs of every hand; genuine ones only if their keys are equal, too."""
-        done, items = 0, len(self._labels)
-        for members in hands:
-            for low, high, scores in _upper(self._score, members, BLOCK):
-                first, second = members[low], members[high]
-                genuine = self._labels[first] == self._labels[second]
-                fair = _fair(
-                    self._forged[first],
-                    self._forged[second],
-                    self._codes[first] == self._codes[second],
-                )
-                kept = np.flatnonzero(
-                    fair & (genuine & (key[first] == key[second]) if same else ~genuine)
-                )
-                kind = np.full(len(kept), same)
-                weights = self._weights.of(kind, first[kept], second[kept])
-                kept, kind, weights = (each[weights > 0] for each in (kept, kind, weights))
-                low, high = self._codes[first[kept]], self._codes[second[kept]]
-                yield PairBlock(
-                    scores=scores[kept], same=kind, first=low, second=high, weights=weights
-                )
-            done += len(members)
-            if self._progress:
-                self._progress(done if same else items + done, 2 * items)
+def _flat(
+    values: Shaped[np.ndarray, "rows cols"], inside: tuple[np.ndarray, ...], side: int
+) -> Shaped[np.ndarray, "pairs"]:
+    """Values of the first square at the places `inside`, and all beyond the square."""
+    beyond = values[:, side:]
+    found = np.empty(len(inside[0]) + beyond.size, values.dtype)
+    found[: len(inside[0])] = values[:, :side][inside]
+    found[len(inside[0]) :].reshape(beyond.shape)[...] = beyond
+    return found
 
 
-def _fair(
+def fair(
     forged: Bool[np.ndarray, "n"],
     other: Bool[np.ndarray, "n"],
     same_identity: Bool[np.ndarray, "n"],
@@ -324,16 +280,7 @@ def _fair(
     return ~(forged | other) | (same_identity & (forged != other))
 
 
-def _kin(keys: Int[np.ndarray, "n"]) -> list[Int[np.ndarray, "hand"]]:
-    """Items grouped by shared keys into hands; small hands are joined, to be scored in one call."""
-    _, codes, sizes = np.unique(keys, return_inverse=True, return_counts=True)
-    order = np.argsort(codes, kind="stable")
-    begin = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    shared = np.repeat(sizes, sizes) > 1
-    return np.split(order[shared], np.flatnonzero(np.diff(begin[shared] // HAND)) + 1)
-
-
-def _upper(
+def upper(
     score: ScoreBlock, members: Int[np.ndarray, "n"], block: int
 ) -> Iterator[
     tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"], Float[np.ndarray, "pairs"]]
@@ -348,26 +295,6 @@ def _upper(
         )
         yield first + start, second + start, finite(scores[first, second])
         start = stop
-
-
-def _joined(blocks: Iterable[PairBlock]) -> Iterator[PairBlock]:
-    """The same pairs in blocks of at least `BLOCK` (the last may be smaller), since every block has a fixed cost."""
-    waiting, count = [], 0
-    for block in blocks:
-        waiting.append(block)
-        count += len(block.scores)
-        if count >= BLOCK:
-            yield _one(waiting)
-            waiting, count = [], 0
-    if waiting:
-        yield _one(waiting)
-
-
-def _one(blocks: list[PairBlock]) -> PairBlock:
-    fields = ("scores", "same", "first", "second", "weights")
-    return PairBlock(
-        **{field: np.concatenate([getattr(block, field) for block in blocks]) for field in fields}
-    )
 
 
 def finite(scores: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.errors import CannotCertify, NoMeaning, UsageError
+from twofold.metrics.bins import reached
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import Tally, spread
 
@@ -94,7 +95,7 @@ def _validated(
     size = len(thresholds)
     counts = np.zeros((FOLDS, FOLDS, 2, size))
     for block in pairs:
-        bins = np.maximum(np.searchsorted(thresholds, block.scores, side="right") - 1, 0)
+        bins = np.maximum(reached(thresholds, block.scores) - 1, 0)
         place = ((fold[block.first] * FOLDS + fold[block.second]) * 2 + block.same) * size + bins
         counts += np.bincount(place, weights=block.weights, minlength=counts.size).reshape(
             counts.shape

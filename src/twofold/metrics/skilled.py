@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from twofold.metrics.pairs import Impostors, OneKind, PairSource
+from twofold.metrics.pairs import AllPairs, Impostors, OneKind, PairSource
 from twofold.metrics.sites import BySite
 from twofold.metrics.verification import estimates
 from twofold.results import Estimate
 
-__all__ = ["SKILLED", "estimates_by_kind", "of_kind"]
+__all__ = ["SKILLED", "estimates_by_kind", "may_be_skilled", "of_kind"]
 
 SKILLED = (
     "numbers called skilled_ are those of skilled forgeries, each compared with what it imitates; "
@@ -18,8 +18,19 @@ CHANGED = ("eer", "auc", "tar_at_far", "false_match_rate")
 """Numbers that skilled forgeries change; genuine pairs are the same ones."""
 
 
+def may_be_skilled(pairs: PairSource) -> bool:
+    """Whether there may be skilled forgeries among these pairs; False only where nothing can be one."""
+    inner = pairs.pairs if isinstance(pairs, BySite) else pairs
+    return not (isinstance(inner, AllPairs) and inner.one_kind)
+
+
 def of_kind(pairs: PairSource, kind: Impostors) -> PairSource:
-    """The genuine pairs and the impostor pairs of one kind; by site if they were."""
+    """The genuine pairs and the impostor pairs of one kind; by site if they were.
+
+    Pairs that are known to be of one kind are not looked through for the other.
+    """
+    if kind == "random" and not may_be_skilled(pairs):
+        return pairs
     if isinstance(pairs, BySite):
         return BySite(OneKind(pairs.pairs, kind), pairs.sites)
     return OneKind(pairs, kind)
@@ -48,6 +59,8 @@ def estimates_by_kind(
     if unit == "pair":  # both sides of every pair have one code
         return numbers(pairs)
     found = numbers(of_kind(pairs, "random"))
+    if not may_be_skilled(pairs):
+        return found
     skilled = of_kind(pairs, "skilled")
     if all(block.same.all() for block in skilled):
         return found

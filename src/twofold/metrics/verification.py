@@ -12,8 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.errors import NotEnoughData, UsageError
+from twofold.metrics.bins import reached
 from twofold.metrics.jackknife import GROUPS, Involved, combined, involved, rate_interval
-from twofold.metrics.pairs import PairSource
+from twofold.metrics.pairs import PairSource, of_kinds
 from twofold.results import Estimate
 
 __all__ = [
@@ -91,7 +92,8 @@ def tally(pairs: PairSource) -> Tally:
         if not len(block.scores):
             continue
         low, high = min(low, float(block.scores.min())), max(high, float(block.scores.max()))
-        genuine, impostor = genuine + int(block.same.sum()), impostor + int((~block.same).sum())
+        alike = int(np.count_nonzero(block.same))
+        genuine, impostor = genuine + alike, impostor + len(block.same) - alike
         kept = [*kept, np.unique(block.scores)] if genuine + impostor <= EXACT else []
     if not genuine or not impostor:
         raise NotEnoughData(
@@ -110,10 +112,9 @@ def _counted(pairs: PairSource, thresholds: np.ndarray) -> Tally:
     size = len(thresholds)
     counts = {True: np.zeros(size), False: np.zeros(size)}
     for block in pairs:
-        bins = np.searchsorted(thresholds, block.scores, side="right") - 1
-        for kind, count in counts.items():
-            of = block.same == kind
-            count += np.bincount(bins[of], weights=block.weights[of], minlength=size)
+        bins = reached(thresholds, block.scores) - 1
+        for kind, weights in of_kinds(block):
+            counts[kind] += np.bincount(bins, weights=weights, minlength=size)
     return Tally(
         thresholds=thresholds, genuine=_reached(counts[True]), impostor=_reached(counts[False])
     )
@@ -327,10 +328,17 @@ def estimates_at(
     confidence: float = 0.95,
     unit: str = "identity",
     seed: int = 0,
+    counted: tuple[np.ndarray, Involved] | None = None,
 ) -> dict[str, Estimate]:
-    """Accuracy, false-match and false-non-match rate at a threshold, exact, with intervals as those of `estimates`."""
+    """Accuracy, false-match and false-non-match rate at a threshold, exact, with intervals as those of `estimates`.
+
+    Args:
+        counted: thresholds, minus infinity and this one among them, and the pairs that take part at
+            each, where they are counted already.
+    """
     two = np.array([-np.inf, threshold])
-    every, without, twice = deletions(involved(pairs, two, seed=seed), two)
+    taking_part = involved(pairs, two, seed=seed) if counted is None else _at(*counted, two)
+    every, without, twice = deletions(taking_part, two)
     rates = [
         [np.asarray(each[..., 1]) for each in _rates(which)] for which in (every, without, twice)
     ]
@@ -360,6 +368,12 @@ def estimates_at(
         )
         for name, (value, (low, high)) in found.items()
     }
+
+
+def _at(known: np.ndarray, counted: Involved, thresholds: np.ndarray) -> Involved:
+    """The counts at some of the thresholds."""
+    places = np.searchsorted(known, thresholds)
+    return Involved(**{name: each[..., places] for name, each in vars(counted).items()})
 
 
 def _rates(tally: Tally) -> tuple[np.ndarray, np.ndarray]:

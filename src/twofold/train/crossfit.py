@@ -15,7 +15,8 @@ from twofold.data.items import Items
 from twofold.embedding import deciding, embed
 from twofold.errors import DataError
 from twofold.metrics.crossfit import CrossFit
-from twofold.metrics.pairs import PairBlock, SampledPairs
+from twofold.metrics.pairs import PairBlock
+from twofold.metrics.sampled_pairs import SampledPairs
 from twofold.results import Progress
 from twofold.train.checkpoint import Checkpoints, drop
 from twofold.train.distributed import Processes
