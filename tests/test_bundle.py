@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from twofold.data.items import Items
 from twofold.embedding import embed, embed_values, scores
 from twofold.errors import BundleError, CannotWrite, DamagedBundle, NewerFormat, UsageError
 from twofold.inputs.image import Image
+from twofold.inputs.padded import padded
 from twofold.provenance import Provenance
 from twofold.twin import Twin
 
@@ -40,7 +42,7 @@ def values():
     return list(np.random.default_rng(0).integers(0, 256, (5, 16, 20, 1), dtype=np.uint8))
 
 
-@pytest.mark.parametrize("comparison", ["cosine", "manhattan", "WeightedL1"])
+@pytest.mark.parametrize("comparison", ["cosine", "manhattan", "WeightedL1", "Matching", "ExpL1"])
 def test_there_and_back(tmp_path, values, comparison):
     made = bundle(comparison=comparison)
     back = Bundle.load(made.save(tmp_path / "b"))
@@ -51,6 +53,68 @@ def test_there_and_back(tmp_path, values, comparison):
     np.testing.assert_array_equal(
         scores(back.twin, vectors, vectors), scores(made.twin, vectors, vectors)
     )
+
+
+@dataclass(frozen=True)
+class Steps:
+    """An input of somebody's own: the differences of a series."""
+
+    longest: int = 8
+    name: ClassVar[str] = "Steps"
+    version: ClassVar[int] = 1
+
+    def read(self, value):
+        return np.diff(np.asarray(value, np.float32))[: self.longest, None]
+
+    def stack(self, arrays):
+        return padded(arrays)
+
+    def normalise(self, batch):
+        return batch
+
+    def example(self):
+        return np.zeros((1, 1), np.float32)
+
+    def facts(self):
+        return {"kind": "series", "channels": 1}
+
+    def arguments(self):
+        return {"longest": self.longest}
+
+    def augmentation(self, **settings):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("own_encoder", [False, True])
+def test_an_input_of_ones_own_is_given_again(tmp_path, own_encoder):
+    recipe = RECIPE.replace(
+        {
+            "encoder": {"name": "gru", "dim": 4, "width": 4},
+            "comparison": {"name": "Matching", "width": 3},
+        }
+    )
+    twin = build.twin(recipe, given=Steps())
+    encoder = build.twin(recipe, given=Steps(longest=5)).encoder
+    if own_encoder:
+        encoder = nn.ModuleDict({"inner": encoder})
+        encoder.forward = encoder["inner"].forward
+        own = nn.ModuleDict({"inner": twin.encoder})
+        own.forward = own["inner"].forward
+        made = Twin(Steps(), own)
+        made.comparison = twin.comparison
+        twin = made
+    given = {"encoder": encoder} if own_encoder else {}
+    made = Bundle(twin=twin.eval(), recipe=recipe)
+    folder = made.save(tmp_path / "b")
+    with pytest.raises(UsageError, match=r"input type of somebody's own \(Steps\)"):
+        Bundle.load(folder, **given)
+    with pytest.raises(UsageError, match=r"the given input is Steps\(longest=5\), and the bundle"):
+        Bundle.load(folder, input=Steps(longest=5), **given)
+    back = Bundle.load(folder, input=Steps(), **given)
+    assert back.fingerprint == made.fingerprint and back.twin.input == Steps()
+    assert back.twin.comparison.arguments() == {"width": 3}
+    series = [np.arange(5.0) ** 2, np.arange(3.0)]
+    assert np.array_equal(embed_values(back, series), embed_values(made, series))
 
 
 def test_every_flipped_byte_is_found(tmp_path):

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 import twofold.nn as encoders
+from twofold import build
+from twofold.config import Recipe
 from twofold.embedding import embed_arrays
 from twofold.errors import TrainingError
 from twofold.inputs.image import Image
@@ -107,3 +109,23 @@ def test_bfloat16_stays_near():
         embed_arrays(twin, arrays, batch_size=2, precision=kind) for kind in ("float32", "bfloat16")
     )
     assert ((exact * rough).sum(axis=1) > 0.995).all() and (exact != rough).any()
+
+
+@pytest.mark.parametrize("unit_norm", [True, False])
+def test_the_vector_of_a_long_text_is_the_mean_of_those_of_its_windows(unit_norm):
+    encoder = {"name": "gru", "dim": 8, "width": 8, "unit_norm": unit_norm}
+    recipe = Recipe(
+        input={"name": "Text", "unit": "characters", "longest": 10, "windows": 3}, encoder=encoder
+    )
+    twin = build.twin(recipe).eval()
+    cut = build.twin(recipe.replace({"input.windows": 1})).eval()
+    texts = ["abcdefgh", "abcdefghij" * 3 + "beyond", "abcdefghijklmn", "xyz"]
+    found = embed_arrays(twin, [twin.input.read(text) for text in texts])
+    short = embed_arrays(cut, [cut.input.read(texts[place]) for place in (0, 3)])
+    np.testing.assert_allclose(found[[0, 3]], short, atol=1e-6)
+    for place, parts in ((1, ["abcdefghij"] * 3), (2, ["abcdefghij", "efghijklmn"])):
+        mean = embed_arrays(cut, [cut.input.read(part) for part in parts]).mean(axis=0)
+        wanted = mean / np.linalg.norm(mean) if unit_norm else mean
+        np.testing.assert_allclose(found[place], wanted, atol=1e-6)
+    # training reads the first window
+    assert twin.input.stack([twin.input.read(texts[1])]).values.shape == (1, 10)

@@ -40,14 +40,17 @@ __all__ = [
 ]
 
 
-def twin(recipe: Recipe, seed: int = 0) -> Twin:
+def twin(recipe: Recipe, seed: int = 0, *, given: Input | None = None) -> Twin:
     """The twin that `recipe` describes, its weights drawn from `seed`.
+
+    Args:
+        given: the input type, in place of the recipe's.
 
     Raises:
         UnknownName: a name that is not in the table it is looked up in.
         RecipeError: an argument that the named thing does not take.
     """
-    raw = input(recipe)
+    raw = input(recipe) if given is None else given
     with seeded(seed):
         if (make := _own.get()) is not None:
             encoder = make()

@@ -46,7 +46,7 @@ from twofold.errors import (
     nearest,
 )
 from twofold.files import check_replaceable, new_folder, sha256_file
-from twofold.inputs import optional
+from twofold.inputs import Input, optional
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
 from twofold.places import check_folder_place, resolved
@@ -272,26 +272,30 @@ class Bundle:
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | Path, *, encoder: nn.Module | None = None) -> "Bundle":
+    def load(
+        cls, path: str | Path, *, encoder: nn.Module | None = None, input: Input | None = None
+    ) -> "Bundle":
         """The bundle in a folder; or, for the word "pretrained", "minilm" or "face" where no folder is called so, that
         network as others have trained it (`Bundle.pretrained`).
 
         Args:
             encoder: the module, when the encoder is your own and not one of `twofold.nn`; its
                 weights are replaced.
+            input: the input type, when it is your own and not one of `twofold.inputs`; it must have
+                the name and the arguments that the bundle was trained with.
 
         Raises:
             BundleError: no bundle there. DamagedBundle: a byte has changed, or its files come from
                 different bundles.
             NewerFormat: a later version wrote it.
-            UsageError: the encoder is your own and was not given, or has another structure.
+            UsageError: the encoder or the input is your own and was not given, or is another one.
         """
         folder = Path(path)
         if folder in OUT_OF_THE_BOX and not folder.exists():
             return cls.pretrained(OUT_OF_THE_BOX[folder])
         manifest = manifest_of(folder)
         try:
-            return cls._read(folder, manifest, encoder)
+            return cls._read(folder, manifest, encoder, input)
         except UNFIT as error:  # hashes that fit say who wrote it last, not that it is a bundle
             raise DamagedBundle(
                 f"{folder} does not describe a bundle that this twofold can rebuild "
@@ -300,12 +304,18 @@ class Bundle:
             ) from error
 
     @classmethod
-    def _read(cls, folder: Path, manifest: dict[str, Any], encoder: nn.Module | None) -> "Bundle":
+    def _read(
+        cls,
+        folder: Path,
+        manifest: dict[str, Any],
+        encoder: nn.Module | None,
+        input: Input | None,
+    ) -> "Bundle":
         """The bundle, from files whose hashes fit."""
         description = plain_object((folder / DESCRIPTION).read_bytes())
         recipe = Recipe.model_validate(description["recipe"])
         admit_vocabulary(folder, description["twin"]["input"])
-        twin = rebuilt(description["twin"], recipe, encoder)
+        twin = rebuilt(description["twin"], recipe, encoder, input)
         check_parts(folder, manifest, description, recipe, decoder=twin.input.version)
         twin.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
         twin.eval()

@@ -11,6 +11,7 @@ import safetensors.torch
 from torch import nn
 
 from twofold import build, inputs
+from twofold.comparison import named
 from twofold.config import Piece, Recipe
 from twofold.errors import BundleError, DamagedBundle, NewerFormat, UsageError
 from twofold.files import sha256_file
@@ -55,6 +56,11 @@ FOREIGN = (
     "`encoder` of Bundle.load)"
 )
 
+FOREIGN_INPUT = (
+    "this bundle was trained with an input type of somebody's own ({name}), and a bundle never "
+    "names code to run: give it to Bundle.load as the argument `input`"
+)
+
 OUT_OF_THE_BOX = {
     Path("pretrained"): "efficientnet_lite0",
     Path("minilm"): "minilm",
@@ -95,8 +101,21 @@ def admit_vocabulary(folder: Path, described: Mapping[str, Any]) -> None:
         )
 
 
-def rebuilt(described: dict[str, Any], recipe: Recipe, encoder: nn.Module | None) -> Twin:
-    """The twin of a description, without its weights; `encoder` where it is the user\'s own."""
+def rebuilt(
+    described: dict[str, Any],
+    recipe: Recipe,
+    encoder: nn.Module | None,
+    given: Input | None = None,
+) -> Twin:
+    """The twin of a description, without its weights.
+
+    Args:
+        encoder, given: the encoder and the input type, where they are the user's own.
+
+    Raises:
+        UsageError: one of them is needed, or is not that of the bundle.
+    """
+    _check_input(described["input"], given)
     kind = getattr(inputs, str(described["input"]["name"]), None)
     older = getattr(kind, "left_out", {})  # fields that came later
     pieces = {
@@ -106,7 +125,8 @@ def rebuilt(described: dict[str, Any], recipe: Recipe, encoder: nn.Module | None
     if "name" in described["encoder"]:
         with build.own_encoder(None):
             return build.twin(
-                recipe.model_copy(update={**pieces, "encoder": Piece(**described["encoder"])})
+                recipe.model_copy(update={**pieces, "encoder": Piece(**described["encoder"])}),
+                given=given,
             )
     encoder = build.given_encoder() if encoder is None else encoder
     if encoder is None:
@@ -115,8 +135,29 @@ def rebuilt(described: dict[str, Any], recipe: Recipe, encoder: nn.Module | None
         raise UsageError(
             "the given encoder's weights differ in name or shape from those of the bundle"
         )
-    like: Input = build.input(recipe.model_copy(update=pieces))
-    return Twin(like, encoder, described["comparison"]["name"])
+    like = build.input(recipe.model_copy(update=pieces)) if given is None else given
+    twin = Twin(like, encoder)
+    twin.comparison = named(dim=twin.dim, **described["comparison"])
+    return twin
+
+
+def _check_input(described: dict[str, Any], given: Input | None) -> None:
+    """Refuse an input of the user's own that is missing, or is not the one of the bundle."""
+    name = described["name"]
+    if given is None:
+        if name not in inputs.__all__:
+            raise UsageError(FOREIGN_INPUT.format(name=name))
+        return
+    told = json.loads(as_json({"name": given.name, **given.arguments()}))
+    if told != getattr(given, "left_out", {}) | described:
+        raise UsageError(
+            f"the given input is {_said(told)}, and the bundle was trained with {_said(described)}"
+        )
+
+
+def _said(described: Mapping[str, Any]) -> str:
+    rest = ", ".join(f"{key}={value!r}" for key, value in described.items() if key != "name")
+    return f"{described['name']}({rest})"
 
 
 def _structure(module: nn.Module) -> str:

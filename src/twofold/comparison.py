@@ -1,17 +1,19 @@
 """What turns two embeddings into a distance: a plain one, or a head that is learned with the encoder (law 1: smaller
 is more alike)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from twofold import distances
 from twofold.errors import UnknownName, UsageError, nearest
 
-__all__ = ["Comparison", "Plain", "WeightedL1", "named"]
+__all__ = ["Comparison", "ExpL1", "Matching", "Plain", "WeightedL1", "named"]
 
 
 @runtime_checkable
@@ -64,9 +66,32 @@ class Plain:
         """Distance between every a[i] and every b[j]."""
         return distances.block(self.name, a, b)
 
+    def within(
+        self, vectors: Float[Tensor, "n dim"]
+    ) -> Callable[[Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[Tensor, "rows cols"]]:
+        """Distances among some vectors, by their places.
+
+        These are the numbers of `block`, with what each vector needs done once. No gradient. A Euclidean block is centred by its own vectors, so it is worked out by itself.
+        """
+        if self.name != "cosine" or not len(vectors):
+            return lambda rows, cols: self.block(vectors[places(rows)], vectors[places(cols)])
+        prepared, _ = distances.prepare(self.name, vectors)
+        kernel = distances.kernel(self.name, prepared)
+        turned = kernel.turned(prepared)
+        return lambda rows, cols: kernel.distances(
+            turned[places(rows)], prepared[places(cols)], None
+        ).clamp_(min=0)
+
     def arguments(self) -> dict[str, Any]:
         """Nothing beyond the name."""
         return {}
+
+
+def places(index: Int[np.ndarray, "m"]) -> slice | Tensor:
+    """Places that follow each other as a slice, so that nothing is copied."""
+    if len(index) and index[-1] - index[0] == len(index) - 1 and bool((np.diff(index) == 1).all()):
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return torch.from_numpy(index)
 
 
 class WeightedL1(nn.Module):
@@ -117,23 +142,125 @@ class WeightedL1(nn.Module):
         return distances.block("manhattan", a[:, chosen] * weight, b[:, chosen] * weight)
 
 
+@dataclass(frozen=True)
+class ExpL1:
+    """The similarity exp(-rate * |a - b|_1) of MaLSTM (Mueller & Thyagarajan 2016, eq. 4).
+
+    The distance is 1 minus that, so that `losses.pair_regression` compares the similarity itself
+    with the grade. It ranks as the Manhattan distance does.
+
+    Args:
+        rate: 1 in the paper, for 50 numbers of an LSTM's last state. Vectors of unit length are
+            nearer to each other by L1 the more numbers they have.
+
+    Raises:
+        UsageError: the rate is not a positive number.
+    """
+
+    rate: float = 1.0
+    name: ClassVar[str] = "ExpL1"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.rate, bool) or not isinstance(self.rate, int | float) or self.rate <= 0:
+            raise UsageError(f"comparison.rate = {self.rate!r}: a number above 0 belongs there")
+
+    def pairs(self, a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]:
+        """Distance between a[i] and b[i]."""
+        return -torch.expm1(-self.rate * distances.pairs("manhattan", a, b))
+
+    def block(
+        self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]
+    ) -> Float[Tensor, "rows cols"]:
+        """Distance between every a[i] and every b[j]."""
+        return -torch.expm1(-self.rate * distances.block("manhattan", a, b))
+
+    def arguments(self) -> dict[str, Any]:
+        """The rate."""
+        return {"rate": self.rate}
+
+
+class Matching(nn.Module):
+    """A learned match: a network on what differs and what is shared (Tai et al. 2015, eq. 15).
+
+    distance = 1 - cosine(a, b) - v . relu(W [|a - b|, a * b] + c). Before training v is 0, so the
+    match is the cosine, and vectors that others have trained keep what they say; the network then
+    learns where the cosine is wrong. It is symmetric. The paper has a sigmoid layer and no cosine.
+
+    Args:
+        dim: length of an embedding.
+        width: of the hidden layer.
+
+    Raises:
+        UsageError: the width is not a positive whole number.
+    """
+
+    name = "Matching"
+
+    def __init__(self, dim: int, width: int = 32) -> None:
+        super().__init__()
+        if type(width) is not int or not 1 <= width <= WIDEST:
+            raise UsageError(f"comparison.width = {width!r}: a whole number from 1 to {WIDEST:,}")
+        self.hidden, self.last = nn.Linear(2 * dim, width), nn.Linear(width, 1, bias=False)
+        nn.init.zeros_(self.last.weight)
+
+    def pairs(self, a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]:
+        """Distance between a[i] and b[i]."""
+        with torch.autocast(a.device.type, enabled=False):
+            return distances.pairs("cosine", a, b) - self._learned(a, b)
+
+    def block(
+        self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]
+    ) -> Float[Tensor, "rows cols"]:
+        """Distance between every a[i] and every b[j], some rows at a time: no cube."""
+        rows = max(1, NUMBERS // max(1, 2 * b.numel()))
+        with torch.autocast(a.device.type, enabled=False):
+            learned = [self._learned(some[:, None], b[None]) for some in a.split(rows)]
+            return distances.block("cosine", a, b) - torch.cat(learned)
+
+    def arguments(self) -> dict[str, Any]:
+        """The width."""
+        return {"width": self.hidden.out_features}
+
+    def _learned(self, a: Tensor, b: Tensor) -> Tensor:
+        kind = torch.promote_types(torch.promote_types(a.dtype, b.dtype), self.last.weight.dtype)
+        a, b = a.to(kind), b.to(kind)
+        found = torch.cat([(a - b).abs(), a * b], dim=-1)
+        return self.last(torch.relu(self.hidden(found)))[..., 0]
+
+
+WIDEST = 4096
+"""Hidden numbers of a match: more than an embedding has is no small network."""
+
+NUMBERS = 1 << 22
+"""Numbers of pairs that stand beside each other in a block of `Matching`: 16 MB of float32."""
+
+LEARNED: dict[str, Callable[..., Comparison]] = {
+    "ExpL1": lambda dim, **arguments: ExpL1(**arguments),
+    "Matching": Matching,
+    "WeightedL1": WeightedL1,
+}
+"""Comparisons that an index finds candidates for by the Euclidean distance."""
+
+ARGUMENTS = {"ExpL1": ("rate",), "Matching": ("width",)}
+
+
 def named(name: str, *, dim: int, **arguments: Any) -> Comparison:
     """The comparison that a recipe or a bundle names.
 
     Args:
-        name: one of `distances.__all__`, or "WeightedL1".
+        name: one of `distances.__all__`, or "WeightedL1", "Matching" or "ExpL1".
         dim: length of an embedding.
         arguments: what `arguments()` of the comparison said.
 
     Raises:
         UnknownName: no such comparison.
-        UsageError: arguments that it does not have.
+        UsageError: arguments that it does not have, or that do not fit.
     """
-    if name not in (*distances.__all__, "WeightedL1"):
-        known = nearest(name, (*distances.__all__, "WeightedL1"))
+    if name not in (*distances.__all__, *LEARNED):
+        known = nearest(name, (*distances.__all__, *LEARNED))
         raise UnknownName(f"no comparison is called {name!r}: {known}")
-    if arguments:
-        raise UsageError(
-            f"comparison {name!r} takes no arguments, but got {', '.join(sorted(arguments))}"
-        )
-    return WeightedL1(dim) if name == "WeightedL1" else Plain(name)
+    takes = ARGUMENTS.get(name, ())
+    if unknown := sorted(arguments.keys() - set(takes)):
+        said = f"takes {', '.join(takes)} alone" if takes else "takes no arguments"
+        raise UsageError(f"comparison {name!r} {said}, but got {', '.join(unknown)}")
+    return LEARNED[name](dim, **arguments) if name in LEARNED else Plain(name)

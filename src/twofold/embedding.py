@@ -13,12 +13,14 @@ from torch import nn
 
 from twofold import build
 from twofold.bundle import Bundle
+from twofold.comparison import Plain
 from twofold.contract import score_from_distance
 from twofold.data.items import Items
 from twofold.data.listing import some
 from twofold.data.pairs import Pairs, things_of
 from twofold.errors import LeftOut, TrainingError, UnreadableInput
 from twofold.inputs import Augmentation, Input
+from twofold.inputs.optional import windows_of
 from twofold.metrics.cohort import as_norm, cohort_statistics, normalised
 from twofold.metrics.pairs import ScoreBlock
 from twofold.nn.folding import folded
@@ -170,9 +172,18 @@ def embed_arrays(
     one of our encoders are run side by side by a folded copy: the same vectors to float rounding,
     some 1e-7.
 
+    What the input divides into windows has the mean of their vectors, brought back to unit length
+    where theirs is.
+
     Args:
         batch_size: None: as many as are fast on the twin's device.
     """
+    divided = [windows_of(twin.input, array) for array in arrays]
+    if sum(map(len, divided)) > len(arrays):
+        parts = [part for each in divided for part in each]
+        settings = {"augment": augment, "copies": copies, "batch_size": batch_size}
+        vectors = embed_arrays(twin, parts, precision=precision, **settings)
+        return _averaged(vectors, [len(each) for each in divided])
     rows = batch_size or _at_once(twin, arrays)
     order = _by_length(arrays)
     batches = [
@@ -203,6 +214,18 @@ def embed_arrays(
             f"spoilt"
         )
     return vectors
+
+
+def _averaged(
+    vectors: Float[np.ndarray, "windows dim"], counts: Sequence[int]
+) -> Float[np.ndarray, "n dim"]:
+    """The mean of each item's vectors; that of a single one is itself, to the last digit."""
+    starts = np.cumsum([0, *counts[:-1]])
+    means = np.add.reduceat(vectors, starts, axis=0) / np.array(counts, np.float32)[:, None]
+    several = np.flatnonzero(np.array(counts) > 1)
+    if bool((np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-2).all()):
+        means[several] /= np.linalg.norm(means[several], axis=1, keepdims=True)
+    return means
 
 
 def _by_length(arrays: Sequence[np.ndarray]) -> Int[np.ndarray, "n"]:
@@ -257,10 +280,19 @@ def read_all(input: Input, values: Sequence[Any], threads: int = 2) -> Iterator[
 def deciding(bundle: Bundle, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
     """The scores that verdicts go by, of any of the vectors with any: normalised where the calibration has a cohort."""
 
+    comparison = bundle.twin.comparison
+    among = None
+    if isinstance(comparison, Plain):
+        among = comparison.within(torch.from_numpy(vectors).to(bundle.twin.device))
+
     def plain(
         rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]
     ) -> Float[np.ndarray, "rows cols"]:
-        return scores(bundle.twin, vectors[rows], vectors[cols])
+        if among is None:
+            return scores(bundle.twin, vectors[rows], vectors[cols])
+        with torch.inference_mode():
+            distance = among(rows, cols)
+        return score_from_distance(comparison.name, distance.cpu().numpy().astype(np.float64))
 
     statistics = cohort_of(bundle, vectors)
     return plain if statistics is None else as_norm(plain, statistics)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["dedup"]
 
+LISTED = 20
+
+FALSE_COPIES = 0.01
+"""Share of the copies found that may be false before it is said: usual for a cleaned table."""
+
 
 def dedup(
     bundle: Path,
@@ -146,16 +151,18 @@ def _of_files(
 
 
 def _expecting(found: "Groups", bundle: "Bundle") -> "Groups":
-    """With a note on how many pairs of different things may count as the same: the rate times all pairs."""
+    """With a note where the rate lets more false pairs pass than one in a hundred copies found."""
     from dataclasses import replace
 
     pairs = found.items * (found.items - 1) // 2
-    if bundle.calibration is None or (expected := bundle.calibration.far * pairs) < 1:
+    wanted = max(FALSE_COPIES * found.copies, 1.0)
+    if bundle.calibration is None or (expected := bundle.calibration.far * pairs) <= wanted:
         return found
     note = (
         f"a false-accept rate of {bundle.calibration.far:g} lets up to {expected:,.0f} of "
-        f"{pairs:,} pairs of different things pass: calibrate at a smaller one for a table of "
-        f"this size (--far {1 / pairs:.0e} lets one), or ask for a higher --threshold"
+        f"{pairs:,} pairs of different things pass, and {counted(found.copies, 'copy', 'was')} "
+        f"found: for one false copy in a hundred calibrate at --far {wanted / pairs:.0e} (with --estimate "
+        "where that cannot be certified), or ask for a higher --threshold"
     )
     return replace(found, notes=(*found.notes, note))
 

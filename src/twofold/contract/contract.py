@@ -28,8 +28,8 @@ FORMAT = 5
 """Of the JSON; all earlier ones are still read. 1 knew no unsure zone, 2 no groups, cohort and
 reference, 3 had `certified` in place of a standing, 4 knew no thresholds for several references."""
 
-ZERO = {"cosine": 1.0}
-"""Score of two equal vectors, where it is not 0: so the score of the cosine distance is the cosine similarity."""
+ZERO = {"cosine": 1.0, "ExpL1": 1.0, "Matching": 1.0}
+"""What a distance is taken from, where not 0: the score of the cosine distance is the cosine."""
 
 
 def score_from_distance(name: str, distance: Any) -> Any:

@@ -17,6 +17,7 @@ __all__ = [
     "quality",
     "show",
     "traits",
+    "windows_of",
 ]
 
 Shown = np.ndarray | str | None
@@ -90,3 +91,9 @@ def data(input: Any) -> dict[str, bytes]:
 def columns(input: Any) -> tuple[str, ...]:
     """The columns of a table that make up one of its things: its `fields`; else none, and one column holds it."""
     return tuple(getattr(input, "fields", ()))
+
+
+def windows_of(input: Any, array: np.ndarray) -> list[np.ndarray]:
+    """The parts of what was read that are embedded and averaged: by `windows_of`; else one."""
+    method = getattr(input, "windows_of", None)
+    return [array] if method is None else method(array)

@@ -21,6 +21,7 @@ from twofold.errors import RecipeError, UnreadableInput, nearest
 from twofold.inputs import records, vocabulary
 from twofold.inputs.padded import Padded, padded
 from twofold.inputs.text_augment import BLANK, TextAugment, text_augmentation
+from twofold.inputs.windows import windows
 from twofold.places import file_at
 
 __all__ = ["Text"]
@@ -55,7 +56,9 @@ class Text:
         unit: "characters", "bytes" (UTF-8), "words" (divided at blanks), or "ngrams": all pieces of
             two to four letters of each word with its ends, and a blank between words; what is spelt
             alike shares most of them. Or "subwords", as a vocabulary cuts them (extra `text`).
-        longest: a text of more units is cut there.
+        longest: a text of more units is cut there, or divided into windows.
+        windows: at most so many windows of `longest` units; a text's vector is the mean of the
+            vectors of its windows. 1: what is longer is cut. Training reads the first window.
         form: Unicode normalisation, "NFKC" (full-width letters, ligatures and the like become plain
             ones), "NFC" or "none".
         lower: whether upper and lower case are the same (Unicode case folding).
@@ -80,6 +83,7 @@ class Text:
     symbols: int = 0
     vocabulary: str = ""
     fields: tuple[str, ...] = ()
+    windows: int = 1
 
     name: ClassVar[str] = "Text"
     version: ClassVar[int] = 1
@@ -96,8 +100,9 @@ class Text:
             raise RecipeError(
                 f"form = {self.form!r} is not a Unicode form: {nearest(self.form, FORMS)}"
             )
-        if self.longest < 1:
-            raise RecipeError(f"longest = {self.longest} must be positive")
+        for name in ("longest", "windows"):
+            if (value := getattr(self, name)) < 1:
+                raise RecipeError(f"{name} = {value} must be positive")
         fewest = {**FEWEST, "subwords": self._subwords()}[self.unit]
         default = UNITS[self.unit] or fewest
         if self.symbols == 0:
@@ -138,7 +143,7 @@ class Text:
                 `fields`, a record: the values by their names, or as `records.joined` joins them.
 
         Returns:
-            int32, at most `longest` of them.
+            int32, at most `longest` x `windows` of them.
 
         Raises:
             UnreadableInput: not a text, not UTF-8, too large, nothing in it, or not a record of
@@ -155,13 +160,18 @@ class Text:
                 (f"{place}{records.MARK}" if self.fields else "", word)
                 for place, words in enumerate(parts)
                 for word in words
-            ][: self.longest]
+            ][: self._most]
             found = self._hashes(salted)
         elif self.unit == "bytes":
-            found = [1 + byte for byte in text.encode()[: self.longest]]
+            found = [1 + byte for byte in text.encode()[: self._most]]
         else:
-            found = [1 + ord(letter) % (self.symbols - 1) for letter in text[: self.longest]]
-        return np.array(found[: self.longest], np.int32)
+            found = [1 + ord(letter) % (self.symbols - 1) for letter in text[: self._most]]
+        return np.array(found[: self._most], np.int32)
+
+    @property
+    def _most(self) -> int:
+        """Units that are read of a text."""
+        return self.longest * self.windows
 
     def _given(self, value: object) -> str:
         """The text or the record itself, however it is given."""
@@ -183,7 +193,7 @@ class Text:
 
     def _cut(self, text: str) -> Int[np.ndarray, "length"]:
         """A text in its normal form as subwords, with the vocabulary's own marks."""
-        found = vocabulary.tokenizer_of(self.vocabulary, self.longest).encode(text).ids
+        found = vocabulary.tokenizer_of(self.vocabulary, self._most).encode(text).ids
         if not found:
             raise UnreadableInput(
                 "nothing of the text is in the vocabulary: leave it out, or give some words"
@@ -206,8 +216,16 @@ class Text:
         return " ".join((text.casefold() if self.lower else text).split())
 
     def stack(self, arrays: Sequence[np.ndarray]) -> Padded:
-        """Arrays of `read` as one batch."""
-        return padded(arrays)
+        """Arrays of `read` as one batch, each cut to its first window."""
+        return padded([self.windows_of(array)[0] for array in arrays])
+
+    def windows_of(self, array: Int[np.ndarray, "length"]) -> list[np.ndarray]:
+        """What `read` returned in parts of at most `longest` units, each with all marks."""
+        return windows(array, self.longest, marks=self._marks)
+
+    @property
+    def _marks(self) -> tuple[int, int]:
+        return vocabulary.end_marks(self.vocabulary) if self.vocabulary else (0, 0)
 
     def normalise(self, batch: Padded) -> Padded:
         """Symbols are what an encoder wants."""
@@ -223,8 +241,10 @@ class Text:
 
     def arguments(self) -> dict[str, Any]:
         """Flat values that rebuild this type; a vocabulary as its hash."""
-        later = ("vocabulary", "fields")  # older bundles have a fingerprint without them
-        return {name: told for name, told in asdict(self).items() if told or name not in later}
+        told = asdict(self)
+        # older bundles have a fingerprint without these
+        later = {"vocabulary": "", "fields": (), "windows": 1}
+        return {name: told[name] for name in told if told[name] != later.get(name)}
 
     def data(self) -> dict[str, bytes]:
         """Files that a bundle keeps beside these values: the JSON of the vocabulary."""
@@ -291,8 +311,7 @@ class Text:
         Raises:
             RecipeError: an unknown setting, or a value that does not fit.
         """
-        marks = vocabulary.end_marks(self.vocabulary) if self.vocabulary else (0, 0)
-        return text_augmentation(settings, symbols=self.symbols, marks=marks)
+        return text_augmentation(settings, symbols=self.symbols, marks=self._marks)
 
 
 @functools.lru_cache(maxsize=65_536)

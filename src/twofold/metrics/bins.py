@@ -9,16 +9,16 @@ FEW = 32
 """Thresholds up to which numpy's binary search is as fast as a table of cells."""
 
 CELLS = 1 << 16
-"""Cells of equal width between the lowest and the highest threshold: 512 kB of table, which a cache holds."""
+"""Cells between the lowest and the highest threshold: 512 kB of table, which a cache holds."""
 
 CROWD = 2
-"""Thresholds of one cell that each score is compared with; where a cell has more, its scores alone are searched for."""
+"""Thresholds of a cell that each score is compared with; of fuller cells scores are searched for."""
 
 
 def reached(
     thresholds: Float[np.ndarray, "thresholds"], scores: Float[np.ndarray, "n"]
 ) -> Int[np.ndarray, "n"]:
-    """How many thresholds each score reaches: `numpy.searchsorted(thresholds, scores, side="right")`, but faster.
+    """How many thresholds each score reaches: as `searchsorted(..., side="right")`, but faster.
 
     A score's cell is a rising function of the score, of thresholds as of scores. Thresholds of
     lower cells are thus reached, those of higher cells are not, and the few of its own cell are

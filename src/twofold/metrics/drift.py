@@ -72,7 +72,7 @@ class Shift:
 
 
 def reference_scores(counted: Tally, threshold: float) -> Float[np.ndarray, "scores"]:
-    """About nine scores at which production is compared with calibration, `threshold` among them."""
+    """About nine scores at which production is compared with calibration, and `threshold`."""
     at = [
         counted.thresholds[int(np.argmax(counted.false_match_rate <= level))] for level in IMPOSTOR
     ]

@@ -65,7 +65,7 @@ class Weights:
         cols: Int[np.ndarray, "cols"],
         same: Bool[np.ndarray, "rows cols"],
     ) -> Float[np.ndarray, "rows cols"]:
-        """The weights of all pairs of items of these identities, ascending, as `of` gives them; without recordings."""
+        """The weights of all pairs of these identities, ascending, as `of`; without recordings."""
         if self._even:
             return np.ones(same.shape)
         found = self._apart / (self._sizes[rows] * self._sizes[cols])

@@ -73,7 +73,7 @@ class PairSource(Protocol):
 
 
 def of_kinds(block: PairBlock) -> Iterator[tuple[bool, Float[np.ndarray, "n"]]]:
-    """True with the weights of the genuine pairs, False with those of the impostor pairs; 0 for the other kind.
+    """True with the weights of genuine pairs, False with those of impostors; else 0.
 
     To count a pair with weight 0 is much faster than to leave it out.
     """
@@ -227,7 +227,7 @@ class AllPairs:
             yield block
 
     def _rectangles(self) -> Iterator[PairBlock]:
-        """Some rows with all later items: blocks are filled row by row, which is several times as fast as by pair."""
+        """Some rows with all later items: several times as fast as pair by pair."""
         items, start = len(self._order), 0
         while start < items - 1:
             stop = min(start + max(self._block // (items - start), 1), items - 1)

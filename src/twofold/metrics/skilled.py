@@ -19,7 +19,7 @@ CHANGED = ("eer", "auc", "tar_at_far", "false_match_rate")
 
 
 def may_be_skilled(pairs: PairSource) -> bool:
-    """Whether there may be skilled forgeries among these pairs; False only where nothing can be one."""
+    """Whether there may be skilled forgeries among these pairs; False where none can be one."""
     inner = pairs.pairs if isinstance(pairs, BySite) else pairs
     return not (isinstance(inner, AllPairs) and inner.one_kind)
 

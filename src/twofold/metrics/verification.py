@@ -330,7 +330,7 @@ def estimates_at(
     seed: int = 0,
     counted: tuple[np.ndarray, Involved] | None = None,
 ) -> dict[str, Estimate]:
-    """Accuracy, false-match and false-non-match rate at a threshold, exact, with intervals as those of `estimates`.
+    """Accuracy and both error rates at a threshold, exact, with intervals as of `estimates`.
 
     Args:
         counted: thresholds, minus infinity and this one among them, and the pairs that take part at

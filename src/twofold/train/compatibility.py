@@ -24,14 +24,18 @@ MARGINS = {
 """What positive_margin and negative_margin are where the recipe does not say."""
 
 
+BOUNDED = {"cosine": 2.0, "ExpL1": 1.0}
+"""Largest distances, whatever the vectors."""
+
+
 def largest_distance(comparison: Comparison, *, dim: int, unit: bool | None) -> float:
     """The largest distance that two embeddings can have; infinity where there is no bound.
 
     Args:
         unit: embeddings have length 1.
     """
-    if comparison.name == "cosine":
-        return 2.0
+    if comparison.name in BOUNDED:
+        return BOUNDED[comparison.name]
     if not unit or comparison.name not in distances.__all__:
         return math.inf
     return {"euclidean": 2.0, "squared_euclidean": 4.0, "manhattan": 2.0 * math.sqrt(dim)}[
@@ -46,12 +50,12 @@ def check_pairing(loss: Piece, comparison: Comparison, *, dim: int, unit: bool |
         unit: embeddings have length 1; None: the encoder does not say.
     """
     plain = comparison.name in distances.__all__
-    if loss.name in CROSS_ENTROPIES and plain:
+    if loss.name in CROSS_ENTROPIES and (plain or comparison.name in BOUNDED):
         raise RecipeError(
             f"loss {loss.name!r} takes a distance for a logit, and {comparison.name} distances "
             f"are never negative: no "
-            "pair could ever be called the same. Take comparison = 'WeightedL1', or a loss for "
-            "plain distances "
+            "pair could ever be called the same. Take comparison = 'WeightedL1' or 'Matching', or "
+            "a loss for plain distances "
             f"({'pair_contrastive' if loss.name.startswith('pair_') else 'supcon or contrastive'})"
         )
     if loss.name in PROXIES and not plain:
