@@ -71,7 +71,8 @@ class Plain:
     ) -> Callable[[Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[Tensor, "rows cols"]]:
         """Distances among some vectors, by their places.
 
-        These are the numbers of `block`, with what each vector needs done once. No gradient. A Euclidean block is centred by its own vectors, so it is worked out by itself.
+        These are the numbers of `block`, with what each vector needs done once. No gradient. A
+        Euclidean block is centred by its own vectors, so it is worked out by itself.
         """
         if self.name != "cosine" or not len(vectors):
             return lambda rows, cols: self.block(vectors[places(rows)], vectors[places(cols)])

@@ -161,8 +161,8 @@ def _expecting(found: "Groups", bundle: "Bundle") -> "Groups":
     note = (
         f"a false-accept rate of {bundle.calibration.far:g} lets up to {expected:,.0f} of "
         f"{pairs:,} pairs of different things pass, and {counted(found.copies, 'copy', 'was')} "
-        f"found: for one false copy in a hundred calibrate at --far {wanted / pairs:.0e} (with --estimate "
-        "where that cannot be certified), or ask for a higher --threshold"
+        f"found: for one false copy in a hundred calibrate at --far {wanted / pairs:.0e} "
+        "(with --estimate where that cannot be certified), or ask for a higher --threshold"
     )
     return replace(found, notes=(*found.notes, note))
 

@@ -12,7 +12,7 @@ CELLS = 1 << 16
 """Cells between the lowest and the highest threshold: 512 kB of table, which a cache holds."""
 
 CROWD = 2
-"""Thresholds of a cell that each score is compared with; of fuller cells scores are searched for."""
+"""Thresholds of a cell that scores are compared with; of fuller cells scores are searched for."""
 
 
 def reached(

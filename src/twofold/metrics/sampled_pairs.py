@@ -15,7 +15,7 @@ HAND = 256
 
 
 class SampledPairs:
-    """All genuine pairs of very many items, and impostor pairs drawn by chance: 10^6 items make 5 * 10^11 pairs.
+    """All genuine pairs of very many items, and impostor pairs drawn by chance.
 
     The items are shuffled and dealt into hands, and every impostor pair within a hand is scored:
     each pair has the same chance to be drawn, and each item takes part in about as many. Where even
@@ -85,7 +85,7 @@ class SampledPairs:
     def _among(
         self, hands: Iterable[np.ndarray], key: np.ndarray, *, same: bool
     ) -> Iterator[PairBlock]:
-        """The genuine pairs, or the impostor pairs, of every hand; genuine ones only where the key is equal too."""
+        """The genuine or the impostor pairs of every hand; genuine ones of equal keys only."""
         done, items = 0, len(self._labels)
         for members in hands:
             for low, high, scores in upper(self._score, members, BLOCK):
@@ -112,7 +112,7 @@ class SampledPairs:
 
 
 def _kin(keys: Int[np.ndarray, "n"]) -> list[Int[np.ndarray, "hand"]]:
-    """Items whose keys are shared, those of equal keys in one hand; small ones together, to be scored at once."""
+    """Items whose keys are shared, those of equal keys in one hand; small ones together."""
     _, codes, sizes = np.unique(keys, return_inverse=True, return_counts=True)
     order = np.argsort(codes, kind="stable")
     begin = np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -121,7 +121,7 @@ def _kin(keys: Int[np.ndarray, "n"]) -> list[Int[np.ndarray, "hand"]]:
 
 
 def _joined(blocks: Iterable[PairBlock]) -> Iterator[PairBlock]:
-    """The same pairs in blocks of at least `BLOCK`, the last one apart: what is done for a block is not done often."""
+    """The same pairs in blocks of at least `BLOCK`, the last one apart."""
     waiting, count = [], 0
     for block in blocks:
         waiting.append(block)
