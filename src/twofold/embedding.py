@@ -41,6 +41,9 @@ __all__ = [
     "scores",
 ]
 
+PREPARED = 2**28
+"""Bytes of vectors that are prepared at once, which takes three times as much: some 10^5 vectors."""
+
 Progress = Callable[[int, int], None]
 
 READ_AT_ONCE = 256
@@ -282,8 +285,9 @@ def deciding(bundle: Bundle, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
 
     comparison = bundle.twin.comparison
     among = None
-    if isinstance(comparison, Plain):
-        among = comparison.within(torch.from_numpy(vectors).to(bundle.twin.device))
+    if isinstance(comparison, Plain) and vectors.nbytes <= PREPARED:
+        writable = np.require(vectors, requirements="W")
+        among = comparison.within(torch.from_numpy(writable).to(bundle.twin.device))
 
     def plain(
         rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]
