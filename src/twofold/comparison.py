@@ -235,7 +235,7 @@ WIDEST = 4096
 NUMBERS = 1 << 22
 """Numbers of pairs that stand beside each other in a block of `Matching`: 16 MB of float32."""
 
-LEARNED: dict[str, Callable[..., Comparison]] = {
+LEARNED: dict[str, Callable[..., Any]] = {
     "ExpL1": lambda dim, **arguments: ExpL1(**arguments),
     "Matching": Matching,
     "WeightedL1": WeightedL1,
