@@ -18,9 +18,9 @@ class SampledPairs:
     """All genuine pairs of very many items, and impostor pairs drawn by chance.
 
     The items are shuffled and dealt into hands, and every impostor pair within a hand is scored:
-    each pair has the same chance to be drawn, and each item takes part in about as many. Where even
-    the genuine pairs are more than `most`, each item draws a number, and the genuine pairs of one
-    number are scored: again each has the same chance. The same seed draws the same pairs in every
+    each pair has the same chance to be drawn, and each item takes part in about as many. If even
+    the genuine pairs are more than `most`, each item draws a number, and genuine pairs with equal
+    numbers are scored: again each has the same chance. The same seed draws the same pairs in every
     pass.
 
     Args:
