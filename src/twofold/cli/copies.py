@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["dedup"]
 
-LISTED = 20
-
 FALSE_COPIES = 0.01
 """Share of the copies found that may be false before it is said: usual for a cleaned table."""
 
