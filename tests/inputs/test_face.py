@@ -8,8 +8,9 @@ import PIL.Image
 import pytest
 
 from drawn_faces import drawn_face, on_page
+from twofold.apps.survey import survey
 from twofold.errors import DamagedBundle, MissingExtra, RecipeError, SeveralFaces, UnreadableInput
-from twofold.inputs import Face, Input
+from twofold.inputs import Face, Image, Input
 from twofold.inputs import face as module
 from twofold.inputs.face_alignment import TEMPLATE, aligned
 from twofold.inputs.face_detector import DETECTOR, DetectedFace, Detector, detector
@@ -111,6 +112,13 @@ class TestRead:
         assert list(parts) == ["face 1 of 2 at 0, 0", "face 2 of 2 at 40, 10"]
         small = parts["face 1 of 2 at 0, 0"]
         assert np.array_equal(Face().read(small), small.array)
+
+    def test_damage_is_looked_for_in_the_whole_picture(self, found):
+        """What is black beyond the border of a picture is no part that was lost."""
+        found.append((-60, 10, 75, 145))
+        seen = survey([gradient(100, 100)], Face())
+        assert Face().read(gradient(100, 100))[:, 0].max() == 0
+        assert np.array_equal(seen.planes, survey([gradient(100, 100)], Image(size=150)).planes)
 
     def test_no_face_is_an_error_that_names_the_picture(self, found, tmp_path):
         path = tmp_path / "wall.png"

@@ -15,7 +15,7 @@ from twofold.data.hashes import content_hash
 from twofold.embedding import embed_arrays
 from twofold.errors import UnreadableInput
 from twofold.inputs import Input
-from twofold.inputs.optional import traits
+from twofold.inputs.optional import traits, whole
 
 __all__ = ["Survey", "survey"]
 
@@ -80,7 +80,7 @@ def survey(
             if known := traits(input, value, array):
                 told[place] = known
             if _is_picture(array):
-                planes[place] = grey_plane(array)
+                planes[place] = grey_plane(whole(input, value, array))
                 pictures[place] = True
             if embedder:
                 embedder.add(place, array)

@@ -187,6 +187,12 @@ class Face:
         """The aligned face; with `side` the whole picture, no larger than that; None: it is not there."""
         return self.read(value) if side is None else self.picture.show(value, side=side)
 
+    def whole(
+        self, value: object, array: UInt8[np.ndarray, "height width channels"]
+    ) -> UInt8[np.ndarray, "height width channels"]:
+        """The picture around the face, of this type's size: what is black beyond its border was never lost."""
+        return self.picture.read(value) if self.detect else array
+
     def quality(self, array: UInt8[np.ndarray, "height width channels"]) -> dict[str, float]:
         """Sharpness, contrast and brightness of the aligned face."""
         return self.picture.quality(array)

@@ -17,6 +17,7 @@ __all__ = [
     "quality",
     "show",
     "traits",
+    "whole",
     "windows_of",
 ]
 
@@ -65,6 +66,12 @@ def argument(input: Any, word: str) -> Any:
     """What a word of the command line stands for: by its method `argument`, else a path."""
     method = getattr(input, "argument", None)
     return Path(word) if method is None else method(word)
+
+
+def whole(input: Any, value: Any, array: np.ndarray) -> np.ndarray:
+    """What copies and damage are looked for in, if only a part was read: by its method `whole`; else what was read."""
+    method = getattr(input, "whole", None)
+    return array if method is None else method(value, array)
 
 
 def parts(input: Any, value: Any) -> dict[str, Any]:
