@@ -45,7 +45,7 @@ MISTAKES = [
     ([*FACE, "--set", "loss.name=triplett"], "did you mean 'triplet'?"),
     ([*FACE, "--set", "loss.temperatur=0.1"], "did you mean 'temperature'?"),
     ([*FACE, "--set", "encoder.dim=0"], "dim"),
-    ([*FACE, "--set", "p=1000"], "--set p="),
+    (["train", "generic", "people", "-o", "x", "--set", "p=1000"], "--set p="),
     ([*FACE, "--device", "banana"], "This machine has: cpu"),
     ([*FACE, "--seed", "-1"], "a whole number of at least 0"),
     ([*FACE, "--max-time", "0"], "a positive number of seconds"),
@@ -94,7 +94,7 @@ MISTAKES = [
     ),
     (["train", "face", "unlabelled.csv", "-o", "x"], "label"),
     (["train", "face", "empty.csv", "-o", "x"], "empty.csv"),
-    (["train", "face", "same.csv", "-o", "x"], "gets 0 pairs. Train on all of them"),
+    (["train", "generic", "same.csv", "-o", "x"], "gets 0 pairs. Train on all of them"),
     (
         ["train", "face", "graded.csv", "-o", "x", "--set", "loss.name=pair_contrastive"],
         "loss.name=pair_regression",
