@@ -88,7 +88,10 @@ def test_pieces_of_the_wrong_kind(key, value):
 
 def input_for(encoder):
     """An input that gives what an encoder takes."""
-    return "Image" if "pictures" in kinds_of(getattr(nn, encoder)) else "Text"
+    taken = kinds_of(getattr(nn, encoder))
+    if "vectors" in taken:
+        return {"name": "Vector", "size": 8}
+    return "Image" if "pictures" in taken else "Text"
 
 
 def parameters(package, *wanted):

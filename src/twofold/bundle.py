@@ -1,6 +1,7 @@
 """Bundle: a trained twin in a folder of safetensors + JSON + hashes. No code ever comes out of it (law 9)."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -68,6 +69,9 @@ UNFIT = (
     SafetensorError,
 )
 """What rebuilding a twin from odd names, types and shapes can raise."""
+
+PLAIN = re.compile(r"vectors:(\d{1,6})(?::(\w+))?")
+"""In place of a path: vectors of so many numbers, compared as they are by a distance."""
 
 LONGEST_REASON = 300  # characters: torch lists every tensor that does not fit
 
@@ -293,6 +297,8 @@ class Bundle:
         folder = Path(path)
         if folder in OUT_OF_THE_BOX and not folder.exists():
             return cls.pretrained(OUT_OF_THE_BOX[folder])
+        if (plain := PLAIN.fullmatch(str(folder))) and not folder.exists():
+            return cls.of_vectors(int(plain[1]), distance=plain[2] or "cosine")
         manifest = manifest_of(folder)
         try:
             return cls._read(folder, manifest, encoder, input)
@@ -354,6 +360,18 @@ class Bundle:
         return cls(
             twin=twin, recipe=recipe, training={"weights": recipe.encoder.arguments["weights"]}
         )
+
+    @classmethod
+    def of_vectors(cls, size: int, *, distance: str = "cosine") -> "Bundle":
+        """Vectors of any other model, compared as they are, with no threshold yet; `load("vectors:384")` is the same.
+
+        Args:
+            size: numbers of a vector.
+            distance: a name of `twofold.distances`.
+        """
+        recipe = recipes.as_they_are(size, distance)
+        with build.own_encoder(None):
+            return cls(twin=build.twin(recipe).eval(), recipe=recipe)
 
     def _description(self) -> dict[str, Any]:
         return {

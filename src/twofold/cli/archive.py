@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from twofold.cli.kinds import refuse_texts
+from twofold.cli.kinds import plain_bundle, refuse_other_kind
 from twofold.cli.options import NO, UNSURE, YES, Flag, Json, naming_left_out, print_json, say, show
 from twofold.cli.queries import queries
 from twofold.cli.values import Label, Looked, OutFile, OutFolder, PositiveCount
@@ -49,7 +49,7 @@ def index(
     """Add the embeddings of DATA to INDEX. Unchanged items are not embedded again, so it can be rerun.
 
     Args:
-        bundle: a bundle, or the word pretrained (pictures), face (people) or minilm (texts).
+        bundle: a bundle, or the word pretrained (pictures), face (people), minilm (texts) or vectors.
         data: a folder of files, a folder with one sub-folder per label, a table with the column
             path (its other columns can be used as filters), or what `twofold embed` wrote.
         index: a folder, created if it does not exist; or milvus://..., postgresql://...
@@ -78,9 +78,13 @@ def index(
             f"things"
         )
     started = time.monotonic()
-    known = loaded(bundle, device)
-    refuse_texts(data, known.twin.input, str(bundle))
-    shards = Shards.found(data)
+    known = loaded(bundle, device, [data])
+    shards = Shards.found(data) and (
+        known.twin.input.facts().get("kind") != "vectors"
+        or Shards.open(data).contract.fingerprint == known.fingerprint
+    )
+    if not shards:
+        refuse_other_kind(data, known.twin.input, str(bundle))
     if not shards and levels is None:
         levels = _as_before(index, prefix)
     # before a new index
@@ -145,7 +149,7 @@ def search(
     from twofold.store.index import Index
     from twofold.terminal import bars, wording
 
-    known = loaded(bundle, device)
+    known = loaded(bundle, device, query)
     asked = queries(query, known)
     with Index.open(index) as kept:
         with bars.stages(quiet=json) as watch:
@@ -181,7 +185,7 @@ def embed(
     then takes as DATA.
 
     Args:
-        bundle: a bundle, or the word pretrained (pictures), face (people) or minilm (texts).
+        bundle: a bundle, or the word pretrained (pictures), face (people), minilm (texts) or vectors.
         data: as for `twofold index`.
         out: a folder.
         shard: 2/8 does the second of eight shares; by default the share that torchrun or SLURM
@@ -198,7 +202,8 @@ def embed(
 
     check_parquet()
     share = share_of(shard, os.environ)
-    known = loaded(bundle, device)
+    known = loaded(bundle, device, [data])
+    refuse_other_kind(data, known.twin.input, str(bundle))
     items = opened(data, levels, known, quiet=json)
     with bars.stages(quiet=json) as watch:
         done = embed_shards(known, items, out, shard=share, keep_source=keep_source, watch=watch)
@@ -206,13 +211,24 @@ def embed(
     return YES
 
 
-def loaded(bundle: Path, device: str | None) -> "Bundle":
-    """A bundle on a device."""
+def loaded(
+    bundle: Path,
+    device: str | None,
+    near: Sequence[str | Path] = (),
+    *,
+    distance: str = "cosine",
+) -> "Bundle":
+    """A bundle on a device.
+
+    Args:
+        near: what else the command was given, data or queries: how long their vectors are is how
+            long those of the word vectors are, which are compared by `distance`.
+    """
     from twofold.bundle import Bundle
     from twofold.devices import device_of
 
     where = device_of(device)
-    known = Bundle.load(bundle)
+    known = Bundle.load(plain_bundle(bundle, near, distance=distance))
     known.twin.to(where)
     return known
 
@@ -229,10 +245,11 @@ def opened(
     """
     from twofold.data.folders import levels_of
     from twofold.data.items import Items
+    from twofold.data.vectors import found_in
     from twofold.inputs.optional import columns
 
     if levels is None:
-        levels = levels_of(data) if data.is_dir() else 0
+        levels = levels_of(data) if data.is_dir() and not found_in(data) else 0
     read = () if bundle is None else columns(bundle.twin.input)
     with naming_left_out(prune, option="--prune"):
         items = Items.open(data, levels=levels, columns=read)

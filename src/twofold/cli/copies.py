@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from twofold.cli.kinds import refuse_other_kind
 from twofold.cli.options import YES, Flag, Json, MaybeOutFile, print_json, say, show
 from twofold.cli.values import OutFile, Threshold
 from twofold.errors import UsageError
@@ -84,7 +85,7 @@ def dedup(
 
     rule = Copies(keep=keep, strictness=strictness, mirrored=mirrored)
     started = time.monotonic()
-    if data.suffix == ".npy":
+    if data.suffix == ".npy" and model is None:
         if any(each is not None for each in (model, report, out, cache, against)):
             raise UsageError(
                 "vectors are compared as they are: give nothing beside them but --threshold"
@@ -112,7 +113,11 @@ def _reader(model: Path | None, data: Path, device: str | None) -> "Bundle | Non
         raise UsageError(
             f"{model} is an index, not a bundle: twofold dedup {data} --against {model}"
         )
-    return None if model is None else loaded(model, device)
+    if model is None:
+        return None
+    reader = loaded(model, device, [data])
+    refuse_other_kind(data, reader.twin.input, str(model))
+    return reader
 
 
 def _of_files(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twofold.cli.kinds import recipe_for, refuse_columns, refuse_texts
+from twofold.cli.kinds import recipe_for, refuse_columns, refuse_other_kind, sized
 from twofold.cli.options import (
     WRONG,
     YES,
@@ -78,10 +78,10 @@ def doctor(
     changes = changes_of(settings, columns)
     recipe = recipe or recipe_for(data, columns)
     refuse_columns(find(recipe), columns, recipe)
-    chosen = find(recipe).replace(changes)
+    chosen = sized(find(recipe).replace(changes), data)
     reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
     input = reader.twin.input if isinstance(reader, Bundle) else reader
-    refuse_texts(data, input, f"the recipe {recipe}" if bundle is None else str(bundle))
+    refuse_other_kind(data, input, f"the recipe {recipe}" if bundle is None else str(bundle))
     read = columns_of(input)
     asked = {"fixed": tuple(changes), "seed": seed, "strict": strict}
     if (pairs := opened_pairs(data, input)) is not None:

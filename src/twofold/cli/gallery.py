@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from twofold.cli.archive import decided, loaded, opened_index
+from twofold.cli.kinds import thing, things
 from twofold.cli.options import (
     NO,
     UNSURE,
@@ -62,7 +63,8 @@ def verify(
         bundle: a calibrated bundle.
         things: two files, or references and then the file in question. For a bundle of texts the
             texts themselves, @FILE for what a file holds, or - for standard input; for a bundle of
-            records the fields between bars, "Anna Berg | | Lindau".
+            records the fields between bars, "Anna Berg | | Lindau"; for a bundle of vectors
+            TABLE#ID, a .npy file, or a list "[0.1, ...]".
         pairs: a table with the columns a and b (files), or text_a and text_b (of records each
             column twice, as name_a and name_b), and group if each group has its own threshold.
         scores_only: with --pairs, write scores instead of verdicts; this needs no threshold, so any
@@ -78,7 +80,7 @@ def verify(
     from twofold.apps.verify import verify_readable_pairs
     from twofold.data.pairs import Pairs
     from twofold.files import write_atomically
-    from twofold.inputs.optional import argument, columns
+    from twofold.inputs.optional import columns
     from twofold.terminal import wording
 
     given = things or []
@@ -92,7 +94,7 @@ def verify(
         raise UsageError(
             "--group chooses a threshold, and --scores-only uses none: leave one of them out"
         )
-    known = loaded(bundle, device)
+    known = loaded(bundle, device, given if pairs is None else [pairs])
     if pairs is not None:
         listed = Pairs.from_table(pairs, columns=columns(known.twin.input))
         if scores_only:
@@ -105,7 +107,7 @@ def verify(
         table = wording.verdicts(listed, verdicts, json=json)
         print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES
-    *references, probe = [argument(known.twin.input, word) for word in given]
+    *references, probe = [thing(known, word) for word in given]
     if (rate := public_rate(known)) is not None and len(references) == 1:
         score = score_of(known, references[0], probe)
         print_json(
@@ -154,7 +156,7 @@ def identify(
     from twofold.store.index import Index
     from twofold.terminal import wording
 
-    known = loaded(bundle, device)
+    known = loaded(bundle, device, query)
     asked = (all_parts if every else queries)(query, known)
     with Index.open(index) as gallery:
         if list(asked) == query[:1]:  # one file: one answer, or one error
@@ -198,7 +200,7 @@ def enrol(
         index: an index; created if it does not exist.
         label: who or what the files show.
         files: one or more files; for a bundle of texts the texts themselves, @FILE, or - for
-            standard input.
+            standard input; for a bundle of vectors TABLE#ID, or a table for all its rows.
         replace: replace everything that LABEL was enrolled with before.
         expires: the date from which they are no longer found, such as 2027-12-31; not in the past.
         gate: minimum quality of each file, --gate sharpness=40 (contrast, norm;
@@ -211,18 +213,17 @@ def enrol(
     from twofold.apps.gallery import enrol as remember
     from twofold.apps.gallery import update
     from twofold.apps.quality import Gate
-    from twofold.inputs.optional import argument
     from twofold.store.index import Index
 
     asked = Gate.of(dict(setting(each, option="--gate", example="sharpness=40") for each in gate))
     if kind_of(label) == "INDEX" and not Index.found(index):
         raise UsageError(f"{label} is an index, and INDEX comes before LABEL")
-    known = loaded(bundle, device)
+    known = loaded(bundle, device, files)
     with opened_index(index, known, protect=protect) as gallery:
         put = update if replace else remember
-        things = [argument(known.twin.input, word) for word in files]
+        values = things(known, files)
         ids = put(
-            known, gallery, label, things, expires=expires, gate=asked, keep_source=keep_source
+            known, gallery, label, values, expires=expires, gate=asked, keep_source=keep_source
         )
         enrolled = len(gallery.labels)
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}

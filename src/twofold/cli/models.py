@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from twofold.cli.archive import loaded
-from twofold.cli.kinds import refuse_columns, refuse_texts
+from twofold.cli.kinds import refuse_columns, refuse_other_kind, sized
 from twofold.cli.options import (
     YES,
     Columns,
@@ -94,10 +94,11 @@ def train(
     On several GPUs or processors: torchrun --nproc-per-node N -m twofold train ...
 
     Args:
-        recipe: a built-in name (face, signature, character, photo, generic, text, names) or a TOML
-            file.
-        data: a folder with one sub-folder per identity, a table with path (or text) and label, or a
-            table of pairs (columns a and b, or text_a and text_b; and same, or score).
+        recipe: a built-in name (face, signature, character, photo, generic, text, names, head) or a
+            TOML file.
+        data: a folder with one sub-folder per identity, a table with path (or text, or vector) and
+            label, what `twofold embed` wrote, or a table of pairs (columns a and b, or text_a and
+            text_b; and same, or score).
         out: where to write the bundle.
         settings: change the recipe, --set loss.margin=0.3; may be repeated.
         columns: of a table of records, the columns that make up a record, name,street,city. They
@@ -128,9 +129,9 @@ def train(
         {} if max_time is None else {"max_seconds": max_time}
     )
     refuse_columns(find(recipe), columns, recipe)
-    chosen = find(recipe).replace(changes)
+    chosen = sized(find(recipe).replace(changes), data)
     reader = build.check(chosen)
-    refuse_texts(data, reader, f"the recipe {recipe}")
+    refuse_other_kind(data, reader, f"the recipe {recipe}")
     kept = Checkpoints(out.with_name(out.name + ".training"), resume=resume, began=began)
     Bundle.check_place(out, replace=force or resume)
     if kept.states and not (force or resume):
@@ -232,8 +233,9 @@ def calibrate(
     """Find the threshold whose false-accept rate holds on identities the model has never seen.
 
     Args:
-        bundle: what `twofold train` wrote, or the word pretrained, minilm or face. Or, without DATA,
-            scores or vectors of any model (CSV, TSV, Parquet, npy) with their identities.
+        bundle: what `twofold train` wrote, or the word pretrained, minilm, face or vectors. Or,
+            without DATA, scores or vectors of any model (CSV, TSV, Parquet, npy) with their
+            identities.
         data: the training data (the held-out identities are used), new data, or a table of pairs.
         far: false-accept rate that must hold; 1e-2 is one impostor pair in a hundred.
         frr: false-reject rate that must hold below a second threshold; between the two the answer
@@ -294,9 +296,9 @@ def calibrate(
     from twofold.inputs.optional import columns as columns_of
     from twofold.terminal import bars, next_steps
 
-    known = loaded(bundle, device)
+    known = loaded(bundle, device, [data], distance=distance)
     reader = known.twin.input
-    refuse_texts(data, reader, str(bundle))
+    refuse_other_kind(data, reader, str(bundle))
     if out is None and not bundle.exists():
         raise UsageError(
             f"{bundle} is not a folder to write a calibration into: say where with --out BUNDLE"

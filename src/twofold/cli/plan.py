@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from twofold.cli.kinds import recipe_for, refuse_columns
+from twofold.cli.kinds import recipe_for, refuse_columns, sized
 from twofold.cli.options import (
     YES,
     Columns,
@@ -58,7 +58,7 @@ def plan(
     changes = changes_of(settings, columns)
     recipe = recipe or recipe_for(data, columns)
     refuse_columns(find(recipe), columns, recipe)
-    chosen = find(recipe).replace(changes)
+    chosen = sized(find(recipe).replace(changes), data)
     with naming_left_out():
         items = Items.open(data, levels=levels, columns=columns_of(build.input(chosen)))
     found = planned(

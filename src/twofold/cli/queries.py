@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twofold.cli.kinds import thing
 from twofold.cli.options import naming_left_out
 from twofold.errors import UnreadableInput
 
@@ -17,12 +18,15 @@ def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
     """Name and thing of each query: a file (or a text), each file of a folder, each row of a table."""
     from twofold.data.items import Items
     from twofold.data.tables import SUFFIXES
-    from twofold.inputs.optional import argument, columns
+    from twofold.data.vectors import found_in
+    from twofold.inputs.optional import columns
 
+    of_vectors = bundle.twin.input.facts().get("kind") == "vectors"
     found: dict[str, Any] = {}
     for word in given:
         path = Path(word)
-        if path.is_dir() or (path.suffix.lower() in SUFFIXES and path.is_file()):
+        many = path.suffix.lower() in SUFFIXES and path.is_file()
+        if path.is_dir() or many or (of_vectors and found_in(path)):
             with naming_left_out():
                 items = Items.open(path, levels=0, columns=columns(bundle.twin.input))
             before = f"{path}/" if len(given) > 1 else ""  # two folders may hold files of one name
@@ -30,7 +34,7 @@ def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
                 before + name: value for name, value in zip(items.ids, items.values, strict=True)
             }
         else:
-            found[word] = argument(bundle.twin.input, word)
+            found[word] = thing(bundle, word)
     return found
 
 
@@ -44,5 +48,5 @@ def all_parts(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
             each = parts(bundle.twin.input, value)
         except UnreadableInput:
             each = {"": value}
-        found |= {f"{name} {part}".rstrip(): thing for part, thing in each.items()}
+        found |= {f"{name} {part}".rstrip(): held for part, held in each.items()}
     return found

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.cli.archive import loaded
-from twofold.cli.kinds import refuse_texts
+from twofold.cli.kinds import refuse_other_kind
 from twofold.cli.options import (
     NO,
     UNSURE,
@@ -84,8 +84,11 @@ def evaluate(
     from twofold.inputs.optional import columns
     from twofold.terminal import bars, next_steps, wording
 
-    known, asked = loaded(bundle, device), {"far": far, "confidence": confidence, "seed": seed}
-    refuse_texts(data, known.twin.input, str(bundle))
+    known, asked = (
+        loaded(bundle, device, [data]),
+        {"far": far, "confidence": confidence, "seed": seed},
+    )
+    refuse_other_kind(data, known.twin.input, str(bundle))
     with naming_left_out(strict), bars.stages(quiet=json) as watch:
         if (pairs := opened_pairs(data, known.twin.input)) is not None:
             evaluation = evaluate_pairs(known, pairs, watch=watch, **asked)

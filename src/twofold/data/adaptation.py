@@ -4,8 +4,9 @@ The doctor and train both ask here. Law 2 rules: identities with a genuine pair 
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ __all__ = [
     "adapted",
     "fold_count",
     "long_enough",
+    "sized",
     "steps_of_epoch",
     "variants_of",
 ]
@@ -90,6 +92,13 @@ def adapted(recipe: Recipe, items: Items, *, fixed: Collection[str] = (), seed: 
         )
         more += longer
     return Adapted(recipe=recipe, notes=(*notes, *more))
+
+
+def sized(recipe: Recipe, values: Sequence[Any]) -> Recipe:
+    """A recipe for vectors with their size, where it does not say it; any other recipe as it is."""
+    if recipe.input.name != "Vector" or "size" in recipe.input.arguments or not len(values):
+        return recipe
+    return recipe.replace({"input.size": len(values[0])})
 
 
 def steps_of_epoch(recipe: Recipe, train: Items) -> int:

@@ -1,5 +1,6 @@
 """A cleaned table: the items to keep, and beside it those that were left out, each with its reason."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,16 +30,16 @@ def write_cleaned(items: Items, dropped: Mapping[int, str], out: str | Path) -> 
         the path of the table of what was left out.
 
     Raises:
-        UsageError: items that are neither files nor texts, or an ending other than .csv.
+        UsageError: items that are neither files, texts nor vectors, or an ending other than .csv.
         NotEnoughData: nothing would be left.
         CannotWrite: the disk does not take it.
     """
     out = Path(out)
     if out.suffix.lower() != ".csv":
         raise UsageError(f"the cleaned table {out} must end in .csv")
-    if not all(isinstance(value, str | Path) for value in items.values):
+    if not all(isinstance(value, str | Path) or _is_vector(value) for value in items.values):
         raise UsageError(
-            "a cleaned table can name files or texts, but these items are arrays in memory"
+            "a cleaned table can name files, texts or vectors, but these items are arrays in memory"
         )
     reasons = dict(dropped) | _nameless(items)
     reasons |= _orphans(items, reasons)
@@ -71,10 +72,12 @@ def _orphans(items: Items, dropped: Mapping[int, str]) -> dict[int, str]:
 
 def _row(items: Items, place: int, out: Path) -> dict[str, Any]:
     value = items.values[place]
-    is_path = isinstance(value, Path)
     writer = items.identities[items.identity[place]]
-    content = utf8_name(os.path.relpath(value, out.parent)) if is_path else value
-    row = {"path" if is_path else "text": content}
+    row = {_column(value): value}
+    if isinstance(value, Path):
+        row["path"] = utf8_name(os.path.relpath(value, out.parent))
+    elif _is_vector(value):
+        row = {"id": items.ids[place], "vector": json.dumps(value.tolist())}
     row["label"] = "" if items.forged[place] else writer
     if items.forged.any():
         row["forgery_of"] = writer if items.forged[place] else ""
@@ -85,10 +88,15 @@ def _row(items: Items, place: int, out: Path) -> dict[str, Any]:
     return row
 
 
+def _is_vector(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "f"
+
+
+def _column(value: Any) -> str:
+    """What the column of such things is called."""
+    return "path" if isinstance(value, Path) else "vector" if _is_vector(value) else "text"
+
+
 def _csv(rows: Sequence[dict[str, Any]], items: Items) -> bytes:
-    columns = (
-        list(rows[0])
-        if rows
-        else ["path" if isinstance(items.values[0], Path) else "text", "label", "reason"]
-    )
+    columns = list(rows[0]) if rows else [_column(items.values[0]), "label", "reason"]
     return written_rows(columns, rows)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from twofold.config import Split
-from twofold.data import folders, splits, tables
+from twofold.data import folders, splits, tables, vectors
 from twofold.data.hashes import content_hash
 from twofold.data.listing import Listing, check_lengths, coded, natural, recoded, some
 from twofold.errors import DataError, IdentityOverlap, UsageError
@@ -78,6 +78,8 @@ class Items:
             DataError: neither; says what was looked for.
         """
         path = Path(path)
+        if not columns and vectors.found_in(path):
+            return cls.from_table(path, labelled=levels > 0)
         if path.is_dir():
             folders.refuse_products(path)
             return cls.from_folder(path, levels=levels)
@@ -86,7 +88,8 @@ class Items:
         state = "is neither" if path.exists() else "does not exist: DATA is"
         raise DataError(
             f"{path} {state} a folder with one sub-folder per identity or a table "
-            f"({', '.join(tables.SUFFIXES)}) with the columns path (or text, sequence) and label"
+            f"({', '.join(tables.SUFFIXES)}) with the columns path (or text, sequence, vector) and "
+            "label, or vectors (.npy)"
         )
 
     @classmethod
@@ -118,9 +121,10 @@ class Items:
     ) -> "Items":
         """Items of a table: CSV, TSV, JSON lines or Parquet.
 
-        Columns: `path` (relative to the table's folder) or `text` or `sequence`; `label`; and if
-        there are, `group`, `source`, `site`, and `forgery_of`, which names the label that the row
-        imitates (its own label is then not used). All other columns are the items' `metadata`.
+        Columns: `path` (relative to the table's folder) or `text` or `sequence`, or vectors (see
+        `data.vectors`; also for .npy and folders of `twofold embed`); `label`; and if there are,
+        `group`, `source`, `site`, and `forgery_of`, which names the label that the row imitates
+        (its own label is then not used). All other columns are the items' `metadata`.
 
         Args:
             labelled: False takes a table without the column `label`, too: each row is then a class
@@ -133,7 +137,7 @@ class Items:
             NotEnoughData: no rows.
             MissingExtra: Parquet without the extra `data`.
         """
-        table = tables.read(Path(path), columns)
+        table = tables.read(Path(path), columns) if columns else vectors.read(Path(path))
         if (ends := tables.ends_of(table)) is not None:
             raise DataError(
                 f"{path} is a table of pairs (columns {ends[0]} and {ends[1]}); "

@@ -14,6 +14,7 @@ from twofold.data.hashes import content_hash
 from twofold.data.items import Items
 from twofold.data.listing import coded
 from twofold.data.tables import Table
+from twofold.data.vectors import parsed
 from twofold.errors import DataError
 from twofold.inputs.records import shown
 from twofold.plurals import counted
@@ -56,9 +57,10 @@ class Pairs:
         """Pairs of a table: CSV, TSV, JSON lines or Parquet.
 
         Columns: `a` and `b`, files relative to the table's folder, or `text_a` and `text_b`, or
-        `sequence_a` and `sequence_b`; `same` (1 or 0, true or false, yes or no) or `score` (a
-        number, larger for more alike), if the truth is known; `identity_a` and `identity_b`, if
-        there are; `group`, where each group has a threshold of its own.
+        `sequence_a` and `sequence_b`, or `vector_a` and `vector_b` (lists of numbers); `same` (1 or
+        0, true or false, yes or no) or `score` (a number, larger for more alike), if the truth is
+        known; `identity_a` and `identity_b`, if there are; `group`, where each group has a
+        threshold of its own.
 
         Args:
             columns: those that make up a record, each of them there twice: for ("name", "city") the
@@ -73,11 +75,8 @@ class Pairs:
         table = tables.read(Path(path), columns)
         ends = tables.ends_of(table) or tables.ENDS[0]
         names = table.column(ends[0]) + table.column(ends[1])
-        files = ends == tables.ENDS[0]
         records, names = names, tuple(map(shown, names)) if columns else names
-        things = (
-            tables.located(table, ends[0]) + tables.located(table, ends[1]) if files else records
-        )
+        things = _things(table, ends) if ends[0] in ("a", "vector_a") else records
         index, ids = coded(names)
         where = dict(zip(names, things, strict=True))
         answers = _answers(table)
@@ -177,6 +176,14 @@ class Pairs:
     def content_hashes(self) -> tuple[str, ...]:
         """SHA-256 of each thing's content, as Items.content_hashes."""
         return tuple(content_hash(value) for value in self.values)
+
+
+def _things(table: Table, ends: tuple[str, str]) -> tuple[Any, ...]:
+    """Files, or vectors, of both columns, one after the other."""
+    if ends == tables.ENDS[0]:
+        return tables.located(table, ends[0]) + tables.located(table, ends[1])
+    fields = table.column(ends[0]) + table.column(ends[1])
+    return tuple(parsed(fields, table.places * 2).astype(np.float32))
 
 
 def things_of(pairs: Pairs) -> Items:

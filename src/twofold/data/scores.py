@@ -1,6 +1,5 @@
 """Scores or vectors of some other model, with the identities they belong to: from CSV, TSV, Parquet, npy."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from twofold.contract import scores_block
-from twofold.data import tables
+from twofold.data import tables, vectors
 from twofold.data.fields import number, truth
 from twofold.data.listing import coded, some
 from twofold.data.tables import Table
@@ -135,6 +134,7 @@ class Scores:
           genuine, by default when the two are equal.
         - A table with the columns `vector` ("[0.1, 0.2]", or a list in Parquet) and `label`: every
             pair is scored.
+        - Columns of numbers and `label`, or a folder that `twofold embed` wrote, likewise.
         - `NAME.npy` (n x dim) beside a table `NAME.csv` (or .tsv, .parquet) with the column
             `label`, row for row.
 
@@ -148,7 +148,7 @@ class Scores:
         """
         path = Path(path)
         if path.suffix.lower() == ".npy":
-            beside = _beside(path)
+            beside = vectors.table_beside(path)
             if beside is None:
                 raise DataError(
                     f"{path.name} does not say whose its vectors are: put a table {path.stem}.csv "
@@ -157,12 +157,12 @@ class Scores:
                     "independent, so "
                     "nothing can be told without identities"
                 )
-            return _with_labels(_array(path), tables.read(beside), distance)
-        table = tables.read(path)
+            return _with_labels(vectors.array_in(path), tables.read(beside), distance)
+        table = vectors.read(path)
         if "score" in table.columns:
             return _scored(table)
-        if "vector" in table.columns:
-            return _with_labels(_vectors(table), table, distance)
+        if table.vectors is not None:
+            return _with_labels(table.vectors.astype(np.float64), table, distance)
         raise DataError(
             f"{path.name} has neither a column score nor a column vector: its columns are "
             f"{some(table.columns, 12)}"
@@ -235,42 +235,6 @@ def _fields(table: Table, name: str) -> list[tuple[str, str]]:
     return list(zip(table.column(name), table.places, strict=True))
 
 
-def _vectors(table: Table) -> np.ndarray:
-    rows = []
-    for field, place in _fields(table, "vector"):
-        try:
-            row = [float(each) for each in json.loads(field)]
-        except (ValueError, TypeError, RecursionError, OverflowError):
-            raise DataError(
-                f"{place}: the vector {field[:30]!r} is not a list of numbers like [0.1, 0.2]"
-            ) from None
-        if rows and len(row) != len(rows[0]):
-            raise DataError(
-                f"{place}: the vector has {len(row)} numbers, those before it have {len(rows[0])}"
-            )
-        rows.append(row)
-    return np.array(rows)
-
-
-def _array(path: Path) -> np.ndarray:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a NumPy array: {error}") from None
-    if array.ndim != 2 or array.dtype.kind not in "fiu":
-        raise DataError(
-            f"{path.name} holds {array.dtype} of shape {array.shape}: vectors are n x dim numbers"
-        )
-    return array.astype(np.float64)
-
-
-def _beside(path: Path) -> Path | None:
-    return next(
-        (path.with_suffix(each) for each in tables.SUFFIXES if path.with_suffix(each).is_file()),
-        None,
-    )
-
-
 def unlabelled(path: Path) -> Float[np.ndarray, "n dim"] | None:
     """Vectors in a file that does not say whose they are: an array with no table beside it, a table without labels.
 
@@ -278,6 +242,8 @@ def unlabelled(path: Path) -> Float[np.ndarray, "n dim"] | None:
         DataError: it cannot be read.
     """
     if path.suffix.lower() == ".npy":
-        return None if _beside(path) else _array(path)
-    table = tables.read(path)
-    return _vectors(table) if "vector" in table.columns and "label" not in table.columns else None
+        return None if vectors.table_beside(path) else vectors.array_in(path)
+    table = vectors.read(path)
+    if table.vectors is None or "label" in table.columns or "score" in table.columns:
+        return None
+    return table.vectors.astype(np.float64)

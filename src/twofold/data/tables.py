@@ -4,6 +4,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
 
 from twofold.data.delimited import MOST_COLUMNS, read_rows
 from twofold.data.json_lines import LINES, read_lines
@@ -16,6 +20,7 @@ from twofold.plurals import counted
 __all__ = [
     "CONTENTS",
     "ENDS",
+    "MEANINGFUL",
     "SUFFIXES",
     "Table",
     "ends_of",
@@ -27,13 +32,18 @@ __all__ = [
 
 SUFFIXES = (".csv", ".tsv", ".parquet", *LINES)
 CONTENTS = ("path", "text", "sequence")
-KNOWN = (*CONTENTS, "label", "group", "source", "forgery_of")
-ENDS = (("a", "b"), ("text_a", "text_b"), ("sequence_a", "sequence_b"))
+KNOWN = (*CONTENTS, "vector", "label", "group", "source", "forgery_of")
+ENDS = (
+    ("a", "b"),
+    ("text_a", "text_b"),
+    ("sequence_a", "sequence_b"),
+    ("vector_a", "vector_b"),
+)
 """Columns that hold the two things of a pair: the names of files, or texts and sequences themselves."""
 
 MEANINGFUL = frozenset(
     {*KNOWN, *(name for ends in ENDS for name in ends), "same", "score", "identity_a", "identity_b"}
-    | {"vector", "at", "split", "part", "id"}
+    | {"at", "split", "part", "id"}
 )
 """Columns that mean something to one command or another."""
 LONGEST_PATH = 4096  # of Linux; what is longer is not a path, and would fill the screen
@@ -48,11 +58,13 @@ class Table:
         columns: name -> one string per row, blanks at the ends removed; known names are in lower
             case.
         places: where each row stands, for errors: "faces.csv, line 7".
+        vectors: of each row, where the table holds some (see `data.vectors`).
     """
 
     path: Path
     columns: dict[str, tuple[str, ...]]
     places: tuple[str, ...]
+    vectors: Float[np.ndarray, "rows dim"] | None = None
 
     def column(self, name: str) -> tuple[str, ...]:
         """A column that must be there and be filled in every row.
@@ -72,12 +84,15 @@ class Table:
         return self.columns[name]
 
 
-def read(path: Path, columns: Sequence[str] = ()) -> Table:
+def read(
+    path: Path, columns: Sequence[str] = (), *, without: str | None = None, rows: int = 0
+) -> Table:
     """Read a table by the ending of its name.
 
     Args:
         columns: those that make up a record. They become one column `text`; or `text_a` and
             `text_b`, where the table has a column of each for both ends of a pair (name_a, name_b).
+        without, rows: of Parquet, a column that is left out, and how many rows there are.
 
     Raises:
         DataError: no such file, another ending, a header twice the same, a row of another width; a
@@ -94,7 +109,7 @@ def read(path: Path, columns: Sequence[str] = ()) -> Table:
         raise DataError(f"there is no table {path}")
     ending = path.suffix.lower()
     table = (
-        _parquet(path)
+        _parquet(path, without, rows)
         if ending == ".parquet"
         else _objects(path)
         if ending in LINES
@@ -159,7 +174,7 @@ def _known_names(header: Sequence[str]) -> list[str]:
     ]
 
 
-def _parquet(path: Path) -> Table:
+def _parquet(path: Path, without: str | None, rows: int) -> Table:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -175,14 +190,15 @@ def _parquet(path: Path) -> Table:
             )
         if len(set(names)) < len(names):
             raise DataError(f"{path.name} has two columns of the same name: rename or remove one")
-        columns = parquet.read_table(path).to_pydict()
+        names = [name for name in names if name != without]
+        columns = parquet.read_table(path, columns=names).to_pydict()
     except (ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from error
     fields = ((name, columns[old]) for name, old in zip(_known_names(names), names, strict=True))
     text = {
         name: tuple("" if f is None else str(f).strip() for f in column) for name, column in fields
     }
-    count = len(next(iter(text.values()), ()))
+    count = len(next(iter(text.values()), range(rows)))
     return Table(
         path=path, columns=text, places=tuple(f"{path.name}, row {row + 1}" for row in range(count))
     )
@@ -226,7 +242,7 @@ _RECORDS = ". Of several columns with words: --columns name,street,city (in Pyth
 
 
 def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
-    """The rows of a table with `path` (or `text`, `sequence`) and `label` as a listing.
+    """The rows of a table with `path` (or `text`, `sequence`, or vectors) and `label` as a listing.
 
     Optional columns: `group`, `source`, `site` (which stays in the metadata too), and `forgery_of`,
     which names the label that the row imitates; without `labelled` also `label`, in whose place
@@ -235,15 +251,7 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     Raises:
         DataError: a column is missing, an empty label, a forgery of nobody; names the line.
     """
-    content = [name for name in CONTENTS if name in table.columns]
-    if len(content) != 1:
-        raise DataError(
-            f"{table.path.name} needs one of the columns {', '.join(CONTENTS)} and the column "
-            f"label: "
-            f"its columns are {some(table.columns, 12)}{_RECORDS if not content else ''}"
-        )
-    name = content[0]
-    values = located(table, name) if name == "path" else table.column(name)
+    name, values = _content(table)
     ids = _ids(table, name)
     labels, identities = _labels(table) if labelled or "label" in table.columns else (ids, ids)
     extras = [
@@ -273,9 +281,25 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     )
 
 
+def _content(table: Table) -> tuple[str, tuple[Any, ...]]:
+    """What the column of the things is called, and the things. Vectors count before all else."""
+    if table.vectors is not None:
+        return f"vectors of {table.vectors.shape[1]} numbers", tuple(table.vectors)
+    content = [name for name in CONTENTS if name in table.columns]
+    if len(content) != 1:
+        raise DataError(
+            f"{table.path.name} needs one of the columns {', '.join(CONTENTS)}, vector (or "
+            f"columns of numbers: v0, v1, ...), and the column label: its columns are {some(table.columns, 12)}"
+            f"{'' if content else _RECORDS}"
+        )
+    name = content[0]
+    return name, located(table, name) if name == "path" else table.column(name)
+
+
 def _metadata(table: Table) -> tuple[dict[str, str | int | float], ...] | None:
     """What the columns that mean nothing to us say of each row; a column of nothing but numbers holds numbers."""
-    others = [name for name in table.columns if name and name not in KNOWN]
+    kept = CONTENTS if table.vectors is not None else ()  # what the vectors were made of
+    others = [name for name in table.columns if name and (name not in KNOWN or name in kept)]
     if not others:
         return None
     columns = {name: _numbers(table.columns[name]) for name in others}

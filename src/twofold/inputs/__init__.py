@@ -9,8 +9,9 @@ from jaxtyping import Int
 from twofold.inputs.face import Face
 from twofold.inputs.image import Image
 from twofold.inputs.text import Text
+from twofold.inputs.vector import Vector
 
-__all__ = ["Face", "Image", "Text"]
+__all__ = ["Face", "Image", "Text", "Vector"]
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ from twofold.nn.cnn import conv4, koch, vgg11, vgg16
 from twofold.nn.efficientnet import efficientnet_lite0
 from twofold.nn.face_resnet import face_resnet
 from twofold.nn.hugging_face import hugging_face
+from twofold.nn.mlp import identity, linear, mlp
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
 
@@ -15,9 +16,12 @@ __all__ = [
     "face_resnet",
     "gru",
     "hugging_face",
+    "identity",
     "koch",
+    "linear",
     "lstm",
     "minilm",
+    "mlp",
     "resnet18",
     "resnet34",
     "resnet50",

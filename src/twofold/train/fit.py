@@ -12,7 +12,7 @@ from torch import Tensor
 from twofold import build
 from twofold.bundle import Bundle
 from twofold.config import Piece, Recipe
-from twofold.data.adaptation import ADAPTED, Adapted, adapted
+from twofold.data.adaptation import ADAPTED, Adapted, adapted, sized
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.devices import training_device
@@ -135,7 +135,7 @@ def fit_recipe(
     """
     began, where = _began(checkpoints), training_device(device)
     state = None if checkpoints is None or begun(checkpoints) else _state(checkpoints)
-    known = None if ancestor is None else ancestor.provenance
+    known, recipe = None if ancestor is None else ancestor.provenance, sized(recipe, items.values)
     fitted = _adapted(recipe, items, known, state, fixed=fixed, seed=seed)
     recipe = fitted.recipe
     earlier = None if state is None else checkpoint.provenance(state.tensors)

@@ -12,7 +12,7 @@ from twofold.admission import judging_pairs
 from twofold.bundle import Bundle
 from twofold.calibration.pairs import calibrate_scores
 from twofold.config import Piece, Recipe
-from twofold.data.adaptation import long_enough
+from twofold.data.adaptation import long_enough, sized
 from twofold.data.items import Items
 from twofold.data.pair_splits import split_pairs
 from twofold.data.pairs import Pairs, things_of
@@ -225,7 +225,7 @@ def parts_of_pairs(
     Raises:
         DataError, RecipeError: as `for_pairs`. NotEnoughData: as `split_pairs`.
     """
-    fitted = for_pairs(recipe, pairs, fixed=fixed)
+    fitted = for_pairs(sized(recipe, pairs.values), pairs, fixed=fixed)
     shares = fitted.recipe.split
     asked = {name: getattr(shares, name) for name in PARTS}
     try:

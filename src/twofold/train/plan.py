@@ -13,7 +13,7 @@ from twofold import build
 from twofold.calibration.remedies import share_for
 from twofold.calibration.standings import fewest_estimated
 from twofold.config import Recipe
-from twofold.data.adaptation import adapted, steps_of_epoch, variants_of
+from twofold.data.adaptation import adapted, sized, steps_of_epoch, variants_of
 from twofold.data.items import Items, Parts, paired_identities
 from twofold.devices import device_of
 from twofold.metrics.certification import fewest_identities
@@ -92,7 +92,7 @@ def plan(
     Raises:
         NotEnoughData: what `fit_recipe` would refuse.
     """
-    fitted = adapted(recipe, items, fixed=fixed, seed=seed)
+    fitted = adapted(sized(recipe, items.values), items, fixed=fixed, seed=seed)
     recipe = fitted.recipe
     parts = items.parts(recipe.split, seed=seed)
     folds = recipe.split.folds or 0
