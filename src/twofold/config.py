@@ -149,6 +149,11 @@ class Recipe(_Part):
         clip_norm: largest gradient norm; None: not clipped.
         ema: decay of the moving average of the weights, which is then what is validated and kept;
             None: off.
+        freeze: what of the encoder is not trained: "trunk" (all below the head), a number of its
+            lowest blocks, or the name of one of its modules; None: all is trained. Where the whole
+            trunk is frozen and `augment` is empty, its features are made once and kept in memory.
+        layer_decay: each block of the encoder is trained with this times the learning rate of the
+            block above; None: all with the same.
         monitor: what chooses the best weights, measured on the validation part: `eer` or
             `recall_at_1` of items, `eer` or `auc` of pairs, `spearman` or `pearson` of graded
             pairs.
@@ -181,6 +186,8 @@ class Recipe(_Part):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     clip_norm: float | None = Field(default=None, gt=0)
     ema: float | None = Field(default=None, gt=0, lt=1)
+    freeze: str | int | None = Field(default=None)
+    layer_decay: float | None = Field(default=None, gt=0, le=1)
     monitor: Literal["eer", "recall_at_1", "auc", "spearman", "pearson"] = "eer"
     patience: int | None = Field(default=None, ge=1)
     validate_every: int = Field(default=1, ge=1)

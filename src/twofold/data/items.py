@@ -214,6 +214,8 @@ class Items:
             taken.__dict__["_contents"] = tuple(known[i] for i in index)
         if decoded := self.__dict__.get("_decoded"):
             taken.__dict__["_decoded"] = decoded
+        if (features := self.__dict__.get("_features")) is not None:
+            taken.__dict__["_features"] = features
         return taken
 
     def where(

@@ -48,6 +48,8 @@ class Bert(nn.Module):
         dim: length of an embedding.
     """
 
+    on_features = False
+
     def __init__(
         self,
         symbols: int,
@@ -66,12 +68,18 @@ class Bert(nn.Module):
         self.project = nn.Identity() if dim == width else nn.Linear(width, dim)
         self.apply(_initialise)
 
-    def forward(self, batch: Padded) -> Float[Tensor, "items dim"]:
+    def forward(self, batch: object) -> Float[Tensor, "items dim"]:
         """Embeds texts; float32 also under autocast, of length 1 where `unit_norm` is set.
 
         Raises:
             UsageError: the batch is not one of sequences, or a text has more than 512 subwords.
         """
+        features = batch if self.on_features else self.features(batch)
+        embedding = self.project(features).float()
+        return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
+
+    def features(self, batch: object) -> Float[Tensor, "items width"]:
+        """The mean of the last states of each text."""
         if not isinstance(batch, Padded):
             raise UsageError(
                 f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}"
@@ -89,8 +97,7 @@ class Bert(nn.Module):
         )
         for layer in self.layers:
             states = layer(states, mask, kept)
-        embedding = self.project(_means(states.float(), batch.lengths)).float()
-        return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
+        return _means(states.float(), batch.lengths)
 
 
 class BertLayer(nn.Module):

@@ -32,9 +32,11 @@ class Encoder(nn.Module):
             will do.
         order: of the numbers of a batch in memory; None: what is safe with several threads, see
             `_order`.
+        on_features: `forward` is given what `features` returned.
     """
 
     order: torch.memory_format | None = None
+    on_features = False
 
     def __init__(
         self,
@@ -52,20 +54,34 @@ class Encoder(nn.Module):
         self.picture = picture
         self.unit_norm = unit_norm
 
-    def forward(
-        self, batch: Float[Tensor, "batch channels height width"]
-    ) -> Float[Tensor, "batch dim"]:
+    def forward(self, batch: Float[Tensor, "batch *picture"]) -> Float[Tensor, "batch dim"]:
         """Embeds pictures; float32 also under autocast, of length 1 where `unit_norm` is set.
 
         Raises:
             UsageError: pictures of another size or number of channels than the encoder was built
                 for.
         """
-        self._check(batch)
-        embedding = self.head(self.trunk(batch.clone(memory_format=self.order or _order(batch))))
+        features = batch if self.on_features else self.features(batch)
+        embedding = self._head_from(self._pooling)(features)
         if embedding.dtype in (torch.bfloat16, torch.float16):
             embedding = embedding.float()
         return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
+
+    def features(self, batch: object) -> Float[Tensor, "batch *features"]:
+        """What the trunk makes of pictures; pooled, where the pool has nothing to learn."""
+        assert isinstance(batch, Tensor)
+        self._check(batch)
+        maps = self.trunk(batch.clone(memory_format=self.order or _order(batch)))
+        return self.head[0](maps) if self._pooling else maps  # type: ignore[index]
+
+    @property
+    def _pooling(self) -> int:
+        """1 where the head begins with a pool without weights, which then belongs to the features."""
+        begins = isinstance(self.head, nn.Sequential) and isinstance(self.head[0], PLAIN_POOLS)
+        return int(begins)
+
+    def _head_from(self, start: int) -> nn.Module:
+        return self.head[start:] if start else self.head  # type: ignore[index]
 
     def _check(self, batch: Tensor) -> None:
         given = tuple(batch.shape[1:])
@@ -113,6 +129,10 @@ class MaxPool(nn.Module):
         self, features: Float[Tensor, "batch channels height width"]
     ) -> Float[Tensor, "batch channels"]:
         return features.amax(dim=(2, 3))
+
+
+PLAIN_POOLS = (AveragePool, MaxPool, nn.Flatten)
+"""Pools without weights."""
 
 
 class GeneralisedMeanPool(nn.Module):

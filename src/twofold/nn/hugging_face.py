@@ -24,6 +24,8 @@ class HuggingFace(nn.Module):
             without it.
     """
 
+    on_features = False
+
     def __init__(self, model: Any, *, config: str, dim: int | None, unit_norm: bool):
         super().__init__()
         width = int(model.config.hidden_size)
@@ -31,12 +33,18 @@ class HuggingFace(nn.Module):
         self.project = nn.Identity() if self.dim == width else nn.Linear(width, self.dim)
         self.learned = {"config": config, "dim": self.dim}
 
-    def forward(self, batch: Padded) -> Float[Tensor, "items dim"]:
+    def forward(self, batch: object) -> Float[Tensor, "items dim"]:
         """Embeds texts; float32 also under autocast, of length 1 where `unit_norm` is set.
 
         Raises:
             UsageError: the batch is not one of sequences.
         """
+        features = batch if self.on_features else self.features(batch)
+        embedding = self.project(features).float()
+        return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
+
+    def features(self, batch: object) -> Float[Tensor, "items width"]:
+        """The mean of the last states of each text."""
         if not isinstance(batch, Padded):
             raise UsageError(
                 f"this encoder takes sequences (Padded), and was given a {type(batch).__name__}"
@@ -44,9 +52,7 @@ class HuggingFace(nn.Module):
         mask = batch.mask
         values = batch.values.masked_fill(~mask, 0)
         states = self.model(input_ids=values, attention_mask=mask.long()).last_hidden_state.float()
-        means = states.masked_fill(~mask[..., None], 0).sum(dim=1) / batch.lengths[:, None]
-        embedding = self.project(means).float()
-        return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
+        return states.masked_fill(~mask[..., None], 0).sum(dim=1) / batch.lengths[:, None]
 
 
 @builder(kinds=("symbols",))

@@ -4,10 +4,11 @@ import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from twofold import build
 from twofold.bundle import Bundle
@@ -26,7 +27,9 @@ from twofold.train import checkpoint
 from twofold.train.checkpoint import Checkpoints, State
 from twofold.train.crossfit import FINAL, begun, crossfit, part_of_time, under_fold, watched
 from twofold.train.distributed import Processes
+from twofold.train.features import Kept, kept_features, with_cache
 from twofold.train.feed import Ahead, Feed, ItemFeed, PairFeed
+from twofold.train.freezing import frozen, stay_still
 from twofold.train.keeper import Keeper
 from twofold.train.objective import Objective, objective, of_pairs
 from twofold.train.outcome import bundle_of, class_names, leaks
@@ -134,6 +137,7 @@ def fit_recipe(
         RecipeError: the ancestor has another input or encoder than the recipe.
     """
     began, where = _began(checkpoints), training_device(device)
+    items = with_cache(items, recipe)
     state = None if checkpoints is None or begun(checkpoints) else _state(checkpoints)
     known, recipe = None if ancestor is None else ancestor.provenance, sized(recipe, items.values)
     fitted = _adapted(recipe, items, known, state, fixed=fixed, seed=seed)
@@ -292,7 +296,35 @@ def _fit(
     watch: Watch | None,
 ) -> Bundle:
     recipe = _of(twin, recipe or Recipe())
-    train, valid = material.train, material.valid
+    with (
+        frozen(twin, recipe.freeze) as still_parts,
+        kept_features(twin, recipe, material.train, material.valid) as kept,
+    ):
+        asked = {"loss": loss, "checkpoints": checkpoints, "state": state, "watch": watch}
+        return _fit_unfrozen(
+            twin, material, kept, recipe=recipe, seed=seed, still=still_parts, **asked
+        )
+
+
+def _fit_unfrozen(
+    twin: Twin,
+    material: Material,
+    kept: Kept,
+    *,
+    recipe: Recipe,
+    seed: int,
+    still: tuple[nn.Module, ...],
+    **asked: Any,
+) -> Bundle:
+    """Train what is not frozen.
+
+    Args:
+        kept: what is fed, features of a frozen trunk perhaps.
+        still: modules that are not trained.
+        asked: loss, checkpoints, state and watch, as for `_fit`.
+    """
+    loss, state = asked["loss"], asked["state"]
+    train, valid = kept.train, kept.valid
     left = (
         None if recipe.max_seconds is None else recipe.max_seconds - (monotonic() - material.began)
     )
@@ -303,6 +335,7 @@ def _fit(
     if (prepare := getattr(twin.encoder, "prepare", None)) is not None:
         prepare(feed.stored.some(PREPARED))
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
+    run.frozen = still
     run.ancestor, run.budget.began = material.ancestor, material.began
     run.provenance, run.class_names = material.provenance, class_names(feed, material.provenance)
     validation = None if valid is None else validation_of(valid, twin.input, seconds=left)
@@ -311,12 +344,14 @@ def _fit(
     if (slow := slowdown(run.precision, twin.device)) and slow not in run.notes:
         run.notes.append(slow)
         warnings.warn(slow, SlowPrecision, stacklevel=3)
-    contents = [part.content_hashes() for part in (train, valid) if part is not None]
+    raw = (material.train, material.valid)
+    contents = [part.content_hashes() for part in raw if part is not None]
     run.named = material.named
-    run.notes += [note for note in (*material.notes, *leaks(*contents)) if note not in run.notes]
-    keeper = Keeper(run, checkpoints, ids=train.ids if isinstance(train, Items) else ())
+    said = (*material.notes, *kept.notes, *leaks(*contents))
+    run.notes += [note for note in said if note not in run.notes]
+    keeper = Keeper(run, asked["checkpoints"], ids=train.ids if isinstance(train, Items) else ())
     own = None if loss is None else getattr(loss, "called", None) or name_of(loss)
-    _learn(run, feed, aim, keeper=keeper, validation=validation, watch=watch)
+    _learn(run, feed, aim, keeper=keeper, validation=validation, watch=asked["watch"])
     twin.load_state_dict(run.best_weights if validation else run.weights)
     reorder(twin.eval(), torch.contiguous_format)
     return bundle_of(run, feed, own_loss=own)
@@ -376,6 +411,7 @@ def _one_epoch(
             "not one batch can be filled: lower p or k, or give more items per identity"
         )
     run.twin.train()
+    stay_still(run.frozen)
     batches = Ahead(lambda indices: feed.batch(indices, epoch), plan[run.index :])
     for batch, targets in batches:
         done = (epoch + run.index / len(plan)) / run.recipe.epochs

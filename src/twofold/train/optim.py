@@ -1,7 +1,7 @@
 """Optimisers, learning-rate schedules and the moving average of weights."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -11,17 +11,36 @@ from twofold.config import Optimiser, Schedule
 __all__ = ["Average", "Plateau", "learning_rate_factor", "optimiser"]
 
 
-def optimiser(settings: Optimiser, modules: Iterable[nn.Module]) -> torch.optim.Optimizer:
-    """The optimiser over all parameters of `modules`; vectors (norms, biases) are not decayed."""
+def optimiser(
+    settings: Optimiser, modules: Iterable[nn.Module], factors: Mapping[int, float] | None = None
+) -> torch.optim.Optimizer:
+    """The optimiser over all parameters of `modules` that learn; vectors (norms, biases) are not decayed.
+
+    Args:
+        factors: of the learning rate, by the `id` of a parameter; 1 where it is not named.
+    """
     parameters = [
         parameter
         for module in modules
         for parameter in module.parameters()
         if parameter.requires_grad
     ]
+    factor = {id(p): (factors or {}).get(id(p), 1.0) for p in parameters}
     groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [p for p in parameters if p.ndim > 1 and factor[id(p)] == rate],
+            "weight_decay": settings.weight_decay,
+            "lr": settings.learning_rate * rate,
+        }
+        for rate in sorted(set(factor.values()), reverse=True)
+    ]
+    groups += [
+        {
+            "params": [p for p in parameters if p.ndim <= 1 and factor[id(p)] == rate],
+            "weight_decay": 0.0,
+            "lr": settings.learning_rate * rate,
+        }
+        for rate in sorted(set(factor.values()), reverse=True)
     ]
     groups = [group for group in groups if group["params"]]
     if settings.name == "sgd":
@@ -80,6 +99,9 @@ class Average:
         self.weights = {
             name: tensor.detach().clone() for name, tensor in module.state_dict().items()
         }
+        self.frozen = {
+            name for name, weight in module.named_parameters() if not weight.requires_grad
+        }
 
     @torch.no_grad()
     def update(self, module: nn.Module) -> None:
@@ -87,6 +109,7 @@ class Average:
         self.steps += 1
         weight = 1 - min(self.decay, (1 + self.steps) / (10 + self.steps))
         present = module.state_dict()
+        present = {name: tensor for name, tensor in present.items() if name not in self.frozen}
         floats = [name for name, tensor in present.items() if tensor.is_floating_point()]
         torch._foreach_lerp_(
             [self.weights[name] for name in floats], [present[name] for name in floats], weight

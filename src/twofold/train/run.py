@@ -19,6 +19,7 @@ from twofold.train import checkpoint
 from twofold.train.alarms import Alarms
 from twofold.train.budget import Budget
 from twofold.train.distributed import Processes
+from twofold.train.freezing import rate_factors
 from twofold.train.memory import Memory
 from twofold.train.optim import Average, Plateau, learning_rate_factor, optimiser
 from twofold.train.prototypes import Prototypes
@@ -77,6 +78,7 @@ class Run:
     """Weights, optimiser, average, memory, schedule and best so far of one training; alike in all its processes.
 
     Attributes:
+        frozen: modules that are not trained, and stay in eval mode.
         epoch, index: how many epochs are over, and how many steps of the present one.
         ancestor: fingerprint of the bundle that gave the first weights; None: they were drawn.
         provenance: what the bundle will remember of the data. class_names: keyed hashes of what
@@ -101,7 +103,9 @@ class Run:
         self.precision = self.processes.agreed(resolved(recipe.precision, twin.device))
         self._lay_out()
         self.embed = _compiled(twin) if recipe.compile else twin.embed
-        self.optimiser = optimiser(recipe.optimiser, [twin, *modules])
+        factors = rate_factors(twin, recipe.layer_decay)
+        self.optimiser = optimiser(recipe.optimiser, [twin, *modules], factors)
+        self.frozen: tuple[nn.Module, ...] = ()
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
         self.average = Average(twin, recipe.ema) if recipe.ema else None
         self.memory = Memory(recipe.memory, twin.dim, twin.device) if recipe.memory else None
@@ -420,6 +424,8 @@ def _compiled(twin: Twin) -> Callable[[Any], Tensor]:
 
 def _same_training(then: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether two recipes train alike; where one leaves the precision open, the other's will do."""
+    usual = Recipe().model_dump(mode="json")  # of settings that came after the state was kept
+    then = {name: usual[name] for name in now.keys() & usual.keys()} | then
     if "auto" in (then["precision"], now["precision"]):
         then, now = then | {"precision": "auto"}, now | {"precision": "auto"}
     return then == now
