@@ -39,7 +39,9 @@ def kinds(field):
 
 
 def numbers(*wanted):
-    return [key for key, field in FIELDS.items() if kinds(field) & {*wanted}]
+    return [
+        key for key, field in FIELDS.items() if kinds(field) & {*wanted} and str not in kinds(field)
+    ]
 
 
 def refused(key, value):

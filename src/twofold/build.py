@@ -18,6 +18,7 @@ from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError, UnknownName, nearest
 from twofold.inputs import Augmentation, Input
 from twofold.losses import mining
+from twofold.nn.blocks import frozen_parts
 from twofold.nn.builder import PICTURES, kinds_of
 from twofold.twin import Twin
 
@@ -113,6 +114,7 @@ def check(recipe: Recipe) -> Input:
         UnknownName, RecipeError: as `twin`, `loss`, `miner` and `augmentation` do.
     """
     made = twin(recipe)
+    frozen_parts(made.encoder, recipe.freeze)
     augmentation(recipe, made.input)
     loss(recipe.loss, dim=made.dim, classes=2)
     if recipe.miner is not None:

@@ -5,14 +5,11 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from twofold.errors import RecipeError, nearest
-from twofold.nn.blocks import blocks, head
+from twofold.errors import RecipeError
+from twofold.nn.blocks import blocks, frozen_parts, head
 from twofold.twin import Twin
 
-__all__ = ["TRUNK", "frozen", "rate_factors", "stay_still", "whole_trunk"]
-
-TRUNK = "trunk"
-"""The word for all blocks below the head, whatever the encoder calls them."""
+__all__ = ["frozen", "rate_factors", "stay_still", "whole_trunk"]
 
 
 @contextmanager
@@ -25,7 +22,7 @@ def frozen(twin: Twin, freeze: str | int | None) -> Iterator[tuple[nn.Module, ..
     Raises:
         RecipeError: nothing of that name, too many blocks, or nothing left that learns.
     """
-    chosen = tuple(_chosen(twin.encoder, freeze))
+    chosen = tuple(frozen_parts(twin.encoder, freeze))
     weights = [
         weight for module in chosen for weight in module.parameters() if weight.requires_grad
     ]
@@ -49,33 +46,9 @@ def stay_still(modules: tuple[nn.Module, ...]) -> None:
         module.eval()
 
 
-def _chosen(encoder: nn.Module, freeze: str | int | None) -> list[nn.Module]:
-    if freeze is None:
-        return []
-    lower = blocks(encoder)
-    if freeze == TRUNK or freeze == len(lower):
-        if not lower:
-            raise RecipeError(f"freeze = {freeze!r}: this encoder has no blocks below its head")
-        return [module for block in lower for module in block]
-    if isinstance(freeze, int):
-        if not 0 <= freeze < len(lower):
-            raise RecipeError(
-                f"freeze = {freeze}: this encoder has {len(lower)} blocks below its head; give 0 "
-                f"to {len(lower)}, or 'trunk' for all"
-            )
-        return [module for block in lower[:freeze] for module in block]
-    known = {name: module for name, module in encoder.named_modules() if name}
-    if freeze not in known:
-        names = [TRUNK, *(name for name in known if "." not in name)]
-        raise RecipeError(
-            f"freeze = {freeze!r} is not a part of this encoder: {nearest(freeze, names)}"
-        )
-    return [known[freeze]]
-
-
 def whole_trunk(encoder: nn.Module, freeze: str | int | None) -> bool:
     """Whether everything below the head is frozen."""
-    inside = {id(part) for module in _chosen(encoder, freeze) for part in module.parameters()}
+    inside = {id(part) for module in frozen_parts(encoder, freeze) for part in module.parameters()}
     below = [part for block in blocks(encoder) for module in block for part in module.parameters()]
     return bool(below) and all(id(part) in inside for part in below)
 
