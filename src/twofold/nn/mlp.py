@@ -25,6 +25,9 @@ class VectorEncoder(nn.Module):
         dim: length of an embedding.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         size: int,

@@ -8,7 +8,7 @@ augmentation every epoch shows other pictures, so nothing is kept.
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from twofold.precision import resolved
 from twofold.train.feed import MEMORY
 from twofold.train.freezing import whole_trunk
 from twofold.twin import Twin
+
+if TYPE_CHECKING:
+    from twofold.inputs import Input
 
 __all__ = ["Kept", "kept_features", "with_cache"]
 
@@ -196,7 +199,7 @@ def on_features(twin: Twin, example: np.ndarray) -> Iterator[None]:
     """Inside, the twin embeds features of its own trunk."""
     input, encoder = twin.input, twin.encoder
     assert isinstance(encoder, OnFeatures)
-    twin.input, encoder.on_features = Features(input, example.shape), True
+    twin.input, encoder.on_features = cast("Input", Features(input, example.shape)), True
     try:
         yield
     finally:
