@@ -53,7 +53,10 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "evaluation": ("bench/evaluation.py", "src/twofold/metrics", "src/twofold/apps/evaluate.py"),
     "face_pretrained": (
         "bench/face_pretrained.py",
-        "src/twofold/inputs",
+        "src/twofold/inputs/face.py",
+        "src/twofold/inputs/face_alignment.py",
+        "src/twofold/inputs/face_detector.py",
+        "src/twofold/inputs/image_decoding.py",
         "src/twofold/onnx_tensors.py",
         "src/twofold/nn/dlib_weights.py",
         "src/twofold/nn/face_resnet.py",

@@ -1,6 +1,7 @@
 """The word `face` as a bundle: photographs are verified, enrolled and searched before anybody trains; all drawn."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from dlib_files import network
 from drawn_faces import on_page
 from twofold import recipes
+from twofold.apps.public_rates import RATES
 from twofold.build import seeded
 from twofold.errors import UsageError
 from twofold.inputs import Image
@@ -120,6 +122,14 @@ def test_all_faces_of_a_photograph_are_queries(extra, photographs):
         "three.png face 3 of 3 at 170, 20",
         "none.png",
     ]
+
+
+def test_the_rate_of_public_photographs_is_the_measured_one():
+    """An older result is replaced together with the number that `verify` quotes."""
+    folder = Path(__file__).parents[1] / "bench" / "results"
+    measured = json.loads((folder / "face_pretrained.json").read_text(encoding="utf-8"))["results"]
+    found = {each["name"]: each["value"] for each in measured}
+    assert RATES["dlib"].score == pytest.approx(found["lfw_score_at_far_1e-2"], abs=1e-4)
 
 
 def test_all_is_refused_where_things_hold_no_others():

@@ -17,7 +17,7 @@ TEMPLATE = (
 """Where the eyes, the nose and the corners of the mouth come to lie, in pixels of a face of 150 x 150.
 
 Medians of where the detector finds them in 2,090 faces that were aligned as dlib does it, left and
-right made even, so that the network sees what it was trained on (docs/decisions/064-faces.md)."""
+right made even, so that the network sees what it was trained on (docs/decisions/068-faces.md)."""
 
 TEMPLATE_SIDE = 150
 """Pixels of a side to which `TEMPLATE` belongs."""
