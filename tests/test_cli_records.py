@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from twofold import cli
+from twofold import cli, enrol, identify, verify
 from twofold.bundle import Bundle
+from twofold.inputs.records import joined
 from twofold.store import Index
 
 HEADER = ["id", "name", "street", "city", "label"]
@@ -104,6 +105,18 @@ def test_an_index_of_records_keeps_no_fields(run, bundle, folder, tmp_path, peop
     with Index.open(tmp_path / "index") as index:
         known = index.get(index.ids).metadata
     assert not any({"name", "street", "city", "text"} & each.keys() for each in known)
+
+
+def test_a_record_by_its_names_is_the_record_of_the_table(bundle, tmp_path, people):
+    known, (name, street, city) = Bundle.load(bundle), people[5]
+    record = {"name": name, "street": street, "city": city}
+    with Index.create(tmp_path / "gallery", known.contract) as gallery:
+        ids = enrol(known, gallery, "customer 5", record, keep_source=True)
+        assert enrol(known, gallery, "customer 5", [joined([name, street, city])]) == ids
+        found = identify(known, gallery, {"name": name.upper(), "city": city, "street": street})
+        assert found.label == "customer 5"
+        other = verify(known, record, {"name": people[60][0], "city": "Nowhere"})
+    assert other.decision == "different"
 
 
 def test_clusters_say_what_differs_by_field(run, bundle, tmp_path, people):

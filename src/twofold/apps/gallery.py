@@ -5,7 +5,7 @@ What needs no bundle is a method of the index: `expire`, `revoke`, `restore`, `p
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,7 +20,7 @@ from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
 from twofold.embedding import embed_read, read_all
 from twofold.errors import StoreError, UsageError
-from twofold.inputs.optional import identifier
+from twofold.inputs.optional import identifier, thing
 from twofold.printable import utf8_name
 from twofold.results import Embeddings, Erasure
 from twofold.store.arguments import utc
@@ -164,10 +164,8 @@ def embeddings_of(
     # an encoder without unit_norm is compared by direction too
     if bundle.contract.distance == "cosine":
         vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    pictures = bundle.twin.input.facts().get("kind") == "pictures"  # of which a string is a path
-    whole = [Path(value) if pictures and isinstance(value, str) else value for value in values]
     sources = (
-        tuple(source_of(value, key=bundle.fingerprint) for value in whole) if keep_source else None
+        tuple(source_of(value, key=bundle.fingerprint) for value in values) if keep_source else None
     )
     return Embeddings(
         ids=tuple(names),
@@ -208,7 +206,8 @@ def named(
     bundle: Bundle, label: str, files: Sequence[Any] | Path, ids: Sequence[str] | None
 ) -> tuple[list[Any], tuple[str, ...]]:
     """Things and their ids."""
-    values = [files] if isinstance(files, str | bytes | Path) else list(files)
+    given = [files] if isinstance(files, str | bytes | Path | Mapping) else list(files)
+    values = [thing(bundle.twin.input, value) for value in given]
     names = tuple(ids) if ids is not None else names_of(bundle, label, values)
     check_names(label, values, names)
     return values, names

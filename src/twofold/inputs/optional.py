@@ -16,6 +16,7 @@ __all__ = [
     "parts",
     "quality",
     "show",
+    "thing",
     "traits",
     "whole",
     "windows_of",
@@ -72,6 +73,15 @@ def whole(input: Any, value: Any, array: np.ndarray) -> np.ndarray:
     """What copies and damage are looked for in, if only a part was read: by its method `whole`; else what was read."""
     method = getattr(input, "whole", None)
     return array if method is None else method(value, array)
+
+
+def thing(input: Any, value: Any) -> Any:
+    """A raw thing as it is hashed and kept: by `thing`, else a string of pictures is a path."""
+    method = getattr(input, "thing", None)
+    if method is not None:
+        return method(value)
+    pictures = input.facts().get("kind") == "pictures"
+    return Path(value) if pictures and isinstance(value, str) else value
 
 
 def parts(input: Any, value: Any) -> dict[str, Any]:

@@ -273,6 +273,10 @@ class Text:
             )
         return word
 
+    def thing(self, value: object) -> object:
+        """A record by its names as the text that a table has of it; anything else as it is."""
+        return self._given(value) if isinstance(value, Mapping) else value
+
     def show(self, value: object, *, side: int | None = None) -> str | None:
         """The text as it was written; None where it cannot be read (any more)."""
         try:
