@@ -1,4 +1,4 @@
-"""Records: the fields of a row as one text, with a mark between them, so that an empty field shifts no other."""
+"""Records: the fields of a row as one text, a mark between them: an empty one shifts no other."""
 
 from collections.abc import Mapping, Sequence
 

@@ -27,8 +27,9 @@ from twofold.places import file_at
 __all__ = ["Text"]
 
 UNITS = {"bytes": 257, "characters": 8192, "words": 32_768, "ngrams": 32_768, "subwords": 0}
-"""What a text is cut into, and how many symbols there are by default. 8,192 keep all alphabets apart (Unicode up to
-U+1FFE); of Chinese, Japanese and Korean some characters share a symbol. Of subwords the vocabulary knows."""
+"""What a text is cut into, and how many symbols there are by default. 8,192 keep all alphabets
+apart (Unicode up to U+1FFE); some Chinese, Japanese and Korean characters share a symbol. The
+vocabulary says how many subwords there are."""
 
 FEWEST = {"bytes": 257, "characters": 2, "words": 2000, "ngrams": 2000}
 """Symbols that there must be; with fewer, too many words share one."""
@@ -37,7 +38,7 @@ NGRAMS = (2, 3, 4)
 """Letters of a piece of a word, whose ends count as letters."""
 
 FIRST_HASHED = 258
-"""Symbols below are those of bytes, a blank among them; pieces and words are hashed to the others."""
+"""Symbols below are those of bytes, a blank among them; words are hashed to the others."""
 
 EMPTY = "the text is empty: leave it out, or give some words"
 EMPTY_RECORD = "all fields of the record are empty: leave it out, or fill one in"
@@ -50,7 +51,7 @@ LARGEST_TEXT = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Text:
-    """Texts as sequences of symbols. Every choice that turns a text into what the encoder sees stands here.
+    """Texts as sequences of symbols, by choices that decide what the encoder sees.
 
     Attributes:
         unit: "characters", "bytes" (UTF-8), "words" (divided at blanks), or "ngrams": all pieces of
@@ -113,7 +114,7 @@ class Text:
             )
 
     def _subwords(self) -> int:
-        """How many subwords there are, 0 where texts are cut otherwise; the vocabulary is found and known by its hash.
+        """How many subwords there are; 0 for other units. Finds the vocabulary, kept as its hash.
 
         Raises:
             RecipeError: subwords without a vocabulary, a vocabulary without subwords, or one that
@@ -180,14 +181,14 @@ class Text:
         return _decoded(value)
 
     def _hashes(self, words: Sequence[tuple[str, str]]) -> list[int]:
-        """Words, or all their pieces with a blank between words; each with what tells its field apart."""
+        """Words, or their pieces with a blank between words; each salted with its field."""
         if self.unit == "words":
             return [_hashed(salt + word, self.symbols) for salt, word in words]
         pieces = [_pieces(word, self.symbols, salt) for salt, word in words]
         return [symbol for word in pieces for symbol in (*word, BLANK)][:-1]
 
     def _named(self, text: str) -> str:
-        """A record in words, for a vocabulary of somebody else's: "name: anna berg; city: lindau"."""
+        """A record in words, for a vocabulary made by others: "name: anna berg; city: lindau"."""
         values = zip(self.fields, text.split(records.MARK), strict=False)
         return "; ".join(f"{name}: {value}" for name, value in values if value) or text
 
@@ -251,9 +252,9 @@ class Text:
         return {"vocabulary": vocabulary.content_of(self.vocabulary)} if self.vocabulary else {}
 
     def argument(self, word: str) -> str:
-        """A word of the command line as a text: itself, what the file of `@FILE` holds, or standard input for `-`.
+        """A word of the command line as a text: itself, the content of `@FILE`, or standard input.
 
-        Of a record the fields stand between bars: "Anna Berg | | Lindau".
+        `-` stands for standard input.         Of a record the fields stand between bars: "Anna Berg | | Lindau".
 
         Raises:
             UnreadableInput: the file cannot be read, or is not UTF-8; or the word is the name of a

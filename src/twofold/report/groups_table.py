@@ -82,7 +82,7 @@ def _rows(
 
 
 def _differs(text: str, kept: str, fields: Sequence[str]) -> str:
-    """What the kept one lacks: the text with these words in brackets; of a record the fields that are not alike."""
+    """What the kept one lacks: words in brackets; of a record, by the fields that differ."""
     if not fields:
         return marked(text, kept)
     values = zip(fields, text.split(MARK), kept.split(MARK), strict=False)
