@@ -254,7 +254,8 @@ class Text:
     def argument(self, word: str) -> str:
         """A word of the command line as a text: itself, the content of `@FILE`, or standard input.
 
-        `-` stands for standard input.         Of a record the fields stand between bars: "Anna Berg | | Lindau".
+        `-` stands for standard input. Of a record the fields stand between bars: "Anna Berg | |
+        Lindau".
 
         Raises:
             UnreadableInput: the file cannot be read, or is not UTF-8; or the word is the name of a
