@@ -1,12 +1,12 @@
-"""Do the three standings keep their promises? Calibrations on invented populations whose true rate is known.
+"""Whether the three standings keep their promises, on made-up populations whose true rate is known.
 
     python bench/standings.py [--only guaranteed] [--quick]
 
-Each part draws people, finds a threshold, and compares the true rate there with the asked one
-(populations.py). Parts: "guaranteed" counts pairs in O(n log n), without noise of single pairs,
-which makes identities count for more; "certified" calls `certify` on every pair, with noise, and
-asks what is warned about; "sites" certifies by site. A refusal is no violation, and is counted.
-With --only the last line holds one part.
+Each part draws people (populations.py), finds a threshold, and compares the true rate there with
+the asked one. Parts: "guaranteed" counts pairs in O(n log n), without the noise of single pairs, so
+that identities matter more; "certified" calls `certify` on every pair, with noise, and checks the
+warnings; "sites" certifies by site. A refusal is counted, but does not break a promise. With --only
+the last line has one part.
 """
 
 import argparse

@@ -36,7 +36,7 @@ def test_parts_of_a_table_and_the_cleaned_one(capsys, table: Path) -> None:
     code, out = told(capsys, table, "--fix", table.with_name("clean.csv"))
     assert code == 0 and {"duplicates-within-classes", "overlap-identities"} <= out["codes"]
     assert out["dropped"]["copy.png"] == "equal to 0.png"
-    assert out["dropped"]["28.png"] == "its identity stands on another side too"
+    assert out["dropped"]["28.png"] == "its identity is on another side, too"
     kept = Items.open(table.with_name("clean.csv"))
     assert len(kept) == 37 - len(out["dropped"]) and table.with_name("clean.dropped.csv").is_file()
     code, out = told(capsys, table.with_name("clean.csv"), "--against", table)

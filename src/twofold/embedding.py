@@ -188,7 +188,8 @@ def embed_arrays(
         vectors = embed_arrays(twin, parts, precision=precision, **settings)
         return _averaged(vectors, [len(each) for each in divided])
     rows = batch_size or _at_once(twin, arrays)
-    order = _by_length(arrays)
+    # things of like length beside each other, so that a batch holds little padding
+    order = np.argsort([len(array) for array in arrays], kind="stable")
     batches = [
         [arrays[place] for place in order[start : start + rows]]
         for start in range(0, len(arrays), rows)
@@ -229,11 +230,6 @@ def _averaged(
     if bool((np.abs(np.linalg.norm(vectors, axis=1) - 1) < 1e-2).all()):
         means[several] /= np.linalg.norm(means[several], axis=1, keepdims=True)
     return means
-
-
-def _by_length(arrays: Sequence[np.ndarray]) -> Int[np.ndarray, "n"]:
-    """Things of like length beside each other, so that a batch holds little padding; else the order they have."""
-    return np.argsort([len(array) for array in arrays], kind="stable")
 
 
 def _side_by_side(work: Callable[[Any], np.ndarray], batches: Sequence[Any]) -> list[np.ndarray]:

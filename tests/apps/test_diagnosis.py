@@ -81,7 +81,7 @@ def test_equal_items_are_found_as_they_are_read(tmp_path: Path) -> None:
     across, within = findings["duplicates-across-classes"], findings["duplicates-within-classes"]
     assert across.files == ("p0/x", "p5/y") and within.files == ("p1/u", "p1/v")
     assert (
-        "1 content stands under more than one label" in across.message
+        "1 content occurs under more than one label" in across.message
         and "p0/x = p5/y" in across.message
     )
     assert across.level == within.level == "warning"

@@ -106,7 +106,7 @@ def test_overlap_with_other_data(tmp_path: Path, sound: Items) -> None:
     )
     new = new.where(identities=["x", "glyph 1"])
     findings, found = examined(new, against=old)
-    assert "1 identity stands on two sides of these items, those compared with (glyph 1)" in (
+    assert "1 identity is on two sides of these items, those compared with (glyph 1)" in (
         findings["overlap-identities"].message
     )
     near = findings["overlap-near"]
@@ -119,7 +119,7 @@ def test_parts_of_a_table_that_share_identities_and_contents(tmp_path: Path, sou
     parts = ["train"] * 20 + ["test"] * 12  # identity 2 has four items in either
     findings, found = examined(items, against=parts)
     assert findings["overlap-identities"].message.startswith(
-        "1 identity stands on two sides of test, train (glyph 2)"
+        "1 identity is on two sides of test, train (glyph 2)"
     )
     assert list(found.dropped) == [16, 17, 18, 19]  # the larger part gives way
     with pytest.raises(DataError, match="3 parts are given for 32 items"):

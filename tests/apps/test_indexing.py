@@ -268,7 +268,9 @@ class TestShards:
             pytest.raises(FingerprintMismatch),
         ):
             index_shards(other, out)
-        with pytest.raises(UsageError, match="shard 2 of 2 is none: they are numbered from 0 to 1"):
+        with pytest.raises(
+            UsageError, match="there is no shard 2 of 2: they are numbered from 0 to 1"
+        ):
             embed_shards(bundle, items, out, shard=(2, 2))
 
     @pytest.mark.parametrize("place", range(0, 100, 4))

@@ -342,7 +342,7 @@ def test_what_cannot_be_enrolled_or_asked(picture: Callable, tmp_path: Path) -> 
             enrol(bundle, index, "anna", [])
         with pytest.raises(
             UsageError,
-            match=r"'x' would stand for two things: the same file is given twice, or the",
+            match=r"'x' would name two things: the same file is given twice, or the",
         ):
             enrol(bundle, index, "anna", [path, picture("other/a.png", 2)], ids=["x", "x"])
         with pytest.raises(

@@ -73,7 +73,7 @@ def test_cells_find_nearly_all_and_nothing_else_each_once(tiny_cells, distance, 
 
 
 def test_a_huge_cell_is_cut_into_cells_of_its_own(tiny_cells, monkeypatch):
-    monkeypatch.setattr(module, "HUGE", 300)
+    monkeypatch.setattr(module, "HUGE_CELL", 300)
     monkeypatch.setattr(cells_module, "TRIALS", 100)
     monkeypatch.setattr(cells_module, "SMALL", 250)
     vectors = planted(1200)

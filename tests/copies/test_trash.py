@@ -109,7 +109,7 @@ def test_other_tables_and_places_are_refused(data, tmp_path):
 def test_undoing_does_not_overwrite(data):
     moved = apply_decisions(data, decided(data, "1,a.png,keep,5", "1,b.png,delete,5"))
     (data / "b.png").write_bytes(b"new")
-    with pytest.raises(DataError, match=r"b\.png stands there again"):
+    with pytest.raises(DataError, match=r"b\.png exists again"):
         apply_decisions(data, moved.undo)
     assert (data / "b.png").read_bytes() == b"new"
 

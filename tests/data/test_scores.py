@@ -146,7 +146,7 @@ def test_sites_and_recordings_of_scores_and_vectors(tmp_path):
     (tmp_path / "s.csv").write_text(
         "score,identity_a,identity_b,site_a,site_b\n0.9,x,x,Rome,Oslo\n"
     )
-    with pytest.raises(DataError, match="1 identities stand at several sites"):
+    with pytest.raises(DataError, match="1 identities have several sites"):
         Scores.open(tmp_path / "s.csv")
     (tmp_path / "v.csv").write_text(
         'vector,label,source,site\n"[1, 0]",x,1,Rome\n"[1, 0]",x,1,Rome\n"[0, 1]",x,2,Rome\n"[1, '

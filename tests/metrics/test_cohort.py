@@ -21,7 +21,7 @@ def people(identities, items=3, seed=0):
 
 
 def test_scores_are_those_of_the_formula(monkeypatch):
-    monkeypatch.setattr("twofold.metrics.cohort.BLOCK", 30)
+    monkeypatch.setattr("twofold.metrics.cohort.SCORES_AT_ONCE", 30)
     score, _ = people(10)
     cohort = np.arange(18, 30)
     found = cohort_statistics(score, 18, cohort, top=5)

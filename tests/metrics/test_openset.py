@@ -17,7 +17,7 @@ def people(identities=120, items=3, seed=0):
 
 
 def test_every_item_beside_the_enrolled_is_a_probe(monkeypatch):
-    monkeypatch.setattr("twofold.metrics.openset.BLOCK", 50)
+    monkeypatch.setattr("twofold.metrics.openset.SCORES_AT_ONCE", 50)
     score, labels = people(20, 3)
     asked = []
 

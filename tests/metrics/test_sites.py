@@ -48,7 +48,7 @@ def test_an_identity_stands_at_one_site():
     identity, site = np.array([0, 0, 1, 2]), np.array([5, 5, 7, 5])
     assert sites_of_identities(identity, site, ("x", "y", "z")).tolist() == [5, 7, 5]
     with pytest.raises(
-        DataError, match=r"1 identities stand at several sites \('x' at 2\): give each one site"
+        DataError, match=r"1 identities have several sites \('x' at 2\): give each one site"
     ):
         sites_of_identities(np.array([0, 0, 1]), np.array([5, 7, 7]), ("x", "y"))
 

@@ -386,7 +386,7 @@ def test_a_lost_end_of_the_log_is_noticed(index: Index, make: Make, tmp_path: Pa
         (copy / name).write_bytes((index.path / name).read_bytes())
     with pytest.raises(
         DamagedIndex,
-        match=r"stands at write 1, and write 2 was acknowledged: its write-ahead log is",
+        match=r"is at write 1, and write 2 was acknowledged: its write-ahead log is",
     ):
         Index.open(copy)
     found = twofold.store.upkeep.inspect(copy).findings

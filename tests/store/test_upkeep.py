@@ -190,9 +190,7 @@ def test_the_command(written: Path, run: Run) -> None:
     assert run("check", written)[:2] == (0, "40 whole items, all as it was written\n")
     change(written, "DELETE FROM items WHERE row = 5")
     code, out, _ = run("check", written)
-    assert code == 1 and "39 whole items stand there where 40 were written" in out.replace(
-        "\n", " "
-    )
+    assert code == 1 and "39 whole items are left of 40 that were written" in out.replace("\n", " ")
     code, out, _ = run("check", written, "--repair", "--json")
     told = json.loads(out)
     assert (code, told["items"], told["findings"]) == (0, 39, [])

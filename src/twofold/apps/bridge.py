@@ -1,4 +1,4 @@
-"""A bridge from the vectors of one model to those of another, and what it costs in recall."""
+"""A bridge from the vectors of one model to those of another, and its cost in recall."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from twofold.results import Toll
 __all__ = ["Bridge", "Pairs", "toll"]
 
 HELD_OUT = 0.25  # share of the items, by identities, that a measured bridge has not seen
-QUERIES = 20  # with another item of their label; with fewer each has to find itself
+QUERIES = 20  # with another item of their label; if there are fewer, each has to find itself
 REPLICATES = 1000
-"""Bootstrap samples: the ends of a 95 % interval are then known to some hundredths of its width."""
+"""Bootstrap samples, which fix the ends of a 95 % interval to some hundredths of its width."""
 
 QUERIES_AT_ONCE = 256
 """Queries scored against all items at once: their scores stay a few hundred megabytes."""
@@ -26,7 +26,7 @@ QUERIES_AT_ONCE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs:
-    """The same things as both models have embedded them, with whom they belong to."""
+    """The same things embedded by both models, with their labels."""
 
     labels: tuple[str, ...]
     old: Float[np.ndarray, "n old"]
@@ -38,8 +38,8 @@ class Bridge:
     """An orthogonal map between the vectors of two models, from mean to mean: `b = (a - mean_old) R + mean_new`.
 
     R is the matrix with orthonormal rows or columns (whichever are fewer) that minimises `|A R -
-    B|` (Schonemann 1966). For the cosine both means are taken to be zero, and what comes out is
-    brought to length 1.
+    B|` (Schonemann 1966). For the cosine both means are taken to be zero, and the result is brought
+    to length 1.
     """
 
     matrix: Float[np.ndarray, "old new"]
@@ -51,7 +51,7 @@ class Bridge:
     def fit(
         cls, old: Float[np.ndarray, "n old"], new: Float[np.ndarray, "n new"], *, unit: bool
     ) -> "Bridge":
-        """The bridge that brings each row of `old` as near as can be to the same row of `new`."""
+        """The bridge that brings the rows of `old` as near as possible to the same rows of `new`."""
         old, new = old.astype(np.float64), new.astype(np.float64)
         mean_old = np.zeros(old.shape[1]) if unit else old.mean(axis=0)
         mean_new = np.zeros(new.shape[1]) if unit else new.mean(axis=0)
@@ -125,7 +125,7 @@ def answers(
     asking: Int[np.ndarray, "q"],
     itself: bool,
 ) -> Float[np.ndarray, "q"]:
-    """For each query 1 where its best item is the right one, else 0.
+    """For each query 1 if its best item is the right one, else 0.
 
     Args:
         codes: labels of the gallery. asking: which item of the gallery each query is.

@@ -30,14 +30,14 @@ def compare(
 ) -> tuple[Difference, ...]:
     """How much better `b` is than `a` on identities that neither has seen, each number with the interval of its gain.
 
-    Of data that a bundle was trained from, the identities kept aside as "test" are used: those of
-    both, where both know the data. Where both were cross-fitted on it, in the same folds, their
-    cross-fitted scores are compared. Where both are calibrated, and on other identities than these,
-    error rates at their thresholds are compared too.
+    Of data that a bundle was trained from, the identities kept aside as "test" are used (those of
+    both, if both know the data). If both were cross-fitted on it, in the same folds, their
+    cross-fitted scores are compared. If both are calibrated on other identities, error rates at
+    their thresholds are compared, too.
 
     Args:
         far: false-accept rate at which true-accept rates are compared, each at its own threshold.
-        seed: deals identities to groups where there are more than 2,000.
+        seed: deals identities to groups if there are more than 2,000.
         progress: called with (done, total) items embedded, once for each bundle.
 
     Raises:
@@ -65,7 +65,7 @@ def compare(
 
 
 def _crossfitted(a: Bundle, b: Bundle, items: Items) -> tuple[CrossFit, CrossFit] | None:
-    """The cross-fitted scores of both, where neither kept identities of this data aside; None: some may be left.
+    """The cross-fitted scores of both, if neither kept identities of this data aside; None: some may be left.
 
     Raises:
         IdentityOverlap: only one of the two was cross-fitted.

@@ -1,4 +1,4 @@
-"""Near-duplicates: groups of things that are nearly the same, of one collection, a grown one, or against an index."""
+"""Near-duplicates in a collection, also one that has grown, or compared with an index."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from twofold.copies.clusters import star_groups
 from twofold.copies.comparing import Judge
 from twofold.copies.judge import Verdict
 from twofold.copies.near_pairs import NearPairs, near_pairs
-from twofold.copies.reading import Collection, Seen, collect, distinct
+from twofold.copies.reading import Collection, collect, distinct
 from twofold.copies.rule import DEFAULT, KEEP, Copies, Keep, preferred, rule_in_words
 from twofold.copies.stars import Found, stars_of
 from twofold.copies.worth import worth
@@ -32,11 +32,11 @@ from twofold.store.index import Index
 __all__ = ["DEFAULT", "KEEP", "Copies", "Keep", "dedup", "dedup_vectors"]
 
 COPY = 0.9
-"""Score from which on the judge calls two pictures copies."""
+"""Score at which the judge calls two pictures copies."""
 
 DARK, BLURRED = 24.0, 0.06
-"""Mean light under which a picture is dark; and mean second difference of its 64 x 64 plane, to its spread, under which
-nothing in it is sharp."""
+"""Mean light below which a picture is dark; and mean second difference of its 64 x 64 plane,
+relative to its spread, below which nothing in it is sharp."""
 
 Watch = Callable[[str, int, int], None]
 
@@ -54,19 +54,19 @@ def dedup(
 ) -> Groups:
     """Find groups of near-duplicates among things; each is read once, and no file is touched.
 
-    Pictures are copies of each other where one fits into the other and nothing differs locally
+    Pictures are copies of each other if one fits into the other and nothing differs locally
     (`copies.judge`). A calibrated bundle adds pairs whose score reaches its threshold, and so does
-    `threshold` for any bundle. Of all else (texts, series, ...) those are copies, and things of
-    equal content. Every copy was compared with the one that is kept. Links, and second names of one
-    file, are left out.
+    `threshold` for any bundle. For everything else (texts, series, ...) these are the copies,
+    besides things of equal content. Every copy was compared with the one that is kept. Links, and
+    second names of one file, are left out.
 
     Args:
         reader: a bundle; or an input type; None: pictures, by their pixels alone.
-        keep: which of a group stays, if `rule` does not say so.
-        threshold: score of the bundle's vectors from which on two things are the same.
-        against: what is in this index stays: things near it are its copies, in groups of their own.
-        cache: a folder where what was read is kept by content: the next call reads, embeds and
-            compares what is new.
+        keep: which of a group stays, unless `rule` is given.
+        threshold: score of the bundle's vectors at which two things are the same.
+        against: what this index holds stays: things near it are its copies, in groups of their own.
+        cache: a folder that keeps what was read, by content: the next call reads, embeds and
+            compares only what is new.
         rule: what counts as a copy, and which one stays.
         watch: called with (what is done, done, total).
 
@@ -97,27 +97,41 @@ def dedup(
             verdicts=search.judge.known,
             mirrored=rule.mirrored,
         )
+    given = {"against": against is not None, "asked": threshold is not None}
+    said = rule_in_words(bundle, limit, rule, pictures=reads_pictures, **given)
+    notes = (*((kept.note,) if kept.note else ()), *notes, *search.notes)
+    return _collected(search, known, found, new=new, rule=said, notes=notes)
+
+
+def _collected(
+    search: "_Search",
+    known: Collection,
+    found: Found,
+    *,
+    new: int,
+    rule: str,
+    notes: tuple[str, ...],
+) -> Groups:
+    """The groups, with what else was seen of the things."""
     groups, perhaps = search.groups(found), search.perhaps(found)
+    pictures = [
+        each for each in zip(known.ids, known.seen, strict=True) if each[1].plane is not None
+    ]
     return Groups(
         groups=groups,
         perhaps=perhaps,
         items=len(known) + len(known.unreadable),
         new=new,
-        rule=rule_in_words(
-            bundle,
-            limit,
-            rule,
-            pictures=reads_pictures,
-            against=against is not None,
-            asked=threshold is not None,
-        ),
-        threshold=COPY if limit is None else limit,
+        rule=rule,
+        threshold=COPY if search.limit is None else search.limit,
         unreadable=known.unreadable,
-        notes=(*((kept.note,) if kept.note else ()), *notes, *search.notes),
+        notes=notes,
         files=search.files((*groups, *perhaps)),
-        dark=_odd(known, lambda seen: seen.light < DARK),
-        blurred=_odd(known, lambda seen: seen.sharpness < BLURRED and seen.light >= DARK),
-        worth=worth() if known.pictures.any() else {},
+        dark=tuple(name for name, seen in pictures if seen.light < DARK),
+        blurred=tuple(
+            name for name, seen in pictures if seen.sharpness < BLURRED and seen.light >= DARK
+        ),
+        worth=worth() if pictures else {},
     )
 
 
@@ -131,9 +145,9 @@ def dedup_vectors(
     """Groups of vectors that exist already; the first of each group is kept.
 
     Args:
-        vectors: embeddings, or an array (n, dim), float32 or float16, a memory map as well; then
-            row numbers are ids.
-        threshold: score from which on two are the same: a cosine, or minus a distance.
+        vectors: embeddings, or an array (n, dim), float32 or float16, or a memory map; then row
+            numbers are ids.
+        threshold: score at which two are the same: a cosine, or minus a distance.
         distance: cosine, euclidean or squared_euclidean.
     """
     rows = vectors.vectors if isinstance(vectors, Embeddings) else vectors
@@ -180,7 +194,13 @@ class _Search:
         kept: Cache,
     ) -> None:
         self.own = len(known)
-        self.known = _joined(known, indexed.known)
+        beside = indexed.known
+        self.known = replace(
+            known,
+            ids=known.ids + beside.ids,
+            values=known.values + beside.values,
+            seen=known.seen + beside.seen,
+        )
         self.indexed, self.bundle, self.limit, self.rule = indexed, bundle, limit, rule
         self.judge = Judge(
             collection=self.known,
@@ -269,7 +289,7 @@ class _Search:
         return Verdict(says="copy", score=score)
 
     def _score(self, first: int, second: int) -> tuple[float | None, float | None]:
-        """Of the vectors, and the threshold that holds for them."""
+        """The score of the vectors, and the threshold for it."""
         if first >= self.own:
             return None, None
         if second >= self.own:
@@ -288,7 +308,7 @@ class _Search:
         return old + preferred(self.known, new, self.rule.keep)
 
     def groups(self, found: Found) -> tuple[Group, ...]:
-        """About what the index holds first; its own further items are not offered."""
+        """Groups about items of the index come first; further items of the index are not offered."""
         told = []
         for star in found.stars:
             members = [
@@ -299,7 +319,7 @@ class _Search:
         return tuple(sorted(told, key=lambda group: not group.known))
 
     def perhaps(self, found: Found) -> tuple[Group, ...]:
-        """Doubtful pairs by the one that would stay, the likeliest first."""
+        """Doubtful pairs, grouped by the one that would stay, the likeliest first."""
         beside: dict[int, list[tuple[int, float]]] = {}
         for first, second, score in found.doubts:
             kept, other = self._preferred([first, second])
@@ -319,7 +339,7 @@ class _Search:
         """What is known of the files of the groups."""
         named = {name for group in groups for name in (group.kept, *group.copies)}
         told = {}
-        for place in reversed(range(len(self.known))):  # ours win where the index has the same name
+        for place in reversed(range(len(self.known))):  # ours win if the index has the same name
             value, seen, name = (
                 self.known.values[place],
                 self.known.seen[place],
@@ -333,25 +353,8 @@ class _Search:
         return told
 
 
-def _joined(known: Collection, indexed: Collection) -> Collection:
-    return replace(
-        known,
-        ids=known.ids + indexed.ids,
-        values=known.values + indexed.values,
-        seen=known.seen + indexed.seen,
-    )
-
-
-def _odd(known: Collection, odd: Callable[[Seen], bool]) -> tuple[str, ...]:
-    return tuple(
-        name
-        for name, seen in zip(known.ids, known.seen, strict=True)
-        if seen.plane is not None and odd(seen)
-    )
-
-
 def _limit(bundle: Bundle | None, threshold: float | None, against: Index | None) -> float | None:
-    """The score of vectors from which on things are the same; None: pixels and contents decide alone."""
+    """The score of vectors at which things are the same; None: pixels and contents decide alone."""
     if bundle is None:
         if threshold is not None or against is not None:
             raise UsageError("a threshold and an index are about vectors: give a bundle as well")

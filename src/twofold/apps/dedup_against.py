@@ -1,4 +1,4 @@
-"""What an index holds of things that look like ours: these stay, and ours are their copies."""
+"""Items of an index that resemble ours: they stay, and ours are their copies."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,19 +21,19 @@ ASKED = 256
 """Things whose neighbours are asked for at once."""
 
 HITS = 5
-"""Neighbours of a thing that are looked at even where none reaches the threshold."""
+"""Neighbours of a thing that are compared even if none reaches the threshold."""
 
 Watch = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Indexed:
-    """What an index holds of things that look like ours; in one collection these stand behind ours.
+    """Items of an index that resemble ours; in the joint collection they come after ours.
 
     Attributes:
         known: names, and what could be read of their files. scores: (place of ours, number here) ->
             of the vectors.
-        unread: numbers of those of which nothing but the vector is known.
+        unread: numbers of those with nothing but a vector.
     """
 
     known: Collection
@@ -49,7 +49,7 @@ def beside(
     *,
     watch: Watch | None,
 ) -> Indexed:
-    """The nearest of the index to each of ours, and all that reach the threshold."""
+    """The index's items nearest to each of ours, and all that reach the threshold."""
     if index is None or bundle is None or known.vectors is None:
         return Indexed(known=Collection(ids=(), values=(), seen=()), scores={})
     near = list(_hits(known, index, DEFAULT if limit is None else limit, watch))
@@ -106,7 +106,7 @@ def _hits(
 
 
 def _itself(value: Any, name: str, other: str, source: Path | None) -> bool:
-    """Whether what is indexed is this very thing: the same file; or the same name, where no file is known."""
+    """Whether an indexed item is this very thing: the same file; or the same name, if no file is known."""
     if source is None:
         return name == other
     return isinstance(value, Path) and value.exists() and value.samefile(source)

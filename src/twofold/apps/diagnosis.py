@@ -1,4 +1,4 @@
-"""What stands against training on data, by its labels and one reading. Any input type with a `read` will do."""
+"""Problems of data for training, found by its labels and one reading. Any input type with a `read` will do."""
 
 import unicodedata
 from collections import defaultdict
@@ -33,7 +33,7 @@ NAMED = 20
 """Items that a message names before it says how many more there are; `Finding.files` has all."""
 
 MOST_UNREADABLE = 0.5
-"""Share of items that may be left out: of more unreadable ones the recipe or the folder is the wrong one."""
+"""Share of unreadable items that may be left out; beyond it the recipe or the folder is the wrong one."""
 
 FIX = "`twofold doctor DATA --fix clean.csv` writes a table without them"
 
@@ -49,7 +49,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What one pass over the items gave: content -> its positions, and position -> why it cannot be read."""
+    """What one pass over the items found: content -> its positions, and position -> why it cannot be read."""
 
     same: dict[str, list[int]]
     unreadable: dict[int, str]
@@ -65,12 +65,12 @@ def diagnosed(
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Finding, ...]:
-    """Read every item once and say what stands against training, the worst first.
+    """Read every item once and report what is wrong for training, the worst first.
 
-    Found are: items that cannot be decoded; items that are exactly equal as they are read, within a
-    class and (worse) under two; labels that differ in case, blanks or Unicode form alone; one class
-    only, singletons only; class sizes; what `recipe` becomes for this data, and whether it can be
-    trained; what lay in the folder and was left out. `twofold.apps.doctor` looks deeper.
+    It finds items that cannot be decoded; items that are exactly equal as read, within a class and
+    (worse) across classes; labels that differ only in case, blanks or Unicode form; a single class,
+    or only singletons; class sizes; what `recipe` becomes for this data, and whether it can be
+    trained; files of the folder that were left out. `twofold.apps.doctor` looks deeper.
 
     Args:
         items: what shall be trained on.
@@ -100,7 +100,7 @@ def diagnosis(
     seed: int = 0,
     strict: bool = False,
 ) -> list[Finding]:
-    """What the labels and one pass over the items tell, in no order; see `diagnosed`."""
+    """Findings from the labels and one pass over the items, in no order; see `diagnosed`."""
     found = [
         *unreadable_items(items, reading, strict=strict),
         *_duplicates(items, reading),
@@ -141,7 +141,7 @@ def read_each(
 
 
 def unreadable_items(items: Items, reading: Reading, *, strict: bool) -> list[Finding]:
-    """What cannot be decoded: a warning, or fatal where it is too much or `strict`."""
+    """Items that cannot be decoded: a warning, or fatal if there are too many or with `strict`."""
     if not reading.unreadable:
         return []
     share = len(reading.unreadable) / len(items)
@@ -195,13 +195,13 @@ def _equal(
     if not groups:
         return []
     shown = some((" = ".join(_ids(items, same)) for same in groups), 3)
-    message = f"{counted(len(groups), 'content', 'stands')} {where}, exactly equal as they are read ({shown})"
+    message = f"{counted(len(groups), 'content', 'occurs')} {where}, exactly equal as they are read ({shown})"
     files = _ids(items, [position for same in groups for position in same])
     return [Finding(level="warning", code=code, message=message, remedy=remedy, files=files)]
 
 
 def _names(items: Items) -> list[Finding]:
-    """Labels that a reader takes for the same."""
+    """Labels that look the same to a reader."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in items.identities:
         alike[plain_name(name)].append(name)
@@ -224,7 +224,7 @@ def _names(items: Items) -> list[Finding]:
 
 
 def plain_name(name: str) -> str:
-    """A label without what the eye does not see: case, blanks, Unicode's several ways to write a letter."""
+    """A label without differences that the eye does not see: case, blanks, Unicode forms."""
     composed = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     seen = "".join(letter for letter in composed if unicodedata.category(letter) != "Cf")
     return " ".join(seen.split())
@@ -288,7 +288,8 @@ def _trained(items: Items, recipe: Recipe, fixed: Collection[str], seed: int) ->
     """What the recipe becomes for these items, and whether it can be trained on them."""
     usable = int((_sizes(items) >= 2).sum())
     if usable < 2:
-        # one class or singletons only are said already; here one class with a pair, and singletons
+        # a single class, and singletons only, are reported
+        # already; here one class with a pair, and singletons
         return [_alone()] if len(_sizes(items)) >= 2 and usable else []
     try:
         fitted = adapted(recipe, items, fixed=fixed, seed=seed)

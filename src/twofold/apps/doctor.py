@@ -1,4 +1,4 @@
-"""The whole checkup of data: what its diagnosis says, copies, overlap, doubtful labels, confounds; what to leave out.
+"""The whole checkup of data: diagnosis, copies, overlap, doubtful labels, confounds; and what to leave out.
 
 Each item is read once; memory is linear in the number of items, about two kilobytes per picture.
 """
@@ -43,11 +43,11 @@ class Checkup:
 
 @dataclass(frozen=True, kw_only=True)
 class _Case:
-    """The items, those that they are compared with behind them, and what was found so far.
+    """The items, followed by those that they are compared with, and what was found so far.
 
     Attributes:
-        ids, identity: by name, of all; an id of those compared with begins with "against: ".
-        side: code into `sides` of each, all equal where nothing is compared.
+        ids, identity: names, of all; ids of those compared with begin with "against: ".
+        side: code into `sides` of each; all equal if nothing is compared.
     """
 
     items: Items
@@ -72,13 +72,13 @@ def checkup(
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Checkup:
-    """Read every item once and say all that stands against training on them and against believing what is measured.
+    """Read every item once and report everything wrong with training on them or with believing the measurements.
 
     Beyond what `doctor` finds: near copies (recompressed, brighter, cut a little) within a class
-    and under two; identities and contents that stand on two sides; labels that the nearest
-    neighbours contradict, if those are good enough to say so; traits that should not tell genuine
-    from impostor pairs and do; by a bundle's vectors, whether identities of one site or group are
-    alike, so that they are not independent.
+    and across classes; identities and contents on two sides; labels that the nearest neighbours
+    contradict, if those are reliable enough; traits that tell genuine from impostor pairs but
+    should not; by a bundle's vectors, whether identities of one site or group are alike and so not
+    independent.
 
     Args:
         items: what shall be trained on.
@@ -176,7 +176,7 @@ def _first(reading: Reading, count: int) -> Reading:
 
 
 def _own(case: _Case, groups: Sequence[Sequence[int]]) -> list[list[int]]:
-    """The part of each group that is of the items themselves, where that is two or more."""
+    """The members of each group among the items themselves, if they are two or more."""
     own = [[place for place in group if place < len(case.items)] for group in groups]
     return [group for group in own if len(group) > 1]
 
@@ -188,7 +188,7 @@ def _new_groups(near: list[list[int]], exact: list[list[int]]) -> list[list[int]
 
 
 def _leave_out_copies(case: _Case, groups: list[list[int]], word: str) -> None:
-    """Of copies in one class the first stays; of copies under two labels none, since nobody knows which is right."""
+    """Of copies in one class the first stays; of copies under two labels none, since it is unknown which is right."""
     for group in _own(case, groups):
         torn = len(set(case.items.labels[group])) > 1
         left = [place for place in group if place not in case.dropped]
@@ -232,7 +232,7 @@ def _copies(case: _Case, groups: list[list[int]], *, code: str, where: str, reme
 
 
 def _overlap(case: _Case, exact: list[list[int]], near: list[list[int]]) -> None:
-    """What stands on two sides: identities by name, contents, near copies."""
+    """What occurs on two sides: identities by name, contents, near copies."""
     by_name: dict[str, list[int]] = {}
     for place, name in enumerate(case.identity):
         by_name.setdefault(name, []).append(place)
@@ -249,7 +249,7 @@ def _overlap(case: _Case, exact: list[list[int]], near: list[list[int]]) -> None
             for g in torn
         )
         places = _giving_way(case, torn)
-        said = counted(len(torn), what, "stands")
+        said = counted(len(torn), what, "is")
         case.findings.append(
             Finding(
                 level="warning",
@@ -260,11 +260,11 @@ def _overlap(case: _Case, exact: list[list[int]], near: list[list[int]]) -> None
             )
         )
         for place in places:
-            case.dropped.setdefault(place, f"its {what} stands on another side too")
+            case.dropped.setdefault(place, f"its {what} is on another side, too")
 
 
 def _giving_way(case: _Case, groups: list[list[int]]) -> list[int]:
-    """The items to be left out: of several parts the largest side of each group stays behind, of two data sets this."""
+    """The items to leave out: of two data sets those of this one; of parts all but those in the smallest."""
     if len(case.ids) > len(case.items):
         return [place for group in groups for place in group if place < len(case.items)]
     size = np.bincount(case.side)
@@ -280,7 +280,7 @@ def _giving_way(case: _Case, groups: list[list[int]]) -> list[int]:
 
 
 def _incomplete(case: _Case) -> None:
-    """Formats without checksums (JPEG, WebP, BMP, raw TIFF) do not tell that a part of the picture was lost."""
+    """Pictures with a lost part: formats without checksums (JPEG, WebP, BMP, raw TIFF) do not tell."""
     flat = flat_edges(case.known.planes) & case.known.pictures
     names = tuple(case.ids[place] for place in np.flatnonzero(flat[: len(case.items)]))
     if names:

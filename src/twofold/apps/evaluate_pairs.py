@@ -1,4 +1,4 @@
-"""How well a bundle does on a table of pairs with answers: error rates, or correlations where answers are graded."""
+"""How well a bundle does on a table of pairs with answers: error rates, or correlations for graded answers."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from twofold.results import Evaluation
 __all__ = ["evaluate_pair_vectors", "evaluate_pairs", "judged_pairs", "listed_pairs"]
 
 FEWEST_GROUPS = 20
-"""Groups of pairs that share things, from which on these are resampled: fewer tell nothing of their own spread."""
+"""Fewest groups of pairs sharing things that are resampled: fewer tell nothing of their own spread."""
 
 
 def evaluate_pairs(
@@ -35,8 +35,8 @@ def evaluate_pairs(
 
     Every pair of the list counts once, as public protocols have it, while `evaluate` counts
     identities. Intervals resample the identities of the table (`identity_a`, `identity_b`). Without
-    these they resample pairs, which is too narrow where pairs share people: `unit` and `notes` say
-    so. Of the table that the bundle was trained from, the pairs that training kept aside as "test"
+    these they resample pairs, which is too narrow if pairs share people: `unit` and `notes` say so.
+    Of the table that the bundle was trained from, the pairs that training kept aside as "test"
     are used. Of graded answers the numbers are correlations.
 
     Args:
@@ -79,7 +79,7 @@ def evaluate_pair_vectors(
     seed: int = 0,
     notes: Sequence[str] = (),
 ) -> Evaluation:
-    """`evaluate_pairs` of what `judged_pairs` gave; nothing is embedded again."""
+    """`evaluate_pairs` of the result of `judged_pairs`; nothing is embedded again."""
     if pairs.graded:
         return _graded(bundle, pairs, vectors, confidence=confidence, seed=seed, notes=notes)
     unit, listed = (
@@ -113,7 +113,7 @@ def _graded(
 ) -> Evaluation:
     """How well the scores agree with graded answers; pairs that share a thing are resampled together."""
     units, unit = pair_components(pairs), "group of pairs that share things"
-    said = [f"{len(pairs)} pairs are graded, so that correlations stand in place of error rates"]
+    said = [f"{len(pairs)} pairs are graded, so correlations replace error rates"]
     if (count := len(np.unique(units))) < FEWEST_GROUPS:
         said.append(
             f"the pairs share things, in {counted(count, 'group')}: "
@@ -143,7 +143,7 @@ def _graded(
 def listed_pairs(
     bundle: Bundle, pairs: Pairs, vectors: Float[np.ndarray, "things dim"]
 ) -> PairList:
-    """The pairs with the scores that verdicts go by; without identities each pair is a unit of its own."""
+    """The pairs with the scores that verdicts use; without identities each pair is a unit of its own."""
     each = np.arange(len(pairs))
     owners = [
         each if pairs.identity is None else pairs.identity[index]

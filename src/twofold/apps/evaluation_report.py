@@ -1,4 +1,4 @@
-"""An evaluation of things with classes, and all that a page shows: hardest pairs, groups, a map, two cards."""
+"""The evaluation report of things with classes: hardest pairs, groups, a map, two cards."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ from twofold.results import Evaluation
 __all__ = ["evaluation_report"]
 
 KEPT = 400
-"""Pairs of each kind, of which those that are shown are chosen: no two of the same two classes."""
+"""Candidates per kind, from which the pairs shown are chosen: no two of the same two classes."""
 
 CLASSES, POINTS, MARKED = 15, 1500, 8
 """Classes in the table of the worst, points on the map, classes with a colour there: what fits on a page."""
@@ -49,7 +49,7 @@ CLASSES, POINTS, MARKED = 15, 1500, 8
 
 @dataclass(frozen=True, kw_only=True)
 class _Data:
-    """What the sections of a report are made from."""
+    """The data from which the sections of a report are made."""
 
     bundle: Bundle
     items: Items
@@ -155,14 +155,14 @@ def _crossfitted_report(
 
 
 def _passes(watch: Watch | None) -> Callable[[int, int], None] | None:
-    """What the passes over all pairs tell, one after the other, after those of `evaluate`."""
+    """The results of further passes over all pairs, after those of `evaluate`."""
     return None if watch is None else partial(watch, "what the page shows")
 
 
 def _listed(
     part: Items, score: ScoreBlock, *, seed: int, progress: Callable[[int, int], None] | None
 ) -> PairSource:
-    """All pairs of the items, by site where they have one."""
+    """All pairs of the items, by site if they have sites."""
     pairs = _pairs(
         score,
         part.labels,
@@ -187,7 +187,7 @@ def _pairs(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> PairSource:
-    """All pairs, or a sample of them, against random impostors where forgeries are named."""
+    """All pairs, or a sample of them; against random impostors if forgeries are known."""
     if len(labels) * (len(labels) - 1) // 2 <= SAMPLED_FROM:
         every = AllPairs(
             score, labels, identity=units, forged=forged, source=source, progress=progress
@@ -264,7 +264,7 @@ def _group(data: _Data, name: str, rows: np.ndarray) -> Part:
 
 
 def _classes(data: _Data) -> tuple[Part, ...]:
-    """The identities that are decided wrongly most often."""
+    """The identities with the most wrong decisions."""
     items = data.items
     codes, units = np.unique(items.identity, return_inverse=True)
     pairs = _pairs(
@@ -300,7 +300,7 @@ def _worst_first(parts: Any) -> tuple[Part, ...]:
 
 
 def _hardest(data: _Data, *, pictures: bool) -> tuple[Hard, ...]:
-    # every item a unit of its own: the pairs then tell which two items they are
+    # every item is a unit of its own, so that the pairs name their two items
     kept: dict[bool, list[tuple[np.ndarray, ...]]] = {False: [], True: []}
     for block in data.pairs(np.arange(len(data.items))):
         for kind, best in kept.items():
@@ -322,7 +322,7 @@ def _hardest(data: _Data, *, pictures: bool) -> tuple[Hard, ...]:
 def _distinct(
     data: _Data, columns: Iterator[np.ndarray], *, same: bool, pictures: bool
 ) -> Iterator[Hard]:
-    """The first of the pairs, one of each two classes."""
+    """The first pairs, one per pair of classes."""
     kind = HARD_KINDS[same]
     met: set[tuple[int, int]] = set()
     items, known = data.items, data.bundle.calibration and data.bundle.calibration.deciding
@@ -348,7 +348,7 @@ def _distinct(
 
 
 def _map(data: _Data) -> Map | None:
-    """Whole classes by chance until there are enough points; some of them are marked."""
+    """Random whole classes until there are enough points; some of them are marked."""
     generator = np.random.default_rng(data.seed)
     labels, sizes = data.items.labels, np.bincount(data.items.labels)
     order = generator.permutation(np.flatnonzero(sizes))
@@ -367,7 +367,7 @@ def _map(data: _Data) -> Map | None:
 def _data_card(bundle: Bundle, items: Items, found: Evaluation) -> dict[str, str]:
     sizes = np.bincount(items.labels)
     sizes = sizes[sizes > 0]
-    # formats before 3 kept no names of a calibration on other data: nothing can then be said of it
+    # formats before 3 kept no names of a calibration on other data
     unseen = "in training or calibration" if bundle.calibration is not None else "in training"
     card = {
         "items": f"{len(items):,}",

@@ -1,4 +1,4 @@
-"""The gallery: who is known, by one thing or more each; enrolled, updated and forgotten here, dated and revoked there.
+"""The gallery of known identities, each by one or more things: enrolling, updating and forgetting them.
 
 What needs no bundle is a method of the index: `expire`, `revoke`, `restore`, `purge`, `enrolled`,
 `audit`.
@@ -32,9 +32,10 @@ __all__ = ["enrol", "forget", "update"]
 THINGS_AT_ONCE = 256
 """Things that are read and embedded at once; their arrays stay in memory until then."""
 
-# of a content hash in an id: among thousand files of one name two meet once in 10,000 galleries
+# of a content hash in an id: among a thousand files
+# of one name two collide once in 10,000 galleries
 HASH_LETTERS = 8
-# relative: how far two embeddings of one file may lie apart, since batches differ
+# relative: how far two embeddings of one file may differ, since batches differ
 SAME_THING = 1e-3
 ANY = Gate()
 
@@ -57,8 +58,8 @@ def enrol(
     Args:
         label: who or what it is; enrolling more of a known label adds to it.
         files: raw things that the bundle's input reads, or one path.
-        ids: a name for each; by default `label/file name`, with a piece of the content's hash where
-            that name is taken by other content (every phone has an IMG_0001.jpg).
+        ids: a name for each; by default `label/file name`, with a piece of the content's hash if
+            other content has that name (every phone has an IMG_0001.jpg).
         expires: from when on these are neither found nor counted: 2027-12-31, or with a time (UTC
             unless it says so); not in the past.
         gate: what each thing must reach.
@@ -111,7 +112,7 @@ def update(
     gate: Gate = ANY,
     keep_source: bool = False,
 ) -> tuple[str, ...]:
-    """Put new things in the place of all that an identity was enrolled with, in one step; arguments as in `enrol`.
+    """Replace everything that an identity was enrolled with, in one step; arguments as in `enrol`.
 
     Raises:
         UnknownLabel: nobody of that name is enrolled. StoreError: an id is another identity's. As
@@ -135,15 +136,15 @@ def forget(bundle: Bundle, index: Index, labels: str | Sequence[str]) -> Erasure
     Raises:
         FingerprintMismatch: the index belongs to another bundle.
         UnknownLabel: nobody of that name is enrolled.
-        StoreError: the disk is in the way, or another process reads (then it is made up for at the
-            next open).
+        StoreError: the disk is in the way, or another process reads (then the next open finishes
+            the job).
     """
     index.refuse_other(bundle.fingerprint)
     return index.forget(labels)
 
 
 def refuse_past(expires: str | date | None) -> None:
-    """Refuse an end that has come already: nobody would ever be found by what is enrolled so."""
+    """Refuse an end in the past: what is enrolled so would never be found."""
     end = utc(expires)
     if end is not None and end <= clock():
         raise UsageError(
@@ -177,7 +178,7 @@ def embeddings_of(
 
 
 def source_of(value: Any, *, key: str) -> dict[str, str]:
-    """Where a thing lies or what it says, and the hash by which it is known not to have changed."""
+    """The path of a thing, or its text, and the hash that shows whether it has changed."""
     if isinstance(value, str):
         return {TEXT: value, CONTENT: content_hash(value, key=key)}
     if not isinstance(value, Path):
@@ -214,7 +215,7 @@ def named(
 
 
 def names_of(bundle: Bundle, label: str, values: Sequence[Any]) -> tuple[str, ...]:
-    """The ids of enrolled things; a second one of a name is told apart by its content."""
+    """The ids of enrolled things; a second one of the same name gets a piece of its content's hash."""
     names: list[str] = []
     for value in values:
         known = identifier(bundle.twin.input, value, key=bundle.fingerprint)
@@ -229,7 +230,7 @@ def names_of(bundle: Bundle, label: str, values: Sequence[Any]) -> tuple[str, ..
 
 
 def told_apart(label: str, value: Any, name: str) -> str:
-    """The id of a file whose name other content has: with a piece of its hash, so the same each time."""
+    """The id of a file whose name other content has: with a piece of its hash, so that it is always the same."""
     if not isinstance(value, str | Path) or name != f"{label}/{utf8_name(Path(value).name)}":
         return name
     path = Path(value)
@@ -246,12 +247,12 @@ def check_names(label: str, values: Sequence[Any], names: Sequence[str]) -> None
         raise UsageError(f"{len(names)} ids for {len(values)} things: give one for each")
     if twice := [name for name, times in Counter(names).items() if times > 1]:
         raise UsageError(
-            f"{twice[0]!r} would stand for two things: the same file is given twice, or the same id"
+            f"{twice[0]!r} would name two things: the same file is given twice, or the same id"
         )
 
 
 def taken_by_others(index: Index, found: Embeddings) -> list[str]:
-    """Those of the ids under which other content stands in the index, in the order given."""
+    """The ids that other content has in the index, in the order given."""
     there = index.present(found.ids)
     given = {
         name: vector for name, vector in zip(found.ids, found.vectors, strict=True) if name in there

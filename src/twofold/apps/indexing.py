@@ -1,4 +1,4 @@
-"""Indexing: things -> an index, or parts of Parquet, some at a time; what is there unchanged is not embedded again."""
+"""Indexing things into an index, or into parts of Parquet; what is there unchanged is not embedded again."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ CONTENT, SOURCE, GROUP, TEXT = "content", "source", "group", "text"
 """Keys of the metadata that we set: a hash of the thing, where it came from or what it says (only if asked), and its
 group."""
 
-IN_A_TRANSACTION = 128  # things of one transaction: what a kill may cost, and a step of the bar
+IN_A_TRANSACTION = 128  # things per transaction: what a kill may cost, and a step of the bar
 PART_ROWS = 4096  # of a part
 READERS = 2
 """Threads that decode: decoders release the interpreter, and embedding needs the other cores."""
@@ -43,13 +43,13 @@ def index_items(
 ) -> Indexed:
     """Embed things and keep their vectors; those whose bytes the index knows are not embedded again.
 
-    Interrupted, it goes on where it stopped: call it again. A thing that cannot be read is left out
-    and named.
+    After an interruption call it again: it goes on where it stopped. A thing that cannot be read is
+    left out and named.
 
     Args:
         keep_source: keep the path of each thing as the metadata "source" (law 7: only if the user
-            asks for it), in the place of what a table's column "source" says; of a text the text
-            itself, as "text".
+            asks for it), instead of a table's column "source"; of a text the text itself, as
+            "text".
         watch: called with ("indexing", done, total).
 
     Raises:
@@ -122,8 +122,8 @@ def embed_shards(
 ) -> Sharded:
     """Write the vectors of things as parts of Parquet: of all things, or of every so many-th part.
 
-    The parts are the same however many work on them; one that is there, of the same things and the
-    same model, is left alone. No part is ever seen half-written.
+    The parts are the same however many machines work on them; one of the same things and the same
+    model is left alone. No part is ever seen half-written.
 
     Args:
         shard: (i, n): the parts whose number leaves i when divided by n, i from 0 on.
@@ -136,7 +136,7 @@ def embed_shards(
     number, count = shard
     if not 0 <= number < count:
         raise UsageError(
-            f"shard {number} of {count} is none: they are numbered from 0 to {count - 1}"
+            f"there is no shard {number} of {count}: they are numbered from 0 to {count - 1}"
         )
     check_parquet()
     shards = Shards(folder=Path(folder), contract=bundle.contract, items=len(items), rows=PART_ROWS)
@@ -205,7 +205,7 @@ def described(items: Items, *, key: str, keep_source: bool, unreadable: dict[str
 
 
 def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int], set[str]]:
-    """What the index has the vectors of, as it should stand there; the positions of the others; ids in other use."""
+    """Items whose vectors the index has, with current metadata; positions of the others; ids that other things have."""
     there = index.present(items.ids)
     present = [place for place, name in enumerate(items.ids) if name in there]
     old = index.get([items.ids[place] for place in present])
@@ -239,7 +239,7 @@ def embedded_of(bundle: Bundle, items: Items, *, unreadable: dict[str, str]) -> 
     lengths = np.linalg.norm(vectors, axis=1)
     for row in np.flatnonzero(lengths == 0):
         unreadable[items.ids[kept[row]]] = (
-            "the encoder gives it a vector of zeros, which is like nothing"
+            "the encoder gives it a vector of zeros, which cannot be compared"
         )
     rows = np.flatnonzero(lengths > 0)
     vectors = vectors[rows]

@@ -1,4 +1,4 @@
-"""The doctor of listed pairs: what is wrong with a table of pairs, before anything is trained or judged by it."""
+"""The doctor of listed pairs: what is wrong with a table of pairs, before training on it or evaluating with it."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -22,11 +22,11 @@ def doctor_of_pairs(
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Finding, ...]:
-    """Read every thing once and say what stands against these pairs, the worst first.
+    """Read every thing once and report what is wrong with these pairs, the worst first.
 
-    Found are: files or texts that cannot be read; pairs of two equal ones; pairs that are listed
-    twice with different answers; answers that contradict each other through a third thing; pairs of
-    one kind only, or of few of one kind.
+    It finds files or texts that cannot be read; pairs of two equal things; pairs listed twice with
+    different answers; answers that contradict each other through a third thing; pairs of one kind
+    only, or few of one kind.
 
     Args:
         input_type: reads a thing, as in training.
@@ -160,11 +160,11 @@ def _unbalanced(pairs: Pairs) -> list[Finding]:
 
 
 FEW = 0.05
-"""Share of the pairs under which those of one kind are few."""
+"""Share of the pairs below which those of one kind are few."""
 
 
 def _one_kind(pairs: Pairs) -> list[Finding]:
-    """Pairs of which all are the same, or all different."""
+    """Findings if all pairs are the same, or all different."""
     if pairs.answers is None:
         return [
             Finding(

@@ -1,4 +1,4 @@
-"""Reports of listed pairs and of scores, as far as such data allow; and the report of whatever stands at two paths."""
+"""Reports of listed pairs and of scores; and the report of whatever is at two paths."""
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
@@ -44,7 +44,7 @@ def scores_report(
     seed: int = 0,
     commands: Sequence[str] = (),
 ) -> Report:
-    """`evaluate_scores` of any model, and its curves; there is nothing to show of the things themselves.
+    """`evaluate_scores` of any model, with curves; there are no things to show.
 
     Raises:
         NotCalibrated, NotEnoughData: as in `evaluate_scores`.
@@ -77,7 +77,7 @@ def pairs_report(
     commands: Sequence[str] = (),
     watch: Watch | None = None,
 ) -> Report:
-    """`evaluate_pairs` of listed pairs, and what there is to see: curves, scores, the hardest pairs; no map.
+    """`evaluate_pairs` of listed pairs, with curves, scores and the hardest pairs; no map.
 
     Args:
         far, confidence, seed, watch, pictures, commands: as in `evaluation_report`.
@@ -112,7 +112,7 @@ def _hardest_listed(
     known: Calibration | None,
     look: Callable[[Any], np.ndarray | str | None] | None,
 ) -> Iterator[Hard]:
-    """The listed pairs that were decided worst, of each kind; a text that is not to be shown goes by its row."""
+    """The worst decided listed pairs of each kind; a text that must not be shown is named by its row."""
     hidden = look is None and pairs.noun != "file"
 
     def named(row: int, thing: int) -> str:

@@ -1,4 +1,4 @@
-"""Migrate: an index of one model -> one of another; embedded again, or over a bridge whose cost is told."""
+"""Migrating an index to another model: items are embedded again, or brought over a bridge whose cost is measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,7 +23,7 @@ __all__ = ["BRIDGED", "migrate"]
 BRIDGED = "bridged"
 """Key of the metadata that marks a vector which the new model has not made itself."""
 
-FEWEST = 50  # things embedded by both models, below which a bridge is not even measured
+FEWEST = 50  # fewest things embedded by both models for which a bridge is measured
 MOST_FOR_BRIDGE = 5000
 """Things that both models embed for the bridge, at most."""
 
@@ -44,18 +44,17 @@ def migrate(
     seed: int = 0,
     watch: Watch | None = None,
 ) -> Migration:
-    """Take all items of an index over into one of another model, dates and revocations with them.
+    """Bring all items of an index into one of another model, with their dates and revocations.
 
     Items whose "source" is known and unchanged are embedded again. The others need a bridge, fitted
-    to those items and to the `sample`, and are marked by the metadata "bridged". Interrupted, it
-    goes on where it stopped: call it again.
+    to those items and to the `sample`, and are marked by the metadata "bridged". After an
+    interruption call it again: it goes on where it stopped.
 
     Args:
         index: of the old model; it stays as it is.
         bundle: the new model.
         target: an index pinned to it, empty or begun.
-        old: the old model. sample: things that both models shall embed, where too few items have a
-            source.
+        old: the old model. sample: things for both models to embed, if too few items have a source.
         seed: of the identities on which the bridge is measured.
         watch: called with (what, done, total).
 
@@ -63,8 +62,8 @@ def migrate(
         FingerprintMismatch: `target` is of another model, or `old` is not that of the index.
         NotEnoughData: items without a source, and not enough things for a bridge: says how many
             there are.
-        StoreError: the two indexes are of one model, or the disk does not take it; what is over
-            then stays.
+        StoreError: the two indexes are of one model, or the disk is full or read-only; what was
+            brought over stays.
         UnreadableInput: names a source that is there and cannot be decoded.
     """
     target.refuse_other(bundle.fingerprint)
@@ -79,12 +78,11 @@ def migrate(
     sourced = with_source(index, names)
     bridge, pairs, cost = None, 0, None
     if lost := len(names) - len(sourced):
-        both = embedded_by_both(
-            index, bundle, sorted(sourced)[:MOST_FOR_BRIDGE], old=old, sample=sample
-        )
+        chosen = sorted(sourced)[:MOST_FOR_BRIDGE]
+        both = embedded_by_both(index, bundle, chosen, old=old, sample=sample)
         refuse_few(both, lost=lost, sourced=len(sourced), sample=sample)
-        unit = bundle.contract.distance == "cosine"
-        cost, pairs = toll(bundle, both, unit=unit, seed=seed), len(both.labels)
+        unit, pairs = bundle.contract.distance == "cosine", len(both.labels)
+        cost = toll(bundle, both, unit=unit, seed=seed)
         bridge = Bridge.fit(both.old, both.new, unit=unit)
     done, revoked = 0, revoked_in(index, target)
     for part in portions(index, names, last=revoked):
@@ -99,7 +97,7 @@ def migrate(
 
 
 def with_source(index: Index, names: Sequence[str]) -> set[str]:
-    """Ids of the items whose source is there, with the bytes that it had where those are known."""
+    """Ids of the items whose source is there, with unchanged bytes if its hash is known."""
     found: set[str] = set()
     for start in range(0, len(names), ITEMS_AT_ONCE):
         part = index.get(names[start : start + ITEMS_AT_ONCE])
@@ -151,7 +149,7 @@ def embedded_by_both(
 
 
 def refuse_few(both: Pairs, *, lost: int, sourced: int, sample: Items | None) -> None:
-    """Raise NotEnoughData where there is nothing to build a bridge of."""
+    """Raise NotEnoughData if there is nothing to build a bridge from."""
     if len(both.labels) < FEWEST:
         given = "no sample" if sample is None else f"a sample of {len(sample)}"
         raise NotEnoughData(
@@ -162,7 +160,7 @@ def refuse_few(both: Pairs, *, lost: int, sourced: int, sample: Items | None) ->
 
 
 def revoked_in(index: Index, target: Index) -> set[str]:
-    """Labels that are revoked; those whose items a migration that was cut off brought over are revoked there too.
+    """Labels that are revoked; those that an interrupted migration has brought over are revoked there, too.
 
     Raises:
         StoreError: the new index keeps no revocations.
@@ -183,7 +181,7 @@ def revoked_in(index: Index, target: Index) -> set[str]:
 def portions(index: Index, names: Sequence[str], *, last: set[str]) -> list[list[str]]:
     """Ids of some items at a time; at the end those of the labels `last`, one identity at a time.
 
-    So nobody who is revoked is matched in between for longer than it takes to write.
+    So a revoked identity can be matched only while its items are being written.
     """
     theirs: dict[str, list[str]] = {label: [] for label in sorted(last)}
     others: list[str] = []
@@ -244,7 +242,7 @@ def put(index: Index, target: Index, items: Embeddings) -> None:
 
 
 def sources_of(found: Embeddings) -> list[Path | str]:
-    """The text of each item, or where it comes from; the current folder where neither is known, which nobody reads."""
+    """The text or the source of each item; the current folder, which is never read, if neither is known."""
     known = found.metadata or ({},) * len(found.ids)
     return [str(each[TEXT]) if TEXT in each else Path(str(each.get(SOURCE, "."))) for each in known]
 

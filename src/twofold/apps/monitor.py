@@ -1,4 +1,4 @@
-"""Is production still what the calibration knows? Drift, with a stated rate of false alarms (law 6)."""
+"""Drift: whether production still looks like the calibration, with a stated rate of false alarms (law 6)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,16 +44,16 @@ def monitor(
 ) -> Drift:
     """Whether scores of production could come from the identities that the calibration was found on.
 
-    What is open in production, the share of genuine pairs, is left open: drift is what no share can
-    explain. Pairs that were said to be genuine, or impostors, are judged by themselves. Each group
-    is judged by its own calibration, where there is one. Variances count who takes part, not pairs.
+    The share of genuine pairs in production is unknown: drift is what no share can explain. Pairs
+    known to be genuine, or impostors, are judged separately. Each group is judged by its own
+    calibration, if it has one. Variances count people, not pairs.
 
     Args:
         known: a calibrated bundle or contract; the scores are those that it decides by.
-        false_alarms: chance that a run says "drift" though nothing has changed, at most.
+        false_alarms: largest chance that drift is reported though nothing has changed.
         looks: that chance is for so many runs together (52: a look each week for a year).
-        genuine: at least this share of the pairs of unknown truth is genuine, if that is known: a
-            model that takes genuine pairs for impostors looks just like more impostors.
+        genuine: known least share of genuine pairs among those of unknown truth: a model that
+            mistakes genuine pairs for impostors looks just like more impostors.
 
     Raises:
         NotCalibrated: there is no calibration, or one that does not record what scores were like.
@@ -100,7 +100,7 @@ def opened(
 
 
 def _parts(calibration: Calibration | None, found: ProductionScores) -> list[_Part]:
-    """Every kind of pairs, of every group where groups have thresholds of their own."""
+    """Every kind of pairs, by group if groups have thresholds of their own."""
     if calibration is None:
         raise NotCalibrated(
             "there is no calibration to compare with: `twofold calibrate BUNDLE DATA --far 1e-2`"
@@ -167,7 +167,7 @@ def _moved(found: ProductionScores, wanted: _Part, *, rate: float, genuine: floa
 
 
 def _worst(decisions: list[Decision]) -> Decision:
-    """Drift anywhere is drift; no drift is said where something could be told and nothing moved."""
+    """Drift anywhere is drift; no drift: something could be judged and nothing moved."""
     if "drift" in decisions:
         return "drift"
     return "no drift" if "no drift" in decisions else "too little data"

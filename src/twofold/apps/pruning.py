@@ -1,4 +1,4 @@
-"""Pruning: taking out of an index what came from things that are not there any more; never many at once unasked."""
+"""Pruning: removing from an index what came from things that are gone; never many at once without --force."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from twofold.store.index import Index
 __all__ = ["layout_of", "prune", "vanished"]
 
 PRUNED_UNASKED = 0.1
-"""Share of the items that may go unasked: a folder that is not mounted looks like one whose files are gone."""
+"""Share of the items that may go without `force`: an unmounted folder looks like one whose files are gone."""
 
 IDS_AT_ONCE = 4096
 """Ids asked about at once: bounds the size of one query."""
@@ -21,16 +21,16 @@ SHOWN = 3
 """Ids that a message names."""
 
 LOOKED = 256
-"""Items that tell how their folder was listed."""
+"""Items that are asked how their folder was listed."""
 
 
 def vanished(
     index: Index, items: Items, *, root: str | Path, prefix: str = "", force: bool = False
 ) -> tuple[str, ...]:
-    """Ids of what indexing put into an index and is not among `items` any more.
+    """Ids of items that indexing put into an index and that are no longer among `items`.
 
-    Items without a content hash were added by hand and do not count. Where the index knows the path
-    of an item, the item counts only if the path was inside `root` and is not a file any more.
+    Items without a content hash were added by hand and do not count. If the index knows an item's
+    path, the item counts only if the path was inside `root` and is no longer a file.
 
     Args:
         items: all things that there are, with ids as they were indexed.

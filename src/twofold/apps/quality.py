@@ -1,4 +1,4 @@
-"""The quality gate: what a thing must reach before it is enrolled, since a poor template is wrong for years."""
+"""The quality gate: what a thing must reach to be enrolled, since a poor template causes errors for years."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ LEAST = ("sharpness", "contrast", "length", "norm")
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """What was measured of one thing, as the encoder sees it; None: it cannot be measured of such a thing.
+    """Measurements of one thing, as the encoder sees it; None: not measured for such things.
 
     Attributes:
         sharpness, contrast, brightness: of a picture (see `Image.quality`).
@@ -48,7 +48,7 @@ class Quality:
 
 @dataclass(frozen=True, kw_only=True)
 class Gate:
-    """What a thing must reach to be enrolled. What is usual depends on the data: look at `measure` of good ones first.
+    """What a thing must reach to be enrolled. Usual values depend on the data: look at `measure` of good things first.
 
     Attributes:
         sharpness, contrast, length, norm: the smallest that will do; None: any. By default only a
@@ -70,7 +70,7 @@ class Gate:
             value = getattr(self, key)
             if value is not None and not 0 <= value < math.inf:
                 raise UsageError(
-                    f"gate {key}={value!r}: a number from 0 on belongs there, as in {EXAMPLES}"
+                    f"gate {key}={value!r}: give a number of 0 or more, as in {EXAMPLES}"
                 )
         if (
             self.brightness is not None
@@ -157,7 +157,7 @@ def measure(bundle: Bundle, values: Sequence[Any]) -> list[Quality]:
 def measured(
     bundle: Bundle, arrays: Sequence[np.ndarray], vectors: Float[np.ndarray, "n dim"]
 ) -> list[tuple[Quality, bool]]:
-    """Quality of things that were read and embedded, each with whether its vector has length 1 as it comes."""
+    """Quality of things that were read and embedded."""
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
     unit = bool(np.all(np.abs(norms - 1) < UNIT_TOLERANCE))
     found = []

@@ -19,7 +19,7 @@ Batch = Mapping[str, np.ndarray]
 
 
 class Embedder:
-    """Adds to a batch of columns the vectors of one column, and whose they are.
+    """Adds to a batch the vectors of one of its columns, and the model's fingerprint.
 
         data.map_batches(Embedder, fn_constructor_args=["models/shop"], concurrency=8, num_gpus=1)
 
@@ -70,7 +70,7 @@ class Embedder:
     def _read(
         self, values: Sequence[Any], errors: np.ndarray
     ) -> tuple[list[int], list[np.ndarray]]:
-        """Places and arrays of what can be read; with `skip` the others' errors are written down."""
+        """Places and arrays of what can be read; with `skip` the errors of the others are recorded."""
         places, arrays = [], []
         for place, value in enumerate(values):
             try:

@@ -34,7 +34,7 @@ HARD_KINDS: dict[bool, Literal["false accept", "false reject"]] = {
 
 
 def threshold_of(known: Calibration | None, pairs: PairSource, found: Evaluation) -> float:
-    """The calibrated threshold, or that at which the measured rate is the asked one."""
+    """The calibrated threshold, or the one at which the measured rate is `far`."""
     return (
         known.threshold if known is not None else float(threshold_at_far(tally(pairs), found.far))
     )
@@ -48,7 +48,7 @@ def of_pairs(
     threshold: float,
     confidence: float,
 ) -> dict[str, Any]:
-    """The sections that scores alone can give."""
+    """The sections that need only scores."""
     diagram = None
     if known is not None:
         diagram = reliability(
@@ -66,12 +66,12 @@ def of_pairs(
 
 
 def shown_as(bundle: Bundle, value: Any) -> np.ndarray | str | None:
-    """A thing as the network sees it, if that can be looked at; texts as they are."""
+    """A thing as the network sees it, if it can be shown; texts as they are."""
     return show(bundle.twin.input, value)
 
 
 def pair_counts(found: Evaluation) -> dict[str, str]:
-    """How much data that was."""
+    """How much data there was."""
     return {
         "genuine pairs": f"{found.genuine_pairs:,}",
         "impostor pairs": f"{found.impostor_pairs:,}",

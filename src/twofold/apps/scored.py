@@ -1,4 +1,4 @@
-"""How well the scores of any model do: no bundle, only scores and identities."""
+"""Evaluation of any model's scores: no bundle, only scores and identities."""
 
 import math
 
@@ -25,8 +25,7 @@ def evaluate_scores(
 
     Args:
         scores: of other identities than those of the contract's calibration. The very scores that
-            it was made from are refused; that only some of the identities are the same cannot be
-            seen here.
+            it was made from are refused; a partial overlap of identities cannot be seen here.
         contract: from `calibrate_scores`; None: no threshold is judged.
         far: false-accept rate at which the true-accept rate is wanted; None: the contract's, else
             1e-2.
@@ -75,7 +74,7 @@ def evaluate_scores(
 
 
 def _made_from(known: Calibration, scores: Scores) -> bool:
-    """Whether rates and intervals at the threshold are to the last digits those of the calibration's own scores."""
+    """Whether rates and intervals at the threshold equal those of the calibration's own scores to the last digits."""
     if (
         scores.identities != known.identities
         or not known.false_match.value + known.false_non_match.value

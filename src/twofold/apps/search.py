@@ -1,4 +1,4 @@
-"""Search: what in an index is most like a query, by the bundle's own comparison, plain or learned."""
+"""Search: the items of an index most like a query, by the bundle's own comparison, plain or learned."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ QUERIES_AT_ONCE = 256
 
 
 SHORTLIST = 4000
-"""Items that a learned comparison is asked about, of those whose embeddings lie nearest; of fewer items, all.
+"""Nearest items that a learned comparison scores; all, if there are fewer.
 
 Among 32,460 embeddings 1,000 held all of the 10 best by two trained heads, and .997 of those by weights drawn over
 orders of magnitude; where .99 of them stand grew with the root of the number of items (docs/search.md).
@@ -47,7 +47,7 @@ def search(
         queries: raw things that the bundle's input reads: paths, bytes, arrays.
         where: only items whose metadata fit: for each key a value, a list of values, or {"min": x,
             "max": y}.
-        exact: compare with every item, where a large index, or a learned comparison, else looks
+        exact: compare with every item; otherwise a large index, or a learned comparison, looks
             among the likely ones.
 
     Raises:
@@ -72,7 +72,7 @@ def search_all(
     where: Where | None = None,
     exact: bool = False,
 ) -> list[Found]:
-    """As `search`, for named queries of which some may be no such things: those are said, as `index_items` says them.
+    """`search` for named queries; those that cannot be read are reported instead of raised.
 
     Returns:
         what was found for each query, in order; or why it could not be read.
@@ -164,14 +164,14 @@ def recall(
 
 
 def with_probabilities(bundle: Bundle, hits: Sequence[Hit]) -> list[Hit]:
-    """The hits with the calibrated probability of "same"; as they are, where nothing is calibrated."""
+    """The hits with the calibrated probability of "same"; unchanged without a calibration."""
     if bundle.calibration is None:
         return list(hits)
     return [replace(hit, probability=bundle.contract.decide(hit.score)[1]) for hit in hits]
 
 
 def judged(bundle: Bundle, query: str, hits: Sequence[Hit]) -> Found:
-    """What was found for one query, and by the best hit whether anything is like it (law 5)."""
+    """The hits of one query, and by the best one whether anything is like it (law 5)."""
     known = bundle.calibration
     decision = None if known is None or not hits else bundle.contract.decide(hits[0].score)[0]
     return Found(
@@ -200,7 +200,7 @@ def scan(
     identities: bool,
     where: Where | None = None,
 ) -> list[list[Hit]]:
-    """Every item against every query, block by block: a learned comparison has no shorter way that misses nothing."""
+    """Every item against every query, block by block: a learned comparison has no faster exact way."""
     check_count(k)
     filters = conditions(where)
     kept: list[list[Hit]] = [[] for _ in vectors]
@@ -228,7 +228,7 @@ def rescored(
     identities: bool,
     where: Where | None = None,
 ) -> list[list[Hit]]:
-    """As `scan`, of those items whose embeddings lie nearest."""
+    """`scan` of the items with the nearest embeddings."""
     check_count(k)
     return [
         best_listed(bundle, index, vector[None], k=k, identities=identities, where=where)
@@ -245,7 +245,7 @@ def best_listed(
     identities: bool,
     where: Where | None,
 ) -> list[Hit]:
-    """The best of a shortlist; of a longer one, where identities with many items fill the places of others."""
+    """The best of a shortlist, which grows if identities with many items fill the places of others."""
     deep = max(SHORTLIST, k)
     while True:
         (listed,) = index.shortlist(vector, deep, where=where)

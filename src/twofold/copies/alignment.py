@@ -16,7 +16,11 @@ SIDE = 64
 """Pixels per side of the planes that are laid over each other."""
 
 COARSE = 16
+"""Pixels per side of the planes on which every place, size and turn is tried."""
+
 FINE = 32
+"""Pixels per side of the planes on which a placement is refined."""
+
 GRID = ((np.arange(FINE) + 0.5) / FINE - 0.5).astype(np.float32)
 """Pixel centres of a 32 x 32 square, as shares of its side, relative to its centre."""
 
@@ -27,8 +31,13 @@ TURNS = (0.0, 90.0, 180.0, 270.0, -4.0, 4.0, -8.0, 8.0, -12.0, 12.0, -16.0, 16.0
 """Degrees counter-clockwise by which the cut-out is turned back."""
 
 
-BLOCK = 128
+PAIRS_AT_ONCE = 128
+"""Pairs placed at once: the windows of all places take a few megabytes."""
+
 PLAIN, PROMISING, RIVAL = 0.9, 0.8, 0.3
+"""Fit, in each of the three, at which a picture counts as unmoved; sum of the fits above which a
+way is refined; and how far it may lie behind the best way of its pair. Set by hand."""
+
 STEPS = (1 / 32, 1 / 64, 1 / 128)
 """Steps of the refinement: shares of the side by which a cut-out is moved and resized; times 64,
 degrees of its turn."""
@@ -64,8 +73,8 @@ def placements(
     fits, places = np.zeros((len(cut), 3), np.float32), np.zeros((len(cut), 4))
     unmoved = np.zeros(len(cut), np.float32)
     pairs = np.arange(len(cut)) if pairs is None else pairs
-    for start in range(0, len(cut), BLOCK):
-        part = slice(start, start + BLOCK)
+    for start in range(0, len(cut), PAIRS_AT_ONCE):
+        part = slice(start, start + PAIRS_AT_ONCE)
         found = _block(np.asarray(cut[part]), np.asarray(whole[part]), pairs[part])
         fits[part], places[part], unmoved[part] = found
     return fits, places, unmoved

@@ -13,7 +13,12 @@ from jaxtyping import Bool, Float
 __all__ = ["PLENTY", "SQUARE", "Band", "bands_of", "cut", "largest", "smooth"]
 
 BANDS = 4
+"""Bands of detail, each half as fine as the one before."""
+
 SQUARE = 8
+"""Pixels per side of the squares that are judged: a letter of a page, five pixels high, fits into
+one."""
+
 FLOOR = (4.0, 3.0, 2.0, 1.5)
 """Variance in grey values squared that each band may differ by in good copies: rounding and
 resampling."""
@@ -127,6 +132,8 @@ def _steady(left: Float[np.ndarray, "squares"], energy: Float[np.ndarray, "squar
 
 
 STEADY = 2.0
+"""Times by which the residual of the busiest third may exceed that of the quietest and still be
+grain."""
 
 
 def cut(values: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "rows columns 8 8"]:

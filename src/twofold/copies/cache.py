@@ -20,6 +20,8 @@ __all__ = ["MARKER", "Cache", "load_cache", "save_cache"]
 
 MARKER = "dedup.json"
 FORMAT = 2
+"""Of the folder; 1 was kept by names."""
+
 JUDGE = 3
 """Version of the judge's rule: verdicts of another version are not used. Raise it with every change
 of the rule."""

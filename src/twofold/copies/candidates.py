@@ -46,11 +46,17 @@ FEW = 20_000
 """Most pictures for which cut-outs, turns and nearest vectors are looked up, too."""
 
 NEAREST = 5
+"""Earlier pictures, nearest by vector, that each picture is compared with."""
+
 PARTNERS = 24
 """Pairs per picture that are compared: the most alike ones."""
 
-STRIP = 2048
-TOGETHER = 512
+ROWS_AT_ONCE = 2048
+"""Signatures or planes handled at once: bounds memory to some tens of megabytes."""
+
+QUERIES_AT_ONCE = 512
+"""Vectors whose products with all earlier ones are held at once."""
+
 
 Progress = Callable[[int, int], None]
 
@@ -118,11 +124,11 @@ def _rows(
         shown += [(owner, each[:, :, ::-1]) for owner, each in shown]
     parts, owners, wholes = [], [], []
     for owner, each in shown:
-        for start in range(0, len(each), STRIP):
-            block = np.ascontiguousarray(each[start : start + STRIP])
+        for start in range(0, len(each), ROWS_AT_ONCE):
+            block = np.ascontiguousarray(each[start : start + ROWS_AT_ONCE])
             for number, view in enumerate([block, *cut_and_turned(block)] if views else [block]):
                 parts.append(signatures(view).astype(np.float16))
-                owners.append(owner[start : start + STRIP])
+                owners.append(owner[start : start + ROWS_AT_ONCE])
                 wholes.append(np.full(len(block), number == 0))
     return np.concatenate(parts), np.concatenate(owners), np.concatenate(wholes)
 
@@ -157,9 +163,9 @@ def _cut_outs(
 def _fine(planes: UInt8[np.ndarray, "n 64 64"]) -> Shaped[np.ndarray, "n dim"]:
     """Detail of 32 x 32 means after subtracting their surroundings; unit length, zeros without detail."""
     parts = []
-    for start in range(0, len(planes), STRIP):
+    for start in range(0, len(planes), ROWS_AT_ONCE):
         grey = (
-            planes[start : start + STRIP]
+            planes[start : start + ROWS_AT_ONCE]
             .reshape(-1, FINE, 2, FINE, 2)
             .mean(axis=(2, 4), dtype=np.float32)
         )
@@ -203,8 +209,8 @@ def _nearest_before(
     unit = np.asarray(vectors, np.float32)
     unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
     parts, scored = [np.zeros((0, 2), np.int64)], [np.zeros(0, np.float32)]
-    for start in range(1, len(unit), TOGETHER):
-        end = min(start + TOGETHER, len(unit))
+    for start in range(1, len(unit), QUERIES_AT_ONCE):
+        end = min(start + QUERIES_AT_ONCE, len(unit))
         scores = unit[start:end] @ unit[:end].T
         scores[np.arange(end) >= np.arange(start, end)[:, None]] = -np.inf
         count = min(NEAREST, end - 1)
@@ -226,7 +232,7 @@ def _best(ends: Int[np.ndarray, "m 2"], scores: np.ndarray, fine: np.ndarray) ->
     detail = np.concatenate(
         [
             (fine[part[:, 0]].astype(np.float32) * fine[part[:, 1]]).sum(axis=1)
-            for part in np.array_split(ends, -(-len(ends) // STRIP))
+            for part in np.array_split(ends, -(-len(ends) // ROWS_AT_ONCE))
         ]
     )
     ends, scores = _best_of_each(

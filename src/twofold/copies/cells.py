@@ -20,8 +20,14 @@ SMALL = 8192
 """Most vectors that are all compared with each other, which takes less than a second."""
 
 TRIALS = 1024
+"""Trial pairs that measure how often near pairs meet: .996 is then known to .002."""
+
 PIVOTS = (64, 128, 256, 512, 1024, 2048, 4096, 8192)
+"""Numbers of pivots that are tried; the number of a cell has to fit into 16 bits."""
+
 MOST_PROBES = 32
+"""Cells per vector, at most: 64 bytes of codes for each."""
+
 AIM = 0.996
 """Share of the trial pairs that must meet: pairs just at the threshold, the hardest; the others
 meet more often."""
@@ -30,7 +36,9 @@ ROUTING = 2.0
 """Cost of finding the nearest pivots, per pivot, in products of two vectors inside a cell
 (measured)."""
 
-BLOCK = 65_536
+ROWS_AT_ONCE = 65_536
+"""Rows handled at once: 67 MB of 256 numbers in float32."""
+
 _PLAIN = ("cosine", "euclidean", "squared_euclidean")
 
 
@@ -75,7 +83,7 @@ class Space:
                 else np.divide(1.0, lengths, where=lengths > 0, out=np.zeros_like(lengths))
             )
             return cls(vectors=vectors, distance=distance, score=score, bound=bound, scale=scale)
-        step = max(len(vectors) // BLOCK, 1)
+        step = max(len(vectors) // ROWS_AT_ONCE, 1)
         centre = (
             np.asarray(vectors[::step], np.float64).mean(axis=0).astype(np.float32)
             if len(vectors)
@@ -114,8 +122,8 @@ class Space:
     ) -> Float[np.ndarray, "pairs"]:
         """Scores of pairs, summed in float64, so that a pair's score does not depend on the pairs beside it."""
         found = np.empty(len(first), np.float32)
-        for start in range(0, len(first), BLOCK // 4):
-            part = slice(start, start + BLOCK // 4)
+        for start in range(0, len(first), ROWS_AT_ONCE // 4):
+            part = slice(start, start + ROWS_AT_ONCE // 4)
             one, other = (
                 self.plain(first[part]).astype(np.float64),
                 self.plain(second[part]).astype(np.float64),
@@ -158,9 +166,9 @@ def _bound(score: float, distance: str) -> float:
 
 def _lengths(vectors: Shaped[np.ndarray, "n dim"]) -> Float[np.ndarray, "n"]:
     lengths = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), BLOCK):
-        lengths[start : start + BLOCK] = np.linalg.norm(
-            np.asarray(vectors[start : start + BLOCK], np.float32), axis=1
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        lengths[start : start + ROWS_AT_ONCE] = np.linalg.norm(
+            np.asarray(vectors[start : start + ROWS_AT_ONCE], np.float32), axis=1
         )
     bad = np.flatnonzero(~np.isfinite(lengths))
     if len(bad):
@@ -280,9 +288,11 @@ def _assigned(
     assigned = np.zeros((len(rows), probes), np.uint16)
     if len(pivots):
         faiss.cvar.distance_compute_blas_threshold = MATRIX_QUERIES
-        for start in range(0, len(rows), BLOCK):
-            left = np.ascontiguousarray(space.sides(space.plain(rows[start : start + BLOCK]))[0])
-            assigned[start : start + BLOCK] = faiss.knn(
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            left = np.ascontiguousarray(
+                space.sides(space.plain(rows[start : start + ROWS_AT_ONCE]))[0]
+            )
+            assigned[start : start + ROWS_AT_ONCE] = faiss.knn(
                 left, pivots, probes, metric=faiss.METRIC_INNER_PRODUCT
             )[1]
     return assigned

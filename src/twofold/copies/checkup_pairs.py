@@ -22,9 +22,14 @@ ALIKE = 0.95
 1,000 strangers no pair reaches it, of recompressed, brighter and slightly cut copies 98 to 100 %
 (of thin lines on paper, cut: 95 %)."""
 
-TOGETHER = 256
+PAIRS_AT_ONCE = 256
+"""Pairs judged at once: bounds the pictures that are decoded at a time."""
+
 SAME_VECTOR = 0.999
+"""Cosine similarity at which things other than pictures are near copies."""
+
 NEAREST = 2
+"""Nearest others of each item that are candidates."""
 
 
 def near_copies(
@@ -86,8 +91,8 @@ def _undoubted(
     asked = [row for row, pair in enumerate(pairs.tolist()) if set(pair) <= number.keys()]
     judge = Judge(collection=known, colours=False)
     kept = np.ones(len(pairs), bool)
-    for start in range(0, len(asked), TOGETHER):
-        part = asked[start : start + TOGETHER]
+    for start in range(0, len(asked), PAIRS_AT_ONCE):
+        part = asked[start : start + PAIRS_AT_ONCE]
         told = judge([(number[first], number[second]) for first, second in pairs[part].tolist()])
         kept[part] = [each.says != "different" or each.score >= UNKNOWN.score for each in told]
     return kept

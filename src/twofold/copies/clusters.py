@@ -37,8 +37,7 @@ def star_groups(
     on their order.
 
     Args:
-        pairs: near ones.
-        rank: the lowest is preferred; all different.
+        pairs: near ones. rank: the lowest is preferred; all different.
         same: the position that stands for each in `pairs`, one for all of a crowd.
         alike: scores of a crowd's members with the one that is kept; None: members are equal in
             content, and as near as what stands for them.
@@ -80,11 +79,8 @@ def star_groups(
         free[list(members)] = False
         if members:
             order = sorted(members, key=lambda place: (-members[place], rank[place]))
-            groups.append(
-                Star(
-                    kept=kept, others=tuple(order), scores=tuple(members[place] for place in order)
-                )
-            )
+            scored = tuple(members[place] for place in order)
+            groups.append(Star(kept=kept, others=tuple(order), scores=scored))
     return sorted(groups, key=lambda group: group.kept)
 
 

@@ -41,7 +41,12 @@ GONE = Verdict(says="different", score=0.0)
 """For a file that is gone or can no longer be read; not kept in the cache."""
 
 WHOLE = (0.0, 0.0, 1.0, 1.0)
+"""Left, top, right and bottom of a picture without anything cut away, as shares."""
+
 MOST_PAGES = 64
+"""Pages of a file that are compared; files of more are never copies, since all pages are held in
+memory."""
+
 HOPELESS = 0.4
 """Fit of the better half of the squares below which no closer look is worth it: no copy was seen
 there."""
@@ -72,6 +77,7 @@ class Judge:
     def __call__(self, pairs: Sequence[tuple[int, int]]) -> list[Verdict]:
         """One verdict per pair, whatever its order; things other than pictures are copies if equal in content."""
         contents = [each.content for each in self.collection.seen]
+        pictures = [each.plane is not None for each in self.collection.seen]
         pairs = [
             (first, second) if contents[first] <= contents[second] else (second, first)
             for first, second in pairs
@@ -81,30 +87,19 @@ class Judge:
         for number, (first, second) in enumerate(pairs):
             if contents[first] == contents[second]:
                 told[number] = EQUAL
-            elif self.strictness == "exact" or not self._both_pictures(first, second):
+            elif self.strictness == "exact" or not (pictures[first] and pictures[second]):
                 told[number] = DIFFERENT
             else:
-                told[number] = self.known.get(self._key(first, second))
+                told[number] = self.known.get((contents[first], contents[second]))
                 new += [number] if told[number] is None else []
         for number, found in zip(
             new, self._compared([pairs[number] for number in new]), strict=True
         ):
             told[number] = found
             if found is not GONE:
-                self.known[self._key(*pairs[number])] = found
+                first, second = pairs[number]
+                self.known[contents[first], contents[second]] = found
         return [self._by_strictness(each) for each in told if each is not None]
-
-    def _key(self, first: int, second: int) -> tuple[str, str]:
-        one, other = sorted(
-            (self.collection.seen[first].content, self.collection.seen[second].content)
-        )
-        return one, other
-
-    def _both_pictures(self, first: int, second: int) -> bool:
-        return (
-            self.collection.seen[first].plane is not None
-            and self.collection.seen[second].plane is not None
-        )
 
     def _by_strictness(self, found: Verdict) -> Verdict:
         if self.strictness == "loose" and found.says == "perhaps":

@@ -13,8 +13,13 @@ CROWD = 64
 """Vectors within half the threshold's distance of one; fewer are compared pair by pair."""
 
 TRIED = 16
+"""Rows tried as the centre of a crowd; the one with the most rows around it is taken."""
+
 SAMPLE = 512
-BLOCK = 1 << 14
+"""Rows on which the size of a crowd is estimated."""
+
+ROWS_AT_ONCE = 1 << 14
+"""Rows compared with a centre at once: 17 MB of 256 numbers in float32."""
 
 
 def without_crowds(
@@ -80,7 +85,7 @@ def _join(
 ) -> int:
     """Merge the new rows of a cell that lie around `lead` into its crowd; how many there are."""
     others = cell[(cell >= since) & ~leads[cell] & (cell != lead)]
-    about = [others[start : start + BLOCK] for start in range(0, len(others), BLOCK)]
+    about = [others[start : start + ROWS_AT_ONCE] for start in range(0, len(others), ROWS_AT_ONCE)]
     about = [part[_inside(space, np.array([lead]), part)[0]] for part in about]
     for part in about:
         same[part] = lead

@@ -27,7 +27,11 @@ SIDE = 32
 """Pixels per side of the grey plane that a picture is hashed from."""
 
 WAVES = 8
+"""Cosine waves per direction: 8 x 8 make the 64 bits of a hash."""
+
 WHOLE = (0.0, 0.0, 1.0)
+"""(top, left, side) of a picture without anything cut away."""
+
 
 CROPS = (
     WHOLE,
@@ -42,8 +46,15 @@ CROPS = (
 pictures."""
 
 NEIGHBOURS = 8
-BLOCK = 4096
+"""Whole pictures that each cut-out looks up: keeps memory linear however many are alike."""
+
+PICTURES_AT_ONCE = 4096
+"""Pictures hashed or aligned at once: 17 MB of 32 x 32 planes in float32."""
+
 PROMISING = 0.75
+"""Correlation at which a cut-out is moved and resized to fit better: well below that of near
+copies."""
+
 STEPS = (0.02, 0.01)
 """Steps of the refinement, as shares of the side: 0.6 and 0.3 of 32 pixels."""
 
@@ -144,8 +155,8 @@ def candidates(
     index.add(perceptual_hashes(planes))
     found = [np.zeros((0, 4), np.int64)]
     for crop, share in enumerate(CROPS):
-        for start in range(0, len(planes), BLOCK):
-            queries = perceptual_hashes(planes[start : start + BLOCK], crop=share)
+        for start in range(0, len(planes), PICTURES_AT_ONCE):
+            queries = perceptual_hashes(planes[start : start + PICTURES_AT_ONCE], crop=share)
             bits, place = index.search(queries, min(neighbours + 1, len(planes)))
             row, column = np.nonzero((bits <= radius) & (place >= 0))
             row, place, bits = row + start, place[row, column], bits[row, column]
@@ -214,8 +225,8 @@ def _correlation(
     top, left, side = crop
     rows, columns = _cut(top, side), _cut(left, side)
     parts = [np.zeros(0)]
-    for start in range(0, len(here), BLOCK):
-        block = here[start : start + BLOCK]
+    for start in range(0, len(here), PICTURES_AT_ONCE):
+        block = here[start : start + PICTURES_AT_ONCE]
         cut = _standard(rows @ planes[found.cut[block]].astype(np.float32) @ columns.T)
         whole = _standard(planes[found.whole[block]].astype(np.float32))
         parts.append(np.einsum("nij,nij->n", cut, whole) / SIDE**2)

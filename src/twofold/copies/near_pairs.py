@@ -18,20 +18,43 @@ from twofold.results import Estimate
 __all__ = ["NearPairs", "near_pairs"]
 
 TILE = 256
+"""Rows whose products with the rows before them are formed at once."""
+
 ROUNDING = 1e-5
+"""How far a float32 product may lie below the threshold; scores in float64 then decide."""
+
 PAIRS = 1 << 23
 """Most pairs that are held; beyond it each row keeps fewer of its partners, and the result says
 so."""
 
-MOST = 128
-HUGE = 1 << 15
-PIECE = 1 << 13
+MOST_PARTNERS = 128
+"""Earlier partners that a row keeps at first; halved while there are too many pairs."""
+
+HUGE_CELL = 1 << 15
+"""Rows of a cell above which it gets cells of its own."""
+
+PIECE_ROWS = 1 << 13
+"""Rows of a cell that one thread compares with those before them: bounds a piece of work."""
+
 GROWN = 4
+"""Known cells are planned anew once there are so many times the vectors that they were planned
+for."""
+
 SPOILT = 0.75
+"""Share of the rows below which crowds have left so few that cells are planned anew."""
+
 CHECKED = 512
-TOLD = 1 << 16
-AHEAD = 16
+"""Rows that measure the recall by exact search."""
+
+ROWS_AT_ONCE = 1 << 16
+"""Rows compared bit by bit at once."""
+
+LEAVES_AT_ONCE = 16
+"""Leaves handed to the threads at once: bounds the pairs that are waiting."""
+
 STRIP = 512
+"""Earlier rows in the first strip, then eight times as many: in a crowd the first strip is often
+enough."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,14 +174,16 @@ def _earliest_equal(vectors: Shaped[np.ndarray, "n dim"]) -> Int[np.ndarray, "n"
     factors = np.random.default_rng(0).integers(
         0, 2**63, vectors.shape[1], dtype=np.uint64
     ) * np.uint64(2) + np.uint64(1)
-    for start in range(0, len(vectors), TOLD):
-        block = np.ascontiguousarray(vectors[start : start + TOLD], np.float32).view(np.uint32)
-        codes[start : start + TOLD] = (block * factors).sum(axis=1)
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        block = np.ascontiguousarray(vectors[start : start + ROWS_AT_ONCE], np.float32).view(
+            np.uint32
+        )
+        codes[start : start + ROWS_AT_ONCE] = (block * factors).sum(axis=1)
     _, first, number = np.unique(codes, return_index=True, return_inverse=True)
     same = first[number.ravel()]
     twins = np.flatnonzero(same != np.arange(len(vectors)))
-    for start in range(0, len(twins), TOLD):
-        part = twins[start : start + TOLD]
+    for start in range(0, len(twins), ROWS_AT_ONCE):
+        part = twins[start : start + ROWS_AT_ONCE]
         differ = (np.asarray(vectors[part]) != np.asarray(vectors[same[part]])).any(axis=1)
         same[part[differ]] = part[differ]
     return same
@@ -179,14 +204,14 @@ def _leaves(
     for cell in cells.members(rows):
         if len(cell) < 2 or cell[-1] < since:
             continue
-        if HUGE < len(cell) < 0.7 * len(rows):
+        if HUGE_CELL < len(cell) < 0.7 * len(rows):
             own = routed(space, cell, cell, seed=seed)
             inside = [cell[places] for places in own.members(np.arange(len(cell)))]
         else:
             inside = [cell]
         for part in inside:
-            for start in range(int(np.searchsorted(part, since)), len(part), PIECE):
-                yield _Leaf(rows=part[: start + PIECE], start=start)
+            for start in range(int(np.searchsorted(part, since)), len(part), PIECE_ROWS):
+                yield _Leaf(rows=part[: start + PIECE_ROWS], start=start)
 
 
 Part = tuple[Int[np.ndarray, "pairs"], Int[np.ndarray, "pairs"]]
@@ -201,7 +226,7 @@ class _Search:
 
     def __init__(self, space: Space, since: int) -> None:
         self.space, self.since = space, since
-        self.most = MOST
+        self.most = MOST_PARTNERS
         self.capped = np.zeros(len(space.vectors), bool)
         self.parts: list[Part] = [(np.zeros(0, np.int32), np.zeros(0, np.int32))]
         self.held = 0
@@ -210,8 +235,8 @@ class _Search:
         """Compare within all leaves, in threads: the arithmetic runs outside the interpreter's lock."""
         total, done = sum(len(leaf.rows) for leaf in leaves), 0
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for start in range(0, len(leaves), AHEAD):
-                batch = leaves[start : start + AHEAD]
+            for start in range(0, len(leaves), LEAVES_AT_ONCE):
+                batch = leaves[start : start + LEAVES_AT_ONCE]
                 for leaf, part in zip(batch, pool.map(self.compare, batch), strict=True):
                     self.parts.append(part)
                     self.held += len(part[0])

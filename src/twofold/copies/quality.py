@@ -91,8 +91,8 @@ def _header(value: Any) -> tuple[int, bool, int]:
     if isinstance(value, np.ndarray):
         return 8 * value.dtype.itemsize, False, 0
     with PIL.Image.open(value) as image:
-        # Pillow turns 16 bits a colour into 8 when it reads the pixels; before that the header says
-        # so
+        # Pillow turns 16 bits a colour into 8 when it
+        # reads the pixels; before that the header says so
         raw = str(image.tile[0][3]) if image.tile else ""
         depth = 16 if image.mode.startswith("I") or "16" in raw else 8
         tables = getattr(image, "quantization", None)

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from twofold.plurals import counted
 
 __all__ = ["Collection", "Seen", "collect", "distinct", "pages_of", "picture_seen"]
 
-TOGETHER = 64
+READ_AT_ONCE = 64
+"""Things read at once, and embedded together."""
+
 LOOKED = 128
 """Pixels per side at which a picture is read for candidates; the judge reads it again if it has
 to."""
 
 MAX_PIXELS = 100_000_000
+"""Pixels of the largest picture that is decoded: as in `dedup`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,15 +177,11 @@ def collect(
     unreadable: dict[str, str] = {}
     vectors = np.zeros((len(items), bundle.twin.dim), np.float16) if bundle else None
     new = 0
+    look = partial(_look, input=input, cached=cached, key=key, keep=bundle is not None)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for start in range(0, len(items), TOGETHER):
-            part = range(start, min(start + TOGETHER, len(items)))
-            looked = pool.map(
-                lambda place: _look(
-                    items.values[place], input, cached, key=key, keep=bundle is not None
-                ),
-                part,
-            )
+        for start in range(0, len(items), READ_AT_ONCE):
+            part = range(start, min(start + READ_AT_ONCE, len(items)))
+            looked = pool.map(look, (items.values[place] for place in part))
             waiting: list[tuple[int, np.ndarray]] = []
             for place, found in zip(part, looked, strict=True):
                 if isinstance(found, str):
@@ -309,7 +309,7 @@ _PAGED = (b"GIF8", b"II", b"MM", b"RIFF", b"\x89PNG")
 
 
 def pages_of(value: Any, most: int) -> list[PIL.Image.Image]:
-    """The pages or frames of a file, up to so many."""
+    """The pages or frames of a file, at most `most`."""
     with PIL.Image.open(value) as image:
         found = []
         for page in range(min(int(getattr(image, "n_frames", 1)), most)):

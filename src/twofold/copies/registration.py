@@ -31,7 +31,11 @@ LEVELS = (40, 80, 160)
 """Longer sides, in pixels, at which the matrix is found; the last is followed by the full size."""
 
 ROUNDS = (12, 8, 6, 6)
+"""Steps of Gauss and Newton per level, at most; most levels end earlier (`STILL`)."""
+
 SQUARE = 8
+"""Pixels per side of the squares that vote on the matrix."""
+
 EVEN = 6.0
 """Local contrast, in grey values, below which a square tells nothing: the noise of a poor JPEG."""
 

@@ -24,6 +24,7 @@ STARTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 WAVES = 10
+"""Cosine waves per direction: 99 numbers in a signature."""
 
 
 FLAT = 50.0

@@ -104,7 +104,7 @@ def move_back(root: Path, rows: list[Row], table: Path) -> dict[str, str]:
             continue
         if os.path.lexists(place) and not _is_our_link(root, row):
             raise DataError(
-                f"{row['path']} stands there again: move it away, or take its line out of {table}"
+                f"{row['path']} exists again: move it away, or take its line out of {table}"
             )
         moves.append(row)
     if nowhere:

@@ -46,7 +46,8 @@ FONTS = {
     "cmti10": "Computer Modern Italic",
     "cmtt10": "Computer Modern Typewriter",
 }
-"""File name -> name of the font. Those of matplotlib that put the characters of Unicode where Unicode puts them."""
+"""File name -> name of the font. Those of matplotlib that put the characters of Unicode where
+Unicode puts them."""
 
 SCRIPTS = {
     "Latin": ((0x0021, 0x007F), (0x00A1, 0x0250)),
@@ -72,7 +73,11 @@ _NOBODY = "\U0010fffe"
 # letters, numbers, symbols; dots, dashes and accents alone are too much alike
 _KINDS = ("L", "N", "Sm", "So")
 _EM_PIXELS = 48
+"""Pixels of an em at which characters are drawn."""
+
 _MARGIN_PIXELS = 2
+"""Blank pixels around a drawn character."""
+
 
 Pictures = dict[str, dict[str, UInt8[np.ndarray, "height width"]]]
 

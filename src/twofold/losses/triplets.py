@@ -87,16 +87,18 @@ def triplet(
     if soft:
         return over_rows(pairing, comparison, partial(_soft_triplets, margin=margin))
     semi_hard = mining == "semi_hard"
-    many = (
-        len(pairing.starts) >= HALVED
-        and pairing.most <= LOOPED
-        and comparison.name in distances.PRODUCTS
-    )
-    if many and pairing.halves and pairing.share.processes == 1:
+    if _by_halves(pairing, comparison):
         return _hinges_by_halves(pairing.by_class(), comparison, margin=margin, semi_hard=semi_hard)
     return over_rows(
         pairing, comparison, partial(_hinge_triplets, margin=margin, semi_hard=semi_hard)
     )
+
+
+def _by_halves(pairing: Pairing, comparison: Comparison) -> bool:
+    """Whether the hinges of a batch of many small classes are summed by halves, which is faster."""
+    many = len(pairing.starts) >= HALVED and pairing.most <= LOOPED
+    product = comparison.name in distances.PRODUCTS
+    return many and product and pairing.halves and pairing.share.processes == 1
 
 
 def _listed(

@@ -163,12 +163,12 @@ class Mirrored:
 
 
 def fewest_identities(far: float) -> int:
-    """Below so many identities a rate is never certified, whatever the scores say."""
+    """Fewest identities with which a rate is certified, whatever the scores."""
     return math.ceil((1.0 + math.sqrt(1.0 + 8.0 * MET / far)) / 2.0)
 
 
 def fewest_for_rejection(frr: float) -> int:
-    """Below so many identities with two items a false-reject rate is never certified."""
+    """Fewest identities with two items with which a false-reject rate is certified."""
     return math.ceil(round(MISSED / frr, 9))
 
 

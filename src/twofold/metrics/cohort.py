@@ -8,7 +8,8 @@ from twofold.metrics.pairs import ScoreBlock, finite
 
 __all__ = ["as_norm", "cohort_statistics", "normalised"]
 
-BLOCK = 1 << 22
+SCORES_AT_ONCE = 1 << 22
+"""Scores held at once: 32 MB in float64."""
 
 
 def cohort_statistics(
@@ -38,7 +39,7 @@ def cohort_statistics(
     if top < 2:
         raise UsageError(f"top is {top}: a deviation needs at least 2 scores (usual: 200)")
     most, found = min(top, len(cohort)), np.empty((items, 2))
-    step = max(BLOCK // len(cohort), 1)
+    step = max(SCORES_AT_ONCE // len(cohort), 1)
     for start in range(0, items, step):
         rows = np.arange(start, min(start + step, items))
         scores = finite(score(rows, cohort))

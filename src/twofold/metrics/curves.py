@@ -74,8 +74,8 @@ def trade_off(
     return Curve(
         false_match_rate=fars,
         false_non_match_rate=value,
-        # the rate only falls, so that a bound from above holds further on, and one from below holds
-        # before
+        # the rate only falls, so that a bound from above
+        # holds further on, and one from below holds before
         low=np.maximum.accumulate(low[::-1])[::-1],
         high=np.minimum.accumulate(high),
         confidence=confidence,

@@ -31,6 +31,9 @@ SEEN = 5.0
 """Fewest independent pairs on either side of a score that is judged."""
 
 STEPS, ROUNDS = 200, 4
+"""Steps of the grid of shares, and how often it is refined about the best: to less than 1e-6 of its
+range."""
+
 
 Quantile = Callable[[Float[np.ndarray, "shares scores"]], Float[np.ndarray, "shares scores"]]
 
@@ -159,19 +162,10 @@ def shift(
             f"false_alarms is {false_alarms} and the share of genuine pairs {low} to {high}: a "
             "rate lies between 0 and 1 (usual: 0.01), and shares rise from 0 to 1"
         )
-    scores = np.array(known.scores)
-    seen, variance, freedom, units = _seen(found, scores)
-    if units < FEWEST:
+    test = _seen(found, known)
+    if (units := test.units) < FEWEST:
         return _nothing(units)
-    test = _Test(
-        known=known,
-        seen=seen,
-        variance=variance,
-        freedom=freedom,
-        pairs=len(found.scores),
-        units=units,
-    )
-    quantile = _quantiles(1.0 - false_alarms / (2.0 * len(scores)))
+    quantile = _quantiles(1.0 - false_alarms / (2.0 * len(known.scores)))
     persons = float(units)
     shares, ratios = _explored(lambda grid: test.ratios(grid, quantile), low, high)
     if found.unowned:
@@ -187,8 +181,8 @@ def shift(
     fits = shares[ratios.max(axis=1) <= 1.0]
     return Shift(
         ratio=float(each[worst]),
-        score=float(scores[worst]),
-        seen=float(seen[worst]),
+        score=known.scores[worst],
+        seen=float(test.seen[worst]),
         expected=float(test.expected(share)[0, worst]),
         smallest=float(test.explained(share, quantile)[0, worst]),
         genuine_share=(float(fits.min()), float(fits.max())) if len(fits) else None,
@@ -295,8 +289,8 @@ class _Test:
         return np.where(self.judged(share), distance / self.explained(share, quantile), 0.0)
 
 
-def _seen(found: Production, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Shares at and above each score, their variances, degrees of freedom, and how many units there are.
+def _seen(found: Production, known: Reference) -> _Test:
+    """Shares of production at and above each score of the reference, with their variances and degrees of freedom.
 
     Two pairs are dependent where they share a unit: `V = (sum_units e^2 - sum_couples e^2) / n^2`
     with e the summed residuals, pairs of the same two units being counted once (Aronow, Samii &
@@ -308,8 +302,8 @@ def _seen(found: Production, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray
     units, apart = int(codes.max()) + 1 if count else 0, first != second
     low, high = np.minimum(first, second)[apart], np.maximum(first, second)[apart]
     _, couple = np.unique(low * units + high, return_inverse=True)
-    seen, variance, freedom = (np.zeros(len(scores)) for _ in range(3))
-    for place, score in enumerate(scores):
+    seen, variance, freedom = (np.zeros(len(known.scores)) for _ in range(3))
+    for place, score in enumerate(known.scores):
         hit = (found.scores >= score).astype(np.float64)
         seen[place] = hit.mean() if count else 0.0
         left = hit - seen[place]
@@ -320,4 +314,7 @@ def _seen(found: Production, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray
             max((moved**2).sum() - (twice**2).sum(), (left**2).sum()) / max(count, 1) ** 2
         )
         freedom[place] = _freedom(moved[:, None])[0] if units > 1 else 1.0
-    return seen, variance * units / max(units - 1, 1), freedom, units
+    variance *= units / max(units - 1, 1)
+    return _Test(
+        known=known, seen=seen, variance=variance, freedom=freedom, pairs=count, units=units
+    )

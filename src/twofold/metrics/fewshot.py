@@ -51,8 +51,7 @@ def n_way_accuracy(
             f"{len(usable)} classes have {k_shot + 1} items: "
             f"{n_way}-way {k_shot}-shot episodes need {n_way}"
         )
-    if len(labels) <= AT_ONCE:
-        score = _known(score, len(labels))
+    score = _known(score, len(labels)) if len(labels) <= AT_ONCE else score
     members = np.split(np.argsort(codes, kind="stable"), np.cumsum(np.bincount(codes))[:-1])
     generator = np.random.default_rng(seed)
     asked, right = [], []

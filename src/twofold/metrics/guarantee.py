@@ -97,7 +97,7 @@ def guarantee_rejection(pairs: PairSource, frr: float, *, confidence: float = 0.
 
 
 def fewest_guaranteed(far: float, *, confidence: float = 0.95) -> int:
-    """Below so many identities no false-match rate of `far` can be guaranteed, even if no impostor is accepted."""
+    """Fewest identities with which a false-match rate of `far` can be guaranteed, if no impostor is accepted."""
     return 2 * _fewest_trials(far, confidence)
 
 

@@ -21,7 +21,11 @@ from twofold.results import Estimate
 __all__ = ["Galleries", "OpenSetRates", "galleries", "open_set"]
 
 CANDIDATES = 64
-BLOCK = 1 << 22
+"""Thresholds tried: even steps of the logarithm of the measured rate, from a twelfth of the asked
+one up to it."""
+
+SCORES_AT_ONCE = 1 << 22
+"""Scores held at once: 32 MB in float64."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,8 +216,8 @@ def galleries(
     """Enrol `size` identities by chance, with `enrolled` items each, and let all other items be the probes.
 
     Items of identities that are not enrolled are strangers (non-mated probes); the other items of
-    enrolled ones are mated. By default so many galleries are made that each identity is a stranger
-    about five times, at least 10.
+    enrolled ones are mated. By default each identity is a stranger about five times, in at least 10
+    galleries.
 
     Raises:
         UsageError: `size`, `enrolled` or `repeats` is below 1.
@@ -223,17 +227,11 @@ def galleries(
         raise UsageError(
             f"gallery size {size}, {enrolled} enrolled items, repeats {repeats}: each is at least 1"
         )
-    names, codes = np.unique(labels, return_inverse=True)
-    enough = np.flatnonzero(np.bincount(codes) >= enrolled)
-    if len(enough) < size or len(names) <= size:
-        raise NotEnoughData(
-            f"a gallery of {size} needs {size} identities with {enrolled} items and strangers "
-            f"beside them; there are {len(names)} identities, {len(enough)} of them with that "
-            "many: give more, or ask for a smaller gallery"
-        )
-    repeats = (
-        max(10, math.ceil(5 * len(names) / (len(names) - size))) if repeats is None else repeats
-    )
+    codes = np.unique(labels, return_inverse=True)[1]
+    items = np.bincount(codes)
+    enough = _enrollable(items, size, enrolled)
+    if repeats is None:
+        repeats = max(10, math.ceil(5 * len(items) / (len(items) - size)))
     generator = np.random.default_rng(seed)
     rounds = [
         _one(
@@ -248,8 +246,8 @@ def galleries(
     best, culprit, probe, mated, right = (
         np.concatenate(each) for each in zip(*(r[:5] for r in rounds), strict=True)
     )
-    weights = _once(probe, mated, np.bincount(codes), enrolled)
-    stood, start = np.zeros(len(names)), 0
+    weights = _once(probe, mated, items, enrolled)
+    stood, start = np.zeros(len(items)), 0
     for each in rounds:
         stop = start + len(each[0])
         stood[each[5]] += weights[start:stop][~each[3]].sum()
@@ -265,6 +263,22 @@ def galleries(
         size=size,
         repeats=repeats,
     )
+
+
+def _enrollable(items: np.ndarray, size: int, enrolled: int) -> np.ndarray:
+    """The identities with enough items to be enrolled.
+
+    Raises:
+        NotEnoughData: too few of them, or no strangers beside them.
+    """
+    enough = np.flatnonzero(items >= enrolled)
+    if len(enough) < size or len(items) <= size:
+        raise NotEnoughData(
+            f"a gallery of {size} needs {size} identities with {enrolled} items and strangers "
+            f"beside them; there are {len(items)} identities, {len(enough)} of them with that "
+            "many: give more, or ask for a smaller gallery"
+        )
+    return enough
 
 
 def _once(probe: np.ndarray, mated: np.ndarray, items: np.ndarray, enrolled: int) -> np.ndarray:
@@ -290,14 +304,14 @@ def _one(
     rank = np.arange(len(codes)) - starts[codes[shuffled]]
     stands = inside[codes[shuffled]] & (rank < enrolled)
     gallery, probes = shuffled[stands], shuffled[~stands]
-    step = max(BLOCK // len(gallery), 1)
+    step = max(SCORES_AT_ONCE // len(gallery), 1)
     best, culprit = np.empty(len(probes)), np.empty(len(probes), dtype=np.int64)
     for start in range(0, len(probes), step):
         some = probes[start : start + step]
         scores = score(some, gallery)
         nearest = scores.argmax(axis=1)
-        # argmax stops at the first NaN: looking at the best alone finds it, in the precision that
-        # the scores have
+        # argmax stops at the first NaN: looking at the best
+        # alone finds it, in the precision that the scores have
         best[start : start + step] = finite(scores[np.arange(len(some)), nearest])
         culprit[start : start + step] = codes[gallery[nearest]]
     mated = inside[codes[probes]]

@@ -30,6 +30,8 @@ __all__ = [
 ]
 
 BLOCK = 1 << 20
+"""Pairs scored at once, about: 8 MB of scores in float64, beside codes and weights of the same
+length."""
 
 ScoreBlock = Callable[
     [Int[np.ndarray, "rows"], Int[np.ndarray, "cols"]], Float[np.ndarray, "rows cols"]

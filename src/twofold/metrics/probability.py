@@ -13,6 +13,9 @@ from twofold.metrics.verification import Tally, spread
 __all__ = ["ProbabilityMap", "isotonic", "platt", "probability_map", "refuse_distances"]
 
 FOLDS = 5
+"""Folds of the cross-validation that chooses a curve: each is fitted to four fifths of the
+identities."""
+
 STEPS = 1024
 """Thresholds, about, for cross-validation and the isotonic curve."""
 

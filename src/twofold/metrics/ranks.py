@@ -18,8 +18,7 @@ from twofold.metrics.pairs import ScoreBlock, finite
 __all__ = ["Ranks", "count_ranks"]
 
 TILE = 512
-"""Items per side of a tile: its float32 scores are 1 MB, so that both looks find them in a core's
-cache."""
+"""Items per side of a tile: its float32 scores are 1 MB, which stay in a core's cache."""
 
 ENTRIES = 1 << 23
 """Genuine items of all queries that are kept at once: 100 MB."""
@@ -32,8 +31,7 @@ SCORES = 1 << 22
 """Scores sorted at once; entries take more memory, so a 32nd as many are handled at once."""
 
 BEYOND = 1 << 30
-"""A count larger than any real one: so many impostors rank above that their number does not
-matter."""
+"""A count larger than any real one: so many impostors rank above that it does not matter."""
 
 Noted = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Query of the chunk, other position, look of their score."""

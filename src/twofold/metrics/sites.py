@@ -43,7 +43,7 @@ class BySite:
 
     @property
     def identities(self) -> int:
-        """How many identities stand at the sites."""
+        """How many identities the sites have."""
         return self.pairs.units
 
     @property
@@ -73,7 +73,7 @@ def sites_of_identities(
     torn = np.flatnonzero(np.bincount(known[0]) > 1)
     if len(torn):
         raise DataError(
-            f"{len(torn)} identities stand at several sites "
+            f"{len(torn)} identities have several sites "
             f"({names[torn[0]]!r} at {int((known[0] == torn[0]).sum())}): "
             "give each one site, the one where it was recruited"
         )
@@ -121,8 +121,8 @@ def dependence(
         return None
     np.fill_diagonal(scores, 0.0)
     means = scores.sum(axis=1) / (size - 1)
-    # what couples score beyond both of their identities: the additive fit of a square without its
-    # diagonal
+    # what couples score beyond both of their identities:
+    # the additive fit of a square without its diagonal
     effect = (size - 1) / (size - 2) * (means - means.mean())
     left = scores - means.mean() - effect[:, None] - effect
     np.fill_diagonal(left, 0.0)

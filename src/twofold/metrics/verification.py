@@ -40,6 +40,9 @@ EXACT = 1 << 20
 """Most pairs of which every distinct score is a threshold; above, the grid is used."""
 
 BINS = 1 << 16
+"""Thresholds of the grid that takes over above `EXACT` pairs: a step is 1/65,536 of the range of
+scores."""
+
 
 BETTER_HIGH = ("auc", "best_accuracy", "tar_at_far")
 
@@ -128,8 +131,8 @@ def eer(tally: Tally) -> Values:
     """Equal error rate: where the false-match rate and the false-non-match rate cross, linear in between."""
     match, non_match = tally.false_match_rate, tally.false_non_match_rate
     gap = non_match - match
-    # gap rises from -1 to 1 along the thresholds: the first that is not negative ends the crossing
-    # step
+    # gap rises from -1 to 1 along the thresholds: the
+    # first that is not negative ends the crossing step
     after = np.maximum(np.argmax(gap >= 0, axis=-1), 1)[..., None]
     take = [
         np.take_along_axis(array, index, axis=-1)[..., 0]

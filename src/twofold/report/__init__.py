@@ -1,1 +1,1 @@
-"""Numbers and pictures into something to read: a story, and the page that tells it. numpy and Pillow only."""
+"""Pages, cards and tables from numbers and pictures. numpy and Pillow only."""

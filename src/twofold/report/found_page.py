@@ -1,4 +1,4 @@
-"""What a search found as one HTML file that opens anywhere: no script, no request, light or dark, and fits a phone."""
+"""The hits of a search as one HTML file that opens anywhere: no script, no request, light or dark, fits a phone."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,8 @@ SAID = {
     "different": "nothing like it",
 }
 UNTOLD = ("content", "source", "text")
-"""Metadata that a page need not say: a hash, a path of the machine that it was made on, and a text
-that it shows."""
+"""Metadata that a page leaves out: a hash, a path on the machine that made it, and a text that it
+shows."""
 
 Look = UInt8[np.ndarray, "..."] | str | None
 """A picture, a text, or nothing that can be shown."""
@@ -45,7 +45,7 @@ def found_page(
     """The whole page; write it as UTF-8.
 
     Args:
-        facts: what was searched, in what: a name and a value each.
+        facts: names and values of what was searched, and where.
         left_out: how many further queries the page does not show.
     """
     told = "".join(
@@ -75,7 +75,7 @@ def _promise(shown: Sequence[Shown]) -> str:
 
 
 def _missing(shown: Sequence[Shown]) -> str:
-    """What to do where queries can be shown, and nothing that was found."""
+    """What to do if queries can be shown but none of the hits."""
     found = [look for each in shown for look in each.hits]
     if (
         not found

@@ -1,4 +1,4 @@
-"""Groups of near-duplicates as one HTML file to decide on: keyboard or touch, decisions go out as CSV, no request."""
+"""Groups of near-duplicates as one HTML file for decisions, by keyboard or touch; exports a CSV, makes no request."""
 
 import hashlib
 import html
@@ -18,17 +18,17 @@ from twofold.results import CopyFile, Group, Groups
 __all__ = ["Face", "groups_page"]
 
 DRAWN = 500
-"""Groups whose pictures are inside the page, about a hundred kilobytes each ten; those of further
-ones are shown from where they lie."""
+"""Groups whose pictures are inside the page, a hundred kilobytes for ten; further pictures are
+shown from their files."""
 
 SHEET = 50
 """Groups that are shown at once."""
 
 MEMBERS = 24
-"""Of a group that are shown; the others are decided on together."""
+"""Members of a group that are shown; the others are decided on together."""
 
 LAID = 300
-"""Copies that are laid over the kept one inside the page, the most doubtful ones; 60 kilobytes
+"""Copies, the most doubtful ones, that are laid over the kept one inside the page; 60 kilobytes
 each."""
 
 Laid = Callable[[str, str], tuple[np.ndarray, np.ndarray, np.ndarray] | None]
@@ -53,8 +53,8 @@ class Face:
     """What is shown of one thing: a thumbnail (None: it has none), a line of facts, and its size in bytes.
 
     Attributes:
-        text: of a text what it says; in a group, the words that the kept one lacks are marked.
-        address: where its picture lies, relative to the page, for a thing without a thumbnail.
+        text: of a text; in a group, the words that the kept one lacks are marked.
+        address: of its picture, relative to the page, for a thing without a thumbnail.
     """
 
     picture: UInt8[np.ndarray, "..."] | None
@@ -75,9 +75,7 @@ def groups_page(
 ) -> str:
     """The whole page; write it as UTF-8. Of each group the kept one is proposed to stay and the others to go.
 
-    The most doubtful groups come first; then those that may be copies, of which all are proposed to
-    stay.
-
+    The most doubtful groups come first, then possible copies, which are all proposed to stay.
     Sheets of 50 groups wait in the page as text, so that tens of thousands of groups open at once.
 
     Args:
@@ -102,34 +100,37 @@ def groups_page(
         )
         for number, group in enumerate((*doubtful, *found.perhaps), start=1)
     ]
-    sheets = "".join(
-        f'<script type="text/plain" '
-        f'class="sheet">{"".join(groups[start : start + SHEET])}</script>\n'
-        for start in range(0, len(groups), SHEET)
-    )
-    key = hashlib.sha256(
-        repr([(group.kept, group.copies) for group in (*doubtful, *found.perhaps)]).encode()
-    ).hexdigest()[:16]
-    keys = "".join(f"<span><kbd>{name}</kbd> {meaning}</span>" for name, meaning in HELP)
-    turn = (
-        '<span class="turn" hidden><button class="before" aria-label="sheet before">←</button> '
-        '<span class="where"></span> <button class="after" aria-label="next '
-        'sheet">→</button></span>'
-    )
-    body = (
-        f'<div id="bar" data-key="{key}"><span id="count"></span><span id="warn"></span>{turn}'
-        '<button id="export">export decisions.csv</button></div>\n'
-        f'<p class="detail keys">{keys}</p>\n<div id="groups"></div>\n<p '
-        f'class="last">{turn}</p>\n{sheets}{VIEW}'
-        f'<script type="application/json" id="files">{_json(table.files)}</script>\n'
-        f'<script type="application/json" id="known">{_json(table.known)}</script>\n'
-    )
+    key = repr([(group.kept, group.copies) for group in (*doubtful, *found.perhaps)])
+    body = _body(groups, table, hashlib.sha256(key.encode()).hexdigest()[:16])
     script = (files("twofold.report") / "groups.js").read_text(encoding="utf-8")
     return document(
         title,
         _head(found, title, then) + body + f"<script>\n{script}</script>",
         "page.css",
         "groups.css",
+    )
+
+
+def _body(groups: Sequence[str], table: "_Table", key: str) -> str:
+    """The bar, the sheets of groups, the view and the data of the script; decisions are kept under the key."""
+    sheets = "".join(
+        f'<script type="text/plain" '
+        f'class="sheet">{"".join(groups[start : start + SHEET])}</script>\n'
+        for start in range(0, len(groups), SHEET)
+    )
+    keys = "".join(f"<span><kbd>{name}</kbd> {meaning}</span>" for name, meaning in HELP)
+    turn = (
+        '<span class="turn" hidden><button class="before" aria-label="sheet before">←</button> '
+        '<span class="where"></span> <button class="after" aria-label="next '
+        'sheet">→</button></span>'
+    )
+    return (
+        f'<div id="bar" data-key="{key}"><span id="count"></span><span id="warn"></span>{turn}'
+        '<button id="export">export decisions.csv</button></div>\n'
+        f'<p class="detail keys">{keys}</p>\n<div id="groups"></div>\n<p '
+        f'class="last">{turn}</p>\n{sheets}{VIEW}'
+        f'<script type="application/json" id="files">{_json(table.files)}</script>\n'
+        f'<script type="application/json" id="known">{_json(table.known)}</script>\n'
     )
 
 
@@ -200,7 +201,7 @@ def _head(found: Groups, title: str, then: Sequence[str]) -> str:
 
 
 def _worth(found: Groups) -> str:
-    """What the rule is worth, and what it never decides."""
+    """The accuracy of the rule, and what it never decides."""
     told = found.worth
     if not told:
         return ""
@@ -215,7 +216,7 @@ def _worth(found: Groups) -> str:
 
 
 def _changes(told: Mapping[str, Mapping[str, float | None]]) -> str:
-    """A row a way in which copies were changed."""
+    """One row per way in which copies were changed."""
     heads = (
         "copies that were changed",
         "found, copy or perhaps",
@@ -233,7 +234,7 @@ def _changes(told: Mapping[str, Mapping[str, float | None]]) -> str:
 
 
 def _different(told: Mapping[str, Mapping[str, object]]) -> str:
-    """A row a kind of different pictures."""
+    """One row per kind of different pictures."""
     heads = ("different pictures of one look", "wrongly copies", "wrongly perhaps", "of")
     rows = []
     for name, each in told.items():
@@ -348,7 +349,7 @@ def _rest(
     *,
     goes: bool,
 ) -> str:
-    """What is not shown of a large group, decided on as one."""
+    """The members of a large group that are not shown, decided on as one."""
     if not members:
         return ""
     sizes = [face(name).bytes for name, _ in members]

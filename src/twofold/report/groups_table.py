@@ -28,7 +28,7 @@ def groups_table(
     fields: "city: [Lindau]; phone: -", where a dash is a field that the kept one alone has.
 
     Args:
-        texts: id -> text; things that are no texts have none.
+        texts: id -> text; only of things that are texts.
         probability: of a score; None: the bundle is not calibrated.
         fields: of records.
     """

@@ -1,4 +1,4 @@
-"""What an evaluation has to tell, before anybody decides how: the page, the model card and --json show a Report."""
+"""The contents of an evaluation's report, which the page, the model card and --json show."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -25,7 +25,7 @@ class Hard:
     Attributes:
         kind: what it is wrongly taken for, or nearly. wrong: whether it is indeed decided wrongly
             at the threshold.
-        ids, labels: of both items. shown: what they look like, if that may be shown.
+        ids, labels: of both items. shown: what they look like, if it may be shown.
     """
 
     kind: Literal["false accept", "false reject"]
@@ -39,7 +39,7 @@ class Hard:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """One group or class of the data: how often its own pairs are decided wrongly; None where it has no such pair.
+    """One group or class of the data: how often its own pairs are decided wrongly; None if it has no such pair.
 
     Attributes:
         false_non_match_interval, false_match_interval: only of groups, which have identities to
@@ -107,7 +107,7 @@ class Report:
 
     @property
     def standing(self) -> Standing:
-        """What the threshold's false-accept rate rests on; without a threshold an estimate."""
+        """The standing of the threshold's false-accept rate; without a threshold an estimate."""
         return "estimate" if self.calibration is None else self.calibration.standing
 
 

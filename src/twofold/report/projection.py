@@ -1,4 +1,4 @@
-"""Vectors laid flat, to be looked at: distances on such a map are a hint, never a measurement."""
+"""Maps of vectors in the plane: distances on them are a hint, never a measurement."""
 
 from importlib.util import find_spec
 
@@ -18,7 +18,7 @@ def projection(
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(vectors) - 1) / 3.0)
-    # started from the PCA, so that what lies far apart there tends to stay so; one seed, one map
+    # started from the PCA, so that what is far apart there tends to stay so; one seed, one map
     start = flat / max(float(flat[:, 0].std()), 1e-12) * 1e-4
     tsne = TSNE(perplexity=perplexity, init=start, random_state=seed, n_jobs=1)  # pyright: ignore[reportArgumentType]
     return np.asarray(

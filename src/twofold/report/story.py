@@ -1,4 +1,4 @@
-"""What a job has to tell, before anybody decides how: the page and the terminal both show a Story."""
+"""A job told in steps, which both the page and the terminal show."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -21,9 +21,8 @@ class Row:
 
     Attributes:
         pictures: grey (height, width) or colour (height, width, 3), uint8, each with its caption.
-        said: the answer, a few words.
-        detail: what the answer rests on.
-        mark: whether the answer is known to be right or wrong.
+        said: the answer, in a few words. detail: its grounds. mark: whether it is known to be right
+            or wrong.
     """
 
     pictures: tuple[UInt8[np.ndarray, "..."], ...]
@@ -41,7 +40,7 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """How the scores of genuine and of impostor pairs lie about a threshold.
+    """Histograms of the scores of genuine and impostor pairs, and a threshold.
 
     Attributes:
         edges: of the bins, rising.
@@ -57,7 +56,7 @@ class Scores:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing that was done: what, how it came out, what it looks like, and what to type."""
+    """One step: what was done, its result, how it looks, and what to type."""
 
     title: str
     text: str

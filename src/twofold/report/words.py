@@ -9,7 +9,7 @@ __all__ = ["differing", "marked"]
 def differing(
     text: str, other: str, *, plain: Callable[[str], str] = str.casefold
 ) -> list[tuple[str, bool]]:
-    """The words of a text, each with whether the other text lacks it; a word that stands twice must stand twice there.
+    """The words of a text, each with whether the other text lacks it; a repeated word must be repeated there.
 
     Args:
         plain: how words are compared, so that case, say, makes no difference.

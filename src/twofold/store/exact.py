@@ -37,15 +37,15 @@ FEW_QUERIES = 8
 LARGEST = 1e15  # number in a vector: beyond it squared distances leave float32
 UNIT_TOLERANCE = 1e-3  # how far the length of a row may be from 1 where the distance is the cosine
 MATRIX_QUERIES = 20  # from this many queries on, faiss does best with a matrix product
-# neighbours beyond those asked for: float32 may swap near ties at the edge, which float64 then
-# orders
+# neighbours beyond those asked for: float32 may swap
+# near ties at the edge, which float64 then orders
 SPARE = 16
 ROWS_AT_ONCE = 65_536
 """Rows scored in float64 at once: 128 MB of 256 numbers each."""
 
 SAME = 1e-12  # scores of one pair differ by less, whatever else is scored with it
-# a product of many rows and one of few differ by less; those at the edge of a range are scored
-# singly
+# a product of many rows and one of few differ by
+# less; those at the edge of a range are scored singly
 EDGE = 1e-9
 
 Found = tuple[Int[np.ndarray, "_"], Float[np.ndarray, "_"]]

@@ -172,7 +172,7 @@ def rows(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             level="fatal",
             code="lost-writes",
-            message=f"the index stands at write {seen.state.generation}, and write "
+            message=f"the index is at write {seen.state.generation}, and write "
             f"{seen.acknowledged} was acknowledged: its write-ahead log is damaged or missing",
             remedy="restore the index from a copy; or let --repair keep what is there",
         )
@@ -180,7 +180,7 @@ def rows(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             level="fatal",
             code="lost-rows",
-            message=f"{seen.items} whole items stand there where {seen.state.items} were written",
+            message=f"{seen.items} whole items are left of {seen.state.items} that were written",
             remedy="restore the index from a copy; or let --repair keep those that are there",
         )
 

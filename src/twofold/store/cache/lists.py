@@ -22,8 +22,8 @@ FEWEST = 8
 CODED = 65_536  # rows for the codebooks
 CODING = 512  # rows that are coded at once, in the cache of the processor
 COPIES = 3  # lists of a row
-# weight of a further list's difference in direction from those before (Sun et al. 2023, "SOAR", eq.
-# 5)
+# weight of a further list's difference in direction
+# from those before (Sun et al. 2023, "SOAR", eq. 5)
 ELSEWHERE = 1.5
 NEAREST = 3  # lists whose keys' mean is the level from which a query's reach counts
 ROWS_AT_ONCE = 1024
@@ -187,8 +187,8 @@ def _choose(
         left[each, nearest] = -np.inf
         own = keys[each, nearest]
         error = np.maximum(squares - 2 * own, ROUNDED * squares + np.finfo(np.float32).tiny)
-        # <x, e> - <c, e> for the row's error e in the nearest and each centre c; "clip" only spares
-        # a buffer
+        # <x, e> - <c, e> for the row's error e in the nearest
+        # and each centre c; "clip" only spares a buffer
         between.take(nearest, axis=0, out=along, mode="clip")
         along -= keys
         along += (squares - own - between[nearest, nearest])[:, None]
@@ -250,8 +250,8 @@ class Lists:
         index.is_trained = True
         fill(index, lists, codes)
         self.index = faiss.IndexIVFPQFastScan(index)
-        # faiss's wrapper would keep the first one, which is as large, for as long as this one is
-        # there
+        # faiss's wrapper would keep the first one, which
+        # is as large, for as long as this one is there
         del self.index.referenced_objects  # pyright: ignore[reportAttributeAccessIssue]
         del index
         _give_back()
@@ -272,8 +272,8 @@ class Lists:
         bits = None if allowed is None else np.packbits(allowed, bitorder="little")
         selector = None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
         wide = asked(queries, trained.centres.shape[1])
-        # faiss's stubs know neither keywords nor this method; its own wrapper of it takes no
-        # selector
+        # faiss's stubs know neither keywords nor this
+        # method; its own wrapper of it takes no selector
         settings = faiss.SearchParametersIVF(sel=selector, nprobe=chosen.shape[1])  # pyright: ignore[reportCallIssue]
         places, distances = (
             np.empty((len(wide), count), np.int64),

@@ -28,6 +28,8 @@ __all__ = ["KEY", "KEY_FILE", "Key", "Protection", "find_key", "new_key", "seal"
 
 KEY, KEY_FILE = "TWOFOLD_KEY", "TWOFOLD_KEY_FILE"  # names in the environment
 FORMAT = 1
+"""Of the text that `Protection.text` writes."""
+
 BYTES = 32  # of every key here: AES-256, HMAC-SHA256
 NONCE = 12  # bytes: what AES-GCM takes without hashing it first (NIST SP 800-38D)
 # modes of a key file: a group may read it (a service's), nobody else

@@ -19,8 +19,8 @@ def split_address(place: str | Path, example: str) -> SplitResult:
         _ = parts.port
     except ValueError:
         parts = None
-    # a password with a bare @ or / falls apart into what looks like a host and a path, and would be
-    # shown as such
+    # a password with a bare @ or / falls apart into what
+    # looks like a host and a path, and would be shown as such
     if (
         parts is None
         or parts.netloc.count("@") > 1

@@ -45,6 +45,8 @@ __all__ = [
 EXAMPLE = "milvus://user:password@host:19530/faces, or milvus+file:/folder/lite.db?collection=faces"
 CATALOGUE = "twofold_indexes"
 FORMAT = 1
+"""Of the catalogue and the collections."""
+
 PORT = 19530  # where Milvus listens unless told otherwise
 # for one call: else pymilvus tries again for many minutes when a server has gone
 WAIT_SECONDS = 60.0

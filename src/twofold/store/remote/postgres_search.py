@@ -19,9 +19,9 @@ EXPANSION = 200, 1000
 # rows that a walk through the graph looks at, at most; fewer where more than ALL_COMPARED pass
 WALK = 100_000
 QUERIES = 64  # in one statement: bounds what one answer takes
-# Rows that pass a filter are all compared up to ALL_COMPARED, or ALL_COMPARED_ROOT times the root
-# of all rows: what a walk meets for one that passes grows with all rows, what a comparison costs
-# with those that pass.
+# Rows that pass a filter are all compared up to ALL_COMPARED, or
+# ALL_COMPARED_ROOT times the root of all rows: what a walk meets for one that
+# passes grows with all rows, what a comparison costs with those that pass.
 ALL_COMPARED, ALL_COMPARED_ROOT = 5000, 12
 WORK_MEMORY = "64MB"  # in which those rows stay beside the queries; else they go through a file
 

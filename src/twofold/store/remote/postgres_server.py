@@ -39,6 +39,8 @@ __all__ = [
 EXAMPLE = "postgresql://user:password@host:5432/database?table=faces"
 CATALOGUE = "twofold_indexes"
 FORMAT = 1
+"""Of the catalogue and the tables."""
+
 WAIT_SECONDS = 10  # for a server that does not answer
 LARGEST_DIM = 16_000  # numbers of a vector that pgvector keeps
 

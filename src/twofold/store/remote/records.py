@@ -205,8 +205,8 @@ def in_range(
 def bound(contract: Contract, score: float) -> float:
     """A distance that no row of at least this score exceeds, even computed in float32."""
     distance = float(contract.score(score))  # distance = zero - score, as score = zero - distance
-    # the cosine is 1 minus a sum of terms of its own size; the others are sums of what is small
-    # where they are
+    # the cosine is 1 minus a sum of terms of its own size;
+    # the others are sums of what is small where they are
     return distance + SLACK * (1.0 if contract.distance == "cosine" else abs(distance))
 
 

@@ -22,7 +22,6 @@ __all__ = [
     "connect_somehow",
     "explain",
     "explained",
-    "identity",
     "log_of",
     "make_private_file",
     "stands",
@@ -191,12 +190,3 @@ def explained(place: Path, error: Exception) -> StoreError:
 def closed(place: Path | str) -> StoreError:
     """The error of an index that is used after it was closed."""
     return StoreError(f"the index {place} is closed: open it again")
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """Device and inode of the file at a path; None: no file that can be seen."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

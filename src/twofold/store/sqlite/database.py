@@ -34,7 +34,6 @@ from twofold.store.sqlite.connection import (
     connect_somehow,
     explain,
     explained,
-    identity,
     log_of,
     stands,
     warn_of_long_read,
@@ -184,17 +183,13 @@ class Database:
         )
 
     def check_mark(self) -> None:
-        """Compare the state with what was acknowledged.
-
-        Raises:
-            DamagedIndex: acknowledged writes are missing.
-        """
+        """Raise DamagedIndex if acknowledged writes are missing from the state."""
         # before the state: a write between the two only raises the state
         acknowledged = self.mark.read()
         found = self.state().generation
         if found < acknowledged:
             raise damaged(
-                f"{self.folder} stands at write {found}, and write {acknowledged} was "
+                f"{self.folder} is at write {found}, and write {acknowledged} was "
                 "acknowledged: its write-ahead log is damaged or missing"
             )
         self._checked = True
@@ -233,11 +228,8 @@ class Database:
     ) -> Iterator[Row]:
         """Rows, each checked against its hash; without a condition all, from the table itself, not by its indexes.
 
-        Args:
-            condition: our own SQL behind `FROM items`.
-
-        Raises:
-            DamagedIndex: after the last row, names those that are not as they were written.
+        `condition` is our own SQL behind `FROM items`. After the last row DamagedIndex names those
+        that are not as they were written.
         """
         return (row for row, _ in self.hashed(condition, values))
 
@@ -370,9 +362,7 @@ class Database:
             counts: items by label, in place of both.
         """
         if counts is None:
-            found = Counter(dict.fromkeys(named, 0))
-            found.update(labels)
-            counts = found
+            counts = {**dict.fromkeys(named, 0), **Counter(labels)}
         key = self.seal.audit_key(self.pinned())
         return audit.note(self.connection, state, event, key=key, labels=counts, at=clock())
 
@@ -396,3 +386,12 @@ class Database:
         if busy:
             who = users(self.folder / TRUTH, Use.READING)
             raise StoreError(f"{who} reads {self.folder}: let it end")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of the file at a path; None: no file that can be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -71,8 +71,7 @@ def carried_out(moved: "Moved", data: Path) -> str:
         lines.append(f"{counted(len(moved.files), 'file', 'was')} moved to {moved.undo.parent}")
         if moved.linked:
             lines.append(
-                f"{counted(len(moved.linked), 'hard link', 'stands')} "
-                "in the place of a file that went"
+                f"{counted(len(moved.linked), 'hard link', 'replaces')} a file that was moved"
             )
         lines.append(f"to undo it: {command(data, moved.undo)}")
     elif moved.files:
