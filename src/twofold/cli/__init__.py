@@ -19,11 +19,13 @@ from twofold.threads import wait_briefly
 __all__ = ["INTERNAL", "app", "main"]
 
 DEBUG = "--debug"
-MAX_PIXELS = "--max-pixels"
-"""An option of every command: the largest picture, in pixels, that is decoded."""
-
-LIMIT_VARIABLE = "TWOFOLD_MAX_PIXELS"
-"""Where `inputs.image_limits`, which takes torch to import, looks for it."""
+EVERYWHERE = {
+    "--max-pixels": "TWOFOLD_MAX_PIXELS",
+    "--label-field": "TWOFOLD_LABEL_FIELD",
+}
+"""Options of every command, and the variables by which they reach what they are for: the largest
+picture, in pixels, that is decoded (`inputs.image_limits`), and the field of FASTA headers that is
+the label (`data.fasta`). Both modules take long to import."""
 
 HELP = frozenset({"--help", "-h", "--version"})
 MAY_BE_EMPTY = "--prefix"
@@ -47,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
             warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             words = [word for word in options if word != DEBUG]
-            code = _answer(_with_pixel_limit(with_own_encoder(words, stack), stack) + names)
+            code = _answer(_without_options(with_own_encoder(words, stack), stack) + names)
         except (Exception, KeyboardInterrupt) as error:
             code, said = failure(error, given)
             trace = traceback.format_exc()
@@ -60,25 +62,25 @@ def _before_names(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:end], words[end:]
 
 
-def _with_pixel_limit(words: list[str], stack: contextlib.ExitStack) -> list[str]:
-    """The words without --max-pixels N, which holds for every command that reads pictures until the stack is closed."""
-    kept, limit = [], None
+def _without_options(words: list[str], stack: contextlib.ExitStack) -> list[str]:
+    """The words without the options of every command, which hold until the stack is closed."""
+    kept = []
     rest = iter(words)
     for word in rest:
-        if word == MAX_PIXELS or word.startswith(f"{MAX_PIXELS}="):
-            limit = word.partition("=")[2] or next(rest, "nothing")
-        else:
+        name, _, value = word.partition("=")
+        if name not in EVERYWHERE:
             kept.append(word)
-    if limit is not None:
-        if not limit.isdecimal() or int(limit) < 1:
-            raise UsageError(f"{MAX_PIXELS} must be a positive whole number, not {limit!r}")
-        stack.callback(_restore, LIMIT_VARIABLE, os.environ.get(LIMIT_VARIABLE))
-        os.environ[LIMIT_VARIABLE] = limit
+            continue
+        number, variable = value or next(rest, "nothing"), EVERYWHERE[name]
+        if not number.isdecimal() or int(number) < 1:
+            raise UsageError(f"{name} must be a positive whole number, not {number!r}")
+        stack.callback(_restore, variable, os.environ.get(variable))
+        os.environ[variable] = number
     return kept
 
 
 def _restore(variable: str, value: str | None) -> None:
-    os.environ.pop(variable)
+    os.environ.pop(variable, None)
     if value is not None:
         os.environ[variable] = value
 

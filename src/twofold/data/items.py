@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from twofold.config import Split
-from twofold.data import folders, splits, tables, vectors
+from twofold.data import fasta, folders, splits, tables, vectors
 from twofold.data.hashes import content_hash
 from twofold.data.listing import Listing, check_lengths, coded, natural, recoded, some
 from twofold.errors import DataError, IdentityOverlap, UsageError
@@ -68,7 +68,7 @@ class Items:
 
     @classmethod
     def open(cls, path: str | Path, levels: int = 1, *, columns: Sequence[str] = ()) -> "Items":
-        """Items of a folder or of a table, whichever the path is.
+        """Items of a folder, of a table, or of a FASTA file, whichever the path is.
 
         Args:
             levels: as in `from_folder`; with 0 a table needs no column `label` either.
@@ -85,11 +85,13 @@ class Items:
             return cls.from_folder(path, levels=levels)
         if path.suffix.lower() in tables.SUFFIXES and path.is_file():
             return cls.from_table(path, labelled=levels > 0, columns=columns)
+        if path.suffix.lower() in fasta.FASTA and path.is_file():
+            return cls.from_fasta(path, labelled=levels > 0)
         state = "is neither" if path.exists() else "does not exist: DATA is"
         raise DataError(
             f"{path} {state} a folder with one sub-folder per identity or a table "
             f"({', '.join(tables.SUFFIXES)}) with the columns path (or text, sequence, vector) and "
-            "label, or vectors (.npy)"
+            f"label, vectors (.npy) or sequences ({', '.join(fasta.FASTA)})"
         )
 
     @classmethod
@@ -146,6 +148,24 @@ class Items:
                 "train, calibrate, evaluate and verify --pairs (in Python: Pairs)"
             )
         return _from_listing(tables.rows_as_items(table, labelled=labelled))
+
+    @classmethod
+    def from_fasta(
+        cls, path: str | Path, *, labelled: bool = True, field: int | None = None
+    ) -> "Items":
+        """Items of a FASTA file: one per record, labelled by a field of its header.
+
+        Args:
+            labelled: False: each record is a class of its own, named by its header.
+            field: which field is the label, from 1 on; fields stand between bars, semicolons, tabs
+                or else blanks. None: the finest field that most records share with others; `notes`
+                says which one that is.
+
+        Raises:
+            DataError: not FASTA, or no field fits.
+            NotEnoughData: no records.
+        """
+        return _from_listing(fasta.listed(Path(path), labelled=labelled, field=field))
 
     @classmethod
     def from_arrays(

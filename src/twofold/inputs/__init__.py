@@ -6,12 +6,13 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
+from twofold.inputs.dna import Dna
 from twofold.inputs.face import Face
 from twofold.inputs.image import Image
 from twofold.inputs.text import Text
 from twofold.inputs.vector import Vector
 
-__all__ = ["Face", "Image", "Text", "Vector"]
+__all__ = ["Dna", "Face", "Image", "Text", "Vector"]
 
 
 @runtime_checkable

@@ -220,16 +220,16 @@ class Bag(nn.Module):
         )
         return F.normalize(found, dim=-1) if self.unit_norm else found
 
-    def prepare(self, sequences: Iterable[np.ndarray]) -> None:
+    def prepare(self, batches: Iterable[Padded]) -> None:
         """Set the weights to the inverse document frequencies ln((1 + n) / (1 + df)) + 1 of some sequences.
 
-        Weights that were learned already stay.
+        Weights that were learned already stay. Each batch holds one sequence.
         """
         if bool(self.weights.weight.any()):
             return
         seen, count = np.zeros(self.weights.num_embeddings), 0
-        for sequence in sequences:
-            seen[np.unique(sequence)] += 1
+        for batch in batches:
+            seen[np.unique(batch.values[batch.mask].numpy())] += 1
             count += 1
         rarity = np.log((1 + count) / (1 + seen)) + 1
         with torch.no_grad():

@@ -333,7 +333,8 @@ def _fit_unfrozen(
         linked = isinstance(train, Pairs) and train.positive
         aim = objective(recipe, twin, classes=feed.classes, loss=loss, linked=linked)
     if (prepare := getattr(twin.encoder, "prepare", None)) is not None:
-        prepare(feed.stored.some(PREPARED))
+        seen = (twin.input.stack([array]) for array in feed.stored.some(PREPARED))
+        prepare(map(twin.input.normalise, seen))
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     run.frozen = still
     run.ancestor, run.budget.began = material.ancestor, material.began
