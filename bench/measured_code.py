@@ -82,6 +82,13 @@ MEASURED: dict[str, tuple[str, ...]] = {
     ),
     "resume": ("bench/resume.py", "src/twofold/train"),
     "search": ("bench/search.py", "src/twofold/store"),
+    "signals": (
+        "bench/signals.py",
+        "src/twofold/inputs/dna.py",
+        "src/twofold/inputs/dna_augment.py",
+        "src/twofold/nn/sequences.py",
+        "src/twofold/recipes.py",
+    ),
     "standings": (
         "bench/standings.py",
         "bench/populations.py",

@@ -271,7 +271,7 @@ def dna() -> Recipe:
     """Barcodes and genes: species that are told apart by their sequences, with errors and fragments."""
     return Recipe.model_validate(
         {
-            "input": {"name": "Dna", "unit": "kmers", "k": 6},
+            "input": {"name": "Dna", "unit": "kmers", "k": 8},
             "augment": {"substitute": 0.1, "unknown": 0.05, "fragment": 0.25},
             "encoder": {"name": "bag", "dim": 512},
             "loss": {"name": "supcon", "temperature": 0.1},

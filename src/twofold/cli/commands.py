@@ -26,7 +26,8 @@ app = App(
         f"you say otherwise), "
         f"--encoder MODULE:FUNCTION --trust-code lets your own code make the encoder (in "
         f"training, and whenever "
-        f"such a bundle is read), --debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
+        f"such a bundle is read), --label-field N takes the label of FASTA from the Nth field of "
+        f"its headers, --debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
     ),
 )
 GROUPS = {

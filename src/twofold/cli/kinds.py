@@ -32,20 +32,20 @@ LOOKED = 200
 VECTORS = Path("vectors")
 """The word in place of a bundle that compares vectors as they are; their size is that of the data."""
 
-NOUNS = {"pictures": "pictures", "symbols": "texts", "vectors": "vectors"}
+NOUNS = {"pictures": "pictures", "symbols": "texts", "dna": "DNA", "vectors": "vectors"}
 """What a kind of input is called."""
 
 
 def recipe_for(data: Path, columns: str | None = None) -> str:
-    """The built-in recipe to begin with: `head` of vectors; of texts `names` or `text`, by length; else `generic`.
+    """The built-in recipe to begin with: `head` of vectors, `dna`; of texts `names` or `text`, by length; else `generic`.
 
     Args:
         columns: those that make up a record: records are for the recipe `names`.
     """
     if columns is not None:
         return "names"
-    if kind_of_data(data) == "vectors":
-        return "head"
+    if (held := kind_of_data(data)) in ("vectors", "dna"):
+        return {"vectors": "head", "dna": "dna"}[held]
     if not (texts := texts_of(data)):
         return "generic"
     lengths = sorted(len(text.split()) for text in texts)
@@ -64,23 +64,28 @@ def refuse_columns(recipe: "Recipe", columns: str | None, name: str) -> None:
 
 
 def kind_of_data(data: Path) -> str | None:
-    """What DATA holds, as an input type calls it: "vectors", "symbols" or "pictures"; None where nothing says it."""
+    """What DATA holds: "vectors", "dna", "symbols" (texts) or "pictures"; None where nothing says it."""
     from twofold.data import tables, vectors
+    from twofold.data.fasta import FASTA
 
     if vectors.found_in(data):
         return "vectors"
     if data.is_dir():
         return "pictures"
+    if data.suffix.lower() in FASTA:
+        return "dna"
     if data.suffix.lower() not in tables.SUFFIXES or not data.is_file():
         return None
     columns = tables.read(data).columns
     if "vector_a" in columns:
         return "vectors"
+    if {"sequence", "sequence_a"} & columns.keys():
+        return "dna"
     return "symbols" if texts_of(data) else "pictures" if {"path", "a"} & columns.keys() else None
 
 
 def refuse_other_kind(data: Path, reader: "Input", what: str) -> None:
-    """Raise UsageError where DATA holds texts or vectors and the reader reads something else, or the other way round.
+    """Raise UsageError where DATA holds texts, DNA or vectors and the reader reads something else, or vice versa.
 
     Args:
         what: whose reader it is, such as "the recipe face".
@@ -89,10 +94,16 @@ def refuse_other_kind(data: Path, reader: "Input", what: str) -> None:
 
     if columns(reader):  # of records: whatever the table holds, its columns are named
         return
-    wanted, held = reader.facts().get("kind", "pictures"), kind_of_data(data)
+    # DNA is symbols to an encoder, and not a text
+    wanted = "dna" if reader.name == "Dna" else reader.facts().get("kind", "pictures")
+    held = kind_of_data(data)
     if held is None or held == wanted or (held == "pictures" and wanted != "vectors"):
         return
     said = f"{data} holds {NOUNS[held]}, and {what} reads {NOUNS.get(wanted, wanted)}"
+    if held == "dna":
+        raise UsageError(f"{said}: the recipe dna reads them (twofold train dna {data})")
+    if wanted == "dna" and held == "symbols":
+        raise UsageError(f"{said}: name the column with the letters sequence")
     if wanted == "vectors":
         raise UsageError(
             f"{said}: embed them first (twofold embed BUNDLE {data} OUT), and give OUT"

@@ -16,6 +16,7 @@ __all__ = ["all_parts", "queries"]
 
 def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
     """Name and thing of each query: a file (or a text), each file of a folder, each row of a table."""
+    from twofold.data.fasta import FASTA
     from twofold.data.items import Items
     from twofold.data.tables import SUFFIXES
     from twofold.data.vectors import found_in
@@ -25,7 +26,7 @@ def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for word in given:
         path = Path(word)
-        many = path.suffix.lower() in SUFFIXES and path.is_file()
+        many = path.suffix.lower() in (*SUFFIXES, *FASTA) and path.is_file()
         if path.is_dir() or many or (of_vectors and found_in(path)):
             with naming_left_out():
                 items = Items.open(path, levels=0, columns=columns(bundle.twin.input))

@@ -64,7 +64,7 @@ class Dna:
     """
 
     unit: Literal["kmers", "bases"] = "kmers"
-    k: int = 6
+    k: int = 8
     longest: int = 2000
     strands: Literal["given", "both"] = "given"
 
