@@ -27,7 +27,7 @@ def species(folder: Path, *, count: int = 40, each: int = 5, seed: int = 0) -> P
         for specimen in range(each):
             own = np.where(generator.random(200) < 0.02, generator.integers(0, 4, 200), whole)
             letters = "".join("ACGT"[base] for base in own)
-            lines.append(f">S{number:02}{specimen}|Genus species{number}|COI\n{letters}\n")
+            lines.append(f">S{number:02}{specimen}|Genus{seed} species{number}|COI\n{letters}\n")
     place = folder / f"species{seed}.fasta"
     place.write_text("".join(lines))
     return place
@@ -100,8 +100,9 @@ def test_search_identify_and_dedup(run, model, data, tmp_path):
     assert "species" in (tmp_path / "groups.csv").read_text()
 
 
-def test_evaluate_with_a_report(run, model, data, tmp_path):
-    code, out, err = run("evaluate", model, data, "--report", tmp_path / "page.html", "--json")
+def test_evaluate_with_a_report(run, model, tmp_path):
+    others = species(tmp_path, count=12, seed=5)
+    code, out, err = run("evaluate", model, others, "--report", tmp_path / "page.html", "--json")
     assert code == 0, err
     assert {each["name"] for each in json.loads(out)["estimates"]} >= {"eer", "accuracy"}
     assert "bases)" in (tmp_path / "page.html").read_text()
