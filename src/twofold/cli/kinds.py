@@ -37,7 +37,7 @@ NOUNS = {"pictures": "pictures", "symbols": "texts", "dna": "DNA", "vectors": "v
 
 
 def recipe_for(data: Path, columns: str | None = None) -> str:
-    """The built-in recipe to begin with: `head` of vectors, `dna`; of texts `names` or `text`, by length; else `generic`.
+    """The built-in recipe to begin with: `head` of vectors, `dna`, of texts `names` or `text`, else `generic`.
 
     Args:
         columns: those that make up a record: records are for the recipe `names`.

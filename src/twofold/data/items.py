@@ -16,13 +16,10 @@ from jaxtyping import Bool, Int
 from twofold.config import Split
 from twofold.data import fasta, folders, splits, tables, vectors
 from twofold.data.hashes import content_hash
-from twofold.data.listing import Listing, check_lengths, coded, natural, recoded, some
+from twofold.data.listing import OPTIONAL, Listing, coded_fields, natural, recoded, some
 from twofold.errors import DataError, IdentityOverlap, UsageError
 
 __all__ = ["Items", "Parts", "paired_identities"]
-
-_OPTIONAL = (("group", "groups"), ("source", "sources"), ("site", "sites"))
-"""Fields of codes that may be missing, and their tables of names."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -115,7 +112,7 @@ class Items:
             DataError: no such folder.
             NotEnoughData: no file stands where it should; says what stands there instead.
         """
-        return _from_listing(folders.scan(Path(path), levels, suffixes))
+        return cls(**coded_fields(folders.scan(Path(path), levels, suffixes)))
 
     @classmethod
     def from_table(
@@ -147,7 +144,7 @@ class Items:
                 "or a table with the columns path and label. Pairs are for "
                 "train, calibrate, evaluate and verify --pairs (in Python: Pairs)"
             )
-        return _from_listing(tables.rows_as_items(table, labelled=labelled))
+        return cls(**coded_fields(tables.rows_as_items(table, labelled=labelled)))
 
     @classmethod
     def from_fasta(
@@ -165,7 +162,7 @@ class Items:
             DataError: not FASTA, or no field fits.
             NotEnoughData: no records.
         """
-        return _from_listing(fasta.listed(Path(path), labelled=labelled, field=field))
+        return cls(**coded_fields(fasta.listed(Path(path), labelled=labelled, field=field)))
 
     @classmethod
     def from_arrays(
@@ -200,7 +197,7 @@ class Items:
             sources=None if source is None else tuple(str(name) for name in source),
             sites=None if site is None else tuple(str(name) for name in site),
         )
-        return _from_listing(listing)
+        return cls(**coded_fields(listing))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -216,7 +213,7 @@ class Items:
         labels, names = recoded(self.labels[index], self.names)
         identity, identities = recoded(self.identity[index], self.identities)
         optional: dict[str, Any] = {}
-        for field, table in _OPTIONAL:
+        for field, table in OPTIONAL:
             if (codes := getattr(self, field)) is not None:
                 optional[field], optional[table] = recoded(codes[index], getattr(self, table))
         taken = Items(
@@ -353,36 +350,6 @@ class Parts:
     def names(self) -> dict[str, tuple[str, ...]]:
         """Part -> its identities' names: what `Items.where(identities=...)` takes to get the part again."""
         return {part: getattr(self, part).identities for part in splits.PARTS}
-
-
-def _from_listing(listing: Listing) -> Items:
-    ids = listing.ids
-    check_lengths(listing)
-    # a forgery's class name: no genuine item can have it, and it says what it is
-    labels, names = coded(
-        [
-            label if label is not None else f"forgery of {of}: {name}"
-            for label, of, name in zip(listing.labels, listing.identities, ids, strict=True)
-        ]
-    )
-    identity, identities = coded(listing.identities)
-    optional: dict[str, Any] = {}
-    for field, table in _OPTIONAL:
-        if (of_items := getattr(listing, table)) is not None:
-            optional[field], optional[table] = coded(of_items)
-    return Items(
-        values=listing.values,
-        ids=ids,
-        labels=labels,
-        names=names,
-        identity=identity,
-        identities=identities,
-        forged=np.array([label is None for label in listing.labels], dtype=bool),
-        **optional,
-        strays=listing.strays,
-        notes=listing.notes,
-        metadata=listing.metadata,
-    )
 
 
 def _codes(wanted: Sequence[str], table: tuple[str, ...], what: str) -> list[int]:

@@ -10,7 +10,11 @@ from jaxtyping import Int
 
 from twofold.errors import DataError, NotEnoughData
 
-__all__ = ["Listing", "check_lengths", "coded", "natural", "recoded", "some"]
+__all__ = ["OPTIONAL", "Listing", "coded", "coded_fields", "natural", "recoded", "some"]
+
+
+OPTIONAL = (("group", "groups"), ("source", "sources"), ("site", "sites"))
+"""Fields of codes that may be missing, and their tables of names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,38 @@ def coded(names: Sequence[str]) -> tuple[Int[np.ndarray, " n"], tuple[str, ...]]
     return np.fromiter((code[name] for name in names), dtype=np.int64, count=len(names)), table
 
 
-def check_lengths(listing: Listing) -> None:
+def coded_fields(listing: Listing) -> dict[str, Any]:
+    """The fields of `Items`: names as codes and tables.
+
+    Raises:
+        DataError: lengths that differ, or an id twice.
+        NotEnoughData: no items.
+    """
+    _check_lengths(listing)
+    # a forgery's class name: no genuine item can have it, and it says what it is
+    of_forgeries = [f"forgery of {of}: " for of in listing.identities]
+    rows = zip(listing.labels, of_forgeries, listing.ids, strict=True)
+    labels, names = coded([of + id if label is None else label for label, of, id in rows])
+    identity, identities = coded(listing.identities)
+    found: dict[str, Any] = {}
+    for field, table in OPTIONAL:
+        if (of_items := getattr(listing, table)) is not None:
+            found[field], found[table] = coded(of_items)
+    return found | {
+        "values": listing.values,
+        "ids": listing.ids,
+        "labels": labels,
+        "names": names,
+        "identity": identity,
+        "identities": identities,
+        "forged": np.array([label is None for label in listing.labels], dtype=bool),
+        "strays": listing.strays,
+        "notes": listing.notes,
+        "metadata": listing.metadata,
+    }
+
+
+def _check_lengths(listing: Listing) -> None:
     """Raise DataError unless each item has a value in every field and an id of its own; NotEnoughData without items."""
     lengths = {
         "values": len(listing.values),
