@@ -54,10 +54,10 @@ def test_at_first_angles_are_those_of_the_vectors(name):
 def test_the_mean_and_the_spread_of_the_training_vectors_are_learned_once():
     encoder = made("linear", dim=6)
     plain = np.random.default_rng(0).normal(size=(50, 6))
-    encoder.prepare(100 + 0.01 * plain)
+    encoder.prepare([torch.as_tensor(100 + 0.01 * plain, dtype=torch.float32)])
     mean, scale = encoder.mean.clone(), float(encoder.scale)
     assert abs(float(mean[0]) - 100) < 0.01 and 80 < scale < 120
-    encoder.prepare(plain)
+    encoder.prepare([torch.as_tensor(plain, dtype=torch.float32)])
     assert torch.equal(encoder.mean, mean) and float(encoder.scale) == scale
     known = made("linear", dim=6)
     known.load_state_dict(encoder.state_dict())
@@ -66,7 +66,7 @@ def test_the_mean_and_the_spread_of_the_training_vectors_are_learned_once():
 
 def test_constant_vectors_do_not_blow_up():
     encoder = made("linear")
-    encoder.prepare(np.ones((4, 6)))
+    encoder.prepare([torch.as_tensor(np.ones((4, 6)), dtype=torch.float32)])
     assert torch.isfinite(encoder(vectors())).all()
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -66,11 +65,11 @@ class VectorEncoder(nn.Module):
             found = found + self.straight(values)
         return F.normalize(found.float(), dim=-1) if self.unit_norm else found.float()
 
-    def prepare(self, vectors: Iterable[np.ndarray]) -> None:
+    def prepare(self, batches: Iterable[Float[Tensor, "items size"]]) -> None:
         """Learn the mean of the training vectors, and how far they are from it; what was learned already stays."""
         if not self.scaled or bool(self.scale):
             return
-        known = np.stack(list(vectors)).astype(np.float64)
+        known = torch.cat(list(batches)).double().numpy()
         spread = max(float(known.std(axis=0).mean()), LEAST_SPREAD)
         with torch.no_grad():
             self.mean.copy_(torch.from_numpy(known.mean(axis=0)))
