@@ -207,11 +207,12 @@ def _letters(value: object) -> str:
     if isinstance(value, Path):
         try:
             with value.open(encoding="ascii") as file:
-                value = file.read(LARGEST_SEQUENCE + 1)
+                text = file.read(LARGEST_SEQUENCE + 1)
         except UnicodeDecodeError:
             raise UnreadableInput(f"{value.name} is not a text of ASCII letters") from None
         except OSError as error:
             raise UnreadableInput(f"{value} cannot be read: {error.strerror}") from None
+        value = text
     if isinstance(value, bytes):
         value = value.decode("ascii", errors="replace")
     if not isinstance(value, str):
