@@ -1,12 +1,15 @@
 """`twofold dedup`: found, shown, decided, carried out, taken back; and what it refuses."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
 from exit_codes import exit_code
+from twofold.copies.trash import Moved
+from twofold.terminal.wording.dedup import carried_out
 
 
 def run(capsys, *words):
@@ -120,3 +123,10 @@ def test_the_limit_of_pixels_is_an_option_that_the_error_names(capsys, folder, m
     for wrong in ("many", "0", "-1"):
         code, _, err = run(capsys, folder, "--max-pixels", wrong)
         assert code == 2 and f"--max-pixels must be a positive whole number, not '{wrong}'" in err
+
+
+def test_files_of_a_table_are_said_to_be_where_they_went():
+    undo = Path("data") / ".twofold-trash" / "undo-1.csv"
+    moved = Moved(files={"a.png": "b.png"}, undo=undo, linked={})
+    told = carried_out(moved, Path("data") / "table.csv")
+    assert f"1 file was moved to {undo.parent}\n" in told

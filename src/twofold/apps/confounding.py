@@ -54,7 +54,7 @@ def _confounded(found: dict[str, Estimate], whom: str, *, code: str) -> Iterator
 
 
 def site_findings(items: Items, known: Survey, *, seed: int) -> list[Finding]:
-    """Whether knowing the site, or the group, of identities tells anything about impostor scores."""
+    """Whether the site, or the group, of identities tells anything about impostor scores."""
     if known.vectors is None:
         return []
     kept = np.flatnonzero(known.readable[: len(items)] & ~items.forged)

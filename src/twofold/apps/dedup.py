@@ -308,7 +308,7 @@ class _Search:
         return old + preferred(self.known, new, self.rule.keep)
 
     def groups(self, found: Found) -> tuple[Group, ...]:
-        """Groups about items of the index come first; further items of the index are not offered."""
+        """Groups, those around items of the index first; other items of the index are not offered."""
         told = []
         for star in found.stars:
             members = [

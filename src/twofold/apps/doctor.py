@@ -280,7 +280,7 @@ def _giving_way(case: _Case, groups: list[list[int]]) -> list[int]:
 
 
 def _incomplete(case: _Case) -> None:
-    """Pictures with a lost part: formats without checksums (JPEG, WebP, BMP, raw TIFF) do not tell."""
+    """Pictures with a lost part, which formats without checksums (JPEG, BMP) do not reveal."""
     flat = flat_edges(case.known.planes) & case.known.pictures
     names = tuple(case.ids[place] for place in np.flatnonzero(flat[: len(case.items)]))
     if names:

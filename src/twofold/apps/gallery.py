@@ -67,7 +67,7 @@ def enrol(
             again.
 
     Returns:
-        The ids, under which the embeddings stand in the index.
+        The ids of the embeddings in the index.
 
     Raises:
         FingerprintMismatch: the index holds vectors of another model.
@@ -215,7 +215,7 @@ def named(
 
 
 def names_of(bundle: Bundle, label: str, values: Sequence[Any]) -> tuple[str, ...]:
-    """The ids of enrolled things; a second one of the same name gets a piece of its content's hash."""
+    """The ids of enrolled things; a repeated name gets a piece of its content's hash."""
     names: list[str] = []
     for value in values:
         known = identifier(bundle.twin.input, value, key=bundle.fingerprint)

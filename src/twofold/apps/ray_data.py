@@ -70,7 +70,7 @@ class Embedder:
     def _read(
         self, values: Sequence[Any], errors: np.ndarray
     ) -> tuple[list[int], list[np.ndarray]]:
-        """Places and arrays of what can be read; with `skip` the errors of the others are recorded."""
+        """Places and arrays of what can be read; `skip` records the errors of the others."""
         places, arrays = [], []
         for place, value in enumerate(values):
             try:

@@ -1,4 +1,4 @@
-"""Search: the items of an index most like a query, by the bundle's own comparison, plain or learned."""
+"""Search: the items of an index most like a query, by a plain or learned comparison."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -200,7 +200,7 @@ def scan(
     identities: bool,
     where: Where | None = None,
 ) -> list[list[Hit]]:
-    """Every item against every query, block by block: a learned comparison has no faster exact way."""
+    """Every item against every query, block by block: there is no faster exact way."""
     check_count(k)
     filters = conditions(where)
     kept: list[list[Hit]] = [[] for _ in vectors]
@@ -245,7 +245,7 @@ def best_listed(
     identities: bool,
     where: Where | None,
 ) -> list[Hit]:
-    """The best of a shortlist, which grows if identities with many items fill the places of others."""
+    """The best of a shortlist, which grows if a few identities fill it."""
     deep = max(SHORTLIST, k)
     while True:
         (listed,) = index.shortlist(vector, deep, where=where)

@@ -24,13 +24,13 @@ FLOOR = (4.0, 3.0, 2.0, 1.5)
 resampling."""
 
 PLENTY = 6.0
-"""Variance from which on a square has detail: lower is the grain of a flat wall."""
+"""Variance at which a square has detail; less is the grain of a flat wall."""
 
 CLEAR = 4.0
 """A square is evidence if its variance is so many times the noise."""
 
 STARK = 25.0
-"""Times the noise from which on a single bad square is a letter or a digit, not an accident."""
+"""Times the noise at which a single bad square is a letter or a digit, not an accident."""
 
 GOOD, BAD = 0.8, 0.4
 """Likeness at and above which a square speaks for copies, and below which against them. 1 is equal,

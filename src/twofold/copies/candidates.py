@@ -226,7 +226,7 @@ def _nearest_before(
 
 
 def _best(ends: Int[np.ndarray, "m 2"], scores: np.ndarray, fine: np.ndarray) -> list[Pair]:
-    """Each pair once, the best per picture, by the larger of the scores by signature and by detail."""
+    """Each pair once, the best per picture, by signature or by detail, whichever is larger."""
     if not len(ends):
         return []
     detail = np.concatenate(

@@ -117,7 +117,7 @@ class Judge:
             return list(pool.map(self._verdict, pairs, placed))
 
     def place(self, pairs: Sequence[tuple[int, int]]) -> list["Placed"]:
-        """For each pair the best way to lay one picture, with or without its border, into the other."""
+        """For each pair the best way to lay one picture, with or without border, into the other."""
         ways: list[tuple[int, _Way]] = []
         for number, (first, second) in enumerate(pairs):
             ways += [(number, way) for way in self._ways(first, second)]
@@ -211,7 +211,7 @@ class _Way:
 
 @dataclass(frozen=True, kw_only=True)
 class Placed:
-    """The best way, how well it fits and where (`placements`); and how well the two fit as they lie."""
+    """The best way, how well it fits and where (`placements`); and how well the two fit unmoved."""
 
     way: _Way
     fit: Float[np.ndarray, "3"]

@@ -30,7 +30,7 @@ def without_crowds(
     since: int,
     seed: int,
 ) -> Int[np.ndarray, "n"]:
-    """`same`, with each new row (from `since` on) of a crowd set to the row that stands for the crowd.
+    """`same`, with each new row (from `since` on) of a crowd set to the one that stands for it.
 
     Rows within half the distance of one row are near each other, so no pair among them is lost. A
     row near some members of a crowd, but not near the one that stands for it, is not paired with

@@ -174,7 +174,7 @@ def _looked_up(root: Path, row: Row, where: str) -> Decided:
 
 
 def _unchanged(file: Path, path: str, row: Row, where: str) -> str | None:
-    """The file's hash, if the table knows it. The time counts only where the content is not known."""
+    """The file's hash, if the table knows it; else the time is checked."""
     wanted, time = row.get("sha256"), row.get("time")
     if not wanted:
         if time and str(file.lstat().st_mtime_ns) != time:

@@ -163,7 +163,7 @@ def _sure(bands: tuple[Band, ...], finest: int, found: Compared) -> tuple[bool, 
 
 
 SHEET, FILLED, SMALL = 0.35, 0.8, 6400
-"""Share of pixels of one light from which on a small or coarse picture may be a page; share of
+"""Share of pixels of one brightness at which a small or coarse picture may be a page; share of
 squares with detail that make it a photograph; and how many pixels are few: those of 80 x 80."""
 
 BLOCKS = 4

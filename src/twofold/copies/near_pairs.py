@@ -106,7 +106,7 @@ def near_pairs(
             many pairs, those with earlier vectors are kept.
         score: cosine similarity, or minus a distance.
         distance: cosine, euclidean or squared_euclidean.
-        crowd: score from which one row may stand for another; None: `score`.
+        crowd: score at which one row may stand for another; None: `score`.
         known: cells of the first rows, from an earlier result: pairs among those are not looked for
             again.
         check: measure the recall; costs 512 exact searches.
@@ -232,7 +232,7 @@ class _Search:
         self.held = 0
 
     def run(self, leaves: list[_Leaf], progress: Callable[[int, int], None] | None) -> None:
-        """Compare within all leaves, in threads: the arithmetic runs outside the interpreter's lock."""
+        """Compare within all leaves, in threads, since arithmetic releases the interpreter."""
         total, done = sum(len(leaf.rows) for leaf in leaves), 0
         with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             for start in range(0, len(leaves), LEAVES_AT_ONCE):
@@ -274,7 +274,7 @@ class _Search:
             start, width = stop, 8 * STRIP
 
     def trimmed(self) -> Part:
-        """All pairs, sorted; if there are too many, the partners per row are halved until they fit."""
+        """All pairs, sorted; of too many the partners per row are halved until they fit."""
         keys = np.concatenate(
             [second.astype(np.int64) << 32 | first for first, second in self.parts]
         )
@@ -298,7 +298,7 @@ def _rank(second: Int[np.ndarray, "pairs"]) -> Int[np.ndarray, "pairs"]:
 
 
 def _recall(search: _Search, rows: Int[np.ndarray, "n"], *, seed: int) -> Estimate | None:
-    """Share of the pairs of sampled rows, by exact search, that were found; None if there are none."""
+    """Share of the exact pairs of sampled rows that were found; None if there are none."""
     space, (first, second) = search.space, search.parts[0]
     new = rows[rows >= search.since]
     asked = np.sort(

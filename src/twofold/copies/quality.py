@@ -19,7 +19,7 @@ COLOURFUL = 2.0
 """Mean distance of the colour channels from grey at which a picture is in colour."""
 
 CLEAR, SOLID = 250, 0.99
-"""Opacity from which on a pixel is solid; and the share of solid pixels in a picture that nothing
+"""Opacity at which a pixel is solid; and the share of solid pixels in a picture that nothing
 shines through."""
 
 

@@ -1,4 +1,4 @@
-"""Reading a collection to find copies: each file is read once, and a few kilobytes of it are kept."""
+"""Reading a collection: each file is read once, and a few kilobytes of it are kept."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -220,7 +220,7 @@ def _look(
     key: str,
     keep: bool,
 ) -> tuple[Seen, np.ndarray | None, np.ndarray | None] | str:
-    """(what is known, the array for an encoder, the vector that is known), or why it cannot be read."""
+    """(what is known, array for an encoder, known vector), or why it cannot be read."""
     try:
         content = content_hash(value, key=key)
         old = cached(content)

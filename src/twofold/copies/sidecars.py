@@ -1,4 +1,4 @@
-"""Sidecar files: edits, keywords and previews that belong to a picture and are of no use without it."""
+"""Sidecar files: edits, keywords and previews that are of no use without their picture."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path

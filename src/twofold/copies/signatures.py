@@ -82,7 +82,7 @@ def cut_signatures(
 def turned_signatures(
     planes: UInt8[np.ndarray, "n 64 64"],
 ) -> tuple[Float[np.ndarray, "n dim"], Iterator[Float[np.ndarray, "n dim"]]]:
-    """Signatures of the middle of each picture, and of the middle after each of some small turns."""
+    """Signatures of the middle of each picture, as it is and after some small turns."""
     waves = _waves() @ _halved() @ _cut((1 - MIDDLE) / 2, MIDDLE)
 
     def middle(planes: Shaped[np.ndarray, "n 64 64"]) -> Float[np.ndarray, "n dim"]:

@@ -1,4 +1,4 @@
-"""Groups around the file that is kept: every copy was judged against it, whatever else it resembles."""
+"""Groups around the file that is kept, against which every copy was judged."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -190,7 +190,7 @@ def _top_of_disk(root: Path, move: Move) -> Path:
 
 
 def _carry_out(root: Path, moves: list[Move], kept: list[Decided]) -> Path:
-    """Write the undo list, move the files, check once more; take everything back if anything fails."""
+    """Write the undo list, move the files, check again; take all back if anything fails."""
     undo = write_undo_list(root, moves)
     mark = undo.with_name(undo.name + UNFINISHED)
     try:

@@ -26,7 +26,7 @@ UNFINISHED = ".unfinished"
 
 @dataclass(frozen=True, kw_only=True)
 class Move:
-    """One file: where it stands, where it goes, and what it was when it was checked."""
+    """One file: its path, its target, and its state when it was checked."""
 
     path: str
     target: str
@@ -144,7 +144,7 @@ def _carry_back(root: Path, rows: list[Row]) -> None:
 
 
 def _times_to_restore(root: Path, rows: list[Row], table: Path) -> dict[Path, int]:
-    """Folders with their old times, if they are gone or have not changed since the files were moved."""
+    """Folders with their old times, if they are gone or unchanged since the files moved."""
     cut_off, finished = table.with_name(table.name + UNFINISHED).exists(), table.stat().st_mtime_ns
     times = {
         root / row["path"]: int(row["time"])

@@ -102,7 +102,6 @@ class Items:
         the doctor finds the undecodable ones.
 
         Args:
-            path: the folder.
             levels: 1: `identity/file`; 2: `group/identity/file`, labelled "group/identity"; 0:
                 files at any depth that nobody has labelled: each is a class of its own, named by
                 its id.
@@ -184,8 +183,7 @@ class Items:
             ids: unique names; "0", "1", ... where not given.
 
         Raises:
-            DataError: lengths that differ, or an id twice.
-            NotEnoughData: no items.
+            DataError: lengths that differ, or an id twice. NotEnoughData: no items.
         """
         names = tuple(str(label) for label in labels)
         listing = Listing(
@@ -285,7 +283,6 @@ class Items:
 
         Args:
             train, valid, calibrate, test: shares, which add up to 1.
-            seed: another seed, another split.
             by: "identity", or "group" to keep whole groups on one side.
 
         Raises:

@@ -47,7 +47,7 @@ MISSED = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Certificate:
-    """A threshold, the error rate measured at it, and the upper confidence bound of the true rate."""
+    """A threshold, the error rate measured at it, and an upper bound of the true rate."""
 
     threshold: float
     rate: float
@@ -224,7 +224,7 @@ def _involved(pairs: PairSource, thresholds: np.ndarray) -> tuple[np.ndarray, np
 def _bound(
     accepted: np.ndarray, impostors: np.ndarray, confidence: float, *, most: float = 1.0
 ) -> tuple[float, float]:
-    """The bound and the effective number of pairs; 1 and 0 if the bound is certainly above `most`."""
+    """The bound and the effective number of pairs; 1 and 0 if the bound exceeds `most` for sure."""
     rate = accepted[-1] / impostors[-1]
     worst = np.argmax(accepted[:-1] - rate * impostors[:-1])
     total, size = impostors[-1] + impostors[worst], len(impostors)

@@ -1,4 +1,4 @@
-"""How well scores agree with graded answers: Pearson's and Spearman's correlation, with intervals."""
+"""Agreement of scores with graded answers: Pearson's and Spearman's correlation."""
 
 from collections.abc import Callable
 

@@ -45,8 +45,8 @@ def probability_map(
     """Platt's curve, and the isotonic one if it predicts better.
 
     Identities are dealt to five folds; a curve is fitted to the pairs of identities of four and
-    judged by the log loss of the pairs of identities of the fifth, so that no identity stands on
-    two sides (law 2; pairs across are left out). The isotonic curve is taken where its mean loss is
+    judged by the log loss of the pairs of identities of the fifth, so that no identity is on two
+    sides (law 2; pairs across are left out). The isotonic curve is taken where its mean loss is
     smaller by more than one standard error of the folds' differences, and then fitted to all pairs:
     a table replaces two numbers only for a reason.
 
@@ -220,7 +220,7 @@ NO_MEANING = "genuine pairs do not score higher than impostor pairs, so no score
 
 
 def refuse_distances(counted: Tally) -> None:
-    """Raise CannotCertify if genuine pairs score clearly lower than impostor pairs, as distances do."""
+    """Raise CannotCertify if genuine pairs score clearly lower, as distances do."""
     at_least = counted.genuine / counted.genuine[0]
     higher = np.append(at_least[1:], 0.0)
     impostors = -np.diff(counted.impostor, append=0.0) / counted.impostor[0]

@@ -123,7 +123,7 @@ def _sorted(gallery: "_Gallery", progress: Callable[[int, int], None] | None) ->
 def _ranked(
     queries: np.ndarray, counts: np.ndarray, genuine: np.ndarray, scores: np.ndarray
 ) -> Ranks:
-    """Ranks from the genuine scores of every query and its scores with all others in rising order."""
+    """Ranks from the genuine scores of every query and its rising scores with all others."""
     starts = np.concatenate([[0], np.cumsum(counts)])
     above, level = (np.zeros(len(genuine), np.int64) for _ in range(2))
     for row, (start, stop) in enumerate(pairwise(starts)):
@@ -358,7 +358,7 @@ class _Counts:
         np.add.at(self.not_below, beaten[beaten < high], 1)
 
     def _along(self, counts: np.ndarray, part: slice) -> tuple[np.ndarray, np.ndarray]:
-        """For each entry of some queries: its place in its query, and the sum of counts up to it."""
+        """For each entry of some queries: its place, and the sum of counts up to it."""
         starts = self.starts[part.start : part.stop + 1] - self.starts[part.start]
         mine = counts[self.starts[part.start] : self.starts[part.stop]].astype(np.int64)
         total = np.cumsum(mine)

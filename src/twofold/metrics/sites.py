@@ -140,7 +140,7 @@ def dependence(
 
 
 def _couples(pairs: PairSource, chosen: Int[np.ndarray, "some"]) -> Float[np.ndarray, "some some"]:
-    """Mean impostor score of every two of the chosen identities; NaN where they were not compared."""
+    """Mean impostor score of every two of the chosen identities; NaN if not compared."""
     size = len(chosen)
     place = np.full(pairs.units, -1)
     place[chosen] = np.arange(size)
@@ -162,7 +162,7 @@ def _between_and_within(
     left: Float[np.ndarray, "some some"],
     site: Int[np.ndarray, "some"],
 ) -> tuple[float, float]:
-    """Share of the means' variance that lies between sites; mean residual of couples inside sites."""
+    """Share of the means' variance between sites; mean residual of couples inside sites."""
     counts = np.bincount(site)
     moved = means - means.mean()
     between = float((np.bincount(site, weights=moved) ** 2 / counts).sum()) / max(

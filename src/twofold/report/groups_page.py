@@ -375,7 +375,7 @@ def _card(places: int | str, shown: str, said: str, *, goes: bool, over: str = "
 
 
 def _json(value: object) -> str:
-    """JSON that can stand in markup."""
+    """JSON that is safe inside markup."""
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 

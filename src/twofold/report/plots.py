@@ -126,7 +126,7 @@ def histogram(scores: Scores, *, thresholds: Sequence[tuple[str, float]]) -> str
 
 
 def reliability_diagram(found: Reliability) -> str:
-    """Share that was genuine against the probability that was given; on the diagonal it is right."""
+    """Share of genuine pairs by predicted probability; right on the diagonal."""
     x, y = _straight("probability given", 0.0, 1.0), _straight("share that was genuine", 0.0, 1.0)
     ends = np.array([0.0, 1.0])
     marks = [_line("guide", _x(x, ends), _y(y, ends))]
@@ -210,7 +210,7 @@ def percent(share: float) -> str:
 
 
 def _start(curve: Curve, missed: float) -> float:
-    """The false-match rate from which on a curve is worth drawing: to the left of it nearly all is missed."""
+    """The false-match rate at which a curve begins to be worth drawing: to the left nearly all is missed."""
     seen = np.flatnonzero(curve.false_non_match_rate < missed)
     first = max(int(seen[0]) - 1, 0) if len(seen) else 0
     return min(max(float(curve.false_match_rate[first]), 1e-7), 0.1)

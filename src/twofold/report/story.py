@@ -45,7 +45,7 @@ class Scores:
     Attributes:
         edges: of the bins, rising.
         genuine, impostor: share of the pairs of that kind in each bin; each adds up to 1.
-        threshold: score from which on the answer is "same".
+        threshold: score at which the answer becomes "same".
     """
 
     edges: Float[np.ndarray, " edges"]

@@ -50,7 +50,7 @@ def open_engine(place: str | Path, *, key: Key | str | Path | None = None) -> En
 
 
 def index_stands(place: str | Path) -> bool:
-    """Whether an index stands at a place."""
+    """Whether there is an index at a place."""
     remote = _remote(place)
     return stands(Path(place)) if remote is None else remote.found(place)
 

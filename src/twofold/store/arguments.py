@@ -1,4 +1,4 @@
-"""Arguments of an index, checked before anything is written: names, vectors, their length, dates."""
+"""Arguments of an index, checked before anything is written: names, vectors, dates."""
 
 from collections import Counter
 from collections.abc import Sequence, Set

@@ -63,7 +63,7 @@ class Engine(Protocol):
         ...
 
     def ids(self) -> tuple[str, ...]:
-        """Ids of the items, in the order in which they were last written, where the engine knows it."""
+        """Ids of the items, in the order of their last write, if the engine knows it."""
         ...
 
     def labels(self) -> tuple[str, ...]:
@@ -162,7 +162,7 @@ class Gallery(Protocol):
         expires: str | None,
         whole: bool,
     ) -> int:
-        """`Engine.put`, recorded in the audit log; `whole`: in place of all that the one label has."""
+        """`Engine.put`, recorded in the audit log; `whole`: replaces all items of the one label."""
         ...
 
     def enrolled(self) -> tuple[Enrolled, ...]:

@@ -73,7 +73,7 @@ class Index:
 
     @staticmethod
     def found(place: str | Path) -> bool:
-        """Whether an index stands at a place."""
+        """Whether there is an index at a place."""
         return index_stands(place)
 
     @property

@@ -66,7 +66,7 @@ class Large:
         return True
 
     def follow(self, state: State) -> tuple[Approximate, Follower]:
-        """The cache, and the rows that were written since; a cache that is too old is built again."""
+        """The cache, and the rows written since; a cache that is too old is rebuilt."""
         if self.cached is None or stale(self.cached[1], state):
             self.open(state)
         try:

@@ -64,7 +64,7 @@ def pieces_of(rows: Sequence[Row], others: Sequence[bytes] = ()) -> list[bytes]:
 
 
 def short_records(row: Row) -> Iterator[bytes]:
-    """A short id or label as SQLite's index has it, with its row number: long enough to be unique."""
+    """A short id or label with its row number, as SQLite's index has it: long enough to be unique."""
     for name in (row.id.encode(), row.label.encode()):
         if len(name) < SHORTEST:
             size = (row.number.bit_length() + 8) // 8  # with a sign

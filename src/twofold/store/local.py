@@ -391,7 +391,7 @@ class LocalEngine:
         database, seal = self.database, self.database.seal
         with database.lock:
             found = inspect(database.folder, repair=repair, seal=seal)
-            if found.repaired:  # another file may stand there now
+            if found.repaired:  # another file may be there now
                 self.large.close()
                 database.close()
                 self._begin(Database.open(database.folder), seal)

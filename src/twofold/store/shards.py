@@ -123,7 +123,7 @@ class Shards:
         return range(part * self.rows, min((part + 1) * self.rows, self.items))
 
     def path(self, part: int) -> Path:
-        """Where a part stands when it is written."""
+        """The path of a part."""
         return self.folder / f"part-{part:05}-of-{len(self.parts):05}.parquet"
 
     def has(self, part: int, made_of: str) -> bool:

@@ -222,7 +222,7 @@ def cache(database: Database) -> Iterator[Finding]:
 
 
 def surroundings(folder: Path) -> Iterator[Finding]:
-    """Whether others may read the files, and whether a killed repair has left a copy beside them."""
+    """Whether others may read the files, or a killed repair has left a copy beside them."""
     if open_to_others := [
         path for path in (folder, *sorted(folder.rglob("*"))) if not private_mode(path)
     ]:

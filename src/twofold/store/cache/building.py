@@ -78,7 +78,7 @@ def build(
 
     Args:
         blocks: at least 64 rows.
-        about: what it is made from; stands in the manifest.
+        about: what it is made from, for the manifest.
         watch: is told how far it is.
 
     Raises:

@@ -27,7 +27,7 @@ from twofold.store.sqlite.rows import State
 __all__ = ["CACHE", "Cached", "damage", "drop_cache", "open_cache"]
 
 CACHE, LOCK = "cache", "cache.lock"
-STALE = 0.1  # share of rows written or deleted since, from which on the cache is built again
+STALE = 0.1  # share of rows written or deleted since at which the cache is rebuilt
 BUILDING_SECONDS = 3600.0  # for another process to finish building
 ROWS_AT_ONCE = 16_384
 """Rows read from the database at once while the cache is built."""
@@ -90,7 +90,7 @@ def open_cache(
 
 
 def fitting(folder: Path, database: Database, state: State, *, suspect: bool) -> Cached:
-    """The cache as it stands.
+    """The cache as it is on disk.
 
     Raises:
         DamagedIndex: it is missing, damaged, another index's, or too old; says which.
@@ -187,7 +187,7 @@ def alone(folder: Path) -> Iterator[None]:
         with contextlib.suppress(OSError):
             # one that is there is never opened: closing it would drop its locks
             make_private_file(folder / LOCK)
-            # whatever stands in it is damage, with which SQLite would not take it
+            # anything in it is damage, which SQLite would refuse
             os.truncate(folder / LOCK, 0)
         connection = sqlite3.connect(folder / LOCK, timeout=BUILDING_SECONDS, isolation_level=None)
         with contextlib.closing(connection):

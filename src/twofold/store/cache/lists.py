@@ -303,7 +303,7 @@ def level(keys: Float[np.ndarray, "q lists"]) -> Float[np.ndarray, "q"]:
 
 
 def reached(keys: Float[np.ndarray, "q lists"], reach: float) -> Int[np.ndarray, "q width"]:
-    """The lists, at least the nearest, whose keys are at most `reach` below `level`; padded with -1."""
+    """The nearest list and those whose keys are at most `reach` below `level`; padded with -1."""
     floor = np.minimum(level(keys) - np.float32(reach), keys.max(axis=1))
     near = np.flatnonzero((keys >= floor[:, None]).ravel())
     who = near // keys.shape[1]

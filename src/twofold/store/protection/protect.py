@@ -45,7 +45,7 @@ class Key:
 
     @property
     def text(self) -> str:
-        """As it stands in a key file: base64."""
+        """The key as in a key file: base64."""
         return base64.b64encode(self.secret).decode()
 
 
@@ -122,11 +122,11 @@ class Protection:
     """The open protection of one index: what its master key unlocks. It has no file and no row.
 
     Attributes:
-        text: what stands in the index: JSON with a salt and, sealed by the master key, the secrets
+        text: stored in the index: JSON with a salt and, sealed by the master key, the secrets
             below.
         wrapping: key that wraps the subjects' keys; derived from the master key and the salt.
         audit: key of the hashes in the audit log.
-        rotation: secret of the rotation; None: vectors stand as the encoder gave them.
+        rotation: secret of the rotation; None: vectors are kept as the encoder gave them.
         fingerprint: of the model; bound into everything that is sealed.
     """
 
@@ -227,7 +227,7 @@ class Protection:
         return self.sealed(master, self.fingerprint, audit=self.audit, rotation=rotation)
 
     def wrap(self, label: str, key: bytes) -> bytes:
-        """A subject's key as it stands in the index."""
+        """A subject's key as stored in the index."""
         return seal(self.wrapping, key, "subject", self.fingerprint, label)
 
     def unwrap(self, label: str, wrapped: bytes) -> bytes:
@@ -235,7 +235,7 @@ class Protection:
         return unseal(self.wrapping, wrapped, "subject", self.fingerprint, label)
 
     def seal(self, key: bytes, id: str, label: str, vector: bytes) -> bytes:
-        """A vector as it stands in the index, bound to its id and label: in another row it cannot be opened."""
+        """A vector as stored in the index, bound to its id and label: in another row it cannot be opened."""
         return seal(key, vector, "vector", self.fingerprint, id, label)
 
     def unseal(self, key: bytes, id: str, label: str, sealed: bytes) -> bytes:

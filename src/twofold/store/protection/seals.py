@@ -37,5 +37,5 @@ class Plain:
         return row.vector
 
     def audit_key(self, pinned: Pinned) -> bytes:
-        """It is kept beside the log, and hides names only from those who see nothing but the log."""
+        """It is kept beside the log: it hides names only from those who see the log alone."""
         return pinned.audit_key

@@ -42,7 +42,7 @@ def quickly(index: str, k: int) -> Mapping[str, int]:
 
 
 def radius(contract: Contract, furthest: float) -> float:
-    """The edge of a range as Milvus counts: a cosine to lie above, a squared distance to lie below."""
+    """The edge of a range in Milvus: the least cosine, or the largest squared distance."""
     if contract.distance == "cosine":
         return 1.0 - furthest
     square = furthest if contract.distance == "squared_euclidean" else furthest**2

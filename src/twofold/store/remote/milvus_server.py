@@ -171,7 +171,7 @@ def _answering(address: Address, login: Mapping[str, str]) -> MilvusClient:
 
 
 def _unavailable(error: BaseException | None) -> bool:
-    """Whether nobody answered, which may pass; a refusal of the user or of the call does not pass."""
+    """Whether nobody answered, which may pass, as opposed to a refusal."""
     while error is not None:
         if isinstance(error, grpc.RpcError):
             return error.code() == grpc.StatusCode.UNAVAILABLE  # type: ignore[attr-defined]
@@ -269,7 +269,7 @@ def make(
 
 
 def collections(client: MilvusClient) -> dict[str, tuple[int, str, str]]:
-    """The indexes of a database: format, contract and kind of index by the name of the collection."""
+    """The indexes of a database: format, contract and kind of index by collection."""
     if not client.has_collection(CATALOGUE, timeout=WAIT_SECONDS):
         return {}
     client.load_collection(CATALOGUE, timeout=WAIT_SECONDS)

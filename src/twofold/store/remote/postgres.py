@@ -206,7 +206,7 @@ class PostgresEngine:
         return changed
 
     def _build(self) -> None:
-        """Build the graph once there are more rows than a scan should read; readers go on meanwhile."""
+        """Build the graph once a scan would read too many rows; readers go on meanwhile."""
         if (
             self.table.graph is None
             or self.table.graph_is_built()

@@ -1,4 +1,4 @@
-"""The PostgreSQL server of an index: address, connection, tables, filters, errors in plain words."""
+"""The PostgreSQL server of an index: address, connection, tables, filters, errors."""
 
 import contextlib
 import json
@@ -85,7 +85,7 @@ REASONS: tuple[tuple[type[Exception], str], ...] = (
 
 
 class Address(NamedTuple):
-    """Where an index is: what libpq connects to, the table, and how the place is named in messages."""
+    """Where an index is: what libpq connects to, the table, and the place's name in messages."""
 
     conninfo: str
     password: str | None

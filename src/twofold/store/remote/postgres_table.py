@@ -71,7 +71,7 @@ class Table:
             yield [self.record(row) for row in block]
 
     def blocks(self, filters: Sequence[Condition], rows: int = ROWS_AT_ONCE) -> Iterator[list[Any]]:
-        """All rows that pass a filter, in pages; what is written after the first page is left out."""
+        """All rows that pass a filter, in pages; without what is written after the first page."""
         condition, values = filtered(filters)
         [(end,)] = self.rows("SELECT coalesce(max(row), 0) FROM {table}")
         page = "SELECT row, {columns} FROM {table} WHERE row > %s AND row <= %s AND {condition} ORDER BY row LIMIT %s"

@@ -207,7 +207,7 @@ class Database:
         return found
 
     def state(self) -> State:
-        """The state, checked against its own hash; read again when another connection has written."""
+        """The state, checked against its hash; read again after another connection's write."""
         (version,) = self.connection.execute("PRAGMA data_version").fetchone()
         if self._state is None or version != self._version:
             self._state, self._version = self._read_state(), version
@@ -332,7 +332,7 @@ class Database:
         return [each[HASH] for each in records]
 
     def write_new(self, records: Sequence[Record]) -> int:
-        """Write records of one length with new numbers whose ids are not there; returns how many."""
+        """Write new records of one length whose ids are not there; returns how many."""
         insert = f"{INSERTS[len(records[0])]} ON CONFLICT (id) DO NOTHING"
         return self.connection.executemany(insert, records).rowcount
 

@@ -1,4 +1,4 @@
-"""The last acknowledged write, as a number beside the database that reveals a damaged write-ahead log.
+"""The last acknowledged write: a number that reveals a damaged write-ahead log.
 
 SQLite treats a log with a damaged end as torn by a power cut, and goes on without that end. So each
 write stores its generation here once it is durable, without waiting for the disk. The mark can lag
@@ -20,7 +20,7 @@ NUMBER = struct.Struct("<Q")
 
 
 class Mark:
-    """The file of the mark in an index's folder; one that cannot be written or read does not count."""
+    """The mark's file in an index's folder; one that cannot be written or read does not count."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / MARK

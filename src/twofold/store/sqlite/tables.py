@@ -55,7 +55,7 @@ def make_tables(connection: sqlite3.Connection) -> None:
 
 
 def check_format(connection: sqlite3.Connection, folder: Path) -> None:
-    """Refuse a database that is not ours, of another format, or with more in it than we put there."""
+    """Refuse a database that is not ours, of another format, or with other tables."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     if application != APPLICATION:
