@@ -62,7 +62,8 @@ class Encoder(nn.Module):
                 for.
         """
         features = batch if self.on_features else self.features(batch)
-        embedding = self._head_from(self._pooling)(features)
+        head = self.head[1:] if self._pooling else self.head  # type: ignore[index]
+        embedding = head(features)
         if embedding.dtype in (torch.bfloat16, torch.float16):
             embedding = embedding.float()
         return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
@@ -75,13 +76,9 @@ class Encoder(nn.Module):
         return self.head[0](maps) if self._pooling else maps  # type: ignore[index]
 
     @property
-    def _pooling(self) -> int:
-        """1 where the head begins with a pool without weights, which then belongs to the features."""
-        begins = isinstance(self.head, nn.Sequential) and isinstance(self.head[0], PLAIN_POOLS)
-        return int(begins)
-
-    def _head_from(self, start: int) -> nn.Module:
-        return self.head[start:] if start else self.head  # type: ignore[index]
+    def _pooling(self) -> bool:
+        """Whether the head begins with a pool without weights, which then belongs to the features."""
+        return isinstance(self.head, nn.Sequential) and isinstance(self.head[0], PLAIN_POOLS)
 
     def _check(self, batch: Tensor) -> None:
         given = tuple(batch.shape[1:])
