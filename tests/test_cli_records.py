@@ -75,6 +75,7 @@ def bundle(folder):
 
 def test_a_bundle_reads_the_columns_that_it_was_trained_on(run, bundle, folder, tmp_path, people):
     assert Bundle.load(bundle).twin.input.fields == ("name", "street", "city")
+    assert "bag on Text of name, street, city, 32 numbers per vector" in run("info", bundle)[1]
     one = " | ".join(people[0])
     code, out, _ = run("verify", bundle, one, one.upper())
     assert code == 0 and out.startswith("same: score 1.0000")
@@ -159,5 +160,6 @@ def test_columns_that_are_not_there_and_empty_records(run, bundle, folder, tmp_p
 
 def test_the_doctor_prints_a_training_with_the_same_columns(run, folder):
     code, out, _ = run("doctor", folder / "customers.csv", "--columns", "name,street,city")
-    assert code == 0 and "twofold train names" in out
+    assert code == 0 and "240 rows with records of name, street, city; and label" in out
+    assert "twofold train names" in out
     assert "--columns name,street,city" in out.replace("\n", " ")

@@ -125,8 +125,8 @@ class Bundle:
         encoder = built_from(self.twin.encoder) or {"name": type(self.twin.encoder).__name__}
         trained = self.training.get("epochs")
         told = {
-            "network": f"{encoder['name']} on {self.twin.input.name}, {self.twin.dim} numbers per "
-            f"vector",
+            "network": f"{encoder['name']} on {self.twin.input.name}{self._fields()}, "
+            f"{self.twin.dim} numbers per vector",
             "comparison": self.twin.comparison.name,
             "threshold": "none yet: twofold calibrate",
             "trained": "by others, as it is" if trained is None else self._trained(trained),
@@ -136,6 +136,10 @@ class Bundle:
             far = f"false-accept rate {known.far:g} ({known.standing}"
             told["threshold"] = f"{known.threshold:.4f}, {far}, {known.identities} identities)"
         return told
+
+    def _fields(self) -> str:
+        fields = optional.columns(self.twin.input)
+        return f" of {', '.join(fields)}" if fields else ""
 
     def _trained(self, epochs: int) -> str:
         of = (

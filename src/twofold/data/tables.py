@@ -59,12 +59,14 @@ class Table:
             case.
         places: where each row stands, for errors: "faces.csv, line 7".
         vectors: of each row, where the table holds some (see `data.vectors`).
+        fields: the columns that were joined to records, if they were.
     """
 
     path: Path
     columns: dict[str, tuple[str, ...]]
     places: tuple[str, ...]
     vectors: Float[np.ndarray, "rows dim"] | None = None
+    fields: tuple[str, ...] = ()
 
     def column(self, name: str) -> tuple[str, ...]:
         """A column that must be there and be filled in every row.
@@ -126,7 +128,7 @@ def _with_records(table: Table, fields: Sequence[str]) -> Table:
     taken = [f"{name}{end}" for end in ends for name in fields]
     made = {f"text{end}": _records(table, [f"{name}{end}" for name in fields]) for end in ends}
     others = {name: values for name, values in table.columns.items() if name not in taken}
-    return replace(table, columns={**others, **made})
+    return replace(table, columns={**others, **made}, fields=tuple(fields))
 
 
 def _records(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
@@ -257,7 +259,11 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     extras = [
         extra for extra in ("group", "source", "site", "forgery_of") if extra in table.columns
     ]
-    said = f"{counted(len(values), 'row')} with {', '.join([name, *(['label'] if labels is not ids else []), *extras])}"
+    content = f"records of {', '.join(table.fields)}; and" if table.fields else f"{name},"
+    others = ", ".join([*(["label"] if labels is not ids else []), *extras])
+    said = f"{counted(len(values), 'row')} with " + (
+        f"{content} {others}" if others else content.removesuffix("; and").rstrip(",")
+    )
     forgeries, sites = labels.count(None), table.columns.get("site", ())
     unknown = (
         f"{counted(sites.count(''), 'row', 'has')} no site, so that sites are not used"
