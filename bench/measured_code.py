@@ -49,6 +49,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     ),
     "drift": ("bench/drift.py", "src/twofold/metrics/drift.py", "src/twofold/metrics/jackknife.py"),
     "durability": ("bench/durability.py", "src/twofold/store", "src/twofold/files.py"),
+    "embedders": ("bench/embedders.py", "src/twofold/nn", "src/twofold/train"),
     "engines": ("bench/engines.py", "src/twofold/store"),
     "evaluation": ("bench/evaluation.py", "src/twofold/metrics", "src/twofold/apps/evaluate.py"),
     "face_pretrained": (

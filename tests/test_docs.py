@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from twofold import cli
+from twofold.cli.commands import called
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -36,7 +37,7 @@ def test_commands_are_ones_that_there_are(page):
         words = shlex.split(line, comments=True)[1:]
         if not {"--help", "--version"} & set(words):
             command = cli.app.parse_args(words, exit_on_error=False, print_error=False)[0]
-            assert command.__name__ == words[0]
+            assert called(command) == words[0]
     assert lines or page.name != "README.md"
 
 

@@ -37,7 +37,7 @@ from twofold.bundle_files import (
     records_in,
     weights_of,
 )
-from twofold.config import Recipe
+from twofold.config import Piece, Recipe
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.errors import (
@@ -50,6 +50,7 @@ from twofold.files import check_replaceable, new_folder, sha256_file
 from twofold.inputs import Input, optional
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
+from twofold.nn.onnx_model import onnx_model
 from twofold.places import check_folder_place, resolved
 from twofold.plurals import counted
 from twofold.provenance import Provenance
@@ -376,6 +377,29 @@ class Bundle:
         recipe = recipes.as_they_are(size, distance)
         with build.own_encoder(None):
             return cls(twin=build.twin(recipe).eval(), recipe=recipe)
+
+    @classmethod
+    def from_onnx(
+        cls, path: str | Path, *, input: Input, distance: str = "cosine", **asked: Any
+    ) -> "Bundle":
+        """An embedder that somebody has exported to ONNX, as it is; the bundle keeps the file (extra `onnx`).
+
+        Args:
+            path: the file; data that it keeps beside itself comes along.
+            input: what it takes: `Image` with the model's own size, mean and std, or `Vector`.
+            distance: what compares two embeddings.
+            asked: order, layout, output and unit_norm, as in `nn.onnx_model`.
+
+        Raises:
+            RecipeError: no such file, or a model that cannot be taken; says why.
+            UsageError: the input has another shape than the model takes.
+            MissingExtra: without the extra `onnx`.
+        """
+        taken = {name: fact for name, fact in input.facts().items() if name in ("size", "channels")}
+        encoder = onnx_model(weights=str(path), **taken, **asked)
+        twin = Twin(input, encoder, distance).eval()
+        pieces = {name: Piece(**piece) for name, piece in description_of(twin).items()}
+        return cls(twin=twin, recipe=Recipe(**pieces), training={"weights": Path(path).name})
 
     def _description(self) -> dict[str, Any]:
         return {

@@ -1,11 +1,14 @@
 """The commands, one thin typed function each, by their group in `--help`, and what reads their arguments."""
 
+from collections.abc import Callable
+
 from cyclopts import App, Group
 
 from twofold import __version__
 from twofold.cli.archive import embed, index, search
 from twofold.cli.copies import dedup
 from twofold.cli.doctor import doctor
+from twofold.cli.embedders import import_
 from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
 from twofold.cli.models import calibrate, train
 from twofold.cli.options import EXIT_CODES
@@ -31,17 +34,24 @@ app = App(
     ),
 )
 GROUPS = {
-    "Train and measure": (doctor, plan, recipe, train, calibrate, evaluate, monitor),
+    "Train and measure": (doctor, plan, recipe, train, import_, calibrate, evaluate, monitor),
     "Verify and identify": (verify, identify),
     "Enrol and forget": (enrol, expire, revoke, forget, purge),
     "Index and search": (index, search, dedup, embed),
     "Maintain": (info, check, audit, rekey, migrate),
     "See it work": (demo,),
 }
+
+
+def called(command: Callable[..., int]) -> str:
+    """The word for a command; `import` is Python's own."""
+    return command.__name__.rstrip("_")
+
+
 for place, (title, commands) in enumerate(GROUPS.items()):
     group = Group(title, sort_key=place)
     for number, command in enumerate(commands):
-        app.command(command, group=group, sort_key=number)
+        app.command(command, name=called(command), group=group, sort_key=number)
 
 
-NAMES = frozenset(command.__name__ for commands in GROUPS.values() for command in commands)
+NAMES = frozenset(called(command) for commands in GROUPS.values() for command in commands)

@@ -16,6 +16,7 @@ __all__ = [
     "Labels",
     "Levels",
     "Looked",
+    "MaybeCount",
     "MaybeLabel",
     "MaybeRate",
     "OutFile",
@@ -99,6 +100,7 @@ Levels = Annotated[int, Parameter(converter=exact, validator=whole_number(1, 2))
 Looked = Annotated[int | None, _levels]
 """Levels that are found by looking where they are not given."""
 Seed = Annotated[int, Parameter(converter=exact, validator=whole_number(0, LARGEST_SEED))]
+MaybeCount = Annotated[int | None, Parameter(converter=exact, validator=whole_number(1, 2**16))]
 PositiveCount = Annotated[int, Parameter(converter=exact, validator=whole_number(1, 2**31))]
 Several = Annotated[int, Parameter(converter=exact, validator=whole_number(2, 2**20))]
 """Of identities in a batch, or of items of each: one makes no pair."""

@@ -6,6 +6,7 @@ from twofold.nn.efficientnet import efficientnet_lite0
 from twofold.nn.face_resnet import face_resnet
 from twofold.nn.hugging_face import hugging_face
 from twofold.nn.mlp import identity, linear, mlp
+from twofold.nn.onnx_model import onnx_model
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
 
@@ -22,6 +23,7 @@ __all__ = [
     "lstm",
     "minilm",
     "mlp",
+    "onnx_model",
     "resnet18",
     "resnet34",
     "resnet50",

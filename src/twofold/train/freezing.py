@@ -29,15 +29,25 @@ def frozen(twin: Twin, freeze: str | int | None) -> Iterator[tuple[nn.Module, ..
     for weight in weights:
         weight.requires_grad_(False)
     try:
-        if chosen and not any(weight.requires_grad for weight in twin.parameters()):
-            raise RecipeError(
-                f"freeze = {freeze!r} leaves nothing to learn: set encoder.dim, which adds a "
-                f"projection on the features, or freeze less"
-            )
+        _check_learns(twin, freeze)
         yield chosen
     finally:
         for weight in weights:
             weight.requires_grad_(True)
+
+
+def _check_learns(twin: Twin, freeze: str | int | None) -> None:
+    if any(weight.requires_grad for weight in twin.parameters()):
+        return
+    if freeze is not None:
+        raise RecipeError(
+            f"freeze = {freeze!r} leaves nothing to learn: set encoder.dim, which adds a "
+            f"projection on the features, or freeze less"
+        )
+    raise RecipeError(
+        "this encoder has nothing to learn: embed the data with it (twofold embed), and train the "
+        "recipe head on what that writes"
+    )
 
 
 def stay_still(modules: tuple[nn.Module, ...]) -> None:
