@@ -165,7 +165,7 @@ def convolutional(batch: str | int, side: int) -> onnx.ModelProto:
     held = [tensor(f"w{i}", widths[i + 1], widths[i], 3, 3) for i in range(3)]
     nodes, now = [], "picture"
     for i in range(3):
-        shape = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
+        shape: dict[str, Any] = {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}
         nodes += [
             make.make_node("Conv", [now, f"w{i}"], [f"c{i}"], **shape),
             make.make_node("Relu", [f"c{i}"], [f"r{i}"]),

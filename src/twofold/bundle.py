@@ -37,7 +37,7 @@ from twofold.bundle_files import (
     records_in,
     weights_of,
 )
-from twofold.config import Piece, Recipe
+from twofold.config import Recipe
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.errors import (
@@ -398,8 +398,8 @@ class Bundle:
         taken = {name: fact for name, fact in input.facts().items() if name in ("size", "channels")}
         encoder = onnx_model(weights=str(path), **taken, **asked)
         twin = Twin(input, encoder, distance).eval()
-        pieces = {name: Piece(**piece) for name, piece in description_of(twin).items()}
-        return cls(twin=twin, recipe=Recipe(**pieces), training={"weights": Path(path).name})
+        recipe = Recipe.model_validate(description_of(twin))
+        return cls(twin=twin, recipe=recipe, training={"weights": Path(path).name})
 
     def _description(self) -> dict[str, Any]:
         return {

@@ -51,7 +51,9 @@ class OnnxModel(nn.Module):
         """A copy makes a session of its own."""
         return {**self.__dict__, "_session": None}
 
-    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, state_dict: Any, prefix: str, *args: Any
+    ) -> None:
         if (found := state_dict.get(f"{prefix}model")) is not None:
             self.model, self._session = torch.empty_like(found), None
         super()._load_from_state_dict(state_dict, prefix, *args)
@@ -167,9 +169,11 @@ def onnx_model(
     made = OnnxModel(content, order=order, layout=layout, output=output, unit_norm=unit_norm)
     if weights:
         _refuse_input(made)
-        shape = (1, size) if len(made.input_shape) == 2 else (1, channels, *_sides(size))
+        shape = [channels, *_sides(size)]
+        if len(made.input_shape) == 2:
+            shape = [size] if isinstance(size, int) else [*size]
         with torch.no_grad():
-            dim = made(torch.zeros(shape)).shape[1]
+            dim = made(torch.zeros([1, *shape])).shape[1]
     made.dim = dim or 0
     made.learned = {"dim": made.dim, "output": output}
     return made
