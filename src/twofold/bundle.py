@@ -1,7 +1,6 @@
 """Bundle: a trained twin in a folder of safetensors + JSON + hashes. No code ever comes out of it (law 9)."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,7 +15,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import nn
 
-from twofold import __version__, admission, build, recipes
+from twofold import __version__, admission, build, embedders, recipes
 from twofold.bundle_files import (
     COHORT,
     CROSSFIT,
@@ -50,7 +49,6 @@ from twofold.files import check_replaceable, new_folder, sha256_file
 from twofold.inputs import Input, optional
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
-from twofold.nn.onnx_model import onnx_model
 from twofold.places import check_folder_place, resolved
 from twofold.plurals import counted
 from twofold.provenance import Provenance
@@ -70,9 +68,6 @@ UNFIT = (
     SafetensorError,
 )
 """What rebuilding a twin from odd names, types and shapes can raise."""
-
-PLAIN = re.compile(r"vectors:(\d{1,6})(?::(\w+))?")
-"""In place of a path: vectors of so many numbers, compared as they are by a distance."""
 
 LONGEST_REASON = 300  # characters: torch lists every tensor that does not fit
 
@@ -302,8 +297,8 @@ class Bundle:
         folder = Path(path)
         if folder in OUT_OF_THE_BOX and not folder.exists():
             return cls.pretrained(OUT_OF_THE_BOX[folder])
-        if (plain := PLAIN.fullmatch(str(folder))) and not folder.exists():
-            return cls.of_vectors(int(plain[1]), distance=plain[2] or "cosine")
+        if not folder.exists() and (ready := embedders.named(str(folder))) is not None:
+            return cls._ready(ready)
         manifest = manifest_of(folder)
         try:
             return cls._read(folder, manifest, encoder, input)
@@ -374,9 +369,21 @@ class Bundle:
             size: numbers of a vector.
             distance: a name of `twofold.distances`.
         """
-        recipe = recipes.as_they_are(size, distance)
-        with build.own_encoder(None):
-            return cls(twin=build.twin(recipe).eval(), recipe=recipe)
+        return cls._ready(embedders.of_vectors(size, distance))
+
+    @classmethod
+    def from_hugging_face(cls, folder: str | Path, *, input: Input | None = None) -> "Bundle":
+        """A picture model of Hugging Face in a folder (config.json, *.safetensors), as it is (extra `hf`).
+
+        Args:
+            folder: nothing is downloaded, and none of its code is run.
+            input: how pictures are prepared; None: as preprocessor_config.json says.
+
+        Raises:
+            RecipeError: no such folder, pickled weights, no picture model, or no preprocessing.
+            MissingExtra: without the extra `hf`.
+        """
+        return cls._ready(embedders.from_hugging_face(folder, input=input))
 
     @classmethod
     def from_onnx(
@@ -395,11 +402,11 @@ class Bundle:
             UsageError: the input has another shape than the model takes.
             MissingExtra: without the extra `onnx`.
         """
-        taken = {name: fact for name, fact in input.facts().items() if name in ("size", "channels")}
-        encoder = onnx_model(weights=str(path), **taken, **asked)
-        twin = Twin(input, encoder, distance).eval()
-        recipe = Recipe.model_validate(description_of(twin))
-        return cls(twin=twin, recipe=recipe, training={"weights": Path(path).name})
+        return cls._ready(embedders.from_onnx(path, input=input, distance=distance, **asked))
+
+    @classmethod
+    def _ready(cls, made: embedders.Embedder) -> "Bundle":
+        return cls(twin=made.twin, recipe=made.recipe, training=made.training)
 
     def _description(self) -> dict[str, Any]:
         return {

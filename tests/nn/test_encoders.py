@@ -13,7 +13,12 @@ from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 
 SMALL = {"koch": 65, "conv4": 28, "resnet_small": 28, "face_resnet": 103}
 DEEP = ("resnet34", "resnet50", "vgg16")
-OF_PICTURES = [name for name in encoders.__all__ if kinds_of(getattr(encoders, name)) == PICTURES]
+OF_OTHERS = "hugging_face_pictures"  # needs a folder: see its own tests
+OF_PICTURES = [
+    name
+    for name in encoders.__all__
+    if kinds_of(getattr(encoders, name)) == PICTURES and name != OF_OTHERS
+]
 WITH_DEEP_SLOW = [
     pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in OF_PICTURES
 ]

@@ -8,7 +8,7 @@ from twofold.cli.values import MaybeCount
 from twofold.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from twofold.inputs import Input
+    from twofold.bundle import Bundle
 
 __all__ = ["import_"]
 
@@ -33,10 +33,11 @@ def import_(
     force: Flag = False,
     json: Json = False,
 ) -> int:
-    """Make a bundle of an ONNX file that embeds pictures or vectors: then calibrate it, index with it, search.
+    """Make a bundle of an embedder that others have made: then calibrate it, index with it, search.
 
     Args:
-        model: an ONNX file with one input and one output (batch, dim). Data beside it comes along.
+        model: an ONNX file with one input and one output (batch, dim), with any data beside it; or
+            hf:FOLDER, a picture model of Hugging Face (config.json, *.safetensors).
         out: where to write the bundle.
         input: what the model takes, image or vector.
         size: side of a picture in pixels, or numbers of a vector; by default what the file says.
@@ -55,9 +56,11 @@ def import_(
     if size is not None:
         chosen["size"] = size
     Bundle.check_place(out, replace=force)
-    of_model = {name: chosen.pop(name) for name in OF_MODELS if name in chosen}
-    reader = _reader(Path(model), input, chosen, of_model)
-    made = Bundle.from_onnx(model, input=reader, distance=distance, **of_model)
+    made = _from_folder(model, chosen, distance) if model.startswith("hf:") else None
+    if made is None:
+        of_model = {name: chosen.pop(name) for name in OF_MODELS if name in chosen}
+        reader = _reader(Path(model), input, chosen, of_model)
+        made = Bundle.from_onnx(model, input=reader, distance=distance, **of_model)
     made.save(out)
     if json:
         print_json({"bundle": str(out), "fingerprint": made.fingerprint, "dim": made.twin.dim})
@@ -68,6 +71,22 @@ def import_(
             f"{facts['fingerprint']}\nnext: twofold calibrate {out} DATA"
         )
     return YES
+
+
+def _from_folder(model: str, chosen: dict[str, Any], distance: str) -> "Bundle":
+    """A picture model of Hugging Face in a folder."""
+    from twofold.bundle import Bundle
+    from twofold.inputs.image import Image
+    from twofold.nn.hugging_face_pictures import preprocessing_of
+
+    folder = Path(model.removeprefix("hf:"))
+    if strange := [name for name in chosen if name not in OF_PICTURES]:
+        raise UsageError(f"--set {strange[0]} is for ONNX files: leave it out")
+    if distance != "cosine":
+        raise UsageError(f"--distance {distance} is for ONNX files: leave it out")
+    whole = {"size", "mean", "std"} <= chosen.keys()
+    fields = chosen if whole else preprocessing_of(folder) | chosen
+    return Bundle.from_hugging_face(folder, input=Image(**fields))
 
 
 def _chosen(settings: tuple[str, ...]) -> dict[str, Any]:
@@ -82,7 +101,7 @@ def _chosen(settings: tuple[str, ...]) -> dict[str, Any]:
     return chosen
 
 
-def _reader(file: Path, kind: str, chosen: dict[str, Any], of_model: dict[str, Any]) -> "Input":
+def _reader(file: Path, kind: str, chosen: dict[str, Any], of_model: dict[str, Any]) -> Any:
     """The input type that the model wants; what is not chosen is what the file says."""
     from twofold.inputs.image import Image
     from twofold.inputs.vector import Vector

@@ -5,6 +5,7 @@ from twofold.nn.cnn import conv4, koch, vgg11, vgg16
 from twofold.nn.efficientnet import efficientnet_lite0
 from twofold.nn.face_resnet import face_resnet
 from twofold.nn.hugging_face import hugging_face
+from twofold.nn.hugging_face_pictures import hugging_face_pictures
 from twofold.nn.mlp import identity, linear, mlp
 from twofold.nn.onnx_model import onnx_model
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
@@ -17,6 +18,7 @@ __all__ = [
     "face_resnet",
     "gru",
     "hugging_face",
+    "hugging_face_pictures",
     "identity",
     "koch",
     "linear",

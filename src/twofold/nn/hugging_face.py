@@ -12,7 +12,7 @@ from twofold.errors import MissingExtra, RecipeError, UsageError
 from twofold.inputs.padded import Padded
 from twofold.nn.builder import builder
 
-__all__ = ["hugging_face"]
+__all__ = ["config_of", "empty_model", "hugging_face", "loaded_model"]
 
 
 class HuggingFace(nn.Module):
@@ -84,8 +84,8 @@ def hugging_face(
         raise RecipeError(
             "hugging_face needs encoder.weights: a folder with config.json and *.safetensors"
         )
-    text = _config_of(Path(weights)) if weights else config
-    model = _loaded(Path(weights)) if weights else _empty(text)
+    text = config_of(Path(weights)) if weights else config
+    model = _checked(loaded_model(Path(weights)) if weights else empty_model(text))
     known = getattr(model.config, "vocab_size", None)
     if symbols is not None and known is not None and symbols > known:
         raise RecipeError(
@@ -96,7 +96,7 @@ def hugging_face(
     return HuggingFace(model, config=text, dim=dim, unit_norm=unit_norm)
 
 
-def _config_of(folder: Path) -> str:
+def config_of(folder: Path) -> str:
     """The JSON of the folder's model, without names that only its makers' code or machine needs."""
     try:
         told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -118,7 +118,8 @@ def _config_of(folder: Path) -> str:
     )
 
 
-def _loaded(folder: Path) -> Any:
+def loaded_model(folder: Path) -> Any:
+    """The model of a folder, from safetensors alone."""
     import torch
 
     options = {
@@ -127,15 +128,15 @@ def _loaded(folder: Path) -> Any:
         "use_safetensors": True,
         "dtype": torch.float32,
     }
-    return _checked(_transformers().AutoModel.from_pretrained(folder, **options))
+    return _transformers().AutoModel.from_pretrained(folder, **options)
 
 
-def _empty(config: str) -> Any:
+def empty_model(config: str) -> Any:
     """The model with weights drawn by chance: the bundle's own come next."""
     told = json.loads(config)
     transformers = _transformers()
     made = transformers.AutoConfig.for_model(told.pop("model_type"), **told)
-    return _checked(transformers.AutoModel.from_config(made, trust_remote_code=False))
+    return transformers.AutoModel.from_config(made, trust_remote_code=False)
 
 
 def _checked(model: Any) -> Any:

@@ -1,0 +1,75 @@
+"""Twins of embedders that others have made: vectors as they are, ONNX files, folders of Hugging Face."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from twofold import build, recipes
+from twofold.bundle_files import description_of
+from twofold.config import Recipe
+from twofold.inputs import Input
+from twofold.inputs.image import Image
+from twofold.nn.hugging_face_pictures import hugging_face_pictures, preprocessing_of
+from twofold.nn.onnx_model import onnx_model
+from twofold.twin import Twin
+
+__all__ = ["Embedder", "from_hugging_face", "from_onnx", "named", "of_vectors"]
+
+PLAIN = re.compile(r"vectors:(\d{1,6})(?::(\w+))?")
+"""In place of a path: vectors of so many numbers, compared as they are by a distance."""
+
+OF_HUGGING_FACE = "hf:"
+"""Before a folder of Hugging Face, in place of a path."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedder:
+    """A twin that nobody trained here, the recipe that describes it, and what its weights are called."""
+
+    twin: Twin
+    recipe: Recipe
+    weights: str | None = None
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """What a bundle tells of its training."""
+        return {} if self.weights is None else {"weights": self.weights}
+
+
+def named(word: str) -> Embedder | None:
+    """What `vectors:384`, `vectors:384:euclidean` or `hf:FOLDER` stands for; None for any other word."""
+    if (plain := PLAIN.fullmatch(word)) is not None:
+        return of_vectors(int(plain[1]), plain[2] or "cosine")
+    if word.startswith(OF_HUGGING_FACE):
+        return from_hugging_face(word.removeprefix(OF_HUGGING_FACE))
+    return None
+
+
+def of_vectors(size: int, distance: str) -> Embedder:
+    """Vectors that are compared as they are."""
+    recipe = recipes.as_they_are(size, distance)
+    with build.own_encoder(None):
+        return Embedder(twin=build.twin(recipe).eval(), recipe=recipe)
+
+
+def from_onnx(path: str | Path, *, input: Input, distance: str, **asked: Any) -> Embedder:
+    """The model in an ONNX file; see `Bundle.from_onnx`."""
+    taken = {name: fact for name, fact in input.facts().items() if name in ("size", "channels")}
+    encoder = onnx_model(weights=str(path), **taken, **asked)
+    return _described(input, encoder, distance, Path(path).name)
+
+
+def from_hugging_face(folder: str | Path, *, input: Input | None = None) -> Embedder:
+    """The picture model in a folder; see `Bundle.from_hugging_face`."""
+    encoder = hugging_face_pictures(weights=str(folder))
+    reader = input or Image(**preprocessing_of(Path(folder)))
+    return _described(reader, encoder, "cosine", Path(folder).name)
+
+
+def _described(input: Input, encoder: nn.Module, distance: str, weights: str) -> Embedder:
+    twin = Twin(input, encoder, distance).eval()
+    recipe = Recipe.model_validate(description_of(twin))
+    return Embedder(twin=twin, recipe=recipe, weights=weights)
