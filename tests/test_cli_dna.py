@@ -90,6 +90,8 @@ def test_search_identify_and_dedup(run, model, data, tmp_path):
     code, out, _ = run("search", model, index, new, "--json")
     found = json.loads(out)
     assert code in (0, 1) and len(found) == 3
+    code, out, _ = run("identify", model, index, sequences(data)[2], "--json")
+    assert code == 0 and json.loads(out)["label"] == "Genus0 species0"
     enrolled = tmp_path / "enrolled"
     assert run("enrol", model, enrolled, "species0", *sequences(data)[:2])[0] == 0
     assert run("identify", model, enrolled, sequences(data)[2])[0] == 0

@@ -51,6 +51,8 @@ def test_fields_stand_between_bars_semicolons_tabs_or_blanks(tmp_path, divider):
 def test_records_without_labels_are_named_by_their_headers(tmp_path):
     items = Items.open(written(tmp_path / "a.fas", ("one", "ACGT"), ("one", "ACG"), ("", "A")), 0)
     assert items.ids == ("one", "one#2", "record 3") and len(items.identities) == 3
+    bats = Items.open(written(tmp_path / "bats.fasta", *BATS), 0)
+    assert bats.identities == ("Ametrida centurio", "Artibeus amplus"), "as of tables with labels"
 
 
 @pytest.mark.parametrize(

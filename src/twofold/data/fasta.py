@@ -32,7 +32,8 @@ def listed(path: Path, *, labelled: bool = True, field: int | None = None) -> Li
     """The records of a FASTA file.
 
     Args:
-        labelled: False: each record is a class of its own, named by its header.
+        labelled: False: where no field fits, each record is a class of its own, named by its
+            header.
         field: which field of the header is the label, from 1 on. None: what `--label-field` says,
             else the finest field that most records have in common with others.
 
@@ -42,9 +43,12 @@ def listed(path: Path, *, labelled: bool = True, field: int | None = None) -> Li
     """
     headers, sequences = _read(path)
     ids = _unique([header[:LONGEST_ID] for header in headers])
-    if not labelled:
+    try:
+        labels, note = _labels(path, headers, field or _asked_field())
+    except DataError:
+        if labelled:
+            raise
         return Listing(values=sequences, ids=ids, labels=ids, identities=ids)
-    labels, note = _labels(path, headers, field or _asked_field())
     return Listing(values=sequences, ids=ids, labels=labels, identities=labels, notes=(note,))
 
 

@@ -152,7 +152,8 @@ class Items:
         """Items of a FASTA file: one per record, labelled by a field of its header.
 
         Args:
-            labelled: False: each record is a class of its own, named by its header.
+            labelled: False: where no field fits, each record is a class of its own, named by its
+                header.
             field: which field is the label, from 1 on; fields stand between bars, semicolons, tabs
                 or else blanks. None: the finest field that most records share with others; `notes`
                 says which one that is.
