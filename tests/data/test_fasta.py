@@ -49,8 +49,10 @@ def test_fields_stand_between_bars_semicolons_tabs_or_blanks(tmp_path, divider):
 
 
 def test_records_without_labels_are_named_by_their_headers(tmp_path):
-    items = Items.open(written(tmp_path / "a.fas", ("one", "ACGT"), ("one", "ACG"), ("", "A")), 0)
-    assert items.ids == ("one", "one#2", "record 3") and len(items.identities) == 3
+    records = [(name, "ACGT") for name in ("one", "one", "", "four", "five")]
+    items = Items.open(written(tmp_path / "a.fas", *records), 0)
+    assert items.ids == ("one", "one#2", "record 3", "four", "five")
+    assert len(items.identities) == 5
     bats = Items.open(written(tmp_path / "bats.fasta", *BATS), 0)
     assert bats.identities == ("Ametrida centurio", "Artibeus amplus"), "as of tables with labels"
 
