@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MEASURED", "RENEWED", "hashed", "measured_code"]
+__all__ = ["MEASURED", "hashed", "measured_code"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -100,12 +100,6 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "training": ("bench/training.py", "src/twofold/train", "src/twofold/losses", "src/twofold/nn"),
 }
 """Files and packages whose change may change a benchmark's figures. Of a name that is not here nothing is known."""
-
-RENEWED = {
-    "f11355887bc0759ccea0659bde28e48492702bd2d344b48b7a4cd87cee6a509e": "d017e8b89fb74e0bdfcad78826cb8f7682ecf175526dc14d993673c0de5b97e9",  # noqa: E501
-    "d5c2ea989557518fe841e3667170e7a3cfddb0622cd114e7b5ea1b6d41145f69": "8287ebbe2a3de5775e98adf13545540c4bdae90f27138e73f290830c257752c5",  # noqa: E501
-}
-"""Hashes that older results record -> the hash of the same code today: only laid out anew, moved or renamed."""
 
 
 def measured_code(bench: str, *, root: Path = ROOT) -> dict[str, Any] | None:

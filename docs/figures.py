@@ -106,14 +106,13 @@ def age(line: dict[str, Any], *, root: Path = ROOT) -> str:
     code = line.get("code")
     if code is None:
         return ", *of unknown code*"
-    measured = _measured_code()
-    then = measured["RENEWED"].get(code["sha256"], code["sha256"])
-    return "" if measured["hashed"](code["paths"], root=root) == then else ", *stale*"
+    now = _hashed()(code["paths"], root=root)
+    return "" if now == code["sha256"] else ", *stale*"
 
 
 @cache
-def _measured_code() -> dict[str, Any]:
-    return runpy.run_path(str(ROOT / "bench" / "measured_code.py"))
+def _hashed() -> Any:
+    return runpy.run_path(str(ROOT / "bench" / "measured_code.py"))["hashed"]
 
 
 def _folded(fold: Fold, results: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
