@@ -13,7 +13,8 @@ from twofold.apps.indexing import index_items
 from twofold.apps.pruning import prune, vanished
 from twofold.bundle import Bundle
 from twofold.calibration.pairs import calibrate
-from twofold.cli.archive import filters, share_of
+from twofold.cli.archive import share_of
+from twofold.cli.filters import filters
 from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.data.synthetic import glyphs

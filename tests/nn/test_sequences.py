@@ -10,7 +10,7 @@ from twofold.config import Recipe
 from twofold.errors import RecipeError, UsageError
 from twofold.inputs.padded import Padded, padded
 from twofold.nn.builder import built_from, kinds_of
-from twofold.nn.sequences import SEQUENCE_POOLS
+from twofold.nn.sequence_pool import SEQUENCE_POOLS
 
 NAMES = [name for name in encoders.__all__ if "series" in kinds_of(getattr(encoders, name))]
 CASES = [*((name, {"pool": pool}) for name in NAMES for pool in SEQUENCE_POOLS), ("minilm", {})]

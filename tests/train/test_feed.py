@@ -16,8 +16,9 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.errors import NotEnoughData
 from twofold.inputs.image import Image
-from twofold.train import feed as feeds
-from twofold.train.feed import Ahead, ItemFeed, PairBatch, PairFeed, Stored
+from twofold.train import stored as module
+from twofold.train.feed import Ahead, ItemFeed, PairBatch, PairFeed
+from twofold.train.stored import Stored
 
 IMAGE = Image(size=12, channels=1)
 AUGMENT = {"rotation": 20.0, "noise": 0.1, "quarter_turns_as_classes": True}
@@ -105,7 +106,7 @@ def test_decoded_arrays_are_the_same_from_memory_a_file_and_the_disk(monkeypatch
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     values = pictures().values
     size = 144 * len(values)
-    kept, mapped = Stored(IMAGE, values), Stored(IMAGE, values, memory=size - 1)
+    kept, mapped = Stored(IMAGE, values)(IMAGE, values, memory=size - 1)
     again = Stored(IMAGE, values, memory=size - 1, mapped=size - 1)
     assert isinstance(mapped.arrays.rows, np.memmap)
     assert isinstance(kept.arrays, list)
@@ -133,7 +134,7 @@ def test_what_cannot_be_mapped_is_decoded_again(trouble, monkeypatch):
 
         monkeypatch.setattr(tempfile, "TemporaryFile", full)
     if trouble == "little room":
-        monkeypatch.setattr(feeds.shutil, "disk_usage", lambda _: SimpleNamespace(free=47))
+        monkeypatch.setattr(module.shutil, "disk_usage", lambda _: SimpleNamespace(free=47))
     stored = Stored(Ragged(), values, memory=8)
     assert stored.arrays is None
     assert [array.size for array in stored.take(np.array([2, 0]))] == [values[2], 8]
@@ -141,7 +142,7 @@ def test_what_cannot_be_mapped_is_decoded_again(trouble, monkeypatch):
 
 def test_batches_come_in_order_and_the_wait_for_them_is_counted(monkeypatch):
     ticks = count()  # a second passes between two looks at the clock
-    monkeypatch.setattr(feeds, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
     waiting = Ahead(lambda planned: int(planned[0]), [np.array([number]) for number in range(4)])
     assert list(waiting) == [0, 1, 2, 3]
     assert waiting.waited == 4.0

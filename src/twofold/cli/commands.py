@@ -6,11 +6,13 @@ from cyclopts import App, Group
 
 from twofold import __version__
 from twofold.cli.archive import embed, index, search
+from twofold.cli.calibrate import calibrate
 from twofold.cli.copies import dedup
+from twofold.cli.deletion import expire, forget, purge, revoke
 from twofold.cli.doctor import doctor
 from twofold.cli.embedders import import_
-from twofold.cli.gallery import enrol, expire, forget, identify, purge, revoke, verify
-from twofold.cli.models import calibrate, train
+from twofold.cli.gallery import enrol, identify, verify
+from twofold.cli.models import train
 from twofold.cli.options import EXIT_CODES
 from twofold.cli.overview import demo, info, recipe
 from twofold.cli.plan import plan

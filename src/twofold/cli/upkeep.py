@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from twofold.cli.archive import loaded, opened_index
-from twofold.cli.gallery import local_index
+from twofold.cli.deletion import local_index
 from twofold.cli.options import NO, YES, Flag, Json, naming_left_out, print_json, show
 from twofold.cli.values import MaybeLabel
 from twofold.errors import UsageError

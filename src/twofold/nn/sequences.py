@@ -9,26 +9,21 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from twofold.errors import RecipeError, UsageError, nearest
+from twofold.errors import RecipeError, UsageError
 from twofold.inputs.padded import Padded
 from twofold.nn.builder import builder
+from twofold.nn.sequence_pool import Found, Mask, SequencePool, States
 from twofold.nn.word_vectors import symbol_table
 
-__all__ = ["SEQUENCE_POOLS", "SequenceEncoder", "bag", "gru", "lstm", "text_cnn", "transformer"]
+__all__ = ["SequenceEncoder", "bag", "gru", "lstm", "text_cnn", "transformer"]
 
-SEQUENCE_POOLS = ("mean", "max", "attention", "last")
-"""How the states of a sequence become a vector."""
 
 HEAD_WIDTH = 32
 """Numbers of one head of attention, as in MiniLM (Wang et al. 2020)."""
-
-States = Float[Tensor, "items longest width"]
-Found = Float[Tensor, "items longest found"]
-Mask = Bool[Tensor, "items longest"]
 
 
 class SequenceEncoder(nn.Module):
@@ -148,42 +143,6 @@ class AttentionLayer(nn.Module):
         return states + self.dropout(self.wide(states))
 
 
-class SequencePool(nn.Module):
-    """The states of a sequence as one vector, those of the padding left out, and its projection.
-
-    "mean" and "max" are taken over the places; "attention" is a mean with learned weights; "last"
-    takes the forward direction's last state beside the backward direction's first.
-    """
-
-    def __init__(self, pool: str, width: int, dim: int, *, dropout: float, both_ways: bool = False):
-        super().__init__()
-        if pool not in SEQUENCE_POOLS:
-            raise RecipeError(
-                f"pool = {pool!r} does not pool sequences: {nearest(pool, SEQUENCE_POOLS)}"
-            )
-        self.pool, self.both_ways = pool, both_ways
-        self.query = nn.Linear(width, 1, bias=False) if pool == "attention" else None
-        self.project = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, dim))
-
-    def forward(self, states: States, mask: Mask) -> Float[Tensor, "items dim"]:
-        return self.project(self._pooled(states, mask))
-
-    def _pooled(self, states: States, mask: Mask) -> Float[Tensor, "items width"]:
-        beyond = ~mask[..., None]
-        if self.pool == "mean":
-            return states.masked_fill(beyond, 0).sum(dim=1) / mask.sum(dim=1, keepdim=True)
-        if self.pool == "max":
-            return states.masked_fill(beyond, -torch.inf).amax(dim=1)
-        if self.query is not None:
-            weights = self.query(states).masked_fill(beyond, -torch.inf).softmax(dim=1)
-            return (weights * states.masked_fill(beyond, 0)).sum(dim=1)
-        last = states[torch.arange(len(states), device=states.device), mask.sum(dim=1) - 1]
-        if not self.both_ways:
-            return last
-        half = states.shape[2] // 2
-        return torch.cat([last[:, :half], states[:, 0, half:]], dim=1)
-
-
 BOTH_WAYS = {"batch_first": True, "bidirectional": True}
 
 
@@ -276,7 +235,7 @@ def lstm(  # noqa: PLR0913 - the flat arguments of a recipe
         layers: on top of each other.
         weights: "wordllama" starts from its vectors of subwords (`pip install --no-deps
             wordllama`), with the input's vocabulary "wordllama" and a `width` of at most 256.
-        pool: one of `SEQUENCE_POOLS`.
+        pool: one of `sequence_pool.SEQUENCE_POOLS`.
         dropout: fraction of features that is dropped in training, between layers and before the
             projection.
         unit_norm: whether embeddings have length 1.

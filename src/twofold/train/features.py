@@ -21,8 +21,8 @@ from twofold.embedding import read_all
 from twofold.errors import RecipeError
 from twofold.nn.blocks import OnFeatures
 from twofold.precision import resolved
-from twofold.train.feed import MEMORY
 from twofold.train.freezing import whole_trunk
+from twofold.train.stored import MEMORY
 from twofold.twin import Twin
 
 if TYPE_CHECKING:

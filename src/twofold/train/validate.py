@@ -20,7 +20,7 @@ from twofold.metrics.correlation import pearson, spearman
 from twofold.metrics.pairs import AllPairs, Impostors, OneKind, PairList
 from twofold.metrics.retrieval import recall_at_k
 from twofold.metrics.verification import auc, eer, tally
-from twofold.train.feed import Stored
+from twofold.train.stored import Stored
 from twofold.twin import Twin
 
 __all__ = ["Looking", "PairValidation", "Validation", "validation_of"]
