@@ -106,7 +106,7 @@ def test_decoded_arrays_are_the_same_from_memory_a_file_and_the_disk(monkeypatch
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     values = pictures().values
     size = 144 * len(values)
-    kept, mapped = Stored(IMAGE, values)(IMAGE, values, memory=size - 1)
+    kept, mapped = Stored(IMAGE, values), Stored(IMAGE, values, memory=size - 1)
     again = Stored(IMAGE, values, memory=size - 1, mapped=size - 1)
     assert isinstance(mapped.arrays.rows, np.memmap)
     assert isinstance(kept.arrays, list)
