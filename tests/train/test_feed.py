@@ -16,6 +16,7 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.errors import NotEnoughData
 from twofold.inputs.image import Image
+from twofold.train import feed as feeds
 from twofold.train import stored as module
 from twofold.train.feed import Ahead, ItemFeed, PairBatch, PairFeed
 from twofold.train.stored import Stored
@@ -142,7 +143,7 @@ def test_what_cannot_be_mapped_is_decoded_again(trouble, monkeypatch):
 
 def test_batches_come_in_order_and_the_wait_for_them_is_counted(monkeypatch):
     ticks = count()  # a second passes between two looks at the clock
-    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
+    monkeypatch.setattr(feeds, "time", SimpleNamespace(perf_counter=lambda: float(next(ticks))))
     waiting = Ahead(lambda planned: int(planned[0]), [np.array([number]) for number in range(4)])
     assert list(waiting) == [0, 1, 2, 3]
     assert waiting.waited == 4.0
