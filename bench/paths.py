@@ -129,7 +129,7 @@ def one_step(items: Items) -> Visited:
             visited.clear()
             return loss
 
-        import twofold.train.fit as training
+        import twofold.train.epochs as training
 
         training.step, kept = watched, training.step
         try:
