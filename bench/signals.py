@@ -163,8 +163,7 @@ def judged(
     embed: Embed, whole: list[np.ndarray], queries: list[np.ndarray], trials: np.ndarray
 ) -> np.ndarray:
     """Whether each trial is right: the example of the query's species is the most alike; a tie is half right."""
-    known, asked = embed(whole), embed(queries)
-    scores = np.einsum("td,twd->tw", asked[trials[:, 0]], known[trials[:, 1:]])
+    scores = (embed(queries) @ embed(whole).T)[trials[:, :1], trials[:, 1:]]
     best = scores[:, 1:].max(axis=1)
     return np.where(scores[:, 0] == best, 0.5, scores[:, 0] > best)
 

@@ -232,7 +232,7 @@ def manifest_of(folder: Path) -> dict[str, Any]:
         raise BundleError(
             f"{folder} is not a bundle: it holds no {MANIFEST}; `twofold train` makes one, and "
             f"the words "
-            f"{' and '.join(map(str, OUT_OF_THE_BOX))} stand for ready ones (vectors:384 for "
+            f"{', '.join(map(str, OUT_OF_THE_BOX))} stand for ready ones (vectors:384 for "
             f"vectors, compared as they are)"
         )
     try:
