@@ -8,7 +8,7 @@ import pytest
 
 from twofold import cli, enrol, identify, verify
 from twofold.bundle import Bundle
-from twofold.inputs.records import joined
+from twofold.records import joined
 from twofold.store import Index
 
 HEADER = ["id", "name", "street", "city", "label"]

@@ -14,7 +14,6 @@ from twofold.cli.options import YES, Flag, Json, MaybeOutFile, print_json, say, 
 from twofold.cli.values import OutFile, Threshold
 from twofold.errors import UsageError
 from twofold.plurals import counted
-from twofold.terminal.wording.dedup import carried_out, command, groups
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
@@ -74,6 +73,8 @@ def dedup(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
+    from twofold.terminal.wording.dedup import groups
+
     model, data = (bundle, data) if data is not None else (None, bundle)
     if memory is not None:
         say("--memory is called --cache now")
@@ -134,6 +135,7 @@ def _of_files(
     from twofold.cli.archive import opened
     from twofold.copies.trash import unfinished
     from twofold.terminal import bars
+    from twofold.terminal.wording.dedup import command
 
     items = opened(data, 0 if data.is_dir() else None, reader, quiet=quiet)
     for undo in unfinished(data):
@@ -172,6 +174,8 @@ def _expecting(found: "Groups", bundle: "Bundle") -> "Groups":
 
 def _written(found: "Groups", report: Path | None, out: Path | None, data: Path) -> list[str]:
     """What was written where, and what to do with it: files can be moved, rows of a table cannot."""
+    from twofold.terminal.wording.dedup import command
+
     lines = [] if out is None else [f"the groups are in {out}"]
     if report is not None and found.files:
         lines.append(
@@ -244,6 +248,7 @@ def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> No
     from twofold.copies.difference import differing
     from twofold.files import write_atomically
     from twofold.report.groups_page import groups_page
+    from twofold.terminal.wording.dedup import command
 
     values = dict(zip(items.ids, items.values, strict=True))
 
@@ -312,7 +317,7 @@ def _named(value: object, report: Path) -> "Face":
 
 def _worded(text: str) -> "Face":
     """A text, as it is; a record with bars between its fields."""
-    from twofold.inputs.records import shown
+    from twofold.records import shown
     from twofold.report.groups_page import Face
 
     text = shown(text)
@@ -342,6 +347,7 @@ def _nothing() -> "Face":
 
 def _apply(data: Path, decisions: Path, *, link: bool, json: bool) -> int:
     from twofold.copies.trash import apply_decisions
+    from twofold.terminal.wording.dedup import carried_out
 
     try:
         moved = apply_decisions(data, decisions, link=link)

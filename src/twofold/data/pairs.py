@@ -16,8 +16,8 @@ from twofold.data.listing import coded
 from twofold.data.tables import Table
 from twofold.data.vectors import parsed
 from twofold.errors import DataError
-from twofold.inputs.records import shown
 from twofold.plurals import counted
+from twofold.records import shown
 
 __all__ = ["Pairs", "things_of"]
 

@@ -13,9 +13,9 @@ from twofold.data.delimited import MOST_COLUMNS, read_rows
 from twofold.data.json_lines import LINES, read_lines
 from twofold.data.listing import Listing, some
 from twofold.errors import DataError, MissingExtra, NotEnoughData, nearest
-from twofold.inputs.records import checked_fields, joined
 from twofold.places import file_at
 from twofold.plurals import counted
+from twofold.records import checked_fields, joined
 
 __all__ = [
     "CONTENTS",

@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Int
 
+from twofold import records
 from twofold.errors import RecipeError, UnreadableInput, nearest
-from twofold.inputs import records, vocabulary
+from twofold.inputs import vocabulary
 from twofold.inputs.padded import Padded, padded
 from twofold.inputs.text_augment import BLANK, TextAugment, text_augmentation
 from twofold.inputs.windows import windows

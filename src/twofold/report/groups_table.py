@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twofold.data.delimited import written_rows
-from twofold.inputs.records import MARK
+from twofold.records import MARK
 from twofold.report.words import marked
 from twofold.results import Group, Groups
 

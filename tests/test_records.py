@@ -7,9 +7,9 @@ from twofold import build
 from twofold.bundle_files import description_of, fingerprint_of, weights_of
 from twofold.errors import RecipeError, UnreadableInput
 from twofold.inputs import optional
-from twofold.inputs.records import joined
 from twofold.inputs.text import Text
 from twofold.recipes import names
+from twofold.records import joined
 
 FIELDS = ("name", "street", "city")
 
