@@ -12,7 +12,6 @@ import numpy as np
 import safetensors.numpy
 import safetensors.torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import nn
 
 from twofold import __version__, admission, build, embedders, recipes
@@ -21,10 +20,13 @@ from twofold.bundle_files import (
     CROSSFIT,
     DESCRIPTION,
     FORMAT,
+    LONGEST_REASON,
     MANIFEST,
     OUT_OF_THE_BOX,
     RECORDS,
+    UNFIT,
     WEIGHTS,
+    WITH_NAMES,
     admit_vocabulary,
     as_json,
     check_parts,
@@ -39,12 +41,7 @@ from twofold.bundle_files import (
 from twofold.config import Recipe
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
-from twofold.errors import (
-    CannotWrite,
-    DamagedBundle,
-    UnknownName,
-    nearest,
-)
+from twofold.errors import CannotWrite, DamagedBundle, UnknownName, nearest
 from twofold.files import check_replaceable, new_folder, sha256_file
 from twofold.inputs import Input, optional
 from twofold.metrics.crossfit import CrossFit
@@ -56,23 +53,6 @@ from twofold.strict_json import plain_object
 from twofold.twin import Twin
 
 __all__ = ["Bundle"]
-
-UNFIT = (
-    AttributeError,
-    KeyError,
-    IndexError,
-    TypeError,
-    ValueError,
-    RuntimeError,
-    ArithmeticError,
-    SafetensorError,
-)
-"""What rebuilding a twin from odd names, types and shapes can raise."""
-
-LONGEST_REASON = 300  # characters: torch lists every tensor that does not fit
-
-WITH_NAMES = ("look_alikes", "named")
-"""What a training tells with names of identities: shown once, and kept in no bundle."""
 
 PRETRAINED = {
     "efficientnet_lite0": recipes.photo,

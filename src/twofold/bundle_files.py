@@ -8,6 +8,7 @@ from typing import Any
 
 import safetensors.numpy
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import nn
 
 from twofold import build, inputs
@@ -28,10 +29,13 @@ __all__ = [
     "CROSSFIT",
     "DESCRIPTION",
     "FORMAT",
+    "LONGEST_REASON",
     "MANIFEST",
     "OUT_OF_THE_BOX",
     "RECORDS",
+    "UNFIT",
     "WEIGHTS",
+    "WITH_NAMES",
     "admit_vocabulary",
     "as_json",
     "check_parts",
@@ -43,6 +47,24 @@ __all__ = [
     "records_in",
     "weights_of",
 ]
+
+UNFIT = (
+    AttributeError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    ArithmeticError,
+    SafetensorError,
+)
+"""What rebuilding a twin from odd names, types and shapes can raise."""
+
+LONGEST_REASON = 300
+"""Characters of what went wrong: torch lists every tensor that does not fit."""
+
+WITH_NAMES = ("look_alikes", "named")
+"""What a training tells with names of identities: shown once, and kept in no bundle."""
 
 FORMAT = 2
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
