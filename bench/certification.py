@@ -4,7 +4,7 @@
 
 Scores of impostor pairs are identity effect + identity effect + item effects + noise, all normal,
 so that the true rate at a threshold is known exactly; in "wolves" one identity in twenty is shifted
-by 1.5. A refusal is no violation, and is counted. Open set: strangers at galleries of 1,000 and
+by 1.5. Refusals are counted; they are not violations. Open set: strangers at galleries of 1,000 and
 10,000, against fresh strangers at fresh galleries. Coverage: 95 % intervals of 50 identities
 against the truth of the same population.
 

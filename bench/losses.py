@@ -3,7 +3,7 @@
     python bench/losses.py [--quick] [--threads 1 2] [--only supcon]
 
 The peer is pytorch-metric-learning 2.9.0; where sentence-transformers can be imported (6.2 installs
-beside torch 2.13.0 for CPU, without torchvision; it is no dependency of ours), three of its batch
+beside torch 2.13.0 for CPU, without torchvision; twofold does not depend on it), three of its batch
 losses are rows, too.
 
 Time: ours and the peer take turns in one process on the same embeddings (128-d, eight of a class,

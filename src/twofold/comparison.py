@@ -230,7 +230,7 @@ class Matching(nn.Module):
 
 
 WIDEST = 4096
-"""Hidden numbers of a match: more than an embedding has is no small network."""
+"""Hidden numbers of a match: a match with more would outweigh the encoder that it compares for."""
 
 NUMBERS = 1 << 22
 """Numbers of pairs that stand beside each other in a block of `Matching`: 16 MB of float32."""

@@ -251,7 +251,8 @@ def rows_as_items(table: Table, *, labelled: bool = True) -> Listing:
     then stands the row's own id.
 
     Raises:
-        DataError: a column is missing, an empty label, a forgery of nobody; names the line.
+        DataError: a column is missing, a label is empty, or a forgery imitates an unknown label; names the
+            line.
     """
     name, values = _content(table)
     ids = _ids(table, name)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from twofold.errors import RecipeError, nearest
-from twofold.inputs.padded import Padded, padded
+from twofold.inputs.padded import Padded, changed_each
 
 __all__ = ["DnaAugment", "dna_augmentation"]
 
@@ -38,12 +38,7 @@ class DnaAugment:
 
     def __call__(self, batch: Padded, keys: Int[np.ndarray, "batch 4"]) -> Padded:
         """The batch changed; what happens to an item depends on its key (seed, epoch, item, variant) alone."""
-        rows = zip(batch.values.cpu().numpy(), batch.lengths.tolist(), keys, strict=True)
-        changed = [
-            self._changed(row[:length], np.random.default_rng(np.abs(key)))
-            for row, length, key in rows
-        ]
-        return padded(changed).to(batch.values.device)
+        return changed_each(batch, keys, self._changed)
 
     def _changed(self, bases: np.ndarray, random: np.random.Generator) -> np.ndarray:
         bases = bases.copy()

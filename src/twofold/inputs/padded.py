@@ -1,6 +1,6 @@
 """Batches of things of unequal length: the values, padded to the longest, and how long each thing is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from twofold.errors import UsageError
 
-__all__ = ["Padded", "padded"]
+__all__ = ["Padded", "changed_each", "padded"]
 
 Rows = slice | Int[Tensor, "rows"]
 
@@ -72,3 +72,19 @@ def padded(arrays: Sequence[np.ndarray]) -> Padded:
     for row, array in zip(values, arrays, strict=True):
         row[: len(array)] = array
     return Padded(torch.from_numpy(values), torch.tensor(lengths))
+
+
+def changed_each(
+    batch: Padded,
+    keys: Int[np.ndarray, "items 4"],
+    change: Callable[[np.ndarray, np.random.Generator], np.ndarray],
+) -> Padded:
+    """The batch with each item changed by a function, whose random numbers depend on the item's key alone.
+
+    Args:
+        keys: (seed, epoch, item, variant) of each item.
+        change: an item without its padding, and its random numbers -> the item changed.
+    """
+    rows = zip(batch.values.cpu().numpy(), batch.lengths.tolist(), keys, strict=True)
+    changed = [change(row[:n], np.random.default_rng(np.abs(key))) for row, n, key in rows]
+    return padded(changed).to(batch.values.device)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from twofold.errors import RecipeError, nearest
-from twofold.inputs.padded import Padded, padded
+from twofold.inputs.padded import Padded, changed_each
 
 __all__ = ["BLANK", "TextAugment", "text_augmentation"]
 
@@ -42,12 +42,7 @@ class TextAugment:
 
     def __call__(self, batch: Padded, keys: Int[np.ndarray, "batch 4"]) -> Padded:
         """The batch changed; what happens to an item depends on its key (seed, epoch, item, variant) alone."""
-        rows = zip(batch.values.cpu().numpy(), batch.lengths.tolist(), keys, strict=True)
-        changed = [
-            self._changed(row[:length], np.random.default_rng(np.abs(key)))
-            for row, length, key in rows
-        ]
-        return padded(changed).to(batch.values.device)
+        return changed_each(batch, keys, self._changed)
 
     def _changed(self, text: np.ndarray, random: np.random.Generator) -> np.ndarray:
         start, end = self.marks[0], len(text) - self.marks[1]

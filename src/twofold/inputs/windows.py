@@ -14,7 +14,7 @@ def windows(
     """As few windows of `longest` places as cover the array, evenly spread.
 
     All windows have the same length, so each counts as much in a mean; neighbours overlap where the
-    length is no multiple.
+    length is not a multiple of `longest`.
 
     Args:
         longest: places of a window, marks among them.

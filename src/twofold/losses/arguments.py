@@ -40,7 +40,7 @@ def is_plain(comparison: Any) -> bool:
     """Whether it is a distance without weights, which is never negative.
 
     Raises:
-        UsageError: it is no comparison.
+        UsageError: it is not a comparison.
     """
     if not isinstance(comparison, Comparison):
         raise UsageError(

@@ -45,7 +45,7 @@ def _remembering(
         module = function(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        # where weights started from is no part of what rebuilds a module: a bundle brings its own
+        # a bundle brings its own weights, so where they started from does not rebuild a module
         arguments = {name: value for name, value in bound.arguments.items() if name != "weights"}
         arguments |= getattr(module, "learned", {})  # what was found beside the weights
         module.built_from = {"name": function.__name__, **arguments}  # type: ignore[assignment]
