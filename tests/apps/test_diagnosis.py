@@ -74,6 +74,7 @@ def test_items_that_cannot_be_read_do_not_count(tmp_path: Path) -> None:
     wrong = {f"p{i}__{name}": "no number" for i in range(3) for name in "abcd"}
     finding = found(folder(tmp_path / "most", [3] * 3, **wrong))["unreadable"]
     assert finding.level == "fatal" and "is this the right recipe" in finding.remedy
+    assert "and 10 more)" in finding.message, "one fault of all of them is not told of each"
 
 
 def test_equal_items_are_found_as_they_are_read(tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ __all__ = [
     "worst_first",
 ]
 
+EXAMPLES = 2
+"""Items that are named where most cannot be read: all have the same fault, as a wrong recipe gives."""
+
 NAMED = 20
 """Items that a message names before it says how many more there are; `Finding.files` has all."""
 
@@ -149,7 +152,9 @@ def unreadable_items(items: Items, reading: Reading, *, strict: bool) -> list[Fi
     remedy = "they are left out; repair or delete them to get rid of this line"
     if fatal:
         remedy = f"repair them, or take them out of the data: {FIX}"
+    named = NAMED
     if share > MOST_UNREADABLE:
+        named = EXAMPLES
         remedy = (
             "is this the right recipe for such files? Repair them, or take them out of the data"
         )
@@ -158,7 +163,7 @@ def unreadable_items(items: Items, reading: Reading, *, strict: bool) -> list[Fi
             level="fatal" if fatal else "warning",
             code="unreadable",
             message=f"{len(reading.unreadable)} of {len(items)} items cannot be read "
-            f"({some(reading.unreadable.values(), NAMED)})",
+            f"({some(reading.unreadable.values(), named)})",
             remedy=remedy,
             files=_ids(items, reading.unreadable),
         )
