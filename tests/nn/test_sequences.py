@@ -12,7 +12,8 @@ from twofold.inputs.padded import Padded, padded
 from twofold.nn.builder import built_from, kinds_of
 from twofold.nn.sequence_pool import SEQUENCE_POOLS
 
-NAMES = [name for name in encoders.__all__ if "series" in kinds_of(getattr(encoders, name))]
+KINDS = ("symbols", "series")
+NAMES = [name for name in encoders.__all__ if kinds_of(getattr(encoders, name)) == KINDS]
 CASES = [*((name, {"pool": pool}) for name in NAMES for pool in SEQUENCE_POOLS), ("minilm", {})]
 SMALL = {"dim": 8, "width": 32}
 

@@ -10,16 +10,20 @@ from twofold.nn.mlp import identity, linear, mlp
 from twofold.nn.onnx_model import onnx_model
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
+from twofold.nn.series_cnn import cnn_lstm, fcn_1d, inception_time
 
 __all__ = [
     "bag",
+    "cnn_lstm",
     "conv4",
     "efficientnet_lite0",
     "face_resnet",
+    "fcn_1d",
     "gru",
     "hugging_face",
     "hugging_face_pictures",
     "identity",
+    "inception_time",
     "koch",
     "linear",
     "lstm",
