@@ -9,10 +9,11 @@ from jaxtyping import Int
 from twofold.inputs.dna import Dna
 from twofold.inputs.face import Face
 from twofold.inputs.image import Image
+from twofold.inputs.raster import Raster
 from twofold.inputs.text import Text
 from twofold.inputs.vector import Vector
 
-__all__ = ["Dna", "Face", "Image", "Text", "Vector"]
+__all__ = ["Dna", "Face", "Image", "Raster", "Text", "Vector"]
 
 
 @runtime_checkable

@@ -5,8 +5,9 @@ from the header and checked before a pixel is decoded, and what has no declared 
 beyond [0, 1]) is refused, as is a file of which a part is missing.
 """
 
+import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from twofold.inputs.image_bmp import bmp_image
 from twofold.inputs.image_colour import flat, to_bytes
 from twofold.inputs.image_gif import gif_image
 from twofold.inputs.image_jpeg import jpeg_image
-from twofold.inputs.image_limits import check_bytes, check_size, pixel_limit
+from twofold.inputs.image_limits import LONGEST_SIDE, check_bytes, check_size, pixel_limit
 from twofold.inputs.image_png import png_image
 from twofold.inputs.image_pnm import pnm_image
 from twofold.inputs.image_tiff import tiff_image
@@ -33,7 +34,7 @@ from twofold.inputs.image_tiff_tags import read_tags
 from twofold.inputs.image_webp import webp_image
 from twofold.plurals import counted
 
-__all__ = ["FORMATS", "RULES", "decode", "describe", "header_size"]
+__all__ = ["FORMATS", "RULES", "decode", "describe", "format_of", "header_size", "stored"]
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "PGM/PPM", "TIFF", "AVIF", "HEIC")
 """What is read; anything else (EPS, PDF, SVG, icons ...) is refused by its first bytes, whatever its name says."""
@@ -100,11 +101,39 @@ def decode(
     Raises:
         UnreadableInput: with the picture's name, what is wrong, and what to do.
     """
-    try:
+    with _named(value):
         if isinstance(value, np.ndarray):
             return flat(_from_array(value), background=background, rules=rules)
         image = _loaded(value, side=side, limit=pixel_limit(max_pixels))
         return _upright(flat(image, background=background, rules=rules), image)
+
+
+def stored(value: object, *, max_pixels: int = 25_000_000) -> PIL.Image.Image:
+    """A picture file as an upright Pillow image in its own mode: its depth and its transparency are kept.
+
+    Raises:
+        UnreadableInput: as `decode`.
+    """
+    with _named(value):
+        image = _loaded(value, side=LONGEST_SIDE, limit=pixel_limit(max_pixels))
+        return _upright(image, image)
+
+
+def format_of(path: Path) -> str:
+    """The format of a file by its first bytes: PNG, JPEG, TIFF ...; its name's ending counts for nothing.
+
+    Raises:
+        UnreadableInput: the file is missing or not a picture.
+    """
+    with _named(path), _opened(path) as file:
+        return _kind(file)
+
+
+@contextlib.contextmanager
+def _named(value: object) -> Iterator[None]:
+    """Errors about a picture, with its name."""
+    try:
+        yield
     except UsageError:
         raise
     except UnreadableInput as error:

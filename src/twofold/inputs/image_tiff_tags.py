@@ -14,6 +14,7 @@ STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS, STRIP_BYTES = 273, 274, 277, 278, 279
 MAX_SAMPLE, PLANAR, PREDICTOR, COLOUR_MAP = 281, 284, 317, 320
 TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTES = 322, 323, 324, 325
 EXTRA, FORMAT, LOWEST, HIGHEST, SUBSAMPLING, PROFILE = 338, 339, 340, 341, 530, 34675
+PIXEL_SCALE, TIE_POINTS, AFFINE, GEO_KEYS = 33550, 33922, 34264, 34735  # GeoTIFF 1.1, section 7
 
 _USED = {
     name: value
@@ -87,8 +88,11 @@ class Tags:
         return width, max(1, min(self.one(ROWS, height), height))
 
 
-def read_tags(file: io.BufferedIOBase) -> Tags:
-    """The tags that matter for the pixels.
+def read_tags(file: io.BufferedIOBase, *, most: int = MOST_VALUES) -> Tags:
+    """The tags that matter for the pixels, and those that say where on Earth they lie.
+
+    Args:
+        most: values of one tag; a scene has more tiles than a picture.
 
     Raises:
         UnreadableInput: the file is cut or damaged.
@@ -109,8 +113,16 @@ def read_tags(file: io.BufferedIOBase) -> Tags:
     values: dict[int, tuple] = {}
     for tag, kind, number, inline in form.iter_unpack(table):
         if tag in _USED.values() and kind in _TYPES and tag not in values:
+            _check_count(tag, number, most)
             values[tag] = _values(file, order + offset_code, (tag, kind, number), inline)
     return Tags(order=order, big=big, values=values, places=_places(file, values))
+
+
+def _check_count(tag: int, number: int, most: int) -> None:
+    if number > (LARGEST_PROFILE if tag == PROFILE else most):
+        raise UnreadableInput(
+            f"has {number:,} values of tag {tag}: it is damaged; replace it or leave it out"
+        )
 
 
 def _values(
@@ -119,10 +131,6 @@ def _values(
     tag, kind, number = entry
     code = _TYPES[kind]
     size = number * struct.calcsize("=" + code)
-    if number > (LARGEST_PROFILE if tag == PROFILE else MOST_VALUES):
-        raise UnreadableInput(
-            f"has {number:,} values of tag {tag}: it is damaged; replace it or leave it out"
-        )
     data = (
         inline[:size] if size <= len(inline) else _read(file, struct.unpack(codes, inline)[0], size)
     )
