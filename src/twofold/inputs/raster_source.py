@@ -6,7 +6,7 @@ Memory does not depend on the size of the scene.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
@@ -26,6 +26,7 @@ SAMPLE_WINDOW = 256
 """Pixels a side of the windows of the sample: the usual size of a tile in a file."""
 
 
+@runtime_checkable
 class Source(Protocol):
     """An open raster; a context manager that closes its file.
 
@@ -38,14 +39,29 @@ class Source(Protocol):
         transform: from pixels to coordinates; None where the file has none.
     """
 
-    path: Path | None
-    height: int
-    width: int
-    bands: int
-    dtype: str
-    nodata: float | None
-    crs: str | None
-    transform: Place | None
+    @property
+    def path(self) -> Path | None: ...
+
+    @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
+    def bands(self) -> int: ...
+
+    @property
+    def dtype(self) -> str: ...
+
+    @property
+    def nodata(self) -> float | None: ...
+
+    @property
+    def crs(self) -> str | None: ...
+
+    @property
+    def transform(self) -> Place | None: ...
 
     def window(
         self, row: int, column: int, height: int, width: int
@@ -106,7 +122,7 @@ class ArraySource:
     ) -> Bool[np.ndarray, "height width"]:
         checked(self, (row, column, height, width))
         part = self.array[:, row : row + height, column : column + width]
-        found = np.isfinite(part).all(axis=0)
+        found = np.asarray(np.isfinite(part).all(axis=0))
         if self.nodata is not None:
             found &= (part != self.nodata).any(axis=0)
         if self.mask is not None:

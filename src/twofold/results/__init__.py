@@ -35,9 +35,11 @@ from twofold.results.receipts import (
     Sharded,
     Toll,
 )
+from twofold.results.scenes import Change, Region, Shift
 
 __all__ = [
     "AuditEntry",
+    "Change",
     "CopyFile",
     "Decision",
     "Difference",
@@ -59,7 +61,9 @@ __all__ = [
     "Moved",
     "Progress",
     "Reference",
+    "Region",
     "Sharded",
+    "Shift",
     "Standing",
     "Toll",
     "Verdict",
