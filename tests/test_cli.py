@@ -310,7 +310,16 @@ def test_an_uncalibrated_bundle_gives_no_verdict(run, model, people, tmp_path):
     bundle = twofold.Bundle.load(model).with_calibration(None)
     bundle.save(tmp_path / "raw")
     picture = next(people.rglob("*.png"))
-    assert "twofold calibrate" in said(run, "verify", tmp_path / "raw", picture, picture)
+    code, out, _ = run("verify", tmp_path / "raw", picture, picture)
+    assert code == 3 and out.startswith("unsure: score 1.0000, and no threshold yet\nnext: ")
+    assert f"twofold calibrate {tmp_path / 'raw'} DATA --far 1e-2 (DATA" in out
+    code, out, _ = run("verify", tmp_path / "raw", picture, picture, picture, "--json")
+    told = json.loads(out)
+    assert (code, told["decision"], told["public"]) == (3, "unsure", None)
+    assert told["score"] == pytest.approx(1)
+    assert "no threshold yet" in said(
+        run, "verify", tmp_path / "raw", picture, picture, "--group", "a"
+    )
 
 
 def test_wrong_use(run, model, tmp_path):

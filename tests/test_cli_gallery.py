@@ -158,10 +158,33 @@ def test_enrolling_before_calibrating_and_in_the_past(run, people, tmp_path):
     assert (code, "enrolled anna" in said, "run twofold calibrate" in told) == (0, True, True)
     code, _, complained = run(*asked, "--expires", "2020-01-01")
     assert (code, "2020-01-01 is in the past" in complained) == (2, True)
-    code, _, complained = run(
-        "identify", tmp_path / "plain", tmp_path / "index", people / "anna" / "0.png"
-    )
-    assert (code, "no threshold yet" in complained) == (2, True)
+
+
+def test_without_a_threshold_identify_says_who_is_most_alike(run, model, people, tmp_path):
+    bundle, index = tmp_path / "plain", tmp_path / "index"
+    of_pictures().with_calibration(None).save(bundle)
+    for name in ("anna", "bert"):
+        run("enrol", bundle, index, name, people / name / "0.png")
+    query = people / "anna" / "0.png"
+    code, out, _ = run("identify", bundle, index, query)
+    assert code == 3
+    assert out.startswith("unsure: no threshold yet. The most alike:\n  1.0000  anna\n")
+    assert f"next: twofold calibrate {bundle} DATA" in out
+    code, out, _ = run("identify", bundle, index, query, "--json", "--template", "mean")
+    told = json.loads(out)
+    assert (code, told["label"], told["decision"]) == (3, None, "unsure")
+    assert told["candidates"][0]["label"] == "anna" and "probability" in told["candidates"][0]
+
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"none")
+    code, out, _ = run("identify", bundle, index, query, broken)
+    assert code == 3 and f"{query}: unsure" in out and "! " in out
+    code, out, _ = run("identify", bundle, index, query, broken, "--json")
+    assert (code, len(json.loads(out)), "unreadable" in json.loads(out)[1]) == (3, 2, True)
+    code, _, err = run("identify", bundle, index, broken)
+    assert code == 2 and "broken.png" in err and "none of" not in err
+    code, _, err = run("identify", bundle, index, query, "--template", "learned")
+    assert code == 2 and "weights of the learned rule are not known" in err
 
 
 def test_nothing_is_erased_unless_the_receipt_can_be_written(run, model, people, tmp_path):

@@ -1,8 +1,8 @@
 """Identify one among the enrolled, or nobody (laws 5 and 6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -19,10 +19,16 @@ from twofold.plurals import counted
 from twofold.results import Hit, Identification
 from twofold.store.index import Index
 
-__all__ = ["identify", "identify_all"]
+__all__ = ["identify", "identify_all", "nearest_all"]
+
+Answer = TypeVar("Answer")
 
 OF_ITEMS = "the threshold was set for single items: for means of several, the rate is an estimate"
 
+UNLEARNED = (
+    "the weights of the learned rule are not known: twofold calibrate BUNDLE DATA "
+    "--set references=5 --set fusion=learned"
+)
 
 # the best identities by plain scores, among whom the best by normalised ones is looked for
 RESCORED = 100
@@ -90,18 +96,70 @@ def identify_all(
     asked = asked_for(
         bundle, index, candidates=candidates, group=group, template=template, exact=exact
     )
-    found: dict[str, Identification | str] = {}
+    return of_each(bundle, queries, lambda vector: identified(bundle, index, vector, asked))
+
+
+def nearest_all(
+    bundle: Bundle,
+    index: Index,
+    queries: Mapping[str, Any],
+    *,
+    candidates: int = 5,
+    template: Template | None = None,
+    exact: bool = False,
+) -> dict[str, tuple[Hit, ...] | str]:
+    """The enrolled identities most like each query, best first, or why a query cannot be read.
+
+    This needs no threshold, and tells nothing of whether the query is one of them.
+
+    Args:
+        template: "mean" compares with the means of identities; else their best items count.
+
+    Raises:
+        NotCalibrated: the learned rule, which comes with a threshold. Otherwise as `identify_all`.
+    """
+    check_searchable(bundle, index)
+    if template == "learned":
+        raise NotCalibrated(UNLEARNED)
+
+    def nearest(vector: Float[np.ndarray, "1 dim"]) -> tuple[Hit, ...]:
+        hits = (
+            by_means(bundle, index, vector, candidates)
+            if template == "mean"
+            else by_items(bundle, index, vector, candidates, exact=exact)
+        )
+        if not hits:
+            raise StoreError(nobody(index))
+        return tuple(hits)
+
+    return of_each(bundle, queries, nearest)
+
+
+def of_each(
+    bundle: Bundle,
+    queries: Mapping[str, Any],
+    answer: Callable[[Float[np.ndarray, "1 dim"]], Answer],
+) -> dict[str, Answer | str]:
+    """What `answer` says of the vector of each query, or why that cannot be read.
+
+    Raises:
+        UnreadableInput: not one of the queries can be read.
+    """
+    found: dict[str, Answer | str] = {}
     named = list(queries.items())
     for start in range(0, len(named), THINGS_AT_ONCE):
         names, values = zip(*named[start : start + THINGS_AT_ONCE], strict=True)
         things = read_or_why(bundle, values)
         vectors = iter(embed_read(bundle, [each for each in things if not isinstance(each, str)]))
         for name, thing in zip(names, things, strict=True):
-            known = isinstance(thing, str)
-            found[name] = thing if known else identified(bundle, index, next(vectors)[None], asked)
+            found[name] = thing if isinstance(thing, str) else answer(next(vectors)[None])
     if found and all(isinstance(each, str) for each in found.values()):
-        reason = next(iter(found.values()))
-        raise UnreadableInput(f"none of {len(found)} queries can be read; the first: {reason}")
+        reason = str(next(iter(found.values())))
+        raise UnreadableInput(
+            f"none of {len(found)} queries can be read; the first: {reason}"
+            if len(found) > 1
+            else reason
+        )
     return found
 
 
@@ -138,10 +196,7 @@ def asked_for(
     known = () if group is not None or calibration.open_set else calibration.references
     rule = known[0].rule.fusion if known else None
     if template == "learned" and rule != "learned":
-        raise NotCalibrated(
-            "the weights of the learned rule are not known: twofold calibrate BUNDLE DATA "
-            "--set references=5 --set fusion=learned"
-        )
+        raise NotCalibrated(UNLEARNED)
     by_sets = rule is not None and template in (None, rule)
     return Asked(
         calibration=calibration,
@@ -167,9 +222,7 @@ def identified(
     else:
         hits = by_items(bundle, index, vector, asked.candidates, exact=asked.exact)
     if not hits:
-        raise StoreError(
-            f"nobody in {index.path} counts: all are expired or revoked; enrol or restore somebody"
-        )
+        raise StoreError(nobody(index))
     verdict, many = judge(calibration, hits[0].score, group=asked.group), calibration.open_set
     threshold = calibration.threshold if many is None else many.threshold
     decision = calibration.decide(verdict.score, threshold=threshold)
@@ -260,6 +313,11 @@ def rescored(
     found = pair_scores(bundle, np.repeat(vector, len(hits), axis=0), enrolled)
     fair = [replace(hit, score=float(score)) for hit, score in zip(hits, found, strict=True)]
     return sorted(fair, key=lambda hit: -hit.score)
+
+
+def nobody(index: Index) -> str:
+    """That an index has nobody to compare with, and what to do."""
+    return f"nobody in {index.path} counts: all are expired or revoked; enrol or restore somebody"
 
 
 def compared(index: Index) -> tuple[int, int]:

@@ -1,12 +1,10 @@
 """What public photographs tell of a bundle that nobody has calibrated: a rate to go by, and no verdict (law 5)."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from twofold.bundle import Bundle
-from twofold.embedding import embed_values, pair_scores
 
-__all__ = ["PublicRate", "public_rate", "score_of"]
+__all__ = ["PublicRate", "public_rate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +31,3 @@ def public_rate(bundle: Bundle) -> PublicRate | None:
     if bundle.calibration is not None or "epochs" in bundle.training:
         return None
     return RATES.get(str(bundle.training.get("weights")))
-
-
-def score_of(bundle: Bundle, a: Any, b: Any) -> float:
-    """How alike two raw things are.
-
-    Raises:
-        UnreadableInput: names what cannot be decoded.
-    """
-    vectors = embed_values(bundle, [a, b])
-    return float(pair_scores(bundle, vectors[:1], vectors[1:])[0])

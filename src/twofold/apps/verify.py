@@ -14,10 +14,12 @@ from twofold.contract import Calibration
 from twofold.data.pairs import Pairs
 from twofold.embedding import embed_read, embed_values, pair_scores
 from twofold.errors import NotCalibrated, UnreadableInput, UsageError
+from twofold.fusion import mean_embedding
 from twofold.results import Verdict
 
 __all__ = [
     "calibration_of",
+    "score_of",
     "score_readable_pairs",
     "verify",
     "verify_pairs",
@@ -74,6 +76,19 @@ def _by_references(
     vectors = embed_values(bundle, [probe, *references])
     (score,) = scores_with(bundle, vectors[:1], vectors[None, 1:], known)
     return replace(judge(known.calibration, score), references=known.count)
+
+
+def score_of(bundle: Bundle, probe: Any, references: Sequence[Any]) -> float:
+    """How alike a probe and one reference are, or the mean embedding of several. This needs no threshold.
+
+    Raises:
+        UnreadableInput: names what cannot be decoded.
+    """
+    vectors = embed_values(bundle, [probe, *references])
+    known = vectors[1:]
+    if len(references) > 1:
+        known = mean_embedding(known, bundle.twin.comparison.name)[None]
+    return float(pair_scores(bundle, vectors[:1], known)[0])
 
 
 def verify_pairs(bundle: Bundle, pairs: Pairs, *, group: str | None = None) -> list[Verdict]:

@@ -26,11 +26,15 @@ from twofold.cli.pair_tables import say_unreadable, scored_table
 from twofold.cli.queries import all_parts, queries
 from twofold.cli.values import Label, MaybeLabel
 from twofold.errors import UsageError
+from twofold.files import write_atomically
 from twofold.fusion import Fusion
 from twofold.plurals import counted
 
 if TYPE_CHECKING:
-    from twofold.results import Identification
+    from collections.abc import Mapping, Sequence
+
+    from twofold.bundle import Bundle
+    from twofold.results import Hit, Identification
 
 __all__ = ["enrol", "identify", "verify"]
 
@@ -51,13 +55,14 @@ def verify(
 ) -> int:
     """Are two things the same? Exit code 0 yes, 1 no, 3 unsure. With --pairs: a verdict per row, exit code 0.
 
+    Without a threshold the answer is a score, and "unsure".
     Of three and more things, the last is compared with all the others, which are references of one
     identity; calibrate for so many first (`twofold calibrate --set references=5`). Pairs
     with an unreadable file are left out of the table and named on standard error. If no pair can be
     read, the exit code is 2.
 
     Args:
-        bundle: a calibrated bundle.
+        bundle: a calibrated bundle; without a threshold there is a score and no verdict.
         things: two files, or references and then the file in question. For a bundle of texts the
             texts themselves, @FILE for what a file holds, or - for standard input; for a bundle of
             records the fields between bars, "Anna Berg | | Lindau"; for a bundle of vectors
@@ -72,12 +77,7 @@ def verify(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print JSON.
     """
-    from twofold.apps.public_rates import public_rate, score_of
     from twofold.apps.verify import verify as judge
-    from twofold.apps.verify import verify_readable_pairs
-    from twofold.data.pairs import Pairs
-    from twofold.files import write_atomically
-    from twofold.inputs.optional import columns
     from twofold.terminal import wording
 
     given = things or []
@@ -93,27 +93,51 @@ def verify(
         )
     known = loaded(bundle, device, given if pairs is None else [pairs])
     if pairs is not None:
-        listed = Pairs.from_table(pairs, columns=columns(known.twin.input))
-        if scores_only:
-            table = scored_table(known, listed, json=json)
-            print_exactly(table) if out is None else write_atomically(out, table.encode())
-            return YES
-        all_pairs = len(listed)
-        listed, verdicts, unreadable = verify_readable_pairs(known, listed, group=group)
-        say_unreadable(unreadable, all_pairs - len(listed), all_pairs, "verdict", noun=listed.noun)
-        table = wording.verdicts(listed, verdicts, json=json)
+        table = _judged_table(known, pairs, scores_only=scores_only, group=group, json=json)
         print_exactly(table) if out is None else write_atomically(out, table.encode())
         return YES
     *references, probe = [thing(known, word) for word in given]
-    if (rate := public_rate(known)) is not None and len(references) == 1:
-        score = score_of(known, references[0], probe)
-        print_json(
-            {"decision": "unsure", "score": score, "public": asdict(rate)}
-        ) if json else show(wording.without_threshold(score, rate, bundle))
-        return UNSURE
+    if known.calibration is None and group is None:
+        return _without_threshold(known, bundle, probe, references, json=json)
     verdict = judge(known, probe, references=references, group=group)
     print_json(asdict(verdict)) if json else show(wording.verdict(verdict))
     return {"same": YES, "different": NO, "unsure": UNSURE}[verdict.decision]
+
+
+def _judged_table(
+    known: "Bundle", pairs: Path, *, scores_only: bool, group: str | None, json: bool
+) -> str:
+    """A verdict, or a score, for each pair of a table."""
+    from twofold.apps.verify import verify_readable_pairs
+    from twofold.data.pairs import Pairs
+    from twofold.inputs.optional import columns
+    from twofold.terminal import wording
+
+    listed = Pairs.from_table(pairs, columns=columns(known.twin.input))
+    if scores_only:
+        return scored_table(known, listed, json=json)
+    everything = len(listed)
+    listed, verdicts, unreadable = verify_readable_pairs(known, listed, group=group)
+    say_unreadable(unreadable, everything - len(listed), everything, "verdict", noun=listed.noun)
+    return wording.verdicts(listed, verdicts, json=json)
+
+
+def _without_threshold(
+    known: "Bundle", bundle: Path, probe: Any, references: list[Any], *, json: bool
+) -> int:
+    """A score and no verdict, since nobody has calibrated the bundle."""
+    from twofold.apps.public_rates import public_rate
+    from twofold.apps.verify import score_of
+    from twofold.terminal import wording
+
+    rate = public_rate(known) if len(references) == 1 else None
+    score = score_of(known, probe, references)
+    public = None if rate is None else asdict(rate)
+    if json:
+        print_json({"decision": "unsure", "score": score, "public": public})
+    else:
+        show(wording.without_threshold(score, rate), wording.to_calibrate(bundle))
+    return UNSURE
 
 
 def identify(
@@ -130,6 +154,8 @@ def identify(
     json: Json = False,
 ) -> int:
     """Who is this? Exit code 0 somebody enrolled, 1 nobody, 3 unsure. With many queries: 0 if at least one is somebody.
+
+    Without a threshold the answer is who is most like it, and "unsure".
 
     Args:
         bundle: a calibrated bundle.
@@ -149,13 +175,17 @@ def identify(
         json: print one JSON object; for many queries a list, each with its query.
     """
     from twofold.apps.identify import identify as find
-    from twofold.apps.identify import identify_all
+    from twofold.apps.identify import identify_all, nearest_all
     from twofold.store.index import Index
     from twofold.terminal import wording
 
     known = loaded(bundle, device, query)
     asked = (all_parts if every else queries)(query, known)
     with Index.open(index) as gallery:
+        if known.calibration is None and group is None:
+            nearest = nearest_all(known, gallery, asked, template=template, exact=exact)
+            _show_nearest(nearest, bundle, single=list(asked) == query[:1], json=json)
+            return UNSURE
         if list(asked) == query[:1]:  # one file: one answer, or one error
             found = find(
                 known, gallery, asked[query[0]], group=group, template=template, exact=exact
@@ -168,6 +198,28 @@ def identify(
     else:
         show(*(wording.identified(name, one) for name, one in many.items()))
     return decided([one.decision for one in many.values() if not isinstance(one, str)])
+
+
+def _show_nearest(
+    found: "Mapping[str, Sequence[Hit] | str]", bundle: Path, *, single: bool, json: bool
+) -> None:
+    """Who is most like each query; whether it is them nobody can tell, since there is no threshold."""
+    from twofold.terminal import wording
+
+    if json:
+        told = [{"query": name, **_unsure(one)} for name, one in found.items()]
+        print_json(told[0] if single else told)
+        return
+    each = (wording.nearest(None if single else name, one) for name, one in found.items())
+    show(*each, wording.to_calibrate(bundle))
+
+
+def _unsure(found: "Sequence[Hit] | str") -> dict[str, Any]:
+    """Candidates without a verdict, as JSON has them; or why a query cannot be read."""
+    if isinstance(found, str):
+        return {"unreadable": found}
+    candidates = [asdict(hit) for hit in found]
+    return {"label": None, "decision": "unsure", "score": found[0].score, "candidates": candidates}
 
 
 def as_json(found: "Identification | str") -> dict[str, Any]:
@@ -226,8 +278,8 @@ def enrol(
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}
     if known.calibration is None:
         say(
-            "the bundle has no threshold yet: before `identify` can answer, run twofold calibrate "
-            "BUNDLE DATA"
+            "the bundle has no threshold yet: until you run twofold calibrate BUNDLE DATA, "
+            "`identify` can only name the most alike"
         )
     print_json(told) if json else show(
         f"enrolled {label} with {counted(len(ids), 'embedding')}; the index holds "

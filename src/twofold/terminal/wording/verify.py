@@ -1,5 +1,6 @@
 """Verdicts and identifications in words."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from json import dumps
@@ -9,10 +10,21 @@ from twofold.apps.public_rates import PublicRate
 from twofold.data.delimited import written_rows
 from twofold.data.pairs import Pairs
 from twofold.printable import with_printable_data
-from twofold.results import Identification, Verdict
+from twofold.results import Hit, Identification, Verdict
 from twofold.terminal.wording.doctor import SIGNS
 
-__all__ = ["identification", "identified", "verdict", "verdicts", "without_threshold"]
+__all__ = [
+    "identification",
+    "identified",
+    "nearest",
+    "to_calibrate",
+    "verdict",
+    "verdicts",
+    "without_threshold",
+]
+
+NO_THRESHOLD = "no threshold yet"
+"""What a bundle lacks that nobody has calibrated."""
 
 
 @with_printable_data
@@ -29,14 +41,33 @@ def verdict(found: Verdict) -> str:
     )
 
 
-def without_threshold(score: float, rate: PublicRate, bundle: Path) -> str:
-    """How alike two things are where no threshold says whether they are the same, and how to get one."""
+def without_threshold(score: float, rate: PublicRate | None) -> str:
+    """How alike two things are where no threshold says whether they are the same."""
+    public = (
+        ""
+        if rate is None
+        else f". On {rate.data}, {rate.far:.0%} of pairs of different identities reach "
+        f"{rate.score:.4f}; that is an estimate, and may not hold for yours"
+    )
+    return f"unsure: score {score:.4f}, and {NO_THRESHOLD}{public}"
+
+
+@with_printable_data
+def nearest(query: str | None, found: Sequence[Hit] | str) -> str:
+    """The enrolled identities most like a query where no threshold says whether it is one of them."""
+    before = "" if query is None else f"{query}: "
+    if isinstance(found, str):
+        return f"! {found}"
+    hits = [f"  {hit.score:.4f}  {hit.label}" for hit in found]
+    return "\n".join([f"{before}unsure: {NO_THRESHOLD}. The most alike:", *hits])
+
+
+def to_calibrate(bundle: Path) -> str:
+    """The command that gives a bundle its threshold; one that stands for a word is written elsewhere."""
+    elsewhere = "" if bundle.is_dir() else " --out BUNDLE"
     return (
-        f"unsure: score {score:.4f}, and no threshold yet. On {rate.data}, {rate.far:.0%} of pairs "
-        f"of different identities reach {rate.score:.4f}; that is an estimate, and may not hold "
-        f"for yours\n"
-        f"next: twofold calibrate {bundle} DATA --far {rate.far:g} --out BUNDLE (DATA: a folder "
-        f"with one sub-folder per identity)"
+        f"next: twofold calibrate {shlex.quote(str(bundle))} DATA --far 1e-2{elsewhere} "
+        f"(DATA: identities that it has not seen, a folder with one sub-folder for each)"
     )
 
 
