@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
+from twofold.inputs.audio import Audio
 from twofold.inputs.dna import Dna
 from twofold.inputs.face import Face
 from twofold.inputs.image import Image
@@ -13,7 +14,7 @@ from twofold.inputs.raster import Raster
 from twofold.inputs.text import Text
 from twofold.inputs.vector import Vector
 
-__all__ = ["Dna", "Face", "Image", "Raster", "Text", "Vector"]
+__all__ = ["Audio", "Dna", "Face", "Image", "Raster", "Text", "Vector"]
 
 
 @runtime_checkable

@@ -1,5 +1,6 @@
 """What an input type may say of its things beyond what training needs, and what counts where it says nothing."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from twofold.errors import UsageError
 
 __all__ = [
+    "Playable",
     "Shown",
     "argument",
     "columns",
@@ -22,8 +24,17 @@ __all__ = [
     "windows_of",
 ]
 
-Shown = np.ndarray | str | None
-"""What can be shown of a thing: a picture (uint8), a text, or nothing."""
+
+@dataclass(frozen=True, eq=False)
+class Playable:
+    """A sound that a page shows and plays: its picture (uint8), and a WAV file."""
+
+    picture: np.ndarray
+    sound: bytes
+
+
+Shown = np.ndarray | Playable | str | None
+"""What can be shown of a thing: a picture (uint8), a sound, a text, or nothing."""
 
 
 def show(input: Any, value: Any, *, side: int | None = None) -> Shown:

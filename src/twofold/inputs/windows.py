@@ -27,6 +27,8 @@ def windows(
     inside, size = array[start:end], longest - sum(marks)
     count = math.ceil(len(inside) / size)
     firsts = [round(place * (len(inside) - size) / (count - 1)) for place in range(count)]
+    if not any(marks):  # views: a long recording is not copied
+        return [inside[first : first + size] for first in firsts]
     return [
         np.concatenate([array[:start], inside[first : first + size], array[end:]])
         for first in firsts

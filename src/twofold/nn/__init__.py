@@ -11,6 +11,7 @@ from twofold.nn.onnx_model import onnx_model
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
 from twofold.nn.series_cnn import cnn_lstm, fcn_1d, inception_time
+from twofold.nn.speakers import ge2e, tdnn
 
 __all__ = [
     "bag",
@@ -19,6 +20,7 @@ __all__ = [
     "efficientnet_lite0",
     "face_resnet",
     "fcn_1d",
+    "ge2e",
     "gru",
     "hugging_face",
     "hugging_face_pictures",
@@ -34,6 +36,7 @@ __all__ = [
     "resnet34",
     "resnet50",
     "resnet_small",
+    "tdnn",
     "text_cnn",
     "transformer",
     "vgg11",

@@ -11,8 +11,11 @@ from twofold.package_files import PackageFile
 __all__ = ["tensors_of"]
 
 
-def tensors_of(file: PackageFile) -> dict[str, Tensor]:
+def tensors_of(file: PackageFile, *, part: str = "") -> dict[str, Tensor]:
     """The tensors of a file that safetensors or torch wrote, by name; torch's in their order.
+
+    Args:
+        part: the entry of a checkpoint that holds the tensors; "": the file holds nothing else.
 
     Raises:
         MissingExtra, DamagedBundle: as `PackageFile.content`.
@@ -22,4 +25,5 @@ def tensors_of(file: PackageFile) -> dict[str, Tensor]:
         return safetensors.torch.load(content)
     # These very bytes were looked at when their hash was written down: whatever a loader might run
     # is known.
-    return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # noqa: TID251
+    held = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)  # noqa: TID251
+    return held[part] if part else held
