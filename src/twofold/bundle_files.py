@@ -87,6 +87,7 @@ OUT_OF_THE_BOX = {
     Path("pretrained"): "efficientnet_lite0",
     Path("minilm"): "minilm",
     Path("face"): "face",
+    Path("speaker"): "speaker",
 }
 """Words that stand for a path to a bundle where nobody has trained one, and the network that each means."""
 

@@ -17,6 +17,8 @@ __all__ = [
     "names",
     "photo",
     "signature",
+    "speaker",
+    "speech",
     "text",
 ]
 
@@ -292,6 +294,84 @@ def dna() -> Recipe:
             "fewest_steps": FEWEST_STEPS,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.0},
             "ema": 0.99,
+        }
+    )
+
+
+def speech() -> Recipe:
+    """Spoken words: what is said counts, and not who says it."""
+    return Recipe.model_validate(
+        {
+            "input": {
+                "name": "Audio",
+                "rate": 16_000,
+                "longest": 2.0,
+                "trim": 35.0,
+                "high": 4_000.0,
+                "norm": "mean_std",
+                "frames": 48,
+            },
+            "augment": {
+                "speed": 0.15,
+                "shift": 0.1,
+                "noise": 0.1,
+                "warp": 0.15,
+                "channel": 6.0,
+                "mask_bands": 0.2,
+                "mask_time": 0.2,
+                "reversed_as_classes": True,
+            },
+            "encoder": {"name": "resnet_small", "dim": 128, "stem_stride": 2},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 10,
+            "k": 8,
+            "epochs": 20,
+            "fewest_steps": FEWEST_STEPS,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+            "ema": 0.99,
+        }
+    )
+
+
+def speaker() -> Recipe:
+    """Voices: who speaks counts, and not what is said."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Audio", "rate": 16_000, "longest": 3.0, "trim": 35.0},
+            "augment": {
+                "speed": 0.03,
+                "crop": 0.3,
+                "gain": 6.0,
+                "noise": 0.05,
+                "mask_bands": 0.1,
+                "voices_as_classes": True,
+            },
+            "encoder": {"name": "tdnn", "dim": 128, "width": 128},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 16,
+            "k": 4,
+            "epochs": 20,
+            "fewest_steps": FEWEST_STEPS,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+            "ema": 0.99,
+        }
+    )
+
+
+def pretrained_speaker() -> Recipe:
+    """The LSTM of GE2E with the weights of the package resemblyzer, as it is: the bundle `speaker`."""
+    return Recipe.model_validate(
+        {
+            "input": {
+                "name": "Audio",
+                "rate": 16_000,
+                "longest": 1.6,
+                "windows": 20,
+                "level": -30.0,
+                "features": "mel",
+                "fill": "repeat",
+            },
+            "encoder": {"name": "ge2e", "weights": "ge2e"},
         }
     )
 

@@ -28,7 +28,7 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.data.scores import Scores
 from twofold.devices import device_of
-from twofold.inputs.optional import columns
+from twofold.inputs.optional import Shown, columns
 from twofold.metrics.pairs import PairBlock
 from twofold.report.measured import Hard, Report
 
@@ -110,7 +110,7 @@ def _hardest_listed(
     *,
     threshold: float,
     known: Calibration | None,
-    look: Callable[[Any], np.ndarray | str | None] | None,
+    look: Callable[[Any], Shown] | None,
 ) -> Iterator[Hard]:
     """The worst decided listed pairs of each kind; a text that must not be shown is named by its row."""
     hidden = look is None and pairs.noun != "file"

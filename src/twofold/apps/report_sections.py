@@ -3,11 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import numpy as np
-
 from twofold.bundle import Bundle
 from twofold.contract import Calibration
-from twofold.inputs.optional import show
+from twofold.inputs.optional import Shown, show
 from twofold.metrics.curves import reliability, trade_off
 from twofold.metrics.pairs import PairSource
 from twofold.metrics.verification import tally, threshold_at_far
@@ -65,7 +63,7 @@ def of_pairs(
     }
 
 
-def shown_as(bundle: Bundle, value: Any) -> np.ndarray | str | None:
+def shown_as(bundle: Bundle, value: Any) -> Shown:
     """A thing as the network sees it, if it can be shown; texts as they are."""
     return show(bundle.twin.input, value)
 

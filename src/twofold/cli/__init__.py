@@ -22,10 +22,15 @@ DEBUG = "--debug"
 EVERYWHERE = {
     "--max-pixels": "TWOFOLD_MAX_PIXELS",
     "--label-field": "TWOFOLD_LABEL_FIELD",
+    "--label-from": "TWOFOLD_LABEL_FROM",
 }
 """Options of every command, and the variables by which they reach what they are for: the largest
-picture, in pixels, that is decoded (`inputs.image_limits`), and the field of FASTA headers that is
-the label (`data.fasta`). Both modules take long to import."""
+picture, in pixels, that is decoded (`inputs.image_limits`); the field of FASTA headers or of file
+names that is the label (`data.fasta`); and where the label of files stands (`data.file_names`).
+These modules take long to import."""
+
+WORDS = {"--label-from": ("folder", "name")}
+"""The values of those that are not numbers."""
 
 HELP = frozenset({"--help", "-h", "--version"})
 MAY_BE_EMPTY = "--prefix"
@@ -71,11 +76,13 @@ def _without_options(words: list[str], stack: contextlib.ExitStack) -> list[str]
         if name not in EVERYWHERE:
             kept.append(word)
             continue
-        number, variable = value or next(rest, "nothing"), EVERYWHERE[name]
-        if not number.isdecimal() or int(number) < 1:
-            raise UsageError(f"{name} must be a positive whole number, not {number!r}")
+        said, variable = value or next(rest, "nothing"), EVERYWHERE[name]
+        if name in WORDS and said not in WORDS[name]:
+            raise UsageError(f"{name} must be {' or '.join(WORDS[name])}, not {said!r}")
+        if name not in WORDS and (not said.isdecimal() or int(said) < 1):
+            raise UsageError(f"{name} must be a positive whole number, not {said!r}")
         stack.callback(_restore, variable, os.environ.get(variable))
-        os.environ[variable] = number
+        os.environ[variable] = said
     return kept
 
 

@@ -243,13 +243,16 @@ def opened(
         prune: what is not found will be deleted, so a folder that cannot be looked into is an
             error.
     """
+    from twofold.data import file_names
     from twofold.data.folders import levels_of
     from twofold.data.items import Items
     from twofold.data.vectors import found_in
     from twofold.inputs.optional import columns
 
     if levels is None:
+        named = file_names.asked_for()
         levels = levels_of(data) if data.is_dir() and not found_in(data) else 0
+        levels = max(levels, int(named and data.is_dir()))
     read = () if bundle is None else columns(bundle.twin.input)
     with naming_left_out(prune, option="--prune"):
         items = Items.open(data, levels=levels, columns=read)

@@ -32,7 +32,8 @@ app = App(
         f"--encoder MODULE:FUNCTION --trust-code lets your own code make the encoder (in "
         f"training, and whenever "
         f"such a bundle is read), --label-field N takes the label of FASTA from the Nth field of "
-        f"its headers, --debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
+        f"its headers, --label-from name --label-field N takes the label of files from the Nth "
+        f"field of their names, --debug shows where an error arose.\n\nExit codes: {EXIT_CODES}."
     ),
 )
 GROUPS = {

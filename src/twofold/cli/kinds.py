@@ -1,6 +1,7 @@
 """What DATA holds: which recipe suits it, how long its vectors are, and what cannot read it."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,13 @@ LOOKED = 200
 VECTORS = Path("vectors")
 """The word in place of a bundle that compares vectors as they are; their size is that of the data."""
 
-NOUNS = {"pictures": "pictures", "symbols": "texts", "dna": "DNA", "vectors": "vectors"}
+NOUNS = {
+    "pictures": "pictures",
+    "symbols": "texts",
+    "dna": "DNA",
+    "vectors": "vectors",
+    "sounds": "sounds",
+}
 """What a kind of input is called."""
 
 
@@ -44,8 +51,8 @@ def recipe_for(data: Path, columns: str | None = None) -> str:
     """
     if columns is not None:
         return "names"
-    if (held := kind_of_data(data)) in ("vectors", "dna"):
-        return {"vectors": "head", "dna": "dna"}[held]
+    if (held := kind_of_data(data)) in ("vectors", "dna", "sounds"):
+        return {"vectors": "head", "dna": "dna", "sounds": "speech"}[held]
     if not (texts := texts_of(data)):
         return "generic"
     lengths = sorted(len(text.split()) for text in texts)
@@ -71,7 +78,7 @@ def kind_of_data(data: Path) -> str | None:
     if vectors.found_in(data):
         return "vectors"
     if data.is_dir():
-        return "pictures"
+        return "sounds" if sounds_in(data) else "pictures"
     if data.suffix.lower() in FASTA:
         return "dna"
     if data.suffix.lower() not in tables.SUFFIXES or not data.is_file():
@@ -81,7 +88,25 @@ def kind_of_data(data: Path) -> str | None:
         return "vectors"
     if {"sequence", "sequence_a"} & columns.keys():
         return "dna"
-    return "symbols" if texts_of(data) else "pictures" if {"path", "a"} & columns.keys() else None
+    if texts_of(data):
+        return "symbols"
+    paths = next((columns[name] for name in ("path", "a") if name in columns), None)
+    if paths is None:
+        return None
+    return "sounds" if Path(paths[0]).suffix.lower() in SOUNDS else "pictures"
+
+
+SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
+"""How the names of sound files end."""
+
+
+def sounds_in(folder: Path) -> bool:
+    """Whether the first file of a folder is a sound, by its name."""
+    for _, _, names in os.walk(folder):
+        named = sorted(name for name in names if not name.startswith("."))
+        if named:
+            return Path(named[0]).suffix.lower() in SOUNDS
+    return False
 
 
 def refuse_other_kind(data: Path, reader: "Input", what: str) -> None:
@@ -94,14 +119,20 @@ def refuse_other_kind(data: Path, reader: "Input", what: str) -> None:
 
     if columns(reader):  # of records: whatever the table holds, its columns are named
         return
-    # DNA is symbols to an encoder, and not a text
-    wanted = "dna" if reader.name == "Dna" else reader.facts().get("kind", "pictures")
+    # to an encoder DNA is symbols, and a sound is a series or a picture
+    own = {"Dna": "dna", "Audio": "sounds"}
+    wanted = own.get(reader.name, reader.facts().get("kind", "pictures"))
     held = kind_of_data(data)
     if held is None or held == wanted or (held == "pictures" and wanted != "vectors"):
         return
     said = f"{data} holds {NOUNS[held]}, and {what} reads {NOUNS.get(wanted, wanted)}"
-    if held == "dna":
-        raise UsageError(f"{said}: the recipe dna reads them (twofold train dna {data})")
+    if held in ("dna", "sounds"):
+        recipe = recipe_for(data)
+        raise UsageError(f"{said}: the recipe {recipe} reads them (twofold train {recipe} {data})")
+    if wanted == "sounds":
+        raise UsageError(
+            f"{said}: give a folder of sounds, or a table with the columns path and label"
+        )
     if wanted == "dna" and held == "symbols":
         raise UsageError(f"{said}: name the column with the letters sequence")
     if wanted == "vectors":

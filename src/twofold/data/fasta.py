@@ -9,13 +9,13 @@ from twofold.data.listing import Listing, some
 from twofold.errors import DataError, NotEnoughData, UsageError
 from twofold.plurals import counted
 
-__all__ = ["FASTA", "FIELD_VARIABLE", "listed"]
+__all__ = ["FASTA", "FIELD_VARIABLE", "asked_field", "listed"]
 
 FASTA = (".fasta", ".fa", ".fas", ".fna", ".ffn")
 """How the names of such files end."""
 
 FIELD_VARIABLE = "TWOFOLD_LABEL_FIELD"
-"""Which field of a header is the label, from 1 on; `--label-field` sets it for one command."""
+"""Which field of a header, or of a file's name, is the label, from 1 on; `--label-field` sets it for one command."""
 
 DIVIDERS = ("|", ";", "\t")
 """What stands between the fields of a header, looked for in this order; else blanks do."""
@@ -44,7 +44,7 @@ def listed(path: Path, *, labelled: bool = True, field: int | None = None) -> Li
     headers, sequences = _read(path)
     ids = _unique([header[:LONGEST_ID] for header in headers])
     try:
-        labels, note = _labels(path, headers, field or _asked_field())
+        labels, note = _labels(path, headers, field or asked_field())
     except DataError:
         if labelled:
             raise
@@ -92,7 +92,12 @@ def _close(path: Path, headers: list[str], sequences: list[str], lines: list[str
     sequences.append("".join(lines))
 
 
-def _asked_field() -> int | None:
+def asked_field() -> int | None:
+    """The field that `--label-field` names; None where it is not given.
+
+    Raises:
+        UsageError: not a positive whole number.
+    """
     asked = os.environ.get(FIELD_VARIABLE)
     if not asked:
         return None

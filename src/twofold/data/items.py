@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from twofold.config import Split
-from twofold.data import fasta, folders, splits, tables, vectors
+from twofold.data import fasta, file_names, folders, splits, tables, vectors
 from twofold.data.hashes import content_hash
 from twofold.data.listing import OPTIONAL, Listing, coded_fields, natural, recoded, some
 from twofold.errors import DataError, IdentityOverlap, UsageError
@@ -79,6 +79,8 @@ class Items:
             return cls.from_table(path, labelled=levels > 0)
         if path.is_dir():
             folders.refuse_products(path)
+            if file_names.asked_for() and levels > 0:
+                return cls.from_file_names(path)
             return cls.from_folder(path, levels=levels)
         if path.suffix.lower() in tables.SUFFIXES and path.is_file():
             return cls.from_table(path, labelled=levels > 0, columns=columns)
@@ -163,6 +165,20 @@ class Items:
             NotEnoughData: no records.
         """
         return cls(**coded_fields(fasta.listed(Path(path), labelled=labelled, field=field)))
+
+    @classmethod
+    def from_file_names(cls, path: str | Path, *, field: int | None = None) -> "Items":
+        """Items of a folder whose file names say what the files are: `7_jackson_32.wav`.
+
+        Args:
+            field: which field of the name is the label, from 1 on; fields stand between `_`, `-`,
+                blanks or points. None: what `--label-field` says.
+
+        Raises:
+            UsageError: no field is named. DataError: a name without that field.
+            NotEnoughData: no files.
+        """
+        return cls(**coded_fields(file_names.listed(Path(path), field=field)))
 
     @classmethod
     def from_arrays(

@@ -48,6 +48,7 @@ MOST_HERTZ = 192_000
 """Largest sampling rate of an input: twice what any microphone is made for."""
 
 Wave = Float32[np.ndarray, "samples"]
+Made = Float32[np.ndarray, "made"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +178,7 @@ class Audio:
                     break
         return found[:count]
 
-    def blocks(self, value: Path | bytes) -> Iterator[Wave]:
+    def blocks(self, value: Path | bytes) -> Iterator[np.ndarray]:
         """A recording of any length as blocks at the input's rate, as it is.
 
         Raises:
@@ -186,7 +187,7 @@ class Audio:
         with opened(value) as file:
             yield from sound_blocks(file, self.rate)
 
-    def _filled(self, wave: Wave) -> Wave:
+    def _filled(self, wave: Wave) -> Made:
         size = self._window
         if self.fill == "none" or len(wave) >= size:
             return wave
@@ -214,7 +215,7 @@ class Audio:
         """Arrays of `read` as one batch, each cut to its first window."""
         return padded([array[: self._window] for array in arrays])
 
-    def windows_of(self, array: Wave) -> list[Wave]:
+    def windows_of(self, array: Wave) -> list[np.ndarray]:
         """What `read` returned in parts of at most `longest` seconds."""
         return windows(array, self._window)
 
@@ -325,7 +326,7 @@ def _of_array(value: np.ndarray) -> Wave:
     return value.astype(np.float32)
 
 
-def _trimmed(wave: Wave, rate: int, decibels: float) -> Wave:
+def _trimmed(wave: Wave, rate: int, decibels: float) -> Made:
     """What lies between the first and the last piece that is not so much softer than the loudest."""
     size = round(TRIMMED_IN * rate)
     count = len(wave) // size

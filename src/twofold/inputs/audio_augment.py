@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from twofold.errors import RecipeError, nearest
 from twofold.inputs.padded import Padded, changed_each
@@ -41,7 +41,7 @@ class AudioAugment:
             (Jaitly & Hinton 2013).
         channel: decibels by which a smooth curve over the bands changes them, at most.
         mask_bands, mask_time: a run of up to this share of the bands, or of the frames, takes the
-            mean of its band (SpecAugment).
+            mean (SpecAugment).
         voices_as_classes: the same recording at five speeds counts as five speakers.
         reversed_as_classes: a word played backwards is another word.
     """
@@ -124,17 +124,26 @@ class AudioAugment:
             points = random.uniform(-1, 1, CURVE) * self.channel * np.log(10) / 10
             curve = np.interp(np.linspace(0, CURVE - 1, count), np.arange(CURVE), points)
             bands = bands + curve if self.logarithmic else bands * np.exp(curve)
-        found = bands.astype(np.float32)
-        mean = found.mean(axis=0, keepdims=True)
-        for axis, share in ((1, self.mask_bands), (0, self.mask_time)):
-            hidden = int(found.shape[axis] * share * random.uniform())
-            start = int(random.integers(found.shape[axis] - hidden + 1))
-            places = slice(start, start + hidden)
-            if axis:
-                found[:, places] = mean[:, places]
-            else:
-                found[places] = mean
-        return found
+        return self._masked(bands.astype(np.float32), random)
+
+    def _masked(
+        self, bands: Float[np.ndarray, "frames bands"], random: np.random.Generator
+    ) -> Float[np.ndarray, "frames bands"]:
+        """Hidden frames take the mean of the others, hidden bands their own: norms make both zero."""
+        hidden = _run(bands.shape[0], self.mask_time, random)
+        if not hidden.all():
+            bands[hidden] = bands[~hidden].mean(axis=0)
+        hidden = _run(bands.shape[1], self.mask_bands, random)
+        bands[:, hidden] = bands[:, hidden].mean(axis=0)
+        return bands
+
+
+def _run(size: int, share: float, random: np.random.Generator) -> Bool[np.ndarray, "places"]:
+    """A run of places, at most that share of all."""
+    count = int(size * share * random.uniform())
+    start = int(random.integers(size - count + 1))
+    places = np.arange(size)
+    return (places >= start) & (places < start + count)
 
 
 def _played(wave: np.ndarray, speed: float) -> np.ndarray:

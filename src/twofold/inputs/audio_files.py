@@ -64,7 +64,7 @@ def opened(value: Path | bytes) -> Iterator[Any]:
         ) from None
 
 
-def sound_blocks(file: Any, rate: int) -> Iterator[Wave]:
+def sound_blocks(file: Any, rate: int) -> Iterator[np.ndarray]:
     """The samples of an open sound at a rate, mono: the mean of the channels.
 
     Raises:
@@ -94,7 +94,7 @@ def library() -> ModuleType:
     return soundfile
 
 
-def _mono(file: Any) -> Iterator[Wave]:
+def _mono(file: Any) -> Iterator[np.ndarray]:
     count = 0
     while len(block := file.read(FRAMES_AT_ONCE, dtype="float32", always_2d=True)):
         if not np.isfinite(block).all():
@@ -145,6 +145,9 @@ def _refuse_short_data(content: Any, size: int, name: str) -> None:
 def _refuse_open_end(content: Any, size: int, name: str) -> None:
     content.seek(max(size - LAST_PAGE, 0))
     tail = content.read()
-    last = tail.rfind(b"OggS")
-    if not tail[last + 5 : last + 6] or not tail[last + 5] & END_OF_STREAM:
-        raise UnreadableInput(f"{name} is truncated: the last page of its stream is missing")
+    page = tail[tail.rfind(b"OggS") :]
+    # a header of 27 bytes, the sizes of its segments, and those
+    segments = page[27 : 27 + page[26]] if len(page) > 26 else b""
+    whole = len(page) >= 27 + len(segments) + sum(segments) and len(segments)
+    if not whole or not page[5] & END_OF_STREAM:
+        raise UnreadableInput(f"{name} is truncated: the end of its stream is missing")

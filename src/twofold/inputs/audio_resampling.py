@@ -24,7 +24,7 @@ AT_ONCE = 2**14
 Wave = Float32[np.ndarray, "samples"]
 
 
-def resampled(blocks: Iterable[Wave], rate: int, wanted: int) -> Iterator[Wave]:
+def resampled(blocks: Iterable[np.ndarray], rate: int, wanted: int) -> Iterator[np.ndarray]:
     """The same sound at the rate `wanted`; how it is divided into blocks changes nothing.
 
     Sample n of the result is the sum of the samples around n * rate / wanted, weighted by a sinc
@@ -62,7 +62,7 @@ def _sums(
     table: Float32[np.ndarray, "phases taps"],
     places: Int[np.ndarray, "wanted"],
     ratio: tuple[int, int, int],
-) -> Wave:
+) -> Float32[np.ndarray, "wanted"]:
     """The samples at some places of the result.
 
     Args:

@@ -44,7 +44,7 @@ class SequencePool(nn.Module):
     def forward(self, states: States, mask: Mask) -> Float[Tensor, "items dim"]:
         return self.project(self._pooled(states, mask))
 
-    def _pooled(self, states: States, mask: Mask) -> Float[Tensor, "items width"]:
+    def _pooled(self, states: States, mask: Mask) -> Float[Tensor, "items pooled"]:
         beyond = ~mask[..., None]
         if self.pool == "mean":
             return states.masked_fill(beyond, 0).sum(dim=1) / mask.sum(dim=1, keepdim=True)

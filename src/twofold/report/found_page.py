@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from twofold.inputs.optional import Playable
 from twofold.printable import printable_lines
-from twofold.report.page import data_uri, document
+from twofold.report.page import data_uri, document, player
 from twofold.results import Found, Hit
 
 __all__ = ["Shown", "found_page"]
@@ -22,8 +23,8 @@ UNTOLD = ("content", "source", "text")
 """Metadata that a page leaves out: a hash, a path on the machine that made it, and a text that it
 shows."""
 
-Look = UInt8[np.ndarray, "..."] | str | None
-"""A picture, a text, or nothing that can be shown."""
+Look = UInt8[np.ndarray, "..."] | Playable | str | None
+"""A picture, a sound, a text, or nothing that can be shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,11 @@ def _missing(shown: Sequence[Shown]) -> str:
         return ""
     if any(isinstance(each.asked, str) for each in shown):
         told = "These hits are not shown, because the index does not keep texts. Index with <code>--keep-source</code>."
+    elif any(isinstance(each.asked, Playable) for each in shown):
+        told = (
+            "These hits cannot be heard, because the index does not keep their paths. Search with "
+            "<code>--pictures FOLDER</code>, or index with <code>--keep-source</code>."
+        )
     else:
         told = (
             "The pictures of these hits are not shown, because the index does not keep their "
@@ -119,6 +125,8 @@ def _look(look: Look) -> str:
         return '<span class="nothing"></span>'
     if isinstance(look, str):
         return f'<blockquote class="words">{_text(look)}</blockquote>'
+    if isinstance(look, Playable):
+        return player(look)
     return f'<img src="{data_uri(look, photo=True)}" alt="">'
 
 

@@ -5,17 +5,15 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
 from twofold.contract import Calibration
+from twofold.inputs.optional import Shown
 from twofold.metrics.curves import Curve, Reliability
 from twofold.report.story import Scores
 from twofold.results import Estimate, Evaluation, Standing
 
 __all__ = ["Hard", "Map", "Part", "Report", "numbers"]
-
-Shown = UInt8[np.ndarray, "..."] | str | None
-"""A picture, a text, or nothing but the id."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from twofold.inputs.optional import Playable, Shown
 from twofold.printable import printable_lines
 from twofold.report import plots
 from twofold.report.measured import Hard, Map, Part, Report
-from twofold.report.page import data_uri, document
+from twofold.report.page import data_uri, document, player
 from twofold.report.summary import NAMES, advice, promise, tested, verdict
 from twofold.results import Estimate
 
@@ -234,7 +235,10 @@ def _hardest(hard: Sequence[Hard]) -> str:
     if not blocks:
         return ""
     note = "One pair of each two classes, the hardest first."
-    if not any(isinstance(thing, np.ndarray) for each in hard for thing in each.shown):
+    shown = [thing for each in hard for thing in each.shown]
+    if any(isinstance(thing, Playable) for thing in shown):
+        note += " The first seconds of the recordings: whoever has this page has them."
+    elif not any(isinstance(thing, np.ndarray) for thing in shown):
         note += " The things themselves are not in this page."
     else:
         note += " Pictures as the network sees them: whoever has this page has them."
@@ -252,9 +256,11 @@ def _pair(hard: Hard, said: str) -> str:
     )
 
 
-def _thing(shown: np.ndarray | str | None, label: str, id: str) -> str:
+def _thing(shown: Shown, label: str, id: str) -> str:
     file = _broken(id.rpartition("/")[2])
     name = f'<figcaption title="{_text(id)}">{_broken(label)}<br><span>{file}</span></figcaption>'
+    if isinstance(shown, Playable):
+        return f'<figure class="sound">{player(shown, label)}{name}</figure>'
     if isinstance(shown, np.ndarray):
         return f'<figure><img src="{data_uri(shown)}" alt="{_text(label)}">{name}</figure>'
     told = f"<blockquote>{_text(shown[:280])}</blockquote>" if shown else ""

@@ -9,11 +9,12 @@ import numpy as np
 import PIL.Image
 from jaxtyping import UInt8
 
+from twofold.inputs.optional import Playable
 from twofold.printable import printable_lines
 from twofold.report.story import Row, Scores, Step, Story
 from twofold.results import Estimate
 
-__all__ = ["data_uri", "document", "page"]
+__all__ = ["data_uri", "document", "page", "player"]
 
 _MARKS = {"right": "✓", "wrong": "✗", "": ""}
 
@@ -125,6 +126,15 @@ def data_uri(picture: UInt8[np.ndarray, "..."], *, photo: bool = False) -> str:
     image.save(stream, "JPEG", quality=85) if photo else image.save(stream, "PNG", optimize=True)
     kind = "jpeg" if photo else "png"
     return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def player(sound: Playable, label: str = "") -> str:
+    """The picture of a sound, and what plays it below."""
+    content = base64.b64encode(sound.sound).decode("ascii")
+    return (
+        f'<div class="sound"><img src="{data_uri(sound.picture)}" alt="{_text(label)}">'
+        f'<audio controls preload="none" src="data:audio/wav;base64,{content}"></audio></div>'
+    )
 
 
 def _text(value: str) -> str:
