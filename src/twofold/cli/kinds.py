@@ -120,15 +120,15 @@ def refuse_other_kind(data: Path, reader: "Input", what: str) -> None:
     if columns(reader):  # of records: whatever the table holds, its columns are named
         return
     # to an encoder DNA is symbols, and a sound is a series or a picture
-    own = {"Dna": "dna", "Audio": "sounds"}
-    wanted = own.get(reader.name, reader.facts().get("kind", "pictures"))
+    own: dict[str, str] = {"Dna": "dna", "Audio": "sounds"}
+    wanted = own.get(reader.name) or str(reader.facts().get("kind", "pictures"))
     held = kind_of_data(data)
     if held is None or held == wanted or (held == "pictures" and wanted != "vectors"):
         return
     said = f"{data} holds {NOUNS[held]}, and {what} reads {NOUNS.get(wanted, wanted)}"
     if held in ("dna", "sounds"):
-        recipe = recipe_for(data)
-        raise UsageError(f"{said}: the recipe {recipe} reads them (twofold train {recipe} {data})")
+        fit = recipe_for(data)
+        raise UsageError(f"{said}: the recipe {fit} reads them (twofold train {fit} {data})")
     if wanted == "sounds":
         raise UsageError(
             f"{said}: give a folder of sounds, or a table with the columns path and label"
