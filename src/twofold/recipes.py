@@ -16,6 +16,7 @@ __all__ = [
     "minilm",
     "names",
     "photo",
+    "series",
     "signature",
     "speaker",
     "speech",
@@ -293,6 +294,24 @@ def dna() -> Recipe:
             "epochs": 20,
             "fewest_steps": FEWEST_STEPS,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.0},
+            "ema": 0.99,
+        }
+    )
+
+
+def series() -> Recipe:
+    """Time series of one or more channels: machines, movements, heartbeats, outlines."""
+    return Recipe.model_validate(
+        {
+            "input": {"name": "Series"},
+            "augment": {"jitter": 0.1, "scale": 0.1, "warp": 0.1},
+            "encoder": {"name": "inception_time", "dim": 128},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 16,
+            "k": 8,
+            "epochs": 60,
+            "fewest_steps": FEWEST_STEPS,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.01},
             "ema": 0.99,
         }
     )

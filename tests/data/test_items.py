@@ -207,7 +207,7 @@ def test_parquet_is_read_like_csv(tmp_path: Path) -> None:
     [
         (
             ["file,label", "1.png,a"],
-            "needs one of the columns path, text, sequence, vector .*and the column label: .* file, label",
+            "needs one of the columns path, text, sequence, series, vector .*and the column label: .* file, label",
         ),
         (["path,who", "1.png,a"], "t.csv has no column 'label': its columns are path, who"),
         (["path,who,forgery_of", "1.png,a,"], "t.csv has no column 'label'"),

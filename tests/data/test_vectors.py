@@ -97,7 +97,7 @@ def test_an_array_beside_a_table_and_alone(tmp_path):
         ("label,f0,f1\na,1,2\nb,,2\n", "line 3: the column 'f0' is empty"),
         ("label,f0,f1\na,1,2\nb,x,2\n", "line 3: the column 'f0' holds 'x'"),
         ('name,vector\na,"[1, 2]"\n', "no column 'label'"),
-        ("label,colour\na,red\n", "needs one of the columns path, text, sequence, vector"),
+        ("label,colour\na,red\n", "needs one of the columns path, text, sequence, series, vector"),
     ],
 )
 def test_what_does_not_fit(tmp_path, content, said):

@@ -64,7 +64,7 @@ def of_pairs(
 
 
 def shown_as(bundle: Bundle, value: Any) -> Shown:
-    """A thing as the network sees it, if it can be shown; texts as they are."""
+    """A thing as the network sees it, if it can be shown; texts as they are, series as their course."""
     return show(bundle.twin.input, value)
 
 

@@ -1,12 +1,13 @@
 """The result page of a search: the pictures or texts of queries and hits, where they can be had."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twofold.apps.indexing import SOURCE, TEXT
 from twofold.bundle import Bundle
+from twofold.data.items import Items
 from twofold.inputs.optional import show
 from twofold.report.found_page import Shown, found_page
 from twofold.results import Found, Hit
@@ -19,7 +20,11 @@ PICTURE_SIDE = 200  # pixels
 
 
 def search_page(
-    bundle: Bundle, index: Index, found: Mapping[Any, Found], *, pictures: str | Path | None = None
+    bundle: Bundle,
+    index: Index,
+    found: Sequence[tuple[Any, Found]],
+    *,
+    pictures: str | Path | None = None,
 ) -> str:
     """The page of what was found for each query: one HTML file that needs nothing else.
 
@@ -27,20 +32,23 @@ def search_page(
     keeps (`keep_source`); or is read from its id below `pictures`.
 
     Args:
-        found: query (a raw thing) -> what was found for it.
-        pictures: the folder that was indexed.
+        found: each query (a raw thing), and what was found for it.
+        pictures: the folder, or the file of many things, that was indexed.
     """
+    held = held_in(pictures)
     look = partial(show, bundle.twin.input, side=PICTURE_SIDE)
     shown = [
         Shown(
             found=each,
             asked=look(query),
             hits=[
-                None if (there := place_of(hit, pictures)) is None else look(there)
+                None
+                if (there := held.get(hit.id, place_of(hit, pictures))) is None
+                else look(there)
                 for hit in each.hits
             ],
         )
-        for query, each in list(found.items())[:QUERIES]
+        for query, each in found[:QUERIES]
     ]
     facts = {
         "index": str(index.path),
@@ -51,6 +59,14 @@ def search_page(
     return found_page(
         shown, title="What is like these", facts=facts, left_out=len(found) - len(shown)
     )
+
+
+def held_in(data: str | Path | None) -> dict[str, Any]:
+    """The things of a file that holds many, by their ids: series or sequences; none of a folder."""
+    if data is None or not Path(data).is_file():
+        return {}
+    items = Items.open(data, levels=0)
+    return dict(zip(items.ids, items.values, strict=True))
 
 
 def place_of(hit: Hit, pictures: str | Path | None) -> Path | str | None:

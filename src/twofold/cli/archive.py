@@ -139,7 +139,7 @@ def search(
         exact: compare with every item; a large index or a learned comparison otherwise compares
             with likely ones only.
         report: write a page with pictures to this file (one HTML file that opens offline).
-        pictures: the folder that was indexed, for the page's pictures if the index has no paths.
+        pictures: the folder or file that was indexed, for the page's pictures if the index has no paths.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print a list with one JSON object per query.
     """
@@ -158,7 +158,7 @@ def search(
         for note in kept.notes:
             say(note)
         if report is not None:
-            readable = {asked[each.query]: each for each in found if each.unreadable is None}
+            readable = [(asked[each.query], each) for each in found if each.unreadable is None]
             page = search_page(known, kept, readable, pictures=pictures)
             write_atomically(report, page.encode("utf-8", "backslashreplace"))
     print_json([asdict(each) for each in found]) if json else show(*map(wording.found, found))

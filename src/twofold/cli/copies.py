@@ -149,7 +149,7 @@ def _of_files(
         look = partial(look, items, watch=watch)
         found = look() if against is None else _against(against, look, reader, texts, quiet=quiet)
     if report is not None:
-        _write_page(report, found, items, data)
+        _write_page(report, found, items, data, bundle=reader)
     if out is not None:
         _write_table(out, found, texts, reader)
     return found
@@ -244,7 +244,9 @@ def _of_vectors(path: Path, threshold: float | None, *, quiet: bool) -> "Groups"
         )
 
 
-def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> None:
+def _write_page(
+    report: Path, found: "Groups", items: "Items", data: Path, *, bundle: "Bundle | None"
+) -> None:
     from twofold.copies.difference import differing
     from twofold.files import write_atomically
     from twofold.report.groups_page import groups_page
@@ -255,10 +257,13 @@ def _write_page(report: Path, found: "Groups", items: "Items", data: Path) -> No
     def laid(kept: str, copy: str) -> Any:
         return differing(values[kept], values[copy]) if kept in values and copy in values else None
 
+    drawn, named = _drawn, partial(_named, report=report)
+    if bundle is not None and bundle.twin.input.facts().get("kind") == "series":
+        drawn = named = partial(_course, bundle)
     page = groups_page(
         found,
-        lambda name: _drawn(values[name]) if name in values else _nothing(),
-        named=lambda name: _named(values[name], report) if name in values else _nothing(),
+        lambda name: drawn(values[name]) if name in values else _nothing(),
+        named=lambda name: named(values[name]) if name in values else _nothing(),
         laid=laid,
         title=f"Copies in {data.name or data}",
         then=(command(data, Path("decisions.csv")),) if found.files else (),
@@ -297,6 +302,15 @@ def _drawn(value: object) -> "Face":
     facts = f"{_sides(value)}{size / 1e3:,.0f} kB"
     picture.thumbnail((320, 320))
     return Face(picture=np.asarray(picture), facts=facts, bytes=size)
+
+
+def _course(bundle: "Bundle", value: object) -> "Face":
+    """The course of a series, and how long it is."""
+    from twofold.inputs.optional import show as shown_of
+    from twofold.report.groups_page import Face
+
+    shown: Any = shown_of(bundle.twin.input, value)
+    return Face(picture=None, facts="", bytes=_bytes(value), course=shown)
 
 
 def _named(value: object, report: Path) -> "Face":

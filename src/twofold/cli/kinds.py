@@ -1,8 +1,10 @@
 """What DATA holds: which recipe suits it, how long its vectors are, and what cannot read it."""
 
+import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,20 +41,37 @@ NOUNS = {
     "dna": "DNA",
     "vectors": "vectors",
     "sounds": "sounds",
+    "series": "time series",
 }
 """What a kind of input is called."""
 
+RECIPES = {"vectors": "head", "dna": "dna", "sounds": "speech", "series": "series"}
+"""The recipe to begin with, of kinds that have one."""
+
+SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
+"""How the names of sound files end."""
+
+KINDS_OF_FILES: dict[str, str | None] = {
+    **dict.fromkeys((".csv", ".tsv", ".npy", ".ts"), "series"),
+    **dict.fromkeys(SOUNDS, "sounds"),
+    ".txt": None,
+}
+"""What a folder of such files holds, each file an item; None: that the ending does not say; pictures are the rest."""
+
+FILES_LOOKED_AT = 20
+"""Files of a folder by which its kind is told."""
+
 
 def recipe_for(data: Path, columns: str | None = None) -> str:
-    """The built-in recipe to begin with: `head` of vectors, `dna`, of texts `names` or `text`, else `generic`.
+    """The built-in recipe to begin with: by the kind of data (`RECIPES`), of texts `names` or `text`, else `generic`.
 
     Args:
         columns: those that make up a record: records are for the recipe `names`.
     """
     if columns is not None:
         return "names"
-    if (held := kind_of_data(data)) in ("vectors", "dna", "sounds"):
-        return {"vectors": "head", "dna": "dna", "sounds": "speech"}[held]
+    if (held := kind_of_data(data)) in RECIPES:
+        return RECIPES[held]
     if not (texts := texts_of(data)):
         return "generic"
     lengths = sorted(len(text.split()) for text in texts)
@@ -71,46 +90,53 @@ def refuse_columns(recipe: "Recipe", columns: str | None, name: str) -> None:
 
 
 def kind_of_data(data: Path) -> str | None:
-    """What DATA holds: "vectors", "dna", "symbols" (texts) or "pictures"; None where nothing says it."""
-    from twofold.data import tables, vectors
+    """What DATA holds: "series", "vectors", "dna", "symbols" (texts) or "pictures"; None where nothing says it."""
+    from twofold.data import series_files, tables, vectors
     from twofold.data.fasta import FASTA
 
+    if series_files.found_in(data):
+        return "series"
     if vectors.found_in(data):
         return "vectors"
     if data.is_dir():
-        return "sounds" if sounds_in(data) else "pictures"
+        return _kind_of_folder(data)
     if data.suffix.lower() in FASTA:
         return "dna"
-    if data.suffix.lower() not in tables.SUFFIXES or not data.is_file():
+    if not tables.is_table(data):
         return None
     columns = tables.read(data).columns
-    if "vector_a" in columns:
-        return "vectors"
-    if {"sequence", "sequence_a"} & columns.keys():
-        return "dna"
+    for kind, names in KINDS_OF_COLUMNS.items():
+        if names & columns.keys():
+            return kind
     if texts_of(data):
         return "symbols"
-    paths = next((columns[name] for name in ("path", "a") if name in columns), None)
-    if paths is None:
-        return None
-    return "sounds" if Path(paths[0]).suffix.lower() in SOUNDS else "pictures"
+    files = columns.get("path", columns.get("a"))
+    return None if files is None else _kind_of_files(map(Path, files[:FILES_LOOKED_AT]))
 
 
-SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
-"""How the names of sound files end."""
+KINDS_OF_COLUMNS = {
+    "vectors": {"vector_a"},
+    "dna": {"sequence", "sequence_a"},
+    "series": {"series", "series_a"},
+}
+"""Columns of a table that say what it holds."""
 
 
-def sounds_in(folder: Path) -> bool:
-    """Whether the first file of a folder is a sound, by its name."""
-    for _, _, names in os.walk(folder):
-        named = sorted(name for name in names if not name.startswith("."))
-        if named:
-            return Path(named[0]).suffix.lower() in SOUNDS
-    return False
+def _kind_of_folder(folder: Path) -> str | None:
+    """By its first files, at any depth."""
+    files = (Path(place, name) for place, _, names in os.walk(folder) for name in sorted(names))
+    return _kind_of_files(each for each in files if not each.name.startswith("."))
+
+
+def _kind_of_files(files: Iterable[Path]) -> str | None:
+    """What most of the first files are."""
+    endings = [each.suffix.lower() for each in itertools.islice(files, FILES_LOOKED_AT)]
+    kinds = Counter(KINDS_OF_FILES.get(ending, "pictures") for ending in endings)
+    return kinds.most_common(1)[0][0] if kinds else "pictures"
 
 
 def refuse_other_kind(data: Path, reader: "Input", what: str) -> None:
-    """Raise UsageError where DATA holds texts, DNA or vectors and the reader reads something else, or vice versa.
+    """Raise UsageError where DATA holds another kind of things than the reader reads.
 
     Args:
         what: whose reader it is, such as "the recipe face".
@@ -123,40 +149,53 @@ def refuse_other_kind(data: Path, reader: "Input", what: str) -> None:
     own: dict[str, str] = {"Dna": "dna", "Audio": "sounds"}
     wanted = own.get(reader.name) or str(reader.facts().get("kind", "pictures"))
     held = kind_of_data(data)
-    if held is None or held == wanted or (held == "pictures" and wanted != "vectors"):
+    if held is None or held == wanted or (held == "pictures" and wanted not in REFUSES_FILES):
         return
-    said = f"{data} holds {NOUNS[held]}, and {what} reads {NOUNS.get(wanted, wanted)}"
-    if held in ("dna", "sounds"):
-        fit = recipe_for(data)
-        raise UsageError(f"{said}: the recipe {fit} reads them (twofold train {fit} {data})")
-    if wanted == "sounds":
-        raise UsageError(
-            f"{said}: give a folder of sounds, or a table with the columns path and label"
-        )
+    if held == "vectors" and wanted == "series":  # rows of numbers: a series each, of one channel
+        return
+    if held == "series" and wanted == "symbols" and data.is_dir():  # files of text end so, too
+        return
+    raise UsageError(
+        f"{data} holds {NOUNS[held]}, and {what} reads {NOUNS.get(wanted, wanted)}: "
+        f"{_remedy(data, held, wanted)}"
+    )
+
+
+REFUSES_FILES = ("vectors", "series")
+"""Kinds whose readers take no files but their own."""
+
+
+def _remedy(data: Path, held: str, wanted: str) -> str:
+    """What to do with data of one kind where another is wanted."""
+    if held in ("dna", "sounds", "series"):
+        return f"the recipe {RECIPES[held]} reads them (twofold train {RECIPES[held]} {data})"
     if wanted == "dna" and held == "symbols":
-        raise UsageError(f"{said}: name the column with the letters sequence")
+        return "name the column with the letters sequence"
+    if wanted == "sounds":
+        return "give a folder of sounds, or a table with the columns path and label"
+    if wanted == "series":
+        return (
+            "give a .ts file, UCR's .tsv, a table with the column series or with id and time, or a "
+            "folder of .csv or .npy files"
+        )
     if wanted == "vectors":
-        raise UsageError(
-            f"{said}: embed them first (twofold embed BUNDLE {data} OUT), and give OUT"
-        )
+        return f"embed them first (twofold embed BUNDLE {data} OUT), and give OUT"
     if held == "vectors":
-        raise UsageError(
-            f"{said}: give what the vectors were made of; vectors are read by the recipe head "
-            f"(twofold train head), and by the word vectors in place of a bundle"
+        return (
+            "give what the vectors were made of; vectors are read by the recipe head (twofold "
+            "train head), and by the word vectors in place of a bundle"
         )
-    if wanted == "pictures":
-        raise UsageError(
-            f"{said}: the recipe {recipe_for(data)} reads texts (twofold train names, twofold "
-            f"train text)"
-        )
+    return f"the recipe {recipe_for(data)} reads texts (twofold train names, twofold train text)"
 
 
 def sized(recipe: "Recipe", data: Path) -> "Recipe":
-    """The recipe for vectors of the size that DATA has; any other recipe as it is.
+    """The recipe for vectors of the size, or for series of the channels, that DATA has; any other recipe as it is.
 
     Raises:
         UsageError: the recipe is for vectors, and DATA holds none.
     """
+    if recipe.input.name == "Series":
+        return _with_channels(recipe, data)
     if recipe.input.name != "Vector" or "size" in recipe.input.arguments:
         return recipe
     if (size := _size(data)) is None:
@@ -168,6 +207,26 @@ def sized(recipe: "Recipe", data: Path) -> "Recipe":
             f"embed BUNDLE {data} OUT), and give OUT"
         )
     return recipe.replace({"input.size": size})
+
+
+def _with_channels(recipe: "Recipe", data: Path) -> "Recipe":
+    """The recipe for as many channels as the first series of DATA has; as it is where none can be read."""
+    from twofold.data.adaptation import sized as fitted
+    from twofold.data.items import Items
+    from twofold.data.pairs import Pairs
+    from twofold.errors import DataError
+
+    if kind_of_data(data) != "series":
+        return recipe
+    try:
+        values = (
+            Pairs.from_table(data).values
+            if Pairs.found(data)
+            else Items.open(data, levels=0).values
+        )
+    except DataError:  # which is told where the data itself is read
+        return recipe
+    return fitted(recipe, values)
 
 
 def plain_bundle(place: Path, near: Sequence[str | Path], *, distance: str) -> Path:
@@ -200,11 +259,7 @@ def _size(data: Path) -> int | None:
     if vectors.found_in(data):
         found = vectors.read(data).vectors
         return None if found is None else found.shape[1]
-    if (
-        data.suffix.lower() in tables.SUFFIXES
-        and data.is_file()
-        and "vector_a" in tables.read(data).columns
-    ):
+    if tables.is_table(data) and "vector_a" in tables.read(data).columns:
         return len(Pairs.from_table(data).values[0])
     return None
 
@@ -221,10 +276,14 @@ def _row(word: str) -> Any:
 
 
 def thing(bundle: "Bundle", word: str) -> Any:
-    """What a word of the command line stands for, as the bundle reads it; of vectors TABLE#ID is a row of a table."""
+    """What a word of the command line stands for, as the bundle reads it; FILE#ID is a vector or a series of a file."""
+    from twofold.data.series_files import named_series
     from twofold.data.vectors import named_row
     from twofold.inputs.optional import argument
 
+    if bundle.twin.input.facts().get("kind") == "series":
+        named = named_series(word)
+        return argument(bundle.twin.input, word) if named is None else named
     if bundle.twin.input.facts().get("kind") == "vectors":
         row = named_row(word)
         if row is not None:
@@ -251,7 +310,7 @@ def texts_of(data: Path) -> tuple[str, ...]:
     """The first texts of a table that has a column of them; none of all else."""
     from twofold.data import tables
 
-    if data.suffix.lower() not in tables.SUFFIXES or not data.is_file():
+    if not tables.is_table(data):
         return ()
     columns = tables.read(data).columns
     return next((columns[name][:LOOKED] for name in ("text", "text_a") if name in columns), ())

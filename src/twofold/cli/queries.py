@@ -16,18 +16,22 @@ __all__ = ["all_parts", "queries"]
 
 def queries(given: Sequence[str], bundle: "Bundle") -> dict[str, Any]:
     """Name and thing of each query: a file (or a text), each file of a folder, each row of a table."""
+    from twofold.data import series_files
     from twofold.data.fasta import FASTA
     from twofold.data.items import Items
     from twofold.data.tables import SUFFIXES
     from twofold.data.vectors import found_in
     from twofold.inputs.optional import columns
 
-    of_vectors = bundle.twin.input.facts().get("kind") == "vectors"
+    kind = bundle.twin.input.facts().get("kind")
     found: dict[str, Any] = {}
     for word in given:
         path = Path(word)
         many = path.suffix.lower() in (*SUFFIXES, *FASTA) and path.is_file()
-        if path.is_dir() or many or (of_vectors and found_in(path)):
+        if kind == "series":  # a table may hold one series, its rows the times
+            channels = bundle.twin.input.facts()["channels"]
+            many = series_files.holds_many(path, channels=channels)
+        if path.is_dir() or many or (kind == "vectors" and found_in(path)):
             with naming_left_out():
                 items = Items.open(path, levels=0, columns=columns(bundle.twin.input))
             before = f"{path}/" if len(given) > 1 else ""  # two folders may hold files of one name

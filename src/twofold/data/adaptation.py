@@ -14,6 +14,7 @@ from twofold.config import Recipe, Split
 from twofold.data.batches import identity_batches
 from twofold.data.items import Items, paired_identities
 from twofold.errors import NotEnoughData
+from twofold.series_formats import channels_of
 
 __all__ = [
     "ADAPTED",
@@ -95,7 +96,10 @@ def adapted(recipe: Recipe, items: Items, *, fixed: Collection[str] = (), seed: 
 
 
 def sized(recipe: Recipe, values: Sequence[Any]) -> Recipe:
-    """A recipe for vectors with their size, where it does not say it; any other recipe as it is."""
+    """A recipe for vectors with their size, or for series with their channels, where it does not say it."""
+    if recipe.input.name == "Series" and "channels" not in recipe.input.arguments and len(values):
+        channels = channels_of(values[0])
+        return recipe if channels is None else recipe.replace({"input.channels": channels})
     if recipe.input.name != "Vector" or "size" in recipe.input.arguments or not len(values):
         return recipe
     return recipe.replace({"input.size": len(values[0])})

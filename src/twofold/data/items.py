@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from twofold.config import Split
-from twofold.data import fasta, file_names, folders, splits, tables, vectors
+from twofold.data import fasta, file_names, folders, series_files, splits, tables, vectors
 from twofold.data.hashes import content_hash
 from twofold.data.listing import OPTIONAL, Listing, coded_fields, natural, recoded, some
 from twofold.errors import DataError, IdentityOverlap, UsageError
@@ -65,7 +65,7 @@ class Items:
 
     @classmethod
     def open(cls, path: str | Path, levels: int = 1, *, columns: Sequence[str] = ()) -> "Items":
-        """Items of a folder, of a table, or of a FASTA file, whichever the path is.
+        """Items of a folder, of a table, of a FASTA file or of a file of series, whichever the path is.
 
         Args:
             levels: as in `from_folder`; with 0 a table needs no column `label` either.
@@ -75,6 +75,8 @@ class Items:
             DataError: neither; says what was looked for.
         """
         path = Path(path)
+        if not columns and series_files.found_in(path):
+            return cls.from_series(path, labelled=levels > 0)
         if not columns and vectors.found_in(path):
             return cls.from_table(path, labelled=levels > 0)
         if path.is_dir():
@@ -82,15 +84,16 @@ class Items:
             if file_names.asked_for() and levels > 0:
                 return cls.from_file_names(path)
             return cls.from_folder(path, levels=levels)
-        if path.suffix.lower() in tables.SUFFIXES and path.is_file():
+        if tables.is_table(path):
             return cls.from_table(path, labelled=levels > 0, columns=columns)
         if path.suffix.lower() in fasta.FASTA and path.is_file():
             return cls.from_fasta(path, labelled=levels > 0)
         state = "is neither" if path.exists() else "does not exist: DATA is"
         raise DataError(
             f"{path} {state} a folder with one sub-folder per identity or a table "
-            f"({', '.join(tables.SUFFIXES)}) with the columns path (or text, sequence, vector) and "
-            f"label, vectors (.npy) or sequences ({', '.join(fasta.FASTA)})"
+            f"({', '.join(tables.SUFFIXES)}) with the columns path (or text, sequence, series, "
+            f"vector) and label, vectors (.npy), series (.ts; .tsv or .txt with a label and numbers in "
+            f"each line) or sequences ({', '.join(fasta.FASTA)})"
         )
 
     @classmethod
@@ -121,7 +124,7 @@ class Items:
     ) -> "Items":
         """Items of a table: CSV, TSV, JSON lines or Parquet.
 
-        Columns: `path` (relative to the table's folder) or `text` or `sequence`, or vectors (see
+        Columns: `path` (relative to the table's folder) or `text`, `sequence` or `series`, or vectors (see
         `data.vectors`; also for .npy and folders of `twofold embed`); `label`; and if there are,
         `group`, `source`, `site`, and `forgery_of`, which names the label that the row imitates
         (its own label is then not used). All other columns are the items' `metadata`.
@@ -179,6 +182,23 @@ class Items:
             NotEnoughData: no files.
         """
         return cls(**coded_fields(file_names.listed(Path(path), field=field)))
+
+    @classmethod
+    def from_series(cls, path: str | Path, *, labelled: bool = True) -> "Items":
+        """Items of a file of time series, float64 (length, channels).
+
+        UCR's text (.tsv or .txt; one per line, the label first), .ts of sktime and aeon, NPY
+        (series, times, channels) beside a table with the column label, or a table with a row per
+        series and time: the columns `id` and `time`, `label`, and one per channel.
+
+        Args:
+            labelled: False: where the file has no labels, each series is a class of its own.
+
+        Raises:
+            DataError: a line that does not fit, or no labels; names it.
+            NotEnoughData: no series.
+        """
+        return cls(**coded_fields(series_files.listed(Path(path), labelled=labelled)))
 
     @classmethod
     def from_arrays(

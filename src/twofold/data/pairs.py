@@ -57,9 +57,9 @@ class Pairs:
         """Pairs of a table: CSV, TSV, JSON lines or Parquet.
 
         Columns: `a` and `b`, files relative to the table's folder, or `text_a` and `text_b`, or
-        `sequence_a` and `sequence_b`, or `vector_a` and `vector_b` (lists of numbers); `same` (1 or
-        0, true or false, yes or no) or `score` (a number, larger for more alike), if the truth is
-        known; `identity_a` and `identity_b`, if there are; `group`, where each group has a
+        `sequence_a` and `sequence_b`, `series_a` and `series_b`, or `vector_a` and `vector_b` (lists
+        of numbers); `same` (1 or 0, true or false, yes or no) or `score` (a number, larger for more
+        alike), if the truth is known; `identity_a` and `identity_b`, if there are; `group`, where each group has a
         threshold of its own.
 
         Args:
@@ -99,7 +99,7 @@ class Pairs:
     def found(path: str | Path, *, columns: Sequence[str] = ()) -> bool:
         """Whether a path is a table with two columns of things to compare: pairs, and no items."""
         path = Path(path)
-        if path.suffix.lower() not in tables.SUFFIXES or not path.is_file():
+        if not tables.is_table(path):
             return False
         return tables.ends_of(tables.read(path, columns)) is not None
 

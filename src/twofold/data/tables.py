@@ -16,6 +16,7 @@ from twofold.errors import DataError, MissingExtra, NotEnoughData, nearest
 from twofold.places import file_at
 from twofold.plurals import counted
 from twofold.records import checked_fields, joined
+from twofold.series_formats import is_ucr
 
 __all__ = [
     "CONTENTS",
@@ -24,6 +25,7 @@ __all__ = [
     "SUFFIXES",
     "Table",
     "ends_of",
+    "is_table",
     "located",
     "parts_of",
     "read",
@@ -31,12 +33,13 @@ __all__ = [
 ]
 
 SUFFIXES = (".csv", ".tsv", ".parquet", *LINES)
-CONTENTS = ("path", "text", "sequence")
+CONTENTS = ("path", "text", "sequence", "series")
 KNOWN = (*CONTENTS, "vector", "label", "group", "source", "forgery_of")
 ENDS = (
     ("a", "b"),
     ("text_a", "text_b"),
     ("sequence_a", "sequence_b"),
+    ("series_a", "series_b"),
     ("vector_a", "vector_b"),
 )
 """Columns that hold the two things of a pair: the names of files, or texts and sequences themselves."""
@@ -84,6 +87,11 @@ class Table:
                     f"{place}: the field {name!r} is empty; fill it in or remove the row"
                 )
         return self.columns[name]
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path leads to a table: a file by the ending of one; of nothing but numbers it is one of series."""
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not is_ucr(path)
 
 
 def read(
@@ -324,7 +332,7 @@ def _numbers(column: tuple[str, ...]) -> Sequence[str | int | float]:
 
 def parts_of(path: Path) -> tuple[str, ...] | None:
     """The column `split` or `part` of a table, row by row; None where there is no such column, or no table."""
-    if not path.is_file() or path.suffix.lower() not in SUFFIXES:
+    if not is_table(path):
         return None
     columns = read(path).columns
     return columns.get("split", columns.get("part"))

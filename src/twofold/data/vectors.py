@@ -43,9 +43,7 @@ def found_in(path: Path) -> bool:
         return file_at(path / EMBEDDED)
     if path.suffix.lower() == ".npy":
         return file_at(path)
-    if path.suffix.lower() not in tables.SUFFIXES or not file_at(path):
-        return False
-    return read(path).vectors is not None
+    return tables.is_table(path) and read(path).vectors is not None
 
 
 def read(path: Path) -> Table:

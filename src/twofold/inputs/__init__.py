@@ -11,10 +11,11 @@ from twofold.inputs.dna import Dna
 from twofold.inputs.face import Face
 from twofold.inputs.image import Image
 from twofold.inputs.raster import Raster
+from twofold.inputs.series import Series
 from twofold.inputs.text import Text
 from twofold.inputs.vector import Vector
 
-__all__ = ["Audio", "Dna", "Face", "Image", "Raster", "Text", "Vector"]
+__all__ = ["Audio", "Dna", "Face", "Image", "Raster", "Series", "Text", "Vector"]
 
 
 @runtime_checkable

@@ -34,7 +34,7 @@ class Playable:
 
 
 Shown = np.ndarray | Playable | str | None
-"""What can be shown of a thing: a picture (uint8), a sound, a text, or nothing."""
+"""What can be shown of a thing: a picture (uint8), a course (float, places x channels), a sound, a text, or nothing."""
 
 
 def show(input: Any, value: Any, *, side: int | None = None) -> Shown:

@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 
 from twofold.inputs.optional import Playable
 from twofold.printable import printable_lines
+from twofold.report.courses import Course, course, is_course
 from twofold.report.page import data_uri, document, player
 from twofold.results import Found, Hit
 
@@ -23,8 +24,8 @@ UNTOLD = ("content", "source", "text")
 """Metadata that a page leaves out: a hash, a path on the machine that made it, and a text that it
 shows."""
 
-Look = UInt8[np.ndarray, "..."] | Playable | str | None
-"""A picture, a sound, a text, or nothing that can be shown."""
+Look = UInt8[np.ndarray, "..."] | Course | Playable | str | None
+"""A picture, the course of a series, a sound, a text, or nothing that can be shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +95,7 @@ def _missing(shown: Sequence[Shown]) -> str:
     else:
         told = (
             "The pictures of these hits are not shown, because the index does not keep their "
-            "paths. Search with <code>--pictures FOLDER</code>, or index with "
+            "paths. Search with <code>--pictures DATA</code> (what was indexed), or index with "
             "<code>--keep-source</code>."
         )
     return f'<p class="detail">{told}</p>'
@@ -110,7 +111,8 @@ def _query(shown: Shown) -> str:
     told = shown.asked is None or (isinstance(shown.asked, str) and shown.asked == found.query)
     asked = "" if told else f"<figure>{_look(shown.asked)}</figure>"
     hits = "\n".join(
-        _hit(hit, look, found) for hit, look in zip(found.hits, shown.hits, strict=True)
+        _hit(hit, look, found, shown.asked)
+        for hit, look in zip(found.hits, shown.hits, strict=True)
     )
     none = "" if found.hits else '<p class="detail">no item passes the filter</p>'
     return (
@@ -120,9 +122,12 @@ def _query(shown: Shown) -> str:
     )
 
 
-def _look(look: Look) -> str:
+def _look(look: Look, behind: Look = None) -> str:
+    """What a thing looks like; a series in front of the one that was asked for."""
     if look is None:
         return '<span class="nothing"></span>'
+    if is_course(look):
+        return course(look, behind=behind if is_course(behind) else None)  # type: ignore[arg-type]
     if isinstance(look, str):
         return f'<blockquote class="words">{_text(look)}</blockquote>'
     if isinstance(look, Playable):
@@ -130,7 +135,7 @@ def _look(look: Look) -> str:
     return f'<img src="{data_uri(look, photo=True)}" alt="">'
 
 
-def _hit(hit: Hit, look: Look, found: Found) -> str:
+def _hit(hit: Hit, look: Look, found: Found, asked: Look) -> str:
     same = found.threshold is not None and hit.score >= found.threshold
     likely = found.probability_of(hit)
     sure = "" if likely is None else f" <span>probability {likely:.2f}</span>"
@@ -145,7 +150,7 @@ def _hit(hit: Hit, look: Look, found: Found) -> str:
         else ""
     )
     return (
-        f'<li class="hit{" same" if same else ""}">{_look(look)}<span '
+        f'<li class="hit{" same" if same else ""}">{_look(look, asked)}<span '
         f'class="score">{hit.score:.3f}{sure}</span>'
         f'<span class="name">{"✓ " if same else ""}{_text(hit.label)}</span>{name}'
         f"{f'<dl>{known}</dl>' if known else ''}</li>"

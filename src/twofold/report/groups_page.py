@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from twofold.printable import printable_lines
+from twofold.report.courses import Course, course
 from twofold.report.page import data_uri, document
 from twofold.report.words import differing
 from twofold.results import CopyFile, Group, Groups
@@ -55,6 +56,7 @@ class Face:
     Attributes:
         text: of a text; in a group, the words that the kept one lacks are marked.
         address: of its picture, relative to the page, for a thing without a thumbnail.
+        course: of a series; in a group, the kept one is drawn behind it.
     """
 
     picture: UInt8[np.ndarray, "..."] | None
@@ -62,6 +64,7 @@ class Face:
     bytes: int
     address: str | None = None
     text: str | None = None
+    course: Course | None = None
 
 
 def groups_page(
@@ -313,6 +316,8 @@ def _copy(
         shown = f'<img src="{address}" alt="" loading="lazy">'
     if here.text is not None:
         shown = _words(here.text, here.text if score is None else face(kept).text or "")
+    if here.course is not None:
+        shown = course(here.course, behind=None if score is None else face(kept).course)
     said = '<span class="best">proposed to stay</span>' if score is None else f"alike {score:.3f}"
     over = "" if score is None else _over(table, kept, name)
     caption = f"<strong>{_text(name)}</strong>{_text(here.facts)}<br>{said}"

@@ -8,6 +8,7 @@ import numpy as np
 from twofold.inputs.optional import Playable, Shown
 from twofold.printable import printable_lines
 from twofold.report import plots
+from twofold.report.courses import course, is_course
 from twofold.report.measured import Hard, Map, Part, Report
 from twofold.report.page import data_uri, document, player
 from twofold.report.summary import NAMES, advice, promise, tested, verdict
@@ -241,14 +242,15 @@ def _hardest(hard: Sequence[Hard]) -> str:
     elif not any(isinstance(thing, np.ndarray) for thing in shown):
         note += " The things themselves are not in this page."
     else:
-        note += " Pictures as the network sees them: whoever has this page has them."
+        note += " As the network sees them: whoever has this page has them."
     return _section("The hardest pairs", _paragraph(note, "detail"), *blocks)
 
 
 def _pair(hard: Hard, said: str) -> str:
     sure = "" if hard.probability is None else f", probability {hard.probability:.3f}"
     sign = "✗" if hard.wrong else "✓"
-    things = "".join(_thing(*each) for each in zip(hard.shown, hard.labels, hard.ids, strict=True))
+    named = zip(hard.shown, hard.labels, hard.ids, strict=True)
+    things = "".join(_thing(*each, beside=hard.shown[0]) for each in named)
     kind = "wrong" if hard.wrong else "right"
     return (
         f'<div class="row"><div class="pictures">{things}</div><div><p class="said {kind}">'
@@ -256,9 +258,14 @@ def _pair(hard: Hard, said: str) -> str:
     )
 
 
-def _thing(shown: Shown, label: str, id: str) -> str:
+def _thing(shown: Shown, label: str, id: str, *, beside: Shown) -> str:
+    """One of a pair; the second of two series is drawn in front of the first."""
     file = _broken(id.rpartition("/")[2])
     name = f'<figcaption title="{_text(id)}">{_broken(label)}<br><span>{file}</span></figcaption>'
+    if is_course(shown):
+        behind = beside if is_course(beside) and beside is not shown else None
+        drawn = course(shown, behind=behind, name=_text(label))  # type: ignore[arg-type]
+        return f'<figure class="words">{drawn}{name}</figure>'
     if isinstance(shown, Playable):
         return f'<figure class="sound">{player(shown, label)}{name}</figure>'
     if isinstance(shown, np.ndarray):
