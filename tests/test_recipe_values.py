@@ -93,7 +93,7 @@ def input_for(encoder):
     taken = kinds_of(getattr(nn, encoder))
     if "vectors" in taken:
         return {"name": "Vector", "size": 8}
-    return "Image" if "pictures" in taken else "Text"
+    return "Image" if "pictures" in taken else "Text" if "symbols" in taken else "Series"
 
 
 def parameters(package, *wanted):
