@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from sounds import RATE, spoken, word
+from twofold.errors import UsageError
 
 SETTINGS = (
     "input.rate=8000",
@@ -149,3 +150,50 @@ def test_six_speakers_certify_nothing(run, place, tmp_path):
     assert code == 0, err
     code, _, err = run("calibrate", out, data, "--far", "0.01", *people)
     assert code == 2 and "Traceback" not in err
+
+
+def long_recording(path: Path, places: dict[float, int], seconds: float) -> Path:
+    """A recording with noise, other words, and words at known places."""
+    random = np.random.default_rng(5)
+    sound = 0.001 * random.standard_normal(round(seconds * 16_000)).astype(np.float32)
+    for start, number in places.items():
+        spoken_now = word(number, 0, 30, rate=16_000)
+        first = round(start * 16_000)
+        sound[first : first + len(spoken_now)] += spoken_now
+    soundfile.write(path, np.stack([sound, sound], axis=1), 16_000)
+    return path
+
+
+def test_spot_finds_where_a_word_is_heard(run, model, tmp_path):
+    places = {1.0: 8, 3.0: 5, 5.5: 17, 8.0: 5, 10.0: 22}
+    recording = long_recording(tmp_path / "long.flac", places, 12.0)
+    example = say(tmp_path, 5, 0, 9)
+    code, out, err = run("spot", model, recording, example, "-k", "2", "--json")
+    assert code in (0, 1, 3), err
+    found = json.loads(out)
+    starts = sorted(place["start"] for place in found["places"])
+    assert starts == pytest.approx([3.0, 8.0], abs=0.3)
+    assert found["comparisons"] > 20 and found["far"] == 0.05
+    code, out, _ = run("spot", model, recording, example, say(tmp_path, 8, 0, 9), "-k", "3")
+    assert "0:00:0" in out and "w5_s0_9.wav" in out and "would reach it by chance" in out
+
+
+def test_spot_refuses_what_it_cannot_do(run, model, tmp_path):
+    silent = tmp_path / "silent.wav"
+    soundfile.write(silent, np.zeros(4 * RATE), RATE)
+    example = say(tmp_path, 5, 0, 9)
+    for words, said in (
+        ((model, silent, example), "silent.wav is silence, or shorter than the examples"),
+        ((model, tmp_path / "none.wav", example), "there is no file"),
+    ):
+        code, _, err = run("spot", *words)
+        assert code == 2 and said in err and err.count("\n") == 1
+    from twofold.apps.spot import spot
+    from twofold.bundle import Bundle
+
+    with pytest.raises(
+        UsageError, match="spot is for bundles of sounds, and this one reads Vector"
+    ):
+        spot(Bundle.of_vectors(4), silent, [example])
+    with pytest.raises(UsageError, match="at least one example"):
+        spot(Bundle.load(model), silent, [])

@@ -187,6 +187,11 @@ class Audio:
         with opened(value) as file:
             yield from sound_blocks(file, self.rate)
 
+    def seconds(self, value: Path | bytes) -> float:
+        """How long a recording is, by its header."""
+        with opened(value) as file:
+            return file.frames / file.samplerate
+
     def _filled(self, wave: Wave) -> Made:
         size = self._window
         if self.fill == "none" or len(wave) >= size:

@@ -11,6 +11,8 @@ from twofold.results.answers import (
     Groups,
     Hit,
     Identification,
+    Spotted,
+    Spotting,
     Verdict,
 )
 from twofold.results.measurements import (
@@ -64,6 +66,8 @@ __all__ = [
     "Region",
     "Sharded",
     "Shift",
+    "Spotted",
+    "Spotting",
     "Standing",
     "Toll",
     "Verdict",

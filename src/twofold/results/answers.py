@@ -14,6 +14,8 @@ __all__ = [
     "Groups",
     "Hit",
     "Identification",
+    "Spotted",
+    "Spotting",
     "Verdict",
 ]
 
@@ -209,3 +211,36 @@ class Groups:
     def copies(self) -> int:
         """How many things could go."""
         return sum(len(group.copies) for group in self.groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spotted:
+    """A place of a recording that is like an example.
+
+    Attributes:
+        start, end: in seconds. example: which of the examples, from 0 on.
+        decision: None: the bundle is not calibrated.
+    """
+
+    start: float
+    end: float
+    example: int
+    score: float
+    decision: Decision | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spotting:
+    """Where in a recording examples are heard.
+
+    Attributes:
+        places: best first.
+        comparisons: how many were made: the false-accept rate holds for each of them.
+        threshold, far, standing: as in Verdict; None without a calibration.
+    """
+
+    places: tuple[Spotted, ...]
+    comparisons: int
+    threshold: float | None = None
+    far: float | None = None
+    standing: Standing | None = None

@@ -13,6 +13,7 @@ from twofold.terminal.wording.info import facts, parts
 from twofold.terminal.wording.monitor import drift
 from twofold.terminal.wording.plan import planned
 from twofold.terminal.wording.search import found
+from twofold.terminal.wording.spot import spotted
 from twofold.terminal.wording.train import trained
 from twofold.terminal.wording.upkeep import audited, forgotten, inspection, migrated
 from twofold.terminal.wording.verify import (
@@ -48,6 +49,7 @@ __all__ = [
     "parts",
     "planned",
     "sharded",
+    "spotted",
     "to_calibrate",
     "trained",
     "verdict",
