@@ -26,6 +26,7 @@ from twofold.config import Recipe
 from twofold.data.splits import shuffled_names
 from twofold.embedding import embed_arrays, read_all
 from twofold.inputs import Audio
+from twofold.inputs.padded import Padded
 from twofold.train.fit import fit
 
 WAYS = 5
@@ -142,7 +143,7 @@ def word_rows(found: dict[str, np.ndarray], minutes: list[float]) -> list[dict[s
 def one_shot_trials(
     digits: Digits, test: np.ndarray, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of places in `test`: a query, an example of its word, one of each other; and whether they are of one speaker."""
+    """Rows of places in `test`: a query, an example of its word, one of each other; and whether one speaker says them."""
     random = np.random.default_rng([17, seed])
     said, spoken = digits.words[test], digits.speakers[test]
     names, people = np.unique(said), np.unique(spoken)
@@ -183,7 +184,9 @@ def warped(digits: Digits, test: np.ndarray, trials: np.ndarray) -> np.ndarray:
 
 def cepstra_of(input: Audio, file: Path) -> np.ndarray:
     """Coefficients and their slopes, each with a mean of 0 and a deviation of 1 over the recording."""
-    found = input.normalise(input.stack([input.read(file)])).values[0].numpy()
+    batch = input.normalise(input.stack([input.read(file)]))
+    assert isinstance(batch, Padded)
+    found = batch.values[0].numpy()
     ends = np.pad(found, ((SLOPE, SLOPE), (0, 0)), mode="edge")
     steps = np.arange(-SLOPE, SLOPE + 1)
     slopes = sum(step * ends[SLOPE + step : len(found) + SLOPE + step] for step in steps)
