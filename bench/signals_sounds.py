@@ -143,7 +143,7 @@ def word_rows(found: dict[str, np.ndarray], minutes: list[float]) -> list[dict[s
 def one_shot_trials(
     digits: Digits, test: np.ndarray, *, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of places in `test`: a query, an example of its word, one of each other; and whether one speaker says all."""
+    """Rows of places in `test`: a query, an example of its word, one of each other; is it one speaker."""
     random = np.random.default_rng([17, seed])
     said, spoken = digits.words[test], digits.speakers[test]
     names, people = np.unique(said), np.unique(spoken)
