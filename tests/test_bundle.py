@@ -194,7 +194,7 @@ def test_a_newer_format(tmp_path):
     folder = bundle().save(tmp_path / "b")
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps(manifest | {"format": 99}))
-    with pytest.raises(NewerFormat, match="has format 99, this twofold reads up to 2"):
+    with pytest.raises(NewerFormat, match="has format 99, this twofold reads up to 3"):
         Bundle.load(folder)
 
 

@@ -16,11 +16,12 @@ from twofold import nn as encoders
 from twofold.comparison import Comparison
 from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError, UnknownName, nearest
-from twofold.inputs import Augmentation, Input
-from twofold.losses import mining
+from twofold.inputs import Augmentation, Input, Raster
+from twofold.losses import maps, mining
+from twofold.nn import dense
 from twofold.nn.blocks import frozen_parts
 from twofold.nn.builder import PICTURES, kinds_of
-from twofold.twin import Twin
+from twofold.twin import ChangeTwin, Twin
 
 WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 """What belongs where a signature says int, and so on; other annotations are left to the function itself."""
@@ -30,10 +31,12 @@ WIDEST = 2**16
 
 __all__ = [
     "augmentation",
+    "change_twin",
     "check",
     "given_encoder",
     "input",
     "loss",
+    "map_loss",
     "miner",
     "own_encoder",
     "seeded",
@@ -65,6 +68,23 @@ def twin(recipe: Recipe, seed: int = 0, *, given: Input | None = None) -> Twin:
         made = Twin(raw, encoder)
         made.comparison = _comparison(recipe.comparison, made.dim)
     return made
+
+
+def change_twin(recipe: Recipe, seed: int = 0) -> ChangeTwin:
+    """The twin of change that `recipe` describes, its weights drawn from `seed`.
+
+    Raises:
+        UnknownName, RecipeError: as `twin`.
+    """
+    if recipe.input.name != "Raster":
+        raise RecipeError(
+            f"input = {recipe.input.name}: a twin of change reads Raster (--set input=Raster)"
+        )
+    raw = _call(Raster, recipe.input, "input", {})
+    find = _find(dense, recipe.encoder, "network of change")
+    with seeded(seed):
+        network = _call(find, recipe.encoder, "encoder", {"bands": raw.bands})
+    return ChangeTwin(raw, network)
 
 
 def _encoder(recipe: Recipe, kind: str) -> Callable[..., nn.Module]:
@@ -113,12 +133,34 @@ def check(recipe: Recipe) -> Input:
     Raises:
         UnknownName, RecipeError: as `twin`, `loss`, `miner` and `augmentation` do.
     """
+    if recipe.kind == "change":
+        return _check_change(recipe)
+    if recipe.monitor == "f1":
+        raise RecipeError("monitor = 'f1' is measured of scenes, by recipes of kind change")
     made = twin(recipe)
     frozen_parts(made.encoder, recipe.freeze)
     augmentation(recipe, made.input)
     loss(recipe.loss, dim=made.dim, classes=2)
     if recipe.miner is not None:
         miner(recipe.miner)
+    return made.input
+
+
+def _check_change(recipe: Recipe) -> Raster:
+    """As `check`, of a recipe of change."""
+    made = change_twin(recipe)
+    frozen_parts(made.encoder, recipe.freeze)
+    map_loss(recipe.loss)
+    if recipe.monitor != "f1":
+        raise RecipeError(f"monitor = {recipe.monitor!r}: training of change measures f1")
+    if recipe.tiles.size % made.stride:
+        raise RecipeError(
+            f"tiles.size = {recipe.tiles.size} must be a multiple of {made.stride}, the coarsest "
+            f"maps of {recipe.encoder.name}"
+        )
+    for name in ("miner", "micro_batch", "memory", "hard_classes", "groups_per_batch"):
+        if getattr(recipe, name):
+            raise RecipeError(f"{name} is for embeddings: a recipe of change leaves it out")
     return made.input
 
 
@@ -147,6 +189,11 @@ def loss(piece: Piece, *, dim: int, classes: int) -> Callable[..., torch.Tensor]
     return _partial(found, piece, "loss", given=("comparison", "references", "triplets"))
 
 
+def map_loss(piece: Piece) -> Callable[..., torch.Tensor]:
+    """The named loss over maps with its settings."""
+    return _partial(_find(maps, piece, "loss of maps"), piece, "loss", given=("valid",))
+
+
 def miner(piece: Piece) -> Callable[..., mining.Triplets]:
     """The named miner with its settings."""
     return _partial(_find(mining, piece, "miner"), piece, "miner", given=("comparison",))
@@ -172,7 +219,11 @@ def _comparison(piece: Piece, dim: int) -> Comparison:
 
 
 def _names(module: ModuleType) -> list[str]:
-    return [name for name in module.__all__ if not inspect.ismodule(getattr(module, name))]
+    return [
+        name
+        for name in module.__all__
+        if not inspect.ismodule(getattr(module, name)) and not name.endswith("Network")
+    ]
 
 
 def _find(package: ModuleType, piece: Piece, kind: str) -> Callable[..., Any]:

@@ -29,6 +29,7 @@ from twofold.bundle_files import (
     WITH_NAMES,
     admit_vocabulary,
     as_json,
+    check_kind,
     check_parts,
     crossfit_in,
     description_of,
@@ -300,6 +301,7 @@ class Bundle:
     ) -> "Bundle":
         """The bundle, from files whose hashes fit."""
         description = plain_object((folder / DESCRIPTION).read_bytes())
+        check_kind(folder, description, "embedding")
         recipe = Recipe.model_validate(description["recipe"])
         admit_vocabulary(folder, description["twin"]["input"])
         twin = rebuilt(description["twin"], recipe, encoder, input)
@@ -392,6 +394,7 @@ class Bundle:
 
     def _description(self) -> dict[str, Any]:
         return {
+            "kind": "embedding",
             "twin": description_of(self.twin),
             "recipe": self.recipe.model_dump(mode="json"),
             "contract": self.contract.to_dict(),

@@ -14,7 +14,7 @@ from torch import nn
 from twofold import build, inputs
 from twofold.comparison import named
 from twofold.config import Piece, Recipe
-from twofold.errors import BundleError, DamagedBundle, NewerFormat, UsageError
+from twofold.errors import BundleError, DamagedBundle, NewerFormat, UsageError, WrongKind
 from twofold.files import sha256_file
 from twofold.inputs import Input, vocabulary
 from twofold.metrics.crossfit import CrossFit
@@ -38,10 +38,12 @@ __all__ = [
     "WITH_NAMES",
     "admit_vocabulary",
     "as_json",
+    "check_kind",
     "check_parts",
     "crossfit_in",
     "description_of",
     "fingerprint_of",
+    "kind_of",
     "manifest_of",
     "rebuilt",
     "records_in",
@@ -66,7 +68,18 @@ LONGEST_REASON = 300
 WITH_NAMES = ("look_alikes", "named")
 """What a training tells with names of identities: shown once, and kept in no bundle."""
 
-FORMAT = 2
+FORMAT = 3
+"""Since 3 a bundle says its kind; older ones are embeddings."""
+
+USED_BY = {
+    "embedding": ("compares embeddings", "train one with `twofold train`, say with generic"),
+    "change": (
+        "maps what changed between two pictures of a place",
+        "`twofold change` and `twofold evaluate` use it",
+    ),
+}
+"""What each kind of bundle does, and what it is used with."""
+
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
 COHORT, RECORDS, CROSSFIT = "cohort.safetensors", "provenance.safetensors", "crossfit.safetensors"
 VOCABULARY = "vocabulary.json"
@@ -97,6 +110,40 @@ def records_in(folder: Path, description: dict[str, Any]) -> Provenance:
     if (folder / RECORDS).is_file():
         return Provenance.from_arrays(safetensors.numpy.load_file(folder / RECORDS))
     return Provenance.of_format_1(description["parts"], description["trained"])
+
+
+def kind_of(folder: str | Path) -> str:
+    """What kind of twin a folder holds: "embedding" or "change"; "embedding" where there is no bundle.
+
+    Raises:
+        DamagedBundle: the description cannot be read.
+    """
+    path = Path(folder) / DESCRIPTION
+    if not path.is_file():
+        return "embedding"
+    try:
+        return str(plain_object(path.read_bytes()).get("kind", "embedding"))
+    except (OSError, ValueError) as error:
+        raise DamagedBundle(
+            f"{path} is damaged ({error}): restore the bundle from a copy"
+        ) from None
+
+
+def check_kind(folder: Path, description: Mapping[str, Any], wanted: str) -> None:
+    """Refuse a bundle of another kind than what it was opened for.
+
+    Raises:
+        WrongKind: it is of another kind.
+    """
+    kind = str(description.get("kind", "embedding"))
+    if kind == wanted:
+        return
+    if kind not in USED_BY:
+        raise NewerFormat(f"{folder} is a bundle of kind {kind!r}: upgrade twofold")
+    does, use = USED_BY[kind]
+    raise WrongKind(
+        f"{folder} is a bundle of kind {kind}, which {does}, and not of kind {wanted}: {use}"
+    )
 
 
 def description_of(twin: Twin) -> dict[str, Any]:
@@ -191,7 +238,7 @@ def _structure(module: nn.Module) -> str:
     return hashlib.sha256("\n".join(shapes).encode()).hexdigest()
 
 
-def weights_of(twin: Twin) -> bytes:
+def weights_of(twin: nn.Module) -> bytes:
     """The weights of a twin, as safetensors."""
     return safetensors.torch.save(
         {name: tensor.cpu().contiguous() for name, tensor in twin.state_dict().items()}

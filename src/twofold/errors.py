@@ -16,7 +16,8 @@
     ├── Interrupted               a training was asked to end; its state is kept
     ├── BundleError               a folder that is not a bundle
     │   ├── DamagedBundle         bytes that are not those that were written
-    │   └── NewerFormat           written by a later version
+    │   ├── NewerFormat           written by a later version
+    │   └── WrongKind             a bundle for another task
     ├── CalibrationError
     │   ├── NotCalibrated         a verdict was asked of a bundle without a threshold
     │   └── CannotCertify         the data cannot show the asked rate
@@ -64,6 +65,7 @@ __all__ = [
     "UnreadableInput",
     "UsageError",
     "WrongKey",
+    "WrongKind",
     "nearest",
 ]
 
@@ -134,6 +136,10 @@ class DamagedBundle(BundleError):
 
 class NewerFormat(BundleError):
     """Written by a later version of twofold."""
+
+
+class WrongKind(BundleError):
+    """A bundle for another task: of change, where embeddings are wanted."""
 
 
 class CalibrationError(TwofoldError):

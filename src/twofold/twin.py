@@ -1,16 +1,23 @@
-"""Twin: an input type, one encoder for both inputs, one comparison."""
+"""Twin: an input type, one encoder for both inputs, one comparison. ChangeTwin: the same for two dates of a place."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from twofold.comparison import Comparison, named
 from twofold.errors import UsageError
-from twofold.inputs import Input
+from twofold.inputs import Input, Raster
+from twofold.inputs.raster_source import Statistics
+from twofold.nn.dense import ChangeNetwork
 
-__all__ = ["Twin"]
+__all__ = ["ChangeTwin", "Twin"]
+
+LARGEST_VALUE = 5.0
+"""Deviations from the mean at which a band is cut off: clouds and glints are a hundred of them away."""
 
 
 class Twin(nn.Module):
@@ -50,6 +57,94 @@ class Twin(nn.Module):
     def forward(self, batch: Any) -> Float[Tensor, "batch dim"]:
         """`embed`; comparing is another step, since all pairs of a batch share its embeddings."""
         return self.embed(batch)
+
+
+class ChangeTwin(nn.Module):
+    """Two dates of one place, one set of weights, one number per pixel: how much has changed.
+
+    Args:
+        input: how a file becomes bands.
+        network: one of `nn.dense`.
+
+    Attributes:
+        stride: sides of what is compared must be multiples of it.
+        margin: pixels of context that an answer may depend on, on each side.
+    """
+
+    def __init__(self, input: Raster, network: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(network, ChangeNetwork):
+            raise UsageError(
+                f"{type(network).__name__} does not compare two dates: take one of nn.dense, such "
+                f"as change_unet"
+            )
+        if network.bands != input.bands:
+            raise UsageError(
+                f"the network reads {network.bands} bands, and the input has {input.bands}"
+            )
+        self.input = input
+        self.network = network
+        self.stride, self.margin = int(network.stride), int(network.margin)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The network: what `freeze` and `layer_decay` of a recipe speak of."""
+        return self.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        parameter = next(self.network.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def normalise(
+        self,
+        pixels: Shaped[np.ndarray, "bands height width"],
+        statistics: Statistics,
+        valid: Bool[np.ndarray, "height width"] | None = None,
+    ) -> Float[np.ndarray, "bands height width"]:
+        """Stored values in deviations from the mean of their own scene and date, band by band.
+
+        Light, haze and season move a whole date; so each is measured by itself.
+
+        Args:
+            valid: which pixels hold a value; the others, and NaN, become 0, the mean.
+        """
+        mean = statistics.mean.astype(np.float32)[:, None, None]
+        found = pixels.astype(np.float32) - mean
+        found /= statistics.std.astype(np.float32)[:, None, None]
+        found = np.nan_to_num(found, copy=False).clip(-LARGEST_VALUE, LARGEST_VALUE)
+        return found if valid is None else np.where(valid, found, np.float32(0))
+
+    def maps(self, batch: Float[Tensor, "batch bands height width"]) -> Sequence[Tensor]:
+        """What the network makes of one date."""
+        return self.network.maps(batch)  # type: ignore[operator]
+
+    def logits(
+        self,
+        before: Float[Tensor, "batch bands height width"],
+        after: Float[Tensor, "batch bands height width"],
+    ) -> Float[Tensor, "batch height width"]:
+        """How much has changed at each pixel of normalised dates; above 0 more likely than not.
+
+        Both dates give the same bits in either order, as long as norms use what they have learned
+        (`eval`).
+        """
+        return self(before, after)[0]
+
+    def forward(
+        self,
+        before: Float[Tensor, "batch bands height width"],
+        after: Float[Tensor, "batch bands height width"],
+    ) -> Sequence[Float[Tensor, "batch rows columns"]]:
+        """All maps of logits: those of the full size, and in training the coarser ones that guide it."""
+        network: Any = self.network
+        if not self.training:
+            return network.compare(self.maps(before), self.maps(after))
+        # one pass: batch norms measure both dates together, as they will be used
+        both = self.maps(torch.cat([before, after]))
+        half = len(before)
+        return network.compare([each[:half] for each in both], [each[half:] for each in both])
 
 
 def _dim(input: Input, encoder: nn.Module) -> int:
