@@ -146,7 +146,7 @@ def check(recipe: Recipe) -> Input:
     return made.input
 
 
-def _check_change(recipe: Recipe) -> Raster:
+def _check_change(recipe: Recipe) -> Any:
     """As `check`, of a recipe of change."""
     made = change_twin(recipe)
     frozen_parts(made.encoder, recipe.freeze)

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int, UInt8
 
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
+from twofold.data.scenes import Scenes
 from twofold.errors import DamagedBundle
 
 __all__ = ["ASIDE", "HASH_BYTES", "TRAINED", "Familiarity", "Part", "Provenance"]
@@ -170,7 +171,7 @@ class Provenance:
         )
         return np.frombuffer(digests, np.uint8).reshape(-1, HASH_BYTES)
 
-    def with_part(self, name: str, items: Items | Pairs) -> "Provenance":
+    def with_part(self, name: str, items: Items | Pairs | Scenes) -> "Provenance":
         """With these items as the whole of a part."""
         contents = self.hashed_contents(items.content_hashes())
         if items.identity is None:
@@ -181,7 +182,7 @@ class Provenance:
             part = Part.made(names, contents, owners.reshape(-1))
         return replace(self, parts={**self.parts, name: part})
 
-    def extended(self, name: str, items: Items | Pairs) -> "Provenance":
+    def extended(self, name: str, items: Items | Pairs | Scenes) -> "Provenance":
         """With these items added to a part."""
         before = self.parts.get(name)
         known = self.with_part(name, items)
@@ -219,7 +220,7 @@ class Provenance:
         hashed = _keys(self.hashed_names([name]))
         return [part for part, known in self.parts.items() if _among(hashed, known.names).any()]
 
-    def familiarity(self, items: Items) -> Familiarity:
+    def familiarity(self, items: Items | Scenes) -> Familiarity:
         """Where each identity of `items` stands, by its contents and by its name."""
         contents = _keys(self.hashed_contents(items.content_hashes()))
         names = _keys(self.hashed_names(items.identities))

@@ -65,8 +65,8 @@ def test_a_batch_in_pieces_has_the_gradient_of_the_whole(size):
 def test_a_piece_that_is_embedded_again_drops_the_same_features():
     run, aim, batch, labels = made(Net(dropout=0.5), micro_batch=6)
     seen = []
-    embed = run.embed
-    run.embed = lambda piece: seen.append(embed(piece)) or seen[-1]
+    embed = run.forward
+    run.forward = lambda piece: seen.append(embed(piece)) or seen[-1]
     gradients(run, batch, labels, aim, sizes=[20])
     assert len(seen) == 8
     for first, second in zip(seen[:4], seen[4:], strict=True):
@@ -79,7 +79,7 @@ def test_running_statistics_move_once_a_step():
     once = copy.deepcopy(run.twin)
     gradients(run, batch, labels, aim, sizes=[20])
     for piece in batch.split(10):
-        once.embed(piece)
+        once.forward(piece)
     for found, expected in zip(run.twin.buffers(), once.buffers(), strict=True):
         torch.testing.assert_close(found, expected)
 
@@ -209,8 +209,8 @@ def test_every_process_drops_other_features():
     seen, net = [], Net(dropout=0.5)
     for rank in (0, 1, 0):  # of one network, so that nothing but the dropped features can differ
         run, aim, batch, labels = made(copy.deepcopy(net))
-        run.processes, embed = Beside(rank), run.embed
-        run.embed = lambda piece, embed=embed: seen.append(embed(piece)) or seen[-1]
+        run.processes, embed = Beside(rank), run.forward
+        run.forward = lambda piece, embed=embed: seen.append(embed(piece)) or seen[-1]
         gradients(run, batch[:10], labels, aim, sizes=[10, 10])
     assert not torch.equal(seen[0], seen[1])
     assert torch.equal(seen[0], seen[2])

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from twofold.cli.change_models import doctor_scenes, refuse_scenes
 from twofold.cli.kinds import recipe_for, refuse_columns, refuse_other_kind, sized
 from twofold.cli.options import (
     WRONG,
@@ -69,6 +70,7 @@ def doctor(
     from twofold.bundle import Bundle
     from twofold.data.cleaning import write_cleaned
     from twofold.data.items import Items
+    from twofold.data.scenes import found_in as holds_scenes
     from twofold.data.tables import parts_of
     from twofold.inputs.optional import columns as columns_of
     from twofold.recipes import find
@@ -76,10 +78,16 @@ def doctor(
     from twofold.train.objective import check
 
     changes = changes_of(settings, columns)
-    recipe = recipe or recipe_for(data, columns)
+    recipe = recipe or ("change" if holds_scenes(data) else recipe_for(data, columns))
     refuse_columns(find(recipe), columns, recipe)
     chosen = sized(find(recipe).replace(changes), data)
     reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
+    if chosen.kind == "change":
+        for name, given in zip(PLAIN, (against, bundle, fix), strict=True):
+            if given is not None:
+                raise UsageError(f"--{name} is for labelled items, and change has scenes: drop it")
+        return doctor_scenes(chosen, data, seed=seed, json=json)
+    refuse_scenes(data, f"the recipe {recipe}")
     input = reader.twin.input if isinstance(reader, Bundle) else reader
     refuse_other_kind(data, input, f"the recipe {recipe}" if bundle is None else str(bundle))
     read = columns_of(input)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from twofold.cli.change_models import refuse_scenes, train_scenes
 from twofold.cli.kinds import refuse_columns, refuse_other_kind, sized
 from twofold.cli.options import (
     YES,
@@ -72,11 +73,12 @@ def train(
     On several GPUs or processors: torchrun --nproc-per-node N -m twofold train ...
 
     Args:
-        recipe: a built-in name (face, signature, character, photo, generic, text, names, head) or a
-            TOML file.
+        recipe: a built-in name (face, signature, character, photo, generic, text, names, head,
+            change) or a TOML file.
         data: a folder with one sub-folder per identity, a table with path (or text, or vector) and
             label, what `twofold embed` wrote, or a table of pairs (columns a and b, or text_a and
-            text_b; and same, or score).
+            text_b; and same, or score). For change: folders A, B and label, the layouts of OSCD
+            and SZTAKI, or a table with before, after and mask.
         out: where to write the bundle.
         settings: change the recipe, --set loss.margin=0.3; may be repeated.
         columns: of a table of records, the columns that make up a record, name,street,city. They
@@ -109,7 +111,8 @@ def train(
     refuse_columns(find(recipe), columns, recipe)
     chosen = sized(find(recipe).replace(changes), data)
     reader = build.check(chosen)
-    refuse_other_kind(data, reader, f"the recipe {recipe}")
+    if chosen.kind != "change":
+        refuse_other_kind(data, reader, f"the recipe {recipe}")
     kept = Checkpoints(out.with_name(out.name + ".training"), resume=resume, began=began)
     Bundle.check_place(out, replace=force or resume)
     if kept.states and not (force or resume):
@@ -118,6 +121,11 @@ def train(
             f"--force starts over"
         )
     training_device(device)
+    if chosen.kind == "change":
+        _refuse_for_scenes(ancestor, columns, levels)
+        asked = {"fixed": tuple(changes), "seed": seed, "device": device, "json": json}
+        return train_scenes(chosen, data, out, kept, **asked)
+    refuse_scenes(data, f"the recipe {recipe}")
     known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
     until = math.inf if chosen.max_seconds is None else began + DOCTOR_TIME * chosen.max_seconds
@@ -142,6 +150,14 @@ def train(
             next_after_training(bundle, out, data, material, levels=levels),
         )
     return YES
+
+
+def _refuse_for_scenes(ancestor: Path | None, columns: str | None, levels: int) -> None:
+    """Raise UsageError where an option is given that scenes do not have."""
+    given = {"--from": ancestor, "--columns": columns, "--levels": levels if levels != 1 else None}
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(f"{name} is for items of identities, and change has scenes: drop it")
 
 
 def _fitted(

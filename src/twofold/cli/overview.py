@@ -42,6 +42,7 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
         json: print one JSON object.
     """
     from twofold.bundle import Bundle
+    from twofold.bundle_files import kind_of
     from twofold.store.index import Index
     from twofold.store.shards import Shards
     from twofold.terminal import next_steps, wording
@@ -64,6 +65,8 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
                 **_standing(index),
             }
             told |= index.contract.to_dict()
+    elif kind_of(path) == "change":
+        told = _told_of_change(path, plainly=not everything and not json)
     else:
         bundle = Bundle.load(path)
         told = {
@@ -88,6 +91,25 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
         )
         show(wording.facts(told), more)
     return YES
+
+
+def _told_of_change(path: str, *, plainly: bool) -> dict[str, Any]:
+    """What is known of a bundle of change; plainly: in a few words."""
+    from twofold.change_bundle import ChangeBundle
+    from twofold.terminal import wording
+
+    bundle = ChangeBundle.load(path)
+    parts = bundle.provenance.counts
+    if plainly:
+        return {"kind": "bundle of change", **bundle.facts(), "places": wording.parts(parts)}
+    return {
+        "kind": "bundle of change",
+        "fingerprint": bundle.fingerprint,
+        "threshold": None if bundle.threshold is None else bundle.threshold.to_dict(),
+        "recipe": bundle.recipe.model_dump(mode="json"),
+        "parts": parts,
+        "training": dict(bundle.training),
+    }
 
 
 def _standing(index: "Index") -> dict[str, Any]:

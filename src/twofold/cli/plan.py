@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from twofold.cli.change_models import refuse_scenes
 from twofold.cli.kinds import recipe_for, refuse_columns, sized
 from twofold.cli.options import (
     YES,
@@ -16,6 +17,7 @@ from twofold.cli.options import (
 )
 from twofold.cli.pair_tables import refuse_pairs
 from twofold.cli.values import Levels, Rate, Seed
+from twofold.errors import UsageError
 
 __all__ = ["plan"]
 
@@ -59,6 +61,12 @@ def plan(
     recipe = recipe or recipe_for(data, columns)
     refuse_columns(find(recipe), columns, recipe)
     chosen = sized(find(recipe).replace(changes), data)
+    if chosen.kind == "change":
+        raise UsageError(
+            "plan counts identities for a rate of embeddings: for change, twofold doctor counts "
+            "scenes, and a bundle says how many a certificate would take"
+        )
+    refuse_scenes(data, f"the recipe {recipe}")
     with naming_left_out():
         items = Items.open(data, levels=levels, columns=columns_of(build.input(chosen)))
     found = planned(

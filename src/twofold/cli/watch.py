@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from twofold.cli.archive import loaded
+from twofold.cli.change_models import evaluate_scenes
 from twofold.cli.kinds import refuse_other_kind
 from twofold.cli.options import (
     NO,
@@ -49,7 +50,7 @@ def evaluate(
         bundle: what `twofold train` wrote; or a contract (JSON) that `twofold calibrate SCORES`
             wrote.
         data: the training data (the held-out identities are used), new data, or a table of pairs;
-            with a contract: scores or vectors.
+            with a contract: scores or vectors; with a bundle of change: scenes, as for train.
         far: false-accept rate at which to report the true-accept rate; by default the calibrated
             one.
         against: another bundle: by how much is it better than the first on the same identities?
@@ -68,6 +69,12 @@ def evaluate(
     asked = {"far": far, "seed": seed, "levels": levels, "device": device, "json": json}
     if bundle.suffix == ".json" and device is not None:
         raise UsageError(f"{bundle} is a contract, which runs no network: leave --device out")
+    from twofold.bundle_files import kind_of
+
+    if kind_of(bundle) == "change":
+        _refuse_of_items(far, against, levels)
+        asked = {"confidence": confidence, "seed": seed, "device": device, "json": json}
+        return evaluate_scenes(bundle, data, report=report, pictures=pictures, **asked)
     if report is not None:
         if against is not None:
             raise UsageError("--report is about one bundle: leave --against out")
@@ -103,6 +110,16 @@ def evaluate(
         wording.evaluation(evaluation), following
     )
     return YES
+
+
+def _refuse_of_items(far: float | None, against: Path | None, levels: int) -> None:
+    """Raise UsageError where an option is given that a bundle of change does not have."""
+    given = {"--far": far, "--against": against, "--levels": levels if levels != 1 else None}
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"{name} is for bundles that compare embeddings, and this one maps change: drop it"
+            )
 
 
 def _evaluate_scores(

@@ -1,6 +1,7 @@
 """A light twin U-Net of change on the trunk of EfficientNet-Lite0, and a metric form of it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -47,26 +48,25 @@ class Fusion(nn.Module):
         return F.relu(self.project(both)) * self.attend(both).sigmoid()
 
 
-class Lite0Maps(nn.Module):
+class Lite0Maps(nn.Sequential):
     """The trunk of EfficientNet-Lite0 down to 1/16 of the sides, for any number of bands."""
 
     def __init__(self, bands: int, weights: str | None) -> None:
-        super().__init__()
-        whole = initialise(efficientnet._trunk(3))
+        whole = initialise(efficientnet.trunk(3))
         if weights is not None:
             efficientnet.load(whole, weights, channels=3)
-        layers = list(whole)[: TAPS[-1]]
+        layers = list(whole.children())[: TAPS[-1]]
         if bands != 3:  # other bands: the first layer is drawn, the rest is kept
-            layers[0] = initialise(efficientnet._convolution(bands, 32, 3, stride=2)[0])
-        self.layers = nn.Sequential(*layers)
+            layers[0] = initialise(efficientnet.convolution(bands, 32, 3, stride=2)[0])
+        super().__init__(*layers)
 
-    def forward(self, batch: Float[Tensor, "batch bands height width"]) -> list[Tensor]:
+    def forward(self, input: Float[Tensor, "batch bands height width"]) -> list[Tensor]:
         """The maps of each scale, finest first."""
         found = []
-        for place, layer in enumerate(self.layers, start=1):
-            batch = layer(batch)
+        for place, layer in enumerate(self, start=1):
+            input = layer(input)
             if place in TAPS:
-                found.append(batch)
+                found.append(input)
         return found
 
 
@@ -99,7 +99,7 @@ class ChangeUNet(nn.Module):
 
     def compare(self, before: Sequence[Tensor], after: Sequence[Tensor]) -> list[Tensor]:
         """Logits at full size, and in training those of the four scales, coarser ones last."""
-        head = self.head
+        head: Any = self.head  # typed as a table of modules, which are lists here
         fused = [
             head["dropout"](fuse(a, b))
             for fuse, a, b in zip(head["fuse"], before[1:], after[1:], strict=True)
@@ -139,7 +139,7 @@ class ChangeMetric(nn.Module):
 
     def maps(self, batch: Float[Tensor, "batch bands height width"]) -> list[Tensor]:
         """Unit vectors, at half of the size."""
-        head = self.head
+        head: Any = self.head  # typed as a table of modules, which are lists here
         narrow = [
             layer(each)
             for layer, each in zip(head["narrow"], self.trunk(batch * SCALE), strict=True)

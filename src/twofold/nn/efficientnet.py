@@ -10,7 +10,7 @@ from twofold.nn.heads import Encoder, encoder_for, initialise
 from twofold.nn.weight_files import tensors_of
 from twofold.package_files import PackageFile
 
-__all__ = ["efficientnet_lite0"]
+__all__ = ["convolution", "efficientnet_lite0", "load", "trunk"]
 
 FEATURES = 1280
 
@@ -63,12 +63,12 @@ class InvertedResidual(nn.Module):
     def __init__(self, channels: int, maps: int, *, kernel: int, stride: int, expansion: int):
         super().__init__()
         wide = channels * expansion
-        widen = [*_convolution(channels, wide, 1), nn.ReLU6(inplace=True)] if expansion > 1 else []
+        widen = [*convolution(channels, wide, 1), nn.ReLU6(inplace=True)] if expansion > 1 else []
         look = [
-            *_convolution(wide, wide, kernel, stride=stride, groups=wide),
+            *convolution(wide, wide, kernel, stride=stride, groups=wide),
             nn.ReLU6(inplace=True),
         ]
-        self.residual = nn.Sequential(*widen, *look, *_convolution(wide, maps, 1))
+        self.residual = nn.Sequential(*widen, *look, *convolution(wide, maps, 1))
         self.shortcut = stride == 1 and channels == maps
 
     def forward(
@@ -107,13 +107,11 @@ def efficientnet_lite0(
         MissingExtra: weights are asked for and their package is not installed.
         DamagedBundle: the file of weights is not the known one.
     """
-    trunk = initialise(_trunk(channels))
+    made = initialise(trunk(channels))
     if weights is not None:
-        load(trunk, weights, channels=channels)
+        load(made, weights, channels=channels)
     head = {"pool": pool, "dropout": dropout, "unit_norm": unit_norm}
-    return encoder_for(
-        trunk, dim=dim, channels=channels, size=size, project=dim != FEATURES, **head
-    )
+    return encoder_for(made, dim=dim, channels=channels, size=size, project=dim != FEATURES, **head)
 
 
 def load(trunk: nn.Module, weights: str, *, channels: int) -> None:
@@ -135,7 +133,8 @@ def load(trunk: nn.Module, weights: str, *, channels: int) -> None:
     trunk.load_state_dict(dict(zip(own, theirs, strict=True)))
 
 
-def _trunk(channels: int) -> nn.Sequential:
+def trunk(channels: int) -> nn.Sequential:
+    """All layers below the pooling, with weights that were drawn."""
     blocks: list[nn.Module] = []
     maps = 32
     for count, kernel, stride, expansion, wider in STAGES:
@@ -145,16 +144,15 @@ def _trunk(channels: int) -> nn.Sequential:
                 InvertedResidual(maps, wider, kernel=kernel, stride=step, expansion=expansion)
             )
             maps = wider
-    stem = [*_convolution(channels, 32, 3, stride=2), nn.ReLU6(inplace=True)]
-    head = [*_convolution(maps, FEATURES, 1), nn.ReLU6(inplace=True)]
+    stem = [*convolution(channels, 32, 3, stride=2), nn.ReLU6(inplace=True)]
+    head = [*convolution(maps, FEATURES, 1), nn.ReLU6(inplace=True)]
     return nn.Sequential(*stem, *blocks, *head)
 
 
-def _convolution(
+def convolution(
     channels: int, maps: int, kernel: int, *, stride: int = 1, groups: int = 1
 ) -> list[nn.Module]:
+    """A convolution and its norm."""
     # no bias: batch normalisation subtracts it again; its small constant is that of the weights
-    convolution = SamePadConvolution(
-        channels, maps, kernel, stride=stride, groups=groups, bias=False
-    )
-    return [convolution, nn.BatchNorm2d(maps, eps=1e-3)]
+    made = SamePadConvolution(channels, maps, kernel, stride=stride, groups=groups, bias=False)
+    return [made, nn.BatchNorm2d(maps, eps=1e-3)]

@@ -49,7 +49,7 @@ class FCSiam(nn.Module):
             layers = _convolutions(width * (1 + joined), widths, dropout)
             head.append(nn.ModuleList([up, layers]))
         self.head = head
-        self.last = nn.Conv2d(WIDTHS[0], 1, 3, padding=1)
+        self.project = nn.Conv2d(WIDTHS[0], 1, 3, padding=1)
 
     def maps(self, batch: Float[Tensor, "batch bands height width"]) -> list[Tensor]:
         """The maps of each level before pooling, and the pooled deepest ones."""
@@ -66,7 +66,7 @@ class FCSiam(nn.Module):
         for stage, one, other in zip(self.head, before[-2::-1], after[-2::-1], strict=True):
             up, layers = stage  # type: ignore[misc]
             features = layers(torch.cat([up(features), self.join(one, other)], 1))
-        return [self.last(features).squeeze(1)]
+        return [self.project(features).squeeze(1)]
 
 
 @builder(kinds=("dates",))

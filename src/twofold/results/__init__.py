@@ -15,6 +15,7 @@ from twofold.results.answers import (
     Spotting,
     Verdict,
 )
+from twofold.results.change import ChangeEvaluation, ChangeThreshold, SceneScores
 from twofold.results.measurements import (
     Difference,
     Drift,
@@ -42,6 +43,8 @@ from twofold.results.scenes import Change, Region, Shift
 __all__ = [
     "AuditEntry",
     "Change",
+    "ChangeEvaluation",
+    "ChangeThreshold",
     "CopyFile",
     "Decision",
     "Difference",
@@ -64,6 +67,7 @@ __all__ = [
     "Progress",
     "Reference",
     "Region",
+    "SceneScores",
     "Sharded",
     "Shift",
     "Spotted",

@@ -1,37 +1,43 @@
 """The epochs of a training: step, look, validate, keep."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from twofold.errors import NotEnoughData, TrainingError
 from twofold.results import Progress
-from twofold.train.feed import Ahead, Feed, PairFeed
+from twofold.train.feed import Ahead, Batches
 from twofold.train.freezing import stay_still
 from twofold.train.keeper import Keeper
-from twofold.train.objective import Objective
 from twofold.train.run import Run
-from twofold.train.step import step
 from twofold.train.validate import Looking
 
-__all__ = ["Watch", "learn"]
+__all__ = ["Take", "Watch", "learn"]
 
 Watch = Callable[[Progress], None]
+
+Take = Callable[[Any, Any, Sequence[int]], float]
+"""One step on a batch, its targets and the share of each process; returns the loss before it."""
 
 
 def learn(
     run: Run,
-    feed: Feed,
-    aim: Objective,
+    feed: Batches,
+    take: Take,
     *,
     keeper: Keeper,
     validation: Looking | None,
     watch: Watch | None,
 ) -> None:
-    """All epochs that are left, a look at unseen identities after each."""
+    """All epochs that are left, a look at unseen identities after each.
+
+    Args:
+        take: does a step.
+    """
     while run.epoch < run.recipe.epochs and not run.stopped:
         try:
-            _one_epoch(run, feed, aim, keeper=keeper, watch=watch)
+            _one_epoch(run, feed, take, keeper=keeper, watch=watch)
         except TrainingError as alarm:
             keeper.culprit(alarm, feed)
             run.roll_back(alarm)
@@ -43,9 +49,7 @@ def learn(
             keeper.after_epoch()
 
 
-def _one_epoch(
-    run: Run, feed: Feed, aim: Objective, *, keeper: Keeper, watch: Watch | None
-) -> None:
+def _one_epoch(run: Run, feed: Batches, take: Take, *, keeper: Keeper, watch: Watch | None) -> None:
     epoch, plan = run.epoch, _planned(run, feed)
     if not plan:
         raise NotEnoughData(
@@ -60,10 +64,9 @@ def _one_epoch(
             keeper.freeze()
         run.set_learning_rate(done)
         sizes = feed.sizes(plan[run.index])
-        loss = step(run, batch, targets, aim, sizes=sizes)
-        pairs = len(targets.targets) if feed.classes == 0 else sum(sizes) * (sum(sizes) - 1) // 2
+        loss = take(batch, targets, sizes)
         run.index += 1
-        run.pace.take(loss, items=sum(sizes), pairs=pairs, waited=batches.waited)
+        run.pace.take(loss, items=sum(sizes), pairs=feed.pairs(targets), waited=batches.waited)
         if watch:
             watch(_progress(run, len(plan)))
         keeper.after_step()
@@ -74,10 +77,10 @@ def _one_epoch(
         run.stopped = f"the {run.recipe.max_seconds:g} seconds are over"
 
 
-def _planned(run: Run, feed: Feed) -> list[np.ndarray]:
+def _planned(run: Run, feed: Batches) -> list[np.ndarray]:
     """This epoch's batches, of the classes that the model finds most alike if the recipe wants that."""
     run.begin()
-    return feed.plan(run.epoch) if isinstance(feed, PairFeed) else feed.plan(run.epoch, run.groups)
+    return feed.plan(run.epoch, run.groups)
 
 
 def _progress(run: Run, steps: int) -> Progress:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -26,7 +26,16 @@ from twofold.errors import NotEnoughData
 from twofold.inputs import Input
 from twofold.train.stored import Stored
 
-__all__ = ["Ahead", "Feed", "ItemFeed", "PairBatch", "PairFeed", "pairs_of_batch"]
+__all__ = [
+    "Ahead",
+    "Batches",
+    "Feed",
+    "ItemFeed",
+    "PairBatch",
+    "PairFeed",
+    "pairs_of_batch",
+    "parts_of_batch",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +133,11 @@ class ItemFeed:
 
     def sizes(self, planned: Int[np.ndarray, "n"]) -> list[int]:
         """How many items of a planned batch each process makes, in the order of their ranks."""
-        return _parts(len(planned), self.share[1])
+        return parts_of_batch(len(planned), self.share[1])
+
+    def pairs(self, targets: Int[Tensor, "n"]) -> int:
+        """All pairs of the items of a batch."""
+        return len(targets) * (len(targets) - 1) // 2
 
     def batch(self, planned: Int[np.ndarray, "n"], epoch: int) -> tuple[Any, Tensor]:
         """This process's part of one planned batch, and the labels of the whole batch."""
@@ -166,7 +179,7 @@ class PairFeed:
         )
         self.partners = _partners(source) if isinstance(source, Pairs) and source.positive else None
 
-    def plan(self, epoch: int) -> list[np.ndarray]:
+    def plan(self, epoch: int, groups: None = None) -> list[np.ndarray]:
         """The batches of an epoch, each an array (3, pairs): first item, second item, how alike they are."""
         size = pairs_of_batch(self.recipe)
         pairs = (
@@ -201,7 +214,11 @@ class PairFeed:
 
     def sizes(self, planned: Float[np.ndarray, "3 pairs"]) -> list[int]:
         """How many items of a planned batch each process makes, in the order of their ranks."""
-        return _parts(len(np.unique(planned[:2])), self.share[1])
+        return parts_of_batch(len(np.unique(planned[:2])), self.share[1])
+
+    def pairs(self, targets: PairBatch) -> int:
+        """Those that are listed."""
+        return len(targets.targets)
 
     def batch(self, planned: Float[np.ndarray, "3 pairs"], epoch: int) -> tuple[Any, PairBatch]:
         """This process's part of the items of one planned batch, and the pairs among the items of the whole batch.
@@ -221,6 +238,26 @@ class PairFeed:
 
 
 Feed = ItemFeed | PairFeed
+
+
+class Batches(Protocol):
+    """What an epoch asks of a feed."""
+
+    def plan(self, epoch: int, groups: Any = None) -> list[np.ndarray]:
+        """The batches of an epoch; `groups` is what the model finds alike."""
+        ...
+
+    def sizes(self, planned: np.ndarray) -> list[int]:
+        """How many items of a planned batch each process makes, in the order of their ranks."""
+        ...
+
+    def pairs(self, targets: Any) -> int:
+        """How many pairs a batch compares."""
+        ...
+
+    def batch(self, planned: np.ndarray, epoch: int) -> tuple[Any, Any]:
+        """This process's part of one planned batch, and the targets of all of it."""
+        ...
 
 
 def _partners(pairs: Pairs) -> dict[int, list[int]]:
@@ -261,7 +298,7 @@ def _made(
     return feed.augment(batch, keys.astype(np.int64))
 
 
-def _parts(count: int, world: int) -> list[int]:
+def parts_of_batch(count: int, world: int) -> list[int]:
     """Sizes of the contiguous parts of `count` items, at most one apart, the larger ones first."""
     whole, rest = divmod(count, world)
     return [whole + (rank < rest) for rank in range(world)]
@@ -269,7 +306,7 @@ def _parts(count: int, world: int) -> list[int]:
 
 def _part(count: int, share: tuple[int, int]) -> slice:
     rank, world = share
-    ends = np.cumsum([0, *_parts(count, world)])
+    ends = np.cumsum([0, *parts_of_batch(count, world)])
     return slice(int(ends[rank]), int(ends[rank + 1]))
 
 

@@ -1,7 +1,7 @@
 """fit: items or pairs in, a trained and not yet calibrated bundle out."""
 
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
@@ -35,6 +35,7 @@ from twofold.train.outcome import bundle_of, class_names, leaks
 from twofold.train.run import Run, reorder
 from twofold.train.split import Dealt, deal, deal_again, deal_from, refuse_other_data, trained_on
 from twofold.train.start import worse_than_start
+from twofold.train.step import step
 from twofold.train.validate import validation_of
 from twofold.train.warm_start import take_weights
 from twofold.twin import Twin
@@ -132,6 +133,11 @@ def fit_recipe(
         DataError: a training shall go on with data that is not what it began with.
         RecipeError: the ancestor has another input or encoder than the recipe.
     """
+    if recipe.kind != "embedding":
+        raise RecipeError(
+            f"the recipe is of kind {recipe.kind}, and these are items: train.dense.fit_scenes "
+            f"trains on scenes"
+        )
     began, where = _began(checkpoints), training_device(device)
     items = with_cache(items, recipe)
     state = None if checkpoints is None or begun(checkpoints) else _state(checkpoints)
@@ -348,7 +354,11 @@ def _fit_unfrozen(
     run.notes += [note for note in said if note not in run.notes]
     keeper = Keeper(run, asked["checkpoints"], ids=train.ids if isinstance(train, Items) else ())
     own = None if loss is None else getattr(loss, "called", None) or name_of(loss)
-    learn(run, feed, aim, keeper=keeper, validation=validation, watch=asked["watch"])
+
+    def take(batch: Any, targets: Any, sizes: Sequence[int]) -> float:
+        return step(run, batch, targets, aim, sizes=sizes)
+
+    learn(run, feed, take, keeper=keeper, validation=validation, watch=asked["watch"])
     twin.load_state_dict(run.best_weights if validation else run.weights)
     reorder(twin.eval(), torch.contiguous_format)
     return bundle_of(run, feed, own_loss=own)

@@ -8,7 +8,7 @@ from twofold.errors import Interrupted, TrainingError
 from twofold.files import write_atomically
 from twofold.train import checkpoint
 from twofold.train.checkpoint import Checkpoints
-from twofold.train.feed import Feed, PairFeed
+from twofold.train.feed import Batches, ItemFeed
 from twofold.train.run import Run
 
 __all__ = ["Keeper"]
@@ -79,13 +79,13 @@ class Keeper:
         elif self.run.index % GOOD_STEPS == 0:
             self.run.remember_good()
 
-    def culprit(self, alarm: TrainingError, feed: Feed) -> None:
+    def culprit(self, alarm: TrainingError, feed: Batches) -> None:
         """Write down which items stood in the batch that raised an alarm: their ids and classes.
 
         The batch itself can be made again from them: what an item looks like depends on (seed,
         epoch, item) alone.
         """
-        if not self.checkpoints or isinstance(feed, PairFeed):
+        if not self.checkpoints or not isinstance(feed, ItemFeed):
             return
         run = self.run
         planned = feed.plan(run.epoch, run.groups)[run.index]

@@ -1,6 +1,7 @@
 """What a training leaves: the bundle, with what a reader of it should know of its data and of how it went."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from twofold.provenance import Provenance
 from twofold.train import checkpoint
 from twofold.train.feed import Feed, PairFeed
 from twofold.train.run import Run
+from twofold.twin import Twin
 
 __all__ = ["bundle_of", "class_names", "leaks"]
 
@@ -52,7 +54,9 @@ def bundle_of(run: Run, feed: Feed, *, own_loss: str | None) -> Bundle:
         if own_loss is None
         else run.recipe.model_copy(update={"loss": Piece(name=own_loss)})
     )
-    return Bundle(twin=run.twin, recipe=recipe, provenance=run.provenance, training=training)
+    return Bundle(
+        twin=cast("Twin", run.twin), recipe=recipe, provenance=run.provenance, training=training
+    )
 
 
 def _look_alikes(run: Run, feed: Feed) -> list[tuple[str, str, float]]:

@@ -25,7 +25,7 @@ from twofold.train.optim import Average, Plateau, learning_rate_factor, optimise
 from twofold.train.pace import Pace
 from twofold.train.prototypes import Prototypes
 from twofold.train.validate import Looking
-from twofold.twin import Twin
+from twofold.twin import ChangeTwin, Twin
 
 __all__ = ["Run"]
 
@@ -52,20 +52,27 @@ class Run:
     """
 
     def __init__(
-        self, twin: Twin, modules: list[nn.Module], recipe: Recipe, seed: int, *, classes: int = 0
+        self,
+        twin: Twin | ChangeTwin,
+        modules: list[nn.Module],
+        recipe: Recipe,
+        seed: int,
+        *,
+        classes: int = 0,
     ) -> None:
         self.twin, self.modules, self.recipe, self.seed = twin, nn.ModuleList(modules), recipe, seed
         self.processes = Processes.present()
         self.precision = self.processes.agreed(resolved(recipe.precision, twin.device))
         self._lay_out()
-        self.embed = _compiled(twin) if recipe.compile else twin.embed
+        self.forward: Callable[..., Any] = _compiled(twin) if recipe.compile else twin.forward
         factors = rate_factors(twin, recipe.layer_decay)
         self.optimiser = optimiser(recipe.optimiser, [twin, *modules], factors)
         self.frozen: tuple[nn.Module, ...] = ()
         self.peaks = [group["lr"] for group in self.optimiser.param_groups]
         self.average = Average(twin, recipe.ema) if recipe.ema else None
-        self.memory = Memory(recipe.memory, twin.dim, twin.device) if recipe.memory else None
-        self.prototypes = Prototypes(classes, twin.dim) if recipe.hard_classes else None
+        dim = twin.dim if isinstance(twin, Twin) else 0  # maps of change have no memory
+        self.memory = Memory(recipe.memory, dim, twin.device) if recipe.memory else None
+        self.prototypes = Prototypes(classes, dim) if recipe.hard_classes else None
         self.groups: np.ndarray | None = None
         self.ancestor: str | None = None
         self.provenance, self.class_names = (
@@ -362,12 +369,12 @@ class Run:
         )
 
 
-def reorder(twin: Twin, order: torch.memory_format) -> None:
+def reorder(twin: Twin | ChangeTwin, order: torch.memory_format) -> None:
     """Put the numbers of every weight into another order in memory."""
     twin.to(memory_format=order)  # pyright: ignore[reportCallIssue] - torch's stubs do not know it
 
 
-def _compiled(twin: Twin) -> Callable[[Any], Tensor]:
+def _compiled(twin: Twin | ChangeTwin) -> Callable[..., Any]:
     if twin.device.type == "cpu" and not any(
         map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))
     ):
@@ -375,7 +382,7 @@ def _compiled(twin: Twin) -> Callable[[Any], Tensor]:
             "compile = true needs a C++ compiler, and there is none: install g++, or leave "
             "compile out"
         )
-    return torch.compile(twin.embed)
+    return torch.compile(twin.forward)
 
 
 def _same_training(then: dict[str, Any], now: dict[str, Any]) -> bool:

@@ -18,7 +18,7 @@ from twofold.losses.pairing import Share, sharing
 from twofold.train.objective import Objective
 from twofold.train.run import Run
 
-__all__ = ["gradients", "step"]
+__all__ = ["RANKS_APART", "gradients", "step", "update"]
 
 Replay = Callable[[Tensor], object]
 
@@ -40,6 +40,16 @@ def step(run: Run, batch: Any, targets: Any, aim: Objective, *, sizes: Sequence[
     """
     run.optimiser.zero_grad(set_to_none=True)
     value = gradients(run, batch, targets, aim, sizes=sizes)
+    update(run)
+    return value
+
+
+def update(run: Run) -> None:
+    """Change the weights by their gradients; the learning rate, the average and the count of steps go along.
+
+    Raises:
+        TrainingError: the gradient is not finite; the weights are as they were.
+    """
     parameters = [*run.twin.parameters(), *run.modules.parameters()]
     run.alarms.gradient(float(_clipped(parameters, run.recipe.clip_norm)))
     run.optimiser.step()
@@ -47,7 +57,6 @@ def step(run: Run, batch: Any, targets: Any, aim: Objective, *, sizes: Sequence[
     if run.average:
         run.average.update(run.twin)
     run.step += 1
-    return value
 
 
 def gradients(run: Run, batch: Any, targets: Any, aim: Objective, *, sizes: Sequence[int]) -> float:
@@ -110,7 +119,7 @@ def _embed(run: Run, batch: Any, seed: int) -> Float[Tensor, "n dim"]:
         run.twin.device.type, torch.bfloat16, enabled=run.precision == "bfloat16"
     )
     with build.seeded(seed), halved:
-        embeddings = run.embed(batch)
+        embeddings = run.forward(batch)
     return embeddings.float() if embeddings.dtype in (torch.bfloat16, torch.float16) else embeddings
 
 

@@ -1,7 +1,7 @@
 """How a training run does on identities, or on pairs, that it does not learn from."""
 
 import copy
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class Looking(Protocol):
     """What a run asks after each epoch."""
 
     def measure(
-        self, twin: Twin, weights: dict[str, Tensor], *, precision: str, quick: bool = False
+        self, twin: Any, weights: dict[str, Tensor], *, precision: str, quick: bool = False
     ) -> dict[str, float]:
         """The numbers of `twin` with `weights`; see `Recipe.monitor`."""
         ...

@@ -1,6 +1,11 @@
 """Results in plain words, for the terminal: each function takes what a verb returned and gives text."""
 
 from twofold.terminal.wording.calibrate import calibrated
+from twofold.terminal.wording.change import (
+    change_evaluation,
+    change_evaluation_told,
+    change_trained,
+)
 from twofold.terminal.wording.doctor import cleaned, findings, items
 from twofold.terminal.wording.evaluate import (
     differences,
@@ -29,6 +34,9 @@ from twofold.terminal.wording.verify import (
 __all__ = [
     "audited",
     "calibrated",
+    "change_evaluation",
+    "change_evaluation_told",
+    "change_trained",
     "cleaned",
     "differences",
     "differences_told",

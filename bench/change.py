@@ -1,0 +1,390 @@
+"""Change between two dates: OSCD, SZTAKI AirChange, and sets that were never trained on.
+
+    python bench/change.py --data DIR [--seeds 0 1 2] [--only oscd sztaki cost] [--keep FOLDER] [--quick]
+
+OSCD: DIR/oscd in its public layout (Daudt et al. 2018). The labels of its ten official test cities
+are not public with the pictures; so 10 of the 14 labelled cities train and 4 test, drawn by SPLIT.
+Each seed draws two of the ten as validation: they choose the epoch and the threshold. SZTAKI:
+DIR/sztaki_airchange (Benedek & Sziranyi 2009); the upper left 784 x 448 of Szada/1 and Tiszadob/3
+test, the other scenes train. Transfer: that model on DIR/change_samples/levir_cd and dsifn_cd (A,
+B, label), beside the difference of the pictures. Both networks get the same steps. Intervals
+resample scenes. `--keep` keeps each trained model, and takes it from there the next time.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from last_line import print_last_line, row
+from twofold import build, recipes
+from twofold.apps.evaluate_change import evaluate_change
+from twofold.change_bundle import ChangeBundle
+from twofold.config import Recipe
+from twofold.data.scenes import Scenes
+from twofold.inputs import Raster
+from twofold.inputs.raster import open_raster
+from twofold.metrics import spatial
+from twofold.metrics.spatial import Counts
+from twofold.results import Estimate
+from twofold.scene import Scene, opened
+from twofold.train.checkpoint import Checkpoints
+from twofold.train.dense import fit_scenes
+from twofold.twin import ChangeTwin
+
+SPLIT = 17
+TEST_CITIES, VALIDATION = 4, 2
+TEST_SCENES, CROP = ("Szada/1", "Tiszadob/3"), (448, 784)
+STEPS = 300
+"""Steps of every training: four to six minutes on one core."""
+
+NETWORKS = {
+    "change_unet": recipes.change().replace({"tiles.count": 4}),
+    "fc_siam_diff": recipes.change().replace(
+        {"tiles.count": 4, "encoder.name": "fc_siam_diff", "layer_decay": 1.0}
+    ),
+}
+BLURS = 2.0
+"""Pixels of deviation of the blur of the difference floor: the best of 1, 2, 3 on the training cities."""
+
+
+def main() -> None:
+    """Train, measure, print."""
+    parser = argparse.ArgumentParser(description="change detection")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--only", nargs="+", default=["oscd", "sztaki", "cost"])
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--keep", type=Path, default=None)
+    parser.add_argument("--quick", action="store_true", help="a few steps, to see that it runs")
+    options = parser.parse_args()
+    started = time.monotonic()
+    bench = Bench(
+        data=options.data,
+        seeds=options.seeds[: 1 if options.quick else None],
+        networks=options.networks,
+        keep=options.keep,
+        steps=4 if options.quick else STEPS,
+    )
+    results: list[dict[str, Any]] = []
+    for part in options.only:
+        results += getattr(bench, part)()
+    print_last_line("change", started, results)
+
+
+@dataclass(kw_only=True)
+class Bench:
+    """What is measured, and where trained models are kept."""
+
+    data: Path
+    seeds: Sequence[int]
+    networks: Sequence[str]
+    keep: Path | None
+    steps: int
+
+    def oscd(self) -> list[dict[str, Any]]:
+        """F1 on four cities, of each network and seed, and how much better the first network is."""
+        scenes = Scenes.open(self.data / "oscd")
+        order = np.random.default_rng(SPLIT).permutation(len(scenes)).tolist()
+        test, known = scenes.take(sorted(order[:TEST_CITIES])), scenes.take(order[TEST_CITIES:])
+        said = f"{len(known)} train and {len(test)} test cities ({', '.join(test.ids)})"
+        print(said, flush=True)
+        rows = [self._floor("oscd_rgb_f1_difference", known, test)]
+        counts: dict[str, list[list[Counts]]] = {name: [] for name in self.networks}
+        for seed in self.seeds:
+            drawn = np.random.default_rng(seed).permutation(len(known)).tolist()
+            valid, train = known.take(drawn[:VALIDATION]), known.take(drawn[VALIDATION:])
+            for network in self.networks:
+                bundle = self._trained(f"oscd_{network}_{seed}", network, (train, valid), seed=seed)
+                found, parts = _measured(bundle, test)
+                counts[network].append(parts)
+                name = "oscd_rgb_f1" + ("" if network == "change_unet" else f"_{network}")
+                rows.append(
+                    _row(name, found["f1"], seed=seed, goal=0.45, anchor=_oscd(network, said))
+                )
+        if all(counts.get(network) for network in NETWORKS):
+            rows += _gain(counts["change_unet"], counts["fc_siam_diff"])
+        return rows
+
+    def sztaki(self) -> list[dict[str, Any]]:
+        """F1 on two scenes after training on the others, and on sets that were not trained on at all."""
+        scenes = _in_memory(Scenes.open(self.data / "sztaki_airchange"))
+        test = [scenes.ids.index(name) for name in TEST_SCENES]
+        known = scenes.take([place for place in range(len(scenes)) if place not in test])
+        rows = []
+        for seed in self.seeds:
+            drawn = np.random.default_rng(seed).permutation(len(known)).tolist()
+            valid, train = known.take(drawn[:VALIDATION]), known.take(drawn[VALIDATION:])
+            bundle = self._trained(f"sztaki_{seed}", "change_unet", (train, valid), seed=seed)
+            for place, name, goal, anchor in (
+                (test[0], "szada_f1", 0.52, "FC-Siam-diff .527 (Daudt et al. 2018), .53 re-run"),
+                (test[1], "tiszadob_f1", 0.70, "FC-Siam-diff .778 (Daudt et al. 2018), .67 re-run"),
+            ):
+                found, _ = _measured(bundle, _cropped(scenes.take([place])))
+                rows.append(_row(name, found["f1"], seed=seed, goal=goal, anchor=anchor))
+            rows += self._transfer(bundle, seed)
+        return rows
+
+    def _transfer(self, bundle: ChangeBundle, seed: int) -> list[dict[str, Any]]:
+        rows = []
+        for folder, published in (("levir_cd", 0.26), ("dsifn_cd", 0.44)):
+            scenes = _labelled(self.data / "change_samples" / folder)
+            found, parts = _measured(bundle, scenes)
+            short = folder.removesuffix("_cd")
+            floor, beside = _left_out(scenes)
+            anchor = (
+                f"trained on SZTAKI alone; the difference of the pictures, its threshold with one "
+                f"scene left out: {floor:.3f}"
+            )
+            rows.append(
+                _row(f"transfer_f1_{short}", found["f1"], seed=seed, goal=published, anchor=anchor)
+            )
+            low, value, high = _paired([parts], [beside])
+            rows.append(
+                row(
+                    f"transfer_gain_{short}",
+                    value,
+                    interval=(low, high),
+                    goal=0.0,
+                    anchor="F1 beyond that of the difference, paired over scenes",
+                    seed=seed,
+                )
+            )
+        return rows
+
+    def cost(self) -> list[dict[str, Any]]:
+        """Weights, multiplications and processor time of a 256 x 256 tile; time as a ratio in one run."""
+        tile = torch.zeros(1, 3, 256, 256)
+        rows, seconds = [], {}
+        for name, recipe in NETWORKS.items():
+            twin = build.change_twin(recipe).eval()
+            weights = sum(each.numel() for each in twin.parameters())
+            rows.append(row(f"{name}_weights", weights, unit="weights"))
+            rows.append(row(f"{name}_gmac", _multiplications(twin, tile) / 1e9, unit="GMAC"))
+            seconds[name] = twin
+        times: dict[str, list[float]] = {name: [] for name in seconds}
+        with torch.inference_mode():
+            for _ in range(9):
+                for name, twin in seconds.items():
+                    began = time.process_time()
+                    twin.logits(tile, tile)
+                    times[name].append(time.process_time() - began)
+        best = {name: min(each) for name, each in times.items()}
+        ratio = best["change_unet"] / best["fc_siam_diff"]
+        rows.append(
+            row("change_unet_time", ratio, unit="of FC-Siam-diff", anchor="processor time, one run")
+        )
+        return rows
+
+    def _trained(
+        self, name: str, network: str, parts: tuple[Scenes, Scenes], *, seed: int
+    ) -> ChangeBundle:
+        """A model of the training scenes, which the validation scenes chose; kept, or taken from where it was."""
+        train, valid = parts
+        place = None if self.keep is None else self.keep / name
+        if place is not None and place.exists():
+            return ChangeBundle.load(place)
+        recipe = _for_steps(NETWORKS[network], train, self.steps)
+        states = None
+        if place is not None:
+            folder = place.with_name(name + ".training")
+            states = Checkpoints(folder, resume=folder.exists(), seconds=120, keep=1)
+        bundle = fit_scenes(
+            recipe, train, valid=valid, fixed=("epochs",), seed=seed, checkpoints=states
+        )
+        told = {"name": name, "best": bundle.training["best"], "steps": bundle.training["steps"]}
+        print(json.dumps(told | {"core_seconds": bundle.training["core_seconds"]}), flush=True)
+        if place is not None:
+            bundle.save(place)
+        return bundle
+
+    def _floor(self, name: str, known: Scenes, test: Scenes) -> dict[str, Any]:
+        """The blurred difference of normalised pictures, cut where F1 is best on the training cities."""
+        tables = [
+            spatial.histogram(_difference(each), each.truth, each.valid) for each in _read(known)
+        ]
+        threshold, _ = spatial.best_threshold(tables)
+        parts = [
+            spatial.counted(_difference(each) >= np.float32(threshold), each.truth, each.valid)
+            for each in _read(test)
+        ]
+        return _row(name, spatial.estimates(parts)["f1"], goal=None, anchor="no training")
+
+
+def _for_steps(recipe: Recipe, train: Scenes, steps: int) -> Recipe:
+    """The recipe with as many epochs as make these steps, and five looks at the validation scenes."""
+    pixels = sum(each.valid.sum() for each in _read(train))
+    of_epoch = max(1, round(pixels / recipe.tiles.size**2 / recipe.tiles.count))
+    epochs = max(1, round(steps / of_epoch))
+    return recipe.replace({"epochs": epochs, "validate_every": max(1, epochs // 5)})
+
+
+def _measured(bundle: ChangeBundle, scenes: Scenes) -> tuple[dict[str, Estimate], list[Counts]]:
+    """The estimates, and the counts of each scene."""
+    parts: list[Counts] = []
+    found = evaluate_change(
+        bundle,
+        scenes,
+        show=lambda each: parts.append(
+            spatial.counted(each.mask, each.scene.truth, each.scene.valid)
+        ),
+    )
+    return dict(found.estimates), parts
+
+
+def _row(
+    name: str, found: Estimate, *, goal: float | None, anchor: str, seed: int | None = None
+) -> dict[str, Any]:
+    told = row(
+        name, found.value, interval=(found.low, found.high), goal=goal, anchor=anchor, seed=seed
+    )
+    print(f"{name} {found.value:.4f} [{found.low:.4f}, {found.high:.4f}] seed {seed}", flush=True)
+    return told
+
+
+def _oscd(network: str, said: str) -> str:
+    known = "FC-Siam-diff .489 published, .389 re-run; BIT .448; ChangeFormer .492 (official split)"
+    return f"{network}, {said}; {known}"
+
+
+def _gain(ours: list[list[Counts]], theirs: list[list[Counts]]) -> list[dict[str, Any]]:
+    """The mean over seeds of each network, and the difference, paired over cities."""
+    rows = []
+    for name, runs in (("oscd_rgb_f1_mean", ours), ("oscd_rgb_f1_fc_siam_diff_mean", theirs)):
+        values = [spatial.scores(spatial.pooled(parts))["f1"] for parts in runs]
+        rows.append(
+            row(name, float(np.mean(values)), anchor=f"mean of {len(values)} seeds", goal=0.45)
+        )
+    low, value, high = _paired(ours, theirs)
+    rows.append(
+        row(
+            "oscd_rgb_gain",
+            value,
+            interval=(low, high),
+            goal=0.05,
+            anchor="F1 beyond our own FC-Siam-diff, mean of seeds, paired over cities",
+        )
+    )
+    return rows
+
+
+def _paired(ours: list[list[Counts]], theirs: list[list[Counts]]) -> tuple[float, float, float]:
+    """Low end, value and high end of the difference of mean F1 over seeds; bootstrap over scenes."""
+
+    def difference(places: Sequence[int]) -> float:
+        means = [
+            np.mean(
+                [spatial.scores(spatial.pooled(parts[p] for p in places))["f1"] for parts in runs]
+            )
+            for runs in (ours, theirs)
+        ]
+        return float(means[0] - means[1])
+
+    count = len(ours[0])
+    draws = np.random.default_rng(0).integers(count, size=(2000, count))
+    values = np.array([difference(draw.tolist()) for draw in draws])
+    low, high = np.nanquantile(values, (0.025, 0.975)).tolist()
+    return low, difference(range(count)), high
+
+
+def _read(scenes: Scenes) -> Iterator[Scene]:
+    return opened(scenes, _plain())
+
+
+def _plain() -> ChangeTwin:
+    """A twin that is there for its normalisation."""
+    return ChangeTwin(Raster(), build.change_twin(NETWORKS["fc_siam_diff"]).network)
+
+
+def _difference(scene: Scene) -> np.ndarray:
+    """Length of the blurred difference of both dates, brought to [0, 1): d / (1 + d)."""
+    apart = np.sqrt(((scene.before - scene.after) ** 2).sum(0))
+    places = np.arange(-8, 9)
+    line = np.exp(-(places**2) / (2 * BLURS**2))
+    line /= line.sum()
+    padded = np.pad(apart, 8, mode="symmetric")
+    width = apart.shape[1]
+    rows = np.stack([padded[k : k + len(apart)] for k in range(len(line))], axis=-1) @ line
+    found = np.stack([rows[:, k : k + width] for k in range(len(line))], axis=-1) @ line
+    return (found / (1 + found)).astype(np.float32)
+
+
+def _left_out(scenes: Scenes) -> tuple[float, list[Counts]]:
+    """F1 of the difference, each scene with the threshold of the others; the counts of each."""
+    read = list(_read(scenes))
+    said = [_difference(each) for each in read]
+    tables = [
+        spatial.histogram(one, each.truth, each.valid) for one, each in zip(said, read, strict=True)
+    ]
+    parts = []
+    for place, (one, each) in enumerate(zip(said, read, strict=True)):
+        threshold, _ = spatial.best_threshold(tables[:place] + tables[place + 1 :])
+        parts.append(spatial.counted(one >= np.float32(threshold), each.truth, each.valid))
+    return spatial.scores(spatial.pooled(parts))["f1"], parts
+
+
+def _in_memory(scenes: Scenes) -> Scenes:
+    """Scenes with their masks cut at half: three of SZTAKI's have values in between."""
+    masks = []
+    for value in scenes.mask:
+        with open_raster(value) as source:
+            mask = source.window(0, 0, source.height, source.width)[:1]
+        masks.append(np.where(mask >= 128, 255, 0).astype(np.uint8))
+    return replace(scenes, mask=tuple(masks))
+
+
+def _cropped(scenes: Scenes) -> Scenes:
+    """The upper left part of the test scenes, as published."""
+    height, width = CROP
+
+    def cut(value: Any) -> np.ndarray:
+        with open_raster(value) as source:
+            return np.ascontiguousarray(source.window(0, 0, height, width))
+
+    parts = {name: tuple(map(cut, getattr(scenes, name))) for name in ("before", "after", "mask")}
+    return replace(scenes, **parts)
+
+
+def _labelled(folder: Path) -> Scenes:
+    """Scenes of A, B and label that have a label."""
+    names = sorted(
+        path.name for path in (folder / "label").iterdir() if (folder / "A" / path.name).exists()
+    )
+    files = {part: tuple(folder / part / name for name in names) for part in ("A", "B", "label")}
+    ids = tuple(names)
+    return Scenes(before=files["A"], after=files["B"], mask=files["label"], ids=ids, group=ids)
+
+
+def _multiplications(twin: ChangeTwin, tile: torch.Tensor) -> int:
+    """Multiplications and additions of the convolutions for one pair of tiles."""
+    total = 0
+
+    def count(module: nn.Module, _: Any, out: torch.Tensor) -> None:
+        nonlocal total
+        weight: Any = module.weight
+        if isinstance(module, nn.ConvTranspose2d):
+            total += out.numel() // 4 * weight[0, 0].numel() * weight.shape[0]
+        else:
+            total += out.numel() * weight[0].numel()
+
+    hooks = [
+        each.register_forward_hook(count)
+        for each in twin.modules()
+        if isinstance(each, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    with torch.inference_mode():
+        twin.logits(tile, tile)
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+if __name__ == "__main__":
+    main()
