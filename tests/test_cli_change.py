@@ -126,7 +126,7 @@ VERBS = {
     "doctor --bundle": ["doctor", "DATA", "--bundle", "BUNDLE"],
     "train --from": ["train", "generic", "DATA", "-o", "OUT", "--from", "BUNDLE"],
     "monitor": ["monitor", "BUNDLE", "TABLE"],
-    "migrate": ["migrate", "BUNDLE", "OUT"],
+    "migrate": ["migrate", "OUT", "BUNDLE", "OUT2"],
     "forget --bundle": ["forget", "--bundle", "BUNDLE", "anna"],
     "evaluate --against": ["evaluate", "OTHER", "DATA", "--against", "BUNDLE"],
 }
@@ -174,4 +174,4 @@ def test_every_command_that_takes_a_bundle_is_tried():
         if {"bundle", "model", "ancestor", "old"} & set(inspect.signature(command).parameters)
     }
     tried = {words[0] for words in VERBS.values()}
-    assert takes <= tried | {"change", "evaluate", "info", "train"}
+    assert takes <= tried | {"change", "evaluate", "info", "train", "import_"}

@@ -105,19 +105,21 @@ def probabilities(
     height, width = before.shape[1:]
     found = np.empty((height, width), np.float32)
     margin = -(-twin.margin // twin.stride) * twin.stride
-    step = WHOLE - 2 * margin
-    for row in range(0, height, step) if height > WHOLE else [0]:
-        for column in range(0, width, step) if width > WHOLE else [0]:
+    for row, down in _steps(height, margin):
+        for column, across in _steps(width, margin):
             top, left = max(row - margin, 0), max(column - margin, 0)
-            bottom = height if height <= WHOLE else min(row + step + margin, height)
-            right = width if width <= WHOLE else min(column + step + margin, width)
-            part = _said_of(
-                twin, before[:, top:bottom, left:right], after[:, top:bottom, left:right]
-            )
-            found[row : row + WHOLE, column : column + WHOLE] = part[row - top :, column - left :][
-                : height - row, : width - column
-            ]
+            area = slice(top, row + down + margin), slice(left, column + across + margin)
+            part = _said_of(twin, before[:, *area], after[:, *area])[row - top :, column - left :]
+            found[row : row + down, column : column + across] = part[:down, :across]
     return found
+
+
+def _steps(side: int, margin: int) -> list[tuple[int, int]]:
+    """Where tiles begin along a side, and how much of each is used: all of it where it goes through at once."""
+    if side <= WHOLE:
+        return [(0, side)]
+    step = WHOLE - 2 * margin
+    return [(start, min(step, side - start)) for start in range(0, side, step)]
 
 
 def _said_of(

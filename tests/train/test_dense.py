@@ -22,9 +22,8 @@ from twofold.train.tiles import TileFeed, augmentation
 
 RECIPE = recipes.change().replace(
     {
-        "encoder.name": "change_unet",
-        "encoder.width": 8,
-        "encoder.dropout": 0.1,
+        "encoder.name": "fc_siam_diff",
+        "layer_decay": 1.0,
         "tiles.size": 32,
         "tiles.count": 4,
         "epochs": 2,
@@ -50,7 +49,12 @@ def weights(bundle: ChangeBundle) -> list[torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def trained() -> ChangeBundle:
-    return fit_scenes(RECIPE.replace({"epochs": 12}), of_arrays(), seed=0)
+    return fit_scenes(RECIPE.replace({"epochs": 20, "validate_every": 5}), of_arrays(), seed=0)
+
+
+@pytest.fixture(scope="module")
+def whole() -> ChangeBundle:
+    return fit_scenes(RECIPE, of_arrays(), seed=3)
 
 
 def test_it_learns_what_changed(trained: ChangeBundle):
@@ -62,17 +66,14 @@ def test_it_learns_what_changed(trained: ChangeBundle):
     assert last < first
 
 
-def test_the_same_seed_gives_the_same_weights(trained: ChangeBundle):
-    one = fit_scenes(RECIPE, of_arrays(), seed=3)
+def test_the_same_seed_gives_the_same_weights(whole: ChangeBundle):
     other = fit_scenes(RECIPE, of_arrays(), seed=3)
-    assert one.fingerprint == other.fingerprint
-    assert one.fingerprint != fit_scenes(RECIPE, of_arrays(), seed=4).fingerprint
+    assert whole.fingerprint == other.fingerprint
+    assert whole.deciding() == other.deciding()
 
 
-@pytest.mark.parametrize("after_steps", [1, 5])
-def test_an_interrupted_training_gives_the_same_bits(tmp_path: Path, after_steps: int):
-    whole = fit_scenes(RECIPE, of_arrays(), seed=3)
-    asked = iter([False] * after_steps + [True] * 99)
+def test_an_interrupted_training_gives_the_same_bits(tmp_path: Path, whole: ChangeBundle):
+    asked = iter([False] * 5 + [True] * 99)
     folder = Checkpoints(tmp_path / "states", asked=lambda: next(asked))
     with pytest.raises(Interrupted):
         fit_scenes(RECIPE, of_arrays(), seed=3, checkpoints=folder)
@@ -116,7 +117,7 @@ def test_a_small_set_is_trained_for_enough_steps():
 
 
 def test_masks_without_change_are_refused():
-    with pytest.raises(NotEnoughData, match="none of the 2 training scenes has a changed pixel"):
+    with pytest.raises(NotEnoughData, match="no pixel has changed in 1 training scene"):
         fit_scenes(RECIPE, of_arrays(3, change=False))
 
 

@@ -15,14 +15,15 @@ from twofold.losses.arguments import check_number
 __all__ = ["contrastive", "cross_entropy", "cross_entropy_dice", "dice", "focal"]
 
 Map = Float[Tensor, "batch height width"]
-Valid = Bool[Tensor, "batch height width"]
+Truth = Float[Tensor, "_ _ _"]
+Valid = Bool[Tensor, "_ _ _"]
 
 FEW_PIXELS = 1.0
 """Pixels that are added to both sides of Dice's quotient: without a changed pixel it would be 0 / 0."""
 
 
 def cross_entropy(
-    distances: Map, targets: Map, valid: Valid, *, positive_weight: float = 1.0
+    distances: Map, targets: Truth, valid: Valid, *, positive_weight: float = 1.0
 ) -> Float[Tensor, ""]:
     """Mean of w t log(1 + e^-d) + (1 - t) log(1 + e^d) over the valid pixels.
 
@@ -40,7 +41,7 @@ def cross_entropy(
 
 
 def focal(
-    distances: Map, targets: Map, valid: Valid, *, gamma: float = 2.0, alpha: float = 0.5
+    distances: Map, targets: Truth, valid: Valid, *, gamma: float = 2.0, alpha: float = 0.5
 ) -> Float[Tensor, ""]:
     """Mean of a_t (1 - p_t)^gamma (-log p_t), p_t the probability of what is true (Lin et al. 2017, eq. 5).
 
@@ -61,7 +62,7 @@ def focal(
     return (weight * missing.clamp(min=1e-6) ** gamma * wrong).sum() / valid.sum().clamp(min=1)
 
 
-def dice(distances: Map, targets: Map, valid: Valid) -> Float[Tensor, ""]:
+def dice(distances: Map, targets: Truth, valid: Valid) -> Float[Tensor, ""]:
     """1 - (2 sum p t + 1) / (sum p + sum t + 1) over all valid pixels of the batch (Milletari et al. 2016, eq. 2).
 
     p is the probability of change. One quotient for the batch, as F1 is pooled over pixels: tiles
@@ -77,7 +78,12 @@ def dice(distances: Map, targets: Map, valid: Valid) -> Float[Tensor, ""]:
 
 
 def cross_entropy_dice(
-    distances: Map, targets: Map, valid: Valid, *, positive_weight: float = 1.0, share: float = 0.5
+    distances: Map,
+    targets: Truth,
+    valid: Valid,
+    *,
+    positive_weight: float = 1.0,
+    share: float = 0.5,
 ) -> Float[Tensor, ""]:
     """`share` times `dice` and 1 - `share` times `cross_entropy`: steady gradients, and the number that is judged.
 
@@ -91,7 +97,7 @@ def cross_entropy_dice(
 
 def contrastive(
     distances: Map,
-    targets: Map,
+    targets: Truth,
     valid: Valid,
     *,
     positive_margin: float = -1.0,

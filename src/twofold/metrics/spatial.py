@@ -68,8 +68,8 @@ class Counts:
 
 def counted(
     mask: Bool[np.ndarray, "height width"],
-    truth: Bool[np.ndarray, "height width"],
-    valid: Bool[np.ndarray, "height width"],
+    truth: Bool[np.ndarray, "_ _"],
+    valid: Bool[np.ndarray, "_ _"],
 ) -> Counts:
     """The counts of one scene; pixels that are not valid count nowhere.
 
@@ -165,7 +165,8 @@ def histogram(
     valid: Bool[np.ndarray, "height width"],
 ) -> Int[np.ndarray, "2 bins"]:
     """Pixels of one scene by step of probability: unchanged ones, changed ones."""
-    steps = np.minimum((probabilities * BINS).astype(np.int64), BINS - 1)
+    sure = np.nan_to_num(probabilities)  # weights that blow up say nothing; training stops for them
+    steps = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
     return np.stack(
         [np.bincount(steps[valid & (truth == kind)], minlength=BINS) for kind in (False, True)]
     )

@@ -18,6 +18,7 @@ from twofold.data.scenes import Scenes
 from twofold.devices import training_device
 from twofold.errors import DataError, NotEnoughData, SlowPrecision
 from twofold.metrics import spatial
+from twofold.plurals import counted
 from twofold.precision import slowdown
 from twofold.provenance import Provenance
 from twofold.results.change import ChangeThreshold
@@ -166,8 +167,8 @@ def _provenance(parts: dict[str, Scenes], state: State | None) -> Provenance:
 def _changing(scenes: list[Scene]) -> list[Scene]:
     if not any((scene.truth & scene.valid).any() for scene in scenes):
         raise NotEnoughData(
-            f"none of the {len(scenes)} training scenes has a changed pixel: is 255 (or 1) what "
-            f"changed in the masks?"
+            f"no pixel has changed in {counted(len(scenes), 'training scene')}: is 255 (or 1) "
+            f"what changed in the masks?"
         )
     return scenes
 
