@@ -48,7 +48,12 @@ STEPS = 300
 NETWORKS = {
     "change_unet": recipes.change().replace({"tiles.count": 4}),
     "fc_siam_diff": recipes.change().replace(
-        {"tiles.count": 4, "encoder.name": "fc_siam_diff", "layer_decay": 1.0}
+        {
+            "tiles.count": 4,
+            "encoder.name": "fc_siam_diff",
+            "layer_decay": 1.0,
+            "optimiser.learning_rate": 1e-3,
+        }
     ),
 }
 BLURS = 2.0
