@@ -121,3 +121,31 @@ def test_contents_are_those_of_both_dates():
     assert scenes.identity.tolist() == [1, 0, 1, 1, 0, 1]
     hashes = scenes.content_hashes()
     assert len(hashes) == 6 and hashes[0] == hashes[3] != hashes[1]
+
+
+def test_a_table_may_say_the_parts(tmp_path: Path):
+    drawn_scenes.write(tmp_path, 4)
+    table = tmp_path / "scenes.csv"
+
+    def written(column: str, parts: list[str], groups: str = "abcd") -> Path:
+        rows = [
+            f"A/place{n}.png,B/place{n}.png,label/place{n}.png,{groups[n]},{parts[n]}"
+            for n in range(4)
+        ]
+        table.write_text("\n".join([f"before,after,mask,group,{column}", *rows]))
+        return table
+
+    for column, valid in (("part", "valid"), ("split", "val")):
+        scenes = Scenes.open(written(column, ["train", valid, "train", "test"]))
+        parts = scenes.split(Split(), seed=0)
+        assert {name: part.group for name, part in parts.items()} == {
+            "train": ("a", "c"),
+            "valid": ("b",),
+            "test": ("d",),
+        }
+    with pytest.raises(DataError, match="part 'other' is not one of"):
+        Scenes.open(written("part", ["train", "other", "train", "test"]))
+    with pytest.raises(DataError, match="the place a stands in the parts train and test"):
+        Scenes.open(written("part", ["train", "train", "train", "test"], "abca"))
+    with pytest.raises(NotEnoughData, match="no scene has the part train"):
+        Scenes.open(written("part", ["valid"] * 4)).split(Split(), seed=0)

@@ -27,7 +27,7 @@ COLUMNS = ("before", "after", "mask")
 LAYOUTS = (
     "the folders A, B and label with files of the same names; OSCD's CITY/pair/img1.png, img2.png "
     "and CITY/cm; PLACE/NUMBER/im1, im2, gt; or a table with the columns before, after, mask and "
-    "optionally group"
+    "optionally group and part"
 )
 
 
@@ -40,6 +40,7 @@ class Scenes:
         mask: what changed, one band; empty where nothing is known.
         ids: a name for each scene.
         group: the place of each; a place is never split.
+        part: train, valid, calibrate or test of each, where the data says it; else empty.
         notes: what should be said of them.
     """
 
@@ -48,9 +49,11 @@ class Scenes:
     mask: tuple[Any, ...]
     ids: tuple[str, ...]
     group: tuple[str, ...]
+    part: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_parts(self)
         sizes = {len(getattr(self, name)) for name in ("before", "after", "mask", "ids", "group")}
         if len(sizes) != 1:
             raise DataError(f"scenes need one of each for every scene, not {sorted(sizes)}")
@@ -78,7 +81,8 @@ class Scenes:
         """The scenes at these places."""
         parts = {
             name: tuple(getattr(self, name)[place] for place in places)
-            for name in ("before", "after", "mask", "ids", "group")
+            for name in ("before", "after", "mask", "ids", "group", "part")
+            if getattr(self, name)
         }
         return replace(self, **parts)
 
@@ -88,13 +92,18 @@ class Scenes:
         return self.take([n for n, name in enumerate(self.group) if name in wanted])
 
     def split(self, shares: Split, *, seed: int) -> dict[str, "Scenes"]:
-        """Parts by place, drawn by chance: train, valid, calibrate and test, those that have a share.
+        """Parts by place: as the data says, else drawn by chance: train, valid, calibrate and test.
 
         Every part that has a share gets one place or more, train first, then valid, then test.
 
         Raises:
             NotEnoughData: not two places.
         """
+        if self.part:
+            if "train" not in self.part:
+                raise NotEnoughData("no scene has the part train: nothing is left to learn from")
+            told = {name: [n for n, part in enumerate(self.part) if part == name] for name in PARTS}
+            return {name: self.take(chosen) for name, chosen in told.items() if chosen}
         places = self.identities
         if len(places) < 2:
             raise NotEnoughData(
@@ -132,11 +141,30 @@ class Scenes:
                 break
         if not found:
             raise DataError(f"{path} holds no scenes: give {LAYOUTS}")
-        before, after, mask, ids, group = zip(*sorted(found, key=lambda row: row[3]), strict=True)
-        return cls(before=before, after=after, mask=mask, ids=ids, group=group)
+        rows = zip(*sorted(found, key=lambda row: row[3]), strict=True)
+        before, after, mask, ids, group, part = rows
+        part = part if any(part) else ()
+        return cls(before=before, after=after, mask=mask, ids=ids, group=group, part=part)
 
 
-Row = tuple[Any, Any, Any, str, str]
+Row = tuple[Any, Any, Any, str, str, str]
+"""Both dates, the mask, the name, the place and the part of a scene."""
+
+SAME_PART = {"val": "valid", "validation": "valid", "training": "train"}
+"""Other words for parts in public tables."""
+
+
+def _check_parts(scenes: Scenes) -> None:
+    """Refuse parts that nobody knows, and places that stand in two parts."""
+    of_place: dict[str, str] = {}
+    for name, place in zip(scenes.part, scenes.group, strict=bool(scenes.part)):
+        if name not in PARTS:
+            raise DataError(f"part {name!r} is not one of {', '.join(PARTS)}")
+        if of_place.setdefault(place, name) != name:
+            raise DataError(
+                f"the place {place} stands in the parts {of_place[place]} and {name}: keep places "
+                f"whole"
+            )
 
 
 def found_in(data: str | Path) -> bool:
@@ -159,7 +187,7 @@ def _of_table(path: Path, bands: int) -> list[Row] | None:
     if missing := [name for name in COLUMNS if name not in columns]:
         raise DataError(
             f"{path} has no column {missing[0]}: a table of scenes has before, after, mask, and "
-            f"optionally group and id"
+            f"optionally group, part and id"
         )
     rows = zip(*(columns[name] for name in COLUMNS), strict=True)
     found = []
@@ -168,7 +196,8 @@ def _of_table(path: Path, bands: int) -> list[Row] | None:
         _check_files(f"row {place + 1} of {path}", before, after, mask)
         name = columns["id"][place] if "id" in columns else str(files[0])
         group = columns["group"][place] if "group" in columns else name
-        found.append((before, after, mask, name, group))
+        part = next((columns[key][place] for key in ("part", "split") if key in columns), "")
+        found.append((before, after, mask, name, group, SAME_PART.get(part, part)))
     return found
 
 
@@ -187,7 +216,7 @@ def _of_folders(path: Path, bands: int) -> list[Row] | None:
                     f"{folder} has no {name}, which stands in {path / 'A'} or {path / 'B'}: add "
                     f"it, or remove the other files of that name"
                 )
-    return [(before[name], after[name], mask[name], name, name) for name in before]
+    return [(before[name], after[name], mask[name], name, name, "") for name in before]
 
 
 def _of_oscd(path: Path, bands: int) -> list[Row] | None:
@@ -208,7 +237,7 @@ def _of_oscd(path: Path, bands: int) -> list[Row] | None:
             before, after = (tuple(each / f"{band}.tif" for band in BANDS) for each in folders)
         _check_files(city, *(before if isinstance(before, tuple) else (before,)))
         _check_files(city, *(after if isinstance(after, tuple) else (after,)))
-        found.append((before, after, mask, city, city))
+        found.append((before, after, mask, city, city, ""))
     if not found:
         raise DataError(
             f"{path} has {counted(without, 'pair')} of pictures and no masks: add CITY/cm/cm.png "
@@ -245,7 +274,7 @@ def _of_numbers(path: Path, bands: int) -> list[Row] | None:
         for wanted in ("im1", "im2", "gt"):
             if wanted not in files:
                 raise DataError(f"{folder} has no {wanted}: it has {', '.join(sorted(files))}")
-        rows.append((files["im1"], files["im2"], files["gt"], name, name))
+        rows.append((files["im1"], files["im2"], files["gt"], name, name, ""))
     return rows or None
 
 
