@@ -30,6 +30,7 @@ def test_exactly_these():
         "mining",
         "monitor",
         "search",
+        "tune",
         "verify",
         "verify_pairs",
     }

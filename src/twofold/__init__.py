@@ -29,6 +29,7 @@ _HOMES = {
     "mining": "twofold.losses.mining",
     "monitor": "twofold.apps.monitor",
     "search": "twofold.apps.search",
+    "tune": "twofold.train.tune",
     "verify": "twofold.apps.verify",
     "verify_pairs": "twofold.apps.verify",
 }
@@ -58,6 +59,7 @@ __all__ = [
     "mining",
     "monitor",
     "search",
+    "tune",
     "verify",
     "verify_pairs",
 ]
@@ -84,6 +86,7 @@ if TYPE_CHECKING:
     from twofold.store.index import Index as Index
     from twofold.train.checkpoint import Checkpoints as Checkpoints
     from twofold.train.fit import fit as fit
+    from twofold.train.tune import tune as tune
     from twofold.twin import Twin as Twin
 
 

@@ -17,6 +17,7 @@ from twofold.cli.options import EXIT_CODES
 from twofold.cli.overview import demo, info, recipe
 from twofold.cli.plan import plan
 from twofold.cli.spot import spot
+from twofold.cli.tune import tune
 from twofold.cli.upkeep import audit, check, migrate, rekey
 from twofold.cli.watch import evaluate, monitor
 
@@ -38,7 +39,7 @@ app = App(
     ),
 )
 GROUPS = {
-    "Train and measure": (doctor, plan, recipe, train, import_, calibrate, evaluate, monitor),
+    "Train and measure": (doctor, plan, recipe, tune, train, import_, calibrate, evaluate, monitor),
     "Verify and identify": (verify, identify, spot),
     "Enrol and forget": (enrol, expire, revoke, forget, purge),
     "Index and search": (index, search, dedup, embed),

@@ -26,6 +26,7 @@ from twofold.results.measurements import (
     Progress,
     Reference,
     Standing,
+    Tuning,
 )
 from twofold.results.receipts import (
     AuditEntry,
@@ -74,6 +75,7 @@ __all__ = [
     "Spotting",
     "Standing",
     "Toll",
+    "Tuning",
     "Verdict",
     "plain",
 ]

@@ -16,6 +16,7 @@ __all__ = [
     "Progress",
     "Reference",
     "Standing",
+    "Tuning",
 ]
 
 SAYS_NOTHING = 0.5
@@ -158,6 +159,24 @@ class Progress:
     waiting: float
     seconds: float
     seconds_left: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """Where a tuning stands, for a bar.
+
+    Attributes:
+        stage: "trial" or "confirming". number, total: of trials, or of trainings that confirm.
+        best: the monitored number of the best trial so far; None before the first has ended.
+        training: where the present training stands.
+    """
+
+    stage: str
+    number: int
+    total: int
+    monitor: str
+    best: float | None
+    training: Progress
 
 
 @dataclass(frozen=True, kw_only=True)

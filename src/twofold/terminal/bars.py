@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from twofold.results import Progress
+from twofold.results import Progress, Tuning
 
-__all__ = ["TrainingBar", "bar", "stages", "training", "training_numbers"]
+__all__ = ["TrainingBar", "bar", "stages", "training", "training_numbers", "tuning"]
 
 
 @contextmanager
@@ -71,6 +71,19 @@ def training(*, quiet: bool = False) -> Iterator["TrainingBar"]:
         yield TrainingBar(bars, lines=None if quiet or shown else console)
 
 
+@contextmanager
+def tuning(*, quiet: bool = False) -> Iterator[Callable[[Tuning], None]]:
+    """A bar for `tune(watch=...)`: which trial it is, and where its training stands."""
+    with training(quiet=quiet) as shown:
+
+        def watch(tuning: Tuning) -> None:
+            best = "" if tuning.best is None else f" (best {tuning.monitor} {tuning.best:.4f})"
+            shown.heading = f"{tuning.stage} {tuning.number} of {tuning.total}{best}"
+            shown(tuning.training)
+
+        yield watch
+
+
 LINE_SECONDS = 30.0
 """Between two lines of progress where no terminal shows a bar: a log of a day stays under 3,000 lines."""
 
@@ -80,23 +93,29 @@ class TrainingBar:
 
     Args:
         lines: gets a line now and then, where there is no bar: for logs.
+
+    Attributes:
+        heading: what the training is.
     """
 
     def __init__(self, bars: Bars, *, lines: Console | None = None) -> None:
         self._bars, self._lines, self._spoken = bars, lines, time.monotonic()
         self._task = bars.add_task("", total=None, numbers="")
+        self.heading = "training"
 
     def __call__(self, progress: Progress) -> None:
         if self._lines is not None and time.monotonic() - self._spoken >= LINE_SECONDS:
             self._spoken = time.monotonic()
             where = f"epoch {progress.epoch} of {progress.epochs}, step {progress.step} of {progress.steps}"
             self._lines.print(
-                f"training, {where}: {training_numbers(progress)}", soft_wrap=True, markup=False
+                f"{self.heading}, {where}: {training_numbers(progress)}",
+                soft_wrap=True,
+                markup=False,
             )
         done = (progress.epoch - 1 + progress.step / max(progress.steps, 1)) / progress.epochs
         self._bars.update(
             self._task,
-            description=f"training, epoch {progress.epoch} of {progress.epochs}",
+            description=f"{self.heading}, epoch {progress.epoch} of {progress.epochs}",
             completed=done,
             total=1.0,
             numbers=training_numbers(progress),

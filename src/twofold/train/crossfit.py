@@ -4,7 +4,7 @@ The models are thrown away; what stays is their scores, from which the threshold
 is estimated.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +29,9 @@ KEPT_PAIRS = 1 << 19
 FINAL = "final"
 """Where the states of the final training are kept, beside those of `fold-1`, `fold-2`, ..."""
 
+ENDS = ("first", "second")
+"""Of a pair: whose the two things are."""
+
 Watch = Callable[[Progress], None]
 Train = Callable[[Items, Recipe, Checkpoints | None, Watch | None], Bundle]
 
@@ -39,6 +42,7 @@ def crossfit(
     recipe: Recipe,
     *,
     seed: int,
+    judged: Sequence[int] | None = None,
     checkpoints: Checkpoints | None = None,
     watch: Watch | None = None,
 ) -> CrossFit:
@@ -48,6 +52,7 @@ def crossfit(
         train: trains a bundle on items by a recipe.
         items: of the identities that shall be judged; `recipe.split.folds` says in how many folds.
         seed: deals the identities to the folds.
+        judged: numbers of the folds that are judged, from 0 on; None: all of them.
     """
     folds = recipe.split.folds or 0
     if checkpoints and not checkpoints.resume and Processes.present().first:
@@ -55,6 +60,8 @@ def crossfit(
     found: list[PairBlock] = []
     fold_of: list[int] = []
     for fold, names in enumerate(items.folds(folds, seed=seed)):
+        if judged is not None and fold not in judged:
+            continue
         states = under_fold(checkpoints, f"fold-{fold + 1}")
         bundle = train(
             items.without(names),
@@ -65,11 +72,15 @@ def crossfit(
         blocks = _scored(bundle, items, names, seed=seed)
         found += blocks
         fold_of += [fold] * len(blocks)
+    first, second = (np.concatenate([getattr(block, end) for block in found]) for end in ENDS)
+    if judged is not None:  # codes without gaps
+        both = np.unique(np.concatenate([first, second]), return_inverse=True)[1].reshape(-1)
+        first, second = np.split(both, [len(first)])
     return CrossFit(
         scores=np.concatenate([block.scores for block in found]).astype(np.float32),
         same=np.concatenate([block.same for block in found]),
-        first=np.concatenate([block.first for block in found]),
-        second=np.concatenate([block.second for block in found]),
+        first=first,
+        second=second,
         fold=np.repeat(fold_of, [len(block.scores) for block in found]),
     )
 

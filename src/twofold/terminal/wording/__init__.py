@@ -20,6 +20,7 @@ from twofold.terminal.wording.plan import planned
 from twofold.terminal.wording.search import found
 from twofold.terminal.wording.spot import spotted
 from twofold.terminal.wording.train import trained
+from twofold.terminal.wording.tune import evidence, tuned
 from twofold.terminal.wording.upkeep import audited, forgotten, inspection, migrated
 from twofold.terminal.wording.verify import (
     identification,
@@ -43,6 +44,7 @@ __all__ = [
     "drift",
     "evaluation",
     "evaluation_told",
+    "evidence",
     "facts",
     "findings",
     "forgotten",
@@ -60,6 +62,7 @@ __all__ = [
     "spotted",
     "to_calibrate",
     "trained",
+    "tuned",
     "verdict",
     "verdicts",
     "without_threshold",

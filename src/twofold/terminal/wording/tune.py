@@ -1,0 +1,59 @@
+"""What a tuning has found, in words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from twofold.plurals import counted
+from twofold.train.tune import Candidate, Tuned
+
+__all__ = ["evidence", "tuned"]
+
+
+def tuned(found: Tuned, out: Path) -> str:
+    """The comparison, what is recommended, and where it was written."""
+    return "\n".join([*evidence(found), f"written to {out}"])
+
+
+def evidence(found: Tuned) -> list[str]:
+    """How the recommended settings were found, and how sure it is that they are better."""
+    tried = (
+        f"{counted(found.finished, 'trial')} finished, {found.ended} ended early, {found.failed} "
+        f"failed, in {found.seconds:,.0f} s, on {counted(found.identities, 'identity')} in three "
+        f"folds"
+    )
+    header = "equal error rate on the two folds that chose nothing:"
+    return [tried, header, *(f"  {_line(each)}" for each in found.candidates), *_said(found)]
+
+
+def _line(each: Candidate) -> str:
+    if each.gain is None:
+        return f"{each.eer:.4f}  the recipe as it is"
+    gain = f"better by {each.gain.gain:.4f} [{each.gain.low:.4f}, {each.gain.high:.4f}]"
+    return f"{each.eer:.4f}  {gain}: {_settings(each.settings)}"
+
+
+def _said(found: Tuned) -> list[str]:
+    """The recommendation, and how far it is shown."""
+    gain = found.chosen.gain
+    if gain is None:
+        said = "no trial was better than the recipe as it is, which is recommended"
+    elif gain.low > 0:
+        said = (
+            f"recommended: {_settings(found.chosen.settings)}. It is better by more than chance "
+            f"(95 % interval, paired over {counted(gain.resampled, 'identity')})"
+        )
+    else:
+        said = (
+            f"recommended: {_settings(found.chosen.settings)}. That it is better than the recipe "
+            f"as it is has not been shown: the interval holds 0"
+        )
+    return [said, *(f"note: {note}" for note in found.notes)]
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={_short(value)}" for name, value in settings.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

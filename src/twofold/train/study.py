@@ -1,0 +1,101 @@
+"""What the trials of a tuning have found so far, in a file that a later command continues (extra `tune`)."""
+
+import hashlib
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+from twofold.config import Recipe
+from twofold.data.items import Items
+from twofold.errors import DataError, MissingExtra, UsageError
+
+__all__ = ["data_digest", "opened", "optuna", "recipe_digest"]
+
+FIRST_AT_RANDOM = 8
+"""Trials at random before the sampler learns from them; TPE's default of 10 is a third of 30."""
+
+FIRST_UNCUT = 4
+"""Trials that run to their end before one is ended early."""
+
+
+def optuna() -> Any:
+    """The package that proposes settings.
+
+    Raises:
+        MissingExtra: it is not installed.
+    """
+    try:
+        import optuna as package
+    except ImportError:
+        raise MissingExtra("settings are proposed by optuna: pip install 'twofold[tune]'") from None
+    package.logging.set_verbosity(package.logging.ERROR)  # our own words say what failed
+    return package
+
+
+def opened(path: Path, *, known: dict[str, Any], better: str, seed: int, resume: bool) -> Any:
+    """The study at `path`, new or continued.
+
+    Args:
+        known: what the trials depend on; a study of other data or another recipe is refused.
+        better: "minimize" or "maximize" the monitored number.
+        seed: of the proposals.
+
+    Raises:
+        UsageError: a study is there and is not to be continued, or none is there.
+        DataError: it is of other data, of another recipe, or damaged.
+    """
+    package = optuna()
+    if path.exists() and not resume:
+        raise UsageError(
+            f"{path} holds the trials of an earlier tuning: --resume continues it, --force starts "
+            f"over"
+        )
+    if resume and not path.exists():
+        raise UsageError(f"{path} is not there, so nothing can be resumed: leave out --resume")
+    journal = package.storages.journal
+    try:
+        storage = package.storages.JournalStorage(journal.JournalFileBackend(str(path)))
+        study = _created(package, storage, better=better, seed=seed)
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise DataError(
+            f"{path} does not hold a study that can be read ({type(error).__name__}): remove it"
+        ) from None
+    written = study.user_attrs or known
+    if changed := [name for name in known if written.get(name) != known[name]]:
+        raise DataError(
+            f"{path} is a study of another {' and '.join(changed)}: give those it began with, or "
+            f"leave out --resume and choose another place"
+        )
+    for name, value in known.items():
+        study.set_user_attr(name, value)
+    return study
+
+
+def _created(package: Any, storage: Any, *, better: str, seed: int) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is experimental in the package
+        study = package.create_study(
+            storage=storage, study_name="tune", direction=better, load_if_exists=True
+        )
+        # as many numbers later as trials are known, so that a continued study proposes new ones
+        study.sampler = package.samplers.TPESampler(
+            seed=seed + len(study.trials), n_startup_trials=FIRST_AT_RANDOM
+        )
+        study.pruner = package.pruners.MedianPruner(n_startup_trials=FIRST_UNCUT)
+    return study
+
+
+def data_digest(items: Items) -> str:
+    """16 hexadecimal digits that change with the contents and the labels of the items, not with their order."""
+    rows = sorted(
+        f"{content} {items.names[label]}"
+        for content, label in zip(items.content_hashes(), items.labels, strict=True)
+    )
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """16 hexadecimal digits that change with the recipe."""
+    told = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -1,0 +1,148 @@
+"""tune: trials on identities that they have not seen, a fair comparison of the best, and studies that go on."""
+
+import numpy as np
+import pytest
+
+from twofold import Items, recipes, tune
+from twofold.errors import DataError, NotEnoughData, UsageError
+from twofold.train import search_space
+from twofold.train.search_space import SEARCHED, as_it_is, check_searched, settings_of
+from twofold.train.tune import Search
+
+NAMES, ONE = ("learning_rate", "loss"), Search(trials=1)
+QUICK = {"epochs": 4, "fewest_steps": 0, "encoder.dim": 8}
+
+
+def vectors(identities: int = 24, each: int = 6, seed: int = 0) -> Items:
+    """Identities differ in four of sixteen numbers; the rest is louder noise, which a head must learn to leave out."""
+    draw = np.random.default_rng(seed)
+    centres = draw.normal(size=(identities, 4))
+    labels = np.repeat(np.arange(identities), each)
+    told = centres[labels] + 0.3 * draw.normal(size=(len(labels), 4))
+    rows = np.concatenate([told, 3 * draw.normal(size=(len(labels), 12))], axis=1)
+    return Items.from_arrays(rows.astype(np.float32), [f"v{label}" for label in labels])
+
+
+def recipe(**settings):
+    return recipes.head().replace({"input.size": 16, **QUICK, **settings})
+
+
+class Drawn:
+    """A trial that draws at random, as optuna's first ones do."""
+
+    def __init__(self, seed: int) -> None:
+        self.draw = np.random.default_rng(seed)
+
+    def suggest_float(self, name, low, high, *, log=False):
+        value = (
+            self.draw.uniform(np.log(low), np.log(high)) if log else self.draw.uniform(low, high)
+        )
+        return float(np.exp(value)) if log else float(value)
+
+    def suggest_categorical(self, name, choices):
+        return choices[self.draw.integers(len(choices))]
+
+
+@pytest.mark.parametrize("name", recipes.__all__)
+def test_every_drawn_setting_fits_its_recipe(name):
+    chosen = recipes.find(name)
+    if name == "head":
+        chosen = chosen.replace({"input.size": 16})
+    searched = check_searched((), chosen)
+    assert set(searched) <= set(SEARCHED) and "learning_rate" in searched
+    for seed in range(20):
+        drawn = settings_of(Drawn(seed), chosen, searched)
+        changed = chosen.replace(drawn)
+        accepted = search_space._parameters(changed.encoder.name)
+        assert set(changed.encoder.arguments) <= set(accepted)
+    assert set(as_it_is(chosen, searched)) == set(searched)
+
+
+def test_what_can_be_searched_is_said():
+    with pytest.raises(UsageError, match=r"'lose' cannot be searched.*loss"):
+        check_searched(["lose"], recipe())
+    with pytest.raises(UsageError, match="nothing to search in freeze"):
+        check_searched(["freeze"], recipe())
+    assert "freeze" in check_searched((), recipes.photo())
+    assert "encoder" not in check_searched((), recipes.photo())
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    place = tmp_path_factory.mktemp("tune") / "study.trials"
+    return tune(recipe(), vectors(), place, search=Search(trials=6, names=NAMES)), place
+
+
+def test_the_best_are_compared_where_nothing_was_chosen(found):
+    result, _ = found
+    own, *others = result.candidates
+    assert own.settings == {} and own.gain is None and 1 <= len(others) <= 2
+    assert result.finished + result.ended + result.failed == 6
+    for each in others:
+        assert each.settings and each.gain.low <= each.gain.gain <= each.gain.high
+        assert each.gain.gain == pytest.approx(own.eer - each.eer, abs=1e-9)
+        # two of three folds of 24 identities judge
+        assert each.gain.resampled == 16
+    assert result.chosen.eer == min(each.eer for each in result.candidates)
+    assert result.recipe == recipe().replace(dict(result.chosen.settings))
+    assert any("too few to keep some aside" in note for note in result.notes)
+
+
+def test_a_study_goes_on_and_keeps_what_it_knows(found):
+    _, place = found
+    more = tune(recipe(), vectors(), place, search=Search(trials=8, names=NAMES), resume=True)
+    assert more.finished + more.ended + more.failed == 8
+
+
+def test_studies_are_of_one_data_set_and_one_recipe(found, tmp_path):
+    _, place = found
+    with pytest.raises(UsageError, match="--resume continues it"):
+        tune(recipe(), vectors(), place, search=ONE)
+    with pytest.raises(DataError, match="of another data"):
+        tune(recipe(), vectors(seed=1), place, search=ONE, resume=True)
+    with pytest.raises(DataError, match="of another recipe"):
+        tune(recipe(p=8), vectors(), place, search=ONE, resume=True)
+    with pytest.raises(UsageError, match="nothing can be resumed"):
+        tune(recipe(), vectors(), tmp_path / "none", search=ONE, resume=True)
+    (tmp_path / "odd").write_text("not a study\n")
+    with pytest.raises(DataError, match="does not hold a study"):
+        tune(recipe(), vectors(), tmp_path / "odd", search=ONE, resume=True)
+
+
+def test_the_same_seed_proposes_the_same_settings(tmp_path):
+    asked = {"search": Search(trials=3, names=["learning_rate", "dim"])}
+    one, two = (tune(recipe(), vectors(), tmp_path / name, **asked) for name in "ab")
+    assert [each.settings for each in one.candidates] == [each.settings for each in two.candidates]
+    assert [each.eer for each in one.candidates] == [each.eer for each in two.candidates]
+
+
+def test_identities_that_are_kept_aside_take_no_part(tmp_path):
+    many = vectors(identities=130, each=2)
+    result = tune(
+        recipe(epochs=1), many, tmp_path / "s", search=Search(trials=1, names=["learning_rate"])
+    )
+    assert 80 < result.identities < 120 and not result.notes
+
+
+def test_what_the_user_has_set_is_not_searched(tmp_path):
+    search = Search(trials=2, fixed=["loss.temperature", "p"])
+    result = tune(recipe(p=8), vectors(), tmp_path / "s", search=search)
+    told = {name.split(".")[0] for each in result.candidates for name in each.settings}
+    assert not told & {"loss", "p", "k"}
+
+
+def test_too_little_is_refused(tmp_path):
+    with pytest.raises(NotEnoughData, match="8 identities with two items: tuning takes 12"):
+        tune(recipe(), vectors(identities=8), tmp_path / "s", search=ONE)
+    with pytest.raises(UsageError, match=r"not enough to confirm|could be finished"):
+        tune(recipe(), vectors(), tmp_path / "t", search=Search(trials=5, seconds=1e-3))
+
+
+def test_progress_is_told(tmp_path):
+    seen = []
+    search = Search(trials=2, names=["learning_rate"])
+    tune(recipe(), vectors(), tmp_path / "s", search=search, watch=seen.append)
+    stages = [(each.stage, each.number) for each in seen]
+    assert stages[0] == ("trial", 1) and ("trial", 2) in stages
+    assert {number for stage, number in stages if stage == "confirming"} == {1, 2, 3, 4}
+    assert all(each.total in (2, 4) for each in seen)
