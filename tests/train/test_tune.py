@@ -43,7 +43,7 @@ class Drawn:
         return choices[self.draw.integers(len(choices))]
 
 
-@pytest.mark.parametrize("name", recipes.__all__)
+@pytest.mark.parametrize("name", [each for each in recipes.__all__ if each != "change"])
 def test_every_drawn_setting_fits_its_recipe(name):
     chosen = recipes.find(name)
     if name == "head":
@@ -136,6 +136,11 @@ def test_too_little_is_refused(tmp_path):
         tune(recipe(), vectors(identities=8), tmp_path / "s", search=ONE)
     with pytest.raises(UsageError, match=r"not enough to confirm|could be finished"):
         tune(recipe(), vectors(), tmp_path / "t", search=Search(trials=5, seconds=1e-3))
+
+
+def test_recipes_of_other_kinds_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="of kind change are not tuned"):
+        tune(recipes.change(), vectors(), tmp_path / "s", search=ONE)
 
 
 def test_progress_is_told(tmp_path):

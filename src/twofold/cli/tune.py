@@ -89,7 +89,8 @@ def tune(
     refuse_columns(find(recipe), columns, recipe)
     chosen = sized(find(recipe).replace(changes), data)
     reader = build.check(chosen)
-    refuse_other_kind(data, reader, f"the recipe {recipe}")
+    if chosen.kind == "embedding":
+        refuse_other_kind(data, reader, f"the recipe {recipe}")
     with naming_left_out():
         items = Items.open(data, levels=levels, columns=columns_of(reader))
     names = [] if search is None else [name.strip() for name in search.split(",")]

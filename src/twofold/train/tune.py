@@ -144,6 +144,10 @@ def tune(
         MissingExtra: without the extra `tune`.
     """
     began, search = time.monotonic(), search or Search()
+    if recipe.kind != "embedding":
+        raise UsageError(
+            f"recipes of kind {recipe.kind} are not tuned: their scenes are too few to choose on"
+        )
     recipe = sized(recipe, items.values)
     searched = _searched(search.names, search.fixed, recipe)
     learning, notes = _learning(recipe, items, search.fixed, seed)
