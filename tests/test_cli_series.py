@@ -129,6 +129,34 @@ def test_a_report_and_a_search_page_draw_series(run, model, data, tmp_path):
     assert page.read_text().count('class="behind"') == 3
 
 
+def test_a_closed_set_only_by_name(run, model, data, tmp_path):
+    train, test = machines(tmp_path, 5, 6, seed=3), tmp_path / "test.ts"
+    lines = train.read_text().splitlines()
+    header, cases = lines[:3], lines[3:]
+    train.write_text("\n".join(header + cases[::2]) + "\n")
+    test.write_text("\n".join(header + cases[1::2]) + "\n")
+    closed = tmp_path / "closed"
+    code, _, err = run("train", "series", train, "-o", closed, *QUICK, "--set", "epochs=1")
+    assert code == 0 and "none is kept aside" in err
+    code, _, err = run("evaluate", closed, test, "--gallery", train)
+    assert code == 2 and "5 of 5 classes were trained on" in err and "--closed-set" in err
+    code, out, _ = run("evaluate", closed, test, "--gallery", train, "--closed-set")
+    assert code == 0 and out.startswith("closed set: the classes were trained on, so this says")
+    assert "nothing is certified" in out and "resampling 15 items" in out
+    words = ("evaluate", closed, test, "--gallery", train, "--closed-set", "--json")
+    assert json.loads(run(*words)[1])["closed_set"] is True
+    code, out, _ = run("evaluate", model, test, "--gallery", train, "--closed-set")
+    assert code == 0 and "closed set" not in out and "resampling 5 identities" in out
+    code, _, err = run("calibrate", closed, train, "--far", "0.05")
+    assert code == 2 and "none was kept aside" in err and err.count("\n") == 1
+    for words, said in (
+        (("evaluate", model, test, "--closed-set"), "--closed-set is for --gallery"),
+        (("evaluate", model, test, "--gallery", train, "--far", "0.1"), "--far is about pairs"),
+    ):
+        code, _, err = run(*words)
+        assert code == 2 and said in err
+
+
 def two_channels() -> list[tuple[str, np.ndarray]]:
     return [(label, np.stack([wave, -wave], axis=1)) for label, wave in drawn(6, 4, length=24)]
 

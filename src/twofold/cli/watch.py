@@ -37,6 +37,8 @@ def evaluate(
     *,
     far: MaybeRate = None,
     against: Path | None = None,
+    gallery: Path | None = None,
+    closed_set: Flag = False,
     report: OutFile = None,
     levels: Levels = 1,
     settings: Set = (),
@@ -54,6 +56,10 @@ def evaluate(
         far: false-accept rate at which to report the true-accept rate; by default the calibrated
             one.
         against: another bundle: by how much is it better than the first on the same identities?
+        gallery: how often is the nearest example of this data of the right class? DATA and GALLERY
+            hold the same classes, as the TEST and TRAIN of a public set do.
+        closed_set: with --gallery: the classes are those that the bundle was trained on. The
+            numbers then say nothing of other classes.
         report: write a page with curves, hardest pairs, groups and a map to this file (one HTML
             file that opens offline), and MODEL_CARD.md into the bundle's folder.
         levels: 2 for nested folders: group/identity/file.
@@ -75,6 +81,10 @@ def evaluate(
         _refuse_of_items(far, against, levels)
         asked = {"confidence": confidence, "seed": seed, "device": device, "json": json}
         return evaluate_scenes(bundle, data, report=report, pictures=pictures, **asked)
+    if gallery is not None or closed_set:
+        others = {"--far": far, "--against": against, "--report": report}
+        given = [name for name, value in others.items() if value is not None]
+        return _nearest(bundle, data, gallery, closed_set=closed_set, given=given, **asked)
     if report is not None:
         if against is not None:
             raise UsageError("--report is about one bundle: leave --against out")
@@ -120,6 +130,51 @@ def _refuse_of_items(far: float | None, against: Path | None, levels: int) -> No
             raise UsageError(
                 f"{name} is for bundles that compare embeddings, and this one maps change: drop it"
             )
+
+
+def _nearest(
+    bundle: Path,
+    data: Path,
+    gallery: Path | None,
+    *,
+    closed_set: bool,
+    given: list[str],
+    levels: int,
+    seed: int,
+    device: str | None,
+    json: bool,
+    far: None = None,
+) -> int:
+    """`evaluate` against the examples of a gallery.
+
+    Args:
+        given: options that were given and mean nothing here.
+    """
+    from twofold.apps.closed_set import nearest_example
+    from twofold.data.items import Items
+    from twofold.inputs.optional import columns
+    from twofold.terminal import bars, wording
+
+    if gallery is None:
+        raise UsageError(
+            "--closed-set is for --gallery: give the examples to compare with, such as the data "
+            "that the bundle was trained on"
+        )
+    if given:
+        raise UsageError(f"{given[0]} is about pairs, and --gallery about examples: leave one out")
+    known = loaded(bundle, device, [data])
+    for each in (data, gallery):
+        refuse_other_kind(each, known.twin.input, str(bundle))
+    with naming_left_out(), bars.stages(quiet=json) as watch:
+        items, examples = (
+            Items.open(each, levels=levels, columns=columns(known.twin.input))
+            for each in (data, gallery)
+        )
+        found = nearest_example(
+            known, items, examples, closed_set=closed_set, seed=seed, watch=watch
+        )
+    print_json(asdict(found)) if json else show(wording.nearest_example(found))
+    return YES
 
 
 def _evaluate_scores(

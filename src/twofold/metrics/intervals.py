@@ -16,6 +16,7 @@ __all__ = [
     "identity_weights",
     "normal_quantile",
     "resampled_means",
+    "share_interval",
     "student_quantile",
     "weighted_means",
 ]
@@ -137,6 +138,14 @@ def resampled_means(
         for name, each in values.items():
             found[name].append(weighted_means(each, identity, weights.astype(np.float32)))
     return {name: np.concatenate(rows) for name, rows in found.items()}
+
+
+def share_interval(hits: float, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """The interval of a share of independent trials (Clopper & Pearson 1934)."""
+    tail = (1.0 - confidence) / 2.0
+    low = 0.0 if hits <= 0 else beta_quantile(tail, max(hits, 0.5), trials - hits + 1)
+    high = 1.0 if hits >= trials else beta_quantile(1 - tail, hits + 1, max(trials - hits, 0.5))
+    return low, high
 
 
 def normal_quantile(share: float) -> float:

@@ -8,6 +8,7 @@ from twofold.nn.hugging_face import hugging_face
 from twofold.nn.hugging_face_pictures import hugging_face_pictures
 from twofold.nn.mlp import identity, linear, mlp
 from twofold.nn.onnx_model import onnx_model
+from twofold.nn.random_convolutions import random_convolutions
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
 from twofold.nn.series_cnn import cnn_lstm, fcn_1d, inception_time
@@ -32,6 +33,7 @@ __all__ = [
     "minilm",
     "mlp",
     "onnx_model",
+    "random_convolutions",
     "resnet18",
     "resnet34",
     "resnet50",

@@ -13,6 +13,7 @@ __all__ = [
     "Evaluation",
     "Finding",
     "Moved",
+    "NearestExample",
     "Progress",
     "Reference",
     "Standing",
@@ -44,6 +45,27 @@ class Estimate:
     def says_nothing(self) -> bool:
         """Whether the interval covers half of all that the number can be."""
         return self.high - self.low >= SAYS_NOTHING
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestExample:
+    """How often the nearest example of a gallery is of the right class.
+
+    Attributes:
+        estimates: accuracy, and balanced_accuracy (the mean over the classes).
+        items, gallery, classes: how much data that was.
+        closed_set: the classes were trained on: the numbers say nothing of unseen ones.
+        confused: class, the class it was taken for, and how often; the most frequent first.
+        notes: what else should be known.
+    """
+
+    estimates: tuple[Estimate, ...]
+    items: int
+    gallery: int
+    classes: int
+    closed_set: bool
+    confused: tuple[tuple[str, str, int], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

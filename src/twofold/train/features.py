@@ -21,7 +21,7 @@ from twofold.embedding import read_all
 from twofold.errors import RecipeError
 from twofold.nn.blocks import OnFeatures
 from twofold.precision import resolved
-from twofold.train.freezing import whole_trunk
+from twofold.train.freezing import still_trunk, whole_trunk
 from twofold.train.stored import MEMORY
 from twofold.twin import Twin
 
@@ -110,18 +110,26 @@ def kept_features(
     twin: Twin, recipe: Recipe, train: Items | Pairs, valid: Items | Pairs | None
 ) -> Iterator[Kept]:
     """What to feed a twin whose frozen parts are frozen already; inside it takes that."""
-    if not (recipe.freeze is not None and _whole(twin, recipe)):
+    if not _whole(twin, recipe) or (recipe.freeze is None and recipe.augment):
         yield Kept(train=train, valid=valid)
         return
     if recipe.augment:
         yield Kept(train=train, valid=valid, notes=(AUGMENTED,))
         return
+    _prepare(twin, train)
     made = featured(twin, [train, valid], precision=resolved(recipe.precision, twin.device))
     if made is None:
         yield Kept(train=train, valid=valid, notes=(TOO_LARGE,))
         return
     with on_features(twin, made[0].values[0]):
         yield Kept(train=made[0], valid=made[1], notes=(KEPT,))
+
+
+def _prepare(twin: Twin, train: Items | Pairs) -> None:
+    """Let a trunk learn what it must know of the training things before it makes features of them."""
+    if (prepare := getattr(twin.encoder, "prepare_features", None)) is not None:
+        arrays = read_all(twin.input, train.values)
+        prepare(twin.input.normalise(twin.input.stack([array])) for array in arrays)
 
 
 def with_cache(items: Items, recipe: Recipe) -> Items:
@@ -136,7 +144,11 @@ def with_cache(items: Items, recipe: Recipe) -> Items:
 
 def _whole(twin: Twin, recipe: Recipe) -> bool:
     """Whether nothing below the head of an encoder learns, so that its features stay the same."""
-    return isinstance(twin.encoder, OnFeatures) and whole_trunk(twin.encoder, recipe.freeze)
+    if not isinstance(twin.encoder, OnFeatures):
+        return False
+    if recipe.freeze is None:
+        return still_trunk(twin.encoder)
+    return whole_trunk(twin.encoder, recipe.freeze)
 
 
 def featured(
@@ -154,7 +166,9 @@ def featured(
         if part is None or not len(part.values):
             made.append(part)
             continue
-        cache: Cache = part.__dict__.get(HANDED_ON, {})
+        # a trunk that learns from its training things makes other features in each fold
+        own = hasattr(encoder, "prepare_features")
+        cache: Cache = {} if own else part.__dict__.get(HANDED_ON, {})
         values = _features(twin, part.values, cache, precision)
         if values is None:
             return None

@@ -36,6 +36,7 @@ from twofold.train.run import Run, reorder
 from twofold.train.split import Dealt, deal, deal_again, deal_from, refuse_other_data, trained_on
 from twofold.train.start import worse_than_start
 from twofold.train.step import step
+from twofold.train.stored import Stored
 from twofold.train.validate import validation_of
 from twofold.train.warm_start import take_weights
 from twofold.twin import Twin
@@ -308,6 +309,13 @@ def _fit(
         )
 
 
+def _classes_of(twin: Twin, train: Items | Pairs, stored: Stored) -> dict[str, Any]:
+    """The classes of what an encoder is prepared with, where it asks for them."""
+    if not getattr(twin.encoder, "prepared_by_class", False) or not isinstance(train, Items):
+        return {}
+    return {"labels": train.labels[stored.spread(PREPARED)]}
+
+
 def _fit_unfrozen(
     twin: Twin,
     material: Material,
@@ -336,7 +344,7 @@ def _fit_unfrozen(
         aim = objective(recipe, twin, classes=feed.classes, loss=loss, linked=linked)
     if (prepare := getattr(twin.encoder, "prepare", None)) is not None:
         seen = (twin.input.stack([array]) for array in feed.stored.some(PREPARED))
-        prepare(map(twin.input.normalise, seen))
+        prepare(map(twin.input.normalise, seen), **_classes_of(twin, train, feed.stored))
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     run.frozen = still
     run.ancestor, run.budget.began = material.ancestor, material.began

@@ -9,7 +9,7 @@ from twofold.errors import RecipeError
 from twofold.nn.blocks import blocks, frozen_parts, head
 from twofold.twin import ChangeTwin, Twin
 
-__all__ = ["frozen", "rate_factors", "stay_still", "whole_trunk"]
+__all__ = ["frozen", "rate_factors", "stay_still", "still_trunk", "whole_trunk"]
 
 
 @contextmanager
@@ -61,6 +61,12 @@ def whole_trunk(encoder: nn.Module, freeze: str | int | None) -> bool:
     inside = {id(part) for module in frozen_parts(encoder, freeze) for part in module.parameters()}
     below = [part for block in blocks(encoder) for module in block for part in module.parameters()]
     return bool(below) and all(id(part) in inside for part in below)
+
+
+def still_trunk(encoder: nn.Module) -> bool:
+    """Whether nothing below the head learns, without being frozen by a recipe: fixed kernels, say."""
+    below = [part for block in blocks(encoder) for module in block for part in module.parameters()]
+    return bool(below) and not any(part.requires_grad for part in below)
 
 
 def rate_factors(twin: Twin | ChangeTwin, layer_decay: float | None) -> dict[int, float]:

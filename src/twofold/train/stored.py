@@ -86,11 +86,15 @@ class Stored:
 
     def some(self, most: int) -> Iterator[np.ndarray]:
         """The arrays of all values, or of so many spread over them."""
-        places = np.unique(
-            np.linspace(0, len(self.values) - 1, min(most, len(self.values))).astype(int)
-        )
+        places = self.spread(most)
         for start in range(0, len(places), TOGETHER):
             yield from self.take(places[start : start + TOGETHER])
+
+    def spread(self, most: int) -> Int[np.ndarray, "places"]:
+        """All places, or so many spread over them."""
+        return np.unique(
+            np.linspace(0, len(self.values) - 1, min(most, len(self.values))).astype(int)
+        )
 
     def take(self, indices: Int[np.ndarray, "n"]) -> list[np.ndarray]:
         """The arrays at `indices`."""

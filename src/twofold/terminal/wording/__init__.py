@@ -12,6 +12,7 @@ from twofold.terminal.wording.evaluate import (
     differences_told,
     evaluation,
     evaluation_told,
+    nearest_example,
 )
 from twofold.terminal.wording.index import indexed, sharded
 from twofold.terminal.wording.info import facts, parts
@@ -56,6 +57,7 @@ __all__ = [
     "items",
     "migrated",
     "nearest",
+    "nearest_example",
     "parts",
     "planned",
     "sharded",

@@ -8,7 +8,7 @@ from typing import Any
 
 from twofold.plurals import counted
 from twofold.printable import with_printable_data
-from twofold.results import Difference, Estimate, Evaluation
+from twofold.results import Difference, Estimate, Evaluation, NearestExample
 
 __all__ = [
     "agreement",
@@ -17,6 +17,7 @@ __all__ = [
     "evaluation",
     "evaluation_told",
     "narrower",
+    "nearest_example",
     "rate",
     "said_of",
 ]
@@ -46,6 +47,31 @@ def evaluation(found: Evaluation) -> str:
             f"threshold {found.threshold:.4f} for a false-accept rate of {found.far:g} "
             f"({found.standing}): {held}"
         )
+    return "\n".join([*lines, *found.notes])
+
+
+CLOSED = (
+    "closed set: the classes were trained on, so this says nothing of unseen classes, and nothing is "
+    "certified"
+)
+
+
+@with_printable_data
+def nearest_example(found: NearestExample) -> str:
+    """What it is worth, the numbers, what they were measured on, and which classes were taken for which."""
+    wide = max(len(each.name) for each in found.estimates)
+    lines = [CLOSED] if found.closed_set else []
+    lines += [
+        f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]{said_of(e)}"
+        for e in found.estimates
+    ]
+    first = found.estimates[0]
+    lines.append(
+        f"nearest of {counted(found.gallery, 'example')} of {counted(found.classes, 'class')}, "
+        f"{counted(found.items, 'item')}; {first.confidence:.0%} intervals, resampling "
+        f"{counted(first.resampled, first.unit)}"
+    )
+    lines += [f"{label} taken for {other}: {count}" for label, other, count in found.confused]
     return "\n".join([*lines, *found.notes])
 
 
