@@ -11,6 +11,7 @@ the classes train; a trial shows one example of each of five others, and a query
 Intervals: of closed sets over items, of unseen classes over classes.
 """
 
+import importlib
 import importlib.util
 import resource
 import time
@@ -224,9 +225,8 @@ def _aligned(one: np.ndarray, two: np.ndarray) -> np.ndarray:
 
 def multirocket(given: Given) -> np.ndarray:
     """aeon's MultiRocketHydra, as it is, with its own classifier."""
-    from aeon.classification.convolution_based import MultiRocketHydraClassifier
-
-    model = MultiRocketHydraClassifier(random_state=0, n_jobs=1)
+    rockets = importlib.import_module("aeon.classification.convolution_based")
+    model = rockets.MultiRocketHydraClassifier(random_state=0, n_jobs=1)
     model.fit(np.stack(given.train).transpose(0, 2, 1).astype(np.float64), given.train_labels)
     said = model.predict(np.stack(given.test).transpose(0, 2, 1).astype(np.float64))
     return np.asarray(said) == given.test_labels

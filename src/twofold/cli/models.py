@@ -73,8 +73,8 @@ def train(
     On several GPUs or processors: torchrun --nproc-per-node N -m twofold train ...
 
     Args:
-        recipe: a built-in name (face, signature, character, photo, generic, text, names, head,
-            change) or a TOML file.
+        recipe: a built-in name (face, signature, character, photo, generic, text, names, dna, series,
+            speech, speaker, change, head) or a TOML file.
         data: a folder with one sub-folder per identity, a table with path (or text, or vector) and
             label, what `twofold embed` wrote, or a table of pairs (columns a and b, or text_a and
             text_b; and same, or score). For change: folders A, B and label, the layouts of OSCD
