@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 from twofold.config import Split
 from twofold.data import fasta, file_names, folders, series_files, splits, tables, vectors
 from twofold.data.hashes import content_hash
-from twofold.data.listing import OPTIONAL, Listing, coded_fields, natural, recoded, some
+from twofold.data.listing import OPTIONAL, Listing, coded_fields, codes_of, natural, recoded, some
 from twofold.errors import DataError, IdentityOverlap, UsageError
 
 __all__ = ["Items", "Parts", "paired_identities"]
@@ -185,19 +185,7 @@ class Items:
 
     @classmethod
     def from_series(cls, path: str | Path, *, labelled: bool = True) -> "Items":
-        """Items of a file of time series, float64 (length, channels).
-
-        UCR's text (.tsv or .txt; one per line, the label first), .ts of sktime and aeon, NPY
-        (series, times, channels) beside a table with the column label, or a table with a row per
-        series and time: the columns `id` and `time`, `label`, and one per channel.
-
-        Args:
-            labelled: False: where the file has no labels, each series is a class of its own.
-
-        Raises:
-            DataError: a line that does not fit, or no labels; names it.
-            NotEnoughData: no series.
-        """
+        """Items of a file of time series, float64 (length, channels): see `data.series_files`."""
         return cls(**coded_fields(series_files.listed(Path(path), labelled=labelled)))
 
     @classmethod
@@ -280,13 +268,13 @@ class Items:
         """
         keep = np.ones(len(self), dtype=bool)
         if identities is not None:
-            keep &= np.isin(self.identity, _codes(identities, self.identities, "identity"))
+            keep &= np.isin(self.identity, codes_of(identities, self.identities, "identity"))
         if groups is not None:
             if self.group is None:
                 raise DataError(
                     f"groups {some(groups)} were asked for, but the items have no groups"
                 )
-            keep &= np.isin(self.group, _codes(groups, self.groups, "group"))
+            keep &= np.isin(self.group, codes_of(groups, self.groups, "group"))
         return self.take(np.flatnonzero(keep))
 
     def at_sites(self, of: Literal["site", "group", "none"]) -> "Items":
@@ -384,17 +372,6 @@ class Parts:
     def names(self) -> dict[str, tuple[str, ...]]:
         """Part -> its identities' names: what `Items.where(identities=...)` takes to get the part again."""
         return {part: getattr(self, part).identities for part in splits.PARTS}
-
-
-def _codes(wanted: Sequence[str], table: tuple[str, ...], what: str) -> list[int]:
-    code = {name: number for number, name in enumerate(table)}
-    unknown = [name for name in wanted if name not in code]
-    if unknown:
-        raise DataError(
-            f"{len(unknown)} of {len(wanted)} names are not among "
-            f"these {len(table)} {what} names: {some(unknown)}"
-        )
-    return [code[name] for name in wanted]
 
 
 def paired_identities(items: Items) -> Bool[np.ndarray, " identities"]:

@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from twofold.errors import DataError, NotEnoughData
 
-__all__ = ["OPTIONAL", "Listing", "coded", "coded_fields", "natural", "recoded", "some"]
+__all__ = ["OPTIONAL", "Listing", "coded", "coded_fields", "codes_of", "natural", "recoded", "some"]
 
 
 OPTIONAL = (("group", "groups"), ("source", "sources"), ("site", "sites"))
@@ -117,6 +117,25 @@ def recoded(
     """Codes of some items anew, from 0 without gaps, and the part of the table that they use."""
     used, codes = np.unique(codes, return_inverse=True)
     return codes.astype(np.int64), tuple(table[code] for code in used)
+
+
+def codes_of(wanted: Sequence[str], table: tuple[str, ...], what: str) -> list[int]:
+    """The codes of some names.
+
+    Args:
+        what: what the names are, for the error.
+
+    Raises:
+        DataError: names that the table does not hold.
+    """
+    code = {name: number for number, name in enumerate(table)}
+    unknown = [name for name in wanted if name not in code]
+    if unknown:
+        raise DataError(
+            f"{len(unknown)} of {len(wanted)} names are not among "
+            f"these {len(table)} {what} names: {some(unknown)}"
+        )
+    return [code[name] for name in wanted]
 
 
 def some(names: Iterable[str], limit: int = 5) -> str:

@@ -22,6 +22,7 @@ from twofold.errors import RecipeError
 from twofold.nn.blocks import OnFeatures
 from twofold.precision import resolved
 from twofold.train.freezing import still_trunk, whole_trunk
+from twofold.train.preparation import prepare_features
 from twofold.train.stored import MEMORY
 from twofold.twin import Twin
 
@@ -116,20 +117,13 @@ def kept_features(
     if recipe.augment:
         yield Kept(train=train, valid=valid, notes=(AUGMENTED,))
         return
-    _prepare(twin, train)
+    prepare_features(twin, train)
     made = featured(twin, [train, valid], precision=resolved(recipe.precision, twin.device))
     if made is None:
         yield Kept(train=train, valid=valid, notes=(TOO_LARGE,))
         return
     with on_features(twin, made[0].values[0]):
         yield Kept(train=made[0], valid=made[1], notes=(KEPT,))
-
-
-def _prepare(twin: Twin, train: Items | Pairs) -> None:
-    """Let a trunk learn what it must know of the training things before it makes features of them."""
-    if (prepare := getattr(twin.encoder, "prepare_features", None)) is not None:
-        arrays = read_all(twin.input, train.values)
-        prepare(twin.input.normalise(twin.input.stack([array])) for array in arrays)
 
 
 def with_cache(items: Items, recipe: Recipe) -> Items:

@@ -32,11 +32,11 @@ from twofold.train.freezing import frozen
 from twofold.train.keeper import Keeper
 from twofold.train.objective import objective, of_pairs
 from twofold.train.outcome import bundle_of, class_names, leaks
+from twofold.train.preparation import prepare
 from twofold.train.run import Run, reorder
 from twofold.train.split import Dealt, deal, deal_again, deal_from, refuse_other_data, trained_on
 from twofold.train.start import worse_than_start
 from twofold.train.step import step
-from twofold.train.stored import Stored
 from twofold.train.validate import validation_of
 from twofold.train.warm_start import take_weights
 from twofold.twin import Twin
@@ -249,9 +249,6 @@ def _as_before(recipe: Recipe, state: State, fixed: Collection[str]) -> Adapted:
     return Adapted(recipe=recipe.model_copy(update=kept))
 
 
-PREPARED = 200_000
-"""Things of the training part, at most, from which an encoder learns what it must know beforehand."""
-
 KNOWN_FOLDS = (
     "these identities are to be cross-fitted, but the bundle of --from was trained on some of "
     "them, so that no fold "
@@ -309,13 +306,6 @@ def _fit(
         )
 
 
-def _classes_of(twin: Twin, train: Items | Pairs, stored: Stored) -> dict[str, Any]:
-    """The classes of what an encoder is prepared with, where it asks for them."""
-    if not getattr(twin.encoder, "prepared_by_class", False) or not isinstance(train, Items):
-        return {}
-    return {"labels": train.labels[stored.spread(PREPARED)]}
-
-
 def _fit_unfrozen(
     twin: Twin,
     material: Material,
@@ -342,9 +332,7 @@ def _fit_unfrozen(
     with build.seeded(seed):
         linked = isinstance(train, Pairs) and train.positive
         aim = objective(recipe, twin, classes=feed.classes, loss=loss, linked=linked)
-    if (prepare := getattr(twin.encoder, "prepare", None)) is not None:
-        seen = (twin.input.stack([array]) for array in feed.stored.some(PREPARED))
-        prepare(map(twin.input.normalise, seen), **_classes_of(twin, train, feed.stored))
+    prepare(twin, train, feed.stored)
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     run.frozen = still
     run.ancestor, run.budget.began = material.ancestor, material.began
