@@ -212,7 +212,7 @@ def _told_other(census: _Census, items: Items) -> tuple[str, ...]:
             f"({_some(items.identities, census.named_trained)}), but none of their contents: all "
             f"are used, taken for "
             "others of the same names. If they are the same ones in other files, these rates "
-            "flatter the model"
+            "flatter the model; for fixed classes: evaluate --gallery TRAIN --closed-set"
         )
     aside = _any(census.aside, ASIDE, len(items.identities))
     if kept := int(aside.sum()):
