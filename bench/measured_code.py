@@ -103,17 +103,6 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/nn/sequences.py",
         "src/twofold/recipes.py",
     ),
-    **dict.fromkeys(
-        ("signals_series_cost", "signals_ucr", "signals_ucr_one_shot"),
-        (
-            "bench/signals_series.py",
-            "src/twofold/inputs/series.py",
-            "src/twofold/nn/random_convolutions.py",
-            "src/twofold/nn/series_cnn.py",
-            "src/twofold/recipes.py",
-            "src/twofold/train",
-        ),
-    ),
     "standings": (
         "bench/standings.py",
         "bench/populations.py",
