@@ -14,12 +14,11 @@ import safetensors.torch
 from jaxtyping import Float
 from torch import nn
 
-from twofold import __version__, admission, build, embedders, recipes
+from twofold import admission, build, embedders, recipes
 from twofold.bundle_files import (
     COHORT,
     CROSSFIT,
     DESCRIPTION,
-    FORMAT,
     LONGEST_REASON,
     MANIFEST,
     OUT_OF_THE_BOX,
@@ -38,12 +37,13 @@ from twofold.bundle_files import (
     rebuilt,
     records_in,
     weights_of,
+    write_manifest,
 )
 from twofold.config import Recipe
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
 from twofold.errors import CannotWrite, DamagedBundle, UnknownName, nearest
-from twofold.files import check_replaceable, new_folder, sha256_file
+from twofold.files import check_replaceable, new_folder
 from twofold.inputs import Input, optional
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
@@ -247,14 +247,7 @@ class Bundle:
                     name: np.ascontiguousarray(array) for name, array in vars(self.crossfit).items()
                 }
                 (folder / CROSSFIT).write_bytes(safetensors.numpy.save(arrays))
-            files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
-            manifest = {
-                "format": FORMAT,
-                "twofold": __version__,
-                "fingerprint": self.fingerprint,
-                "files": files,
-            }
-            (folder / MANIFEST).write_text(as_json(manifest), encoding="utf-8")
+            write_manifest(folder, self.fingerprint)
         return Path(path)
 
     @classmethod

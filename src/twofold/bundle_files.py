@@ -11,7 +11,7 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import nn
 
-from twofold import build, inputs
+from twofold import __version__, build, inputs
 from twofold.comparison import named
 from twofold.config import Piece, Recipe
 from twofold.errors import BundleError, DamagedBundle, NewerFormat, UsageError, WrongKind
@@ -48,6 +48,7 @@ __all__ = [
     "rebuilt",
     "records_in",
     "weights_of",
+    "write_manifest",
 ]
 
 UNFIT = (
@@ -243,6 +244,18 @@ def weights_of(twin: nn.Module) -> bytes:
     return safetensors.torch.save(
         {name: tensor.cpu().contiguous() for name, tensor in twin.state_dict().items()}
     )
+
+
+def write_manifest(folder: Path, fingerprint: str) -> None:
+    """Write down what the files of a bundle are, when all of them are there."""
+    files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+    manifest = {
+        "format": FORMAT,
+        "twofold": __version__,
+        "fingerprint": fingerprint,
+        "files": files,
+    }
+    (folder / MANIFEST).write_text(as_json(manifest), encoding="utf-8")
 
 
 def fingerprint_of(weights: str, twin: Mapping[str, Any], recipe: Recipe, decoder: int) -> str:

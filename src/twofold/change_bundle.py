@@ -10,10 +10,9 @@ from typing import Any
 import safetensors.numpy
 import safetensors.torch
 
-from twofold import __version__, build
+from twofold import build
 from twofold.bundle_files import (
     DESCRIPTION,
-    FORMAT,
     LONGEST_REASON,
     MANIFEST,
     RECORDS,
@@ -25,10 +24,11 @@ from twofold.bundle_files import (
     manifest_of,
     records_in,
     weights_of,
+    write_manifest,
 )
 from twofold.config import Piece, Recipe
 from twofold.errors import DamagedBundle, NotCalibrated
-from twofold.files import new_folder, sha256_file
+from twofold.files import new_folder
 from twofold.nn.builder import built_from
 from twofold.plurals import counted
 from twofold.provenance import Provenance
@@ -122,14 +122,7 @@ class ChangeBundle:
             (folder / WEIGHTS).write_bytes(weights_of(self.twin))
             (folder / DESCRIPTION).write_text(as_json(description), encoding="utf-8")
             (folder / RECORDS).write_bytes(safetensors.numpy.save(self.provenance.arrays()))
-            files = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
-            manifest = {
-                "format": FORMAT,
-                "twofold": __version__,
-                "fingerprint": self.fingerprint,
-                "files": files,
-            }
-            (folder / MANIFEST).write_text(as_json(manifest), encoding="utf-8")
+            write_manifest(folder, self.fingerprint)
         return Path(path)
 
     @classmethod
