@@ -51,7 +51,8 @@ def doctor(
 
     Args:
         data: a folder with one sub-folder per identity, or a table with the columns path and label,
-            and optionally split (or part): no item should be in two of these.
+            and optionally split (or part): no item should be in two of these; or scenes, as
+            `train change` reads them.
         recipe: the recipe to train with, a built-in name or a TOML file; by default generic, and
             names or text for texts.
         settings: change the recipe as in `train`, --set p=8; can be given several times.
