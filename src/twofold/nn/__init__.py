@@ -1,6 +1,7 @@
 """Encoders: each name here is a builder that a recipe may call, `encoder = "resnet18"`. One file an architecture."""
 
 from twofold.nn.bert import minilm
+from twofold.nn.clips import clip_average, clip_lstm
 from twofold.nn.cnn import conv4, koch, vgg11, vgg16
 from twofold.nn.efficientnet import efficientnet_lite0
 from twofold.nn.face_resnet import face_resnet
@@ -16,6 +17,8 @@ from twofold.nn.speakers import ge2e, tdnn
 
 __all__ = [
     "bag",
+    "clip_average",
+    "clip_lstm",
     "cnn_lstm",
     "conv4",
     "efficientnet_lite0",
