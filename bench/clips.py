@@ -49,7 +49,7 @@ def main() -> None:
     if options.quick:
         small = {"encoder": {"name": "clip_lstm"}, "input.size": 16, "input.frames": 6}
         recipe = recipe.replace(small | {"fewest_steps": 0, "epochs": 20})
-        recipe = recipe.model_copy(update={"freeze": None})
+        recipe = recipe.replace({"freeze": 0})
     print_last_line("clips", started, judged(items, recipe, options.seeds))
 
 

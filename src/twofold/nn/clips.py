@@ -136,13 +136,14 @@ def _frame_network(
 ) -> Encoder:
     if trunk not in TRUNKS:
         raise RecipeError(f"trunk = {trunk!r} is not a network of frames: {nearest(trunk, TRUNKS)}")
-    settings = {"channels": channels, "size": size, "unit_norm": False, "pool": "average"}
+    settings = {"channels": channels, "size": size, "unit_norm": False}
     if trunk == "efficientnet_lite0":
         return efficientnet.efficientnet_lite0(weights=weights, **settings)
     if weights is not None:
         raise RecipeError(
             f"weights = {weights!r} are for trunk = 'efficientnet_lite0': leave weights out"
         )
+    # flattened, a frame's numbers say where something is: without that no motion can be seen
     return resnet.resnet_small(dim=TRUNKS[trunk], stem_stride=2, **settings)
 
 
