@@ -169,7 +169,10 @@ def scores(
         train = kept.take(np.flatnonzero(fold != number))
         twin = build.twin(recipe, seed=seed)
         bundle = fit(twin, train, None, recipe=recipe, seed=seed)
-        vectors = embed_arrays(bundle.twin, list(read_all(twin.input, items.values)))
+        held = np.flatnonzero(fold == number)
+        arrays = list(read_all(twin.input, [items.values[place] for place in held]))
+        vectors = np.zeros((len(items), twin.dim), np.float32)
+        vectors[held] = embed_arrays(bundle.twin, arrays)
         here = fold[first] == number
         found[here] = ranks((vectors[first[here]] * vectors[second[here]]).sum(axis=1))
     return found
