@@ -178,9 +178,7 @@ def scores(
     return found
 
 
-def plain_scores(
-    items: Items, recipe: Recipe, first: np.ndarray, second: np.ndarray
-) -> np.ndarray:
+def plain_scores(items: Items, recipe: Recipe, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """The same of the mean of the frames' features, as they come."""
     twin = build.twin(recipe, seed=0).eval()
     fold = folds(items)

@@ -42,18 +42,29 @@ NOUNS = {
     "vectors": "vectors",
     "sounds": "sounds",
     "series": "time series",
+    "clips": "films",
 }
 """What a kind of input is called."""
 
-RECIPES = {"vectors": "head", "dna": "dna", "sounds": "speech", "series": "series"}
+RECIPES = {
+    "vectors": "head",
+    "dna": "dna",
+    "sounds": "speech",
+    "series": "series",
+    "clips": "video",
+}
 """The recipe to begin with, of kinds that have one."""
 
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64")
 """How the names of sound files end."""
 
+FILMS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".3gp", ".ogv")
+"""How the names of films end."""
+
 KINDS_OF_FILES: dict[str, str | None] = {
     **dict.fromkeys((".csv", ".tsv", ".npy", ".ts"), "series"),
     **dict.fromkeys(SOUNDS, "sounds"),
+    **dict.fromkeys(FILMS, "clips"),
     ".txt": None,
 }
 """What a folder of such files holds, each file an item; None: that the ending does not say; pictures are the rest."""
@@ -161,16 +172,18 @@ def refuse_other_kind(data: Path, reader: "Input", what: str) -> None:
     )
 
 
-REFUSES_FILES = ("vectors", "series")
+REFUSES_FILES = ("vectors", "series", "clips")
 """Kinds whose readers take no files but their own."""
 
 
 def _remedy(data: Path, held: str, wanted: str) -> str:
     """What to do with data of one kind where another is wanted."""
-    if held in ("dna", "sounds", "series"):
+    if held in ("dna", "sounds", "series", "clips"):
         return f"the recipe {RECIPES[held]} reads them (twofold train {RECIPES[held]} {data})"
     if wanted == "dna" and held == "symbols":
         return "name the column with the letters sequence"
+    if wanted == "clips":
+        return "give a folder of films, or a table with the columns path and label"
     if wanted == "sounds":
         return "give a folder of sounds, or a table with the columns path and label"
     if wanted == "series":

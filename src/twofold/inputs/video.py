@@ -98,9 +98,7 @@ class Video:
             pictures = [value[place] for place in _spread(value, count)]
         else:
             with film(value, max_pixels=self.max_pixels) as opened:
-                pictures = [
-                    PIL.Image.fromarray(frame.picture) for frame in opened.spread(count)
-                ]
+                pictures = [PIL.Image.fromarray(frame.picture) for frame in opened.spread(count)]
         return np.stack([self.picture.read(picture) for picture in pictures])
 
     def windows_of(
@@ -173,9 +171,7 @@ class Video:
             return None
         return strip[:, :, 0] if self.channels == 1 else strip
 
-    def quality(
-        self, array: UInt8[np.ndarray, "frames height width channels"]
-    ) -> dict[str, float]:
+    def quality(self, array: UInt8[np.ndarray, "frames height width channels"]) -> dict[str, float]:
         """Sharpness, contrast and brightness, means over the frames; motion.
 
         motion: mean absolute difference of neighbouring frames in grey values of [0, 255].
