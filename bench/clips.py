@@ -96,8 +96,8 @@ def judged(items: Items, recipe: Recipe, seeds: list[int]) -> list[dict[str, Any
     rows_of: dict[str, list[np.ndarray]] = {}
     began = time.process_time()
     for network in ("clip_lstm", "clip_average"):
-        made = recipe.replace({"encoder.name": network} | _kept(recipe, network))
-        rows_of[network] = [scores(items, made, seed, first, second) for seed in seeds]
+        made = recipe.replace({"encoder.name": network} | _kept(recipe))
+        rows_of[network] = [scores(items, made, seed, first=first, second=second) for seed in seeds]
     minutes = (time.process_time() - began) / 60
     untrained = plain_scores(items, recipe, first, second)
     said = (
@@ -136,13 +136,13 @@ def judged(items: Items, recipe: Recipe, seeds: list[int]) -> list[dict[str, Any
     ]
 
 
-def _kept(recipe: Recipe, network: str) -> dict[str, Any]:
+def _kept(recipe: Recipe) -> dict[str, Any]:
     """Arguments of the encoder that both networks have; another name drops them."""
     return {f"encoder.{name}": value for name, value in recipe.encoder.arguments.items()}
 
 
 def pairs_of_folds(items: Items) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Places of both clips of each pair of different sources of one fold, whether they are of one class, and weights."""
+    """Both clips of each pair of different sources of one fold, whether they are of one class, and weights."""
     fold, codes = folds(items), items.source
     assert codes is not None
     first, second = np.triu_indices(len(items), 1)
@@ -160,7 +160,7 @@ def folds(items: Items) -> np.ndarray:
 
 
 def scores(
-    items: Items, recipe: Recipe, seed: int, first: np.ndarray, second: np.ndarray
+    items: Items, recipe: Recipe, seed: int, *, first: np.ndarray, second: np.ndarray
 ) -> np.ndarray:
     """The cosine of each pair, by the network that has not seen the sources of its fold, as ranks within the fold."""
     fold, kept = folds(items), with_cache(items, recipe)

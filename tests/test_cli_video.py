@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from drawn_films import write_film
 
 QUICK = (
-    *("--set", "encoder.name=clip_lstm", "--set", "encoder.trunk=resnet_small"),
-    *("--set", "encoder.dim=32", "--set", "encoder.width=32"),
+    *("--set", "encoder=clip_lstm", "--set", "encoder.dim=32", "--set", "encoder.width=32"),
     *("--set", "input.size=16", "--set", "input.frames=6", "--set", "freeze=0"),
     *("--set", "fewest_steps=60", "--set", "epochs=1", "--max-time", "60"),
 )
@@ -92,7 +92,7 @@ def test_clips_are_found_and_shown(run, data, model, tmp_path):
 
 
 def test_clips_are_evaluated_and_grouped(run, data, model, tmp_path):
-    code, out, err = run("evaluate", model, data, "--report", tmp_path / "page.html", "--json")
+    code, _, err = run("evaluate", model, data, "--report", tmp_path / "page.html", "--json")
     assert code == 0, err
     code, _, err = run("dedup", model, data, "-o", tmp_path / "groups.csv")
     assert code in (0, 1), err

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from drawn_films import numbered, write_film
 
+from drawn_films import numbered, write_film
 from twofold.errors import MissingExtra, RecipeError, UnreadableInput
 from twofold.inputs import Input, Video
 from twofold.inputs.video_decoding import _upright, film
@@ -67,7 +67,7 @@ def test_clips_are_parts_of_a_film_and_training_reads_the_middle_one():
 
 def test_a_turned_film_is_turned_upright():
     frame = SimpleNamespace(
-        rotation=90, to_ndarray=lambda format: np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
+        rotation=90, to_ndarray=lambda **_: np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
     )
     assert np.array_equal(_upright(frame)[:, 0], [[3, 4, 5], [0, 1, 2]])  # type: ignore[arg-type]
 

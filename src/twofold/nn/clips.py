@@ -81,7 +81,7 @@ class OverTime(nn.Module):
 
 
 @builder(kinds=("clips",))
-def clip_lstm(  # noqa: PLR0913 - the flat arguments of a recipe
+def clip_lstm(
     *,
     channels: int = 3,
     size: int | tuple[int, int] = 112,
