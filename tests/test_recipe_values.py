@@ -93,6 +93,8 @@ def input_for(encoder):
     taken = kinds_of(getattr(nn, encoder))
     if "vectors" in taken:
         return {"name": "Vector", "size": 8}
+    if "clips" in taken:
+        return "Video"
     return "Image" if "pictures" in taken else "Text" if "symbols" in taken else "Series"
 
 
