@@ -170,7 +170,7 @@ def scores(
         twin = build.twin(recipe, seed=seed)
         bundle = fit(twin, train, None, recipe=recipe, seed=seed)
         held = np.flatnonzero(fold == number)
-        arrays = list(read_all(twin.input, [items.values[place] for place in held]))
+        arrays = list(read_all(twin.input, items.take(held).values))
         vectors = np.zeros((len(items), twin.dim), np.float32)
         vectors[held] = embed_arrays(bundle.twin, arrays)
         here = fold[first] == number

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 from twofold.errors import RecipeError, UsageError, nearest
 from twofold.nn import efficientnet, resnet
 from twofold.nn.builder import builder
-from twofold.nn.heads import Encoder
 
 __all__ = ["ClipEncoder", "clip_average", "clip_lstm"]
 
@@ -133,7 +132,7 @@ def clip_average(
 
 def _frame_network(
     trunk: str, weights: str | None, *, channels: int, size: int | tuple[int, int]
-) -> Encoder:
+) -> nn.Module:
     if trunk not in TRUNKS:
         raise RecipeError(f"trunk = {trunk!r} is not a network of frames: {nearest(trunk, TRUNKS)}")
     settings = {"channels": channels, "size": size, "unit_norm": False}
