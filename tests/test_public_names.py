@@ -18,6 +18,7 @@ def test_exactly_these():
         "Twin",
         "__version__",
         "calibrate",
+        "change",
         "dedup",
         "doctor",
         "embed",

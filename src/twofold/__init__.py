@@ -17,6 +17,7 @@ _HOMES = {
     "Recipe": "twofold.config",
     "Twin": "twofold.twin",
     "calibrate": "twofold.calibration.pairs",
+    "change": "twofold.apps.change",
     "doctor": "twofold.apps.doctor",
     "embed": "twofold.embedding",
     "enrol": "twofold.apps.gallery",
@@ -47,6 +48,7 @@ __all__ = [
     "Twin",
     "__version__",
     "calibrate",
+    "change",
     "dedup",
     "doctor",
     "embed",
@@ -66,6 +68,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from twofold import losses as losses
+    from twofold.apps.change import change as change
     from twofold.apps.dedup import dedup as dedup
     from twofold.apps.doctor import doctor as doctor
     from twofold.apps.evaluate import evaluate as evaluate

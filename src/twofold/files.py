@@ -22,6 +22,9 @@ except ImportError:  # Windows
 __all__ = [
     "PRIVATE_FILE",
     "PRIVATE_FOLDER",
+    "beside",
+    "claimed",
+    "explain_failure",
     "make_private",
     "new_folder",
     "private_mode",
@@ -29,6 +32,7 @@ __all__ = [
     "rename_without_replacing",
     "sha256_file",
     "spares",
+    "sync_folder",
     "write_atomically",
 ]
 

@@ -7,6 +7,7 @@ from cyclopts import App, Group
 from twofold import __version__
 from twofold.cli.archive import embed, index, search
 from twofold.cli.calibrate import calibrate
+from twofold.cli.change import change
 from twofold.cli.copies import dedup
 from twofold.cli.deletion import expire, forget, purge, revoke
 from twofold.cli.doctor import doctor
@@ -43,6 +44,7 @@ GROUPS = {
     "Verify and identify": (verify, identify, spot),
     "Enrol and forget": (enrol, expire, revoke, forget, purge),
     "Index and search": (index, search, dedup, embed),
+    "Compare scenes": (change,),
     "Maintain": (info, check, audit, rekey, migrate),
     "See it work": (demo,),
 }

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Shaped
 
 from twofold.errors import NotEnoughData, UnreadableInput
 
-__all__ = ["ArraySource", "Place", "Source", "Statistics", "checked", "statistics"]
+__all__ = ["ArraySource", "ColourSource", "Place", "Source", "Statistics", "checked", "statistics"]
 
 Place = tuple[float, float, float, float, float, float]
 """x = a column + b row + c, y = d column + e row + f, as (a, b, c, d, e, f): corners of pixels on the map."""
@@ -137,6 +137,39 @@ class ArraySource:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+class ColourSource:
+    """The three bands of a raster that are shown; a grey one thrice."""
+
+    bands = 3
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.path, self.crs, self.transform = source.path, source.crs, source.transform
+        self.height, self.width = source.height, source.width
+        self.dtype, self.nodata = source.dtype, source.nodata
+        self._kept = [*source.colours()] if len(source.colours()) == 3 else [0, 0, 0]
+
+    def window(
+        self, row: int, column: int, height: int, width: int
+    ) -> Shaped[np.ndarray, "3 height width"]:
+        return self.source.window(row, column, height, width)[self._kept]
+
+    def valid(
+        self, row: int, column: int, height: int, width: int
+    ) -> Bool[np.ndarray, "height width"]:
+        return self.source.valid(row, column, height, width)
+
+    def colours(self) -> tuple[int, ...]:
+        return 0, 1, 2
+
+    def __enter__(self) -> "ColourSource":
+        self.source.__enter__()
+        return self
+
+    def __exit__(self, *given: object) -> None:
+        self.source.__exit__(*given)
 
 
 def usual_colours(bands: int) -> tuple[int, ...]:

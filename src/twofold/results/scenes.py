@@ -7,6 +7,9 @@ from typing import Literal
 
 __all__ = ["Change", "Region", "Shift"]
 
+LARGEST_DEGREES = 360.0
+"""Coordinates up to here may be degrees, and are told with six decimals."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shift:
@@ -89,3 +92,8 @@ class Change:
     def share(self) -> float:
         """Changed pixels, of those with a value in both dates."""
         return self.changed / self.pixels if self.pixels else 0.0
+
+    def place_of(self, region: Region) -> str:
+        """The centre of a region in words: degrees to a tenth of a metre, metres and pixels to a tenth."""
+        degrees = self.area_unit != "pixels" and max(map(abs, region.centre)) <= LARGEST_DEGREES
+        return ", ".join(f"{each:.{6 if degrees else 1}f}" for each in region.centre)
