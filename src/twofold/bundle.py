@@ -363,6 +363,21 @@ class Bundle:
         return cls._ready(embedders.from_hugging_face(folder, input=input))
 
     @classmethod
+    def from_timm(cls, place: str | Path, *, input: Input | None = None) -> "Bundle":
+        """A picture model of timm as it is, without its classifier (extra `timm`); nothing is downloaded.
+
+        Args:
+            place: a folder with config.json and model.safetensors, or "NAME:FILE", timm's name of
+                the model and a safetensors file.
+            input: how pictures are prepared; None: as config.json or timm says.
+
+        Raises:
+            RecipeError: no such folder or model, pickled weights, or those of another model.
+            MissingExtra: without the extra `timm`.
+        """
+        return cls._ready(embedders.from_timm(place, input=input))
+
+    @classmethod
     def from_onnx(
         cls, path: str | Path, *, input: Input, distance: str = "cosine", **asked: Any
     ) -> "Bundle":

@@ -1,4 +1,4 @@
-"""Twins of embedders that others have made: vectors as they are, ONNX files, folders of Hugging Face."""
+"""Twins of embedders that others have made: vectors as they are, ONNX files, folders of Hugging Face and of timm."""
 
 import re
 from dataclasses import dataclass
@@ -10,19 +10,24 @@ from torch import nn
 from twofold import build, recipes
 from twofold.bundle_files import description_of
 from twofold.config import Recipe
+from twofold.errors import RecipeError
 from twofold.inputs import Input
 from twofold.inputs.image import Image
 from twofold.nn.hugging_face_pictures import hugging_face_pictures, preprocessing_of
 from twofold.nn.onnx_model import onnx_model
+from twofold.nn.timm_pictures import preprocessing_of_timm, timm
 from twofold.twin import Twin
 
-__all__ = ["Embedder", "from_hugging_face", "from_onnx", "named", "of_vectors"]
+__all__ = ["Embedder", "from_hugging_face", "from_onnx", "from_timm", "named", "of_vectors"]
 
 PLAIN = re.compile(r"vectors:(\d{1,6})(?::(\w+))?")
 """In place of a path: vectors of so many numbers, compared as they are by a distance."""
 
 OF_HUGGING_FACE = "hf:"
 """Before a folder of Hugging Face, in place of a path."""
+
+OF_TIMM = "timm:"
+"""Before a folder that timm wrote, in place of a path; or before NAME:FILE, a model's name and its weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +45,16 @@ class Embedder:
 
 
 def named(word: str) -> Embedder | None:
-    """What `vectors:384`, `vectors:384:euclidean` or `hf:FOLDER` stands for; None for any other word."""
+    """What `vectors:384`, `vectors:384:euclidean`, `hf:FOLDER`, `timm:FOLDER` or `timm:NAME:FILE` stands for.
+
+    None for any other word.
+    """
     if (plain := PLAIN.fullmatch(word)) is not None:
         return of_vectors(int(plain[1]), plain[2] or "cosine")
     if word.startswith(OF_HUGGING_FACE):
         return from_hugging_face(word.removeprefix(OF_HUGGING_FACE))
+    if word.startswith(OF_TIMM):
+        return from_timm(word.removeprefix(OF_TIMM))
     return None
 
 
@@ -67,6 +77,35 @@ def from_hugging_face(folder: str | Path, *, input: Input | None = None) -> Embe
     encoder = hugging_face_pictures(weights=str(folder))
     reader = input or Image(**preprocessing_of(Path(folder)))
     return _described(reader, encoder, "cosine", Path(folder).name)
+
+
+def from_timm(place: str | Path, *, input: Input | None = None) -> Embedder:
+    """The picture model in a folder, or of a name with weights in a file; see `Bundle.from_timm`."""
+    architecture, weights = name_and_weights(place)
+    encoder = timm(architecture=architecture, weights=weights)
+    reader = input or Image(**preprocessing_of_timm(architecture, weights))
+    return _described(reader, encoder, "cosine", Path(weights).name)
+
+
+def name_and_weights(place: str | Path) -> tuple[str, str]:
+    """A model's name, which may be empty, and where its weights are, of `FOLDER` or `NAME:FILE`.
+
+    Raises:
+        RecipeError: a name alone.
+    """
+    name, sign, weights = str(place).partition(":")
+    if Path(place).exists() or not MODEL_NAME.fullmatch(name):
+        return "", str(place)
+    if not sign:
+        raise RecipeError(
+            f"timm:{place}: nothing is downloaded, so give the weights too: timm:{place}:"
+            f"model.safetensors, or timm:FOLDER with config.json and model.safetensors"
+        )
+    return name, weights
+
+
+MODEL_NAME = re.compile(r"[a-z0-9_]{3,}(\.[a-z0-9_]+)?")
+"""How timm calls models, resnet18 or resnet18.a1_in1k; a letter of a drive is shorter."""
 
 
 def _described(input: Input, encoder: nn.Module, distance: str, weights: str) -> Embedder:

@@ -13,11 +13,11 @@ from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 
 SMALL = {"koch": 65, "conv4": 28, "resnet_small": 28, "face_resnet": 103}
 DEEP = ("resnet34", "resnet50", "vgg16")
-OF_OTHERS = "hugging_face_pictures"  # needs a folder: see its own tests
+OF_OTHERS = ("hugging_face_pictures", "timm")  # need files: see their own tests
 OF_PICTURES = [
     name
     for name in encoders.__all__
-    if kinds_of(getattr(encoders, name)) == PICTURES and name != OF_OTHERS
+    if kinds_of(getattr(encoders, name)) == PICTURES and name not in OF_OTHERS
 ]
 WITH_DEEP_SLOW = [
     pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in OF_PICTURES
@@ -32,9 +32,8 @@ def build(name: str, **arguments):
     thin = {"width": 8} if "width" in inspect.signature(getattr(encoders, name)).parameters else {}
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(0)
-        return getattr(encoders, name)(
-            **({"dim": 16, "channels": 1, "size": SMALL.get(name, 32)} | thin | arguments)
-        )
+        size = {} if name == "aligned_gradients" else {"size": SMALL.get(name, 32)}
+        return getattr(encoders, name)(**({"dim": 16, "channels": 1} | size | thin | arguments))
 
 
 def pictures(name: str, count: int = 4, channels: int = 1) -> torch.Tensor:

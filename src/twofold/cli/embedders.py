@@ -37,7 +37,8 @@ def import_(
 
     Args:
         model: an ONNX file with one input and one output (batch, dim), with any data beside it; or
-            hf:FOLDER, a picture model of Hugging Face (config.json, *.safetensors).
+            hf:FOLDER, a picture model of Hugging Face (config.json, *.safetensors); or timm:FOLDER
+            or timm:NAME:FILE, a picture model of timm with its safetensors file.
         out: where to write the bundle.
         input: what the model takes, image or vector.
         size: side of a picture in pixels, or numbers of a vector; by default what the file says.
@@ -56,7 +57,8 @@ def import_(
     if size is not None:
         chosen["size"] = size
     Bundle.check_place(out, replace=force)
-    made = _from_folder(model, chosen, distance) if model.startswith("hf:") else None
+    word = next((each for each in ("hf:", "timm:") if model.startswith(each)), None)
+    made = None if word is None else _of_pictures(model, word, chosen, distance)
     if made is None:
         of_model = {name: chosen.pop(name) for name in OF_MODELS if name in chosen}
         reader = _reader(Path(model), input, chosen, of_model)
@@ -73,20 +75,29 @@ def import_(
     return YES
 
 
-def _from_folder(model: str, chosen: dict[str, Any], distance: str) -> "Bundle":
-    """A picture model of Hugging Face in a folder."""
+def _of_pictures(model: str, word: str, chosen: dict[str, Any], distance: str) -> "Bundle":
+    """A picture model of Hugging Face or timm from its files."""
     from twofold.bundle import Bundle
+    from twofold.embedders import name_and_weights
     from twofold.inputs.image import Image
     from twofold.nn.hugging_face_pictures import preprocessing_of
+    from twofold.nn.timm_pictures import preprocessing_of_timm
 
-    folder = Path(model.removeprefix("hf:"))
+    place = model.removeprefix(word)
     if strange := [name for name in chosen if name not in OF_PICTURES]:
         raise UsageError(f"--set {strange[0]} is for ONNX files: leave it out")
     if distance != "cosine":
         raise UsageError(f"--distance {distance} is for ONNX files: leave it out")
-    whole = {"size", "mean", "std"} <= chosen.keys()
-    fields = chosen if whole else preprocessing_of(folder) | chosen
-    return Bundle.from_hugging_face(folder, input=Image(**fields))
+    said: dict[str, Any] = {}
+    if not {"size", "mean", "std"} <= chosen.keys():
+        of_timm = word == "timm:"
+        said = (
+            preprocessing_of_timm(*name_and_weights(place))
+            if of_timm
+            else preprocessing_of(Path(place))
+        )
+    make = Bundle.from_timm if word == "timm:" else Bundle.from_hugging_face
+    return make(place, input=Image(**said | chosen))
 
 
 def _chosen(settings: tuple[str, ...]) -> dict[str, Any]:

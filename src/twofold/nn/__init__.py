@@ -1,5 +1,6 @@
 """Encoders: each name here is a builder that a recipe may call, `encoder = "resnet18"`. One file an architecture."""
 
+from twofold.nn.aligned_gradients import aligned_gradients
 from twofold.nn.bert import minilm
 from twofold.nn.clips import clip_average, clip_lstm
 from twofold.nn.cnn import conv4, koch, vgg11, vgg16
@@ -14,8 +15,10 @@ from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
 from twofold.nn.series_cnn import cnn_lstm, fcn_1d, inception_time
 from twofold.nn.speakers import ge2e, tdnn
+from twofold.nn.timm_pictures import timm
 
 __all__ = [
+    "aligned_gradients",
     "bag",
     "clip_average",
     "clip_lstm",
@@ -43,6 +46,7 @@ __all__ = [
     "resnet_small",
     "tdnn",
     "text_cnn",
+    "timm",
     "transformer",
     "vgg11",
     "vgg16",

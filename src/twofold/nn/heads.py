@@ -14,6 +14,7 @@ __all__ = [
     "Encoder",
     "GeneralisedMeanPool",
     "MaxPool",
+    "check_pictures",
     "encoder_for",
     "initialise",
     "map_shape",
@@ -71,7 +72,7 @@ class Encoder(nn.Module):
     def features(self, batch: object) -> Float[Tensor, "batch *features"]:
         """What the trunk makes of pictures; pooled, where the pool has nothing to learn."""
         assert isinstance(batch, Tensor)
-        self._check(batch)
+        check_pictures(batch, self.picture)
         maps = self.trunk(batch.clone(memory_format=self.order or _order(batch)))
         return self.head[0](maps) if self._pooling else maps  # type: ignore[index]
 
@@ -80,19 +81,17 @@ class Encoder(nn.Module):
         """Whether the head begins with a pool without weights, which then belongs to the features."""
         return isinstance(self.head, nn.Sequential) and isinstance(self.head[0], PLAIN_POOLS)
 
-    def _check(self, batch: Tensor) -> None:
-        given = tuple(batch.shape[1:])
-        if any(
-            want is not None and want != have
-            for want, have in zip(self.picture, given, strict=True)
-        ):
-            asked = " x ".join("any" if side is None else str(side) for side in self.picture)
-            raise UsageError(
-                f"this encoder takes pictures of {asked} (channels x height x width), and was "
-                f"given "
-                f"{' x '.join(map(str, given))}: build it with the size and channels of the input "
-                f"type, or set those"
-            )
+
+def check_pictures(batch: Tensor, picture: tuple[int, int | None, int | None]) -> None:
+    """Raise UsageError where pictures are not of the (channels, height, width) that an encoder takes; None: any."""
+    given = tuple(batch.shape[1:])
+    if any(want is not None and want != have for want, have in zip(picture, given, strict=True)):
+        asked = " x ".join("any" if side is None else str(side) for side in picture)
+        raise UsageError(
+            f"this encoder takes pictures of {asked} (channels x height x width), and was given "
+            f"{' x '.join(map(str, given))}: build it with the size and channels of the input "
+            f"type, or set those"
+        )
 
 
 def _order(batch: Tensor) -> torch.memory_format:
