@@ -75,6 +75,12 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/nn/dlib_weights.py",
         "src/twofold/nn/face_resnet.py",
     ),
+    "face_tuning": (
+        "bench/face_tuning.py",
+        "src/twofold/nn/mlp.py",
+        "src/twofold/nn/whitening.py",
+        "src/twofold/nn/face_resnet.py",
+    ),
     "faces": ("bench/faces.py", *PICTURES),
     "first_day": ("bench/first_day.py", *TRAINING),
     "groceries": ("bench/groceries.py", *TRAINING),
