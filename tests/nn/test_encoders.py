@@ -13,6 +13,7 @@ from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 
 SMALL = {"koch": 65, "conv4": 28, "resnet_small": 28, "face_resnet": 103}
 DEEP = ("resnet34", "resnet50", "vgg16")
+SLOW = (*DEEP, "aligned_gradients")  # to export: the last for its search of poses
 OF_OTHERS = ("hugging_face_pictures", "timm")  # need files: see their own tests
 OF_PICTURES = [
     name
@@ -20,7 +21,7 @@ OF_PICTURES = [
     if kinds_of(getattr(encoders, name)) == PICTURES and name not in OF_OTHERS
 ]
 WITH_DEEP_SLOW = [
-    pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in OF_PICTURES
+    pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in OF_PICTURES
 ]
 POOLED = [
     name for name in OF_PICTURES if "pool" in inspect.signature(getattr(encoders, name)).parameters

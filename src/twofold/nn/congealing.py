@@ -90,7 +90,7 @@ class Congealing(nn.Module):
         exact = not self.training and pictures.device.type != "mps"  # which has no float64
         grey = small(pictures).to(torch.float64 if exact else torch.float32)
         mean, components = self.mean.to(grey), self.components.to(grey)
-        poses = searched(grey, grey.new_zeros(len(grey), 4), (mean, components[:, :0]), COARSE)
+        poses = searched(grey, grey.new_zeros(grey.shape[0], 4), (mean, components[:, :0]), COARSE)
         return searched(grey, poses, (mean, components), FINE).float()
 
     @torch.no_grad()
@@ -189,7 +189,7 @@ def sampled(
     turn = torch.polar(window * torch.exp(poses[:, 1]), poses[:, 0])
     first = torch.stack([turn.real, -turn.imag, poses[:, 2]], dim=1)
     second = torch.stack([turn.imag, turn.real, poses[:, 3]], dim=1)
-    shape = [len(pictures), 1, side, side]
+    shape = [pictures.shape[0], 1, side, side]
     grid = F.affine_grid(torch.stack([first, second], dim=1), shape, align_corners=False)
     grid = grid.to(pictures.dtype)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
