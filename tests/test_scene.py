@@ -37,6 +37,20 @@ def test_sixteen_bits_and_floats_are_the_same_scene():
     np.testing.assert_allclose(next(opened(deep, TWIN)).before, plain.before, atol=1e-4)
 
 
+def test_single_bands_in_files_of_their_own(tmp_path):
+    before, after, mask = drawn_scenes.scene(0, bands=3)
+    files = {}
+    for date, picture in (("1", before), ("2", after)):
+        for band in range(3):
+            path = tmp_path / f"{date}_{band}.tif"
+            PIL.Image.fromarray(picture[:, :, band]).save(path)
+            files.setdefault(date, []).append(path)
+    whole = next(opened(one(before.transpose(2, 0, 1), after.transpose(2, 0, 1), mask[None]), TWIN))
+    apart = next(opened(one(tuple(files["1"]), tuple(files["2"]), mask[None]), TWIN))
+    np.testing.assert_array_equal(apart.before, whole.before)
+    np.testing.assert_array_equal(apart.after, whole.after)
+
+
 def test_what_has_no_value_counts_nowhere():
     before, after, mask = dates()
     holed = before.astype(np.float32)

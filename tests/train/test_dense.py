@@ -146,6 +146,19 @@ def test_tiles_hold_the_asked_share_of_changed_ones():
     assert feed.plan(0)[0].tolist() == feed.plan(0)[0].tolist() != feed.plan(1)[0].tolist()
 
 
+def test_processes_share_the_tiles_of_a_batch():
+    scenes = scenes_of()
+    whole = TileFeed(scenes, RECIPE, 0)
+    planned = whole.plan(0)[0]
+    batch, targets = whole.batch(planned, 0)
+    parts = [TileFeed(scenes, RECIPE, 0, share=(rank, 3)).batch(planned, 0) for rank in range(3)]
+    assert [len(part[0]) for part in parts] == [2, 1, 1]
+    assert torch.equal(torch.cat([part[0].after for part in parts]), batch.after)
+    assert torch.equal(torch.cat([part[1].changed for part in parts]), targets.changed)
+    with pytest.raises(NotEnoughData, match="4 tiles cannot be shared by 5 processes"):
+        TileFeed(scenes, RECIPE, 0, share=(0, 5))
+
+
 def test_both_dates_and_the_mask_share_one_geometry():
     scene = scenes_of(1)[0]
     marked = np.where(scene.truth, np.float32(3), np.float32(-1))[None].repeat(3, 0)

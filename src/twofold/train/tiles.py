@@ -76,6 +76,11 @@ class TileFeed:
         self, scenes: Sequence[Scene], recipe: Recipe, seed: int, *, share: tuple[int, int] = (0, 1)
     ) -> None:
         self.scenes, self.tiles, self.seed, self.share = tuple(scenes), recipe.tiles, seed, share
+        if recipe.tiles.count < share[1]:
+            raise NotEnoughData(
+                f"a batch of {recipe.tiles.count} tiles cannot be shared by {share[1]} processes: "
+                f"raise tiles.count, or start fewer processes"
+            )
         self.augment = augmentation(recipe)
         self.dates = [
             tuple(torch.from_numpy(date)[None] for date in (scene.before, scene.after))
