@@ -40,6 +40,9 @@ GOLDEN = (1 + 5**0.5) / 2
 FARTHEST = 2.0
 """A threshold in root mean squares: farther ones are hardly ever passed."""
 
+AT_ONCE = 2**21
+"""Responses of all kernels that are held at once: 8 MB, which stay in a processor's cache between the pools."""
+
 TINY = 1e-8
 
 SHRINKAGE = 0.03
@@ -80,6 +83,11 @@ class Kernels(nn.Module):
             self.dilations.copy_(torch.from_numpy(spread.astype(np.int64)))
 
     def forward(self, batch: Padded) -> Features:
+        rows = max(AT_ONCE // (KERNELS * batch.values.shape[1]), 1)
+        starts = range(0, len(batch), rows)
+        return torch.cat([self._features(batch[start : start + rows]) for start in starts])
+
+    def _features(self, batch: Padded) -> Features:
         across = batch.values.float().mT
         steps = (batch.lengths - 1).clamp(min=1)
         found = []
