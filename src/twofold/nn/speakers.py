@@ -1,5 +1,8 @@
 """Encoders of voices: a time-delay network with attentive statistics, and the LSTM of GE2E with weights of others."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -111,16 +114,22 @@ def tdnn(
 class SpeakerLSTM(nn.Module):
     """The last state of an LSTM, projected, cut off below zero, of length 1 (Wan et al. 2018).
 
+    A centred one takes away the mean of the training's vectors, and has length 1 again: strangers
+    recorded like these then lie in all directions, not in one corner of the space.
+
     Attributes:
         dim: length of an embedding.
+        on_features: `forward` is given what `features` returned.
     """
 
-    def __init__(self, channels: int, *, dim: int, width: int, layers: int, frozen: bool):
+    on_features = False
+
+    def __init__(self, channels: int, *, dim: int, width: int, layers: int, centred: bool):
         super().__init__()
         self.trunk = nn.LSTM(channels, width, layers, batch_first=True)
         self.head = nn.Linear(width, dim)
+        self.centre = nn.Parameter(torch.zeros(dim)) if centred else None
         self.dim = dim
-        self.trunk.requires_grad_(not frozen)
 
     def forward(self, batch: object) -> Float[Tensor, "items dim"]:
         """Embeds a `Padded` batch of series, each by its own length; in float32.
@@ -128,6 +137,17 @@ class SpeakerLSTM(nn.Module):
         Raises:
             UsageError: the batch is not one of series.
         """
+        found = self._projected(batch)
+        return found if self.centre is None else F.normalize(found - self.centre, dim=1)
+
+    def _projected(self, batch: object) -> Float[Tensor, "items dim"]:
+        features = batch if self.on_features else self.features(batch)
+        assert isinstance(features, Tensor)
+        with torch.autocast(features.device.type, enabled=False):
+            return F.normalize(F.relu(self.head(features.float())), dim=1)
+
+    def features(self, batch: object) -> Float[Tensor, "items width"]:
+        """The last state of each series."""
         if not isinstance(batch, Padded):
             raise UsageError(
                 f"this encoder takes series (Padded), and was given a {type(batch).__name__}"
@@ -137,7 +157,19 @@ class SpeakerLSTM(nn.Module):
                 batch.values.float(), batch.lengths.cpu(), batch_first=True, enforce_sorted=False
             )
             _, (last, _) = self.trunk(packed)
-            return F.normalize(F.relu(self.head(last[-1])), dim=1)
+        return last[-1]
+
+    def prepare(self, batches: Iterable[Any]) -> None:
+        """Set the centre to the mean of some items' vectors; one that was learned already stays."""
+        if self.centre is None or bool(self.centre.any()):
+            return
+        with torch.no_grad():
+            vectors = [self._projected(_on(self.centre.device, batch)) for batch in batches]
+            self.centre.copy_(torch.cat(vectors).mean(dim=0))
+
+
+def _on(device: torch.device, batch: Any) -> Any:
+    return batch.to(device)
 
 
 @builder(kinds=("series",))
@@ -149,6 +181,7 @@ def ge2e(
     layers: int = 3,
     weights: str | None = None,
     frozen: bool = False,
+    centred: bool = False,
 ) -> SpeakerLSTM:
     """The speaker LSTM of GE2E (Wan et al. 2018), from scratch or with the weights of the package resemblyzer.
 
@@ -159,14 +192,17 @@ def ge2e(
         width, layers: of the LSTM.
         weights: "ge2e" starts from weights that were trained on some thousand speakers (`pip install
             --no-deps resemblyzer`).
-        frozen: only the projection learns.
+        frozen: neither the LSTM nor the projection learns: only the centre does.
+        centred: the mean of the training's vectors is taken away.
 
     Raises:
         RecipeError: unknown weights, or weights for another shape.
         MissingExtra: weights are asked for and their package is not installed.
         DamagedBundle: the file of weights is not the known one.
     """
-    encoder = SpeakerLSTM(channels, dim=dim, width=width, layers=layers, frozen=frozen)
+    encoder = SpeakerLSTM(channels, dim=dim, width=width, layers=layers, centred=centred)
+    for part in (encoder.trunk, encoder.head):
+        part.requires_grad_(not frozen)
     if weights is not None:
         _refuse_others(weights, channels=channels, dim=dim, width=width, layers=layers)
         _fill(encoder, tensors_of(WEIGHTS[weights], part="model_state"))
@@ -191,4 +227,4 @@ def _fill(encoder: SpeakerLSTM, tensors: dict[str, Tensor]) -> None:
         for name, tensor in tensors.items()
         if name.partition(".")[0] in places
     }
-    encoder.load_state_dict(found)
+    encoder.load_state_dict(found, strict=encoder.centre is None)
