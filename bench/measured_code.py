@@ -116,7 +116,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/inputs/audio_features.py",
         "src/twofold/nn/resnet.py",
         "src/twofold/nn/speakers.py",
-        "src/twofold/recipes.py",
+        "src/twofold/sound_recipes.py",
     ),
     "standings": (
         "bench/standings.py",

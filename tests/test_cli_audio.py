@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from sounds import RATE, spoken, word
-from twofold import recipes
+from twofold import sound_recipes
 from twofold.errors import UsageError
 
 SETTINGS = (
@@ -144,7 +144,7 @@ def test_six_speakers_certify_nothing(run, place, tmp_path, monkeypatch):
     """A certified rate is one over identities: six people cannot show it, and calibrate says so."""
     data = spoken(place / "six", range(12), range(6), takes=1)
     people = ("--label-from", "name", "--label-field", "2")
-    monkeypatch.setattr(recipes, "installed", lambda package: False)  # from scratch
+    monkeypatch.setattr(sound_recipes, "installed", lambda package: False)  # from scratch
     settings = ("input.rate=8000", "encoder.width=16", "encoder.dim=16", "fewest_steps=4")
     small = ["--set", "epochs=1", *(word for each in settings for word in ("--set", each))]
     out = tmp_path / "speaker"

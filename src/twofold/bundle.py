@@ -14,7 +14,7 @@ import safetensors.torch
 from jaxtyping import Float
 from torch import nn
 
-from twofold import admission, build, embedders, recipes
+from twofold import admission, build, embedders, recipes, sound_recipes
 from twofold.bundle_files import (
     COHORT,
     CROSSFIT,
@@ -59,7 +59,7 @@ PRETRAINED = {
     "efficientnet_lite0": recipes.photo,
     "face": recipes.pretrained_face,
     "minilm": recipes.minilm,
-    "speaker": recipes.pretrained_speaker,
+    "speaker": sound_recipes.pretrained_speaker,
 }
 """Networks with weights that a package carries, and the recipe that each is of."""
 

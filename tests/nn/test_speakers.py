@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from sounds import word
-from twofold import Items, recipes
+from twofold import Items, recipes, sound_recipes
 from twofold.build import seeded, twin
 from twofold.bundle import Bundle
 from twofold.errors import MissingExtra, RecipeError, UsageError
@@ -77,7 +77,7 @@ def test_the_centre_is_the_mean_of_the_training_and_stays():
 
 
 def test_the_recipe_learns_only_where_the_middle_is(carried, monkeypatch):
-    monkeypatch.setattr(recipes, "installed", lambda package: True)
+    monkeypatch.setattr(sound_recipes, "installed", lambda package: True)
     recipe = recipes.speaker()
     values = [word(number, speaker, rate=16_000) for speaker in range(4) for number in range(4)]
     items = Items.from_arrays(values, [str(place // 4) for place in range(16)])
@@ -132,7 +132,7 @@ def test_weights_of_a_package_give_its_vectors(carried, tmp_path):
 
 def test_the_input_gives_what_the_weights_were_trained_on():
     """The power of 40 bands of 25 ms at 16 kHz, 160 frames, raised to -30 dBFS."""
-    input = twin(recipes.pretrained_speaker().replace({"encoder.weights": None})).input
+    input = twin(sound_recipes.pretrained_speaker().replace({"encoder.weights": None})).input
     assert isinstance(input, Audio)
     sound = np.tile(word(2, rate=16_000), 4)
     (part, *_) = input.windows_of(input.read(sound))
