@@ -254,7 +254,8 @@ def speakers(digits: Digits, *, folds: int | None = None) -> list[dict[str, Any]
     """Equal error rates of two unseen speakers by unseen words, of the recipe and of the frozen network."""
     people = np.unique(digits.speakers).tolist()
     (known_words, new_words) = halves(np.unique(digits.words).tolist(), 2)
-    recipe, heard = recipes.speaker(), digits.where(new_words, people)
+    recipe = recipes.speaker().replace({"p": len(people) - 2, "k": 16})
+    heard = digits.where(new_words, people)
     frozen = np.zeros((len(digits.files), 256), np.float32)
     frozen[heard] = embedded(Bundle.pretrained("speaker"), digits, heard)
     rates, minutes = [], []
