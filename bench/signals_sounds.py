@@ -274,7 +274,7 @@ def speakers(digits: Digits, *, folds: int | None = None) -> list[dict[str, Any]
     other = np.array([rate for _, _, rate in rates])
     who = [pair for pair, *_ in rates]
     said = (
-        f"{len(rates)} folds, each of two unseen speakers by unseen words, {len(test)} recordings; "
+        f"{len(rates)} folds, each of two unseen speakers by unseen words, {2 * len(heard) // len(people)} recordings; "
         f"centre learned from four other speakers; {np.mean(minutes):.2f} CPU minutes each; "
         "interval leaves out one speaker at a time (6: a closed set)"
     )
