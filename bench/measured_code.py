@@ -31,6 +31,13 @@ COPIES = (
 
 MEASURED: dict[str, tuple[str, ...]] = {
     "alarms": ("src/twofold/train/alarms.py", "src/twofold/train/step.py"),
+    "change_scenes": (
+        "bench/change_scenes.py",
+        "src/twofold/apps/change.py",
+        "src/twofold/inputs",
+        "src/twofold/maps",
+        "src/twofold/twin.py",
+    ),
     "certification": ("bench/certification.py", "src/twofold/metrics"),
     "dedup": ("bench/dedup.py", *COPIES),
     "copies_histories": (
