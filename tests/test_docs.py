@@ -1,5 +1,6 @@
 """What the README and the guides say is run: Python blocks in order, commands parsed, links followed."""
 
+import contextlib
 import json
 import re
 import shlex
@@ -34,7 +35,8 @@ def test_commands_are_ones_that_there_are(page):
     text = "\n".join(blocks(page, "sh")).replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line.startswith("twofold ")]
     for line in lines:
-        words = shlex.split(line, comments=True)[1:]
+        with contextlib.ExitStack() as stack:  # options of every command are not the app's own
+            words = cli.without_options(shlex.split(line, comments=True)[1:], stack)
         if not {"--help", "--version"} & set(words):
             command = cli.app.parse_args(words, exit_on_error=False, print_error=False)[0]
             assert called(command) == words[0]

@@ -16,7 +16,7 @@ from twofold.cli.own_encoder import with_own_encoder
 from twofold.errors import UsageError
 from twofold.threads import wait_briefly
 
-__all__ = ["INTERNAL", "app", "main"]
+__all__ = ["INTERNAL", "app", "main", "without_options"]
 
 DEBUG = "--debug"
 EVERYWHERE = {
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
             warnings.filterwarnings("ignore", module=r"PIL\.")
         try:
             words = [word for word in options if word != DEBUG]
-            code = _answer(_without_options(with_own_encoder(words, stack), stack) + names)
+            code = _answer(without_options(with_own_encoder(words, stack), stack) + names)
         except (Exception, KeyboardInterrupt) as error:
             code, said = failure(error, given)
             trace = traceback.format_exc()
@@ -67,7 +67,7 @@ def _before_names(words: list[str]) -> tuple[list[str], list[str]]:
     return words[:end], words[end:]
 
 
-def _without_options(words: list[str], stack: contextlib.ExitStack) -> list[str]:
+def without_options(words: list[str], stack: contextlib.ExitStack) -> list[str]:
     """The words without the options of every command, which hold until the stack is closed."""
     kept = []
     rest = iter(words)
