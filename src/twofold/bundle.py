@@ -14,7 +14,7 @@ import safetensors.torch
 from jaxtyping import Float
 from torch import nn
 
-from twofold import admission, build, embedders, recipes, sound_recipes
+from twofold import admission, embedders
 from twofold.bundle_files import (
     COHORT,
     CROSSFIT,
@@ -42,7 +42,7 @@ from twofold.bundle_files import (
 from twofold.config import Recipe
 from twofold.contract import Calibration, Contract
 from twofold.data.items import Items
-from twofold.errors import CannotWrite, DamagedBundle, UnknownName, nearest
+from twofold.errors import CannotWrite, DamagedBundle
 from twofold.files import check_replaceable, new_folder
 from twofold.inputs import Input, optional
 from twofold.metrics.crossfit import CrossFit
@@ -54,14 +54,6 @@ from twofold.strict_json import plain_object
 from twofold.twin import Twin
 
 __all__ = ["Bundle"]
-
-PRETRAINED = {
-    "efficientnet_lite0": recipes.photo,
-    "face": recipes.pretrained_face,
-    "minilm": recipes.minilm,
-    "speaker": sound_recipes.pretrained_speaker,
-}
-"""Networks with weights that a package carries, and the recipe that each is of."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -327,16 +319,7 @@ class Bundle:
         Raises:
             UnknownName: no such network. MissingExtra: its weights are not installed.
         """
-        if name not in PRETRAINED:
-            raise UnknownName(
-                f"no pretrained network is called {name!r}: {nearest(name, PRETRAINED)}"
-            )
-        recipe = PRETRAINED[name]()
-        with build.own_encoder(None):
-            twin = build.twin(recipe).eval()
-        return cls(
-            twin=twin, recipe=recipe, training={"weights": recipe.encoder.arguments["weights"]}
-        )
+        return cls._ready(embedders.pretrained(name))
 
     @classmethod
     def of_vectors(cls, size: int, *, distance: str = "cosine") -> "Bundle":

@@ -1,4 +1,4 @@
-"""Twins of embedders that others have made: vectors as they are, ONNX files, folders of Hugging Face and of timm."""
+"""Twins of embedders that others have made: weights of packages, vectors, ONNX files, folders of Hugging Face and timm."""
 
 import re
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from twofold import build, recipes
+from twofold import build, recipes, sound_recipes
 from twofold.bundle_files import description_of
 from twofold.config import Recipe
-from twofold.errors import RecipeError
+from twofold.errors import RecipeError, UnknownName, nearest
 from twofold.inputs import Input
 from twofold.inputs.image import Image
 from twofold.nn.hugging_face_pictures import hugging_face_pictures, preprocessing_of
@@ -18,7 +18,15 @@ from twofold.nn.onnx_model import onnx_model
 from twofold.nn.timm_pictures import preprocessing_of_timm, timm
 from twofold.twin import Twin
 
-__all__ = ["Embedder", "from_hugging_face", "from_onnx", "from_timm", "named", "of_vectors"]
+__all__ = [
+    "Embedder",
+    "from_hugging_face",
+    "from_onnx",
+    "from_timm",
+    "named",
+    "of_vectors",
+    "pretrained",
+]
 
 PLAIN = re.compile(r"vectors:(\d{1,6})(?::(\w+))?")
 """In place of a path: vectors of so many numbers, compared as they are by a distance."""
@@ -28,6 +36,15 @@ OF_HUGGING_FACE = "hf:"
 
 OF_TIMM = "timm:"
 """Before a folder that timm wrote, in place of a path; or before NAME:FILE, a model's name and its weights."""
+
+
+PRETRAINED = {
+    "efficientnet_lite0": recipes.photo,
+    "face": recipes.pretrained_face,
+    "minilm": recipes.minilm,
+    "speaker": sound_recipes.pretrained_speaker,
+}
+"""Networks with weights that a package carries, and the recipe that each is of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +59,20 @@ class Embedder:
     def training(self) -> dict[str, Any]:
         """What a bundle tells of its training."""
         return {} if self.weights is None else {"weights": self.weights}
+
+
+def pretrained(name: str) -> Embedder:
+    """One of `PRETRAINED`, as it is.
+
+    Raises:
+        UnknownName: no such network. MissingExtra: its weights are not installed.
+    """
+    if name not in PRETRAINED:
+        raise UnknownName(f"no pretrained network is called {name!r}: {nearest(name, PRETRAINED)}")
+    recipe = PRETRAINED[name]()
+    with build.own_encoder(None):
+        twin = build.twin(recipe).eval()
+    return Embedder(twin=twin, recipe=recipe, weights=recipe.encoder.arguments["weights"])
 
 
 def named(word: str) -> Embedder | None:

@@ -9,8 +9,10 @@ from typing import Any
 from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.errors import DataError, MissingExtra, UsageError
+from twofold.results import Progress
+from twofold.train.epochs import Watch
 
-__all__ = ["data_digest", "opened", "optuna", "recipe_digest"]
+__all__ = ["complete", "data_digest", "opened", "optuna", "pruning", "recipe_digest"]
 
 FIRST_AT_RANDOM = 8
 """Trials at random before the sampler learns from them; TPE's default of 10 is a third of 30."""
@@ -99,3 +101,27 @@ def recipe_digest(recipe: Recipe) -> str:
     """16 hexadecimal digits that change with the recipe."""
     told = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+
+def pruning(trial: Any, every: int, shown: Watch | None) -> Watch:
+    """A watch that reports each measurement to the study, and ends a trial that is worse than most."""
+    pruned = optuna().TrialPruned
+    reported = 0
+
+    def watch(progress: Progress) -> None:
+        nonlocal reported
+        if shown is not None:
+            shown(progress)
+        measured = (progress.epoch - 1) // every
+        if progress.monitored is not None and measured > reported:
+            reported = measured
+            trial.report(progress.monitored, step=measured)
+            if trial.should_prune():
+                raise pruned
+
+    return watch
+
+
+def complete(study: Any) -> list[Any]:
+    """The trials that ran to their end."""
+    return [trial for trial in study.trials if trial.state.name == "COMPLETE"]

@@ -255,7 +255,7 @@ class _Work:
                 n_trials=1,
                 catch=(TrainingError, RecipeError),
             )
-        if not _complete(study):
+        if not studies.complete(study):
             raise UsageError(
                 "not one trial could be finished: "
                 + ("give more time (--max-time)" if self.until else "see what train says of it")
@@ -264,7 +264,7 @@ class _Work:
     def confirmed(self, study: Any) -> tuple[Candidate, ...]:
         """The recipe as it is, and the best trials, on the folds that chose nothing."""
         best = sorted(
-            _complete(study),
+            studies.complete(study),
             key=lambda trial: trial.value,
             reverse=self.recipe.monitor not in LOWER,
         )
@@ -299,7 +299,7 @@ class _Work:
         """Whether a trial may begin, so that the best can be confirmed afterwards."""
         if self.until is None:
             return True
-        durations = [trial.duration.total_seconds() for trial in _complete(study)]
+        durations = [trial.duration.total_seconds() for trial in studies.complete(study)]
         if not durations:
             return time.monotonic() < self.until
         longest = max(durations)
@@ -329,7 +329,7 @@ class _Work:
             judged,
             recipe=recipe.replace({"validate_every": every, "patience": None}),
             seed=self.seed,
-            watch=_pruning(trial, every, shown),
+            watch=studies.pruning(trial, every, shown),
         )
         return float(bundle.training["history"][-1][recipe.monitor])
 
@@ -359,7 +359,7 @@ class _Work:
         if self.watch is None:
             return None
         tell, monitor = self.watch, self.recipe.monitor
-        best = study.best_value if study is not None and _complete(study) else None
+        best = study.best_value if study is not None and studies.complete(study) else None
 
         def shown(progress: Progress) -> None:
             tell(
@@ -374,29 +374,6 @@ class _Work:
             )
 
         return shown
-
-
-def _pruning(trial: Any, every: int, shown: Watch | None) -> Watch:
-    """A watch that reports each measurement to the study, and ends a trial that is worse than most."""
-    pruned = studies.optuna().TrialPruned
-    reported = 0
-
-    def watch(progress: Progress) -> None:
-        nonlocal reported
-        if shown is not None:
-            shown(progress)
-        measured = (progress.epoch - 1) // every
-        if progress.monitored is not None and measured > reported:
-            reported = measured
-            trial.report(progress.monitored, step=measured)
-            if trial.should_prune():
-                raise pruned
-
-    return watch
-
-
-def _complete(study: Any) -> list[Any]:
-    return [trial for trial in study.trials if trial.state.name == "COMPLETE"]
 
 
 def _changed(settings: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
