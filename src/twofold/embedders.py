@@ -1,4 +1,4 @@
-"""Twins of embedders that others have made: weights of packages, vectors, ONNX files, folders of Hugging Face and timm."""
+"""Twins of embedders that others have made: weights of packages, vectors, ONNX files, Hugging Face, timm."""
 
 import re
 from dataclasses import dataclass

@@ -251,14 +251,12 @@ def _as_before(recipe: Recipe, state: State, fixed: Collection[str]) -> Adapted:
 
 KNOWN_FOLDS = (
     "these identities are to be cross-fitted, but the bundle of --from was trained on some of "
-    "them, so that no fold "
-    "would be unseen: set split.folds=0 (--set), or train on other identities"
+    "them, so that no fold would be unseen: set split.folds=0 (--set), or train on others"
 )
 
 OLD_STATE = (
     "the state was kept by a version that did not keep its split: identities were dealt again, "
-    "which is the same split "
-    "only if the data has not changed since"
+    "which is the same split only if the data has not changed since"
 )
 
 
@@ -396,6 +394,5 @@ def _refuse_shared(train: Items, valid: Items) -> None:
     if shared := sorted(set(train.identities) & set(valid.identities)):
         raise IdentityOverlap(
             f"{len(shared)} identities stand in both train and valid ({', '.join(shared[:3])}, "
-            f"...): "
-            "split them by identity"
+            "...): split them by identity"
         )
