@@ -125,6 +125,17 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/nn/speakers.py",
         "src/twofold/sound_recipes.py",
     ),
+    **dict.fromkeys(
+        ("signals_series_cost", "signals_ucr", "signals_ucr_one_shot"),
+        (
+            "bench/signals_series.py",
+            "src/twofold/inputs/series.py",
+            "src/twofold/nn/random_convolutions.py",
+            "src/twofold/nn/series_cnn.py",
+            "src/twofold/train/features.py",
+            "src/twofold/train/preparation.py",
+        ),
+    ),
     "standings": (
         "bench/standings.py",
         "bench/populations.py",

@@ -1,8 +1,9 @@
-"""Signals: DNA barcodes of species never seen in training, by one example each; and sounds (`signals_sounds.py`).
+"""Signals: DNA barcodes of species never seen in training; sounds (`signals_sounds`), series (`signals_series`).
 
     python bench/signals.py --set dna --data DIR [--seeds 0 1] [--quick]
     python bench/signals.py --set fsdd_words --data DIR [--quick]
     python bench/signals.py --set fsdd_speakers --data DIR [--quick]
+    python bench/signals.py --set ucr|ucr_one_shot|series_cost --data DIR [--quick]
 
 For DNA, DIR holds dna_butterfly_coi (COI barcodes of 612 species of butterflies). Two hundred species are
 the test, dealt by the hash of their names; the others train. A trial shows one
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+import signals_series
 from last_line import print_last_line, row
 from signals_sounds import SOUNDS, sounds
 from twofold import Items, build, recipes
@@ -47,7 +49,7 @@ Embed = Callable[[list[np.ndarray]], np.ndarray]
 def main() -> None:
     """Train, measure, print."""
     parser = argparse.ArgumentParser(description="signals")
-    parser.add_argument("--set", choices=["dna", *SOUNDS], default="dna")
+    parser.add_argument("--set", choices=["dna", *SOUNDS, *signals_series.WHAT], default="dna")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--quick", action="store_true", help="drawn species, seconds of training")
@@ -57,6 +59,10 @@ def main() -> None:
         print_last_line(
             "signals_sounds", started, sounds(options.set, options.data, quick=options.quick)
         )
+        return
+    if options.set in signals_series.WHAT:
+        found = signals_series.measured(options.set, options.data, quick=options.quick)
+        print_last_line(f"signals_{options.set}", started, found)
         return
     items = drawn() if options.quick else real(options.data)
     settings = {"input.k": 5, "fewest_steps": 30, "epochs": 1} if options.quick else {}

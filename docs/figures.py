@@ -81,6 +81,13 @@ def figures() -> str:
     return "\n".join([HEAD, *(_section(path) for path in sorted(RESULTS.glob("*.json")))])
 
 
+def _script(bench: str) -> str:
+    """The script of a benchmark, whose name may be followed by what it measured: signals_ucr is of signals."""
+    words = bench.split("_")
+    names = ["_".join(words[:count]) for count in range(len(words), 0, -1)]
+    return next((name for name in names if (ROOT / "bench" / f"{name}.py").is_file()), bench)
+
+
 def _section(path: Path) -> str:
     line = json.loads(path.read_text(encoding="utf-8"))
     about = tomllib.loads(TABLES.read_text(encoding="utf-8")).get(path.stem, {})
@@ -88,7 +95,7 @@ def _section(path: Path) -> str:
     parts = [
         f"## {about.get('heading', _words(path.stem).capitalize())}",
         about.get("question", ""),
-        f"`bench/{line['bench']}.py` at commit {line['commit']}, {line['machine']}, "
+        f"`bench/{_script(line['bench'])}.py` at commit {line['commit']}, {line['machine']}, "
         f"{line['seconds']:.0f} s"
         f"{age(line)}; [all {len(results)} figures](../bench/results/{path.name}).",
         _pictures(line["bench"]),
