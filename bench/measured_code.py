@@ -58,6 +58,12 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/train/tiles.py",
         "src/twofold/twin.py",
     ),
+    "clips": (
+        "bench/clips.py",
+        "src/twofold/inputs/video.py",
+        "src/twofold/inputs/video_decoding.py",
+        "src/twofold/nn/clips.py",
+    ),
     "coverage": ("bench/coverage.py", "src/twofold/metrics"),
     "distributed": ("bench/distributed.py", "src/twofold/train"),
     "doctor": (
