@@ -3,6 +3,7 @@
     python bench/signals.py --set dna --data DIR [--seeds 0 1] [--quick]
     python bench/signals.py --set fsdd_words --data DIR [--quick]
     python bench/signals.py --set fsdd_speakers --data DIR [--quick]
+    python bench/signals.py --set sounds_cost [--quick]
     python bench/signals.py --set ucr|ucr_one_shot|series_cost --data DIR [--quick]
 
 For DNA, DIR holds dna_butterfly_coi (COI barcodes of 612 species of butterflies). Two hundred species are

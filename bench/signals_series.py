@@ -330,15 +330,15 @@ def cost(*, values: int) -> list[dict[str, Any]]:
     """What a step of training takes over the bare network, in processor time, and the memory of a long series."""
     rows = [long_series(values)]  # first, since the peak of a process never falls
     for name, encoder in (("cnn", "inception_time"), ("lstm", "lstm"), ("hybrid", "cnn_lstm")):
-        share = step_over_bare(encoder)
+        share = step_over_bare(*series_of(encoder))
         said = f"{encoder}, 64 series of 128 values; median of {STEPS} steps in turns, one thread"
         rows.append(row(f"{name}_step_over_bare", share, goal=1.2, anchor=said))
         print(f"{name}: {share:.3f}", flush=True)
     return rows
 
 
-def step_over_bare(encoder: str) -> float:
-    """Processor seconds of a training step over those of forward, loss of plain dot products, backward and AdamW."""
+def series_of(encoder: str) -> tuple[Recipe, Items]:
+    """A recipe with this encoder, and walks at random for it."""
     draw = np.random.default_rng(0)
     items = Items.from_arrays(
         [np.cumsum(draw.normal(size=128)) for _ in range(64 * 16)],
@@ -347,6 +347,15 @@ def step_over_bare(encoder: str) -> float:
     recipe = recipes.series().replace(
         {"encoder": {"name": encoder}, "augment": {"jitter": 0.1, "scale": 0.1, "warp": 0.1}}
     )
+    return recipe, items
+
+
+def step_over_bare(recipe: Recipe, items: Items) -> float:
+    """Processor seconds of a training step over those of forward, loss of plain dot products, backward and AdamW.
+
+    Args:
+        items: 1,024 of 128 classes: an epoch is 16 steps.
+    """
     table = recipe.model_dump(mode="json", exclude_none=True) | {"p": 8, "k": 8, "ema": 0.99}
     table |= {"epochs": 1 + (STEPS + WARM) // 16}
     recipe = Recipe.model_validate(table)
@@ -373,7 +382,7 @@ def bare_steps(recipe: Recipe, items: Items) -> list[float]:
     for _ in range(STEPS + WARM):
         began = time.process_time()
         optimiser.zero_grad()
-        vectors = twin.encoder(batch)
+        vectors = twin.embed(batch)
         loss = torch.nn.functional.cross_entropy(vectors @ vectors.T / 0.1, same / 8)
         loss.backward()
         optimiser.step()

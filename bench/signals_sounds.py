@@ -10,18 +10,26 @@ Voices (`--set fsdd_speakers`): two speakers are left out, in all fifteen ways; 
 test are not trained on, either. The peer is the frozen GE2E network, padded to 1.6 s as its authors
 do. Six speakers are a closed set: the figures say nothing of other people, and intervals leave out
 one speaker at a time.
+
+`sounds_cost`: the memory of an hour of sound, and what a training step of a CNN below an LSTM over
+spectrograms takes over the bare network.
 """
 
+import resource
 import time
 from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from last_line import row
+from signals_series import step_over_bare
 from twofold import Items, build, recipes
+from twofold.apps.spot import spot
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.data.splits import shuffled_names
@@ -30,7 +38,7 @@ from twofold.inputs import Audio
 from twofold.inputs.padded import Padded
 from twofold.train.fit import fit
 
-SOUNDS = ("fsdd_words", "fsdd_speakers")
+SOUNDS = ("fsdd_words", "fsdd_speakers", "sounds_cost")
 
 TAKES = 20
 """Recordings of each word by each speaker, of fifty."""
@@ -42,6 +50,9 @@ TRIALS = 1500
 REPEATS = 1000
 """Resamplings for an interval."""
 
+RATE = 16_000
+"""Samples a second of the sounds that cost is measured on."""
+
 CEPSTRA = {"rate": 8_000, "features": "mfcc", "coefficients": 13, "bands": 26, "trim": 35.0}
 """The usual features of dynamic time warping: 13 coefficients of 25 ms every 10 ms."""
 
@@ -51,6 +62,8 @@ SLOPE = 2
 
 def sounds(name: str, data: Path, *, quick: bool) -> list[dict[str, Any]]:
     """The rows of a set; quick: few recordings, folds and steps."""
+    if name == "sounds_cost":
+        return cost(seconds=60 if quick else 3600)
     digits = Digits(data / "speech_fsdd" / "recordings", takes=4 if quick else TAKES)
     if name == "fsdd_speakers":
         return speakers(digits, folds=2 if quick else None)
@@ -322,3 +335,47 @@ def over_speakers(
     spread = np.square(without - without.mean()).sum() * (len(people) - 1) / len(people)
     reach = T_975[len(people)] * float(np.sqrt(spread))
     return float(values.mean()) - reach, float(values.mean()) + reach
+
+
+def cost(*, seconds: int) -> list[dict[str, Any]]:
+    """The memory of a long recording, and a training step of the hybrid over spectrograms."""
+    with TemporaryDirectory() as folder:
+        rows = [long_recording(Path(folder) / "long.wav", seconds)]  # a peak never falls
+    share = step_over_bare(*spectrograms())
+    said = (
+        "cnn_lstm, 64 sounds of half a second, log-mel bands; median of steps in turns, one thread"
+    )
+    return [*rows, row("spectrogram_hybrid_step_over_bare", share, goal=1.2, anchor=said)]
+
+
+def long_recording(path: Path, seconds: int) -> dict[str, Any]:
+    """Peak memory of the process in looking for a word in a recording of so many seconds."""
+    draw = np.random.default_rng(0)
+    with soundfile.SoundFile(path, "w", samplerate=RATE, channels=1) as file:
+        for _ in range(seconds):
+            file.write(0.1 * draw.normal(size=RATE).astype(np.float32))
+    recipe = recipes.speech()
+    bundle = Bundle(twin=build.twin(recipe, seed=0).eval(), recipe=recipe)
+    example = 0.1 * draw.normal(size=RATE // 2).astype(np.float32)
+    before, began = peak_mb(), time.process_time()
+    spot(bundle, path, [example])
+    taken = time.process_time() - began
+    said = (
+        f"spot in {seconds:,} seconds of noise at {RATE:,} Hz, windows of half a second; the process "
+        f"had {before:.0f} MB before; {taken:.0f} CPU seconds"
+    )
+    return row("long_audio_peak_mb", peak_mb(), unit="MB", goal=1000.0, anchor=said)
+
+
+def spectrograms() -> tuple[Recipe, Items]:
+    """A recipe of a CNN below an LSTM over frames, and noises for it."""
+    draw = np.random.default_rng(0)
+    noises = [0.1 * draw.normal(size=RATE // 2).astype(np.float32) for _ in range(1024)]
+    items = Items.from_arrays(noises, [f"c{place // 8}" for place in range(1024)])
+    settings = {"encoder": {"name": "cnn_lstm"}, "input": {"name": "Audio", "rate": RATE}}
+    return Recipe.model_validate(settings), items
+
+
+def peak_mb() -> float:
+    """The most memory that this process has had, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

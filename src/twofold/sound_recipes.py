@@ -70,7 +70,7 @@ def speaker_centre() -> Recipe:
     """
     return Recipe.model_validate(
         {
-            "input": {**GE2E_INPUT, "fill": "none"},
+            "input": {**GE2E_INPUT, "fill": "zeros"},
             "encoder": {"name": "ge2e", "weights": "ge2e", "frozen": True, "centred": True},
             "freeze": "trunk",
             "loss": {"name": "supcon", "temperature": 0.1},
