@@ -129,7 +129,7 @@ def one_step(items: Items) -> Visited:
             visited.clear()
             return loss
 
-        import twofold.train.epochs as training
+        import twofold.train.fit as training
 
         training.step, kept = watched, training.step
         try:
