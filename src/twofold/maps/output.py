@@ -98,6 +98,7 @@ class MapWriter:
         self.pixels = self.changed = self.regions = 0
         self.area = 0.0
         self.largest: list[tuple[float, int, Region]] = []
+        self._seen = 0
         self._regions = Regions(coordinates.areas, outlines=files.polygons is not None)
         self._spares: dict[Path, Path] = {}
         self._rasters: list[RasterFile] = []
@@ -183,8 +184,9 @@ class MapWriter:
                 self._polygons.add(finished)
         order = np.argsort(-finished.sums["area"], kind="stable")[:LARGEST]
         for sums in finished.sums[order]:
-            # of equal ones the first: a heap's smallest is the last of the list
-            entry = (float(sums["area"]), -len(self.largest), _region(sums, self.coordinates))
+            # of equal ones the first: a heap's smallest is the one that came last
+            self._seen += 1
+            entry = (float(sums["area"]), -self._seen, _region(sums, self.coordinates))
             if len(self.largest) < LARGEST:
                 heapq.heappush(self.largest, entry)
             elif entry[0] > self.largest[0][0]:

@@ -1,0 +1,44 @@
+"""Files of a map: of many regions the largest are kept, however many are of one size."""
+
+import numpy as np
+import pytest
+
+from twofold.maps.coordinates import Coordinates
+from twofold.maps.output import LARGEST, MapFiles, MapWriter
+
+
+def scattered(rows: int = 120) -> np.ndarray:
+    """Levels in which every third row has one region, of one to four pixels, larger ones further down."""
+    levels = np.zeros((rows, 8), np.uint16)
+    for number, row in enumerate(range(0, rows, 3)):
+        levels[row, 1 : 2 + number // 10] = 50_000
+    return levels
+
+
+@pytest.mark.parametrize("band", [3, 7, 120])
+def test_of_equal_regions_the_upper_ones_are_kept(tmp_path, band):
+    levels = scattered()
+    files = MapFiles(mask=tmp_path / "mask.png")
+    plain = Coordinates(transform=None, crs=None)
+    with MapWriter(files, levels.shape, threshold=1, coordinates=plain) as writer:
+        for top in range(0, len(levels), band):
+            writer.add(top, levels[top : top + band])
+        writer.finish()
+    assert writer.regions == 40
+    # ten regions of each size: all of the two largest sizes
+    expected = [(4.0, 90 + 3 * n) for n in range(10)] + [(3.0, 60 + 3 * n) for n in range(10)]
+    assert len(expected) == LARGEST
+    assert [(each.area, each.box[0]) for each in writer.named()] == expected
+
+
+def test_equal_regions_beyond_the_number_are_left_out_from_below(tmp_path):
+    levels = np.where(scattered() > 0, 50_000, 0).astype(np.uint16)
+    levels[:, 2:] = 0
+    plain = Coordinates(transform=None, crs=None)
+    with MapWriter(
+        MapFiles(mask=tmp_path / "mask.png"), levels.shape, threshold=1, coordinates=plain
+    ) as writer:
+        for top in range(0, len(levels), 10):
+            writer.add(top, levels[top : top + 10])
+        writer.finish()
+    assert [each.box[0] for each in writer.named()] == [3 * n for n in range(LARGEST)]
