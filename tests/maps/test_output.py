@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from twofold.maps import output
 from twofold.maps.coordinates import Coordinates
 from twofold.maps.output import LARGEST, MapFiles, MapWriter
 
@@ -15,8 +16,10 @@ def scattered(rows: int = 120) -> np.ndarray:
     return levels
 
 
+@pytest.mark.parametrize("at_once", [1, 40, 2**20])
 @pytest.mark.parametrize("band", [3, 7, 120])
-def test_of_equal_regions_the_upper_ones_are_kept(tmp_path, band):
+def test_of_equal_regions_the_upper_ones_are_kept(tmp_path, monkeypatch, band, at_once):
+    monkeypatch.setattr(output, "COUNTED_AT_ONCE", at_once)
     levels = scattered()
     files = MapFiles(mask=tmp_path / "mask.png")
     plain = Coordinates(transform=None, crs=None)

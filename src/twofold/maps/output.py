@@ -23,6 +23,9 @@ from twofold.results import Region
 
 __all__ = ["LARGEST", "MapFiles", "MapWriter"]
 
+COUNTED_AT_ONCE = 2**20
+"""Pixels in which regions are looked for at once, which takes some 100 bytes of each."""
+
 LARGEST = 20
 """Regions that are named, by area."""
 
@@ -145,7 +148,10 @@ class MapWriter:
         for raster in self._rasters:
             with _about(raster.path):
                 raster.add(top, levels)
-        self._count(self._regions.add(top, levels, changed))
+        step = max(1, COUNTED_AT_ONCE // levels.shape[1])
+        for row in range(0, len(levels), step):
+            rows = slice(row, row + step)
+            self._count(self._regions.add(top + row, levels[rows], changed[rows]))
         if self.factor is not None:
             shown = np.where(changed, levels, 0)
             _enlarge(self.overview, shown, top, self.factor)
