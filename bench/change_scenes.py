@@ -35,6 +35,7 @@ from twofold.apps.change import MapFiles, change
 from twofold.change_bundle import ChangeBundle
 from twofold.inputs import Raster
 from twofold.inputs.raster_source import statistics
+from twofold.inputs.raster_tiff import CACHED
 from twofold.maps.judges import TwinJudge
 from twofold.twin import ChangeTwin
 
@@ -170,7 +171,9 @@ def draw(path: Path, size: tuple[int, int], seed: int) -> None:
     profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "height": height, "width": width}
     more = {"crs": "EPSG:32633", "transform": Affine(0.5, 0, 5e5, 0, -0.5, 5.4e6)}
     tiles = {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "deflate"}
-    with rasterio.open(path, "w", zlevel=1, **profile, **more, **tiles) as file:
+    # GDAL's limit is set once per process: by default a share of the machine's memory
+    small = rasterio.Env(GDAL_CACHEMAX=CACHED)
+    with small, rasterio.open(path, "w", zlevel=1, **profile, **more, **tiles) as file:
         for top in range(0, height, BLOCK):
             for left in range(0, width, BLOCK):
                 rows, columns = min(BLOCK, height - top), min(BLOCK, width - left)

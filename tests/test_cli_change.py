@@ -127,6 +127,7 @@ VERBS = {
     "train --from": ["train", "generic", "DATA", "-o", "OUT", "--from", "BUNDLE"],
     "monitor": ["monitor", "BUNDLE", "TABLE"],
     "migrate": ["migrate", "OUT", "BUNDLE", "OUT2"],
+    "spot": ["spot", "BUNDLE", "FILE", "FILE"],
     "forget --bundle": ["forget", "--bundle", "BUNDLE", "anna"],
     "evaluate --against": ["evaluate", "OTHER", "DATA", "--against", "BUNDLE"],
 }

@@ -76,8 +76,6 @@ MISTAKES = [
     (["verify", "m", "a.png", "broken.png"], "broken.png"),
     (["verify", "m", "a.png"], "--pairs TABLE"),
     (["verify", "m", "a.png", "b.png", "--scores-only"], "--pairs TABLE"),
-    (["verify", "raw", "a.png", "b.png"], "twofold calibrate BUNDLE DATA"),
-    (["identify", "raw", "gallery", "a.png"], "twofold calibrate BUNDLE DATA"),
     (["identify", "m", "nowhere", "a.png"], "`twofold index` or `enrol` makes one"),
     (["identify", "m", "gallery", "nowhere.png"], "nowhere.png"),
     (["enrol", "m", "gallery", "anna"], "FILES"),

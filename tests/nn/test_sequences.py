@@ -90,7 +90,7 @@ def test_half_precision_gives_float32_vectors(name):
         (
             "Image",
             "lstm",
-            "lstm takes symbols or series, and the input Image gives pictures: take one of conv4",
+            "lstm takes symbols or series, and the input Image gives pictures: take one of aligned",
         ),
     ],
 )

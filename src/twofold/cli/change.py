@@ -57,9 +57,11 @@ def change(
     """
     from twofold.apps.change import PRETRAINED, MapFiles
     from twofold.apps.change import change as of_scenes
+    from twofold.devices import device_of
     from twofold.terminal import bars
     from twofold.terminal.wording.maps import changes
 
+    device_of(device)
     if align and any_shift:
         raise UsageError("--align and --any-shift exclude each other: give one")
     files = MapFiles(

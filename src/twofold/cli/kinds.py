@@ -134,9 +134,13 @@ KINDS_OF_COLUMNS = {
 
 
 def _kind_of_folder(folder: Path) -> str | None:
-    """By its first files, at any depth."""
+    """By its first files, at any depth; tables that lie in the folder itself may be of anything."""
     files = (Path(place, name) for place, _, names in os.walk(folder) for name in sorted(names))
-    return _kind_of_files(each for each in files if not each.name.startswith("."))
+    first = list(
+        itertools.islice((f for f in files if not f.name.startswith(".")), FILES_LOOKED_AT)
+    )
+    kind = _kind_of_files(first)
+    return None if kind == "series" and {f.parent for f in first} == {folder} else kind
 
 
 def _kind_of_files(files: Iterable[Path]) -> str | None:

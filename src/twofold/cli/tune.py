@@ -77,12 +77,14 @@ def tune(
     """
     from twofold import build
     from twofold.data.items import Items
+    from twofold.devices import training_device
     from twofold.inputs.optional import columns as columns_of
     from twofold.recipes import find
     from twofold.terminal import bars, wording
     from twofold.train.tune import Search
     from twofold.train.tune import tune as found_by
 
+    training_device(device)
     refuse_pairs(data, "tune")
     trials_file = _place(out, resume=resume, force=force)
     changes = changes_of(settings, columns)

@@ -171,9 +171,7 @@ def found_in(data: str | Path) -> bool:
     """Whether a folder or a table looks like scenes."""
     path = Path(data)
     if path.is_file():
-        return path.suffix.lower() in tables.SUFFIXES and set(COLUMNS[:2]) <= set(
-            tables.read(path).columns
-        )
+        return tables.is_table(path) and set(COLUMNS[:2]) <= set(tables.read(path).columns)
     if not path.is_dir():
         return False
     folders = (path / "A").is_dir() and (path / "B").is_dir()
