@@ -21,7 +21,7 @@ WHOLE = 1024
 """Sides of what goes through a network at once: about 700 MB of maps of `change_unet`."""
 
 OSCD_VALUES = (1, 2)
-"""OSCD's masks: 1 is no change, 2 is change."""
+"""OSCD's masks: 1 is unchanged, 2 is changed."""
 
 
 @dataclass(frozen=True, kw_only=True)

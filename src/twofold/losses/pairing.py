@@ -158,7 +158,7 @@ class Pairing:
                 yield slice(start, min(start + self.starts.step, len(self.first)))
 
     def partners(self, rows: slice) -> tuple[Int[Tensor, "some width"], Bool[Tensor, "some width"]]:
-        """The other columns of each row's class, padded with columns of that class; and which are no padding."""
+        """The other columns of each row's class, padded with columns of that class; and which of them count."""
         others, rank = self.size[rows, None] - 1, self.rank[rows, None]
         place = torch.arange(max(1, int(others.max())), device=others.device)
         beyond = torch.minimum(place + (place >= rank), others)

@@ -49,7 +49,7 @@ def _corners(
     order = np.lexsort((x, y))
     x, y, closes = x[order], y[order], closes[order]
     same = np.flatnonzero((x[:-1] == x[1:]) & (y[:-1] == y[1:]))
-    # equal ends one above the other are no corner: they close a pair that begins with the first
+    # equal ends one above the other do not make a corner: they close a pair that begins with the first
     gone = same[same % 2 == 0]
     kept = np.ones(len(x), bool)
     kept[gone] = kept[gone + 1] = False

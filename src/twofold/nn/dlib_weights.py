@@ -41,7 +41,7 @@ def layers_in(content: bytes) -> list[Layer]:
     network that the weights are loaded into knows them.
 
     Raises:
-        DamagedBundle: the content ends within a layer, or is no network of dlib.
+        DamagedBundle: the content ends within a layer, or is not a network of dlib.
     """
     layers, place = [], 0
     while (found := LAYER.search(content, place)) is not None:

@@ -95,7 +95,7 @@ def keep(where: Checkpoints, tensors: Tensors, numbers: dict[str, Any]) -> None:
 def drop(states: Iterable[Path]) -> None:
     """Delete states."""
     for state in states:
-        (state / STATE).unlink()  # first: what is half deleted is no state
+        (state / STATE).unlink()  # first: what is half deleted must not count
         shutil.rmtree(state)
 
 
