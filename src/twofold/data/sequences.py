@@ -1,4 +1,4 @@
-"""Sequences of frames with the box of an object in each: OTB and GOT-10k layouts, and films beside tables of boxes."""
+"""Sequences with a box per frame: OTB and GOT-10k layouts, and films beside tables of boxes."""
 
 import csv
 import re
@@ -114,7 +114,9 @@ def _pictures(folder: Path) -> tuple[Path, ...]:
 def _boxes(path: Path) -> Float[np.ndarray, "frames 4"]:
     """Four numbers a line, between commas, tabs or blanks."""
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    rows = [_numbers(re.split(r"[,;\s]+", line.strip()), path, n) for n, line in enumerate(lines, 1)]
+    rows = [
+        _numbers(re.split(r"[,;\s]+", line.strip()), path, n) for n, line in enumerate(lines, 1)
+    ]
     return np.array(rows, dtype=np.float64).reshape(-1, 4)
 
 

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from twofold.errors import NotEnoughData, UsageError
 from twofold.metrics.intervals import estimate, identity_weights
 from twofold.results import Estimate
 
-__all__ = ["MEASURES", "Followed", "centre_errors", "overlaps", "tracking_estimates"]
+__all__ = ["MEASURES", "Followed", "centre_errors", "lost_auroc", "overlaps", "tracking_estimates"]
 
 Boxes = Float[np.ndarray, "frames 4"]
 
@@ -155,6 +155,20 @@ def tracking_estimates(
             )
         )
     return found
+
+
+def lost_auroc(confidences: Float[np.ndarray, "frames"], on: Bool[np.ndarray, "frames"]) -> float:
+    """How often a frame on the object has a higher confidence than one that is not (ties count half); NaN without either.
+
+    Args:
+        on: whether the box lies on the object; it does not where the object is absent.
+    """
+    order = np.sort(confidences[~on])
+    high = confidences[on]
+    if not len(order) or not len(high):
+        return float("nan")
+    below = np.searchsorted(order, high, side="left") + np.searchsorted(order, high, side="right")
+    return float(below.mean() / 2 / len(order))
 
 
 def _present(followed: Followed, first: int = 0) -> tuple[Boxes, Boxes]:

@@ -41,6 +41,7 @@ from twofold.results.receipts import (
     Toll,
 )
 from twofold.results.scenes import Change, Region, Shift
+from twofold.results.track import SequenceTrack, TrackConfidence, TrackEvaluation, Tracked
 
 __all__ = [
     "AuditEntry",
@@ -71,12 +72,16 @@ __all__ = [
     "Reference",
     "Region",
     "SceneScores",
+    "SequenceTrack",
     "Sharded",
     "Shift",
     "Spotted",
     "Spotting",
     "Standing",
     "Toll",
+    "TrackConfidence",
+    "TrackEvaluation",
+    "Tracked",
     "Tuning",
     "Verdict",
     "plain",
