@@ -8,6 +8,7 @@ from twofold.metrics.tracking import (
     MEASURES,
     Followed,
     centre_errors,
+    lost_auroc,
     overlaps,
     tracking_estimates,
 )
@@ -39,7 +40,9 @@ def test_overlap_is_that_of_pixels():
 def test_a_lost_or_empty_box_overlaps_nothing():
     lost, empty = np.full((1, 4), np.nan), np.array([[10.0, 10.0, 0.0, 0.0]])
     assert overlaps(BOX, BOX) == 1 and overlaps(BOX, lost) == 0 and overlaps(BOX, empty) == 0
-    assert centre_errors(BOX, lost) == np.inf and centre_errors(BOX, BOX + [3, 4, 0, 0]) == 5
+    assert (
+        centre_errors(BOX, lost) == np.inf and centre_errors(BOX, BOX + np.array([3, 4, 0, 0])) == 5
+    )
 
 
 def test_measures_by_their_definitions():
@@ -84,3 +87,13 @@ def test_what_does_not_fit_is_refused():
         Followed(truth=np.zeros((3, 4)), boxes=np.zeros((2, 4)))
     with pytest.raises(NotEnoughData, match="no sequence"):
         tracking_estimates([])
+
+
+def test_lost_auroc_counts_pairs_of_frames():
+    confidences = np.array([0.9, 0.2, 0.5, 0.5, 0.1])
+    on = np.array([True, True, False, True, False])
+    pairs = [
+        1.0 if a > b else 0.5 if a == b else 0.0 for a in confidences[on] for b in confidences[~on]
+    ]
+    assert lost_auroc(confidences, on) == np.mean(pairs)
+    assert np.isnan(lost_auroc(confidences, np.ones(5, bool)))

@@ -129,7 +129,9 @@ def tracking_estimates(
     replicates: int = 2000,
     confidence: float = 0.95,
 ) -> list[Estimate]:
-    """Every measure as a mean over sequences, with its interval; a single sequence has none: low and high are its value.
+    """Every measure as a mean over sequences, with its interval.
+
+    A single sequence has none: low and high are its value.
 
     Raises:
         NotEnoughData: no sequence.
@@ -158,7 +160,9 @@ def tracking_estimates(
 
 
 def lost_auroc(confidences: Float[np.ndarray, "frames"], on: Bool[np.ndarray, "frames"]) -> float:
-    """How often a frame on the object has a higher confidence than one that is not (ties count half); NaN without either.
+    """How often a frame on the object has a higher confidence than one that is not.
+
+    Ties count half; NaN without frames of one kind.
 
     Args:
         on: whether the box lies on the object; it does not where the object is absent.

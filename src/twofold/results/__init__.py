@@ -41,7 +41,7 @@ from twofold.results.receipts import (
     Toll,
 )
 from twofold.results.scenes import Change, Region, Shift
-from twofold.results.track import SequenceTrack, TrackConfidence, TrackEvaluation, Tracked
+from twofold.results.track import SequenceTrack, TrackConfidence, Tracked, TrackEvaluation
 
 __all__ = [
     "AuditEntry",
