@@ -181,7 +181,7 @@ def _present(followed: Followed, first: int = 0) -> tuple[Boxes, Boxes]:
     Raises:
         NotEnoughData: there are none.
     """
-    there: np.ndarray = np.isfinite(followed.truth).all(axis=1)
+    there = np.atleast_1d(np.isfinite(followed.truth).all(axis=1))
     there[:first] = False
     if not there.any():
         raise NotEnoughData(f"the object is in none of {len(there) - first} frames")
