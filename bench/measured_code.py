@@ -49,6 +49,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "bench/change.py",
         "src/twofold/data/scenes.py",
         "src/twofold/losses/maps.py",
+        "src/twofold/metrics/scene_threshold.py",
         "src/twofold/metrics/spatial.py",
         "src/twofold/nn/change_unet.py",
         "src/twofold/nn/fc_siam.py",

@@ -74,7 +74,7 @@ class ChangeBundle:
         }
         if (known := self.threshold) is not None:
             told["threshold"] = (
-                f"{known.probability:.3f}, false change on {known.false_change_rate:.2%} of "
+                f"{known.said}, false change on {known.false_change_rate:.2%} of "
                 f"unchanged pixels ({known.standing}, {counted(known.scenes, 'scene')}; a "
                 f"certificate of twice that takes {known.certificate_scenes:,})"
             )

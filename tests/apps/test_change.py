@@ -1,5 +1,6 @@
 """Maps of change: files, symmetry, resuming, and what is refused in one line."""
 
+import dataclasses
 import errno
 import json
 import os
@@ -150,6 +151,84 @@ def test_without_labels_it_is_an_estimate(tmp_path, scene):
     mask, _ = read(tmp_path / "m.tif")
     inside = np.mean([mask[r : r + s, c : c + s].mean() for r, c, s in SQUARES])
     assert inside > 0.6 > 0.2 > mask.mean()
+
+
+def followed(probability):
+    """The threshold of a scene, from the definition."""
+    known = change_bundles.RELATIVE.relative
+    background = np.quantile(probability, known.quantile, method="inverted_cdf")
+    logit = np.log(background / (1 - background)) + known.above
+    return 1 / (1 + np.exp(-np.clip(logit, known.lowest, known.highest)))
+
+
+def test_a_threshold_that_follows_the_scene(tmp_path, scene, small):
+    bundle = change_bundles.of_differences(threshold=change_bundles.RELATIVE)
+    files = MapFiles(mask=tmp_path / "m.tif", probability=tmp_path / "p.tif")
+    found = change(bundle, *scene, files)
+    probability, _ = read(tmp_path / "p.tif")
+    assert found.threshold == pytest.approx(followed(probability), abs=2e-5)
+    assert abs(found.threshold - bundle.threshold.probability) > 0.01
+    np.testing.assert_array_equal(read(tmp_path / "m.tif")[0], probability >= found.threshold)
+    asked = change(bundle, *scene, tmp_path / "asked.tif", threshold=0.7)
+    assert asked.threshold == 0.7
+
+
+def test_a_followed_threshold_after_a_kill_and_of_swapped_dates(tmp_path, scene, small):
+    def bundle():
+        return change_bundles.of_differences(threshold=change_bundles.RELATIVE)
+
+    whole = change(bundle(), *scene, tmp_path / "whole.tif")
+    swapped = change(bundle(), *scene[::-1], tmp_path / "swapped.tif")
+    broken = bundle()
+    counting(broken, after=12, error=Ended)
+    with pytest.raises(Ended):
+        change(broken, *scene, tmp_path / "rest.tif")
+    rest = change(bundle(), *scene, tmp_path / "rest.tif")
+    assert whole.threshold == swapped.threshold == rest.threshold
+    bits = {(tmp_path / f"{name}.tif").read_bytes() for name in ("whole", "swapped", "rest")}
+    assert len(bits) == 1
+
+
+def test_nothing_is_marked_where_nothing_changed(tmp_path, scene, small):
+    known = change_bundles.RELATIVE
+    # below the background: without its lower bound it would mark all of an unchanged scene
+    relative = dataclasses.replace(known.relative, above=-1.0)
+    threshold = dataclasses.replace(known, relative=relative)
+    before, _ = scene
+    bundle = change_bundles.of_differences(threshold=threshold)
+    found = change(bundle, before, before, tmp_path / "m.tif")
+    assert found.changed == 0
+    assert any("little of this scene stands out" in note for note in found.notes)
+
+
+def test_pixels_without_a_value_do_not_move_the_threshold(tmp_path, small):
+    before, after = written(tmp_path, nodata=0)
+    bundle = change_bundles.of_differences(threshold=change_bundles.RELATIVE)
+    with rasterio.open(before, "r+") as file:
+        array = file.read()
+        array[:, :, WIDTH // 2 :] = 0
+        file.write(array)
+    files = MapFiles(mask=tmp_path / "m.tif", probability=tmp_path / "p.tif")
+    found = change(bundle, before, after, files)
+    probability, _ = read(tmp_path / "p.tif")
+    valid = probability[probability >= 0]
+    assert valid.size < probability.size
+    assert found.threshold == pytest.approx(followed(valid), abs=2e-5)
+
+
+def test_evaluate_cuts_as_the_map_does(tmp_path, scene):
+    from twofold.apps.evaluate_change import judged
+    from twofold.data.scenes import Scenes
+
+    bundle = change_bundles.of_differences(threshold=change_bundles.RELATIVE)
+    truth = np.zeros((1, HEIGHT, WIDTH), np.uint8)
+    scenes = Scenes(
+        before=scene[:1], after=scene[1:], mask=(truth,), ids=("here",), group=("here",)
+    )
+    said = next(judged(bundle, scenes, bundle.deciding()))
+    found = change(bundle, *scene, tmp_path / "m.tif")
+    assert found.threshold == said.threshold
+    np.testing.assert_array_equal(read(tmp_path / "m.tif")[0], said.mask)
 
 
 def test_plain_pictures(tmp_path):

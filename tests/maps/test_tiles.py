@@ -8,7 +8,8 @@ from torch import nn
 import rasters
 from twofold.inputs.raster_source import ArraySource, statistics
 from twofold.maps import tiles
-from twofold.maps.tiles import LEVELS, NOTHING, Dates, Grid, pieces, probabilities
+from twofold.maps.tiles import Dates, Grid, pieces, probabilities
+from twofold.metrics.spatial import LEVELS, NOTHING
 
 
 class Drawn:

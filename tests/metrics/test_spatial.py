@@ -7,7 +7,8 @@ import pytest
 
 from twofold.errors import UsageError
 from twofold.metrics import spatial
-from twofold.metrics.spatial import Counts, counted, pooled, regions, scores
+from twofold.metrics.regions import regions
+from twofold.metrics.spatial import LEVELS, Counts, counted, pooled, scores
 
 
 def maps(seed: int, shape: tuple[int, int] = (17, 23)):
@@ -29,7 +30,7 @@ def flooded(mask: np.ndarray) -> np.ndarray:
             if not inside or not mask[row, column] or labels[row, column]:
                 continue
             labels[row, column] = number
-            todo += [(row + a, column + b) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+            todo += [(row + a, column + b) for a, b in ((0, 1), (0, -1), (1, 0), (-1, 0))]
     return labels
 
 
@@ -42,7 +43,7 @@ def test_regions_are_those_of_a_flood(seed: int):
 def test_regions_at_the_edges():
     assert regions(np.zeros((3, 4), bool)).max() == 0
     assert (regions(np.ones((3, 4), bool)) == 1).all()
-    np.testing.assert_array_equal(regions(np.eye(4, dtype=bool)), np.eye(4))
+    np.testing.assert_array_equal(regions(np.eye(4, dtype=bool)), np.diag(range(1, 5)))
     spiral = np.array([[1, 1, 1, 1], [1, 0, 0, 0], [1, 0, 1, 1], [1, 1, 0, 1], [0, 1, 1, 1]], bool)
     assert regions(spiral).max() == 1
 
@@ -97,14 +98,25 @@ def test_the_best_threshold_is_that_of_a_search():
         tables.append(spatial.histogram(said, truth, valid))
         every.append((said, truth, valid))
     threshold, f1 = spatial.best_threshold(tables)
-    tried = {
-        step: scores(pooled(spatial.of_histogram(table, step / 1000) for table in tables))["f1"]
+    tried = [
+        scores(pooled(spatial.of_histogram(table, step / 1000) for table in tables))["f1"]
         for step in range(1, 1000)
-    }
-    assert f1 == pytest.approx(max(each for each in tried.values() if each == each))
-    assert tried[round(threshold * 1000)] == pytest.approx(f1)
-    whole = pooled(counted(said >= np.float32(threshold), t, v) for said, t, v in every)
-    assert scores(whole)["f1"] == pytest.approx(f1, abs=0.01)
+    ]
+    assert max(each for each in tried if each == each) <= f1 <= max(tried) + 0.01
+    cut = spatial.level_of(threshold)
+    whole = pooled(counted(spatial.levels_of(said) >= cut, t, v) for said, t, v in every)
+    assert scores(whole)["f1"] == pytest.approx(f1, abs=1e-12)
+
+
+def test_levels_and_back():
+    said = np.array([[0, 1, 0.5, np.nan, 0.123456, -0.1, 1.2]], np.float32)
+    levels = spatial.levels_of(said)
+    assert levels.tolist() == [[0, LEVELS, LEVELS // 2, spatial.NOTHING, 6173, 0, LEVELS]]
+    back = spatial.probabilities_of(levels)
+    np.testing.assert_allclose(back, said.clip(0, 1), atol=1 / LEVELS)
+    assert [spatial.level_of(each) for each in (1e-9, 0.5, 0.50001, 1)] == [
+        *(1, LEVELS // 2, LEVELS // 2 + 1, LEVELS)
+    ]
 
 
 def test_without_change_the_threshold_stays_in_the_middle():

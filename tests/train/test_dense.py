@@ -14,9 +14,10 @@ from twofold.config import Recipe
 from twofold.data.items import Items
 from twofold.data.scenes import Scenes
 from twofold.errors import DataError, Interrupted, NotEnoughData, RecipeError, TrainingError
+from twofold.metrics import scene_threshold, spatial
 from twofold.scene import Scene, opened, probabilities
 from twofold.train.checkpoint import Checkpoints
-from twofold.train.dense import fit_scenes
+from twofold.train.dense import fit_scenes, threshold_on
 from twofold.train.fit import fit_recipe
 from twofold.train.tiles import TileFeed, augmentation
 
@@ -91,6 +92,20 @@ def test_validation_scenes_of_ones_own():
     assert bundle.provenance.counts == {"train": 4, "valid": 2}
     with pytest.raises(DataError, match="place1 both trains and chooses"):
         fit_scenes(RECIPE, scenes.take([0, 1]), valid=scenes.take([1]))
+
+
+def test_a_scene_beside_itself_has_not_changed(trained: ChangeBundle):
+    scenes = list(opened(of_arrays(), trained.twin))[:3]
+    known = threshold_on(scenes, trained.twin)
+    assert known.f1 > 0.6 and known.scenes == 3
+    for scene in scenes:
+        said = spatial.levels_of(probabilities(trained.twin, scene.after, scene.after))
+        counts = np.bincount(said.ravel(), minlength=spatial.LEVELS + 1)
+        # also where the offset alone would mark some
+        for above in (known.relative.above, -2.0) if known.relative else ():
+            relative = replace(known.relative, above=above)
+            cut = scene_threshold.of_scene(replace(known, relative=relative), counts)
+            assert not (said >= spatial.level_of(cut)).any()
 
 
 def test_without_validation_there_is_no_threshold():

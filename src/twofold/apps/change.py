@@ -22,10 +22,11 @@ from twofold.maps.judges import TwinJudge
 from twofold.maps.output import MapFiles, MapWriter
 from twofold.maps.pairs import check_pair, check_shift
 from twofold.maps.rasters import BLOCK
-from twofold.maps.tiles import LEVELS, Dates, Grid, Judge, pieces
+from twofold.maps.tiles import Dates, Grid, Judge, pieces
 from twofold.maps.work import Work, work_folder
+from twofold.metrics import scene_threshold, spatial
 from twofold.nn.efficientnet import WEIGHTS
-from twofold.results import Change, Shift
+from twofold.results import Change, ChangeThreshold, Shift
 
 __all__ = ["PRETRAINED", "MapFiles", "change"]
 
@@ -67,8 +68,9 @@ def change(
         out: the mask's file (.tif or .png), or `MapFiles` for more.
         shift: of one date against the other, where it is 5 pixels or more: "refuse"; "align" moves
             AFTER back whatever the shift is; "ignore".
-        threshold: probability from which on a pixel counts as changed, in [0, 1]; by default the
-            bundle's. Of "pretrained" a score, 0.5 by default.
+        threshold: probability from which on a pixel counts as changed, above 0 and up to 1; by
+            default the bundle's, which may follow the scene. Of "pretrained" a score, 0.5 by
+            default.
         device: as for every verb.
         watch: called with what is done, how far, and of how much.
 
@@ -97,6 +99,9 @@ def change(
         key = _key(bundle, (before, after), moved, grid) | {"device": place.type}
         work = stack.enter_context(Work.held(work_folder(files.mask), grid, key))
         _compute(dates, judge, work, watch)
+        if isinstance(cut, ChangeThreshold):
+            cut, held = _of_scene(cut, work)
+            notes = (*notes, *held)
         told = {"shift": found, "aligned": moved is not None} | _told(bundle, notes)
         result = _write(dates, work, files, threshold=cut, told=told, watch=watch)
         work.remove()
@@ -121,14 +126,23 @@ def _nobody(what: str, done: int, total: int) -> None:
     """Nobody watches."""
 
 
-def _threshold(bundle: ChangeBundle | str, asked: float | None) -> float:
+def _threshold(bundle: ChangeBundle | str, asked: float | None) -> float | ChangeThreshold:
+    """A probability, or what gives one once the scene is decided."""
     if isinstance(bundle, str) and bundle != PRETRAINED:
         raise UsageError(f"{bundle!r} is not a bundle: load one, or give {PRETRAINED!r}")
     if asked is None:
-        return 0.5 if isinstance(bundle, str) else bundle.deciding().probability
+        return 0.5 if isinstance(bundle, str) else bundle.deciding()
     if not 0 < asked <= 1:
         raise UsageError(f"threshold = {asked} is not a probability: give more than 0, up to 1")
     return asked
+
+
+def _of_scene(known: ChangeThreshold, work: Work) -> tuple[float, tuple[str, ...]]:
+    """The probability that this scene is cut at, and what its reader must know of it."""
+    if known.relative is None:
+        return known.probability, ()
+    counts = work.counts()
+    return scene_threshold.of_scene(known, counts), scene_threshold.notes(known, counts)
 
 
 def _opened(bundle: ChangeBundle | str, value: object) -> Source:
@@ -214,10 +228,13 @@ def _write(
     height, width = dates.size
     factor = max(1, -(-max(height, width) // LONGEST)) if files.page is not None else None
     coordinates = Coordinates(transform=dates.before.transform, crs=dates.before.crs)
-    level = max(1, int(np.ceil(round(threshold * LEVELS, 6))))
     try:
         with MapWriter(
-            files, dates.size, threshold=level, coordinates=coordinates, factor=factor
+            files,
+            dates.size,
+            threshold=spatial.level_of(threshold),
+            coordinates=coordinates,
+            factor=factor,
         ) as writer:
             for top, levels in work.bands(BLOCK):
                 writer.add(top, levels)

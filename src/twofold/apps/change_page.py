@@ -5,8 +5,9 @@ from jaxtyping import Float, UInt8
 
 from twofold.maps.output import MapWriter
 from twofold.maps.overview import overview, stretch, stretched
-from twofold.maps.tiles import NOTHING, Dates
+from twofold.maps.tiles import Dates
 from twofold.maps.work import Work
+from twofold.metrics.spatial import NOTHING
 from twofold.report.swipe_page import Closeup, Swipe, swipe_page
 from twofold.results import Change, Region
 

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from twofold.change_bundle import ChangeBundle
 from twofold.data.scenes import Scenes
 from twofold.errors import IdentityOverlap, NotEnoughData
-from twofold.metrics import spatial
+from twofold.metrics import scene_threshold, spatial
 from twofold.plurals import counted
 from twofold.provenance import TRAINED
 from twofold.results.change import ChangeEvaluation, ChangeThreshold, SceneScores
@@ -25,10 +25,11 @@ Watch = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedScene:
-    """A scene, how probable change is at each pixel, and the mask that the threshold makes of it."""
+    """A scene, how probable change is at each pixel, the threshold, and the mask that it makes."""
 
     scene: Scene
     probabilities: Float[np.ndarray, "height width"]
+    threshold: float
     mask: Bool[np.ndarray, "height width"]
 
 
@@ -64,6 +65,7 @@ def evaluate_change(
                 scene=each.scene.id,
                 changed=changed,
                 pixels=counts.pixels,
+                threshold=each.threshold,
                 **spatial.scores(counts),
             )
         )
@@ -85,9 +87,8 @@ def judged(
     """Each scene with its mask."""
     for scene in opened(scenes, bundle.twin):
         found = probabilities(bundle.twin, scene.before, scene.after)
-        yield JudgedScene(
-            scene=scene, probabilities=found, mask=found >= np.float32(threshold.probability)
-        )
+        cut, mask = scene_threshold.cut(threshold, found, scene.valid)
+        yield JudgedScene(scene=scene, probabilities=found, threshold=cut, mask=mask)
 
 
 def judging_scenes(bundle: ChangeBundle, scenes: Scenes) -> Scenes:

@@ -10,7 +10,7 @@ from jaxtyping import Int64
 from twofold.maps.coordinates import Coordinates
 from twofold.maps.outlines import outline, turned
 from twofold.maps.regions import Finished
-from twofold.maps.tiles import LEVELS
+from twofold.metrics.spatial import LEVELS
 
 __all__ = ["PolygonFile"]
 

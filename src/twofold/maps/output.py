@@ -17,7 +17,7 @@ from twofold.maps.coordinates import Coordinates
 from twofold.maps.geojson import PolygonFile
 from twofold.maps.rasters import RasterFile, check_format
 from twofold.maps.regions import Finished, Regions
-from twofold.maps.tiles import LEVELS, NOTHING
+from twofold.metrics.spatial import LEVELS, NOTHING
 from twofold.places import check_file_place, resolved
 from twofold.results import Region
 

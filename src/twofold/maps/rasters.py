@@ -15,7 +15,7 @@ from jaxtyping import Shaped
 from twofold.errors import CannotWrite, MissingExtra, UsageError
 from twofold.inputs.raster_tiff import rasterio_is_there
 from twofold.maps.coordinates import Coordinates
-from twofold.maps.tiles import LEVELS, NOTHING
+from twofold.metrics.spatial import LEVELS, NOTHING
 
 __all__ = ["BLOCK", "RasterFile", "check_format", "mask_of", "probability_of"]
 

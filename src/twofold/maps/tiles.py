@@ -13,14 +13,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Shaped, UInt16
 
 from twofold.inputs.raster_source import Source, Statistics
+from twofold.metrics.spatial import NOTHING, levels_of, probabilities_of
 
-__all__ = ["LEVELS", "NOTHING", "Area", "Dates", "Grid", "Judge", "pieces", "probabilities"]
-
-LEVELS = 50_000
-"""Steps from 0 to 1 that are kept of a probability: 0.00002, in 16 bits."""
-
-NOTHING = 65_535
-"""Stands for a pixel without a value in one of the dates."""
+__all__ = ["Area", "Dates", "Grid", "Judge", "pieces", "probabilities"]
 
 RAMP = 32
 """Pixels over which neighbouring tiles are mixed, linearly."""
@@ -212,7 +207,7 @@ def pieces(
     """The decided rows of a strip, one row of tiles after the other, from number `first` on.
 
     Yields:
-        The number of the row of tiles, and probabilities in `LEVELS` steps, `NOTHING` where a date
+        The number of the row of tiles, and probabilities in levels, `NOTHING` where a date
         has no value.
     """
     left, right = grid.strip_columns(strip)
@@ -226,7 +221,7 @@ def pieces(
         if carry is not None:
             sums[: len(carry)] += carry
         carry = sums[high - low :]
-        found = np.rint(np.clip(sums[: high - low], 0, 1) * LEVELS).astype(np.uint16)
+        found = levels_of(sums[: high - low])
         for top in range(low, high, SMALLEST_TILE):
             rows = min(SMALLEST_TILE, high - top)
             valid = dates.valid((top, left, rows, right - left))
@@ -289,9 +284,4 @@ def probabilities(
     for strip in range(grid.strips):
         found = [piece for _, piece in pieces(dates, judge, grid, strip=strip)]
         strips.append(np.concatenate(found))
-    return as_probability(np.concatenate(strips, axis=1))
-
-
-def as_probability(piece: Shaped[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
-    """Steps as probabilities in [0, 1]; NaN where there is no value."""
-    return np.where(piece == NOTHING, np.nan, piece / LEVELS).astype(np.float32)
+    return probabilities_of(np.concatenate(strips, axis=1))

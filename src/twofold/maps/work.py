@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt16
+from jaxtyping import Int64, UInt16
 
 from twofold import files
 from twofold.errors import CannotWrite, UsageError
 from twofold.files import claimed, explain_failure, write_atomically
 from twofold.maps.tiles import Grid
+from twofold.metrics.spatial import LEVELS, NOTHING
 
 __all__ = ["Work", "work_folder"]
 
@@ -110,6 +111,15 @@ class Work:
                 top, rest = top + height, rest[height:]
         if len(rest):
             yield top, rest
+
+    def counts(self) -> Int64[np.ndarray, "levels"]:
+        """Pixels with a value at each level, of the whole map."""
+        found = np.zeros(LEVELS + 1, np.int64)
+        for strip in range(self.grid.strips):
+            for number in range(self.grid.rows):
+                piece = self.load(strip, number)
+                found += np.bincount(piece[piece != NOTHING], minlength=LEVELS + 1)
+        return found
 
     def window(self, box: tuple[int, int, int, int]) -> UInt16[np.ndarray, "rows columns"]:
         """The levels of a box: first row and column, and one more than the last."""

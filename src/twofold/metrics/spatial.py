@@ -8,29 +8,40 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float32, Int, UInt16
 
 from twofold.errors import UsageError
 from twofold.metrics.guarantee import largest_rate
+from twofold.metrics.regions import regions
 from twofold.results import Estimate
 
 __all__ = [
-    "BINS",
+    "LEVELS",
+    "NOTHING",
     "SCORES",
     "Counts",
+    "Table",
     "best_threshold",
     "certificate_scenes",
     "counted",
     "estimates",
     "histogram",
+    "level_of",
+    "levels_of",
     "of_histogram",
     "pooled",
-    "regions",
+    "probabilities_of",
     "scores",
 ]
 
-BINS = 1000
-"""Steps of probability in which thresholds are looked for: finer than any choice on a few scenes is."""
+LEVELS = 50_000
+"""Steps from 0 to 1 that are kept of a probability: 0.00002, in 16 bits."""
+
+NOTHING = 65_535
+"""The level of a pixel without a value in one of the dates."""
+
+Table = Int[np.ndarray, "2 levels"]
+"""Pixels of one scene at each level of probability: unchanged ones, changed ones."""
 
 SCORES = ("f1", "iou", "precision", "recall", "kappa", "object_recall", "false_change_rate")
 
@@ -159,27 +170,48 @@ def estimates(
     return found
 
 
+def levels_of(
+    probabilities: Float[np.ndarray, "rows columns"],
+) -> UInt16[np.ndarray, "rows columns"]:
+    """Probabilities in steps; `NOTHING` where they are not a number."""
+    found = np.rint(np.clip(np.nan_to_num(probabilities), 0, 1) * LEVELS).astype(np.uint16)
+    found[np.isnan(probabilities)] = NOTHING
+    return found
+
+
+def probabilities_of(levels: UInt16[np.ndarray, "..."]) -> Float32[np.ndarray, "..."]:
+    """Steps as probabilities in [0, 1]; NaN where there is no value."""
+    return np.where(levels == NOTHING, np.nan, levels / LEVELS).astype(np.float32)
+
+
+def level_of(threshold: float) -> int:
+    """The lowest level that a threshold calls changed; level 0 never is."""
+    return max(1, math.ceil(round(threshold * LEVELS, 6)))
+
+
 def histogram(
     probabilities: Float[np.ndarray, "height width"],
     truth: Bool[np.ndarray, "height width"],
     valid: Bool[np.ndarray, "height width"],
-) -> Int[np.ndarray, "2 bins"]:
-    """Pixels of one scene by step of probability: unchanged ones, changed ones."""
-    sure = np.nan_to_num(probabilities)  # weights that blow up say nothing; training stops for them
-    steps = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
+) -> Table:
+    """Pixels of one scene by level: unchanged ones, changed ones."""
+    levels = levels_of(np.nan_to_num(probabilities))  # weights that blow up say nothing
     return np.stack(
-        [np.bincount(steps[valid & (truth == kind)], minlength=BINS) for kind in (False, True)]
+        [
+            np.bincount(levels[valid & (truth == kind)], minlength=LEVELS + 1)
+            for kind in (False, True)
+        ]
     )
 
 
-def of_histogram(table: Int[np.ndarray, "2 bins"], threshold: float) -> Counts:
-    """The counts of pixels that a threshold makes, which is a multiple of 1 / BINS."""
-    cut = round(threshold * BINS)
+def of_histogram(table: Table, threshold: float) -> Counts:
+    """The counts of pixels that a threshold makes."""
+    cut = level_of(threshold)
     (quiet, missed), (false, hits) = table[:, :cut].sum(1), table[:, cut:].sum(1)
     return Counts(hits=int(hits), false=int(false), missed=int(missed), quiet=int(quiet))
 
 
-def best_threshold(tables: Sequence[Int[np.ndarray, "2 bins"]]) -> tuple[float, float]:
+def best_threshold(tables: Sequence[Table]) -> tuple[float, float]:
     """The threshold of the best F1 of pooled pixels, and that F1; 0.5 and 0 where nothing changed.
 
     Of several equal ones the one nearest to 0.5.
@@ -188,10 +220,10 @@ def best_threshold(tables: Sequence[Int[np.ndarray, "2 bins"]]) -> tuple[float, 
     if not hits[0]:
         return 0.5, 0.0
     f1 = 2 * hits / (hits + false + hits[0])
-    best = np.flatnonzero(f1 >= f1[1:].max() - 1e-12)
-    best = best[best > 0]  # a threshold of 0 would call everything changed
-    place = best[np.argmin(np.abs(best - BINS / 2))]
-    return float(place / BINS), float(f1[place])
+    # level 0 would call everything changed, and a threshold lies below 1
+    best = 1 + np.flatnonzero(f1[1:LEVELS] >= f1[1:LEVELS].max() - 1e-12)
+    place = best[np.argmin(np.abs(best - LEVELS / 2))]
+    return float(place / LEVELS), float(f1[place])
 
 
 def certificate_scenes(rate: float, *, confidence: float = 0.95) -> int:
@@ -215,48 +247,6 @@ def certificate_scenes(rate: float, *, confidence: float = 0.95) -> int:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
-
-
-def regions(mask: Bool[np.ndarray, "height width"]) -> Int[np.ndarray, "height width"]:
-    """Connected regions, numbered from 1 row by row; 0 is background. Corners connect, too.
-
-    Runs of each row are joined with those of the row above that they touch.
-    """
-    edges = np.diff(np.pad(mask.astype(np.int8), ((0, 0), (1, 1))), axis=1)
-    rows, starts = np.nonzero(edges == 1)
-    ends = np.nonzero(edges == -1)[1]
-    parent = np.arange(len(rows))
-    first = np.searchsorted(rows, np.arange(mask.shape[0] + 1))
-    for row in np.unique(rows[rows > 0]):
-        _join(parent, starts, ends, above=first[row - 1 : row + 1], own=first[row : row + 2])
-    roots = np.array([_root(parent, run) for run in range(len(rows))], np.int64)
-    numbers = np.unique(roots, return_inverse=True)[1].reshape(-1) + 1
-    labels = np.zeros(mask.shape, np.int64)
-    for row, start, end, number in zip(rows, starts, ends, numbers, strict=True):
-        labels[row, start:end] = number
-    return labels
-
-
-def _join(
-    parent: np.ndarray, starts: np.ndarray, ends: np.ndarray, *, above: np.ndarray, own: np.ndarray
-) -> None:
-    """Join the runs of a row with the runs above that they touch; both are sorted."""
-    one, other = int(above[0]), int(own[0])
-    while one < above[1] and other < own[1]:
-        if starts[one] <= ends[other] and starts[other] <= ends[one]:
-            a, b = _root(parent, one), _root(parent, other)
-            parent[max(a, b)] = min(a, b)
-        if ends[one] < ends[other]:
-            one += 1
-        else:
-            other += 1
-
-
-def _root(parent: np.ndarray, run: int) -> int:
-    while parent[run] != run:
-        parent[run] = parent[parent[run]]
-        run = int(parent[run])
-    return run
 
 
 def _mean_false(parts: Sequence[Counts]) -> float:

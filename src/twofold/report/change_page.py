@@ -77,7 +77,7 @@ def _numbers(found: ChangeEvaluation) -> str:
     known = found.threshold
     note = (
         f"Pixels of all scenes pooled; the rate of false change is a mean over scenes. Intervals "
-        f"resample scenes. The threshold, {known.probability:.3f}, was chosen on "
+        f"resample scenes. The threshold, {known.said}, was chosen on "
         f"{counted(known.scenes, 'validation scene')}. Its rate of false change is an estimate: a "
         f"certificate of twice that rate takes {counted(known.certificate_scenes, 'scene')}."
     )
@@ -95,7 +95,8 @@ def _cells(each: Estimate) -> str:
 def _scene(scores: SceneScores, pictures: ScenePictures | None) -> str:
     said = (
         f"F1 {_number(scores.f1)}, precision {_number(scores.precision)}, recall "
-        f"{_number(scores.recall)}; {scores.changed:.2%} of {scores.pixels:,} pixels changed"
+        f"{_number(scores.recall)}; {scores.changed:.2%} of {scores.pixels:,} pixels changed, "
+        f"cut at {scores.threshold:.3f}"
     )
     shown = ""
     if pictures is not None:

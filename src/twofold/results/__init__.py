@@ -15,7 +15,12 @@ from twofold.results.answers import (
     Spotting,
     Verdict,
 )
-from twofold.results.change import ChangeEvaluation, ChangeThreshold, SceneScores
+from twofold.results.change import (
+    ChangeEvaluation,
+    ChangeThreshold,
+    RelativeThreshold,
+    SceneScores,
+)
 from twofold.results.measurements import (
     Difference,
     Drift,
@@ -71,6 +76,7 @@ __all__ = [
     "Progress",
     "Reference",
     "Region",
+    "RelativeThreshold",
     "SceneScores",
     "SequenceTrack",
     "Sharded",

@@ -1,12 +1,36 @@
 """What is measured of maps of change, and the threshold that a bundle of change decides by."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from twofold.results.measurements import Estimate, Standing
 
-__all__ = ["ChangeEvaluation", "ChangeThreshold", "SceneScores"]
+__all__ = ["ChangeEvaluation", "ChangeThreshold", "RelativeThreshold", "SceneScores"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelativeThreshold:
+    """A threshold that follows the scene: its own quantile of logits, and so much more.
+
+    Attributes:
+        quantile: share of the scene's pixels that lies below its background.
+        above: logits from the background to the threshold.
+        lowest, highest: logits that a scene's threshold is held between.
+    """
+
+    quantile: float
+    above: float
+    lowest: float
+    highest: float
+
+    def __post_init__(self) -> None:
+        numbers = (self.above, self.lowest, self.highest)
+        if not (0 < self.quantile < 1 and all(map(math.isfinite, numbers))):
+            raise ValueError(f"a threshold {self.above!r} above the quantile {self.quantile!r}")
+        if self.lowest > self.highest:
+            raise ValueError(f"a threshold between {self.lowest!r} and {self.highest!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +38,9 @@ class ChangeThreshold:
     """Where a map of probabilities is cut into a mask, and what that did on the validation scenes.
 
     Attributes:
-        probability: pixels from here on are changed.
+        probability: pixels from here on are changed, where one threshold is for all scenes.
+        relative: in place of it, a threshold for each scene (`metrics.scene_threshold`); None:
+            `probability` is for all.
         f1: of the pooled pixels of the validation scenes, with this threshold.
         false_change_rate: share of unchanged pixels that are called changed, the mean over scenes.
         scenes: how many scenes that is of.
@@ -28,10 +54,18 @@ class ChangeThreshold:
     scenes: int
     standing: Standing = "estimate"
     certificate_scenes: int
+    relative: RelativeThreshold | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return asdict(self)
+
+    @property
+    def said(self) -> str:
+        """The threshold in a few words."""
+        if self.relative is None:
+            return f"{self.probability:.3f}"
+        return f"{self.relative.above:.2f} logits above the {self.relative.quantile:.0%} quantile of a scene"
 
     @classmethod
     def from_dict(cls, told: Mapping[str, Any]) -> "ChangeThreshold":
@@ -40,7 +74,9 @@ class ChangeThreshold:
         Raises:
             TypeError, ValueError: it is not a threshold.
         """
-        found = cls(**told)
+        relative = told.get("relative")  # bundles of before have none
+        known = None if relative is None else RelativeThreshold(**relative)
+        found = cls(**{**told, "relative": known})
         if not 0 < found.probability < 1 or found.standing != "estimate":
             raise ValueError(f"a threshold of {found.probability!r}, {found.standing!r}")
         return found
@@ -54,6 +90,7 @@ class SceneScores:
         false_change_rate: share of unchanged pixels that are called changed.
         object_recall: share of changed regions of which at least half was found.
         changed: share of changed pixels. pixels: how many were judged.
+        threshold: probability that its mask was cut at.
     """
 
     scene: str
@@ -66,6 +103,7 @@ class SceneScores:
     false_change_rate: float
     changed: float
     pixels: int
+    threshold: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from twofold.config import Recipe
 from twofold.data.scenes import Scenes
 from twofold.devices import training_device
 from twofold.errors import DataError, NotEnoughData, SlowPrecision
-from twofold.metrics import spatial
+from twofold.metrics import scene_threshold, spatial
 from twofold.plurals import counted
 from twofold.precision import slowdown
 from twofold.provenance import Provenance
@@ -101,7 +101,7 @@ class SceneValidation:
     def measure(
         self, twin: ChangeTwin, weights: dict[str, Tensor], *, precision: str, quick: bool = False
     ) -> dict[str, float]:
-        """The F1 of the pooled pixels at the threshold that makes it largest.
+        """The F1 of the pooled pixels at the threshold that a bundle of these weights would have.
 
         Args:
             quick: of the first scene alone.
@@ -110,25 +110,17 @@ class SceneValidation:
             self.twin = copy.deepcopy(twin).eval()
         self.twin.load_state_dict(weights)
         tables = _tables(self.scenes[: 1 if quick else None], self.twin)
-        return {"f1": spatial.best_threshold(tables)[1]}
+        return {"f1": scene_threshold.best(tables).f1}
 
 
 def threshold_on(scenes: Sequence[Scene], twin: ChangeTwin) -> ChangeThreshold:
     """The threshold of the best F1 on these scenes, and its rate of false change, scene by scene."""
-    tables = _tables(scenes, twin)
-    probability, f1 = spatial.best_threshold(tables)
-    rates = [
-        spatial.scores(spatial.of_histogram(table, probability))["false_change_rate"]
-        for table in tables
-    ]
-    rate = float(np.nanmean(rates))
-    return ChangeThreshold(
-        probability=probability,
-        f1=f1,
-        false_change_rate=rate,
-        scenes=len(scenes),
-        certificate_scenes=spatial.certificate_scenes(rate),
+    still = max(
+        float(probabilities(twin, date, date)[scene.valid].max(initial=0.0))
+        for scene in scenes
+        for date in (scene.before, scene.after)
     )
+    return scene_threshold.best(_tables(scenes, twin), still=still)
 
 
 def _tables(scenes: Sequence[Scene], twin: ChangeTwin) -> list[np.ndarray]:

@@ -44,11 +44,11 @@ def change_evaluation(found: ChangeEvaluation) -> str:
     name = max(len(printable(each.scene)) for each in found.scenes)
     lines += [
         f"{printable(each.scene):{name}}  F1 {each.f1:.4f}  precision {each.precision:.4f}  recall "
-        f"{each.recall:.4f}  {each.changed:.2%} changed"
+        f"{each.recall:.4f}  {each.changed:.2%} changed, cut at {each.threshold:.3f}"
         for each in found.scenes
     ]
     lines.append(
-        f"threshold {found.threshold.probability:.3f}, chosen on "
+        f"threshold {found.threshold.said}, chosen on "
         f"{counted(found.threshold.scenes, 'validation scene')} ({found.threshold.standing}; a "
         f"certificate of twice its rate of false change takes "
         f"{counted(found.threshold.certificate_scenes, 'scene')})"
