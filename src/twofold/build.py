@@ -16,18 +16,24 @@ from twofold import nn as encoders
 from twofold.comparison import Comparison
 from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError, UnknownName, nearest
-from twofold.inputs import Augmentation, Input, Raster
-from twofold.losses import maps, mining
-from twofold.nn import dense
+from twofold.inputs import Augmentation, Image, Input, Raster
+from twofold.losses import maps, mining, tracks
+from twofold.nn import dense, tracking
 from twofold.nn.blocks import frozen_parts
 from twofold.nn.builder import PICTURES, kinds_of
-from twofold.twin import ChangeTwin, Twin
+from twofold.twin import ChangeTwin, TrackTwin, Twin
 
 WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 """What belongs where a signature says int, and so on; other annotations are left to the function itself."""
 
 WIDEST = 2**16
 """Largest width, depth or dimension of an encoder: a layer of 65,536 x 65,536 weights takes 16 GB."""
+
+OF_MAPS = {"f1": "change", "overlap": "track"}
+"""What chooses among weights in trainings of other kinds than embeddings, and the kind that measures it."""
+
+NOT_OF_MAPS = ("miner", "micro_batch", "memory", "hard_classes", "groups_per_batch")
+"""Settings that only a training of embeddings has."""
 
 __all__ = [
     "augmentation",
@@ -40,6 +46,8 @@ __all__ = [
     "miner",
     "own_encoder",
     "seeded",
+    "track_loss",
+    "track_twin",
     "twin",
 ]
 
@@ -85,6 +93,25 @@ def change_twin(recipe: Recipe, seed: int = 0) -> ChangeTwin:
     with seeded(seed):
         network = _call(find, recipe.encoder, "encoder", {"bands": raw.bands})
     return ChangeTwin(raw, network)
+
+
+def track_twin(recipe: Recipe, seed: int = 0) -> TrackTwin:
+    """The twin of tracking that `recipe` describes, its weights drawn from `seed`.
+
+    Raises:
+        UnknownName, RecipeError: as `twin`.
+    """
+    if recipe.input.name != "Image":
+        raise RecipeError(
+            f"input = {recipe.input.name}: a twin of tracking reads Image (--set input=Image)"
+        )
+    raw = _call(Image, recipe.input, "input", {})
+    if raw.channels != 3:
+        raise RecipeError(f"input.channels = {raw.channels}: tracking takes 3")
+    find = _find(tracking, recipe.encoder, "network of tracking")
+    with seeded(seed):
+        network = _call(find, recipe.encoder, "encoder", {})
+    return TrackTwin(raw, network)
 
 
 def _encoder(recipe: Recipe, kind: str) -> Callable[..., nn.Module]:
@@ -135,8 +162,12 @@ def check(recipe: Recipe) -> Input:
     """
     if recipe.kind == "change":
         return _check_change(recipe)
-    if recipe.monitor == "f1":
-        raise RecipeError("monitor = 'f1' is measured of scenes, by recipes of kind change")
+    if recipe.kind == "track":
+        return _check_track(recipe)
+    if recipe.monitor in OF_MAPS:
+        raise RecipeError(
+            f"monitor = {recipe.monitor!r} is measured by recipes of kind {OF_MAPS[recipe.monitor]}"
+        )
     made = twin(recipe)
     frozen_parts(made.encoder, recipe.freeze)
     augmentation(recipe, made.input)
@@ -158,10 +189,25 @@ def _check_change(recipe: Recipe) -> Any:
             f"tiles.size = {recipe.tiles.size} must be a multiple of {made.stride}, the coarsest "
             f"maps of {recipe.encoder.name}"
         )
-    for name in ("miner", "micro_batch", "memory", "hard_classes", "groups_per_batch"):
-        if getattr(recipe, name):
-            raise RecipeError(f"{name} is for embeddings: a recipe of change leaves it out")
+    _refuse_of_embeddings(recipe)
     return made.input
+
+
+def _check_track(recipe: Recipe) -> Any:
+    """As `check`, of a recipe of tracking."""
+    made = track_twin(recipe)
+    frozen_parts(made.encoder, recipe.freeze)
+    track_loss(recipe.loss)
+    if recipe.monitor != "overlap":
+        raise RecipeError(f"monitor = {recipe.monitor!r}: training of tracking measures overlap")
+    _refuse_of_embeddings(recipe)
+    return made.input
+
+
+def _refuse_of_embeddings(recipe: Recipe) -> None:
+    for name in NOT_OF_MAPS:
+        if getattr(recipe, name):
+            raise RecipeError(f"{name} is for embeddings: a recipe of {recipe.kind} leaves it out")
 
 
 def input(recipe: Recipe) -> Input:
@@ -192,6 +238,11 @@ def loss(piece: Piece, *, dim: int, classes: int) -> Callable[..., torch.Tensor]
 def map_loss(piece: Piece) -> Callable[..., torch.Tensor]:
     """The named loss over maps with its settings."""
     return _partial(_find(maps, piece, "loss of maps"), piece, "loss", given=("valid",))
+
+
+def track_loss(piece: Piece) -> Callable[..., torch.Tensor]:
+    """The named loss over maps of tracking with its settings."""
+    return _partial(_find(tracks, piece, "loss of tracking"), piece, "loss", given=("boxes", "stride"))
 
 
 def miner(piece: Piece) -> Callable[..., mining.Triplets]:

@@ -78,6 +78,7 @@ USED_BY = {
         "maps what changed between two pictures of a place",
         "`twofold change` and `twofold evaluate` use it",
     ),
+    "track": ("follows an object through a film", "`twofold track` and `twofold evaluate` use it"),
 }
 """What each kind of bundle does, and what it is used with."""
 
@@ -114,7 +115,7 @@ def records_in(folder: Path, description: dict[str, Any]) -> Provenance:
 
 
 def kind_of(folder: str | Path) -> str:
-    """What kind of twin a folder holds: "embedding" or "change"; "embedding" where there is no bundle.
+    """What kind of twin a folder holds: "embedding", "change" or "track"; "embedding" where there is no bundle.
 
     Raises:
         DamagedBundle: the description cannot be read.

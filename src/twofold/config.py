@@ -25,7 +25,7 @@ from twofold.errors import RecipeError, nearest
 LARGEST_COUNT = 10**9
 """No count in a recipe is larger: it fits every integer of torch, and no data set has more items."""
 
-__all__ = ["Optimiser", "Piece", "Recipe", "Schedule", "Split", "Tiles"]
+__all__ = ["Optimiser", "Piece", "Recipe", "Schedule", "Split", "Tiles", "Windows"]
 
 
 def _refuse_not_finite(section: str, arguments: Mapping[str, Any]) -> None:
@@ -132,12 +132,23 @@ class Tiles(_Part):
     changed: float = Field(default=0.5, ge=0, le=1)
 
 
+class Windows(_Part):
+    """What batches of a training on synthetic motion are made of.
+
+    `count` pairs of an object and a search window, and `steps` batches per epoch: pairs are drawn
+    anew each time, so that an epoch is as long as one says.
+    """
+
+    count: int = Field(default=16, ge=2, le=4096)
+    steps: int = Field(default=250, ge=1)
+
+
 class Recipe(_Part):
     """How to build and train a twin. Every field has a default; unknown keys are errors.
 
     Attributes:
-        kind: what is trained: "embedding", one vector per input, or "change", what differs between
-            two pictures of one place.
+        kind: what is trained: "embedding", one vector per input; "change", what differs between two
+            pictures of one place; or "track", where one object is in the next frame.
         input, encoder, comparison: what the twin is made of.
         augment: settings of the input type's augmentation, in training only.
         loss, miner: what is learned from, and which triplets of a batch the loss sees (None: the
@@ -146,7 +157,7 @@ class Recipe(_Part):
         micro_batch: embed a batch in pieces of so many items, each a second time when its gradient
             is known: the same gradient in the memory of one piece, for a third more arithmetic.
             None: all at once.
-        tiles: of a training on scenes, in place of `p` and `k`.
+        tiles: of a training on scenes, in place of `p` and `k`. windows: the same of tracking.
         memory: embeddings of so many past items stand beside the batch as further pairs of the
             loss, from the end of the warm-up on (cross-batch memory); 0: none.
         hard_classes: batches are put together from groups of so many classes that the model finds
@@ -172,7 +183,7 @@ class Recipe(_Part):
             block above; None: all with the same.
         monitor: what chooses the best weights, measured on the validation part: `eer` or
             `recall_at_1` of items, `eer` or `auc` of pairs, `spearman` or `pearson` of graded
-            pairs, `f1` of scenes.
+            pairs, `f1` of scenes, `overlap` of tracks.
         patience: stop after so many epochs without improvement of `monitor` on unseen identities;
             None: never.
         validate_every: epochs between two looks at the validation identities.
@@ -181,7 +192,7 @@ class Recipe(_Part):
         copies_strength: the copies are warped with the numbers of `augment` times this.
     """
 
-    kind: Literal["embedding", "change"] = "embedding"
+    kind: Literal["embedding", "change", "track"] = "embedding"
     input: Named = Piece(name="Image")
     augment: dict[str, Any] = Field(default_factory=dict)
     encoder: Named = Piece(name="resnet_small")
@@ -191,6 +202,7 @@ class Recipe(_Part):
     p: int = Field(default=16, ge=2)
     k: int = Field(default=4, ge=2)
     tiles: Tiles = Tiles()
+    windows: Windows = Windows()
     micro_batch: int | None = Field(default=None, ge=1)
     memory: int = Field(default=0, ge=0)
     hard_classes: int | None = Field(default=None, ge=2)
@@ -206,7 +218,7 @@ class Recipe(_Part):
     ema: float | None = Field(default=None, gt=0, lt=1)
     freeze: str | int | None = Field(default=None)
     layer_decay: float | None = Field(default=None, gt=0, le=1)
-    monitor: Literal["eer", "recall_at_1", "auc", "spearman", "pearson", "f1"] = "eer"
+    monitor: Literal["eer", "recall_at_1", "auc", "spearman", "pearson", "f1", "overlap"] = "eer"
     patience: int | None = Field(default=None, ge=1)
     validate_every: int = Field(default=1, ge=1)
     copies: int = Field(default=1, ge=1)
@@ -338,5 +350,6 @@ def _fields(section: list[str]) -> list[str]:
         "schedule": Schedule,
         "split": Split,
         "tiles": Tiles,
+        "windows": Windows,
     }
     return list(models[section[0]].model_fields if section else Recipe.model_fields)

@@ -7,6 +7,7 @@ from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 from twofold.package_files import installed
 from twofold.sound_recipes import speaker, speech
+from twofold.track_recipes import siamfc, track
 
 __all__ = [
     "change",
@@ -19,10 +20,12 @@ __all__ = [
     "names",
     "photo",
     "series",
+    "siamfc",
     "signature",
     "speaker",
     "speech",
     "text",
+    "track",
     "video",
 ]
 

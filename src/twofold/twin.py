@@ -1,20 +1,24 @@
-"""Twin: an input type, one encoder for both inputs, one comparison. ChangeTwin: the same for two dates of a place."""
+"""Twin: an input type, one encoder for both inputs, one comparison. ChangeTwin and TrackTwin: the same for maps."""
 
+import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Shaped, UInt8
 from torch import Tensor, nn
 
 from twofold.comparison import Comparison, named
 from twofold.errors import UsageError
-from twofold.inputs import Input, Raster
+from twofold.inputs import Image, Input, Raster
 from twofold.inputs.raster_source import Statistics
 from twofold.nn.dense import ChangeNetwork
+from twofold.nn.folding import merge_norms
+from twofold.nn.tracking import TrackNetwork
 
-__all__ = ["ChangeTwin", "Twin"]
+__all__ = ["ChangeTwin", "TrackMaps", "TrackTwin", "Twin"]
 
 LARGEST_VALUE = 5.0
 """Deviations from the mean at which a band is cut off: clouds and glints are a hundred of them away."""
@@ -145,6 +149,106 @@ class ChangeTwin(nn.Module):
         both = self.maps(torch.cat([before, after]))
         half = len(before)
         return network.compare([each[:half] for each in both], [each[half:] for each in both])
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackMaps:
+    """Where in a window an object may be; the middle of cell (r, c) is ((c + .5) stride, (r + .5) stride) in pixels.
+
+    Attributes:
+        scores: logits of "the object's middle is here".
+        sides: pixels from a cell's middle to the left, upper, right and lower edge of the object, if
+            its middle is here. A middle that lies beyond an edge is a side below 0.
+    """
+
+    scores: Float[Tensor, "batch rows columns"]
+    sides: Float[Tensor, "batch 4 rows columns"]
+
+
+class TrackTwin(nn.Module):
+    """One object and a search window, one set of weights, one number per place: how likely the object is there.
+
+    Args:
+        input: how a picture becomes a tensor; of three channels.
+        network: one of `nn.tracking`.
+
+    Attributes:
+        exemplar_side: pixels of the exemplar's crop, with the object in its middle.
+        search_side: pixels of the search windows that the network was made for.
+        stride: pixels between two cells.
+        multiple: sides of windows must be multiples of it.
+    """
+
+    def __init__(self, input: Image, network: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(network, TrackNetwork):
+            raise UsageError(
+                f"{type(network).__name__} does not track: take one of nn.tracking, such as "
+                f"track_lite0"
+            )
+        if input.channels != 3:
+            raise UsageError(f"tracking takes pictures of 3 channels, not {input.channels}")
+        self.input = input
+        self.network = network
+        self.exemplar_side, self.search_side = int(network.exemplar_side), int(network.search_side)
+        self.stride, self.multiple = int(network.stride), int(network.multiple)
+
+    @property
+    def encoder(self) -> nn.Module:
+        """The network: what `freeze` and `layer_decay` of a recipe speak of."""
+        return self.network
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        parameter = next(self.network.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def exemplar(
+        self, crops: UInt8[Tensor, "batch 3 side side"], sizes: Float[Tensor, "batch 2"]
+    ) -> Sequence[Tensor]:
+        """The template of each object: what its crop looks like, in as little as comparing needs.
+
+        Args:
+            crops: with the object in the middle.
+            sizes: width and height of the object's box, in pixels of the crop.
+        """
+        network: Any = self.network
+        return network.exemplar(self.input.normalise(crops), sizes)
+
+    def features(self, crops: UInt8[Tensor, "batch 3 height width"]) -> Sequence[Tensor]:
+        """What the network makes of search windows, of any object."""
+        network: Any = self.network
+        return network.features(self.input.normalise(crops))
+
+    def compare(self, template: Sequence[Tensor], features: Sequence[Tensor]) -> TrackMaps:
+        """Where each object may be in its window.
+
+        Args:
+            template: of one or more objects.
+            features: of as many windows, or of one for all objects.
+        """
+        count = len(template[0])
+        if len(features[0]) != count:
+            features = [each.expand(count, *each.shape[1:]) for each in features]
+        network: Any = self.network
+        scores, sides = network.compare(template, features)
+        return TrackMaps(scores=scores, sides=sides)
+
+    def forward(
+        self,
+        crops: UInt8[Tensor, "batch 3 side side"],
+        sizes: Float[Tensor, "batch 2"],
+        windows: UInt8[Tensor, "batch 3 height width"],
+    ) -> TrackMaps:
+        """Exemplars against windows, pair by pair: what training does."""
+        return self.compare(self.exemplar(crops, sizes), self.features(windows))
+
+    def folded(self) -> "TrackTwin":
+        """A copy to run, not to train: norms merged into convolutions, channels beside each other."""
+        run = copy.deepcopy(self).eval()
+        merge_norms(run.network)
+        return run.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _dim(input: Input, encoder: nn.Module) -> int:

@@ -10,7 +10,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from twofold.nn.builder import built_from
 from twofold.nn.heads import Encoder
 
-__all__ = ["folded"]
+__all__ = ["folded", "merge_norms"]
 
 
 def folded(encoder: nn.Module) -> nn.Module | None:
@@ -23,12 +23,17 @@ def folded(encoder: nn.Module) -> nn.Module | None:
     if not isinstance(encoder, Encoder) or built_from(encoder) is None:
         return None
     run = copy.deepcopy(encoder).eval()
-    for part in run.modules():
-        if isinstance(part, nn.Sequential):
-            _merge(part)
+    merge_norms(run)
     run.order = torch.channels_last
     run.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - torch's stubs do not know it
     return run
+
+
+def merge_norms(module: nn.Module) -> None:
+    """Put the norms inside a module in `eval` into the convolutions before them."""
+    for part in list(module.modules()):
+        if isinstance(part, nn.Sequential):
+            _merge(part)
 
 
 def _merge(layers: nn.Sequential) -> None:

@@ -1,0 +1,156 @@
+"""A light tracking network on the early stages of EfficientNet-Lite0: correlation at two scales, scores and boxes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from twofold.nn import efficientnet
+from twofold.nn.builder import builder
+from twofold.nn.correlation import (
+    box_mask,
+    cell_correlation,
+    depthwise_correlation,
+    sampled,
+)
+from twofold.nn.heads import initialise
+
+__all__ = ["track_lite0"]
+
+TAPS = (8, 11)
+"""Modules of EfficientNet-Lite0's trunk after which its maps have 1/8 and 1/16 of the sides."""
+
+CHANNELS = (40, 80)
+"""Maps at these places (Tan & Le 2019, table 1)."""
+
+PARTS = 5
+"""Points of an object on each side, corner to corner: what its parts look like, whatever its shape."""
+
+AROUND = 1.25
+"""How far the outermost of these points lie from the middle, in halves of the box: edges show on both of their sides."""
+
+KERNEL = 7
+"""Points on each side of the kernel of 1/16: the whole crop of 112 pixels."""
+
+RARE = -4.0
+"""Logit of a score at the start: one cell of 55 is the middle of the object, as in a window of 28 x 28 with 14 such cells."""
+
+LARGEST = 2.0
+"""A side at most e^2 times what the exemplar's size says: the tracker follows changes from frame to frame."""
+
+
+class TrackLite0(nn.Module):
+    """Trunk, a neck at two scales, and a head on correlations.
+
+    At 1/16: each channel's kernel of the object (what lies outside its box is muted) slides over
+    the window, and 5 x 5 parts of the object are compared with every place. At 1/8: the parts
+    again, and the maps themselves, weighted by the mean of the object. A box is said relative to
+    the exemplar's size.
+    """
+
+    exemplar_side, search_side, stride, multiple = 112, 224, 8, 16
+
+    def __init__(self, *, width: int, weights: str | None) -> None:
+        super().__init__()
+        whole = initialise(efficientnet.trunk(3))
+        if weights is not None:
+            efficientnet.load(whole, weights, channels=3)
+        layers = list(whole.children())[: TAPS[1]]
+        self.trunk = nn.ModuleDict(
+            {"near": nn.Sequential(*layers[: TAPS[0]]), "far": nn.Sequential(*layers[TAPS[0] :])}
+        )
+        head = nn.ModuleDict()
+        head["near"], head["far"] = (_pointwise(channels, width) for channels in CHANNELS)
+        head["mix"] = _pointwise(width + PARTS**2, width, relu=True)
+        head["look_far"] = _separable(width)
+        head["join"] = _pointwise(2 * width + PARTS**2, width, relu=True)
+        head["look_near"] = nn.Sequential(*_separable(width), *_separable(width))
+        head["score"] = nn.Conv2d(width, 1, 1)
+        head["box"] = nn.Conv2d(width, 4, 1)
+        self.head = initialise(head)
+        for layer in (head["score"], head["box"]):
+            nn.init.normal_(layer.weight, std=0.01)  # pyright: ignore[reportArgumentType]
+        nn.init.constant_(head["score"].bias, RARE)  # pyright: ignore[reportArgumentType]
+
+    def exemplar(
+        self, batch: Float[Tensor, "batch 3 side side"], sizes: Float[Tensor, "batch 2"]
+    ) -> list[Tensor]:
+        """Parts at 1/8 and 1/16, the mean of the object, its kernel, and its size."""
+        near, far = self.features(batch)
+        side = batch.shape[3]
+        parts = AROUND * sizes / side
+        found = [sampled(each, parts, PARTS) for each in (near, far)]
+        spacing = side / far.shape[3]
+        whole = torch.full_like(sizes, (KERNEL - 1) * spacing / side)
+        mask = box_mask(sizes, KERNEL, spacing)
+        share = mask.sum((2, 3), keepdim=True).clamp_min(1.0)
+        kernel = sampled(far, whole, KERNEL) * mask / share
+        inner = sampled(near, sizes / side * (1 - 1 / PARTS), PARTS).mean((2, 3), keepdim=True)
+        return [*found, inner, kernel, sizes]
+
+    def features(self, batch: Float[Tensor, "batch 3 height width"]) -> list[Tensor]:
+        """Maps at 1/8 and 1/16 of the sides."""
+        trunk: Any = self.trunk  # typed as a table of modules, which are sequences here
+        near = trunk["near"](batch)
+        return [self.head["near"](near), self.head["far"](trunk["far"](near))]  # type: ignore[index]
+
+    def compare(
+        self, template: Sequence[Tensor], features: Sequence[Tensor]
+    ) -> tuple[Float[Tensor, "batch rows columns"], Float[Tensor, "batch 4 rows columns"]]:
+        """Scores, and boxes relative to the exemplar's size."""
+        head: Any = self.head
+        near_parts, far_parts, inner, kernel, sizes = template
+        near, far = features
+        mixed = head["mix"](
+            torch.cat([depthwise_correlation(kernel, far), cell_correlation(far_parts, far)], 1)
+        )
+        wide = F.interpolate(
+            head["look_far"](mixed), scale_factor=2, mode="bilinear", align_corners=False
+        )
+        joined = head["join"](
+            torch.cat([wide, near * inner, cell_correlation(near_parts, near)], 1)
+        )
+        seen = head["look_near"](joined)
+        return head["score"](seen)[:, 0], self._sides(head["box"](seen), sizes)
+
+    def _sides(
+        self, raw: Float[Tensor, "batch 4 rows columns"], sizes: Float[Tensor, "batch 2"]
+    ) -> Float[Tensor, "batch 4 rows columns"]:
+        """Distances to the edges, from where the middle lies (in strides) and how the size has changed (its logarithm)."""
+        middle = raw[:, :2] * self.stride
+        half = sizes[:, :, None, None] / 2 * raw[:, 2:].clamp(-LARGEST, LARGEST).exp()
+        return torch.cat([half - middle, half + middle], 1)
+
+
+@builder(kinds=("tracks",))
+def track_lite0(*, width: int = 64, weights: str | None = None) -> TrackLite0:
+    """Tracking on EfficientNet-Lite0 down to 1/16, anchor-free, with correlation at 1/8 and 1/16 of the sides.
+
+    Args:
+        width: maps of the neck and the head.
+        weights: "imagenet" starts from weights trained on ImageNet (extra `weights`).
+
+    Raises:
+        RecipeError: unknown weights. MissingExtra: their package is not installed.
+    """
+    return TrackLite0(width=width, weights=weights)
+
+
+def _pointwise(channels: int, width: int, *, relu: bool = False) -> nn.Sequential:
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width)]
+    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
+
+
+def _separable(width: int) -> nn.Sequential:
+    """5 x 5 around each place channel by channel, then 1 x 1 over the channels."""
+    return nn.Sequential(
+        nn.Conv2d(width, width, 5, padding=2, groups=width, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(width, width, 1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(inplace=True),
+    )
