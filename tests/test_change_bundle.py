@@ -51,7 +51,7 @@ def test_neither_kind_is_taken_for_the_other(tmp_path: Path):
 def test_a_later_kind_is_named(tmp_path: Path):
     of_change().save(tmp_path / "model")
     described = tmp_path / "model" / "bundle.json"
-    told = json.loads(described.read_text()) | {"kind": "track"}
+    told = json.loads(described.read_text()) | {"kind": "dream"}
     described.write_text(json.dumps(told))
     with pytest.raises(DamagedBundle, match="not what was written"):
         ChangeBundle.load(tmp_path / "model")
@@ -61,7 +61,7 @@ def test_a_later_kind_is_named(tmp_path: Path):
     content = json.loads(manifest.read_text())
     content["files"]["bundle.json"] = sha256_file(described)
     manifest.write_text(json.dumps(content))
-    with pytest.raises(NewerFormat, match="kind 'track': upgrade"):
+    with pytest.raises(NewerFormat, match="kind 'dream': upgrade"):
         ChangeBundle.load(tmp_path / "model")
 
 

@@ -242,7 +242,9 @@ def map_loss(piece: Piece) -> Callable[..., torch.Tensor]:
 
 def track_loss(piece: Piece) -> Callable[..., torch.Tensor]:
     """The named loss over maps of tracking with its settings."""
-    return _partial(_find(tracks, piece, "loss of tracking"), piece, "loss", given=("boxes", "stride"))
+    return _partial(
+        _find(tracks, piece, "loss of tracking"), piece, "loss", given=("boxes", "stride")
+    )
 
 
 def miner(piece: Piece) -> Callable[..., mining.Triplets]:

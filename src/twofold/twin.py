@@ -189,7 +189,7 @@ class TrackTwin(nn.Module):
         if input.channels != 3:
             raise UsageError(f"tracking takes pictures of 3 channels, not {input.channels}")
         self.input = input
-        self.network = network
+        self.network: nn.Module = network
         self.exemplar_side, self.search_side = int(network.exemplar_side), int(network.search_side)
         self.stride, self.multiple = int(network.stride), int(network.multiple)
 

@@ -1,4 +1,4 @@
-"""Things to move over pictures: cut-outs with their outline, shapes and textures that are drawn, and how they are pasted."""
+"""Things to move over pictures: cut-outs, drawn shapes and textures, and how they are pasted."""
 
 import math
 from collections.abc import Sequence
@@ -186,6 +186,7 @@ def _sampled(
     linear: Linear,
     middle: Float[np.ndarray, "2"],
     size: tuple[int, int],
+    *,
     fill: tuple[int, ...] | None = None,
 ) -> UInt8[np.ndarray, "height width channels"]:
     """A picture as it lies on a canvas of `size`, its middle at `middle`; `fill` or 0 around it."""
@@ -200,9 +201,7 @@ def _sampled(
     (a, b), (d, e) = back
     data = (a, b, offset[0], d, e, offset[1])
     kind = PIL.Image.Resampling.BILINEAR
-    found = picture.transform(
-        size, PIL.Image.Transform.AFFINE, data, resample=kind, fillcolor=fill
-    )
+    found = picture.transform(size, PIL.Image.Transform.AFFINE, data, resample=kind, fillcolor=fill)
     return np.asarray(found)
 
 

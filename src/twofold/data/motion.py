@@ -128,7 +128,7 @@ def motion_pair(
     search_side: int,
 ) -> MotionPair:
     """A pair, all of it drawn from `rng`."""
-    maker = _Maker(pictures, motion, rng, exemplar_side, search_side)
+    maker = _Maker(pictures, motion, rng, exemplar_side=exemplar_side, search_side=search_side)
     kind = rng.random()
     if kind < motion.cutouts and pictures.things:
         pair = maker.of_thing(pictures.things[int(rng.integers(len(pictures.things)))])
@@ -147,6 +147,7 @@ class _Maker:
         pictures: Pictures,
         motion: Motion,
         rng: np.random.Generator,
+        *,
         exemplar_side: int,
         search_side: int,
     ) -> None:
@@ -173,9 +174,9 @@ class _Maker:
             place = replace(place, linear=turn @ place.linear, anchor=anchor)
         window = self._surroundings(place, self.search_side, thing, after)
         if rng.random() < motion.absent:
-            return self._pair(thing, before, exemplar, window, None)
+            return self._pair(exemplar, window, thing=thing, before=before, after=None)
         window = paste(window, thing, after.linear, after.middle)
-        return self._pair(thing, before, exemplar, window, after)
+        return self._pair(exemplar, window, thing=thing, before=before, after=after)
 
     def of_region(self) -> MotionPair:
         """A part of a picture, which moves with all that is around it."""
@@ -187,14 +188,12 @@ class _Maker:
         if rng.random() < motion.absent:
             elsewhere = self._elsewhere(place)
             window = self._surroundings(elsewhere, self.search_side, thing, after)
-            return self._pair(thing, before, exemplar, window, None)
+            return self._pair(exemplar, window, thing=thing, before=before, after=None)
         linear = after.linear @ place.linear
         away = np.full(2, self.search_side / 2) - after.middle
-        there = replace(
-            place, linear=linear, anchor=place.anchor + np.linalg.solve(linear, away)
-        )
+        there = replace(place, linear=linear, anchor=place.anchor + np.linalg.solve(linear, away))
         window = self._surroundings(there, self.search_side, thing, after, covering=False)
-        return self._pair(thing, before, exemplar, window, after)
+        return self._pair(exemplar, window, thing=thing, before=before, after=after)
 
     def shape(self) -> Cutout:
         """A drawn shape with the texture of any picture."""
@@ -215,14 +214,23 @@ class _Maker:
             found[1] = camera.moved(found[1], rng, rng.uniform(3, 16))
         found = [camera.lit(each, rng, motion.light) for each in found]
         if rng.random() < motion.grey:
-            found = [np.repeat(each.mean(2, keepdims=True), 3, 2).astype(np.uint8) for each in found]
+            found = [
+                np.repeat(each.mean(2, keepdims=True), 3, 2).astype(np.uint8) for each in found
+            ]
         if rng.random() < 0.3:
             found = [camera.noisy(each, rng) for each in found]
         return replace(pair, exemplar=found[0], window=found[1])
 
     def _pair(
-        self, thing: Cutout, before: _Pose, exemplar: Picture, window: Picture, after: _Pose | None
+        self,
+        exemplar: Picture,
+        window: Picture,
+        *,
+        thing: Cutout,
+        before: _Pose,
+        after: _Pose | None,
     ) -> MotionPair:
+        """The pair, with something before the object now and then, and its boxes."""
         box = np.full(4, np.nan)
         if after is not None:
             window = self._occluded(window, thing, after)
@@ -249,13 +257,13 @@ class _Maker:
         """Somewhere in a picture, and how it looks there: not all of one colour, if that is to be found."""
         width, height = (thing.size / 2).astype(int)
         middle = self.exemplar_side // 2
-        for _ in range(TRIES):
-            place = self._place()
+        tries = 0
+        while True:
+            place, tries = self._place(), tries + 1
             seen = view(self._levels(place), place.linear, place.anchor, self.exemplar_side)
             inner = seen[middle - height : middle + height, middle - width : middle + width]
-            if inner.std((0, 1)).max() > FLAT:
-                break
-        return place, seen
+            if inner.std((0, 1)).max() > FLAT or tries == TRIES:
+                return place, seen
 
     def _elsewhere(self, place: _Place) -> _Place:
         """Where nothing is seen of what is seen at `place`; a drawn picture has no elsewhere but others."""

@@ -65,7 +65,7 @@ def cell_correlation(
     kernel: Float[Tensor, "batch channels cells cells"],
     maps: Float[Tensor, "batch channels rows columns"],
 ) -> Float[Tensor, "batch points rows columns"]:
-    """How much each point of the kernel looks like each place of the maps: one map per point (Yan et al. 2021, LightTrack).
+    """How much each point of the kernel looks like each place of the maps: one map per point (Yan et al. 2021).
 
     The sum over channels is divided by the root of their number, so that it keeps its spread.
     """

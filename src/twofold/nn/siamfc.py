@@ -14,7 +14,7 @@ from twofold.nn.heads import initialise
 __all__ = ["siamfc"]
 
 CELLS = 7
-"""Points of the template on each side, one stride apart: 56 pixels, the object and a little around it (6 in the paper)."""
+"""Points of the template on each side, one stride apart: 56 pixels, about the object (6 in the paper)."""
 
 LAYERS = ((11, 2, 0.25), (5, 1, 1.0), (3, 1, 1.5), (3, 1, 1.5), (3, 1, 1.0))
 """Kernel, stride and share of the width of each convolution; a pool of stride 2 follows the first two (AlexNet's)."""

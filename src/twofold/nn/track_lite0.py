@@ -30,13 +30,13 @@ PARTS = 5
 """Points of an object on each side, corner to corner: what its parts look like, whatever its shape."""
 
 AROUND = 1.25
-"""How far the outermost of these points lie from the middle, in halves of the box: edges show on both of their sides."""
+"""How far the outermost of these points lie from the middle, in halves of the box: just outside."""
 
 KERNEL = 7
 """Points on each side of the kernel of 1/16: the whole crop of 112 pixels."""
 
 RARE = -4.0
-"""Logit of a score at the start: one cell of 55 is the middle of the object, as in a window of 28 x 28 with 14 such cells."""
+"""Logit of a score at the start: one cell of 55 is near the middle of the object."""
 
 LARGEST = 2.0
 """A side at most e^2 times what the exemplar's size says: the tracker follows changes from frame to frame."""
@@ -119,7 +119,7 @@ class TrackLite0(nn.Module):
     def _sides(
         self, raw: Float[Tensor, "batch 4 rows columns"], sizes: Float[Tensor, "batch 2"]
     ) -> Float[Tensor, "batch 4 rows columns"]:
-        """Distances to the edges, from where the middle lies (in strides) and how the size has changed (its logarithm)."""
+        """Distances to the edges, from the middle (in strides) and the change of the size (its logarithm)."""
         middle = raw[:, :2] * self.stride
         half = sizes[:, :, None, None] / 2 * raw[:, 2:].clamp(-LARGEST, LARGEST).exp()
         return torch.cat([half - middle, half + middle], 1)
