@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 
 __all__ = ["lit", "moved", "noisy", "with_less_detail"]
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 
 LARGEST_NOISE = 10.0
 """Standard deviation of the noise of a dim film, in grey values of 255."""

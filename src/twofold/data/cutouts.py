@@ -21,7 +21,7 @@ __all__ = [
     "view",
 ]
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 Linear = Float[np.ndarray, "2 2"]
 Levels = Sequence[PIL.Image.Image]
 

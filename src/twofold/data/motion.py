@@ -13,7 +13,7 @@ from twofold.data.cutouts import Cutout, drawn_shape, levels, paste, turned, vie
 
 __all__ = ["Motion", "MotionPair", "Pictures", "crop_side", "motion_pair"]
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 Linear = Float[np.ndarray, "2 2"]
 Point = Float[np.ndarray, "2"]
 
