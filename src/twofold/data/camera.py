@@ -23,8 +23,8 @@ def lit(picture: Picture, rng: np.random.Generator, strength: float) -> Picture:
     for tint in rng.normal(size=3) * strength / 3:
         curve = values ** math.exp(rng.normal() * strength / 4 + tint / 2)
         tables.append((curve - 0.5) * contrast * math.exp(tint) + 0.5 + bright)
-    table = (np.stack(tables).clip(0, 1) * 255).astype(np.uint8)
-    return np.stack([table[band][picture[:, :, band]] for band in range(3)], axis=2)
+    table = (np.stack(tables).clip(0, 1) * 255).round().astype(int)
+    return np.asarray(PIL.Image.fromarray(picture).point(table.ravel().tolist()))
 
 
 def with_less_detail(picture: Picture, factor: float) -> Picture:
@@ -51,6 +51,6 @@ def moved(picture: Picture, rng: np.random.Generator, pixels: float) -> Picture:
 def noisy(picture: Picture, rng: np.random.Generator) -> Picture:
     """With noise that is the same in all colours."""
     height, width = picture.shape[:2]
-    noise = rng.normal(size=(height, width, 1)).astype(np.float32)
+    noise = rng.standard_normal((height, width, 1), np.float32)
     noise *= np.float32(rng.uniform(0, LARGEST_NOISE))
     return (picture + noise).clip(0, 255).astype(np.uint8)

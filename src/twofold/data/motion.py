@@ -20,6 +20,9 @@ Point = Float[np.ndarray, "2"]
 TRIES = 8
 """Places that are tried for something that must not lie on the object, before it is left out."""
 
+SHAPES = 400
+"""Shapes that are drawn of a set of pictures, once: as many as there are cut-outs in a small collection."""
+
 FLAT = 12.0
 """Grey values of 255: a region with a smaller standard deviation looks like any other."""
 
@@ -78,6 +81,15 @@ class Pictures:
     def levels(self) -> tuple[tuple[PIL.Image.Image, ...], ...]:
         """Each whole picture and its halves."""
         return tuple(levels(PIL.Image.fromarray(scene)) for scene in self.scenes)
+
+    @cached_property
+    def shapes(self) -> tuple[Cutout, ...]:
+        """Drawn shapes with textures of the pictures; drawing one takes as long as all else of a pair."""
+        rng = np.random.default_rng(len(self.scenes))
+        return tuple(
+            drawn_shape(rng, self.levels[int(rng.integers(len(self.levels)))])
+            for _ in range(SHAPES)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,8 +209,7 @@ class _Maker:
 
     def shape(self) -> Cutout:
         """A drawn shape with the texture of any picture."""
-        halves = self.pictures.levels[int(self.rng.integers(len(self.pictures.levels)))]
-        return drawn_shape(self.rng, halves)
+        return self.pictures.shapes[int(self.rng.integers(SHAPES))]
 
     def seen(self, pair: MotionPair) -> MotionPair:
         """As a camera shows both: each in its own light, with as much detail."""
