@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
+from twofold.data.footage import Footage
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.data.scenes import Scenes
@@ -171,7 +172,7 @@ class Provenance:
         )
         return np.frombuffer(digests, np.uint8).reshape(-1, HASH_BYTES)
 
-    def with_part(self, name: str, items: Items | Pairs | Scenes) -> "Provenance":
+    def with_part(self, name: str, items: Items | Pairs | Scenes | Footage) -> "Provenance":
         """With these items as the whole of a part."""
         contents = self.hashed_contents(items.content_hashes())
         if items.identity is None:

@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 from twofold.data import camera
 from twofold.data.cutouts import Cutout, drawn_shape, levels, paste, turned, view
 
-__all__ = ["Motion", "MotionPair", "Pictures", "crop_side", "motion_pair"]
+__all__ = ["Motion", "MotionPair", "Pictures", "crop_side", "motion_pair", "seen"]
 
 Picture = UInt8[np.ndarray, "_ _ 3"]
 Linear = Float[np.ndarray, "2 2"]
@@ -22,6 +22,9 @@ TRIES = 8
 
 SHAPES = 400
 """Shapes that are drawn of a set of pictures, once: as many as there are cut-outs in a small collection."""
+
+LEAST_DETAIL = 4.0
+"""Pixels of a crop per pixel of the film: an object of 15 pixels in a crop that shows it with 60."""
 
 FLAT = 12.0
 """Grey values of 255: a region with a smaller standard deviation looks like any other."""
@@ -45,7 +48,8 @@ class Motion:
         occluded: share of the pairs with something before the object.
         light: strength of changes of brightness, contrast and colour.
         detail: share of the pairs that are seen with less detail. motion_blur: share of the windows
-            that are smeared. grey: share of the pairs without colour.
+            that are smeared. grey, noise: shares of the pairs without colour, and with
+            noise.
     """
 
     absent: float = 0.25
@@ -64,6 +68,7 @@ class Motion:
     detail: float = 0.5
     motion_blur: float = 0.2
     grey: float = 0.1
+    noise: float = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +153,26 @@ def motion_pair(
         pair = maker.of_thing(maker.shape())
     else:
         pair = maker.of_region()
-    return maker.seen(pair)
+    return seen(pair, motion, rng)
+
+
+def seen(pair: MotionPair, motion: Motion, rng: np.random.Generator) -> MotionPair:
+    """As a camera shows both pictures: each in its own light, with as much detail."""
+    found = [pair.exemplar, pair.window]
+    if rng.random() < motion.detail:
+        factor = math.exp(rng.uniform(0, math.log(LEAST_DETAIL)))
+        found = [
+            camera.with_less_detail(each, max(1.0, factor * math.exp(rng.normal() * 0.15)))
+            for each in found
+        ]
+    if rng.random() < motion.motion_blur:
+        found[1] = camera.moved(found[1], rng, rng.uniform(3, 16))
+    found = [camera.lit(each, rng, motion.light) for each in found]
+    if rng.random() < motion.grey:
+        found = [np.repeat(each.mean(2, keepdims=True), 3, 2).astype(np.uint8) for each in found]
+    if rng.random() < motion.noise:
+        found = [camera.noisy(each, rng) for each in found]
+    return replace(pair, exemplar=found[0], window=found[1])
 
 
 class _Maker:
@@ -210,27 +234,6 @@ class _Maker:
     def shape(self) -> Cutout:
         """A drawn shape with the texture of any picture."""
         return self.pictures.shapes[int(self.rng.integers(SHAPES))]
-
-    def seen(self, pair: MotionPair) -> MotionPair:
-        """As a camera shows both: each in its own light, with as much detail."""
-        rng, motion = self.rng, self.motion
-        found = [pair.exemplar, pair.window]
-        if rng.random() < motion.detail:
-            factor = math.exp(rng.uniform(0, math.log(4.0)))
-            found = [
-                camera.with_less_detail(each, max(1.0, factor * math.exp(rng.normal() * 0.15)))
-                for each in found
-            ]
-        if rng.random() < motion.motion_blur:
-            found[1] = camera.moved(found[1], rng, rng.uniform(3, 16))
-        found = [camera.lit(each, rng, motion.light) for each in found]
-        if rng.random() < motion.grey:
-            found = [
-                np.repeat(each.mean(2, keepdims=True), 3, 2).astype(np.uint8) for each in found
-            ]
-        if rng.random() < 0.3:
-            found = [camera.noisy(each, rng) for each in found]
-        return replace(pair, exemplar=found[0], window=found[1])
 
     def _pair(
         self,

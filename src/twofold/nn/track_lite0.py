@@ -32,8 +32,8 @@ PARTS = 5
 AROUND = 1.25
 """How far the outermost of these points lie from the middle, in halves of the box: just outside."""
 
-KERNEL = 7
-"""Points on each side of the kernel of 1/16: the whole crop of 112 pixels."""
+KERNEL = 5
+"""Points on each side of the kernel of 1/16: 80 of the exemplar's 112 pixels."""
 
 RARE = -4.0
 """Logit of a score at the start: one cell of 55 is near the middle of the object."""
@@ -63,13 +63,22 @@ class TrackLite0(nn.Module):
             {"near": nn.Sequential(*layers[: TAPS[0]]), "far": nn.Sequential(*layers[TAPS[0] :])}
         )
         head = nn.ModuleDict()
-        head["near"], head["far"] = (_pointwise(channels, width) for channels in CHANNELS)
-        head["mix"] = _pointwise(width + PARTS**2, width, relu=True)
-        head["look_far"] = _separable(width)
-        head["join"] = _pointwise(2 * width + PARTS**2, width, relu=True)
-        head["look_near"] = nn.Sequential(*_separable(width), *_separable(width))
-        head["score"] = nn.Conv2d(width, 1, 1)
-        head["box"] = nn.Conv2d(width, 4, 1)
+        slim = max(1, width // 2)
+        head["near"], head["far"] = (
+            _convolution(CHANNELS[0], slim),
+            _convolution(CHANNELS[1], width),
+        )
+        head["mix"] = _convolution(width + PARTS**2, width, relu=True)
+        head["look_far"] = nn.Sequential(
+            *_convolution(width, width, kernel=3, relu=True), *_convolution(width, slim, relu=True)
+        )
+        head["join"] = _convolution(2 * slim + PARTS**2, slim, relu=True)
+        head["look_near"] = nn.Sequential(
+            *_convolution(slim, slim, kernel=3, relu=True),
+            *_convolution(slim, slim, kernel=3, relu=True),
+        )
+        head["score"] = nn.Conv2d(slim, 1, 1)
+        head["box"] = nn.Conv2d(slim, 4, 1)
         self.head = initialise(head)
         for layer in (head["score"], head["box"]):
             nn.init.normal_(layer.weight, std=0.01)  # pyright: ignore[reportArgumentType]
@@ -130,7 +139,7 @@ def track_lite0(*, width: int = 64, weights: str | None = None) -> TrackLite0:
     """Tracking on EfficientNet-Lite0 down to 1/16, anchor-free, with correlation at 1/8 and 1/16 of the sides.
 
     Args:
-        width: maps of the neck and the head.
+        width: maps of the neck and the head at 1/16; half of them at 1/8.
         weights: "imagenet" starts from weights trained on ImageNet (extra `weights`).
 
     Raises:
@@ -139,18 +148,9 @@ def track_lite0(*, width: int = 64, weights: str | None = None) -> TrackLite0:
     return TrackLite0(width=width, weights=weights)
 
 
-def _pointwise(channels: int, width: int, *, relu: bool = False) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width)]
+def _convolution(channels: int, maps: int, *, kernel: int = 1, relu: bool = False) -> nn.Sequential:
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, maps, kernel, padding=kernel // 2, bias=False),
+        nn.BatchNorm2d(maps),
+    ]
     return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
-
-
-def _separable(width: int) -> nn.Sequential:
-    """5 x 5 around each place channel by channel, then 1 x 1 over the channels."""
-    return nn.Sequential(
-        nn.Conv2d(width, width, 5, padding=2, groups=width, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(width, width, 1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(inplace=True),
-    )
