@@ -37,9 +37,8 @@ class SiamFC(nn.Module):
             channels = maps
         self.trunk = nn.Sequential(*layers[:-1])  # the last maps may be negative
         self.head = nn.Conv2d(1, 1, 1)
-        initialise(self)
+        initialise(self)  # biases are 0
         nn.init.constant_(self.head.weight, 1.0)
-        nn.init.constant_(self.head.bias, 0.0)
 
     def exemplar(
         self, batch: Float[Tensor, "batch 3 side side"], sizes: Float[Tensor, "batch 2"]
