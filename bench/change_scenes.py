@@ -36,7 +36,7 @@ from twofold.change_bundle import ChangeBundle
 from twofold.inputs import Raster
 from twofold.inputs.raster_source import statistics
 from twofold.inputs.raster_tiff import CACHED
-from twofold.maps.judges import TwinJudge
+from twofold.tiling import TwinJudge
 from twofold.twin import ChangeTwin
 
 LARGE, REAL, QUICK = (20_000, 20_000), (2_048, 2_048), (1_500, 1_100)

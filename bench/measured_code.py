@@ -36,6 +36,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/apps/change.py",
         "src/twofold/inputs",
         "src/twofold/maps",
+        "src/twofold/tiling.py",
         "src/twofold/twin.py",
     ),
     "certification": ("bench/certification.py", "src/twofold/metrics"),

@@ -5,20 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Float, Shaped
 
+from twofold import tiling
 from twofold.data.scenes import Scenes
 from twofold.errors import DataError
 from twofold.inputs import Raster
 from twofold.inputs.raster import open_raster
 from twofold.inputs.raster_source import Source, statistics
+from twofold.tiling import Area, Judge, TwinJudge
 from twofold.twin import ChangeTwin
 
 __all__ = ["Scene", "opened", "probabilities", "read_mask"]
-
-WHOLE = 1024
-"""Sides of what goes through a network at once: about 700 MB of maps of `change_unet`."""
 
 OSCD_VALUES = (1, 2)
 """OSCD's masks: 1 is unchanged, 2 is changed."""
@@ -101,39 +99,28 @@ def probabilities(
     before: Float[np.ndarray, "bands height width"],
     after: Float[np.ndarray, "bands height width"],
 ) -> Float[np.ndarray, "height width"]:
-    """How probable change is at each pixel of normalised dates; large scenes go through in tiles with context."""
-    height, width = before.shape[1:]
-    found = np.empty((height, width), np.float32)
-    margin = -(-twin.margin // twin.stride) * twin.stride
-    for row, down in _steps(height, margin):
-        for column, across in _steps(width, margin):
-            top, left = max(row - margin, 0), max(column - margin, 0)
-            area = slice(top, row + down + margin), slice(left, column + across + margin)
-            part = _said_of(twin, before[:, *area], after[:, *area])[row - top :, column - left :]
-            found[row : row + down, column : column + across] = part[:down, :across]
-    return found
+    """How probable change is at each pixel of normalised dates; large scenes go through in tiles."""
+    return tiling.probabilities(_InMemory(before, after), TwinJudge(twin))
 
 
-def _steps(side: int, margin: int) -> list[tuple[int, int]]:
-    """Where tiles begin along a side, and how much of each is used: all of it where it goes through at once."""
-    if side <= WHOLE:
-        return [(0, side)]
-    step = WHOLE - 2 * margin
-    return [(start, min(step, side - start)) for start in range(0, side, step)]
+@dataclass(frozen=True)
+class _InMemory:
+    """Normalised dates as `tiling.Windows`: what has no value is there as the mean."""
 
+    before: Float[np.ndarray, "bands height width"]
+    after: Float[np.ndarray, "bands height width"]
 
-def _said_of(
-    twin: ChangeTwin, before: np.ndarray, after: np.ndarray
-) -> Float[np.ndarray, "height width"]:
-    height, width = before.shape[1:]
-    sides = ((0, 0), (0, -height % twin.stride), (0, -width % twin.stride))
-    dates = [
-        torch.from_numpy(np.pad(date, sides, mode="symmetric"))[None].to(twin.device)
-        for date in (before, after)
-    ]
-    with torch.inference_mode():
-        found = twin.logits(*dates)[0, :height, :width].float().sigmoid()
-    return found.cpu().numpy()
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.before.shape[1], self.before.shape[2]
+
+    def valid(self, area: Area) -> Bool[np.ndarray, "height width"]:
+        return np.ones(area[2:], bool)
+
+    def values(self, area: Area, judge: Judge) -> list[Float[np.ndarray, "bands height width"]]:
+        row, column, height, width = area
+        place = (slice(None), slice(row, row + height), slice(column, column + width))
+        return [self.before[place], self.after[place]]
 
 
 def _source(value: Any, input: Raster) -> Source:

@@ -72,7 +72,8 @@ class ChangeTwin(nn.Module):
 
     Attributes:
         stride: sides of what is compared must be multiples of it.
-        margin: pixels of context that an answer may depend on, on each side.
+        margin: pixels of context, on each side, that a probability needs to be right to a
+            thousandth.
     """
 
     def __init__(self, input: Raster, network: nn.Module) -> None:

@@ -18,10 +18,10 @@ from rasterio.warp import transform_geom
 
 import change_bundles
 import rasters
-from twofold import change
+from twofold import change, tiling
 from twofold.apps.change import MapFiles
 from twofold.errors import CannotWrite, DataError, MissingExtra, NotEnoughData, UsageError
-from twofold.maps import tiles, work
+from twofold.maps import work
 from twofold.maps.rasters import RasterFile
 
 READ_AGAIN = RasterFile._read_again
@@ -33,9 +33,9 @@ HEIGHT, WIDTH = 240, 304
 @pytest.fixture
 def small(monkeypatch):
     """Tiles of 64 pixels in strips of two: many parts of a small scene."""
-    monkeypatch.setattr(tiles, "SMALLEST_TILE", 72)
-    monkeypatch.setattr(tiles, "TILES_PER_STRIP", 2)
-    monkeypatch.setattr(tiles, "RAMP", 8)
+    monkeypatch.setattr(tiling, "TILE", 72)
+    monkeypatch.setattr(tiling, "TILES_PER_STRIP", 2)
+    monkeypatch.setattr(tiling, "RAMP", 8)
 
 
 @pytest.fixture

@@ -1,9 +1,13 @@
 """Files of a map: of many regions the largest are kept, however many are of one size."""
 
+from zlib import crc32
+
 import numpy as np
 import pytest
+from rasterio.env import getenv
 
-from twofold.maps import output
+from twofold.inputs.raster_tiff import CACHED
+from twofold.maps import output, rasters
 from twofold.maps.coordinates import Coordinates
 from twofold.maps.output import LARGEST, MapFiles, MapWriter
 
@@ -32,6 +36,24 @@ def test_of_equal_regions_the_upper_ones_are_kept(tmp_path, monkeypatch, band, a
     expected = [(4.0, 90 + 3 * n) for n in range(10)] + [(3.0, 60 + 3 * n) for n in range(10)]
     assert len(expected) == LARGEST
     assert [(each.area, each.box[0]) for each in writer.named()] == expected
+
+
+def test_gdal_keeps_little_while_a_map_is_written_and_read_again(tmp_path, monkeypatch):
+    limits = []
+
+    def watched(*given):
+        limits.append(getenv().get("GDAL_CACHEMAX"))
+        return crc32(*given)
+
+    monkeypatch.setattr(rasters.zlib, "crc32", watched)
+    files = MapFiles(mask=tmp_path / "mask.tif", probability=tmp_path / "probability.tif")
+    plain = Coordinates(transform=None, crs=None)
+    levels = scattered(600)
+    with MapWriter(files, levels.shape, threshold=1, coordinates=plain) as writer:
+        writer.add(0, levels)
+        writer.finish()
+    # each file: one band of rows written, three of 256 read again
+    assert limits == [CACHED] * 8
 
 
 def test_equal_regions_beyond_the_number_are_left_out_from_below(tmp_path):

@@ -230,8 +230,8 @@ def test_large_scenes_are_said_in_tiles_as_in_one(monkeypatch: pytest.MonkeyPatc
     rng = np.random.default_rng(0)
     before, after = (rng.normal(size=(3, 40, 500)).astype(np.float32) for _ in range(2))
     whole = probabilities(twin, before, after)
-    monkeypatch.setattr("twofold.scene.WHOLE", 352)
-    np.testing.assert_allclose(probabilities(twin, before, after), whole, atol=1e-5)
+    monkeypatch.setattr("twofold.tiling.TILE", 352)
+    np.testing.assert_allclose(probabilities(twin, before, after), whole, atol=5e-5)
 
 
 def test_recipes_of_change_are_checked_before_anything_is_read():

@@ -17,16 +17,16 @@ from twofold.inputs.raster import open_raster
 from twofold.inputs.raster_registration import ShiftedSource, registration
 from twofold.inputs.raster_source import ColourSource, Source, statistics
 from twofold.maps.coordinates import Coordinates
+from twofold.maps.dates import Dates
 from twofold.maps.deep_features import DeepFeatures
-from twofold.maps.judges import TwinJudge
 from twofold.maps.output import MapFiles, MapWriter
 from twofold.maps.pairs import check_pair, check_shift
 from twofold.maps.rasters import BLOCK
-from twofold.maps.tiles import Dates, Grid, Judge, pieces
 from twofold.maps.work import Work, work_folder
 from twofold.metrics import scene_threshold, spatial
 from twofold.nn.efficientnet import WEIGHTS
 from twofold.results import Change, ChangeThreshold, Shift
+from twofold.tiling import Grid, Judge, TwinJudge, pieces
 
 __all__ = ["PRETRAINED", "MapFiles", "change"]
 

@@ -3,9 +3,9 @@
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from twofold.maps.dates import Dates
 from twofold.maps.output import MapWriter
 from twofold.maps.overview import overview, stretch, stretched
-from twofold.maps.tiles import Dates
 from twofold.maps.work import Work
 from twofold.metrics.spatial import NOTHING
 from twofold.report.swipe_page import Closeup, Swipe, swipe_page

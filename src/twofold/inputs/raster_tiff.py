@@ -17,7 +17,7 @@ from twofold.inputs.image_limits import LONGEST_SIDE
 from twofold.inputs.image_tiff_tags import Tags, read_tags
 from twofold.inputs.raster_source import Place, checked, usual_colours
 
-__all__ = ["TiffSource", "rasterio_is_there", "tiff_tags"]
+__all__ = ["TiffSource", "gdal_settings", "rasterio_is_there", "tiff_tags"]
 
 LONGEST_SCENE = 16 * LONGEST_SIDE
 """Pixels a side: a million, ten thousand kilometres at ten metres."""
@@ -96,7 +96,7 @@ class TiffSource:
         self, row: int, column: int, height: int, width: int
     ) -> Shaped[np.ndarray, "bands height width"]:
         checked(self, (row, column, height, width))
-        with _named(self.path), self._settings():
+        with _named(self.path), gdal_settings():
             return self._file.read(self._kept, window=_window(row, column, height, width))
 
     def valid(
@@ -104,7 +104,7 @@ class TiffSource:
     ) -> Bool[np.ndarray, "height width"]:
         checked(self, (row, column, height, width))
         area = _window(row, column, height, width)
-        with _named(self.path), self._settings():
+        with _named(self.path), gdal_settings():
             found = self._file.dataset_mask(window=area) > 0
             if np.dtype(self.dtype).kind in "fc":
                 found &= np.isfinite(self._file.read(self._kept, window=area)).all(axis=0)
@@ -113,9 +113,6 @@ class TiffSource:
     def colours(self) -> tuple[int, ...]:
         return self._colours if len(self._colours) == 3 else usual_colours(self.bands)
 
-    def _settings(self) -> Any:
-        return _settings()
-
     def __enter__(self) -> "TiffSource":
         return self
 
@@ -123,7 +120,11 @@ class TiffSource:
         self._stack.close()
 
 
-def _settings() -> Any:
+def gdal_settings() -> Any:
+    """A context in which GDAL keeps little in memory, and says what it cannot read.
+
+    Outside it keeps a twentieth of the machine's memory.
+    """
     import rasterio
 
     return rasterio.Env(GDAL_CACHEMAX=CACHED, GTIFF_IGNORE_READ_ERRORS="NO")
@@ -136,7 +137,7 @@ def _opened(path: Path) -> Iterator[Any]:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning
 
-    with _settings(), warnings.catch_warnings():
+    with gdal_settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         file = rasterio.open(path, driver="GTiff")
     try:

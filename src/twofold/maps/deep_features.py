@@ -18,8 +18,9 @@ from torch.nn import functional as F
 
 from twofold.errors import NotEnoughData
 from twofold.inputs.raster_source import Statistics
-from twofold.maps.tiles import Area, Dates
+from twofold.maps.dates import Dates
 from twofold.nn import efficientnet
+from twofold.tiling import Area
 
 __all__ = ["DeepFeatures"]
 
@@ -49,7 +50,7 @@ divides the unchanged pixels where few have changed."""
 
 
 class DeepFeatures:
-    """Compares the features of two dates; see `tiles.Judge`.
+    """Compares the features of two dates; see `tiling.Judge`.
 
     Args:
         dates: the scene that standardisation and threshold are found on.

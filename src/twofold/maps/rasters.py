@@ -13,7 +13,7 @@ import PIL.Image
 from jaxtyping import Shaped
 
 from twofold.errors import CannotWrite, MissingExtra, UsageError
-from twofold.inputs.raster_tiff import rasterio_is_there
+from twofold.inputs.raster_tiff import gdal_settings, rasterio_is_there
 from twofold.maps.coordinates import Coordinates
 from twofold.metrics.spatial import LEVELS, NOTHING
 
@@ -115,9 +115,10 @@ class RasterFile:
             return
         from rasterio.windows import Window
 
-        self._checksum = zlib.crc32(rows.tobytes(), self._checksum)
         area = Window(0, top, rows.shape[1], len(rows))  # pyright: ignore[reportCallIssue]
-        self._file.write(rows, 1, window=area)
+        with gdal_settings():
+            self._checksum = zlib.crc32(rows.tobytes(), self._checksum)
+            self._file.write(rows, 1, window=area)
 
     def close(self) -> None:
         """Finish the file.
@@ -127,7 +128,8 @@ class RasterFile:
                 not at all.
         """
         if self._array is None:
-            self._file.close()
+            with gdal_settings():
+                self._file.close()
             self._read_again()
             return
         image = PIL.Image.fromarray(self._array)
@@ -152,7 +154,7 @@ class RasterFile:
         height, width = self._size
         found = 0
         try:
-            with _quiet(), rasterio.open(self.spare, driver="GTiff") as file:
+            with _frugal(), rasterio.open(self.spare, driver="GTiff") as file:
                 for top in range(0, height, BLOCK):
                     area = Window(0, top, width, min(BLOCK, height - top))  # pyright: ignore[reportCallIssue]
                     found = zlib.crc32(file.read(1, window=area).tobytes(), found)
@@ -177,7 +179,7 @@ def _created(spare: Path, kind: str, size: tuple[int, int], coordinates: Coordin
         profile["transform"] = Affine(*coordinates.transform)
     if coordinates.crs is not None:
         profile["crs"] = coordinates.crs
-    with _quiet():
+    with _frugal():
         file = rasterio.open(
             spare,
             "w",
@@ -197,10 +199,10 @@ def _created(spare: Path, kind: str, size: tuple[int, int], coordinates: Coordin
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without rasterio's warning that a scene has no place on the map; it need not have one."""
+def _frugal() -> Iterator[None]:
+    """With little memory, and no warning that a scene has no place on the map: it need not have one."""
     from rasterio.errors import NotGeoreferencedWarning
 
-    with warnings.catch_warnings():
+    with gdal_settings(), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield

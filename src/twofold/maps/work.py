@@ -15,8 +15,8 @@ from jaxtyping import Int64, UInt16
 from twofold import files
 from twofold.errors import CannotWrite, UsageError
 from twofold.files import claimed, explain_failure, write_atomically
-from twofold.maps.tiles import Grid
 from twofold.metrics.spatial import LEVELS, NOTHING
+from twofold.tiling import Grid
 
 __all__ = ["Work", "work_folder"]
 

@@ -24,8 +24,9 @@ CHANNELS = (16, 24, 40, 80)
 SCALE = 0.5
 """Standardised pictures times this have the spread that the ImageNet weights were trained on, (x - 127) / 128."""
 
-MARGIN = 128
-"""Half of the receptive field is 125 pixels: 1 + 2 + 2 + 4 + 8 + 16 + 8 + 16 + 16 in the trunk, 52 in the decoder."""
+MARGIN = 96
+"""Half of the receptive field is 125 pixels: 1 + 2 + 2 + 4 + 8 + 16 + 8 + 16 + 16 in the trunk, 52 in the decoder. What
+lies beyond 96 moved no probability of trained networks by more than 8e-6, beyond 80 by 6e-4, beyond 64 by 2e-3."""
 
 
 class Fusion(nn.Module):

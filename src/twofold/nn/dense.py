@@ -23,8 +23,9 @@ class ChangeNetwork(Protocol):
     Attributes:
         bands: of a picture.
         stride: the sides of a picture must be multiples of it.
-        margin: pixels around a pixel, on every side, beyond which nothing changes what is said of
-            it.
+        margin: pixels around a pixel, on every side, beyond which nothing moves the probability
+            that is said of it by a thousandth. It may be less than half of the receptive field,
+            whose outer part hardly weighs (Luo et al. 2016).
     """
 
     bands: int

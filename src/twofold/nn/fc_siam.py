@@ -14,8 +14,9 @@ WIDTHS = (16, 32, 64, 128)
 DEPTHS = (2, 2, 3, 3)
 """Maps and convolutions of each level (Daudt et al. 2018, figure 1)."""
 
-MARGIN = 128
-"""Half of the receptive field is 114 pixels: 2, 4, 12, 24 down, 16, 24, 8, 12, 4, 4, 2, 2 up."""
+MARGIN = 64
+"""Half of the receptive field is 114 pixels: 2, 4, 12, 24 down, 16, 24, 8, 12, 4, 4, 2, 2 up. What lies beyond 64 moved
+no probability of a trained network by more than 1e-6, beyond 32 by 6e-5."""
 
 Join = Callable[[Tensor, Tensor], Tensor]
 

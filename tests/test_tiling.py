@@ -6,10 +6,11 @@ import torch
 from torch import nn
 
 import rasters
+from twofold import tiling
 from twofold.inputs.raster_source import ArraySource, statistics
-from twofold.maps import tiles
-from twofold.maps.tiles import Dates, Grid, pieces, probabilities
+from twofold.maps.dates import Dates
 from twofold.metrics.spatial import LEVELS, NOTHING
+from twofold.tiling import Grid, pieces, probabilities
 
 
 class Drawn:
@@ -63,7 +64,7 @@ def untiled(scene, judge):
 @pytest.mark.parametrize("size", [(64, 64), (96, 128), (200, 333), (301, 97), (400, 60), (5, 7)])
 @pytest.mark.parametrize("strip", [1, 2, 8])
 def test_tiles_give_what_the_whole_gives(monkeypatch, size, strip):
-    monkeypatch.setattr(tiles, "TILES_PER_STRIP", strip)
+    monkeypatch.setattr(tiling, "TILES_PER_STRIP", strip)
     scene, judge = dates(*size), Drawn()
     found = probabilities(scene, judge, tile=96)
     np.testing.assert_allclose(found, untiled(scene, judge), atol=1 / LEVELS)
@@ -85,7 +86,7 @@ def test_weights_sum_to_one():
 
 @pytest.mark.parametrize("first", [1, 2, 4])
 def test_going_on_gives_the_same_bits(monkeypatch, first):
-    monkeypatch.setattr(tiles, "TILES_PER_STRIP", 2)
+    monkeypatch.setattr(tiling, "TILES_PER_STRIP", 2)
     scene, judge = dates(250, 200), Drawn()
     grid = Grid.of(scene.size, judge, tile=96)
     assert grid.rows > 4 and grid.strips > 1

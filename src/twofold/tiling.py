@@ -5,26 +5,29 @@ A tile's outer `margin`, where a network misses what lies beyond, counts for not
 scene would. Memory depends on the tile and on the width of a strip, not on the scene.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Float32, Shaped, UInt16
 
-from twofold.inputs.raster_source import Source, Statistics
+from twofold.inputs.raster_source import Statistics
 from twofold.metrics.spatial import NOTHING, levels_of, probabilities_of
+from twofold.twin import ChangeTwin
 
-__all__ = ["Area", "Dates", "Grid", "Judge", "pieces", "probabilities"]
+__all__ = ["Area", "Grid", "Judge", "TwinJudge", "Windows", "pieces", "probabilities"]
 
 RAMP = 32
 """Pixels over which neighbouring tiles are mixed, linearly."""
 
-MARGINS_PER_TILE = 8
-"""A tile of eight margins a side computes 1.9 pixels for each that counts; one of four would compute 4."""
+TILE = 1024
+"""Pixels a side of a tile: with a margin of 96, 1.6 pixels are computed for each that counts. `change_unet` then takes
+about 700 MB."""
 
-SMALLEST_TILE = 256
-"""Pixels a side: below, calls cost more than computing."""
+ROWS_AT_ONCE = 256
+"""Rows whose missing values are looked for at once."""
 
 TILES_PER_STRIP = 8
 """Tiles side by side in a strip: one in eight is computed twice, and a strip takes 50 MB of sums."""
@@ -65,35 +68,50 @@ class Judge(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Dates:
-    """Both dates of a scene, and the statistics of each."""
-
-    before: Source
-    after: Source
-    statistics: tuple[Statistics, Statistics]
+@runtime_checkable
+class Windows(Protocol):
+    """A scene that is read a window at a time: of files (`maps.dates`) or in memory (`scene`)."""
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
-        return self.before.height, self.before.width
+        ...
 
     def valid(self, area: Area) -> Bool[np.ndarray, "height width"]:
         """Which pixels hold a value in both dates."""
-        return self.before.valid(*area) & self.after.valid(*area)
+        ...
 
     def values(
         self, area: Area, judge: Judge
-    ) -> list[Float[np.ndarray, "bands height width"]] | None:
-        """Both windows, normalised by the statistics of their own dates; None where no pixel has a value in both."""
-        sources = self.before, self.after
-        valid = [source.valid(*area) for source in sources]
-        if not (valid[0] & valid[1]).any():
-            return None
-        return [
-            judge.normalise(source.window(*area), known, there)
-            for source, known, there in zip(sources, self.statistics, valid, strict=True)
-        ]
+    ) -> Sequence[Float[np.ndarray, "bands height width"]] | None:
+        """Both windows as the judge takes them; None where no pixel has a value in both."""
+        ...
+
+
+class TwinJudge:
+    """A trained twin, one window at a time.
+
+    Args:
+        device: where the twin goes; None: it stays.
+    """
+
+    def __init__(self, twin: ChangeTwin, device: torch.device | None = None) -> None:
+        self.twin = (twin if device is None else twin.to(device)).eval()
+        self.device = twin.device
+        self.stride, self.margin = twin.stride, twin.margin
+        self.normalise: Callable[..., Float[np.ndarray, "bands height width"]] = twin.normalise
+
+    def __call__(
+        self,
+        before: Float[np.ndarray, "bands height width"],
+        after: Float[np.ndarray, "bands height width"],
+    ) -> Float32[np.ndarray, "height width"]:
+        dates = (
+            torch.from_numpy(np.ascontiguousarray(each))[None].to(self.device)
+            for each in (before, after)
+        )
+        with torch.inference_mode():
+            return self.twin.logits(*dates)[0].float().sigmoid().cpu().numpy()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,11 +134,11 @@ class Grid:
         """The grid for a scene.
 
         Args:
-            tile: the side of a tile, at least; by default eight margins.
+            tile: the side of a tile; larger where a margin leaves too little of it. None: `TILE`.
         """
         stride = judge.stride
         margin = -(-judge.margin // stride) * stride
-        wanted = max(SMALLEST_TILE, MARGINS_PER_TILE * margin) if tile is None else tile
+        wanted = TILE if tile is None else tile
         side = max(-(-wanted // stride), -(-(2 * margin + RAMP) // stride) + 1) * stride
         step = (side - 2 * margin - RAMP) // stride * stride
         height, width = size
@@ -202,7 +220,7 @@ class Grid:
 
 
 def pieces(
-    dates: Dates, judge: Judge, grid: Grid, *, strip: int, first: int = 0
+    scene: Windows, judge: Judge, grid: Grid, *, strip: int, first: int = 0
 ) -> Iterator[tuple[int, UInt16[np.ndarray, "rows columns"]]]:
     """The decided rows of a strip, one row of tiles after the other, from number `first` on.
 
@@ -214,23 +232,23 @@ def pieces(
     carry = None
     if 0 < first < grid.rows:
         low, high = grid.decided_rows(first - 1)
-        carry = _sums(dates, judge, grid, (strip, first - 1))[high - low :]
+        carry = _sums(scene, judge, grid, (strip, first - 1))[high - low :]
     for number in range(first, grid.rows):
         low, high = grid.decided_rows(number)
-        sums = _sums(dates, judge, grid, (strip, number))
+        sums = _sums(scene, judge, grid, (strip, number))
         if carry is not None:
             sums[: len(carry)] += carry
         carry = sums[high - low :]
         found = levels_of(sums[: high - low])
-        for top in range(low, high, SMALLEST_TILE):
-            rows = min(SMALLEST_TILE, high - top)
-            valid = dates.valid((top, left, rows, right - left))
+        for top in range(low, high, ROWS_AT_ONCE):
+            rows = min(ROWS_AT_ONCE, high - top)
+            valid = scene.valid((top, left, rows, right - left))
             found[top - low : top - low + rows][~valid] = NOTHING
         yield number, found
 
 
 def _sums(
-    dates: Dates, judge: Judge, grid: Grid, place: tuple[int, int]
+    scene: Windows, judge: Judge, grid: Grid, place: tuple[int, int]
 ) -> Float32[np.ndarray, "rows columns"]:
     """What one row of tiles adds to a strip, from the first row that it decides to its last.
 
@@ -244,7 +262,7 @@ def _sums(
     for column in grid.tiles_of(strip):
         start, across = grid.weights(column, grid.width)
         low, high = max(start, left), min(start + len(across), right)
-        found = _tile(dates, judge, grid, (number, column))
+        found = _tile(scene, judge, grid, (number, column))
         if found is None or low >= high:
             continue
         first_row, first_column = number * grid.step, column * grid.step
@@ -258,13 +276,13 @@ def _sums(
 
 
 def _tile(
-    dates: Dates, judge: Judge, grid: Grid, place: tuple[int, int]
+    scene: Windows, judge: Judge, grid: Grid, place: tuple[int, int]
 ) -> Float32[np.ndarray, "rows columns"] | None:
     """The probabilities of one tile; None where no pixel of it holds a value in both dates."""
     top, height = grid.place(place[0], grid.height)
     left, width = grid.place(place[1], grid.width)
     area = (top, left, min(height, grid.height - top), min(width, grid.width - left))
-    if (values := dates.values(area, judge)) is None:
+    if (values := scene.values(area, judge)) is None:
         return None
     below, beside = height - area[2], width - area[3]
     # what fills the last tiles up to a multiple of the stride mirrors the scene's edge, as `evaluate` does
@@ -276,12 +294,12 @@ def _tile(
 
 
 def probabilities(
-    dates: Dates, judge: Judge, *, tile: int | None = None
+    scene: Windows, judge: Judge, *, tile: int | None = None
 ) -> Float[np.ndarray, "height width"]:
     """The whole map in memory, for scenes of ordinary size; NaN where a date has no value."""
-    grid = Grid.of(dates.size, judge, tile=tile)
+    grid = Grid.of(scene.size, judge, tile=tile)
     strips = []
     for strip in range(grid.strips):
-        found = [piece for _, piece in pieces(dates, judge, grid, strip=strip)]
+        found = [piece for _, piece in pieces(scene, judge, grid, strip=strip)]
         strips.append(np.concatenate(found))
     return probabilities_of(np.concatenate(strips, axis=1))
