@@ -9,7 +9,7 @@
    the share of processor time that the bare network takes (`scene_network_share`). Weights are
    drawn: time and memory do not depend on them.
 
-The light network has the margin of the real ones (128 pixels), hence the same tiles; the real one
+The light network has the margin of `change_unet` (96 pixels), hence the same tiles; the real one
 over the large scene would take hours of one thread. --quick maps 1,500 x 1,100 with the light one.
 """
 
@@ -47,9 +47,9 @@ BLOCK = 512
 
 
 class Light(nn.Module):
-    """A small symmetric network with the margin and the stride of the real ones."""
+    """A small symmetric network with the margin and the stride of `change_unet`."""
 
-    stride, margin = 16, 128
+    stride, margin = 16, 96
 
     def __init__(self, bands: int = 3) -> None:
         super().__init__()
