@@ -18,6 +18,7 @@ from twofold.cli.options import EXIT_CODES
 from twofold.cli.overview import demo, info, recipe
 from twofold.cli.plan import plan
 from twofold.cli.spot import spot
+from twofold.cli.track import track
 from twofold.cli.tune import tune
 from twofold.cli.upkeep import audit, check, migrate, rekey
 from twofold.cli.watch import evaluate, monitor
@@ -45,6 +46,7 @@ GROUPS = {
     "Enrol and forget": (enrol, expire, revoke, forget, purge),
     "Index and search": (index, search, dedup, embed),
     "Compare scenes": (change,),
+    "Follow objects": (track,),
     "Maintain": (info, check, audit, rekey, migrate),
     "See it work": (demo,),
 }

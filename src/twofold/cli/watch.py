@@ -20,12 +20,13 @@ from twofold.cli.options import (
     show,
 )
 from twofold.cli.pair_tables import opened_pairs
+from twofold.cli.track_models import evaluate_sequences, holds_sequences
 from twofold.cli.values import Levels, MaybeRate, OutFile, Rate
 from twofold.errors import UsageError
 
 __all__ = ["evaluate", "monitor"]
 
-EVALUATION = {"pictures": True, "seed": 0, "confidence": 0.95}
+EVALUATION = {"pictures": True, "seed": 0, "confidence": 0.95, "results": None}
 MONITORING = {"looks": 1, "genuine": None, "distance": "cosine"}
 """What --set knows, and what counts without it."""
 
@@ -52,7 +53,8 @@ def evaluate(
         bundle: what `twofold train` wrote; or a contract (JSON) that `twofold calibrate SCORES`
             wrote.
         data: the training data (the held-out identities are used), new data, or a table of pairs;
-            with a contract: scores or vectors; with a bundle of change: scenes, as for train.
+            with a contract: scores or vectors; with a bundle of change: scenes, as for train; with
+            a bundle of tracking: a folder of sequences (OTB, GOT-10k, films with a CSV of boxes).
         far: false-accept rate at which to report the true-accept rate; by default the calibrated
             one.
         against: another bundle: by how much is it better than the first on the same identities?
@@ -64,7 +66,8 @@ def evaluate(
             file that opens offline), and MODEL_CARD.md into the bundle's folder.
         levels: 2 for nested folders: group/identity/file.
         settings: --set pictures=false (no pictures or texts of DATA on the page), seed=1 (of random
-            choices), confidence=0.9 (of the intervals; 0.95 on a page and with --against); may be
+            choices), confidence=0.9 (of the intervals; 0.95 on a page and with --against),
+            results=FOLDER (of tracking: result files in OTB's and GOT-10k's formats); may be
             repeated.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         strict: refuse unreadable files; by default they are left out.
@@ -75,12 +78,13 @@ def evaluate(
     asked = {"far": far, "seed": seed, "levels": levels, "device": device, "json": json}
     if bundle.suffix == ".json" and device is not None:
         raise UsageError(f"{bundle} is a contract, which runs no network: leave --device out")
-    from twofold.bundle_files import kind_of
-
-    if kind_of(bundle) == "change":
-        _refuse_of_items(far, against, levels)
-        asked = {"confidence": confidence, "seed": seed, "device": device, "json": json}
-        return evaluate_scenes(bundle, data, report=report, pictures=pictures, **asked)
+    kind = _kind(bundle, data)
+    _refuse_of_kind(kind, chosen["results"], (far, against, levels), report)
+    if kind != "embedding":
+        rest = {"confidence": confidence, "seed": seed, "device": device, "json": json}
+        if kind == "track":
+            return evaluate_sequences(bundle, data, results=chosen["results"], **rest)
+        return evaluate_scenes(bundle, data, report=report, pictures=pictures, **rest)
     if gallery is not None or closed_set:
         others = {"--far": far, "--against": against, "--report": report}
         given = [name for name, value in others.items() if value is not None]
@@ -122,13 +126,34 @@ def evaluate(
     return YES
 
 
-def _refuse_of_items(far: float | None, against: Path | None, levels: int) -> None:
-    """Raise UsageError where an option is given that a bundle of change does not have."""
-    given = {"--far": far, "--against": against, "--levels": levels if levels != 1 else None}
-    for name, value in given.items():
+def _kind(bundle: Path, data: Path) -> str:
+    """What kind of bundle is asked; the word pretrained means what DATA is for."""
+    from twofold.bundle_files import kind_of
+
+    ready = bundle == Path("pretrained") and not bundle.exists() and holds_sequences(data)
+    return "track" if ready else kind_of(bundle)
+
+
+def _refuse_of_kind(
+    kind: str,
+    results: object,
+    given: tuple[float | None, Path | None, int],
+    report: Path | None,
+) -> None:
+    """Raise UsageError where an option is given that a bundle of this kind does not have."""
+    if results is not None and kind != "track":
+        raise UsageError("--set results=FOLDER is for bundles of tracking: leave it out")
+    if kind == "embedding":
+        return
+    if report is not None and kind == "track":
+        raise UsageError("--report: an evaluation of tracking has no page; leave it out")
+    does = {"change": "maps change", "track": "follows objects"}.get(kind, f"is for {kind}")
+    far, against, levels = given
+    named = {"--far": far, "--against": against, "--levels": levels if levels != 1 else None}
+    for name, value in named.items():
         if value is not None:
             raise UsageError(
-                f"{name} is for bundles that compare embeddings, and this one maps change: drop it"
+                f"{name} is for bundles that compare embeddings, and this one {does}: drop it"
             )
 
 

@@ -13,7 +13,7 @@ from twofold.data.listing import natural
 from twofold.errors import DataError, NotEnoughData
 from twofold.plurals import counted
 
-__all__ = ["TrackedSequence", "read_sequences", "write_boxes"]
+__all__ = ["TrackedSequence", "found_in", "read_sequences", "write_boxes"]
 
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 FILMS = frozenset({".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg"})
@@ -37,6 +37,18 @@ class TrackedSequence:
     name: str
     frames: tuple[Path, ...] | Path
     boxes: Float[np.ndarray, "frames 4"]
+
+
+def found_in(path: str | Path) -> bool:
+    """Whether a folder holds sequences with boxes; nothing of them is read."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return False
+    places = [folder, *(each for each in folder.iterdir() if each.is_dir())]
+    if any((each / name).is_file() for each in places for name in (OTB, GOT)):
+        return True
+    films = (each for each in folder.iterdir() if each.suffix.lower() in FILMS)
+    return any(each.with_suffix(".csv").is_file() for each in films)
 
 
 def read_sequences(path: str | Path) -> list[TrackedSequence]:

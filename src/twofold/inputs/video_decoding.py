@@ -19,6 +19,9 @@ __all__ = ["Film", "Frame", "film"]
 MOST_FRAMES = 10_000_000
 """Frames of a film at most: four days at 25 a second. Their times are kept in memory, 8 bytes each."""
 
+MISSING, MISSING_SECONDS = 0.02, 0.5
+"""Share and seconds of a film that its header may promise too much: some count the sound, or round."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
@@ -46,6 +49,7 @@ class Film:
         self._stamps, self._keys = self._index()
         start = self._stamps[0]
         rate = float(self._stream.time_base or 1)
+        self._promised = float(self._stream.duration or 0) * rate
         self.times = tuple((stamp - start) * rate for stamp in self._stamps)
 
     @property
@@ -64,6 +68,21 @@ class Film:
         parts = (np.arange(count) + 0.5) * (self.seconds / count)
         places = [max(bisect_right(self.times, time) - 1, 0) for time in parts]
         return list(self.at(places))
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames in their order, decoded once.
+
+        Raises:
+            UnreadableInput: the film breaks off; every frame before that was given.
+        """
+        decoded = self._decoded(0)
+        for place in range(len(self._stamps)):
+            yield self._next(decoded, place)[1]
+        if self._promised > self.seconds * (1 + MISSING) + MISSING_SECONDS:
+            raise UnreadableInput(
+                f"{self._name} breaks off after {self.seconds:.1f} of {self._promised:.1f} "
+                f"seconds: it is cut off; all frames before that were read"
+            )
 
     def at(self, places: Sequence[int]) -> Iterator[Frame]:
         """The frames at `places` (numbers from 0 on, ascending); frames between them are skipped where that is quicker.

@@ -46,7 +46,14 @@ from twofold.results.receipts import (
     Toll,
 )
 from twofold.results.scenes import Change, Region, Shift
-from twofold.results.track import SequenceTrack, TrackConfidence, Tracked, TrackEvaluation
+from twofold.results.track import (
+    ObjectTrack,
+    SequenceTrack,
+    TrackConfidence,
+    Tracked,
+    TrackEvaluation,
+    Tracks,
+)
 
 __all__ = [
     "AuditEntry",
@@ -73,6 +80,7 @@ __all__ = [
     "Migration",
     "Moved",
     "NearestExample",
+    "ObjectTrack",
     "Progress",
     "Reference",
     "Region",
@@ -88,6 +96,7 @@ __all__ = [
     "TrackConfidence",
     "TrackEvaluation",
     "Tracked",
+    "Tracks",
     "Tuning",
     "Verdict",
     "plain",

@@ -2,12 +2,21 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from twofold.results.measurements import Estimate, Standing
 
-__all__ = ["READINGS", "SequenceTrack", "TrackConfidence", "TrackEvaluation", "Tracked"]
+__all__ = [
+    "READINGS",
+    "ObjectTrack",
+    "SequenceTrack",
+    "TrackConfidence",
+    "TrackEvaluation",
+    "Tracked",
+    "Tracks",
+]
 
 READINGS = ("logit", "margin", "likeness", "size", "spread")
 """What a confidence is computed from, in this order: the best logit, its lead over the best one elsewhere,
@@ -94,6 +103,47 @@ class TrackConfidence:
 
 LARGEST = 30.0
 """A logit beyond which a probability no longer changes, and `exp` could overflow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectTrack:
+    """One object over a whole film.
+
+    Attributes:
+        lost_frames: in how many frames it was lost.
+        absences: when it was lost and when it was found again, in seconds; the last of them may end
+            with the film.
+        mean_confidence: over the frames with a box.
+    """
+
+    object: int
+    lost_frames: int
+    absences: tuple[tuple[float, float], ...]
+    mean_confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracks:
+    """A film that was gone through.
+
+    Attributes:
+        frames, seconds: how long it is. width, height: of its frames.
+        frames_per_second: how quickly it went, reading and writing included.
+        method: the bundle.
+        notes: what its reader must know.
+    """
+
+    source: str
+    frames: int
+    seconds: float
+    width: int
+    height: int
+    objects: tuple[ObjectTrack, ...]
+    frames_per_second: float
+    method: str
+    standing: Standing = "estimate"
+    notes: tuple[str, ...] = ()
+    paths: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,16 @@
 """Live bars of what takes long, on standard error; nothing is shown where no terminal is."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
-from twofold.results import Progress, Tuning
+from twofold.results import Progress, Tracked, Tuning
 
-__all__ = ["TrainingBar", "bar", "stages", "training", "training_numbers", "tuning"]
+__all__ = ["TrainingBar", "bar", "frames", "stages", "training", "training_numbers", "tuning"]
 
 
 @contextmanager
@@ -53,6 +53,33 @@ def stages(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
             speed = bars.tasks[tasks[what]].speed
             numbers = "" if speed is None else f"{_short(speed)}/s"
             bars.update(tasks[what], completed=done, total=total, numbers=numbers)
+
+        yield watch
+
+
+@contextmanager
+def frames(
+    *, quiet: bool = False
+) -> Iterator[Callable[[int, int | None, Sequence[Tracked]], None]]:
+    """A bar for `track(watch=...)`: frames, frames per second, and whether what is followed is lost."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("frames", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[numbers]}", markup=False),
+        TimeRemainingColumn(),
+    )
+    with Bars(
+        *columns, console=console, transient=True, disable=quiet or not console.is_terminal
+    ) as bars:
+        task = bars.add_task("frames", total=None, numbers="")
+
+        def watch(done: int, total: int | None, found: Sequence[Tracked]) -> None:
+            speed = bars.tasks[0].speed
+            states = " ".join("lost" if each.lost else f"{each.confidence:.2f}" for each in found)
+            numbers = states if speed is None else f"{speed:.0f} frames/s  {states}"
+            bars.update(task, completed=done, total=total, numbers=numbers)
 
         yield watch
 

@@ -20,6 +20,7 @@ from twofold.terminal.wording.monitor import drift
 from twofold.terminal.wording.plan import planned
 from twofold.terminal.wording.search import found
 from twofold.terminal.wording.spot import spotted
+from twofold.terminal.wording.tracks import track_evaluation, track_evaluation_told
 from twofold.terminal.wording.train import trained
 from twofold.terminal.wording.tune import evidence, tuned
 from twofold.terminal.wording.upkeep import audited, forgotten, inspection, migrated
@@ -63,6 +64,8 @@ __all__ = [
     "sharded",
     "spotted",
     "to_calibrate",
+    "track_evaluation",
+    "track_evaluation_told",
     "trained",
     "tuned",
     "verdict",

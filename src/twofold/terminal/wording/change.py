@@ -9,7 +9,7 @@ from twofold.plurals import counted
 from twofold.printable import printable
 from twofold.results import ChangeEvaluation
 
-__all__ = ["change_evaluation", "change_evaluation_told", "change_trained"]
+__all__ = ["change_evaluation", "change_evaluation_told", "change_trained", "without_nan"]
 
 
 def change_trained(bundle: ChangeBundle, out: Path) -> str:
@@ -62,12 +62,13 @@ def change_evaluation_told(found: ChangeEvaluation) -> dict[str, Any]:
     told["estimates"] = [
         asdict(each) | {"says_nothing": each.says_nothing} for each in found.estimates.values()
     ]
-    return _without_nan(told)
+    return without_nan(told)
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """Plain values, null in place of NaN, which JSON does not know."""
     if isinstance(value, dict):
-        return {name: _without_nan(each) for name, each in value.items()}
+        return {name: without_nan(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(each) for each in value]
+        return [without_nan(each) for each in value]
     return None if isinstance(value, float) and value != value else value

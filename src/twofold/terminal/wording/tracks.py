@@ -1,0 +1,75 @@
+"""A track and its evaluation in words."""
+
+from dataclasses import asdict
+from typing import Any
+
+from twofold.plurals import counted
+from twofold.printable import printable, with_printable_data
+from twofold.results.track import ObjectTrack, TrackEvaluation, Tracks
+from twofold.terminal.wording.change import without_nan
+
+__all__ = ["track_evaluation", "track_evaluation_told", "tracks"]
+
+LISTED = 5
+"""Absences of an object that are listed."""
+
+
+@with_printable_data
+def tracks(found: Tracks) -> str:
+    """What was followed, when it was lost, and where it is written."""
+    lines = [
+        f"{counted(found.frames, 'frame')} of {found.width} x {found.height} pixels, "
+        f"{found.seconds:.1f} s, at {found.frames_per_second:.0f} frames per second",
+        *(_of_object(each, found) for each in found.objects),
+        f"confidence: {found.standing}; {found.method}",
+        *(f"! {note}" for note in found.notes),
+        *(f"{kind}: {path}" for kind, path in found.paths.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _of_object(each: ObjectTrack, found: Tracks) -> str:
+    name = "" if len(found.objects) == 1 else f"object {each.object + 1}: "
+    told = f"{name}mean confidence {each.mean_confidence:.2f}"
+    if not each.absences:
+        return f"{told}, never lost"
+    spans = ", ".join(f"{start:.2f} to {end:.2f} s" for start, end in each.absences[:LISTED])
+    more = len(each.absences) - LISTED
+    return (
+        f"{told}, lost in {counted(each.lost_frames, 'frame')}: {spans}"
+        f"{f' and {more:,} more times' if more > 0 else ''}"
+    )
+
+
+def track_evaluation(found: TrackEvaluation) -> str:
+    """One line per number, one per sequence."""
+    wide = max(map(len, found.estimates))
+    lines = [
+        f"{name:{wide}}  {each.value:.4f}  [{each.low:.4f}, {each.high:.4f}]"
+        for name, each in found.estimates.items()
+    ]
+    first = next(iter(found.estimates.values()))
+    lines.append(
+        f"{first.confidence:.0%} intervals, resampling {counted(first.resampled, 'sequence')}; one "
+        f"pass per sequence from its first box"
+    )
+    auroc = "nothing to say" if found.lost_auroc != found.lost_auroc else f"{found.lost_auroc:.4f}"
+    lines.append(f"lost or not, AUROC of the confidence over frames: {auroc} (estimate)")
+    lines.append(f"{found.frames_per_cpu_second:.1f} frames per CPU second, decoding included")
+    name = max(len(printable(each.sequence)) for each in found.sequences)
+    lines += [
+        f"{printable(each.sequence):{name}}  AUC {each.success_auc:.4f}  precision "
+        f"{each.precision_at_20:.4f}  AO {each.average_overlap:.4f}  {each.lost:.1%} of "
+        f"{counted(each.frames, 'frame')} lost"
+        for each in found.sequences
+    ]
+    return "\n".join([*lines, *found.notes])
+
+
+def track_evaluation_told(found: TrackEvaluation) -> dict[str, Any]:
+    """An evaluation as plain values; a share of nothing is null."""
+    told = asdict(found)
+    told["estimates"] = [
+        asdict(each) | {"says_nothing": each.says_nothing} for each in found.estimates.values()
+    ]
+    return without_nan(told)

@@ -1,0 +1,146 @@
+"""One object that is followed: its example, where it was last, whether it is lost, and where to look next."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from twofold.tracking.readings import Smoothing
+from twofold.tracking.tiles import tiles
+from twofold.tracking.windows import Window, around, context_side
+
+__all__ = ["Settings", "Sighting", "Target"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a tracker decides. All of it was chosen on synthetic films.
+
+    Attributes:
+        sure: confidence from which on a box counts.
+        hold: below it the box stays where it was.
+        patience: frames in a row without a sure box, after which the object is lost.
+        windows: of the frame that are looked at in each frame while an object is lost.
+        every, gate, blend: frames between two updates of the example, the confidence that all of
+            them need, and the share of the newest look in the running one.
+        running: share of the running look in the example; the first look has the rest.
+    """
+
+    sure: float = 0.5
+    hold: float = 0.25
+    patience: int = 3
+    windows: int = 2
+    every: int = 10
+    gate: float = 0.8
+    blend: float = 0.3
+    running: float = 0.4
+    smoothing: Smoothing = field(default_factory=Smoothing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sighting:
+    """The best place of a window, in the frame.
+
+    Attributes:
+        box: (centre x, centre y, width, height) in pixels of the frame.
+        readings: in the order of `READINGS`. confidence: what they amount to.
+        score: in (0, 1), with every penalty. near: whether the window lay about the last place.
+    """
+
+    box: Float[np.ndarray, "4"]
+    readings: tuple[float, ...]
+    confidence: float
+    score: float
+    near: bool
+
+
+@dataclass(kw_only=True)
+class Target:
+    """What a tracker remembers of one object; nothing of it grows.
+
+    Attributes:
+        box: (centre x, centre y, width, height) in pixels, where it was last.
+        first, running: its look in the first frame, and lately. example: what is searched for.
+        likeness: what the maps of the first frame hold at its place.
+        seen: the best place of the last frame, taken or not.
+    """
+
+    box: Float[np.ndarray, "4"]
+    first: Sequence[Tensor]
+    example: Sequence[Tensor]
+    likeness: Sequence[Float[Tensor, "values"]]
+    settings: Settings
+    running: Sequence[Tensor] | None = None
+    seen: Sighting | None = None
+    lost: bool = False
+    confidence: float = 1.0
+    _unsure: int = 0
+    _steady: int = 0
+    _pending: Float[np.ndarray, "4"] | None = None
+    _tiles: Iterator[Window] | None = None
+
+    def windows(self, size: tuple[int, int], pixels: int, reach: float) -> list[Window]:
+        """Where to look in the next frame; the first window lies about the last place.
+
+        Args:
+            size: height and width of the frame. pixels: side of each crop.
+            reach: side of a window over that of the exemplar.
+        """
+        place = self.box if self._pending is None else self._pending
+        side = context_side(place[2], place[3]) * reach
+        near = around(place[0], place[1], side, pixels)
+        if not self.lost:
+            return [near]
+        if self._tiles is None:
+            self._tiles = cycle(tiles(size, side, pixels))
+        return [near, *(next(self._tiles) for _ in range(self.settings.windows))]
+
+    def take(self, sightings: Sequence[Sighting]) -> None:
+        """Go on to the next frame with what its windows showed."""
+        if self.lost:
+            self._look_for(sightings)
+        else:
+            self._follow(sightings[0])
+
+    def due(self) -> bool:
+        """Whether the example should be brought up to date."""
+        return not self.lost and self._steady >= self.settings.every
+
+    def renew(self, look: Sequence[Tensor]) -> None:
+        """Mix a new look into the example; the first look always stays in it."""
+        known, self._steady = self.settings, 0
+        before = look if self.running is None else self.running
+        self.running = _mixed(before, look, known.blend)
+        self.example = _mixed(self.first, self.running, known.running)
+
+    def _follow(self, sighting: Sighting) -> None:
+        known = self.settings
+        self.seen, self.confidence = sighting, sighting.confidence
+        if sighting.confidence >= known.hold:
+            rate = known.smoothing.rate * sighting.score
+            size = self.box[2:] + (sighting.box[2:] - self.box[2:]) * rate
+            self.box = np.concatenate([sighting.box[:2], size])
+        self._unsure = 0 if sighting.confidence >= known.sure else self._unsure + 1
+        self._steady = self._steady + 1 if sighting.confidence >= known.gate else 0
+        if self._unsure >= known.patience:
+            self.lost, self._pending, self._tiles = True, None, None
+
+    def _look_for(self, sightings: Sequence[Sighting]) -> None:
+        """Near the last place one sure sighting is enough; elsewhere it takes two in a row."""
+        sure = self.settings.sure
+        best = max(sightings, key=lambda each: each.confidence)
+        near = sightings[0]
+        if near.confidence >= sure:
+            self.seen, self.confidence, self.box = near, near.confidence, near.box
+            self.lost, self._pending, self._tiles = False, None, None
+            self._unsure = self._steady = 0
+            return
+        self.seen, self.confidence = best, min(best.confidence, sure / 2)
+        self._pending = best.box if best.confidence >= sure else None
+
+
+def _mixed(old: Sequence[Tensor], new: Sequence[Tensor], share: float) -> list[Tensor]:
+    return [a + (b - a) * share for a, b in zip(old, new, strict=True)]
