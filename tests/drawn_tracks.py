@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from twofold import recipes
+from twofold.inputs import Image
 from twofold.nn.correlation import box_mask
 from twofold.track_bundle import TrackBundle
-
-from twofold import build, recipes
-from twofold.inputs import Image
 from twofold.twin import TrackTwin
 
 CELLS = 7
@@ -54,12 +54,6 @@ def by_colour() -> TrackBundle:
     """A bundle that can be used, and not saved."""
     twin = TrackTwin(Image(size=128, mean=0.5, std=0.5), ByColour())
     return TrackBundle(twin=twin, recipe=recipes.find("generic"))
-
-
-def drawn(seed: int = 0) -> TrackBundle:
-    """A bundle of the real network, with weights that were drawn."""
-    recipe = recipes.find("track").replace({"encoder": {"name": "track_lite0", "width": 16}})
-    return TrackBundle(twin=build.track_twin(recipe, seed=seed), recipe=recipe)
 
 
 def moving(

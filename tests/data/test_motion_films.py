@@ -23,7 +23,7 @@ def test_the_same_seed_gives_the_same_film():
 def test_who_leaves_is_away_for_two_seconds_and_returns_elsewhere():
     for film in films(6, events=("leaves",)):
         there = np.isfinite(film.boxes).all(axis=1)
-        assert there[0] and there[-1] and film.visible[0] == 1
+        assert there[0] and there[-1] and film.visible[0] > 0.5
         assert ABSENT <= (~there).sum() <= ABSENT + 24  # it may take a moment to cross the border
         gone = np.flatnonzero(~there)
         assert np.array_equal(gone, np.arange(gone[0], gone[-1] + 1))
@@ -38,12 +38,12 @@ def test_the_object_lies_in_its_box():
     for number, (a, b) in enumerate(zip(film.frames(), without.frames(), strict=True)):
         rows, columns = np.nonzero((a != b).any(axis=2))
         x, y, width, height = film.boxes[number]
-        assert x - 2 <= columns.min() and columns.max() <= x + width + 2
-        assert y - 2 <= rows.min() and rows.max() <= y + height + 2
+        assert x - 3 <= columns.min() and columns.max() <= x + width + 3
+        assert y - 3 <= rows.min() and rows.max() <= y + height + 3
         span = np.ptp(columns) + 1, np.ptp(rows) + 1
-        if film.visible[number] == 1:
-            assert span[0] == pytest.approx(width, abs=4) and span[1] == pytest.approx(
-                height, abs=4
+        if film.visible[number] > 0.999:
+            assert span[0] == pytest.approx(width, abs=5) and span[1] == pytest.approx(
+                height, abs=5
             )
 
 

@@ -67,9 +67,10 @@ def test_a_film_that_is_to_be_turned_gives_upright_frames(tmp_path):
     assert bright.sum() == 16 and (bright[:16].all() or bright[-16:].all())
 
 
-def test_a_film_that_was_cut_off_gives_what_is_there_and_says_so(tmp_path):
+@pytest.mark.parametrize("ending", ["avi", "mkv"])
+def test_a_film_that_was_cut_off_gives_what_is_there_and_says_so(tmp_path, ending):
     noise = np.random.default_rng(0).integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
-    path = write_film(tmp_path / "film.avi", noise)
+    path = write_film(tmp_path / f"film.{ending}", noise)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     seen = []
     with pytest.raises(UnreadableInput, match="breaks off"), frame_source(path) as found:

@@ -332,5 +332,5 @@ def _truth(
         boxes[number] = [x + low[0], y + low[1], *(high - low)]
     border = np.array([size[1], size[0]])
     inside = np.minimum(boxes[:, :2] + boxes[:, 2:], border) - np.maximum(boxes[:, :2], 0)
-    share = inside.clip(0).prod(1) / boxes[:, 2:].prod(1)
+    share = (inside.clip(0).prod(1) / boxes[:, 2:].prod(1)).clip(0, 1)
     return boxes, share * target.shown

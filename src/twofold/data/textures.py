@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 __all__ = ["clutter", "texture"]
 
-Picture = UInt8[np.ndarray, "rows columns 3"]
+Picture = UInt8[np.ndarray, "... 3"]
 
 OCTAVES = (4, 8, 16, 32, 64)
 """Cells on a side of the noises that are added up, coarse to fine."""

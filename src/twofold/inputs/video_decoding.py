@@ -19,6 +19,9 @@ __all__ = ["Film", "Frame", "film"]
 MOST_FRAMES = 10_000_000
 """Frames of a film at most: four days at 25 a second. Their times are kept in memory, 8 bytes each."""
 
+MICROSECONDS = 1e6
+"""In a second: what FFmpeg counts the length of a file in."""
+
 MISSING, MISSING_SECONDS = 0.02, 0.5
 """Share and seconds of a film that its header may promise too much: some count the sound, or round."""
 
@@ -49,15 +52,17 @@ class Film:
         self._stamps, self._keys = self._index()
         start = self._stamps[0]
         rate = float(self._stream.time_base or 1)
-        self._promised = float(self._stream.duration or 0) * rate
         self.times = tuple((stamp - start) * rate for stamp in self._stamps)
+        self._promised = self._promise(rate)
 
     @property
     def seconds(self) -> float:
         """How long the film is, its last frame included; 0 for a single frame."""
-        if len(self.times) < 2:
-            return 0.0
-        return self.times[-1] * len(self.times) / (len(self.times) - 1)
+        return self._lasting(len(self.times))
+
+    def _lasting(self, frames: int) -> float:
+        """How long so many frames last, as the known ones follow each other."""
+        return self.times[-1] * frames / (len(self.times) - 1) if len(self.times) > 1 else 0.0
 
     def spread(self, count: int) -> list[Frame]:
         """`count` frames in the middles of equal parts of the film; a short film repeats frames.
@@ -117,6 +122,17 @@ class Film:
             f"{self._name} breaks off before {self.times[place]:.1f} of {self.seconds:.1f} seconds "
             f"({said}): repair it or leave it out"
         )
+
+    def _promise(self, rate: float) -> float:
+        """Seconds of the film by its header, which a film that was cut off still has; 0: it does not say."""
+        found = float(self._stream.duration or 0) * rate
+        if self._stream.frames > len(
+            self._stamps
+        ):  # AVI, whose seconds are computed from the file's size
+            found = self._lasting(self._stream.frames)
+        if not found and len(self._container.streams) == 1:  # Matroska knows only the whole
+            found = (self._container.duration or 0) / MICROSECONDS
+        return found
 
     def _key_before(self, place: int) -> int:
         """The place of the last frame at or before `place` that can be decoded without others."""

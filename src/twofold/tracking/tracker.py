@@ -88,7 +88,7 @@ class Tracker:
 
     @torch.inference_mode()
     def start(
-        self, frame: Picture, boxes: Sequence[Box] | Float[np.ndarray, "objects 4"]
+        self, frame: np.ndarray, boxes: Sequence[Box] | Float[np.ndarray, "objects 4"]
     ) -> tuple[Tracked, ...]:
         """Take the examples of the objects from the first frame.
 
@@ -120,7 +120,7 @@ class Tracker:
         return tuple(self._told(each, number, 0.0) for number, each in enumerate(self.targets))
 
     @torch.inference_mode()
-    def step(self, frame: Picture, seconds: float | None = None) -> tuple[Tracked, ...]:
+    def step(self, frame: np.ndarray, seconds: float | None = None) -> tuple[Tracked, ...]:
         """Follow all objects into the next frame.
 
         Raises:

@@ -20,7 +20,7 @@ Frame = UInt8[np.ndarray, "height width 3"]
 EVERY = 16
 """Pixels between those of which a frame's mean colour is taken: it fills what lies outside, nothing more."""
 
-FINE = 2
+FINE = 4
 """Pixels of the frame per pixel of the crop, each way, that are averaged at most; of more, some are skipped."""
 
 
