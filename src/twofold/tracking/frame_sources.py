@@ -69,7 +69,7 @@ def frame_source(
     if isinstance(source, tuple):
         yield _of_pictures("pictures", source, rate or RATE)
     elif is_camera(source):
-        with _camera(int(source)) as found:
+        with _camera(int(str(source))) as found:
             yield found
     elif Path(str(source)).is_dir():
         folder = Path(str(source))

@@ -27,7 +27,7 @@ SHARES = (1.0, 0.75, 0.625)
 """Sides of the search windows for one, two, and more objects, over the network's own: four of .625 have 1.6
 times the pixels of one of 1."""
 
-LOST = (math.nan,) * 4
+LOST = (math.nan, math.nan, math.nan, math.nan)
 
 RATE = 25.0
 """Frames per second, where frames come without times."""
@@ -74,14 +74,12 @@ class Tracker:
             UsageError: a box that does not lie in the frame. DataError: a frame of another size.
             NotEnoughData: not a single frame.
         """
-        several = np.ndim(box) == 2
-        boxes = np.asarray(box, np.float64).reshape(-1, 4) if np.size(box) % 4 == 0 else None
-        if boxes is None or not len(boxes):
-            raise UsageError(f"a box is x, y, width, height, not {box!r}")
+        boxes = _boxes(box)
+        several = boxes.ndim == 2
         for number, given in enumerate(frames):
             picture = given.picture if isinstance(given, Frame) else given
             seconds = given.seconds if isinstance(given, Frame) else number / rate
-            found = self.step(picture, seconds) if number else self.start(picture, boxes)
+            found = self.step(picture, seconds) if number else self.start(picture, np.atleast_2d(boxes))
             yield found if several else found[0]
         if self._frame < 0:
             raise NotEnoughData("there is no frame: the first one shows the object")
@@ -244,6 +242,17 @@ class Tracker:
             guess=guess,
             object=number,
         )
+
+
+def _boxes(box: Box | Sequence[Box]) -> Float[np.ndarray, "..."]:
+    """One box, or several, as numbers."""
+    try:
+        found = np.asarray(box, np.float64)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if found.ndim not in (1, 2) or found.shape[-1] != 4 or not len(found):
+        raise UsageError(f"a box is x, y, width, height, not {box!r}")
+    return found
 
 
 def checked_box(box: Box, size: tuple[int, int]) -> Float[np.ndarray, "4"]:
