@@ -79,7 +79,9 @@ class Tracker:
         for number, given in enumerate(frames):
             picture = given.picture if isinstance(given, Frame) else given
             seconds = given.seconds if isinstance(given, Frame) else number / rate
-            found = self.step(picture, seconds) if number else self.start(picture, np.atleast_2d(boxes))
+            found = (
+                self.step(picture, seconds) if number else self.start(picture, np.atleast_2d(boxes))
+            )
             yield found if several else found[0]
         if self._frame < 0:
             raise NotEnoughData("there is no frame: the first one shows the object")
