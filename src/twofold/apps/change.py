@@ -81,7 +81,7 @@ def change(
     files = out if isinstance(out, MapFiles) else MapFiles(mask=Path(out))
     watch = watch or _nobody
     place = device_of(device)
-    cut = _threshold(bundle, threshold)
+    known = _threshold(bundle, threshold)
     with contextlib.ExitStack() as stack:
         one, other = (stack.enter_context(_opened(bundle, each)) for each in (before, after))
         check_pair(one, other)
@@ -99,10 +99,8 @@ def change(
         key = _key(bundle, (before, after), moved, grid) | {"device": place.type}
         work = stack.enter_context(Work.held(work_folder(files.mask), grid, key))
         _compute(dates, judge, work, watch)
-        if isinstance(cut, ChangeThreshold):
-            cut, held = _of_scene(cut, work)
-            notes = (*notes, *held)
-        told = {"shift": found, "aligned": moved is not None} | _told(bundle, notes)
+        cut, held = _of_scene(known, work)
+        told = {"shift": found, "aligned": moved is not None} | _told(bundle, (*notes, *held))
         result = _write(dates, work, files, threshold=cut, told=told, watch=watch)
         work.remove()
     return result
@@ -137,8 +135,10 @@ def _threshold(bundle: ChangeBundle | str, asked: float | None) -> float | Chang
     return asked
 
 
-def _of_scene(known: ChangeThreshold, work: Work) -> tuple[float, tuple[str, ...]]:
+def _of_scene(known: float | ChangeThreshold, work: Work) -> tuple[float, tuple[str, ...]]:
     """The probability that this scene is cut at, and what its reader must know of it."""
+    if isinstance(known, float | int):
+        return float(known), ()
     if known.relative is None:
         return known.probability, ()
     counts = work.counts()

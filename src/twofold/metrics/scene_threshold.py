@@ -86,7 +86,7 @@ def best(tables: Sequence[Table], *, still: float = 0.0) -> ChangeThreshold:
     """The threshold of the best F1 of the pooled pixels of some scenes.
 
     Both kinds are tried with one scene left out at a time, cut by what the others chose. The
-    relative one is taken if it does as well; with a single scene there is no saying.
+    relative one is taken if it does as well. Where fewer than two scenes changed there is no saying.
 
     Args:
         still: the largest probability in scenes that were compared with themselves: a relative
@@ -122,7 +122,7 @@ def _followed(told: RelativeThreshold, counts: Int[np.ndarray, "levels"]) -> flo
 
 def _follows(tables: Sequence[Table]) -> bool:
     """Whether relative thresholds do as well as plain ones on scenes that did not choose them."""
-    if len(tables) < 2 or not all(table[1].sum() for table in tables):
+    if sum(bool(table[1].sum()) for table in tables) < 2:
         return False
     kinds: list[list[Counts]] = [[], []]
     for place, table in enumerate(tables):
