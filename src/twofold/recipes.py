@@ -155,10 +155,10 @@ def pretrained_face() -> Recipe:
 
 
 def signature() -> Recipe:
-    """Signatures on paper: wide pictures, dark ink; a forgery is a class of its own."""
+    """Signatures on paper, taken from the page by their ink; a forgery is a class of its own."""
     return Recipe.model_validate(
         {
-            "input": {"name": "Image", "size": [64, 128], "channels": 1, "fit": "pad"},
+            "input": {"name": "Signature", "size": [64, 128]},
             "augment": {
                 "rotation": 5,
                 "scale": 0.1,

@@ -12,11 +12,23 @@ from twofold.inputs.face import Face
 from twofold.inputs.image import Image
 from twofold.inputs.raster import Raster
 from twofold.inputs.series import Series
+from twofold.inputs.signature import Signature
 from twofold.inputs.text import Text
 from twofold.inputs.vector import Vector
 from twofold.inputs.video import Video
 
-__all__ = ["Audio", "Dna", "Face", "Image", "Raster", "Series", "Text", "Vector", "Video"]
+__all__ = [
+    "Audio",
+    "Dna",
+    "Face",
+    "Image",
+    "Raster",
+    "Series",
+    "Signature",
+    "Text",
+    "Vector",
+    "Video",
+]
 
 
 @runtime_checkable
