@@ -153,7 +153,12 @@ class Recipe(_Part):
         augment: settings of the input type's augmentation, in training only.
         loss, miner: what is learned from, and which triplets of a batch the loss sees (None: the
             loss decides).
+        margin_growth: share of the training over which the loss's margin grows evenly from 0 to its
+            setting, so that it begins with what is easy; 0: it has its setting from the first step.
         p, k: a batch holds `p` identities with `k` items each.
+        balance: how much more often identities with few items are drawn than those with many, from
+            0 (in proportion to their items) to 1 (all alike); between them by the effective number
+            of items, whose beta it is (.99, .999: Cui et al. 2019).
         micro_batch: embed a batch in pieces of so many items, each a second time when its gradient
             is known: the same gradient in the memory of one piece, for a third more arithmetic.
             None: all at once.
@@ -199,10 +204,12 @@ class Recipe(_Part):
     comparison: Named = Piece(name="cosine")
     loss: Named = Piece(name="supcon")
     miner: Named | None = None
+    margin_growth: float = Field(default=0.0, ge=0, le=1)
     p: int = Field(default=16, ge=2)
     k: int = Field(default=4, ge=2)
     tiles: Tiles = Tiles()
     windows: Windows = Windows()
+    balance: float = Field(default=0.0, ge=0, le=1)
     micro_batch: int | None = Field(default=None, ge=1)
     memory: int = Field(default=0, ge=0)
     hard_classes: int | None = Field(default=None, ge=2)
@@ -253,6 +260,10 @@ class Recipe(_Part):
         if self.hard_classes is not None and self.groups_per_batch is not None:
             raise RecipeError(
                 "hard_classes and groups_per_batch both say which classes meet in a batch: drop one"
+            )
+        if self.hard_classes is not None and self.balance:
+            raise RecipeError(
+                "hard_classes and balance both say how often a class is drawn: drop one"
             )
         return self
 

@@ -304,3 +304,49 @@ def test_large_classes_among_look_alikes_are_not_cut_to_the_smallest() -> None:
     batches = hard_batches(labels, groups[labels], p=4, k=4, groups_per_batch=2, seed=0)
     assert len(np.unique(np.concatenate(cut))) == 12 * 8
     assert len(np.unique(np.concatenate(batches))) > 0.9 * len(labels)
+
+
+def drawn_of(sizes: list[int], **settings) -> np.ndarray:
+    """How often items of each class were drawn, over many epochs."""
+    labels = labels_of(sizes)
+    counts = np.zeros(len(sizes))
+    for epoch in range(60):
+        for batch in identity_batches(labels, p=4, k=2, seed=0, epoch=epoch, **settings):
+            counts += np.bincount(labels[batch], minlength=len(sizes))
+    return counts
+
+
+LONG_TAIL = [400, 200, 100, 50, 20, 20, 10, 10, 6, 4]
+
+
+@pytest.mark.parametrize(
+    ("balance", "expected"),
+    [
+        (1.0, lambda n: np.ones(len(n))),
+        (0.99, lambda n: n * 0.01 / (1 - 0.99**n)),
+        (0.9, lambda n: n * 0.1 / (1 - 0.9**n)),
+    ],
+)
+def test_balance_draws_classes_by_their_effective_number_of_items(balance, expected) -> None:
+    sizes = np.array(LONG_TAIL)
+    found = drawn_of(LONG_TAIL, balance=balance)
+    wanted = expected(sizes.astype(float))
+    # a class stands once in a batch, so that none gets more than a quarter of the seats
+    bound = wanted / wanted.sum() < 0.2
+    ratio = (found / wanted)[bound]
+    assert ratio.max() / ratio.min() < 1.25
+
+
+def test_balance_changes_the_draws_and_not_the_length_of_an_epoch() -> None:
+    labels = labels_of([12] * 10)
+    plain = identity_batches(labels, p=4, k=2, seed=0)
+    even = identity_batches(labels, p=4, k=2, seed=0, balance=1.0)
+    assert len(plain) == len(even)
+    tail = labels_of(LONG_TAIL)
+    batches = identity_batches(tail, p=4, k=2, seed=0, balance=1.0)
+    for batch in batches:
+        assert len(np.unique(batch)) == len(batch)
+        assert (np.bincount(tail[batch])[np.unique(tail[batch])] == 2).all()
+    # every item of a small class comes again and again
+    small = np.flatnonzero(tail == len(LONG_TAIL) - 1)
+    assert np.isin(small, np.concatenate(batches)).all()

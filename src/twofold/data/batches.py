@@ -36,13 +36,14 @@ class _Classes:
     count: Int[np.ndarray, " classes"]
 
 
-def identity_batches(
+def identity_batches(  # noqa: PLR0913 - a plan has no smaller parts to be given by
     labels: Int[np.ndarray, " n"],
     *,
     p: int,
     k: int,
     seed: int,
     epoch: int = 0,
+    balance: float = 0.0,
     group: Int[np.ndarray, " n"] | None = None,
     groups_per_batch: int | None = None,
     identity: Int[np.ndarray, " n"] | None = None,
@@ -61,6 +62,10 @@ def identity_batches(
         p: classes per batch.
         k: items per class, at least 2.
         seed, epoch: the same give the same batches.
+        balance: how much more often small classes are drawn than large ones (beta of Cui et al.
+            2019): a class of n items in proportion to n / E_n, where its effective number of items
+            is E_n = (1 - beta^n) / (1 - beta). 0: in proportion to n; 1: all classes alike. An
+            epoch has as many draws as before.
         group: group of each item, one per class; with `groups_per_batch` = g a batch takes p / g
             classes from each of g groups, or all classes of a group that has fewer.
         identity: where given, each class also brings up to k of the items that are alone in their
@@ -77,7 +82,7 @@ def identity_batches(
     _check_batch(p, k, group=group, groups_per_batch=groups_per_batch)
     rng = np.random.default_rng([_IDENTITY, seed, epoch])
     classes = _by_class(labels, rng)
-    draws = _draws(classes.count, k, rng)
+    draws = _draws(classes.count, k, balance, rng)
     if group is None or groups_per_batch is None:
         plan = _plan_whole(draws, p, rng)
     else:
@@ -164,12 +169,16 @@ def _by_class(labels: Int[np.ndarray, " n"], rng: np.random.Generator) -> _Class
 
 
 def _draws(
-    count: Int[np.ndarray, " classes"], k: int, rng: np.random.Generator
+    count: Int[np.ndarray, " classes"], k: int, balance: float, rng: np.random.Generator
 ) -> Int[np.ndarray, " classes"]:
     """How often each class is drawn this epoch: n / k on average, so each of its items is drawn once on average."""
-    whole, rest = np.divmod(count, k)
-    draws = whole + (rng.random(len(count)) < rest / k)
-    return np.where(count < k, count >= 2, draws).astype(np.int64)
+    expected = np.where(count < k, count >= 2, count / k)
+    if balance:
+        effective = count if balance == 1 else (1 - balance**count) / (1 - balance)
+        favoured = np.where(count >= 2, count / effective, 0)
+        expected = favoured * (expected.sum() / max(favoured.sum(), 1))
+    whole = np.floor(expected)
+    return (whole + (rng.random(len(count)) < expected - whole)).astype(np.int64)
 
 
 def _plan_whole(
@@ -217,10 +226,13 @@ def _plan_groups(
 def _seated(
     plan: list[Int[np.ndarray, " _"]], classes: _Classes, k: int
 ) -> list[Int[np.ndarray, " _"]]:
-    """The items of each batch: a class's j-th draw of the epoch takes its j-th k items, the last one its last k."""
+    """The items of each batch: a class's j-th draw of the epoch takes its j-th k items, the last one its last k.
+
+    A class that is drawn more often than that begins again.
+    """
     drawn = np.concatenate(plan)
-    turn = turns(drawn)
     start, count = classes.start[drawn], classes.count[drawn]
+    turn = turns(drawn) % -(-count // k)
     first = np.maximum(np.minimum(turn * k, count - k), 0)
     seats = first[:, None] + np.arange(k)
     items = classes.order[np.minimum(start[:, None] + seats, len(classes.order) - 1)]

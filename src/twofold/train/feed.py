@@ -126,7 +126,12 @@ class ItemFeed:
         else:
             group = self.groups if recipe.groups_per_batch else None
             plan = identity_batches(
-                self.labels, group=group, groups_per_batch=recipe.groups_per_batch, **size, **order
+                self.labels,
+                balance=recipe.balance,
+                group=group,
+                groups_per_batch=recipe.groups_per_batch,
+                **size,
+                **order,
             )
         _check_shares([len(indices) for indices in plan], self.share[1])
         return plan

@@ -14,6 +14,7 @@ from twofold.errors import RecipeError, UsageError
 from twofold.losses.pairing import References
 from twofold.train.compatibility import check_pairing
 from twofold.train.feed import PairBatch
+from twofold.train.margin import growing
 from twofold.twin import Twin
 
 __all__ = ["Objective", "check", "objective", "of_classes", "of_pairs"]
@@ -27,11 +28,13 @@ class Objective(NamedTuple):
         in_rows: it goes through the batch by row blocks, which several processes can share
             (`pairing.sharing`).
         modules: those with weights to train beside the twin.
+        margin: sets the margin for a step at this share of the training; None: it stays.
     """
 
     loss: Callable[[Tensor, Any, References], Tensor]
     in_rows: bool
     modules: list[nn.Module]
+    margin: Callable[[float], None] | None = None
 
 
 def check(recipe: Recipe) -> None:
@@ -76,7 +79,8 @@ def objective(
 
     Raises:
         RecipeError: a miner for a loss that takes no triplets, a memory for a loss that takes no
-            references, or a loss of labelled items for a list of pairs.
+            references, a growing margin for a loss without one, or a loss of labelled items for a
+            list of pairs.
     """
     if loss is None:
         unit = getattr(twin.encoder, "unit_norm", None)
@@ -84,6 +88,20 @@ def objective(
     else:
         _check_own(loss, recipe.miner)
     made = loss or build.loss(recipe.loss, dim=twin.dim, classes=classes)
+    aim = _aim(made, recipe, twin, classes=classes, loss=loss, linked=linked)
+    return aim._replace(margin=growing(made, recipe) if recipe.margin_growth else None)
+
+
+def _aim(
+    made: Callable[..., Tensor],
+    recipe: Recipe,
+    twin: Twin,
+    *,
+    classes: int,
+    loss: Callable[..., Tensor] | None,
+    linked: bool,
+) -> Objective:
+    """What is done with the loss that was made: over a list of pairs, over mined triplets, or over the batch."""
     modules = [made.to(twin.device)] if isinstance(made, nn.Module) else []
     if recipe.memory and (
         classes == 0

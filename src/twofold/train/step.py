@@ -78,6 +78,8 @@ def _loss(run: Run, whole: Float[Tensor, "batch dim"], targets: Any, aim: Object
     """Takes the loss back to the embeddings; of several processes each does its rows, or its share of what has none."""
     processes = run.processes
     run.alarms.embeddings(whole.detach(), targets, step=run.step)
+    if aim.margin:
+        aim.margin(run.progress)
     if aim.in_rows and processes.count > 1:
         with sharing(Share(processes.rank, processes.count, processes.total)):
             part = aim.loss(whole, targets, run.references)
