@@ -40,7 +40,8 @@ def test_what_is_minimised_changes_with_it():
     recipe = grown({"name": "triplet", "margin": 0.4})
     twin = build.twin(recipe)
     aim = objective(recipe, twin, classes=2, loss=None)
-    rows = torch.nn.functional.normalize(torch.randn(8, 4, generator=torch.manual_seed(0)), dim=1)
+    drawn = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
+    rows = torch.nn.functional.normalize(drawn, dim=1)
     labels = torch.arange(8) % 2
     assert aim.margin is not None
     aim.margin(0.25)
