@@ -32,7 +32,9 @@ def test_it_grows_evenly_over_its_share_of_the_training(loss, name):
     seen = []
     for progress in (0.0, 0.125, 0.25, 0.5, 1.0):
         at(progress)
-        seen.append(getattr(made, name) if isinstance(made, torch.nn.Module) else made.keywords[name])
+        seen.append(
+            getattr(made, name) if isinstance(made, torch.nn.Module) else made.keywords[name]
+        )
     assert seen == pytest.approx([0.0004, 0.1, 0.2, 0.4, 0.4])
 
 

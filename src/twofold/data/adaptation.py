@@ -110,9 +110,7 @@ def steps_of_epoch(recipe: Recipe, train: Items) -> int:
     variants = variants_of(recipe)
     labels = np.unique(train.labels, return_inverse=True)[1].reshape(-1)
     every = (labels[:, None] * variants + np.arange(variants)).reshape(-1)
-    return len(
-        identity_batches(every, p=recipe.p, k=recipe.k, seed=0, balance=recipe.balance)
-    )
+    return len(identity_batches(every, p=recipe.p, k=recipe.k, seed=0, balance=recipe.balance))
 
 
 def long_enough(recipe: Recipe, steps: int) -> tuple[Recipe, list[str]]:
