@@ -18,8 +18,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,15 @@ import PIL.Image
 import torch
 from torch import nn
 
+from change_sets import counted, cropped, difference, in_memory, labelled, left_out, read
 from last_line import print_last_line, row
 from twofold import build, recipes
 from twofold.apps.evaluate_change import evaluate_change
 from twofold.change_bundle import ChangeBundle
 from twofold.data.scenes import Scenes
-from twofold.inputs import Raster
-from twofold.inputs.raster import open_raster
 from twofold.metrics import scene_threshold, spatial
 from twofold.metrics.spatial import Counts
-from twofold.nn.dense import fc_siam_diff
-from twofold.results import ChangeThreshold, Estimate
-from twofold.scene import Scene, opened
+from twofold.results import Estimate
 from twofold.twin import ChangeTwin
 
 SPLIT = 17
@@ -47,7 +44,7 @@ TEST_CITIES, VALIDATION = 4, 2
 LEAST_CHANGE = 0.01
 """Share of changed pixels of a validation scene: in two of SZTAKI's it is .002 and .005, too few to choose on."""
 
-TEST_SCENES, CROP = ("Szada/1", "Tiszadob/3"), (448, 784)
+TEST_SCENES = ("Szada/1", "Tiszadob/3")
 OSCD_STEPS, SZTAKI_STEPS = 600, 300
 """Of a training: seven to nine minutes on one core, and four. Three held-out training cities of OSCD gained between 188
 and 376 steps (docs/LOG.md)."""
@@ -59,9 +56,6 @@ NETWORKS: dict[str, dict[str, Any]] = {
     | {"encoder": "fc_siam_diff", "layer_decay": 1.0, "optimiser.learning_rate": 1e-3},
 }
 """What is changed of the recipe `change`; FC-Siam-diff learned no better at 3e-3 on three held-out training cities."""
-
-BLURS = 2.0
-"""Pixels of deviation of the blur of the difference: single pixels that differ are noise."""
 
 
 def main() -> None:
@@ -117,7 +111,7 @@ class Bench:
         for seed in self.seeds:
             train, valid = _parts(known, seed)
             for network in self.networks:
-                if self._left_out(place := f"oscd_{network}_{seed}"):
+                if self._skipped(place := f"oscd_{network}_{seed}"):
                     continue
                 settings = _for_steps(network, train, self.steps[0])
                 bundle = self._trained(place, settings, (train, valid), seed=seed)
@@ -132,13 +126,13 @@ class Bench:
 
     def sztaki(self) -> list[dict[str, Any]]:
         """F1 on two scenes after training on the others, and on sets that were not trained on at all."""
-        scenes = _in_memory(Scenes.open(self.data / "sztaki_airchange"))
+        scenes = in_memory(Scenes.open(self.data / "sztaki_airchange"))
         test = [scenes.ids.index(name) for name in TEST_SCENES]
         known = scenes.take([place for place in range(len(scenes)) if place not in test])
         rows = []
         for seed in self.seeds:
             train, valid = _parts(known, seed)
-            if self._left_out(f"sztaki_{seed}"):
+            if self._skipped(f"sztaki_{seed}"):
                 continue
             settings = _for_steps("change_unet", train, self.steps[1])
             bundle = self._trained(f"sztaki_{seed}", settings, (train, valid), seed=seed)
@@ -146,7 +140,7 @@ class Bench:
                 (test[0], "szada_f1", 0.52, "FC-Siam-diff .527 (Daudt et al. 2018), .53 re-run"),
                 (test[1], "tiszadob_f1", 0.70, "FC-Siam-diff .778 (Daudt et al. 2018), .67 re-run"),
             ):
-                found, _ = _measured(bundle, _cropped(scenes.take([place])))
+                found, _ = _measured(bundle, cropped(scenes.take([place])))
                 rows.append(_row(name, found["f1"], seed=seed, goal=goal, anchor=anchor))
             rows += self._transfer(bundle, seed)
         return rows
@@ -154,10 +148,10 @@ class Bench:
     def _transfer(self, bundle: ChangeBundle, seed: int) -> list[dict[str, Any]]:
         rows = []
         for folder, published in (("levir_cd", 0.26), ("dsifn_cd", 0.44)):
-            scenes = _labelled(self.data / "change_samples" / folder)
+            scenes = labelled(self.data / "change_samples" / folder)
             found, parts = _measured(bundle, scenes)
             short = folder.removesuffix("_cd")
-            floor, beside = _left_out(scenes)
+            floor, beside = left_out(scenes)
             anchor = (
                 f"trained on SZTAKI alone; the difference of the pictures, its threshold with one "
                 f"scene left out: {floor:.3f}"
@@ -202,7 +196,7 @@ class Bench:
         )
         return rows
 
-    def _left_out(self, name: str) -> bool:
+    def _skipped(self, name: str) -> bool:
         return self.kept and not (self.keep / name).exists()
 
     def _trained(
@@ -229,17 +223,17 @@ class Bench:
     def _floor(self, name: str, training: Scenes, test: Scenes) -> dict[str, Any]:
         """The blurred difference of normalised pictures, with the threshold of the training cities."""
         tables = [
-            spatial.histogram(_difference(each), each.truth, each.valid) for each in _read(training)
+            spatial.histogram(difference(each), each.truth, each.valid) for each in read(training)
         ]
         known = scene_threshold.best(tables)
-        parts = [_counted(known, _difference(each), each) for each in _read(test)]
+        parts = [counted(known, difference(each), each) for each in read(test)]
         return _row(name, spatial.estimates(parts)["f1"], goal=None, anchor="no training")
 
 
 def _parts(known: Scenes, seed: int) -> tuple[Scenes, Scenes]:
     """Training and validation scenes: of those with enough change, the first two in an order drawn by the seed."""
     order = np.random.default_rng(seed).permutation(len(known)).tolist()
-    share = [float(each.truth.mean()) for each in _read(known)]
+    share = [float(each.truth.mean()) for each in read(known)]
     valid = [place for place in order if share[place] >= LEAST_CHANGE][:VALIDATION]
     return known.take([place for place in order if place not in valid]), known.take(valid)
 
@@ -248,7 +242,7 @@ def _for_steps(network: str, train: Scenes, steps: int) -> dict[str, Any]:
     """Settings with as many epochs as make these steps, and five looks at the validation scenes."""
     settings = NETWORKS[network]
     recipe = recipes.change().replace(settings)
-    pixels = sum(each.valid.sum() for each in _read(train))
+    pixels = sum(each.valid.sum() for each in read(train))
     of_epoch = max(1, round(pixels / recipe.tiles.size**2 / recipe.tiles.count))
     epochs = max(1, round(steps / of_epoch))
     return settings | {"epochs": epochs, "validate_every": max(1, epochs // 5)}
@@ -351,79 +345,6 @@ def _paired(ours: list[list[Counts]], theirs: list[list[Counts]]) -> tuple[float
     values = np.array([difference(draw.tolist()) for draw in draws])
     low, high = np.nanquantile(values, (0.025, 0.975)).tolist()
     return low, difference(range(count)), high
-
-
-def _read(scenes: Scenes) -> Iterator[Scene]:
-    return opened(scenes, _plain())
-
-
-def _plain() -> ChangeTwin:
-    """A twin that is there for its normalisation."""
-    return ChangeTwin(Raster(), fc_siam_diff())
-
-
-def _difference(scene: Scene) -> np.ndarray:
-    """Length of the blurred difference of both dates, brought to [0, 1): d / (1 + d)."""
-    apart = np.sqrt(((scene.before - scene.after) ** 2).sum(0))
-    places = np.arange(-8, 9)
-    line = np.exp(-(places**2) / (2 * BLURS**2))
-    line /= line.sum()
-    padded = np.pad(apart, 8, mode="symmetric")
-    width = apart.shape[1]
-    rows = np.stack([padded[k : k + len(apart)] for k in range(len(line))], axis=-1) @ line
-    found = np.stack([rows[:, k : k + width] for k in range(len(line))], axis=-1) @ line
-    return (found / (1 + found)).astype(np.float32)
-
-
-def _counted(known: ChangeThreshold, said: np.ndarray, scene: Scene) -> Counts:
-    _, mask = scene_threshold.cut(known, said, scene.valid)
-    return spatial.counted(mask, scene.truth, scene.valid)
-
-
-def _left_out(scenes: Scenes) -> tuple[float, list[Counts]]:
-    """F1 of the difference, each scene with the threshold of the others; the counts of each."""
-    read = list(_read(scenes))
-    said = [_difference(each) for each in read]
-    tables = [
-        spatial.histogram(one, each.truth, each.valid) for one, each in zip(said, read, strict=True)
-    ]
-    parts = []
-    for place, (one, each) in enumerate(zip(said, read, strict=True)):
-        known = scene_threshold.best(tables[:place] + tables[place + 1 :])
-        parts.append(_counted(known, one, each))
-    return spatial.scores(spatial.pooled(parts))["f1"], parts
-
-
-def _in_memory(scenes: Scenes) -> Scenes:
-    """Scenes with their masks cut at half: three of SZTAKI's have values in between."""
-    masks = []
-    for value in scenes.mask:
-        with open_raster(value) as source:
-            mask = source.window(0, 0, source.height, source.width)[:1]
-        masks.append(np.where(mask >= 128, 255, 0).astype(np.uint8))
-    return replace(scenes, mask=tuple(masks))
-
-
-def _cropped(scenes: Scenes) -> Scenes:
-    """The upper left part of the test scenes, as published."""
-    height, width = CROP
-
-    def cut(value: Any) -> np.ndarray:
-        with open_raster(value) as source:
-            return np.ascontiguousarray(source.window(0, 0, height, width))
-
-    parts = {name: tuple(map(cut, getattr(scenes, name))) for name in ("before", "after", "mask")}
-    return replace(scenes, **parts)
-
-
-def _labelled(folder: Path) -> Scenes:
-    """Scenes of A, B and label that have a label."""
-    names = sorted(
-        path.name for path in (folder / "label").iterdir() if (folder / "A" / path.name).exists()
-    )
-    files = {part: tuple(folder / part / name for name in names) for part in ("A", "B", "label")}
-    ids = tuple(names)
-    return Scenes(before=files["A"], after=files["B"], mask=files["label"], ids=ids, group=ids)
 
 
 def _multiplications(twin: ChangeTwin, tile: torch.Tensor) -> int:

@@ -51,6 +51,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     ),
     "change": (
         "bench/change.py",
+        "bench/change_sets.py",
         "src/twofold/data/scenes.py",
         "src/twofold/losses/maps.py",
         "src/twofold/metrics/scene_threshold.py",
