@@ -136,11 +136,13 @@ class Windows(_Part):
     """What batches of a training on synthetic motion are made of.
 
     `count` pairs of an object and a search window, and `steps` batches per epoch: pairs are drawn
-    anew each time, so that an epoch is as long as one says.
+    anew, so that an epoch is as long as one says. Where the trunk is frozen, what it makes of them
+    is kept in memory (120 KB per pair), and the same pairs are shown in `repeats` epochs.
     """
 
     count: int = Field(default=16, ge=2, le=4096)
     steps: int = Field(default=250, ge=1)
+    repeats: int = Field(default=4, ge=1)
 
 
 class Recipe(_Part):

@@ -19,7 +19,7 @@ def track() -> Recipe:
             "encoder": {"name": "track_lite0", **({"weights": "imagenet"} if known else {})},
             **({"freeze": "trunk"} if known else {}),
             "loss": {"name": "peak_and_box"},
-            "windows": {"count": 16, "steps": 250},
+            "windows": {"count": 16, "steps": 200, "repeats": 4},
             "epochs": 16,
             "optimiser": {"learning_rate": 2e-3, "weight_decay": 1e-2},
             "schedule": {"name": "cosine", "warmup": 0.03},

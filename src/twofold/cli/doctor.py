@@ -20,6 +20,7 @@ from twofold.cli.options import (
     show,
 )
 from twofold.cli.pair_tables import findings_on_pairs, opened_pairs
+from twofold.cli.track_training import doctor_footage
 from twofold.cli.values import Levels, OutFile, Seed
 from twofold.errors import UsageError
 
@@ -30,6 +31,12 @@ __all__ = ["doctor"]
 
 PLAIN = ("against", "bundle", "fix")
 """Options of `doctor` for labelled items alone."""
+
+OF_MAPS = {
+    "change": ("change has scenes", doctor_scenes),
+    "track": ("track has pictures and sequences", doctor_footage),
+}
+"""What the other kinds of recipes have instead, and the doctor for them."""
 
 
 def doctor(
@@ -83,11 +90,12 @@ def doctor(
     refuse_columns(find(recipe), columns, recipe)
     chosen = sized(find(recipe).replace(changes), data)
     reader = build.check(chosen) if bundle is None else Bundle.load(bundle)
-    if chosen.kind == "change":
+    if chosen.kind in OF_MAPS:
+        has, look = OF_MAPS[chosen.kind]
         for name, given in zip(PLAIN, (against, bundle, fix), strict=True):
             if given is not None:
-                raise UsageError(f"--{name} is for labelled items, and change has scenes: drop it")
-        return doctor_scenes(chosen, data, seed=seed, json=json)
+                raise UsageError(f"--{name} is for labelled items, and {has}: drop it")
+        return look(chosen, data, seed=seed, json=json)
     refuse_scenes(data, f"the recipe {recipe}")
     input = reader.twin.input if isinstance(reader, Bundle) else reader
     refuse_other_kind(data, input, f"the recipe {recipe}" if bundle is None else str(bundle))

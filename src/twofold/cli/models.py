@@ -31,6 +31,7 @@ from twofold.cli.pair_tables import (
     next_after_training,
     opened_pairs,
 )
+from twofold.cli.track_training import train_footage
 from twofold.cli.values import Levels, Seconds, Seed
 from twofold.errors import DataError, Interrupted, UsageError
 
@@ -74,11 +75,12 @@ def train(
 
     Args:
         recipe: a built-in name (face, signature, character, photo, generic, text, names, dna, series,
-            speech, speaker, change, head) or a TOML file.
+            speech, speaker, change, track, head) or a TOML file.
         data: a folder with one sub-folder per identity, a table with path (or text, or vector) and
             label, what `twofold embed` wrote, or a table of pairs (columns a and b, or text_a and
             text_b; and same, or score). For change: folders A, B and label, the layouts of OSCD
-            and SZTAKI, or a table with before, after and mask.
+            and SZTAKI, or a table with before, after and mask. For track: a folder of pictures, or
+            of sequences in OTB's or GOT-10k's layout, or of films beside tables of boxes.
         out: where to write the bundle.
         settings: change the recipe, --set loss.margin=0.3; may be repeated.
         columns: of a table of records, the columns that make up a record, name,street,city. They
@@ -111,7 +113,7 @@ def train(
     refuse_columns(find(recipe), columns, recipe)
     chosen = sized(find(recipe).replace(changes), data)
     reader = build.check(chosen)
-    if chosen.kind != "change":
+    if chosen.kind == "embedding":
         refuse_other_kind(data, reader, f"the recipe {recipe}")
     kept = Checkpoints(out.with_name(out.name + ".training"), resume=resume, began=began)
     Bundle.check_place(out, replace=force or resume)
@@ -125,6 +127,10 @@ def train(
         _refuse_for_scenes(ancestor, columns, levels)
         asked = {"fixed": tuple(changes), "seed": seed, "device": device, "json": json}
         return train_scenes(chosen, data, out, kept, **asked)
+    if chosen.kind == "track":
+        _refuse_for_footage(ancestor, columns, levels)
+        asked = {"seed": seed, "device": device, "json": json}
+        return train_footage(chosen, data, out, kept, **asked)
     refuse_scenes(data, f"the recipe {recipe}")
     known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
@@ -154,10 +160,19 @@ def train(
 
 def _refuse_for_scenes(ancestor: Path | None, columns: str | None, levels: int) -> None:
     """Raise UsageError where an option is given that scenes do not have."""
+    _refuse_options("change has scenes", ancestor, columns, levels)
+
+
+def _refuse_for_footage(ancestor: Path | None, columns: str | None, levels: int) -> None:
+    """Raise UsageError where an option is given that footage does not have."""
+    _refuse_options("track has pictures and sequences", ancestor, columns, levels)
+
+
+def _refuse_options(instead: str, ancestor: Path | None, columns: str | None, levels: int) -> None:
     given = {"--from": ancestor, "--columns": columns, "--levels": levels if levels != 1 else None}
     for name, value in given.items():
         if value is not None:
-            raise UsageError(f"{name} is for items of identities, and change has scenes: drop it")
+            raise UsageError(f"{name} is for items of identities, and {instead}: drop it")
 
 
 def _fitted(

@@ -67,6 +67,8 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
             told |= index.contract.to_dict()
     elif kind_of(path) == "change":
         told = _told_of_change(path, plainly=not everything and not json)
+    elif kind_of(path) == "track":
+        told = _told_of_track(path, plainly=not everything and not json)
     else:
         bundle = Bundle.load(path)
         told = {
@@ -91,6 +93,25 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
         )
         show(wording.facts(told), more)
     return YES
+
+
+def _told_of_track(path: str, *, plainly: bool) -> dict[str, Any]:
+    """What is known of a bundle of tracking; plainly: in a few words."""
+    from twofold.terminal import wording
+    from twofold.track_bundle import TrackBundle
+
+    bundle = TrackBundle.load(path)
+    parts = bundle.provenance.counts
+    if plainly:
+        return {"kind": "bundle of track", **bundle.facts(), "pictures": wording.parts(parts)}
+    return {
+        "kind": "bundle of track",
+        "fingerprint": bundle.fingerprint,
+        "confidence": None if bundle.confidence is None else bundle.confidence.to_dict(),
+        "recipe": bundle.recipe.model_dump(mode="json"),
+        "parts": parts,
+        "training": dict(bundle.training),
+    }
 
 
 def _told_of_change(path: str, *, plainly: bool) -> dict[str, Any]:

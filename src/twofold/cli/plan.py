@@ -61,6 +61,11 @@ def plan(
     recipe = recipe or recipe_for(data, columns)
     refuse_columns(find(recipe), columns, recipe)
     chosen = sized(find(recipe).replace(changes), data)
+    if chosen.kind == "track":
+        raise UsageError(
+            "plan counts identities for a rate of embeddings: for track, twofold doctor counts "
+            "pictures and sequences"
+        )
     if chosen.kind == "change":
         raise UsageError(
             "plan counts identities for a rate of embeddings: for change, twofold doctor counts "

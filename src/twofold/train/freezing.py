@@ -7,13 +7,15 @@ from torch import nn
 
 from twofold.errors import RecipeError
 from twofold.nn.blocks import blocks, frozen_parts, head
-from twofold.twin import ChangeTwin, Twin
+from twofold.twin import ChangeTwin, TrackTwin, Twin
 
 __all__ = ["frozen", "rate_factors", "stay_still", "still_trunk", "whole_trunk"]
 
 
 @contextmanager
-def frozen(twin: Twin | ChangeTwin, freeze: str | int | None) -> Iterator[tuple[nn.Module, ...]]:
+def frozen(
+    twin: Twin | ChangeTwin | TrackTwin, freeze: str | int | None
+) -> Iterator[tuple[nn.Module, ...]]:
     """The modules that do not learn inside: no gradient, no dropout, and norms that keep their statistics.
 
     Args:
@@ -36,7 +38,7 @@ def frozen(twin: Twin | ChangeTwin, freeze: str | int | None) -> Iterator[tuple[
             weight.requires_grad_(True)
 
 
-def _check_learns(twin: Twin | ChangeTwin, freeze: str | int | None) -> None:
+def _check_learns(twin: Twin | ChangeTwin | TrackTwin, freeze: str | int | None) -> None:
     if any(weight.requires_grad for weight in twin.parameters()):
         return
     if freeze is not None:
@@ -69,7 +71,9 @@ def still_trunk(encoder: nn.Module) -> bool:
     return bool(below) and not any(part.requires_grad for part in below)
 
 
-def rate_factors(twin: Twin | ChangeTwin, layer_decay: float | None) -> dict[int, float]:
+def rate_factors(
+    twin: Twin | ChangeTwin | TrackTwin, layer_decay: float | None
+) -> dict[int, float]:
     """By what the learning rate of each weight is multiplied, by the weight's `id`: layer_decay for each block below.
 
     The head learns at the full rate, the highest block at `layer_decay` times it, the next at its

@@ -25,7 +25,7 @@ from twofold.train.optim import Average, Plateau, learning_rate_factor, optimise
 from twofold.train.pace import Pace
 from twofold.train.prototypes import Prototypes
 from twofold.train.validate import Looking
-from twofold.twin import ChangeTwin, Twin
+from twofold.twin import ChangeTwin, TrackTwin, Twin
 
 __all__ = ["Run"]
 
@@ -53,7 +53,7 @@ class Run:
 
     def __init__(
         self,
-        twin: Twin | ChangeTwin,
+        twin: Twin | ChangeTwin | TrackTwin,
         modules: list[nn.Module],
         recipe: Recipe,
         seed: int,
@@ -369,12 +369,12 @@ class Run:
         )
 
 
-def reorder(twin: Twin | ChangeTwin, order: torch.memory_format) -> None:
+def reorder(twin: Twin | ChangeTwin | TrackTwin, order: torch.memory_format) -> None:
     """Put the numbers of every weight into another order in memory."""
     twin.to(memory_format=order)  # pyright: ignore[reportCallIssue] - torch's stubs do not know it
 
 
-def _compiled(twin: Twin | ChangeTwin) -> Callable[..., Any]:
+def _compiled(twin: Twin | ChangeTwin | TrackTwin) -> Callable[..., Any]:
     if twin.device.type == "cpu" and not any(
         map(shutil.which, (os.environ.get("CXX", "c++"), "g++", "clang++"))
     ):

@@ -20,7 +20,11 @@ from twofold.terminal.wording.monitor import drift
 from twofold.terminal.wording.plan import planned
 from twofold.terminal.wording.search import found
 from twofold.terminal.wording.spot import spotted
-from twofold.terminal.wording.tracks import track_evaluation, track_evaluation_told
+from twofold.terminal.wording.tracks import (
+    track_evaluation,
+    track_evaluation_told,
+    track_trained,
+)
 from twofold.terminal.wording.train import trained
 from twofold.terminal.wording.tune import evidence, tuned
 from twofold.terminal.wording.upkeep import audited, forgotten, inspection, migrated
@@ -66,6 +70,7 @@ __all__ = [
     "to_calibrate",
     "track_evaluation",
     "track_evaluation_told",
+    "track_trained",
     "trained",
     "tuned",
     "verdict",

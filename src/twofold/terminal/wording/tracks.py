@@ -1,14 +1,16 @@
 """A track and its evaluation in words."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from twofold.plurals import counted
 from twofold.printable import printable, with_printable_data
 from twofold.results.track import ObjectTrack, TrackEvaluation, Tracks
 from twofold.terminal.wording.change import without_nan
+from twofold.track_bundle import TrackBundle
 
-__all__ = ["track_evaluation", "track_evaluation_told", "tracks"]
+__all__ = ["track_evaluation", "track_evaluation_told", "track_trained", "tracks"]
 
 LISTED = 5
 """Absences of an object that are listed."""
@@ -73,3 +75,20 @@ def track_evaluation_told(found: TrackEvaluation) -> dict[str, Any]:
         asdict(each) | {"says_nothing": each.says_nothing} for each in found.estimates.values()
     ]
     return without_nan(told)
+
+
+def track_trained(bundle: TrackBundle, out: Path) -> str:
+    """What training came to."""
+    known = bundle.training
+    best = known["best"].get("overlap")
+    parts = ", ".join(f"{count} {part}" for part, count in known["pictures"].items())
+    lines = [
+        f"trained {counted(known['epochs'], 'epoch')}, {counted(known['steps'], 'step')} in "
+        f"{known['seconds']:.0f} s in {known['precision']} ({known['stopped']})"
+        + ("" if best is None else f"; best overlap on unseen pictures: {best:.4f}"),
+        *(f"note: {printable(note)}" for note in known["notes"]),
+        f"confidence: {bundle.facts()['confidence']}",
+        f"pictures and sequences: {parts}",
+        f"written to {out}, fingerprint {bundle.fingerprint[:12]}",
+    ]
+    return "\n".join(lines)

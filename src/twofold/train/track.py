@@ -1,0 +1,261 @@
+"""fit_tracks: footage in, a trained twin of tracking out."""
+
+import copy
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from twofold import build
+from twofold.config import Recipe
+from twofold.data.footage import Footage
+from twofold.devices import training_device
+from twofold.errors import DataError, SlowPrecision
+from twofold.nn.track_lite0 import TrackLite0
+from twofold.precision import slowdown
+from twofold.provenance import Provenance
+from twofold.track_bundle import TrackBundle
+from twofold.train import checkpoint
+from twofold.train.checkpoint import Checkpoints, State
+from twofold.train.distributed import Processes
+from twofold.train.epochs import Watch, learn
+from twofold.train.footage import material_of
+from twofold.train.freezing import frozen, whole_trunk
+from twofold.train.keeper import Keeper
+from twofold.train.motion_feed import Material, MotionBatch, MotionFeed, batch_of, motion_of
+from twofold.train.motion_maps import MotionMaps, StillFeed
+from twofold.train.run import Run, reorder
+from twofold.train.step import RANKS_APART, update
+from twofold.twin import TrackMaps, TrackTwin
+
+__all__ = ["PairValidation", "best_boxes", "fit_tracks", "overlaps"]
+
+VALID_PAIRS = 192
+"""Pairs that choose among epochs: the mean overlap of so many has a standard error of about 0.02."""
+
+QUICK_PAIRS = 32
+"""Pairs of a look for which there is no time."""
+
+
+def fit_tracks(
+    recipe: Recipe,
+    footage: Footage,
+    *,
+    seed: int = 0,
+    device: str | None = None,
+    checkpoints: Checkpoints | None = None,
+    watch: Watch | None = None,
+) -> TrackBundle:
+    """Split by picture and sequence, train on pairs, choose among epochs on pairs of others.
+
+    Args:
+        seed: of the split, the pairs and the first weights: the same seed gives the same weights on
+            the same machine.
+        device: "cpu", "cuda", "cuda:1" or "mps"; None: a CUDA card if there is one, else the
+            processor.
+
+    Raises:
+        NotEnoughData: too few pictures or sequences. DataError: files that cannot be used, or a
+            training continues with other data.
+        TrainingError: the loss is not finite.
+    """
+    began = monotonic() if checkpoints is None or checkpoints.began is None else checkpoints.began
+    parts = footage.split(recipe.split, seed=seed)
+    state = checkpoint.newest(checkpoints) if checkpoints and checkpoints.resume else None
+    provenance = _provenance(parts, state)
+    twin = build.track_twin(recipe, seed=seed).to(training_device(device))
+    material = {
+        name: material_of(parts[name], exemplar_side=twin.exemplar_side)
+        for name in ("train", "valid")
+        if name in parts
+    }
+    with frozen(twin, recipe.freeze) as still:
+        run = Run(twin, [], recipe, seed)
+        run.frozen, run.provenance, run.budget.began = still, provenance, began
+        if state is not None:
+            run.resume(state)
+        if (slow := slowdown(run.precision, twin.device)) and slow not in run.notes:
+            run.notes.append(slow)
+            warnings.warn(slow, SlowPrecision, stacklevel=2)
+        _learn(run, twin, material, checkpoints=checkpoints, watch=watch)
+    told = _told(run) | {"pictures": {name: len(part) for name, part in parts.items()}}
+    return TrackBundle(twin=twin, recipe=recipe, provenance=provenance, training=told)
+
+
+class PairValidation:
+    """Pairs of footage that does not train, the same at each look, and a second twin to try weights on."""
+
+    def __init__(self, material: Material, recipe: Recipe, twin: TrackTwin) -> None:
+        motion = motion_of(recipe)
+        pairs = [
+            material.pair(
+                motion,
+                np.random.default_rng((number, 4)),
+                exemplar_side=twin.exemplar_side,
+                search_side=twin.search_side,
+            )
+            for number in range(VALID_PAIRS)
+        ]
+        size = recipe.windows.count
+        self.batches = [batch_of(pairs[at : at + size]) for at in range(0, len(pairs), size)]
+        self.twin: TrackTwin | None = None
+
+    def measure(
+        self, twin: TrackTwin, weights: dict[str, Tensor], *, precision: str, quick: bool = False
+    ) -> dict[str, float]:
+        """overlap: the mean over objects that are there, of the box at the best place. presence_auc: how
+        often the best score of a window with the object is above that of one without it.
+
+        Args:
+            quick: of a few pairs.
+        """
+        if self.twin is None:
+            self.twin = copy.deepcopy(twin).eval()
+        self.twin.load_state_dict(weights)
+        shares, scores, there = [], [], []
+        size = len(self.batches[0][0])
+        for batch, boxes in self.batches[: -(-QUICK_PAIRS // size) if quick else None]:
+            with torch.no_grad():
+                moved = batch.to(self.twin.device)
+                maps = self.twin(moved.exemplars, moved.sizes, moved.windows)
+            found, best = best_boxes(maps, self.twin.stride)
+            shares.append(overlaps(found.cpu(), boxes))
+            scores.append(best.cpu())
+            there.append(boxes.isfinite().all(1))
+        present = torch.cat(there)
+        return {
+            "overlap": float(torch.cat(shares)[present].mean()),
+            "presence_auc": _auc(torch.cat(scores), present),
+        }
+
+
+def best_boxes(
+    maps: TrackMaps, stride: int
+) -> tuple[Float[Tensor, "batch 4"], Float[Tensor, "batch"]]:
+    """The box at the best place of each window (left, upper, right, lower edge in its pixels), and the score there."""
+    scores, columns = maps.scores.flatten(1), maps.scores.shape[2]
+    best, place = scores.max(1)
+    sides = maps.sides.flatten(2)[torch.arange(len(place)), :, place]
+    x, y = (place % columns + 0.5) * stride, (place // columns + 0.5) * stride
+    edges = (x - sides[:, 0], y - sides[:, 1], x + sides[:, 2], y + sides[:, 3])
+    return torch.stack(edges, 1), best
+
+
+def overlaps(one: Float[Tensor, "n 4"], other: Float[Tensor, "n 4"]) -> Float[Tensor, "n"]:
+    """Intersection over union of boxes given by their edges; NaN where one of them is."""
+    low, high = torch.maximum(one[:, :2], other[:, :2]), torch.minimum(one[:, 2:], other[:, 2:])
+    shared = (high - low).clamp(min=0).prod(1)
+    areas = [(each[:, 2:] - each[:, :2]).clamp(min=0).prod(1) for each in (one, other)]
+    return shared / (areas[0] + areas[1] - shared)
+
+
+def _auc(scores: Float[Tensor, "n"], present: Tensor) -> float:
+    above = scores[present][:, None] - scores[~present][None]
+    return float(((above > 0).double() + (above == 0).double() / 2).mean())
+
+
+def _provenance(parts: dict[str, Footage], state: State | None) -> Provenance:
+    """What the bundle will remember; of a training that continues, what it began with.
+
+    Raises:
+        DataError: the data has changed since the training began.
+    """
+    earlier = None if state is None else checkpoint.provenance(state.tensors)
+    known = Provenance() if earlier is None else Provenance(salt=earlier.salt)
+    for name, part in parts.items():
+        known = known.with_part(name, part)
+    if earlier is not None and known.parts != earlier.parts:
+        raise DataError(
+            "the footage has changed since the training began: restore it, or train without "
+            "--resume"
+        )
+    return known
+
+
+def _learn(
+    run: Run,
+    twin: TrackTwin,
+    material: dict[str, Material],
+    *,
+    checkpoints: Checkpoints | None,
+    watch: Watch | None,
+) -> None:
+    """All epochs; the twin has the best weights at the end."""
+    processes = Processes.present()
+    sides = twin.exemplar_side, twin.search_side
+    share = processes.rank, processes.count
+    feed = MotionFeed(material["train"], run.recipe, run.seed, sides=sides, share=share)
+    loss = build.track_loss(run.recipe.loss)
+    validation = (
+        PairValidation(material["valid"], run.recipe, twin) if "valid" in material else None
+    )
+    network = twin.network
+    if isinstance(network, TrackLite0) and whole_trunk(twin.encoder, run.recipe.freeze):
+        network.hold_trunk(True)
+        feed = StillFeed(feed, twin, network, run.recipe.windows.repeats)
+
+    def take(batch: MotionBatch | MotionMaps, targets: Tensor, sizes: Sequence[int]) -> float:
+        return _step(run, batch, targets, partial(loss, stride=twin.stride))
+
+    keeper = Keeper(run, checkpoints)
+    learn(run, feed, take, keeper=keeper, validation=validation, watch=watch)
+    if isinstance(network, TrackLite0):
+        network.hold_trunk(False)
+    twin.load_state_dict(run.best_weights if validation else run.weights)
+    reorder(twin.eval(), torch.contiguous_format)
+
+
+def _step(
+    run: Run, batch: MotionBatch | MotionMaps, boxes: Float[Tensor, "batch 4"], loss: Any
+) -> float:
+    """Change the weights a little; returns the loss of the whole batch before.
+
+    The loss is a mean over pairs: each process takes its own, and gradients are averaged.
+    """
+    device, processes = run.twin.device, run.processes
+    batch, boxes = batch.to(device), boxes.to(device)
+    run.optimiser.zero_grad(set_to_none=True)
+    halved = torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bfloat16")
+    seed = run.seed * 1_000_003 + run.step + processes.rank * RANKS_APART
+    with build.seeded(seed), halved:
+        scores, sides = (
+            batch.compared(run.twin.encoder)
+            if isinstance(batch, MotionMaps)
+            else _compared(run.forward(batch.exemplars, batch.sizes, batch.windows))
+        )
+    value = loss(scores.float(), sides.float(), boxes)
+    part = value / processes.count
+    told = float(processes.total(part.detach()))
+    run.alarms.loss(told)
+    part.backward()
+    processes.add_gradients(run.twin.parameters())
+    update(run)
+    return told
+
+
+def _compared(maps: TrackMaps) -> tuple[Tensor, Tensor]:
+    return maps.scores, maps.sides
+
+
+def _told(run: Run) -> dict[str, Any]:
+    """How the training went, for the bundle."""
+    return {
+        "seed": run.seed,
+        "epochs": run.epoch,
+        "steps": run.step,
+        "seconds": round(run.seconds, 1),
+        "core_seconds": round(run.core_seconds, 1),
+        "stopped": run.stopped or "all epochs done",
+        "best": {run.recipe.monitor: run.best},
+        "history": run.history,
+        "loss": run.recipe.loss.name,
+        "precision": run.precision,
+        "profile": checkpoint.profile(),
+        "notes": run.notes,
+    }
