@@ -137,12 +137,14 @@ class Windows(_Part):
 
     `count` pairs of an object and a search window, and `steps` batches per epoch: pairs are drawn
     anew, so that an epoch is as long as one says. Where the trunk is frozen, what it makes of them
-    is kept in memory (120 KB per pair), and the same pairs are shown in `repeats` epochs.
+    is kept in memory (120 KB per pair), and the same pairs are shown in `repeats` epochs. At the
+    end the confidence is calibrated on `films` synthetic films; 0: it is not.
     """
 
     count: int = Field(default=16, ge=2, le=4096)
     steps: int = Field(default=250, ge=1)
     repeats: int = Field(default=4, ge=1)
+    films: int = Field(default=24, ge=0, le=10_000)
 
 
 class Recipe(_Part):

@@ -23,7 +23,7 @@ from twofold.twin import TrackMaps
 def small(**changes: object) -> Recipe:
     known = {
         "encoder": {"name": "track_lite0", "width": 8},
-        "windows": {"count": 4, "steps": 2, "repeats": 2},
+        "windows": {"count": 4, "steps": 2, "repeats": 2, "films": 0},
         "epochs": 2,
         "validate_every": 2,
     }

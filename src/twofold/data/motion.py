@@ -306,8 +306,8 @@ class _Maker:
         """The same thing later, in the search window."""
         rng, motion = self.rng, self.motion
         scale = math.exp(rng.normal() * motion.scale)
-        flat = math.exp(rng.normal() * motion.scale / 4)
-        degrees = rng.normal() * motion.rotation * turning * (3 if rng.random() < 0.1 else 1)
+        flat = math.exp(rng.normal() * motion.scale / 2)
+        degrees = rng.normal() * motion.rotation * turning * (6 if rng.random() < 0.1 else 1)
         change = turned(degrees, (scale * flat, scale / flat), rng.normal() * motion.shear)
         reach = motion.shift * self.exemplar_side * (0.2 if rng.random() < motion.near else 1.0)
         pose = _centred(thing, change @ before.linear, self.search_side / 2)

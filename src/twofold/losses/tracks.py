@@ -15,8 +15,8 @@ from twofold.losses.arguments import check_number
 __all__ = ["logistic", "peak_and_box"]
 
 Scores = Float[Tensor, "batch rows columns"]
-Sides = Float[Tensor, "batch 4 rows columns"]
-Boxes = Float[Tensor, "batch 4"]
+Sides = Float[Tensor, "_ _ _ _"]
+Boxes = Float[Tensor, "_ _"]
 
 NARROWEST = 0.75
 """Cells of the narrowest peak's spread: one cell and its neighbours."""
