@@ -34,7 +34,7 @@ def test_a_bundle_of_tracking_comes_back_as_it_was(tmp_path: Path):
     read = TrackBundle.load(tmp_path / "model")
     assert kind_of(tmp_path / "model") == "track"
     assert read.fingerprint == made.fingerprint and read.deciding() == CONFIDENCE
-    crops = torch.arange(3 * 112 * 112, dtype=torch.uint8).view(1, 3, 112, 112)
+    crops = torch.arange(3 * 80 * 80, dtype=torch.uint8).view(1, 3, 80, 80)
     for one, other in zip(made.twin.features(crops), read.twin.features(crops), strict=True):
         assert torch.equal(one, other)
     assert "track_lite0" in read.facts()["network"] and "estimate" in repr(read)

@@ -137,7 +137,7 @@ class Windows(_Part):
 
     `count` pairs of an object and a search window, and `steps` batches per epoch: pairs are drawn
     anew, so that an epoch is as long as one says. Where the trunk is frozen, what it makes of them
-    is kept in memory (120 KB per pair), and the same pairs are shown in `repeats` epochs. At the
+    is kept in memory (60 KB per pair), and the same pairs are shown in `repeats` epochs. At the
     end the confidence is calibrated on `films` synthetic films; 0: it is not.
     """
 

@@ -15,7 +15,7 @@ def track() -> Recipe:
     return Recipe.model_validate(
         {
             "kind": "track",
-            "input": {"name": "Image", "size": 224, "mean": 127 / 255, "std": 128 / 255},
+            "input": {"name": "Image", "size": 160, "mean": 127 / 255, "std": 128 / 255},
             "encoder": {"name": "track_lite0", **({"weights": "imagenet"} if known else {})},
             **({"freeze": "trunk"} if known else {}),
             "loss": {"name": "peak_and_box"},

@@ -16,6 +16,7 @@ from twofold.inputs import Image, Input, Raster
 from twofold.inputs.raster_source import Statistics
 from twofold.nn.dense import ChangeNetwork
 from twofold.nn.folding import merge_norms
+from twofold.nn.running import fuse_activations, pad_inside
 from twofold.nn.tracking import TrackNetwork
 
 __all__ = ["ChangeTwin", "TrackMaps", "TrackTwin", "Twin"]
@@ -246,9 +247,11 @@ class TrackTwin(nn.Module):
         return self.compare(self.exemplar(crops, sizes), self.features(windows))
 
     def folded(self) -> "TrackTwin":
-        """A copy to run, not to train: norms merged into convolutions, channels beside each other."""
-        run = copy.deepcopy(self).eval()
+        """A copy to run, not to train: norms and activations merged into convolutions, channels beside each other."""
+        run = copy.deepcopy(self).eval().requires_grad_(False)
         merge_norms(run.network)
+        pad_inside(run.network)
+        fuse_activations(run.network)
         return run.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 

@@ -58,19 +58,19 @@ def sequences(tmp_path_factory) -> Path:
 
 
 def test_pictures_with_transparency_are_the_objects(folder: Path):
-    found = material_of(Footage.open(folder), exemplar_side=112)
+    found = material_of(Footage.open(folder), exemplar_side=80)
     assert found.pictures is not None and not found.clips
     assert len(found.pictures.scenes) == len(found.pictures.things) == 8
     assert found.pictures.things[0].size.tolist() == [20, 40]
 
 
 def test_a_frame_of_a_sequence_has_the_object_in_its_middle(sequences: Path):
-    found = material_of(Footage.open(sequences), exemplar_side=112)
+    found = material_of(Footage.open(sequences), exemplar_side=80)
     assert len(found.clips) == 6 and len(found.clips[0]) == 3
     frame = found.clips[0][0]
-    assert frame.picture.shape == (336, 336, 3)
+    assert frame.picture.shape == (240, 240, 3)
     around = np.sqrt((30 + 25) * (20 + 25))
-    np.testing.assert_allclose(frame.size, np.array([30, 20]) * 112 / around)
+    np.testing.assert_allclose(frame.size, np.array([30, 20]) * 80 / around)
 
 
 def test_parts_keep_files_whole(folder: Path):
@@ -121,9 +121,9 @@ def _stop_after(steps: int):
 def test_a_still_trunk_makes_its_maps_once(folder: Path):
     recipe = small()
     twin = build.track_twin(recipe).eval()
-    material = material_of(Footage.open(folder), exemplar_side=112)
+    material = material_of(Footage.open(folder), exemplar_side=80)
     feed = StillFeed(
-        MotionFeed(material, recipe, 0, sides=(112, 224)), twin, twin.network, repeats=2
+        MotionFeed(material, recipe, 0, sides=(80, 160)), twin, twin.network, repeats=2
     )
     batch, boxes = feed.batch(feed.plan(0)[0], 0)
     first = int(feed.plan(0)[0][0])
@@ -141,7 +141,7 @@ def test_a_still_trunk_makes_its_maps_once(folder: Path):
 
 def test_a_held_trunk_says_the_same():
     twin = build.track_twin(small()).eval()
-    windows = torch.randint(0, 256, (3, 3, 224, 224), dtype=torch.uint8)
+    windows = torch.randint(0, 256, (3, 3, 160, 160), dtype=torch.uint8)
     with torch.no_grad():
         before = twin.features(windows)
         twin.network.hold_trunk(True)
@@ -171,7 +171,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, folder: Path):
     with pytest.raises(NotEnoughData, match="cannot be split into train, valid, calibrate"):
         Footage.open(tmp_path).split(small().split, seed=0)
     with pytest.raises(NotEnoughData, match="a tracker needs pictures of 128 pixels"):
-        material_of(Footage.open(tmp_path), exemplar_side=112)
+        material_of(Footage.open(tmp_path), exemplar_side=80)
     with pytest.raises(RecipeError, match=r"augment.absence: did you mean 'absent'"):
         motion_of(small(augment={"absence": 1}))
     with pytest.raises(RecipeError, match=r"augment.distractors = 1.5: must be a whole number"):

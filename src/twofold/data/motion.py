@@ -23,8 +23,8 @@ TRIES = 8
 SHAPES = 400
 """Shapes that are drawn of a set of pictures, once: as many as there are cut-outs in a small collection."""
 
-LEAST_DETAIL = 4.0
-"""Pixels of a crop per pixel of the film: an object of 15 pixels in a crop that shows it with 60."""
+LEAST_DETAIL = 3.0
+"""Pixels of a crop per pixel of the film: an object of 13 pixels in a crop that shows it with 40."""
 
 FLAT = 12.0
 """Grey values of 255: a region with a smaller standard deviation looks like any other."""

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from twofold.errors import RecipeError
 from twofold.nn import efficientnet
 from twofold.nn.builder import builder
 from twofold.nn.correlation import (
@@ -35,10 +36,13 @@ AROUND = 1.25
 """How far the outermost of these points lie from the middle, in halves of the box: just outside."""
 
 KERNEL = 5
-"""Points on each side of the kernel of 1/16: 80 of the exemplar's 112 pixels."""
+"""Points on each side of the kernel of 1/16: all of the exemplar's 80 pixels."""
 
 IN_CACHE = 2
 """Pictures that go through the trunk together: 16 at once took 1.7 times as long for each (one core, 224 pixels)."""
+
+SMALLEST_WINDOW = 32
+"""Pixels: the exemplar's crop has half of them, and one cell of 1/16."""
 
 RARE = -4.0
 """Logit of a score at the start: one cell of 55 is near the middle of the object."""
@@ -56,10 +60,11 @@ class TrackLite0(nn.Module):
     the exemplar's size.
     """
 
-    exemplar_side, search_side, stride, multiple = 112, 224, 8, 16
+    stride, multiple = 8, 16
 
-    def __init__(self, *, width: int, weights: str | None) -> None:
+    def __init__(self, *, width: int, search_side: int, weights: str | None) -> None:
         super().__init__()
+        self.exemplar_side, self.search_side = search_side // 2, search_side
         whole = initialise(efficientnet.trunk(3))
         if weights is not None:
             efficientnet.load(whole, weights, channels=3)
@@ -167,17 +172,25 @@ class TrackLite0(nn.Module):
 
 
 @builder(kinds=("tracks",))
-def track_lite0(*, width: int = 64, weights: str | None = None) -> TrackLite0:
+def track_lite0(
+    *, width: int = 64, search_side: int = 160, weights: str | None = None
+) -> TrackLite0:
     """Tracking on EfficientNet-Lite0 down to 1/16, anchor-free, with correlation at 1/8 and 1/16 of the sides.
 
     Args:
         width: maps of the neck and the head at 1/16; half of them at 1/8.
+        search_side: pixels of a search window, a multiple of 32; the exemplar's crop has half of
+            them. The arithmetic grows with the square.
         weights: "imagenet" starts from weights trained on ImageNet (extra `weights`).
 
     Raises:
-        RecipeError: unknown weights. MissingExtra: their package is not installed.
+        RecipeError: unknown weights, or another side. MissingExtra: their package is not installed.
     """
-    return TrackLite0(width=width, weights=weights)
+    if search_side < SMALLEST_WINDOW or search_side % SMALLEST_WINDOW:
+        raise RecipeError(
+            f"encoder.search_side = {search_side}: must be a multiple of {SMALLEST_WINDOW}"
+        )
+    return TrackLite0(width=width, search_side=search_side, weights=weights)
 
 
 def _convolution(channels: int, maps: int, *, kernel: int = 1, relu: bool = False) -> nn.Sequential:

@@ -21,7 +21,7 @@ from twofold.train.motion_feed import Material
 __all__ = ["material_of"]
 
 LONGEST_SIDE = 800
-"""Pixels of a whole picture: a window of 224 shows a quarter of it."""
+"""Pixels of a whole picture: a window of 160 shows a fifth of its width."""
 
 LONGEST_CUTOUT = 192
 """Pixels of a cut-out: objects are shown at up to about this size."""
@@ -36,7 +36,7 @@ LEAST_CLEAR = 0.05
 """Share of transparent pixels from which on a picture is a cut-out."""
 
 MOST_FRAMES = 2000
-"""Parts of frames that are kept of all sequences together: 340 KB each, 700 MB."""
+"""Parts of frames that are kept of all sequences together: 170 KB each, 350 MB."""
 
 FRAMES_PER_SEQUENCE = 24
 """Frames of a sequence, evenly spaced: neighbours look alike."""
