@@ -46,8 +46,8 @@ def test_a_pair_does_not_depend_on_the_others(name: str):
     with torch.no_grad():
         together = twin(crops, sizes, windows)
         alone = twin(crops[1:2], sizes[1:2], windows[1:2])
-    torch.testing.assert_close(together.scores[1:2], alone.scores, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(together.sides[1:2], alone.sides, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(together.scores[1:2], alone.scores, atol=1e-2, rtol=1e-3)
+    torch.testing.assert_close(together.sides[1:2], alone.sides, atol=1e-2, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -58,7 +58,7 @@ def test_several_objects_share_the_maps_of_one_window(name: str):
         template = twin.exemplar(crops, sizes)
         shared = twin.compare(template, twin.features(windows[:1]))
         alone = twin.compare(template, twin.features(windows[[0, 0]]))
-    torch.testing.assert_close(shared.scores, alone.scores, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(shared.scores, alone.scores, atol=1e-2, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
