@@ -38,6 +38,9 @@ from twofold.twin import TrackTwin
 
 __all__ = ["TrackBundle"]
 
+PRETRAINED = Path(__file__).parent / "pretrained" / "track"
+"""Where the bundle lies that comes with twofold."""
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrackBundle:
@@ -138,6 +141,11 @@ class TrackBundle:
                 f"({type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}): "
                 f"restore it from a copy"
             ) from error
+
+    @classmethod
+    def pretrained(cls) -> "TrackBundle":
+        """The bundle that comes with twofold, trained on synthetic motion (docs/track-training.md)."""
+        return cls.load(PRETRAINED)
 
     @classmethod
     def _read(cls, folder: Path, manifest: dict[str, Any]) -> "TrackBundle":

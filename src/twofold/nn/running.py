@@ -11,7 +11,7 @@ from twofold.nn.efficientnet import SamePadConvolution
 
 __all__ = ["FusedConvolution", "fuse_activations", "pad_inside"]
 
-Maps = Float[Tensor, "batch channels rows columns"]
+Maps = Float[Tensor, "batch _ _ _"]
 
 
 class FusedConvolution(nn.Module):
