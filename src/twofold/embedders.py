@@ -43,6 +43,7 @@ PRETRAINED = {
     "face": recipes.pretrained_face,
     "minilm": recipes.minilm,
     "speaker": sound_recipes.pretrained_speaker,
+    "speech": sound_recipes.pretrained_speech,
 }
 """Networks with weights that a package carries, and the recipe that each is of."""
 

@@ -8,6 +8,7 @@ from twofold.nn.efficientnet import efficientnet_lite0
 from twofold.nn.face_resnet import face_resnet
 from twofold.nn.hugging_face import hugging_face
 from twofold.nn.hugging_face_pictures import hugging_face_pictures
+from twofold.nn.keywords import speech_cnn
 from twofold.nn.mlp import identity, linear, mlp
 from twofold.nn.onnx_model import onnx_model
 from twofold.nn.random_convolutions import random_convolutions
@@ -44,6 +45,7 @@ __all__ = [
     "resnet34",
     "resnet50",
     "resnet_small",
+    "speech_cnn",
     "tdnn",
     "text_cnn",
     "timm",
