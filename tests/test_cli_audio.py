@@ -17,8 +17,6 @@ SETTINGS = (
     "input.bands=20",
     "input.frames=16",
     "encoder.width=8",
-    "encoder.dim=32",
-    "fewest_steps=30",
     "epochs=1",
 )
 QUICK = tuple(word for setting in SETTINGS for word in ("--set", setting))
@@ -58,6 +56,22 @@ def say(folder: Path, number: int, speaker: int, take: int, **kinds: str) -> Pat
     path = folder / f"w{number}_s{speaker}_{take}.{kinds.pop('suffix', 'wav')}"
     soundfile.write(path, word(number, speaker, take), RATE, **kinds)
     return path
+
+
+def test_a_file_that_cannot_be_read_is_named(run, model, tmp_path):
+    quiet = tmp_path / "quiet.wav"
+    soundfile.write(quiet, np.zeros(RATE), RATE)
+    good = say(tmp_path, 1, 1, 1)
+    for words in (("verify", model, good, quiet), ("spot", model, good, quiet)):
+        code, _, err = run(*words)
+        assert code == 2 and "quiet.wav: the sound is silence" in err
+    code, out, _ = run("index", model, tmp_path, tmp_path / "i", *NAMES)
+    assert code == 0 and "quiet.wav: the sound is silence" in out
+
+
+def test_spot_says_first_that_it_is_for_sounds(run, tmp_path):
+    code, _, err = run("spot", "vectors:4", say(tmp_path, 1, 1, 1), "[1, 2, 3, 4]")
+    assert code == 2 and "spot is for bundles of sounds" in err
 
 
 def test_the_doctor_reads_labels_from_names(run, data):

@@ -75,7 +75,7 @@ def test_verify_letters_and_files(run, model, data, tmp_path):
     (tmp_path / "one.fa").write_text(f">probe\n{one}\n")
     assert run("verify", model, tmp_path / "one.fa", f"@{tmp_path / 'one.fa'}")[0] == 0
     for words, said in (
-        ((model, one, "photo.png"), "is not a letter of DNA"),
+        ((model, one, "photo.png"), "there is no file photo.png"),
         ((model, one, data), "the file holds several records"),
         ((model, one, "NNNN"), "no base that is known"),
     ):

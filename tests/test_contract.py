@@ -67,7 +67,7 @@ CONTRACT = Contract(fingerprint="ab" * 32, dim=3, distance="cosine", calibration
 
 
 def test_the_score_of_the_cosine_distance_is_the_cosine_similarity():
-    assert ZERO == {"cosine": 1.0, "ExpL1": 1.0, "Matching": 1.0}
+    assert ZERO == {"cosine": 1.0, "ExpL1": 1.0, "Matching": 1.0, "Warping": 1.0}
     assert score_from_distance("cosine", 0.25) == 0.75
     assert score_from_distance("WeightedL1", 0.25) == -0.25
     assert (CONTRACT.score(np.array([0.0, 2.0])) == [1.0, -1.0]).all()
@@ -189,7 +189,7 @@ def broken(**changes):
         ({"dim": True}, "contract: dim is True"),
         ({"dim": ...}, r"contract: unknown keys \[\], missing keys \['dim'\]"),
         ({"size": 3}, r"contract: unknown keys \['size'\]"),
-        ({"format": "x"}, "the contract has format 'x', where 5 belongs"),
+        ({"format": "x"}, "the contract has format 'x', where 6 belongs"),
         ({"calibration": 3}, "calibration is 3, where a table belongs"),
         (
             {"calibration__threshold": math.nan},
@@ -223,9 +223,9 @@ def test_what_is_not_ours_is_refused(changes, text):
 def test_whole_numbers_may_stand_for_floats_and_a_newer_format_is_named():
     assert Contract.from_dict(broken(calibration__threshold=1)).calibration.threshold == 1.0
     with pytest.raises(
-        NewerFormat, match="the contract has format 6, this twofold reads 5: update twofold"
+        NewerFormat, match="the contract has format 7, this twofold reads 6: update twofold"
     ):
-        Contract.from_dict(broken(format=6))
+        Contract.from_dict(broken(format=7))
 
 
 def test_a_contract_of_format_1_still_loads():
@@ -272,6 +272,16 @@ def test_a_contract_of_format_4_still_loads_and_has_no_thresholds_for_references
     assert known.references == ()
     with pytest.raises(UnknownName, match=r"no threshold for 2 references .* --set references=2"):
         known.of_references(2)
+
+
+def test_a_contract_of_format_5_still_loads_and_its_cohort_is_of_both_sides():
+    plain = json.loads((Path(__file__).parent / "contract_format_5.json").read_text())
+    assert plain["format"] == 5
+    known = Contract.from_dict(plain)
+    assert (known.calibration.normalised.cohort, known.calibration.normalised.side) == (60, "both")
+    weaker = replace(known.calibration.normalised, side="weaker")
+    other = known.with_calibration(replace(known.calibration, normalised=weaker))
+    assert Contract.from_dict(other.to_dict()) == other
 
 
 def test_the_rule_of_several_references_is_kept_and_its_weights_are_checked():

@@ -22,6 +22,7 @@ from twofold.nn import dense, tracking
 from twofold.nn.blocks import frozen_parts
 from twofold.nn.builder import PICTURES, kinds_of
 from twofold.twin import ChangeTwin, TrackTwin, Twin
+from twofold.warping import Warping
 
 WANTED = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 """What belongs where a signature says int, and so on; other annotations are left to the function itself."""
@@ -74,7 +75,7 @@ def twin(recipe: Recipe, seed: int = 0, *, given: Input | None = None) -> Twin:
                 raw.facts(),
             )
         made = Twin(raw, encoder)
-        made.comparison = _comparison(recipe.comparison, made.dim)
+        made.comparison = _comparison(recipe, made)
     return made
 
 
@@ -262,13 +263,23 @@ def seeded(seed: int):
         yield
 
 
-def _comparison(piece: Piece, dim: int) -> Comparison:
+def _comparison(recipe: Recipe, made: Twin) -> Comparison:
+    """The recipe's comparison of what the encoder gives; one that aligns frames takes as many as the encoder has."""
+    piece, frames = recipe.comparison, getattr(made.encoder, "frames", None)
     if "dim" in piece.arguments:
         raise RecipeError(
             f"comparison.dim = {piece.arguments['dim']!r}: it follows from encoder.dim; leave it "
             f"out"
         )
-    return comparison.named(piece.name, dim=dim, **piece.arguments)
+    if piece.name != Warping.name:
+        return comparison.named(piece.name, dim=made.dim, **piece.arguments)
+    if frames is None or piece.arguments.get("frames", frames) != frames:
+        given = "one vector" if frames is None else f"{frames} frames"
+        raise RecipeError(
+            f"comparison Warping aligns frames, and encoder {recipe.encoder.name} gives {given}: "
+            + ("--set comparison=cosine" if frames is None else "leave comparison.frames out")
+        )
+    return comparison.named(piece.name, dim=made.dim, **{**piece.arguments, "frames": frames})
 
 
 def _names(module: ModuleType) -> list[str]:

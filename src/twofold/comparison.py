@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from twofold import distances
 from twofold.errors import UnknownName, UsageError, nearest
+from twofold.warping import Warping
 
-__all__ = ["Comparison", "ExpL1", "Matching", "Plain", "WeightedL1", "named"]
+__all__ = ["Comparison", "ExpL1", "Matching", "Plain", "Warping", "WeightedL1", "named"]
 
 
 @runtime_checkable
@@ -238,18 +239,19 @@ NUMBERS = 1 << 22
 LEARNED: dict[str, Callable[..., Any]] = {
     "ExpL1": lambda dim, **arguments: ExpL1(**arguments),
     "Matching": Matching,
+    "Warping": Warping,
     "WeightedL1": WeightedL1,
 }
 """Comparisons that an index finds candidates for by the Euclidean distance."""
 
-ARGUMENTS = {"ExpL1": ("rate",), "Matching": ("width",)}
+ARGUMENTS = {"ExpL1": ("rate",), "Matching": ("width",), "Warping": ("frames", "band")}
 
 
 def named(name: str, *, dim: int, **arguments: Any) -> Comparison:
     """The comparison that a recipe or a bundle names.
 
     Args:
-        name: one of `distances.__all__`, or "WeightedL1", "Matching" or "ExpL1".
+        name: one of `distances.__all__`, or "WeightedL1", "Matching", "Warping" or "ExpL1".
         dim: length of an embedding.
         arguments: what `arguments()` of the comparison said.
 

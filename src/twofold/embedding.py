@@ -4,6 +4,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from twofold.data.pairs import Pairs, things_of
 from twofold.errors import LeftOut, TrainingError, UnreadableInput
 from twofold.inputs import Augmentation, Input
 from twofold.inputs.optional import windows_of
-from twofold.metrics.cohort import as_norm, cohort_statistics, normalised
+from twofold.metrics.cohort import Side, as_norm, cohort_statistics, normalised
 from twofold.metrics.pairs import ScoreBlock
 from twofold.nn.folding import folded
 from twofold.results import Embeddings
@@ -38,6 +40,7 @@ __all__ = [
     "embed_values",
     "pair_scores",
     "read_all",
+    "read_named",
     "scores",
 ]
 
@@ -138,12 +141,26 @@ def _readable(input: Input, values: Sequence[Any], threads: int = 2) -> list[np.
 
     def read(value: Any) -> np.ndarray | str:
         try:
-            return input.read(value)
+            return read_named(input, value)
         except UnreadableInput as error:
             return str(error)
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(read, values))
+
+
+def read_named(input: Input, value: Any) -> np.ndarray:
+    """`input.read`; what it says of a file that cannot be read begins with the name of the file.
+
+    Raises:
+        UnreadableInput: as `input.read`.
+    """
+    try:
+        return input.read(value)
+    except UnreadableInput as error:
+        if not isinstance(value, Path) or value.name in str(error):
+            raise
+        raise UnreadableInput(f"{value.name}: {error}") from error
 
 
 def embed_values(bundle: Bundle, values: Sequence[Any]) -> Float[np.ndarray, "n dim"]:
@@ -270,10 +287,10 @@ def read_all(input: Input, values: Sequence[Any], threads: int = 2) -> Iterator[
     """`input.read` of every value, in order; decoders release the interpreter, so threads help."""
     if len(values) == 1 or (len(values) and isinstance(values[0], np.ndarray)):
         # nothing is decoded: threads would cost more than they give
-        yield from map(input.read, values)
+        yield from (read_named(input, value) for value in values)
         return
     with ThreadPoolExecutor(threads) as pool:
-        yield from pool.map(input.read, values)
+        yield from pool.map(partial(read_named, input), values)
 
 
 def deciding(bundle: Bundle, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
@@ -295,7 +312,7 @@ def deciding(bundle: Bundle, vectors: Float[np.ndarray, "n dim"]) -> ScoreBlock:
         return score_from_distance(comparison.name, distance.cpu().numpy().astype(np.float64))
 
     statistics = cohort_of(bundle, vectors)
-    return plain if statistics is None else as_norm(plain, statistics)
+    return plain if statistics is None else as_norm(plain, statistics, side=_side(bundle))
 
 
 def cohort_of(
@@ -336,4 +353,11 @@ def pair_scores(
     if bundle.cohort is None:
         return found
     sides = [cohort_of(bundle, each) for each in (a, b)]
-    return found if sides[0] is None or sides[1] is None else normalised(found, sides[0], sides[1])
+    if sides[0] is None or sides[1] is None:
+        return found
+    return normalised(found, sides[0], sides[1], side=_side(bundle))
+
+
+def _side(bundle: Bundle) -> Side:
+    known = bundle.calibration and bundle.calibration.normalised
+    return "both" if known is None else known.side

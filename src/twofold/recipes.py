@@ -6,7 +6,7 @@ from pathlib import Path
 from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 from twofold.package_files import installed
-from twofold.sound_recipes import speaker, speech
+from twofold.sound_recipes import speaker, speech, speech_network
 from twofold.track_recipes import WEIGHTS, siamfc, track
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "signature",
     "speaker",
     "speech",
+    "speech_network",
     "text",
     "track",
     "video",

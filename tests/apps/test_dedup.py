@@ -7,14 +7,14 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from twofold import build
+from twofold import build, recipes
 from twofold.apps.dedup import Copies, dedup, dedup_vectors
 from twofold.bundle import Bundle
 from twofold.config import Recipe
 from twofold.contract import Calibration
 from twofold.copies.measured import compared
 from twofold.data.items import Items
-from twofold.embedding import embed
+from twofold.embedding import embed, pair_scores
 from twofold.errors import BundleError, FingerprintMismatch, UnreadableInput, UsageError
 from twofold.inputs.image import Image
 from twofold.results import Embeddings, Estimate
@@ -286,3 +286,15 @@ def test_pictures_of_one_grey_are_copies_only_where_they_are_equal():
     greys = [np.full((32, 32, 3), grey, np.uint8) for grey in (*range(40, 240), 77)]
     found = dedup(Items.from_arrays(greys, list(range(201))), Image(size=32))
     assert [(group.kept, group.copies) for group in found.groups] == [("37", ("200",))]
+
+
+@pytest.mark.parametrize("comparison", ["Matching", "WeightedL1"])
+def test_a_learned_comparison_scores_every_pair(comparison, monkeypatch):
+    monkeypatch.setattr("twofold.apps.dedup_learned.ROWS", 4)
+    recipe = recipes.as_they_are(3, "cosine").replace({"comparison": comparison})
+    bundle = Bundle(twin=build.twin(recipe).eval(), recipe=recipe)
+    vectors = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
+    vectors[7], vectors[9] = vectors[2] + 1e-5, vectors[0] - 1e-5
+    score = float(pair_scores(bundle, vectors[2:3], vectors[7:8])[0]) - 1e-3
+    found = dedup(Items.from_arrays(list(vectors), list(range(10))), bundle, threshold=score)
+    assert sorted(sorted(map(int, pair)) for pair in sets(found)) == [[0, 9], [2, 7]]

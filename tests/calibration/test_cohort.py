@@ -113,6 +113,21 @@ def test_a_cohort_is_kept_in_the_bundle_and_protected(tmp_path):
         Bundle.load(plain)
 
 
+def test_the_weaker_side_is_kept_and_decides(items, tmp_path):
+    done = calibrate_cohort(
+        calibrate(bundle(), items, far=0.1), items, identities=60, side="weaker"
+    )
+    told = done.calibration.normalised
+    assert (told.side, told.top) == ("weaker", 10)
+    a, b = (renamed(clusters(3, 2, spread=0.5, seed=5)).values[i] for i in (0, 1))
+    one, other = (verify(done, *both).score for both in ((a, b), (b, a)))
+    assert one == pytest.approx(other)
+    alike = [np.sort(np.asarray(done.cohort) @ (each / np.linalg.norm(each))) for each in (a, b)]
+    weaker = min(each[-10:].mean() for each in alike)
+    plain = a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+    assert one == pytest.approx(plain - weaker, abs=1e-4)
+
+
 def test_cohorts_that_cannot_be(items):
     with pytest.raises(NotCalibrated, match="calibrate plain scores first"):
         calibrate_cohort(bundle(), items, identities=20)
@@ -121,5 +136,7 @@ def test_cohorts_that_cannot_be(items):
         UsageError, match="a cohort of 1 identities, of which 200 count: both must be at least 2"
     ):
         calibrate_cohort(done, items, identities=1)
+    with pytest.raises(UsageError, match="side = 'weak': did you mean 'weaker'"):
+        calibrate_cohort(done, items, identities=20, side="weak")
     with pytest.raises(NotEnoughData, match="120 identities, of which 119 were to be the cohort"):
         calibrate_cohort(done, items, identities=119)

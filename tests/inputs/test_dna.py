@@ -1,5 +1,7 @@
 """DNA: letters become bases and pieces of bases; what is no base is refused by name."""
 
+import gzip
+
 import numpy as np
 import pytest
 import torch
@@ -96,8 +98,15 @@ def test_a_file_holds_one_record(tmp_path):
     with pytest.raises(UnreadableInput, match="No such file"):
         Dna().read(tmp_path / "none.fasta")
     assert Dna().argument(str(one)) == one and Dna().argument("ACGT") == "ACGT"
-    with pytest.raises(UnreadableInput, match="is not a letter of DNA"):
+    with pytest.raises(UnreadableInput, match=r"there is no file missing\.fasta"):
         Dna().argument("missing.fasta")
+    one.write_text("ACGTX\n\n")
+    with pytest.raises(UnreadableInput, match="1 of 5 letters"):
+        Dna().read(one)
+    packed = tmp_path / "one.fasta.gz"
+    packed.write_bytes(gzip.compress(b">a\nACGT\n"))
+    with pytest.raises(UnreadableInput, match="unpack it first"):
+        Dna().read(packed)
 
 
 def test_what_is_shown_and_measured():

@@ -34,6 +34,33 @@ def test_scores_are_those_of_the_formula(monkeypatch):
         for j, col in enumerate(cols):
             sides = [(plain[i, j] - found[k, 0]) / found[k, 1] for k in (row, col)]
             assert normalised[i, j] == pytest.approx(sum(sides) / 2)
+    weaker = as_norm(score, found, side="weaker")(rows, cols)
+    for i, row in enumerate(rows):
+        for j, col in enumerate(cols):
+            expected = plain[i, j] - min(found[row, 0], found[col, 0])
+            assert weaker[i, j] == pytest.approx(expected)
+
+
+def test_the_weaker_side_tells_how_alike_a_noisy_thing_can_be():
+    """Things with much in common, and queries of them whose noise differs: it spoils what is common, too."""
+    random = np.random.default_rng(0)
+    known, strangers, cohort = random.normal(size=(3, 100, 40)) + 2 * random.normal(size=40)
+    noise = random.uniform(0.2, 3.0, (200, 1)) * random.normal(size=(200, 40))
+    queries = np.concatenate([known, strangers]) + noise
+    stack = np.concatenate([known, queries, cohort])
+    stack /= np.linalg.norm(stack, axis=1, keepdims=True)
+
+    def score(rows, cols):
+        return stack[rows] @ stack[cols].T
+
+    statistics = cohort_statistics(score, 300, np.arange(300, 400), top=10)
+
+    def area(side):
+        fair = score if side is None else as_norm(score, statistics, side=side)
+        best = fair(np.arange(100, 300), np.arange(100)).max(axis=1)
+        return (best[:100, None] > best[None, 100:]).mean()
+
+    assert area("weaker") > area(None) + 0.05
 
 
 def test_who_is_near_everybody_counts_for_less():

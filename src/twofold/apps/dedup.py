@@ -9,7 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.apps.dedup_against import Indexed, beside
+from twofold.apps.dedup_learned import learned_pairs
 from twofold.bundle import Bundle
+from twofold.comparison import Plain
 from twofold.copies.cache import Cache, load_cache, save_cache
 from twofold.copies.candidates import Pair, candidates
 from twofold.copies.cells import Space
@@ -22,7 +24,7 @@ from twofold.copies.rule import DEFAULT, KEEP, Copies, Keep, preferred, rule_in_
 from twofold.copies.stars import Found, stars_of
 from twofold.copies.worth import worth
 from twofold.data.items import Items
-from twofold.embedding import embed_read
+from twofold.embedding import embed_read, scores
 from twofold.errors import UsageError
 from twofold.inputs import Input
 from twofold.inputs.image import Image
@@ -254,11 +256,14 @@ class _Search:
             or self.rule.strictness == "exact"
         ):
             return []
+        told = _told(watch, "searching")
+        if not isinstance(self.bundle.twin.comparison, Plain):
+            return learned_pairs(self.bundle, self.vectors, self.limit, progress=told)
         near = near_pairs(
             self.vectors,
             self.limit,
             distance=self.bundle.contract.distance,
-            progress=_told(watch, "searching"),
+            progress=told,
             check=False,
         )
         self.notes = _bounded(near)
@@ -298,7 +303,10 @@ class _Search:
             return self.indexed.scores.get((first, number)), limit
         if self.limit is None or self.vectors is None or self.bundle is None:
             return None, None
-        space = Space.of(self.vectors[[first, second]], self.limit, self.bundle.contract.distance)
+        both = self.vectors[[first, second]]
+        if not isinstance(self.bundle.twin.comparison, Plain):
+            return float(scores(self.bundle.twin, both[:1], both[1:])[0, 0]), self.limit
+        space = Space.of(both, self.limit, self.bundle.contract.distance)
         return float(space.scores(np.array([0]), np.array([1]))[0]), self.limit
 
     def _preferred(self, places: Sequence[int]) -> list[int]:

@@ -11,7 +11,7 @@ import numpy as np
 from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
-from twofold.embedding import embed_read
+from twofold.embedding import embed_read, read_named
 from twofold.errors import UnreadableInput, UsageError
 from twofold.printable import utf8_name
 from twofold.results import Embeddings, Indexed, Sharded
@@ -261,7 +261,7 @@ def read_or_why(bundle: Bundle, values: Sequence[Any]) -> list[np.ndarray | str]
 
     def read(value: Any) -> np.ndarray | str:
         try:
-            return bundle.twin.input.read(value)
+            return read_named(bundle.twin.input, value)
         except UnreadableInput as error:
             return str(error)
 

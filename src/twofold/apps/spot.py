@@ -8,12 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from twofold.bundle import Bundle
-from twofold.embedding import embed_read, pair_scores
+from twofold.embedding import embed_read, pair_scores, read_named
 from twofold.errors import UnreadableInput, UsageError
 from twofold.inputs.audio import Audio
 from twofold.results import Spotted, Spotting
 
-__all__ = ["spot"]
+__all__ = ["sounds_of", "spot"]
 
 STEPS = 4
 """Windows that begin within the length of one window."""
@@ -48,12 +48,10 @@ def spot(
         UsageError: the bundle does not read sounds, or there is no example.
         UnreadableInput: names what cannot be read.
     """
-    input = bundle.twin.input
-    if not isinstance(input, Audio):
-        raise UsageError(f"spot is for bundles of sounds, and this one reads {input.name}")
+    input = sounds_of(bundle)
     if not examples:
         raise UsageError("give at least one example of what is looked for")
-    shown = [input.read(example) for example in examples]
+    shown = [read_named(input, example) for example in examples]
     known = embed_read(bundle, shown)
     size = round(float(np.mean([len(each) for each in shown])))
     starts, best, which = [], [], []
@@ -78,12 +76,23 @@ def spot(
     )
 
 
+def sounds_of(bundle: Bundle) -> Audio:
+    """The input of a bundle of sounds.
+
+    Raises:
+        UsageError: the bundle reads something else.
+    """
+    input = bundle.twin.input
+    if not isinstance(input, Audio):
+        raise UsageError(f"spot is for bundles of sounds, and this one reads {input.name}")
+    return input
+
+
 def _windows(
     bundle: Bundle, recording: Path, size: int, *, progress: Progress | None
 ) -> Iterator[tuple[Float[np.ndarray, "windows"], Float[np.ndarray, "windows dim"]]]:
     """Where windows begin, in seconds, and their vectors, some hundred at a time."""
-    input = bundle.twin.input
-    assert isinstance(input, Audio)
+    input = sounds_of(bundle)
     step, whole = max(size // STEPS, 1), round(input.seconds(recording))
     starts: list[float] = []
     arrays: list[np.ndarray] = []

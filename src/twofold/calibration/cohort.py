@@ -10,10 +10,14 @@ from twofold.calibration.pairs import calibration, refuse_crossfitted
 from twofold.contract import Normalised
 from twofold.data.items import Items
 from twofold.embedding import deciding, embed_readable
-from twofold.errors import NotCalibrated, NotEnoughData, UsageError
+from twofold.errors import NotCalibrated, NotEnoughData, UsageError, nearest
+from twofold.metrics.cohort import Side
 from twofold.recruitment import pairs_of
 
-__all__ = ["calibrate_cohort"]
+__all__ = ["NEAREST", "calibrate_cohort"]
+
+NEAREST: dict[Side, int] = {"both": 200, "weaker": 10}
+"""How many of a cohort count. On fragments of butterflies' barcodes 2 to 10 were alike, 50 worse (docs/LOG.md)."""
 
 
 def calibrate_cohort(
@@ -21,7 +25,8 @@ def calibrate_cohort(
     items: Items,
     *,
     identities: int,
-    top: int = 200,
+    top: int | None = None,
+    side: Side = "both",
     progress: Callable[[int, int], None] | None = None,
 ) -> Bundle:
     """A copy of a calibrated bundle that tells scores in units of what both sides score against a cohort.
@@ -33,14 +38,16 @@ def calibrate_cohort(
 
     Args:
         identities: how many are the cohort; some hundreds are usual.
-        top: how many of the nearest of them count.
+        top: how many of the nearest of them count; None: 200, or 10 for the weaker side.
+        side: "both" for AS-norm; "weaker" where one of the two is often a part or noisy, such as
+            fragments of DNA: only its scores with the cohort count, and are taken away.
 
     Raises:
         NotCalibrated: `calibrate` comes first.
         CannotCertify: what is left cannot show the rate; says how many identities it takes beside
             the cohort.
         NotEnoughData: no identities are left beside the cohort.
-        UsageError: `identities` or `top` is below 2.
+        UsageError: `identities` or `top` is below 2, or an unknown side.
         IdentityOverlap: identities were trained on.
     """
     known = bundle.calibration
@@ -48,6 +55,9 @@ def calibrate_cohort(
         raise NotCalibrated(
             "calibrate plain scores first: `twofold calibrate BUNDLE DATA --far 1e-2`"
         )
+    if side not in NEAREST:
+        raise UsageError(f"side = {side!r}: {nearest(str(side), NEAREST)}")
+    top = NEAREST[side] if top is None else top
     if min(identities, top) < 2:
         raise UsageError(
             f"a cohort of {identities} identities, of which {top} count: both must be at least 2"
@@ -58,7 +68,7 @@ def calibrate_cohort(
     strangers, rest, aside = _dealt(part, identities, seed=known.seed)
     _, cohort = embed_readable(bundle, strangers)
     plain = replace(known, normalised=None, groups=(), open_set=None)
-    told = Normalised(cohort=len(cohort), top=top, calibration=plain)
+    told = Normalised(cohort=len(cohort), top=top, calibration=plain, side=side)
     records = bundle.provenance.with_part("cohort", aside)
     fair = replace(
         bundle, calibration=replace(known, normalised=told), cohort=cohort, provenance=records

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from twofold.bundle import Bundle
     from twofold.data.items import Items
     from twofold.fusion import Fusion
+    from twofold.metrics.cohort import Side
 
 __all__ = ["CALIBRATION", "calibrate"]
 
@@ -45,6 +46,7 @@ CALIBRATION = {
     "fusion": "mean",
     "groups": False,
     "cohort": 0,
+    "cohort_side": "both",
     "site": "site",
 }
 """What --set knows in `calibrate`, and what counts without it."""
@@ -93,8 +95,9 @@ def calibrate(
             references=5 (also a threshold for each number of references from 2 to 5, for `verify`
             with several files and for `identify`), fusion=mean (how they are compared: by their
             mean, their best or a learned rule), groups=true (also a threshold for each group of
-            DATA), cohort=200 (hold out this many
-            identities to normalise scores), site=group (identities of one group were recruited
+            DATA), cohort=200 (hold out this many identities to normalise scores),
+            cohort_side=weaker (by the side that is less like strangers: fragments, noisy
+            recordings), site=group (identities of one group were recruited
             together: certify by group; site=none: ignore a column site); may be repeated.
         force: replace another bundle at OUT.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
@@ -108,7 +111,8 @@ def calibrate(
         "size": chosen.pop("gallery"),
         "enrolled": chosen.pop("enrolled"),
     }
-    further = {name: chosen.pop(name) for name in ("references", "fusion", "groups", "cohort")}
+    names = ("references", "fusion", "groups", "cohort", "cohort_side")
+    further = {name: chosen.pop(name) for name in names}
     further["fusion"], site = _fusion(further["fusion"]), _site(chosen)
     if bool(many["fpir"]) != bool(many["size"]):
         raise UsageError(
@@ -204,6 +208,7 @@ def _variants(
     fusion: "Fusion",
     groups: bool,
     cohort: int,
+    cohort_side: "Side",
 ) -> "Bundle":
     """A calibrated bundle with the further thresholds that were asked for; each goes by those before it."""
     from twofold.calibration.cohort import calibrate_cohort
@@ -213,7 +218,7 @@ def _variants(
 
     known = {"seed": chosen["seed"], "standing": chosen["standing"]}
     if cohort:
-        done = calibrate_cohort(done, items, identities=cohort)
+        done = calibrate_cohort(done, items, identities=cohort, side=cohort_side)
     if many["fpir"]:
         done = calibrate_gallery(done, items, **known, **many)
     if references:

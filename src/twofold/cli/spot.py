@@ -33,10 +33,12 @@ def spot(
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
     """
+    from twofold.apps.spot import sounds_of
     from twofold.apps.spot import spot as look
     from twofold.terminal import bars, wording
 
     known = loaded(bundle, device, [])
+    sounds_of(known)
     given = [thing(known, word) for word in examples]
     with bars.bar("seconds heard", quiet=json) as progress:
         place = thing(known, str(recording))

@@ -17,6 +17,7 @@ OF_COMMAND = {
         "enrolled",
         "groups",
         "cohort",
+        "cohort_side",
     ),
     "evaluate": ("pictures", "seed", "confidence"),
     "monitor": ("looks", "genuine", "distance"),

@@ -5,6 +5,7 @@ Here everything is a score: larger is more alike (law 1).
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
@@ -313,11 +314,14 @@ class Normalised:
 
     Attributes:
         cohort: how many vectors that are. top: how many of the nearest count.
+        side: whose scores with the cohort count: those of "both" sides (AS-norm), or of the
+            "weaker" one, which are then taken away and no unit.
     """
 
     cohort: int
     top: int
     calibration: Calibration
+    side: Literal["both", "weaker"] = "both"
 
 
 @dataclass(frozen=True, kw_only=True)

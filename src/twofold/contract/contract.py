@@ -24,11 +24,12 @@ from twofold.strict_json import plain_object, table
 
 __all__ = ["ZERO", "Contract", "score_from_distance", "scores_block"]
 
-FORMAT = 5
+FORMAT = 6
 """Of the JSON; all earlier ones are still read. 1 knew no unsure zone, 2 no groups, cohort and
-reference, 3 had `certified` in place of a standing, 4 knew no thresholds for several references."""
+reference, 3 had `certified` in place of a standing, 4 knew no thresholds for several references, 5
+no cohort of the weaker side."""
 
-ZERO = {"cosine": 1.0, "ExpL1": 1.0, "Matching": 1.0}
+ZERO = {"cosine": 1.0, "ExpL1": 1.0, "Matching": 1.0, "Warping": 1.0}
 """What a distance is taken from, where not 0: the score of the cosine distance is the cosine."""
 
 

@@ -128,7 +128,7 @@ def _said(values: Sequence[Float[np.ndarray, "length channels"]], labels: Sequen
     missing = sum(bool(np.isnan(each).any()) for each in values)
     return (
         f"{len(values)} series of {counted(len(set(labels)), 'class')}, {long} "
-        f"values long, {' or '.join(map(str, channels))} "
+        f"{'value' if max(lengths) == 1 else 'values'} long, {' or '.join(map(str, channels))} "
         f"{'channel' if channels == [1] else 'channels'}"
         + (f"; values are missing in {missing}" if missing else "")
     )

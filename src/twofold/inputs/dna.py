@@ -159,6 +159,8 @@ class Dna:
         path = Path(word.removeprefix("@"))
         if word.startswith("@") or file_at(path):
             return path
+        if path.suffix or "/" in word:
+            raise UnreadableInput(f"there is no file {word}, and it is not a sequence of bases")
         _codes(word)
         return word
 
@@ -209,7 +211,9 @@ def _letters(value: object) -> str:
             with value.open(encoding="ascii") as file:
                 text = file.read(LARGEST_SEQUENCE + 1)
         except UnicodeDecodeError:
-            raise UnreadableInput(f"{value.name} is not a text of ASCII letters") from None
+            packed = value.suffix == ".gz"
+            remedy = ": it is compressed, so unpack it first (gunzip)" if packed else ""
+            raise UnreadableInput(f"{value.name} is not a text of ASCII letters{remedy}") from None
         except OSError as error:
             raise UnreadableInput(f"{value} cannot be read: {error.strerror}") from None
         value = text
@@ -227,7 +231,7 @@ def _letters(value: object) -> str:
         raise UnreadableInput(
             "the file holds several records: give them as DATA (twofold index, dedup), or one record"
         )
-    return text
+    return text.rstrip()
 
 
 def _codes(text: str) -> Int[np.ndarray, "letters"]:

@@ -26,6 +26,17 @@ MISSING, MISSING_SECONDS = 0.02, 0.5
 """Share and seconds of a film that its header may promise too much: some count the sound, or round."""
 
 
+MISSING = 0.1
+"""Share of the length in a film's header by which all its streams may end too early: authors write tails of sound or
+rounded lengths, and a download that broke off lacks more."""
+
+MICROSECONDS = 1_000_000
+"""Units of FFmpeg's AV_TIME_BASE in a second."""
+
+TELLING = ("matroska", "mov")
+"""Formats whose header says how long the film is; FFmpeg guesses that of others from their size."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Frame:
     """A frame of a film.
@@ -145,17 +156,37 @@ class Film:
     def _index(self) -> tuple[list[int], list[int]]:
         """Time stamps of all frames, and the places of those that can be decoded without others; nothing is decoded."""
         stamps: list[tuple[int, bool]] = []
-        for packet in self._container.demux(self._stream):
+        end = 0.0
+        for packet in self._container.demux():
             stamp = packet.pts if packet.pts is not None else packet.dts
-            if stamp is not None and packet.size:
+            if stamp is None or not packet.size:
+                continue
+            end = max(end, (stamp + (packet.duration or 0)) * float(packet.time_base or 0))
+            if packet.stream_index == self._stream.index:
                 stamps.append((stamp, packet.is_keyframe))
             if len(stamps) > MOST_FRAMES:
                 raise UnreadableInput(f"{self._name} has more than {MOST_FRAMES:,} frames: cut it")
         if not stamps:
             raise UnreadableInput(f"{self._name} holds no frame: replace it or leave it out")
+        self._refuse_cut(end)
         stamps.sort()
         keys = [place for place, (_, key) in enumerate(stamps) if key]
         return [stamp for stamp, _ in stamps], [0, *(place for place in keys if place)]
+
+    def _refuse_cut(self, end: float) -> None:
+        """See that the streams go on for about as long as the header says.
+
+        Args:
+            end: seconds at which the last packet of any stream ends.
+        """
+        length = (self._container.duration or 0) / MICROSECONDS
+        started = (self._container.start_time or 0) / MICROSECONDS
+        told = any(name in self._container.format.name for name in TELLING)
+        if told and end - started < (1 - MISSING) * length:
+            raise UnreadableInput(
+                f"{self._name} is truncated: {end - started:.1f} of {length:.1f} seconds are "
+                "there; repair it or leave it out"
+            )
 
 
 @contextmanager

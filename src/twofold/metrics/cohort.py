@@ -1,12 +1,17 @@
 """Cohort normalisation: scores in units of what either side scores against strangers like it."""
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Float, Int
 
 from twofold.errors import NotEnoughData, UsageError
 from twofold.metrics.pairs import ScoreBlock, finite
 
-__all__ = ["as_norm", "cohort_statistics", "normalised"]
+__all__ = ["Side", "as_norm", "cohort_statistics", "normalised"]
+
+Side = Literal["both", "weaker"]
+"""Whose scores with the cohort count: those of both sides, or of the one that is less like all strangers."""
 
 SCORES_AT_ONCE = 1 << 22
 """Scores held at once: 32 MB in float64."""
@@ -51,7 +56,9 @@ def cohort_statistics(
     return found
 
 
-def as_norm(score: ScoreBlock, statistics: Float[np.ndarray, "items 2"]) -> ScoreBlock:
+def as_norm(
+    score: ScoreBlock, statistics: Float[np.ndarray, "items 2"], *, side: Side = "both"
+) -> ScoreBlock:
     """Adaptive symmetric normalisation of scores (AS-norm; Matejka et al. 2017, Interspeech, AS-norm 1).
 
     `s' = ((s - mean_a) / deviation_a + (s - mean_b) / deviation_b) / 2`, with the statistics of
@@ -60,6 +67,8 @@ def as_norm(score: ScoreBlock, statistics: Float[np.ndarray, "items 2"]) -> Scor
 
     Args:
         statistics: of `cohort_statistics`, a row for each item that `score` knows.
+        side: "weaker" takes `s' = s - min(mean_a, mean_b)`: what a fragment or a noisy recording
+            scores above what it scores with strangers, as t-norm of its side does, and symmetric.
 
     Returns:
         Scores of items `rows` with items `cols`, as `score` gives them; they have no bounds.
@@ -68,9 +77,8 @@ def as_norm(score: ScoreBlock, statistics: Float[np.ndarray, "items 2"]) -> Scor
     def fair(
         rows: Int[np.ndarray, "rows"], cols: Int[np.ndarray, "cols"]
     ) -> Float[np.ndarray, "rows cols"]:
-        return normalised(
-            finite(score(rows, cols)), statistics[rows][:, None], statistics[cols][None, :]
-        )
+        sides = statistics[rows][:, None], statistics[cols][None, :]
+        return normalised(finite(score(rows, cols)), *sides, side=side)
 
     return fair
 
@@ -79,6 +87,10 @@ def normalised(
     scores: Float[np.ndarray, "*shape"],
     a: Float[np.ndarray, "*shape_a 2"],
     b: Float[np.ndarray, "*shape_b 2"],
+    *,
+    side: Side = "both",
 ) -> Float[np.ndarray, "*shape"]:
-    """Scores in the units of both sides' statistics, which are spread over the scores' shape."""
+    """Scores by the statistics of both sides, or of the weaker one; these are spread over the scores' shape."""
+    if side == "weaker":
+        return scores - np.minimum(a[..., 0], b[..., 0])
     return ((scores - a[..., 0]) / a[..., 1] + (scores - b[..., 0]) / b[..., 1]) / 2.0

@@ -17,6 +17,7 @@ from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
 from twofold.nn.series_cnn import cnn_lstm, fcn_1d, inception_time
 from twofold.nn.speakers import ge2e, tdnn
 from twofold.nn.timm_pictures import timm
+from twofold.nn.word_frames import word_frames
 
 __all__ = [
     "aligned_gradients",
@@ -52,4 +53,5 @@ __all__ = [
     "transformer",
     "vgg11",
     "vgg16",
+    "word_frames",
 ]

@@ -24,7 +24,7 @@ MARGINS = {
 """What positive_margin and negative_margin are where the recipe does not say."""
 
 
-BOUNDED = {"cosine": 2.0, "ExpL1": 1.0}
+BOUNDED = {"cosine": 2.0, "ExpL1": 1.0, "Warping": 2.0}
 """Largest distances, whatever the vectors."""
 
 

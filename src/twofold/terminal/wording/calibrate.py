@@ -97,7 +97,8 @@ def _variants(known: Calibration) -> str:
     if known.normalised is not None:
         fair = known.normalised
         lines.append(
-            f"verdicts go by scores normalised by a cohort of {fair.cohort} vectors: threshold "
+            f"verdicts go by scores normalised by a cohort of {fair.cohort} vectors"
+            f"{', of the weaker side' if fair.side == 'weaker' else ''}: threshold "
             f"{fair.calibration.threshold:.4f} from "
             f"{count(fair.calibration.identities, 'other identity')}\n"
         )
