@@ -124,8 +124,10 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "search": ("bench/search.py", "src/twofold/store"),
     "signals": (
         "bench/signals.py",
+        "src/twofold/calibration/cohort.py",
         "src/twofold/inputs/dna.py",
         "src/twofold/inputs/dna_augment.py",
+        "src/twofold/metrics/cohort.py",
         "src/twofold/nn/sequences.py",
         "src/twofold/recipes.py",
     ),
@@ -134,9 +136,11 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/inputs/audio.py",
         "src/twofold/inputs/audio_augment.py",
         "src/twofold/inputs/audio_features.py",
-        "src/twofold/nn/resnet.py",
+        "src/twofold/nn/keywords.py",
         "src/twofold/nn/speakers.py",
+        "src/twofold/nn/word_frames.py",
         "src/twofold/sound_recipes.py",
+        "src/twofold/warping.py",
     ),
     **dict.fromkeys(
         ("signals_series_cost", "signals_ucr", "signals_ucr_one_shot"),
