@@ -8,7 +8,8 @@ certified. The sources are dealt into four folds by the hash of their names. In 
 networks learn from the clips of the other sources, and judge pairs of clips of different sources
 of the fold: are both of one class? Both networks stand on the same frozen ImageNet features of the
 same frames, and have the recipe `video`'s other settings. The figure is the area under the ROC
-curve over the pairs of all folds; intervals resample sources.
+curve over the pairs of all folds; intervals resample sources. The same is done with the differences
+of frames in place of frames (`input.differences`), which leave the scene out.
 """
 
 import argparse
@@ -91,49 +92,73 @@ def with_sources(items: Items, sources: list[str]) -> Items:
 
 
 def judged(items: Items, recipe: Recipe, seeds: list[int]) -> list[dict[str, Any]]:
-    """The rows of both networks, and of the frames' features without training."""
+    """The rows of both networks, of frames and of their differences, and of the features without training."""
     first, second, same, weights = pairs_of_folds(items)
-    rows_of: dict[str, list[np.ndarray]] = {}
     began = time.process_time()
-    for network in ("clip_lstm", "clip_average"):
-        made = recipe.replace({"encoder.name": network} | _kept(recipe))
-        rows_of[network] = [scores(items, made, seed, first=first, second=second) for seed in seeds]
+    table = {}
+    for which, shown in (("", recipe), (MOVING, recipe.replace({"input.differences": True}))):
+        for network in ("clip_lstm", "clip_average"):
+            made = shown.replace({"encoder.name": network} | _kept(shown))
+            each = [scores(items, made, seed, first=first, second=second) for seed in seeds]
+            table[network + which] = np.mean(each, axis=0)
+        table[f"untrained{which}"] = plain_scores(items, shown, first, second)
     minutes = (time.process_time() - began) / 60
-    untrained = plain_scores(items, recipe, first, second)
     said = (
         f"{len(items)} clips of {len(items.sources)} sources, {FOLDS} folds by source, mean of "
-        f"seeds {seeds}, {minutes:.1f} CPU minutes for both networks; a closed set of two classes"
+        f"seeds {seeds}, {minutes:.1f} CPU minutes for all; a closed set of two classes"
     )
-    table = {name: np.mean(ranks, axis=0) for name, ranks in rows_of.items()}
     codes = items.source
     assert codes is not None
     draw = resampled(codes[first], codes[second], len(items.sources))
-    aucs = {
-        name: [auc(each, same, weights * draws) for draws in draw]
-        for name, each in (table | {"untrained": untrained}).items()
-    }
     whole = {name: auc(each, same, weights) for name, each in table.items()}
-    gain = np.subtract(aucs["clip_lstm"], aucs["clip_average"])
-    return [
-        row("video_auc", whole["clip_lstm"], interval=middle(aucs["clip_lstm"]), anchor=said),
+    drawn_aucs = {
+        name: np.array([auc(each, same, weights * draws) for draws in draw])
+        for name, each in table.items()
+    }
+    return rows_of(whole, drawn_aucs, said)
+
+
+MOVING = "_differences"
+"""Behind the name of a network that looks at differences of frames."""
+
+LSTM_LESS_MEAN = "LSTM over time less the frame average, the same pairs; paired over sources"
+MOVING_LESS_FRAMES = (
+    "differences less frames, both by the average, the same pairs; paired over sources"
+)
+ANCHORS = {
+    "untrained": "cosine of the mean of the frames' features, nothing trained",
+    "clip_average" + MOVING: "mean of the features of differences of frames, a head on them",
+}
+
+
+def rows_of(
+    whole: dict[str, float], drawn_aucs: dict[str, np.ndarray], said: str
+) -> list[dict[str, Any]]:
+    """The figures, by network; and gains in the same resamplings."""
+    names = {
+        "video_auc": "clip_lstm",
+        "video_auc_frame_average": "clip_average",
+        "video_auc_untrained": "untrained",
+        "video_auc_differences": "clip_average" + MOVING,
+        "video_auc_differences_lstm": "clip_lstm" + MOVING,
+        "video_auc_differences_untrained": "untrained" + MOVING,
+    }
+    rows = [
         row(
-            "video_auc_frame_average",
-            whole["clip_average"],
-            interval=middle(aucs["clip_average"]),
-        ),
-        row(
-            "video_auc_gain",
-            whole["clip_lstm"] - whole["clip_average"],
-            interval=middle(gain),
-            anchor="LSTM over time less the frame average, the same pairs; paired over sources",
-        ),
-        row(
-            "video_auc_untrained",
-            auc(untrained, same, weights),
-            interval=middle(aucs["untrained"]),
-            anchor="cosine of the mean of the frames' features, nothing trained",
-        ),
+            name,
+            whole[network],
+            interval=middle(drawn_aucs[network]),
+            anchor=said if network == "clip_lstm" else ANCHORS.get(network, ""),
+        )
+        for name, network in names.items()
     ]
+    for name, one, other, anchor in (
+        ("video_auc_gain", "clip_lstm", "clip_average", LSTM_LESS_MEAN),
+        ("video_auc_differences_gain", "clip_average" + MOVING, "clip_average", MOVING_LESS_FRAMES),
+    ):
+        between = middle(drawn_aucs[one] - drawn_aucs[other])
+        rows.append(row(name, whole[one] - whole[other], interval=between, anchor=anchor))
+    return rows
 
 
 def _kept(recipe: Recipe) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from drawn_films import numbered, write_film
 from twofold.errors import MissingExtra, RecipeError, UnreadableInput
@@ -138,6 +139,21 @@ def test_without_the_extra_it_is_named(tmp_path, monkeypatch):
     with pytest.raises(MissingExtra, match=r"pip install 'twofold\[video\]'"):
         SMALL.read(path)
     assert len(SMALL.read(numbered(2))) == 4
+
+
+def test_differences_show_what_moves_and_not_the_scene():
+    moving = SMALL.__class__(**{**SMALL.arguments(), "differences": True})
+    frames = numbered(SMALL.frames)
+    scene = np.random.default_rng(0).integers(0, 100, frames.shape[1:], dtype=np.uint8)
+    both = [frames // 4, frames // 4 + scene]
+    batch = moving.normalise(moving.stack([moving.read(each) for each in both]))
+    assert batch.shape == (2, SMALL.frames, 3, *SMALL.picture.shape)
+    torch.testing.assert_close(batch[0], batch[1], atol=0.2, rtol=0)
+    torch.testing.assert_close(batch[:, -1], batch[:, -2])
+    with pytest.raises(UnreadableInput, match="nothing moves in the film"):
+        moving.read(np.stack([scene] * 5))
+    with pytest.raises(RecipeError, match="two frames or more"):
+        SMALL.__class__(frames=1, differences=True)
 
 
 def test_a_page_shows_frames_beside_each_other(tmp_path):

@@ -22,6 +22,9 @@ __all__ = ["Video"]
 SHOWN = 6
 """Frames of a clip that a page shows beside each other."""
 
+STILL = 1e-3
+"""Smallest deviation of differences by which they are divided."""
+
 MOST_SAMPLED = 4096
 """Frames that are sampled from a film at most: they are held in memory, as bytes, at the input's size."""
 
@@ -42,6 +45,8 @@ class Video:
         fit: how another shape is brought to `size`: "stretch", "pad" or "crop", as of `Image`.
         mean: subtracted from pixels in [0, 1]; one number, or one per channel.
         std: divides the rest.
+        differences: the encoder sees how much each frame differs from the next, and not the frames:
+            what moves, and not the scene. The differences of a clip have mean 0 and deviation 1.
         max_pixels: films with larger frames are refused before one is decoded.
 
     Raises:
@@ -55,6 +60,7 @@ class Video:
     fit: str = "stretch"
     mean: float | Sequence[float] = 0.5
     std: float | Sequence[float] = 0.25
+    differences: bool = False
     max_pixels: int = 25_000_000
 
     name: ClassVar[str] = "Video"
@@ -71,6 +77,8 @@ class Video:
                 f"frames = {self.frames} and clips = {self.clips}: both are positive, and at most "
                 f"{MOST_SAMPLED:,} frames are sampled from a film"
             )
+        if self.differences and self.frames < 2:
+            raise RecipeError("differences are of two frames or more: --set input.frames=16")
         _ = self.picture  # which checks the other fields
 
     @functools.cached_property
@@ -99,7 +107,12 @@ class Video:
         else:
             with film(value, max_pixels=self.max_pixels) as opened:
                 pictures = [PIL.Image.fromarray(frame.picture) for frame in opened.spread(count)]
-        return np.stack([self.picture.read(picture) for picture in pictures])
+        found = np.stack([self.picture.read(picture) for picture in pictures])
+        if self.differences and (found == found[0]).all():
+            raise UnreadableInput(
+                "nothing moves in the film, and this bundle looks at what moves: leave it out"
+            )
+        return found
 
     def windows_of(
         self, array: UInt8[np.ndarray, "frames height width channels"]
@@ -129,11 +142,17 @@ class Video:
     def normalise(
         self, batch: Shaped[Tensor, "batch frames channels height width"]
     ) -> Float[Tensor, "batch frames channels height width"]:
-        """What the encoder sees: (x / 255 - mean) / std in float32."""
-        return self.picture.normalise(batch.flatten(0, 1)).unflatten(0, batch.shape[:2])
+        """What the encoder sees: (x / 255 - mean) / std in float32; or the differences of that, the last one twice."""
+        found = self.picture.normalise(batch.flatten(0, 1)).unflatten(0, batch.shape[:2])
+        if not self.differences:
+            return found
+        moved = (found[:, 1:] - found[:, :-1]).abs()
+        moved = moved - moved.mean(dim=(1, 2, 3, 4), keepdim=True)
+        spread = moved.square().mean(dim=(1, 2, 3, 4), keepdim=True).sqrt()
+        return torch.cat([moved, moved[:, -1:]], dim=1) / spread.clamp(min=STILL)
 
     def example(self) -> UInt8[np.ndarray, "frames height width channels"]:
-        """A blank clip."""
+        """A blank clip, in which nothing moves."""
         return np.stack([self.picture.example()] * self.frames)
 
     def facts(self) -> dict[str, Any]:
