@@ -68,7 +68,7 @@ def speech_centre() -> Recipe:
             },
             "freeze": "trunk",
             "loss": {"name": "supcon", "temperature": 0.1},
-            "p": 16,
+            "p": 4,
             "k": 4,
             "epochs": 2,
             "optimiser": {"learning_rate": 1e-4, "weight_decay": 0.0},
