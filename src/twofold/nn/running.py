@@ -66,7 +66,7 @@ def fuse_activations(module: nn.Module) -> None:
 def _padding(layer: SamePadConvolution) -> nn.Conv2d:
     kernel, stride = layer.kernel_size[0], layer.stride[0]
     weight = layer.weight.detach()
-    if stride == 2:
+    if stride == 2 and kernel > 1:
         weight, kernel = F.pad(weight, (1, 0, 1, 0)), kernel + 1
     made = nn.Conv2d(
         layer.in_channels,
