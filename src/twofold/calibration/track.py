@@ -24,12 +24,12 @@ SEEN = 0.6
 FOLDS = 2
 """Parts of the films: each judges what was fitted on the others."""
 
-RIDGE = 1.0
+RIDGE = 0.1
 """Weight of the squared weights, in films: it keeps a perfect separation from running away."""
 
-ROUNDS = 2
-"""The first looks at films with the logit alone, the second with what the first has found: what a tracker
-does next depends on its confidence."""
+FIRST = 3
+"""One film of so many is followed by the logit alone; the others by what was found on those. What a tracker does
+next depends on its confidence, so most films should be followed with one that is about right."""
 
 NEWTON = 25
 """Steps of Newton's method: ten are enough."""
@@ -64,22 +64,25 @@ def calibrate_track(
     Raises:
         NotEnoughData: fewer than two films, or the object is on target (or off it) in none of them.
     """
-    known = list(films)
+    known, bundle = list(films), replace(bundle, confidence=None)
     if len(known) < FOLDS:
         raise NotEnoughData(f"{len(known)} films: a confidence is fitted on {FOLDS} or more")
-    found: list[Seen] = []
-    confidence = None
-    for _ in range(ROUNDS):
-        current = replace(bundle, confidence=confidence)
-        parts = []
-        for number, film in enumerate(known):
-            parts.append(_followed(current, film, number, device))
-            if watch is not None:
-                watch(number + 1)
-        found.append(_pooled(parts))
-        confidence = _fitted(_pooled(found), len(known))
-    assert confidence is not None
-    return replace(confidence, auroc=_held_out(found[-1], len(known)))
+    first = range(0, len(known), FIRST)
+    parts: list[Seen] = []
+    for number in [*first, *(n for n in range(len(known)) if n not in first)]:
+        if len(parts) == len(first):
+            bundle = replace(bundle, confidence=_first_fit(parts))
+        parts.append(_followed(bundle, known[number], len(parts), device))
+        if watch is not None:
+            watch(len(parts))
+    seen = _pooled(parts)
+    return replace(_fitted(seen), auroc=_held_out(seen))
+
+
+def _first_fit(parts: list[Seen]) -> TrackConfidence | None:
+    """From the first films; None where they do not show both: then the logit goes on deciding."""
+    seen = _pooled(parts)
+    return None if seen.on.all() or not seen.on.any() else _fitted(seen)
 
 
 def _followed(bundle: TrackBundle, film: MotionFilm, number: int, device: str | None) -> Seen:
@@ -115,7 +118,7 @@ def _pooled(parts: list[Seen]) -> Seen:
     )
 
 
-def _fitted(seen: Seen, films: int) -> TrackConfidence:
+def _fitted(seen: Seen) -> TrackConfidence:
     """Logistic regression by Newton's method; every film weighs the same."""
     if seen.on.all() or not seen.on.any():
         state = "off" if not seen.on.any() else "on"
@@ -124,7 +127,7 @@ def _fitted(seen: Seen, films: int) -> TrackConfidence:
         )
     means, scales = seen.readings.mean(0), seen.readings.std(0) + 1e-6
     values = np.column_stack([(seen.readings - means) / scales, np.ones(len(seen.on))])
-    share = 1 / np.bincount(seen.film, minlength=films)[seen.film]
+    share = 1 / np.bincount(seen.film)[seen.film]
     ridge = np.diag([RIDGE] * len(READINGS) + [1e-6])
     weights = np.zeros(values.shape[1])
     for _ in range(NEWTON):
@@ -138,16 +141,16 @@ def _fitted(seen: Seen, films: int) -> TrackConfidence:
         scales=tuple(scales.tolist()),
         bias=float(weights[-1]),
         auroc=float("nan"),
-        films=films,
+        films=len(np.unique(seen.film)),
     )
 
 
-def _held_out(seen: Seen, films: int) -> float:
+def _held_out(seen: Seen) -> float:
     """AUROC over frames of films that the fit has not seen."""
     scores = np.empty(len(seen.on))
     for fold in range(FOLDS):
         judged = seen.film % FOLDS == fold
         rest = Seen(readings=seen.readings[~judged], on=seen.on[~judged], film=seen.film[~judged])
-        fitted = _fitted(rest, films)
+        fitted = _fitted(rest)
         scores[judged] = [fitted.probability(row.tolist()) for row in seen.readings[judged]]
     return lost_auroc(scores, seen.on)

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 import PIL.Image
+import PIL.ImageChops
 import PIL.ImageDraw
 from jaxtyping import Float, UInt8
 
@@ -38,6 +39,9 @@ HIDDEN = 8, 20
 SIZES = 30, 110
 """Root of the area of an object's box, in pixels of a frame of 640 x 360."""
 
+TURNS = 10.0, 60.0
+"""Degrees up to which objects turn from upright."""
+
 SPRITE = 160
 """Side of the picture of an object before it is scaled."""
 
@@ -46,6 +50,9 @@ THERE = 0.25
 
 SHARE_OF_CUTS = 0.4
 """Absences that begin or end from one frame to the next; the others take the object over the border."""
+
+GRAIN, MIDDLE, SPARE = 3.0, 32, 32
+"""Spread of a camera's noise, its middle while it is stored in bytes, and by how many pixels it may be shifted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,16 +97,19 @@ class MotionFilm:
         """HWC uint8 RGB, one after the other."""
         draw = np.random.default_rng((self.seed, 1))
         height, width = self.size
-        noise = draw.normal(0, 3, (height + 32, width + 32, 1)).astype(np.int16)
+        shape = (height + SPARE, width + SPARE)
+        grain = PIL.Image.fromarray(
+            draw.normal(MIDDLE, GRAIN, shape).clip(0, 2 * MIDDLE).astype(np.uint8)
+        ).convert("RGB")
         for number in range(len(self)):
             x, y = self.pan[number].round().astype(int)
             frame = PIL.Image.fromarray(self.backdrop[y : y + height, x : x + width])
             for sprite in self.sprites:
                 _paste(frame, sprite, number)
-            top, left = draw.integers(0, 32, 2)
-            grain = noise[top : top + height, left : left + width]
-            lit = np.asarray(frame).astype(np.int16) + grain + round(self.light[number])
-            yield lit.clip(0, 255).astype(np.uint8)
+            left, top = draw.integers(0, SPARE, 2).tolist()
+            noise = grain.crop((left, top, left + width, top + height))
+            lit = PIL.ImageChops.add(frame, noise, 1.0, round(self.light[number]) - MIDDLE)
+            yield np.asarray(lit)
 
 
 def motion_films(
@@ -173,7 +183,8 @@ def _sprite(
     bounds = np.array([[0.1, 0.9], [0.1, 0.9]]) * np.array([[size[1]], [size[0]]])
     way = _smooth(draw, count, bounds, draw.uniform(0.5, 4.0) * scale)
     swell = np.exp(_smooth(draw, count, np.array([[-0.35, 0.35]]), 0.01))
-    turn = _smooth(draw, count, np.array([[-25.0, 25.0]]), 0.8)
+    most = draw.uniform(*TURNS)
+    turn = _smooth(draw, count, np.array([[-most, most]]), most / 30)
     return Sprite(
         picture=_surface(draw, pictures),
         places=np.concatenate([way, swell * side / SPRITE, turn], axis=1),

@@ -21,7 +21,9 @@ class Settings:
 
     Attributes:
         sure: confidence from which on a box counts.
-        hold: below it the box stays where it was.
+        hold: below it the box stays where it was, unless the network alone says (with a probability
+            of a half) that the object is there: looks change more than the films that calibrate
+            show, and what is only doubted should not be lost for that.
         patience: frames in a row without a sure box, after which the object is lost.
         windows: of the frame that are looked at in each frame while an object is lost.
         every, gate, blend: frames between two updates of the example, the confidence that all of
@@ -48,6 +50,7 @@ class Sighting:
         box: (centre x, centre y, width, height) in pixels of the frame.
         readings: in the order of `READINGS`. confidence: what they amount to.
         score: in (0, 1), with every penalty. near: whether the window lay about the last place.
+        look: what the maps hold there.
     """
 
     box: Float[np.ndarray, "4"]
@@ -55,6 +58,12 @@ class Sighting:
     confidence: float
     score: float
     near: bool
+    look: Sequence[Float[Tensor, "values"]] = ()
+
+    @property
+    def likely(self) -> bool:
+        """Whether the network alone takes it for the object."""
+        return self.readings[0] >= 0
 
 
 @dataclass(kw_only=True)
@@ -64,14 +73,15 @@ class Target:
     Attributes:
         box: (centre x, centre y, width, height) in pixels, where it was last.
         first, running: its look in the first frame, and lately. example: what is searched for.
-        likeness: what the maps of the first frame hold at its place.
+        looks: what the maps held at its place in the first frame, and when the example was last
+            brought up to date; a place is as much like it as it is like one of them.
         seen: the best place of the last frame, taken or not.
     """
 
     box: Float[np.ndarray, "4"]
     first: Sequence[Tensor]
     example: Sequence[Tensor]
-    likeness: Sequence[Float[Tensor, "values"]]
+    looks: list[Sequence[Float[Tensor, "values"]]]
     settings: Settings
     running: Sequence[Tensor] | None = None
     seen: Sighting | None = None
@@ -115,14 +125,21 @@ class Target:
         before = look if self.running is None else self.running
         self.running = _mixed(before, look, known.blend)
         self.example = _mixed(self.first, self.running, known.running)
+        if self.seen is not None and self.seen.look:
+            self.looks = [self.looks[0], self.seen.look]
+
+    def likeness(self, now: Sequence[Float[Tensor, "values"]]) -> float:
+        """The mean cosine over levels, to the look that is more alike."""
+        return max(
+            sum(float(a @ b) for a, b in zip(now, known, strict=True)) / max(len(known), 1)
+            for known in self.looks
+        )
 
     def _follow(self, sighting: Sighting) -> None:
         known = self.settings
         self.seen, self.confidence = sighting, sighting.confidence
-        if sighting.confidence >= known.hold:
-            rate = known.smoothing.rate * sighting.score
-            size = self.box[2:] + (sighting.box[2:] - self.box[2:]) * rate
-            self.box = np.concatenate([sighting.box[:2], size])
+        if sighting.confidence >= known.hold or sighting.likely:
+            self._move(sighting)
         self._unsure = 0 if sighting.confidence >= known.sure else self._unsure + 1
         self._steady = self._steady + 1 if sighting.confidence >= known.gate else 0
         if self._unsure >= known.patience:
@@ -139,7 +156,15 @@ class Target:
             self._unsure = self._steady = 0
             return
         self.seen, self.confidence = best, min(best.confidence, sure / 2)
+        if self._pending is None and near.likely:
+            self._move(near)
         self._pending = best.box if best.confidence >= sure else None
+
+    def _move(self, sighting: Sighting) -> None:
+        """To the place that was seen; the size follows slowly."""
+        rate = self.settings.smoothing.rate * sighting.score
+        size = self.box[2:] + (sighting.box[2:] - self.box[2:]) * rate
+        self.box = np.concatenate([sighting.box[:2], size])
 
 
 def _mixed(old: Sequence[Tensor], new: Sequence[Tensor], share: float) -> list[Tensor]:

@@ -113,7 +113,7 @@ class Tracker:
                     box=box,
                     first=first,
                     example=first,
-                    likeness=look(maps, window.to_crop(box), self._pixels, place),
+                    looks=[look(maps, window.to_crop(box), self._pixels, place)],
                     settings=self._settings,
                 )
             )
@@ -186,8 +186,7 @@ class Tracker:
         *,
         near: bool,
     ) -> Sighting:
-        pairs = list(zip(now, target.likeness, strict=True))
-        likeness = sum(float(a @ b) for a, b in pairs) / max(len(pairs), 1)
+        likeness = target.likeness(now)
         values = (reading.logit, reading.margin, likeness, reading.size, reading.spread)
         known = self._confidence
         return Sighting(
@@ -196,6 +195,7 @@ class Tracker:
             confidence=_logistic(reading.logit) if known is None else known.probability(values),
             score=reading.score,
             near=near,
+            look=now,
         )
 
     def _renew(self, frame: Picture, fill: UInt8[Tensor, "3"]) -> None:
