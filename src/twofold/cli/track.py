@@ -80,7 +80,7 @@ def loaded(bundle: Path) -> "TrackBundle":
     from twofold.track_bundle import TrackBundle
 
     if bundle == PRETRAINED and not bundle.exists():
-        return TrackBundle.pretrained()  # pyright: ignore[reportAttributeAccessIssue]
+        return TrackBundle.pretrained()
     return TrackBundle.load(bundle)
 
 
