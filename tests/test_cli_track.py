@@ -122,7 +122,7 @@ def test_a_film_that_breaks_off_keeps_what_is_done(run, model, tmp_path):
     film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
     files = ("-o", tmp_path / "t.csv", "--page", tmp_path / "t.html")
     said = refused(run, model, film, "--box", "10,10,20,20", *files)
-    assert "breaks off after" in said and "frames of it are in" in said
+    assert "is truncated" in said and "frames of it are in" in said
     assert 5 <= len(rows_of(tmp_path / "t.csv")) < 20 and (tmp_path / "t.html").is_file()
 
 

@@ -19,13 +19,6 @@ __all__ = ["Film", "Frame", "film"]
 MOST_FRAMES = 10_000_000
 """Frames of a film at most: four days at 25 a second. Their times are kept in memory, 8 bytes each."""
 
-MICROSECONDS = 1e6
-"""In a second: what FFmpeg counts the length of a file in."""
-
-MISSING, MISSING_SECONDS = 0.02, 0.5
-"""Share and seconds of a film that its header may promise too much: some count the sound, or round."""
-
-
 MISSING = 0.1
 """Share of the length in a film's header by which all its streams may end too early: authors write tails of sound or
 rounded lengths, and a download that broke off lacks more."""
@@ -53,27 +46,28 @@ class Frame:
 class Film:
     """An open film, whose frames are decoded when they are asked for.
 
+    Args:
+        whole: whether a film that was cut off is refused at once; else `frames` gives what is there,
+            and then raises.
+
     Attributes:
         times: when each frame is shown, in seconds from the first one on, ascending.
     """
 
-    def __init__(self, container: Any, name: str) -> None:
-        self._container, self._name = container, name
+    def __init__(self, container: Any, name: str, *, whole: bool = True) -> None:
+        self._container, self._name, self._whole = container, name, whole
         self._stream = container.streams.video[0]
         self._stamps, self._keys = self._index()
         start = self._stamps[0]
         rate = float(self._stream.time_base or 1)
         self.times = tuple((stamp - start) * rate for stamp in self._stamps)
-        self._promised = self._promise(rate)
 
     @property
     def seconds(self) -> float:
         """How long the film is, its last frame included; 0 for a single frame."""
-        return self._lasting(len(self.times))
-
-    def _lasting(self, frames: int) -> float:
-        """How long so many frames last, as the known ones follow each other."""
-        return self.times[-1] * frames / (len(self.times) - 1) if len(self.times) > 1 else 0.0
+        if len(self.times) < 2:
+            return 0.0
+        return self.times[-1] * len(self.times) / (len(self.times) - 1)
 
     def spread(self, count: int) -> list[Frame]:
         """`count` frames in the middles of equal parts of the film; a short film repeats frames.
@@ -94,11 +88,11 @@ class Film:
         decoded = self._decoded(0)
         for place in range(len(self._stamps)):
             yield self._next(decoded, place)[1]
-        if self._promised > self.seconds * (1 + MISSING) + MISSING_SECONDS:
-            raise UnreadableInput(
-                f"{self._name} breaks off after {self.seconds:.1f} of {self._promised:.1f} "
-                f"seconds: it is cut off; all frames before that were read"
-            )
+        promised = self._stream.frames  # AVI, whose length is computed from the file's size
+        if not self._cut and len(self.times) < (1 - MISSING) * promised:
+            self._cut = f"{len(self.times):,} of {promised:,} frames are there"
+        if self._cut:
+            raise UnreadableInput(self._truncated())
 
     def at(self, places: Sequence[int]) -> Iterator[Frame]:
         """The frames at `places` (numbers from 0 on, ascending); frames between them are skipped where that is quicker.
@@ -134,17 +128,6 @@ class Film:
             f"({said}): repair it or leave it out"
         )
 
-    def _promise(self, rate: float) -> float:
-        """Seconds of the film by its header, which a film that was cut off still has; 0: it does not say."""
-        found = float(self._stream.duration or 0) * rate
-        if self._stream.frames > len(
-            self._stamps
-        ):  # AVI, whose seconds are computed from the file's size
-            found = self._lasting(self._stream.frames)
-        if not found and len(self._container.streams) == 1:  # Matroska knows only the whole
-            found = (self._container.duration or 0) / MICROSECONDS
-        return found
-
     def _key_before(self, place: int) -> int:
         """The place of the last frame at or before `place` that can be decoded without others."""
         return self._keys[max(bisect_right(self._keys, place) - 1, 0)]
@@ -168,13 +151,15 @@ class Film:
                 raise UnreadableInput(f"{self._name} has more than {MOST_FRAMES:,} frames: cut it")
         if not stamps:
             raise UnreadableInput(f"{self._name} holds no frame: replace it or leave it out")
-        self._refuse_cut(end)
+        self._cut = self._missing(end)
+        if self._cut and self._whole:
+            raise UnreadableInput(self._truncated())
         stamps.sort()
         keys = [place for place, (_, key) in enumerate(stamps) if key]
         return [stamp for stamp, _ in stamps], [0, *(place for place in keys if place)]
 
-    def _refuse_cut(self, end: float) -> None:
-        """See that the streams go on for about as long as the header says.
+    def _missing(self, end: float) -> str:
+        """What is there of a film whose streams end long before the length in its header; "" of others.
 
         Args:
             end: seconds at which the last packet of any stream ends.
@@ -183,18 +168,20 @@ class Film:
         started = (self._container.start_time or 0) / MICROSECONDS
         told = any(name in self._container.format.name for name in TELLING)
         if told and end - started < (1 - MISSING) * length:
-            raise UnreadableInput(
-                f"{self._name} is truncated: {end - started:.1f} of {length:.1f} seconds are "
-                "there; repair it or leave it out"
-            )
+            return f"{end - started:.1f} of {length:.1f} seconds are there"
+        return ""
+
+    def _truncated(self) -> str:
+        return f"{self._name} is truncated: {self._cut}; repair it or leave it out"
 
 
 @contextmanager
-def film(value: object, *, max_pixels: int = 25_000_000) -> Iterator[Film]:
+def film(value: object, *, max_pixels: int = 25_000_000, whole: bool = True) -> Iterator[Film]:
     """A film that is open inside.
 
     Args:
         value: a path, or the bytes of a file.
+        whole: whether a film that was cut off is refused at once, as in `Film`.
         max_pixels: larger frames are refused before one is decoded.
 
     Raises:
@@ -206,7 +193,7 @@ def film(value: object, *, max_pixels: int = 25_000_000) -> Iterator[Film]:
     try:
         with _opened(value, name) as container:
             _check(container, name, pixel_limit(max_pixels))
-            yield Film(container, name)
+            yield Film(container, name, whole=whole)
     except wrong as error:
         raise UnreadableInput(
             f"{name} is not a film that can be read ({_said(error)}): replace it or leave it out"

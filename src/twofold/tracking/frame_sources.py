@@ -75,7 +75,7 @@ def frame_source(
         folder = Path(str(source))
         yield _of_pictures(str(folder), _pictures(folder), rate or RATE)
     else:
-        with film(source) as opened:
+        with film(source, whole=False) as opened:  # what is there is followed first
             yield _of_film(str(source), opened)
 
 
