@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from twofold.data.cutouts import drawn_shape, drawn_texture, levels
+from twofold.data.cutouts import drawn_shape, drawn_texture
 from twofold.data.motion import Motion, Pictures, motion_pair
 from twofold.track_bundle import PRETRAINED, TrackBundle
 from twofold.train.motion_feed import batch_of
