@@ -160,14 +160,17 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/metrics",
     ),
     "text": ("bench/text.py", *TRAINING),
-    "track": (
-        "bench/track.py",
-        "bench/trackers.py",
-        "src/twofold/data/motion_films.py",
-        "src/twofold/data/textures.py",
-        "src/twofold/nn/correlation.py",
-        "src/twofold/nn/track_lite0.py",
-        "src/twofold/tracking",
+    **dict.fromkeys(
+        ("track", "track_films", "track_memory"),
+        (
+            "bench/track.py",
+            "bench/trackers.py",
+            "src/twofold/data/motion_films.py",
+            "src/twofold/data/textures.py",
+            "src/twofold/nn/correlation.py",
+            "src/twofold/nn/track_lite0.py",
+            "src/twofold/tracking",
+        ),
     ),
     "training": ("bench/training.py", "src/twofold/train", "src/twofold/losses", "src/twofold/nn"),
 }

@@ -6,7 +6,8 @@ Accuracy: DIR/otb_small (sequences of OTB; Wu et al. 2013), one pass each from t
 tuned on them. Peers: OpenCV contrib's KCF, CSRT and MIL, normalised cross-correlation, and NanoTrackV2 with
 the two files of DIR/nanotrack_v2_onnx. Films: `twofold.data.motion_films`, seed FILMS, drawn anew; the
 bundle's confidence was calibrated on others. Speed is processor time, one thread, decoding left out: the
-same 640 x 360 frames for all. --quick needs no data.
+same 640 x 360 frames for all. --quick needs no data. A part
+alone is a bench of its own name: track_memory.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from twofold.tracking.targets import Settings
 FILMS = 77
 """Seed of the films."""
 
-PEER_FILMS = 50
+PEER_FILMS = 20
 """Films that NanoTrack follows: it takes as long as we do."""
 
 ON, SURE = 0.5, 0.5
@@ -81,7 +82,10 @@ def main() -> None:
     for part in options.only:
         if part != "otb" or options.data is not None:
             results += getattr(bench, part)()
-    print_last_line("track", started, results)
+    name = f"track_{options.only[0]}" if len(options.only) == 1 else "track"
+    for each in results:
+        each["anchor"] = f"{each['anchor']}; bundle {bench.bundle.fingerprint[:12]}".strip("; ")
+    print_last_line(name, started, results)
 
 
 def _bundle(name: str) -> TrackBundle:

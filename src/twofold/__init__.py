@@ -15,6 +15,7 @@ _HOMES = {
     "Items": "twofold.data.items",
     "Pairs": "twofold.data.pairs",
     "Recipe": "twofold.config",
+    "Tracker": "twofold.tracking.tracker",
     "Twin": "twofold.twin",
     "calibrate": "twofold.calibration.pairs",
     "change": "twofold.apps.change",
@@ -30,6 +31,7 @@ _HOMES = {
     "mining": "twofold.losses.mining",
     "monitor": "twofold.apps.monitor",
     "search": "twofold.apps.search",
+    "track": "twofold.apps.track",
     "tune": "twofold.train.tune",
     "verify": "twofold.apps.verify",
     "verify_pairs": "twofold.apps.verify",
@@ -45,6 +47,7 @@ __all__ = [
     "Items",
     "Pairs",
     "Recipe",
+    "Tracker",
     "Twin",
     "__version__",
     "calibrate",
@@ -61,6 +64,7 @@ __all__ = [
     "mining",
     "monitor",
     "search",
+    "track",
     "tune",
     "verify",
     "verify_pairs",
@@ -77,6 +81,7 @@ if TYPE_CHECKING:
     from twofold.apps.identify import identify as identify
     from twofold.apps.monitor import monitor as monitor
     from twofold.apps.search import search as search
+    from twofold.apps.track import track as track
     from twofold.apps.verify import verify as verify
     from twofold.apps.verify import verify_pairs as verify_pairs
     from twofold.bundle import Bundle as Bundle
@@ -87,6 +92,7 @@ if TYPE_CHECKING:
     from twofold.embedding import embed as embed
     from twofold.losses import mining as mining
     from twofold.store.index import Index as Index
+    from twofold.tracking.tracker import Tracker as Tracker
     from twofold.train.checkpoint import Checkpoints as Checkpoints
     from twofold.train.fit import fit as fit
     from twofold.train.tune import tune as tune

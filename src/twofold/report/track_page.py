@@ -113,7 +113,7 @@ def _points(seconds: np.ndarray, values: np.ndarray, length: float) -> str:
 
 def _absences(result: Tracks) -> str:
     rows = [
-        f"<tr><td>{each.object + 1}</td><td><button type='button' class='go' "
+        f"<tr><th>{each.object + 1}</th><td><button type='button' class='go' "
         f'data-seconds="{start:.3f}">{start:.2f} s</button></td><td>{end:.2f} s</td>'
         f"<td>{end - start:.2f} s</td></tr>"
         for each in result.objects

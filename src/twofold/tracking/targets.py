@@ -24,6 +24,8 @@ class Settings:
         hold: below it the box stays where it was, unless the network alone says (with a probability
             of a half) that the object is there: looks change more than the films that calibrate
             show, and what is only doubted should not be lost for that.
+        again: confidence that a place elsewhere needs, twice in a row, to be taken for a lost object:
+            there are many places, and each may be mistaken.
         patience: frames in a row without a sure box, after which the object is lost.
         windows: of the frame that are looked at in each frame while an object is lost.
         every, gate, blend: frames between two updates of the example, the confidence that all of
@@ -33,6 +35,7 @@ class Settings:
 
     sure: float = 0.5
     hold: float = 0.25
+    again: float = 0.6
     patience: int = 3
     windows: int = 2
     every: int = 10
@@ -150,7 +153,7 @@ class Target:
         sure = self.settings.sure
         best = max(sightings, key=lambda each: each.confidence)
         near = sightings[0]
-        if near.confidence >= sure:
+        if near.confidence >= (sure if self._pending is None else self.settings.again):
             self.seen, self.confidence, self.box = near, near.confidence, near.box
             self.lost, self._pending, self._tiles = False, None, None
             self._unsure = self._steady = 0
@@ -158,7 +161,7 @@ class Target:
         self.seen, self.confidence = best, min(best.confidence, sure / 2)
         if self._pending is None and near.likely:
             self._move(near)
-        self._pending = best.box if best.confidence >= sure else None
+        self._pending = best.box if best.confidence >= self.settings.again else None
 
     def _move(self, sighting: Sighting) -> None:
         """To the place that was seen; the size follows slowly."""
