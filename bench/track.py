@@ -195,10 +195,10 @@ class Bench:
 
     def memory(self) -> list[dict[str, Any]]:
         """How much the process grows after the first frames of a long film, in which the object comes and goes."""
-        _, frames = _frames(100)
+        film = next(motion_films(1, seed=FILMS, events=("leaves",)))
+        frames = list(film.frames())
         tracker = Tracker(self.bundle)
-        box = next(motion_films(1, seed=FILMS, events=("leaves",))).boxes[0]
-        tracker.start(frames[0], [box])
+        tracker.start(frames[0], film.boxes[:1])
         settled = 0.0
         for number in range(1, self.memory_frames):
             tracker.step(frames[number % len(frames)])
