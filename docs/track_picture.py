@@ -16,7 +16,7 @@ from twofold.tracking import Tracker
 from twofold.tracking.drawing import COLOURS, annotated
 
 SEED, SIZE = 5, (270, 480)
-SHOWN, SMALL, CHART = 6, (240, 135), 90
+SHOWN, SMALL, CHART = 6, (320, 180), 110
 
 
 def main() -> None:
@@ -34,8 +34,8 @@ def main() -> None:
     for at, place in enumerate(places):
         canvas.paste(pictures[place], (at % 3 * SMALL[0], at // 3 * SMALL[1]))
     curve(PIL.ImageDraw.Draw(canvas), [0 if f.lost else f.confidence for f in found], gone)
-    out = Path(__file__).parent / "figures" / "track.png"
-    canvas.quantize(128).save(out, optimize=True)
+    out = Path(__file__).parent / "figures" / "track.jpg"
+    canvas.save(out, quality=85)
 
 
 def curve(pen: PIL.ImageDraw.ImageDraw, values: list[float], gone: np.ndarray) -> None:
