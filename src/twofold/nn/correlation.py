@@ -70,5 +70,7 @@ def cell_correlation(
     The sum over channels is divided by the root of their number, so that it keeps its spread.
     """
     batch, channels, rows, columns = maps.shape
-    points = kernel.flatten(2).transpose(1, 2) * channels**-0.5
-    return torch.bmm(points, maps.flatten(2)).view(batch, -1, rows, columns)
+    points = kernel.flatten(2) * channels**-0.5
+    # channels beside each other, as the maps are where they are run
+    places = maps.permute(0, 2, 3, 1).reshape(batch, rows * columns, channels)
+    return torch.bmm(places, points).view(batch, rows, columns, -1).permute(0, 3, 1, 2)
