@@ -3,6 +3,7 @@
 Each is a function (first frame, box) -> step, and step(frame) -> (box, score); boxes are x, y, width, height.
 """
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from twofold.track_bundle import TrackBundle
 from twofold.tracking import Tracker
+from twofold.tracking.targets import Settings
 
 __all__ = ["Start", "Step", "nanotrack", "ours", "peers"]
 
@@ -22,11 +24,11 @@ REACH = 2.0
 """Of the window of correlation, in sides of the box: what the others search."""
 
 
-def ours(bundle: TrackBundle) -> Start:
+def ours(bundle: TrackBundle, settings: Settings | None = None) -> Start:
     """The box is the best guess, whether lost or not; the score is the confidence."""
 
     def start(frame: Picture, box: np.ndarray) -> Step:
-        tracker = Tracker(bundle)
+        tracker = Tracker(bundle, settings=settings)
         tracker.start(frame, [box])
 
         def step(frame: Picture) -> tuple[np.ndarray, float]:
@@ -54,7 +56,7 @@ def peers(nano: Path | None) -> dict[str, Start]:
 
 def nanotrack(folder: Path) -> Start:
     """NanoTrackV2 by OpenCV's TrackerNano; its score is its own."""
-    import cv2
+    cv2: Any = importlib.import_module("cv2")  # whose stubs lack trackers that some builds have
 
     def make() -> Any:
         settings = cv2.TrackerNano_Params()
