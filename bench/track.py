@@ -182,7 +182,7 @@ class Bench:
         return rows
 
     def speed(self) -> list[dict[str, Any]]:
-        """Frames per second of processor time, on the same frames of 640 x 360; the quickest of several turns counts."""
+        """Frames per second of processor time, on the same frames of 640 x 360; the quickest turn of several counts."""
         film, frames = _frames(WARM + TURNS * self.speed_frames)
         following = Settings(sure=-1.0, gate=2.0, hold=2.0)
         starts = {
