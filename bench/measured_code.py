@@ -128,7 +128,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/inputs/dna.py",
         "src/twofold/inputs/dna_augment.py",
         "src/twofold/metrics/cohort.py",
-        "src/twofold/nn/sequences.py",
+        "src/twofold/nn/sketches.py",
         "src/twofold/recipes.py",
     ),
     "signals_sounds": (

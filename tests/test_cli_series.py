@@ -85,8 +85,10 @@ def test_verify_series_of_files_and_typed_ones(run, model, data, tmp_path):
     np.save(tmp_path / "one.npy", wave)
     assert run("verify", model, tmp_path / "one.csv", tmp_path / "one.npy")[0] == 0
     assert run("verify", model, json.dumps(wave.tolist()), f"{data}#2")[0] == 0
+    (tmp_path / "flat.csv").write_text("value\n" + "2\n" * 9)
     for words, said in (
-        (("[1, 1, 1]", f"{data}#1"), "the series is constant (1)"),
+        (("[1, 1, 1]", f"{data}#1"), "[1, 1, 1]: the series is constant (1)"),
+        ((f"{data}#1", tmp_path / "flat.csv"), "flat.csv: the series is constant (2)"),
         (("[1]", f"{data}#1"), "has 1 value: 2 are the fewest"),
         (("[1, nan, nan, nan]", f"{data}#1"), "75% of the values of channel 1 are missing"),
         (("[[1, 2], [2, 1]]", f"{data}#1"), "has 2 channels, and 1 is wanted"),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twofold.errors import UsageError
+from twofold.errors import UnreadableInput, UsageError
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
@@ -28,6 +28,9 @@ __all__ = [
 
 SENTENCE = 6
 """Words from which on a text is taken for a sentence: names and short records have fewer."""
+
+LONGEST_WORD = 60
+"""Letters of a word that an error shows: a series that is typed may have thousands."""
 
 LOOKED = 200
 """Texts of a table that are looked at."""
@@ -300,12 +303,29 @@ def thing(bundle: "Bundle", word: str) -> Any:
 
     if bundle.twin.input.facts().get("kind") == "series":
         named = named_series(word)
-        return argument(bundle.twin.input, word) if named is None else named
+        found = argument(bundle.twin.input, word) if named is None else named
+        _see_readable(bundle, word, found)
+        return found
     if bundle.twin.input.facts().get("kind") == "vectors":
         row = named_row(word)
         if row is not None:
             return row
     return argument(bundle.twin.input, word)
+
+
+def _see_readable(bundle: "Bundle", word: str, series: Any) -> None:
+    """Say which of several words is a series that the bundle cannot read.
+
+    Raises:
+        UnreadableInput: begins with the word.
+    """
+    try:
+        bundle.twin.input.read(series)
+    except UnreadableInput as error:
+        if word in str(error):
+            raise
+        shown = word if len(word) <= LONGEST_WORD else f"...{word[-LONGEST_WORD:]}"
+        raise UnreadableInput(f"{shown}: {error}") from error
 
 
 def things(bundle: "Bundle", words: Sequence[str]) -> list[Any]:

@@ -15,6 +15,7 @@ from twofold.nn.random_convolutions import random_convolutions
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 from twofold.nn.sequences import bag, gru, lstm, text_cnn, transformer
 from twofold.nn.series_cnn import cnn_lstm, fcn_1d, inception_time
+from twofold.nn.sketches import sketch
 from twofold.nn.speakers import ge2e, tdnn
 from twofold.nn.timm_pictures import timm
 from twofold.nn.word_frames import word_frames
@@ -46,6 +47,7 @@ __all__ = [
     "resnet34",
     "resnet50",
     "resnet_small",
+    "sketch",
     "speech_cnn",
     "tdnn",
     "text_cnn",
