@@ -24,10 +24,11 @@ class Settings:
         hold: below it the box stays where it was, unless the network alone says (with a probability
             of a half) that the object is there: looks change more than the films that calibrate
             show, and what is only doubted should not be lost for that.
-        again: confidence that a place elsewhere needs, twice in a row, to be taken for a lost object:
+        again: confidence that a place needs to be taken for a lost object, elsewhere twice in a row:
             there are many places, and each may be mistaken.
         patience: frames in a row without a sure box, after which the object is lost.
-        windows: of the frame that are looked at in each frame while an object is lost.
+        windows: of the frame that are looked at in each frame while an object is lost: with four, a
+            frame of 24 windows is looked through in six frames.
         every, gate, blend: frames between two updates of the example, the confidence that all of
             them need, and the share of the newest look in the running one.
         running: share of the running look in the example; the first look has the rest.
@@ -37,7 +38,7 @@ class Settings:
     hold: float = 0.25
     again: float = 0.6
     patience: int = 3
-    windows: int = 2
+    windows: int = 4
     every: int = 10
     gate: float = 0.8
     blend: float = 0.3
@@ -153,7 +154,7 @@ class Target:
         sure = self.settings.sure
         best = max(sightings, key=lambda each: each.confidence)
         near = sightings[0]
-        if near.confidence >= (sure if self._pending is None else self.settings.again):
+        if near.confidence >= self.settings.again:
             self.seen, self.confidence, self.box = near, near.confidence, near.box
             self.lost, self._pending, self._tiles = False, None, None
             self._unsure = self._steady = 0

@@ -9,8 +9,8 @@ from twofold.tracking.windows import Window
 
 __all__ = ["tiles"]
 
-FACTORS = (1.0, 1.5, 1.0, 0.75)
-"""Sides of the windows over that of a search window: the size that the object had comes twice as often as others."""
+FACTORS = (1.0, 1.5, 1.0, 1.0, 0.75)
+"""Sides of the windows over that of a search window: the size that the object had comes most often."""
 
 STEP = 0.65
 """Between two windows, in sides: the object takes a quarter of a side, and is whole in one of them at least."""
