@@ -6,6 +6,7 @@ from pathlib import Path
 from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 from twofold.package_files import installed
+from twofold.photo_recipes import few_photos, photo
 from twofold.sound_recipes import speaker, speech, speech_network
 from twofold.track_recipes import WEIGHTS, siamfc, track
 
@@ -14,6 +15,7 @@ __all__ = [
     "character",
     "dna",
     "face",
+    "few_photos",
     "generic",
     "head",
     "minilm",
@@ -200,35 +202,6 @@ def generic() -> Recipe:
             "fewest_steps": FEWEST_STEPS,
             "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
             "ema": 0.99,
-        }
-    )
-
-
-def photo() -> Recipe:
-    """Photographs of anything: starts from ImageNet weights (extra `weights`), so that few pictures go a long way."""
-    return Recipe.model_validate(
-        {
-            "input": {
-                "name": "Image",
-                "size": 224,
-                "channels": 3,
-                "mean": 127 / 255,
-                "std": 128 / 255,
-            },
-            "augment": {
-                "flip": True,
-                "rotation": 10,
-                "scale": 0.2,
-                "shift": 0.1,
-                "brightness": 0.2,
-                "contrast": 0.2,
-            },
-            "encoder": {"name": "efficientnet_lite0", "weights": "imagenet"},
-            "loss": {"name": "supcon", "temperature": 0.1},
-            "p": 16,
-            "k": 4,
-            "epochs": 10,
-            "optimiser": {"learning_rate": 2e-4, "weight_decay": 0.05},
         }
     )
 

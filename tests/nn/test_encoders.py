@@ -14,7 +14,12 @@ from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
 SMALL = {"koch": 65, "conv4": 28, "resnet_small": 28, "face_resnet": 103}
 DEEP = ("resnet34", "resnet50", "vgg16")
 SLOW = (*DEEP, "aligned_gradients")  # to export: the last for its search of poses
-OF_OTHERS = ("hugging_face_pictures", "timm", "word_frames")  # files, words: see their own tests
+OF_OTHERS = (
+    "hugging_face_pictures",
+    "timm",
+    "whitened_levels",
+    "word_frames",
+)  # files, words: see their own tests
 OF_PICTURES = [
     name
     for name in encoders.__all__
