@@ -34,7 +34,7 @@ def few_photos() -> Recipe:
     """Photographs, few of each thing: ImageNet's features whitened in closed form, in one pass over them."""
     return Recipe.model_validate(
         {
-            "input": _pictures(192),
+            "input": _pictures(192) | {"trim": True},
             "encoder": {"name": "whitened_levels", "dim": 256},
             "loss": {"name": "supcon", "temperature": 0.1},
             "p": 16,

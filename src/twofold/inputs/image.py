@@ -15,6 +15,7 @@ from twofold.errors import RecipeError, UnreadableInput, nearest
 from twofold.inputs.image_augment import Augment, augmentation
 from twofold.inputs.image_colour import PAPER
 from twofold.inputs.image_decoding import RULES, decode, describe
+from twofold.inputs.image_margins import trimmed
 from twofold.inputs.image_traits import traits
 
 __all__ = ["Image"]
@@ -42,6 +43,8 @@ class Image:
         std: divides the rest; one number, or one per channel.
         max_pixels: larger pictures are refused from their header, before a pixel is decoded. The
             environment variable TWOFOLD_MAX_PIXELS overrides it.
+        trim: whether plain margins are cut off, as those of a product on white: what is left is the
+            smallest frame of the shape of `size` around everything else.
         rules: version of the rules by which a file becomes pixels. 1, of bundles from before there
             were two: colour profiles count for nothing, and transparent pixels always lie on
             `background`.
@@ -57,10 +60,11 @@ class Image:
     mean: float | Sequence[float] = 0.5
     std: float | Sequence[float] = 0.25
     max_pixels: int = 25_000_000
+    trim: bool = False
     rules: int = RULES
 
     name: ClassVar[str] = "Image"
-    left_out: ClassVar[dict[str, Any]] = {"rules": 1}
+    left_out: ClassVar[dict[str, Any]] = {"rules": 1, "trim": False}
     """What a description that lacks a field means by it."""
 
     def __post_init__(self) -> None:
@@ -104,6 +108,8 @@ class Image:
             rules=self.rules,
         )
         picture = picture.convert("L" if self.channels == 1 else "RGB")
+        if self.trim:
+            picture = trimmed(picture, self.shape)
         return np.array(_fitted(picture, self), dtype=np.uint8).reshape(*self.shape, self.channels)
 
     def stack(self, arrays: Sequence[np.ndarray]) -> UInt8[Tensor, "batch channels height width"]:
@@ -148,6 +154,8 @@ class Image:
         # as it was before there were others, so that old bundles keep their fingerprint
         if self.rules == 1:
             del fields["rules"]
+        if not self.trim:
+            del fields["trim"]
         return fields
 
     def show(self, value: object, *, side: int | None = None) -> UInt8[np.ndarray, "..."] | None:

@@ -1,0 +1,60 @@
+"""Plain margins of pictures: those of a product on white, or of a drawing on a page."""
+
+import numpy as np
+import PIL.Image
+from jaxtyping import UInt8
+
+__all__ = ["trimmed"]
+
+LIKE = 12
+"""Levels of 255 by which a margin differs from its own colour at most: JPEG does not reach it on a plain surface."""
+
+PLAIN = 0.95
+"""Share of the picture's border that has one colour, if there is a margin."""
+
+BORDER = 2
+"""Pixels of the border that are looked at."""
+
+
+def trimmed(picture: PIL.Image.Image, shape: tuple[int, int]) -> PIL.Image.Image:
+    """The smallest frame of that shape (height, width) around all that is not margin; a picture without one as it is.
+
+    The frame is filled up with the margin's colour where it reaches beyond the picture.
+    """
+    pixels = np.asarray(picture)
+    levels = pixels.reshape(*pixels.shape[:2], -1)
+    border = np.concatenate(
+        [
+            levels[:BORDER].reshape(-1, levels.shape[2]),
+            levels[-BORDER:].reshape(-1, levels.shape[2]),
+            levels[:, :BORDER].reshape(-1, levels.shape[2]),
+            levels[:, -BORDER:].reshape(-1, levels.shape[2]),
+        ]
+    )
+    colour = np.median(border, axis=0).astype(np.uint8)
+    if _apart(border, colour).mean() > 1 - PLAIN:
+        return picture
+    seen = _apart(levels, colour)
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    if not len(rows):  # one colour throughout
+        return picture
+    box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    return _framed(picture.crop(tuple(map(int, box))), shape, tuple(colour.tolist()))
+
+
+def _apart(
+    levels: UInt8[np.ndarray, "*places channels"], colour: UInt8[np.ndarray, "channels"]
+) -> np.ndarray:
+    """Which pixels are of another colour than the margin."""
+    return (np.abs(levels.astype(np.int16) - colour) > LIKE).any(axis=-1)
+
+
+def _framed(
+    inside: PIL.Image.Image, shape: tuple[int, int], colour: tuple[int, ...]
+) -> PIL.Image.Image:
+    """In the middle of a plain frame that has the proportions of `shape`."""
+    scale = max(inside.height / shape[0], inside.width / shape[1])
+    width, height = max(round(scale * shape[1]), 1), max(round(scale * shape[0]), 1)
+    page = PIL.Image.new(inside.mode, (width, height), colour if len(colour) > 1 else colour[0])
+    page.paste(inside, ((width - inside.width) // 2, (height - inside.height) // 2))
+    return page
