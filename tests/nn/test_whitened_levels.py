@@ -80,7 +80,10 @@ def test_it_is_fitted_once_and_of_features_as_of_pictures():
     features = [other.features(picture) for picture in pictures]
     other.on_features = True
     other.prepare(iter(features), labels)
-    torch.testing.assert_close(one.head.weight, other.head.weight, atol=1e-4, rtol=1e-3)
+    with torch.no_grad():
+        found, same = one.eval()(torch.cat(pictures)), other(torch.cat(features))
+    # sums of another order move the axes a little, and hardly an angle
+    torch.testing.assert_close(found @ found.T, same @ same.T, atol=2e-3, rtol=0)
     fitted = one.head.weight.clone()
     one.prepare(iter(pictures[:4]), labels[:4])
     assert torch.equal(one.head.weight, fitted)
