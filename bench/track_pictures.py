@@ -48,7 +48,9 @@ SMALLEST_OBJECT, SMALLEST_SURROUNDINGS = 48, 256
 
 def main() -> None:
     """Write what is found to a folder, and say how much it is."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description="pictures that packages ship, for the shipped tracker"
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--root", type=Path, default=Path("/"), help="where packages are unpacked")
     asked = parser.parse_args()
@@ -104,7 +106,7 @@ def _keep_views(path: Path, out: Path, number: int) -> int:
     if any(part in str(path).lower() for part in NO_SURROUNDINGS):
         return 0
     picture = PIL.Image.open(path)
-    picture.draft("RGB", (2 * LONGEST_SURROUNDINGS,) * 2)
+    picture.draft("RGB", (2 * LONGEST_SURROUNDINGS, 2 * LONGEST_SURROUNDINGS))
     sky = PIL.Image.new("RGBA", picture.size, (150, 180, 215, 255))
     sky.alpha_composite(picture.convert("RGBA"))
     whole, kept = sky.convert("RGB"), 0

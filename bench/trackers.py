@@ -42,7 +42,7 @@ def ours(bundle: TrackBundle, settings: Settings | None = None) -> Start:
 
 def peers(nano: Path | None) -> dict[str, Start]:
     """OpenCV's trackers, those that are there; NanoTrackV2 if its two files are."""
-    import cv2
+    import cv2  # pyright: ignore[reportMissingImports] - a peer, which nothing else needs
 
     cv2.setNumThreads(1)
     found: dict[str, Start] = {"ncc": _correlation}
@@ -88,7 +88,7 @@ def _opencv(make: Callable[[], Any]) -> Start:
 
 def _correlation(frame: Picture, box: np.ndarray) -> Step:
     """Normalised cross-correlation of the first box in a window about the last one; the size stays."""
-    import cv2
+    import cv2  # pyright: ignore[reportMissingImports] - a peer, which nothing else needs
 
     x, y, width, height = map(int, box.round())
     template = np.ascontiguousarray(frame[max(y, 0) : y + height, max(x, 0) : x + width])

@@ -51,7 +51,7 @@ def spot(
     input = sounds_of(bundle)
     if not examples:
         raise UsageError("give at least one example of what is looked for")
-    shown = [read_named(input, example) for example in examples]
+    shown = [read_named(bundle.twin.input, example) for example in examples]
     known = embed_read(bundle, shown)
     size = round(float(np.mean([len(each) for each in shown])))
     starts, best, which = [], [], []

@@ -2,7 +2,7 @@
 
 import numpy as np
 import PIL.Image
-from jaxtyping import UInt8
+from jaxtyping import Bool, UInt8
 
 __all__ = ["trimmed"]
 
@@ -38,15 +38,15 @@ def trimmed(picture: PIL.Image.Image, shape: tuple[int, int]) -> PIL.Image.Image
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if not len(rows):  # one colour throughout
         return picture
-    box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return _framed(picture.crop(tuple(map(int, box))), shape, tuple(colour.tolist()))
+    box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+    return _framed(picture.crop(box), shape, tuple(colour.tolist()))
 
 
 def _apart(
     levels: UInt8[np.ndarray, "*places channels"], colour: UInt8[np.ndarray, "channels"]
-) -> np.ndarray:
+) -> Bool[np.ndarray, "*places"]:
     """Which pixels are of another colour than the margin."""
-    return (np.abs(levels.astype(np.int16) - colour) > LIKE).any(axis=-1)
+    return np.any(np.abs(levels.astype(np.int16) - colour) > LIKE, axis=-1)
 
 
 def _framed(
@@ -55,6 +55,6 @@ def _framed(
     """In the middle of a plain frame that has the proportions of `shape`."""
     scale = max(inside.height / shape[0], inside.width / shape[1])
     width, height = max(round(scale * shape[1]), 1), max(round(scale * shape[0]), 1)
-    page = PIL.Image.new(inside.mode, (width, height), colour if len(colour) > 1 else colour[0])
+    page = PIL.Image.new(inside.mode, (width, height), colour)
     page.paste(inside, ((width - inside.width) // 2, (height - inside.height) // 2))
     return page
