@@ -110,6 +110,7 @@ def test_every_device_is_checked_before_anything_else(run, tmp_path, monkeypatch
         }
         words |= {"dedup": ["m", "d"], "plan": ["d"]}
         words |= {"change": ["m", "a", "b", "-o", "x.png"], "tune": ["face", "m", "-o", "x.toml"]}
+        words |= {"track": ["m", "film.mp4", "--box", "1,2,3,4", "-o", "x.csv"]}
         code, _, err = run(command, *words.get(command, ["m", "d", "i"]), "--device", "banana")
         assert code == 2, (command, err)
         assert "banana" in err or "does not exist" in err or "no index" in err, (command, err)
