@@ -33,7 +33,7 @@ from twofold.tracking import Tracker
 from twofold.tracking.frame_sources import frame_source
 from twofold.tracking.targets import Settings
 
-FILMS = 77
+FILMS = 2026
 """Seed of the films."""
 
 PEER_FILMS = 20
