@@ -19,7 +19,7 @@ def track() -> Recipe:
             "encoder": {"name": "track_lite0", **({"weights": "imagenet"} if known else {})},
             **({"freeze": "trunk"} if known else {}),
             "loss": {"name": "peak_and_box"},
-            "windows": {"count": 16, "steps": 200, "repeats": 4, "films": 24},
+            "windows": {"count": 16, "steps": 200, "repeats": 4, "films": 60},
             "epochs": 20,
             "optimiser": {"learning_rate": 2e-3, "weight_decay": 1e-2},
             "schedule": {"name": "cosine", "warmup": 0.03},
