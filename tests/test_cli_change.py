@@ -128,6 +128,7 @@ VERBS = {
     "monitor": ["monitor", "BUNDLE", "TABLE"],
     "migrate": ["migrate", "OUT", "BUNDLE", "OUT2"],
     "spot": ["spot", "BUNDLE", "FILE", "FILE"],
+    "track": ["track", "BUNDLE", "FILE", "--box", "1,2,3,4", "-o", "OUT"],
     "forget --bundle": ["forget", "--bundle", "BUNDLE", "anna"],
     "evaluate --against": ["evaluate", "OTHER", "DATA", "--against", "BUNDLE"],
 }

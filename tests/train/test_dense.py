@@ -245,7 +245,7 @@ def test_recipes_of_change_are_checked_before_anything_is_read():
     ):
         with pytest.raises((RecipeError, Exception), match=said):
             build.check(RECIPE.replace(settings))
-    with pytest.raises(RecipeError, match="is measured of scenes"):
+    with pytest.raises(RecipeError, match="is measured by recipes of kind change"):
         build.check(Recipe(monitor="f1"))
     with pytest.raises(RecipeError, match="the recipe is of kind change, and these are items"):
         fit_recipe(RECIPE, Items.from_arrays([np.zeros((8, 8), np.uint8)] * 2, ["a", "b"]))

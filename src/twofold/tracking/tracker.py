@@ -20,7 +20,7 @@ from twofold.tracking.windows import Window, around, context_side, crops, mean_c
 
 __all__ = ["Tracker"]
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "_ _ 3"]
 Box = Sequence[float] | Float[np.ndarray, "4"]
 
 SHARES = (1.0, 0.75, 0.625)
