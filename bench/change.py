@@ -46,8 +46,8 @@ LEAST_CHANGE = 0.01
 
 TEST_SCENES = ("Szada/1", "Tiszadob/3")
 OSCD_STEPS, SZTAKI_STEPS = 600, 600
-"""Of a training: seven to nine minutes on one core. Three held-out training cities of OSCD gained little between 188 and
-376 steps (docs/LOG.md)."""
+"""Of a training: seven to nine minutes on one core. Three held-out training cities of OSCD gained little between
+188 and 376 steps (docs/LOG.md)."""
 
 SAME = {"tiles.count": 4}
 NETWORKS: dict[str, dict[str, Any]] = {
