@@ -37,7 +37,7 @@ NO_OBJECTS = ("symbols", "flags", "roadsigns")
 """Folders of stamps that show letters, digits and signs."""
 
 NO_SURROUNDINGS = ("screenshot", "moon", "mars", "chessboard", "multipage", "logo", "text", "page")
-"""Parts of names of pictures that are no views: previews, planets, test patterns."""
+"""Parts of names of pictures that are not views: previews, planets, test patterns."""
 
 LONGEST_OBJECT, LONGEST_SURROUNDINGS = 192, 800
 """Pixels: what training keeps of them."""

@@ -73,7 +73,7 @@ FORMAT = 3
 """Since 3 a bundle says its kind; older ones are embeddings."""
 
 USED_BY = {
-    "embedding": ("compares embeddings", "train one with `twofold train`, say with generic"),
+    "embedding": ("compares embeddings", "`twofold verify` and `twofold search` use it"),
     "change": (
         "maps what changed between two pictures of a place",
         "`twofold change` and `twofold evaluate` use it",
@@ -81,6 +81,9 @@ USED_BY = {
     "track": ("follows an object through a film", "`twofold track` and `twofold evaluate` use it"),
 }
 """What each kind of bundle does, and what it is used with."""
+
+MADE_BY = {"embedding": "generic", "change": "change", "track": "track"}
+"""A recipe that makes a bundle of each kind."""
 
 MANIFEST, DESCRIPTION, WEIGHTS = "manifest.json", "bundle.json", "weights.safetensors"
 COHORT, RECORDS, CROSSFIT = "cohort.safetensors", "provenance.safetensors", "crossfit.safetensors"
@@ -145,7 +148,8 @@ def check_kind(folder: Path, description: Mapping[str, Any], wanted: str) -> Non
         raise NewerFormat(f"{folder} is a bundle of kind {kind!r}: upgrade twofold")
     does, use = USED_BY[kind]
     raise WrongKind(
-        f"{folder} is a bundle of kind {kind}, which {does}, and not of kind {wanted}: {use}"
+        f"{folder} is a bundle of kind {kind}, which {does}, and not of kind {wanted}: {use} (to make "
+        f"one of kind {wanted}: twofold train {MADE_BY[wanted]})"
     )
 
 

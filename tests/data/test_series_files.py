@@ -117,7 +117,7 @@ def test_a_long_table_is_grouped_by_id_and_sorted_by_time(tmp_path):
     assert items.ids == ("A", "B") and items.names == ("off", "on")
     assert items.values[0].tolist() == [[0, 20], [1, 10]]
     assert items.values[1][:, 0].tolist() == [5, 6] and np.isnan(items.values[1][0, 1])
-    assert "channels: x, y; left out, as they are no numbers: where" in items.notes[1]
+    assert "channels: x, y; left out, as they are not numbers: where" in items.notes[1]
     dated = LONG.replace(",2,", ",2026-11-02,").replace(",1,0", ",2026-11-01,0")
     dated = dated.replace("B,1,", "B,2026-11-01,").replace("B,10,", "B,2026-11-02,")
     assert Items.open(written(tmp_path, "dated.csv", dated)).values[0].tolist() == [

@@ -85,7 +85,7 @@ class Footage:
             )
         order = np.random.default_rng((seed, len(self))).permutation(len(self))
         total, start, parts = sum(wanted.values()), 0, {}
-        # the largest part last, so that rounding is no loss to it
+        # the largest part last, so that rounding does not shorten it
         for name in sorted(wanted, key=lambda each: wanted[each]):
             count = max(FEWEST, round(len(self) * wanted[name] / total))
             chosen = (

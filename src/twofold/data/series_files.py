@@ -256,7 +256,7 @@ def _long(table: Table, *, labelled: bool) -> Listing:
     labels = of_series.get("label", tuple(names))
     ignored = [name for name in left if name not in numeric]
     said = f"rows of one id are one series; channels: {', '.join(numeric)}"
-    said += f"; left out, as they are no numbers: {some(ignored)}" if ignored else ""
+    said += f"; left out, as they are not numbers: {some(ignored)}" if ignored else ""
     return Listing(
         values=values,
         ids=tuple(names),

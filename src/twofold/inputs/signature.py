@@ -106,7 +106,7 @@ class Signature:
             HWC uint8: ink is 0, paper 255, edges of strokes are between them.
 
         Raises:
-            UnreadableInput: the picture cannot be decoded, is blank, or is no writing on paper.
+            UnreadableInput: the picture cannot be decoded, is blank, or is not writing on paper.
         """
         if not self.clean:
             return self.picture.read(value)
@@ -174,7 +174,7 @@ def ink(value: object, *, max_pixels: int = 25_000_000) -> Bool[np.ndarray, "hei
     of the darkness of each pixel beside that paper. Then printed lines and specks are taken away.
 
     Raises:
-        UnreadableInput: the picture cannot be decoded, is blank, or is no writing on paper.
+        UnreadableInput: the picture cannot be decoded, is blank, or is not writing on paper.
     """
     picture = decode(value, side=LOOKED_AT, background=255, max_pixels=max_pixels)
     picture.thumbnail((LOOKED_AT, LOOKED_AT), PIL.Image.Resampling.BOX)
@@ -182,7 +182,7 @@ def ink(value: object, *, max_pixels: int = 25_000_000) -> Bool[np.ndarray, "hei
     drawn = darkness > max(_otsu(darkness), FAINTEST)
     if drawn.mean() > MOST_INK:
         raise UnreadableInput(
-            f"{describe(value)} is dark on {drawn.mean():.0%} of its area, and no writing on "
+            f"{describe(value)} is dark on {drawn.mean():.0%} of its area, which is not writing on "
             f"paper: cut the signature out, or leave it out"
         )
     drawn = _without_specks(_without_lines(_without_lines(drawn).T).T)
