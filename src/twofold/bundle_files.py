@@ -15,7 +15,7 @@ from twofold import __version__, build, inputs
 from twofold.comparison import named
 from twofold.config import Piece, Recipe
 from twofold.errors import BundleError, DamagedBundle, NewerFormat, UsageError, WrongKind
-from twofold.files import sha256_file
+from twofold.files import new_folder, sha256_file
 from twofold.inputs import Input, vocabulary
 from twofold.metrics.crossfit import CrossFit
 from twofold.nn.builder import built_from
@@ -250,6 +250,27 @@ def weights_of(twin: nn.Module) -> bytes:
     return safetensors.torch.save(
         {name: tensor.cpu().contiguous() for name, tensor in twin.state_dict().items()}
     )
+
+
+def write_kind(
+    path: str | Path,
+    twin: nn.Module,
+    description: Mapping[str, Any],
+    *,
+    provenance: Provenance,
+    fingerprint: str,
+) -> Path:
+    """A bundle without calibration files (change, track) as a folder, whole or not at all; only its owner may read it.
+
+    Raises:
+        CannotWrite: something else stands at `path`, or the disk does not take it.
+    """
+    with new_folder(path, marker=MANIFEST, private=True) as folder:
+        (folder / WEIGHTS).write_bytes(weights_of(twin))
+        (folder / DESCRIPTION).write_text(as_json(description), encoding="utf-8")
+        (folder / RECORDS).write_bytes(safetensors.numpy.save(provenance.arrays()))
+        write_manifest(folder, fingerprint)
+    return Path(path)
 
 
 def write_manifest(folder: Path, fingerprint: str) -> None:

@@ -14,21 +14,17 @@ from twofold import build
 from twofold.bundle_files import (
     DESCRIPTION,
     LONGEST_REASON,
-    MANIFEST,
-    RECORDS,
     UNFIT,
     WEIGHTS,
-    as_json,
     check_kind,
     fingerprint_of,
     manifest_of,
     records_in,
     weights_of,
-    write_manifest,
+    write_kind,
 )
 from twofold.config import Piece, Recipe
 from twofold.errors import DamagedBundle, NotCalibrated
-from twofold.files import new_folder
 from twofold.nn.builder import built_from
 from twofold.plurals import counted
 from twofold.provenance import Provenance
@@ -116,12 +112,13 @@ class TrackBundle:
             "confidence": None if self.confidence is None else self.confidence.to_dict(),
             "training": dict(self.training),
         }
-        with new_folder(path, marker=MANIFEST, private=True) as folder:
-            (folder / WEIGHTS).write_bytes(weights_of(self.twin))
-            (folder / DESCRIPTION).write_text(as_json(description), encoding="utf-8")
-            (folder / RECORDS).write_bytes(safetensors.numpy.save(self.provenance.arrays()))
-            write_manifest(folder, self.fingerprint)
-        return Path(path)
+        return write_kind(
+            path,
+            self.twin,
+            description,
+            provenance=self.provenance,
+            fingerprint=self.fingerprint,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> "TrackBundle":
