@@ -174,6 +174,28 @@ def test_a_table_of_one_kind(run, folder, tmp_path):
     assert code == 2 and "--set loss.name=nt_xent" in err
 
 
+def test_few_pairs_of_one_kind_and_a_file_in_half_of_the_pairs_are_told(run, folder, tmp_path):
+    ends = [(a, b) for a in range(PEOPLE) for b in range(a)]
+    different = [(f"{a}-0.png", f"{b}-1.png", 0, f"id{a}", f"id{b}") for a, b in ends][:57]
+    three = [row for row in rows() if row[2]][:3]
+    table = write(folder, [*three, *different], name="few.csv")
+    whole = [
+        word
+        for setting in ("valid=0", "calibrate=0", "test=0")
+        for word in ("--set", f"split.{setting}")
+    ]
+    code, out, _ = run("doctor", table, "--recipe", "character", *QUICK, *whole)
+    assert code == 0 and "3 of 60 pairs are the same" in out and "is in" not in out
+    crowd = [(f"{n}-1.png", "0-0.png", int(n == 0), f"id{n}", "id0") for n in range(PEOPLE)]
+    table = write(folder, [*rows(), *crowd], name="crowded.csv")
+    code, out, err = run("train", "character", table, "-o", tmp_path / "m", *QUICK, *whole)
+    told = " ".join((out + err).split())
+    assert code == 0 and "0-0.png is in 26 of 72 pairs" in told and "pairs of other files" in told
+    assert "pairs are the same" not in told
+    few = write(folder, list(rows())[:2] + crowd[:8], name="ten.csv")
+    assert "is in" not in run("doctor", few, "--recipe", "character", *QUICK, *whole)[1]
+
+
 def test_pairs_that_hang_together_cannot_be_split(run, folder, tmp_path):
     links = [(f"{n}-0.png", f"{n + 1}-0.png", 0, f"id{n}", f"id{n + 1}") for n in range(PEOPLE - 1)]
     chained = write(folder, [*rows(), *links], name="chained.csv")

@@ -1,5 +1,7 @@
 """What is frozen stays as it is to the bit; features are made once, and give what the trunk would give each time."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,11 @@ import torch
 from twofold import build
 from twofold.config import Recipe
 from twofold.data.items import Items
-from twofold.errors import RecipeError
+from twofold.errors import Interrupted, RecipeError
 from twofold.nn import resnet_small
 from twofold.nn.blocks import blocks
 from twofold.train import features
+from twofold.train.checkpoint import Checkpoints
 from twofold.train.fit import fit, fit_recipe
 from twofold.train.freezing import rate_factors
 
@@ -85,6 +88,44 @@ def test_the_trunk_runs_once_for_each_item_whatever_the_epochs_and_folds(monkeyp
     bundle = fit_recipe(recipe, items)
     assert bundle.crossfit is not None and len(seen) == len(items)
     assert "_features" not in items.__dict__
+
+
+def test_a_trunk_that_never_learns_runs_once_whatever_the_folds_and_its_time_is_told(monkeypatch):
+    seen, plain, spent = [], features._made, [0.0]
+
+    def slowly(twin, values, precision):
+        seen.extend(values)
+        spent[0] += 100
+        return plain(twin, values, precision)
+
+    monkeypatch.setattr(features, "_made", slowly)
+    monkeypatch.setattr(time, "process_time", lambda: spent[0])
+    items = pictures(16)
+    recipe = RECIPE.replace({"freeze": None, "split.folds": 2, "epochs": 1}).replace(
+        {"input.channels": 3, "encoder": {"name": "whitened_levels", "weights": None, "dim": 8}}
+    )
+    bundle = fit_recipe(recipe, items)
+    # all in the first fold and before its first step; the last training found them made
+    assert bundle.crossfit is not None and len(seen) == len(items)
+    assert bundle.training["core_seconds"] == spent[0] > 0
+
+
+def test_the_time_before_the_steps_is_told_of_a_training_that_went_on(tmp_path):
+    spent, asked = [100.0], iter([False, True])
+    where = Checkpoints(tmp_path, asked=lambda: next(asked))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(time, "process_time", lambda: spent[0])
+
+        def slowly(*given):
+            spent[0] += 100
+            return plain(*given)
+
+        plain = features._made
+        patched.setattr(features, "_made", slowly)
+        with pytest.raises(Interrupted):
+            trained(checkpoints=where)
+        bundle, _ = trained(checkpoints=Checkpoints(tmp_path, resume=True))
+    assert bundle.training["core_seconds"] == spent[0] - 100 > 0
 
 
 def test_with_augmentation_nothing_is_kept_and_it_is_said():

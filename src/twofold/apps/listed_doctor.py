@@ -26,7 +26,7 @@ def doctor_of_pairs(
 
     It finds files or texts that cannot be read; pairs of two equal things; pairs listed twice with
     different answers; answers that contradict each other through a third thing; pairs of one kind
-    only, or few of one kind.
+    only, or few of one kind; a thing that is in very many of the pairs.
 
     Args:
         input_type: reads a thing, as in training.
@@ -45,7 +45,7 @@ def doctor_of_pairs(
         *_contradicting(pairs, reading),
         *_intransitive(pairs, reading),
     ]
-    found += [*_one_kind(left), *_unbalanced(left)]
+    found += [*_one_kind(left), *_unbalanced(left), *_crowded(left)]
     return tuple(
         sorted(found, key=lambda finding: ("fatal", "warning", "note").index(finding.level))
     )
@@ -146,7 +146,7 @@ def _unbalanced(pairs: Pairs) -> list[Finding]:
         return []
     same = int((pairs.answers == 1).sum())
     few, kind = min((same, "the same"), (len(pairs) - same, "different"))
-    if not 0 < few < FEW * len(pairs):
+    if not 0 < few <= FEW * len(pairs):
         return []
     return [
         Finding(
@@ -160,7 +160,32 @@ def _unbalanced(pairs: Pairs) -> list[Finding]:
 
 
 FEW = 0.05
-"""Share of the pairs below which those of one kind are few."""
+"""Share of the pairs up to which those of one kind are few."""
+
+
+def _crowded(pairs: Pairs) -> list[Finding]:
+    """A thing that is in so many of the pairs that they tell of it more than of anything else."""
+    both = np.concatenate([pairs.index_a, pairs.index_b[pairs.index_b != pairs.index_a]])
+    counts = np.bincount(both, minlength=len(pairs.ids))
+    if len(pairs) < ENOUGH or counts.max() < CROWDED * len(pairs):
+        return []
+    place, most = int(counts.argmax()), int(counts.max())
+    return [
+        Finding(
+            level="warning",
+            code="crowded",
+            message=f"{pairs.ids[place]} is in {most} of {len(pairs)} pairs",
+            remedy=f"list more pairs of other {pairs.noun}s: a model learns this one, and error rates "
+            "are those of this one",
+        )
+    ]
+
+
+CROWDED = 0.25
+"""Share of the pairs from which on one thing is in too many of them."""
+
+ENOUGH = 20
+"""Pairs from which on their shares say something: of three files, each is in two of three pairs."""
 
 
 def _one_kind(pairs: Pairs) -> list[Finding]:

@@ -128,7 +128,7 @@ def kept_features(
 
 def with_cache(items: Items, recipe: Recipe) -> Items:
     """The same items, which keep the features that are made of them for the folds of one training."""
-    if recipe.freeze is None or recipe.augment:
+    if recipe.augment:
         return items
     copy = replace(items)
     copy.__dict__.update({name: items.__dict__[name] for name in KNOWN if name in items.__dict__})

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import Any
 
@@ -11,18 +11,18 @@ from torch import Tensor, nn
 
 from twofold import build
 from twofold.bundle import Bundle
-from twofold.config import Piece, Recipe
+from twofold.config import Recipe
 from twofold.data.adaptation import ADAPTED, Adapted, adapted, sized
 from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.devices import training_device
-from twofold.errors import IdentityOverlap, RecipeError, SlowPrecision
+from twofold.errors import RecipeError, SlowPrecision
 from twofold.losses.external import name_of
-from twofold.nn.builder import built_from
 from twofold.precision import slowdown
 from twofold.provenance import Provenance
 from twofold.train import checkpoint
 from twofold.train.checkpoint import Checkpoints, State
+from twofold.train.clock import Seconds
 from twofold.train.crossfit import FINAL, begun, crossfit, part_of_time, under_fold, watched
 from twofold.train.distributed import Processes
 from twofold.train.epochs import Watch, learn
@@ -31,10 +31,18 @@ from twofold.train.feed import Feed, ItemFeed, PairFeed
 from twofold.train.freezing import frozen
 from twofold.train.keeper import Keeper
 from twofold.train.objective import objective, of_pairs
-from twofold.train.outcome import bundle_of, class_names, leaks
+from twofold.train.outcome import bundle_of, class_names, leaks, recipe_of
 from twofold.train.preparation import prepare
 from twofold.train.run import Run, reorder
-from twofold.train.split import Dealt, deal, deal_again, deal_from, refuse_other_data, trained_on
+from twofold.train.split import (
+    Dealt,
+    deal,
+    deal_again,
+    deal_from,
+    refuse_other_data,
+    refuse_shared,
+    trained_on,
+)
 from twofold.train.start import worse_than_start
 from twofold.train.step import step
 from twofold.train.validate import validation_of
@@ -79,7 +87,7 @@ def fit(
     """
     began = _began(checkpoints)
     if isinstance(valid, Items) and isinstance(train, Items):
-        _refuse_shared(train, valid)
+        refuse_shared(train, valid)
     state = _state(checkpoints)
     earlier = None if state is None else checkpoint.provenance(state.tensors)
     known = Provenance() if earlier is None else earlier
@@ -139,7 +147,7 @@ def fit_recipe(
             f"the recipe is of kind {recipe.kind}, and these are items: train.dense.fit_scenes "
             f"trains on scenes"
         )
-    began, where = _began(checkpoints), training_device(device)
+    began, asked_at, where = _began(checkpoints), Seconds.now(), training_device(device)
     items = with_cache(items, recipe)
     state = None if checkpoints is None or begun(checkpoints) else _state(checkpoints)
     known, recipe = None if ancestor is None else ancestor.provenance, sized(recipe, items.values)
@@ -177,6 +185,7 @@ def fit_recipe(
         notes=notes,
         named=dealt.named,
         began=began if judged is None else monotonic(),
+        asked_at=asked_at,
         ancestor=None if ancestor is None else ancestor.fingerprint,
     )
     timed = part_of_time(recipe, final=True)
@@ -271,6 +280,7 @@ class Material:
             bundle does not keep.
         ancestor: fingerprint of the bundle that gave the first weights.
         began: when the command started: from then on `max_seconds` counts.
+        asked_at: when the work started, folds included: what the bundle tells of it counts from then.
     """
 
     train: Items | Pairs
@@ -280,6 +290,7 @@ class Material:
     named: tuple[str, ...] = ()
     ancestor: str | None = None
     began: float = 0.0
+    asked_at: Seconds = field(default_factory=Seconds.now)
 
 
 def _fit(
@@ -293,7 +304,7 @@ def _fit(
     state: State | None,
     watch: Watch | None,
 ) -> Bundle:
-    recipe = _of(twin, recipe or Recipe())
+    recipe = recipe_of(twin, recipe or Recipe())
     with (
         frozen(twin, recipe.freeze) as still_parts,
         kept_features(twin, recipe, material.train, material.valid) as kept,
@@ -333,6 +344,7 @@ def _fit_unfrozen(
     prepare(twin, train, feed.stored)
     run = Run(twin, aim.modules, recipe, seed, classes=feed.classes)
     run.frozen = still
+    run.clock.prepared_since(material.asked_at)
     run.ancestor, run.budget.began = material.ancestor, material.began
     run.provenance, run.class_names = material.provenance, class_names(feed, material.provenance)
     validation = None if valid is None else validation_of(valid, twin.input, seconds=left)
@@ -377,22 +389,3 @@ def _feed(
     return ItemFeed(
         train, twin.input, recipe, seed, share=share, device=twin.device, seconds=seconds
     )
-
-
-def _of(twin: Twin, recipe: Recipe) -> Recipe:
-    """The recipe with the pieces that the twin is really made of."""
-    encoder = built_from(twin.encoder) or {"name": type(twin.encoder).__name__}
-    pieces = {
-        "input": Piece(name=twin.input.name, **twin.input.arguments()),
-        "encoder": Piece(**encoder),
-        "comparison": Piece(name=twin.comparison.name, **twin.comparison.arguments()),
-    }
-    return recipe.model_copy(update=pieces)
-
-
-def _refuse_shared(train: Items, valid: Items) -> None:
-    if shared := sorted(set(train.identities) & set(valid.identities)):
-        raise IdentityOverlap(
-            f"{len(shared)} identities stand in both train and valid ({', '.join(shared[:3])}, "
-            "...): split them by identity"
-        )

@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from twofold.bundle import Bundle
-from twofold.config import Piece
+from twofold.config import Piece, Recipe
+from twofold.nn.builder import built_from
 from twofold.provenance import Provenance
 from twofold.train import checkpoint
 from twofold.train.feed import Feed, PairFeed
 from twofold.train.run import Run
 from twofold.twin import Twin
 
-__all__ = ["bundle_of", "class_names", "leaks"]
+__all__ = ["bundle_of", "class_names", "leaks", "recipe_of"]
 
 NOTHING_LEARNED = (
     "the loss was 0 in every step: it wanted to change no pair and no triplet of any batch, so "
@@ -35,7 +36,7 @@ def bundle_of(run: Run, feed: Feed, *, own_loss: str | None) -> Bundle:
         "seed": run.seed,
         "epochs": run.epoch,
         "steps": run.step,
-        "seconds": round(run.seconds, 1),
+        "seconds": round(run.clock.whole.wall, 1),
         "core_seconds": round(run.core_seconds, 1),
         "stopped": run.stopped or "all epochs done",
         "best": {run.recipe.monitor: run.best},
@@ -83,3 +84,14 @@ def class_names(feed: Feed, known: Provenance) -> Tensor:
     """The classes that the codes of this training mean, as keyed hashes; none where batches hold pairs."""
     names = [] if isinstance(feed, PairFeed) else feed.names
     return torch.from_numpy(known.hashed_names(names).copy())
+
+
+def recipe_of(twin: Twin, recipe: Recipe) -> Recipe:
+    """The recipe with the pieces that the twin is really made of."""
+    encoder = built_from(twin.encoder) or {"name": type(twin.encoder).__name__}
+    pieces = {
+        "input": Piece(name=twin.input.name, **twin.input.arguments()),
+        "encoder": Piece(**encoder),
+        "comparison": Piece(name=twin.comparison.name, **twin.comparison.arguments()),
+    }
+    return recipe.model_copy(update=pieces)

@@ -18,6 +18,7 @@ from twofold.provenance import HASH_BYTES, Provenance
 from twofold.train import checkpoint
 from twofold.train.alarms import Alarms
 from twofold.train.budget import Budget
+from twofold.train.clock import Clock, Seconds
 from twofold.train.distributed import Processes
 from twofold.train.freezing import rate_factors
 from twofold.train.memory import Memory
@@ -88,13 +89,10 @@ class Run:
         self.best: float | None = None
         self.best_weights: dict[str, Tensor] = {}
         self.history: list[dict[str, Any]] = []
-        self.seconds_before = self.core_seconds_before = 0.0
-        self.started, self.core_started = time.monotonic(), time.process_time()
-        self.budget = Budget(seconds=recipe.max_seconds, began=self.started)
-        self.done_before = 0.0
-        self.pace = Pace()
-        self.stopped = ""
-        self.cut = False
+        self.clock = Clock()
+        self.budget = Budget(seconds=recipe.max_seconds, began=self.clock.started.wall)
+        self.done_before, self.pace = 0.0, Pace()
+        self.stopped, self.cut = "", False
         self._good: tuple[dict[str, Tensor], dict[str, Any]] = {}, {}
 
     def _lay_out(self) -> None:
@@ -106,12 +104,13 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        return self.seconds_before + time.monotonic() - self.started
+        """Since the first step, over all commands of this training."""
+        return self.clock.stepping.wall
 
     @property
     def core_seconds(self) -> float:
-        """Processor time of all threads: what a training costs, whatever else the machine does."""
-        return self.core_seconds_before + time.process_time() - self.core_started
+        """Processor time of all threads, with what came before the first step."""
+        return self.clock.whole.core
 
     @property
     def late(self) -> bool:
@@ -247,7 +246,8 @@ class Run:
             "precision": self.precision,
             "profile": checkpoint.profile(),
             "seconds": self.seconds,
-            "core_seconds": self.core_seconds,
+            "core_seconds": self.clock.stepping.core,
+            "prepared": list(self.clock.prepared),
             "plateau": [self.plateau.waited, self.plateau.factor],
             "average_steps": self.average.steps if self.average else 0,
             "seed": self.seed,
@@ -304,8 +304,7 @@ class Run:
         self.done_before = numbers.get("done", 0.0)
         self.plateau.waited, self.plateau.factor = numbers["plateau"]
         self.alarms.losses, self.alarms.collapsed = list(numbers["alarms"][0]), numbers["alarms"][1]
-        self.seconds_before, self.core_seconds_before = numbers["seconds"], numbers["core_seconds"]
-        self.started, self.core_started = time.monotonic(), time.process_time()
+        self.clock.step_on(Seconds(numbers["seconds"], numbers["core_seconds"]))
 
     def _check_classes(self, before: Tensor | None) -> bool:
         """Whether class codes mean what they meant in a checkpoint.
@@ -328,6 +327,7 @@ class Run:
         """Go on from a state; what is other than it was is noted."""
         tensors, numbers, damaged = state
         self.restore(tensors, numbers)
+        self.clock.prepared += Seconds(*numbers.get("prepared", (0.0, 0.0)))
         now, then = checkpoint.profile(), numbers["profile"]
         changed = [
             f"{name} was {then[name]}, is {now[name]}"
@@ -360,9 +360,9 @@ class Run:
         """
         if self.rate < 1:
             raise alarm
-        seconds, core_seconds, step = self.seconds, self.core_seconds, self.step
+        stepping, step = self.clock.stepping, self.step
         self.restore(*self._good)
-        self.seconds_before, self.core_seconds_before = seconds, core_seconds
+        self.clock.step_on(stepping)
         self.rate = 0.5
         self.notes.append(
             f"step {step}: {alarm} (went back to step {self.step} with half of the learning rate)"

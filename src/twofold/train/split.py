@@ -10,7 +10,7 @@ from twofold.config import Split
 from twofold.data.items import Items, Parts
 from twofold.data.listing import some
 from twofold.data.splits import PARTS
-from twofold.errors import DataError, NotEnoughData
+from twofold.errors import DataError, IdentityOverlap, NotEnoughData
 from twofold.plurals import counted
 from twofold.provenance import ASIDE, TRAINED, Familiarity, Provenance
 
@@ -22,6 +22,7 @@ __all__ = [
     "inherited",
     "provenance_of",
     "refuse_other_data",
+    "refuse_shared",
     "trained_on",
 ]
 
@@ -244,3 +245,12 @@ def _any(masks: Mapping[str, np.ndarray], count: int) -> np.ndarray:
     for mask in masks.values():
         found |= mask
     return found
+
+
+def refuse_shared(train: Items, valid: Items) -> None:
+    """Raise IdentityOverlap if an identity both trains and chooses."""
+    if shared := sorted(set(train.identities) & set(valid.identities)):
+        raise IdentityOverlap(
+            f"{len(shared)} identities stand in both train and valid ({', '.join(shared[:3])}, "
+            "...): split them by identity"
+        )
