@@ -172,6 +172,13 @@ MEASURED: dict[str, tuple[str, ...]] = {
             "src/twofold/tracking",
         ),
     ),
+    "tune": (
+        "bench/tune.py",
+        "src/twofold/train/search_space.py",
+        "src/twofold/train/study.py",
+        "src/twofold/train/trial_time.py",
+        "src/twofold/train/tune.py",
+    ),
     "training": ("bench/training.py", "src/twofold/train", "src/twofold/losses", "src/twofold/nn"),
 }
 """Files and packages whose change may change a benchmark's figures. Of a name that is not here nothing is known."""

@@ -8,9 +8,10 @@ from twofold import build, nn
 from twofold.config import Recipe
 from twofold.errors import UsageError, nearest
 from twofold.inputs.image_augment import LIMITS
+from twofold.nn.blocks import TRUNK, blocks
 from twofold.nn.builder import kinds_of
 
-__all__ = ["AS_IT_IS", "SEARCHED", "Asked", "as_it_is", "check_searched", "settings_of"]
+__all__ = ["AS_IT_IS", "PARTS_OF", "SEARCHED", "Asked", "as_it_is", "check_searched", "settings_of"]
 
 AS_IT_IS = "as it is"
 """The choice that leaves a setting of the recipe alone."""
@@ -27,6 +28,12 @@ WIDTHS = (0.5, 0.75, 1.5, 2.0)
 """Times the encoder's own width; a multiple of 32, which heads of attention need."""
 
 WIDTH_STEP = 32
+DEPTHS = ("depth", "blocks", "layers")
+"""What our encoders call the number of their layers, or of the blocks of a stage."""
+
+DEEPER = (-1, 1, 2)
+"""Layers that are added to the encoder's own; one is left in any case."""
+
 DROPOUTS = (0.0, 0.5)
 BATCHES = ((8, 4), (8, 8), (16, 2), (16, 4), (32, 2), (32, 4), (64, 2), (64, 4))
 """P identities times K items."""
@@ -44,7 +51,18 @@ LOSSES: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 """Losses, and the bounds of their numbers: around those of their papers (see `twofold.losses`)."""
 
-MININGS = ("all", "semi_hard", "hard")
+WITHOUT_MEMORY = ("ProxyAnchor", "ArcFace")
+"""Losses that compare with no past embeddings."""
+
+MININGS = ("all", "semi_hard", "hard", "distance_weighted")
+"""Triplets of a batch that are learned from: by the loss's own `mining`, or by the miner of that name."""
+
+ON_SPHERE = ("cosine", "euclidean", "squared_euclidean")
+"""Comparisons for which distance_weighted knows how often each distance is met."""
+
+GROWTHS = (0.0, 0.25, 0.5)
+"""Shares of the training over which a margin grows; 0: it has its setting from the first step."""
+
 COMPARISONS = ("cosine", "euclidean", "manhattan")
 
 ENCODERS: Mapping[str, Sequence[str]] = {
@@ -73,7 +91,7 @@ def settings_of(asked: Asked, recipe: Recipe, searched: Sequence[str]) -> dict[s
     """
     found: dict[str, Any] = {}
     for name in searched:
-        found |= SEARCHED[name](asked, recipe)
+        found |= SEARCHED[name](asked, recipe.replace(found))
     known = _parameters(found.get("encoder.name", recipe.encoder.name))
     fits = {"encoder.name", *(f"encoder.{name}" for name in known)}
     return {
@@ -115,6 +133,8 @@ def _is_there(name: str, recipe: Recipe) -> bool:
     """Whether a recipe has what the name is of."""
     if name == "augment":
         return any(_is_number(value) for value in recipe.augment.values())
+    if name == "depth":
+        return _depth_argument(recipe) is not None
     if name in ("dim", "width", "dropout"):
         return _argument(recipe, name) is not None
     pretrained = "weights" in recipe.encoder.arguments
@@ -136,16 +156,28 @@ def _weight_decay(asked: Asked, recipe: Recipe) -> dict[str, Any]:
 
 
 def _loss(asked: Asked, recipe: Recipe) -> dict[str, Any]:
+    """A loss, its numbers, what it mines, and whether its margin grows."""
     name = asked.suggest_categorical("loss", (AS_IT_IS, *LOSSES))
     if name == AS_IT_IS:
         return {}
-    found: dict[str, Any] = {"loss.name": name}
+    # what belongs to the recipe's own loss, others may refuse
+    found: dict[str, Any] = {"loss.name": name, "miner": None, "margin_growth": 0.0}
+    if name in WITHOUT_MEMORY:
+        found["memory"] = 0
     for argument, (low, high) in LOSSES[name].items():
         value = asked.suggest_float(f"{name}.{argument}", low, high, log=argument == "temperature")
         found[f"loss.{argument}"] = value
+        if "margin" in argument:
+            found["margin_growth"] = asked.suggest_categorical("margin_growth", GROWTHS)
     if name == "triplet":
-        found["loss.mining"] = asked.suggest_categorical("triplet.mining", MININGS)
+        found |= _mining(asked.suggest_categorical("triplet.mining", MININGS), recipe)
     return found
+
+
+def _mining(name: str, recipe: Recipe) -> dict[str, Any]:
+    if name != "distance_weighted":
+        return {"loss.mining": name}
+    return {"miner": name} if recipe.comparison.name in ON_SPHERE else {}
 
 
 def _batch(asked: Asked, recipe: Recipe) -> dict[str, Any]:
@@ -176,6 +208,23 @@ def _width(asked: Asked, recipe: Recipe) -> dict[str, Any]:
     return {"encoder.width": max(WIDTH_STEP, round(width / WIDTH_STEP) * WIDTH_STEP)}
 
 
+def _depth(asked: Asked, recipe: Recipe) -> dict[str, Any]:
+    more = asked.suggest_categorical("depth", (AS_IT_IS, *DEEPER))
+    name = _depth_argument(recipe)
+    if (
+        more == AS_IT_IS or name is None
+    ):  # None: the network drawn for this trial has no such number
+        return {}
+    return {f"encoder.{name}": max(1, _argument(recipe, name) + more)}
+
+
+def _depth_argument(recipe: Recipe) -> str | None:
+    """What the recipe's encoder calls the number of its layers; None: that cannot be chosen."""
+    if "weights" in recipe.encoder.arguments:
+        return None
+    return next((name for name in DEPTHS if _argument(recipe, name) is not None), None)
+
+
 def _dropout(asked: Asked, recipe: Recipe) -> dict[str, Any]:
     return {"encoder.dropout": asked.suggest_float("dropout", *DROPOUTS)}
 
@@ -186,8 +235,12 @@ def _comparison(asked: Asked, recipe: Recipe) -> dict[str, Any]:
 
 
 def _freeze(asked: Asked, recipe: Recipe) -> dict[str, Any]:
-    part = asked.suggest_categorical("freeze", (AS_IT_IS, "nothing", "trunk"))
-    return {} if part == AS_IT_IS else {"freeze": {"nothing": 0, "trunk": "trunk"}[part]}
+    part = asked.suggest_categorical("freeze", (AS_IT_IS, "nothing", "half", "trunk"))
+    if part == AS_IT_IS:
+        return {}
+    if part == "half":
+        return {"freeze": len(blocks(build.twin(recipe).encoder)) // 2}
+    return {"freeze": {"nothing": 0, "trunk": TRUNK}[part]}
 
 
 def _encoder(asked: Asked, recipe: Recipe) -> dict[str, Any]:
@@ -200,6 +253,8 @@ def _encoder(asked: Asked, recipe: Recipe) -> dict[str, Any]:
 SEARCHED: Mapping[str, Callable[[Asked, Recipe], dict[str, Any]]] = {
     # another network first: its name drops the arguments of the old one
     "encoder": _encoder,
+    # and the comparison before the loss, whose miners do not know all of them
+    "comparison": _comparison,
     "learning_rate": _learning_rate,
     "weight_decay": _weight_decay,
     "loss": _loss,
@@ -207,11 +262,18 @@ SEARCHED: Mapping[str, Callable[[Asked, Recipe], dict[str, Any]]] = {
     "augment": _augment,
     "dim": _dim,
     "width": _width,
+    "depth": _depth,
     "dropout": _dropout,
-    "comparison": _comparison,
     "freeze": _freeze,
 }
 """What can be searched, by name."""
+
+PARTS_OF: Mapping[str, Sequence[str]] = {
+    "batch": ("p", "k"),
+    "depth": DEPTHS,
+    "loss": ("miner", "margin_growth", "memory"),
+}
+"""Names of SEARCHED that a user may set by other names: what is set is not searched."""
 
 
 def _alike(recipe: Recipe) -> Sequence[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,19 @@ from twofold.errors import DataError, MissingExtra, UsageError
 from twofold.results import Progress
 from twofold.train.epochs import Watch
 
-__all__ = ["complete", "data_digest", "opened", "optuna", "pruning", "recipe_digest"]
+__all__ = [
+    "OWN",
+    "begun",
+    "complete",
+    "data_digest",
+    "opened",
+    "optuna",
+    "pruning",
+    "recipe_digest",
+]
+
+OWN = "as it is"
+"""The attribute of the trial that leaves the recipe as it is."""
 
 FIRST_AT_RANDOM = 8
 """Trials at random before the sampler learns from them; TPE's default of 10 is a third of 30."""
@@ -103,8 +116,25 @@ def recipe_digest(recipe: Recipe) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def pruning(trial: Any, every: int, shown: Watch | None) -> Watch:
-    """A watch that reports each measurement to the study, and ends a trial that is worse than most."""
+def begun(study: Any, own: dict[str, Any]) -> None:
+    """End the trial that a killed tuning left unfinished; the recipe as it is comes first until it is measured.
+
+    Args:
+        own: the values by which a trial leaves the recipe as it is.
+    """
+    states = optuna().trial.TrialState
+    for trial in study.trials:
+        if trial.state == states.RUNNING:
+            study.tell(trial.number, state=states.FAIL)
+    waiting = any(trial.state == states.WAITING for trial in study.trials)
+    if not waiting and not any(OWN in trial.user_attrs for trial in complete(study)):
+        study.enqueue_trial(own, user_attrs={OWN: True})
+
+
+def pruning(
+    trial: Any, every: int, shown: Watch | None, *, too_slow: Callable[[Progress], bool]
+) -> Watch:
+    """A watch that reports each measurement to the study, and ends a trial that is worse than most, or too slow."""
     pruned = optuna().TrialPruned
     reported = 0
 
@@ -112,6 +142,8 @@ def pruning(trial: Any, every: int, shown: Watch | None) -> Watch:
         nonlocal reported
         if shown is not None:
             shown(progress)
+        if too_slow(progress):
+            raise pruned
         measured = (progress.epoch - 1) // every
         if progress.monitored is not None and measured > reported:
             reported = measured

@@ -19,7 +19,7 @@ from twofold.config import Recipe
 from twofold.data.adaptation import adapted, sized
 from twofold.data.items import Items, paired_identities
 from twofold.devices import training_device
-from twofold.errors import NotEnoughData, RecipeError, TrainingError, UsageError
+from twofold.errors import BatchError, NotEnoughData, RecipeError, TrainingError, UsageError
 from twofold.metrics.crossfit import CrossFit
 from twofold.metrics.paired import differences
 from twofold.results import Difference, Progress, Tuning
@@ -29,7 +29,8 @@ from twofold.train.crossfit import crossfit
 from twofold.train.epochs import Watch
 from twofold.train.features import with_cache
 from twofold.train.fit import fit
-from twofold.train.search_space import as_it_is, check_searched, settings_of
+from twofold.train.search_space import PARTS_OF, as_it_is, check_searched, settings_of
+from twofold.train.trial_time import TrialTime
 
 __all__ = ["Candidate", "Search", "Tuned", "tune"]
 
@@ -169,7 +170,11 @@ def tune(
         fixed=tuple(search.fixed),
         seed=seed,
         device=training_device(device),
-        until=None if search.seconds is None else began + search.seconds,
+        time=TrialTime(
+            until=None if search.seconds is None else began + search.seconds,
+            own=len(CONFIRMING),
+            confirming=len(CONFIRMING) * (1 + CONFIRMED),
+        ),
         watch=watch,
     )
     work.search(study, search.trials)
@@ -198,7 +203,7 @@ ALL_LEARN = (
 def _searched(asked: Sequence[str], fixed: Collection[str], recipe: Recipe) -> tuple[str, ...]:
     """What is searched; what the user has set stays out of it."""
     set_by_hand = {name.split(".")[-1] for name in fixed} | {name.split(".")[0] for name in fixed}
-    set_by_hand |= {"batch"} if {"p", "k"} & set_by_hand else set()
+    set_by_hand |= {group for group, names in PARTS_OF.items() if {*names} & set_by_hand}
     names = check_searched(asked, recipe)
     left = tuple(name for name in names if name in asked or name not in set_by_hand)
     if not left:
@@ -228,7 +233,7 @@ class _Work:
     """What every trial needs.
 
     Attributes:
-        until: when the tuning must end (`time.monotonic`); None: no limit.
+        time: when the tuning must end, and what is kept free to confirm the best.
     """
 
     recipe: Recipe
@@ -237,29 +242,22 @@ class _Work:
     fixed: tuple[str, ...]
     seed: int
     device: torch.device
-    until: float | None
+    time: TrialTime
     watch: Callable[[Tuning], None] | None
 
     def search(self, study: Any, trials: int) -> None:
         """Run trials until there are so many, or time is over."""
-        if not study.trials:
-            study.enqueue_trial(as_it_is(self.recipe, self.searched))
-        package = studies.optuna()
-        unfinished = package.trial.TrialState.RUNNING
-        for trial in study.trials:  # of a tuning that was killed
-            if trial.state == unfinished:
-                study.tell(trial.number, state=package.trial.TrialState.FAIL)
-        while self._ended(study) < trials and self._time_for_one(study):
+        studies.begun(study, as_it_is(self.recipe, self.searched))
+        while self._ended(study) < trials and self.time.allows_another(self._seconds(study)):
+            # what the recipe itself cannot do is not caught: no trial would help
+            known = bool(studies.complete(study))
             study.optimize(
                 lambda trial: self._tried(trial, study, trials),
                 n_trials=1,
-                catch=(TrainingError, RecipeError),
+                catch=(TrainingError, RecipeError, BatchError) if known else (),
             )
         if not studies.complete(study):
-            raise UsageError(
-                "not one trial could be finished: "
-                + ("give more time (--max-time)" if self.until else "see what train says of it")
-            )
+            raise UsageError("not one trial could be finished: give more time (--max-time)")
 
     def confirmed(self, study: Any) -> tuple[Candidate, ...]:
         """The recipe as it is, and the best trials, on the folds that chose nothing."""
@@ -295,27 +293,14 @@ class _Work:
         """Trials that were tried, however they ended."""
         return sum(trial.state.is_finished() for trial in study.trials)
 
-    def _time_for_one(self, study: Any) -> bool:
-        """Whether a trial may begin, so that the best can be confirmed afterwards."""
-        if self.until is None:
-            return True
-        durations = [trial.duration.total_seconds() for trial in studies.complete(study)]
-        if not durations:
-            return time.monotonic() < self.until
-        longest = max(durations)
-        needed = longest * (1 + len(CONFIRMING) * (1 + CONFIRMED))
-        if len(durations) == 1 and time.monotonic() + longest * len(CONFIRMING) > self.until:
-            raise UsageError(
-                f"one training takes {longest:.0f} s here, and the time is not enough to confirm "
-                f"anything: give --max-time {needed + longest:.0f} or more, or shorter trainings "
-                f"(--set epochs=N)"
-            )
-        return time.monotonic() + needed < self.until
+    def _seconds(self, study: Any) -> list[float]:
+        """How long each finished trial took."""
+        return [trial.duration.total_seconds() for trial in studies.complete(study)]
 
     def _tried(self, trial: Any, study: Any, trials: int) -> float:
         """Train on two folds, and measure on the third on the way and at the end."""
         settings = _changed(settings_of(trial, self.recipe, self.searched), self.recipe)
-        if trial.number == 0:  # whatever the bounds of the search say
+        if studies.OWN in trial.user_attrs:  # whatever the bounds of the search say
             settings = {}
         trial.set_user_attr("settings", settings)
         held = self.items.folds(FOLDS, seed=self.seed)[CHOOSING]
@@ -329,7 +314,12 @@ class _Work:
             judged,
             recipe=recipe.replace({"validate_every": every, "patience": None}),
             seed=self.seed,
-            watch=studies.pruning(trial, every, shown),
+            watch=studies.pruning(
+                trial,
+                every,
+                shown,
+                too_slow=lambda progress: self.time.too_slow(progress, self._seconds(study)),
+            ),
         )
         return float(bundle.training["history"][-1][recipe.monitor])
 
