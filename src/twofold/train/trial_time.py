@@ -12,41 +12,44 @@ __all__ = ["TrialTime"]
 TOLD_FROM = 0.1
 """Share of a training from which on its speed says how long it will take."""
 
+FEWEST_TRAININGS = 10
+"""Of a tuning that has something to choose from: four trials, and six trainings that confirm."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrialTime:
     """Until when a tuning may take, and how much of that is kept free.
 
+    What the methods are given as `seconds` is how long each training took that would be confirmed
+    now: of the recipe as it is, then of the best trials, the best first. Before the first trial has
+    ended there is none.
+
     Attributes:
         until: the end (`time.monotonic`); None: no limit.
-        own, confirming: trainings that confirm the recipe as it is alone, and it with the best.
+        folds: trainings that confirm one of them.
     """
 
     until: float | None
-    own: int
-    confirming: int
+    folds: int
 
     def allows_another(self, seconds: Sequence[float]) -> bool:
         """Whether a trial may begin.
-
-        Args:
-            seconds: that each finished trial took.
 
         Raises:
             UsageError: the first trial has ended, and what is left is too short to confirm anything.
         """
         if self.until is None:
             return True
-        longest = max(seconds, default=0.0)
         if len(seconds) == 1:
-            self._refuse_if_short(longest, longest * self.own)
-        return time.monotonic() + longest * (1 + self.confirming) < self.until
+            self._refuse_if_short(seconds[0], seconds[0] * self.folds)
+        usual = sum(seconds) / max(len(seconds), 1)
+        return time.monotonic() + usual + sum(seconds) * self.folds < self.until
 
     def too_slow(self, progress: Progress, seconds: Sequence[float]) -> bool:
-        """Whether a trial leaves too little time to confirm the best, itself perhaps among them.
+        """Whether a trial could not be confirmed in time beside the recipe as it is and the best one.
 
         Args:
-            progress: where its training stands. seconds: that each finished trial took.
+            progress: where its training stands.
 
         Raises:
             UsageError: that is so for the first trial, which leaves the recipe as it is.
@@ -58,16 +61,15 @@ class TrialTime:
             return False
         whole = progress.seconds + progress.seconds_left
         if not seconds:
-            self._refuse_if_short(whole, progress.seconds_left + whole * self.own)
+            self._refuse_if_short(whole, progress.seconds_left + whole * self.folds)
             return False
-        after = max(whole, *seconds) * self.confirming
+        after = (sum(seconds[:2]) + whole) * self.folds
         return time.monotonic() + progress.seconds_left + after > self.until
 
     def _refuse_if_short(self, whole: float, needed: float) -> None:
         """Raise UsageError where the recipe as it is, which takes `whole`, cannot be confirmed in time."""
         if self.until is not None and time.monotonic() + needed > self.until:
-            # two trials more, so that there is something to choose from
-            enough = whole * (1 + 2 + self.confirming)
+            enough = whole * FEWEST_TRAININGS
             raise UsageError(
                 f"one training takes about {whole:.0f} s here, and the time is not enough to try "
                 f"and confirm anything: give --max-time {enough:.0f} or more, or shorter trainings "

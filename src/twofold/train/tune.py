@@ -76,7 +76,7 @@ class Candidate:
 
     Attributes:
         settings: that differ from the recipe, as for --set; none of the recipe as it is.
-        monitored: the recipe's `monitor` on the fold that chose; None: that trial was cut off.
+        monitored: the recipe's `monitor` on the fold that chose.
         eer: equal error rate on the folds that chose nothing.
         gain: how much lower that is than the recipe's, paired over identities; None: this is the
             recipe.
@@ -84,10 +84,10 @@ class Candidate:
     """
 
     settings: Mapping[str, Any]
-    monitored: float | None
+    monitored: float
     eer: float
     gain: Difference | None
-    seconds: float | None
+    seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +172,7 @@ def tune(
         device=training_device(device),
         time=TrialTime(
             until=None if search.seconds is None else began + search.seconds,
-            own=len(CONFIRMING),
-            confirming=len(CONFIRMING) * (1 + CONFIRMED),
+            folds=len(CONFIRMING),
         ),
         watch=watch,
     )
@@ -248,9 +247,11 @@ class _Work:
     def search(self, study: Any, trials: int) -> None:
         """Run trials until there are so many, or time is over."""
         studies.begun(study, as_it_is(self.recipe, self.searched))
-        while self._ended(study) < trials and self.time.allows_another(self._seconds(study)):
-            # what the recipe itself cannot do is not caught: no trial would help
+        while self.time.allows_another(self._seconds(study)):
             known = bool(studies.complete(study))
+            if known and self._ended(study) >= trials:
+                break
+            # what the recipe as it is cannot do is not caught: no trial would help
             study.optimize(
                 lambda trial: self._tried(trial, study, trials),
                 n_trials=1,
@@ -261,13 +262,7 @@ class _Work:
 
     def confirmed(self, study: Any) -> tuple[Candidate, ...]:
         """The recipe as it is, and the best trials, on the folds that chose nothing."""
-        best = sorted(
-            studies.complete(study),
-            key=lambda trial: trial.value,
-            reverse=self.recipe.monitor not in LOWER,
-        )
-        own = next((trial for trial in best if not trial.user_attrs["settings"]), None)
-        others = [trial for trial in best if trial.user_attrs["settings"]][:CONFIRMED]
+        own, *others = self._best(study)
         total = len(CONFIRMING) * (1 + len(others))
         before = self._scored({}, 0, total)
         found = [self._candidate({}, own, before, None)]
@@ -277,16 +272,26 @@ class _Work:
             found.append(self._candidate(settings, trial, before, scored))
         return (found[0], *sorted(found[1:], key=lambda each: each.eer))
 
+    def _best(self, study: Any) -> list[Any]:
+        """The trial of the recipe as it is, and the best others, the best first."""
+        ended = sorted(
+            studies.complete(study),
+            key=lambda trial: trial.value,
+            reverse=self.recipe.monitor not in LOWER,
+        )
+        own = [trial for trial in ended if not trial.user_attrs["settings"]]
+        return own[:1] + [trial for trial in ended if trial.user_attrs["settings"]][:CONFIRMED]
+
     def _candidate(
         self, settings: Mapping[str, Any], trial: Any, before: CrossFit, after: CrossFit | None
     ) -> Candidate:
         gain = differences(before, before if after is None else after, seed=self.seed)["eer"]
         return Candidate(
             settings=settings,
-            monitored=None if trial is None else trial.value,
+            monitored=trial.value,
             eer=gain.b,
             gain=None if after is None else gain,
-            seconds=None if trial is None else trial.duration.total_seconds(),
+            seconds=trial.duration.total_seconds(),
         )
 
     def _ended(self, study: Any) -> int:
@@ -294,8 +299,8 @@ class _Work:
         return sum(trial.state.is_finished() for trial in study.trials)
 
     def _seconds(self, study: Any) -> list[float]:
-        """How long each finished trial took."""
-        return [trial.duration.total_seconds() for trial in studies.complete(study)]
+        """How long each training took that would be confirmed now."""
+        return [trial.duration.total_seconds() for trial in self._best(study)]
 
     def _tried(self, trial: Any, study: Any, trials: int) -> float:
         """Train on two folds, and measure on the third on the way and at the end."""
