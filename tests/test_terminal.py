@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from twofold import recipes
 from twofold.report.story import Row, Scores, Step, Story
-from twofold.results import Estimate, Progress
-from twofold.terminal import bars, interruption, screen
+from twofold.results import Difference, Estimate, Progress, Tuning
+from twofold.terminal import bars, interruption, screen, wording
+from twofold.train.tune import Candidate, Tuned
 
 
 def shown(
@@ -172,6 +174,56 @@ def test_a_log_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str], monk
     with bars.training(quiet=True) as watch:
         watch(progress())
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_tuning_says_what_is_left_of_all(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setattr(bars, "LINE_SECONDS", 0.0)
+    stands = {"stage": "trial", "number": 3, "total": 30, "monitor": "eer"}
+    with bars.tuning() as watch:
+        watch(Tuning(**stands, best=0.125, seconds_left=1205.0, training=progress(monitored=0.2)))
+        watch(Tuning(**stands, best=None, seconds_left=None, training=progress()))
+    assert capsys.readouterr().err.splitlines() == [
+        "trial 3 of 30, best eer 0.1250, 20:05 left in all, epoch 1 of 4, step 5 of 10: 100 "
+        "items/s, eer 0.2000",
+        "trial 3 of 30, epoch 1 of 4, step 5 of 10: 100 items/s",
+    ]
+
+
+def candidate(gain: float | None, **settings) -> Candidate:
+    difference = None
+    if gain is not None:
+        shown = {"name": "eer", "a": 0.2, "b": 0.2 - gain, "low": gain - 0.05, "high": gain + 0.05}
+        difference = Difference(**shown, gain=gain, confidence=0.95, unit="identity", resampled=16)
+    return Candidate(
+        settings=settings, monitored=0.2, eer=0.2 - (gain or 0), gain=difference, seconds=1.0
+    )
+
+
+def test_the_evidence_of_a_tuning_says_better_and_worse() -> None:
+    own = candidate(None)
+    better = candidate(
+        0.06, **{"augment.flip": 0.5, "augment.scale": 0.12345, "loss.name": "circle"}
+    )
+    worse = candidate(-0.01, p=8)
+
+    def told(*candidates: Candidate) -> list[str]:
+        chosen = min(candidates, key=lambda each: each.eer)
+        counts = {"finished": 3, "ended": 1, "failed": 0, "identities": 24, "seconds": 9.0}
+        return wording.evidence(
+            Tuned(recipe=recipes.head(), candidates=candidates, chosen=chosen, **counts)
+        )
+
+    assert told(own, better, worse)[2:] == [
+        "  0.2000  the recipe as it is",
+        "  0.1400  better by 0.0600 [0.0100, 0.1100]: augment.flip=0.5 and 1 more alike, "
+        "loss.name=circle",
+        "  0.2100  worse by 0.0100 [-0.0400, 0.0600]: p=8",
+        "recommended: the first of these trials. It is better by more than chance (95 % interval, "
+        "paired over 16 identities)",
+    ]
+    assert "has not been shown" in told(own, candidate(0.04, p=8))[-1]
+    assert told(own, worse)[-1].startswith("no trial was better")
+    assert told(own)[-1].startswith("no other trial was finished")
 
 
 def test_bars_show_what_goes_on_in_a_terminal(

@@ -3,9 +3,18 @@
 import numpy as np
 import pytest
 
-from twofold import Items, recipes, tune
-from twofold.errors import DataError, NotEnoughData, UsageError
-from twofold.train import search_space
+from twofold import Items, build, recipes, tune
+from twofold.errors import (
+    DamagedBundle,
+    DataError,
+    MissingExtra,
+    NotEnoughData,
+    RecipeError,
+    UsageError,
+)
+from twofold.package_files import PackageFile
+from twofold.results import Progress
+from twofold.train import objective, search_space, trial_time
 from twofold.train.search_space import SEARCHED, as_it_is, check_searched, settings_of
 from twofold.train.tune import Search
 
@@ -50,11 +59,17 @@ def test_every_drawn_setting_fits_its_recipe(name):
     chosen = recipes.find(name)
     if name == "head":
         chosen = chosen.replace({"input.size": 16})
-    searched = check_searched((), chosen)
+    try:
+        searched = check_searched((), chosen)
+        build.twin(chosen)
+    except MissingExtra as missing:
+        pytest.skip(str(missing))
     assert set(searched) <= set(SEARCHED) and "learning_rate" in searched
     for seed in range(20):
         drawn = settings_of(Drawn(seed), chosen, searched)
         changed = chosen.replace(drawn)
+        if seed < 3:
+            objective.check(changed)  # the loss takes its arguments, its miner and its margin
         accepted = search_space._parameters(changed.encoder.name)
         assert set(changed.encoder.arguments) <= set(accepted)
     assert set(as_it_is(chosen, searched)) == set(searched)
@@ -67,6 +82,55 @@ def test_what_can_be_searched_is_said():
         check_searched(["freeze"], recipe())
     assert "freeze" in check_searched((), recipes.photo())
     assert "encoder" not in check_searched((), recipes.photo())
+
+
+class Chosen(Drawn):
+    """A trial that draws some of its values by name."""
+
+    def __init__(self, **known) -> None:
+        super().__init__(0)
+        self.known = known
+
+    def suggest_categorical(self, name, choices):
+        assert name not in self.known or self.known[name] in choices
+        return self.known.get(name) or super().suggest_categorical(name, choices)
+
+
+def test_depth_is_what_the_network_calls_it():
+    drawn = {"depth": 1}
+    assert settings_of(Chosen(**drawn), recipes.generic(), ["depth"]) == {"encoder.blocks": 2}
+    assert settings_of(Chosen(**drawn), recipes.text(), ["depth"]) == {"encoder.layers": 2}
+    deep = recipe(**{"encoder.name": "mlp"})
+    assert settings_of(Chosen(depth=-1), deep, ["depth"]) == {"encoder.depth": 1}
+    with pytest.raises(UsageError, match="nothing to search in depth"):
+        check_searched(["depth"], recipe())
+    # a network without such a number in the place of one that has it
+    drawn |= {"encoder": "conv4"}
+    assert settings_of(Chosen(**drawn), recipes.generic(), ["encoder", "depth"]) == {
+        "encoder.name": "conv4"
+    }
+
+
+def test_margins_grow_and_triplets_are_mined():
+    drawn = {"loss": "triplet", "margin_growth": 0.5, "triplet.mining": "distance_weighted"}
+    found = settings_of(Chosen(**drawn), recipe(), ["loss"])
+    assert found["margin_growth"] == 0.5 and found["miner"] == "distance_weighted"
+    objective.check(recipe().replace(found))
+    # which knows how often each distance is met on the sphere alone
+    far = Chosen(**drawn, comparison="manhattan")
+    assert settings_of(far, recipe(), ["comparison", "loss"])["miner"] is None
+    # what belongs to the recipe's own loss goes with it
+    own = recipe(
+        **{"loss.name": "triplet", "miner": "semi_hard", "margin_growth": 0.3, "memory": 8}
+    )
+    for name in ("supcon", "ProxyAnchor"):
+        objective.check(own.replace(settings_of(Chosen(loss=name), own, ["loss"])))
+
+
+def test_half_of_a_trunk_can_be_frozen():
+    deep = recipes.generic().replace({"input.size": 32})
+    assert settings_of(Chosen(freeze="half"), deep, ["freeze"]) == {"freeze": 2}
+    build.twin(deep.replace({"freeze": 2}))
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +195,11 @@ def test_what_the_user_has_set_is_not_searched(tmp_path):
     result = tune(recipe(p=8), vectors(), tmp_path / "s", search=search)
     told = {name.split(".")[0] for each in result.candidates for name in each.settings}
     assert not told & {"loss", "p", "k"}
+    mined = recipe(**{"loss.name": "triplet", "miner": "semi_hard", "epochs": 1})
+    search = Search(trials=2, fixed=["miner"])  # which belongs to the loss
+    result = tune(mined, vectors(), tmp_path / "t", search=search)
+    told = {name.split(".")[0] for each in result.candidates for name in each.settings}
+    assert not told & {"loss", "miner"}
 
 
 def test_too_little_is_refused(tmp_path):
@@ -138,6 +207,55 @@ def test_too_little_is_refused(tmp_path):
         tune(recipe(), vectors(identities=8), tmp_path / "s", search=ONE)
     with pytest.raises(UsageError, match=r"not enough to confirm|could be finished"):
         tune(recipe(), vectors(), tmp_path / "t", search=Search(trials=5, seconds=1e-3))
+
+
+def at(share: float, seconds: float) -> Progress:
+    """A training of which a share is over after so many seconds."""
+    numbers = {"loss": 1.0, "monitor": "eer", "monitored": None, "best": None, "waiting": 0.0}
+    speeds = {"items_per_second": 1.0, "pairs_per_second": 1.0}
+    left = seconds / share - seconds
+    where = {"epoch": 1 + int(100 * share), "epochs": 100, "step": 0, "steps": 1}
+    return Progress(**numbers, **speeds, **where, seconds=seconds, seconds_left=left)
+
+
+def test_a_slow_trial_leaves_time_to_confirm_the_best(monkeypatch):
+    monkeypatch.setattr(trial_time.time, "monotonic", lambda: 0.0)
+    limit = trial_time.TrialTime(until=100.0, folds=2)
+    assert not limit.too_slow(at(0.05, 20), [10.0])  # too early to tell
+    assert not limit.too_slow(at(0.5, 10), [10.0])
+    assert limit.too_slow(at(0.5, 20), [10.0])
+    with pytest.raises(UsageError, match=r"about 50 s here.*--max-time 500 or more"):
+        limit.too_slow(at(0.5, 25), [])
+    assert limit.allows_another([]) and limit.allows_another([10.0, 10.0, 10.0])
+    assert not limit.allows_another([15.0, 15.0, 15.0])
+    forever = trial_time.TrialTime(until=None, folds=2)
+    assert forever.allows_another([1e9]) and not forever.too_slow(at(0.5, 1e9), [1e9])
+
+
+def test_a_study_that_knows_nothing_yet_begins_again(tmp_path):
+    place = tmp_path / "s"
+    with pytest.raises(UsageError, match=r"could be finished|not enough to try"):
+        tune(recipe(), vectors(), place, search=Search(trials=1, seconds=1e-3))
+    result = tune(recipe(), vectors(), place, search=ONE)
+    assert result.finished == 1 and result.failed == 0
+
+
+def test_what_the_recipe_itself_cannot_do_is_said_at_once(tmp_path):
+    mined = recipe(miner="semi_hard")
+    with pytest.raises(RecipeError, match="takes no mined triplets"):
+        tune(mined, vectors(), tmp_path / "s", search=Search(trials=5, names=["learning_rate"]))
+
+
+def test_weights_of_another_hash_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(PackageFile, "path", lambda self: tmp_path / "weights")
+    (tmp_path / "weights").write_bytes(b"other weights")
+    pictures = Items.from_arrays(
+        [np.full((32, 32, 3), shade, np.uint8) for shade in range(24)],
+        [str(shade // 2) for shade in range(24)],
+    )
+    small = recipes.photo().replace({"input.size": 32, "encoder.weights": "imagenet"})
+    with pytest.raises(DamagedBundle, match="has SHA-256"):
+        tune(small, pictures, tmp_path / "s", search=Search(trials=2, names=["learning_rate"]))
 
 
 def test_recipes_of_other_kinds_are_refused(tmp_path):
@@ -153,3 +271,6 @@ def test_progress_is_told(tmp_path):
     assert stages[0] == ("trial", 1) and ("trial", 2) in stages
     assert {number for stage, number in stages if stage == "confirming"} == {1, 2, 3, 4}
     assert all(each.total in (2, 4) for each in seen)
+    left = [each.seconds_left for each in seen]
+    assert left[0] is None and all(each is not None for each in left if seen[0].stage != "trial")
+    assert left[-1] == pytest.approx(seen[-1].training.seconds_left)

@@ -53,7 +53,7 @@ def tune(
 ) -> int:
     """Find settings of a recipe that suit DATA: loss, learning rate, batch, augmentation, size of the network.
 
-    Trials never see the identities that `train` will keep aside. The best two are compared with the
+    Identities that `train` will keep aside take no part. The best two trials are compared with the
     recipe as it is on identities that chose nothing, and the recommended recipe is written with
     this evidence. Train with it: twofold train OUT DATA -o BUNDLE. Needs the extra tune.
 
@@ -63,9 +63,9 @@ def tune(
         out: where to write the recommended recipe, a .toml file. OUT.trials keeps every trial.
         trials: how many settings to try, the recipe as it is among them.
         max_time: stop after this many seconds; what it takes to compare the best is kept free.
-        search: what to search, of encoder, learning_rate, weight_decay, loss, batch, augment, dim,
-            width, dropout, comparison, freeze: --search loss,batch. All that the recipe has, unless
-            you say.
+        search: what to search: --search loss,batch. All of these that the recipe has, unless you
+            say: encoder, comparison, learning_rate, weight_decay, loss (with its margin and miner),
+            batch, augment, dim, width, depth, dropout, freeze.
         settings: change the recipe as in `train`; what is set here is not searched.
         columns: of a table of records, the columns that make up a record, as in `train`.
         seed: of the folds, the proposals and the trainings.

@@ -190,6 +190,7 @@ class Tuning:
     Attributes:
         stage: "trial" or "confirming". number, total: of trials, or of trainings that confirm.
         best: the monitored number of the best trial so far; None before the first has ended.
+        seconds_left: until the tuning ends, at the pace of the trainings before; None: not known yet.
         training: where the present training stands.
     """
 
@@ -198,6 +199,7 @@ class Tuning:
     total: int
     monitor: str
     best: float | None
+    seconds_left: float | None
     training: Progress
 
 

@@ -85,8 +85,14 @@ def frames(
 
 
 @contextmanager
-def training(*, quiet: bool = False) -> Iterator["TrainingBar"]:
-    """A bar for `fit(watch=...)`, on standard error; nothing is shown when `quiet` or where no terminal is."""
+def training(
+    *, quiet: bool = False, numbers: Callable[[Progress], str] | None = None
+) -> Iterator["TrainingBar"]:
+    """A bar for `fit(watch=...)`, on standard error; nothing is shown when `quiet` or where no terminal is.
+
+    Args:
+        numbers: what is told beside it; `training_numbers` by default.
+    """
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -95,17 +101,22 @@ def training(*, quiet: bool = False) -> Iterator["TrainingBar"]:
     )
     shown = not quiet and console.is_terminal
     with Bars(*columns, console=console, transient=True, disable=not shown) as bars:
-        yield TrainingBar(bars, lines=None if quiet or shown else console)
+        lines = None if quiet or shown else console
+        yield TrainingBar(bars, lines=lines, numbers=numbers or training_numbers)
 
 
 @contextmanager
 def tuning(*, quiet: bool = False) -> Iterator[Callable[[Tuning], None]]:
     """A bar for `tune(watch=...)`: which trial it is, and where its training stands."""
-    with training(quiet=quiet) as shown:
+    with training(quiet=quiet, numbers=_trial_numbers) as shown:
 
         def watch(tuning: Tuning) -> None:
-            best = "" if tuning.best is None else f" (best {tuning.monitor} {tuning.best:.4f})"
-            shown.heading = f"{tuning.stage} {tuning.number} of {tuning.total}{best}"
+            heading = [f"{tuning.stage} {tuning.number} of {tuning.total}"]
+            if tuning.best is not None:
+                heading.append(f"best {tuning.monitor} {tuning.best:.4f}")
+            if tuning.seconds_left is not None:
+                heading.append(f"{_clock(tuning.seconds_left)} left in all")
+            shown.heading = ", ".join(heading)
             shown(tuning.training)
 
         yield watch
@@ -120,13 +131,21 @@ class TrainingBar:
 
     Args:
         lines: gets a line now and then, where there is no bar: for logs.
+        numbers: what is told of the progress.
 
     Attributes:
         heading: what the training is.
     """
 
-    def __init__(self, bars: Bars, *, lines: Console | None = None) -> None:
+    def __init__(
+        self,
+        bars: Bars,
+        *,
+        lines: Console | None = None,
+        numbers: Callable[[Progress], str],
+    ) -> None:
         self._bars, self._lines, self._spoken = bars, lines, time.monotonic()
+        self._numbers = numbers
         self._task = bars.add_task("", total=None, numbers="")
         self.heading = "training"
 
@@ -135,7 +154,7 @@ class TrainingBar:
             self._spoken = time.monotonic()
             where = f"epoch {progress.epoch} of {progress.epochs}, step {progress.step} of {progress.steps}"
             self._lines.print(
-                f"{self.heading}, {where}: {training_numbers(progress)}",
+                f"{self.heading}, {where}: {self._numbers(progress)}",
                 soft_wrap=True,
                 markup=False,
             )
@@ -145,7 +164,7 @@ class TrainingBar:
             description=f"{self.heading}, epoch {progress.epoch} of {progress.epochs}",
             completed=done,
             total=1.0,
-            numbers=training_numbers(progress),
+            numbers=self._numbers(progress),
         )
 
     def say(self, text: str) -> None:
@@ -169,8 +188,19 @@ def training_numbers(progress: Progress) -> str:
         parts.append(
             f"{progress.monitor} on unseen {progress.monitored:.4f} (best {progress.best:.4f})"
         )
-    minutes, seconds = divmod(round(progress.seconds_left), 60)
-    return ", ".join([*parts, f"{minutes}:{seconds:02d} left"])
+    return ", ".join([*parts, f"{_clock(progress.seconds_left)} left"])
+
+
+def _trial_numbers(progress: Progress) -> str:
+    """Speed and the validation number: a tuning says beside them what is left of all."""
+    known = "" if progress.monitored is None else f", {progress.monitor} {progress.monitored:.4f}"
+    return f"{_short(progress.items_per_second)} items/s{known}"
+
+
+def _clock(seconds: float) -> str:
+    """1:05, or 75:00."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def _short(count: float) -> str:

@@ -14,7 +14,6 @@ from twofold.results import Progress
 from twofold.train.epochs import Watch
 
 __all__ = [
-    "OWN",
     "begun",
     "complete",
     "data_digest",
@@ -23,9 +22,6 @@ __all__ = [
     "pruning",
     "recipe_digest",
 ]
-
-OWN = "as it is"
-"""The attribute of the trial that leaves the recipe as it is."""
 
 FIRST_AT_RANDOM = 8
 """Trials at random before the sampler learns from them; TPE's default of 10 is a third of 30."""
@@ -60,22 +56,17 @@ def opened(path: Path, *, known: dict[str, Any], better: str, seed: int, resume:
         UsageError: a study is there and is not to be continued, or none is there.
         DataError: it is of other data, of another recipe, or damaged.
     """
-    package = optuna()
-    if path.exists() and not resume:
+    if resume and not path.exists():
+        raise UsageError(f"{path} is not there, so nothing can be resumed: leave out --resume")
+    study = _read(path, better=better, seed=seed)
+    if complete(study) and not resume:
         raise UsageError(
             f"{path} holds the trials of an earlier tuning: --resume continues it, --force starts "
             f"over"
         )
-    if resume and not path.exists():
-        raise UsageError(f"{path} is not there, so nothing can be resumed: leave out --resume")
-    journal = package.storages.journal
-    try:
-        storage = package.storages.JournalStorage(journal.JournalFileBackend(str(path)))
-        study = _created(package, storage, better=better, seed=seed)
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise DataError(
-            f"{path} does not hold a study that can be read ({type(error).__name__}): remove it"
-        ) from None
+    if study.trials and not complete(study):  # it ended before the first trial did
+        path.unlink()
+        study = _read(path, better=better, seed=seed)
     written = study.user_attrs or known
     if changed := [name for name in known if written.get(name) != known[name]]:
         raise DataError(
@@ -85,6 +76,18 @@ def opened(path: Path, *, known: dict[str, Any], better: str, seed: int, resume:
     for name, value in known.items():
         study.set_user_attr(name, value)
     return study
+
+
+def _read(path: Path, *, better: str, seed: int) -> Any:
+    package = optuna()
+    try:
+        backend = package.storages.journal.JournalFileBackend(str(path))
+        storage = package.storages.JournalStorage(backend)
+        return _created(package, storage, better=better, seed=seed)
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise DataError(
+            f"{path} does not hold a study that can be read ({type(error).__name__}): remove it"
+        ) from None
 
 
 def _created(package: Any, storage: Any, *, better: str, seed: int) -> Any:
@@ -117,7 +120,7 @@ def recipe_digest(recipe: Recipe) -> str:
 
 
 def begun(study: Any, own: dict[str, Any]) -> None:
-    """End the trial that a killed tuning left unfinished; the recipe as it is comes first until it is measured.
+    """See that the first trial leaves the recipe as it is, and end one that a killed tuning left unfinished.
 
     Args:
         own: the values by which a trial leaves the recipe as it is.
@@ -126,9 +129,8 @@ def begun(study: Any, own: dict[str, Any]) -> None:
     for trial in study.trials:
         if trial.state == states.RUNNING:
             study.tell(trial.number, state=states.FAIL)
-    waiting = any(trial.state == states.WAITING for trial in study.trials)
-    if not waiting and not any(OWN in trial.user_attrs for trial in complete(study)):
-        study.enqueue_trial(own, user_attrs={OWN: True})
+    if not study.trials:
+        study.enqueue_trial(own)
 
 
 def pruning(

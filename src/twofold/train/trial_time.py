@@ -66,6 +66,12 @@ class TrialTime:
         after = (sum(seconds[:2]) + whole) * self.folds
         return time.monotonic() + progress.seconds_left + after > self.until
 
+    def at_most(self, seconds: float) -> float:
+        """So many seconds, or those until the end if they are fewer."""
+        if self.until is None:
+            return seconds
+        return min(seconds, max(self.until - time.monotonic(), 0.0))
+
     def _refuse_if_short(self, whole: float, needed: float) -> None:
         """Raise UsageError where the recipe as it is, which takes `whole`, cannot be confirmed in time."""
         if self.until is not None and time.monotonic() + needed > self.until:

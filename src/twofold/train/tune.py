@@ -217,7 +217,8 @@ def _learning(
     count = int(paired_identities(items).sum())
     if count < FEWEST:
         raise NotEnoughData(
-            f"{count} identities with two items: tuning takes {FEWEST}, three folds of four"
+            f"{count} identities with two items: tuning takes {FEWEST}, three folds of four. Label "
+            f"more, or train with the recipe as it is"
         )
     shares = [name for name in fixed if name.startswith("split.")]
     fitted = adapted(recipe, items, fixed=shares, seed=seed).recipe
@@ -305,7 +306,7 @@ class _Work:
     def _tried(self, trial: Any, study: Any, trials: int) -> float:
         """Train on two folds, and measure on the third on the way and at the end."""
         settings = _changed(settings_of(trial, self.recipe, self.searched), self.recipe)
-        if studies.OWN in trial.user_attrs:  # whatever the bounds of the search say
+        if trial.number == 0:  # whatever the bounds of the search say
             settings = {}
         trial.set_user_attr("settings", settings)
         held = self.items.folds(FOLDS, seed=self.seed)[CHOOSING]
@@ -353,22 +354,36 @@ class _Work:
     def _watched(self, stage: str, number: int, total: int, study: Any = None) -> Watch | None:
         if self.watch is None:
             return None
-        tell, monitor = self.watch, self.recipe.monitor
-        best = study.best_value if study is not None and studies.complete(study) else None
+        tell, done = self.watch, [] if study is None else studies.complete(study)
+        best = study.best_value if done else None
+        after = self._after(study, total - number - 1) if done else None
 
         def shown(progress: Progress) -> None:
+            still = (
+                (progress.seconds + progress.seconds_left) * (total - number - 1)
+                if study is None  # of trainings that confirm, one takes about as long as another
+                else after
+            )
             tell(
                 Tuning(
                     stage=stage,
                     number=number + 1,
                     total=total,
-                    monitor=monitor,
+                    monitor=self.recipe.monitor,
                     best=best,
+                    seconds_left=None
+                    if still is None
+                    else self.time.at_most(progress.seconds_left + still),
                     training=progress,
                 )
             )
 
         return shown
+
+    def _after(self, study: Any, trials: int) -> float:
+        """Seconds that so many more trials will take, and what confirms the best."""
+        took = [trial.duration.total_seconds() for trial in study.trials if trial.duration]
+        return trials * sum(took) / len(took) + sum(self._seconds(study)) * len(CONFIRMING)
 
 
 def _changed(settings: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:

@@ -29,30 +29,46 @@ def evidence(found: Tuned) -> list[str]:
 def _line(each: Candidate) -> str:
     if each.gain is None:
         return f"{each.eer:.4f}  the recipe as it is"
-    gain = f"better by {each.gain.gain:.4f} [{each.gain.low:.4f}, {each.gain.high:.4f}]"
-    return f"{each.eer:.4f}  {gain}: {_settings(each.settings)}"
+    gain, low, high = each.gain.gain, each.gain.low, each.gain.high
+    told = (
+        f"better by {gain:.4f} [{low:.4f}, {high:.4f}]"
+        if gain >= 0
+        else f"worse by {-gain:.4f} [{-high:.4f}, {-low:.4f}]"
+    )
+    return f"{each.eer:.4f}  {told}: {_settings(each.settings)}"
 
 
 def _said(found: Tuned) -> list[str]:
     """The recommendation, and how far it is shown."""
     gain = found.chosen.gain
-    if gain is None:
+    if len(found.candidates) == 1:
+        said = "no other trial was finished, so the recipe as it is is recommended"
+    elif gain is None:
         said = "no trial was better than the recipe as it is, which is recommended"
     elif gain.low > 0:
         said = (
-            f"recommended: {_settings(found.chosen.settings)}. It is better by more than chance "
-            f"(95 % interval, paired over {counted(gain.resampled, 'identity')})"
+            f"recommended: the first of these trials. It is better by more than chance (95 % "
+            f"interval, paired over {counted(gain.resampled, 'identity')})"
         )
     else:
         said = (
-            f"recommended: {_settings(found.chosen.settings)}. That it is better than the recipe "
-            f"as it is has not been shown: the interval holds 0"
+            f"recommended: the first of these trials. That it is better than the recipe as it is "
+            f"has not been shown: the interval holds 0 (95 %, paired over "
+            f"{counted(gain.resampled, 'identity')})"
         )
     return [said, *(f"note: {note}" for note in found.notes)]
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name}={_short(value)}" for name, value in settings.items())
+    """Names and values; the numbers of the augmentation are all multiplied alike, so that one of them is enough."""
+    first, *alike = [name for name in settings if name.startswith("augment.")] or [""]
+    told = [
+        f"{name}={_short(value)}"
+        + (f" and {len(alike)} more alike" if name == first and alike else "")
+        for name, value in settings.items()
+        if name not in alike
+    ]
+    return ", ".join(told)
 
 
 def _short(value: Any) -> str:
