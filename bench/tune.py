@@ -20,7 +20,7 @@ import argparse
 import resource
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -209,7 +209,7 @@ def _sides(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     return known, ~known
 
 
-def _some(values: Sequence[Any] | np.ndarray, labels: np.ndarray, kept: np.ndarray) -> Items:
+def _some(values: np.ndarray, labels: np.ndarray, kept: np.ndarray) -> Items:
     return Items.from_arrays(list(values[kept]), [f"object {each:02}" for each in labels[kept]])
 
 

@@ -449,7 +449,8 @@ def test_the_model_out_of_the_box_is_calibrated_into_a_folder(
 ):
     monkeypatch.setattr(twofold.Bundle, "pretrained", lambda name: twofold.Bundle.load(model))
     monkeypatch.chdir(tmp_path)
-    assert run("info", "pretrained")[0] == 0
+    code, said, _ = run("info", "pretrained")
+    assert code == 0 and "in twofold track, the word pretrained means another model" in said
     code, _, said = run("calibrate", "pretrained", people, "--far", "0.2")
     assert (code, "say where with --out BUNDLE" in said) == (2, True)
     assert run("calibrate", "pretrained", people, "--far", "0.2", "--out", "mine")[0] == 0

@@ -11,7 +11,8 @@ from twofold.data.synthetic import glyphs
 from twofold.metrics.intervals import agrees
 from twofold.results import Estimate, Evaluation
 from twofold.terminal import next_steps
-from twofold.terminal.wording.evaluate import agreement, evaluation_told, narrower, said_of
+from twofold.terminal.wording.estimates import said_of
+from twofold.terminal.wording.evaluate import agreement, evaluation_told, narrower
 
 FAST = {"epochs": 2, "input.size": 16, "input.channels": 1, "encoder.width": 8, "encoder.dim": 8}
 SETTINGS = [word for name, value in FAST.items() for word in ("--set", f"{name}={value}")]

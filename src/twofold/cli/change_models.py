@@ -1,17 +1,16 @@
 """train, evaluate and doctor of change: what these commands do where DATA holds scenes."""
 
-import signal
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twofold.cli.options import WRONG, YES, print_json, say, show
-from twofold.errors import Interrupted, UsageError
+from twofold.cli.options import WRONG, YES, print_json, show
+from twofold.cli.training_run import run
+from twofold.errors import UsageError
 
 if TYPE_CHECKING:
     from twofold.config import Recipe
-    from twofold.data.scenes import Scenes
     from twofold.train.checkpoint import Checkpoints
 
 __all__ = ["doctor_scenes", "evaluate_scenes", "refuse_scenes", "train_scenes"]
@@ -46,10 +45,11 @@ def train_scenes(
     """`twofold train` of a recipe of change."""
     from twofold.data.scenes import Scenes
     from twofold.terminal import next_steps, wording
+    from twofold.train.dense import fit_scenes
 
     bands = int(recipe.input.arguments.get("bands", 3))
-    scenes = Scenes.open(data, bands=bands)
-    bundle = _fitted(recipe, scenes, kept, fixed=fixed, seed=seed, device=device, quiet=json)
+    fitted = partial(fit_scenes, recipe, Scenes.open(data, bands=bands), fixed=fixed, seed=seed)
+    bundle = run(fitted, kept, device=device, quiet=json)
     if bundle is None:
         return YES
     bundle.save(out)
@@ -63,51 +63,6 @@ def train_scenes(
     )
     show(wording.change_trained(bundle, out), following)
     return YES
-
-
-def _fitted(
-    recipe: "Recipe",
-    scenes: "Scenes",
-    kept: "Checkpoints",
-    *,
-    fixed: Sequence[str],
-    seed: int,
-    device: str | None,
-    quiet: bool,
-):
-    """Train, with a bar, in the processes that torchrun has started; None in all but the first of them."""
-    from twofold.terminal import bars, interruption
-    from twofold.train.dense import fit_scenes
-    from twofold.train.distributed import started
-
-    with (
-        started(device) as (processes, device),
-        bars.training(quiet=quiet or not processes.first) as watch,
-        interruption.ending() as ending,
-    ):
-        kept = replace(kept, asked=ending)
-        try:
-            bundle = fit_scenes(
-                recipe,
-                scenes,
-                fixed=fixed,
-                seed=seed,
-                device=device,
-                checkpoints=kept,
-                watch=watch,
-            )
-        except Interrupted as ended:
-            if ending() == signal.SIGINT:
-                raise KeyboardInterrupt(str(ended)) from None
-            raise
-        except KeyboardInterrupt:
-            if states := kept.states:
-                say(
-                    f"{states[-1]} holds the state of the training: run the same command with "
-                    f"--resume to continue"
-                )
-            raise
-    return bundle if processes.first else None
 
 
 def evaluate_scenes(

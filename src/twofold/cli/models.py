@@ -1,10 +1,8 @@
 """Commands that make a bundle of data: train, calibrate."""
 
 import math
-import signal
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,8 +30,9 @@ from twofold.cli.pair_tables import (
     opened_pairs,
 )
 from twofold.cli.track_training import train_footage
+from twofold.cli.training_run import run
 from twofold.cli.values import Levels, Seconds, Seed
-from twofold.errors import DataError, Interrupted, UsageError
+from twofold.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from twofold.bundle import Bundle
@@ -192,34 +191,15 @@ def _fitted(
     """
     from twofold import precision
     from twofold.devices import training_device
-    from twofold.terminal import bars, interruption
-    from twofold.train.distributed import started
+    from twofold.train.distributed import Processes
     from twofold.train.listed import fit_material
 
-    with (
-        started(device) as (processes, device),
-        bars.training(quiet=quiet or not processes.first) as watch,
-        interruption.ending() as ending,
-    ):
-        if not quiet and processes.first:
-            say(precision.said(recipe.precision, training_device(device)))
-        where = {"device": device, "checkpoints": replace(kept, asked=ending)}
-        try:
-            bundle = fit_material(
-                recipe, material, watch=watch, ancestor=ancestor, **where, **asked
-            )
-        except Interrupted as ended:
-            if ending() == signal.SIGINT:
-                raise KeyboardInterrupt(str(ended)) from None
-            raise
-        except KeyboardInterrupt:
-            if states := kept.states:
-                say(
-                    f"{states[-1]} holds the state of the training: run the same command with "
-                    f"--resume to continue"
-                )
-            raise
-    return bundle if processes.first else None
+    def fitted(**where: Any) -> "Bundle":
+        if not quiet and Processes.present().first:
+            say(precision.said(recipe.precision, training_device(where["device"])))
+        return fit_material(recipe, material, ancestor=ancestor, **where, **asked)
+
+    return run(fitted, kept, device=device, quiet=quiet)
 
 
 def _healthy(

@@ -10,7 +10,9 @@ from twofold.cli.options import YES, Json, Out, print_exactly, print_json, show
 from twofold.cli.values import Seed
 
 if TYPE_CHECKING:
+    from twofold.change_bundle import ChangeBundle
     from twofold.store.index import Index
+    from twofold.track_bundle import TrackBundle
 
 __all__ = ["demo", "info", "recipe", "usual_path"]
 
@@ -43,9 +45,11 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
     """
     from twofold.bundle import Bundle
     from twofold.bundle_files import kind_of
+    from twofold.change_bundle import ChangeBundle
     from twofold.store.index import Index
     from twofold.store.shards import Shards
     from twofold.terminal import next_steps, wording
+    from twofold.track_bundle import TrackBundle
 
     if Shards.found(path):
         parts = Shards.open(path)
@@ -66,9 +70,9 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
             }
             told |= index.contract.to_dict()
     elif kind_of(path) == "change":
-        told = _told_of_change(path, plainly=not everything and not json)
+        told = _told_of_other(ChangeBundle.load(path), plainly=not everything and not json)
     elif kind_of(path) == "track":
-        told = _told_of_track(path, plainly=not everything and not json)
+        told = _told_of_other(TrackBundle.load(path), plainly=not everything and not json)
     else:
         bundle = Bundle.load(path)
         told = {
@@ -91,46 +95,40 @@ def info(path: str, /, *, everything: Everything = False, json: Json = False) ->
             if everything
             else f"everything that is kept: {next_steps.command('info', path, '--all')}"
         )
-        show(wording.facts(told), more)
+        show("\n".join(filter(None, [wording.facts(told), _of_track_too(path)])), more)
     return YES
 
 
-def _told_of_track(path: str, *, plainly: bool) -> dict[str, Any]:
-    """What is known of a bundle of tracking; plainly: in a few words."""
+def _told_of_other(bundle: "ChangeBundle | TrackBundle", *, plainly: bool) -> dict[str, Any]:
+    """What is known of a bundle of change or of tracking; plainly: in a few words."""
     from twofold.terminal import wording
+
+    kind, parts = bundle.recipe.kind, bundle.provenance.counts
+    decided, data = {"change": ("threshold", "places"), "track": ("confidence", "pictures")}[kind]
+    told = {"kind": f"bundle of {kind}"}
+    if plainly:
+        return told | {**bundle.facts(), data: wording.parts(parts)}
+    calibrated = getattr(bundle, decided)
+    return told | {
+        "fingerprint": bundle.fingerprint,
+        decided: None if calibrated is None else calibrated.to_dict(),
+        "recipe": bundle.recipe.model_dump(mode="json"),
+        "parts": parts,
+        "training": dict(bundle.training),
+    }
+
+
+def _of_track_too(path: str) -> str:
+    """That the word pretrained means another model in `track`."""
     from twofold.track_bundle import TrackBundle
 
-    bundle = TrackBundle.load(path)
-    parts = bundle.provenance.counts
-    if plainly:
-        return {"kind": "bundle of track", **bundle.facts(), "pictures": wording.parts(parts)}
-    return {
-        "kind": "bundle of track",
-        "fingerprint": bundle.fingerprint,
-        "confidence": None if bundle.confidence is None else bundle.confidence.to_dict(),
-        "recipe": bundle.recipe.model_dump(mode="json"),
-        "parts": parts,
-        "training": dict(bundle.training),
-    }
-
-
-def _told_of_change(path: str, *, plainly: bool) -> dict[str, Any]:
-    """What is known of a bundle of change; plainly: in a few words."""
-    from twofold.change_bundle import ChangeBundle
-    from twofold.terminal import wording
-
-    bundle = ChangeBundle.load(path)
-    parts = bundle.provenance.counts
-    if plainly:
-        return {"kind": "bundle of change", **bundle.facts(), "places": wording.parts(parts)}
-    return {
-        "kind": "bundle of change",
-        "fingerprint": bundle.fingerprint,
-        "threshold": None if bundle.threshold is None else bundle.threshold.to_dict(),
-        "recipe": bundle.recipe.model_dump(mode="json"),
-        "parts": parts,
-        "training": dict(bundle.training),
-    }
+    if path != "pretrained" or Path(path).exists():
+        return ""
+    facts = TrackBundle.pretrained().facts()
+    return (
+        f"in twofold track, the word pretrained means another model: {facts['network']}; "
+        f"fingerprint {facts['fingerprint']}"
+    )
 
 
 def _standing(index: "Index") -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """train and doctor of tracking: what these commands do where a recipe is of kind track."""
 
-import signal
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twofold.cli.options import WRONG, YES, print_json, say, show
-from twofold.errors import Interrupted
+from twofold.cli.options import WRONG, YES, print_json, show
+from twofold.cli.training_run import run
 
 if TYPE_CHECKING:
     from twofold.config import Recipe
-    from twofold.data.footage import Footage
     from twofold.train.checkpoint import Checkpoints
 
 __all__ = ["doctor_footage", "train_footage"]
@@ -29,8 +27,10 @@ def train_footage(
     """`twofold train` of a recipe of tracking."""
     from twofold.data.footage import Footage
     from twofold.terminal import wording
+    from twofold.train.track import fit_tracks
 
-    bundle = _fitted(recipe, Footage.open(data), kept, seed=seed, device=device, quiet=json)
+    fitted = partial(fit_tracks, recipe, Footage.open(data), seed=seed)
+    bundle = run(fitted, kept, device=device, quiet=json)
     if bundle is None:
         return YES
     bundle.save(out)
@@ -39,43 +39,6 @@ def train_footage(
         return YES
     show(wording.track_trained(bundle, out), f"next: twofold track {out} film.mp4 --box x,y,w,h")
     return YES
-
-
-def _fitted(
-    recipe: "Recipe",
-    footage: "Footage",
-    kept: "Checkpoints",
-    *,
-    seed: int,
-    device: str | None,
-    quiet: bool,
-):
-    """Train, with a bar, in the processes that torchrun has started; None in all but the first of them."""
-    from twofold.terminal import bars, interruption
-    from twofold.train.distributed import started
-    from twofold.train.track import fit_tracks
-
-    with (
-        started(device) as (processes, device),
-        bars.training(quiet=quiet or not processes.first) as watch,
-        interruption.ending() as ending,
-    ):
-        kept = replace(kept, asked=ending)
-        asked = {"seed": seed, "device": device, "checkpoints": kept, "watch": watch}
-        try:
-            bundle = fit_tracks(recipe, footage, **asked)
-        except Interrupted as ended:
-            if ending() == signal.SIGINT:
-                raise KeyboardInterrupt(str(ended)) from None
-            raise
-        except KeyboardInterrupt:
-            if states := kept.states:
-                say(
-                    f"{states[-1]} holds the state of the training: run the same command with "
-                    f"--resume to continue"
-                )
-            raise
-    return bundle if processes.first else None
 
 
 def doctor_footage(recipe: "Recipe", data: Path, *, seed: int, json: bool) -> int:

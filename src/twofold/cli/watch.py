@@ -243,7 +243,7 @@ def _compare(
     rate = far or (known.calibration.far if known.calibration else 1e-2)
     items = Items.open(data, levels=levels, columns=columns(known.twin.input))
     found = compare(known, loaded(second, device), items, far=rate, seed=seed)
-    print_json(wording.differences_told(found)) if json else show(
+    print_json(wording.estimates_told(found)) if json else show(
         wording.differences(found, first, second)
     )
     return YES

@@ -354,9 +354,9 @@ class _Work:
     def _watched(self, stage: str, number: int, total: int, study: Any = None) -> Watch | None:
         if self.watch is None:
             return None
-        tell, done = self.watch, [] if study is None else studies.complete(study)
-        best = study.best_value if done else None
-        after = self._after(study, total - number - 1) if done else None
+        tell, best, after = self.watch, None, None
+        if study is not None and studies.complete(study):
+            best, after = study.best_value, self._after(study, total - number - 1)
 
         def shown(progress: Progress) -> None:
             still = (

@@ -7,9 +7,9 @@ from twofold.terminal.wording.change import (
     change_trained,
 )
 from twofold.terminal.wording.doctor import cleaned, findings, items
+from twofold.terminal.wording.estimates import estimates_told
 from twofold.terminal.wording.evaluate import (
     differences,
-    differences_told,
     evaluation,
     evaluation_told,
     nearest_example,
@@ -46,8 +46,8 @@ __all__ = [
     "change_trained",
     "cleaned",
     "differences",
-    "differences_told",
     "drift",
+    "estimates_told",
     "evaluation",
     "evaluation_told",
     "evidence",

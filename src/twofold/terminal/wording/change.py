@@ -8,6 +8,7 @@ from twofold.change_bundle import ChangeBundle
 from twofold.plurals import counted
 from twofold.printable import printable
 from twofold.results import ChangeEvaluation
+from twofold.terminal.wording.estimates import estimate_lines, estimates_told, training_took
 
 __all__ = ["change_evaluation", "change_evaluation_told", "change_trained", "without_nan"]
 
@@ -18,8 +19,7 @@ def change_trained(bundle: ChangeBundle, out: Path) -> str:
     best = known["best"].get("f1")
     parts = ", ".join(f"{count} {part}" for part, count in known["scenes"].items())
     lines = [
-        f"trained {counted(known['epochs'], 'epoch')}, {counted(known['steps'], 'step')} in "
-        f"{known['seconds']:.0f} s in {known['precision']} ({known['stopped']})"
+        training_took(known)
         + ("" if best is None else f"; best F1 on validation scenes: {best:.4f}"),
         *(f"note: {printable(note)}" for note in (*known["adapted"], *known["notes"])),
         f"threshold: {bundle.facts()['threshold']}",
@@ -31,11 +31,7 @@ def change_trained(bundle: ChangeBundle, out: Path) -> str:
 
 def change_evaluation(found: ChangeEvaluation) -> str:
     """One line per number, one per scene, and what the threshold is."""
-    wide = max(len(name) for name in found.estimates)
-    lines = [
-        f"{name:{wide}}  {each.value:.4f}  [{each.low:.4f}, {each.high:.4f}]"
-        for name, each in found.estimates.items()
-    ]
+    lines = estimate_lines(found.estimates.values())
     first = next(iter(found.estimates.values()))
     lines.append(
         f"{first.confidence:.0%} intervals, resampling {counted(first.resampled, 'scene')}; pixels "
@@ -58,11 +54,7 @@ def change_evaluation(found: ChangeEvaluation) -> str:
 
 def change_evaluation_told(found: ChangeEvaluation) -> dict[str, Any]:
     """An evaluation as plain values; a share of nothing is null."""
-    told = asdict(found)
-    told["estimates"] = [
-        asdict(each) | {"says_nothing": each.says_nothing} for each in found.estimates.values()
-    ]
-    return without_nan(told)
+    return without_nan(asdict(found) | {"estimates": estimates_told(found.estimates.values())})
 
 
 def without_nan(value: Any) -> Any:

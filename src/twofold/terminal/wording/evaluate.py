@@ -9,17 +9,16 @@ from typing import Any
 from twofold.plurals import counted
 from twofold.printable import with_printable_data
 from twofold.results import Difference, Estimate, Evaluation, NearestExample
+from twofold.terminal.wording.estimates import estimate_lines, estimates_told, said_of
 
 __all__ = [
     "agreement",
     "differences",
-    "differences_told",
     "evaluation",
     "evaluation_told",
     "narrower",
     "nearest_example",
     "rate",
-    "said_of",
 ]
 
 NARROW = 0.2
@@ -29,11 +28,7 @@ NARROW = 0.2
 @with_printable_data
 def evaluation(found: Evaluation) -> str:
     """One line per number with its interval, then what it was measured on and whether the promise held."""
-    wide = max(len(estimate.name) for estimate in found.estimates)
-    lines = [
-        f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]{said_of(e)}"
-        for e in found.estimates
-    ]
+    lines = estimate_lines(found.estimates)
     items = f"{found.items} items, " if found.items else ""
     lines.append(
         f"{found.estimates[0].confidence:.0%} intervals, resampling "
@@ -59,12 +54,8 @@ CLOSED = (
 @with_printable_data
 def nearest_example(found: NearestExample) -> str:
     """What it is worth, the numbers, what they were measured on, and which classes were taken for which."""
-    wide = max(len(each.name) for each in found.estimates)
     lines = [CLOSED] if found.closed_set else []
-    lines += [
-        f"{e.name:{wide}}  {e.value:.4f}  [{e.low:.4f}, {e.high:.4f}]{said_of(e)}"
-        for e in found.estimates
-    ]
+    lines += estimate_lines(found.estimates)
     first = found.estimates[0]
     lines.append(
         f"nearest of {counted(found.gallery, 'example')} of {counted(found.classes, 'class')}, "
@@ -83,13 +74,10 @@ def _pairs(found: Evaluation) -> str:
 
 def evaluation_told(found: Evaluation) -> dict[str, Any]:
     """An evaluation as plain Python, with what its words say beside the numbers."""
-    estimates = [asdict(each) | {"says_nothing": each.says_nothing} for each in found.estimates]
-    return asdict(found) | {"estimates": estimates, "advice": narrower(found)}
-
-
-def differences_told(found: Sequence[Difference]) -> list[dict[str, Any]]:
-    """Differences as plain Python, with what their words say beside the numbers."""
-    return [asdict(each) | {"says_nothing": each.says_nothing} for each in found]
+    return asdict(found) | {
+        "estimates": estimates_told(found.estimates),
+        "advice": narrower(found),
+    }
 
 
 @with_printable_data
@@ -128,11 +116,6 @@ def agreement(found: Evaluation) -> str:
         if found.holds
         else "the measured rate is clearly larger: calibrate again"
     )
-
-
-def said_of(found: Estimate | Difference) -> str:
-    """A word where an interval covers half of all that can be."""
-    return "  (this interval says nothing)" if found.says_nothing else ""
 
 
 def narrower(found: Evaluation) -> list[str]:

@@ -8,6 +8,7 @@ from twofold.plurals import counted
 from twofold.printable import printable, with_printable_data
 from twofold.results.track import ObjectTrack, TrackEvaluation, Tracks
 from twofold.terminal.wording.change import without_nan
+from twofold.terminal.wording.estimates import estimate_lines, estimates_told, training_took
 from twofold.track_bundle import TrackBundle
 
 __all__ = ["track_evaluation", "track_evaluation_told", "track_trained", "tracks"]
@@ -45,11 +46,7 @@ def _of_object(each: ObjectTrack, found: Tracks) -> str:
 
 def track_evaluation(found: TrackEvaluation) -> str:
     """One line per number, one per sequence."""
-    wide = max(map(len, found.estimates))
-    lines = [
-        f"{name:{wide}}  {each.value:.4f}  [{each.low:.4f}, {each.high:.4f}]"
-        for name, each in found.estimates.items()
-    ]
+    lines = estimate_lines(found.estimates.values())
     first = next(iter(found.estimates.values()))
     lines.append(
         f"{first.confidence:.0%} intervals, resampling {counted(first.resampled, 'sequence')}; one "
@@ -70,11 +67,7 @@ def track_evaluation(found: TrackEvaluation) -> str:
 
 def track_evaluation_told(found: TrackEvaluation) -> dict[str, Any]:
     """An evaluation as plain values; a share of nothing is null."""
-    told = asdict(found)
-    told["estimates"] = [
-        asdict(each) | {"says_nothing": each.says_nothing} for each in found.estimates.values()
-    ]
-    return without_nan(told)
+    return without_nan(asdict(found) | {"estimates": estimates_told(found.estimates.values())})
 
 
 def track_trained(bundle: TrackBundle, out: Path) -> str:
@@ -83,8 +76,7 @@ def track_trained(bundle: TrackBundle, out: Path) -> str:
     best = known["best"].get("overlap")
     parts = ", ".join(f"{count} {part}" for part, count in known["pictures"].items())
     lines = [
-        f"trained {counted(known['epochs'], 'epoch')}, {counted(known['steps'], 'step')} in "
-        f"{known['seconds']:.0f} s in {known['precision']} ({known['stopped']})"
+        training_took(known)
         + ("" if best is None else f"; best overlap on unseen pictures: {best:.4f}"),
         *(f"note: {printable(note)}" for note in known["notes"]),
         f"confidence: {bundle.facts()['confidence']}",

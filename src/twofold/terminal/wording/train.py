@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from twofold.bundle import Bundle
-from twofold.plurals import counted as count
 from twofold.printable import printable
+from twofold.terminal.wording.estimates import training_took
 
 __all__ = ["trained"]
 
@@ -22,10 +22,7 @@ def trained(bundle: Bundle, out: Path) -> str:
         else f", all judged by cross-fitting in {bundle.crossfit.folds} folds"
     )
     return (
-        f"trained {count(known['epochs'], 'epoch')}, {count(known['steps'], 'step')} in "
-        f"{known['seconds']:.0f} s"
-        + (f" in {known['precision']}" if "precision" in known else "")
-        + f" ({known['stopped']})"
+        training_took(known)
         + (f"; best on unseen identities: {best}" if best else "")
         + "".join(
             f"\nnote: {printable(note)}"
