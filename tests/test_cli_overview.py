@@ -1,7 +1,9 @@
 """What there is, told in a few lines: the usual path, recipes with comments, bundles and data as one line."""
 
 import json
+import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,13 @@ def test_the_bare_command_shows_the_usual_path_and_what_was_done(run, tmp_path):
     assert "models/mine is trained, and not calibrated yet" in run()[1]
     (place / "bundle.json").write_text("[]")
     assert run()[0] == 0
+
+
+def test_every_recipe_is_named_where_a_user_looks_for_it(run):
+    told = re.findall(r"\w+", run("train", "--help")[1])
+    page = (Path(__file__).parents[1] / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for name in recipes.__all__:
+        assert name in told and f"`{name}`" in page, name
 
 
 @pytest.mark.parametrize("name", recipes.__all__)

@@ -3,9 +3,11 @@
 import json
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from twofold import Recipe
+from twofold.data.synthetic import glyphs
 
 QUICK = ("--set", "epochs=3", "--set", "fewest_steps=0", "--set", "encoder.dim=8", "--trials", 3)
 
@@ -62,6 +64,19 @@ def test_wrong_use_is_one_line(run, data, tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
     code, _, err = run("tune", "head", data, *words)
     assert code == 2 and said in err and err.count("\n") == 1
+
+
+def test_files_that_cannot_be_read_are_left_out_as_in_train(run, tmp_path):
+    for number, picture in enumerate(glyphs(12, 3, size=16).values):
+        place = tmp_path / "data" / f"glyph {number // 3}" / f"{number}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        PIL.Image.fromarray(picture[:, :, 0]).save(place)
+    (tmp_path / "data" / "glyph 3" / "9.png").write_text("no picture")
+    small = ("input.size=16", "input.channels=1", "encoder.width=8", "epochs=1", "fewest_steps=0")
+    asked = [word for setting in small for word in ("--set", setting)]
+    out = tmp_path / "best.toml"
+    code, _, err = run("tune", "generic", tmp_path / "data", "-o", out, "--trials", 1, *asked)
+    assert code == 0 and "9.png" in err, err
 
 
 def test_pairs_are_refused(run, tmp_path):

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from twofold.data.pairs import Pairs
     from twofold.train.checkpoint import Checkpoints
 
-__all__ = ["train"]
+__all__ = ["healthy_items", "train", "until_doctor_ends"]
 
 Ancestor = Annotated[Path | None, Parameter(name="--from")]
 
@@ -73,8 +73,9 @@ def train(
     On several GPUs or processors: torchrun --nproc-per-node N -m twofold train ...
 
     Args:
-        recipe: a built-in name (face, signature, character, photo, generic, text, names, dna, series,
-            speech, speaker, change, track, head) or a TOML file.
+        recipe: a built-in name (change, character, dna, face, few_photos, generic, head, minilm, names,
+            photo, series, siamfc, signature, speaker, speech, speech_network, text, track, video) or
+            a TOML file.
         data: a folder with one sub-folder per identity, a table with path (or text, or vector) and
             label, what `twofold embed` wrote, or a table of pairs (columns a and b, or text_a and
             text_b; and same, or score). For change: folders A, B and label, the layouts of OSCD
@@ -133,7 +134,7 @@ def train(
     refuse_scenes(data, f"the recipe {recipe}")
     known = None if ancestor is None else Bundle.load(ancestor)
     asked = {"fixed": tuple(changes), "seed": seed}
-    until = math.inf if chosen.max_seconds is None else began + DOCTOR_TIME * chosen.max_seconds
+    until = until_doctor_ends(began, chosen.max_seconds)
     material = opened_pairs(data, reader)
     if material is not None:
         check_pairs(chosen, material, tuple(changes), ancestor)
@@ -142,7 +143,7 @@ def train(
         check(chosen)
         with naming_left_out(strict):
             material = Items.open(data, levels=levels, columns=columns_of(reader))
-        material = _healthy(material, chosen, strict=strict, until=until, **asked)
+        material = healthy_items(material, chosen, strict=strict, until=until, **asked)
     bundle = _fitted(chosen, material, kept, ancestor=known, device=device, quiet=json, **asked)
     if bundle is None:
         return YES
@@ -202,13 +203,25 @@ def _fitted(
     return run(fitted, kept, device=device, quiet=quiet)
 
 
-def _healthy(
-    items: "Items", recipe: "Recipe", *, strict: bool, until: float, **asked: Any
+def until_doctor_ends(began: float, seconds: float | None) -> float:
+    """When the doctor must have ended (`time.monotonic`) in a command of so many seconds; None: no limit."""
+    return math.inf if seconds is None else began + DOCTOR_TIME * seconds
+
+
+def healthy_items(
+    items: "Items",
+    recipe: "Recipe",
+    *,
+    strict: bool,
+    until: float,
+    adapting: bool = True,
+    **asked: Any,
 ) -> "Items":
     """Those of the items that can be read, if nothing that the doctor finds stands against training on them.
 
     Args:
         until: when the doctor must have ended (`time.monotonic`).
+        adapting: say how the recipe is fitted to the items, too.
         asked: `fixed` and `seed`, as for `fit_recipe`.
     """
     from twofold import build
@@ -236,7 +249,7 @@ def _healthy(
             )
         )
     for finding in findings:
-        if finding.level == "warning" or finding.code == "adapted":
+        if finding.level == "warning" or (adapting and finding.code == "adapted"):
             say(f"{finding.message}: {finding.remedy}".rstrip(": "))
     left_out = {
         name for finding in findings if finding.code == "unreadable" for name in finding.files

@@ -26,7 +26,7 @@ def recipe(name: str = "generic", /) -> int:
     """Print a recipe as TOML, with a comment for every setting: save it, change it, and train with it.
 
     Args:
-        name: change, character, face, few_photos, generic, photo, signature, or a TOML file.
+        name: a built-in name, as for `train`, or a TOML file.
     """
     from twofold.recipes import find
 

@@ -1,5 +1,6 @@
 """tune: try settings of a recipe on DATA, and write the recommended recipe."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from twofold.cli.kinds import refuse_columns, refuse_other_kind, sized
+from twofold.cli.models import healthy_items, until_doctor_ends
 from twofold.cli.options import (
     YES,
     Columns,
@@ -81,9 +83,11 @@ def tune(
     from twofold.inputs.optional import columns as columns_of
     from twofold.recipes import find
     from twofold.terminal import bars, wording
+    from twofold.train.search_space import check_searched
     from twofold.train.tune import Search
     from twofold.train.tune import tune as found_by
 
+    began = time.monotonic()
     training_device(device)
     refuse_pairs(data, "tune")
     trials_file = _place(out, resume=resume, force=force)
@@ -91,17 +95,23 @@ def tune(
     refuse_columns(find(recipe), columns, recipe)
     chosen = sized(find(recipe).replace(changes), data)
     reader = build.check(chosen)
+    names = [] if search is None else [name.strip() for name in search.split(",")]
+    check_searched(names, chosen)
     if chosen.kind == "embedding":
         refuse_other_kind(data, reader, f"the recipe {recipe}")
     with naming_left_out():
         items = Items.open(data, levels=levels, columns=columns_of(reader))
-    names = [] if search is None else [name.strip() for name in search.split(",")]
+    if chosen.kind == "embedding":
+        until = until_doctor_ends(began, max_time)
+        asked = {"fixed": tuple(changes), "seed": seed, "adapting": False}
+        items = healthy_items(items, chosen, strict=False, until=until, **asked)
+    left = None if max_time is None else max(max_time - (time.monotonic() - began), 0.0)
     with bars.tuning(quiet=json) as watch:
         found = found_by(
             chosen,
             items,
             trials_file,
-            search=Search(trials=trials, seconds=max_time, names=names, fixed=tuple(changes)),
+            search=Search(trials=trials, seconds=left, names=names, fixed=tuple(changes)),
             seed=seed,
             resume=resume,
             device=device,
@@ -122,6 +132,8 @@ def _place(out: Path, *, resume: bool, force: bool) -> Path:
     trials = out.with_name(out.name + ".trials")
     if out.exists() and not (resume or force):
         raise UsageError(f"{out} is there already: give another place, --resume or --force")
+    if resume and not trials.exists():
+        raise UsageError(f"{trials} is not there, so nothing can be resumed: leave out --resume")
     if force and not resume:
         trials.unlink(missing_ok=True)
     return trials

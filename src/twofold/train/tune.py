@@ -147,7 +147,8 @@ def tune(
     began, search = time.monotonic(), search or Search()
     if recipe.kind != "embedding":
         raise UsageError(
-            f"recipes of kind {recipe.kind} are not tuned: their scenes are too few to choose on"
+            f"recipes of kind {recipe.kind} are not tuned: trials are compared on identities, and "
+            f"their data has none"
         )
     recipe = sized(recipe, items.values)
     searched = _searched(search.names, search.fixed, recipe)
