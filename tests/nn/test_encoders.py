@@ -7,6 +7,7 @@ import torch
 
 import twofold.nn as encoders
 from twofold.errors import RecipeError, UsageError
+from twofold.nn.attention import SqueezeExcite
 from twofold.nn.builder import PICTURES, built_from, kinds_of
 from twofold.nn.heads import POOLS, encoder_for
 from twofold.nn.resnet import resnet18, resnet34, resnet50, resnet_small
@@ -35,7 +36,9 @@ POOLED = [
 
 def build(name: str, **arguments):
     """An encoder small enough for a test, always with the same weights."""
-    thin = {"width": 8} if "width" in inspect.signature(getattr(encoders, name)).parameters else {}
+    narrow = 32 if name == "vit" else 8  # a head of attention has 32 numbers
+    takes = inspect.signature(getattr(encoders, name)).parameters
+    thin = {"width": narrow} if "width" in takes else {}
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(0)
         size = {} if name == "aligned_gradients" else {"size": SMALL.get(name, 32)}
@@ -232,3 +235,39 @@ def test_building_leaves_no_trace_in_batch_normalisation():
 def test_a_user_can_put_the_head_on_a_trunk_of_his_own():
     encoder = encoder_for(torch.nn.Conv2d(2, 5, 3), dim=7, channels=2, size=(9, 8), pool="flatten")
     assert encoder(torch.randn(3, 2, 9, 8)).shape == (3, 7)
+
+
+def test_squeeze_and_excite_follows_its_formula_and_is_an_option_of_the_small_network():
+    made = SqueezeExcite(8).eval()
+    maps = torch.randn(2, 8, 3, 5, generator=torch.Generator().manual_seed(0))
+    first, _, second, _ = made.weigh
+    hidden = torch.relu(maps.mean(dim=(2, 3)) @ first.weight.T + first.bias)
+    weights = torch.sigmoid(hidden @ second.weight.T + second.bias)
+    torch.testing.assert_close(made(maps), maps * weights[:, :, None, None])
+    plain, weighed = build("resnet_small"), build("resnet_small", squeeze_excite=True)
+    assert not any(isinstance(module, SqueezeExcite) for module in plain.modules())
+    assert sum(isinstance(module, SqueezeExcite) for module in weighed.modules()) == 4
+    assert weighed.eval()(pictures("resnet_small")).shape == (4, 16)
+
+
+class TestVit:
+    def test_sees_where_its_patches_are(self):
+        encoder = build("vit", patch=8).eval()
+        picture = pictures("vit", 1)
+        moved = picture.roll(8, dims=3)  # the same patches at other places
+        assert not torch.allclose(encoder(picture), encoder(moved), atol=1e-3)
+
+    def test_gives_a_map_with_a_place_for_each_patch(self):
+        trunk = build("vit", patch=8).trunk
+        assert trunk(torch.randn(2, 1, 32, 48)).shape == (2, 32, 4, 6)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"patch": 6}, "patch = 6: the side of a patch is 2, 4, 8, 16 or 32 pixels"),
+            ({"width": 40}, "width = 40 must be a multiple of 32, the width of a head"),
+        ],
+    )
+    def test_refuses_patches_and_widths_that_do_not_fit(self, arguments, message):
+        with pytest.raises(RecipeError, match=message):
+            build("vit", **arguments)

@@ -18,6 +18,7 @@ from twofold.nn.series_cnn import cnn_lstm, fcn_1d, inception_time
 from twofold.nn.sketches import sketch
 from twofold.nn.speakers import ge2e, tdnn
 from twofold.nn.timm_pictures import timm
+from twofold.nn.vit import vit
 from twofold.nn.whitened_levels import whitened_levels
 from twofold.nn.word_frames import word_frames
 
@@ -56,6 +57,7 @@ __all__ = [
     "transformer",
     "vgg11",
     "vgg16",
+    "vit",
     "whitened_levels",
     "word_frames",
 ]

@@ -1,12 +1,14 @@
 """Residual networks: ResNet 18, 34 and 50, and a small one for pictures of 28 to 64 pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from twofold.errors import UsageError
+from twofold.nn.attention import SqueezeExcite
 from twofold.nn.builder import builder
 from twofold.nn.heads import Encoder, encoder_for, initialise
 
@@ -14,16 +16,21 @@ __all__ = ["resnet18", "resnet34", "resnet50", "resnet_small"]
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left)."""
+    """Two 3x3 convolutions and a shortcut (He et al. 2016, figure 5 left).
+
+    Args:
+        squeeze_excite: weigh the maps before the shortcut is added (Hu et al. 2018, figure 3).
+    """
 
     expansion = 1
 
-    def __init__(self, channels: int, width: int, *, stride: int = 1):
+    def __init__(self, channels: int, width: int, *, stride: int = 1, squeeze_excite: bool = False):
         super().__init__()
         self.residual = nn.Sequential(
             *_convolution(channels, width, 3, stride=stride),
             nn.ReLU(inplace=True),
             *_convolution(width, width, 3),
+            *([SqueezeExcite(width)] if squeeze_excite else []),
         )
         self.shortcut = _shortcut(channels, width, stride)
 
@@ -146,6 +153,7 @@ def resnet_small(  # noqa: PLR0913 - recipes give flat arguments
     width: int = 32,
     blocks: int = 1,
     stem_stride: int = 1,
+    squeeze_excite: bool = False,
     pool: str = "flatten",
     dropout: float = 0.0,
     unit_norm: bool = True,
@@ -164,6 +172,7 @@ def resnet_small(  # noqa: PLR0913 - recipes give flat arguments
         blocks: residual blocks a stage.
         stem_stride: 2 halves the picture in the stem instead of in the first stage: a third less
             work at 40 x 40.
+        squeeze_excite: each block weighs its maps by the means of all (Hu et al. 2018).
         pool: "flatten", "average", "max", "generalised_mean" or "attention".
         dropout: fraction of features that is dropped before the projection in training.
         unit_norm: whether embeddings have length 1.
@@ -175,7 +184,11 @@ def resnet_small(  # noqa: PLR0913 - recipes give flat arguments
     strides = (3 - stem_stride, 2, 2, 2)
     stages = [
         _stage(
-            BasicBlock, max(width, width * 2**i // 2), width * 2**i, blocks=blocks, stride=stride
+            partial(BasicBlock, squeeze_excite=squeeze_excite),
+            max(width, width * 2**i // 2),
+            width * 2**i,
+            blocks=blocks,
+            stride=stride,
         )
         for i, stride in enumerate(strides)
     ]
@@ -198,7 +211,16 @@ def _trunk(
     stages, maps = [], 64
     for index, depth in enumerate(depths):
         width = 64 * 2**index
-        stages.append(_stage(block, maps, width, blocks=depth, stride=1 if index == 0 else 2))
+        stages.append(
+            _stage(
+                block,
+                maps,
+                width,
+                blocks=depth,
+                stride=1 if index == 0 else 2,
+                expansion=block.expansion,
+            )
+        )
         maps = block.expansion * width
     stem = [
         *_convolution(channels, 64, 7, stride=2),
@@ -209,14 +231,15 @@ def _trunk(
 
 
 def _stage(
-    block: type[BasicBlock] | type[Bottleneck],
+    block: Callable[..., nn.Module],
     channels: int,
     width: int,
     *,
     blocks: int,
     stride: int,
+    expansion: int = 1,
 ) -> nn.Sequential:
-    maps = block.expansion * width
+    maps = expansion * width
     first = block(channels, width, stride=stride)
     return nn.Sequential(first, *[block(maps, width) for _ in range(blocks - 1)])
 

@@ -15,15 +15,12 @@ from torch.nn import functional as F
 
 from twofold.errors import RecipeError, UsageError
 from twofold.inputs.padded import Padded
+from twofold.nn.attention import HEAD_WIDTH, AttentionLayer
 from twofold.nn.builder import builder
 from twofold.nn.sequence_pool import Found, Mask, SequencePool, States
 from twofold.nn.word_vectors import symbol_table
 
 __all__ = ["SequenceEncoder", "bag", "gru", "lstm", "text_cnn", "transformer"]
-
-
-HEAD_WIDTH = 32
-"""Numbers of one head of attention, as in MiniLM (Wang et al. 2020)."""
 
 
 class SequenceEncoder(nn.Module):
@@ -114,33 +111,6 @@ class AttentionLayers(nn.Module):
         for layer in self.layers:
             states = layer(states, mask)
         return self.norm(states)
-
-
-class AttentionLayer(nn.Module):
-    """softmax(Q K' / sqrt(d)) V over the places that count, then a layer of GELUs, each added to what it got."""
-
-    def __init__(self, width: int, *, heads: int, dropout: float):
-        super().__init__()
-        self.heads = heads
-        self.before, self.projections, self.out = (
-            nn.LayerNorm(width),
-            nn.Linear(width, 3 * width),
-            nn.Linear(width, width),
-        )
-        self.wide = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, states: States, mask: Mask) -> States:
-        split = (
-            self.projections(self.before(states))
-            .unflatten(-1, (3, self.heads, -1))
-            .permute(2, 0, 3, 1, 4)
-        )
-        seen = F.scaled_dot_product_attention(*split.unbind(0), attn_mask=mask[:, None, None, :])
-        states = states + self.dropout(self.out(seen.transpose(1, 2).flatten(2)))
-        return states + self.dropout(self.wide(states))
 
 
 BOTH_WAYS = {"batch_first": True, "bidirectional": True}
