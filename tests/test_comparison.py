@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from twofold import build, distances
-from twofold.comparison import Comparison, ExpL1, Matching, Plain, WeightedL1, named
+from twofold.comparison import Bilinear, Comparison, ExpL1, Matching, Plain, WeightedL1, named
 from twofold.contract import score_from_distance
 from twofold.errors import UnknownName, UsageError
 
@@ -19,7 +19,9 @@ def head(*weights: float, bias: float = 0.3) -> WeightedL1:
     return made
 
 
-@pytest.mark.parametrize("name", [*distances.__all__, "WeightedL1", "Matching", "ExpL1"])
+@pytest.mark.parametrize(
+    "name", [*distances.__all__, "WeightedL1", "Matching", "Bilinear", "ExpL1"]
+)
 def test_named_builds_it_again(name):
     made = named(name, dim=3)
     assert isinstance(made, Comparison)
@@ -111,3 +113,21 @@ def test_gradients_of_a_match():
     assert torch.autograd.gradcheck(lambda a, b, *_: match.pairs(a, b[:4]), inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert Matching(3).block(A.float(), B.bfloat16()).dtype == torch.float32
+
+
+def test_a_bilinear_match_is_the_cosine_before_training_symmetric_and_follows_its_formula():
+    torch.testing.assert_close(Bilinear(3).double().block(A, B), distances.block("cosine", A, B))
+    match = Bilinear(3).double()
+    with build.seeded(0):
+        torch.nn.init.normal_(match.weight)
+    both = (match.weight + match.weight.mT) / 2
+    slow = distances.block("cosine", A, B) - torch.stack(
+        [torch.stack([a @ both @ b for b in B]) for a in A]
+    )
+    torch.testing.assert_close(match.block(A, B), slow)
+    torch.testing.assert_close(match.block(B, A).T, slow)
+    torch.testing.assert_close(match.pairs(A, B[:4]), slow[:, :4].diagonal())
+    inputs = (A.clone().requires_grad_(), B.clone().requires_grad_(), *match.parameters())
+    assert torch.autograd.gradcheck(lambda a, b, *_: match.block(a, b), inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert Bilinear(3).block(A.float(), B.bfloat16()).dtype == torch.float32

@@ -18,6 +18,7 @@ from twofold.config import Piece, Recipe
 from twofold.errors import RecipeError, UnknownName, nearest
 from twofold.inputs import Augmentation, Image, Input, Raster
 from twofold.losses import maps, mining, tracks
+from twofold.map_matching import CrossAttention, Relation
 from twofold.nn import dense, tracking
 from twofold.nn.blocks import frozen_parts
 from twofold.nn.builder import PICTURES, kinds_of
@@ -271,6 +272,10 @@ def _comparison(recipe: Recipe, made: Twin) -> Comparison:
             f"comparison.dim = {piece.arguments['dim']!r}: it follows from encoder.dim; leave it "
             f"out"
         )
+    if piece.name in (Relation.name, CrossAttention.name):
+        return comparison.named(
+            piece.name, dim=made.dim, **{**piece.arguments, **_map_shape(recipe, made)}
+        )
     if piece.name != Warping.name:
         return comparison.named(piece.name, dim=made.dim, **piece.arguments)
     if frames is None or piece.arguments.get("frames", frames) != frames:
@@ -280,6 +285,37 @@ def _comparison(recipe: Recipe, made: Twin) -> Comparison:
             + ("--set comparison=cosine" if frames is None else "leave comparison.frames out")
         )
     return comparison.named(piece.name, dim=made.dim, **{**piece.arguments, "frames": frames})
+
+
+def _map_shape(recipe: Recipe, made: Twin) -> dict[str, int]:
+    """The shape of the encoder's map of a picture, for a comparison of maps.
+
+    Raises:
+        RecipeError: the encoder gives no maps, or others than the recipe says.
+    """
+    name = recipe.comparison.name
+    with_maps: Any = getattr(made.encoder, "with_maps", None)
+    if with_maps is None:
+        raise RecipeError(
+            f"comparison {name} compares feature maps, and encoder {recipe.encoder.name} gives "
+            "none: take an encoder of pictures such as resnet_small or vit, or a comparison of "
+            "embeddings (--set comparison=Matching)"
+        )
+    training = made.encoder.training
+    made.encoder.eval()
+    with torch.no_grad():
+        example = made.input.stack([made.input.example()]).to(made.device)
+        _, maps = with_maps(made.input.normalise(example))
+    made.encoder.train(training)
+    names: tuple[str, ...] = ("maps", "height", "width")
+    found = dict(zip(names, map(int, maps.shape[1:]), strict=True))
+    for key, value in found.items():
+        if recipe.comparison.arguments.get(key, value) != value:
+            raise RecipeError(
+                f"comparison.{key} = {recipe.comparison.arguments[key]!r}: the maps of encoder "
+                f"{recipe.encoder.name} have {value}; leave it out"
+            )
+    return found
 
 
 def _names(module: ModuleType) -> list[str]:

@@ -96,7 +96,7 @@ class Bundle:
         trained = self.training.get("epochs")
         told = {
             "network": f"{encoder['name']} on {self.twin.input.name}{self._fields()}, "
-            f"{self.twin.dim} numbers per vector",
+            f"{self.twin.embedding_dim} numbers per vector",
             "comparison": self.twin.comparison.name,
             "threshold": "none yet: twofold calibrate",
             "trained": "by others, as it is" if trained is None else self._trained(trained),
@@ -132,7 +132,7 @@ class Bundle:
         """What a search node must know of this bundle."""
         return Contract(
             fingerprint=self.fingerprint,
-            dim=self.twin.dim,
+            dim=self.twin.embedding_dim,
             distance=self.twin.comparison.name,
             calibration=self.calibration,
         )

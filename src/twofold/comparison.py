@@ -12,9 +12,21 @@ from torch import Tensor, nn
 
 from twofold import distances
 from twofold.errors import UnknownName, UsageError, nearest
+from twofold.map_matching import CrossAttention, Relation
 from twofold.warping import Warping
 
-__all__ = ["Comparison", "ExpL1", "Matching", "Plain", "Warping", "WeightedL1", "named"]
+__all__ = [
+    "Bilinear",
+    "Comparison",
+    "CrossAttention",
+    "ExpL1",
+    "Matching",
+    "Plain",
+    "Relation",
+    "Warping",
+    "WeightedL1",
+    "named",
+]
 
 
 @runtime_checkable
@@ -230,6 +242,46 @@ class Matching(nn.Module):
         return self.last(torch.relu(self.hidden(found)))[..., 0]
 
 
+class Bilinear(nn.Module):
+    """A learned match by products of all numbers with each other: what goes with what, not only with itself.
+
+    distance = 1 - cosine(a, b) - a' M b with a symmetric M, which is 0 before training: the match
+    starts as the cosine. M = (W + W') / 2 (bilinear scoring; Socher et al. 2013 without a tensor).
+
+    Args:
+        dim: length of an embedding.
+    """
+
+    name = "Bilinear"
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(dim, dim))
+
+    def pairs(self, a: Float[Tensor, "n dim"], b: Float[Tensor, "n dim"]) -> Float[Tensor, "n"]:
+        """Distance between a[i] and b[i]."""
+        with torch.autocast(a.device.type, enabled=False):
+            turned = self._turned(a)
+            return distances.pairs("cosine", a, b) - (turned * b.to(turned.dtype)).sum(1)
+
+    def block(
+        self, a: Float[Tensor, "rows dim"], b: Float[Tensor, "cols dim"]
+    ) -> Float[Tensor, "rows cols"]:
+        """Distance between every a[i] and every b[j]: two matrix products."""
+        with torch.autocast(a.device.type, enabled=False):
+            turned = self._turned(a)
+            return distances.block("cosine", a, b) - turned @ b.to(turned.dtype).mT
+
+    def arguments(self) -> dict[str, Any]:
+        """Nothing beyond the dimension."""
+        return {}
+
+    def _turned(self, a: Float[Tensor, "n dim"]) -> Float[Tensor, "n dim"]:
+        weight = (self.weight + self.weight.mT) / 2
+        kind = torch.promote_types(a.dtype, weight.dtype)
+        return a.to(kind) @ weight.to(kind)
+
+
 WIDEST = 4096
 """Hidden numbers of a match: a match with more would outweigh the encoder that it compares for."""
 
@@ -237,21 +289,33 @@ NUMBERS = 1 << 22
 """Numbers of pairs that stand beside each other in a block of `Matching`: 16 MB of float32."""
 
 LEARNED: dict[str, Callable[..., Any]] = {
+    "Bilinear": Bilinear,
+    "CrossAttention": CrossAttention,
     "ExpL1": lambda dim, **arguments: ExpL1(**arguments),
     "Matching": Matching,
+    "Relation": Relation,
     "Warping": Warping,
     "WeightedL1": WeightedL1,
 }
 """Comparisons that an index finds candidates for by the Euclidean distance."""
 
-ARGUMENTS = {"ExpL1": ("rate",), "Matching": ("width",), "Warping": ("frames", "band")}
+ON_MAPS = ("maps", "height", "width", "channels", "hidden")
+
+ARGUMENTS = {
+    "CrossAttention": ON_MAPS,
+    "ExpL1": ("rate",),
+    "Matching": ("width",),
+    "Relation": ON_MAPS,
+    "Warping": ("frames", "band"),
+}
 
 
 def named(name: str, *, dim: int, **arguments: Any) -> Comparison:
     """The comparison that a recipe or a bundle names.
 
     Args:
-        name: one of `distances.__all__`, or "WeightedL1", "Matching", "Warping" or "ExpL1".
+        name: one of `distances.__all__`, or a learned one: "WeightedL1", "Matching", "Bilinear",
+            "Relation", "CrossAttention"; "Warping" or "ExpL1".
         dim: length of an embedding.
         arguments: what `arguments()` of the comparison said.
 

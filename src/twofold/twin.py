@@ -14,6 +14,7 @@ from twofold.comparison import Comparison, named
 from twofold.errors import UsageError
 from twofold.inputs import Image, Input, Raster
 from twofold.inputs.raster_source import Statistics
+from twofold.map_matching import OnMaps
 from twofold.nn.dense import ChangeNetwork
 from twofold.nn.folding import merge_norms
 from twofold.nn.running import fuse_activations, pad_inside
@@ -35,7 +36,7 @@ class Twin(nn.Module):
             trained along).
 
     Attributes:
-        dim: length of an embedding.
+        embedding_dim: length of an embedding.
     """
 
     def __init__(
@@ -44,9 +45,9 @@ class Twin(nn.Module):
         super().__init__()
         self.input = input
         self.encoder = encoder
-        self.dim = _dim(input, encoder)
+        self.embedding_dim = _dim(input, encoder)
         self.comparison = (
-            named(comparison, dim=self.dim) if isinstance(comparison, str) else comparison
+            named(comparison, dim=self.embedding_dim) if isinstance(comparison, str) else comparison
         )
 
     @property
@@ -55,9 +56,19 @@ class Twin(nn.Module):
         parameter = next(self.encoder.parameters(), None)
         return torch.device("cpu") if parameter is None else parameter.device
 
+    @property
+    def dim(self) -> int:
+        """Numbers of what is compared: of an embedding, and of its map behind it where maps are compared."""
+        compared = self.comparison
+        return compared.dim if isinstance(compared, OnMaps) else self.embedding_dim
+
     def embed(self, batch: Any) -> Float[Tensor, "batch dim"]:
-        """The embeddings of what `input.stack` returned, on the device of the weights."""
-        return self.encoder(self.input.normalise(batch))
+        """What is compared of what `input.stack` returned, on the device of the weights."""
+        ready = self.input.normalise(batch)
+        if isinstance(self.comparison, OnMaps):
+            encoder: Any = self.encoder
+            return self.comparison.rows(*encoder.with_maps(ready))
+        return self.encoder(ready)
 
     def forward(self, batch: Any) -> Float[Tensor, "batch dim"]:
         """`embed`; comparing is another step, since all pairs of a batch share its embeddings."""

@@ -220,7 +220,7 @@ def test_the_mean_of_several_against_the_best_of_them(tmp_path: Path, comparison
             == "the threshold was set for single items: for means of several, the rate is an "
             "estimate"
         )
-        labels, vectors = means(index)
+        labels, vectors = means(bundle, index)
         truth = np.stack([np.mean(vectors, axis=0) for vectors in (anna, bert)])
         if comparison == "cosine":
             truth /= np.linalg.norm(truth, axis=1, keepdims=True)

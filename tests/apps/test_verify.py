@@ -194,7 +194,7 @@ def test_a_learned_head_is_asked_about_a_shortlist_and_exactly_if_wanted(
     labels = tuple("crowd" if number in crowd else f"l{number % 9}" for number in range(600))
     metadata = tuple({"even": number % 2 == 0} for number in range(600))
     truth = scores(bundle.twin, queries, vectors)
-    monkeypatch.setattr("twofold.apps.search.SHORTLIST", 100)
+    monkeypatch.setattr("twofold.apps.feature_maps.SHORTLIST", 100)
     with Index.create(tmp_path / "store", bundle.contract) as index:
         index.add(
             Embeddings(
@@ -240,7 +240,7 @@ def test_what_a_shortlist_costs_in_recall_is_measured(
     with Index.create(tmp_path / "store", bundle.contract) as index:
         index.add(Embeddings(ids=ids, labels=ids, vectors=vectors, fingerprint=bundle.fingerprint))
         assert recall(bundle, index, k=5, sample=20).value == 1.0
-        monkeypatch.setattr("twofold.apps.search.SHORTLIST", 8)
+        monkeypatch.setattr("twofold.apps.feature_maps.SHORTLIST", 8)
         short = recall(bundle, index, k=5, sample=20)
         assert (short.name, short.resampled) == ("recall_at_5", 20)
         assert 0.5 < short.value < 1.0

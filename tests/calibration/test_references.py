@@ -105,7 +105,7 @@ def test_identify_judges_each_by_as_many_references_as_it_has(judging, tmp_path)
                 fingerprint=judging.fingerprint,
             )
         )
-        sets = sets_of_identities(index, judging.calibration.references)
+        sets = sets_of_identities(judging, index, judging.calibration.references)
         counts = {known and known.count: names for known, (names, _) in sets.items()}
         assert counts[None] == ["one"] and counts[2] == ["two"]
         assert sorted(counts[3]) == ["five", "three"], "more than are known count as so many"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from twofold.apps.indexing import CONTENT, SOURCE
+from twofold.apps.metadata_keys import CONTENT, SOURCE
 from twofold.bundle import Bundle
 from twofold.copies.reading import Collection, Seen, collect
 from twofold.copies.rule import DEFAULT

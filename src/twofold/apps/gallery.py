@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from twofold.apps.indexing import CONTENT, SOURCE, TEXT
+from twofold.apps.feature_maps import indexed_vectors
+from twofold.apps.metadata_keys import CONTENT, SOURCE, TEXT
 from twofold.apps.quality import Gate, measured
 from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
@@ -161,10 +162,7 @@ def embeddings_of(
         embedded(bundle, values[start : start + THINGS_AT_ONCE], gate)
         for start in range(0, len(values), THINGS_AT_ONCE)
     ]
-    vectors = np.concatenate(parts)
-    # an encoder without unit_norm is compared by direction too
-    if bundle.contract.distance == "cosine":
-        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = indexed_vectors(bundle, np.concatenate(parts))
     sources = (
         tuple(source_of(value, key=bundle.fingerprint) for value in values) if keep_source else None
     )

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from twofold.apps.feature_maps import rows_of
 from twofold.apps.indexing import read_or_why
 from twofold.apps.search import check_searchable, search_vectors
 from twofold.apps.templates import IdentitySets, Template, means, scores_with, sets_of_identities
@@ -204,7 +205,7 @@ def asked_for(
         group=group,
         template=template or rule or "best",
         exact=exact,
-        sets=sets_of_identities(index, known) if by_sets else None,
+        sets=sets_of_identities(bundle, index, known) if by_sets else None,
     )
 
 
@@ -290,7 +291,7 @@ def by_means(
     bundle: Bundle, index: Index, vector: Float[np.ndarray, "1 dim"], candidates: int
 ) -> list[Hit]:
     """The best identities by their means; a mean goes by the name of its identity."""
-    labels, templates = means(index)
+    labels, templates = means(bundle, index)
     found = (
         pair_scores(bundle, np.repeat(vector, len(labels), axis=0), templates)
         if labels
@@ -308,8 +309,7 @@ def rescored(
     """The hits by the scores that verdicts go by, best first; as they are, where these are the index's own."""
     if bundle.cohort is None:
         return list(hits)
-    # an index's own are not to be written to
-    enrolled = index.get([hit.id for hit in hits]).vectors.copy()
+    enrolled = rows_of(bundle, index, index.get([hit.id for hit in hits]))
     found = pair_scores(bundle, np.repeat(vector, len(hits), axis=0), enrolled)
     fair = [replace(hit, score=float(score)) for hit, score in zip(hits, found, strict=True)]
     return sorted(fair, key=lambda hit: -hit.score)

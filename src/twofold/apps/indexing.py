@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from twofold.apps.feature_maps import check_keeping, indexed_vectors, map_bytes, map_text
+from twofold.apps.metadata_keys import CONTENT, GROUP, MAP, SOURCE, TEXT
 from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
@@ -18,11 +20,7 @@ from twofold.results import Embeddings, Indexed, Sharded
 from twofold.store.index import Index
 from twofold.store.shards import Shards, check_parquet, digest
 
-__all__ = ["CONTENT", "SOURCE", "TEXT", "embed_shards", "index_items", "index_shards"]
-
-CONTENT, SOURCE, GROUP, TEXT = "content", "source", "group", "text"
-"""Keys of the metadata that we set: a hash of the thing, where it came from or what it says (only if asked), and its
-group."""
+__all__ = ["embed_shards", "index_items", "index_shards"]
 
 IN_A_TRANSACTION = 128  # things per transaction: what a kill may cost, and a step of the bar
 PART_ROWS = 4096  # of a part
@@ -39,6 +37,7 @@ def index_items(
     items: Items,
     *,
     keep_source: bool = False,
+    keep_maps: bool = False,
     watch: Watch | None = None,
 ) -> Indexed:
     """Embed things and keep their vectors; those whose bytes the index knows are not embedded again.
@@ -50,6 +49,8 @@ def index_items(
         keep_source: keep the path of each thing as the metadata "source" (law 7: only if the user
             asks for it), instead of a table's column "source"; of a text the text itself, as
             "text".
+        keep_maps: keep the map of each thing, by which a comparison on maps compares it without
+            reading it again: raw data (law 7), in float16 as the metadata "map".
         watch: called with ("indexing", done, total).
 
     Raises:
@@ -57,8 +58,11 @@ def index_items(
         StoreError: the disk does not take it, or another process writes; what was indexed before
             stays.
         UnreadableInput: not one of the things can be read.
+        UsageError: maps are to be kept, and the bundle has none, or the index is protected.
     """
     index.refuse_other(bundle.fingerprint)
+    if keep_maps:
+        check_keeping(bundle, index)
     unreadable: dict[str, str] = {}
     embedded = known = replaced = changed = 0
     tell(watch, "indexing", 0, len(items))
@@ -69,8 +73,8 @@ def index_items(
             keep_source=keep_source,
             unreadable=unreadable,
         )
-        same, fresh, others = known_to(index, part)
-        made = embedded_of(bundle, part.take(fresh), unreadable=unreadable)
+        same, fresh, others = known_to(index, part, keep_maps=keep_maps)
+        made = embedded_of(bundle, part.take(fresh), unreadable=unreadable, keep_maps=keep_maps)
         replaced += len(others.intersection(made.ids))
         embedded, known = embedded + len(made.ids), known + len(same.ids)
         changed += sum(index.add(each) for each in (same, made) if each.ids)
@@ -88,6 +92,7 @@ def index_items(
         unreadable=unreadable,
         items=len(index),
         labels=len(index.labels),
+        map_bytes=map_bytes(bundle) if keep_maps else 0,
     )
 
 
@@ -204,55 +209,70 @@ def described(items: Items, *, key: str, keep_source: bool, unreadable: dict[str
     return replace(items.take(kept), metadata=tuple(metadata))
 
 
-def known_to(index: Index, items: Items) -> tuple[Embeddings, list[int], set[str]]:
-    """Items whose vectors the index has, with current metadata; positions of the others; ids that other things have."""
+def known_to(
+    index: Index, items: Items, *, keep_maps: bool = False
+) -> tuple[Embeddings, list[int], set[str]]:
+    """Items whose vectors the index has, with current metadata; positions of the others; ids that other things have.
+
+    Args:
+        keep_maps: the index must have their maps, too, which are then current.
+    """
     there = index.present(items.ids)
     present = [place for place, name in enumerate(items.ids) if name in there]
     old = index.get([items.ids[place] for place in present])
     metadata = items.metadata or ({},) * len(items)
-    rows = [
+    told = old.metadata or ({},) * len(present)
+    alike = [
         row
         for row, place in enumerate(present)
-        if old.metadata is not None
-        and old.metadata[row].get(CONTENT) == metadata[place].get(CONTENT)
+        if CONTENT in told[row] and told[row][CONTENT] == metadata[place].get(CONTENT)
     ]
+    rows = [row for row in alike if not keep_maps or MAP in told[row]]
     places = [present[row] for row in rows]
+    maps = [{MAP: told[row][MAP]} if keep_maps else {} for row in rows]
     same = Embeddings(
         ids=tuple(items.ids[place] for place in places),
         labels=tuple(items.names[items.labels[place]] for place in places),
         vectors=old.vectors[rows],
         fingerprint=old.fingerprint,
-        metadata=tuple(metadata[place] for place in places),
+        metadata=tuple(
+            {**metadata[place], **each} for place, each in zip(places, maps, strict=True)
+        ),
     )
     fresh = sorted(set(range(len(items))) - set(places))
-    return same, fresh, {items.ids[place] for place in set(present) - set(places)}
+    others = set(present) - {present[row] for row in alike}
+    return same, fresh, {items.ids[place] for place in others}
 
 
-def embedded_of(bundle: Bundle, items: Items, *, unreadable: dict[str, str]) -> Embeddings:
+def embedded_of(
+    bundle: Bundle, items: Items, *, unreadable: dict[str, str], keep_maps: bool = False
+) -> Embeddings:
     """The vectors of items; those that cannot be decoded, or give a vector of zeros, are named and left out."""
     arrays = read_or_why(bundle, items.values)
     for name, array in zip(items.ids, arrays, strict=True):
         if isinstance(array, str):
             unreadable[name] = array
     kept = [place for place, array in enumerate(arrays) if not isinstance(array, str)]
-    vectors = embed_read(bundle, [array for array in arrays if not isinstance(array, str)])
-    lengths = np.linalg.norm(vectors, axis=1)
+    found = embed_read(bundle, [array for array in arrays if not isinstance(array, str)])
+    lengths = np.linalg.norm(found[:, : bundle.twin.embedding_dim], axis=1)
     for row in np.flatnonzero(lengths == 0):
         unreadable[items.ids[kept[row]]] = (
             "the encoder gives it a vector of zeros, which cannot be compared"
         )
-    rows = np.flatnonzero(lengths > 0)
-    vectors = vectors[rows]
-    # an encoder without unit_norm is compared by direction, too
-    if bundle.contract.distance == "cosine":
-        vectors = vectors / lengths[rows, None]
-    part = items.take([kept[row] for row in rows])
+    found = found[lengths > 0]
+    part = items.take([kept[row] for row in np.flatnonzero(lengths > 0)])
+    metadata = part.metadata
+    if keep_maps:
+        told = metadata or ({},) * len(part)
+        metadata = tuple(
+            {**each, MAP: map_text(bundle, row)} for each, row in zip(told, found, strict=True)
+        )
     return Embeddings(
         ids=part.ids,
         labels=labels_of(part),
-        vectors=vectors,
+        vectors=indexed_vectors(bundle, found),
         fingerprint=bundle.fingerprint,
-        metadata=part.metadata,
+        metadata=metadata,
     )
 
 
@@ -275,7 +295,7 @@ def joined(bundle: Bundle, pieces: Sequence[Embeddings]) -> Embeddings:
         ids=tuple(name for piece in pieces for name in piece.ids),
         labels=tuple(label for piece in pieces for label in piece.labels),
         vectors=np.concatenate(
-            [piece.vectors for piece in pieces] or [np.zeros((0, bundle.twin.dim), np.float32)]
+            [piece.vectors for piece in pieces] or [np.zeros((0, bundle.contract.dim), np.float32)]
         ),
         fingerprint=bundle.fingerprint,
         metadata=tuple(each for piece in pieces for each in piece.metadata or ()),

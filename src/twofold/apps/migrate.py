@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from twofold.apps.bridge import Bridge, Pairs, toll
-from twofold.apps.indexing import CONTENT, SOURCE, TEXT
+from twofold.apps.feature_maps import indexed_vectors, on_maps
+from twofold.apps.metadata_keys import CONTENT, MAP, SOURCE, TEXT
 from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
 from twofold.data.items import Items
@@ -78,6 +79,7 @@ def migrate(
     sourced = with_source(index, names)
     bridge, pairs, cost = None, 0, None
     if lost := len(names) - len(sourced):
+        refuse_bridged_maps(bundle, lost)
         chosen = sorted(sourced)[:MOST_FOR_BRIDGE]
         both = embedded_by_both(index, bundle, chosen, old=old, sample=sample)
         refuse_few(both, lost=lost, sourced=len(sourced), sample=sample)
@@ -94,6 +96,16 @@ def migrate(
         if watch:
             watch("migrating", done, len(names))
     return Migration(items=len(names), embedded=len(sourced), bridged=lost, pairs=pairs, toll=cost)
+
+
+def refuse_bridged_maps(bundle: Bundle, lost: int) -> None:
+    """Raise StoreError where the new model compares maps, which no bridge makes."""
+    if on_maps(bundle):
+        raise StoreError(
+            f"{counted(lost, 'item', 'has')} no source that is still there as it was, and "
+            f"{bundle.contract.distance} compares maps, which are made from sources: restore the "
+            "files, or remove these items"
+        )
 
 
 def with_source(index: Index, names: Sequence[str]) -> set[str]:
@@ -132,7 +144,7 @@ def embedded_by_both(
     labels: list[str] = []
     before, after = (
         [np.empty((0, index.contract.dim), np.float32)],
-        [np.empty((0, bundle.twin.dim), np.float32)],
+        [np.empty((0, bundle.contract.dim), np.float32)],
     )
     for start in range(0, len(sourced), ITEMS_AT_ONCE):
         part = index.get(sourced[start : start + ITEMS_AT_ONCE])
@@ -201,7 +213,7 @@ def carried(
     """Items as the new model has them: embedded again, or brought over the bridge and marked."""
     again = [place for place, name in enumerate(found.ids) if name in sourced]
     vectors = (
-        np.zeros((len(found.ids), bundle.twin.dim), np.float32)
+        np.zeros((len(found.ids), bundle.contract.dim), np.float32)
         if bridge is None
         else bridge(found.vectors)
     )
@@ -211,6 +223,7 @@ def carried(
     metadata = [dict(each) for each in found.metadata or ({},) * len(found.ids)]
     for name, each in zip(found.ids, metadata, strict=True):
         each.pop(BRIDGED, None)
+        each.pop(MAP, None)  # the old model's
         if name not in sourced:
             each[BRIDGED] = True
         if TEXT in each:
@@ -249,7 +262,4 @@ def sources_of(found: Embeddings) -> list[Path | str]:
 
 def made(bundle: Bundle, values: Sequence[Any]) -> np.ndarray:
     """Vectors of a model as an index keeps them."""
-    vectors = embed_values(bundle, values)
-    if bundle.contract.distance == "cosine":
-        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors
+    return indexed_vectors(bundle, embed_values(bundle, values))

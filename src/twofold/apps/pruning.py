@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from twofold.apps.indexing import CONTENT, SOURCE
+from twofold.apps.metadata_keys import CONTENT, SOURCE
 from twofold.data.items import Items
 from twofold.errors import UsageError
 from twofold.store.index import Index

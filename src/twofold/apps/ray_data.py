@@ -61,9 +61,9 @@ class Embedder:
             )
         errors = np.full(len(batch[self.column]), "", object)
         places, arrays = self._read([plain(value) for value in batch[self.column]], errors)
-        vectors = np.full((len(errors), self.bundle.twin.dim), np.nan, np.float32)
+        vectors = np.full((len(errors), self.bundle.contract.dim), np.nan, np.float32)
         if places:
-            vectors[places] = embed_read(self.bundle, arrays)
+            vectors[places] = embed_read(self.bundle, arrays)[:, : vectors.shape[1]]
         made = {VECTOR: vectors, MODEL: np.full(len(errors), self.bundle.fingerprint, object)}
         return {**batch, **made, **({ERROR: errors} if self.skip else {})}
 

@@ -86,7 +86,7 @@ def model_card(bundle: Bundle) -> dict[str, str]:
         "comparison": bundle.twin.comparison.name,
     }
     card = pieces | {
-        "vector": f"{bundle.twin.dim} numbers",
+        "vector": f"{bundle.twin.embedding_dim} numbers",
         "weights": f"{sum(each.numel() for each in bundle.twin.parameters()):,}",
         "loss": getattr(recipe.loss, "name", str(recipe.loss)),
         "views averaged": str(recipe.copies),

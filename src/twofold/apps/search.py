@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from twofold.apps.feature_maps import indexed_vectors, rows_of, shortlist_size, without_map
 from twofold.apps.indexing import read_or_why
 from twofold.bundle import Bundle
 from twofold.embedding import embed_read, embed_values, scores
@@ -18,18 +19,10 @@ from twofold.store.identities import best_of_each
 from twofold.store.index import Index
 from twofold.store.recall import recall_of
 
-__all__ = ["SHORTLIST", "judged", "recall", "search", "search_all", "search_vectors"]
+__all__ = ["judged", "recall", "search", "search_all", "search_vectors"]
 
 QUERIES_AT_ONCE = 256
 """Queries that are read before they are embedded; their arrays stay in memory until then."""
-
-
-SHORTLIST = 4000
-"""Nearest items that a learned comparison scores; all, if there are fewer.
-
-Among 32,460 embeddings 1,000 held all of the 10 best by two trained heads, and .997 of those by weights drawn over
-orders of magnitude; where .99 of them stand grew with the root of the number of items (docs/search.md).
-"""
 
 
 def search(
@@ -129,17 +122,17 @@ def _found(
 def search_vectors(
     bundle: Bundle,
     index: Index,
-    vectors: Float[np.ndarray, "q dim"],
+    vectors: Float[np.ndarray, "q row"],
     *,
     k: int = 10,
     identities: bool = False,
     where: Where | None = None,
     exact: bool = False,
 ) -> list[list[Hit]]:
-    """As `search`, for vectors of this bundle; with `identities` the best item of each of the `k` best identities."""
+    """As `search`, for rows that this bundle compares; with `identities` the best item of each of the `k` best ones."""
     check_searchable(bundle, index)
     if bundle.contract.distance not in METRICS:
-        by_head = scan if exact or len(index) <= SHORTLIST else rescored
+        by_head = scan if exact or len(index) <= shortlist_size(bundle) else rescored
         vectors = vectors.copy()  # an index's own are not to be written to, which torch warns of
         return by_head(bundle, index, vectors, k=k, identities=identities, where=where)
     if identities:
@@ -160,7 +153,8 @@ def recall(
     def find(vectors: np.ndarray, exact: bool) -> list[list[Hit]]:
         return search_vectors(bundle, index, vectors, k=k + 1, exact=exact)
 
-    return recall_of(index.sample(sample, seed=seed), find, k=k)
+    chosen = index.sample(sample, seed=seed)
+    return recall_of(replace(chosen, vectors=rows_of(bundle, index, chosen)), find, k=k)
 
 
 def with_probabilities(bundle: Bundle, hits: Sequence[Hit]) -> list[Hit]:
@@ -194,7 +188,7 @@ def check_searchable(bundle: Bundle, index: Index) -> None:
 def scan(
     bundle: Bundle,
     index: Index,
-    vectors: Float[np.ndarray, "q dim"],
+    vectors: Float[np.ndarray, "q row"],
     *,
     k: int,
     identities: bool,
@@ -207,7 +201,8 @@ def scan(
     for block in (passing(each, filters) for each in index.blocks()):
         if not block.ids:
             continue
-        for number, found in enumerate(scores(bundle.twin, vectors, block.vectors)):
+        held = rows_of(bundle, index, block)
+        for number, found in enumerate(scores(bundle.twin, vectors, held)):
             # an item that is not among the best of its own block is not among the best of all
             best = np.argsort(-found, kind="stable")[: None if identities else k]
             merged = sorted(
@@ -222,7 +217,7 @@ def scan(
 def rescored(
     bundle: Bundle,
     index: Index,
-    vectors: Float[np.ndarray, "q dim"],
+    vectors: Float[np.ndarray, "q row"],
     *,
     k: int,
     identities: bool,
@@ -239,17 +234,17 @@ def rescored(
 def best_listed(
     bundle: Bundle,
     index: Index,
-    vector: Float[np.ndarray, "1 dim"],
+    vector: Float[np.ndarray, "1 row"],
     *,
     k: int,
     identities: bool,
     where: Where | None,
 ) -> list[Hit]:
     """The best of a shortlist, which grows if a few identities fill it."""
-    deep = max(SHORTLIST, k)
+    deep = max(shortlist_size(bundle), k)
     while True:
-        (listed,) = index.shortlist(vector, deep, where=where)
-        found = scores(bundle.twin, vector, listed.vectors.copy())[0]
+        (listed,) = index.shortlist(indexed_vectors(bundle, vector), deep, where=where)
+        found = scores(bundle.twin, vector, rows_of(bundle, index, listed))[0]
         hits = hits_of(
             listed, np.argsort(-found, kind="stable")[: None if identities else k], found
         )
@@ -288,7 +283,7 @@ def hits_of(block: Embeddings, rows: Sequence[int] | np.ndarray, found: np.ndarr
             id=block.ids[row],
             label=block.labels[row],
             score=float(found[row]),
-            metadata=metadata[row],
+            metadata=without_map(metadata[row]),
         )
         for row in rows
     ]

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from twofold.apps.indexing import SOURCE, TEXT
+from twofold.apps.metadata_keys import SOURCE, TEXT
 from twofold.bundle import Bundle
 from twofold.data.items import Items
 from twofold.inputs.optional import show

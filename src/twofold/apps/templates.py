@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from twofold.apps.feature_maps import rows_of
 from twofold.bundle import Bundle
 from twofold.contract import OfReferences
 from twofold.embedding import pair_scores
@@ -20,23 +21,24 @@ IdentitySets = dict[OfReferences | None, tuple[list[str], Float[np.ndarray, "ide
 single one."""
 
 
-def means(index: Index) -> tuple[list[str], Float[np.ndarray, "identities dim"]]:
+def means(bundle: Bundle, index: Index) -> tuple[list[str], Float[np.ndarray, "identities row"]]:
     """Names of the identities that count, and the mean embedding of each, float32; of length 1 for the cosine.
 
     Every item is read, a block at a time.
     """
     totals: dict[str, tuple[np.ndarray, int]] = {}
-    nothing = np.zeros(index.contract.dim), 0
+    nothing = np.zeros(bundle.twin.dim), 0
     for block in index.blocks():
-        for label, vector in zip(block.labels, block.vectors.astype(np.float64), strict=True):
+        rows = rows_of(bundle, index, block).astype(np.float64)
+        for label, vector in zip(block.labels, rows, strict=True):
             total, count = totals.get(label, nothing)
             totals[label] = total + vector, count + 1
     distance = index.contract.distance
     found = [mean_embedding((total / count)[None], distance) for total, count in totals.values()]
-    return list(totals), np.array(found, dtype=np.float32).reshape(-1, index.contract.dim)
+    return list(totals), np.array(found, dtype=np.float32).reshape(-1, bundle.twin.dim)
 
 
-def sets_of_identities(index: Index, known: Sequence[OfReferences]) -> IdentitySets:
+def sets_of_identities(bundle: Bundle, index: Index, known: Sequence[OfReferences]) -> IdentitySets:
     """The references of every identity that counts; of more than thresholds are known for, the first ones.
 
     The embeddings of all identities are held in memory, up to the largest known number of each.
@@ -45,7 +47,7 @@ def sets_of_identities(index: Index, known: Sequence[OfReferences]) -> IdentityS
     most = max(by_count)
     vectors: dict[str, list[np.ndarray]] = {}
     for block in index.blocks():
-        for label, vector in zip(block.labels, block.vectors, strict=True):
+        for label, vector in zip(block.labels, rows_of(bundle, index, block), strict=True):
             mine = vectors.setdefault(label, [])
             if len(mine) < most:
                 mine.append(vector)

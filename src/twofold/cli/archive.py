@@ -38,6 +38,7 @@ def index(
     /,
     *,
     keep_source: Flag = False,
+    keep_maps: Flag = False,
     protect: Flag = False,
     levels: Looked = None,
     prefix: Label = "",
@@ -53,7 +54,9 @@ def index(
         data: a folder of files, a folder with one sub-folder per label, a table with the column
             path (its other columns can be used as filters), or what `twofold embed` wrote.
         index: a folder, created if it does not exist; or milvus://..., postgresql://...
-        keep_source: store the path of each file, so that a page of results can show it.
+        keep_source: store the path of each file, so that a page of results can show it, and a
+            comparison on maps can read it again.
+        keep_maps: store the feature map of each file, for a comparison on maps; raw data.
         protect: encrypt a new index with the key from the environment.
         levels: 1 label/file, 2 group/label/file, 0 files at any depth without labels; detected by
             default.
@@ -72,6 +75,10 @@ def index(
 
     if force and not prune:
         raise UsageError("--force is for --prune: give both, or neither")
+    if keep_maps and Shards.found(data):
+        raise UsageError(
+            f"{data} is what twofold embed wrote, which has no maps: --keep-maps wants the things"
+        )
     if prune and Shards.found(data):
         raise UsageError(
             f"{data} is what twofold embed wrote, of which nothing vanishes: --prune wants the "
@@ -97,7 +104,9 @@ def index(
         else:
             root = data if data.is_dir() else data.parent
             gone = vanished(kept, items, root=root, prefix=prefix, force=force) if prune else ()
-            done = index_items(known, kept, items, keep_source=keep_source, watch=watch)
+            done = index_items(
+                known, kept, items, keep_source=keep_source, keep_maps=keep_maps, watch=watch
+            )
             if gone:
                 done = replace(
                     done, pruned=remove(kept, gone), items=len(kept), labels=len(kept.labels)

@@ -288,7 +288,9 @@ class _Learned:
         whole = functional.pad(
             gradient.to(self.block), (0, self.block.shape[1] - gradient.shape[1])
         )
-        for so_far, more in zip(
-            sums, torch.autograd.grad(self.block, inputs, whole, retain_graph=True), strict=True
-        ):
+        # weights that make rows, as those of maps, are not in the graph of their distances
+        found = torch.autograd.grad(
+            self.block, inputs, whole, retain_graph=True, materialize_grads=True
+        )
+        for so_far, more in zip(sums, found, strict=True):
             so_far += more[: len(so_far)] if so_far.ndim else more

@@ -64,17 +64,29 @@ class Encoder(nn.Module):
         """
         features = batch if self.on_features else self.features(batch)
         head = self.head[1:] if self._pooling else self.head  # type: ignore[index]
-        embedding = head(features)
-        if embedding.dtype in (torch.bfloat16, torch.float16):
-            embedding = embedding.float()
-        return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
+        return self._finished(head(features))
+
+    def with_maps(
+        self, batch: Float[Tensor, "batch *picture"]
+    ) -> tuple[Float[Tensor, "batch dim"], Float[Tensor, "batch maps rows columns"]]:
+        """The embeddings of pictures, and the maps of the trunk that they were made of; errors as `forward`."""
+        maps = self._maps(batch)
+        return self._finished(self.head(maps)), maps
 
     def features(self, batch: object) -> Float[Tensor, "batch *features"]:
         """What the trunk makes of pictures; pooled, where the pool has nothing to learn."""
+        maps = self._maps(batch)
+        return self.head[0](maps) if self._pooling else maps  # type: ignore[index]
+
+    def _maps(self, batch: object) -> Float[Tensor, "batch maps rows columns"]:
         assert isinstance(batch, Tensor)
         check_pictures(batch, self.picture)
-        maps = self.trunk(batch.clone(memory_format=self.order or _order(batch)))
-        return self.head[0](maps) if self._pooling else maps  # type: ignore[index]
+        return self.trunk(batch.clone(memory_format=self.order or _order(batch)))
+
+    def _finished(self, embedding: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
+        if embedding.dtype in (torch.bfloat16, torch.float16):
+            embedding = embedding.float()
+        return F.normalize(embedding, dim=-1) if self.unit_norm else embedding
 
     @property
     def _pooling(self) -> bool:

@@ -169,7 +169,7 @@ class Indexed:
         with the same content. replaced: how many took the place of other content under the same id.
         changed: how many items of the index are new or changed. pruned: how many were taken out,
         since their things are gone. items, labels: how many there are now. unreadable: id -> why it
-        was left out.
+        was left out. map_bytes: of the map that is kept with each item; 0: none is.
     """
 
     things: int
@@ -181,6 +181,7 @@ class Indexed:
     items: int
     labels: int
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    map_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from twofold.data.items import Items
 from twofold.data.pairs import Pairs
 from twofold.embedding import read_all
 from twofold.errors import RecipeError
+from twofold.map_matching import OnMaps
 from twofold.nn.blocks import OnFeatures
 from twofold.precision import resolved
 from twofold.train.freezing import still_trunk, whole_trunk
@@ -138,7 +139,7 @@ def with_cache(items: Items, recipe: Recipe) -> Items:
 
 def _whole(twin: Twin, recipe: Recipe) -> bool:
     """Whether nothing below the head of an encoder learns, so that its features stay the same."""
-    if not isinstance(twin.encoder, OnFeatures):
+    if not isinstance(twin.encoder, OnFeatures) or isinstance(twin.comparison, OnMaps):
         return False
     if recipe.freeze is None:
         return still_trunk(twin.encoder)

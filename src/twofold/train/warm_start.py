@@ -43,8 +43,8 @@ def take_weights(twin: Twin, ancestor: Bundle) -> tuple[str, ...]:
     notes = [f"began with the weights of the bundle {ancestor.fingerprint[:12]}"]
     if head:
         notes.append(
-            f"the encoder's head starts from random weights: dim is {twin.dim}, that of the "
-            f"bundle {ancestor.twin.dim}"
+            f"the encoder's head starts from random weights: dim is {twin.embedding_dim}, that of the "
+            f"bundle {ancestor.twin.embedding_dim}"
         )
     if twin.comparison.name != ancestor.twin.comparison.name:
         notes.append(

@@ -26,6 +26,11 @@ def indexed(done: Indexed, place: str | Path, seconds: float) -> str:
             else []
         ),
         *_left_out(done.unreadable),
+        *(
+            [f"a map of {done.map_bytes:,} bytes is kept with each item (as text, a third more)"]
+            if done.map_bytes
+            else []
+        ),
         f"{place} holds {count(done.items, 'item')} of {count(done.labels, 'label')}",
     ]
     return "\n".join(lines)
