@@ -68,7 +68,7 @@ CONTRACT = Contract(fingerprint="ab" * 32, dim=3, distance="cosine", calibration
 
 def test_the_score_of_the_cosine_distance_is_the_cosine_similarity():
     begin_as_it = {"Bilinear", "CrossAttention", "Matching", "Relation"}
-    assert ZERO == dict.fromkeys({"cosine", "ExpL1", "Warping", *begin_as_it}, 1.0)
+    assert dict.fromkeys({"cosine", "ExpL1", "Warping", *begin_as_it}, 1.0) == ZERO
     assert score_from_distance("cosine", 0.25) == 0.75
     assert score_from_distance("WeightedL1", 0.25) == -0.25
     assert (CONTRACT.score(np.array([0.0, 2.0])) == [1.0, -1.0]).all()
