@@ -198,5 +198,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of an error about an unknown name: the nearest match if there is one, and what there is."""
     table = sorted(known)
     matches = get_close_matches(name, table, n=1, cutoff=0.5)
-    meant = f"did you mean {matches[0]!r}? " if matches else ""
-    return f"{meant}There are: {', '.join(table)}"
+    meant = f"did you mean {matches[0]!r}? There are" if matches else "there are"
+    return f"{meant}: {', '.join(table)}"

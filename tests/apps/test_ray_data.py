@@ -84,7 +84,7 @@ def test_batches_go_into_an_index(bundle: Bundle, paths: list[str], tmp_path: Pa
 
 
 def test_columns_that_are_not_there_are_named(bundle: Bundle, paths: list[str]) -> None:
-    with pytest.raises(UsageError, match=r"the batch has no column 'file': .*There are: path"):
+    with pytest.raises(UsageError, match=r"the batch has no column 'file': .*there are: path"):
         Embedder(bundle, "file")({"path": np.array(paths)})
     made = Embedder(bundle)({"path": np.array(paths)})
     with pytest.raises(DataError, match="the batch has no column 'pat': did you mean 'path'"):

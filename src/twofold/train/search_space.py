@@ -124,7 +124,7 @@ def check_searched(names: Sequence[str], recipe: Recipe) -> tuple[str, ...]:
     there = [name for name in SEARCHED if _is_there(name, recipe)]
     if missing := [name for name in names if name not in there]:
         raise UsageError(
-            f"this recipe has nothing to search in {missing[0]}: take of {', '.join(there)}"
+            f"this recipe has nothing to search in {missing[0]}: choose from {', '.join(there)}"
         )
     return tuple(name for name in there if name in names or not names)
 
