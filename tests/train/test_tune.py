@@ -1,5 +1,7 @@
 """tune: trials on identities that they have not seen, a fair comparison of the best, and studies that go on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -188,6 +190,13 @@ def test_identities_that_are_kept_aside_take_no_part(tmp_path):
         recipe(epochs=1), many, tmp_path / "s", search=Search(trials=1, names=["learning_rate"])
     )
     assert 80 < result.identities < 120 and not result.notes
+    whole = tune(
+        recipe(epochs=1, **{"split.by_group": True}),
+        replace(many, group=many.identity % 20, groups=tuple("abcdefghijklmnopqrst")),
+        tmp_path / "t",
+        search=Search(trials=1, names=["learning_rate"]),
+    )
+    assert [note for note in whole.notes if "split.by_group holds for train alone" in note]
 
 
 def test_what_the_user_has_set_is_not_searched(tmp_path):

@@ -200,6 +200,12 @@ ALL_LEARN = (
 )
 
 
+ACROSS_GROUPS = (
+    "folds are dealt by identity, and split.by_group holds for train alone: identities of one group "
+    "stand on both sides of a trial"
+)
+
+
 def _searched(asked: Sequence[str], fixed: Collection[str], recipe: Recipe) -> tuple[str, ...]:
     """What is searched; what the user has set stays out of it."""
     set_by_hand = {name.split(".")[-1] for name in fixed} | {name.split(".")[0] for name in fixed}
@@ -226,7 +232,8 @@ def _learning(
     parts = items.parts(fitted.split, seed=seed)
     names = (*parts.train.identities, *parts.valid.identities)
     aside = len(items.identities) - len(names)
-    return items.where(identities=names), () if aside else (ALL_LEARN,)
+    notes = (*([] if aside else [ALL_LEARN]), *([ACROSS_GROUPS] if recipe.split.by_group else []))
+    return items.where(identities=names), notes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -360,11 +367,10 @@ class _Work:
             best, after = study.best_value, self._after(study, total - number - 1)
 
         def shown(progress: Progress) -> None:
-            still = (
-                (progress.seconds + progress.seconds_left) * (total - number - 1)
-                if study is None  # of trainings that confirm, one takes about as long as another
-                else after
-            )
+            still = after
+            if study is None:  # of trainings that confirm, one takes about as long as another
+                still = (progress.seconds + progress.seconds_left) * (total - number - 1)
+            left = None if still is None else self.time.at_most(progress.seconds_left + still)
             tell(
                 Tuning(
                     stage=stage,
@@ -372,9 +378,7 @@ class _Work:
                     total=total,
                     monitor=self.recipe.monitor,
                     best=best,
-                    seconds_left=None
-                    if still is None
-                    else self.time.at_most(progress.seconds_left + still),
+                    seconds_left=left,
                     training=progress,
                 )
             )
