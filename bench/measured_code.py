@@ -105,6 +105,12 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "first_day": ("bench/first_day.py", *TRAINING),
     "groceries": ("bench/groceries.py", *TRAINING),
     "hostile": ("bench/hostile.py", "bench/hostile_cases.py", "src/twofold/inputs"),
+    "long_tail": (
+        "bench/long_tail.py",
+        "src/twofold/data/batches.py",
+        "src/twofold/data/arrangement.py",
+        "src/twofold/train/step.py",
+    ),
     "losses": ("bench/losses.py", "src/twofold/losses", "src/twofold/distances.py"),
     "names": (
         "bench/names.py",
@@ -121,6 +127,18 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/calibration/references.py",
     ),
     "resume": ("bench/resume.py", "src/twofold/train"),
+    "scarce": (
+        "bench/scarce.py",
+        "src/twofold/inputs/image.py",
+        "src/twofold/inputs/image_margins.py",
+        "src/twofold/nn/efficientnet.py",
+        "src/twofold/nn/resnet.py",
+        "src/twofold/nn/whitened_levels.py",
+        "src/twofold/nn/whitening.py",
+        "src/twofold/photo_recipes.py",
+        "src/twofold/train/features.py",
+        "src/twofold/train/preparation.py",
+    ),
     "search": ("bench/search.py", "src/twofold/store"),
     "signals": (
         "bench/signals.py",

@@ -11,11 +11,18 @@ from twofold.errors import RecipeError
 from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import estimates
 from twofold.nn import whitened_levels
-from twofold.nn.whitened_levels import FEWEST_CLASSES, LOWER_MAPS, middle_of
+from twofold.nn.whitened_levels import (
+    FEWEST_CLASSES,
+    FEWEST_PICTURES,
+    LOWER_MAPS,
+    UPPER_MAPS,
+    middle_of,
+)
 from twofold.recipes import few_photos
 from twofold.train.fit import fit
 
 SMALL = {"weights": None, "dim": 32}
+WIDTH = LOWER_MAPS + UPPER_MAPS
 
 
 def textures(classes: int, each: int = 6, seed: int = 0) -> Items:
@@ -49,14 +56,14 @@ def eer(bundle: Bundle, items: Items) -> float:
 def test_the_two_levels_weigh_alike_and_the_middle_is_seen_twice():
     encoder = whitened_levels(**SMALL, middle=0.5).eval()
     whole = whitened_levels(**SMALL, middle=1.0).eval()
-    whole.load_state_dict(encoder.state_dict())
+    whole.trunk.load_state_dict(encoder.trunk.state_dict())
     pictures = torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
     found = whole.features(pictures)
     parts = found[:, :LOWER_MAPS], found[:, LOWER_MAPS:]
     for part in parts:
         torch.testing.assert_close(part.norm(dim=1), torch.ones(2))
     middle = whole.features(middle_of(pictures, 0.5))
-    torch.testing.assert_close(encoder.features(pictures), (found + middle) / 2)
+    torch.testing.assert_close(encoder.features(pictures), torch.cat([found, middle], dim=1))
     assert middle_of(pictures, 0.5).shape == (2, 3, 32, 24)
 
 
@@ -95,9 +102,31 @@ def test_of_few_classes_features_are_only_centred():
     encoder = whitened_levels(weights=None, dim=64).eval()
     encoder.prepare(iter(pictures), np.asarray(items.labels))
     features = torch.cat([encoder.features(picture) for picture in pictures]).detach()
+    features = (features[:, :WIDTH] + features[:, WIDTH:]) / 2  # of few pictures nothing is chosen
     centred = torch.nn.functional.normalize(features - features.mean(dim=0), dim=1)
     found = encoder(torch.cat(pictures)).detach()
     torch.testing.assert_close(found @ found.T, centred @ centred.T, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("tells", [True, False])
+def test_a_middle_that_does_not_tell_training_classes_apart_does_not_count(tells):
+    silent = (torch.arange(2 * WIDTH) >= WIDTH) & (not tells)
+    draw = torch.Generator().manual_seed(0)
+    each = FEWEST_PICTURES // 10
+    labels = np.repeat(np.arange(10), each)
+    looks = torch.randn(10, WIDTH, generator=draw).repeat(1, 2) * ~silent
+    features = looks.repeat_interleave(each, dim=0)
+    features += torch.where(silent, 16.0, 8.0) * torch.randn(features.shape, generator=draw)
+    many, few = whitened_levels(**SMALL), whitened_levels(**SMALL)
+    for encoder, some in ((many, slice(None)), (few, slice(None, None, 2))):
+        encoder.on_features = True
+        encoder.prepare(iter(features[some].split(1)), labels[some])
+    weights = many.head.weight.detach()
+    assert not weights[:, silent].any() and weights[:, ~silent].any(dim=0).all()
+    # of few pictures nothing is chosen: all of it counts
+    halves = few.head.weight.detach().unflatten(1, (2, WIDTH))
+    torch.testing.assert_close(halves[:, 0], halves[:, 1])
+    assert halves.any(dim=0).all()
 
 
 @pytest.mark.parametrize(

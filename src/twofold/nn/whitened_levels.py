@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from twofold.errors import RecipeError
+from twofold.metrics.pairs import AllPairs
+from twofold.metrics.verification import auc, tally
 from twofold.nn import efficientnet
 from twofold.nn.builder import builder
 from twofold.nn.heads import Encoder
@@ -29,12 +31,18 @@ whitening made unseen classes harder to tell apart, of 10 objects and of 30 groc
 AT_ONCE = 32
 """Pictures whose features are made together while the whitening is fitted."""
 
+MIDDLES = (0.5, 0.0)
+"""Weights of the middle of pictures against the whole, from which training pictures choose."""
+
+FEWEST_PICTURES, CHOOSING = 100, 1024
+"""Training pictures from which on they choose, and how many at most: each is compared with each."""
+
 
 class Levels(nn.Module):
     """EfficientNet-Lite0 with ImageNet's weights, which never learn: the mean of the maps of two levels.
 
-    Each level has length 1, so that neither outweighs the other. With `middle` the same is done for
-    the middle of each picture, and the two are averaged: things stand in the middle.
+    Each level has length 1, so that neither outweighs the other. With `middle` the same follows for
+    the middle of each picture: things stand in the middle.
     """
 
     def __init__(self, *, middle: float, weights: str | None) -> None:
@@ -55,9 +63,9 @@ class Levels(nn.Module):
         self, pictures: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch features"]:
         found = self._levels(pictures)
-        if self.middle < 1:
-            found = (found + self._levels(middle_of(pictures, self.middle))) / 2
-        return found
+        if self.middle == 1:
+            return found
+        return torch.cat([found, self._levels(middle_of(pictures, self.middle))], dim=1)
 
     def _levels(self, pictures: Tensor) -> Tensor:
         lower = self.lower(pictures)
@@ -76,7 +84,10 @@ def middle_of(
 
 
 class WhitenedLevels(Encoder):
-    """Levels, centred and whitened by the training classes; then length 1.
+    """Levels, weighted, centred and whitened by the training classes; then length 1.
+
+    Whether the middle of pictures counts is chosen by the training pictures: by how well pairs of one
+    class are told from pairs of two (AUC), before anything is fitted.
 
     Attributes:
         prepared_by_class: `prepare` is given the class of each picture.
@@ -85,7 +96,7 @@ class WhitenedLevels(Encoder):
     prepared_by_class = True
 
     def __init__(self, trunk: Levels, *, dim: int, unit_norm: bool) -> None:
-        head = nn.Linear(LOWER_MAPS + UPPER_MAPS, dim)
+        head = nn.Linear((LOWER_MAPS + UPPER_MAPS) * (2 if trunk.middle < 1 else 1), dim)
         picture = (3, None, None)
         super().__init__(trunk, head, dim=dim, picture=picture, unit_norm=unit_norm)
         self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
@@ -126,14 +137,39 @@ class WhitenedLevels(Encoder):
 
     def _fit(self, features: Float[Tensor, "n features"], labels: Int[Tensor, "n"]) -> None:
         """Of too few classes the components alone are taken, which change no angle between centred features."""
+        mix = _chosen(features, labels)
+        mixed = features @ mix.T
         if len(torch.unique(labels)) < FEWEST_CLASSES:
             labels = torch.arange(len(labels))
-        mean, project = within_class_whitening(features, labels, dim=self.dim)
+        mean, project = within_class_whitening(mixed, labels, dim=self.dim)
         head = self.head
         assert isinstance(head, nn.Linear)
-        head.weight.copy_(project)
+        head.weight.copy_(project @ mix)
         head.bias.copy_(-project @ mean)
         self.fitted.fill_(True)
+
+
+def _chosen(
+    features: Float[Tensor, "n features"], labels: Int[Tensor, "n"]
+) -> Float[Tensor, "maps features"]:
+    """The mix of looks that tells the classes of training pictures apart best; of few pictures the first one."""
+    maps = LOWER_MAPS + UPPER_MAPS
+    if features.shape[1] == maps:
+        return torch.eye(maps)
+    mixes = [
+        torch.cat([(1 - part) * torch.eye(maps), part * torch.eye(maps)], 1) for part in MIDDLES
+    ]
+    some = torch.linspace(0, len(labels) - 1, min(len(labels), CHOOSING)).long()
+    codes = labels[some].numpy()
+    if len(labels) < FEWEST_PICTURES or not 1 < len(np.unique(codes)) < len(codes):
+        return mixes[0]
+    told = []
+    for mix in mixes:
+        mixed = features[some] @ mix.T
+        vectors = F.normalize(mixed - mixed.mean(dim=0), dim=1).numpy()
+        pairs = AllPairs(lambda rows, cols, of=vectors: of[rows] @ of[cols].T, codes)
+        told.append(float(auc(tally(pairs))))
+    return mixes[int(np.argmax(told))]
 
 
 @builder
@@ -150,7 +186,8 @@ def whitened_levels(
     The trunk is EfficientNet-Lite0 and never learns. The head is fitted in closed form before the
     first step (within-class covariance normalisation; Hatch & Stolcke 2006), and the steps refine
     it. Fewer than eight classes do not tell what varies within others; then the features are only
-    centred.
+    centred. Whether the middle of pictures counts is chosen by how well it tells the training
+    classes apart, if there are 100 pictures or more.
 
     Args:
         dim: length of an embedding; of as many principal components at most, of few pictures fewer.

@@ -1,0 +1,199 @@
+"""Unequal classes: plain, effective-number (Cui et al. 2019) and balanced batches on an artificially long tail.
+
+    python bench/long_tail.py --data DIR [--seeds 0 1] [--quick]
+
+Class sizes fall by a constant factor from the largest to 2, in an order that the seed draws. Three
+trainings, alike but for `balance`, see the same items in the same number of steps. Omniglot
+(DIR/omniglot/images_background): 24 alphabets train a small network of the recipe `character`, the
+six others are told apart. Groceries (DIR/grocery_store_160): half of the products train the recipe
+`head` on vectors of the model out of the box, the photographs of the other half are told apart.
+Measured: 20-way one-shot accuracy in the same episodes, so that differences are paired; intervals
+resample classes. Nothing is chosen here. --quick takes drawn characters, and no data.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import groceries
+from last_line import print_last_line, row
+from omniglot import HELD_OUT
+from twofold import Bundle, Items, Recipe, build, embed, fit
+from twofold.data.synthetic import glyphs
+from twofold.embedding import embed_values
+from twofold.metrics.intervals import estimate, identity_weights, weighted_means
+from twofold.recipes import character, head
+
+SAMPLING = {"plain": 0.0, "effective": 0.9, "balanced": 1.0}
+"""Values of `balance`. Of classes of 2 to 20 items .9 stands in the middle: above 10 items nothing counts more."""
+
+WAYS, EPISODES, REPLICATES = 20, 1000, 2000
+SMALLEST = 2
+
+
+class Tail(NamedTuple):
+    """A training part with a long tail, and items of other classes to be told apart."""
+
+    name: str
+    train: Items
+    test: Items
+    recipe: Recipe
+
+
+def main() -> None:
+    """Train, measure, print."""
+    parser = argparse.ArgumentParser(description="long-tailed classes, three ways to draw batches")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--quick", action="store_true", help="drawn characters, seconds")
+    options = parser.parse_args()
+    if options.data is None and not options.quick:
+        parser.error("--data DIR, or --quick without data")
+    started, results = time.monotonic(), []
+    seeds = options.seeds[:1] if options.quick else options.seeds
+    for part in [drawn()] if options.quick else [characters(options.data), products(options.data)]:
+        results += measured(part, seeds)
+    print_last_line("long_tail", started, results)
+
+
+def characters(data: Path) -> Tail:
+    """Alphabets of Omniglot's background set; the evaluation set is not touched."""
+    items = Items.from_folder(data / "omniglot" / "images_background", levels=2)
+    known = [alphabet for alphabet in items.groups if alphabet not in HELD_OUT]
+    recipe = character().replace(
+        {
+            "input.size": 28,
+            "encoder.width": 32,
+            "encoder.dim": 64,
+            "augment.quarter_turns_as_classes": False,
+            "p": 32,
+            "epochs": 6,
+            "fewest_steps": 0,
+            "ema": 0.99,
+            "copies": 1,
+        }
+    )
+    return Tail("omniglot", items.where(groups=known), items.where(groups=HELD_OUT), recipe)
+
+
+def products(data: Path) -> Tail:
+    """Photographs as vectors of the model out of the box; half of the products of seed 0 train."""
+    shop = groceries.read(data, each=None)
+    vectors = embed_values(Bundle.pretrained(), shop.photos)
+    order = np.random.default_rng(0).permutation(len(shop.names))
+    sides = np.isin(shop.photo_class, order[: len(order) // 2])
+    train, test = (
+        Items.from_arrays(vectors[side], [shop.names[c] for c in shop.photo_class[side]])
+        for side in (sides, ~sides)
+    )
+    return Tail("groceries", train, test, head().replace({"epochs": 20, "p": 16}))
+
+
+def drawn() -> Tail:
+    """Characters of our own, to see that everything runs."""
+    small = {"input.size": 16, "encoder.width": 8, "encoder.dim": 16, "epochs": 1, "p": 8}
+    without = {"augment.quarter_turns_as_classes": False, "copies": 1, "fewest_steps": 0}
+    train, test = (glyphs(classes=30, each=8, size=16, seed=seed) for seed in (0, 1))
+    return Tail("glyphs", train, test, character().replace(small | without))
+
+
+def measured(part: Tail, seeds: list[int]) -> list[dict[str, Any]]:
+    """The figures of one set, of each seed and, if there are several, their mean."""
+    found: dict[str, list[np.ndarray]] = {name: [] for name in SAMPLING}
+    cost: dict[str, float] = dict.fromkeys(SAMPLING, 0.0)
+    asked, queries = episodes(part.test)
+    for seed in seeds:
+        items = long_tailed(part.train, seed=seed)
+        print(
+            f"{part.name}, seed {seed}: {len(items)} items of {len(items.names)} classes",
+            flush=True,
+        )
+        for name, balance in SAMPLING.items():
+            recipe = part.recipe.replace({"balance": balance})
+            bundle = fit(build.twin(recipe, seed=seed), items, recipe=recipe, seed=seed)
+            right = correct(embed(bundle, part.test).vectors, queries)
+            found[name].append(right)
+            cost[name] += bundle.training["core_seconds"] / 60 / len(seeds)
+            print(
+                f"  {name:10} {right.mean():.4f}  {bundle.training['core_seconds']:.0f} s",
+                flush=True,
+            )
+    mean = {name: np.mean(each, axis=0) for name, each in found.items()}
+    task = f"{min(WAYS, len(part.test.names))}-way one-shot of unseen classes; mean of seeds "
+    how = {
+        name: f"{task}{', '.join(map(str, seeds))}; {minutes:.2f} core-minutes a training"
+        for name, minutes in cost.items()
+    }
+    rows = [
+        figure(f"long_tail_{part.name}_{name}", mean[name], asked, how=how[name])
+        for name in SAMPLING
+    ]
+    gain = "less plain batches in the same episodes, goal: above 0 beyond the interval; "
+    return rows + [
+        figure(
+            f"long_tail_gain_{part.name}_{name}",
+            mean[name] - mean["plain"],
+            asked,
+            how=gain + how[name],
+        )
+        for name in ("effective", "balanced")
+    ]
+
+
+def long_tailed(items: Items, *, seed: int) -> Items:
+    """Sizes that fall by a constant factor from the largest class to `SMALLEST`."""
+    draw = np.random.default_rng([seed, 7])
+    members = [np.flatnonzero(items.labels == label) for label in range(len(items.names))]
+    most, count = max(map(len, members)), len(members)
+    kept = []
+    for place, label in enumerate(draw.permutation(count)):
+        size = round(most * (SMALLEST / most) ** (place / (count - 1)))
+        kept.append(draw.permutation(members[label])[: max(size, SMALLEST)])
+    return items.take(np.sort(np.concatenate(kept)))
+
+
+def episodes(items: Items) -> tuple[np.ndarray, np.ndarray]:
+    """Classes that are asked for, and of each an example and a query, `WAYS` to an episode."""
+    draw = np.random.default_rng(0)
+    ways = min(WAYS, len(items.names))
+    members = [np.flatnonzero(items.labels == label) for label in range(len(items.names))]
+    usable = [label for label, each in enumerate(members) if len(each) >= 2]
+    classes = np.stack([draw.choice(usable, ways, replace=False) for _ in range(EPISODES)])
+    return classes.ravel(), np.stack(
+        [[draw.choice(members[label], 2, replace=False) for label in row] for row in classes]
+    )
+
+
+def correct(vectors: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """For each query whether the example of its own class is the nearest of its episode."""
+    return np.concatenate(
+        [
+            np.argmax(vectors[rows[:, 1]] @ vectors[rows[:, 0]].T, axis=1) == np.arange(len(rows))
+            for rows in drawn
+        ]
+    ).astype(float)
+
+
+def figure(name: str, right: np.ndarray, asked: np.ndarray, *, how: str) -> dict[str, Any]:
+    """The mean over queries; its interval resamples classes."""
+    codes = np.unique(asked, return_inverse=True)[1].astype(np.int64)
+    count = int(codes.max()) + 1
+    replicates = weighted_means(right, codes, identity_weights(count, REPLICATES, seed=0))
+    found = estimate(
+        name, float(right.mean()), replicates=replicates, resampled=count, unit="class"
+    )
+    print(f"{name:45} {found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]", flush=True)
+    return row(
+        name,
+        found.value,
+        interval=(found.low, found.high),
+        unit=f"interval over {count} classes",
+        anchor=how,
+    )
+
+
+if __name__ == "__main__":
+    main()
