@@ -78,7 +78,7 @@ class Encoder(nn.Module):
         maps = self._maps(batch)
         return self.head[0](maps) if self._pooling else maps  # type: ignore[index]
 
-    def _maps(self, batch: object) -> Float[Tensor, "batch maps rows columns"]:
+    def _maps(self, batch: object) -> Float[Tensor, "batch *maps"]:
         assert isinstance(batch, Tensor)
         check_pictures(batch, self.picture)
         return self.trunk(batch.clone(memory_format=self.order or _order(batch)))
