@@ -66,11 +66,11 @@ def characters(data: Path) -> Tail:
     recipe = character().replace(
         {
             "input.size": 28,
-            "encoder.width": 32,
+            "encoder.width": 16,
             "encoder.dim": 64,
             "augment.quarter_turns_as_classes": False,
             "p": 32,
-            "epochs": 6,
+            "epochs": 5,
             "fewest_steps": 0,
             "ema": 0.99,
             "copies": 1,

@@ -18,6 +18,18 @@ PICTURES = (
 )
 TRAINING = (*PICTURES, "src/twofold/losses", "src/twofold/train", "src/twofold/metrics")
 
+FEW_PHOTOS = (
+    "src/twofold/inputs/image.py",
+    "src/twofold/inputs/image_margins.py",
+    "src/twofold/nn/efficientnet.py",
+    "src/twofold/nn/resnet.py",
+    "src/twofold/nn/whitened_levels.py",
+    "src/twofold/nn/whitening.py",
+    "src/twofold/photo_recipes.py",
+    "src/twofold/train/features.py",
+    "src/twofold/train/preparation.py",
+)
+
 COPIES = (
     "bench/attacks.py",
     "bench/copies_negatives.py",
@@ -103,7 +115,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     ),
     "faces": ("bench/faces.py", *PICTURES),
     "first_day": ("bench/first_day.py", *TRAINING),
-    "groceries": ("bench/groceries.py", *TRAINING),
+    "groceries": ("bench/groceries.py", *FEW_PHOTOS),
     "hostile": ("bench/hostile.py", "bench/hostile_cases.py", "src/twofold/inputs"),
     "long_tail": (
         "bench/long_tail.py",
@@ -128,19 +140,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
     ),
     "resume": ("bench/resume.py", "src/twofold/train"),
     **dict.fromkeys(
-        ("scarce", "scarce_aerial", "scarce_coil", "scarce_xray"),
-        (
-            "bench/scarce.py",
-            "src/twofold/inputs/image.py",
-            "src/twofold/inputs/image_margins.py",
-            "src/twofold/nn/efficientnet.py",
-            "src/twofold/nn/resnet.py",
-            "src/twofold/nn/whitened_levels.py",
-            "src/twofold/nn/whitening.py",
-            "src/twofold/photo_recipes.py",
-            "src/twofold/train/features.py",
-            "src/twofold/train/preparation.py",
-        ),
+        ("scarce", "scarce_aerial", "scarce_coil", "scarce_xray"), ("bench/scarce.py", *FEW_PHOTOS)
     ),
     "search": ("bench/search.py", "src/twofold/store"),
     "signals": (
