@@ -307,8 +307,8 @@ def _map_shape(recipe: Recipe, made: Twin) -> dict[str, int]:
         example = made.input.stack([made.input.example()]).to(made.device)
         _, maps = with_maps(made.input.normalise(example))
     made.encoder.train(training)
-    names: tuple[str, ...] = ("maps", "height", "width")
-    found = dict(zip(names, map(int, maps.shape[1:]), strict=True))
+    channels, height, width = map(int, maps.shape[1:])
+    found: dict[str, int] = {"maps": channels, "height": height, "width": width}
     for key, value in found.items():
         if recipe.comparison.arguments.get(key, value) != value:
             raise RecipeError(
