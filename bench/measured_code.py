@@ -117,11 +117,14 @@ MEASURED: dict[str, tuple[str, ...]] = {
     "first_day": ("bench/first_day.py", *TRAINING),
     "groceries": ("bench/groceries.py", *FEW_PHOTOS),
     "hostile": ("bench/hostile.py", "bench/hostile_cases.py", "src/twofold/inputs"),
-    "long_tail": (
-        "bench/long_tail.py",
-        "src/twofold/data/batches.py",
-        "src/twofold/data/arrangement.py",
-        "src/twofold/train/step.py",
+    **dict.fromkeys(
+        ("long_tail", "long_tail_groceries", "long_tail_omniglot"),
+        (
+            "bench/long_tail.py",
+            "src/twofold/data/batches.py",
+            "src/twofold/data/arrangement.py",
+            "src/twofold/train/step.py",
+        ),
     ),
     "losses": ("bench/losses.py", "src/twofold/losses", "src/twofold/distances.py"),
     "names": (
