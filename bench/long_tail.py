@@ -72,7 +72,7 @@ def characters(data: Path) -> Tail:
             "encoder.dim": 64,
             "augment.quarter_turns_as_classes": False,
             "p": 32,
-            "epochs": 5,
+            "epochs": 15,
             "fewest_steps": 0,
             "ema": 0.99,
             "copies": 1,
