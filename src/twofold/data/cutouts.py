@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float, UInt8
 
 __all__ = [
     "Cutout",
+    "bent",
     "cutout",
     "drawn_shape",
     "drawn_texture",
@@ -33,6 +34,12 @@ SOLID = 128
 
 SHAPE_SIDE = 160
 """Pixels of a drawn shape: objects are shown at up to about this size in a search window."""
+
+MESH = 3
+"""Patches on each side of a thing that is bent: an animal's head, trunk and legs go their own ways."""
+
+PADDING = 0.2
+"""Room about a thing that is bent, in shares of its sides."""
 
 SHRINK = 1.6
 """From this factor on a picture is halved before it is sampled, so that no fine texture turns into noise."""
@@ -72,19 +79,43 @@ class Cutout:
 
 def cutout(pixels: UInt8[np.ndarray, "height width 4"]) -> Cutout | None:
     """The thing in an RGBA picture, cropped to what is solid; None: hardly anything, or nearly all of it, is solid."""
-    solid = pixels[:, :, 3] >= SOLID
-    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
-    if len(rows) < 8 or len(columns) < 8:
-        return None
-    cropped = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    opacity = cropped[:, :, 3:].astype(np.uint16)
-    colours = (cropped[:, :, :3] * opacity // 255).astype(np.uint8)
-    solid = solid[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    if solid.mean() < 0.05:
-        return None
-    return Cutout(
-        pixels=np.concatenate([colours, cropped[:, :, 3:]], axis=2), outline=_outline(solid)
+    opacity = pixels[:, :, 3:].astype(np.uint16)
+    colours = (pixels[:, :, :3] * opacity // 255).astype(np.uint8)
+    return _trimmed(np.concatenate([colours, pixels[:, :, 3:]], axis=2))
+
+
+def bent(thing: Cutout, rng: np.random.Generator, strength: float) -> Cutout:
+    """The same thing later: its parts have moved against each other, and the light falls from another side.
+
+    Args:
+        strength: standard deviation of how far each corner of a patch moves, in shares of its side, and
+            of the logarithm of the light from one end of the thing to the other.
+    """
+    height, width = thing.pixels.shape[:2]
+    room = np.array([width, height]) * PADDING
+    size = np.ceil(np.array([width, height]) + 2 * room).astype(int)
+    line = np.linspace(0, 1, MESH + 1)
+    corners = np.stack(np.meshgrid(line, line), axis=-1) * size
+    sources = corners - room + rng.normal(size=corners.shape) * strength * size / MESH
+    mesh = [
+        (
+            tuple(corners[y, x].round().astype(int)) + tuple(corners[y + 1, x + 1].round().astype(int)),
+            tuple(sources[[y, y + 1, y + 1, y], [x, x, x + 1, x + 1]].ravel().tolist()),
+        )
+        for y in range(MESH)
+        for x in range(MESH)
+    ]
+    kind = PIL.Image.Resampling.BILINEAR
+    found = thing.levels[0].transform(
+        (int(size[0]), int(size[1])), PIL.Image.Transform.MESH, mesh, resample=kind
     )
+    pixels = np.array(found)
+    angle = rng.uniform(0, 2 * math.pi)
+    down, across = (np.linspace(-0.5, 0.5, side)[:, None] for side in (size[1], size[0]))
+    slope = down * math.sin(angle) + across.T * math.cos(angle)
+    light = np.exp(rng.normal() * strength * slope)[:, :, None]
+    pixels[:, :, :3] = np.minimum(pixels[:, :, :3] * light, pixels[:, :, 3:])
+    return _trimmed(pixels) or thing
 
 
 def drawn_shape(rng: np.random.Generator, texture: Levels) -> Cutout:
@@ -203,6 +234,18 @@ def _sampled(
     kind = PIL.Image.Resampling.BILINEAR
     found = picture.transform(size, PIL.Image.Transform.AFFINE, data, resample=kind, fillcolor=fill)
     return np.asarray(found)
+
+
+def _trimmed(pixels: UInt8[np.ndarray, "height width 4"]) -> Cutout | None:
+    """Pixels of a cut-out, cropped to what is solid; None where that is hardly anything."""
+    solid = pixels[:, :, 3] >= SOLID
+    rows, columns = np.flatnonzero(solid.any(1)), np.flatnonzero(solid.any(0))
+    if len(rows) < 8 or len(columns) < 8:
+        return None
+    inside = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    if solid[inside].mean() < 0.05:
+        return None
+    return Cutout(pixels=np.ascontiguousarray(pixels[inside]), outline=_outline(solid[inside]))
 
 
 def _four_channels(pixels: UInt8[np.ndarray, "height width 4"]) -> PIL.Image.Image:

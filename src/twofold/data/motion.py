@@ -9,7 +9,7 @@ import PIL.Image
 from jaxtyping import Float, UInt8
 
 from twofold.data import camera
-from twofold.data.cutouts import Cutout, drawn_shape, levels, paste, turned, view
+from twofold.data.cutouts import Cutout, bent, drawn_shape, levels, paste, turned, view
 
 __all__ = ["Motion", "MotionPair", "Pictures", "crop_side", "motion_pair", "seen"]
 
@@ -42,6 +42,8 @@ class Motion:
             exemplar's side. near: share of the pairs in which it lies within a fifth of that.
         scale: spread of the logarithm of the object's size; half of it for its two sides against
             each other. rotation: spread of its turn in degrees. shear: spread of its shear.
+        bent: share of the things whose parts have moved against each other and that are lit from
+            another side. bend: by how much, see `cutouts.bent`.
         other_scene: share of the pairs before another picture. camera: how far the same picture
             moves behind the object, in shares of `shift`.
         distractors: up to so many other things beside the object.
@@ -60,6 +62,8 @@ class Motion:
     scale: float = 0.2
     rotation: float = 15.0
     shear: float = 0.08
+    bent: float = 0.6
+    bend: float = 0.25
     other_scene: float = 0.3
     camera: float = 0.5
     distractors: int = 3
@@ -200,6 +204,9 @@ class _Maker:
         place = self._place()
         exemplar = self._surroundings(place, self.exemplar_side, thing, before)
         exemplar = paste(exemplar, thing, before.linear, before.middle)
+        size = np.array(thing.box(before.linear, before.middle)[2:])
+        if rng.random() < motion.bent:
+            thing = bent(thing, rng, motion.bend)
         after = self._moved(thing, before)
         if rng.random() < motion.other_scene:
             place = self._place()
@@ -210,26 +217,27 @@ class _Maker:
             place = replace(place, linear=turn @ place.linear, anchor=anchor)
         window = self._surroundings(place, self.search_side, thing, after)
         if rng.random() < motion.absent:
-            return self._pair(exemplar, window, thing=thing, before=before, after=None)
+            return self._pair(exemplar, size, window, thing=thing, after=None)
         window = paste(window, thing, after.linear, after.middle)
-        return self._pair(exemplar, window, thing=thing, before=before, after=after)
+        return self._pair(exemplar, size, window, thing=thing, after=after)
 
     def of_region(self) -> MotionPair:
         """A part of a picture, which moves with all that is around it."""
         rng, motion = self.rng, self.motion
         thing = self._oval()
         before = _Pose(linear=np.eye(2), middle=np.full(2, self.exemplar_side / 2))
+        size = np.array(thing.box(before.linear, before.middle)[2:])
         place, exemplar = self._textured(thing)
         after = self._moved(thing, before, turning=0.5)
         if rng.random() < motion.absent:
             elsewhere = self._elsewhere(place)
             window = self._surroundings(elsewhere, self.search_side, thing, after)
-            return self._pair(exemplar, window, thing=thing, before=before, after=None)
+            return self._pair(exemplar, size, window, thing=thing, after=None)
         linear = after.linear @ place.linear
         away = np.full(2, self.search_side / 2) - after.middle
         there = replace(place, linear=linear, anchor=place.anchor + np.linalg.solve(linear, away))
         window = self._surroundings(there, self.search_side, thing, after, covering=False)
-        return self._pair(exemplar, window, thing=thing, before=before, after=after)
+        return self._pair(exemplar, size, window, thing=thing, after=after)
 
     def shape(self) -> Cutout:
         """A drawn shape with the texture of any picture."""
@@ -238,10 +246,10 @@ class _Maker:
     def _pair(
         self,
         exemplar: Picture,
+        size: Point,
         window: Picture,
         *,
         thing: Cutout,
-        before: _Pose,
         after: _Pose | None,
     ) -> MotionPair:
         """The pair, with something before the object now and then, and its boxes."""
@@ -250,7 +258,6 @@ class _Maker:
             window = self._occluded(window, thing, after)
             x, y, width, height = thing.box(after.linear, after.middle)
             box = np.array([x, y, x + width, y + height])
-        size = np.array(thing.box(before.linear, before.middle)[2:])
         return MotionPair(exemplar=exemplar, size=size, window=window, box=box)
 
     def _place(self) -> _Place:
