@@ -32,7 +32,7 @@ docs: $(VENV)/.dev
 
 # certification, drift, engines and evaluation have their quick runs in test-slow, which looks at their figures, too
 bench-quick: $(VENV)/.dev
-	for bench in losses first_day embedding distributed training doctor alarms resume durability search hostile paths tune; do \
+	for bench in losses first_day embedding distributed training doctor alarms resume durability search hostile paths tune track; do \
 		$(BIN)/python bench/$$bench.py --quick || exit 1; \
 	done
 	$(BIN)/python bench/names.py --quick --only records

@@ -1,6 +1,6 @@
 """Tracking: how well, how fast, and whether it knows when the object is lost, beside OpenCV's trackers.
 
-    python bench/track.py --data DIR [--bundle FOLDER] [--films 200] [--only otb films ...] [--quick]
+    python bench/track.py --data DIR [--bundle FOLDER] [--siamfc FOLDER] [--films 200] [--only otb films ...] [--quick]
 
 Accuracy: DIR/otb_small (sequences of OTB; Wu et al. 2013), one pass each from the first box. Nothing was
 tuned on them. Peers: OpenCV contrib's KCF, CSRT and MIL, normalised cross-correlation, and NanoTrackV2 with
@@ -65,6 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="tracking")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--bundle", default="pretrained")
+    parser.add_argument("--siamfc", help="a bundle of the recipe siamfc, held beside")
     parser.add_argument("--films", type=int, default=200)
     parser.add_argument("--only", nargs="+", default=["otb", "films", "speed", "memory", "objects"])
     parser.add_argument("--quick", action="store_true", help="a few frames, to see that it runs")
@@ -75,6 +76,7 @@ def main() -> None:
     bench = Bench(
         data=options.data,
         bundle=_bundle(options.bundle),
+        siamfc=None if options.siamfc is None else _bundle(options.siamfc),
         count=4 if quick else options.films,
         memory_frames=60 if quick else MEMORY_FRAMES,
         settled=20 if quick else SETTLED,
@@ -119,6 +121,7 @@ class Bench:
 
     data: Path | None
     bundle: TrackBundle
+    siamfc: TrackBundle | None
     count: int
     memory_frames: int
     settled: int
@@ -127,7 +130,8 @@ class Bench:
 
     @cached_property
     def peers(self) -> dict[str, Start]:
-        return peers(None if self.data is None else self.data / "nanotrack_v2_onnx")
+        found = peers(None if self.data is None else self.data / "nanotrack_v2_onnx")
+        return found if self.siamfc is None else {"siamfc": ours(self.siamfc), **found}
 
     def otb(self) -> list[dict[str, Any]]:
         """Success of every tracker on the sequences."""

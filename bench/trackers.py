@@ -4,6 +4,7 @@ Each is a function (first frame, box) -> step, and step(frame) -> (box, score); 
 """
 
 import importlib
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ def ours(bundle: TrackBundle, settings: Settings | None = None) -> Start:
 
 def peers(nano: Path | None) -> dict[str, Start]:
     """OpenCV's trackers, those that are there; NanoTrackV2 if its two files are."""
+    if importlib.util.find_spec("cv2") is None:
+        print("no OpenCV (pip install opencv-contrib-python-headless): no peers", flush=True)
+        return {}
     import cv2  # pyright: ignore[reportMissingImports] - a peer, which nothing else needs
 
     cv2.setNumThreads(1)

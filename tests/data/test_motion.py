@@ -7,6 +7,7 @@ import pytest
 from twofold.data import camera
 from twofold.data.cutouts import (
     Cutout,
+    bent,
     cutout,
     drawn_shape,
     drawn_texture,
@@ -56,6 +57,25 @@ def test_what_lies_beyond_the_canvas_is_cut_off():
     thing, canvas = red_square(), np.zeros((40, 40, 3), np.uint8)
     assert paste(canvas, thing, np.eye(2), np.array([0.0, 0.0]))[:20, :15, 0].min() == 255
     assert not paste(canvas, thing, np.eye(2), np.array([400.0, 0.0])).any()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_bent_thing_knows_its_new_outline(seed: int):
+    canvas = np.zeros((200, 220, 3), np.uint8)
+    thing, middle = bent(red_square(), rng(seed), 0.2), np.array([120.0, 90.0])
+    x, y, width, height = thing.box(np.eye(2), middle)
+    found = box_of_red(paste(canvas, thing, np.eye(2), middle))
+    np.testing.assert_allclose(found, [x, y, x + width, y + height], atol=2)
+
+
+def test_bending_moves_parts_against_each_other_and_changes_the_light():
+    thing = red_square()
+    changed = [bent(thing, rng(seed), 0.2) for seed in range(6)]
+    assert all(each.pixels.shape != thing.pixels.shape for each in changed)
+    assert max(np.ptp(each.pixels[each.pixels[:, :, 3] == 255][:, 0]) for each in changed) > 10
+    same = bent(thing, rng(), 0.0)
+    assert np.abs(same.pixels.astype(int) - thing.pixels).max() < 2
+    assert all((each.pixels[:, :, :3] <= each.pixels[:, :, 3:]).all() for each in changed)
 
 
 def test_hardly_anything_is_no_cutout():

@@ -57,3 +57,15 @@ def test_pictures_become_backdrops():
     red = np.full((300, 400, 3), (250, 0, 0), np.uint8)
     shown = [next(each.frames()).reshape(-1, 3).mean(0) for each in films(8, pictures=[red])]
     assert sum(bool(colour[0] > 180 and colour[1] < 60) for colour in shown) >= 2
+
+
+def test_an_object_that_turns_shows_another_side_and_keeps_its_place():
+    asked = {"events": ("stays",), "seed": 3}
+    (still,), (turning,) = films(1, **asked), films(1, **asked, turning=2.0)
+    assert np.array_equal(still.boxes, turning.boxes)
+    assert np.array_equal(next(still.frames()), next(turning.frames()))
+    target = turning.sprites[-1]
+    looks = [np.asarray(target.look(number)) for number in range(len(turning))]
+    apart = [np.abs(look[:, :, :3].astype(int) - looks[0][:, :, :3]).mean() for look in looks]
+    assert max(apart) > 20
+    assert all(np.array_equal(look[:, :, 3], looks[0][:, :, 3]) for look in looks)

@@ -99,7 +99,8 @@ def bent(thing: Cutout, rng: np.random.Generator, strength: float) -> Cutout:
     sources = corners - room + rng.normal(size=corners.shape) * strength * size / MESH
     mesh = [
         (
-            tuple(corners[y, x].round().astype(int)) + tuple(corners[y + 1, x + 1].round().astype(int)),
+            tuple(corners[y, x].round().astype(int))
+            + tuple(corners[y + 1, x + 1].round().astype(int)),
             tuple(sources[[y, y + 1, y + 1, y], [x, x, x + 1, x + 1]].ravel().tolist()),
         )
         for y in range(MESH)

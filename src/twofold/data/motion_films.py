@@ -5,7 +5,7 @@ calibrated on them, because in real sequences at hand objects hardly ever leave.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -62,11 +62,24 @@ class Sprite:
     Attributes:
         places: centre x and y, factor of the size, degrees.
         shown: share of opacity, frame by frame.
+        skin: of an object that turns out of the picture's plane: its surface, wider than what is
+            seen at once. sides: what of it is at the left edge in each frame, in pixels.
     """
 
     picture: PIL.Image.Image
     places: Float[np.ndarray, "frames 4"]
     shown: Float[np.ndarray, "frames"]
+    skin: PIL.Image.Image | None = None
+    sides: Float[np.ndarray, "frames"] | None = None
+
+    def look(self, number: int) -> PIL.Image.Image:
+        """The object's picture in a frame."""
+        if self.skin is None or self.sides is None:
+            return self.picture
+        left, (width, height) = round(float(self.sides[number])), self.picture.size
+        seen = self.skin.crop((left, 0, left + width, height))
+        seen.putalpha(self.picture.getchannel("A"))
+        return seen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,17 +132,20 @@ def motion_films(
     events: Sequence[Event] = ("leaves", "leaves", "hidden", "stays"),
     size: tuple[int, int] = (360, 640),
     pictures: Sequence[UInt8[np.ndarray, "rows columns 3"]] = (),
+    turning: float = 0.0,
 ) -> Iterator[MotionFilm]:
     """Films, one after the other; the events take turns.
 
     Args:
         size: height and width of a frame.
+        turning: how far objects turn out of the picture's plane at most, in their widths: at 1 all
+            that was seen at first is out of sight.
         pictures: backdrops and surfaces are cut from them in half of the films; the others are all
             drawn.
     """
     for number in range(count):
         event = events[number % len(events)]
-        yield _film(event, (seed, number), size, pictures)
+        yield _film(event, (seed, number), size, pictures, turning=turning)
 
 
 def _film(
@@ -137,6 +153,8 @@ def _film(
     seed: tuple[int, int],
     size: tuple[int, int],
     pictures: Sequence[UInt8[np.ndarray, "rows columns 3"]],
+    *,
+    turning: float,
 ) -> MotionFilm:
     draw = np.random.default_rng((*seed, 0))
     start = int(draw.integers(*BEFORE))
@@ -151,7 +169,9 @@ def _film(
     if event == "leaves":
         _leave(draw, target, slice(start, start + away), size)
     boxes, visible = _truth(target, size)
-    sprites.append(target)
+    # its own draws: films in which nothing turns stay as they are
+    aside = np.random.default_rng((*seed, 2))
+    sprites.append(_turning(aside, target, turning, used) if turning else target)
     if event == "hidden":
         cover = _cover(draw, target, slice(start, start + away), used)
         sprites.append(cover)
@@ -190,6 +210,21 @@ def _sprite(
         places=np.concatenate([way, swell * side / SPRITE, turn], axis=1),
         shown=np.ones(count),
     )
+
+
+def _turning(
+    draw: Generator,
+    target: Sprite,
+    most: float,
+    pictures: Sequence[UInt8[np.ndarray, "rows columns 3"]],
+) -> Sprite:
+    """The same object, which shows other sides while it moves: its surface slides below its outline."""
+    width, height = target.picture.size
+    room = round(width * draw.uniform(0, most))
+    skin = PIL.Image.fromarray(texture(draw, (height, width + 2 * room), pictures))
+    skin.paste(target.picture.convert("RGB"), (room, 0))
+    way = _smooth(draw, len(target.places), np.array([[0.0, 2.0 * room]]), room / 25)[:, 0]
+    return replace(target, skin=skin, sides=(room + way - way[0]).clip(0, 2 * room))
 
 
 def _surface(
@@ -321,7 +356,7 @@ def _paste(frame: PIL.Image.Image, sprite: Sprite, number: int) -> None:
         return
     x, y, factor, degrees = sprite.places[number]
     size = [max(2, round(side * factor)) for side in sprite.picture.size]
-    small = sprite.picture.resize((size[0], size[1]), PIL.Image.Resampling.BILINEAR)
+    small = sprite.look(number).resize((size[0], size[1]), PIL.Image.Resampling.BILINEAR)
     if degrees:
         small = small.rotate(degrees, PIL.Image.Resampling.BILINEAR, expand=True)
     corner = round(x - small.size[0] / 2), round(y - small.size[1] / 2)

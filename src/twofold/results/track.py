@@ -18,10 +18,11 @@ __all__ = [
     "Tracks",
 ]
 
-READINGS = ("logit", "margin", "likeness", "size", "spread")
+READINGS = ("logit", "margin", "likeness", "size", "spread", "carried")
 """What a confidence is computed from, in this order: the best logit, its lead over the best one elsewhere,
-how much the place looks like the example, how little the size has changed, and how much the boxes of
-neighbouring cells differ."""
+how much the place looks like the example, how little the size has changed, how much the boxes of
+neighbouring cells differ, and what is carried over from the frame before: its confidence, times how much
+the place looks like the one that was taken there."""
 
 Box = tuple[float, float, float, float]
 

@@ -26,6 +26,8 @@ class Settings:
             show, and what is only doubted should not be lost for that.
         again: confidence that a place needs to be taken for a lost object, elsewhere twice in a row:
             there are many places, and each may be mistaken.
+        lead: by how much more confidence a place elsewhere needs than the last place has, as long as
+            the network alone takes what is there for the object: it may have turned.
         patience: frames in a row without a sure box, after which the object is lost.
         windows: of the frame that are looked at in each frame while an object is lost: with four, a
             frame of 24 windows is looked through in six frames.
@@ -37,6 +39,7 @@ class Settings:
     sure: float = 0.5
     hold: float = 0.25
     again: float = 0.6
+    lead: float = 0.4
     patience: int = 3
     windows: int = 4
     every: int = 10
@@ -79,6 +82,7 @@ class Target:
         first, running: its look in the first frame, and lately. example: what is searched for.
         looks: what the maps held at its place in the first frame, and when the example was last
             brought up to date; a place is as much like it as it is like one of them.
+        last: what the maps held at the place that was taken last.
         seen: the best place of the last frame, taken or not.
     """
 
@@ -87,6 +91,7 @@ class Target:
     example: Sequence[Tensor]
     looks: list[Sequence[Float[Tensor, "values"]]]
     settings: Settings
+    last: Sequence[Float[Tensor, "values"]] = ()
     running: Sequence[Tensor] | None = None
     seen: Sighting | None = None
     lost: bool = False
@@ -134,10 +139,11 @@ class Target:
 
     def likeness(self, now: Sequence[Float[Tensor, "values"]]) -> float:
         """The mean cosine over levels, to the look that is more alike."""
-        return max(
-            sum(float(a @ b) for a, b in zip(now, known, strict=True)) / max(len(known), 1)
-            for known in self.looks
-        )
+        return max(_cosine(now, known) for known in self.looks)
+
+    def carried(self, now: Sequence[Float[Tensor, "values"]]) -> float:
+        """The last confidence, as far as this looks like what was taken last."""
+        return self.confidence * _cosine(now, self.last or self.looks[0])
 
     def _follow(self, sighting: Sighting) -> None:
         known = self.settings
@@ -151,24 +157,34 @@ class Target:
 
     def _look_for(self, sightings: Sequence[Sighting]) -> None:
         """Near the last place one sure sighting is enough; elsewhere it takes two in a row."""
-        sure = self.settings.sure
-        best = max(sightings, key=lambda each: each.confidence)
-        near = sightings[0]
-        if near.confidence >= self.settings.again:
+        known, (near, *others) = self.settings, sightings
+        if near.confidence >= known.again:
             self.seen, self.confidence, self.box = near, near.confidence, near.box
             self.lost, self._pending, self._tiles = False, None, None
             self._unsure = self._steady = 0
             return
-        self.seen, self.confidence = best, min(best.confidence, sure / 2)
+        best = max(others, key=lambda each: each.confidence, default=near)
+        asked = known.again
         if self._pending is None and near.likely:
             self._move(near)
-        self._pending = best.box if best.confidence >= self.settings.again else None
+            asked = max(asked, near.confidence + known.lead)
+        self._pending = best.box if best.confidence >= asked else None
+        self.seen = max(near, best, key=lambda each: each.confidence)
+        self.confidence = min(self.seen.confidence, known.sure / 2)
 
     def _move(self, sighting: Sighting) -> None:
         """To the place that was seen; the size follows slowly."""
         rate = self.settings.smoothing.rate * sighting.score
         size = self.box[2:] + (sighting.box[2:] - self.box[2:]) * rate
         self.box = np.concatenate([sighting.box[:2], size])
+        self.last = sighting.look
+
+
+def _cosine(
+    one: Sequence[Float[Tensor, "values"]], other: Sequence[Float[Tensor, "values"]]
+) -> float:
+    """The mean over levels."""
+    return sum(float(a @ b) for a, b in zip(one, other, strict=True)) / max(len(one), 1)
 
 
 def _mixed(old: Sequence[Tensor], new: Sequence[Tensor], share: float) -> list[Tensor]:

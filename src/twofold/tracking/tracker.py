@@ -186,8 +186,14 @@ class Tracker:
         *,
         near: bool,
     ) -> Sighting:
-        likeness = target.likeness(now)
-        values = (reading.logit, reading.margin, likeness, reading.size, reading.spread)
+        values = (
+            reading.logit,
+            reading.margin,
+            target.likeness(now),
+            reading.size,
+            reading.spread,
+            target.carried(now),
+        )
         known = self._confidence
         return Sighting(
             box=window.to_frame(reading.box),
