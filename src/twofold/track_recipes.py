@@ -17,10 +17,10 @@ def track() -> Recipe:
             "kind": "track",
             "input": {"name": "Image", "size": 160, "mean": 127 / 255, "std": 128 / 255},
             "encoder": {"name": "track_lite0", **({"weights": "imagenet"} if known else {})},
-            **({"freeze": "trunk"} if known else {}),
+            **({"freeze": "trunk.near", "layer_decay": 0.2} if known else {}),
             "loss": {"name": "peak_and_box"},
-            "windows": {"count": 16, "steps": 200, "repeats": 4, "films": 60},
-            "epochs": 20,
+            "windows": {"count": 16, "steps": 200, "repeats": 1, "films": 60},
+            "epochs": 26,
             "optimiser": {"learning_rate": 2e-3, "weight_decay": 1e-2},
             "schedule": {"name": "cosine", "warmup": 0.03},
             "clip_norm": 5.0,
@@ -36,7 +36,7 @@ def siamfc() -> Recipe:
     """SiamFC (Bertinetto et al. 2016) from scratch: one cross-correlation, a map of scores, a box of one size."""
     return Recipe.model_validate(
         {
-            **track().model_dump(exclude={"freeze"}, exclude_none=True, mode="json"),
+            **track().model_dump(exclude={"freeze", "layer_decay"}, exclude_none=True, mode="json"),
             "input": {"name": "Image", "size": 256},
             "encoder": {"name": "siamfc"},
             "loss": {"name": "logistic"},

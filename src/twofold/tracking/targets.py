@@ -26,8 +26,6 @@ class Settings:
             show, and what is only doubted should not be lost for that.
         again: confidence that a place needs to be taken for a lost object, elsewhere twice in a row:
             there are many places, and each may be mistaken.
-        lead: by how much more confidence a place elsewhere needs than the last place has, as long as
-            the network alone takes what is there for the object: it may have turned.
         patience: frames in a row without a sure box, after which the object is lost.
         windows: of the frame that are looked at in each frame while an object is lost: with four, a
             frame of 24 windows is looked through in six frames.
@@ -39,7 +37,6 @@ class Settings:
     sure: float = 0.5
     hold: float = 0.25
     again: float = 0.6
-    lead: float = 0.4
     patience: int = 3
     windows: int = 4
     every: int = 10
@@ -157,20 +154,18 @@ class Target:
 
     def _look_for(self, sightings: Sequence[Sighting]) -> None:
         """Near the last place one sure sighting is enough; elsewhere it takes two in a row."""
-        known, (near, *others) = self.settings, sightings
+        known, near = self.settings, sightings[0]
         if near.confidence >= known.again:
             self.seen, self.confidence, self.box = near, near.confidence, near.box
+            self.last = near.look
             self.lost, self._pending, self._tiles = False, None, None
             self._unsure = self._steady = 0
             return
-        best = max(others, key=lambda each: each.confidence, default=near)
-        asked = known.again
+        self.seen = best = max(sightings, key=lambda each: each.confidence)
+        self.confidence = min(best.confidence, known.sure / 2)
         if self._pending is None and near.likely:
             self._move(near)
-            asked = max(asked, near.confidence + known.lead)
-        self._pending = best.box if best.confidence >= asked else None
-        self.seen = max(near, best, key=lambda each: each.confidence)
-        self.confidence = min(self.seen.confidence, known.sure / 2)
+        self._pending = best.box if best.confidence >= known.again else None
 
     def _move(self, sighting: Sighting) -> None:
         """To the place that was seen; the size follows slowly."""

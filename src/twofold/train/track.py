@@ -48,6 +48,9 @@ CALIBRATION_SEED = 1000
 CALIBRATION_SIZE = 270, 480
 """Height and width of these films: they are drawn in half of the time of those of 640 x 360."""
 
+CALIBRATION_TURNING = 0.4
+"""Widths by which objects turn out of the picture's plane in them, at most: real ones do."""
+
 QUICK_PAIRS = 32
 """Pairs of a look for which there is no time."""
 
@@ -182,6 +185,7 @@ def _calibrated(bundle: TrackBundle, footage: Footage | None) -> TrackBundle:
         seed=CALIBRATION_SEED,
         size=CALIBRATION_SIZE,
         pictures=() if known is None else known.scenes,
+        turning=CALIBRATION_TURNING,
     )
     return replace(bundle, confidence=calibrate_track(bundle, films))
 
