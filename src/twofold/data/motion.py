@@ -59,7 +59,7 @@ class Motion:
     shapes: float = 0.25
     shift: float = 0.65
     near: float = 0.5
-    scale: float = 0.2
+    scale: float = 0.3
     rotation: float = 15.0
     shear: float = 0.08
     bent: float = 0.6
@@ -207,7 +207,7 @@ class _Maker:
         size = np.array(thing.box(before.linear, before.middle)[2:])
         if rng.random() < motion.bent:
             thing = bent(thing, rng, motion.bend)
-        after = self._moved(thing, before)
+        after = self._moved(thing, before, size)
         if rng.random() < motion.other_scene:
             place = self._place()
         else:
@@ -228,7 +228,7 @@ class _Maker:
         before = _Pose(linear=np.eye(2), middle=np.full(2, self.exemplar_side / 2))
         size = np.array(thing.box(before.linear, before.middle)[2:])
         place, exemplar = self._textured(thing)
-        after = self._moved(thing, before, turning=0.5)
+        after = self._moved(thing, before, size, turning=0.5)
         if rng.random() < motion.absent:
             elsewhere = self._elsewhere(place)
             window = self._surroundings(elsewhere, self.search_side, thing, after)
@@ -309,15 +309,24 @@ class _Maker:
         outline *= self.exemplar_side / crop_side(*np.ptp(outline, axis=0))
         return Cutout(pixels=np.zeros((1, 1, 4), np.uint8), outline=outline)
 
-    def _moved(self, thing: Cutout, before: _Pose, *, turning: float = 1.0) -> _Pose:
-        """The same thing later, in the search window."""
+    def _moved(self, thing: Cutout, before: _Pose, size: Point, *, turning: float = 1.0) -> _Pose:
+        """The same thing later, in the search window.
+
+        What turns or bends has a larger box. That is taken out again: boxes that grow on average
+        would teach a tracker to let them grow in every frame.
+
+        Args:
+            size: width and height of its box before.
+        """
         rng, motion = self.rng, self.motion
         scale = math.exp(rng.normal() * motion.scale)
         flat = math.exp(rng.normal() * motion.scale / 2)
         degrees = rng.normal() * motion.rotation * turning * (6 if rng.random() < 0.1 else 1)
-        change = turned(degrees, (scale * flat, scale / flat), rng.normal() * motion.shear)
+        change = turned(degrees, (flat, 1 / flat), rng.normal() * motion.shear) @ before.linear
+        alone = thing.box(change, np.zeros(2))[2:]
+        scale *= math.sqrt(size[0] * size[1] / (alone[0] * alone[1]))
         reach = motion.shift * self.exemplar_side * (0.2 if rng.random() < motion.near else 1.0)
-        pose = _centred(thing, change @ before.linear, self.search_side / 2)
+        pose = _centred(thing, change * scale, self.search_side / 2)
         return replace(pose, middle=pose.middle + rng.uniform(-reach, reach, 2))
 
     def _surroundings(
