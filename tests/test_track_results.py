@@ -7,6 +7,8 @@ import pytest
 from twofold.results import TrackConfidence
 from twofold.results.track import READINGS
 
+OTHERS = (9.0,) * (len(READINGS) - 1)
+
 
 def confidence(**changes):
     count = len(READINGS)
@@ -22,13 +24,13 @@ def confidence(**changes):
 
 
 def test_logistic_of_standardised_readings():
-    found = confidence().probability([5.0, 9.0, 9.0, 9.0, 9.0])
+    found = confidence().probability([5.0, *OTHERS])
     assert found == pytest.approx(1 / (1 + math.exp(-(0.5 + 2.0 * (5.0 - 1.0) / 4.0))))
 
 
 def test_probabilities_never_overflow():
-    assert confidence().probability([-1e9, 0, 0, 0, 0]) == pytest.approx(0.0, abs=1e-9)
-    assert confidence().probability([1e9, 0, 0, 0, 0]) == pytest.approx(1.0)
+    assert confidence().probability([-1e9, *OTHERS]) == pytest.approx(0.0, abs=1e-9)
+    assert confidence().probability([1e9, *OTHERS]) == pytest.approx(1.0)
 
 
 def test_plain_values_and_back():

@@ -113,6 +113,17 @@ def test_the_object_is_where_the_box_says(seed: int):
     np.testing.assert_allclose(box_of_red(pair.window), pair.box, atol=2.5)
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("cutouts", [0.0, 1.0])
+def test_turning_and_bending_do_not_make_boxes_larger(seed: int, cutouts: float):
+    """A tracker that learned from boxes that grow would let them grow in every frame."""
+    changed = Motion(absent=0, cutouts=cutouts, shapes=0, scale=0, rotation=40, bent=1)
+    pair = motion_pair(pictures(), changed, rng(seed), exemplar_side=112, search_side=224)
+    area = np.prod(pair.box[2:] - pair.box[:2])
+    assert area == pytest.approx(np.prod(pair.size), rel=1e-6)
+    assert not np.allclose(pair.box[2:] - pair.box[:2], pair.size, rtol=1e-3)
+
+
 def test_an_absent_object_has_no_box():
     gone = Motion(absent=1, cutouts=1, distractors=0, light=0, detail=0, motion_blur=0, grey=0)
     pair = motion_pair(pictures(), gone, rng(), exemplar_side=112, search_side=224)
