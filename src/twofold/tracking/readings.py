@@ -24,11 +24,14 @@ class Smoothing:
         window: share of the cosine window in the score of a cell (Li et al. 2018, section 4.3).
         change: how much a change of size and shape costs.
         rate: how far the size moves towards the new one, at most.
+        pull: how far it then goes back to the first one, in logarithms: sizes that are read a
+            little too large in each frame would add up.
     """
 
     window: float = 0.3
     change: float = 0.08
     rate: float = 0.5
+    pull: float = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)

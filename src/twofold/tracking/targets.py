@@ -76,6 +76,7 @@ class Target:
 
     Attributes:
         box: (centre x, centre y, width, height) in pixels, where it was last.
+        size: width and height in the first frame.
         first, running: its look in the first frame, and lately. example: what is searched for.
         looks: what the maps held at its place in the first frame, and when the example was last
             brought up to date; a place is as much like it as it is like one of them.
@@ -84,6 +85,7 @@ class Target:
     """
 
     box: Float[np.ndarray, "4"]
+    size: Float[np.ndarray, "2"]
     first: Sequence[Tensor]
     example: Sequence[Tensor]
     looks: list[Sequence[Float[Tensor, "values"]]]
@@ -168,9 +170,10 @@ class Target:
         self._pending = best.box if best.confidence >= known.again else None
 
     def _move(self, sighting: Sighting) -> None:
-        """To the place that was seen; the size follows slowly."""
+        """To the place that was seen; the size follows slowly, and is pulled back to the first one."""
         rate = self.settings.smoothing.rate * sighting.score
         size = self.box[2:] + (sighting.box[2:] - self.box[2:]) * rate
+        size = size * (self.size / size) ** self.settings.smoothing.pull
         self.box = np.concatenate([sighting.box[:2], size])
         self.last = sighting.look
 

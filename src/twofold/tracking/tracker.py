@@ -111,6 +111,7 @@ class Tracker:
             self.targets.append(
                 Target(
                     box=box,
+                    size=box[2:].copy(),
                     first=first,
                     example=first,
                     looks=[look(maps, window.to_crop(box), self._pixels, place)],
