@@ -172,6 +172,9 @@ def figures(
             seed=seed,
         )
         rows.append(gain)
+    if found.listed is not None:
+        anchor = f"of the {BEST} best of all by the match, among the {SHORTLIST_BY_MAPS} nearest"
+        rows.append(row(f"{name}_{variant}_shortlisted", found.listed, anchor=anchor, seed=seed))
     print(
         *(f"{each['name']} {each['value']:.4f} {each['low']}" for each in rows), spent, flush=True
     )
