@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twofold.errors import NotEnoughData, UsageError
-from twofold.fusion import Rule, fit_weights, mean_embedding
+from twofold.fusion import Rule, agreements, fit_weights, mean_embedding
 
 
 def test_a_mean_embedding_has_length_one_for_the_cosine_alone():
@@ -23,6 +23,16 @@ def test_rules_do_not_depend_on_the_order_of_the_references():
     np.testing.assert_array_equal(learned.fused(scores), learned.fused(scores[:, ::-1]))
     with pytest.raises(UsageError, match="no scores to fuse"):
         Rule(fusion="mean").fused(scores)
+
+
+def test_relative_takes_away_how_well_the_references_agree():
+    with_each = np.array([[0.5, 0.7], [0.5, 0.7]])
+    among = np.array([[[9.0, 0.9], [0.9, 9.0]], [[9.0, 0.4], [0.6, 9.0]]])
+    np.testing.assert_allclose(agreements(among), [0.9, 0.5])
+    found = Rule(fusion="relative").fused(with_each, agreements(among))
+    np.testing.assert_allclose(found, [-0.3, 0.1])
+    with pytest.raises(UsageError, match="relative needs the scores of the references themselves"):
+        Rule(fusion="relative").fused(with_each)
 
 
 @pytest.mark.parametrize("telling", [0, 1, 2])

@@ -8,11 +8,12 @@ from jaxtyping import Bool, Float
 
 from twofold.errors import NotEnoughData, UsageError
 
-__all__ = ["Fusion", "Rule", "fit_weights", "mean_embedding"]
+__all__ = ["Fusion", "Rule", "agreements", "fit_weights", "mean_embedding"]
 
-Fusion = Literal["mean", "best", "learned"]
-"""The score of the probe with the mean of the references' embeddings, the best of its scores with
-each of them, or a weighted mean of these scores in descending order, whose weights were learned."""
+Fusion = Literal["mean", "best", "learned", "relative"]
+"""The score of the probe with the mean of the references' embeddings; the best of its scores with
+each of them; a weighted mean of these scores in descending order, whose weights were learned; or
+their mean relative to how well the references agree with each other."""
 
 STEPS = 2000
 """Steps of gradient descent for at most some tens of weights; each takes well under a millisecond."""
@@ -44,17 +45,39 @@ class Rule:
     fusion: Fusion
     weights: tuple[float, ...] = ()
 
-    def fused(self, scores: Float[np.ndarray, "*shape references"]) -> Float[np.ndarray, "*shape"]:
+    def fused(
+        self,
+        scores: Float[np.ndarray, "*shape references"],
+        agreement: Float[np.ndarray, "..."] | None = None,
+    ) -> Float[np.ndarray, "*shape"]:
         """One score from those with all references. "mean" is a rule for embeddings, and has none.
 
+        Args:
+            agreement: the mean score of every two of the references, of a shape that goes with the
+                result's. "relative" takes it away: who signs in many ways is
+                not held to the standard of who always signs alike.
+
         Raises:
-            UsageError: the rule is "mean".
+            UsageError: the rule is "mean", or it is "relative" and the agreement is missing.
         """
+        if self.fusion == "relative":
+            if agreement is None:
+                raise UsageError("the rule relative needs the scores of the references themselves")
+            return np.asarray(scores.mean(axis=-1) - agreement)
         if self.fusion == "best":
             return np.asarray(scores.max(axis=-1))
         if self.fusion == "learned":
             return np.asarray(np.sort(scores, axis=-1)[..., ::-1] @ np.asarray(self.weights))
         raise UsageError("the rule mean compares with the mean embedding: it has no scores to fuse")
+
+
+def agreements(
+    scores: Float[np.ndarray, "*sets references references"],
+) -> Float[np.ndarray, "*sets"]:
+    """The mean score of every two different references of each set."""
+    count = scores.shape[-1]
+    apart = ~np.eye(count, dtype=bool)
+    return np.asarray(scores[..., apart].mean(axis=-1))
 
 
 def fit_weights(

@@ -1,6 +1,7 @@
 """Thresholds for several references: measured as they are used, and the worse of two kinds of impostors."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from twofold.errors import (
     UsageError,
 )
 from twofold.fusion import Rule, mean_embedding
+from twofold.metrics.skilled import of_kind
 from twofold.metrics.verification import eer, tally
 from twofold.results import Embeddings
 from twofold.store import Index
@@ -34,7 +36,7 @@ def plain():
     return calibrate(bundle(), PEOPLE, far=0.05)
 
 
-@pytest.fixture(scope="module", params=["mean", "best", "learned"])
+@pytest.fixture(scope="module", params=["mean", "best", "learned", "relative"])
 def judging(request, plain):
     return calibrate_references(plain, PEOPLE, count=3, fusion=request.param)
 
@@ -56,8 +58,11 @@ def test_more_references_tell_more(judging):
     several = tally(reference_pairs(judging, PEOPLE, vectors, count=3, rule=rule))
     known = judging.calibration
     single = known.false_non_match.value
-    assert known.references[1].calibration.false_non_match.value < 0.7 * single
-    assert eer(several) < 0.7 * eer(tally(_single_pairs()))
+    if rule.fusion != "relative":
+        assert known.references[1].calibration.false_non_match.value < 0.7 * single
+    # where all people vary alike, how well three references agree is mostly chance
+    share = 0.7 if rule.fusion != "relative" else 1.1
+    assert eer(several) < share * eer(tally(_single_pairs()))
 
 
 def _single_pairs():
@@ -76,6 +81,9 @@ def test_verify_scores_as_the_rule_says_at_the_threshold_for_so_many(judging):
     if known.rule.fusion == "mean":
         mean = mean_embedding(np.stack(references), "cosine").astype(np.float64)
         wanted = float(mean @ probe / np.linalg.norm(probe))
+    elif known.rule.fusion == "relative":
+        own = [verify(judging, *two).score for two in combinations(references, 2)]
+        wanted = each.mean() - np.mean(own)
     else:
         wanted = float(known.rule.fused(each))
     assert found.score == pytest.approx(wanted, abs=1e-6)
@@ -122,6 +130,9 @@ def test_identify_judges_each_by_as_many_references_as_it_has(judging, tmp_path)
                 assert found.score == pytest.approx(alone.score, abs=1e-6)
         other = identify(judging, index, PEOPLE.values[40])
         assert other.label is None and len(other.candidates) == 4
+        if judging.calibration.references[0].rule.fusion != "relative":
+            with pytest.raises(NotCalibrated, match="relative has no threshold yet: twofold calib"):
+                identify(judging, index, PEOPLE.values[1], template="relative")
         if judging.calibration.references[0].rule.fusion != "learned":
             with pytest.raises(NotCalibrated, match="weights of the learned rule are not known"):
                 identify(judging, index, PEOPLE.values[1], template="learned")
@@ -184,3 +195,42 @@ def test_a_rule_is_kept_by_the_bundle(judging, tmp_path):
     assert isinstance(judging.calibration.references[0].rule, Rule)
     again = type(judging.contract).from_dict(judging.contract.to_dict())
     assert again.calibration.references == judging.calibration.references
+
+
+def test_relative_holds_each_writer_to_their_own_spread():
+    """Half of the writers vary four times as much; forgeries lie twice as far out as the writer's own signatures."""
+    generator = np.random.default_rng(1)
+    values, labels, writer, forged = [], [], [], []
+    for number in range(60):
+        spread = 0.1 if number % 2 else 0.4
+        centre = generator.normal(size=32)
+        for item in range(16):
+            fake = item >= 8
+            away = spread * (2 if fake else 1) * generator.normal(size=32)
+            values.append((centre + away).astype(np.float32))
+            labels.append(1000 + len(values) if fake else number)
+            writer.append(number)
+            forged.append(fake)
+    _, codes = np.unique(labels, return_inverse=True)
+    items = replace(
+        clusters(60, 16, spread=1.0),
+        values=tuple(values),
+        labels=codes,
+        names=tuple(f"class {n}" for n in range(codes.max() + 1)),
+        forged=np.array(forged),
+        strays=(),
+    )
+    found = {
+        fusion: eer(
+            tally(
+                of_kind(
+                    reference_pairs(
+                        bundle(), items, np.stack(values), count=5, rule=Rule(fusion=fusion)
+                    ),
+                    "skilled",
+                )
+            )
+        )
+        for fusion in ("mean", "best", "relative")
+    }
+    assert found["relative"] < 0.5 * min(found["mean"], found["best"])

@@ -26,10 +26,11 @@ Answer = TypeVar("Answer")
 
 OF_ITEMS = "the threshold was set for single items: for means of several, the rate is an estimate"
 
-UNLEARNED = (
-    "the weights of the learned rule are not known: twofold calibrate BUNDLE DATA "
-    "--set references=5 --set fusion=learned"
-)
+WITH_THRESHOLD = {
+    "learned": "the weights of the learned rule are not known",
+    "relative": "the rule relative has no threshold yet",
+}
+"""Rules that come from `calibrate --set references` alone, and what is missing without it."""
 
 # the best identities by plain scores, among whom the best by normalised ones is looked for
 RESCORED = 100
@@ -57,7 +58,7 @@ def identify(
         group: as in `verify`, of the query; the threshold is then that of one comparison inside the
             group.
         template: what an identity is compared by: its "best" item, the "mean" of its embeddings, or
-            the "learned" rule. None: the rule of `calibrate_references`, if there are such
+            the rule "learned" or "relative". None: the rule of `calibrate_references`, if there are such
             thresholds and none for a gallery, else the best item. By that rule each identity is
             judged at the threshold for as many references as it has. By another one the rate is
             that of single items, and for means an estimate.
@@ -117,11 +118,10 @@ def nearest_all(
         template: "mean" compares with the means of identities; else their best items count.
 
     Raises:
-        NotCalibrated: the learned rule, which comes with a threshold. Otherwise as `identify_all`.
+        NotCalibrated: a rule that comes with a threshold. Otherwise as `identify_all`.
     """
     check_searchable(bundle, index)
-    if template == "learned":
-        raise NotCalibrated(UNLEARNED)
+    _refuse_unknown(template, known=None)
 
     def nearest(vector: Float[np.ndarray, "1 dim"]) -> tuple[Hit, ...]:
         hits = (
@@ -180,6 +180,14 @@ class Asked:
     sets: IdentitySets | None
 
 
+def _refuse_unknown(template: Template | None, *, known: Template | None) -> None:
+    if template in WITH_THRESHOLD and template != known:
+        raise NotCalibrated(
+            f"{WITH_THRESHOLD[template]}: twofold calibrate BUNDLE DATA --set references=5 "
+            f"--set fusion={template}"
+        )
+
+
 def asked_for(
     bundle: Bundle,
     index: Index,
@@ -196,8 +204,7 @@ def asked_for(
         raise StoreError(f"candidates is {candidates}: ask for at least 1")
     known = () if group is not None or calibration.open_set else calibration.references
     rule = known[0].rule.fusion if known else None
-    if template == "learned" and rule != "learned":
-        raise NotCalibrated(UNLEARNED)
+    _refuse_unknown(template, known=rule)
     by_sets = rule is not None and template in (None, rule)
     return Asked(
         calibration=calibration,

@@ -1,4 +1,4 @@
-"""What an identity with several items is compared by: the best of them, their mean, or a learned rule."""
+"""What an identity with several items is compared by: their mean, or a rule for their scores."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from twofold.apps.feature_maps import rows_of
 from twofold.bundle import Bundle
 from twofold.contract import OfReferences
 from twofold.embedding import pair_scores
-from twofold.fusion import Fusion, mean_embedding
+from twofold.fusion import Fusion, agreements, mean_embedding
 from twofold.store.index import Index
 
 __all__ = ["IdentitySets", "Template", "means", "scores_with", "sets_of_identities"]
@@ -74,4 +74,12 @@ def scores_with(
         return pair_scores(bundle, np.repeat(probe, identities, axis=0), means)
     one_by_one = references.reshape(-1, dim)
     each = pair_scores(bundle, np.repeat(probe, len(one_by_one), axis=0), one_by_one)
-    return known.rule.fused(each.reshape(identities, count))
+    scores = each.reshape(identities, count)
+    if known.rule.fusion != "relative":
+        return known.rule.fused(scores)
+    own = pair_scores(
+        bundle,
+        np.repeat(one_by_one, count, axis=0),
+        np.repeat(references, count, axis=0).reshape(-1, dim),
+    )
+    return known.rule.fused(scores, agreements(own.reshape(identities, count, count)))

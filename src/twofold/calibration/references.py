@@ -13,7 +13,7 @@ from twofold.data.items import Items
 from twofold.data.splits import shuffled_names
 from twofold.embedding import deciding, embed_readable
 from twofold.errors import CannotCertify, NotCalibrated, UsageError
-from twofold.fusion import Fusion, Rule, fit_weights, mean_embedding
+from twofold.fusion import Fusion, Rule, agreements, fit_weights, mean_embedding
 from twofold.metrics.pairs import PairSource, ScoreBlock
 from twofold.metrics.reference_pairs import ReferencePairs, reference_sets
 from twofold.metrics.sites import BySite, sites_of_identities
@@ -147,6 +147,11 @@ def set_scores(
         score = deciding(bundle, np.concatenate([vectors, means]))
         return lambda rows, cols: score(rows + len(vectors), cols)
     single = deciding(bundle, vectors)
+    if rule.fusion == "relative":
+        agreed = agreements(np.stack([single(each, each) for each in sets]))
+        return lambda rows, cols: rule.fused(
+            _with_each(single, sets[rows], cols), agreed[rows][:, None]
+        )
     return lambda rows, cols: rule.fused(_with_each(single, sets[rows], cols))
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from twofold.cli.archive import loaded
 from twofold.cli.kinds import refuse_other_kind
@@ -94,10 +94,10 @@ def calibrate(
             the rate at which strangers are named, with this many identities and items of each),
             references=5 (also a threshold for each number of references from 2 to 5, for `verify`
             with several files and for `identify`), fusion=mean (how they are compared: by their
-            mean, their best or a learned rule), groups=true (also a threshold for each group of
-            DATA), cohort=200 (hold out this many identities to normalise scores),
-            cohort_side=weaker (by the side that is less like strangers: fragments, noisy
-            recordings), site=group (identities of one group were recruited
+            mean, their best, a learned rule, or relative to how alike they are), groups=true (also a
+            threshold for each group of DATA), cohort=200 (hold out this many identities to
+            normalise scores), cohort_side=weaker (by the side that is less like strangers:
+            fragments, noisy recordings), site=group (identities of one group were recruited
             together: certify by group; site=none: ignore a column site); may be repeated.
         force: replace another bundle at OUT.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
@@ -184,8 +184,10 @@ def _asked_further(many: dict[str, Any], further: dict[str, Any]) -> bool:
 
 def _fusion(asked: str) -> Any:
     """What --set fusion says."""
-    if asked not in ("mean", "best", "learned"):
-        raise UsageError(f"--set fusion={asked}: give mean, best or learned")
+    from twofold.fusion import Fusion
+
+    if asked not in (rules := get_args(Fusion)):
+        raise UsageError(f"--set fusion={asked}: give {', '.join(rules[:-1])} or {rules[-1]}")
     return asked
 
 

@@ -165,7 +165,7 @@ def identify(
         group: the group of the query, if each group has its own threshold; any: the overall
             threshold.
         template: compare an identity with several files by its best file, by their mean, or by the
-            learned rule. By default the rule of `calibrate --set references=5`, where that was
+            rules learned or relative. By default the rule of `calibrate --set references=5`, where that was
             done, at the threshold for as many files as the identity has; else the best file.
         exact: compare with every item; a large index or a learned comparison otherwise compares
             with likely ones only.
