@@ -177,6 +177,20 @@ MEASURED: dict[str, tuple[str, ...]] = {
             "src/twofold/train/preparation.py",
         ),
     ),
+    **dict.fromkeys(
+        ("signatures", "signature_references"),
+        (
+            "bench/signatures.py",
+            "bench/signature_references.py",
+            "src/twofold/apps/odd_references.py",
+            "src/twofold/calibration/references.py",
+            "src/twofold/fusion.py",
+            "src/twofold/inputs/signature.py",
+            "src/twofold/nn/whitened_places.py",
+            "src/twofold/nn/whitening.py",
+            "src/twofold/signature_recipes.py",
+        ),
+    ),
     "standings": (
         "bench/standings.py",
         "bench/populations.py",

@@ -7,6 +7,7 @@ from twofold.config import Recipe
 from twofold.errors import UnknownName, nearest
 from twofold.package_files import installed
 from twofold.photo_recipes import few_photos, photo
+from twofold.signature_recipes import signature, signature_network
 from twofold.sound_recipes import speaker, speech, speech_network
 from twofold.track_recipes import WEIGHTS, siamfc, track
 
@@ -24,6 +25,7 @@ __all__ = [
     "series",
     "siamfc",
     "signature",
+    "signature_network",
     "speaker",
     "speech",
     "speech_network",
@@ -153,30 +155,6 @@ def pretrained_face() -> Recipe:
         {
             "input": {"name": "Face"},
             "encoder": {"name": "face_resnet", "weights": "dlib"},
-        }
-    )
-
-
-def signature() -> Recipe:
-    """Signatures on paper, taken from the page by their ink; a forgery is a class of its own."""
-    return Recipe.model_validate(
-        {
-            "input": {"name": "Signature", "size": [64, 128]},
-            "augment": {
-                "rotation": 5,
-                "scale": 0.1,
-                "shear": 0.1,
-                "shift": 0.05,
-                "fill": "background",
-            },
-            "encoder": {"name": "resnet_small", "dim": 128, "stem_stride": 2},
-            "loss": {"name": "supcon", "temperature": 0.1},
-            "p": 16,
-            "k": 8,
-            "epochs": 40,
-            "fewest_steps": FEWEST_STEPS,
-            "optimiser": {"learning_rate": 1e-3, "weight_decay": 0.05},
-            "ema": 0.99,
         }
     )
 

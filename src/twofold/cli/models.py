@@ -74,8 +74,8 @@ def train(
 
     Args:
         recipe: a built-in name (change, character, dna, face, few_photos, generic, head, minilm, names,
-            photo, series, siamfc, signature, speaker, speech, speech_network, text, track, video) or
-            a TOML file.
+            photo, series, siamfc, signature, signature_network, speaker, speech, speech_network,
+            text, track, video) or a TOML file.
         data: a folder with one sub-folder per identity, a table with path (or text, or vector) and
             label, what `twofold embed` wrote, or a table of pairs (columns a and b, or text_a and
             text_b; and same, or score). For change: folders A, B and label, the layouts of OSCD

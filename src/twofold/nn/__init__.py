@@ -20,6 +20,7 @@ from twofold.nn.speakers import ge2e, tdnn
 from twofold.nn.timm_pictures import timm
 from twofold.nn.vit import vit
 from twofold.nn.whitened_levels import whitened_levels
+from twofold.nn.whitened_places import whitened_places
 from twofold.nn.word_frames import word_frames
 
 __all__ = [
@@ -59,5 +60,6 @@ __all__ = [
     "vgg16",
     "vit",
     "whitened_levels",
+    "whitened_places",
     "word_frames",
 ]
