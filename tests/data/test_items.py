@@ -102,6 +102,10 @@ def test_forgeries_stay_with_their_writer_and_are_nobodys_genuine(tmp_path: Path
         "2 of the files are forgeries of the identity that their folder is named after (007_forg)"
         in items.notes
     )
+    assert any(
+        note.startswith("lone_forg: named like forgeries, but no genuine folder of that name")
+        for note in items.notes
+    )
 
 
 @pytest.mark.parametrize(

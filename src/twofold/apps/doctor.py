@@ -12,6 +12,7 @@ from jaxtyping import Int
 
 from twofold.apps.confounding import site_findings, trait_findings
 from twofold.apps.diagnosis import FIX, Reading, diagnosis, worst_first
+from twofold.apps.odd_references import odd_references
 from twofold.apps.survey import Survey, survey
 from twofold.bundle import Bundle
 from twofold.config import Recipe
@@ -76,7 +77,8 @@ def checkup(
 
     Beyond what `doctor` finds: near copies (recompressed, brighter, cut a little) within a class
     and across classes; identities and contents on two sides; labels that the nearest neighbours
-    contradict, if those are reliable enough; traits that tell genuine from impostor pairs but
+    contradict, if those are reliable enough; by a bundle that is calibrated for several references,
+    items unlike the others of their identity; traits that tell genuine from impostor pairs but
     should not; by a bundle's vectors, whether identities of one site or group are alike and so not
     independent.
 
@@ -111,6 +113,8 @@ def checkup(
     _overlap(case, exact, near)
     _incomplete(case)
     _labels(case, seed)
+    if isinstance(reader, Bundle):
+        _odd(case, reader)
     case.findings.extend(trait_findings(items, case.known, seed=seed))
     case.findings.extend(site_findings(items, case.known, seed=seed))
     return Checkup(findings=worst_first(case.findings), dropped=dict(sorted(case.dropped.items())))
@@ -321,6 +325,30 @@ def _labels(case: _Case, seed: int) -> None:
         case.findings.append(_too_weak(doubts, feature))
     elif len(doubts.suspects):
         case.findings.append(_doubtful(case, places, doubts, feature))
+
+
+def _odd(case: _Case, bundle: Bundle) -> None:
+    """Items unlike the others of their identity, by a bundle that is calibrated for several references."""
+    known, items = case.known, case.items
+    if known.vectors is None:
+        return
+    places = np.flatnonzero(known.readable[: len(items)] & ~items.forged)
+    found = odd_references(bundle, known.vectors[places], items.labels[places])
+    if found is None or not len(found.suspects):
+        return
+    names = tuple(items.ids[place] for place in places[found.suspects])
+    case.findings.append(
+        Finding(
+            level="warning",
+            code="odd-references",
+            message=f"{len(names)} of {found.judged} items are unlike the others of their identity "
+            f"({some(names, 3)}): each was compared with up to {found.most} of them, by thresholds "
+            f"that {found.frr:.0%} of genuine items stay below",
+            remedy="look at them: a forgery, or an item of somebody else, may be among the "
+            "references. None is left out by --fix, since some are merely unusual",
+            files=names,
+        )
+    )
 
 
 def _too_weak(doubts: Doubts, feature: str) -> Finding:

@@ -257,6 +257,11 @@ def _writer(folder: str, folders: set[str]) -> str | None:
     return None
 
 
+def _bereft(folder: str, folders: set[str]) -> bool:
+    """Whether a folder is named X_forg, and there is no X."""
+    return folder.endswith(FORGERY_ENDINGS) and _writer(folder, folders) is None
+
+
 def _listing(path: Path, levels: int, found: list[tuple[str, str]]) -> Listing:
     folders = {folder for folder, _ in found}
     writers = {folder: _writer(folder, folders) for folder in folders}
@@ -269,6 +274,13 @@ def _listing(path: Path, levels: int, found: list[tuple[str, str]]) -> Listing:
         said.append(
             f"{forgeries} of the files are forgeries of the identity that their folder is named "
             f"after ({some(forged)})"
+        )
+    alone = sorted((folder for folder in folders if _bereft(folder, folders)), key=natural)
+    if alone:
+        said.append(
+            f"{some(alone)}: named like forgeries, but no genuine folder of that name stands beside "
+            f"{'it' if len(alone) == 1 else 'them'}, so the files count as genuine ones of a writer "
+            "of their own: add the genuine folder, or leave them out"
         )
     return Listing(
         values=tuple(path / file for _, file in found),

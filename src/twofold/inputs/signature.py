@@ -21,6 +21,9 @@ __all__ = ["Signature", "ink"]
 LOOKED_AT = 1024
 """Longer side in pixels at which ink is told from paper; larger pictures are shrunk to it."""
 
+PEN_LOOKED_AT = 512
+"""The same, where only the mean colour of the ink is wanted."""
+
 PAPER = 1 / 24
 """Of the longer side: how far around it paper is looked for. Wider than any stroke, narrower than a shadow."""
 
@@ -155,8 +158,8 @@ class Signature:
     def traits(
         self, value: object, array: UInt8[np.ndarray, "height width channels"]
     ) -> dict[str, tuple[float, ...]]:
-        """Light, colour and the file's own numbers, of which the ink's colour is one."""
-        return self.picture.traits(value, array)
+        """How much ink there is, its colour and darkness on the page, and the file's own numbers."""
+        return self.picture.traits(value, array) | _pen(value, max_pixels=self.max_pixels)
 
     def augmentation(self, **settings: Any) -> Augment:
         """The training-time augmentation of pictures; the settings are the fields of `Augment`.
@@ -192,6 +195,22 @@ def ink(value: object, *, max_pixels: int = 25_000_000) -> Bool[np.ndarray, "hei
             f"again, or leave it out"
         )
     return drawn
+
+
+def _pen(value: object, *, max_pixels: int) -> dict[str, tuple[float, ...]]:
+    """Colour of the ink, as what it differs from grey, and how much darker than the paper it is: 0 to 255, 0 to 1."""
+    picture = decode(value, side=LOOKED_AT, background=255, max_pixels=max_pixels).convert("RGB")
+    picture.thumbnail((PEN_LOOKED_AT, PEN_LOOKED_AT), PIL.Image.Resampling.BOX)
+    pixels = np.asarray(picture)
+    darkness = _darkness(pixels)
+    drawn = darkness > max(_otsu(darkness), FAINTEST)
+    if not drawn.any():
+        return {}
+    red, green, blue = pixels[drawn].mean(axis=0, dtype=np.float64)
+    return {
+        "ink colour": (float(red - green), float(blue - green)),
+        "ink darkness": (float(darkness[drawn].mean()),),
+    }
 
 
 def _darkness(pixels: UInt8[np.ndarray, "height width *channels"]) -> Float[np.ndarray, "h w"]:
