@@ -20,11 +20,11 @@ def told(capsys, data) -> dict[str, dict]:
 
 
 def test_the_doctor_says_that_the_ink_alone_tells_forgeries(capsys, tmp_path):
-    blue = write(tmp_path / "blue", 12, each=4, forgeries=4, forger_ink=(60, 80, 230))
+    blue = write(tmp_path / "blue", 14, each=3, forgeries=3, forger_ink=(60, 80, 230))
     findings = told(capsys, blue)
     assert findings["confound-forgeries"]["level"] == "warning"
     assert "ink colour 1.000" in findings["confound-forgeries"]["message"]
-    same = told(capsys, write(tmp_path / "same", 12, each=4, forgeries=4))
+    same = told(capsys, write(tmp_path / "same", 14, each=3, forgeries=3))
     assert "ink colour" not in str(same)
 
 

@@ -62,7 +62,7 @@ class Places(nn.Module):
             layers = efficientnet.trunk(3)
             if weights is not None:
                 efficientnet.load(layers, weights, channels=3)
-            self.layers = layers[: LEVELS[-1][0] + 1]
+            self.layers = nn.Sequential(*list(layers)[: LEVELS[-1][0] + 1])
         self.requires_grad_(False)
         self.train(False)
 
