@@ -91,7 +91,8 @@ def products(data: Path) -> Tail:
         Items.from_arrays(vectors[side], [shop.names[c] for c in shop.photo_class[side]])
         for side in (sides, ~sides)
     )
-    return Tail("groceries", train, test, head().replace({"epochs": 20, "p": 16}))
+    settings = {"epochs": 20, "p": 16, "input.size": vectors.shape[1]}
+    return Tail("groceries", train, test, head().replace(settings))
 
 
 READ = {"omniglot": characters, "groceries": products}
