@@ -19,6 +19,7 @@ OF_OTHERS = (
     "hugging_face_pictures",
     "timm",
     "whitened_levels",
+    "whitened_places",
     "word_frames",
 )  # files, words: see their own tests
 OF_PICTURES = [
