@@ -115,6 +115,15 @@ def test_the_network_looks_at_four_levels():
     assert encoder(torch.ones(2, 1, 64, 128)).shape == (2, 16)
 
 
+def test_exports_with_a_free_batch_size():
+    encoder = whitened_places(16, network=False).eval()
+    pictures = torch.ones(3, 1, 64, 128)
+    pictures[:, :, 20:40, 30:90:4] = -1
+    free = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(encoder, (pictures[:2],), dynamic_shapes=free)
+    torch.testing.assert_close(program.module()(pictures), encoder(pictures), atol=1e-5, rtol=1e-4)
+
+
 def test_pairs_and_colours_are_refused():
     with pytest.raises(RecipeError, match="whitened_places takes pictures of 1 channel, not 3"):
         whitened_places(channels=3)

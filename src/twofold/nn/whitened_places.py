@@ -79,7 +79,8 @@ class Places(nn.Module):
     def forward(
         self, pictures: Float[Tensor, "batch 1 height width"]
     ) -> Float[Tensor, "batch features"]:
-        few = pictures.split(GRADIENTS_AT_ONCE)
+        # an exported network takes batches of any length, which cannot be split into a known number
+        few = (pictures,) if torch.compiler.is_exporting() else pictures.split(GRADIENTS_AT_ONCE)
         found = [torch.cat([_directions(_boxed(some)) for some in few])]
         places, maps = dict(LEVELS), pictures.expand(-1, 3, -1, -1)
         for number, layer in enumerate(self.layers):
@@ -99,7 +100,7 @@ def _boxed(
     (left, wide), (top, high) = (_span(drawn.any(dim=axis)) for axis in (1, 2))
     nothing = torch.zeros_like(left)
     theta = torch.stack([wide, nothing, left, nothing, high, top], dim=1).view(-1, 2, 3)
-    grid = F.affine_grid(theta, [len(pictures), 1, *BOX], align_corners=False)
+    grid = F.affine_grid(theta, [pictures.shape[0], 1, *BOX], align_corners=False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
 
 
