@@ -29,7 +29,8 @@ def main() -> None:
         found.append(told[0])
         pictures.append(PIL.Image.fromarray(annotated(frame, told)).resize(SMALL))
     gone = np.flatnonzero([each.lost for each in found])
-    places = [0, gone[0] - 8, gone[len(gone) // 3], gone[-1] - 8, gone[-1] + 3, len(found) - 1]
+    away = gone[np.isnan(film.boxes[gone]).any(axis=1)]
+    places = [0, away[0] - 8, away[len(away) // 3], away[-1] - 8, gone[-1] + 3, len(found) - 1]
     canvas = PIL.Image.new("RGB", (SHOWN // 2 * SMALL[0], 2 * SMALL[1] + CHART), "white")
     for at, place in enumerate(places):
         canvas.paste(pictures[place], (at % 3 * SMALL[0], at // 3 * SMALL[1]))
@@ -43,7 +44,8 @@ def curve(pen: PIL.ImageDraw.ImageDraw, values: list[float], gone: np.ndarray) -
     width, top = SHOWN // 2 * SMALL[0], 2 * SMALL[1] + 8
     across = width / (len(values) - 1)
     high = CHART - 16
-    pen.rectangle([gone[0] * across, top, gone[-1] * across, top + high], fill="#dddddd")
+    for number in gone:
+        pen.rectangle([number * across, top, (number + 1) * across, top + high], fill="#dddddd")
     line = [(n * across, top + (1 - value) * high) for n, value in enumerate(values)]
     pen.line(line, fill=COLOURS[0], width=3)
 
