@@ -51,11 +51,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--quick", action="store_true", help="drawn characters, seconds")
     options = parser.parse_args()
+    data: Path = options.data or Path()
     if options.data is None and not options.quick:
         parser.error("--data DIR, or --quick without data")
     started, results = time.monotonic(), []
     seeds = options.seeds[:1] if options.quick else options.seeds
-    for part in [drawn()] if options.quick else [READ[name](options.data) for name in options.sets]:
+    for part in [drawn()] if options.quick else [READ[name](data) for name in options.sets]:
         results += measured(part, seeds)
     alone = f"_{options.sets[0]}" if len(options.sets) == 1 else ""
     print_last_line(f"long_tail{alone}", started, results)

@@ -72,6 +72,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--quick", action="store_true", help="drawn characters, seconds")
     options = parser.parse_args()
+    data: Path = options.data or Path()
     if options.data is None and not options.quick:
         parser.error("--data DIR, or --quick without data")
     started, results = time.monotonic(), []
@@ -81,9 +82,9 @@ def main() -> None:
         options.sets = []
     for name in options.sets:
         if name == "xray":
-            results += labelled(options.data)
+            results += labelled(data)
         else:
-            results += unseen(name, READ[name](options.data), seeds=options.seeds)
+            results += unseen(name, READ[name](data), seeds=options.seeds)
     name = f"scarce_{options.sets[0]}" if len(options.sets) == 1 else "scarce"
     print_last_line(name, started, results)
 
@@ -145,7 +146,7 @@ def unseen(
                     looks = looked(bundle, items) if looks is None else looks
                     vectors[model] = by_looks(bundle, looks[asked])
                 else:
-                    vectors[model] = embed_values(bundle, [items.values[at] for at in asked])
+                    vectors[model] = embed_values(bundle, [items.values[int(at)] for at in asked])
             if views is not None:
                 vectors["views"] = views[asked]
             for k in shots:
@@ -239,13 +240,12 @@ def labelled(data: Path) -> list[dict[str, Any]]:
                 recipe = recipe.replace({"input.size": 32}) if model == "scratch" else recipe
                 bundle = fit(build.twin(recipe, seed=number), known, recipe=recipe, seed=number)
                 seconds.setdefault(model, []).append(bundle.training["core_seconds"])
-                if model == "tuned" and looks is None:
-                    looks = looked(bundle, Items.from_arrays(tested, [str(c) for c in told]))
-                asked = (
-                    embed_values(bundle, list(tested))
-                    if model == "scratch"
-                    else by_looks(bundle, looks)
-                )
+                if model == "scratch":
+                    asked = embed_values(bundle, list(tested))
+                else:
+                    if looks is None:
+                        looks = looked(bundle, Items.from_arrays(tested, [str(c) for c in told]))
+                    asked = by_looks(bundle, looks)
                 pairs[model] = (embed_values(bundle, list(pool[chosen])), asked)
             for model, (examples, asked) in pairs.items():
                 means = np.stack([examples[:k].mean(axis=0), examples[k:].mean(axis=0)])

@@ -28,7 +28,7 @@ from twofold.calibration.references import reference_pairs
 from twofold.embedding import deciding, embed
 from twofold.fusion import Fusion, Rule
 from twofold.metrics.paired import differences
-from twofold.metrics.pairs import PairSource
+from twofold.metrics.pairs import Impostors, PairSource
 from twofold.metrics.skilled import of_kind
 from twofold.metrics.verification import estimates
 from twofold.nn.heads import Encoder, initialise
@@ -39,6 +39,9 @@ from twofold.twin import Twin
 
 MANY = 5
 """References of a writer, beside one."""
+
+KINDS: tuple[tuple[Impostors, str], ...] = (("skilled", ""), ("random", "_random"))
+"""Of impostors, and what their figures are called."""
 
 GOALS = {1: 0.05, MANY: 0.03}
 """Equal error rates against skilled forgeries."""
@@ -122,7 +125,7 @@ def signet_of(train: Items, test: Items, *, epochs: int, seed: int) -> Trained:
 def signet(dim: int = 128) -> Encoder:
     """SigNet's five convolutions and two layers, half as wide, on 155 x 220 pixels."""
 
-    def convolution(channels: int, maps: int, kernel: int, **settings: int) -> list[nn.Module]:
+    def convolution(channels: int, maps: int, kernel: int, **settings: Any) -> list[nn.Module]:
         made = nn.Conv2d(channels, maps, kernel, bias=False, **settings)
         return [made, nn.BatchNorm2d(maps), nn.ReLU(inplace=True)]
 
@@ -173,7 +176,7 @@ def rows(
             f"{len(model.items.identities)} unseen writers, "
             f"{count} reference{'s' * (count > 1)}{rule}, one threshold for all"
         )
-        for kind, word in (("skilled", ""), ("random", "_random")):
+        for kind, word in KINDS:
             eer = estimates(of_kind(pairs, kind), far=1e-2, unit="writer", seed=seed)["eer"]
             goal = GOALS[count] if kind == "skilled" and not suffix else None
             found.append(

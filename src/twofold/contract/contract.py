@@ -29,7 +29,7 @@ FORMAT = 6
 reference, 3 had `certified` in place of a standing, 4 knew no thresholds for several references, 5
 no cohort of the weaker side."""
 
-ZERO = dict.fromkeys(
+ZERO: dict[str, float] = dict.fromkeys(
     ("cosine", "Bilinear", "CrossAttention", "ExpL1", "Matching", "Relation", "Warping"), 1.0
 )
 """What a distance is taken from, where not 0: the score of the cosine distance is the cosine."""
