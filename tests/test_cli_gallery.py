@@ -364,7 +364,7 @@ def test_several_references_on_the_command_line(run, tmp_path):
     assert code == 0 and "(2 references)" not in out
     for words, said in (
         (["--set", "references=1"], "references is 1: give 2 to 20"),
-        (["--set", "references=2", "--set", "fusion=sum"], "give mean, best or learned"),
+        (["--set", "references=2", "--set", "fusion=sum"], "give mean, best, learned or relative"),
         (["--set", "references=4"], "4 references and a probe take 5 items"),
     ):
         code, _, err = run(*calibrated, "--force", *words)

@@ -62,9 +62,10 @@ class Encoder(nn.Module):
             UsageError: pictures of another size or number of channels than the encoder was built
                 for.
         """
-        features = batch if self.on_features else self.features(batch)
-        head = self.head[1:] if self._pooling else self.head  # type: ignore[index]
-        return self._finished(head(features))
+        if self.on_features:
+            head = self.head[1:] if self._pooling else self.head  # type: ignore[index]
+            return self._finished(head(batch))
+        return self._finished(self.head(self._maps(batch)))
 
     def with_maps(
         self, batch: Float[Tensor, "batch *picture"]
