@@ -1,4 +1,4 @@
-"""What a tracker remembers of an object: its size does not run away, and confidence is carried over as far as it should."""
+"""What a tracker remembers: sizes do not run away, and confidence is carried over as far as it should be."""
 
 import numpy as np
 import pytest
