@@ -9,7 +9,8 @@ others are told apart. Groceries (DIR/grocery_store_160): half of the products t
 `head` on vectors of the model out of the box, the photographs of the other half are told apart.
 Measured: 20-way one-shot accuracy in the same episodes, so that differences are paired; intervals
 resample classes, and those of the gains are given over seeds, too (Student's t): two trainings that
-differ by nothing but their seed differ by more than classes say. Nothing is chosen here. --quick takes drawn characters, and no data.
+differ by nothing but their seed differ by more than classes say. Nothing is chosen here. --quick
+takes drawn characters, and no data.
 """
 
 import argparse
