@@ -71,7 +71,93 @@ class MapRows(nn.Module):
         return embeddings, functional.normalize(local.unflatten(1, self.shape), dim=1)
 
 
-class Relation(nn.Module):
+class MapMatching(nn.Module):
+    """What matches on maps share: cosine distance of embeddings, less what a network says of two maps.
+
+    Args: as of `Relation`.
+
+    Raises:
+        UsageError: a number that is not a whole one in range.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        maps: int,
+        height: int,
+        width: int,
+        channels: int = 32,
+        hidden: int = 32,
+    ) -> None:
+        super().__init__()
+        check_sizes(channels=channels, hidden=hidden)
+        self.layout = MapRows(dim, maps=maps, height=height, width=width, channels=channels)
+        self.dim, self.embedding_dim, self.hidden = self.layout.dim, dim, hidden
+        self._add_layers(channels, hidden)
+        self.last = nn.Linear(hidden, 1, bias=False)
+        nn.init.zeros_(self.last.weight)
+
+    def rows(self, embeddings: Float[Tensor, "n dim"], maps: Places) -> Rows:
+        """Rows to be compared, of what an encoder's `with_maps` returned."""
+        return self.layout.join(embeddings, maps)
+
+    def pairs(self, a: Rows, b: Rows) -> Float[Tensor, "n"]:
+        """Distance between a[i] and b[i]."""
+        with torch.autocast(a.device.type, enabled=False):
+            (first, m), (second, n) = self._split(a), self._split(b)
+            size = self._pairs_at_once()
+            found = [
+                self._learned(*parts) for parts in zip(m.split(size), n.split(size), strict=True)
+            ]
+            return distances.pairs("cosine", first, second) - torch.cat(found)
+
+    def block(
+        self, a: Float[Tensor, "rows row"], b: Float[Tensor, "cols row"]
+    ) -> Float[Tensor, "rows cols"]:
+        """Distance between every a[i] and every b[j], some rows at a time: no cube."""
+        with torch.autocast(a.device.type, enabled=False):
+            (first, m), (second, n) = self._split(a), self._split(b)
+            plain = distances.block("cosine", first, second)
+            if not plain.numel():
+                return plain
+            found = []
+            for some in m.split(max(1, self._pairs_at_once() // len(n))):
+                both = (
+                    some[:, None].expand(-1, len(n), -1, -1, -1).flatten(0, 1),
+                    n[None].expand(len(some), -1, -1, -1, -1).flatten(0, 1),
+                )
+                found.append(self._learned(*both).view(len(some), len(n)))
+            return plain - torch.cat(found)
+
+    def arguments(self) -> dict[str, Any]:
+        """Shape of the encoder's map, channels that are kept, hidden numbers: the length of an embedding apart."""
+        channels, height, width = self.layout.shape
+        return {
+            "maps": self.layout.project.in_channels,
+            "height": height,
+            "width": width,
+            "channels": channels,
+            "hidden": self.hidden,
+        }
+
+    def _add_layers(self, channels: int, hidden: int) -> None:
+        """What `_learned` has below its last layer."""
+        raise NotImplementedError
+
+    def _learned(self, m: Places, n: Places) -> Float[Tensor, "n"]:
+        """What is taken from the cosine distance of pairs whose maps are m and n."""
+        raise NotImplementedError
+
+    def _split(self, rows: Rows) -> tuple[Float[Tensor, "n dim"], Places]:
+        return self.layout.split(rows.to(self.layout.project.weight.dtype))
+
+    def _pairs_at_once(self) -> int:
+        """Pairs whose maps, both of them, have some `NUMBERS` numbers together."""
+        return max(1, NUMBERS // (2 * (self.dim - self.embedding_dim)))
+
+
+class Relation(MapMatching):
     """A learned match of places (Sung et al. 2018): convolutions on how two maps differ and what they share.
 
     distance = 1 - cosine(a, b) - v . mean over places of relu(K relu(W [|m - n|, m * n])), where m
@@ -91,49 +177,16 @@ class Relation(nn.Module):
 
     name = "Relation"
 
-    def __init__(
-        self,
-        dim: int,
-        *,
-        maps: int,
-        height: int,
-        width: int,
-        channels: int = 32,
-        hidden: int = 32,
-    ) -> None:
-        super().__init__()
-        check_sizes(channels=channels, hidden=hidden)
-        self.layout = MapRows(dim, maps=maps, height=height, width=width, channels=channels)
-        self.dim, self.embedding_dim = self.layout.dim, dim
+    def _add_layers(self, channels: int, hidden: int) -> None:
         self.differ = nn.Conv2d(2 * channels, hidden, 1)
         self.around = nn.Conv2d(hidden, hidden, 3, padding=1)
-        self.last = nn.Linear(hidden, 1, bias=False)
-        nn.init.zeros_(self.last.weight)
-
-    def rows(self, embeddings: Float[Tensor, "n dim"], maps: Places) -> Rows:
-        """Rows to be compared, of what an encoder's `with_maps` returned."""
-        return self.layout.join(embeddings, maps)
-
-    def pairs(self, a: Rows, b: Rows) -> Float[Tensor, "n"]:
-        """Distance between a[i] and b[i]."""
-        return matched_pairs(self.layout, self._learned, a, b)
-
-    def block(
-        self, a: Float[Tensor, "rows row"], b: Float[Tensor, "cols row"]
-    ) -> Float[Tensor, "rows cols"]:
-        """Distance between every a[i] and every b[j], some rows at a time: no cube."""
-        return matched_block(self.layout, self._learned, a, b)
-
-    def arguments(self) -> dict[str, Any]:
-        """Shape of the encoder's map, channels that are kept, hidden maps."""
-        return arguments_of(self.layout, self.differ.out_channels)
 
     def _learned(self, m: Places, n: Places) -> Float[Tensor, "n"]:
         found = torch.relu(self.differ(torch.cat([(m - n).abs(), m * n], dim=1)))
         return self.last(torch.relu(self.around(found)).mean(dim=(2, 3)))[:, 0]
 
 
-class CrossAttention(nn.Module):
+class CrossAttention(MapMatching):
     """A learned match of places that look for each other: parts may have moved between two pictures.
 
     Each place m_i of a looks among the places n_j of b by weights softmax_j(s m_i . n_j) and finds
@@ -151,42 +204,9 @@ class CrossAttention(nn.Module):
 
     name = "CrossAttention"
 
-    def __init__(
-        self,
-        dim: int,
-        *,
-        maps: int,
-        height: int,
-        width: int,
-        channels: int = 32,
-        hidden: int = 32,
-    ) -> None:
-        super().__init__()
-        check_sizes(channels=channels, hidden=hidden)
-        self.layout = MapRows(dim, maps=maps, height=height, width=width, channels=channels)
-        self.dim, self.embedding_dim = self.layout.dim, dim
+    def _add_layers(self, channels: int, hidden: int) -> None:
         self.sharpness = nn.Parameter(torch.tensor(SHARPNESS))
         self.differ = nn.Linear(2 * channels, hidden)
-        self.last = nn.Linear(hidden, 1, bias=False)
-        nn.init.zeros_(self.last.weight)
-
-    def rows(self, embeddings: Float[Tensor, "n dim"], maps: Places) -> Rows:
-        """Rows to be compared, of what an encoder's `with_maps` returned."""
-        return self.layout.join(embeddings, maps)
-
-    def pairs(self, a: Rows, b: Rows) -> Float[Tensor, "n"]:
-        """Distance between a[i] and b[i]."""
-        return matched_pairs(self.layout, self._learned, a, b)
-
-    def block(
-        self, a: Float[Tensor, "rows row"], b: Float[Tensor, "cols row"]
-    ) -> Float[Tensor, "rows cols"]:
-        """Distance between every a[i] and every b[j], some rows at a time: no cube."""
-        return matched_block(self.layout, self._learned, a, b)
-
-    def arguments(self) -> dict[str, Any]:
-        """Shape of the encoder's map, channels that are kept, hidden numbers."""
-        return arguments_of(self.layout, self.differ.out_features)
 
     def _learned(self, m: Places, n: Places) -> Float[Tensor, "n"]:
         one, other = m.flatten(2).mT, n.flatten(2).mT
@@ -201,57 +221,6 @@ class CrossAttention(nn.Module):
     ) -> Float[Tensor, "n"]:
         hidden = torch.relu(self.differ(torch.cat([(own - seen).abs(), own * seen], dim=2)))
         return self.last(hidden.mean(dim=1))[:, 0]
-
-
-def matched_pairs(layout: MapRows, learned: Any, a: Rows, b: Rows) -> Float[Tensor, "n"]:
-    """Cosine distance of embeddings less what a network says of the maps of a[i] and b[i]."""
-    with torch.autocast(a.device.type, enabled=False):
-        kind = layout.project.weight.dtype
-        (first, m), (second, n) = layout.split(a.to(kind)), layout.split(b.to(kind))
-        size = pairs_at_once(layout)
-        found = [learned(*parts) for parts in zip(m.split(size), n.split(size), strict=True)]
-        return distances.pairs("cosine", first, second) - torch.cat(found)
-
-
-def matched_block(
-    layout: MapRows,
-    learned: Any,
-    a: Float[Tensor, "rows row"],
-    b: Float[Tensor, "cols row"],
-) -> Float[Tensor, "rows cols"]:
-    """As `matched_pairs`, of every a[i] with every b[j], some rows at a time."""
-    with torch.autocast(a.device.type, enabled=False):
-        kind = layout.project.weight.dtype
-        (first, m), (second, n) = layout.split(a.to(kind)), layout.split(b.to(kind))
-        plain = distances.block("cosine", first, second)
-        if not plain.numel():
-            return plain
-        rows = max(1, pairs_at_once(layout) // len(n))
-        found = []
-        for some in m.split(rows):
-            both = (
-                some[:, None].expand(-1, len(n), -1, -1, -1).flatten(0, 1),
-                n[None].expand(len(some), -1, -1, -1, -1).flatten(0, 1),
-            )
-            found.append(learned(*both).view(len(some), len(n)))
-        return plain - torch.cat(found)
-
-
-def pairs_at_once(layout: MapRows) -> int:
-    """Pairs whose maps, both of them, have some `NUMBERS` numbers together."""
-    return max(1, NUMBERS // (2 * (layout.dim - layout.embedding_dim)))
-
-
-def arguments_of(layout: MapRows, hidden: int) -> dict[str, Any]:
-    """Flat arguments that build a match again, the length of an embedding apart."""
-    channels, height, width = layout.shape
-    return {
-        "maps": layout.project.in_channels,
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "hidden": hidden,
-    }
 
 
 def check_sizes(**sizes: Any) -> None:

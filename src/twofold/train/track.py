@@ -43,7 +43,7 @@ VALID_PAIRS = 192
 """Pairs that choose among epochs: the mean overlap of so many has a standard error of about 0.02."""
 
 CALIBRATION_SEED = 1000
-"""Of the films that calibrate, so that they are no others' films."""
+"""Of the films that calibrate; the benchmark's films have another."""
 
 CALIBRATION_SIZE = 270, 480
 """Height and width of these films: they are drawn in half of the time of those of 640 x 360."""
