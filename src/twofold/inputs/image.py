@@ -45,6 +45,10 @@ class Image:
             environment variable TWOFOLD_MAX_PIXELS overrides it.
         trim: whether plain margins are cut off, as those of a product on white: what is left is the
             smallest frame of the shape of `size` around everything else.
+        proportions: of what `trim` leaves, the shorter side as a share of the longer is raised to
+            this power: 1 keeps it, 0.5 takes its square root, 0 makes the sides alike. Drawn
+            characters vary in width and height (aspect ratio adaptive normalisation, Liu et al.
+            2004).
         rules: version of the rules by which a file becomes pixels. 1, of bundles from before there
             were two: colour profiles count for nothing, and transparent pixels always lie on
             `background`.
@@ -61,10 +65,11 @@ class Image:
     std: float | Sequence[float] = 0.25
     max_pixels: int = 25_000_000
     trim: bool = False
+    proportions: float = 1.0
     rules: int = RULES
 
     name: ClassVar[str] = "Image"
-    left_out: ClassVar[dict[str, Any]] = {"rules": 1, "trim": False}
+    left_out: ClassVar[dict[str, Any]] = {"rules": 1, "trim": False, "proportions": 1.0}
     """What a description that lacks a field means by it."""
 
     def __post_init__(self) -> None:
@@ -109,7 +114,7 @@ class Image:
         )
         picture = picture.convert("L" if self.channels == 1 else "RGB")
         if self.trim:
-            picture = trimmed(picture, self.shape)
+            picture = trimmed(picture, self.shape, proportions=self.proportions)
         return np.array(_fitted(picture, self), dtype=np.uint8).reshape(*self.shape, self.channels)
 
     def stack(self, arrays: Sequence[np.ndarray]) -> UInt8[Tensor, "batch channels height width"]:
@@ -156,6 +161,8 @@ class Image:
             del fields["rules"]
         if not self.trim:
             del fields["trim"]
+        if self.proportions == 1:
+            del fields["proportions"]
         return fields
 
     def show(self, value: object, *, side: int | None = None) -> UInt8[np.ndarray, "..."] | None:
@@ -226,6 +233,16 @@ def _check_fields(image: Image) -> None:
     if not 0 <= image.background <= 255:
         raise RecipeError(
             f"background = {image.background} is not a grey value: 0 (black) to 255 (white)"
+        )
+    if not 0 <= image.proportions <= 1:
+        raise RecipeError(
+            f"proportions = {image.proportions} is not possible: 0 (both sides alike) to 1 (as "
+            f"they are)"
+        )
+    if image.proportions != 1 and not image.trim:
+        raise RecipeError(
+            f"proportions = {image.proportions} is of what trim leaves: set trim = true, or leave "
+            f"it out"
         )
     for name, value in (("mean", image.mean), ("std", image.std)):
         numbers = (value,) if isinstance(value, int | float) else tuple(value)

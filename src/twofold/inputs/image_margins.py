@@ -16,10 +16,16 @@ BORDER = 2
 """Pixels of the border that are looked at."""
 
 
-def trimmed(picture: PIL.Image.Image, shape: tuple[int, int]) -> PIL.Image.Image:
+def trimmed(
+    picture: PIL.Image.Image, shape: tuple[int, int], *, proportions: float = 1.0
+) -> PIL.Image.Image:
     """The smallest frame of that shape (height, width) around all that is not margin; a picture without one as it is.
 
     The frame is filled up with the margin's colour where it reaches beyond the picture.
+
+    Args:
+        proportions: the shorter side of what is framed, as a share of the frame's, is raised to
+            this power: 1 keeps it, 0 stretches it over the frame.
     """
     pixels = np.asarray(picture)
     levels = pixels.reshape(*pixels.shape[:2], -1)
@@ -39,7 +45,8 @@ def trimmed(picture: PIL.Image.Image, shape: tuple[int, int]) -> PIL.Image.Image
     if not len(rows):  # one colour throughout
         return picture
     box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    return _framed(picture.crop(box), shape, tuple(colour.tolist()))
+    inside = _widened(picture.crop(box), shape, proportions)
+    return _framed(inside, shape, tuple(colour.tolist()))
 
 
 def _apart(
@@ -47,6 +54,20 @@ def _apart(
 ) -> Bool[np.ndarray, "*places"]:
     """Which pixels are of another colour than the margin."""
     return np.any(np.abs(levels.astype(np.int16) - colour) > LIKE, axis=-1)
+
+
+def _widened(
+    inside: PIL.Image.Image, shape: tuple[int, int], proportions: float
+) -> PIL.Image.Image:
+    """The picture with its shorter side stretched; shorter and longer are meant in shares of `shape`."""
+    if proportions == 1:
+        return inside
+    scale = max(inside.height / shape[0], inside.width / shape[1])
+    sides = [
+        max(round(scale * whole * (side / (scale * whole)) ** proportions), 1)
+        for side, whole in ((inside.width, shape[1]), (inside.height, shape[0]))
+    ]
+    return inside.resize((sides[0], sides[1]), PIL.Image.Resampling.BILINEAR)
 
 
 def _framed(
