@@ -129,6 +129,22 @@ def test_margins_grow_and_triplets_are_mined():
         objective.check(own.replace(settings_of(Chosen(loss=name), own, ["loss"])))
 
 
+def test_learned_comparisons_are_tried_where_they_fit():
+    pictures = recipes.generic().replace({"input.size": 32})
+    for name in ("Matching", "Bilinear", "Relation", "CrossAttention"):
+        drawn = Chosen(comparison=name, loss="triplet")
+        found = settings_of(drawn, pictures, ["comparison", "loss"])
+        assert found["comparison"] == name
+        objective.check(pictures.replace(found))
+        # a loss that compares by angle would not teach it
+        proxies = Chosen(comparison=name, loss="ArcFace")
+        assert settings_of(proxies, pictures, ["comparison", "loss"]) == {"comparison": name}
+    by_angle = pictures.replace({"loss": "ArcFace"})
+    for own, left_out in ((by_angle, "Matching"), (recipe(), "Relation")):
+        with pytest.raises(AssertionError):
+            settings_of(Chosen(comparison=left_out), own, ["comparison"])
+
+
 def test_half_of_a_trunk_can_be_frozen():
     deep = recipes.generic().replace({"input.size": 32})
     assert settings_of(Chosen(freeze="half"), deep, ["freeze"]) == {"freeze": 2}

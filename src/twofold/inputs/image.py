@@ -241,8 +241,8 @@ def _check_fields(image: Image) -> None:
         )
     if image.proportions != 1 and not image.trim:
         raise RecipeError(
-            f"proportions = {image.proportions} is of what trim leaves: set trim = true, or leave "
-            f"it out"
+            f"proportions = {image.proportions} is of what trim leaves: set trim = true, or "
+            f"proportions = 1"
         )
     for name, value in (("mean", image.mean), ("std", image.std)):
         numbers = (value,) if isinstance(value, int | float) else tuple(value)

@@ -51,8 +51,8 @@ LOSSES: Mapping[str, Mapping[str, tuple[float, float]]] = {
 }
 """Losses, and the bounds of their numbers: around those of their papers (see `twofold.losses`)."""
 
-WITHOUT_MEMORY = ("ProxyAnchor", "ArcFace")
-"""Losses that compare with no past embeddings."""
+BY_ANGLE = ("ProxyAnchor", "ArcFace")
+"""Losses that compare with their own proxies by angle: with no past embeddings, and by no learned comparison."""
 
 MININGS = ("all", "semi_hard", "hard", "distance_weighted")
 """Triplets of a batch that are learned from: by the loss's own `mining`, or by the miner of that name."""
@@ -64,9 +64,12 @@ GROWTHS = (0.0, 0.25, 0.5)
 """Shares of the training over which a margin grows; 0: it has its setting from the first step."""
 
 COMPARISONS = ("cosine", "euclidean", "manhattan")
+LEARNED = ("Bilinear", "Matching")
+LEARNED_ON_MAPS = ("Relation", "CrossAttention")
+"""Comparisons with weights; the latter compare the feature maps of networks of pictures."""
 
 ENCODERS: Mapping[str, Sequence[str]] = {
-    "pictures": ("resnet_small", "conv4"),
+    "pictures": ("resnet_small", "conv4", "vit"),
     "symbols": ("bag", "lstm", "gru", "text_cnn", "transformer"),
     "series": ("fcn_1d", "inception_time", "cnn_lstm", "lstm", "transformer"),
     "clips": ("clip_lstm", "clip_average"),
@@ -156,13 +159,14 @@ def _weight_decay(asked: Asked, recipe: Recipe) -> dict[str, Any]:
 
 
 def _loss(asked: Asked, recipe: Recipe) -> dict[str, Any]:
-    """A loss, its numbers, what it mines, and whether its margin grows."""
+    """A loss, its numbers, what it mines, and whether its margin grows; the recipe's, if the drawn one does not fit."""
     name = asked.suggest_categorical("loss", (AS_IT_IS, *LOSSES))
-    if name == AS_IT_IS:
+    learned = recipe.comparison.name in (*LEARNED, *LEARNED_ON_MAPS)
+    if name == AS_IT_IS or (learned and name in BY_ANGLE):
         return {}
     # what belongs to the recipe's own loss, others may refuse
     found: dict[str, Any] = {"loss.name": name, "miner": None, "margin_growth": 0.0}
-    if name in WITHOUT_MEMORY:
+    if name in BY_ANGLE:
         found["memory"] = 0
     for argument, (low, high) in LOSSES[name].items():
         value = asked.suggest_float(f"{name}.{argument}", low, high, log=argument == "temperature")
@@ -230,7 +234,12 @@ def _dropout(asked: Asked, recipe: Recipe) -> dict[str, Any]:
 
 
 def _comparison(asked: Asked, recipe: Recipe) -> dict[str, Any]:
-    name = asked.suggest_categorical("comparison", (AS_IT_IS, *COMPARISONS))
+    choices = COMPARISONS
+    if recipe.loss.name not in BY_ANGLE:
+        choices += LEARNED
+        if recipe.encoder.name in ENCODERS["pictures"]:
+            choices += LEARNED_ON_MAPS
+    name = asked.suggest_categorical("comparison", (AS_IT_IS, *choices))
     return {} if name == AS_IT_IS else {"comparison": name}
 
 
