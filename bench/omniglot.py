@@ -182,9 +182,7 @@ def held_out_one_shot(bundle: Bundle, held_out: Items) -> dict[str, Any]:
         correct = best == np.arange(20)[None, :, None]
         right.append(correct.transpose(0, 2, 1)[~np.eye(20, dtype=bool)].reshape(-1))
     values, unit = np.concatenate(right), np.repeat(np.arange(len(right)), [len(r) for r in right])
-    drawn = weighted_means(
-        values.astype(float), unit, identity_weights(len(right), 1000, seed=0)
-    )
+    drawn = weighted_means(values.astype(float), unit, identity_weights(len(right), 1000, seed=0))
     found = estimate(
         "one_shot_held_out_accuracy",
         float(values.mean()),

@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from twofold import losses
 from twofold.comparison import Plain, WeightedL1
-from twofold.losses import mining, pairing, triplets
+from twofold.losses import mining, pairing, prototypes, triplets
 
 BATCH = [name for name in losses.__all__ if name.islower() and not name.startswith("pair_")]
 
@@ -30,6 +30,7 @@ def test_nothing_is_as_large_as_a_matrix_of_all_pairs(name, comparison, batch, m
         comparison = "cosine"
     monkeypatch.setattr(pairing, "_block_bytes", lambda device: 2**12)
     monkeypatch.setattr(triplets, "COMPARED", 2**10)
+    monkeypatch.setattr(prototypes, "AT_ONCE", 2**10)
     compared = WeightedL1(4).double() if comparison == "WeightedL1" else Plain(comparison)
     x, labels = batch(256).requires_grad_(), torch.arange(256) % 64
     with Largest() as largest:

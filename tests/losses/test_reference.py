@@ -89,6 +89,26 @@ def supcon(rows, temperature=0.1):
     return mean(each)
 
 
+def episodes(comparison, vectors, labels, rows):
+    """For each query the distance to its own prototype, without it, and to those of the other classes."""
+
+    def to_mean_of(i, chosen):
+        middle = torch.stack([vectors[j] for j in chosen]).mean(0)
+        return comparison.pairs(vectors[i][None], middle[None])[0]
+
+    for i in range(rows):
+        classes = {
+            label: [j for j, each in enumerate(labels) if each == label and j != i]
+            for label in set(labels)
+        }
+        if own := classes.pop(labels[i]):
+            yield [to_mean_of(i, own)], [to_mean_of(i, others) for others in classes.values()]
+
+
+def prototypical(rows, temperature=0.1):
+    return nt_xent(rows, temperature)
+
+
 def multi_similarity(rows, alpha=2.0, beta=50.0, base=0.5):
     each = []
     for positive, negative in rows:
@@ -195,10 +215,14 @@ def test_value_and_gradient(name, settings, with_references, layout, batch, monk
             references=references,
             **settings,
         )
-        d = comparison.pairs(
-            inputs[0][:rows].repeat_interleave(12, 0), inputs[0].repeat(rows, 1)
-        ).reshape(rows, 12)
-        slow = globals()[name](list(sides(d, labels.tolist(), labels.tolist())), **settings)
+        if name == "prototypical":
+            told = episodes(comparison, inputs[0], labels.tolist(), rows)
+        else:
+            d = comparison.pairs(
+                inputs[0][:rows].repeat_interleave(12, 0), inputs[0].repeat(rows, 1)
+            ).reshape(rows, 12)
+            told = sides(d, labels.tolist(), labels.tolist())
+        slow = globals()[name](list(told), **settings)
         torch.testing.assert_close(
             loss, slow, rtol=1e-9, atol=1e-12, msg=lambda text, title=title: f"{title}: {text}"
         )

@@ -234,6 +234,19 @@ def _check_fields(image: Image) -> None:
         raise RecipeError(
             f"background = {image.background} is not a grey value: 0 (black) to 255 (white)"
         )
+    _check_proportions(image)
+    for name, value in (("mean", image.mean), ("std", image.std)):
+        numbers = (value,) if isinstance(value, int | float) else tuple(value)
+        if len(numbers) not in (1, image.channels) or not all(map(math.isfinite, numbers)):
+            raise RecipeError(
+                f"{name} = {value} does not fit {image.channels} channels: one number, or one per "
+                f"channel"
+            )
+        if name == "std" and min(numbers) <= 0:
+            raise RecipeError(f"std = {value} must be positive")
+
+
+def _check_proportions(image: Image) -> None:
     if not 0 <= image.proportions <= 1:
         raise RecipeError(
             f"proportions = {image.proportions} is not possible: 0 (both sides alike) to 1 (as "
@@ -244,15 +257,6 @@ def _check_fields(image: Image) -> None:
             f"proportions = {image.proportions} is of what trim leaves: set trim = true, or "
             f"proportions = 1"
         )
-    for name, value in (("mean", image.mean), ("std", image.std)):
-        numbers = (value,) if isinstance(value, int | float) else tuple(value)
-        if len(numbers) not in (1, image.channels) or not all(map(math.isfinite, numbers)):
-            raise RecipeError(
-                f"{name} = {value} does not fit {image.channels} channels: one number, or one per "
-                f"channel"
-            )
-        if name == "std" and min(numbers) <= 0:
-            raise RecipeError(f"std = {value} must be positive")
 
 
 def _fitted(picture: PIL.Image.Image, image: Image) -> PIL.Image.Image:

@@ -15,6 +15,7 @@ from twofold.losses.pairs import (
     pair_cross_entropy,
     pair_regression,
 )
+from twofold.losses.prototypes import prototypical
 from twofold.losses.proxies import ArcFace, ProxyAnchor
 from twofold.losses.ranking import roadmap, smooth_ap
 from twofold.losses.softmax import circle, multi_similarity, nt_xent, supcon
@@ -32,6 +33,7 @@ __all__ = [
     "pair_cosent",
     "pair_cross_entropy",
     "pair_regression",
+    "prototypical",
     "roadmap",
     "smooth_ap",
     "supcon",

@@ -41,6 +41,7 @@ BATCHES = ((8, 4), (8, 8), (16, 2), (16, 4), (32, 2), (32, 4), (64, 2), (64, 4))
 LOSSES: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "supcon": {"temperature": (0.03, 0.3)},
     "nt_xent": {"temperature": (0.03, 0.3)},
+    "prototypical": {"temperature": (0.03, 0.3)},
     "triplet": {"margin": (0.05, 0.5)},
     "contrastive": {"negative_margin": (0.3, 1.2)},
     "multi_similarity": {},
