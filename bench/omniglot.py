@@ -168,10 +168,11 @@ def held_out_one_shot(bundle: Bundle, held_out: Items) -> dict[str, Any]:
     """Lake's trials among 20 characters of each held-out alphabet, for every ordered pair of its 20 drawers."""
     vectors = embed(bundle, held_out).vectors
     drawers = np.array([drawer_of(name) for name in held_out.ids])
+    alphabet = np.asarray(held_out.group)
     generator = np.random.default_rng(0)
     right = []
-    for group in np.unique(held_out.group):
-        classes = np.unique(held_out.labels[held_out.group == group])
+    for each in np.unique(alphabet):
+        classes = np.unique(held_out.labels[alphabet == each])
         chosen = np.sort(generator.choice(classes, 20, replace=False))
         # every drawer drew every character once: 20 drawers x 20 characters
         members = np.flatnonzero(np.isin(held_out.labels, chosen))
