@@ -151,8 +151,8 @@ def test_neither_maps_nor_sources(run, model, folder, tmp_path):
     code, _, said = run("search", model, tmp_path / "i", folder / "c0" / "0.png")
     assert code == 2
     assert (
-        "keeps neither a map nor a source of 'c0/0.png', and Relation compares maps: index again "
-        "with --keep-source (files are read again) or --keep-maps" in said
+        "keeps neither a map nor a source of 'c0/0.png', and Relation compares maps: index or "
+        "enrol again with --keep-source (files are read again) or --keep-maps" in said
     )
     assert "Traceback" not in said
 
@@ -184,6 +184,29 @@ def test_maps_are_not_kept_where_there_are_none_or_they_would_be_readable(
         pytest.raises(UsageError, match="is protected, which encrypts vectors but no metadata"),
     ):
         index_items(bundle, index, Items.from_folder(folder), keep_maps=True)
+    picture = folder / "c0" / "0.png"
+    code, _, said = run("enrol", tmp_path / "plain", tmp_path / "i", "c", picture, "--keep-maps")
+    assert code == 2 and "has no maps: leave it out" in said
+
+
+def test_people_are_enrolled_with_maps_and_identified_without_their_files(
+    run, model, folder, tmp_path
+):
+    gallery, query = tmp_path / "i", tmp_path / "query.png"
+    shutil.copy(folder / "c1" / "3.png", query)
+    for label in ("c0", "c1", "c2"):
+        files = sorted((folder / label).glob("*.png"))
+        assert run("enrol", model, gallery, label, *files[:2], "--keep-maps")[0] == 0
+    assert run("enrol", model, gallery, "c2", files[2], "--keep-maps", "--replace")[0] == 0
+    bundle, files = Bundle.load(model), sorted((folder / "c1").glob("*.png"))
+    rows = embed_values(bundle, [query, *files[:2]])
+    shutil.rmtree(folder)
+    code, out, said = run("identify", model, gallery, query, "--template", "best", "--json")
+    assert code in (0, 1, 3), said
+    by_label = {hit["label"]: hit["score"] for hit in json.loads(out)["candidates"]}
+    expected = scores(bundle.twin, rows[:1], rows[1:]).max()
+    assert by_label["c1"] == pytest.approx(expected, abs=2e-3)  # maps are kept as float16
+    assert set(by_label) == {"c0", "c1", "c2"}
 
 
 def test_means_of_identities_are_means_of_rows(model, folder, tmp_path):

@@ -129,7 +129,7 @@ def source_of(bundle: Bundle, index: Index, name: str, known: Mapping[str, Any])
     if SOURCE not in known:
         raise StoreError(
             f"{index.path} keeps neither a map nor a source of {name!r}, and {by} compares maps: "
-            "index again with --keep-source (files are read again) or --keep-maps"
+            "index or enrol again with --keep-source (files are read again) or --keep-maps"
         )
     source = Path(str(known[SOURCE]))
     if not source.is_file():

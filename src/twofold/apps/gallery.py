@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from twofold.apps.feature_maps import indexed_vectors
-from twofold.apps.metadata_keys import CONTENT, SOURCE, TEXT
+from twofold.apps.feature_maps import check_keeping, indexed_vectors, map_text
+from twofold.apps.metadata_keys import CONTENT, MAP, SOURCE, TEXT
 from twofold.apps.quality import Gate, measured
 from twofold.bundle import Bundle
 from twofold.data.hashes import content_hash
@@ -41,7 +41,7 @@ SAME_THING = 1e-3
 ANY = Gate()
 
 
-def enrol(
+def enrol(  # noqa: PLR0913 - each is a choice of its own
     bundle: Bundle,
     index: Index,
     label: str,
@@ -51,6 +51,7 @@ def enrol(
     expires: str | date | None = None,
     gate: Gate = ANY,
     keep_source: bool = False,
+    keep_maps: bool = False,
 ) -> tuple[str, ...]:
     """Remember an identity by the embeddings of one or more inputs; the inputs themselves are not kept (law 7).
 
@@ -66,13 +67,16 @@ def enrol(
         gate: what each thing must reach.
         keep_source: keep each file's path as the metadata "source", by which `migrate` can embed it
             again.
+        keep_maps: keep the map of each thing, by which a comparison on maps compares it without
+            its file. A map shows what was embedded: it is raw data.
 
     Returns:
         The ids of the embeddings in the index.
 
     Raises:
         FingerprintMismatch: the index holds vectors of another model.
-        UsageError: no files; two of one id; no file and no id; `expires` is not a date, or is past.
+        UsageError: no files; two of one id; no file and no id; `expires` is not a date, or is past;
+            maps are to be kept, and the bundle has none, or the index is protected.
         PoorQuality: names the thing that does not pass the gate, and the value.
         StoreError: an id is taken by other content, the label is revoked, the engine keeps no
             dates, or the disk does not take it.
@@ -83,8 +87,11 @@ def enrol(
     refuse_past(expires)
     if expires is not None:
         index.check_dates()
+    if keep_maps:
+        check_keeping(bundle, index)
+    things = dict(zip(names, values, strict=True))
     found = embeddings_of(
-        bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source
+        bundle, label, things, gate=gate, keep_source=keep_source, keep_maps=keep_maps
     )
     taken = taken_by_others(index, found)
     if taken and ids is not None:
@@ -102,7 +109,7 @@ def enrol(
     return found.ids
 
 
-def update(
+def update(  # noqa: PLR0913 - as enrol
     bundle: Bundle,
     index: Index,
     label: str,
@@ -112,6 +119,7 @@ def update(
     expires: str | date | None = None,
     gate: Gate = ANY,
     keep_source: bool = False,
+    keep_maps: bool = False,
 ) -> tuple[str, ...]:
     """Replace everything that an identity was enrolled with, in one step; arguments as in `enrol`.
 
@@ -124,8 +132,11 @@ def update(
     index.refuse_other(bundle.fingerprint)
     refuse_past(expires)
     index.known(label)
+    if keep_maps:
+        check_keeping(bundle, index)
+    things = dict(zip(names, values, strict=True))
     found = embeddings_of(
-        bundle, label, dict(zip(names, values, strict=True)), gate=gate, keep_source=keep_source
+        bundle, label, things, gate=gate, keep_source=keep_source, keep_maps=keep_maps
     )
     index.enrol(found, expires=expires, whole=True)
     return names
@@ -154,24 +165,33 @@ def refuse_past(expires: str | date | None) -> None:
 
 
 def embeddings_of(
-    bundle: Bundle, label: str, things: dict[str, Any], *, gate: Gate, keep_source: bool
+    bundle: Bundle,
+    label: str,
+    things: dict[str, Any],
+    *,
+    gate: Gate,
+    keep_source: bool,
+    keep_maps: bool,
 ) -> Embeddings:
-    """Embeddings of things by id, each of which has passed the gate."""
+    """Embeddings of things by id, each of which has passed the gate, and what is kept beside them."""
     names, values = list(things), list(things.values())
     parts = [
         embedded(bundle, values[start : start + THINGS_AT_ONCE], gate)
         for start in range(0, len(values), THINGS_AT_ONCE)
     ]
-    vectors = indexed_vectors(bundle, np.concatenate(parts))
-    sources = (
-        tuple(source_of(value, key=bundle.fingerprint) for value in values) if keep_source else None
-    )
+    rows = np.concatenate(parts)
+    kept: list[dict[str, str]] = [{} for _ in names]
+    for each, value, row in zip(kept, values, rows, strict=True):
+        if keep_source:
+            each |= source_of(value, key=bundle.fingerprint)
+        if keep_maps:
+            each[MAP] = map_text(bundle, row)
     return Embeddings(
         ids=tuple(names),
         labels=(label,) * len(names),
-        vectors=vectors,
+        vectors=indexed_vectors(bundle, rows),
         fingerprint=bundle.fingerprint,
-        metadata=sources,
+        metadata=tuple(kept) if keep_source or keep_maps else None,
     )
 
 

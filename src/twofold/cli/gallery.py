@@ -238,6 +238,7 @@ def enrol(
     expires: str | None = None,
     gate: Gates = (),
     keep_source: Flag = False,
+    keep_maps: Flag = False,
     protect: Flag = False,
     device: str | None = None,
     json: Json = False,
@@ -254,7 +255,9 @@ def enrol(
         expires: the date from which they are no longer found, such as 2027-12-31; not in the past.
         gate: minimum quality of each file, --gate sharpness=40 (contrast, norm;
             brightness=[40,220]); can be given several times.
-        keep_source: store the path of each file, so that `twofold migrate` can embed it again.
+        keep_source: store the path of each file, so that `twofold migrate` can embed it again, and a
+            comparison on maps can read it again.
+        keep_maps: store the feature map of each file, for a comparison on maps; raw data.
         protect: encrypt a new index with the key from the environment.
         device: cpu, cuda, cuda:1 or mps; by default cuda if there is a GPU, otherwise cpu.
         json: print one JSON object.
@@ -272,7 +275,14 @@ def enrol(
         put = update if replace else remember
         values = things(known, files)
         ids = put(
-            known, gallery, label, values, expires=expires, gate=asked, keep_source=keep_source
+            known,
+            gallery,
+            label,
+            values,
+            expires=expires,
+            gate=asked,
+            keep_source=keep_source,
+            keep_maps=keep_maps,
         )
         enrolled = len(gallery.labels)
     told = {"label": label, "ids": list(ids), "enrolled": enrolled}
