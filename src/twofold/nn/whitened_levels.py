@@ -1,7 +1,5 @@
 """Photographs from few pictures: ImageNet's features of several levels, whitened by the training classes."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -13,7 +11,7 @@ from twofold.metrics.pairs import AllPairs
 from twofold.metrics.verification import auc, tally
 from twofold.nn import efficientnet
 from twofold.nn.builder import builder
-from twofold.nn.heads import Encoder
+from twofold.nn.fitted_head import FittedHead
 from twofold.nn.whitening import within_class_whitening
 
 __all__ = ["Levels", "WhitenedLevels", "whitened_levels"]
@@ -27,9 +25,6 @@ LOWER_MAPS, UPPER_MAPS = 112, efficientnet.FEATURES
 FEWEST_CLASSES = 8
 """Classes from which on they tell what varies within classes unlike them. Of 3 and 4 classes of aerial pictures a
 whitening made unseen classes harder to tell apart, of 10 objects and of 30 groceries easier (docs/LOG.md)."""
-
-AT_ONCE = 32
-"""Pictures whose features are made together while the whitening is fitted."""
 
 MIDDLES = (0.5, 0.0)
 """Weights of the middle of pictures against the whole, from which training pictures choose."""
@@ -83,70 +78,31 @@ def middle_of(
     return pictures[:, :, top : top + rows, left : left + columns]
 
 
-class WhitenedLevels(Encoder):
+class WhitenedLevels(FittedHead):
     """Levels, weighted, centred and whitened by the training classes; then length 1.
 
     Whether the middle of pictures counts is chosen by the training pictures: by how well pairs of one
     class are told from pairs of two (AUC), before anything is fitted.
-
-    Attributes:
-        prepared_by_class: `prepare` is given the class of each picture.
     """
 
-    prepared_by_class = True
+    name = "whitened_levels"
+    instead = "give a folder per class, or take another encoder (--set encoder=efficientnet_lite0)"
 
     def __init__(self, trunk: Levels, *, dim: int, unit_norm: bool) -> None:
-        head = nn.Linear((LOWER_MAPS + UPPER_MAPS) * (2 if trunk.middle < 1 else 1), dim)
-        picture = (3, None, None)
-        super().__init__(trunk, head, dim=dim, picture=picture, unit_norm=unit_norm)
-        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+        looks = 2 if trunk.middle < 1 else 1
+        features = (LOWER_MAPS + UPPER_MAPS) * looks
+        super().__init__(trunk, features=features, dim=dim, channels=3, unit_norm=unit_norm)
 
-    fitted: Tensor
-
-    def prepare(
-        self, batches: Iterable[Tensor], labels: Int[np.ndarray, "n"] | None = None
-    ) -> None:
-        """Fit the head to training pictures (or, while `on_features` is set, to their features), one in a batch.
-
-        Raises:
-            RecipeError: nobody knows the classes of the pictures, as in tables of pairs.
-        """
-        if bool(self.fitted):
-            return
-        if labels is None:
-            raise RecipeError(
-                "whitened_levels learns from labelled items, and cannot train on pairs: give a "
-                "folder per class, or take another encoder (--set encoder=efficientnet_lite0)"
-            )
-        with torch.no_grad():
-            found = torch.cat(list(self._features(batches)))
-            self._fit(found, torch.from_numpy(np.asarray(labels[: len(found)])))
-
-    def _features(self, batches: Iterable[Tensor]) -> Iterable[Tensor]:
-        if self.on_features:
-            yield from batches
-            return
-        some: list[Tensor] = []
-        for batch in batches:
-            some.append(batch)
-            if len(some) == AT_ONCE:
-                yield self.features(torch.cat(some))
-                some = []
-        if some:
-            yield self.features(torch.cat(some))
-
-    def _fit(self, features: Float[Tensor, "n features"], labels: Int[Tensor, "n"]) -> None:
+    def solved(
+        self, features: Float[Tensor, "n features"], labels: Int[Tensor, "n"]
+    ) -> tuple[Float[Tensor, "dim features"], Float[Tensor, "dim"]]:
         """Of too few classes the components alone are taken, which change no angle between centred features."""
         mix = _chosen(features, labels)
         mixed = features @ mix.T
         if len(torch.unique(labels)) < FEWEST_CLASSES:
             labels = torch.arange(len(labels))
         mean, project = within_class_whitening(mixed, labels, dim=self.dim)
-        head = self.head
-        assert isinstance(head, nn.Linear)
-        head.weight.copy_(project @ mix)
-        head.bias.copy_(-project @ mean)
-        self.fitted.fill_(True)
+        return project @ mix, -project @ mean
 
 
 def _chosen(

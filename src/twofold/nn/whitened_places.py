@@ -1,9 +1,5 @@
 """Signatures from few writers: gradients and ImageNet's features in their places, whitened by the training classes."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
-
-import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -13,7 +9,7 @@ from twofold.errors import RecipeError
 from twofold.nn import efficientnet
 from twofold.nn.aligned_gradients import blurred
 from twofold.nn.builder import builder
-from twofold.nn.heads import Encoder
+from twofold.nn.fitted_head import FittedHead
 from twofold.nn.whitening import within_class_whitening
 
 __all__ = ["Places", "WhitenedPlaces", "whitened_places"]
@@ -40,9 +36,6 @@ SHORTEST = 1e-6
 
 FITTED = 8000
 """Pictures at most that the whitening is fitted to, whose features take 150 MB."""
-
-AT_ONCE = 32
-"""Pictures whose features are made together while the whitening is fitted."""
 
 INK = 0.0
 """Normalised pixels below this are ink: the input has paper at 1 and ink at -1."""
@@ -128,30 +121,21 @@ def _directions(boxes: Float[Tensor, "batch 1 rows columns"]) -> Float[Tensor, "
     return F.adaptive_avg_pool2d(blurred(small, reach), CELLS).flatten(1)
 
 
-class WhitenedPlaces(Encoder):
+class WhitenedPlaces(FittedHead):
     """Places, centred and whitened by the training classes.
 
     How far a signature is from the middle of all tells how much it has of its own, and so how far
     apart others of the writer may be. Vectors of their full length let that count for too much,
     those of length 1 not at all; with the root of their length the equal error rate against
     forgeries is that of the first and against strangers that of the second (docs/LOG.md).
-
-    Attributes:
-        prepared_by_class: `prepare` is given the class of each picture.
     """
 
-    prepared_by_class = True
-    fitted: Tensor
+    name = "whitened_places"
+    instead = "give a folder per writer, or take another encoder (--set encoder=resnet_small)"
+    most = FITTED
 
     def __init__(self, trunk: Places, *, dim: int, unit_norm: bool) -> None:
-        super().__init__(
-            trunk,
-            nn.Linear(trunk.size, dim),
-            dim=dim,
-            picture=(1, None, None),
-            unit_norm=unit_norm,
-        )
-        self.register_buffer("fitted", torch.zeros((), dtype=torch.bool))
+        super().__init__(trunk, features=trunk.size, dim=dim, channels=1, unit_norm=unit_norm)
 
     def _finished(self, embedding: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch dim"]:
         """Of length 1 where `unit_norm` is set, else of the root of the length."""
@@ -161,41 +145,14 @@ class WhitenedPlaces(Encoder):
         length = torch.linalg.vector_norm(embedding, dim=1, keepdim=True)
         return embedding / length.clamp(min=SHORTEST).sqrt()
 
-    def prepare(
-        self, batches: Iterable[Tensor], labels: Int[np.ndarray, "n"] | None = None
-    ) -> None:
-        """Fit the head to training pictures (or, while `on_features` is set, to their features), one in a batch.
-
-        Raises:
-            RecipeError: nobody knows the classes of the pictures, as in tables of pairs.
-        """
-        if bool(self.fitted):
-            return
-        if labels is None:
-            raise RecipeError(
-                "whitened_places learns from labelled items, and cannot train on pairs: give a "
-                "folder per writer, or take another encoder (--set encoder=resnet_small)"
-            )
-        with torch.no_grad():
-            found = torch.cat(list(self._features(islice(batches, FITTED))))
-            self._fit(found, torch.from_numpy(np.asarray(labels[: len(found)])))
-
-    def _features(self, batches: Iterable[Tensor]) -> Iterator[Tensor]:
-        batches = iter(batches)
-        while some := list(islice(batches, AT_ONCE)):
-            together = torch.cat(some)
-            yield together if self.on_features else self.features(together)
-
-    def _fit(self, features: Float[Tensor, "n features"], labels: Int[Tensor, "n"]) -> None:
+    def solved(
+        self, features: Float[Tensor, "n features"], labels: Int[Tensor, "n"]
+    ) -> tuple[Float[Tensor, "dim features"], Float[Tensor, "dim"]]:
         """Whiten within the plane of the pictures, which is smaller than the features are many."""
         mean = features.mean(dim=0)
         plane = _plane(features - mean)
         middle, project = within_class_whitening((features - mean) @ plane.T, labels, dim=self.dim)
-        head = self.head
-        assert isinstance(head, nn.Linear)
-        head.weight.copy_(project @ plane)
-        head.bias.copy_(-project @ (middle + plane @ mean))
-        self.fitted.fill_(True)
+        return project @ plane, -project @ (middle + plane @ mean)
 
 
 def _plane(values: Float[Tensor, "n features"]) -> Float[Tensor, "directions features"]:
