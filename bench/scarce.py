@@ -45,7 +45,7 @@ DRAWS = 20
 STEPS, TOGETHER = 100, 32
 """Steps of a training from scratch, and pictures of a step, about."""
 
-LABELLED = 6
+LABELLED = 24
 """Draws of labelled X-rays, each of which is trained on."""
 
 VIEWS = 4
