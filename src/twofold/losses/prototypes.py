@@ -50,7 +50,7 @@ def prototypical(
     with torch.autocast(embeddings.device.type, enabled=False):
         columns = pairing.columns
         columns = columns.to(torch.promote_types(columns.dtype, torch.float32))
-        sums = torch.segment_reduce(columns[pairing.order], "sum", lengths=sizes)
+        sums = columns.new_zeros(len(sizes), columns.shape[1]).index_add(0, codes, columns)
         prototypes = sums / sizes[:, None]
         mine, count = pairing.share, int((pairing.size > 1).sum())
         asked = (pairing.size > 1).nonzero()[mine.rank :: mine.processes, 0]
