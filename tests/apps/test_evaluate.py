@@ -59,7 +59,7 @@ def test_without_a_threshold_and_with_few_classes():
     found = evaluate(bundle(), clusters(7, 3))
     assert (found.threshold, found.holds, found.certified, found.far) == (None, None, False, 0.01)
     assert "accuracy" not in {each.name for each in found.estimates}
-    assert found.notes == ("7 classes have 2 items: 20-way 1-shot episodes need 20",)
+    assert found.notes == ("7 classes have 2 items or more: 20-way 1-shot episodes need 20",)
     with pytest.raises(UnknownName, match="20-way 1-shot episodes need 20"):
         found.number("accuracy_20_way_1_shot")
 

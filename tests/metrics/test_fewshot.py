@@ -68,7 +68,7 @@ def test_scores_of_few_items_are_asked_for_once_and_give_the_same(monkeypatch):
 
 def test_what_cannot_be_answered_is_refused():
     with pytest.raises(
-        NotEnoughData, match="8 classes have 2 items: 20-way 1-shot episodes need 20"
+        NotEnoughData, match="8 classes have 2 items or more: 20-way 1-shot episodes need 20"
     ):
         n_way_accuracy(same, LABELS, n_way=20)
     with pytest.raises(UsageError, match="1000 episodes of 1 ways and 1 shots"):

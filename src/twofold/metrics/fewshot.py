@@ -48,7 +48,7 @@ def n_way_accuracy(
     usable = np.flatnonzero(np.bincount(codes) > k_shot)
     if len(usable) < n_way:
         raise NotEnoughData(
-            f"{len(usable)} classes have {k_shot + 1} items: "
+            f"{len(usable)} classes have {k_shot + 1} items or more: "
             f"{n_way}-way {k_shot}-shot episodes need {n_way}"
         )
     score = _known(score, len(labels)) if len(labels) <= AT_ONCE else score
