@@ -174,18 +174,19 @@ def held_out_one_shot(bundle: Bundle, held_out: Items) -> dict[str, Any]:
     right = []
     for each in np.unique(alphabet):
         classes = np.unique(held_out.labels[alphabet == each])
-        chosen = np.sort(generator.choice(classes, 20, replace=False))
-        # every drawer drew every character once: 20 drawers x 20 characters
+        chosen = np.sort(generator.choice(classes, min(20, len(classes)), replace=False))
+        # every drawer drew every character once
         members = np.flatnonzero(np.isin(held_out.labels, chosen))
         order = members[np.lexsort((held_out.labels[members], drawers[members]))]
         drawn = vectors[order]
-        best = scores(bundle.twin, drawn, drawn).reshape(20, 20, 20, 20).argmax(axis=3)
+        people, ways = len(order) // len(chosen), len(chosen)
+        found = scores(bundle.twin, drawn, drawn).reshape(people, ways, people, ways)
         # of query drawer, character and support drawer; nobody is their own support
-        correct = best == np.arange(20)[None, :, None]
-        right.append(correct.transpose(0, 2, 1)[~np.eye(20, dtype=bool)].reshape(-1))
+        correct = found.argmax(axis=3) == np.arange(ways)[None, :, None]
+        right.append(correct.transpose(0, 2, 1)[~np.eye(people, dtype=bool)].reshape(-1))
     values, unit = np.concatenate(right), np.repeat(np.arange(len(right)), [len(r) for r in right])
     drawn = weighted_means(values.astype(float), unit, identity_weights(len(right), 1000, seed=0))
-    found = estimate(
+    share = estimate(
         "one_shot_held_out_accuracy",
         float(values.mean()),
         replicates=drawn,
@@ -194,9 +195,9 @@ def held_out_one_shot(bundle: Bundle, held_out: Items) -> dict[str, Any]:
         unit="alphabet",
     )
     return row(
-        found.name,
-        found.value,
-        interval=(found.low, found.high),
+        share.name,
+        share.value,
+        interval=(share.low, share.high),
         unit=f"share of {len(values)} trials; interval over {len(right)} alphabets",
         goal=0.955,
         anchor=f"mean over {bundle.recipe.copies} warped copies; the recipe was chosen on these "
