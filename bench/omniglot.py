@@ -26,7 +26,7 @@ from twofold.metrics.intervals import estimate, identity_weights, weighted_means
 from twofold.metrics.pairs import PairList
 from twofold.metrics.verification import best_threshold, estimates, tally
 from twofold.recipes import character
-from twofold.results import Progress
+from twofold.results import Estimate, Progress
 from twofold.train.fit import fit
 
 # "background small 1" of the data set
@@ -142,22 +142,12 @@ def one_shot(name: str, bundle: Bundle, runs: Path, seed: int) -> dict[str, Any]
                 dtype=float,
             )
         )
-    values = np.concatenate(right)
-    run_of = np.repeat(np.arange(len(right)), [len(run) for run in right])
-    drawn = weighted_means(values, run_of, identity_weights(len(right), 1000, seed=0))
-    found = estimate(
-        name,
-        float(values.mean()),
-        replicates=drawn,
-        resampled=len(right),
-        confidence=0.95,
-        unit="run",
-    )
+    found = share_right(name, right, unit="run")
     return row(
         name,
         found.value,
         interval=(found.low, found.high),
-        unit=f"share of {len(values)} trials; interval over {len(right)} runs",
+        unit=f"share of {sum(map(len, right))} trials; interval over {len(right)} runs",
         goal=0.99 if name.startswith("one_shot") else 0.05,
         anchor=f"Koch 2015 .920, people .955, BPL .967; mean over {bundle.recipe.copies} warped "
         f"copies",
@@ -184,25 +174,30 @@ def held_out_one_shot(bundle: Bundle, held_out: Items) -> dict[str, Any]:
         # of query drawer, character and support drawer; nobody is their own support
         correct = found.argmax(axis=3) == np.arange(ways)[None, :, None]
         right.append(correct.transpose(0, 2, 1)[~np.eye(people, dtype=bool)].reshape(-1))
-    values, unit = np.concatenate(right), np.repeat(np.arange(len(right)), [len(r) for r in right])
-    drawn = weighted_means(values.astype(float), unit, identity_weights(len(right), 1000, seed=0))
-    share = estimate(
-        "one_shot_held_out_accuracy",
-        float(values.mean()),
-        replicates=drawn,
-        resampled=len(right),
-        confidence=0.95,
-        unit="alphabet",
-    )
+    share = share_right("one_shot_held_out_accuracy", right, unit="alphabet")
     return row(
         share.name,
         share.value,
         interval=(share.low, share.high),
-        unit=f"share of {len(values)} trials; interval over {len(right)} alphabets",
+        unit=f"share of {sum(map(len, right))} trials; interval over {len(right)} alphabets",
         goal=0.955,
         anchor=f"mean over {bundle.recipe.copies} warped copies; the recipe was chosen on these "
         f"alphabets",
         seed=0,
+    )
+
+
+def share_right(name: str, right: list[np.ndarray], *, unit: str) -> Estimate:
+    """The share of right trials, given by run or alphabet, which are what is resampled."""
+    values = np.concatenate(right).astype(float)
+    owner = np.repeat(np.arange(len(right)), [len(each) for each in right])
+    return estimate(
+        name,
+        float(values.mean()),
+        replicates=weighted_means(values, owner, identity_weights(len(right), 1000, seed=0)),
+        resampled=len(right),
+        confidence=0.95,
+        unit=unit,
     )
 
 

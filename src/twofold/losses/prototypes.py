@@ -33,7 +33,7 @@ def prototypical(
     and squared Euclidean distances.
 
     Args:
-        references: further members of classes, with their labels. They are no queries.
+        references: further members of classes, with their labels. They are not queries.
         temperature: t, in units of the distance.
 
     Raises:
@@ -42,7 +42,7 @@ def prototypical(
         UsageError: a number out of its range.
     """
     check_number("temperature", temperature, COLDEST)
-    is_plain(comparison)  # refuses what is no comparison
+    is_plain(comparison)  # refuses what is not a comparison
     pairing = pair_up(embeddings, labels, references)
     if references is not None:
         labels = torch.cat([labels, references[1].to(labels)])
