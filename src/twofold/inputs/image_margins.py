@@ -19,9 +19,11 @@ BORDER = 2
 def trimmed(
     picture: PIL.Image.Image, shape: tuple[int, int], *, proportions: float = 1.0
 ) -> PIL.Image.Image:
-    """The smallest frame of that shape (height, width) around all that is not margin; a picture without one as it is.
+    """The smallest frame of that shape (height, width) around all that is not margin.
 
-    The frame is filled up with the margin's colour where it reaches beyond the picture.
+    The frame is filled up with the margin's colour where it reaches beyond the picture. A picture
+    without a margin stays as it is, unless its proportions are evened: then it is framed as what
+    somebody else has cut out, and the frame has the median colour of the whole.
 
     Args:
         proportions: the shorter side of what is framed, as a share of the frame's, is raised to
@@ -38,15 +40,18 @@ def trimmed(
         ]
     )
     colour = np.median(border, axis=0).astype(np.uint8)
-    if _apart(border, colour).mean() > 1 - PLAIN:
-        return picture
     seen = _apart(levels, colour)
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    if not len(rows):  # one colour throughout
+    if not seen.any():
         return picture
-    box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-    inside = _widened(picture.crop(box), shape, proportions)
-    return _framed(inside, shape, tuple(colour.tolist()))
+    if _apart(border, colour).mean() <= 1 - PLAIN:
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        picture = picture.crop(box)
+    elif proportions == 1:
+        return picture
+    else:  # strokes may cover most of a border, hardly most of the picture
+        colour = np.median(levels, axis=(0, 1)).astype(np.uint8)
+    return _framed(_widened(picture, shape, proportions), shape, tuple(colour.tolist()))
 
 
 def _apart(
