@@ -1,35 +1,17 @@
-"""TrackBundle: a trained twin of tracking in a folder of safetensors + JSON + hashes (law 9)."""
+"""TrackBundle: a trained twin of tracking."""
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import safetensors.numpy
-import safetensors.torch
+from typing import Any, ClassVar
 
 from twofold import build
-from twofold.bundle_files import (
-    DESCRIPTION,
-    LONGEST_REASON,
-    UNFIT,
-    WEIGHTS,
-    check_kind,
-    fingerprint_of,
-    manifest_of,
-    records_in,
-    weights_of,
-    write_kind,
-)
-from twofold.config import Piece, Recipe
-from twofold.errors import DamagedBundle, NotCalibrated
+from twofold.config import Recipe
+from twofold.errors import NotCalibrated
+from twofold.network_bundle import NetworkBundle
 from twofold.nn.builder import built_from
 from twofold.plurals import counted
-from twofold.provenance import Provenance
 from twofold.results.track import TrackConfidence
-from twofold.strict_json import plain_object
 from twofold.twin import TrackTwin
 
 __all__ = ["TrackBundle"]
@@ -39,25 +21,23 @@ PRETRAINED = Path(__file__).parent / "pretrained" / "track"
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class TrackBundle:
+class TrackBundle(NetworkBundle[TrackTwin]):
     """A trained twin of tracking with all that is known of it.
 
     Attributes:
         confidence: what a score is worth, found on synthetic films of pictures that did not train;
             None: nobody has looked.
         provenance: keyed hashes of the pictures that trained it and of those kept aside.
-        training: how it was trained: seed, steps, seconds, versions, history.
     """
 
-    twin: TrackTwin
-    recipe: Recipe
     confidence: TrackConfidence | None = None
-    provenance: Provenance = field(default_factory=Provenance)
-    training: Mapping[str, Any] = field(default_factory=dict)
 
-    def __repr__(self) -> str:
-        """One line: what it is, what it promises, what it was trained on."""
-        return f"TrackBundle({'; '.join(self.facts().values())})"
+    kind: ClassVar[str] = "track"
+
+    @classmethod
+    def pretrained(cls) -> "TrackBundle":
+        """The bundle that comes with twofold, trained on synthetic motion (docs/track-training.md)."""
+        return cls.load(PRETRAINED)
 
     def facts(self) -> dict[str, str]:
         """What a person wants to know of it first, in a few words each."""
@@ -74,12 +54,6 @@ class TrackBundle:
             "fingerprint": self.fingerprint[:12],
         }
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """64 hexadecimal digits that change with the weights or the preprocessing."""
-        weights = hashlib.sha256(weights_of(self.twin)).hexdigest()
-        return fingerprint_of(weights, self._described(), self.recipe, self.twin.input.version)
-
     def deciding(self) -> TrackConfidence:
         """What a score is worth.
 
@@ -93,80 +67,14 @@ class TrackBundle:
             )
         return self.confidence
 
-    def _described(self) -> dict[str, Any]:
-        return {
-            "input": {"name": self.twin.input.name, **self.twin.input.arguments()},
-            "network": built_from(self.twin.network),
-        }
+    @classmethod
+    def _built(cls, recipe: Recipe) -> TrackTwin:
+        return build.track_twin(recipe)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the bundle as a folder, whole or not at all; only its owner may read it.
-
-        Raises:
-            CannotWrite: something else stands at `path`, or the disk does not take it.
-        """
-        description = {
-            "kind": "track",
-            "twin": self._described(),
-            "recipe": self.recipe.model_dump(mode="json"),
-            "confidence": None if self.confidence is None else self.confidence.to_dict(),
-            "training": dict(self.training),
-        }
-        return write_kind(
-            path,
-            self.twin,
-            description,
-            provenance=self.provenance,
-            fingerprint=self.fingerprint,
-        )
+    def _promised(self) -> dict[str, Any]:
+        return {"confidence": None if self.confidence is None else self.confidence.to_dict()}
 
     @classmethod
-    def load(cls, path: str | Path) -> "TrackBundle":
-        """The bundle of tracking in a folder.
-
-        Raises:
-            BundleError: no bundle there. WrongKind: a bundle of another kind. DamagedBundle: a byte
-                has changed. NewerFormat: a later version wrote it.
-        """
-        folder = Path(path)
-        manifest = manifest_of(folder)
-        try:
-            return cls._read(folder, manifest)
-        except UNFIT as error:
-            raise DamagedBundle(
-                f"{folder} does not describe a bundle that this twofold can rebuild "
-                f"({type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}): "
-                f"restore it from a copy"
-            ) from error
-
-    @classmethod
-    def pretrained(cls) -> "TrackBundle":
-        """The bundle that comes with twofold, trained on synthetic motion (docs/track-training.md)."""
-        return cls.load(PRETRAINED)
-
-    @classmethod
-    def _read(cls, folder: Path, manifest: dict[str, Any]) -> "TrackBundle":
-        description = plain_object((folder / DESCRIPTION).read_bytes())
-        check_kind(folder, description, "track")
-        recipe = Recipe.model_validate(description["recipe"])
-        described = description["twin"]
-        pieces = {"input": Piece(**described["input"]), "encoder": Piece(**described["network"])}
-        twin = build.track_twin(recipe.model_copy(update=pieces))
-        twin.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+    def _promise_in(cls, description: Mapping[str, Any]) -> dict[str, Any]:
         confidence = description["confidence"]
-        found = cls(
-            twin=twin.eval(),
-            recipe=recipe,
-            confidence=None if confidence is None else TrackConfidence.from_dict(confidence),
-            provenance=records_in(folder, description),
-            training=description["training"],
-        )
-        # an older decoder may have been the current one then
-        weights, versions = manifest["files"][WEIGHTS], range(1, twin.input.version + 1)
-        if manifest["fingerprint"] not in {
-            fingerprint_of(weights, described, recipe, version) for version in versions
-        }:
-            raise DamagedBundle(
-                f"{folder} is put together from different bundles: restore it from a copy"
-            )
-        return found
+        return {"confidence": None if confidence is None else TrackConfidence.from_dict(confidence)}
