@@ -1,7 +1,6 @@
 """fit_scenes: scenes in, a trained twin of change out, with a threshold from validation scenes."""
 
 import copy
-import warnings
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
@@ -16,21 +15,18 @@ from twofold.change_bundle import ChangeBundle
 from twofold.config import Recipe
 from twofold.data.scenes import Scenes
 from twofold.devices import training_device
-from twofold.errors import DataError, NotEnoughData, SlowPrecision
+from twofold.errors import DataError, NotEnoughData
 from twofold.metrics import scene_threshold, spatial
 from twofold.plurals import counted
-from twofold.precision import slowdown
-from twofold.provenance import Provenance
 from twofold.results.change import ChangeThreshold
 from twofold.scene import Scene, opened, probabilities
 from twofold.train import checkpoint
-from twofold.train.checkpoint import Checkpoints, State
+from twofold.train.checkpoint import Checkpoints
 from twofold.train.distributed import Processes
 from twofold.train.epochs import Watch, learn
-from twofold.train.freezing import frozen
 from twofold.train.keeper import Keeper
+from twofold.train.network_run import begun, descend, forwarding, provenance_of, told
 from twofold.train.run import Run, reorder
-from twofold.train.step import RANKS_APART, update
 from twofold.train.tiles import TileBatch, TileFeed, TileTruth
 from twofold.twin import ChangeTwin
 
@@ -70,22 +66,15 @@ def fit_scenes(
     began = monotonic() if checkpoints is None or checkpoints.began is None else checkpoints.began
     parts = _parts(recipe, scenes, valid, seed)
     state = checkpoint.newest(checkpoints) if checkpoints and checkpoints.resume else None
-    provenance = _provenance(parts, state)
+    provenance = provenance_of(parts, state)
     twin = build.change_twin(recipe, seed=seed).to(training_device(device))
     train = _changing(list(opened(parts["train"], twin)))
     judged = list(opened(parts["valid"], twin)) if "valid" in parts else []
     recipe, adapted = _long_enough(recipe, train, fixed)
-    with frozen(twin, recipe.freeze) as still:
-        run = Run(twin, [], recipe, seed)
-        run.frozen, run.provenance, run.budget.began = still, provenance, began
-        if state is not None:
-            run.resume(state)
-        if (slow := slowdown(run.precision, twin.device)) and slow not in run.notes:
-            run.notes.append(slow)
-            warnings.warn(slow, SlowPrecision, stacklevel=2)
+    with begun(twin, recipe, seed=seed, state=state, provenance=provenance, began=began) as run:
         _learn(run, train, judged, checkpoints=checkpoints, watch=watch)
     threshold = threshold_on(judged, twin) if judged else None
-    training = _told(run) | {"adapted": adapted, "scenes": {n: len(p) for n, p in parts.items()}}
+    training = told(run) | {"adapted": adapted, "scenes": {n: len(p) for n, p in parts.items()}}
     return ChangeBundle(
         twin=twin, recipe=recipe, threshold=threshold, provenance=provenance, training=training
     )
@@ -138,24 +127,6 @@ def _parts(recipe: Recipe, scenes: Scenes, valid: Scenes | None, seed: int) -> d
     return {"train": scenes, "valid": valid}
 
 
-def _provenance(parts: dict[str, Scenes], state: State | None) -> Provenance:
-    """What the bundle will remember; of a training that continues, what it began with.
-
-    Raises:
-        DataError: the data has changed since the training began.
-    """
-    earlier = None if state is None else checkpoint.provenance(state.tensors)
-    known = Provenance() if earlier is None else Provenance(salt=earlier.salt)
-    for name, part in parts.items():
-        known = known.with_part(name, part)
-    if earlier is not None and known.parts != earlier.parts:
-        raise DataError(
-            "the scenes have changed since the training began: restore them, or train without "
-            "--resume"
-        )
-    return known
-
-
 def _changing(scenes: list[Scene]) -> list[Scene]:
     if not any((scene.truth & scene.valid).any() for scene in scenes):
         raise NotEnoughData(
@@ -204,24 +175,11 @@ def _learn(
 
 
 def _step(run: Run, batch: TileBatch, targets: TileTruth, loss: Any) -> float:
-    """Change the weights a little; returns the loss of the whole batch before.
-
-    The loss is a mean over pixels: each process takes its own tiles, and gradients are averaged.
-    """
-    device, processes = run.twin.device, run.processes
-    batch, targets = batch.to(device), targets.to(device)
-    run.optimiser.zero_grad(set_to_none=True)
-    halved = torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bfloat16")
-    seed = run.seed * 1_000_003 + run.step + processes.rank * RANKS_APART
-    with build.seeded(seed), halved:
+    """Change the weights a little; returns the loss of the whole batch before."""
+    batch, targets = batch.to(run.twin.device), targets.to(run.twin.device)
+    with forwarding(run):
         maps = run.forward(batch.before, batch.after)
-    part = _guided(maps, targets, loss) / processes.count
-    value = float(processes.total(part.detach()))
-    run.alarms.loss(value)
-    part.backward()
-    processes.add_gradients(run.twin.parameters())
-    update(run)
-    return value
+    return descend(run, _guided(maps, targets, loss))
 
 
 def _guided(maps: Sequence[Tensor], targets: TileTruth, loss: Any) -> Tensor:
@@ -234,21 +192,3 @@ def _guided(maps: Sequence[Tensor], targets: TileTruth, loss: Any) -> Tensor:
         )[:, 0]
         total = total + GUIDE * loss(wide, targets.changed, targets.valid)
     return total / (1 + GUIDE * len(guides))
-
-
-def _told(run: Run) -> dict[str, Any]:
-    """How the training went, for the bundle."""
-    return {
-        "seed": run.seed,
-        "epochs": run.epoch,
-        "steps": run.step,
-        "seconds": round(run.seconds, 1),
-        "core_seconds": round(run.core_seconds, 1),
-        "stopped": run.stopped or "all epochs done",
-        "best": {run.recipe.monitor: run.best},
-        "history": run.history,
-        "loss": run.recipe.loss.name,
-        "precision": run.precision,
-        "profile": checkpoint.profile(),
-        "notes": run.notes,
-    }

@@ -1,7 +1,6 @@
 """fit_tracks: footage in, a trained twin of tracking out."""
 
 import copy
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,22 +18,19 @@ from twofold.config import Recipe
 from twofold.data.footage import Footage
 from twofold.data.motion_films import motion_films
 from twofold.devices import training_device
-from twofold.errors import DataError, SlowPrecision
 from twofold.nn.track_lite0 import TrackLite0
-from twofold.precision import slowdown
-from twofold.provenance import Provenance
 from twofold.track_bundle import TrackBundle
 from twofold.train import checkpoint
-from twofold.train.checkpoint import Checkpoints, State
+from twofold.train.checkpoint import Checkpoints
 from twofold.train.distributed import Processes
 from twofold.train.epochs import Watch, learn
 from twofold.train.footage import material_of
-from twofold.train.freezing import frozen, whole_trunk
+from twofold.train.freezing import whole_trunk
 from twofold.train.keeper import Keeper
 from twofold.train.motion_feed import Material, MotionBatch, MotionFeed, batch_of, motion_of
 from twofold.train.motion_maps import MotionMaps, StillFeed
+from twofold.train.network_run import begun, descend, forwarding, provenance_of, told
 from twofold.train.run import Run, reorder
-from twofold.train.step import RANKS_APART, update
 from twofold.twin import TrackMaps, TrackTwin
 
 __all__ = ["PairValidation", "best_boxes", "fit_tracks", "overlaps"]
@@ -80,24 +76,17 @@ def fit_tracks(
     began = monotonic() if checkpoints is None or checkpoints.began is None else checkpoints.began
     parts = footage.split(recipe.split, seed=seed)
     state = checkpoint.newest(checkpoints) if checkpoints and checkpoints.resume else None
-    provenance = _provenance(parts, state)
+    provenance = provenance_of(parts, state)
     twin = build.track_twin(recipe, seed=seed).to(training_device(device))
     material = {
         name: material_of(parts[name], exemplar_side=twin.exemplar_side)
         for name in ("train", "valid")
         if name in parts
     }
-    with frozen(twin, recipe.freeze) as still:
-        run = Run(twin, [], recipe, seed)
-        run.frozen, run.provenance, run.budget.began = still, provenance, began
-        if state is not None:
-            run.resume(state)
-        if (slow := slowdown(run.precision, twin.device)) and slow not in run.notes:
-            run.notes.append(slow)
-            warnings.warn(slow, SlowPrecision, stacklevel=2)
+    with begun(twin, recipe, seed=seed, state=state, provenance=provenance, began=began) as run:
         _learn(run, twin, material, checkpoints=checkpoints, watch=watch)
-    told = _told(run) | {"pictures": {name: len(part) for name, part in parts.items()}}
-    bundle = TrackBundle(twin=twin, recipe=recipe, provenance=provenance, training=told)
+    training = told(run) | {"pictures": {name: len(part) for name, part in parts.items()}}
+    bundle = TrackBundle(twin=twin, recipe=recipe, provenance=provenance, training=training)
     return _calibrated(bundle, parts.get("calibrate"))
 
 
@@ -190,24 +179,6 @@ def _calibrated(bundle: TrackBundle, footage: Footage | None) -> TrackBundle:
     return replace(bundle, confidence=calibrate_track(bundle, films))
 
 
-def _provenance(parts: dict[str, Footage], state: State | None) -> Provenance:
-    """What the bundle will remember; of a training that continues, what it began with.
-
-    Raises:
-        DataError: the data has changed since the training began.
-    """
-    earlier = None if state is None else checkpoint.provenance(state.tensors)
-    known = Provenance() if earlier is None else Provenance(salt=earlier.salt)
-    for name, part in parts.items():
-        known = known.with_part(name, part)
-    if earlier is not None and known.parts != earlier.parts:
-        raise DataError(
-            "the footage has changed since the training began: restore it, or train without "
-            "--resume"
-        )
-    return known
-
-
 def _learn(
     run: Run,
     twin: TrackTwin,
@@ -244,48 +215,16 @@ def _learn(
 def _step(
     run: Run, batch: MotionBatch | MotionMaps, boxes: Float[Tensor, "batch 4"], loss: Any
 ) -> float:
-    """Change the weights a little; returns the loss of the whole batch before.
-
-    The loss is a mean over pairs: each process takes its own, and gradients are averaged.
-    """
-    device, processes = run.twin.device, run.processes
-    batch, boxes = batch.to(device), boxes.to(device)
-    run.optimiser.zero_grad(set_to_none=True)
-    halved = torch.autocast(device.type, torch.bfloat16, enabled=run.precision == "bfloat16")
-    seed = run.seed * 1_000_003 + run.step + processes.rank * RANKS_APART
-    with build.seeded(seed), halved:
+    """Change the weights a little; returns the loss of the whole batch before."""
+    batch, boxes = batch.to(run.twin.device), boxes.to(run.twin.device)
+    with forwarding(run):
         scores, sides = (
             batch.compared(run.twin.encoder)
             if isinstance(batch, MotionMaps)
             else _compared(run.forward(batch.exemplars, batch.sizes, batch.windows))
         )
-    value = loss(scores.float(), sides.float(), boxes)
-    part = value / processes.count
-    told = float(processes.total(part.detach()))
-    run.alarms.loss(told)
-    part.backward()
-    processes.add_gradients(run.twin.parameters())
-    update(run)
-    return told
+    return descend(run, loss(scores.float(), sides.float(), boxes))
 
 
 def _compared(maps: TrackMaps) -> tuple[Tensor, Tensor]:
     return maps.scores, maps.sides
-
-
-def _told(run: Run) -> dict[str, Any]:
-    """How the training went, for the bundle."""
-    return {
-        "seed": run.seed,
-        "epochs": run.epoch,
-        "steps": run.step,
-        "seconds": round(run.seconds, 1),
-        "core_seconds": round(run.core_seconds, 1),
-        "stopped": run.stopped or "all epochs done",
-        "best": {run.recipe.monitor: run.best},
-        "history": run.history,
-        "loss": run.recipe.loss.name,
-        "precision": run.precision,
-        "profile": checkpoint.profile(),
-        "notes": run.notes,
-    }
