@@ -55,6 +55,7 @@ MEASURED: dict[str, tuple[str, ...]] = {
         "src/twofold/tiling.py",
         "src/twofold/twin.py",
     ),
+    "bridge": ("bench/bridge.py", "src/twofold/apps/bridge.py", *TRAINING),
     "certification": ("bench/certification.py", "src/twofold/metrics"),
     "dedup": ("bench/dedup.py", *COPIES),
     "copies_histories": (
@@ -192,6 +193,16 @@ MEASURED: dict[str, tuple[str, ...]] = {
             "src/twofold/nn/whitening.py",
             "src/twofold/signature_recipes.py",
         ),
+    ),
+    "small_networks": (
+        "bench/small_networks.py",
+        "src/twofold/comparison.py",
+        "src/twofold/map_matching.py",
+        "src/twofold/nn/attention.py",
+        "src/twofold/nn/blocks.py",
+        "src/twofold/nn/heads.py",
+        "src/twofold/nn/resnet.py",
+        "src/twofold/nn/vit.py",
     ),
     "standings": (
         "bench/standings.py",

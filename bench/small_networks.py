@@ -157,15 +157,17 @@ def figures(
 ) -> list[dict[str, Any]]:
     """Equal error rate and recall@1 of one variant, and how much smaller its equal error rate is."""
     eer = differences(plain.pairs, found.pairs)["eer"]
+    title = f"{name}_{variant}_seed_{seed}"
     units = f"{eer.resampled} unseen identities"
-    spent = f"{found.steps} steps, {found.seconds:.0f} core seconds, {found.weights:,} weights"
+    spent = f"{found.steps} steps, {found.weights:,} weights"
     rows = [
-        row(f"{name}_{variant}_eer", eer.b, anchor=f"{units}, all pairs; {spent}", seed=seed),
-        row(f"{name}_{variant}_recall_at_1", found.recall, anchor=units, seed=seed),
+        row(f"{title}_eer", eer.b, anchor=f"{units}, all pairs; {spent}", seed=seed),
+        row(f"{title}_recall_at_1", found.recall, anchor=units, seed=seed),
+        row(f"{title}_core_seconds", round(found.seconds, 1), anchor="of training", seed=seed),
     ]
     if variant != "plain":
         gain = row(
-            f"{name}_{variant}_eer_gain",
+            f"{title}_eer_gain",
             eer.gain,
             interval=(eer.low, eer.high),
             anchor=f"equal error rate of plain less that of {variant}, over identities",
@@ -174,10 +176,8 @@ def figures(
         rows.append(gain)
     if found.listed is not None:
         anchor = f"of the {BEST} best of all by the match, among the {SHORTLIST_BY_MAPS} nearest"
-        rows.append(row(f"{name}_{variant}_shortlisted", found.listed, anchor=anchor, seed=seed))
-    print(
-        *(f"{each['name']} {each['value']:.4f} {each['low']}" for each in rows), spent, flush=True
-    )
+        rows.append(row(f"{title}_shortlisted", found.listed, anchor=anchor, seed=seed))
+    print(*(f"{each['name']} {each['value']:.4f} {each['low']}" for each in rows), flush=True)
     return rows
 
 

@@ -72,6 +72,16 @@ def test_omniglot(tmp_path):
     )
 
 
+def test_bridge(tmp_path):
+    characters(tmp_path / "images_background", ALPHABETS, seed=1)
+    characters(tmp_path / "images_evaluation", ("Avesta", "Tengwar"), seed=2)
+    line = run("bridge", "--data", tmp_path, "--work", tmp_path / "work")
+    found = {result["name"]: result["value"] for result in line["results"]}
+    for old in (769, 136):
+        assert 0 < found[f"bridge_{old}_bridged"] <= 1
+        assert 0 < found[f"bridge_{old}_likeness_60"] < 1
+
+
 def test_faces(tmp_path):
     items = glyphs(classes=40, each=4, size=32, seed=0)
     for index, (value, label) in enumerate(zip(items.values, items.labels, strict=True)):
