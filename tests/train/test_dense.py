@@ -82,7 +82,9 @@ def test_an_interrupted_training_gives_the_same_bits(tmp_path: Path, whole: Chan
     resumed = fit_scenes(RECIPE, of_arrays(), seed=3, checkpoints=again)
     assert all(map(torch.equal, weights(whole), weights(resumed)))
     assert resumed.threshold == whole.threshold
-    with pytest.raises(DataError, match="the data has changed since the training began: restore it"):
+    with pytest.raises(
+        DataError, match="the data has changed since the training began: restore it"
+    ):
         fit_scenes(RECIPE, of_arrays(5), seed=3, checkpoints=again)
 
 
