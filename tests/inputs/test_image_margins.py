@@ -115,15 +115,15 @@ def test_a_character_is_the_same_picture_wherever_and_however_large_it_is_drawn(
     assert np.abs(first - grown).mean() < 10
 
 
-def test_a_character_that_somebody_else_has_cut_out_looks_as_it_does_on_its_page():
-    seen = Image(**character().input.arguments)
-    page = np.full((105, 105), 255, dtype=np.uint8)
-    page[20:80, 40:44] = 0  # an L: most of the border of its box is paper, not all
-    page[76:80, 40:60] = 0
-    for paper in (255, 0):
-        drawn = page if paper else 255 - page
-        on_page, cut = seen.read(drawn), seen.read(drawn[20:80, 40:60])
-        np.testing.assert_array_equal(on_page, cut)
+@pytest.mark.parametrize("paper", [255, 0])
+@pytest.mark.parametrize("width", [4, 20])
+def test_a_character_that_somebody_else_has_cut_out_looks_as_it_does_on_its_page(paper, width):
+    seen = Image(**character().input.arguments | {"background": paper})
+    page = np.full((105, 105), paper, dtype=np.uint8)
+    page[20:80, 40:44] = 255 - paper  # an l, which covers its box, or an L
+    page[76:80, 40 : 40 + width] = 255 - paper
+    page[20:22, 43] = paper  # a pen is round
+    np.testing.assert_array_equal(seen.read(page), seen.read(page[20:80, 40 : 40 + width]))
 
 
 def test_the_model_out_of_the_box_is_what_it_was():

@@ -115,7 +115,9 @@ class Image:
         )
         picture = picture.convert("L" if self.channels == 1 else "RGB")
         if self.trim:
-            picture = trimmed(picture, self.shape, proportions=self.proportions)
+            picture = trimmed(
+                picture, self.shape, proportions=self.proportions, background=self.background
+            )
         return np.array(_fitted(picture, self), dtype=np.uint8).reshape(*self.shape, self.channels)
 
     def stack(self, arrays: Sequence[np.ndarray]) -> UInt8[Tensor, "batch channels height width"]:

@@ -17,17 +17,22 @@ BORDER = 2
 
 
 def trimmed(
-    picture: PIL.Image.Image, shape: tuple[int, int], *, proportions: float = 1.0
+    picture: PIL.Image.Image,
+    shape: tuple[int, int],
+    *,
+    proportions: float = 1.0,
+    background: int = 255,
 ) -> PIL.Image.Image:
     """The smallest frame of that shape (height, width) around all that is not margin.
 
     The frame is filled up with the margin's colour where it reaches beyond the picture. A picture
     without a margin stays as it is, unless its proportions are evened: then it is framed as what
-    somebody else has cut out, and the frame has the median colour of the whole.
+    somebody else has cut out.
 
     Args:
         proportions: the shorter side of what is framed, as a share of the frame's, is raised to
             this power: 1 keeps it, 0 stretches it over the frame.
+        background: grey value of the frame around what somebody else has cut out.
     """
     pixels = np.asarray(picture)
     levels = pixels.reshape(*pixels.shape[:2], -1)
@@ -40,17 +45,16 @@ def trimmed(
         ]
     )
     colour = np.median(border, axis=0).astype(np.uint8)
-    seen = _apart(levels, colour)
-    if not seen.any():
-        return picture
-    if _apart(border, colour).mean() <= 1 - PLAIN:
+    seen, spoiled = _apart(levels, colour), _apart(border, colour)
+    # what lies mostly at the border is what a thick stroke leaves free of the box around it
+    if spoiled.mean() <= 1 - PLAIN and seen.sum() > 2 * spoiled.sum():
         rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
         box = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
         picture = picture.crop(box)
     elif proportions == 1:
         return picture
-    else:  # strokes may cover most of a border, hardly most of the picture
-        colour = np.median(levels, axis=(0, 1)).astype(np.uint8)
+    else:
+        colour = np.full_like(colour, background)
     return _framed(_widened(picture, shape, proportions), shape, tuple(colour.tolist()))
 
 
