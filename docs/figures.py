@@ -349,6 +349,7 @@ def _pictures(bench: str) -> str:
 
 
 def _number(value: float) -> str:
+    value = value or 0.0  # not -0
     if abs(value) >= 10:
         return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
     return f"{value:.4g}" if value == int(value) or abs(value) < 1e-3 else f"{value:.4f}"
