@@ -79,6 +79,18 @@ def test_a_training_ends_with_the_full_margin(monkeypatch):
     assert margins[-1] == 0.2
 
 
+def test_a_loss_that_grows_with_its_margin_is_no_alarm():
+    draw, labels = np.random.default_rng(0), np.arange(40) % 10
+    rows = 1 + 0.5 * draw.normal(size=(10, 4))[labels] + 0.01 * draw.normal(size=(40, 4))
+    items = Items.from_arrays(rows.astype(np.float32), [f"{label}" for label in labels])
+    still = {"optimiser": {"learning_rate": 1e-6}, "p": 10, "k": 4, "epochs": 200}
+    recipe = grown({"name": "contrastive", "negative_margin": 0.5}, **still)
+    bundle = fit(build.twin(recipe), items, recipe=recipe)
+    first, *_, last = (line["loss"] for line in bundle.training["history"])
+    assert last > 10 * first
+    assert bundle.training["notes"] == []
+
+
 def test_losses_without_a_margin_are_refused_before_the_training():
     recipe = grown({"name": "supcon"})
     with pytest.raises(RecipeError, match="'supcon' has no margin"):

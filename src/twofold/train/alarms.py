@@ -67,14 +67,19 @@ class Alarms:
         ):
             self._collapsed(embeddings)
 
-    def loss(self, value: float) -> None:
+    def loss(self, value: float, *, comparable: bool = True) -> None:
         """The loss of a step.
+
+        Args:
+            comparable: with the losses of other steps; False while its margin grows, which raises it.
 
         Raises:
             TrainingError: it is not finite, or far above that of the first steps.
         """
         if not math.isfinite(value):
             raise TrainingError(f"the loss is {value}: {_SLOWER}, or set clip_norm = 1.0")
+        if not comparable:
+            return
         if len(self.losses) == 2 * FIRST_STEPS:  # the first steps stay, of the others the last
             self.losses.pop(FIRST_STEPS)
         self.losses.append(value)

@@ -86,7 +86,7 @@ def _loss(run: Run, whole: Float[Tensor, "batch dim"], targets: Any, aim: Object
     else:
         part = aim.loss(whole, targets, run.references) / processes.count
     value = float(processes.total(part.detach()))
-    run.alarms.loss(value)
+    run.alarms.loss(value, comparable=run.progress >= run.recipe.margin_growth)
     part.backward()
     if run.memory:
         run.memory.add(whole.detach(), targets)
