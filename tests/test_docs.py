@@ -49,6 +49,41 @@ def test_links_lead_somewhere(page):
         assert (page.parent / target).exists(), target
 
 
+def intervals_of(text):
+    """Intervals in the prose of a page, as (low, high, decimals), without those of paragraphs that link to the log."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    number = r"(-?\d*\.?\d+)"
+    for paragraph in re.split(r"\n\s*\n", prose):
+        if "LOG.md" not in paragraph:
+            for low, high in re.findall(
+                rf"\[{number}, {number}\]", re.sub(r"`[^`]*`", "", paragraph)
+            ):
+                decimals = max(len(end.partition(".")[2]) for end in (low, high))
+                yield float(low), float(high), decimals
+
+
+def test_intervals_in_the_guides_are_what_the_benchmarks_printed():
+    printed = []
+    for path in sorted((ROOT / "bench" / "results").glob("*.json")):
+        for result in json.loads(path.read_text(encoding="utf-8"))["results"]:
+            if result["low"] is not None:
+                low, high = result["low"], result["high"]
+                ends = ((low, high), (-high, -low), (1 - high, 1 - low))  # losses as gains, errors
+                printed += [(scale * low, scale * high) for low, high in ends for scale in (1, 100)]
+    made = {ROOT / "docs" / name for name in ("LOG.md", "figures.md", "cli.md")}
+    unknown = {
+        f"{page.name}: [{low:g}, {high:g}]"
+        for page in PAGES
+        if page not in made
+        for low, high, decimals in intervals_of(page.read_text(encoding="utf-8"))
+        if not any(
+            abs(low - one) < 0.51 / 10**decimals and abs(high - other) < 0.51 / 10**decimals
+            for one, other in printed
+        )
+    }
+    assert not unknown, "measure them, or name the log (docs/LOG.md) where they stand"
+
+
 def test_contributing_is_short():
     assert len((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines()) < 60
 
