@@ -4,8 +4,8 @@
 
 Twenty trainings get a NaN at a random step: in the loss, or in the gradient alone. Twenty collapse:
 from a random step on their last layer fades and their loss only pulls together. A NaN must be said
-in its own step, a collapse within 50. A hundred healthy trainings, of many losses, two encoders,
-learning rates and data sets, must not be stopped or sent back.
+in its own step, a collapse within 50. A hundred healthy trainings, of many losses, margins that grow
+or stay, two encoders, learning rates and data sets, must not be stopped or sent back.
 """
 
 import argparse
@@ -35,6 +35,8 @@ HEALTHY_LOSSES = (
     "smooth_ap",
     "ArcFace",
 )
+WITH_MARGINS = ("contrastive", "triplet", "ArcFace")
+"""Of them, those whose margin may grow."""
 
 
 def main() -> None:
@@ -128,6 +130,8 @@ def healthy_training(number: int, epochs: int) -> list[str]:
         "optimiser": {"learning_rate": float(10 ** generator.uniform(-4, -2.3))},
         "precision": ("float32", resolved("auto", torch.device("cpu")))[number % 2],
     }
+    if settings["loss"] in WITH_MARGINS:
+        settings["margin_growth"] = (0.0, 0.5, 1.0)[number // 8 % 3]
     if settings["loss"] == "triplet":
         # not "hard": from random weights it does collapse at many learning rates (Schroff et al.
         # 2015, section 3.2), the loss stays at the margin, and the alarm is right

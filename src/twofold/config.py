@@ -157,8 +157,9 @@ class Recipe(_Part):
         augment: settings of the input type's augmentation, in training only.
         loss, miner: what is learned from, and which triplets of a batch the loss sees (None: the
             loss decides).
-        margin_growth: share of the training over which the loss's margin grows evenly from 0 to its
-            setting, so that it begins with what is easy; 0: it has its setting from the first step.
+        margin_growth: share of the training over which the loss's margin grows evenly to its setting,
+            from 0 (`negative_margin`: from half), so that it begins with what is easy; 0: it has its
+            setting from the first step.
         p, k: a batch holds `p` identities with `k` items each.
         balance: how much more often identities with few items are drawn than those with many, from
             0 (in proportion to their items) to 1 (all alike); between them by the effective number

@@ -12,18 +12,19 @@ from twofold.errors import RecipeError
 
 __all__ = ["growing"]
 
-MARGINS = ("margin", "negative_margin")
-"""Settings of losses that can grow."""
+MARGINS = {"margin": 1e-3, "negative_margin": 0.5}
+"""Settings of losses that can grow, and the share of each to begin with.
 
-LEAST = 1e-3
-"""Share of the margin to begin with, since losses refuse a margin of 0."""
+Losses refuse a margin of 0. Where the margin alone drives impostors apart, less than half of it lets
+all embeddings collapse, for good (docs/LOG.md, 2026-11-29).
+"""
 
 
 def growing(loss: Callable[..., Any], recipe: Recipe) -> Callable[[float], None]:
     """A function that sets the loss's margin for a step at a share of the training, from 0 to 1.
 
-    The margin grows evenly from 0 (or from `positive_margin`, which it must not fall below) to its
-    setting over `recipe.margin_growth` of the training.
+    The margin grows evenly to its setting over `recipe.margin_growth` of the training: `margin` from
+    0, `negative_margin` from half (from halfway between `positive_margin` and it).
 
     Args:
         loss: as `build.loss` makes it: a module with its margin as an attribute, or a function with
@@ -47,7 +48,7 @@ def growing(loss: Callable[..., Any], recipe: Recipe) -> Callable[[float], None]
     first, full, share = known.get("positive_margin", 0.0), known[name], recipe.margin_growth
 
     def at(progress: float) -> None:
-        grown = min(max(progress / share, LEAST), 1.0)
-        set_to(name, first + (full - first) * grown)
+        grown = min(max(progress / share, 0.0), 1.0)
+        set_to(name, first + (full - first) * (MARGINS[name] + (1 - MARGINS[name]) * grown))
 
     return at
