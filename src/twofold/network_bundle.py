@@ -1,6 +1,7 @@
 """NetworkBundle: what a bundle of change and a bundle of tracking share."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -34,7 +35,7 @@ AnyTwin = TypeVar("AnyTwin", ChangeTwin, TrackTwin)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class NetworkBundle(Generic[AnyTwin]):
+class NetworkBundle(ABC, Generic[AnyTwin]):
     """A trained twin around one network, in a folder of safetensors + JSON + hashes (law 9).
 
     Attributes:
@@ -54,9 +55,9 @@ class NetworkBundle(Generic[AnyTwin]):
         """One line: what it is, what it promises, what it was trained on."""
         return f"{type(self).__name__}({'; '.join(self.facts().values())})"
 
+    @abstractmethod
     def facts(self) -> dict[str, str]:
         """What a person wants to know of it first, in a few words each."""
-        raise NotImplementedError
 
     @cached_property
     def fingerprint(self) -> str:
@@ -137,15 +138,15 @@ class NetworkBundle(Generic[AnyTwin]):
         }
 
     @classmethod
+    @abstractmethod
     def _built(cls, recipe: Recipe) -> AnyTwin:
         """The twin of a recipe, with random weights."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _promised(self) -> dict[str, Any]:
         """What the bundle decides by, for its description."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def _promise_in(cls, description: Mapping[str, Any]) -> dict[str, Any]:
         """The field that `_promised` has written."""
-        raise NotImplementedError
